@@ -1,7 +1,7 @@
-"""Answers as providers and models really give them, for conversations of two turns, and what has to come of each.
+"""Answers of two turns as providers and models really give them, each with its expected result.
 
-Written for the tests after what was seen in the wild. A row is one answer: what was sent, and either the texts of the
-turns with the metadata that they bring, or the code of the failure and whether another try may help.
+Written for the tests after real answers. A row is one answer: its body, and either the texts of the turns with their
+metadata, or the code of the failure and whether a retry may help.
 """
 
 import json
@@ -15,29 +15,29 @@ DRAFT = {"user_1": "DRAFT question", "assistant_1": "DRAFT answer"}
 TEXT = json.dumps(GOOD)
 DRAFT_TEXT = json.dumps(DRAFT)
 EXAMPLE = {"user_1": "What is rain?", "assistant_1": "Water that falls."}
-"""Stands in the prompt that the answers are answers to."""
+"""An example in the prompt of all answers."""
 INSTRUCTIONS = f"Keep to this form: {json.dumps(EXAMPLE, indent=1)}"
 """The system prompt of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """One answer, and what has to come of it."""
+    """An answer with its expected result."""
 
     name: str
     provider: str
     body: Any
-    """A JSON value, or bytes as they are."""
+    """A JSON value, or raw bytes."""
     texts: tuple[str, ...] | None = (USER, ASSISTANT)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """All of it, but for the writer's name."""
+    """The expected metadata, without the writer's name."""
     code: str | None = None
     may_retry: bool = True
     status: int = 200
 
     @property
     def speaks(self) -> str:
-        """The provider of Backstay that reads it."""
+        """The provider class that parses it."""
         return "anthropic" if self.provider == "anthropic" else "openai"
 
 

@@ -1,4 +1,4 @@
-"""Certificates that are signed by nobody but themselves."""
+"""Self-signed certificates."""
 
 import ipaddress
 import ssl
@@ -14,14 +14,14 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate: the file that a client may trust, and what a server serves it with."""
+    """A certificate, as a file for clients to trust and as a context for servers."""
 
     path: Path
     server: ssl.SSLContext
 
 
 def make_certificate(folder: Path, name: str = "localhost", *, first_day: int = -1, last_day: int = 1) -> Certificate:
-    """Make a certificate for a name, valid between two days counted from today."""
+    """Create a certificate for a name, valid between two days relative to today."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     names: list[x509.GeneralName] = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

@@ -1,4 +1,4 @@
-"""A proxy for HTTP: it passes every request and every tunnel on to one server, or refuses all."""
+"""An HTTP proxy that forwards every request and tunnel to one server, or rejects all."""
 
 import socket
 import threading
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 
 class HttpProxy:
-    """Listens on a port of its own. Use it in a `with`."""
+    """A proxy on a port of its own, used as a context manager."""
 
     def __init__(self, port: int, *, refuses_with: int | None = None) -> None:
-        """Pass all on to a port of this machine; or answer everything with one status."""
+        """Forward to a port of this machine, or reply to everything with one status."""
         self.asked: list[str] = []
-        """What each client asked for: a URL, or the host and port of a tunnel."""
+        """The target of each request: a URL, or the host and port of a tunnel."""
         self.credentials: list[str | None] = []
-        """What each client gave to be let through."""
+        """The Proxy-Authorization header of each request."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port, refuses_with))
         self._server.daemon_threads = True
         self._server.block_on_close = False
@@ -74,7 +74,7 @@ def _handler(proxy: HttpProxy, port: int, refuses_with: int | None) -> type[Base
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
-        while said := source.recv(65_536):
-            target.sendall(said)
+        while data := source.recv(65_536):
+            target.sendall(data)
     with suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
-"""A provider of models on this machine: a real HTTP server that speaks as they do, and misbehaves as it is told.
+"""A local provider of models: a real HTTP server with their APIs and scripted misbehaviour.
 
-It runs in a thread of its own, so that processes and tests alike can call it. It says what it was asked, and what it
-answered: stored conversations are compared with that.
+It runs in its own thread, so that tests and other processes can call it. It records its requests and its answers, with
+which tests compare the stored conversations.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ class Call:
 
     @property
     def prompt(self) -> str:
-        """What the user's message said."""
+        """The text of the user's message."""
         return str(self.body["messages"][-1]["content"])
 
     @property
     def topic(self) -> str:
-        """The topic, when the prompt is the default one."""
+        """The topic of the default prompt."""
         return self.prompt.splitlines()[0].rpartition(": ")[2]
 
     @property
@@ -43,14 +43,14 @@ class Call:
 
     @property
     def keys(self) -> list[str]:
-        """The turns that were asked for."""
+        """The keys of the requested turns."""
         line = self.prompt.splitlines()[-1]
         return list(json.loads(f"[{line}]"))
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A whole answer with status 200; what is None is made up as a good model would."""
+    """A whole answer with status 200; fields that are None get the values of a good answer."""
 
     text: str | None = None
     finish: str | None = None
@@ -71,7 +71,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Bytes as they are."""
+    """A response of raw bytes."""
 
     body: bytes
     content_type: str = "application/json"
@@ -81,7 +81,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class CutOff:
-    """A good answer that ends after so many bytes: with its length announced, or without anything to miss it by."""
+    """A good answer interrupted after so many bytes, with or without an announced length."""
 
     after: int
     announced: bool = True
@@ -89,14 +89,14 @@ class CutOff:
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """A good answer, ten bytes at a time with so many seconds between."""
+    """A good answer sent ten bytes at a time, with so many seconds in between."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Pieces of a stream, sent one by one; then its end, a connection that is cut, silence, or the last piece again."""
+    """Pieces of a stream, then its end, a lost connection, silence, or the last piece again and again."""
 
     pieces: Sequence[bytes]
     then: Literal["end", "cut", "silence", "chatter"] = "end"
@@ -106,12 +106,12 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Nothing at all, for a long time."""
+    """No response for a long time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is closed without an answer."""
+    """A connection closed without a response."""
 
 
 Reply = Said | Status | Sent | CutOff | Drip | Streamed | Hang | Reset
@@ -119,19 +119,19 @@ Behaviour = Callable[[Call], Reply]
 
 
 def well(_: Call) -> Reply:
-    """Answer as asked."""
+    """Give a good answer."""
     return Said()
 
 
 class ProviderServer:
-    """The server. Use it in a `with`."""
+    """A provider's server, used as a context manager."""
 
     def __init__(self, behaviour: Behaviour = well, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.behaviour = behaviour
         self._tls = tls
         self.calls: list[Call] = []
         self.answered: list[tuple[str, list[str]]] = []
-        """Of every whole good answer: the topic, and the texts of its turns."""
+        """Topic and texts of the turns of every whole good answer."""
         self.most_at_once = 0
         self._at_once = 0
         self._port = port
@@ -175,18 +175,18 @@ class ProviderServer:
         self._port = runner.addresses[0][1]
         self._ready.set()
         await self._stop.wait()
-        # A connection that was accepted but has no transport yet would never be closed: asyncio cannot finish making
-        # one once the server is closed. So accepting ends first, and a turn of the loop makes those that are due.
+        # A connection that was accepted but has no transport yet would never be closed, as asyncio cannot create its
+        # transport once the server is closed. So stop accepting first, and let the loop create pending transports.
         for listener in site._server.sockets:  # type: ignore[union-attr]
             self._loop.remove_reader(listener.fileno())
         await asyncio.sleep(0)
         await runner.cleanup()
-        # What hangs would outlive the loop, and with it its connection.
+        # Hanging handlers would keep their connections open beyond the loop.
         hanging = asyncio.all_tasks() - {asyncio.current_task()}
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
-        # A connection that was accepted at the last moment belongs to no one yet; asyncio knows each.
+        # A connection accepted at the last moment has no handler yet, but asyncio lists its transport.
         transports: list[Any] = list(self._loop._transports.values())  # type: ignore[attr-defined]
         for transport in transports:
             transport.abort()
@@ -239,32 +239,32 @@ class ProviderServer:
 
 
 def whole_answer(call: Call) -> bytes:
-    """The bytes of a good answer."""
+    """Return the bytes of a good answer."""
     text = json.dumps({key: f"{key} about {call.topic}" for key in call.keys})
     return json.dumps(shaped(call, text, Said())).encode()
 
 
-def shaped(call: Call, text: str, said: Said) -> dict[str, Any]:
-    """The body of an answer as the provider asked would shape it."""
-    tokens_in, tokens_out = said.tokens
+def shaped(call: Call, text: str, answer: Said) -> dict[str, Any]:
+    """Return the body of an answer in the API of the request."""
+    tokens_in, tokens_out = answer.tokens
     if call.is_anthropic:
-        structured = "tools" in call.body and said.text is None and said.refusal is None
+        structured = "tools" in call.body and answer.text is None and answer.refusal is None
         block = (
             {"type": "tool_use", "id": "t1", "name": "conversation", "input": json.loads(text)}
             if structured
-            else {"type": "text", "text": said.refusal or text}
+            else {"type": "text", "text": answer.refusal or text}
         )
-        reason = "refusal" if said.refusal else said.finish or ("tool_use" if structured else "end_turn")
+        reason = "refusal" if answer.refusal else answer.finish or ("tool_use" if structured else "end_turn")
         return {
             "type": "message",
             "content": [block],
             "stop_reason": reason,
             "usage": {"input_tokens": tokens_in, "output_tokens": tokens_out},
         }
-    message = {"role": "assistant", "content": None if said.refusal else text, "refusal": said.refusal}
+    message = {"role": "assistant", "content": None if answer.refusal else text, "refusal": answer.refusal}
     return {
         "object": "chat.completion",
-        "choices": [{"index": 0, "message": message, "finish_reason": said.finish or "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": answer.finish or "stop"}],
         "usage": {"prompt_tokens": tokens_in, "completion_tokens": tokens_out},
     }
 

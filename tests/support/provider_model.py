@@ -1,7 +1,7 @@
-"""A provider and a job in virtual time, to judge a rule of waiting by what comes of it.
+"""A simulation of a provider and a job in virtual time, to measure the results of a rate-limiting rule.
 
-Calls run on a heap of events; the rule under test decides when each starts. As in a job, an item that was refused comes
-back after its own delay, and others take its slot meanwhile.
+Calls are events on a heap; the rule under test decides when each starts. As in a job, a rejected item is requeued after
+its own delay, and other items use its slot meanwhile.
 """
 
 import bisect
@@ -23,7 +23,7 @@ MEAN_TOKENS = 200
 
 
 class Rule(Protocol):
-    """What decides when the next call may start: `generate.rate.AccountRate`, or what it is compared with."""
+    """A rule for the start of calls: `generate.rate.AccountRate`, or an alternative to compare it with."""
 
     def wait(self, now: float, tokens: int) -> float: ...
     def start(self, now: float, tokens: int) -> Any: ...
@@ -33,14 +33,14 @@ class Rule(Protocol):
 
 
 class Condition(Protocol):
-    """A provider's state: it takes a call, or refuses it."""
+    """The state of a provider, which accepts or rejects a call."""
 
     def trouble(self, now: float, tokens: int, in_flight: int) -> ProviderTrouble | None: ...
 
 
 @dataclass(slots=True)
 class RandomRefusals:
-    """Each call is refused with the same probability."""
+    """Rejection of each call with the same probability."""
 
     share: float
     answer: ProviderTrouble
@@ -51,7 +51,7 @@ class RandomRefusals:
 
 
 class BucketLimit:
-    """A token bucket that holds what comes in within a second; its rate may change with time."""
+    """A token bucket with a burst of one second, whose rate may change over time."""
 
     def __init__(
         self, per_second: Callable[[float], float], *, by_tokens: bool = False, retry_after: str | float | None = None
@@ -69,7 +69,7 @@ class BucketLimit:
         if self._level >= units - 1e-9:
             self._level -= units
             return None
-        # A header has whole seconds.
+        # Retry-After has whole seconds.
         true = math.ceil((units - self._level) / rate)
         named = true if self._retry_after == "true" else self._retry_after
         return ProviderTrouble(TroubleKind.LIMIT, "429", None if named is None else float(named))
@@ -77,7 +77,7 @@ class BucketLimit:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimit:
-    """At most so many calls at once."""
+    """A limit on calls in flight."""
 
     calls: int
 
@@ -87,7 +87,7 @@ class ConcurrencyLimit:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time in which every call is refused."""
+    """A period in which every call is rejected."""
 
     begins_at: float
     ends_at: float
@@ -102,7 +102,7 @@ class Outage:
 
 @dataclass(slots=True)
 class Result:
-    """When answers and refusals came back, and how many items used up their tries."""
+    """The times of answers and rejections, and the number of items that used up their tries."""
 
     good_at: list[float] = field(default_factory=list)
     refused_at: list[float] = field(default_factory=list)
@@ -131,7 +131,7 @@ class _Item:
 
 
 class Simulation:
-    """One job, with so many slots, at one provider under one rule."""
+    """A job with a number of slots, at one provider under one rule."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class Simulation:
         self._result = Result()
 
     def run(self, seconds: float = math.inf) -> Result:
-        """Return what came back, until all items are done or the time is over."""
+        """Run until all items are completed or the time is over, and return the result."""
         while self._open:
             self._claim()
             self._serve()
@@ -172,8 +172,8 @@ class Simulation:
                 break
             self._now = max(self._now, next_at)
             if next_at < due:
-                _, _, happen, given = heapq.heappop(self._events)
-                happen(*given)
+                _, _, happen, args = heapq.heappop(self._events)
+                happen(*args)
         return self._result
 
     def _claim(self) -> None:
@@ -233,5 +233,5 @@ class Simulation:
     def _wake(self) -> None:
         self._timer_at = math.inf
 
-    def _after(self, seconds: float, happen: Callable[..., None], *given: Any) -> None:
-        heapq.heappush(self._events, (self._now + seconds, next(self._number), happen, given))
+    def _after(self, seconds: float, happen: Callable[..., None], *args: Any) -> None:
+        heapq.heappush(self._events, (self._now + seconds, next(self._number), happen, args))

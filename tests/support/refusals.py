@@ -1,4 +1,4 @@
-"""Refusals as providers, gateways and servers send them, each with what it has to come to."""
+"""Error responses as providers, gateways and servers send them, each with its expected classification."""
 
 import json
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from typing import Any
 from backstay.generate.error_response import ErrorKind, RequestChange
 
 MODEL = "m"
-"""The model that is asked in all of them."""
+"""The model of all requests."""
 NOW = datetime(2025, 6, 2, 12, 0, 0, tzinfo=UTC)
-"""When they come: some name a moment."""
+"""The time of all responses, some of which name a date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A refusal, and whose matter it is."""
+    """An error response with its expected classification."""
 
     name: str
     status: int
@@ -33,11 +33,11 @@ class Row:
     headers: Mapping[str, str] = field(default_factory=dict)
     has_key: bool = True
     most_calls: int | None = None
-    """The most calls that a job of one item may make, where its kind alone decides it."""
+    """The most calls of a job with one item, if the kind alone determines it."""
 
     @property
     def text(self) -> str:
-        """The body as it is read."""
+        """The body as text."""
         if isinstance(self.body, bytes):
             return self.body.decode("utf-8", "replace")
         return self.body if isinstance(self.body, str) else json.dumps(self.body)
@@ -55,11 +55,11 @@ def _model(name: str, status: int, body: Any, code: str, *, decisive: bool = Tru
     return Row(name, status, body, ErrorKind.MODEL, code, decisive, most_calls=1 if decisive else None, **more)
 
 
-def _passing(name: str, status: int, body: Any, code: str, **more: Any) -> Row:
+def _transient(name: str, status: int, body: Any, code: str, **more: Any) -> Row:
     return Row(name, status, body, ErrorKind.TRANSIENT, code, **more)
 
 
-def _plainer(name: str, status: int, body: Any, **more: Any) -> Row:
+def _simpler(name: str, status: int, body: Any, **more: Any) -> Row:
     return Row(
         name,
         status,
@@ -798,80 +798,80 @@ DIFFERENTLY = (
         "Groq behind LiteLLM", 400, {"error": {"message": "litellm.BadRequestError: GroqException - Failed to "
         "generate JSON. Please adjust your prompt.", "type": None, "param": None, "code": "400"}},
     ),
-    _plainer(
+    _simpler(
         "OpenAI: schema unsupported", 400, _openai("Invalid parameter: 'response_format' of type 'json_schema' is "
         "not supported with this model.", param="response_format"),
     ),
-    _plainer(
+    _simpler(
         "OpenAI: unknown parameter", 400, _openai("Unknown parameter: 'response_format.json_schema.strict'.", code=
         "unknown_parameter", param="response_format.json_schema.strict"),
     ),
-    _plainer(
+    _simpler(
         "OpenAI: schema by its parameter", 400, _openai("Invalid value.", code="invalid_value", param=
         "tools[0].type"),
     ),
-    _plainer("Groq: schema", 400, _openai("This model does not support response format `json_schema`.")),
-    _plainer(
+    _simpler("Groq: schema", 400, _openai("This model does not support response format `json_schema`.")),
+    _simpler(
         "Mistral: schema", 422, {"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": [
         "body", "response_format", "json_schema", "strict"], "msg": "Extra inputs are not permitted", "input": True}]},
         "type": "invalid_request_error"},
     ),
-    _plainer(
+    _simpler(
         "Anthropic: output format", 400, _anthropic("invalid_request_error", "output_config: Extra inputs are not "
         "permitted"),
     ),
-    _plainer(
+    _simpler(
         "Anthropic: forced tool", 400, _anthropic("invalid_request_error", "Thinking may not be enabled when "
         "tool_choice forces tool use."),
     ),
-    _plainer(
+    _simpler(
         "Gemini: schema", 400, _google(400, "INVALID_ARGUMENT", "The specified schema produces a constraint that "
         "has too many states for serving."),
     ),
-    _plainer(
+    _simpler(
         "Gemini: response_schema", 400, _google(400, "INVALID_ARGUMENT", "* "
         "GenerateContentRequest.generation_config.response_schema.properties: should be non-empty for OBJECT type"),
     ),
-    _plainer("DeepSeek: type", 400, _openai("This response_format type is unavailable now")),
-    _plainer(
+    _simpler("DeepSeek: type", 400, _openai("This response_format type is unavailable now")),
+    _simpler(
         "vLLM: guided decoding", 400, {"object": "error", "message": "The provided JSON schema contains features "
         "not supported by xgrammar.", "type": "BadRequestError", "code": 400},
     ),
-    _plainer(
+    _simpler(
         "llama.cpp: grammar", 400, {"error": {"code": 400, "message": "failed to parse grammar", "type":
         "invalid_request_error"}},
     ),
-    _plainer(
+    _simpler(
         "llama.cpp, older: grammar", 500, {"error": {"code": 500, "message": "failed to parse grammar", "type":
         "server_error"}},
     ),
-    _plainer("a server that fails at it", 500, {"detail": "json_schema is not supported by this backend"}),
-    _plainer(
+    _simpler("a server that fails at it", 500, {"detail": "json_schema is not supported by this backend"}),
+    _simpler(
         "Ollama: no tools", 400, {"error": {"message": "registry.ollama.ai/library/m does not support tools",
         "type": "api_error", "param": None, "code": None}},
     ),
-    _plainer(
+    _simpler(
         "vLLM: no tools", 400, {"object": "error", "message": "\"auto\" tool choice requires "
         "--enable-auto-tool-choice and --tool-call-parser to be set", "type": "BadRequestError", "code": 400},
     ),
-    _plainer(
+    _simpler(
         "DashScope: thinking", 400, _openai("The tool_choice parameter does not support being set to required or "
         "object in thinking mode", code="invalid_parameter_error"),
     ),
-    _plainer(
+    _simpler(
         "OpenRouter: parameters", 404, _router(404, "No endpoints found that can handle the requested parameters: "
         "response_format."),
     ),
-    _plainer(
+    _simpler(
         "OpenRouter: parameters, unnamed", 404, _router(404, "No endpoints found that can handle the requested "
         "parameters."),
     ),
-    _plainer(
+    _simpler(
         "OpenRouter: parameters, 503", 503, _router(503, "No endpoints found that support the requested "
         "parameters.", error_type="no_available_provider"),
     ),
-    _plainer("OpenRouter: no tools", 404, _router(404, "No endpoints found that support tool use.")),
-    _plainer(
+    _simpler("OpenRouter: no tools", 404, _router(404, "No endpoints found that support tool use.")),
+    _simpler(
         "OpenRouter: what is behind it", 400, _router(400, "Provider returned error", provider_name="P", raw=
         "{\"error\":{\"message\":\"json_object is not available\",\"code\":400}}"),
     ),
@@ -934,202 +934,202 @@ DIFFERENTLY = (
 )  # fmt: skip
 
 LIMITS = (
-    _passing(
+    _transient(
         "OpenAI: requests", 429, _openai("Rate limit reached for m on requests per min (RPM): Limit 3, Used 3, "
         "Requested 1. Please try again in 20s.", "requests", "rate_limit_exceeded"), "rate_limited", limit=True,
         retry_after=20.0,
     ),
-    _passing(
+    _transient(
         "OpenAI: tokens, in headers", 429, _openai("Rate limit reached.", "tokens", "rate_limit_exceeded"),
         "rate_limited", limit=True, retry_after=372.0, headers={"x-ratelimit-remaining-requests": "99",
         "x-ratelimit-reset-requests": "20ms", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens":
         "6m12s"},
     ),
-    _passing(
+    _transient(
         "OpenAI: milliseconds", 429, _openai("Slow down."), "rate_limited", limit=True, retry_after=0.25, headers={
         "retry-after-ms": "250", "Retry-After": "1"},
     ),
-    _passing(
+    _transient(
         "OpenAI: requests of a day", 429, _openai("Rate limit reached for m on requests per day (RPD): Limit 200, "
         "Used 200. Please try again in 7m12s.", "requests", "rate_limit_exceeded"), "rate_limited", limit=True,
         retry_after=432.0,
     ),
-    _passing(
+    _transient(
         "OpenAI: ramp", 503, _openai("Traffic grew too fast.", code="ramp_limit_exceeded"), "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "Azure", 429, {"error": {"code": "429", "message": "Requests to the ChatCompletions_Create Operation have "
         "exceeded call rate limit. Please retry after 8 seconds."}}, "rate_limited", limit=True, retry_after=8.0,
     ),
-    _passing(
+    _transient(
         "Anthropic", 429, _anthropic("rate_limit_error", "This request would exceed your organization's rate "
         "limit."), "rate_limited", limit=True, retry_after=30.0, headers={"retry-after": "30", "x-should-retry":
         "true"},
     ),
-    _passing(
+    _transient(
         "Anthropic: reset", 429, _anthropic("rate_limit_error", "Rate limited."), "rate_limited", limit=True,
         retry_after=15.0, headers={"anthropic-ratelimit-tokens-remaining": "0", "anthropic-ratelimit-tokens-reset":
         "2025-06-02T12:00:15Z"},
     ),
-    _passing(
+    _transient(
         "Anthropic: asks to try again", 429, _anthropic("rate_limit_error", "Your account is limited per day"),
         "rate_limited", limit=True, headers={"x-should-retry": "true"},
     ),
-    _passing(
+    _transient(
         "Gemini: minute", 429, _google(429, "RESOURCE_EXHAUSTED", _GEMINI_QUOTA.format("r", 10) +
         "Please retry in 3.1s.", _quota(_MINUTE), _delay("3s")), "rate_limited", limit=True, retry_after=3.0,
     ),
-    _passing(
+    _transient(
         "Gemini: minute, no time", 429, _google(429, "RESOURCE_EXHAUSTED", _GEMINI_QUOTA.format("r", 10), _quota
         (_MINUTE)), "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "Gemini: day, with a time", 429, _google(429, "RESOURCE_EXHAUSTED", _GEMINI_QUOTA.format("r", 250), _quota
         (_DAY), _delay("34000s")), "rate_limited", limit=True, retry_after=34000.0,
     ),
-    _passing(
+    _transient(
         "Gemini: time alone", 429, _google(429, "RESOURCE_EXHAUSTED", "Quota exceeded for the day, per day.", _delay(
         "17.5s")), "rate_limited", limit=True, retry_after=17.5,
     ),
-    _passing(
+    _transient(
         "Gemini behind a gateway", 429, {"error": {"message": "litellm.RateLimitError: You exceeded your current "
         "quota. Please retry in 41.2s."}}, "rate_limited", limit=True, retry_after=41.2,
     ),
-    _passing(
+    _transient(
         "Vertex", 429, _google(429, "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later."),
         "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "Groq", 429, _openai("Rate limit reached for model `m` on tokens per day (TPD): Limit 100000. Please try "
         "again in 14m2.4s.", "tokens", "rate_limit_exceeded"), "rate_limited", limit=True, retry_after=842.4,
     ),
-    _passing(
+    _transient(
         "Mistral", 429, {"object": "error", "message": "Requests rate limit exceeded", "type": "rate_limited",
         "param": None, "code": "1300"}, "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "Mistral: capacity", 429, {"object": "error", "message": "Service tier capacity exceeded for this model.",
         "type": "service_tier_capacity_exceeded", "param": None, "code": "3505"}, "overloaded",
     ),
-    _passing(
+    _transient(
         "OpenRouter: upstream", 429, _router(429, "Provider returned error", raw="m is temporarily rate-limited "
         "upstream. Please retry shortly.", provider_name="P"), "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "OpenRouter: free models", 429, _router(429, "Rate limit exceeded: free-models-per-day.", headers={
         "X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1748908800000"}),
         "rate_limited", limit=True, retry_after=43200.0,
     ),
-    _passing(
+    _transient(
         "OpenRouter: reset in a header", 429, _router(429, "Rate limit exceeded."), "rate_limited", limit=True,
         retry_after=60.0, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1748865660000"},
     ),
-    _passing(
+    _transient(
         "Moonshot: rate", 429, _openai("Your account reached max request: 3, please try again after 1 seconds",
         "rate_limit_reached_error"), "rate_limited", limit=True, retry_after=1.0,
     ),
-    _passing(
+    _transient(
         "Zhipu: concurrency", 429, {"error": {"code": "1302", "message": "您当前使用该API的并发数过高"}},
         "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "DashScope: rate", 400, {"code": "Throttling.RateQuota", "message": "Requests throttling triggered."},
         "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "Bedrock", 400, {"message": "Too many requests, please wait before trying again."}, "rate_limited",
         limit=True, headers={"x-amzn-ErrorType": "ThrottlingException"},
     ),
-    _passing(
+    _transient(
         "Bedrock: quota of the service", 400, {"message": "Your request exceeds the service quota."},
         "rate_limited", limit=True, headers={"x-amzn-ErrorType": "ServiceQuotaExceededException"},
     ),
-    _passing(
+    _transient(
         "GitHub: secondary limit", 403, {"message": "You have exceeded a secondary rate limit."}, "rate_limited",
         limit=True, retry_after=60.0, headers={"Retry-After": "60"},
     ),
-    _passing(
+    _transient(
         "GitHub Models", 429, {"error": {"code": "RateLimitReached", "message": "Rate limit of 15 per 60s "
         "exceeded for UserByModelByMinute. Please wait 30 seconds before retrying."}}, "rate_limited", limit=True,
     ),
-    _passing(
+    _transient(
         "LiteLLM: all deployments rest", 429, {"error": {"message": "No deployments available for selected model, "
         "Try again in 60 seconds.", "type": "None", "param": "None", "code": "429"}}, "rate_limited", limit=True,
         retry_after=60.0,
     ),
-    _passing(
+    _transient(
         "Fireworks", 429, {"error": "Too Many Requests", "message": "You have exceeded your usage limits."},
         "rate_limited", limit=True,
     ),
-    _passing("nginx", 429, _NGINX.format("429 Too Many Requests"), "rate_limited", limit=True),
-    _passing("429, nothing said", 429, "", "rate_limited", limit=True),
-    _passing(
+    _transient("nginx", 429, _NGINX.format("429 Too Many Requests"), "rate_limited", limit=True),
+    _transient("429, nothing said", 429, "", "rate_limited", limit=True),
+    _transient(
         "429 until a date", 429, "slow down", "rate_limited", limit=True, retry_after=30.0, headers={"Retry-After":
         "Mon, 02 Jun 2025 12:00:30 GMT"},
     ),
 )  # fmt: skip
 
 TROUBLE = (
-    _passing("Anthropic: overloaded", 529, _anthropic("overloaded_error", "Overloaded"), "overloaded"),
-    _passing("Anthropic: overloaded, in a stream's status", 500, _anthropic("overloaded_error", "Busy"), "overloaded"),
-    _passing("Anthropic: error", 500, _anthropic("api_error", "Internal server error"), "server_error"),
-    _passing(
+    _transient("Anthropic: overloaded", 529, _anthropic("overloaded_error", "Overloaded"), "overloaded"),
+    _transient("Anthropic: overloaded, in a stream", 500, _anthropic("overloaded_error", "Busy"), "overloaded"),
+    _transient("Anthropic: error", 500, _anthropic("api_error", "Internal server error"), "server_error"),
+    _transient(
         "Anthropic: to be tried again", 400, _anthropic("invalid_request_error", "Odd."), "server_error", headers={
         "x-should-retry": "true"},
     ),
-    _passing(
+    _transient(
         "OpenAI: error", 500, _openai("The server had an error while processing your request.", "server_error"),
         "server_error",
     ),
-    _passing(
+    _transient(
         "Mistral: unavailable", 500, {"object": "error", "message": "Service unavailable.", "type":
         "internal_server_error", "param": None, "code": "1000"}, "server_error",
     ),
-    _passing("OpenAI: slow down", 503, _openai("Slow down"), "overloaded"),
-    _passing(
+    _transient("OpenAI: slow down", 503, _openai("Slow down"), "overloaded"),
+    _transient(
         "Moonshot: overloaded", 429, _openai("The engine is currently overloaded, please try again later",
         "engine_overloaded_error"), "overloaded",
     ),
-    _passing(
+    _transient(
         "Hugging Face: overloaded", 429, {"error": "Model is overloaded", "error_type": "overloaded"}, "overloaded",
     ),
-    _passing(
+    _transient(
         "Hugging Face: loading", 503, {"error": "Model m is currently loading", "estimated_time": 20.0},
         "model_loading", retry_after=20.0,
     ),
-    _passing(
+    _transient(
         "Hugging Face: generation", 424, {"error": "Request failed during generation", "error_type": "generation"},
         "server_error",
     ),
-    _passing(
+    _transient(
         "llama.cpp: loading", 503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
         "model_loading",
     ),
-    _passing("Ollama: loading", 500, {"error": "llm server loading model"}, "model_loading"),
-    _passing("LM Studio: loading", 404, {"error": "The model is loading, wait for it"}, "model_loading"),
-    _passing(
+    _transient("Ollama: loading", 500, {"error": "llm server loading model"}, "model_loading"),
+    _transient("LM Studio: loading", 404, {"error": "The model is loading, wait for it"}, "model_loading"),
+    _transient(
         "Gemini: unavailable", 503, _google(503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
         "overloaded",
     ),
-    _passing(
+    _transient(
         "Bedrock: unavailable", 400, {"message": "Try your request again."}, "overloaded", headers={
         "x-amzn-ErrorType": "ServiceUnavailableException"},
     ),
-    _passing(
+    _transient(
         "Bedrock: model error", 400, {"message": "The model had an error."}, "server_error", headers={
         "x-amzn-ErrorType": "ModelErrorException"},
     ),
-    _passing("a gateway: limit in words", 400, {"error": "Rate limit reached, slow down."}, "rate_limited"),
-    _passing("a gateway: busy", 400, {"error": "server is busy, please come back"}, "overloaded"),
-    _passing("OpenRouter: chain", 502, _router(502, "Provider returned error"), "server_error"),
-    _passing("408", 408, "", "http_408"),
-    _passing("409", 409, "", "http_409"),
-    _passing("425", 425, "", "http_425"),
-    _passing("502 page", 502, _NGINX.format("502 Bad Gateway"), "server_error"),
-    _passing("504 page", 504, _NGINX.format("504 Gateway Time-out"), "server_error"),
-    _passing("503 with a time", 503, "", "overloaded", retry_after=12.0, headers={"Retry-After": "12"}),
+    _transient("a gateway: limit in words", 400, {"error": "Rate limit reached, slow down."}, "rate_limited"),
+    _transient("a gateway: busy", 400, {"error": "server is busy, please come back"}, "overloaded"),
+    _transient("OpenRouter: chain", 502, _router(502, "Provider returned error"), "server_error"),
+    _transient("408", 408, "", "http_408"),
+    _transient("409", 409, "", "http_409"),
+    _transient("425", 425, "", "http_425"),
+    _transient("502 page", 502, _NGINX.format("502 Bad Gateway"), "server_error"),
+    _transient("504 page", 504, _NGINX.format("504 Gateway Time-out"), "server_error"),
+    _transient("503 with a time", 503, "", "overloaded", retry_after=12.0, headers={"Retry-After": "12"}),
     *(
-        _passing(
+        _transient(
             f"Cloudflare: {status}", status, _page(f"host | {status}: Web server is down"), "server_error",
             headers={"Server": "cloudflare"},
         )

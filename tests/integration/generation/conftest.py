@@ -70,10 +70,10 @@ def stored(path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
             ).fetchall()
         finally:
             connection.close()
-        found: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         for topic, content in rows:
-            found.setdefault(topic, []).append(content)
-        return list(found.items())
+            texts.setdefault(topic, []).append(content)
+        return list(texts.items())
 
     return read
 

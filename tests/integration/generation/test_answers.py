@@ -84,12 +84,12 @@ async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
     assert result.counts == ItemCounts(completed=2, failed=1)
     assert provider.calls_about("bad") == tries
     assert sorted(topic for topic, _ in stored()) == ["fine", "good"]
-    kept = [attempt for attempt in attempts() if attempt[0] == "failed"]
-    assert len(kept) == 1
-    assert code is None or kept[0][1] == code
+    failures = [attempt for attempt in attempts() if attempt[0] == "failed"]
+    assert len(failures) == 1
+    assert code is None or failures[0][1] == code
     if isinstance(bad, Said):
-        assert kept[0][2] is not None
-        assert kept[0][3:] == (100, 50)
+        assert failures[0][2] is not None
+        assert failures[0][3:] == (100, 50)
         assert (result.tokens.tokens_in, result.tokens.tokens_out) == (100 * (2 + tries), 50 * (2 + tries))
     assert violations(path, planned=3, may_fail=frozenset({"bad"})) == []
 
@@ -207,10 +207,10 @@ async def test_a_server_without_structured_output_is_asked_plainly(provider, rec
     """After a server rejects the schema, later requests use a simpler structure; calls in flight cost one more."""
 
     def plain(call):
-        asked = call.body.get("response_format", {}).get("type") or ("tool" if "tools" in call.body else None)
-        if asked is None:
+        structure = call.body.get("response_format", {}).get("type") or ("tool" if "tools" in call.body else None)
+        if structure is None:
             return Said()
-        name = "tool_choice" if asked == "tool" else "response_format"
+        name = "tool_choice" if structure == "tool" else "response_format"
         return Status(400, {"error": {"message": f"{name}: unsupported", "type": "invalid_request_error"}})
 
     provider.behaviour = plain

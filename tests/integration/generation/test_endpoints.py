@@ -104,11 +104,11 @@ async def test_a_program_resumes_at_another_address(provider, generate, path):
     await generate(6, limit=2)
     with ProviderServer() as moved:
         async with Backstay.open(path) as backstay:
-            kept = (await backstay.batches.checkpoint("job")).recipe
+            stored_recipe = (await backstay.batches.checkpoint("job")).recipe
             with pytest.raises(SettingsError, match="uses no recipe"):
                 await backstay.batches.resume("job", lambda _: None, base_url=moved.base_url)
             there = await backstay.batches.resume("job", base_url=moved.base_url, limit=2)
-            assert (await backstay.batches.checkpoint("job")).recipe == kept
+            assert (await backstay.batches.checkpoint("job")).recipe == stored_recipe
             back = await backstay.batches.resume("job")
 
     assert (there.completed, back.counts) == (4, ItemCounts(completed=6))
@@ -165,10 +165,10 @@ async def test_recipes_that_are_sent_otherwise_have_accounts_of_their_own(monkey
         Recipe(model="anthropic:m", base_url=url, anthropic_version="2026-10-21"),
     ]
 
-    found = [await accounts.account(recipe.endpoint) for recipe in recipes]
+    found_accounts = [await accounts.account(recipe.endpoint) for recipe in recipes]
 
-    assert len(set(map(id, found))) == len(recipes)
-    assert await accounts.account(Recipe(model="other", base_url=url).endpoint) is found[0]
+    assert len(set(map(id, found_accounts))) == len(recipes)
+    assert await accounts.account(Recipe(model="other", base_url=url).endpoint) is found_accounts[0]
 
 
 async def test_a_request_that_cannot_be_made_is_no_trouble_of_the_servers(provider):

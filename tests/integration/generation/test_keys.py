@@ -115,9 +115,9 @@ async def test_a_key_in_two_parts_of_an_answer_is_found_where_they_meet(provider
     """A key split over two parts of an answer is found in the joined conversation."""
     half = len(KEY) // 2
     texts = ('{"user_1": "My key is ' + KEY[:half], KEY[half:] + '", "assistant_1": "I see."}')
-    parts = [{"type": "text", "text": text} for text in texts]
-    choice = {"message": {"role": "assistant", "content": parts}, "finish_reason": "stop"}
-    body = {"choices": [choice], "content": parts, "stop_reason": "end_turn", "usage": {}}
+    blocks = [{"type": "text", "text": text} for text in texts]
+    choice = {"message": {"role": "assistant", "content": blocks}, "finish_reason": "stop"}
+    body = {"choices": [choice], "content": blocks, "stop_reason": "end_turn", "usage": {}}
     provider.behaviour = lambda _: Sent(json.dumps(body).encode())
 
     async with Backstay.open(path) as backstay:
@@ -275,11 +275,11 @@ async def test_a_job_is_made_while_others_are_served(recipe, path):
     """A slow key command does not block the event loop while a job is created."""
     command = "touch begun; until test -e go; do sleep 0.01; done; echo a-key-0123456789"
     async with Backstay(_settings(path, command=command)) as backstay:
-        making = asyncio.create_task(backstay.batches.create("job", [{"topic": "sea"}], recipe))
+        creating = asyncio.create_task(backstay.batches.create("job", [{"topic": "sea"}], recipe))
         await asyncio.to_thread(until, (path.parent / "begun").exists)
         (path.parent / "go").touch()
 
-        assert (await making).id == "job"
+        assert (await creating).id == "job"
 
 
 def _is_running(process: int) -> bool:

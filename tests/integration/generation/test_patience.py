@@ -93,12 +93,12 @@ async def test_doom_pauses_the_job_until_it_is_mended(name, provider, generate, 
     assert result.pause.code == code
     assert remedy in result.pause.message
     assert len(provider.calls) <= 20
-    asked = len(provider.calls)
+    calls_before = len(provider.calls)
     provider.behaviour = lambda _: Said()
     async with Backstay.open(path) as backstay:
         mended = await backstay.batches.resume("job")
     assert mended.counts == ItemCounts(completed=60)
-    assert len(provider.calls) == asked + 60
+    assert len(provider.calls) == calls_before + 60
     assert violations(path, planned=60) == []
 
 
@@ -151,11 +151,11 @@ async def test_an_outage_is_waited_for(provider, generate, path):
 
 async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provider, recipe):
     """Calls keep the configured rate, and a stop releases queued items at once."""
-    stop, asked = StopSignal(), []
+    stop, call_times = StopSignal(), []
 
     def fourth(call):
         if call.number == 4:
-            asked.append(time.monotonic())
+            call_times.append(time.monotonic())
             stop.request()
         return Said()
 
@@ -164,9 +164,9 @@ async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provide
         items = [{"topic": f"t{n}"} for n in range(50)]
         started = time.monotonic()
         result = await backstay.batches.run("job", items, recipe, concurrency=20, stop=stop, grace_seconds=50)
-        waited = time.monotonic() - asked[0]
+        waited = time.monotonic() - call_times[0]
 
-    took = asked[0] - started
+    took = call_times[0] - started
     assert took >= 0.8  # two at once, then one each half second
     assert waited < 25  # half of the grace: nobody in the queue was waited for
     assert result.ending is EndReason.STOPPED
@@ -186,12 +186,12 @@ async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
 async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path):
     """When patience ends, the job pauses with the last error, items keep their tries, and the wait was visible."""
     provider.behaviour = lambda call: Said() if call.number <= 3 else Status(503, {"error": {"message": "busy"}})
-    seen, told = [], []
+    seen, reported = [], []
     async with Backstay.open(path, patience_seconds=2) as backstay:
 
         async def listen(progress):
             seen.append((await backstay.batches.checkpoint("job")).provider_wait)
-            told.append(progress.provider_wait)
+            reported.append(progress.provider_wait)
 
         items = [{"id": f"t{n}", "topic": f"t{n}"} for n in range(8)]
         result = await backstay.batches.run("job", items, recipe, concurrency=1, max_attempts=1, on_progress=listen)
@@ -202,7 +202,7 @@ async def test_patience_that_is_at_its_end_pauses_the_job(provider, recipe, path
     assert "(503: overloaded)" in result.pause.message
     assert result.counts == ItemCounts(completed=3, pending=5)
     assert {failure.raw for failure in evidence} == {'{"error": {"message": "busy"}}'}
-    for waiting in (next(filter(None, seen)), next(filter(None, told))):
+    for waiting in (next(filter(None, seen)), next(filter(None, reported))):
         assert waiting.reason.endswith("is not available")
         assert waiting.detail == "503: overloaded"
     assert violations(path, planned=8) == []
@@ -282,8 +282,8 @@ async def test_a_job_keeps_its_requests_a_minute(path, provider, recipe):
     at = []
     provider.behaviour = lambda _: at.append(time.monotonic()) or Said()
     async with Backstay.open(path) as backstay:
-        given = [{"topic": f"t{n}"} for n in range(5)]
-        await backstay.batches.run("job", given, recipe, concurrency=5, rpm=120, limit=1)
+        items = [{"topic": f"t{n}"} for n in range(5)]
+        await backstay.batches.run("job", items, recipe, concurrency=5, rpm=120, limit=1)
         await backstay.batches.resume("job")
         limits = (await backstay.batches.checkpoint("job")).settings.limits
 

@@ -48,13 +48,13 @@ async def test_a_model_that_is_refused_beside_another_pauses_its_job(provider, p
 
 async def test_a_model_that_is_down_beside_another_is_waited_for(provider, path):
     """A model that is down costs its items no try while another model of the account answers."""
-    left = 60
+    errors_left = 60
 
     def down_at_first(call: Call) -> Reply:
-        nonlocal left
-        if call.body["model"] == "good" or not left:
+        nonlocal errors_left
+        if call.body["model"] == "good" or not errors_left:
             return Said()
-        left -= 1
+        errors_left -= 1
         return Status(503)
 
     provider.behaviour = down_at_first

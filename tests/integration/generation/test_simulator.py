@@ -34,10 +34,10 @@ async def _run(
     base_url = f"{llmock.url}/anthropic/v1" if side == "anthropic" else f"{llmock.url}/v1"
     model = {"openai": "openai:gpt-4o", "anthropic": "anthropic:claude-sonnet-4-6"}[side]
     recipe = Recipe(model=model, base_url=base_url, turns=2, max_tokens=1_000)
-    given = [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(items)]
+    inputs = [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(items)]
     async with Backstay.open(path, rpm=rpm) as backstay:
-        result = await backstay.batches.run("job", given, recipe, concurrency=6, max_attempts=tries)
-    ids = frozenset(item["id"] for item in given)
+        result = await backstay.batches.run("job", inputs, recipe, concurrency=6, max_attempts=tries)
+    ids = frozenset(item["id"] for item in inputs)
     assert violations(path, planned=items, may_fail=ids) == []
     assert result.ending is ending
     assert ending is not EndReason.FINISHED or result.completed + result.failed == items
@@ -60,9 +60,9 @@ async def test_nothing_to_say_about_our_manners(name, side, llmock, path):
     """The client honours Retry-After, backs off and retries transient errors, and completes every item."""
     _FAULTS[name](llmock)
 
-    # A refusal is a try, and a quota that is used up refuses all that are asked in that moment.
-    asked = {"items": 55, "tries": 8} if "tokens" in name else {}
-    result = await _run(llmock, side, path, **asked)
+    # A rejection costs a try, and an exhausted quota rejects all calls of that moment.
+    options = {"items": 55, "tries": 8} if "tokens" in name else {}
+    result = await _run(llmock, side, path, **options)
 
     llmock.assert_resilient(strict=True)
     assert result.failed == 0
@@ -120,6 +120,6 @@ async def test_its_report_says_the_same(side, llmock, path):
     await _run(llmock, side, path, items=10)
 
     command = [str(Path(sys.executable).with_name("llmock")), "report", "--url", llmock.url, "--strict"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr

@@ -153,9 +153,9 @@ def test_no_draft_before_a_cut_answer_is_a_conversation(final):
     """A complete draft before a truncated answer is never used."""
     draft = json.dumps({"user_1": "Draft.", "assistant_1": "Draft."})
 
-    taken = [at for at in range(1, len(final)) if _is_whole(f"{draft}\nBetter:\n{final[:at]}", 2)]
+    accepted = [at for at in range(1, len(final)) if _is_whole(f"{draft}\nBetter:\n{final[:at]}", 2)]
 
-    assert taken == []
+    assert accepted == []
 
 
 def test_control_a_draft_is_whole(monkeypatch):

@@ -184,9 +184,9 @@ def test_the_environment_names_an_address(model, environ, url, variable):
     """An environment variable with a base URL is read like the provider's own library does, for that provider only."""
     endpoint = resolve_endpoint(model, None, None)
 
-    found = endpoint.in_environment(environ)
+    resolved = endpoint.in_environment(environ)
 
-    assert (found.url, found.variable) == (url or endpoint.url, variable)
+    assert (resolved.url, resolved.variable) == (url or endpoint.url, variable)
 
 
 def test_an_address_in_the_recipe_wins_over_the_environment():

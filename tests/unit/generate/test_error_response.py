@@ -172,25 +172,25 @@ def test_messages_of_a_probe_speak_of_no_job():
         "x",
     )
     for key in MESSAGES:
-        told = message(key, is_probe=True, new_name="y", **facts)
+        text = message(key, is_probe=True, new_name="y", **facts)
 
-        assert not re.search(r"resum|discard|\bjob\b|\bJOB\b|\bitem\b|--rpm", told), told
+        assert not re.search(r"resum|discard|\bjob\b|\bJOB\b|\bitem\b|--rpm", text), text
 
 
 def test_messages_name_no_command_with_a_word_to_fill_in():
     """Messages contain no job name: they are stored with jobs of any name, and the display adds it."""
-    assert [told for told in MESSAGES.values() if "JOB" in told] == []
+    assert [text for text in MESSAGES.values() if "JOB" in text] == []
 
 
 def test_who_has_no_server_is_not_told_to_start_one():
     """For an unreachable hosted provider the message blames the connection, and for other endpoints the server."""
     hosted, local = resolve_endpoint("openai:m", None, None), resolve_endpoint("ollama:m", None, None)
-    given = resolve_endpoint("m", "https://models.example/v1", None)
+    own = resolve_endpoint("m", "https://models.example/v1", None)
 
     assert "check this machine's connection or proxy, then resume" in classify_unreachable(hosted, "no route").message
     assert "base URL is wrong" not in classify_unreachable(hosted, "no route").message
     assert "start the server, then resume" in classify_unreachable(local, "no route").message
-    assert "start the server, then resume" in classify_unreachable(given, "no route").message
+    assert "start the server, then resume" in classify_unreachable(own, "no route").message
 
 
 def test_words_decide_nothing_alone():
@@ -267,9 +267,9 @@ def test_an_option_is_named_in_its_command_only(key):
     """Messages mention an option only within a whole command, since web pages show them too."""
     facts = {name for _, name, _, _ in Formatter().parse(MESSAGES[key]) if name} - set(_OF_JOB)
 
-    said = message(key, **dict.fromkeys(facts, "x"))
+    text = message(key, **dict.fromkeys(facts, "x"))
 
-    assert "--" not in re.sub(r"`backstay [^`]+`", "", said)
+    assert "--" not in re.sub(r"`backstay [^`]+`", "", text)
 
 
 def test_a_web_page_pauses_until_the_endpoint_is_proven():

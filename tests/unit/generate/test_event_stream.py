@@ -12,13 +12,13 @@ _USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
 
 def _events(*pieces: bytes) -> list[tuple[str, str]]:
     parser = EventParser()
-    found = [event for piece in pieces for event in parser.feed(piece)]
-    return [(event.name, event.data) for event in (*found, *parser.end())]
+    events = [event for piece in pieces for event in parser.feed(piece)]
+    return [(event.name, event.data) for event in (*events, *parser.end())]
 
 
-def _sse(*data: object, done: bool = True) -> bytes:
+def _sse(*data: object, has_end: bool = True) -> bytes:
     lines = [f"data: {json.dumps(each)}\n\n" for each in data]
-    return "".join([*lines, "data: [DONE]\n\n" if done else ""]).encode()
+    return "".join([*lines, "data: [DONE]\n\n" if has_end else ""]).encode()
 
 
 def _chunk(finish: str | None = None, **delta: object) -> dict[str, object]:
@@ -199,7 +199,7 @@ def test_events_give_the_body_of_the_same_message_without_streaming():
         {"type": "something_new", "index": 2},
         _END,
         {"type": "message_stop"},
-        done=False,
+        has_end=False,
     )  # fmt: skip
 
     expected = {
@@ -221,7 +221,9 @@ def test_events_give_the_body_of_the_same_message_without_streaming():
 
 def test_an_input_that_stops_in_the_middle_stays_text():
     """A truncated tool input stays text and is not completed to an object."""
-    stream = _sse(_START, *_block(0, {"type": "tool_use", "input": {}}, {"partial_json": '{"a": '}), _END, done=False)
+    stream = _sse(
+        _START, *_block(0, {"type": "tool_use", "input": {}}, {"partial_json": '{"a": '}), _END, has_end=False
+    )
 
     assert _collected(stream)["content"] == [{"type": "tool_use", "input": '{"a": '}]
 
@@ -233,10 +235,10 @@ def test_an_input_that_stops_in_the_middle_stays_text():
     ("stream", "says"),
     [
         (b"", "ended before the answer did"),
-        (_sse(_chunk(content="Hel"), done=False), "ended before the answer did"),
-        (_sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "Hel"}), done=False), "ended before"),
-        (_sse(_chunk(content="Hel"), done=False) + b'data: {"choices": [', "not JSON"),
-        (_sse(_chunk(content="Hel"), done=False) + b"data: [DO", "not JSON"),
+        (_sse(_chunk(content="Hel"), has_end=False), "ended before the answer did"),
+        (_sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "Hel"}), has_end=False), "ended before"),
+        (_sse(_chunk(content="Hel"), has_end=False) + b'data: {"choices": [', "not JSON"),
+        (_sse(_chunk(content="Hel"), has_end=False) + b"data: [DO", "not JSON"),
         (_sse(["Hel"]), "not a JSON object"),
         (b"<html><body>Sign in</body></html>", "ended before"),
     ],
@@ -250,9 +252,9 @@ def test_a_stream_that_is_not_whole_is_never_an_answer(stream, says):
 @pytest.mark.parametrize(
     "stream",
     [
-        _sse(_chunk("stop", content="all"), done=False),
+        _sse(_chunk("stop", content="all"), has_end=False),
         _sse(_chunk(content="all")),
-        _sse(_chunk("stop", content="all"), done=False) + b'data: {"usage": {"pro',
+        _sse(_chunk("stop", content="all"), has_end=False) + b'data: {"usage": {"pro',
         _sse(_chunk("stop", content="all")) + b"data: more\n\n",
     ],
 )
@@ -273,7 +275,7 @@ def test_a_finish_word_or_an_end_is_enough(stream):
             {"error": {"object": "error", "code": 400, "message": "no"}},
         ),
         (
-            _sse(_START, done=False)
+            _sse(_START, has_end=False)
             + b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n\n',
             {"type": "error", "error": {"type": "overloaded_error"}, "usage": _START["message"]["usage"]},
         ),
@@ -307,9 +309,9 @@ def test_halves_of_a_character_in_two_events_are_one():
 )
 def test_events_that_say_nothing_spoil_no_answer(odd):
     """Empty events before or within an answer are ignored."""
-    chunks = _sse(_chunk(content="all"), done=False) + odd + _sse(_chunk("stop"))
-    events = _sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "all"}), done=False)
-    events += odd + _sse({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, done=False)
+    chunks = _sse(_chunk(content="all"), has_end=False) + odd + _sse(_chunk("stop"))
+    events = _sse(_START, *_block(0, {"type": "text", "text": ""}, {"text": "all"}), has_end=False)
+    events += odd + _sse({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, has_end=False)
 
     assert _collected(odd + chunks)["choices"][0]["message"]["content"] == "all"
     assert _collected(odd + events)["content"] == [{"type": "text", "text": "all"}]
@@ -318,10 +320,10 @@ def test_events_that_say_nothing_spoil_no_answer(odd):
 @pytest.mark.parametrize("after", [b'data: {"error": {"code": 500}}\n\n', b"event: error\ndata: accounting\n\n"])
 def test_an_error_after_the_end_spoils_no_answer(after):
     """An error after the finish reason does not invalidate the answer."""
-    body = _collected(_sse(_chunk("stop", content="all"), done=False) + after)
+    body = _collected(_sse(_chunk("stop", content="all"), has_end=False) + after)
 
     assert body["choices"][0]["message"]["content"] == "all"
-    assert _collected(_sse(_chunk("error", content="al"), done=False) + b'data: {"error": {"code": 500}}\n\n') == {
+    assert _collected(_sse(_chunk("error", content="al"), has_end=False) + b'data: {"error": {"code": 500}}\n\n') == {
         "error": {"code": 500}
     }
 
@@ -355,7 +357,7 @@ def test_blocks_may_be_numbered_by_anything():
     """A block index that is not a number causes no error."""
     delta = {"type": "content_block_delta", "index": [0], "delta": {"type": "text_delta", "text": "all"}}
 
-    body = _collected(_sse(_START, delta, {"type": "message_stop"}, done=False))
+    body = _collected(_sse(_START, delta, {"type": "message_stop"}, has_end=False))
 
     assert body["content"] == [{"type": "text", "text": "all"}]
 
@@ -365,6 +367,6 @@ def test_an_input_with_a_key_twice_stays_text():
     written = '{"conversation": {"user_1": "a", "user_1": "b"}}'
     block = _block(0, {"type": "tool_use", "name": "conversation", "input": {}}, {"partial_json": written})
 
-    body = _collected(_sse(_START, *block, {"type": "message_stop"}, done=False))
+    body = _collected(_sse(_START, *block, {"type": "message_stop"}, has_end=False))
 
     assert body["content"][0]["input"] == written

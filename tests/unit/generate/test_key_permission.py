@@ -50,9 +50,9 @@ _BOTH = _HOST | _VARIABLE
 )
 def test_what_has_to_be_allowed(model, base_url, variable, outside, use):
     """A file or job that sends a provider's key to another host, or another key to a provider, needs permission."""
-    found = key_use(resolve_endpoint(model, base_url, variable), outside, _SET)
+    result = key_use(resolve_endpoint(model, base_url, variable), outside, _SET)
 
-    assert (str(found) if found is not None else None) == use
+    assert (str(result) if result is not None else None) == use
 
 
 def test_an_address_of_the_environment_is_the_users_own_word():

@@ -227,7 +227,7 @@ def test_headers_take_their_values_from_the_environment():
 
 
 @pytest.mark.parametrize(
-    ("written", "asked"),
+    ("written", "host"),
     [
         ("Gate.example:8000", "gate.example:8000"),
         ("gate.example", "GATE.example"),
@@ -236,12 +236,12 @@ def test_headers_take_their_values_from_the_environment():
         ("[::1]:8000", "[::1]:8000"),
     ],
 )
-def test_a_host_is_the_same_however_it_is_written(written, asked):
+def test_a_host_is_the_same_however_it_is_written(written, host):
     """Hosts match without regard to case and a trailing dot, but the port counts."""
     sources = KeySources(headers={written: {"X-Secret": "S"}}, environ={"S": "value"})
 
-    assert sources.headers(asked) == {"X-Secret": "value"}
-    assert sources.headers(f"{asked.partition(':8000')[0]}:9000") == {}
+    assert sources.headers(host) == {"X-Secret": "value"}
+    assert sources.headers(f"{host.partition(':8000')[0]}:9000") == {}
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ class _Clock:
         return self.now
 
 
-async def _call(limiter: RateLimiter, name: str, done: list[str]) -> None:
+async def _call(limiter: RateLimiter, name: str, finished: list[str]) -> None:
     permit = await limiter.acquire(0, Work(1))
-    done.append(name)
+    finished.append(name)
     limiter.release(permit, None)
 
 
@@ -36,25 +36,25 @@ async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> li
 
 async def test_permits_are_given_in_order():
     """Calls get their permits first come, first served, also when they have to wait."""
-    limiter, done = RateLimiter(AccountRate(rpm=6_000)), []
+    limiter, finished = RateLimiter(AccountRate(rpm=6_000)), []
 
     async with asyncio.timeout(20):
-        await asyncio.gather(*(_call(limiter, str(number), done) for number in range(150)))
+        await asyncio.gather(*(_call(limiter, str(number), finished) for number in range(150)))
 
-    assert done == [str(number) for number in range(150)]
+    assert finished == [str(number) for number in range(150)]
 
 
 async def test_a_single_refusal_holds_nobody():
     """A single rejected call waits alone, and queued calls continue."""
-    limiter, done = RateLimiter(AccountRate(), clock=lambda: 0.0), []
+    limiter, finished = RateLimiter(AccountRate(), clock=lambda: 0.0), []
     permit = await limiter.acquire(0, Work(1))
 
     delay = limiter.record_trouble(permit, ProviderTrouble(TroubleKind.LIMIT, "429", 3.0))
     limiter.release(permit, None)
-    await asyncio.gather(*(_call(limiter, str(number), done) for number in range(5)))
+    await asyncio.gather(*(_call(limiter, str(number), finished) for number in range(5)))
 
     assert delay == 3.0
-    assert len(done) == 5
+    assert len(finished) == 5
     assert limiter.waiting() is None
 
 
@@ -126,11 +126,11 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
     """A call cancelled in the queue, or just as its permit is granted, passes its turn to the next one."""
     rate = AccountRate(rpm=60)
     clock = _Clock()
-    limiter, done = RateLimiter(rate, clock=clock), []
+    limiter, finished = RateLimiter(rate, clock=clock), []
     limiter.release(await limiter.acquire(0, Work(1)), None)
-    second = asyncio.create_task(_call(limiter, "second", done))
-    third = asyncio.create_task(_call(limiter, "third", done))
-    fourth = asyncio.create_task(_call(limiter, "fourth", done))
+    second = asyncio.create_task(_call(limiter, "second", finished))
+    third = asyncio.create_task(_call(limiter, "third", finished))
+    fourth = asyncio.create_task(_call(limiter, "fourth", finished))
     await asyncio.sleep(0)
 
     second.cancel()
@@ -144,7 +144,7 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
     async with asyncio.timeout(20):
         await fourth
 
-    assert done == ["fourth"]
+    assert finished == ["fourth"]
     assert rate.in_flight == 0
 
 
@@ -182,11 +182,11 @@ async def test_a_closed_limiter_has_no_timer():
 
 async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
     """Calls of a rate-limited job are served first come, first served, and a cancelled one uses no permit."""
-    limiter, done = JobLimiter(RateBounds(rpm=1_200)), []
+    limiter, finished = JobLimiter(RateBounds(rpm=1_200)), []
 
     async def call(number: int) -> None:
         await limiter.acquire(0, Work(1))
-        done.append(number)
+        finished.append(number)
 
     started = asyncio.get_running_loop().time()
     calls = [asyncio.create_task(call(number)) for number in range(24)]
@@ -195,5 +195,5 @@ async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
     async with asyncio.timeout(20):
         await asyncio.gather(*calls, return_exceptions=True)
 
-    assert done == [*range(22), 23]
+    assert finished == [*range(22), 23]
     assert asyncio.get_running_loop().time() - started >= 0.1  # twenty at once, then one each 50 ms

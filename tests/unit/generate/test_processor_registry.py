@@ -145,9 +145,9 @@ def test_an_address_that_is_given_is_not_the_jobs():
     """A base URL passed to a resume replaces the job's, and does not count as a field from outside."""
     frozen = Recipe(model="m", base_url="http://old.example/v1", api_key_env="SOME_KEY").frozen()
 
-    kept = ProcessorRegistry().recipe(frozen)
+    stored = ProcessorRegistry().recipe(frozen)
     moved = ProcessorRegistry().recipe(frozen, base_url="http://new.example")
 
-    assert (kept.endpoint.base_url, moved.endpoint.base_url) == ("http://old.example/v1", "http://new.example/v1")
-    assert kept.outside_fields - moved.outside_fields == {"base_url"}
+    assert (stored.endpoint.base_url, moved.endpoint.base_url) == ("http://old.example/v1", "http://new.example/v1")
+    assert stored.outside_fields - moved.outside_fields == {"base_url"}
     assert "api_key_env" in moved.outside_fields

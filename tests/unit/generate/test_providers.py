@@ -50,12 +50,12 @@ def test_anthropic_is_asked():
 
 def test_a_stream_is_asked_for():
     """A streaming request asks for usage if needed, and a plain request has no streaming fields."""
-    asked = replace(_ask(), stream=True)
+    request = replace(_ask(), stream=True)
 
-    openai, mistral = _OPENAI.body(asked), PROVIDERS["mistral"].body(asked)
+    openai, mistral = _OPENAI.body(request), PROVIDERS["mistral"].body(request)
     assert (openai["stream"], openai["stream_options"]) == (True, {"include_usage": True})
     assert (mistral["stream"], "stream_options" in mistral) == (True, False)
-    assert _ANTHROPIC.body(asked)["stream"] is True
+    assert _ANTHROPIC.body(request)["stream"] is True
     for provider in _ALL:
         assert "stream" not in provider.body(_ask())
 

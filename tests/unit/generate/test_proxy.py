@@ -30,9 +30,9 @@ _ONE, _TWO = "http://one.example:3128", "http://two.example:3128"
 )
 def test_a_proxy_of_the_environment_is_found(environ, url, expected):
     """The scheme's variable precedes ALL_PROXY, lower case precedes upper case, and no scheme means HTTP."""
-    found = find_proxy(URL(url), environ)
+    proxy = find_proxy(URL(url), environ)
 
-    assert (str(found.url), found.variable) == expected if found is not None else expected is None
+    assert (str(proxy.url), proxy.variable) == expected if proxy is not None else expected is None
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_a_proxy_of_the_environment_is_found(environ, url, expected):
 )
 def test_what_is_asked_directly(no_proxy, url, is_direct):
     """Hosts in NO_PROXY and this machine are reached without a proxy."""
-    found = find_proxy(URL(url), {"ALL_PROXY": _ONE, "NO_PROXY": no_proxy})
+    proxy = find_proxy(URL(url), {"ALL_PROXY": _ONE, "NO_PROXY": no_proxy})
 
-    assert (found is None) is is_direct
+    assert (proxy is None) is is_direct
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
 
 def test_a_password_is_in_neither_the_name_nor_the_representation():
     """The text of a proxy shows its host, port and variable only."""
-    found = find_proxy(URL(_HTTPS), {"HTTPS_PROXY": "http://me:hunter2@one.example:3128"})
+    proxy = find_proxy(URL(_HTTPS), {"HTTPS_PROXY": "http://me:hunter2@one.example:3128"})
 
-    assert str(found) == "the proxy one.example:3128 (HTTPS_PROXY)"
-    assert "hunter2" not in repr(found)
+    assert str(proxy) == "the proxy one.example:3128 (HTTPS_PROXY)"
+    assert "hunter2" not in repr(proxy)

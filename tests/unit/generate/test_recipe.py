@@ -157,12 +157,12 @@ def test_ordinary_parameters_are_no_credentials():
 def test_differences_are_told_field_by_field():
     """Differences show the values of fields, and only the position of changes in prompts."""
     stored = Recipe(**_MODEL, prompt="One\nTwo {{ topic }}", parameters={"seed": 1}).frozen()
-    given = Recipe(
+    current = Recipe(
         model="openai:gpt-4o", prompt="One\n2 {{ topic }}", temperature=0.5, parameters={"seed": 2}, system="x"
     )
 
-    assert given.differences(given.frozen()) == []
-    assert given.differences(stored) == [
+    assert current.differences(current.frozen()) == []
+    assert current.differences(stored) == [
         "model: openai:gpt-4o-mini, now openai:gpt-4o",
         "system: there was none, now there is",
         "prompt: differs from line 2 on (19 characters, now 17)",

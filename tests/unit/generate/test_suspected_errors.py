@@ -123,9 +123,9 @@ def test_a_call_that_hangs_does_not_keep_it_open_for_ever():
 
 def _fault(suspicions, now):
     call = suspicions.begin()
-    told = suspicions.record_server_error(now)
+    reported = suspicions.record_server_error(now)
     suspicions.end(call)
-    return told
+    return reported
 
 
 def test_fifty_faults_in_a_row_are_told():
@@ -133,8 +133,8 @@ def test_fifty_faults_in_a_row_are_told():
     suspicions = SuspectedErrors()
 
     for begin in (0.0, 1_000.0):
-        told = [_fault(suspicions, begin + 3.0 * number) for number in range(50)]
-        assert told == [None] * 49 + [50]
+        reported = [_fault(suspicions, begin + 3.0 * number) for number in range(50)]
+        assert reported == [None] * 49 + [50]
         _pass(suspicions)
 
 

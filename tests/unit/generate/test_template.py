@@ -45,7 +45,7 @@ def test_an_unknown_variable_names_row_and_variable():
 
 
 @pytest.mark.parametrize(
-    ("source", "shown"),
+    ("source", "expected"),
     [
         ("{{ persona }}", None),
         ("{% if persona %}as {{ persona }}{% else %}plain{% endif %}", "plain"),
@@ -53,15 +53,15 @@ def test_an_unknown_variable_names_row_and_variable():
         ("{{ persona|default('anybody') }}", "anybody"),
     ],
 )
-def test_a_persona_may_be_missing(source, shown):
+def test_a_persona_may_be_missing(source, expected):
     """A condition on a missing persona is false, and printing it is an error."""
     item = Item("sea", "1")
 
-    if shown is None:
+    if expected is None:
         with pytest.raises(UnknownVariable, match="the item has no persona"):
             _prompt(source, item)
     else:
-        assert _prompt(source, item) == shown
+        assert _prompt(source, item) == expected
 
 
 def test_columns_with_odd_names_are_reached_through_parameters():
