@@ -63,7 +63,7 @@ def test_what_a_server_sends_is_shown_without_the_key_and_harms_no_terminal(with
 
 
 def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider):
-    """The bound by its other name, then the next plainer structure; the recipe that follows asks so from the start."""
+    """A probe renames the token limit, then falls back to a simpler structure; its recipe has the result."""
 
     def behave(call):
         if "max_tokens" in call.body:

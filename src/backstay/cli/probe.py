@@ -103,10 +103,10 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
 def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
     """Yield what is in the way, and what was found out all the same: of the rest nothing is known."""
     yield "problem", str(report.problem)
-    if report.said is not None:
-        yield "said", report.said
-    if report.refused:
-        yield "structure", f"not {', '.join(report.refused)}"
+    if report.excerpt is not None:
+        yield "said", report.excerpt
+    if report.rejected:
+        yield "structure", f"not {', '.join(report.rejected)}"
     yield from _asked(report)
     if report.end is not None:
         yield "end", _end(report)
@@ -120,7 +120,7 @@ def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
 
 def _findings(report: "ProbeReport") -> Iterator[tuple[str, str]]:
     """Yield what is known once a conversation has come: also what is not there."""
-    refused = f"; not {', '.join(report.refused)}" if report.refused else ""
+    refused = f"; not {', '.join(report.rejected)}" if report.rejected else ""
     yield "structure", f"{report.structure}{refused}"
     yield "stream", "yes" if report.stream else "not asked for"
     yield from _asked(report)

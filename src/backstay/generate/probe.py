@@ -50,7 +50,7 @@ class ProbeReport:
     """Calls that got a response of any kind."""
     structure: Structure | None = None
     """The strictest supported structure; None if no answer was a conversation."""
-    refused: list[str] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
     """Structures that the endpoint rejected, or in which it gave no conversation."""
     stream: bool = False
     renamed: dict[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class ProbeReport:
     problem: str | None = None
     """Why there is no conversation."""
     problem_code: str | None = None
-    said: str | None = None
+    excerpt: str | None = None
     """The beginning of the response without a conversation, on one line, without secrets."""
 
     def fail(self, code: str, message: str) -> None:
@@ -80,7 +80,7 @@ class ProbeReport:
     def succeed(self, structure: Structure) -> None:
         """Record that a conversation was received in this structure."""
         self.structure = structure
-        self.problem = self.problem_code = self.said = None
+        self.problem = self.problem_code = self.excerpt = None
 
 
 async def probe(
@@ -93,7 +93,7 @@ async def probe(
     adaptation = Adaptation.from_structures(available)
     for _ in range(_MAX_CALLS):
         report.calls += 1
-        report.said = None
+        report.excerpt = None
         request = _ask(recipe, endpoint, adaptation.structures[0], report)
         body = orjson.dumps(adaptation.adapt_body(endpoint.provider.body(request)))
         try:
@@ -119,7 +119,7 @@ async def probe(
         report.limits |= {hide(name): hide(value) for name, value in limits.items()}
         if not _learn(reply, endpoint, recipe, request, adaptation, report, account):
             break
-    report.refused = [structure.value for structure in available if structure not in adaptation.structures]
+    report.rejected = [structure.value for structure in available if structure not in adaptation.structures]
     report.renamed, report.omitted = adaptation.renamed, sorted(adaptation.omitted)
     if report.end is not None:
         report.end = account.secrets.redact_text(report.end)
@@ -135,7 +135,7 @@ def recipe_lines(recipe: Recipe, report: ProbeReport) -> Sequence[str]:
             fields[name] = frozen[name]
     if report.stream:
         fields["stream"] = True
-    if report.structure is not None and report.refused:
+    if report.structure is not None and report.rejected:
         fields["structured"] = report.structure.value
     # JSON strings, numbers and booleans are valid TOML.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
@@ -170,7 +170,7 @@ def _learn(
 ) -> bool:
     """Evaluate a response; return whether another call may learn more."""
     text, body = text_of(reply), parse_object(reply)
-    report.said = _beginning(text, account)
+    report.excerpt = _beginning(text, account)
     if (status := status_of(reply, body)) != 200:
         error_response = classify_response(
             status,
@@ -202,7 +202,7 @@ def _learn(
     report.thinking = sorted({*report.thinking, *_thinking(body)})
     try:
         answer = endpoint.provider.parse_answer(body)
-        report.said = _beginning(answer.text, account) if answer.text else report.said
+        report.excerpt = _beginning(answer.text, account) if answer.text else report.excerpt
         report.end, report.is_end_known = answer.reason, answer.end is not FinishReason.UNKNOWN
         parse_conversation(answer, _TURNS, request.prompt)
     except UnreadableResponse as error:

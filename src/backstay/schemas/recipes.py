@@ -108,7 +108,7 @@ class ProbeOut(ApiObject):
             calls=report.calls,
             answered=report.answered,
             structure=report.structure,
-            refused=report.refused,
+            refused=report.rejected,
             stream=report.stream,
             renamed=report.renamed,
             omitted=report.omitted,
@@ -121,6 +121,6 @@ class ProbeOut(ApiObject):
             limits=report.limits,
             problem=report.problem,
             problem_code=report.problem_code,
-            said=report.said,
+            said=report.excerpt,
             recipe=list(lines),
         )

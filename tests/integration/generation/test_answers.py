@@ -63,7 +63,7 @@ _OF_NO_USE = {
     "422": (Status(422), Status(422), "bad_request", 1),
     "too long": (Status(400, {"error": {"code": "context_length_exceeded"}}),) * 2 + ("context_too_long", 1),
     "an error with status 200": (Sent(b'{"error": {"code": 422, "message": "x"}}'),) * 2 + ("bad_request", 1),
-    # On a connection that was kept from an item before it, each try may mean that it was given up: it is made twice.
+    # On a reused connection, a lost connection may mean that it was stale, so each try makes two calls.
     "reset": (Reset(), Reset(), "connection", 4),
     "cut": (CutOff(50), CutOff(50), "connection", 2),
 }
@@ -74,7 +74,7 @@ async def test_an_answer_of_no_use_is_a_failure_with_its_cause(
     name, provider, generate, stored, attempts, recipe, path, monkeypatch
 ):
     """An unusable answer fails its own item, after retries where they may help, and is stored raw with its tokens."""
-    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # nobody else is left to ask for
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # no other item is left
     of_openai, of_anthropic, code, tries = _OF_NO_USE[name]
     bad = of_anthropic if recipe.model.startswith("anthropic") else of_openai
     provider.behaviour = lambda call: bad if call.topic == "bad" else Said()

@@ -43,7 +43,7 @@ _ALWAYS: dict[str, tuple[Reply, str]] = {
     "500, not to be retried": (Status(500, headers={"x-should-retry": "false"}), "server_error"),
     "samples that fail": (Status(400, _error("json_validate_failed")), "structure_failed"),
 }
-_PROBES = 30  # of an outage: faults have to outlast one
+_PROBES = 30  # of an outage, which the server errors must outlast
 _DIFFERENTLY: dict[str, tuple[Reply, str]] = {
     "structures": (Status(400, _error(None, "response_format: unsupported")), "structure_refused"),
     "a parameter that is not sent": (Status(400, _error("unsupported_parameter", param="seed")), "parameter_refused"),
@@ -86,7 +86,7 @@ async def test_what_fails_for_all_costs_the_window(name, good, concurrency, prov
     assert (result.state, result.pause.code) == (JobState.PAUSED, code)
     assert result.pause.evidence
     assert result.counts == ItemCounts(completed=good, pending=2 * most)
-    # Each of those under way learns how else to ask, which is twice at most.
+    # Each call in flight tries up to two other forms of the request.
     more = 2 * concurrency if name in _DIFFERENTLY else 0
     assert calls <= most + (_PROBES if name == "500" else more)
 

@@ -11,7 +11,7 @@ from backstay.generate.account import Accounts
 from backstay.generate.http import ConnectFailed, HttpClient
 from support.provider import KEY, ProviderServer
 
-_ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
+_ELSEWHERE = "http://models.example/v1"  # no host has this name, so only a proxy can answer
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from support.certificates import make_certificate
 from support.http_proxy import HttpProxy
 from support.provider import KEY, ProviderServer, Reset, Sent, Status, Streamed
 
-_ELSEWHERE = "http://models.example/v1"  # nobody has this name, so only a proxy can answer for it
+_ELSEWHERE = "http://models.example/v1"  # no host has this name, so only a proxy can answer
 
 
 @pytest.fixture(autouse=True)

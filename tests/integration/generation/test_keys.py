@@ -48,7 +48,7 @@ async def _run(backstay: Backstay, recipe) -> None:
     await backstay.batches.run("job", items, recipe, max_attempts=2)
 
 
-# -- keys that come back ---------------------------------------------------------------------------
+# -- keys in responses ---------------------------------------------------------------------------
 
 
 async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog):
@@ -67,7 +67,7 @@ async def test_a_key_that_is_sent_back_is_nowhere(provider, recipe, path, caplog
     assert "_API_KEY" in failures["said"].error_message
     assert _files_with(path.parent, KEY) == []
     assert KEY not in caplog.text
-    assert "turns" not in " ".join(failure.error_message for failure in failures.values())  # nothing of the prompt
+    assert "turns" not in " ".join(failure.error_message for failure in failures.values())  # no part of the prompt
 
 
 async def test_control_without_hiding_the_key_is_found(provider, recipe, path, monkeypatch):

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.promise("B5", "B6")
 
 _SIZES = [2, 20, 200]
 _CONCURRENCY = 64
-_PROBES = 22  # of a minute: after 0.5, 1 and 2 seconds, and then after 3 each
-_FEW_PROBES = 2  # where each of them takes a second
+_PROBES = 22  # in a minute: after 0.5, 1 and 2 seconds, then every 3
+_FEW_PROBES = 2  # if each of them takes a second
 
 _BY_CODE = {
     row.code: Status(row.status, row.text, row.headers)
@@ -113,7 +113,7 @@ async def test_no_item_is_lost_while_connections_are_refused(path, monkeypatch):
     monkeypatch.setattr(RateLimiter, "record_trouble", count)
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))  # nobody else gets the port meanwhile
+        held.bind(("127.0.0.1", 0))  # no other process gets the port meanwhile
         port = held.getsockname()[1]
         async with Backstay.open(path) as backstay:
             with ProviderServer(port=port) as provider:

@@ -110,7 +110,7 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
     )
     provider.behaviour = lambda _: Status(401)
 
-    result = await generate(40, concurrency=8, max_attempts=2)  # fewer than the breaker looks at
+    result = await generate(40, concurrency=8, max_attempts=2)  # fewer than the window of the circuit breaker
 
     assert result.failed == 40
     assert len(provider.calls) == 40
@@ -168,7 +168,7 @@ async def test_requests_a_minute_are_kept_and_a_stop_does_not_wait(path, provide
 
     took = call_times[0] - started
     assert took >= 0.8  # two at once, then one each half second
-    assert waited < 25  # half of the grace: nobody in the queue was waited for
+    assert waited < 25  # half of the grace period: queued items were not waited for
     assert result.ending is EndReason.STOPPED
     assert result.counts.pending == 50 - result.completed
     assert len(provider.calls) <= 6
@@ -234,7 +234,7 @@ async def test_a_time_that_is_named_too_far_ahead_is_not_waited_for(provider, ge
 
 async def test_an_item_that_draws_errors_while_others_pass_fails(provider, generate, path, monkeypatch):
     """An item with three server errors while others succeed fails, and does not block the others."""
-    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the others are done before its third try
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the others end before its third try
     provider.behaviour = lambda call: Status(500) if call.topic == "topic 0" else Said()
 
     result = await generate(40, concurrency=2)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.promise("B5", "B6")
 
 @pytest.fixture(params=["openai", "anthropic"])
 def side(request: pytest.FixtureRequest) -> str:
-    random.seed(7)  # of the back-off: what the simulator takes for a constant interval is not left to chance
+    random.seed(7)  # makes the backoff deterministic, since the simulator complains about constant intervals
     return str(request.param)
 
 

@@ -19,8 +19,8 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
     """In one job per provider, items with good answers are stored correctly, and the others fail with their code."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # the last ones have nobody to wait for
-    monkeypatch.setattr("backstay.batch.breaker._WINDOW_CALLS", 1_000)  # so many bad ones in a row would pause the job
+    monkeypatch.setattr("backstay.generate.model_call._ALONE_SECONDS", 0.0)  # no other items are left to wait for
+    monkeypatch.setattr("backstay.batch.breaker._WINDOW_CALLS", 1_000)  # so many failures in a row would pause the job
     rows = {row.name: row for row in ROWS}
     ids = {f"{number:03}": name for number, name in enumerate(rows)}
 

@@ -29,7 +29,7 @@ from backstay.generate.endpoint import resolve_endpoint
         ("m", "http://my_host-1.", "http://my_host-1./v1/chat/completions", "m", False),
         ("m", "http://xn--exmple-cua.example", "http://xn--exmple-cua.example/v1/chat/completions", "m", False),
         ("anthropic:c", "https://host/v1/messages", "https://host/v1/messages", "c", False),
-        # What Ollama and others call their models is no provider's name there.
+        # Prefixes in the model names of Ollama and others are not provider names.
         ("mistral:7b", "http://localhost:11434", "http://localhost:11434/v1/chat/completions", "mistral:7b", False),
         ("mistral:7b", None, "https://api.mistral.ai/v1/chat/completions", "7b", True),
         ("deepseek:c", None, "https://api.deepseek.com/chat/completions", "c", True),

@@ -16,7 +16,7 @@ _BOTH = _HOST | _VARIABLE
 @pytest.mark.parametrize(
     ("model", "base_url", "variable", "outside", "use"),
     [
-        # A file or a job that names a host.
+        # Fields from outside that set the host.
         ("m", "https://evil.example/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
         ("m", "https://evil.example:8443/v1", None, _HOST, "evil.example:8443 OPENAI_API_KEY"),
         ("m", "https://Evil.example.:443/v1", None, _HOST, "evil.example OPENAI_API_KEY"),
@@ -28,21 +28,21 @@ _BOTH = _HOST | _VARIABLE
         ("ollama:m", "https://evil.example/v1", None, _HOST, "evil.example OLLAMA_API_KEY"),
         ("m", "https://api.openai.com.evil.example/v1", None, _HOST, "api.openai.com.evil.example OPENAI_API_KEY"),
         ("m", "http://127.0.0.1.evil.example/v1", None, _HOST, "http://127.0.0.1.evil.example OPENAI_API_KEY"),
-        ("m", "http://api.openai.com/v1", None, _HOST, "http://api.openai.com OPENAI_API_KEY"),  # to be read on the way
+        ("m", "http://api.openai.com/v1", None, _HOST, "http://api.openai.com OPENAI_API_KEY"),  # readable in transit
         ("m", "https://openrouter.ai/api/v1", "OPENAI_API_KEY", _BOTH, "openrouter.ai OPENAI_API_KEY"),
-        # A file or a job that names a variable.
+        # Fields from outside that set the variable.
         ("openai:m", None, "SOME_TOKEN", _VARIABLE, "api.openai.com SOME_TOKEN"),
         ("m", "https://mine.example/v1", "SOME_TOKEN", _VARIABLE, "mine.example SOME_TOKEN"),
-        # Where it belongs.
+        # The provider's own host.
         ("openai:m", None, None, _BOTH, None),
         ("m", "https://api.openai.com/v1", None, _HOST, None),
         ("m", "https://API.OpenAI.com./v1", None, _HOST, None),
         ("m", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", _BOTH, None),
-        # On this machine.
+        # This machine.
         ("m", "http://localhost:8000/v1", None, _HOST, None),
         ("m", "http://127.0.0.2/v1", "SOME_TOKEN", _BOTH, None),
         ("m", "http://[::1]:1/v1", None, _HOST, None),
-        # Of the user's own word, or nothing that could be sent.
+        # Set by the user, or without a key to send.
         ("m", "https://mine.example/v1", None, frozenset(), None),
         ("m", "https://mine.example/v1", "SOME_TOKEN", frozenset(), None),
         ("m", "https://evil.example/v1", "NOT_SET", _BOTH, None),

@@ -123,7 +123,7 @@ async def test_the_loop_turns_while_a_key_is_read(tmp_path):
 
     assert await reading == _KEY
     (tmp_path / "go").unlink()
-    assert await sources.obtain("K") == _KEY  # as it is known, without the command
+    assert await sources.obtain("K") == _KEY  # from the cache, without the command
     assert await _sources({"K": "of-the-environment"}).obtain("K") == "of-the-environment"
 
 

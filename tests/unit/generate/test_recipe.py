@@ -186,7 +186,7 @@ def test_the_starting_files_fit_each_other(tmp_path):
         starter.write(tmp_path)
 
 
-# -- fields that came later --------------------------------------------------------------------------------------------
+# -- fields added later --------------------------------------------------------------------------------------------
 
 _FROZEN_BEFORE = (
     '{"model": "writer", "base_url": "http://127.0.0.1:1/v1", "api_key_env": null, "system": "Be brief.", '
