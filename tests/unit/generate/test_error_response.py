@@ -42,7 +42,7 @@ _VALUES = st.recursive(
 _HEADERS = ["Retry-After", "retry-after-ms", "x-ratelimit-reset-tokens", "X-RateLimit-Reset", "x-should-retry"]
 
 
-def _refusal(row: Row, body: str | None = None) -> ErrorResponse:
+def _classify(row: Row, body: str | None = None) -> ErrorResponse:
     text = row.text if body is None else body
     return classify_response(
         row.status, row.headers, text, _ENDPOINT, NOW, has_key=row.has_key, proxy="http://u:pw@proxy:3128"
@@ -52,12 +52,12 @@ def _refusal(row: Row, body: str | None = None) -> ErrorResponse:
 @pytest.mark.parametrize("row", REFUSALS, ids=lambda row: row.name)
 def test_each_refusal_is_classified(row):
     """Every error response of the corpus gets its kind, its code and its request change."""
-    refusal = _refusal(row)
+    error = _classify(row)
 
-    assert (refusal.kind, refusal.code) == (row.kind, row.code)
-    assert (refusal.is_decisive, refusal.is_limit) == (row.decisive, row.limit)
-    assert (refusal.change, refusal.parameter, refusal.new_name) == (row.change, row.parameter, row.new_name)
-    assert refusal.retry_after == row.retry_after
+    assert (error.kind, error.code) == (row.kind, row.code)
+    assert (error.is_decisive, error.is_limit) == (row.decisive, row.limit)
+    assert (error.change, error.parameter, error.new_name) == (row.change, row.parameter, row.new_name)
+    assert error.retry_after == row.retry_after
 
 
 def test_the_corpus_is_wide():
@@ -77,7 +77,7 @@ def _shape(body: Any) -> str:
 def test_every_rule_is_needed(monkeypatch):
     """If any single rule is removed, an error response of the corpus is classified differently."""
     rules = error_rules.RULES
-    judged = [_refusal(row) for row in REFUSALS]
+    judged = [_classify(row) for row in REFUSALS]
     idle = []
 
     for rule in rules:
@@ -88,7 +88,7 @@ def test_every_rule_is_needed(monkeypatch):
             for row, was in zip(REFUSALS, judged, strict=True)
             if not rule.statuses or row.status in rule.statuses
         ]
-        if all(_refusal(row) == was for row, was in rows):
+        if all(_classify(row) == was for row, was in rows):
             idle.append((rule.code, rule.providers, rule.words[:1]))
     monkeypatch.undo()
     error_rules.rules_for_status.cache_clear()
@@ -112,19 +112,19 @@ def test_messages_name_what_is_needed_and_quote_nothing():
     """A message is one line that names the host, model or key concerned, and quotes nothing of the body."""
     for row in REFUSALS:
         body = f"{row.text} {_MARKER}" if isinstance(row.body, str | bytes) else json.dumps(_marked(row.body))
-        refusal = _refusal(row, body)
+        error = _classify(row, body)
 
-        assert (refusal.kind, refusal.code) == (row.kind, row.code), row.name
-        assert _MARKER not in refusal.message + refusal.reason, row.name
-        assert "\n" not in refusal.message
-        assert _ENDPOINT.host in refusal.message, row.name
-        assert str(row.status) in refusal.message, row.name
-        assert refusal.reason.startswith(f"{row.status}: "), row.name
-        assert len(refusal.reason) < 50, row.name
+        assert (error.kind, error.code) == (row.kind, row.code), row.name
+        assert _MARKER not in error.message + error.reason, row.name
+        assert "\n" not in error.message
+        assert _ENDPOINT.host in error.message, row.name
+        assert str(row.status) in error.message, row.name
+        assert error.reason.startswith(f"{row.status}: "), row.name
+        assert len(error.reason) < 50, row.name
         if row.kind is ErrorKind.MODEL:
-            assert MODEL in refusal.message.replace("'", " ").split(), row.name
+            assert MODEL in error.message.replace("'", " ").split(), row.name
         if row.code in {"bad_key", "no_key", "forbidden", "account_restricted", "model_not_allowed"}:
-            assert _ENDPOINT.key_variable in refusal.message, row.name
+            assert _ENDPOINT.key_variable in error.message, row.name
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503, 307])
@@ -132,9 +132,9 @@ def test_messages_name_what_is_needed_and_quote_nothing():
 def test_no_value_of_a_body_is_quoted(status, name):
     """A secret in any field of a body is not repeated in a message."""
     for body in ({"error": {name: "sk-secret"}}, {name: "unsupported parameter: 'sk_secret'"}):
-        refusal = classify_response(status, {}, json.dumps(body), _ENDPOINT, NOW)
+        error = classify_response(status, {}, json.dumps(body), _ENDPOINT, NOW)
 
-        assert "secret" not in refusal.message + refusal.reason
+        assert "secret" not in error.message + error.reason
 
 
 @given(
@@ -144,10 +144,10 @@ def test_no_value_of_a_body_is_quoted(status, name):
 )
 def test_any_answer_is_judged(status, body, headers):
     """Any response is classified without an exception, with a message and a wait of at most a day."""
-    refusal = classify_response(status, headers, body, _ENDPOINT, NOW)
+    error = classify_response(status, headers, body, _ENDPOINT, NOW)
 
-    assert refusal.message
-    assert refusal.retry_after is None or 0.0 <= refusal.retry_after <= 86_400.0
+    assert error.message
+    assert error.retry_after is None or 0.0 <= error.retry_after <= 86_400.0
 
 
 def test_messages_of_a_probe_speak_of_no_job():
@@ -210,10 +210,10 @@ def test_words_decide_nothing_alone():
 
 def test_a_proxy_is_named_without_its_password():
     """A proxy that rejects its credentials is named by host and port."""
-    refusal = classify_response(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
+    error = classify_response(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
 
-    assert "proxy.example:3128" in refusal.message
-    assert "hidden" not in refusal.message
+    assert "proxy.example:3128" in error.message
+    assert "hidden" not in error.message
 
 
 def test_a_missing_key_is_said_to_be_missing():
@@ -288,8 +288,8 @@ def test_a_web_page_pauses_until_the_endpoint_is_proven():
 
 def test_an_address_where_nothing_answers_is_named():
     """A server that has never answered is reported with its address and the reason."""
-    refusal = classify_unreachable(_ENDPOINT, "connection refused")
+    error = classify_unreachable(_ENDPOINT, "connection refused")
 
-    assert (refusal.kind, refusal.is_decisive, refusal.code) == (ErrorKind.ACCOUNT, True, "unreachable")
-    assert _ENDPOINT.base_url in refusal.message
-    assert "connection refused" in refusal.message
+    assert (error.kind, error.is_decisive, error.code) == (ErrorKind.ACCOUNT, True, "unreachable")
+    assert _ENDPOINT.base_url in error.message
+    assert "connection refused" in error.message
