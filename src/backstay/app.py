@@ -85,7 +85,7 @@ class Backstay:
         self._clock = SystemClock()
         self._store = _store(settings, self._clock, read_seconds)
         self._folders = BackupLocations(
-            store=self._store.backups, beside=self._store.backup_place, chosen=settings.backup_place
+            store=self._store.backups, default_folder=self._store.backup_place, configured_folder=settings.backup_place
         )
         self._accounts = Accounts(
             rpm=settings.rpm,
@@ -119,7 +119,7 @@ class Backstay:
             store=store,
             conversations=self._store.conversations,
             writer=writer,
-            reading=reading,
+            reader=reading,
             folders=self._folders,
             cleaner=cleaner,
             owner=owner,
@@ -135,17 +135,17 @@ class Backstay:
                 lease_seconds=self.settings.lease_seconds,
                 concurrency=self._concurrency,
             ),
-            conversations=Conversations(store=self._store.conversations, remover=deletions, owner=owner),
+            conversations=Conversations(store=self._store.conversations, deleter=deletions, owner=owner),
             backups=Backups(
                 store=store,
                 folders=self._folders,
                 writer=writer,
-                reading=reading,
+                reader=reading,
                 restorer=Restorer(
-                    store=store, folders=self._folders, reading=reading, writer=writer, owner=owner, keep=keep
+                    store=store, folders=self._folders, reader=reading, writer=writer, owner=owner, keep=keep
                 ),
                 cleaner=cleaner,
-                deletions=deletions,
+                deleter=deletions,
                 owner=owner,
                 keep=keep,
             ),

@@ -328,7 +328,7 @@ async def test_renaming_harms_no_statement_of_theirs(backstay, url):
     with pytest.raises(CannotAdopt, match="has no column 'user_id'"):
         await Backstay.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "user_id"})
     again = await Backstay.open(url, owner=ANN).adopt("public.talks", "public.lines", {"owner": "owner_id"})
-    assert again.was_there
+    assert again.was_adopted
     assert (again.tables[0].columns["id"], again.tables[0].columns["created_at"]) == ("id", "made")
     deleted = await backstay.conversations.delete(ALL)
     assert (deleted.deleted, (await backstay.backups.restore(deleted.backup_id)).restored) == (10, 10)
@@ -449,8 +449,10 @@ async def test_an_order_that_new_turns_cannot_have_is_named(url):
     )
     counted = await _adopt_small(url, check=True)
 
-    assert "public.lines.at is the same in no two turns, and no sequence is its default" in str(checked.hindered)
-    assert counted.hindered is None
+    assert "public.lines.at is the same in no two turns, and no sequence is its default" in str(
+        checked.not_writable_reason
+    )
+    assert counted.not_writable_reason is None
 
 
 async def test_columns_that_are_too_short_are_named(url):
@@ -465,12 +467,12 @@ async def test_columns_that_are_too_short_are_named(url):
     )  # fmt: skip
     widened = await _adopt_small(url, check=True)
 
-    assert str(checked.hindered).split("; ") == [
+    assert str(checked.not_writable_reason).split("; ") == [
         "public.talks.id holds 35 characters, and an id of ours has 36",
         "public.lines.id holds 8 characters, and an id of ours has 36",
         "public.lines.role holds 5 characters, and 'assistant' has 9",
     ]
-    assert widened.hindered is None
+    assert widened.not_writable_reason is None
     assert [one for one in widened.remarks if "characters" in one] == [
         "Room for characters: public.talks.topic 20, public.lines.role 9. A new conversation that needs more is refused"
         " when it is stored"
@@ -502,7 +504,7 @@ async def test_the_id_may_be_the_order(url):
     checked = await _adopt_small(url, order="id", check=True)
 
     assert (checked.tables[1].columns["id"], checked.tables[1].columns["order"]) == ("id", "id")
-    assert checked.hindered is None
+    assert checked.not_writable_reason is None
 
 
 async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
@@ -557,7 +559,7 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
         deleted = await backstay.conversations.delete(ALL)
         await backstay.backups.restore(deleted.backup_id)
 
-    assert why in adopted.hindered
+    assert why in adopted.not_writable_reason
     assert calls == []
     assert await asyncio.to_thread(everything, url) == before
 
@@ -581,10 +583,10 @@ async def test_a_check_writes_nothing(url):
 
     assert between == before
     assert checked == done
-    assert [(table.place, table.rows) for table in done.tables] == [("public.chats", 13), ("public.messages", 52)]
-    assert done.tables[0].beside == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
-    assert done.tables[1].kept == ["reply_to", "tokens"]
-    assert done.hindered is None
+    assert [(table.user_table, table.rows) for table in done.tables] == [("public.chats", 13), ("public.messages", 52)]
+    assert done.tables[0].side_columns == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
+    assert done.tables[1].other_columns == ["reply_to", "tokens"]
+    assert done.not_writable_reason is None
     assert done.remarks == [
         "Rows of public.chats without user_id: 1. They are nobody's, so they are neither shown nor deleted",
         "Room for characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",
@@ -600,9 +602,9 @@ async def test_it_is_taken_back(url):
     given_back = await Backstay.open(url).unadopt()
     twice = await Backstay.open(url).unadopt()
 
-    assert again.was_there
-    assert list(given_back.places) == ["public.chats", "public.messages"]
-    assert list(twice.places) == []
+    assert again.was_adopted
+    assert list(given_back.tables) == ["public.chats", "public.messages"]
+    assert list(twice.tables) == []
     assert (await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)) == before
     async with Backstay.open(url) as backstay:
         await backstay.batches.run("own", [{"topic": "a"}], "scripted")
@@ -638,8 +640,8 @@ async def test_without_their_tables_it_is_taken_back(url, what):
     done = await Backstay.open(url).unadopt()
 
     assert checked == done
-    assert (done.places, done.dropped, done.conversations) == (places, dropped, kept)
-    assert (await Backstay.open(url).unadopt()).is_nothing
+    assert (done.tables, done.dropped, done.conversations) == (places, dropped, kept)
+    assert (await Backstay.open(url).unadopt()).is_empty
     async with Backstay.open(url) as backstay:
         assert await backstay.conversations.list() == []
 
@@ -666,7 +668,7 @@ async def test_a_table_that_has_got_another_name_is_adopted_again(backstay, url)
     assert len(await backstay.conversations.list(limit=50)) == 10
     with pytest.raises(SchemaOutdated, match="got another name; run `backstay adopt` again"):
         await backstay.conversations.delete(ALL, backup=False)
-    assert (await Backstay.open(url).adopt("public.talks", *WANTED[1:])).was_there
+    assert (await Backstay.open(url).adopt("public.talks", *WANTED[1:])).was_adopted
     assert (await backstay.conversations.delete(ALL, backup=False)).deleted == 10
 
 
@@ -679,8 +681,8 @@ async def test_a_later_column_of_a_name_of_ours_stays_theirs(backstay, url):
     )  # fmt: skip
     again = await _adopt(url)
 
-    assert again.was_there
-    assert "metadata" in again.tables[0].beside
+    assert again.was_adopted
+    assert "metadata" in again.tables[0].side_columns
     await backstay.batches.run("new", [{"topic": "a"}], "scripted")
     assert [one.metadata async for one in backstay.conversations.export(Selection(job_id="new"))] == [
         {"writer": "scripted"}
@@ -692,7 +694,7 @@ async def test_a_later_column_of_a_name_of_ours_stays_theirs(backstay, url):
 async def test_what_else_has_changed_is_taken_in(backstay, url):
     """A default, a foreign key that goes another way, a hindrance that is no more; views on ours stay otherwise."""
     await asyncio.to_thread(sql, url, "CREATE VIEW mine AS SELECT id, topic FROM backstay.conversations")
-    assert (await _adopt(url)).was_there
+    assert (await _adopt(url)).was_adopted
     await asyncio.to_thread(
         sql, url,
         """ALTER TABLE chats ALTER cost SET DEFAULT 7; ALTER TABLE messages DROP CONSTRAINT messages_chat_id_fkey,
@@ -714,7 +716,7 @@ async def test_columns_that_come_later_are_taken_in(backstay, url):
 
     with pytest.raises(BackupError, match="backstay adopt"):
         await backstay.conversations.delete(ALL)
-    assert (await _adopt(url)).was_there
+    assert (await _adopt(url)).was_adopted
     before = await asyncio.to_thread(everything, url)
     deleted = await backstay.conversations.delete(ALL)
     await backstay.backups.restore(deleted.backup_id)
@@ -727,7 +729,7 @@ async def test_many_at_once_adopt_once(url):
     """One does it, the others find it done."""
     done = await asyncio.gather(*(_adopt(url) for _ in range(20)))
 
-    assert sorted(one.was_there for one in done) == [False, *[True] * 19]
+    assert sorted(one.was_adopted for one in done) == [False, *[True] * 19]
     assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM backstay.adopted_conversations") == [(13,)]
 
 

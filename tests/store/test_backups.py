@@ -47,7 +47,7 @@ async def _verified(store, *, deleting):
     return await store.backups.mark_verified(backup, _SEALED, deleting=deleting)
 
 
-def _there():
+def _file_exists():
     return True
 
 
@@ -129,10 +129,10 @@ async def test_damage_stays_until_it_is_known_to_be_cleared(store):
     since = store.clock.now()
     store.clock.move(10)
     second = await store.backups.mark_damaged(verified)
-    damaged = await store.backups.mark_sound(verified)
-    cleared = await store.backups.mark_sound(damaged)
+    damaged = await store.backups.mark_intact(verified)
+    cleared = await store.backups.mark_intact(damaged)
     await store.backups.mark_damaged(cleared)
-    newer = await store.backups.mark_sound(damaged)
+    newer = await store.backups.mark_intact(damaged)
     await store.backups.pin(OWNER, newer.id, pinned=True)
     await store.backups.pin(OWNER, newer.id, pinned=False)
     expired = await store.backups.mark_expired(newer, early=True)
@@ -149,7 +149,7 @@ async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
     await store.backups.mark_damaged(backup)
 
     with pytest.raises(BackupUnusable, match="is damaged since"):
-        await store.backups.delete_step(backup, limit=2, is_there=_there)
+        await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
     by_itself = await store.backups.mark_expired(backup, early=False)
     expired = await store.backups.mark_expired(backup, early=True)
 
@@ -172,9 +172,9 @@ async def test_a_delete_goes_in_steps(store):
     backup = await _verified(store, deleting=True)
     store.sql("UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
 
-    first = await store.backups.delete_step(backup, limit=2, is_there=_there)
+    first = await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
     store.clock.move(100)
-    last = await store.backups.delete_step(backup, limit=2, is_there=_there)
+    last = await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
 
     assert (first.is_last, first.backup.deleted, first.backup.changed, first.backup.expires_at) == (False, 1, 1, None)
     assert (last.is_last, last.backup.deleted, last.backup.deletion) == (True, 2, "deleted")
@@ -189,10 +189,10 @@ async def test_a_delete_needs_its_backup(store):
     backup = await _verified(store, deleting=True)
 
     with pytest.raises(BackupUnusable, match="is missing or incomplete; nothing further is deleted"):
-        await store.backups.delete_step(backup, limit=2, is_there=lambda: False)
-    await store.backups.delete_step(backup, limit=3, is_there=_there)
+        await store.backups.delete_step(backup, limit=2, file_exists=lambda: False)
+    await store.backups.delete_step(backup, limit=3, file_exists=_file_exists)
     with pytest.raises(BackupUnusable, match="is deleted; it has no delete to resume"):
-        await store.backups.delete_step(backup, limit=2, is_there=_there)
+        await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
 
 
 async def test_a_backup_for_no_delete_deletes_nothing(store):
@@ -200,7 +200,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
     backup = await _verified(store, deleting=False)
 
     with pytest.raises(BackupUnusable, match="is verified; it has no delete to resume"):
-        await store.backups.delete_step(backup, limit=2, is_there=_there)
+        await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
 
 

@@ -82,7 +82,7 @@ class SealedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignBackup:
+class BackupImportRequest:
     """What is known of a backup that another program has made, and that becomes one of ours."""
 
     backup_id: str

@@ -47,7 +47,7 @@ class DeleteService:
         store: BackupStore,
         conversations: ConversationStore,
         writer: BackupWriter,
-        reading: BackupReader,
+        reader: BackupReader,
         folders: BackupLocations,
         cleaner: Cleaner,
         owner: str,
@@ -56,7 +56,7 @@ class DeleteService:
         self._store = store
         self._conversations = conversations
         self._writer = writer
-        self._reading = reading
+        self._reading = reader
         self._folders = folders
         self._cleaner = cleaner
         self._owner = owner
@@ -150,8 +150,8 @@ class DeleteService:
         )
         while not is_last:
             started = time.monotonic()
-            step = await self._store.delete_step(backup, limit=limit, is_there=is_there)
-            took = time.monotonic() - started - step.seconds_on_the_way
+            step = await self._store.delete_step(backup, limit=limit, file_exists=is_there)
+            took = time.monotonic() - started - step.network_seconds
             backup, is_last = step.backup, step.is_last
             await teller.report(
                 BackupPhase.DELETING, backup.deleted + backup.changed + backup.gone, backup.conversations
@@ -184,8 +184,8 @@ class DeleteService:
             step = await self._store.delete_without_backup(
                 self._owner, plan.selection, after=after, last=last, limit=limit
             )
-            took = time.monotonic() - started - step.seconds_on_the_way
-            after, deleted, kept = step.reached, deleted + step.deleted, kept + step.kept
+            took = time.monotonic() - started - step.network_seconds
+            after, deleted, kept = step.reached_key, deleted + step.deleted, kept + step.kept_by_trigger
             limit = _next_limit(limit, took)
             await teller.report(BackupPhase.DELETING, deleted, plan.conversations)
             await asyncio.sleep(min(took, _LONGEST_BREAK))

@@ -22,10 +22,10 @@ from backstay.errors import BackupFolderUnrecognized, SettingsError
 class BackupLocations:
     """Finds the folder of one database's backups: one named after the database, so that several may share a place."""
 
-    def __init__(self, *, store: BackupStore, beside: Path | None, chosen: Path | None) -> None:
+    def __init__(self, *, store: BackupStore, default_folder: Path | None, configured_folder: Path | None) -> None:
         self._store = store
-        self._beside = beside
-        self._chosen = chosen
+        self._beside = default_folder
+        self._chosen = configured_folder
         self._database_id: str | None = None
         self.host = socket.gethostname()
 

@@ -12,7 +12,7 @@ from backstay.backup.backup import Backup, BackupState, Listener, SealedFile
 from backstay.backup.locations import BackupLocations
 from backstay.backup.obstacles import backup_unusable
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.store import BackupStore, Kept
+from backstay.backup.store import BackupEntry, BackupStore
 from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Line, Manifest, decompressed
@@ -22,7 +22,7 @@ _log = get_logger("backstay.backup")
 
 _BLOCK = 1024 * 1024
 
-Holds = Callable[[Mapping[str, Any]], bool]
+Matcher = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class OpenBackup:
         """Read what the file says about itself. Blocks."""
         return self._reader().manifest
 
-    def documents(self, holds: Holds | None = None) -> Iterator[Iterator[Kept]]:
+    def entries(self, matches: Matcher | None = None) -> Iterator[Iterator[BackupEntry]]:
         """Yield the conversations that are wanted, from the beginning at each call. Blocks.
 
         Raises:
@@ -62,7 +62,7 @@ class OpenBackup:
         """
         reader, position = self._reader(), 0
         for lines in reader.batches():
-            yield _wanted(lines, position, holds)
+            yield _wanted(lines, position, matches)
             position += len(lines)
         if position != self.backup.conversations:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
@@ -151,7 +151,7 @@ class BackupReader:
                 backup.file_sha256 or b"",
             )
             await self._verifier.verify(backup, sealed, found.file, BackupProgressReporter(backup_id, on_progress))
-            return await self._store.mark_sound(backup)
+            return await self._store.mark_intact(backup)
 
     async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:
         backup = await self._store.backup(self._owner, backup_id)
@@ -174,7 +174,7 @@ def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
     return BackupDamaged(f"{named}. {remedy}", **{"backup_id": backup_id, **error.context})
 
 
-def _wanted(lines: Sequence[Line], first: int, holds: Holds | None) -> Iterator[Kept]:
+def _wanted(lines: Sequence[Line], first: int, holds: Matcher | None) -> Iterator[BackupEntry]:
     for position, (line, digest) in enumerate(lines, start=first):
         try:
             document = orjson.loads(line)

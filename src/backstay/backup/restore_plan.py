@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-NAMED_CLASHES = 1_000
+MAX_LISTED_CONFLICTS = 1_000
 
 
 class OnConflict(StrEnum):
@@ -50,7 +50,7 @@ class RestorePlan:
     """Of the new ones: the items they name have other results, which they keep."""
     conflicts: int
     clashes: Sequence[ConflictingConversation]
-    """The first `NAMED_CLASHES` of them."""
+    """The first `MAX_LISTED_CONFLICTS` of them."""
     in_the_way: Sequence[str]
     """Ids of the conversations that would be replaced: all of them."""
 

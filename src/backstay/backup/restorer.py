@@ -12,7 +12,7 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
-from backstay.backup.store import BackupStore, Kept
+from backstay.backup.store import BackupEntry, BackupStore
 from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.selection import Selection
@@ -31,14 +31,14 @@ class Restorer:
         *,
         store: BackupStore,
         folders: BackupLocations,
-        reading: BackupReader,
+        reader: BackupReader,
         writer: BackupWriter,
         owner: str,
         keep: timedelta,
     ) -> None:
         self._store = store
         self._folders = folders
-        self._reading = reading
+        self._reading = reader
         self._writer = writer
         self._owner = owner
         self._keep = keep
@@ -102,7 +102,7 @@ class Restorer:
                 teller.report(BackupPhase.RESTORING, done, found.backup.conversations), loop
             )
 
-        def documents() -> Iterator[Iterable[Kept]]:
+        def documents() -> Iterator[Iterable[BackupEntry]]:
             yield from wanted.documents()
             wanted.check()
 
@@ -113,7 +113,7 @@ class Restorer:
             undoes=wanted.is_all,
             on_conflict=on_conflict,
             replaced=replaced,
-            is_there=await self._file_check(replaced),
+            file_exists=await self._file_check(replaced),
             on_progress=tell if on_progress is not None else lambda _: None,
         )
 
@@ -139,10 +139,10 @@ class _RestoreSelection:
     def is_all(self) -> bool:
         return self._selection is None
 
-    def documents(self) -> Iterator[Iterable[Kept]]:
+    def documents(self) -> Iterator[Iterable[BackupEntry]]:
         """Yield what is wanted, from the beginning at each call."""
         self._seen, self._count = set(), 0
-        return self._found.documents(self._holds if self._selection is not None else None)
+        return self._found.entries(self._holds if self._selection is not None else None)
 
     def _holds(self, document: Mapping[str, Any]) -> bool:
         if not self._matches(document):

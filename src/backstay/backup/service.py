@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
-from backstay.backup.backup import Backup, ForeignBackup, Listener
+from backstay.backup.backup import Backup, BackupImportRequest, Listener
 from backstay.backup.cleanup import Cleaner, CleanupResult
 from backstay.backup.deleter import DeleteService
 from backstay.backup.locations import BackupLocations
@@ -33,20 +33,20 @@ class Backups:
         store: BackupStore,
         folders: BackupLocations,
         writer: BackupWriter,
-        reading: BackupReader,
+        reader: BackupReader,
         restorer: Restorer,
         cleaner: Cleaner,
-        deletions: DeleteService,
+        deleter: DeleteService,
         owner: str,
         keep: timedelta,
     ) -> None:
         self._store = store
         self._folders = folders
         self._writer = writer
-        self._reading = reading
+        self._reading = reader
         self._restorer = restorer
         self._cleaner = cleaner
-        self._deletions = deletions
+        self._deletions = deleter
         self._owner = owner
         self._keep = keep
 
@@ -96,7 +96,7 @@ class Backups:
         await self._cleaner.clean_daily()
         return backup
 
-    async def import_backup(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+    async def import_backup(self, other: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
         """Make a backup of ours of one that another program has made, under its id; its own file stays.
 
         Raises:

@@ -23,7 +23,7 @@ class Snapshot(Protocol):
         ...
 
     @property
-    def columns(self) -> "AddedColumns":
+    def columns(self) -> "UserColumns":
         """By table, the columns that Backstay does not know."""
         ...
 
@@ -53,7 +53,7 @@ class DeleteStepResult:
 
     backup: Backup
     is_last: bool
-    seconds_on_the_way: float
+    network_seconds: float
     """What of its time was spent between here and the database, where others wait for nothing that can be shortened."""
 
 
@@ -62,20 +62,20 @@ class UnbackedDeleteStepResult:
     """What a bounded part of a delete without a backup did."""
 
     deleted: int
-    kept: int
+    kept_by_trigger: int
     """By a trigger."""
-    reached: int | None
+    reached_key: int | None
     """The last place in the order of storing that it came to; None at the end."""
-    seconds_on_the_way: float
+    network_seconds: float
 
 
-AddedColumns = Mapping[str, Mapping[str, str]]
+UserColumns = Mapping[str, Mapping[str, str]]
 """By table, the columns that Backstay does not know, with their types."""
 
-Kept = tuple[int, Document, bytes, bytes]
+BackupEntry = tuple[int, Document, bytes, bytes]
 """A conversation of a backup: its position in the file, what it is, its line, and the SHA-256 of that."""
 
-Documents = Callable[[], Iterator[Iterable[Kept]]]
+BackupEntries = Callable[[], Iterator[Iterable[BackupEntry]]]
 """Opens a backup's conversations, many at a time; each call begins anew.
 
 They are read as they are asked for, in a thread of the store's. Raises BackupError where the file is not what it was.
@@ -152,7 +152,7 @@ class BackupStore(Protocol):
         """verified → damaged; return whether it was verified. Idempotent: a recorded time stays."""
         ...
 
-    async def mark_sound(self, backup: Backup) -> Backup:
+    async def mark_intact(self, backup: Backup) -> Backup:
         """damaged → verified, unless it was recorded as damaged after the given record was read.
 
         A later read may have found the file damaged meanwhile. Returns the current record.
@@ -228,7 +228,7 @@ class BackupStore(Protocol):
 
     # -- delete
 
-    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> DeleteStepResult:
+    async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
         """Delete the next conversations of a backup in one transaction: those that are as the snapshot found them.
 
         The transaction holds the backup's record: it must be verified and its delete unfinished, and `is_there` must
@@ -259,20 +259,20 @@ class BackupStore(Protocol):
 
     # -- restore
 
-    async def plan_restore(self, backup: Backup, documents: Documents, columns: AddedColumns) -> RestorePlan:
+    async def plan_restore(self, backup: Backup, entries: BackupEntries, columns: UserColumns) -> RestorePlan:
         """Say what a restore would do. Raises as `restore`, but for conflicts, which are in the plan."""
         ...
 
     async def restore(
         self,
         backup: Backup,
-        documents: Documents,
-        columns: AddedColumns,
+        entries: BackupEntries,
+        columns: UserColumns,
         *,
         undoes: bool,
         on_conflict: OnConflict,
         replaced: Backup | None,
-        is_there: Callable[[], bool],
+        file_exists: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
         """Bring conversations back in one transaction, each compared with the snapshot's digest before the commit.

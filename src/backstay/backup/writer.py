@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from backstay.backup.backup import Backup, BackupPhase, ForeignBackup, Listener, SealedFile
+from backstay.backup.backup import Backup, BackupImportRequest, BackupPhase, Listener, SealedFile
 from backstay.backup.directory import PartFile
 from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
@@ -90,7 +90,7 @@ class BackupWriter:
         source = self._store.snapshot(self._owner, selection)
         return await self._make(making, part, source, BackupProgressReporter(backup_id, on_progress), expected=expected)
 
-    async def import_backup(self, other: ForeignBackup, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
+    async def import_backup(self, other: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
         """Make a backup of ours of one that another program has made, under its id; return the verified record.
 
         Raises:
@@ -236,7 +236,7 @@ class _BackupRequest:
     backup_id: str
     reason: str
     keep: timedelta
-    other: ForeignBackup | None = None
+    other: BackupImportRequest | None = None
     planned: str | None = None
     deleting: bool = False
 

@@ -60,9 +60,9 @@ def adopt(
     if undo:
         _undo(invocation, out, check=check, yes=yes)
         return
-    from backstay.library.adoption_file import columns_of
+    from backstay.library.adoption_file import parse_column_pairs
 
-    done = run_async(invocation.open().adopt(conversations, turns, columns_of(mapped or ()), check=check))
+    done = run_async(invocation.open().adopt(conversations, turns, parse_column_pairs(mapped or ()), check=check))
     if as_json:
         from backstay.schemas import AdoptionOut
 
@@ -78,17 +78,17 @@ def _undo(invocation: Invocation, out: Output, *, check: bool, yes: bool) -> Non
         if number
     )
     if lost and not check and not yes:
-        confirm(f"Give {' and '.join(found.places)} back, and lose what is kept beside {lost}, having no column there")
+        confirm(f"Give {' and '.join(found.tables)} back, and lose what is kept beside {lost}, having no column there")
     done = found if check else run_async(invocation.open().unadopt())
     if out.as_json:
         from backstay.schemas import UnadoptResultOut
 
         out.answer(UnadoptResultOut.from_result(done, is_check=check))
-    if done.is_nothing:
+    if done.is_empty:
         out.line("No tables are adopted.")
-    if done.places:
+    if done.tables:
         told = "would no longer be adopted" if check else "are no longer adopted; their rows are as they were"
-        out.line(f"{' and '.join(done.places)} {told}.")
+        out.line(f"{' and '.join(done.tables)} {told}.")
     if done.dropped:
         out.line(f"Not there any more: {' and '.join(done.dropped)}.")
     if lost:
@@ -97,16 +97,19 @@ def _undo(invocation: Invocation, out: Output, *, check: bool, yes: bool) -> Non
 
 def _print_result(out: Output, done: AdoptionResult, *, check: bool) -> None:
     for table in done.tables:
-        word = "would be" if check else "are already" if done.was_there else "are now"
-        out.line(f"{table.place} ({format_count(table.rows, 'row')}) {word} {table.name}")
+        word = "would be" if check else "are already" if done.was_adopted else "are now"
+        out.line(f"{table.user_table} ({format_count(table.rows, 'row')}) {word} {table.name}")
         pairs = ", ".join(f"{ours} = {theirs}" for ours, theirs in table.columns.items())
         out.line(f"  {pairs}")
-        if table.beside:
-            out.line(f"  kept beside it, having no column there: {', '.join(table.beside)}")
-        if table.kept:
-            out.line(f"  also in every backup: {', '.join(table.kept)}")
-    out.line("Works: list, search, export, backup, delete, restore" + ("" if done.hindered else ", import, generating"))
-    if done.hindered:
-        out.line(f"Does not work: import, generating. {done.hindered}")
+        if table.side_columns:
+            out.line(f"  kept beside it, having no column there: {', '.join(table.side_columns)}")
+        if table.other_columns:
+            out.line(f"  also in every backup: {', '.join(table.other_columns)}")
+    out.line(
+        "Works: list, search, export, backup, delete, restore"
+        + ("" if done.not_writable_reason else ", import, generating")
+    )
+    if done.not_writable_reason:
+        out.line(f"Does not work: import, generating. {done.not_writable_reason}")
     for remark in done.remarks:
         out.note(remark)

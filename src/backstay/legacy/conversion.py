@@ -14,7 +14,7 @@ from backstay.legacy.values import with_offset
 from backstay.library.id_text import check_id
 from backstay.library.imports.incoming import ImportedConversation, to_document
 from backstay.library.imports.shapes import read
-from backstay.library.record import TURNS, Document, Record, digest_of_document, line_of
+from backstay.library.record import TURNS, Document, Record, digest_of_document, document_to_line
 from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
 
@@ -59,7 +59,7 @@ def record_of(document: Document, key: int) -> Record:
         document["job_id"],
         document["item_id"],
         len(document[TURNS]),
-        line_of(document),
+        document_to_line(document),
         digest_of_document(document),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from backstay.backup.backup import BackupState, ForeignBackup
+from backstay.backup.backup import BackupImportRequest, BackupState
 from backstay.backup.directory import is_backup_id
 from backstay.backup.service import Backups
 from backstay.batch.item import SettledItem
@@ -192,7 +192,7 @@ class LegacyImport:
         self, owner: str, name: str, export: LegacyExport, source: LegacyFileSource, expires_at: datetime | None
     ) -> None:
         keeper = await self._keeper(owner)
-        other = ForeignBackup(
+        other = BackupImportRequest(
             backup_id=name,
             reason=values.reason(export.reason),
             created_at=source.created_at,

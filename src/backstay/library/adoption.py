@@ -22,11 +22,11 @@ class AdoptionRequest:
     """Names of ours, those of a turn behind `turns.`, to names of theirs; to an empty one where there shall be none."""
 
     @property
-    def of_conversations(self) -> dict[str, str]:
+    def conversation_columns(self) -> dict[str, str]:
         return {name: column for name, column in self.columns.items() if not name.startswith(_OF_TURNS)}
 
     @property
-    def of_turns(self) -> dict[str, str]:
+    def turn_columns(self) -> dict[str, str]:
         return {
             name.removeprefix(_OF_TURNS): column for name, column in self.columns.items() if name.startswith(_OF_TURNS)
         }
@@ -38,14 +38,14 @@ class AdoptedTable:
 
     name: str
     """Of ours."""
-    place: str
+    user_table: str
     """Of theirs, with its schema."""
     rows: int
     columns: Mapping[str, str]
     """Which column of theirs is which of ours."""
-    beside: Sequence[str]
+    side_columns: Sequence[str]
     """What of ours has no column there, and is kept beside it."""
-    kept: Sequence[str]
+    other_columns: Sequence[str]
     """Their other columns, which backups hold as they are."""
 
 
@@ -54,11 +54,11 @@ class AdoptionResult:
     """What adopting came to, or would."""
 
     tables: Sequence[AdoptedTable]
-    hindered: str | None
+    not_writable_reason: str | None
     """Why nothing new can be stored in them; None where it can."""
     remarks: Sequence[str]
     """What else is worth knowing: each a sentence."""
-    was_there: bool = False
+    was_adopted: bool = False
     """These tables were adopted before, in the same way."""
 
 
@@ -66,7 +66,7 @@ class AdoptionResult:
 class UnadoptResult:
     """What taking an adoption back came to."""
 
-    places: Sequence[str]
+    tables: Sequence[str]
     """The tables that are their own again; none where there was nothing to take back."""
     dropped: Sequence[str] = ()
     """Those that are not there any more."""
@@ -76,5 +76,5 @@ class UnadoptResult:
     """Of how many, likewise."""
 
     @property
-    def is_nothing(self) -> bool:
-        return not self.places and not self.dropped
+    def is_empty(self) -> bool:
+        return not self.tables and not self.dropped

@@ -53,7 +53,7 @@ def adoption_from_settings(
     return AdoptionRequest(conversations, turns, {**_flat(table.map), **(columns or {})})
 
 
-def columns_of(mapped: Iterable[str]) -> dict[str, str]:
+def parse_column_pairs(mapped: Iterable[str]) -> dict[str, str]:
     """Read pairs `ours=theirs`, several of them with commas between. Raises SettingsError."""
     found: dict[str, str] = {}
     for part in (part.strip() for text in mapped for part in text.split(",")):

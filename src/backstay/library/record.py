@@ -59,21 +59,21 @@ def digest_of_document(document: Document) -> bytes:
     return hashlib.sha256(orjson.dumps(document, default=beyond_json, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def with_metadata(line: bytes) -> tuple[bytes, bytes]:
+def embed_metadata(line: bytes) -> tuple[bytes, bytes]:
     """Return the line, and the digest, of a conversation in whose line metadata is the text that is stored."""
     document = orjson.loads(line)
     for part in (document, *document[TURNS]):
         if isinstance(part["metadata"], str):  # there is none otherwise
             part["metadata"] = metadata_to_line(part["metadata"])
-    return line_of(document), digest_of_document(document)
+    return document_to_line(document), digest_of_document(document)
 
 
-def counted_related(document: Document) -> int:
+def count_related(document: Document) -> int:
     """Return how many rows of other tables a conversation has with it."""
     return sum(len(rows) for kinds in document.get(RELATED, {}).values() for rows in kinds.values())
 
 
-def line_of(document: Document) -> bytes:
+def document_to_line(document: Document) -> bytes:
     """Return the line of a conversation; its keys must be in order."""
     return orjson.dumps(document, default=beyond_json)
 

@@ -24,9 +24,9 @@ _PAGE = 500  # conversations read at once while streaming: a few megabytes at mo
 class Conversations:
     """The stored conversations of one owner."""
 
-    def __init__(self, *, store: ConversationStore, remover: Deleter, owner: str) -> None:
+    def __init__(self, *, store: ConversationStore, deleter: Deleter, owner: str) -> None:
         self._store = store
-        self._remover = remover
+        self._remover = deleter
         self._owner = owner
 
     async def show(self, conversation_id: str) -> Conversation:

@@ -63,7 +63,7 @@ class ConversationStore(Protocol):
         self,
         owner: str,
         source: ImportSource,
-        on_clash: OnImportConflict,
+        on_conflict: OnImportConflict,
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
     ) -> ImportResult:

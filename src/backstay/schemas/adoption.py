@@ -28,19 +28,19 @@ class AdoptionOut(ApiObject):
     def from_adoption(cls, adoption: AdoptionResult, *, is_check: bool) -> "AdoptionOut":
         return cls(
             is_check=is_check,
-            was_there=adoption.was_there,
+            was_there=adoption.was_adopted,
             tables=[
                 AdoptedTableOut(
                     name=table.name,
-                    place=table.place,
+                    place=table.user_table,
                     rows=table.rows,
                     columns=dict(table.columns),
-                    beside=list(table.beside),
-                    kept=list(table.kept),
+                    beside=list(table.side_columns),
+                    kept=list(table.other_columns),
                 )
                 for table in adoption.tables
             ],
-            hindered=adoption.hindered,
+            hindered=adoption.not_writable_reason,
             remarks=list(adoption.remarks),
         )
 
@@ -62,7 +62,7 @@ class UnadoptResultOut(ApiObject):
     def from_result(cls, done: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
         return cls(
             is_check=is_check,
-            given_back=list(done.places),
+            given_back=list(done.tables),
             dropped=list(done.dropped),
             conversations=done.conversations,
             turns=done.turns,

@@ -129,11 +129,11 @@ async def test_nothing_is_replaced_whose_backup_is_gone(kept_anywhere, monkeypat
         before = await digests(backstay)
         restore, lost = backstay._store.backups.restore, []
 
-        async def unlinking(restored, documents, columns, *, replaced, is_there, **options):
+        async def unlinking(restored, entries, columns, *, replaced, file_exists, **options):
             lost.append(await backstay.backups.path_for(replaced))
             lost[0].unlink()
-            look = is_there if is_checked else lambda: True
-            return await restore(restored, documents, columns, replaced=replaced, is_there=look, **options)
+            check = file_exists if is_checked else lambda: True
+            return await restore(restored, entries, columns, replaced=replaced, file_exists=check, **options)
 
         monkeypatch.setattr(backstay._store.backups, "restore", unlinking)
         if not is_checked:

@@ -98,9 +98,9 @@ def _edited_before_it_is_replaced(backstay, kept, monkeypatch):
     """Edit a conversation between the backup of what is replaced and its replacement."""
     restore = backstay._store.backups.restore
 
-    async def meddled(backup, documents, columns, **options):
+    async def meddled(backup, entries, columns, **options):
         await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
-        return await restore(backup, documents, columns, **options)
+        return await restore(backup, entries, columns, **options)
 
     monkeypatch.setattr(backstay._store.backups, "restore", meddled)
 
@@ -116,7 +116,7 @@ async def test_what_is_edited_before_it_is_replaced_is_kept(kept_anywhere, monke
             with pytest.raises(RestoreConflict, match="was changed while it was being backed up; try again"):
                 await backstay.backups.restore(backup.id, on_conflict="replace")
         before = await digests(backstay)
-        monkeypatch.setattr(restore_session, "NAMED_CLASHES", 7)
+        monkeypatch.setattr(restore_session, "MAX_LISTED_CONFLICTS", 7)
         plan = await backstay.backups.plan_restore(backup.id)
         done = await backstay.backups.restore(backup.id, on_conflict="replace")
         after = await digests(backstay)

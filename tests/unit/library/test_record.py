@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.record import (
     digest_of_document,
-    line_of,
+    document_to_line,
     metadata_from_line,
     metadata_of,
     metadata_to_line,
@@ -29,7 +29,7 @@ _JSON = some.recursive(
 
 
 def _through_a_line(value):
-    return orjson.loads(line_of({"value": value}))["value"]
+    return orjson.loads(document_to_line({"value": value}))["value"]
 
 
 @given(_STORED)
@@ -61,7 +61,7 @@ def test_digest_is_that_of_the_conversation():
         [Turn("user", "ü", metadata={"z": 1, "a": 2})], id="c", topic="t", metadata={"b": 1, "a": None}
     )
 
-    assert digest_of_document(orjson.loads(line_of(known.to_dict()))).hex() == known.digest()
+    assert digest_of_document(orjson.loads(document_to_line(known.to_dict()))).hex() == known.digest()
 
 
 @pytest.mark.parametrize(

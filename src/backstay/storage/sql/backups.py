@@ -12,12 +12,12 @@ from backstay.backup.location import FileLocation
 from backstay.backup.obstacles import backup_unusable
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
 from backstay.backup.store import (
-    AddedColumns,
+    BackupEntries,
     DeleteStepResult,
-    Documents,
     SelectionMeasure,
     Snapshot,
     UnbackedDeleteStepResult,
+    UserColumns,
 )
 from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupNotFound, BackupUnusable
@@ -143,7 +143,7 @@ class SqlBackups:
 
         return await self._database.write(lambda s: s.execute("backup_damaged", values) > 0)
 
-    async def mark_sound(self, backup: Backup) -> Backup:
+    async def mark_intact(self, backup: Backup) -> Backup:
         if backup.damaged_at is not None:
             values = {**_key_of(backup), "damaged_at": to_micros(backup.damaged_at)}
             await self._database.write(lambda s: s.execute("backup_sound", values))
@@ -233,10 +233,10 @@ class SqlBackups:
 
     # -- delete and restore ------------------------------------------------------------------------------------------
 
-    async def delete_step(self, backup: Backup, *, limit: int, is_there: Callable[[], bool]) -> DeleteStepResult:
+    async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
         def delete_batch(session: Session) -> DeleteStepResult:
             current = find_backup(session, backup.owner, backup.id, name="held_backup")
-            check_deletable(current, is_there=is_there)
+            check_deletable(current, file_exists=file_exists)
             now = now_micros(self._clock)
             is_last = delete_step.delete_next(session, current, limit, now)
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.network_seconds)
@@ -263,21 +263,21 @@ class SqlBackups:
     async def last_key(self) -> int:
         return await self._database.read(lambda s: int(s.value("last_conversation_key")))
 
-    async def plan_restore(self, backup: Backup, documents: Documents, columns: AddedColumns) -> RestorePlan:
+    async def plan_restore(self, backup: Backup, entries: BackupEntries, columns: UserColumns) -> RestorePlan:
         return await self._database.read(
-            lambda s: restore_session.plan(s, backup, documents, columns), owner=backup.owner
+            lambda s: restore_session.plan(s, backup, entries, columns), owner=backup.owner
         )
 
     async def restore(
         self,
         backup: Backup,
-        documents: Documents,
-        columns: AddedColumns,
+        entries: BackupEntries,
+        columns: UserColumns,
         *,
         undoes: bool,
         on_conflict: OnConflict,
         replaced: Backup | None,
-        is_there: Callable[[], bool],
+        file_exists: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
         def restore(session: Session) -> RestoreResult:
@@ -288,11 +288,11 @@ class SqlBackups:
             if replaced is not None:
                 check_verified(find_backup(session, backup.owner, replaced.id, name="held_backup"))
                 work.delete_conflicting(replaced)
-            restored = work.run(documents, on_progress)
+            restored = work.run(entries, on_progress)
             if undoes:
                 session.execute("delete_undone", {**_key_of(backup), "now": now})
             # Checked last, because everything before took time.
-            if replaced is not None and not is_there():
+            if replaced is not None and not file_exists():
                 raise BackupUnusable(
                     f"The file of {replaced.id}, which holds what would be replaced, no longer exists; nothing was "
                     "restored. Try again",
@@ -328,14 +328,14 @@ def check_verified(backup: Backup) -> None:
         raise backup_unusable(backup)
 
 
-def check_deletable(backup: Backup, *, is_there: Callable[[], bool]) -> None:
+def check_deletable(backup: Backup, *, file_exists: Callable[[], bool]) -> None:
     """Check that the delete of a backup's conversations may continue. Raises BackupUnusable."""
     if backup.state is BackupState.DAMAGED:
         raise backup_unusable(backup)
     if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
         state = backup.deletion or backup.state
         raise BackupUnusable(f"{backup.id} is {state}; it has no delete to resume", backup_id=backup.id)
-    if not is_there():
+    if not file_exists():
         raise BackupUnusable(
             f"The file of {backup.id} is missing or incomplete; nothing further is deleted. Make a new plan",
             backup_id=backup.id,

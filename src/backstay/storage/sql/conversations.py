@@ -81,7 +81,7 @@ class SqlConversations:
         self,
         owner: str,
         source: ImportSource,
-        on_clash: OnImportConflict,
+        on_conflict: OnImportConflict,
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
     ) -> ImportResult:
@@ -89,7 +89,7 @@ class SqlConversations:
         latest: list[ImportSession] = []
 
         def import_conversations(session: Session, *, one_by_one: bool = False) -> ImportResult:
-            latest[:] = [ImportSession(session, owner, source, on_clash, now)]
+            latest[:] = [ImportSession(session, owner, source, on_conflict, now)]
             result = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
             value = receipt(result) if receipt is not None else None
             if value is not None:

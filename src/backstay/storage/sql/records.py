@@ -11,14 +11,14 @@ from backstay.library.record import (
     TURNS,
     Document,
     Record,
-    counted_related,
+    count_related,
     digest_of_document,
-    line_of,
+    document_to_line,
+    embed_metadata,
     metadata_from_line,
     metadata_to_line,
     value_from_line,
     value_to_line,
-    with_metadata,
 )
 from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import changed_since
@@ -209,7 +209,7 @@ def _from_line(
         line.decode()  # raises if the database holds text that is not UTF-8
     digest = None
     if metadata_count:
-        line, digest = with_metadata(line)
+        line, digest = embed_metadata(line)
     return Record(conversation_id, key, job_id, item_id, turns, line, digest)
 
 
@@ -252,11 +252,11 @@ def _record(
     }
     if columns.conversations:
         document = _with_added(document, tuple(columns.conversations), row[10:])
-    line = line_of(document)
+    line = document_to_line(document)
     # Without nested objects the keys of the line are in order already: it is canonical as it is.
     is_nested = is_nested or metadata is not None
     digest = digest_of_document(document) if is_nested else None
-    return Record(conversation_id, key, job_id, item_id, len(turns), line, digest, counted_related(document))
+    return Record(conversation_id, key, job_id, item_id, len(turns), line, digest, count_related(document))
 
 
 def _with_added(document: Document, names: Sequence[str], values: Sequence[Any]) -> Document:

@@ -8,14 +8,14 @@ import orjson
 
 from backstay.backup.backup import Backup, BackupItem
 from backstay.backup.restore_plan import (
-    NAMED_CLASHES,
+    MAX_LISTED_CONFLICTS,
     ConflictingConversation,
     ConflictKind,
     OnConflict,
     RestorePlan,
     RestoreResult,
 )
-from backstay.backup.store import AddedColumns, Documents
+from backstay.backup.store import BackupEntries, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
@@ -45,7 +45,7 @@ class _ClassifiedChunk:
     """The items that the new and the conflicting conversations name, by job id and item id."""
 
 
-def plan(session: Session, backup: Backup, documents: Documents, added: AddedColumns) -> RestorePlan:
+def plan(session: Session, backup: Backup, documents: BackupEntries, added: UserColumns) -> RestorePlan:
     """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
     columns = _columns(session, added)
     new, identical, conflicts, links = 0, 0, 0, ItemLinks()
@@ -56,7 +56,7 @@ def plan(session: Session, backup: Backup, documents: Documents, added: AddedCol
         new += len(chunk.new)
         identical += chunk.identical
         conflicts += len(chunk.conflicts)
-        examples += [conflict for _, conflict in chunk.conflicts[: NAMED_CLASHES - len(examples)]]
+        examples += [conflict for _, conflict in chunk.conflicts[: MAX_LISTED_CONFLICTS - len(examples)]]
         conflicting_ids += [conflict.other_id for _, conflict in chunk.conflicts if conflict.other_id is not None]
         links.link(chunk.new, chunk.items)
     return RestorePlan(backup.id, new, identical, links.unlinked, conflicts, examples, conflicting_ids)
@@ -69,7 +69,7 @@ class RestoreSession:
         self,
         session: Session,
         backup: Backup,
-        added: AddedColumns,
+        added: UserColumns,
         on_conflict: OnConflict,
         now: int,
     ) -> None:
@@ -103,7 +103,7 @@ class RestoreSession:
         for first in range(0, saved.conversations, _BATCH_SIZE):
             yield list(map(BackupItem._make, self._session.rows("backup_items_after", {**values, "first": first})))
 
-    def run(self, documents: Documents, on_progress: Callable[[int], None]) -> RestoreResult:
+    def run(self, documents: BackupEntries, on_progress: Callable[[int], None]) -> RestoreResult:
         """Restore all conversations and their related rows. Raises like `BackupStore.restore`."""
         count, related = 0, RelatedRowsPass(self._session, self._backup, self._columns)
         for entries in verify_entries(self._session, self._backup, documents, self._columns):
@@ -224,7 +224,7 @@ def restore_conflict(backup_id: str, conflicts: Sequence[ConflictingConversation
     )
 
 
-def _columns(session: Session, added: AddedColumns) -> StoredColumns:
+def _columns(session: Session, added: UserColumns) -> StoredColumns:
     here = StoredColumns.from_session(session).as_mapping()
     for table, names in added.items():
         for name in names:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 
 from backstay.backup.backup import Backup
-from backstay.backup.store import Documents
+from backstay.backup.store import BackupEntries
 from backstay.errors import BackupDamaged
 from backstay.library.prefetch import prefetch
 from backstay.library.record import digest_of_document
@@ -38,7 +38,7 @@ class VerifiedEntry(NamedTuple):
 
 
 def verify_entries(
-    session: Session, backup: Backup, documents: Documents, columns: StoredColumns
+    session: Session, backup: Backup, documents: BackupEntries, columns: StoredColumns
 ) -> Iterator[list[VerifiedEntry]]:
     """Yield the conversations of the file in batches, in order.
 
@@ -61,7 +61,9 @@ def verify_entries(
             yield entries
 
 
-def _read_entries(backup: Backup, documents: Documents, columns: StoredColumns) -> Iterator[list[ArchivedConversation]]:
+def _read_entries(
+    backup: Backup, documents: BackupEntries, columns: StoredColumns
+) -> Iterator[list[ArchivedConversation]]:
     for chunk in documents():
         conversations = []
         for position, document, line, digest in chunk:

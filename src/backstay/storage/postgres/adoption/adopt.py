@@ -88,7 +88,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
             hold_schema(connection, schema)
         refuse_unmigrated(connection, address, schema, without=frozenset(BUILT_IN_TABLES))
         given_back = status.given_back(connection, schema)
-        if is_check or given_back.is_nothing:
+        if is_check or given_back.is_empty:
             return given_back
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         if status.has_views(connection, schema):  # else nothing will finish anything
@@ -242,11 +242,11 @@ def _told(connection: Connection, mapped: TableMapping, before: PriorAdoption | 
         tables.append(
             AdoptedTable(
                 name=name,
-                place=table.told,
+                user_table=table.told,
                 rows=_count(connection, table),
                 columns=mine,
-                beside=not_there,
-                kept=[column for column in table.columns if column not in mine.values()],
+                side_columns=not_there,
+                other_columns=[column for column in table.columns if column not in mine.values()],
             )
         )
     hindered = preflight.find_obstacle(connection, mapped)

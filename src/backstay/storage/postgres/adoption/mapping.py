@@ -67,8 +67,8 @@ def map_columns(
     """Say which is which. Raises CannotAdopt."""
     if conversations.place == turns.place:
         raise CannotAdopt(f"{turns.told} cannot hold both conversations and turns", table=turns.told)
-    ours = _map(conversations, wanted.of_conversations, CONVERSATION_NAMES, "")
-    theirs = _map(turns, wanted.of_turns, TURN_NAMES, "turns.")
+    ours = _map(conversations, wanted.conversation_columns, CONVERSATION_NAMES, "")
+    theirs = _map(turns, wanted.turn_columns, TURN_NAMES, "turns.")
     identity = _needed(ours, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(

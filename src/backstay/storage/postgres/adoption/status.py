@@ -106,7 +106,7 @@ def given_back(connection: Connection, schema: str) -> UnadoptResult:
     ).fetchall()
     left = {str(name) for name, is_there, _ in rows if is_there}
     return UnadoptResult(
-        places=[str(place) for _, is_there, place in rows if is_there],
+        tables=[str(place) for _, is_there, place in rows if is_there],
         dropped=[str(place) for _, is_there, place in rows if not is_there],
         conversations=_kept(connection, f"{schema}.adopted_conversations") if CONVERSATIONS in left else 0,
         turns=_kept(connection, f"{schema}.adopted_turns") if TURNS in left else 0,
