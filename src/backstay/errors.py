@@ -316,7 +316,7 @@ class BackupError(BackstayError):
 
 
 class BackupFailed(BackupError):
-    """The backup could not be written or did not pass its verification; nothing was deleted."""
+    """The backup could not be written or failed its verification; nothing was deleted."""
 
     code = "backup_failed"
 

@@ -123,7 +123,7 @@ def test_a_delete_without_a_backup_asks_apart(backstay, library):
         (["--older-than", "999999w", "--yes"], 2, "--older-than is before all time"),
         (["c00001", "--expires-in", "0d", "--yes"], 2, "--expires-in must be a number"),
         (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),
-        (["c00001", "none", "other", "--yes"], 1, "There is no conversation 'none', 'other'; nothing was done"),
+        (["c00001", "none", "other", "--yes"], 1, "Conversations 'none', 'other' not found; nothing was done"),
         (["c00001", "--no-backup", "--yes"], 2, "say --lose-them"),
         (["c00001", "--continue", "backup-1-a"], 2, "give no other selection"),
         (["--continue", "backup-1-a"], 1, "Backup 'backup-1-a' not found"),
@@ -192,7 +192,7 @@ def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monk
     assert f"Undo with: backstay backups restore {backup}\n" in ended.err
     assert f"The delete of {backup} is unfinished.\n  continue with  backstay " in listed.err
     assert f"the delete of {backup} is unfinished" in told.out
-    assert "is needed by its delete, which is unfinished" in kept.one_line_error()
+    assert "is needed by its unfinished delete" in kept.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
     assert done.out == "30 conversations deleted.\n"
     assert again.out == "That delete was finished before, of 30 conversations; nothing to do.\n"
@@ -257,7 +257,7 @@ def test_a_backup_of_nothing_leaves_no_trace(within, library):
 
     assert (nothing.code, unknown.code) == (2, 1)
     assert "No conversation is selected" in nothing.one_line_error()
-    assert "There is no conversation 'none'" in unknown.one_line_error()
+    assert "Conversation 'none' not found" in unknown.one_line_error()
     assert within("backups", "list", "--every", "--json").json == {"backups": [], "nextCursor": None}
 
 
@@ -274,7 +274,7 @@ def test_a_pinned_backup_stays(within, library):
     assert pinned.out == f"{backup}: pinned.\n"
     assert refused.one_line_error() == f"{backup} is pinned; unpin it first"
     assert removed.out == f"{backup}: removed.\n"
-    assert gone.one_line_error() == f"{backup} has expired, its file is gone"
+    assert gone.one_line_error() == f"{backup} has expired, and its file was removed"
     assert within("backups", "list", "--json").json == {"backups": [], "nextCursor": None}
     assert within("backups", "list", "--every", "--json").json["backups"][0]["state"] == "expired"
 

@@ -139,9 +139,9 @@ def test_a_backup_of_another_machine_says_so(backstay, server, url):
     cleaned = server("backups", "cleanup", "--now")
 
     assert refused.code == cleaned.code == 1
-    assert f"The folder of {backup} cannot be seen from here: /mnt/far/" in refused.one_line_error()
+    assert f"The folder of {backup} cannot be reached from this machine: /mnt/far/" in refused.one_line_error()
     assert " on elsewhere" in refused.one_line_error()
-    assert "Its file is removed when it can" in cleaned.one_line_error()
+    assert "A cleanup that can reach it removes the file" in cleaned.one_line_error()
 
 
 def test_searches_know_upper_and_lower_case(server):

@@ -201,7 +201,7 @@ async def test_unselected_conversations_refuse_the_plan(app, path):
         f"UPDATE {schema} SET under = 4 WHERE key = 6",
     )  # fmt: skip
 
-    with pytest.raises(DeleteBlocked, match="1 row of conversations would go along"):
+    with pytest.raises(DeleteBlocked, match="1 row of conversations would be deleted with them"):
         await app.conversations.delete(_ids(4))
     await app.conversations.delete(_ids(6))
     await app.conversations.delete(_ids(4))

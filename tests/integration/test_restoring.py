@@ -99,7 +99,7 @@ async def test_a_part_that_is_not_there_is_refused(library):
 
     with pytest.raises(ConversationNotFound, match="holds no conversation 'none'; nothing was restored"):
         await library.backups.restore(deleted.backup_id, Selection(ids=("c00001", "none")))
-    with pytest.raises(EmptySelection, match="Nothing of backup-"):
+    with pytest.raises(EmptySelection, match="No conversation of backup-"):
         await library.backups.restore(deleted.backup_id, Selection(search="no such words"))
 
     assert await library.conversations.count(ALL) == 0
@@ -465,7 +465,7 @@ async def test_an_expired_backup_cannot_be_restored(library):
     await _sql(library, "UPDATE backups SET expires_at = created_at")
     cleaned = await library.backups.cleanup(at_once=True)
 
-    with pytest.raises(BackupUnusable, match="has expired, its file is gone"):
+    with pytest.raises(BackupUnusable, match="has expired, and its file was removed"):
         await library.backups.restore(backup.id)
     assert [decision.action for decision in cleaned.decisions] == ["remove"]
     assert not (await library.backups.path_for(backup)).exists()

@@ -1,4 +1,4 @@
-"""What a backup is."""
+"""The record of a backup, and what is known of one that is being written or imported."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ class BackupState(StrEnum):
     RUNNING = "running"
     VERIFIED = "verified"
     DAMAGED = "damaged"
-    """It was verified, and its file was found to be something else since."""
+    """It was verified, but its file was later found to be changed."""
     FAILED = "failed"
     EXPIRED = "expired"
 
 
 class DeleteState(StrEnum):
-    """Where the delete stands that a backup was made for."""
+    """The state of the delete that a backup was made for."""
 
     DELETING = "deleting"
     DELETED = "deleted"
     UNDONE = "undone"
-    """It was cut off, and all of the backup was restored."""
+    """It was interrupted, and all of the backup was restored."""
     ABANDONED = "abandoned"
-    """It was cut off, its backup was found damaged, and the backup was removed."""
+    """It was interrupted, its backup was found damaged, and the backup was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Backup:
     """The record of a backup."""
 
     key: int
-    """Its number in this database; the file and whoever uses it go by `id`."""
+    """Its number in this database; the file name and callers use `id`."""
     id: str
     owner: str
     state: BackupState
     reason: str
     folder: str | None
-    """Where its file is; None is the folder beside the database, wherever that was moved to."""
+    """The folder of its file; None for the default folder, which is next to the database and moves with it."""
     host: str | None
-    """The machine that the folder is on; None where it was made before this was noted."""
+    """The machine that the folder is on; None for backups made before hosts were recorded."""
     conversations: int
     turns: int
     content_bytes: int
@@ -49,18 +49,18 @@ class Backup:
     error: str | None
     is_pinned: bool
     keep: timedelta
-    """How long it is kept once it is verified, or once its delete has come to its end."""
+    """How long it is kept after it was verified or, if it was made for a delete, after that delete ended."""
     expires_at: datetime | None
     """None while it is being written or its delete is unfinished."""
     first_seen_expired_at: datetime | None
-    """When a cleanup first found that it has expired."""
+    """When a cleanup first found it expired."""
     created_at: datetime
     verified_at: datetime | None
     damaged_at: datetime | None
-    """Since when it is known to be damaged; None once it is sound again."""
+    """When it was found damaged; None when it is intact again."""
     removed_at: datetime | None
     deletion: DeleteState | None
-    """None when it was made for no delete."""
+    """None when it was not made for a delete."""
     deleted: int
     changed: int
     gone: int
@@ -72,7 +72,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """What is known of a file once it is written whole and verified."""
+    """The sizes, counts and checksum of a completely written file."""
 
     conversations: int
     turns: int
@@ -83,20 +83,20 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True)
 class BackupImportRequest:
-    """What is known of a backup that another program has made, and that becomes one of ours."""
+    """A backup of another program that is to be imported."""
 
     backup_id: str
     reason: str
     created_at: datetime
     expires_at: datetime | None
-    """None where it is not to expire by itself: then it is pinned."""
+    """None if it does not expire by itself: it is then pinned."""
     keep: timedelta
     """How long it is kept once it is unpinned."""
     conversations: int
 
 
 class BackupItem(NamedTuple):
-    """One conversation of a backup, as the snapshot found it. A tuple, because there are so many."""
+    """The record of one conversation in a backup, from its snapshot. A tuple, because there are so many."""
 
     position: int
     id: str
@@ -114,7 +114,7 @@ class BackupPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BackupProgress:
-    """How far something has come with a backup."""
+    """The progress of a phase of a backup, a delete or a restore."""
 
     backup_id: str
     phase: BackupPhase

@@ -1,4 +1,4 @@
-"""Removing what has expired, and what dead writers left."""
+"""Removal of expired backups, and of the leftovers of dead writers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ _LONGEST_WRITE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """What a cleanup did, or would do."""
+    """The decisions of a cleanup, which a dry run does not carry out."""
 
     decisions: Sequence[RetentionDecision]
     orphans: Sequence[str]
-    """Files that belong to no backup, by the id in their name."""
+    """The ids in the names of files that belong to no backup."""
     orphans_removed: bool
     is_dry_run: bool
 
 
 class Cleaner:
-    """Cleans up the backups of one owner."""
+    """The cleaner of one owner's backups."""
 
     def __init__(self, *, store: BackupStore, folders: BackupLocations, clock: Clock, owner: str) -> None:
         self._store = store
@@ -41,34 +41,34 @@ class Cleaner:
         self._owner = owner
 
     async def remove_leftovers(self) -> None:
-        """Remove what dead writers left, and note that their backups failed. Safe at any time, in any process."""
+        """Remove what dead writers left, and mark their backups as failed. Safe at any time, in any process."""
         if self._folders.is_known:
             folder = await self._folders.current_directory()
             is_own = await self._folders.state(folder) is FolderState.OWN
-            if is_own and (swept := await asyncio.to_thread(folder.remove_leftovers)):
-                _log.info("part_files_removed", number=swept)
+            if is_own and (removed := await asyncio.to_thread(folder.remove_leftovers)):
+                _log.info("part_files_removed", number=removed)
         for backup in await self._store.in_use(self._owner):
             if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
                 continue
-            # The writer may have come to its end since the record was read: then the file is not nobody's.
+            # If the writer finished after the record was read, the file belongs to a verified backup.
             if await self._store.mark_failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
-        """Remove what has expired, unless it is pinned or in use.
+        """Remove expired backups, unless they are pinned or in use.
 
-        The clock may be wrong once, so a backup that is found expired is noted, and removed when a cleanup at least 24
-        hours later finds the same.
+        Because the clock may be wrong, the first cleanup that finds a backup expired only records it; a cleanup at
+        least 24 hours later removes it.
 
         Args:
-            dry_run: Only say what would be done, and why.
-            orphans: Remove files, too, that belong to no backup.
-            at_once: Remove expired backups at once.
+            dry_run: Only report what would be done, and why.
+            orphans: Also remove files that belong to no backup.
+            at_once: Remove expired backups without waiting for a second cleanup.
 
         Raises:
-            BackupFolderUnrecognized: `orphans`, and the folder is not known to be this library's.
-            ClockBehind: the clock is behind the time of a backup that still exists; not with `at_once`.
-            BackupUnreachable: a file cannot be removed; what was begun is finished next time.
+            BackupFolderUnrecognized: `orphans` is set, and the folder is not known to be this library's.
+            ClockBehind: an existing backup is newer than the clock; not with `at_once`.
+            BackupUnreachable: a file cannot be removed; the next cleanup tries again.
         """
         now = self._clock.now()
         if not at_once:
@@ -93,7 +93,7 @@ class Cleaner:
         return CleanupResult(decisions, unknown, orphans and not dry_run, dry_run)
 
     async def clean_daily(self) -> None:
-        """Do the same without orphans, unless it was done within a day. What goes wrong is logged, not raised."""
+        """Clean up without orphans, unless that was done within the last day. Errors are logged, not raised."""
         try:
             last, now = await self._store.last_cleanup(self._owner), self._clock.now()
             if last is None or last > now or now - last >= _DAILY:  # a time in the future came from a wrong clock
@@ -102,18 +102,18 @@ class Cleaner:
             _log.warning("cleanup_failed", code=error.code, error=error.message)
 
     async def remove(self, backup: Backup) -> None:
-        """Remove a backup before its time.
+        """Remove a backup before it expires.
 
         Raises BackupInUse, BackupUnusable, BackupFolderUnrecognized, BackupUnreachable.
         """
         await self._folders.check(await self._folders.for_backup(backup))
         if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
-            raise BackupUnusable(f"{backup.id} was removed before", backup_id=backup.id, state=str(backup.state))
+            raise BackupUnusable(f"{backup.id} has already been removed", backup_id=backup.id, state=str(backup.state))
         if backup.state is not BackupState.EXPIRED and not await self._store.mark_expired(backup, early=True):
             why = (
                 "is pinned; unpin it first"
                 if backup.is_pinned
-                else "is needed by its delete, which is unfinished; go on with that first"
+                else "is needed by its unfinished delete; resume that first"
                 if backup.is_delete_unfinished
                 else "is being written"
             )
@@ -124,20 +124,23 @@ class Cleaner:
         newest = await self._store.newest(self._owner)
         if newest is not None and (problem := clock_problem(now, *newest)) is not None:
             fact, remedy = map(capitalized, problem)
-            backup_id, made_at = newest
+            backup_id, newest_at = newest
             raise ClockBehind(
-                f"{fact}. Nothing was removed. {remedy}", now=to_text(now), newest=to_text(made_at), backup_id=backup_id
+                f"{fact}. Nothing was removed. {remedy}",
+                now=to_text(now),
+                newest=to_text(newest_at),
+                backup_id=backup_id,
             )
 
     async def _carry_out(self, decision: RetentionDecision) -> BackupUnreachable | None:
-        """Carry a decision out; return what kept its file from being removed. The others go all the same."""
+        """Carry out a decision; return the error if its file cannot be removed now, so that the others still are."""
         match decision.action:
             case RetentionAction.KEEP | RetentionAction.WAIT:
                 if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
                     await self._store.note_expired(decision.backup, decision.first_seen_expired_at)
                 return None
             case RetentionAction.REMOVE if not await self._store.mark_expired(decision.backup, early=False):
-                return None  # it was pinned, or a delete needs it, since the decision was made
+                return None  # after the decision it was pinned, or a delete came to need it
         try:
             await self._finish(decision.backup)
         except BackupUnreachable as error:
@@ -147,7 +150,7 @@ class Cleaner:
         return None
 
     async def _finish(self, backup: Backup) -> None:
-        # The record first, then the file: a reader opens the file and then looks at the record again.
+        # The record says `expired` already: a reader opens the file, then checks the record again.
         await self._remove_file(backup)
         await self._store.mark_removed(backup)
         _log.info("backup_removed", backup=backup.id)
@@ -155,21 +158,22 @@ class Cleaner:
     async def _remove_file(self, backup: Backup) -> None:
         folder = await self._folders.for_backup(backup)
         if await self._folders.state(folder) is FolderState.FOREIGN:
-            return  # a copied database forgets the backup; the file belongs to the database it was copied from
+            return  # a copied database drops only its record; the file belongs to the original database
         if await self._folders.is_unreachable(backup, folder):
-            place = self._folders.path_for(backup, folder)
+            path = self._folders.path_for(backup, folder)
             raise BackupUnreachable(
-                f"The folder of {backup.id} cannot be seen from here: {place}. Its file is removed when it can",
-                path=place,
+                f"The folder of {backup.id} cannot be reached from this machine: {path}. A cleanup that can reach it "
+                "removes the file",
+                path=path,
             )
         await asyncio.to_thread(folder.remove, backup.id)
 
     async def _is_being_written(self, backup: Backup) -> bool:
-        """Whether its writer lives, or nobody can tell from here."""
+        """Return whether a backup's writer is alive, or may be: its folder may be unreachable from this machine."""
         if backup.state is not BackupState.RUNNING:
             return False
         if self._folders.is_elsewhere(backup):
-            # Its machine looks after it; should that be gone for good, nobody writes for longer than this.
+            # Only that machine can see the writer's lock. If it is gone for good: no write takes longer than this.
             return self._clock.now() - backup.created_at < _LONGEST_WRITE
         folder = await self._folders.for_backup(backup)
         if await self._folders.is_unreachable(backup, folder):

@@ -1,6 +1,6 @@
-"""Deleting so that it can be undone: plan, backup, verify, then bounded transactions.
+"""Deletes that can be undone: plan, backup, verification, then deletion in bounded transactions.
 
-Implements `library.removal.Deleter`.
+Implements `library.deletion.Deleter`.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ _log = get_logger("backstay.backup")
 
 _SAMPLE = 5
 _NAMED = 10
-_FRAME = 400  # bytes, about, of the lines of a backup that are no conversation
+_FRAME = 400  # approximate bytes of a backup's lines other than conversations
 _REASON = "bulk_delete"
-# Others wait for the write lock while a step has it: a quarter of a second is the most that anybody may notice. What is
-# spent on the way to a server and back is not shortened by taking less along.
+# Other writers wait while a step holds the write lock, so a step stays far below a quarter of a second. A smaller step
+# would not shorten the network round trips, so their time is not counted.
 _STEP_SECONDS = 0.04
 _FIRST_STEP = 16
 _LONGEST_STEP = 2_000
@@ -39,7 +39,7 @@ _LONGEST_BREAK = 0.05
 
 
 class DeleteService:
-    """Deletes conversations of one owner."""
+    """The deletes of one owner's conversations."""
 
     def __init__(
         self,
@@ -56,39 +56,39 @@ class DeleteService:
         self._store = store
         self._conversations = conversations
         self._writer = writer
-        self._reading = reader
+        self._reader = reader
         self._folders = folders
         self._cleaner = cleaner
         self._owner = owner
         self._keep = keep
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
-        """Say what a delete would remove.
+        """Return what a delete would remove.
 
         Raises:
-            EmptySelection: nothing is selected, or nothing of it is there.
-            ConversationNotFound: ids were given that are not there, unless these are to be ignored.
-            DeleteBlocked: rows of other tables are in the way.
+            EmptySelection: the selection matches no conversation.
+            ConversationNotFound: a selected id does not exist; not with `ignore_missing`.
+            DeleteBlocked: rows of other tables prevent the delete.
         """
         missing = await self._missing(selection, ignored=ignore_missing)
-        found = await self._store.measure(self._owner, selection, sample=_SAMPLE)
-        _refuse_empty_selection(found.conversations)
-        if found.obstacles:
-            raise delete_blocked(found.obstacles)
+        measure = await self._store.measure(self._owner, selection, sample=_SAMPLE)
+        _refuse_empty_selection(measure.conversations)
+        if measure.obstacles:
+            raise delete_blocked(measure.obstacles)
         return DeletePlan(
             selection,
-            found.conversations,
-            found.turns,
-            _FRAME + found.estimated_bytes,
-            found.digest,
-            found.sample,
+            measure.conversations,
+            measure.turns,
+            _FRAME + measure.estimated_bytes,
+            measure.digest,
+            measure.sample,
             missing,
-            found.related,
-            found.triggers,
+            measure.related,
+            measure.triggers,
         )
 
     async def count(self, selection: Selection, *, ignore_missing: bool = False) -> int:
-        """Return how many conversations are selected. Raises as `plan`."""
+        """Return how many conversations are selected. Raises EmptySelection, ConversationNotFound."""
         await self._missing(selection, ignored=ignore_missing)
         count = await self._conversations.count(self._owner, selection)
         _refuse_empty_selection(count)
@@ -103,7 +103,7 @@ class DeleteService:
         expires_in: timedelta | None = None,
         on_progress: Listener | None = None,
     ) -> DeleteResult:
-        """Remove what the plan shows, after a verified backup of it. Errors as of `Deleter`."""
+        """Back up the conversations of a plan, verify the backup, then delete them. Raises like `Deleter.delete`."""
         if not backup:
             return await self._delete_without_backup(plan, on_progress)
         record = await self._writer.write(
@@ -120,13 +120,13 @@ class DeleteService:
         return deletion
 
     async def resume(self, backup_id: str, *, on_progress: Listener | None = None) -> DeleteResult:
-        """Go on with a delete that was cut off, once its backup is verified again; twice is safe."""
+        """Resume an interrupted delete after verifying its backup again. Idempotent."""
         backup = await self._store.backup(self._owner, backup_id)
         if backup.is_delete_unfinished:
             await self._store.check_restorable()
-            await self._reading.verify(backup.id, on_progress=on_progress)
-        done = await self._delete(backup, on_progress)
-        return replace(done, was_finished=not backup.is_delete_unfinished)
+            await self._reader.verify(backup.id, on_progress=on_progress)
+        result = await self._delete(backup, on_progress)
+        return replace(result, was_finished=not backup.is_delete_unfinished)
 
     async def _missing(self, selection: Selection, *, ignored: bool) -> Sequence[str]:
         if not selection.check().ids:
@@ -135,30 +135,31 @@ class DeleteService:
         if missing and not ignored:
             named = ", ".join(repr(name) for name in missing)
             remedy = "`backstay conversations list` shows those there are; a delete takes --ignore-missing"
+            noun = "Conversation" if len(missing) == 1 else "Conversations"
             raise ConversationNotFound(
-                f"There is no conversation {named}; nothing was done. {remedy}", conversation_ids=list(missing)
+                f"{noun} {named} not found; nothing was done. {remedy}", conversation_ids=list(missing)
             )
         return missing
 
     async def _delete(self, backup: Backup, on_progress: Listener | None) -> DeleteResult:
         folder = await self._folders.for_backup(backup)
-        is_there = partial(folder.has, backup.id, size=backup.file_bytes)
-        teller, limit, is_last = (
+        file_exists = partial(folder.has, backup.id, size=backup.file_bytes)
+        reporter, limit, is_last = (
             BackupProgressReporter(backup.id, on_progress),
             _FIRST_STEP,
             backup.deletion is DeleteState.DELETED,
         )
         while not is_last:
             started = time.monotonic()
-            step = await self._store.delete_step(backup, limit=limit, file_exists=is_there)
-            took = time.monotonic() - started - step.network_seconds
+            step = await self._store.delete_step(backup, limit=limit, file_exists=file_exists)
+            seconds = time.monotonic() - started - step.network_seconds
             backup, is_last = step.backup, step.is_last
-            await teller.report(
+            await reporter.report(
                 BackupPhase.DELETING, backup.deleted + backup.changed + backup.gone, backup.conversations
             )
-            limit = _next_limit(limit, took)
+            limit = _next_limit(limit, seconds)
             if not is_last:
-                await asyncio.sleep(min(took, _LONGEST_BREAK))  # who waits for the lock only looks now and then
+                await asyncio.sleep(min(seconds, _LONGEST_BREAK))  # other writers poll for the lock
         outcomes = await self._store.delete_outcomes(backup, limit=1_000)
         _log.info("conversations_deleted", backup=backup.id, deleted=backup.deleted, changed=backup.changed)
         return DeleteResult(
@@ -171,28 +172,29 @@ class DeleteService:
         )
 
     async def _delete_without_backup(self, plan: DeletePlan, on_progress: Listener | None) -> DeleteResult:
-        found = await self._store.measure(self._owner, plan.selection, sample=0)
-        if found.digest != plan.digest:
+        measure = await self._store.measure(self._owner, plan.selection, sample=0)
+        if measure.digest != plan.digest:
             raise PlanOutdated(
-                "What is selected has changed since the plan was made; nothing was deleted. Look at a new plan"
+                "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
         last = await self._store.last_key()
-        teller, limit, deleted, kept = BackupProgressReporter("", on_progress), _FIRST_STEP, 0, 0
+        reporter, limit, deleted, kept_by_trigger = BackupProgressReporter("", on_progress), _FIRST_STEP, 0, 0
         after: int | None = 0
         while after is not None:
             started = time.monotonic()
             step = await self._store.delete_without_backup(
                 self._owner, plan.selection, after=after, last=last, limit=limit
             )
-            took = time.monotonic() - started - step.network_seconds
-            after, deleted, kept = step.reached_key, deleted + step.deleted, kept + step.kept_by_trigger
-            limit = _next_limit(limit, took)
-            await teller.report(BackupPhase.DELETING, deleted, plan.conversations)
-            await asyncio.sleep(min(took, _LONGEST_BREAK))
+            seconds = time.monotonic() - started - step.network_seconds
+            after, deleted = step.reached_key, deleted + step.deleted
+            kept_by_trigger += step.kept_by_trigger
+            limit = _next_limit(limit, seconds)
+            await reporter.report(BackupPhase.DELETING, deleted, plan.conversations)
+            await asyncio.sleep(min(seconds, _LONGEST_BREAK))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
         is_erased = await self._store.erase()
-        gone = plan.conversations - deleted - kept
-        return DeleteResult(None, deleted, changed=kept, gone=gone, is_erased=is_erased)
+        gone = plan.conversations - deleted - kept_by_trigger
+        return DeleteResult(None, deleted, changed=kept_by_trigger, gone=gone, is_erased=is_erased)
 
 
 def _refuse_empty_selection(count: int) -> None:

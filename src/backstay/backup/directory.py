@@ -1,8 +1,8 @@
 """The folder of backup files, on a disk of this machine.
 
-A file is written under a name that begins with a dot, and gets its own name only once it is complete, on disk, and
-verified. Its writer holds a lock on it to the end, which the kernel drops when the process dies: so whoever gets the
-lock knows that nobody writes there any more.
+A file is written under a temporary name that begins with a dot, and gets its final name only once it is complete, on
+disk and verified. Its writer holds a lock on it throughout; the kernel releases the lock when the process dies. So a
+process that gets the lock knows that the file has no writer.
 """
 
 import errno
@@ -22,19 +22,19 @@ from backstay.files import drop_from_cache, is_open_to_all, sync, sync_folder
 
 SUFFIX = ".json.zst"
 MARKER = "folder.json"
-"""The name of the file that says whose the folder is; `folder_marker` reads and writes it."""
+"""The name of the file that says which database the folder belongs to; `folder_marker` reads and writes it."""
 _PART = ".part"
 _NAME = re.compile(r"backup-[0-9]{1,16}-[a-z0-9]{1,64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_backup_id(text: str) -> bool:
-    """Whether a backup may have this id, and so a file its name."""
+    """Return whether a text has the form of a backup's id, which is also the name of its file."""
     return _NAME.fullmatch(text) is not None
 
 
 class PartFile:
-    """A file that is being written. Nobody else sees it under its own name before `publish`."""
+    """A file that is being written. It has its final name only after `publish`."""
 
     def __init__(self, folder: "BackupDirectory", backup_id: str, descriptor: int) -> None:
         self._folder = folder
@@ -46,11 +46,11 @@ class PartFile:
 
     @property
     def sha256(self) -> bytes:
-        """Of what was written, made from the memory and not from the disk."""
+        """The SHA-256 of what was written, computed from memory and not from the disk."""
         return self._sha.digest()
 
     def write(self, data: bytes) -> None:
-        """Add to it. Raises BackupDiskFull, BackupFailed."""
+        """Append data. Raises BackupDiskFull, BackupFailed."""
         self._sha.update(data)
         self.size += len(data)
         rest = memoryview(data)
@@ -59,28 +59,28 @@ class PartFile:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def sync(self) -> None:
-        """Have everything on disk, and nothing of it in memory, so that reading it reads the disk."""
+        """Flush everything to disk and drop it from the page cache, so that a later read comes from the disk."""
         with self._folder.translate_errors("written"):
             sync(self._descriptor)
             drop_from_cache(self._descriptor)
 
     @contextmanager
     def open_for_reading(self) -> Iterator[BinaryIO]:
-        """Give what was written, opened anew."""
+        """Open what was written again, for reading."""
         with self._folder.translate_errors("read"):
             file = self._folder.part_path(self._backup_id).open("rb")
         with file:
             yield file
 
     def publish(self) -> None:
-        """Give it its own name, for good."""
+        """Rename the file to its final name, durably."""
         with self._folder.translate_errors("written"):
             self._folder.part_path(self._backup_id).rename(self._folder.path_for(self._backup_id))
             self._is_published = True
             sync_folder(self._folder.path)
 
     def close(self, *, keep: bool) -> None:
-        """Let go of it; what is not kept is gone then. Raises nothing."""
+        """Release the lock; unless `keep`, remove the file, published or not. Raises nothing."""
         with suppress(OSError):
             if not keep:
                 self._folder.part_path(self._backup_id).unlink(missing_ok=True)
@@ -92,14 +92,14 @@ class PartFile:
 
 
 class BackupDirectory:
-    """Where the files of one database's backups are. Nothing is made before the first backup."""
+    """The folder of one database's backup files. It is created by the first backup."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def path_for(self, backup_id: str) -> Path:
-        """Return where the file of a backup is, or would be."""
-        if not is_backup_id(backup_id):  # ids come out of our own records; a path is never made of anything else
+        """Return the path of a backup's file, which need not exist."""
+        if not is_backup_id(backup_id):  # ids come from our own records; no other text becomes part of a path
             raise BackupError(f"{backup_id[:80]!r} cannot be the id of a backup")
         return self.path / f"{backup_id}{SUFFIX}"
 
@@ -107,20 +107,20 @@ class BackupDirectory:
         return self.path_for(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART}")
 
     def create(self, backup_id: str) -> PartFile:
-        """Begin a file in the folder, which is there.
+        """Create a part file in the folder, which must exist.
 
         Raises:
-            BackupDiskFull, BackupFailed: it cannot be made there.
+            BackupDiskFull, BackupFailed: it cannot be created.
         """
         with self.translate_errors("written"):
-            while (descriptor := self._locked(self.part_path(backup_id))) is None:
+            while (descriptor := self._create_locked(self.part_path(backup_id))) is None:
                 pass
             return PartFile(self, backup_id, descriptor)
 
     @staticmethod
-    def _locked(path: Path) -> int | None:
+    def _create_locked(path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        # Whoever sweeps may have come between the two: then the file is theirs, and gone.
+        # Between creating and locking, another process may have locked and removed the file as a leftover.
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_nlink:
@@ -132,18 +132,18 @@ class BackupDirectory:
 
     @contextmanager
     def open(self, backup_id: str) -> Iterator[BinaryIO]:
-        """Open the file of a backup. What was opened stays whole, whoever removes it.
+        """Open the file of a backup. It stays readable if it is removed meanwhile.
 
         Raises:
-            BackupUnreachable: it is not there, or may not be read.
-            BackupDamaged: something else has its name: a link, a folder, a pipe.
+            BackupUnreachable: it does not exist, or cannot be read.
+            BackupDamaged: its name is that of a link, a folder or a pipe.
         """
         path = self.path_for(backup_id)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise BackupDamaged(f"{path} is a link and no backup; remove it", path=str(path)) from error
+                raise BackupDamaged(f"{path} is a link, not a backup; remove it", path=str(path)) from error
             raise BackupUnreachable(
                 f"The file of the backup cannot be opened ({error.strerror}): {path}", path=str(path)
             ) from error
@@ -154,14 +154,14 @@ class BackupDirectory:
             yield file
 
     def has(self, backup_id: str, *, size: int | None = None) -> bool:
-        """Whether its file is there, and has this many bytes where they are given."""
+        """Return whether the file of a backup exists and, if `size` is given, has that many bytes."""
         with suppress(OSError):
             status = self.path_for(backup_id).lstat()
             return stat.S_ISREG(status.st_mode) and size in (None, status.st_size)
         return False
 
     def remove(self, backup_id: str) -> bool:
-        """Remove the file of a backup, for good; whether there was one. Raises BackupUnreachable."""
+        """Remove the file of a backup durably; return whether it existed. Raises BackupUnreachable."""
         path = self.path_for(backup_id)
         try:
             path.unlink()
@@ -173,27 +173,27 @@ class BackupDirectory:
         return True
 
     def is_being_written(self, backup_id: str) -> bool:
-        """Whether a living process writes it."""
+        """Return whether a living process is writing the file of a backup."""
         return _is_locked(self.part_path(backup_id)) or _is_locked(self.path_for(backup_id))
 
     def remove_leftovers(self) -> int:
-        """Remove what dead writers have left, and say how much that was. What cannot be removed stays."""
-        swept = 0
+        """Remove the part files of dead writers; return how many were removed. Files that cannot be removed stay."""
+        removed = 0
         for path in (*self._files(f".*{SUFFIX}{_PART}"), *self._files(f".{MARKER}.*{_PART}")):
             with suppress(OSError):
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
-                    swept += 1
+                    removed += 1
                 finally:
                     os.close(descriptor)
-        return swept
+        return removed
 
     def names(self) -> list[str]:
-        """Return the ids that files here are named after."""
-        found = (path.name.removesuffix(SUFFIX) for path in self._files(f"*{SUFFIX}"))
-        return sorted(name for name in found if _NAME.fullmatch(name))
+        """Return the ids of the backups that have a file here."""
+        names = (path.name.removesuffix(SUFFIX) for path in self._files(f"*{SUFFIX}"))
+        return sorted(name for name in names if _NAME.fullmatch(name))
 
     def _files(self, pattern: str) -> list[Path]:
         try:
@@ -202,13 +202,13 @@ class BackupDirectory:
             return []
 
     def make_folder(self) -> None:
-        """Make the folder (0700) when it is missing. Raises BackupDiskFull, BackupFailed."""
+        """Create the folder (mode 0700) if it is missing. Raises BackupDiskFull, BackupFailed."""
         with self.translate_errors("written"):
             missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             for folder in reversed(missing):
                 with suppress(FileExistsError):
                     folder.mkdir(mode=0o700)
-                sync_folder(folder.parent)  # otherwise a power cut may lose the folder and its content
+                sync_folder(folder.parent)  # otherwise a power cut may lose the folder with its content
             self._refuse_open_to_all()
 
     def _refuse_open_to_all(self) -> None:
@@ -223,7 +223,7 @@ class BackupDirectory:
 
     @contextmanager
     def translate_errors(self, verb: str) -> Iterator[None]:
-        """Tell what goes wrong with files here in our words."""
+        """Translate an OSError into BackupDiskFull or BackupFailed."""
         try:
             yield
         except OSError as error:
@@ -234,7 +234,7 @@ class BackupDirectory:
                     path=str(self.path),
                 ) from error
             raise BackupFailed(
-                f"No backup can be {verb} in {self.path}: {error.strerror}. Mend that, or set BACKUP_DIRECTORY, then "
+                f"No backup can be {verb} in {self.path}: {error.strerror}. Fix that, or set BACKUP_DIRECTORY, then "
                 "try again. Nothing was deleted",
                 path=str(self.path),
             ) from error

@@ -1,7 +1,7 @@
-"""The marker of a folder of backups: a small file that says which database the folder was made for, and where that was.
+"""The marker of a folder of backups: a small file that records the id and location of the folder's database.
 
-A folder without a marker is not the one that backups were written to: its disk is not mounted. A folder with the marker
-of another location belongs to the database from which this one was copied.
+If backups were made in a folder and it now has no marker, its disk is not mounted. If the marker records another
+location of the database, the folder belongs to the database from which this one was copied.
 """
 
 import os
@@ -27,7 +27,7 @@ class FolderMarker:
     database_id: str
     database: FileLocation
     folder: FileLocation
-    """Where the folder itself was: a copy of the folder is not shared with the original database."""
+    """The location of the folder itself: a copy of the folder is not shared with the original database."""
 
 
 class FolderState(StrEnum):
@@ -35,43 +35,50 @@ class FolderState(StrEnum):
 
     OWN = "own"
     NEW = "new"
-    """No backup was ever made there."""
+    """No backup was made there yet."""
     MISSING = "missing"
-    """Backups were made there, but what is there now is not that folder: its disk may not be mounted."""
+    """Backups were made there, but the folder has no marker now: its disk may not be mounted."""
     FOREIGN = "foreign"
-    """It belongs to the database from which this one was copied, or to this one before it was moved or put back."""
+    """It belongs to the database from which this one was copied, or to this one before it was moved or replaced."""
 
 
 def folder_state(
     folder: Path, marker: FolderMarker | None, *, database_id: str, database: FileLocation, is_recorded: bool
 ) -> FolderState:
-    """Return the state of a folder for a database, from its marker and from whether backups were recorded there."""
+    """Return the state of a folder for a database.
+
+    Args:
+        folder: The folder.
+        marker: Its marker, if it has one.
+        database_id: The id of the database.
+        database: The location of the database.
+        is_recorded: Whether the database records that backups were made in the folder.
+    """
     if marker is None:
         return FolderState.MISSING if is_recorded else FolderState.NEW
     if marker.database_id != database_id:
         return FolderState.FOREIGN
-    here, then = FileLocation.from_path(folder), marker.folder
-    has_same_inode = then.inode == here.inode
+    current, recorded = FileLocation.from_path(folder), marker.folder
+    has_same_inode = recorded.inode == current.inode
     # A folder that was copied together with its database is not shared with the original.
-    is_copied = not has_same_inode and (then.name, then.machine) != (here.name, here.machine)
-    # Both are the same under other names, as a container sees what its host has.
-    is_seen_otherwise = has_same_inode and database.inode is not None and marker.database.inode == database.inode
-    is_own = is_copied or is_seen_otherwise or marker.database.is_same(database)
+    is_copied = not has_same_inode and (recorded.name, recorded.machine) != (current.name, current.machine)
+    # A container and its host see the same folder and the same database file under different names.
+    is_same_under_other_name = has_same_inode and database.inode is not None and marker.database.inode == database.inode
+    is_own = is_copied or is_same_under_other_name or marker.database.is_same(database)
     return FolderState.OWN if is_own else FolderState.FOREIGN
 
 
 def describe_problem(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
-    """Return why nothing may be written to or removed from a folder, and the remedy; None where it may."""
+    """Return why backups may not be written to or removed from a folder, and the remedy; None if they may."""
     if state is FolderState.MISSING:
         return (
             f"backups were made in {folder}, but what is there now is not that folder: a disk may not be mounted",
-            "mount it, or set BACKUP_DIRECTORY; if the folder is gone for good, `backstay backups use-folder` begins "
-            "a new one",
+            "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one",
         )
     if state is FolderState.FOREIGN and marker is not None:
         return (
             f"{folder} belongs to the database {marker.database}; this one is a copy of it, was moved from another "
-            "disk, or was put back in its place",
+            "disk, or has replaced it",
             "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` "
             "gives the folder to this database",
         )
@@ -79,13 +86,13 @@ def describe_problem(folder: Path, marker: FolderMarker | None, state: FolderSta
 
 
 def read_marker(folder: Path) -> FolderMarker | None:
-    """Return the marker of a folder; None where there is none. Raises BackupFolderUnrecognized: it cannot be read."""
+    """Return the marker of a folder, or None. Raises BackupFolderUnrecognized if it cannot be read."""
     path = folder / MARKER
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("it is no file")
+                raise ValueError("not a regular file")
             fields = orjson.loads(file.read(_LONGEST_MARKER))
         return FolderMarker(
             str(fields["database_id"]), FileLocation(**fields["database"]), FileLocation(**fields["folder"])
@@ -94,13 +101,13 @@ def read_marker(folder: Path) -> FolderMarker | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BackupFolderUnrecognized(
-            f"{path}, which says whose backups are in that folder, cannot be read. Nothing was written or deleted. If "
-            "the folder is this library's, `backstay backups use-folder` writes a new one",
+            f"{path}, which says which database the folder belongs to, cannot be read. Nothing was written or deleted. "
+            "If the folder is this library's, `backstay backups use-folder` writes a new marker",
             path=str(path),
         ) from error
 
 
 def write_marker(folder: Path, marker: FolderMarker) -> None:
-    """Write the marker of an existing folder, or replace it; whole or not at all. Raises OSError."""
+    """Write or replace the marker of an existing folder, atomically. Raises OSError."""
     with replacing(folder / MARKER) as file:
         file.write(orjson.dumps(marker, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

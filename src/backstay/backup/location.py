@@ -1,4 +1,4 @@
-"""The location of a file or a database, by which a copy differs from a moved original."""
+"""The location of a file or a database, which distinguishes a copy from a moved original."""
 
 import os
 import socket
@@ -8,18 +8,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class FileLocation:
-    """Where something is: its machine, its name and, for a file or folder, its inode."""
+    """The machine and name of a file, folder or database and, unless it is on a server, its inode."""
 
     name: str
-    """The path or, of a database on a server, its name and schema."""
+    """The path or, for a database on a server, its name and schema."""
     machine: str
-    """The host name or, of a server, what identifies its cluster."""
+    """The host name or, for a server, the identifier of its cluster."""
     device: int | None = None
     inode: int | None = None
 
     @classmethod
     def from_path(cls, path: Path) -> "FileLocation":
-        """Return the location of a file or folder, which need not be there."""
+        """Return the location of a file or folder, which need not exist."""
         try:
             status = path.stat()
         except OSError:
@@ -27,11 +27,11 @@ class FileLocation:
         return cls(os.path.realpath(path), socket.gethostname(), status.st_dev, status.st_ino)
 
     def is_same(self, other: "FileLocation") -> bool:
-        """Return whether both are certainly the same thing, moved or not.
+        """Return whether both are certainly the same file, folder or database, moved or not.
 
-        A copy has another inode, also one that was put in the place of what it was copied from. The host name of a
-        container changes whenever it is recreated, and the number of a device when it is mounted. A database on a
-        server has no inode: its name and cluster tell it.
+        A copy has another inode, even if it has replaced the original. The host name of a container changes when it is
+        recreated, and a device number when the device is mounted again. A database on a server has no inode: it is
+        identified by its name and cluster.
         """
         is_in_place = self.name == other.name
         if self.inode is None and other.inode is None:

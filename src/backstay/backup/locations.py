@@ -1,4 +1,4 @@
-"""Which folder the file of a backup is in, and whether that folder is this library's."""
+"""The folder that holds the file of a backup, and the check that it belongs to this library."""
 
 import asyncio
 import socket
@@ -20,46 +20,49 @@ from backstay.errors import BackupFolderUnrecognized, SettingsError
 
 
 class BackupLocations:
-    """Finds the folder of one database's backups: one named after the database, so that several may share a place."""
+    """The folders of one database's backups.
+
+    Each is a subfolder named after the database's id, so that several databases can share a backup directory.
+    """
 
     def __init__(self, *, store: BackupStore, default_folder: Path | None, configured_folder: Path | None) -> None:
         self._store = store
-        self._beside = default_folder
-        self._chosen = configured_folder
+        self._default_folder = default_folder
+        self._configured_folder = configured_folder
         self._database_id: str | None = None
         self.host = socket.gethostname()
 
     @property
     def recorded_folder(self) -> str | None:
-        """What a new backup's record says of its place: nothing when it is beside the database and moves with it."""
-        return str(self._chosen) if self._chosen is not None else None
+        """The folder that a new backup's record names; None for the default folder, which moves with the database."""
+        return str(self._configured_folder) if self._configured_folder is not None else None
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a place for new backups."""
-        return (self._chosen or self._beside) is not None
+        """Whether a folder for new backups is known."""
+        return (self._configured_folder or self._default_folder) is not None
 
     async def current_directory(self) -> BackupDirectory:
-        """Return where new backups go. Raises SettingsError: no place is set."""
-        return await self._directory_at(self._chosen)
+        """Return the folder for new backups. Raises SettingsError if none is set."""
+        return await self._directory_at(self._configured_folder)
 
     async def prepare(self) -> BackupDirectory:
-        """Return where new backups go, ready to be written to: there, and marked as this library's.
+        """Create the folder for new backups if it is missing, mark it as this library's, and return it.
 
         Raises:
-            SettingsError: no place is set.
+            SettingsError: no folder is set.
             BackupFolderUnrecognized: like `check`.
-            BackupDiskFull, BackupFailed: it cannot be made.
+            BackupDiskFull, BackupFailed: it cannot be created.
         """
         folder = await self.current_directory()
         await self.check(folder)
-        await self._mark(folder, was=await self._marker(folder))
+        await self._mark(folder, previous=await self._marker(folder))
         return folder
 
     async def use_folder(self) -> BackupDirectory:
-        """Make the folder of new backups this library's, whatever it was before. Idempotent. Raises like `ready`."""
+        """Mark the folder for new backups as this library's without checking it. Idempotent. Raises like `prepare`."""
         folder = await self.current_directory()
-        await self._mark(folder, was=None)
+        await self._mark(folder, previous=None)
         return folder
 
     async def check(self, folder: BackupDirectory) -> None:
@@ -69,21 +72,21 @@ class BackupLocations:
             raise BackupFolderUnrecognized(f"{fact}. Nothing was written or deleted. {remedy}", path=str(folder.path))
 
     async def problem(self, folder: BackupDirectory) -> tuple[str, str] | None:
-        """Return why nothing may be written to a folder, and the remedy; None where it may. Raises as `state`."""
+        """Return why backups may not be written to a folder, and the remedy; None if they may. Raises like `state`."""
         marker = await self._marker(folder)
         state = await self._state(folder, marker)
         if state is FolderState.MISSING:
-            # Another process may have made the first backup between the two looks.
+            # Another process may have made the first backup since the marker was read.
             marker = await self._marker(folder)
             state = await self._state(folder, marker)
         return describe_problem(folder.path, marker, state)
 
     async def state(self, folder: BackupDirectory) -> FolderState:
-        """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker cannot be read."""
+        """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker is unreadable."""
         return await self._state(folder, await self._marker(folder))
 
     async def for_backup(self, backup: Backup) -> BackupDirectory:
-        """Return where a backup is: where it was made or, when it was moved there since, where new ones go."""
+        """Return the folder of a backup: where it was made or, if its file was moved there, the folder for new ones."""
         folder = await self._directory_at(Path(backup.folder) if backup.folder is not None else None)
         if self.is_known and not folder.has(backup.id):
             current = await self.current_directory()
@@ -92,32 +95,32 @@ class BackupLocations:
         return folder
 
     async def is_unreachable(self, backup: Backup, folder: BackupDirectory) -> bool:
-        """Whether it cannot be told from here what is in the folder of a backup.
+        """Return whether this machine cannot determine what the folder of a backup holds.
 
-        It may be on a disk that is not mounted, or on another machine, of which a folder of the same name here says
-        nothing.
+        It may be on a disk that is not mounted, or on another machine. A folder of the same name on this machine does
+        not count.
         """
         if folder.has(backup.id):
             return False
         return self.is_elsewhere(backup) or await self.state(folder) in (FolderState.MISSING, FolderState.FOREIGN)
 
     def is_elsewhere(self, backup: Backup) -> bool:
-        """Whether another machine has made it, somewhere that is not beside the database."""
+        """Return whether a backup was made by another machine, outside the default folder."""
         return backup.folder is not None and backup.host not in (None, self.host)
 
     def path_for(self, backup: Backup, folder: BackupDirectory) -> str:
-        """Return where a backup is, for people."""
+        """Return the path of a backup's folder, with its host if that is another machine."""
         return f"{folder.path} on {backup.host}" if self.is_elsewhere(backup) else str(folder.path)
 
-    async def _directory_at(self, place: Path | None) -> BackupDirectory:
-        found = place or self._beside
-        if found is None:
+    async def _directory_at(self, parent: Path | None) -> BackupDirectory:
+        parent = parent or self._default_folder
+        if parent is None:
             raise SettingsError(
-                "Nothing says where backups go: set BACKUP_DIRECTORY, or backup_directory in backstay.toml, to a "
+                "No folder for backups is set: set BACKUP_DIRECTORY, or backup_directory in backstay.toml, to a "
                 "folder on a disk of this machine",
                 setting="backup_directory",
             )
-        return BackupDirectory(found / await self._id())
+        return BackupDirectory(parent / await self._id())
 
     async def _id(self) -> str:
         if self._database_id is None:
@@ -136,19 +139,20 @@ class BackupLocations:
             is_recorded=marker is None and await self._is_recorded(folder.path.parent),
         )
 
-    async def _is_recorded(self, place: Path) -> bool:
-        # A file is on one machine. A server's database is used from many, each with disks of its own.
-        host = self.host if self._beside is None else None
-        return await self._store.is_folder_recorded(str(place), is_default=place == self._beside, host=host)
+    async def _is_recorded(self, parent: Path) -> bool:
+        # A database file is on one machine. A database on a server is used from many, each with its own disks.
+        host = self.host if self._default_folder is None else None
+        is_default = parent == self._default_folder
+        return await self._store.is_folder_recorded(str(parent), is_default=is_default, host=host)
 
-    async def _mark(self, folder: BackupDirectory, *, was: FolderMarker | None) -> None:
+    async def _mark(self, folder: BackupDirectory, *, previous: FolderMarker | None) -> None:
         database_id, database = await self._id(), await self._store.location()
 
         def mark() -> None:
             folder.make_folder()
             marker = FolderMarker(database_id, database, FileLocation.from_path(folder.path))
-            # Kept up to date, so that the next move is compared with the last location.
-            if marker != was:
+            # Update the locations, so that the next move is compared with the latest ones.
+            if marker != previous:
                 with folder.translate_errors("written"):
                     write_marker(folder.path, marker)
 
@@ -156,5 +160,5 @@ class BackupLocations:
 
 
 def capitalized(text: str) -> str:
-    """Return a text that begins a sentence."""
+    """Return a text with its first letter in upper case."""
     return text[0].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""What keeps conversations from being deleted, and backups from being used, in words."""
+"""Error messages about conversations that cannot be deleted, and backups that cannot be used."""
 
 from collections.abc import Sequence
 
@@ -9,38 +9,41 @@ from backstay.library.deletion import Obstacle, ObstacleKind
 
 _WHY = {
     ObstacleKind.FORBIDS: (
-        "{rows} of {table} refer to these conversations, and {key} lets nothing go that is referred to; delete those "
-        "rows first, or give that key ON DELETE CASCADE or SET NULL"
+        "{rows} of {table} refer to these conversations, and {key} does not allow deleting what is referred to; delete "
+        "those rows first, or give that key ON DELETE CASCADE or SET NULL"
     ),
     ObstacleKind.CARRIES: (
-        "{rows} of {table} would go along by {key}, which belong to other conversations; delete those first, or give "
-        "that key ON DELETE SET NULL"
+        "{rows} of {table} would be deleted with them by {key}, but belong to other conversations; delete those first, "
+        "or give that key ON DELETE SET NULL"
     ),
     ObstacleKind.UNFIT: (
-        "{rows} of {table} would be changed by {key}, and without a primary key that {key} has no part in they could "
-        "not be changed back; give the table one"
+        "{rows} of {table} would be changed by {key}, and could not be restored, because the table has no primary key "
+        "outside {key}; give the table one"
     ),
     ObstacleKind.DENIED: (
-        "{rows} of {table} would go or change with these conversations, and our role may not restore them; have "
-        "another role grant it: `{remedy}`"
+        "{rows} of {table} would be deleted or changed with these conversations, and this role may not restore them; "
+        "have another role grant it: `{remedy}`"
     ),
 }
 
 
 def delete_blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
-    """Return the error that names what is in the way."""
+    """Return the error that names the first obstacle and counts the others."""
     first = obstacles[0]
     rows = f"{first.rows:,} row{'s' if first.rows != 1 else ''}"
     why = _WHY[first.kind].format(rows=rows, table=first.table, key=first.key, remedy=first.remedy)
     more = f" ({len(obstacles) - 1} more such keys)" if len(obstacles) > 1 else ""
     return DeleteBlocked(
         f"Nothing can be deleted: {why}{more}",
-        obstacles=[{"table": one.table, "key": one.key, "rows": one.rows, "kind": str(one.kind)} for one in obstacles],
+        obstacles=[
+            {"table": obstacle.table, "key": obstacle.key, "rows": obstacle.rows, "kind": str(obstacle.kind)}
+            for obstacle in obstacles
+        ],
     )
 
 
 def backup_unusable(backup: Backup) -> BackupUnusable:
-    """Return the error that says why nothing can be done with a backup that is not verified."""
+    """Return the error that says why a backup that is not verified cannot be used."""
     match backup.state:
         case BackupState.RUNNING:
             why = "is still being written; wait for it"
@@ -50,5 +53,5 @@ def backup_unusable(backup: Backup) -> BackupUnusable:
             since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
             why = f"is damaged{since}; put back a copy of its file, then `backstay backups verify {backup.id}`"
         case _:
-            why = "has expired, its file is gone"
+            why = "has expired, and its file was removed"
     return BackupUnusable(f"{backup.id} {why}", backup_id=backup.id, state=str(backup.state))

@@ -1,4 +1,4 @@
-"""Opening backups: for verification, download and restore."""
+"""Opening of backup files for verification, download and restore."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
@@ -23,22 +23,23 @@ _log = get_logger("backstay.backup")
 _BLOCK = 1024 * 1024
 
 Matcher = Callable[[Mapping[str, Any]], bool]
+"""Returns whether a conversation, as a dict in the native shape, is selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBackup:
-    """A backup whose file is open: it stays whole, whatever becomes of its name."""
+    """A backup whose file is open: it stays readable even if the file is removed."""
 
     backup: Backup
     file: BinaryIO
 
     @property
     def size(self) -> int:
-        """Bytes of the file that is open, whatever its record says."""
+        """The size in bytes of the open file, which may differ from its record."""
         return os.fstat(self.file.fileno()).st_size
 
     def read_range(self, start: int, length: int) -> Iterator[bytes]:
-        """Yield a part of the file as it is on disk, in blocks. Blocks. Raises BackupUnreachable, BackupDamaged."""
+        """Yield a range of the file as it is on disk. Blocks. Raises BackupUnreachable, BackupDamaged."""
         try:
             self.file.seek(start)
             while length:
@@ -51,43 +52,45 @@ class OpenBackup:
             raise BackupUnreachable(f"The backup cannot be read: {error.strerror}") from error
 
     def manifest(self) -> Manifest:
-        """Read what the file says about itself. Blocks."""
+        """Read the first line of the file. Blocks."""
         return self._reader().manifest
 
     def entries(self, matches: Matcher | None = None) -> Iterator[Iterator[BackupEntry]]:
-        """Yield the conversations that are wanted, from the beginning at each call. Blocks.
+        """Yield the entries of the conversations that match, or of all. Blocks.
+
+        Each call starts at the beginning of the file.
 
         Raises:
-            BackupDamaged: the file is not whole, or goes on behind its end. What was yielded before is void.
+            BackupDamaged: the file is incomplete, or has data after its end. Entries yielded before are invalid.
         """
         reader, position = self._reader(), 0
         for lines in reader.batches():
-            yield _wanted(lines, position, matches)
+            yield _matching_entries(lines, position, matches)
             position += len(lines)
         if position != self.backup.conversations:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the JSON of the file. Blocks."""
+        """Yield the decompressed JSON of the file. Blocks."""
         self.file.seek(0)
         return decompressed(self.file)
 
     def stream_file(self, *, compressed: bool) -> Iterator[bytes]:
         """Yield the JSON of the file or, compressed, the file as it is on disk. Blocks.
 
-        Raises BackupDamaged, at the end at the latest, when it is longer or shorter than it was when verified.
+        Raises BackupDamaged, possibly only at the end, if its length differs from when it was verified.
         """
-        different = BackupDamaged(f"The file of {self.backup.id} is longer or shorter than it was")
+        different = BackupDamaged(f"The file of {self.backup.id} is longer or shorter than when it was verified")
         if compressed:
             if self.size != self.backup.file_bytes:
                 raise different
             yield from self.read_range(0, self.size)
             return
-        left = self.backup.content_bytes
+        missing_bytes = self.backup.content_bytes
         for block in self.blocks():
-            left -= len(block)
+            missing_bytes -= len(block)
             yield block
-        if left:  # a truncated compressed file may just end
+        if missing_bytes:  # a truncated compressed file may end without an error
             raise different
 
     def _reader(self) -> ArchiveReader:
@@ -98,7 +101,7 @@ class OpenBackup:
 
 
 class BackupReader:
-    """Opens the backups of one owner."""
+    """The opener and verifier of one owner's backups."""
 
     def __init__(self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
         self._store = store
@@ -117,19 +120,19 @@ class BackupReader:
             even_damaged: Open it even if it is known to be damaged.
 
         Raises:
-            BackupNotFound: there is none of this id.
+            BackupNotFound: no backup has this id.
             BackupUnusable: it is not verified, is damaged, or has expired.
-            BackupUnreachable: its file or folder cannot be seen from here.
+            BackupUnreachable: its file or folder cannot be reached from this machine.
         """
         usable = (BackupState.VERIFIED, BackupState.DAMAGED) if even_damaged else (BackupState.VERIFIED,)
         backup = await self._in_state(usable, backup_id)
         folder = await self._folders.for_backup(backup)
         if not folder.path.is_dir() or await self._folders.is_unreachable(backup, folder):
-            place = self._folders.path_for(backup, folder)
-            raise BackupUnreachable(f"The folder of {backup_id} cannot be seen from here: {place}", path=place)
+            path = self._folders.path_for(backup, folder)
+            raise BackupUnreachable(f"The folder of {backup_id} cannot be reached from this machine: {path}", path=path)
         try:
             with folder.open(backup_id) as file:
-                # Check again: if it expired before it was opened, the file may have been replaced.
+                # Check again: a backup that expired before its file was opened may have been replaced.
                 await self._in_state(usable, backup_id)
                 yield OpenBackup(backup, file)
         except (BackupDamaged, NotABackup) as error:
@@ -137,12 +140,12 @@ class BackupReader:
             raise _damaged(backup_id, error) from error
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
-        """Read a backup back, compare all of it, and record what was found.
+        """Read a backup, compare all of it with its snapshot, and record whether it is intact.
 
-        Raises like `opened`, and BackupDamaged.
+        Raises like `open`, and BackupDamaged.
         """
-        async with self.open(backup_id, even_damaged=True) as found:
-            backup = found.backup
+        async with self.open(backup_id, even_damaged=True) as opened:
+            backup = opened.backup
             sealed = SealedFile(
                 backup.conversations,
                 backup.turns,
@@ -150,7 +153,7 @@ class BackupReader:
                 backup.file_bytes,
                 backup.file_sha256 or b"",
             )
-            await self._verifier.verify(backup, sealed, found.file, BackupProgressReporter(backup_id, on_progress))
+            await self._verifier.verify(backup, sealed, opened.file, BackupProgressReporter(backup_id, on_progress))
             return await self._store.mark_intact(backup)
 
     async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:
@@ -174,12 +177,12 @@ def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
     return BackupDamaged(f"{named}. {remedy}", **{"backup_id": backup_id, **error.context})
 
 
-def _wanted(lines: Sequence[Line], first: int, holds: Matcher | None) -> Iterator[BackupEntry]:
+def _matching_entries(lines: Sequence[Line], first: int, matches: Matcher | None) -> Iterator[BackupEntry]:
     for position, (line, digest) in enumerate(lines, start=first):
         try:
             document = orjson.loads(line)
-            is_wanted = holds is None or holds(document)
+            is_match = matches is None or matches(document)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise BackupDamaged(f"Conversation {position + 1:,} of the backup cannot be read") from error
-        if is_wanted:
+        if is_match:
             yield position, document, line, digest

@@ -1,77 +1,79 @@
-"""What bringing conversations back would do, and what it did."""
+"""The plan and the result of a restore."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_LISTED_CONFLICTS = 1_000
+"""The maximum number of conflicts that a plan lists."""
 
 
 class OnConflict(StrEnum):
-    """What to do with conversations that meet something else in the library."""
+    """The handling of conversations that conflict with the library's content."""
 
     FAIL = "fail"
-    """Restore nothing at all."""
+    """Restore nothing."""
     SKIP = "skip"
     """Restore the others."""
     REPLACE = "replace"
-    """Restore all; what is replaced goes into a backup of its own first."""
+    """Restore all; conversations to be replaced are backed up first."""
 
 
 class ConflictKind(StrEnum):
     CONTENT = "content"
-    """A conversation of this id is there, with other content."""
+    """A conversation with this id exists, and its content differs."""
     TIMES = "times"
-    """A conversation of this id is there, with the same content, made or changed at another time."""
+    """A conversation with this id and the same content exists, but its times differ."""
     ITEM = "item"
-    """The item whose result it was has another conversation now."""
+    """The item that it was the result of has another conversation now."""
     BUSY = "busy"
-    """The item whose result it was is being worked on just now."""
+    """The item that it was the result of is running."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConflictingConversation:
-    """A conversation that cannot simply be brought back."""
+    """A conversation of a backup that conflicts with the library's content."""
 
     id: str
     kind: ConflictKind
     other_id: str | None
-    """The conversation in its way."""
+    """The conversation in the library that it conflicts with."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do. Making one changes nothing."""
+    """The plan of a restore. Planning changes nothing."""
 
     backup_id: str
     new: int
     identical: int
     unlinked: int
-    """Of the new ones: the items they name have other results, which they keep."""
+    """How many of the new ones name an item that now has another result, and so stay unlinked."""
     conflicts: int
+    """How many conversations conflict."""
     clashes: Sequence[ConflictingConversation]
-    """The first `MAX_LISTED_CONFLICTS` of them."""
+    """The first `MAX_LISTED_CONFLICTS` conflicts."""
     in_the_way: Sequence[str]
-    """Ids of the conversations that would be replaced: all of them."""
+    """The ids of all conversations that would be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What a restore did."""
+    """The counts of what a restore did."""
 
     backup_id: str
     restored: int
-    """Brought back, those that replaced something included."""
+    """Conversations restored, including those that replaced another."""
     identical: int
     skipped: int
     replaced: int
     relinked: int
-    """Items that have their results again."""
+    """Items that were linked to their restored results again."""
     unlinked: int
-    """Of the restored ones: the items they name have other results, which they keep."""
+    """How many of the restored ones name an item that now has another result, and so stay unlinked."""
     replaced_backup_id: str | None = None
-    """Holds what was replaced."""
+    """The backup of the conversations that were replaced."""
     related: int = 0
-    """Rows of other tables that are back, or refer again to what they referred to."""
+    """Related rows of other tables that were restored, or that refer to their conversation again."""
     left: int = 0
-    """Rows of other tables that are not: what they refer to is missing, or they refer to something else by now."""
+    """Related rows that were not: a row they refer to is missing, or they now refer to something else."""

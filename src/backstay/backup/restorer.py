@@ -1,4 +1,4 @@
-"""Bringing back what a backup holds: planned first, all or nothing."""
+"""Restores of backups: planned first, then all or nothing."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ _REASON = "before_restore"
 
 
 class Restorer:
-    """Restores backups of one owner."""
+    """The planner and executor of restores of one owner's backups."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class Restorer:
     ) -> None:
         self._store = store
         self._folders = folders
-        self._reading = reader
+        self._reader = reader
         self._writer = writer
         self._owner = owner
         self._keep = keep
 
     async def plan(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
-        """Say what a restore would do. Raises as `restore`, but for conflicts, which are in the plan."""
-        async with self._reading.open(backup_id) as found:
-            return await self._plan(found, _RestoreSelection(found, selection))
+        """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
+        async with self._reader.open(backup_id) as opened:
+            return await self._plan(opened, _RestoreSelection(opened, selection))
 
     async def restore(
         self,
@@ -56,79 +56,80 @@ class Restorer:
         on_conflict: OnConflict = OnConflict.FAIL,
         on_progress: Listener | None = None,
     ) -> RestoreResult:
-        """Bring back what a backup holds, or the part of it that is selected. Twice is safe.
+        """Restore the conversations of a backup, or those selected. Idempotent.
 
         Raises:
-            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: there is nothing to restore from.
-            ConversationNotFound: an id was given that the backup does not hold.
-            EmptySelection: nothing of the backup is selected.
-            RestoreConflict: something is in the way, and it was not said to skip or replace.
+            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: the backup cannot be used.
+            ConversationNotFound: the backup does not hold a selected id.
+            EmptySelection: the selection matches no conversation of the backup.
+            RestoreConflict: a conversation conflicts, and `on_conflict` is `FAIL`.
             ColumnsDiffer: the backup has columns that the database lacks.
-            RestoreDiffers: something did not come back as it was. Nothing is changed in any of these cases.
+            RestoreDiffers: a restored conversation differs from the backup. Nothing is changed if any of these is
+                raised.
         """
-        async with self._reading.open(backup_id) as found:
-            wanted = _RestoreSelection(found, selection)
-            saved: Backup | None = None
+        async with self._reader.open(backup_id) as opened:
+            selected = _RestoreSelection(opened, selection)
+            replaced: Backup | None = None
             if on_conflict is OnConflict.REPLACE:
-                ids = tuple((await self._plan(found, wanted)).in_the_way)
+                ids = tuple((await self._plan(opened, selected)).in_the_way)
                 if ids:
-                    saved = await self._writer.write(
+                    replaced = await self._writer.write(
                         Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids)
                     )
                 del ids  # there may be many
-            restored = await self._restore(found, wanted, on_conflict, saved, on_progress)
-        _log.info("backup_restored", backup=backup_id, restored=restored.restored)
-        return replace(restored, replaced_backup_id=saved.id if saved is not None else None)
+            result = await self._restore(opened, selected, on_conflict, replaced, on_progress)
+        _log.info("backup_restored", backup=backup_id, restored=result.restored)
+        return replace(result, replaced_backup_id=replaced.id if replaced is not None else None)
 
-    async def _plan(self, found: OpenBackup, wanted: "_RestoreSelection") -> RestorePlan:
-        manifest = await asyncio.to_thread(found.manifest)
-        plan = await self._store.plan_restore(found.backup, wanted.documents, manifest.columns)
-        wanted.check()
+    async def _plan(self, opened: OpenBackup, selected: "_RestoreSelection") -> RestorePlan:
+        manifest = await asyncio.to_thread(opened.manifest)
+        plan = await self._store.plan_restore(opened.backup, selected.entries, manifest.columns)
+        selected.check()
         return plan
 
     async def _restore(
         self,
-        found: OpenBackup,
-        wanted: "_RestoreSelection",
+        opened: OpenBackup,
+        selected: "_RestoreSelection",
         on_conflict: OnConflict,
         replaced: Backup | None,
         on_progress: Listener | None,
     ) -> RestoreResult:
-        manifest = await asyncio.to_thread(found.manifest)
-        loop, teller = asyncio.get_running_loop(), BackupProgressReporter(found.backup.id, on_progress)
+        manifest = await asyncio.to_thread(opened.manifest)
+        loop, reporter = asyncio.get_running_loop(), BackupProgressReporter(opened.backup.id, on_progress)
 
-        def tell(done: int) -> None:
+        def report(conversations: int) -> None:
             asyncio.run_coroutine_threadsafe(
-                teller.report(BackupPhase.RESTORING, done, found.backup.conversations), loop
+                reporter.report(BackupPhase.RESTORING, conversations, opened.backup.conversations), loop
             )
 
-        def documents() -> Iterator[Iterable[BackupEntry]]:
-            yield from wanted.documents()
-            wanted.check()
+        def entries() -> Iterator[Iterable[BackupEntry]]:
+            yield from selected.entries()
+            selected.check()
 
         return await self._store.restore(
-            found.backup,
-            documents,
+            opened.backup,
+            entries,
             manifest.columns,
-            undoes=wanted.is_all,
+            undoes=selected.is_all,
             on_conflict=on_conflict,
             replaced=replaced,
             file_exists=await self._file_check(replaced),
-            on_progress=tell if on_progress is not None else lambda _: None,
+            on_progress=report if on_progress is not None else lambda _: None,
         )
 
     async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:
-        """Return what looks whether the file of a backup is there; without a backup, none is missing."""
+        """Return a function that checks that the file of a backup exists; without a backup it returns True."""
         if backup is None:
             return lambda: True
         return partial((await self._folders.for_backup(backup)).has, backup.id, size=backup.file_bytes)
 
 
 class _RestoreSelection:
-    """The part of a backup that is asked for, and whether it was found."""
+    """The selected entries of a backup, and a check that the selection was found in it."""
 
-    def __init__(self, found: OpenBackup, selection: Selection | None) -> None:
-        self._found = found
+    def __init__(self, opened: OpenBackup, selection: Selection | None) -> None:
+        self._opened = opened
         self._selection = selection if selection is not None and selection.is_narrowed else None
         self._ids = self._selection.ids if self._selection is not None else ()
         self._matches = (self._selection or Selection(everything=True)).matcher()
@@ -139,12 +140,12 @@ class _RestoreSelection:
     def is_all(self) -> bool:
         return self._selection is None
 
-    def documents(self) -> Iterator[Iterable[BackupEntry]]:
-        """Yield what is wanted, from the beginning at each call."""
+    def entries(self) -> Iterator[Iterable[BackupEntry]]:
+        """Yield the selected entries; each call starts at the beginning of the file."""
         self._seen, self._count = set(), 0
-        return self._found.entries(self._holds if self._selection is not None else None)
+        return self._opened.entries(self._note_match if self._selection is not None else None)
 
-    def _holds(self, document: Mapping[str, Any]) -> bool:
+    def _note_match(self, document: Mapping[str, Any]) -> bool:
         if not self._matches(document):
             return False
         self._count += 1
@@ -153,11 +154,14 @@ class _RestoreSelection:
         return True
 
     def check(self) -> None:
-        """Refuse a selection that asks for what is not there. After all documents were yielded."""
+        """Check that the backup holds what is selected, after all entries were yielded.
+
+        Raises ConversationNotFound, EmptySelection.
+        """
         if self._selection is None:
             return
         missing = [name for name in self._ids if name not in self._seen]
-        backup_id = self._found.backup.id
+        backup_id = self._opened.backup.id
         if missing:
             named = ", ".join(repr(name) for name in missing[:10])
             raise ConversationNotFound(
@@ -166,4 +170,6 @@ class _RestoreSelection:
                 conversation_ids=missing[:100],
             )
         if not self._count:
-            raise EmptySelection(f"Nothing of {backup_id} is selected; without a selection all of it is restored")
+            raise EmptySelection(
+                f"No conversation of {backup_id} is selected; without a selection all of it is restored"
+            )

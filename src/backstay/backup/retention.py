@@ -1,4 +1,4 @@
-"""Which backups may go, and why. Pure: it looks at no clock, no disk and no database."""
+"""The retention policy: which backups a cleanup removes, and why. Pure: it reads no clock, disk or database."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ CONFIRMED_AFTER = timedelta(hours=24)
 class RetentionAction(StrEnum):
     KEEP = "keep"
     WAIT = "wait"
-    """It has expired, and is removed when a later cleanup finds the same: this clock may be wrong."""
+    """It has expired, but is only removed if a later cleanup finds it expired too: the clock may be wrong."""
     REMOVE = "remove"
     FINISH = "finish"
-    """Its removal was begun."""
+    """An earlier removal was interrupted and is finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionDecision:
-    """What becomes of one backup."""
+    """The action of a cleanup on one backup, and the reason."""
 
     backup: Backup
     action: RetentionAction
     reason: str
     first_seen_expired_at: datetime | None = None
-    """When it was first found expired, to be recorded while it waits."""
+    """When it was first found expired, to be recorded if the action is `WAIT`."""
 
 
 def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> tuple[str, str] | None:
-    """Return why nothing is removed while a backup is newer than now, and the remedy; None where it is not."""
+    """Return the problem of a backup that is newer than now, and the remedy; None if it is not newer."""
     if made_at <= now:
         return None
     return (
@@ -46,34 +46,37 @@ def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> tuple[str
 def decide(
     backups: Iterable[Backup], now: datetime, *, being_written: Collection[str], at_once: bool = False
 ) -> list[RetentionDecision]:
-    """Decide about every backup that may have a file.
+    """Decide what to do with each backup that may have a file.
 
     Args:
-        backups: Their records.
-        now: The present.
-        being_written: Ids of those whose writer is alive.
-        at_once: Whether an expired backup is removed although no earlier cleanup found it expired.
+        backups: The backups.
+        now: The current time.
+        being_written: The ids of the backups whose writer is alive.
+        at_once: Whether to remove an expired backup that no earlier cleanup found expired.
     """
-    return [_fate(backup, now, is_being_written=backup.id in being_written, at_once=at_once) for backup in backups]
+    return [
+        _decide_one(backup, now, is_being_written=backup.id in being_written, at_once=at_once) for backup in backups
+    ]
 
 
-def _fate(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> RetentionDecision:
+def _decide_one(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> RetentionDecision:
     if backup.state is BackupState.EXPIRED:
         return RetentionDecision(backup, RetentionAction.FINISH, "its removal was interrupted")
     if backup.state is BackupState.RUNNING:
-        why = "it is being written" if is_being_written else "its writer died; it counts as failed now"
+        why = "it is being written" if is_being_written else "its writer died, so it is now failed"
         return RetentionDecision(backup, RetentionAction.KEEP, why)
     if backup.is_pinned:
         return RetentionDecision(backup, RetentionAction.KEEP, "it is pinned")
     if backup.is_delete_unfinished:
         return RetentionDecision(backup, RetentionAction.KEEP, "its delete is unfinished")
     if backup.expires_at is None or backup.expires_at > now:
-        until = to_text(backup.expires_at) if backup.expires_at is not None else "it is said when"
-        return RetentionDecision(backup, RetentionAction.KEEP, f"it is kept until {until}")
+        if backup.expires_at is None:
+            return RetentionDecision(backup, RetentionAction.KEEP, "it has no expiry time")
+        return RetentionDecision(backup, RetentionAction.KEEP, f"it is kept until {to_text(backup.expires_at)}")
     damaged = f", damaged since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     expired = f"it expired at {to_text(backup.expires_at)}{damaged}"
     seen_at = backup.first_seen_expired_at
-    if seen_at is None or seen_at > now:  # a time in the future was noted by a wrong clock
+    if seen_at is None or seen_at > now:  # a time in the future was recorded while the clock was wrong
         seen_at = now.replace(second=0, microsecond=0)  # so that the same minute of the next day is 24 hours later
     if at_once or now - seen_at >= CONFIRMED_AFTER:
         return RetentionDecision(backup, RetentionAction.REMOVE, expired)

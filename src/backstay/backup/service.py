@@ -1,4 +1,4 @@
-"""Everything one can do with backups."""
+"""The public API of backups."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -43,19 +43,19 @@ class Backups:
         self._store = store
         self._folders = folders
         self._writer = writer
-        self._reading = reader
+        self._reader = reader
         self._restorer = restorer
         self._cleaner = cleaner
-        self._deletions = deleter
+        self._deleter = deleter
         self._owner = owner
         self._keep = keep
 
     async def start(self) -> None:
-        """Remove what writers that died have left. What goes wrong is logged: it must not keep anybody from working."""
+        """Remove what dead writers left. Errors are logged, not raised, so that the library can still be used."""
         try:
             await self._cleaner.remove_leftovers()
         except BackstayError as error:
-            _log.warning("sweep_failed", code=error.code, error=error.message)
+            _log.warning("leftover_removal_failed", code=error.code, error=error.message)
 
     async def create(
         self,
@@ -66,25 +66,25 @@ class Backups:
         expires_in: timedelta | None = None,
         on_progress: Listener | None = None,
     ) -> Backup:
-        """Back up conversations, named by ids or by a selection; return the verified backup.
+        """Back up the conversations of a selection, or with the given ids; return the verified backup.
 
         Args:
-            selection: Which conversations.
-            digest: The digest of a delete's plan: the backup holds exactly what the plan shows. The caller deletes.
-            reason: Why, for people; kept with the backup.
-            expires_in: How long it is kept; by default BACKUP_RETENTION_DAYS.
-            on_progress: Told how far it has come.
+            selection: The conversations.
+            digest: The digest of a delete plan: the backup holds exactly what the plan shows. The caller deletes.
+            reason: The reason, for people; kept with the backup.
+            expires_in: How long the backup is kept; by default BACKUP_RETENTION_DAYS.
+            on_progress: Called with the progress.
 
         Raises:
-            EmptySelection: nothing is selected.
-            ConversationNotFound: an id is not there; nothing was written.
+            EmptySelection: the selection matches no conversation.
+            ConversationNotFound: a conversation does not exist; nothing was written.
             BackupFolderUnrecognized: a disk may not be mounted, or this database is a copy; nothing was written.
-            PlanOutdated: something else is selected than the plan shows.
-            BackupFailed: it could not be written, or did not pass its verification.
+            PlanOutdated: the selection matches other conversations than the plan shows.
+            BackupFailed: the backup could not be written, or failed its verification.
         """
         if not isinstance(selection, Selection):
             selection = Selection(ids=tuple(selection))
-        expected = await self._deletions.count(selection, ignore_missing=digest is not None)
+        expected = await self._deleter.count(selection, ignore_missing=digest is not None)
         backup = await self._writer.write(
             selection,
             reason=reason,
@@ -96,21 +96,23 @@ class Backups:
         await self._cleaner.clean_daily()
         return backup
 
-    async def import_backup(self, other: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
-        """Make a backup of ours of one that another program has made, under its id; its own file stays.
+    async def import_backup(
+        self, request: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]
+    ) -> Backup:
+        """Import a backup of another program under its own id, and return the verified backup. Its file stays.
 
         Raises:
-            BackupInUse: there is one of this id, or it is being made by somebody else.
-            BackupFailed: it could not be written, or did not pass its verification; nothing of it is left.
+            BackupInUse: a backup with this id exists, or another process is importing it.
+            BackupFailed: the backup could not be written, or failed its verification; no file is left.
         """
-        return await self._writer.import_backup(other, source)
+        return await self._writer.import_backup(request, source)
 
     async def list(self, *, every: bool = False, before: int | None = None, limit: int = 100) -> Sequence[Backup]:
-        """Return backups, the latest first; with `every`, those too whose files are gone."""
+        """Return backups, latest first; with `every`, also those whose files were removed."""
         return await self._store.backups(self._owner, every=every, before=before, limit=limit)
 
     async def unfinished(self) -> Sequence[Backup]:
-        """Return the backups whose delete was cut off."""
+        """Return the backups whose delete was interrupted."""
         return [backup for backup in await self._store.in_use(self._owner) if backup.is_delete_unfinished]
 
     async def show(self, backup_id: str) -> Backup:
@@ -118,11 +120,11 @@ class Backups:
         return await self._store.backup(self._owner, backup_id)
 
     async def path_for(self, backup: Backup) -> Path:
-        """Return where the file of a backup is, or was."""
+        """Return the path of a backup's file, which may have been removed."""
         return (await self._folders.for_backup(backup)).path_for(backup.id)
 
     async def folder(self) -> tuple[Path, str | None]:
-        """Return the folder where new backups go, and why it is refused, if so. Raises SettingsError: none is set."""
+        """Return the folder for new backups and, if it is refused, the reason. Raises SettingsError if none is set."""
         folder = await self._folders.current_directory()
         try:
             problem = await self._folders.problem(folder)
@@ -131,51 +133,49 @@ class Backups:
         return folder.path, problem[0] if problem is not None else None
 
     async def use_folder(self) -> Path:
-        """Make the folder where new backups go this library's own, whatever it was before. Idempotent.
+        """Mark the folder for new backups as this library's, whatever database it belonged to. Idempotent.
 
-        If it belonged to the database from which this one was copied, that database is refused there from then on.
+        If it belonged to the database from which this one was copied, that database can no longer use it.
 
         Raises:
             SettingsError: no folder is set.
-            BackupDiskFull, BackupFailed: it cannot be made.
+            BackupDiskFull, BackupFailed: it cannot be created.
         """
         return (await self._folders.use_folder()).path
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
-        """Read a backup back, decode all of it, and compare it with what its snapshot found.
-
-        It is `verified` then, or `damaged`, whatever it was before.
+        """Read a backup, decode all of it, compare it with its snapshot, and record it as `verified` or `damaged`.
 
         Raises:
-            BackupNotFound, BackupUnusable, BackupUnreachable: there is nothing to verify.
-            BackupDamaged: it is not what was backed up.
+            BackupNotFound, BackupUnusable, BackupUnreachable: the backup cannot be verified.
+            BackupDamaged: it differs from what was backed up.
         """
-        return await self._reading.verify(backup_id, on_progress=on_progress)
+        return await self._reader.verify(backup_id, on_progress=on_progress)
 
     def open(self, backup_id: str) -> AbstractAsyncContextManager[OpenBackup]:
-        """Open the file of a backup, to be read by the caller; it stays whole if the backup expires meanwhile.
+        """Open the file of a backup for the caller to read; it stays readable if the backup expires meanwhile.
 
-        Raises BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged when it is entered.
+        Raises BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged when the context is entered.
         """
-        return self._reading.open(backup_id)
+        return self._reader.open(backup_id)
 
     async def count_written(self, backup: Backup) -> int:
-        """Return how many conversations a backup holds so far that is being written, in whichever process."""
+        """Return how many conversations were written so far to a running backup, by any process."""
         return await self._store.count_written(backup)
 
     async def download(self, backup_id: str, *, compressed: bool = False) -> AsyncIterator[bytes]:
         """Yield the file of a backup as JSON or, compressed, as it is on disk.
 
-        It stays whole if the backup expires meanwhile. Raises as `verify`: errors after the first block mean that what
-        was yielded is of no use.
+        It stays readable if the backup expires meanwhile. Raises like `verify`: after an error, the blocks yielded
+        before are invalid.
         """
-        async with self._reading.open(backup_id) as found:
-            blocks = found.stream_file(compressed=compressed)
+        async with self._reader.open(backup_id) as opened:
+            blocks = opened.stream_file(compressed=compressed)
             while block := await asyncio.to_thread(next, blocks, b""):
                 yield block
 
     async def plan_restore(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
-        """Say what `restore` would do. Errors as of `restore`."""
+        """Return what `restore` would do. Raises like `restore`, except that conflicts are part of the plan."""
         return await self._restorer.plan(backup_id, selection)
 
     async def restore(
@@ -186,42 +186,42 @@ class Backups:
         on_conflict: OnConflict | str = OnConflict.FAIL,
         on_progress: Listener | None = None,
     ) -> RestoreResult:
-        """Bring back what a backup holds, or the part of it that is selected: all or nothing, and twice is safe.
+        """Restore the conversations of a backup, or those selected, all or none of them. Idempotent.
 
         Args:
             backup_id: The backup.
-            selection: Which of its conversations; all when it is left out.
-            on_conflict: What to do when another conversation is in the way: `fail`, `skip` or `replace`.
-            on_progress: Told how far it has come.
+            selection: Which of its conversations to restore; all by default.
+            on_conflict: What to do with conversations that conflict: `fail`, `skip` or `replace`.
+            on_progress: Called with the progress.
 
         Raises:
-            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: there is nothing to restore from.
-            ConversationNotFound, EmptySelection: what is selected is not in the backup.
-            RestoreConflict: another conversation is in the way.
-            ColumnsDiffer, RestoreDiffers: a conversation would differ from its backup.
+            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: the backup cannot be used.
+            ConversationNotFound, EmptySelection: the backup does not hold what is selected.
+            RestoreConflict: a conversation conflicts with another one in the library.
+            ColumnsDiffer, RestoreDiffers: a restored conversation would differ from the backup.
         """
         choice = OnConflict(on_conflict)
         return await self._restorer.restore(backup_id, selection, on_conflict=choice, on_progress=on_progress)
 
     async def pin(self, backup_id: str) -> Backup:
-        """Keep a backup for good. Raises BackupNotFound, BackupUnusable."""
+        """Keep a backup until it is unpinned. Raises BackupNotFound, BackupUnusable."""
         return await self._store.pin(self._owner, backup_id, pinned=True)
 
     async def unpin(self, backup_id: str) -> Backup:
-        """Let a backup expire in its time. Raises BackupNotFound, BackupUnusable."""
+        """Let a backup expire again. Raises BackupNotFound, BackupUnusable."""
         return await self._store.pin(self._owner, backup_id, pinned=False)
 
     async def delete(self, backup_id: str) -> None:
-        """Remove a backup before its time. Raises BackupNotFound, BackupInUse."""
+        """Remove a backup before it expires. Raises BackupNotFound, BackupInUse."""
         await self._cleaner.remove(await self._store.backup(self._owner, backup_id))
 
     async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
-        """Remove backups found expired now and at least 24 hours ago; note newly expired ones.
+        """Remove backups found expired now and at least 24 hours ago; record newly expired ones.
 
         Args:
-            dry_run: Only say what would be done, and why.
+            dry_run: Only report what would be done, and why.
             orphans: Also remove files that belong to no backup.
-            at_once: Remove every expired backup by the current clock, whatever that shows.
+            at_once: Remove every backup that is expired by the current clock, even if the clock may be wrong.
 
         Raises:
             ClockBehind, BackupUnreachable.

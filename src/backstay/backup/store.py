@@ -1,4 +1,4 @@
-"""What backups ask of a database. Every method takes an owner, or a backup that has one, and sees that owner's only."""
+"""The storage interface of backups. Each method takes an owner, or a backup of one, and sees only that owner's data."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +15,7 @@ from backstay.library.selection import Selection
 
 
 class Snapshot(Protocol):
-    """Conversations of one moment, whatever is written meanwhile."""
+    """A consistent view of selected conversations, unaffected by later writes."""
 
     @property
     def database(self) -> str:
@@ -24,22 +24,22 @@ class Snapshot(Protocol):
 
     @property
     def columns(self) -> "UserColumns":
-        """By table, the columns that Backstay does not know."""
+        """The user columns by table."""
         ...
 
     def chunks(self) -> AsyncGenerator[Sequence[Record]]:
-        """Yield the selected conversations in the order of storing, many at a time; once."""
+        """Yield the selected conversations in storage order, in chunks. May be called once."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionMeasure:
-    """What a selection holds just now."""
+    """The current size of a selection, and what a delete of it would affect."""
 
     conversations: int
     turns: int
     estimated_bytes: int
-    """About what their lines in a backup take, without rows of other tables and columns that Backstay does not know."""
+    """The approximate size of their lines in a backup, without related rows and user columns."""
     digest: str
     sample: Sequence[DeleteSample]
     related: Sequence[RelatedRowCount] = ()
@@ -49,67 +49,66 @@ class SelectionMeasure:
 
 @dataclass(frozen=True, slots=True)
 class DeleteStepResult:
-    """What a bounded part of a delete did."""
+    """The result of one bounded step of a delete."""
 
     backup: Backup
     is_last: bool
     network_seconds: float
-    """What of its time was spent between here and the database, where others wait for nothing that can be shortened."""
+    """The time spent on network round trips, which a smaller step would not shorten."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnbackedDeleteStepResult:
-    """What a bounded part of a delete without a backup did."""
+    """The result of one bounded step of a delete without a backup."""
 
     deleted: int
     kept_by_trigger: int
-    """By a trigger."""
     reached_key: int | None
-    """The last place in the order of storing that it came to; None at the end."""
+    """The key of the last conversation that was looked at; None at the end."""
     network_seconds: float
 
 
 UserColumns = Mapping[str, Mapping[str, str]]
-"""By table, the columns that Backstay does not know, with their types."""
+"""The columns that users added to the built-in tables: by table, the type of each column by its name."""
 
 BackupEntry = tuple[int, Document, bytes, bytes]
-"""A conversation of a backup: its position in the file, what it is, its line, and the SHA-256 of that."""
+"""A conversation of a backup: its position in the file, its dict, its JSON line, and the SHA-256 of the line."""
 
 BackupEntries = Callable[[], Iterator[Iterable[BackupEntry]]]
-"""Opens a backup's conversations, many at a time; each call begins anew.
+"""Yields the entries of a backup in chunks; each call starts at the beginning of the file.
 
-They are read as they are asked for, in a thread of the store's. Raises BackupError where the file is not what it was.
+The file is read lazily, in a thread of the store. Raises BackupError if the file is damaged.
 """
 
 
 class BackupStore(Protocol):
-    """Records of backups, and what has to happen in one transaction with them."""
+    """The records of backups, and the changes that must happen in one transaction with them."""
 
     async def database_id(self) -> str:
-        """Return what names this database among others."""
+        """Return the unique id of this database."""
         ...
 
     async def location(self) -> FileLocation:
-        """Return the location of this database; a copy has another one."""
+        """Return the location of this database; a copy has a different one."""
         ...
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
-        """Return whether a record says that its backup was made in a folder, by a host where one is given.
+        """Return whether a backup is recorded as made in a folder and, if `host` is given, by that host.
 
-        Records of the default folder, next to the database, do not name it.
+        Records name no folder for backups in the default folder, next to the database.
         """
         ...
 
     def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
-        """Open one consistent snapshot. Others go on writing."""
+        """Open one consistent snapshot, without blocking writers."""
         ...
 
     async def check_restorable(self) -> None:
-        """Refuse a library into which conversations could not be put back as they were. Raises BackupUnusable."""
+        """Check that conversations could be restored exactly into this library. Raises BackupUnusable."""
         ...
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
-        """Count what is selected."""
+        """Measure the selected conversations, with up to `sample` of them as examples."""
         ...
 
     # -- records
@@ -117,14 +116,14 @@ class BackupStore(Protocol):
     async def begin(
         self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
     ) -> Backup:
-        """nothing → running, or failed → running where an earlier attempt under the same id has failed.
+        """nothing → running, or failed → running if an earlier attempt with the same id failed.
 
-        Raises BackupInUse: there is another of this id.
+        Raises BackupInUse if another backup has this id.
         """
         ...
 
     async def add_items(self, backup: Backup, first: int, records: Sequence[Record], versions: Sequence[bytes]) -> None:
-        """Note what the snapshot held, from position `first` on; `versions` are those of the records."""
+        """Record the snapshot's conversations from position `first` on, with the row versions of the records."""
         ...
 
     async def mark_verified(
@@ -136,31 +135,31 @@ class BackupStore(Protocol):
         expires_at: datetime | None = None,
         pinned: bool = False,
     ) -> Backup:
-        """running → verified, with its delete begun when it was made for one.
+        """running → verified; if it was made for a delete, that delete begins.
 
-        It expires at the time that is given, else when it was to be kept for so long.
+        It expires at `expires_at` or, without one, after the backup's `keep`.
 
-        Raises BackupUnusable: it is not running any more, because somebody took its writer for dead.
+        Raises BackupUnusable if it is no longer running, because another process considered its writer dead.
         """
         ...
 
     async def allocate_keys(self, count: int) -> Sequence[int]:
-        """Return places in the order of storing for so many conversations that are not of this library."""
+        """Reserve keys for `count` conversations that come from another program."""
         ...
 
     async def mark_damaged(self, backup: Backup) -> bool:
-        """verified → damaged; return whether it was verified. Idempotent: a recorded time stays."""
+        """verified → damaged; return whether it was verified. Idempotent: the first recorded time stays."""
         ...
 
     async def mark_intact(self, backup: Backup) -> Backup:
-        """damaged → verified, unless it was recorded as damaged after the given record was read.
+        """damaged → verified, unless another read has recorded damage since the given record was read.
 
-        A later read may have found the file damaged meanwhile. Returns the current record.
+        Returns the current record.
         """
         ...
 
     async def mark_failed(self, backup: Backup, error: str) -> bool:
-        """running → failed, if it is running; whether it was. Twice is safe."""
+        """running → failed; return whether it was running. Idempotent."""
         ...
 
     async def backup(self, owner: str, backup_id: str) -> Backup:
@@ -168,35 +167,35 @@ class BackupStore(Protocol):
         ...
 
     async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        """Return backups, the latest first, from before the given key on; with `every` removed ones too."""
+        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
         ...
 
     async def in_use(self, owner: str) -> Sequence[Backup]:
-        """Return those that are running, or whose delete is unfinished."""
+        """Return the backups that are running, or whose delete is unfinished."""
         ...
 
     async def with_files(self, owner: str) -> Sequence[Backup]:
-        """Return those that may have a file, the oldest first."""
+        """Return the backups that may have a file, oldest first."""
         ...
 
     async def newest(self, owner: str) -> tuple[str, datetime] | None:
-        """Return the id and time of the existing backup that was made or verified last."""
+        """Return the id and time of the existing backup that was created or verified last."""
         ...
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
-        """Return what the snapshot held, in order, from a position on."""
+        """Return the records of a backup's conversations, in order, from a position on."""
         ...
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        """Return the ids and the digests of the same."""
+        """Return the ids and digests of a backup's conversations, in order, from a position on."""
         ...
 
     async def count_written(self, backup: Backup) -> int:
-        """Return how many conversations have been noted of a backup that is being written."""
+        """Return how many conversations of a running backup have been recorded."""
         ...
 
     async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
-        """Return which of these names belong to no backup, whoever's."""
+        """Return which of these ids belong to no backup of any owner."""
         ...
 
     # -- retention
@@ -206,61 +205,64 @@ class BackupStore(Protocol):
         ...
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; whether it did.
+        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; return if it did.
 
-        Only when it has expired, unless `early`; then also a damaged one, whose delete is abandoned with it.
+        Unless `early`, only if its time has come. With `early`, also a damaged one with an unfinished delete, which is
+        then abandoned.
         """
         ...
 
     async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
-        """Note when a cleanup first found that it has expired; None: that it has not. Idempotent."""
+        """Record when a cleanup first found a backup expired, or None if it is not expired. Idempotent."""
         ...
 
     async def mark_removed(self, backup: Backup) -> None:
-        """Note that the file is gone, and drop the items in bounded steps. Twice is safe."""
+        """Record that the file was removed, and delete the backup's items in bounded steps. Idempotent."""
         ...
 
     async def last_cleanup(self, owner: str) -> datetime | None:
-        """Return when `note_cleanup` was last called."""
+        """Return when `record_cleanup` was last called."""
         ...
 
-    async def record_cleanup(self, owner: str) -> None: ...
+    async def record_cleanup(self, owner: str) -> None:
+        """Record that a cleanup has ended now."""
+        ...
 
     # -- delete
 
     async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
-        """Delete the next conversations of a backup in one transaction: those that are as the snapshot found them.
+        """Delete the next conversations of a backup, if unchanged since its snapshot, in one transaction.
 
-        The transaction holds the backup's record: it must be verified and its delete unfinished, and `is_there` must
-        say that its file is. Raises BackupUnusable.
+        The transaction locks the backup's record. The backup must be verified, its delete unfinished, and
+        `file_exists` must return True. Raises BackupUnusable.
         """
         ...
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
-        """Return conversations that the delete kept or found gone, as `(id, "changed" or "gone")`.
+        """Return the conversations that the delete kept or did not find, as `(id, "changed" or "gone")`.
 
-        One that a trigger kept counts as changed: what the snapshot found is not what may be deleted.
+        A conversation that a trigger kept counts as changed.
         """
         ...
 
     async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
-        """Delete selected conversations without any backup, in one transaction, in the order of storing."""
+        """Delete the next selected conversations without a backup, in storage order, in one transaction."""
         ...
 
     async def erase(self) -> bool:
-        """Overwrite what was deleted without a backup, in a database file; return whether nothing is left."""
+        """Overwrite deleted content in a database file; return whether none of it is left."""
         ...
 
     async def last_key(self) -> int:
-        """Return the last place given in the order of storing."""
+        """Return the key that was assigned last."""
         ...
 
     # -- restore
 
     async def plan_restore(self, backup: Backup, entries: BackupEntries, columns: UserColumns) -> RestorePlan:
-        """Say what a restore would do. Raises as `restore`, but for conflicts, which are in the plan."""
+        """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
         ...
 
     async def restore(
@@ -275,18 +277,24 @@ class BackupStore(Protocol):
         file_exists: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
-        """Bring conversations back in one transaction, each compared with the snapshot's digest before the commit.
+        """Restore conversations in one transaction; compare each with the snapshot's digest before the commit.
 
-        A restore of all of it `undoes` the delete that the backup was made for: one that is unfinished ends so.
-        `replaced` is the verified backup of those that are replaced: they go first, where they are as its snapshot
-        found them, and `is_there` must say at the end that the file of that backup is. `on_progress` is called with the
-        number of conversations done, from any thread.
+        Args:
+            backup: The backup.
+            entries: Its entries.
+            columns: Its user columns.
+            undoes: Whether all of it is restored, which undoes the delete that it was made for, finished or not.
+            on_conflict: What to do with conversations that conflict.
+            replaced: The verified backup of the conversations to be replaced. They are deleted first, if they are
+                unchanged since its snapshot.
+            file_exists: Must return True at the end: whether the file of `replaced` exists.
+            on_progress: Called with the number of restored conversations, from any thread.
 
         Raises:
-            BackupDamaged: a conversation is not what the snapshot found.
+            BackupDamaged: a conversation differs from the snapshot.
             ColumnsDiffer: the backup has columns that the database lacks.
-            RestoreConflict: something is in the way, and `on_conflict` does not allow for it.
-            RestoreDiffers: a conversation did not read back as it was written.
-            Nothing is changed in any of these cases.
+            RestoreConflict: a conversation conflicts, and `on_conflict` does not resolve it.
+            RestoreDiffers: a restored conversation differs from the backup.
+            Nothing is changed if any of these is raised.
         """
         ...

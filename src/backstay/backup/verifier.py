@@ -1,4 +1,4 @@
-"""Reading a backup back, and comparing all of it with what its snapshot found."""
+"""Verification: a backup is read from its file, and all of it is compared with its snapshot."""
 
 import asyncio
 import hashlib
@@ -16,50 +16,52 @@ from backstay.library.record import digest_of_document
 
 
 class Verifier:
-    """Decodes every conversation of a file and compares its digest with the one that the snapshot noted.
+    """A verifier that decodes each conversation of a file and compares its digest with the snapshot's.
 
-    A checksum alone would only say that the file is what was written, and not that what was written is right.
+    A checksum alone would only show that the file is what was written, not that the right content was written.
     """
 
     def __init__(self, *, store: BackupStore) -> None:
         self._store = store
 
-    async def verify(self, backup: Backup, sealed: SealedFile, file: BinaryIO, teller: BackupProgressReporter) -> None:
-        """Check a file against its record.
+    async def verify(
+        self, backup: Backup, sealed: SealedFile, file: BinaryIO, reporter: BackupProgressReporter
+    ) -> None:
+        """Compare a file with its record.
 
         Raises:
-            BackupDamaged: it is anything but what the snapshot found; the message says where.
+            BackupDamaged: it differs from the snapshot; the message says where.
             BackupUnreachable: it cannot be read.
         """
-        counting = _HashingReader(file)
+        hashing = _HashingReader(file)
         try:
-            reader = await asyncio.to_thread(lambda: ArchiveReader(decompressed(counting)))  # type: ignore[arg-type]
+            reader = await asyncio.to_thread(lambda: ArchiveReader(decompressed(hashing)))  # type: ignore[arg-type]
             if reader.manifest.backup_id != backup.id:
                 raise BackupDamaged(f"The file holds backup {reader.manifest.backup_id[:80]!r}")
-            await self._compare(backup, sealed, reader, teller)
+            await self._compare(backup, sealed, reader, reporter)
         except BackupDamaged as error:
             raise BackupDamaged(f"{backup.id}: {error.message}", backup_id=backup.id) from error
         except BackstayError as error:
             error.context.setdefault("backup_id", backup.id)
             raise
-        if (counting.size, counting.sha.digest()) != (sealed.file_bytes, sealed.file_sha256):
+        if (hashing.size, hashing.sha.digest()) != (sealed.file_bytes, sealed.file_sha256):
             raise BackupDamaged(f"{backup.id}: The file is not the one that was verified", backup_id=backup.id)
 
     async def _compare(
-        self, backup: Backup, sealed: SealedFile, reader: ArchiveReader, teller: BackupProgressReporter
+        self, backup: Backup, sealed: SealedFile, reader: ArchiveReader, reporter: BackupProgressReporter
     ) -> None:
         batches, position = reader.batches(), 0
         while (lines := await asyncio.to_thread(next, batches, None)) is not None:
-            noted = await self._store.digests(backup, first=position, limit=len(lines))
-            await asyncio.to_thread(_check, lines, noted, position)
+            recorded = await self._store.digests(backup, first=position, limit=len(lines))
+            await asyncio.to_thread(_check, lines, recorded, position)
             position += len(lines)
-            await teller.report(BackupPhase.VERIFYING, position, sealed.conversations, reader.content_bytes)
+            await reporter.report(BackupPhase.VERIFYING, position, sealed.conversations, reader.content_bytes)
         if position != sealed.conversations or reader.content_bytes != sealed.content_bytes:
             raise BackupDamaged(f"The file holds {position:,} conversations of {sealed.conversations:,}")
 
 
 class _HashingReader:
-    """A file that is read once, and what it was."""
+    """A wrapper of a file that counts and hashes the bytes that are read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -73,16 +75,18 @@ class _HashingReader:
         return data
 
 
-def _check(lines: Sequence[Line], noted: Sequence[tuple[str, bytes]], position: int) -> None:
-    """Decode each line, and compare what it says with what the snapshot noted."""
-    if len(lines) > len(noted):
-        raise BackupDamaged(f"The file holds more than the {position + len(noted):,} conversations that were backed up")
-    for number, ((line, line_digest), (name, digest)) in enumerate(zip(lines, noted, strict=True), start=position + 1):
+def _check(lines: Sequence[Line], recorded: Sequence[tuple[str, bytes]], position: int) -> None:
+    """Decode each JSON line, and compare its id and digest with those that the snapshot recorded."""
+    if len(lines) > len(recorded):
+        count = position + len(recorded)
+        raise BackupDamaged(f"The file holds more than the {count:,} conversations that were backed up")
+    pairs = zip(lines, recorded, strict=True)
+    for number, ((line, line_digest), (conversation_id, digest)) in enumerate(pairs, start=position + 1):
         try:
             document = orjson.loads(line)
-            # Most lines are canonical as they stand.
+            # Most lines are canonical JSON already.
             is_same = line_digest == digest or digest_of_document(document) == digest
-            is_same = is_same and document["id"] == name
+            is_same = is_same and document["id"] == conversation_id
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BackupDamaged(f"Conversation {number:,} of the file cannot be read") from error
         if not is_same:

@@ -1,4 +1,4 @@
-"""Making a backup: one snapshot, one file, whole or not there, verified before it has its name."""
+"""Writing of a backup: from one snapshot to one file, which is verified before it gets its final name."""
 
 import asyncio
 import hashlib
@@ -39,7 +39,7 @@ _LONGEST_REASON = 100
 
 
 class BackupWriter:
-    """Makes the backups of one owner."""
+    """The writer of one owner's backups."""
 
     def __init__(
         self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, clock: Clock, owner: str
@@ -61,64 +61,66 @@ class BackupWriter:
         deleting: bool = False,
         on_progress: Listener | None = None,
     ) -> Backup:
-        """Back up what is selected, and return the verified record.
+        """Back up the selected conversations, and return the verified backup.
 
         Args:
-            selection: Which conversations.
-            reason: Why, for people: a short line.
-            keep: How long it is kept.
-            expected: How many these are likely to be, for whoever watches.
-            planned: Digest of the plan of a delete that this backup is for.
-            deleting: The delete begins with it.
-            on_progress: Told how far it has come.
+            selection: The conversations.
+            reason: The reason, for people: a short line.
+            keep: How long the backup is kept.
+            expected: The estimated number of conversations, for progress reports.
+            planned: The digest of the delete plan that this backup is for.
+            deleting: Whether the delete begins when the backup is verified.
+            on_progress: Called with the progress.
 
         Raises:
-            BackupFailed: it could not be written, or is not what was read. Nothing of it is left but its record.
+            BackupFailed: it could not be written, or failed its verification. Only its record is left.
             BackupFolderUnrecognized: the folder of backups is not known to be this library's.
-            EmptySelection: nothing is selected just now.
-            PlanOutdated: something else is selected just now than was planned.
-            BackupUnusable: the database would not let it be restored.
-            StorageError: the database could not do it.
+            EmptySelection: the selection matches no conversation.
+            PlanOutdated: the selection matches other conversations than were planned.
+            BackupUnusable: the database would not allow it to be restored.
+            StorageError: the database failed.
         """
         _check_reason(reason)
         await self._store.check_restorable()
         backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
         folder = await self._folders.prepare()
-        # The file first: without it, a record that says `running` would look like one whose writer is dead.
-        part = await asyncio.to_thread(folder.create, backup_id)
-        making = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
+        # Create the file first: a `running` record without a file would look as if its writer had died.
+        part_file = await asyncio.to_thread(folder.create, backup_id)
+        request = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
         source = self._store.snapshot(self._owner, selection)
-        return await self._make(making, part, source, BackupProgressReporter(backup_id, on_progress), expected=expected)
+        reporter = BackupProgressReporter(backup_id, on_progress)
+        return await self._make(request, part_file, source, reporter, expected=expected)
 
-    async def import_backup(self, other: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]) -> Backup:
-        """Make a backup of ours of one that another program has made, under its id; return the verified record.
+    async def import_backup(
+        self, imported: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]
+    ) -> Backup:
+        """Import a backup of another program under its own id, and return the verified backup.
 
         Raises:
-            BackupInUse: there is one of this id, or it is being made by somebody else.
-            BackupUnusable: another owner has one of this id, or the database would not let it be restored.
-            BackupFailed: as of `write`; the same may be tried again.
+            BackupInUse: a backup with this id exists, or another process is importing it.
+            BackupUnusable: another owner's backup has this id, or the database would not allow it to be restored.
+            BackupFailed: like `write`; the import may be tried again.
         """
         await self._store.check_restorable()
         folder = await self._folders.prepare()
         try:
-            part = await asyncio.to_thread(folder.create, other.backup_id)
+            part_file = await asyncio.to_thread(folder.create, imported.backup_id)
         except BackupFailed as error:
             if not isinstance(error.__cause__, FileExistsError):
                 raise
-            raise BackupInUse("it is being taken over by another process", backup_id=other.backup_id) from error
+            raise BackupInUse("it is being imported by another process", backup_id=imported.backup_id) from error
         try:
-            await self._refuse_taken_id(other.backup_id)
+            await self._refuse_taken_id(imported.backup_id)
         except BaseException:
-            part.close(keep=False)
+            part_file.close(keep=False)
             raise
-        keep = timedelta(0) if other.expires_at is None else other.expires_at - self._clock.now()
-        making = _BackupRequest(other.backup_id, other.reason, max(keep, other.keep), other)
-        return await self._make(
-            making, part, source, BackupProgressReporter(other.backup_id, None), expected=other.conversations
-        )
+        keep = timedelta(0) if imported.expires_at is None else imported.expires_at - self._clock.now()
+        request = _BackupRequest(imported.backup_id, imported.reason, max(keep, imported.keep), imported)
+        reporter = BackupProgressReporter(imported.backup_id, None)
+        return await self._make(request, part_file, source, reporter, expected=imported.conversations)
 
     async def _refuse_taken_id(self, backup_id: str) -> None:
-        """Refuse an id that a backup of another owner has: their files would have one name."""
+        """Refuse the id of another owner's backup: both files would have the same name."""
         try:
             await self._store.backup(self._owner, backup_id)
         except BackupNotFound as error:
@@ -127,124 +129,128 @@ class BackupWriter:
 
     async def _make(
         self,
-        making: "_BackupRequest",
-        part: PartFile,
+        request: "_BackupRequest",
+        part_file: PartFile,
         source: AbstractAsyncContextManager[Snapshot],
-        teller: BackupProgressReporter,
+        reporter: BackupProgressReporter,
         *,
         expected: int,
     ) -> Backup:
-        keeps = False
+        keep_file = False
         try:
             backup = await self._store.begin(
                 self._owner,
-                making.backup_id,
-                reason=making.reason,
+                request.backup_id,
+                reason=request.reason,
                 folder=self._folders.recorded_folder,
                 host=self._folders.host,
-                keep=making.keep,
+                keep=request.keep,
             )
             try:
-                sealed = await self._fill(backup, making, part, source, teller, expected=expected)
-                await self._verify(backup, sealed, part, teller)
-                await asyncio.to_thread(part.publish)
-                done = await self._store.mark_verified(
+                sealed = await self._fill(backup, request, part_file, source, reporter, expected=expected)
+                await self._verify(backup, sealed, part_file, reporter)
+                await asyncio.to_thread(part_file.publish)
+                verified = await self._store.mark_verified(
                     backup,
                     sealed,
-                    deleting=making.deleting,
-                    expires_at=making.other.expires_at if making.other else None,
-                    pinned=making.other is not None and making.other.expires_at is None,
+                    deleting=request.deleting,
+                    expires_at=request.imported.expires_at if request.imported else None,
+                    pinned=request.imported is not None and request.imported.expires_at is None,
                 )
-                keeps = True
+                keep_file = True
             except BaseException as error:
-                keeps = not await self._is_given_up(backup, error)
+                keep_file = not await self._mark_failed(backup, error)
                 raise
         finally:
-            part.close(keep=keeps)
-        _log.info("backup_verified", backup=done.id, conversations=done.conversations, bytes=done.file_bytes)
-        return done
+            part_file.close(keep=keep_file)
+        _log.info(
+            "backup_verified", backup=verified.id, conversations=verified.conversations, bytes=verified.file_bytes
+        )
+        return verified
 
     async def _fill(
         self,
         backup: Backup,
-        making: "_BackupRequest",
-        part: PartFile,
+        request: "_BackupRequest",
+        part_file: PartFile,
         source: AbstractAsyncContextManager[Snapshot],
-        teller: BackupProgressReporter,
+        reporter: BackupProgressReporter,
         *,
         expected: int,
     ) -> SealedFile:
-        archive, contents = ArchiveWriter(), _FileSummary()
+        archive, summary = ArchiveWriter(), _FileSummary()
         async with source as snapshot:
-            head = archive.head(_manifest(backup, making, snapshot))
-            await asyncio.to_thread(part.write, head)
-            noting: asyncio.Task[None] | None = None
+            head = archive.head(_manifest(backup, request, snapshot))
+            await asyncio.to_thread(part_file.write, head)
+            recording: asyncio.Task[None] | None = None
             try:
                 async with aclosing(snapshot.chunks()) as chunks:
                     async for records in chunks:
-                        first = contents.conversations
-                        versions = await asyncio.to_thread(_append, part, archive, contents, records)
-                        if noting is not None:
-                            await noting
-                        # It waits for its commit while the next ones are compressed.
-                        noting = asyncio.create_task(self._store.add_items(backup, first, records, versions))
-                        done = contents.conversations
-                        await teller.report(BackupPhase.WRITING, done, max(expected, done), archive.content_bytes)
+                        first = summary.conversations
+                        versions = await asyncio.to_thread(_append, part_file, archive, summary, records)
+                        if recording is not None:
+                            await recording
+                        # Commits while the next chunk is compressed.
+                        recording = asyncio.create_task(self._store.add_items(backup, first, records, versions))
+                        count = summary.conversations
+                        await reporter.report(BackupPhase.WRITING, count, max(expected, count), archive.content_bytes)
             finally:
-                if noting is not None:
-                    await noting
-        if not contents.conversations:
+                if recording is not None:
+                    await recording
+        if not summary.conversations:
             raise EmptySelection("No conversation is selected, so there is nothing to back up")
-        if making.planned is not None and contents.digest != making.planned:
+        if request.planned is not None and summary.digest != request.planned:
             raise PlanOutdated(
-                "What is selected has changed since the plan was made; nothing was deleted. Look at a new plan"
+                "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
-        await asyncio.to_thread(lambda: part.write(archive.tail()))
-        await asyncio.to_thread(part.sync)
-        return SealedFile(contents.conversations, contents.turns, archive.content_bytes, part.size, part.sha256)
+        await asyncio.to_thread(lambda: part_file.write(archive.tail()))
+        await asyncio.to_thread(part_file.sync)
+        return SealedFile(summary.conversations, summary.turns, archive.content_bytes, part_file.size, part_file.sha256)
 
-    async def _verify(self, backup: Backup, sealed: SealedFile, part: PartFile, teller: BackupProgressReporter) -> None:
+    async def _verify(
+        self, backup: Backup, sealed: SealedFile, part_file: PartFile, reporter: BackupProgressReporter
+    ) -> None:
         try:
-            with part.open_for_reading() as file:
-                await self._verifier.verify(backup, sealed, file, teller)
+            with part_file.open_for_reading() as file:
+                await self._verifier.verify(backup, sealed, file, reporter)
         except (BackupFailed, BackupDiskFull):
             raise
         except BackstayError as error:
             raise BackupFailed(
-                f"The backup did not pass its verification ({error.message}); nothing was deleted. Check the disk, "
-                "then try again",
+                f"The backup failed its verification ({error.message}); nothing was deleted. Check the disk, then try "
+                "again",
                 backup_id=backup.id,
             ) from error
 
-    async def _is_given_up(self, backup: Backup, error: BaseException) -> bool:
-        """Note that the backup failed; whether that is certain, so that its file may go.
+    async def _mark_failed(self, backup: Backup, error: BaseException) -> bool:
+        """Mark the backup as failed; return whether that succeeded, so that its file may be removed.
 
-        Who waits for the last commit may be interrupted while it is made: then the backup is verified all the same.
+        It does not succeed if the interruption came while the commit that verified the backup was being made.
         """
         message = error.message if isinstance(error, BackstayError) else "it was interrupted"
         try:
             return await asyncio.shield(self._store.mark_failed(backup, message))
-        except BackstayError as other:  # the first error is the one to tell of; whoever starts next notes this one
-            _log.warning("backup_failure_unrecorded", backup=backup.id, error=other.message)
+        except BackstayError as second:  # report the first error; the next process to start marks the backup as failed
+            _log.warning("backup_failure_unrecorded", backup=backup.id, error=second.message)
             return False
 
 
 @dataclass(frozen=True, slots=True)
 class _BackupRequest:
-    """What a backup is to be."""
+    """The request for one backup."""
 
     backup_id: str
     reason: str
     keep: timedelta
-    other: BackupImportRequest | None = None
+    imported: BackupImportRequest | None = None
     planned: str | None = None
     deleting: bool = False
 
 
-def _manifest(backup: Backup, making: _BackupRequest, snapshot: Snapshot) -> Manifest:
+def _manifest(backup: Backup, request: _BackupRequest, snapshot: Snapshot) -> Manifest:
     return Manifest(
         backup_id=backup.id,
-        created_at=to_text(making.other.created_at if making.other is not None else backup.created_at),
+        created_at=to_text(request.imported.created_at if request.imported is not None else backup.created_at),
         reason=backup.reason,
         owner=backup.owner,
         database=snapshot.database,
@@ -258,7 +264,7 @@ def _check_reason(reason: str) -> None:
 
 
 class _FileSummary:
-    """What a file holds so far, and the digest that a plan of the same would have."""
+    """Counts of a file's content so far, and the digest that a delete plan of it would have."""
 
     def __init__(self) -> None:
         self.conversations = 0
@@ -277,16 +283,18 @@ class _FileSummary:
         return turns
 
 
-def _append(part: PartFile, archive: ArchiveWriter, contents: _FileSummary, records: Sequence[Record]) -> list[bytes]:
-    """Write conversations; return their row versions, which are the SHA-256 of their lines."""
+def _append(
+    part_file: PartFile, archive: ArchiveWriter, summary: _FileSummary, records: Sequence[Record]
+) -> list[bytes]:
+    """Write records to the file; return their row versions, which are the SHA-256 of their JSON lines."""
     for record in records:
         if len(record.line) > LONGEST_LINE:
             raise BackupFailed(
-                f"Conversation {quoted_id(record.id)} is larger than {LONGEST_LINE:,} bytes, which no backup takes. "
+                f"Conversation {quoted_id(record.id)} is larger than {LONGEST_LINE:,} bytes, the limit of a backup. "
                 "Nothing was deleted",
                 conversation_id=record.id,
             )
-    turns = contents.add(records)
+    turns = summary.add(records)
     data, digests = archive.lines([record.line for record in records], turns)
-    part.write(data)
+    part_file.write(data)
     return digests

@@ -123,7 +123,7 @@ async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, mo
     path.write_bytes(_edited(path.read_bytes()))
 
     class Trusting(verifier.Verifier):
-        async def _compare(self, backup, sealed, reader, teller):
+        async def _compare(self, backup, sealed, reader, reporter):
             for _ in reader.batches():
                 pass
 
@@ -145,7 +145,7 @@ def _sealed(backup):
 
 
 class _Quiet:
-    async def tell(self, *_):
+    async def report(self, *_):
         return
 
 

@@ -113,9 +113,9 @@ def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
     again = _backstay(kept, place, "backups", "cleanup")
 
     assert verified.returncode == 1
-    assert f"The folder of {backup} cannot be seen from here" in verified.stderr
+    assert f"The folder of {backup} cannot be reached from this machine" in verified.stderr
     assert removed.returncode == cleaned.returncode == 1
-    assert "Its file is removed when it can" in cleaned.stderr
+    assert "A cleanup that can reach it removes the file" in cleaned.stderr
     assert len(files) == 1
     assert "its removal was interrupted" in again.stdout
     assert list(place.rglob("*.zst")) == []

@@ -246,7 +246,7 @@ def test_a_folder_whose_marker_cannot_be_read_is_refused(backstay, kept, place):
     made = backstay(kept.database, place, "backups", "create", "--all")
 
     assert (refused.code, told.code, made.code) == (1, 0, 0)
-    assert f"{marker}, which says whose backups are in that folder, cannot be read" in refused.err
+    assert f"{marker}, which says which database the folder belongs to, cannot be read" in refused.err
     assert str(marker) in doctor.out
 
 
