@@ -82,8 +82,8 @@ def _adopted(told):
     "words, why",
     [
         (("--turns", "public.messages"), "--conversations is missing"),
-        ((*_WORDS, "--map", "topic"), "--map takes pairs of ours=theirs, and 'topic' is none"),
-        ((*_WORDS, "--map", "id=user_id"), "says twice which column is id"),
+        ((*_WORDS, "--map", "topic"), "--map takes pairs of name=column, not 'topic'"),
+        ((*_WORDS, "--map", "id=user_id"), "names the column of id twice"),
         ((*_WORDS, "--map", "persona=nothing"), "public.chats has no column 'nothing'"),
     ],
 )

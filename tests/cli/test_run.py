@@ -213,7 +213,7 @@ def test_standard_input_needs_a_name(within, backstay):
 _INPUTS = {
     "missing file": ("none.csv", None, "none.csv: there is no such file"),
     "empty file": ("empty.csv", b"", "empty.csv: there are no rows in it"),
-    "unknown kind": ("topics.xlsx", b"PK", "the kind of file is not known"),
+    "unknown kind": ("topics.xlsx", b"PK", "unknown kind of file"),
     "ragged row": ("a.csv", b"id,topic\n1,Tea\n2,Salt,more\n", "a.csv line 3"),
     "bad UTF-8": ("a.csv", b"id,topic\n1,Tea\n2,\xff\xfe\n", "a.csv line 3: not UTF-8"),
     "bad JSON line": ("a.jsonl", b'{"topic": "Tea"}\n{"topic": \n', "a.jsonl line 2"),

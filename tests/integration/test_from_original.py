@@ -474,8 +474,8 @@ async def test_backups_of_no_use_are_named_and_the_rest_goes_on(app):
         path.mkdir()
 
     broken(1, "its file is not here: looked for", lambda path: path.unlink())
-    broken(2, "the file may be cut off", lambda path: path.write_bytes(path.read_bytes()[:-40]))
-    broken(3, "goes on behind its end", lambda path: path.write_bytes(path.read_bytes() + b"{}"))
+    broken(2, "the file may be truncated", lambda path: path.write_bytes(path.read_bytes()[:-40]))
+    broken(3, "has data after its end", lambda path: path.write_bytes(path.read_bytes() + b"{}"))
     broken(4, "not a backup as the original writes it", lambda path: path.write_bytes(b"[]"))
     broken(5, "cannot be opened (Too many levels", link)
     broken(6, "is not a file", pipe)

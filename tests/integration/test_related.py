@@ -123,7 +123,7 @@ async def test_what_refers_to_something_missing_waits_for_it(app, path):
 async def test_a_conversation_with_changed_related_rows_is_kept(app, path, edit, monkeypatch):
     """A conversation is not deleted if its related rows differ from the backup."""
     before = await _everything(path)
-    store = app.conversations._remover._store
+    store = app.conversations._deleter._store
     real = store.mark_verified
 
     async def edited(*args, **kwargs):
@@ -147,7 +147,7 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     """Control: without related rows in the row version, an edited row would be lost."""
     from backstay.storage.sql import delete_step
 
-    store = app.conversations._remover._store
+    store = app.conversations._deleter._store
     real = store.mark_verified
 
     async def edited(*args, **kwargs):

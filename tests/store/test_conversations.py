@@ -43,8 +43,8 @@ async def test_conversation_is_read_back_as_it_was(store):
     assert (read.job_id, read.item_id) == ("job", "item-1")
 
 
-async def test_unknown_conversation_is_refused(store):
-    """Reading an unknown conversation raises ConversationNotFound, with a command that lists the existing ones."""
+async def test_unknown_conversation_is_told(store):
+    """With what shows those there are."""
     with pytest.raises(ConversationNotFound, match="Conversation 'none' not found; `backstay conversations list`"):
         await store.conversations.conversation(OWNER, "none")
 

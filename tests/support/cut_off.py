@@ -15,13 +15,13 @@ async def cut_off(services: Any) -> str:
     async def broken(*_: Any) -> None:
         raise _BrokenOffError
 
-    remover = services.conversations._remover
-    remover._delete = broken
+    deleter = services.conversations._deleter
+    deleter._delete = broken
     try:
         await services.conversations.delete(Selection(everything=True))
     except _BrokenOffError:
         pass
     finally:
-        del remover._delete
+        del deleter._delete
     (backup,) = await services.backups.unfinished()
     return str(backup.id)

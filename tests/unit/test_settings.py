@@ -267,7 +267,7 @@ def test_unknown_setting_of_a_table_is_named_with_its_file(tmp_path):
         server_settings.load(here=tmp_path, environ={})
     _write(tmp_path, '[adopt]\nturn = "x"')
     with pytest.raises(
-        SettingsError, match=r"^\[adopt\] in .*backstay\.toml: there is no setting 'turn'; did you mean turn"
+        SettingsError, match=r"^\[adopt\] in .*backstay\.toml: unknown setting 'turn'; did you mean turn"
     ):
         adoption_from_settings(tmp_path)
 

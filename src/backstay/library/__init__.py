@@ -1,1 +1,1 @@
-"""What we keep: conversations and their turns."""
+"""The library: conversations and their turns."""

@@ -1,4 +1,4 @@
-"""A user's own tables in the place of ours: what is asked for, and what came of it."""
+"""Adoption of a user's own tables in place of the built-in ones: requests and results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,74 +6,76 @@ from dataclasses import dataclass, field
 CONVERSATION_NAMES = (
     "id", "owner", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at"
 )  # fmt: skip
-"""What of a conversation may have a column of theirs."""
+"""The names of a conversation that can be mapped to a user column."""
 TURN_NAMES = ("conversation", "sequence", "order", "id", "role", "content", "metadata")
-"""What of a turn may. `conversation` says whose it is; `order` is a column that tells which comes first."""
-_OF_TURNS = "turns."
+"""The names of a turn that can be. `conversation` is its foreign key; `order` a column by which turns are sorted."""
+_TURN_PREFIX = "turns."
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptionRequest:
-    """Which tables shall be adopted, and which of their columns is which of ours."""
+    """The tables to adopt, and the mapping of their columns."""
 
     conversations: str
     turns: str
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Names of ours, those of a turn behind `turns.`, to names of theirs; to an empty one where there shall be none."""
+    """Built-in names, those of a turn prefixed `turns.`, to user columns; to "" for a name without a column."""
 
     @property
     def conversation_columns(self) -> dict[str, str]:
-        return {name: column for name, column in self.columns.items() if not name.startswith(_OF_TURNS)}
+        return {name: column for name, column in self.columns.items() if not name.startswith(_TURN_PREFIX)}
 
     @property
     def turn_columns(self) -> dict[str, str]:
         return {
-            name.removeprefix(_OF_TURNS): column for name, column in self.columns.items() if name.startswith(_OF_TURNS)
+            name.removeprefix(_TURN_PREFIX): column
+            for name, column in self.columns.items()
+            if name.startswith(_TURN_PREFIX)
         }
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptedTable:
-    """A table of theirs in the place of one of ours."""
+    """A user table in place of a built-in one."""
 
     name: str
-    """Of ours."""
+    """The name of the built-in table."""
     user_table: str
-    """Of theirs, with its schema."""
+    """The name of the user table, with its schema."""
     rows: int
     columns: Mapping[str, str]
-    """Which column of theirs is which of ours."""
+    """The user column of each built-in name."""
     side_columns: Sequence[str]
-    """What of ours has no column there, and is kept beside it."""
+    """The built-in columns that the user table lacks; they are stored in a side table."""
     other_columns: Sequence[str]
-    """Their other columns, which backups hold as they are."""
+    """The user columns that are mapped to no built-in name; backups hold them unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptionResult:
-    """What adopting came to, or would."""
+    """The result of adopting tables, or of checking that they can be adopted."""
 
     tables: Sequence[AdoptedTable]
     not_writable_reason: str | None
-    """Why nothing new can be stored in them; None where it can."""
+    """Why no new conversations can be stored in them; None if they can."""
     remarks: Sequence[str]
-    """What else is worth knowing: each a sentence."""
+    """Further remarks, each a sentence."""
     was_adopted: bool = False
-    """These tables were adopted before, in the same way."""
+    """Whether these tables had already been adopted with the same mapping."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnadoptResult:
-    """What taking an adoption back came to."""
+    """The result of undoing an adoption."""
 
     tables: Sequence[str]
-    """The tables that are their own again; none where there was nothing to take back."""
+    """The user tables that are no longer adopted; empty if none were."""
     dropped: Sequence[str] = ()
-    """Those that are not there any more."""
+    """The adopted tables that no longer exist."""
     conversations: int = 0
-    """Of how many something had no column there, and is lost."""
+    """How many conversations lose values for which the user table had no column."""
     turns: int = 0
-    """Of how many, likewise."""
+    """How many turns lose such values."""
 
     @property
     def is_empty(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which tables shall be adopted, as `[adopt]` of `backstay.toml` or the words of a command say it."""
+"""Requests to adopt tables, read from `[adopt]` in `backstay.toml` and from command line options."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,54 +23,54 @@ class _Table(BaseModel):
 
 
 def adoption_from_settings(
-    here: Path,
+    directory: Path,
     *,
     conversations: str | None = None,
     turns: str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> AdoptionRequest:
-    """Say what shall be adopted; what is given here goes before what the file says.
+    """Return the request from the settings file of a directory, overridden by the arguments.
 
     Raises:
-        SettingsError: a table is not named, or what is said cannot be understood.
+        SettingsError: a table is not named, or `[adopt]` is invalid.
     """
-    told, folder = adopt_table(here)
+    settings, folder = adopt_table(directory)
     try:
-        table = _Table.model_validate(told)
+        table = _Table.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(step) for step in first["loc"])
         hint = did_you_mean(name, _Table.model_fields) if first["type"] == "extra_forbidden" else ""
-        wrong = f"there is no setting {name!r}{hint} It" if hint else f"{name or 'it'} is wrong; it"
+        problem = f"unknown setting {name!r}{hint} It" if hint else f"{name or 'it'} is invalid; it"
         raise SettingsError(
-            f"[adopt] in {folder / FILE}: {wrong} takes conversations, turns and [adopt.map]",
+            f"[adopt] in {folder / FILE}: {problem} takes conversations, turns and [adopt.map]",
             setting=name,
         ) from error
     conversations, turns = conversations or table.conversations, turns or table.turns
     if conversations is None or turns is None:
         missing = "--conversations" if conversations is None else "--turns"
         raise SettingsError(f"Say which tables to adopt: {missing} is missing, {_EXAMPLE}", setting="adopt")
-    return AdoptionRequest(conversations, turns, {**_flat(table.map), **(columns or {})})
+    return AdoptionRequest(conversations, turns, {**_flatten(table.map), **(columns or {})})
 
 
-def parse_column_pairs(mapped: Iterable[str]) -> dict[str, str]:
-    """Read pairs `ours=theirs`, several of them with commas between. Raises SettingsError."""
-    found: dict[str, str] = {}
-    for part in (part.strip() for text in mapped for part in text.split(",")):
-        if not part:
+def parse_column_pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Parse texts of comma-separated pairs `name=column`. Raises SettingsError."""
+    mapping: dict[str, str] = {}
+    for pair in (pair.strip() for text in texts for pair in text.split(",")):
+        if not pair:
             continue
-        name, is_pair, column = part.partition("=")
-        if not is_pair or not name.strip():
-            raise SettingsError(f"--map takes pairs of ours=theirs, and {part!r} is none; {_EXAMPLE}", setting="map")
-        if name.strip() in found:
-            raise SettingsError(f"--map says twice which column is {name.strip()}", setting="map")
-        found[name.strip()] = column.strip()
-    return found
+        name, separator, column = pair.partition("=")
+        if not separator or not name.strip():
+            raise SettingsError(f"--map takes pairs of name=column, not {pair!r}; {_EXAMPLE}", setting="map")
+        if name.strip() in mapping:
+            raise SettingsError(f"--map names the column of {name.strip()} twice", setting="map")
+        mapping[name.strip()] = column.strip()
+    return mapping
 
 
-def _flat(told: dict[str, Any]) -> dict[str, str]:
-    found = {name: column for name, column in told.items() if isinstance(column, str)}
-    for name, columns in told.items():
+def _flatten(nested: dict[str, Any]) -> dict[str, str]:
+    flat = {name: column for name, column in nested.items() if isinstance(column, str)}
+    for prefix, columns in nested.items():
         if isinstance(columns, dict):
-            found |= {f"{name}.{one}": column for one, column in columns.items()}
-    return found
+            flat |= {f"{prefix}.{name}": column for name, column in columns.items()}
+    return flat

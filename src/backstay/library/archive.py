@@ -1,6 +1,6 @@
-"""The file of a backup: what stands in it, and how it is read again. docs/backup-format.md describes it for others.
+"""The format of backup files: writer and reader. docs/backup-format.md describes it for other programs.
 
-After decompression it is one JSON object, a conversation a line:
+After decompression a file is one JSON object with one conversation per line:
 
     {"version":"1.0", …, "conversations":[
     {…},
@@ -9,8 +9,8 @@ After decompression it is one JSON object, a conversation a line:
     "related":{},
     "integrity":{"conversations":2,"turns":16,"sha256":"…"}}
 
-The SHA-256 is over those of all lines before the last, each without the comma and the line break at its end. So each
-line is hashed once for all that its hash is needed for.
+The SHA-256 is computed over the SHA-256s of all lines before the last, each without its trailing comma and line break.
+So each line is hashed only once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,26 +26,26 @@ from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotA
 from backstay.library.prefetch import prefetch
 
 VERSION = "1.0"
-LONGEST_LINE = 256 * 1024 * 1024  # bytes of one conversation: more is not backed up, and so not deleted
-MAGIC = b"\x28\xb5\x2f\xfd"  # every zstd file begins with it
+LONGEST_LINE = 256 * 1024 * 1024  # bytes of one conversation: a larger one is not backed up, and so not deleted
+MAGIC = b"\x28\xb5\x2f\xfd"  # the first bytes of every zstd file
 BEGINNING = b'{"version":'
 
 _LEVEL = 3
 _BLOCK = 1024 * 1024
-_TOGETHER = 32  # lines joined at once: few enough that memory for them is at hand, and not asked of the system
-_WINDOW = 128 * 1024 * 1024  # bytes that decompressing may hold: what zstd itself takes without being told
+_JOINED_LINES = 32  # lines joined at once: few enough to reuse free memory instead of allocating more
+_WINDOW = 128 * 1024 * 1024  # bytes of zstd's window: its own default limit
 _END = b"],\n"
 OPENING = b'"conversations":['
 _RELATED = b'"related":{},\n'
 _INTEGRITY = b'"integrity":'
 
 Line = tuple[bytes, bytes]
-"""A conversation as it stands in the file, and the SHA-256 of that."""
+"""The JSON line of a conversation in a backup file, without comma and line break, and its SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup says about itself before its conversations."""
+    """The first line of a backup file, which describes the backup."""
 
     backup_id: str
     created_at: str
@@ -54,10 +54,10 @@ class Manifest:
     database: str
     """The kind of database that the conversations come from."""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By table, the columns that Backstay does not know, each with the type that the database knows it by."""
+    """The user columns: by table, the database's type of each column by its name."""
 
     def to_line(self) -> bytes:
-        """Return the first line of the file."""
+        """Return the first line of the file for this manifest."""
         head = {
             "version": VERSION,
             "createdAt": self.created_at,
@@ -71,18 +71,18 @@ class Manifest:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Manifest":
-        """Read the first line.
+        """Parse the first line of a file.
 
         Raises:
-            NotABackup: it is something else.
-            BackupTooNew: it is of a version that this code does not know.
+            NotABackup: it is not that of a backup.
+            BackupTooNew: it has a version that this code does not know.
         """
         try:
             head = orjson.loads(line.rstrip() + b"]}")
             if head["version"] != VERSION:
                 raise BackupTooNew(
-                    f"The backup is of version {str(head['version'])[:20]!r}, this Backstay reads {VERSION}; "
-                    "use the version that wrote it or a newer one",
+                    f"The backup has version {str(head['version'])[:20]!r}, but this Backstay reads {VERSION}; "
+                    "use the Backstay that wrote it or a newer one",
                     version=str(head["version"])[:20],
                 )
             columns = {table: dict(names) for table, names in head["columns"].items()}
@@ -93,13 +93,12 @@ class Manifest:
             return cls(*known, columns=columns)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise NotABackup(
-                "This is not a backup as Backstay writes it; if another program formatted it anew, use the file it "
-                "was made from"
+                "This is not a backup as Backstay writes it; if another program reformatted it, use the original file"
             ) from error
 
 
 class ArchiveWriter:
-    """Makes the bytes of one file, in order: `head`, `lines` as often as needed, `tail`."""
+    """The encoder of one file. Call `head`, then `lines` any number of times, then `tail`."""
 
     def __init__(self) -> None:
         self._sha = sha256()
@@ -107,43 +106,43 @@ class ArchiveWriter:
         self._conversations = 0
         self._turns = 0
         self.content_bytes = 0
-        """Length of what was written, before compression."""
+        """Bytes encoded so far, before compression."""
 
     def head(self, manifest: Manifest) -> bytes:
         line = manifest.to_line()
         self._sha.update(_digest(line))
-        return self._take(line)
+        return self._compress(line)
 
     def lines(self, lines: Sequence[bytes], turns: int) -> tuple[bytes, list[bytes]]:
-        """Add conversations that have so many turns together.
+        """Add the JSON lines of conversations, which have `turns` turns in total.
 
-        Returns what is to be written now, and the SHA-256 of each line.
+        Returns the bytes to write to the file now, and the SHA-256 of each line.
         """
-        written, digests = [], []
-        for start in range(0, len(lines), _TOGETHER):
-            some = lines[start : start + _TOGETHER]
-            digests += [sha256(line).digest() for line in some]
-            # What comes first here is put before each line, but for the first line of all.
+        blocks, digests = [], []
+        for start in range(0, len(lines), _JOINED_LINES):
+            group = lines[start : start + _JOINED_LINES]
+            digests += [sha256(line).digest() for line in group]
+            # An empty first element puts a separator before the group, except before the file's first line.
             before = (b"",) if self._conversations + start else ()
-            written.append(self._take(b",\n".join((*before, *some))))
+            blocks.append(self._compress(b",\n".join((*before, *group))))
         self._sha.update(b"".join(digests))
         self._conversations += len(lines)
         self._turns += turns
-        return b"".join(written), digests
+        return b"".join(blocks), digests
 
     def tail(self) -> bytes:
         self._sha.update(_digest(_END) + _digest(_RELATED))
-        counted = {"conversations": self._conversations, "turns": self._turns, "sha256": self._sha.hexdigest()}
-        last = _INTEGRITY + orjson.dumps(counted) + b"}\n"
-        return self._take(b"\n" + _END + _RELATED + last) + self._compressor.flush()
+        integrity = {"conversations": self._conversations, "turns": self._turns, "sha256": self._sha.hexdigest()}
+        last = _INTEGRITY + orjson.dumps(integrity) + b"}\n"
+        return self._compress(b"\n" + _END + _RELATED + last) + self._compressor.flush()
 
-    def _take(self, data: bytes) -> bytes:
+    def _compress(self, data: bytes) -> bytes:
         self.content_bytes += len(data)
         return self._compressor.compress(data)
 
 
 class ArchiveReader:
-    """Reads one file, already decompressed. What it yields counts only once the end was reached without an error."""
+    """The decoder of one decompressed file. What it yields is valid only if the end is reached without an error."""
 
     def __init__(self, blocks: Iterator[bytes], *, longest_line: int = LONGEST_LINE) -> None:
         self._blocks = blocks
@@ -151,20 +150,21 @@ class ArchiveReader:
         self._sha = sha256()
         self._rest = b""
         self._tail = b""
-        self._is_more_to_come = True
+        self._expects_line = True
+        """Whether the last line ended with a comma."""
         self.content_bytes = 0
         self.manifest = Manifest.from_line(self._first_line())
 
     def batches(self) -> Iterator[list[Line]]:
-        """Yield the conversations' lines, many at a time.
+        """Yield the conversations' lines in batches.
 
         Raises:
-            BackupDamaged: it is cut off, goes on behind its end, or is not what its integrity record says.
+            BackupDamaged: the file is truncated, has data after its end, or differs from its integrity record.
         """
         conversations = 0
-        # Hashing and decoding is what takes time: reading, decompressing and cutting goes on beside it.
-        with closing(prefetch(self._cut())) as ahead:
-            for lines in ahead:
+        # Hashing and decoding take most of the time. Another thread reads, decompresses and splits meanwhile.
+        with closing(prefetch(self._split_lines())) as batches:
+            for lines in batches:
                 digests = [sha256(line).digest() for line in lines]
                 self._sha.update(b"".join(digests))
                 conversations += len(lines)
@@ -176,33 +176,33 @@ class ArchiveReader:
             if not self._read_on():
                 raise NotABackup("This is not a backup as Backstay writes it: its first line never ends")
             if len(self._rest) > 2 * _BLOCK:
-                raise NotABackup("This is not a backup as Backstay writes it: one conversation a line")
+                raise NotABackup("This is not a backup as Backstay writes it, with one conversation per line")
         line, self._rest = self._rest[: at + 1], self._rest[at + 1 :]
         self._sha.update(_digest(line))
         return line
 
     def _complete_lines(self) -> bytes:
-        while (cut := self._rest.rfind(b"\n") + 1) == 0:
+        while (end := self._rest.rfind(b"\n") + 1) == 0:
             if not self._read_on():
-                raise BackupDamaged("The backup is cut off; it cannot be used")
+                raise BackupDamaged("The backup is truncated; it cannot be used")
             if len(self._rest) > self._longest_line:
                 raise BackupDamaged(f"The backup has a line of more than {self._longest_line:,} bytes")
-        complete, self._rest = self._rest[:cut], self._rest[cut:]
+        complete, self._rest = self._rest[:end], self._rest[end:]
         return complete
 
-    def _cut(self) -> Iterator[list[bytes]]:
-        """Yield the conversations' lines; what comes behind them is the tail then."""
+    def _split_lines(self) -> Iterator[list[bytes]]:
+        """Yield the conversations' lines in batches; keep what follows them as the tail."""
         while not self._tail:
             complete, lines, at = self._complete_lines(), [], 0
-            # For one character at a time: a longer text is found many times as slowly.
+            # Search for a single character: `find` is many times slower for a longer text.
             while (end := complete.find(b"\n", at)) >= 0:
                 if complete.startswith(_END, at):
                     self._tail = complete[at:]
                     break
-                if not self._is_more_to_come:
+                if not self._expects_line:
                     raise BackupDamaged("A comma is missing in the backup; it was changed or is damaged")
-                self._is_more_to_come = complete.startswith(b",", end - 1)
-                lines.append(complete[at : end - self._is_more_to_come])
+                self._expects_line = complete.startswith(b",", end - 1)
+                lines.append(complete[at : end - self._expects_line])
                 at = end + 1
             if lines:
                 yield lines
@@ -212,17 +212,17 @@ class ArchiveReader:
         while len(self._rest) <= self._longest_line and self._read_on():
             pass
         *before, last, nothing = self._rest.split(b"\n") if self._rest.count(b"\n") >= 2 else (b"", b"")
-        is_ended = len(before) == 2 and before[1].endswith(b",") and not (conversations and self._is_more_to_come)
+        is_ended = len(before) == 2 and before[1].endswith(b",") and not (conversations and self._expects_line)
         if nothing or not is_ended or not last.startswith(_INTEGRITY):
-            raise BackupDamaged("The backup is cut off, or goes on behind its end; it cannot be used")
+            raise BackupDamaged("The backup is truncated, or has data after its end; it cannot be used")
         self._sha.update(b"".join(map(_digest, before)))
         try:
             record = orjson.loads(last.removeprefix(_INTEGRITY).removesuffix(b"}"))
-            same = (record["conversations"], record["sha256"]) == (conversations, self._sha.hexdigest())
+            is_same = (record["conversations"], record["sha256"]) == (conversations, self._sha.hexdigest())
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BackupDamaged("The integrity record of the backup cannot be read; it cannot be used") from error
-        if not same:
-            raise BackupDamaged("The backup is not what its integrity record says; it was changed or is damaged")
+        if not is_same:
+            raise BackupDamaged("The backup differs from its integrity record; it was changed or is damaged")
 
     def _read_on(self) -> bool:
         block = next(self._blocks, b"")
@@ -236,15 +236,15 @@ def _digest(line: bytes) -> bytes:
 
 
 def decompressed(file: BinaryIO) -> Iterator[bytes]:
-    """Yield what a zstd file holds, in blocks of bounded size, however much that is.
+    """Yield the decompressed content of a zstd file in blocks of bounded size.
 
     Raises:
-        BackupDamaged: it is not zstd, or not whole as far as zstd can tell: a file that is cut off may just end.
-        BackupUnreachable: the disk does not give it.
+        BackupDamaged: zstd finds an error. A truncated file may also end without one.
+        BackupUnreachable: the file cannot be read from disk.
     """
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
-        # Across frames, so that bytes behind the end are found, and refused.
+        # Read across frames, so that bytes after the end are noticed.
         with decompressor.stream_reader(file, read_across_frames=True, closefd=False) as reader:
             while block := reader.read(_BLOCK):
                 yield block
@@ -253,4 +253,4 @@ def decompressed(file: BinaryIO) -> Iterator[bytes]:
     except OSError as error:
         raise BackupUnreachable(f"The backup cannot be read: {error.strerror}") from error
     except MemoryError as error:
-        raise BackupDamaged("Decompressing the backup would take more memory than any of ours does") from error
+        raise BackupDamaged("Decompressing the backup needs more memory than any backup of Backstay does") from error

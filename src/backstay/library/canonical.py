@@ -1,7 +1,7 @@
-"""One way to write a value as JSON, and its digest.
+"""Canonical JSON of a value, and its digest.
 
-Canonical means: keys sorted, no white space, UTF-8, numbers as orjson writes them. It is made in Python and nowhere
-else, so that the same value has the same digest on every database and in every file.
+Canonical means: keys sorted, no white space, UTF-8, numbers as orjson writes them. Only Python writes it, so that the
+same value has the same digest on every database and in every file.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import orjson
 from backstay.readers.depth import TOO_DEEP
 
 _RECURSION = "Recursion limit reached"  # orjson's message
-# Dates and dataclasses would silently come back as text and dictionaries: refused instead.
+# Refuse dates and dataclasses, which would silently be read as text and dicts.
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
@@ -21,7 +21,7 @@ def canonical_json(value: Any) -> bytes:
     """Write `value` as canonical JSON.
 
     Raises:
-        ValueError: it holds something JSON cannot say: NaN, a lone surrogate, a key that is not text, an object.
+        ValueError: JSON cannot represent it, for example NaN, a lone surrogate or a key that is not text.
     """
     try:
         written = orjson.dumps(value, option=_OPTIONS)
@@ -35,14 +35,14 @@ def digest_of(value: Any) -> str:
     """Return the SHA-256 of the canonical JSON of `value`, as 64 hexadecimal digits.
 
     Raises:
-        ValueError: as `canonical_json`.
+        ValueError: like `canonical_json`.
     """
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def _refuse_not_finite(value: Any) -> None:
-    # orjson writes NaN and infinities as null: two different values would share a digest, and one would be lost.
-    # Only for what it has written: it refuses a value that holds itself, which this walk would never leave.
+    # orjson writes NaN and infinities as null, so two different values would share a digest.
+    # Call it only for values that orjson has written: for a value that contains itself this loop would never end.
     pending = [value]
     while pending:
         current = pending.pop()
@@ -56,7 +56,7 @@ def _refuse_not_finite(value: Any) -> None:
 
 
 def is_encodable(text: str) -> bool:
-    """Whether a text has no halves of surrogate pairs, which UTF-8 has no bytes for."""
+    """Return whether a text can be encoded as UTF-8, which cannot represent halves of surrogate pairs."""
     try:
         text.encode()
     except UnicodeEncodeError:

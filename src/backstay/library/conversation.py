@@ -1,4 +1,4 @@
-"""The two nouns that we keep."""
+"""Conversations and turns, and the check that they may be stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +27,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """An ordered list of turns with what is known about it.
+    """An ordered list of turns with an id, metadata and an origin.
 
-    A processor sets `turns` and whatever else it knows; the library fills in `id`, and from the item that it
-    belongs to `topic`, `persona`, `job_id`, `item_id`, and the times, when it is stored.
+    A processor sets `turns` and any other field it knows. When the conversation is stored, the library fills in `id`,
+    the times and, from the item, `topic`, `persona`, `job_id` and `item_id`.
     """
 
     turns: Sequence[Turn]
@@ -45,7 +45,7 @@ class Conversation:
     updated_at: datetime | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the native shape: JSON-compatible, with the turns as `conversation_turns` numbered from 1."""
+        """Return the native shape: a JSON-compatible dict with the turns in `conversation_turns`, numbered from 1."""
         return {
             "id": self.id,
             "topic": self.topic,
@@ -99,9 +99,9 @@ def validate_again(conversation: Conversation) -> None:
 
 
 def validate_turns(turns: Sequence[Turn]) -> None:
-    """Check that turns may be stored. Raises InvalidConversation as `validate` does."""
+    """Check that turns may be stored. Raises InvalidConversation like `validate`."""
     if type(turns) is not list and not isinstance(turns, Sequence):
-        # An iterator would be used up by this check, and the conversation stored without turns.
+        # This check would consume an iterator, and the conversation would be stored without turns.
         raise InvalidConversation(f"the turns are {kind_of(turns)}; make them a list")
     if not turns:
         raise InvalidConversation("the conversation has no turns")
@@ -111,7 +111,7 @@ def validate_turns(turns: Sequence[Turn]) -> None:
 
 
 def _is_plain(turn: Turn) -> bool:
-    """Return whether a turn is of the usual kind and valid; most are, and this takes a fraction of the full check."""
+    """Return whether a turn is a usual, valid one. Most are, and this is much faster than the full check."""
     if type(turn) is not Turn or turn.id is not None or turn.metadata or turn.role not in _USUAL_ROLES:
         return False
     text = turn.content
@@ -145,7 +145,7 @@ def _check_text(value: object, what: str) -> None:
 
 
 def text_fault(text: str) -> str | None:
-    """Say what keeps a text from being stored."""
+    """Return why a text cannot be stored, or None if it can."""
     if "\x00" in text:
         return "contains a NUL character"
     if text.isascii():

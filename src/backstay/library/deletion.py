@@ -1,4 +1,4 @@
-"""Taking conversations out of the library: what would go, and what went."""
+"""Deletes of conversations: plans, obstacles and results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from backstay.library.selection import Selection
 
 @dataclass(frozen=True, slots=True)
 class DeleteSample:
-    """One of the conversations that a plan shows."""
+    """A conversation that a plan shows as an example."""
 
     id: str
     topic: str | None
@@ -20,16 +20,17 @@ class DeleteSample:
 
 @dataclass(frozen=True, slots=True)
 class RelatedRowCount:
-    """Rows of another table that would go with what is deleted, or stay and refer to something else then."""
+    """The related rows of one table that a delete would also delete, or change."""
 
     table: str
     rows: int
     goes: bool
+    """Whether they are deleted; else they stay, and refer to nothing or to a default."""
 
 
 @dataclass(frozen=True, slots=True)
 class FiringTrigger:
-    """A trigger of a user's own that would fire. What it does is its own matter: no backup knows of it."""
+    """A user's trigger that a delete would fire. Backups do not include what it changes."""
 
     name: str
     table: str
@@ -37,78 +38,78 @@ class FiringTrigger:
 
 class ObstacleKind(StrEnum):
     FORBIDS = "forbids"
-    """The rows refer to what is to go, and their key lets nothing go that they refer to."""
+    """The rows refer to what would be deleted, and their foreign key does not allow that."""
     CARRIES = "carries"
-    """A conversation, or a part of it, would go along although nobody asked for it."""
+    """A conversation that is not selected, or turns of it, would be deleted too."""
     UNFIT = "unfit"
-    """The rows would change, and nothing tells them from others, so that they could not be changed back."""
+    """The rows would change and could not be restored, because no primary key identifies them."""
     DENIED = "denied"
-    """The rows would go, or change, by the right of the table's owner, and we lack the right to bring them back."""
+    """The database would delete or change the rows, but our role may not restore them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Rows, by the foreign key they have where that is what matters, for which a delete cannot be."""
+    """Rows that prevent a delete, and their foreign key if that is the reason."""
 
     table: str
     key: str
     rows: int
     kind: ObstacleKind
     remedy: str = ""
-    """The statement that grants what is denied."""
+    """The SQL statement that grants the missing right."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePlan:
-    """What a delete would remove. Making one changes nothing."""
+    """The plan of a delete. Planning changes nothing."""
 
     selection: Selection
     conversations: int
     turns: int
     estimated_bytes: int
-    """About the content of a backup of them: the texts as they are stored and what stands around them. What JSON has to
-    escape, columns that Backstay does not know and rows of other tables come on top."""
+    """The approximate size of a backup's content: stored texts and the JSON around them. Excludes JSON escapes, user
+    columns and related rows."""
     digest: str
-    """Over the ids in their order, and the number of turns and of related rows of each: other ones have another."""
+    """The digest of the ids in their order and of each one's number of turns and of related rows."""
     sample: Sequence[DeleteSample]
     missing: Sequence[str]
-    """Ids that were asked for and are not there, when that was to be ignored; the first of them."""
+    """The first of the selected ids that do not exist, if missing ids are ignored."""
     related: Sequence[RelatedRowCount] = ()
-    """What of other tables would go along, or change."""
+    """The related rows that would be deleted or changed."""
     triggers: Sequence[FiringTrigger] = ()
 
 
 def plan_line(conversation_id: str, turns: int, related: int) -> bytes:
-    """Return what stands for one conversation in the digest of a plan."""
+    """Return the bytes of one conversation that a plan's digest is computed from."""
     more = f"\0{related}" if related else ""
     return f"{conversation_id}\0{turns}{more}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteResult:
-    """What a delete came to."""
+    """The counts of what a delete did."""
 
     backup_id: str | None
-    """What undoes it; None when it was said that no backup is wanted."""
+    """The backup that undoes it; None if it was deleted without one."""
     deleted: int
     changed: int
-    """Kept, because they were changed after the backup had read them, or because a trigger kept them."""
+    """Conversations kept because they were changed after the backup read them, or because a trigger kept them."""
     gone: int
-    """Deleted by somebody else meanwhile."""
+    """Conversations that had been deleted by another process."""
     changed_ids: Sequence[str] = ()
-    """The first of them."""
+    """The first of the ids of `changed`."""
     gone_ids: Sequence[str] = ()
     was_finished: bool = False
-    """It had come to its end before, so that nothing was done now."""
+    """Whether the delete had already finished, so that resuming did nothing."""
     is_erased: bool = False
-    """Whether nothing of the texts is left in the database's file and its log. False with a backup, and on a server."""
+    """Whether no text is left in the database's file and its log. False with a backup, and on a server."""
 
 
 class Deleter(Protocol):
-    """Removes conversations so that they can be brought back."""
+    """The interface of deletes that can be undone."""
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
-        """Say what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
+        """Return what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
         ...
 
     async def delete(
@@ -120,13 +121,13 @@ class Deleter(Protocol):
         expires_in: timedelta | None = None,
         on_progress: Any = None,
     ) -> DeleteResult:
-        """Remove what the plan shows, after a verified backup of it.
+        """Back up the conversations of a plan, verify the backup, then delete them.
 
-        Raises PlanOutdated (the selection holds other conversations now; nothing was deleted), BackupError (nothing
-        was deleted), StorageError (`resume` goes on with it).
+        Raises PlanOutdated (the selection matches other conversations now; nothing was deleted), BackupError (nothing
+        was deleted), StorageError (`resume` continues the delete).
         """
         ...
 
     async def resume(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
-        """Go on with a delete that was cut off; twice is safe. Raises BackupNotFound, BackupUnusable."""
+        """Resume an interrupted delete. Idempotent. Raises BackupNotFound, BackupUnusable."""
         ...

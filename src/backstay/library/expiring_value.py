@@ -1,4 +1,4 @@
-"""A note that is written in the same transaction as the change it records."""
+"""A value that is stored in the same transaction as the change it records."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class ExpiringValue:
-    """A small value of an owner, under a kind and a name, that expires."""
+    """A small value of an owner, identified by kind and name, that expires."""
 
     owner: str
     kind: str

@@ -1,4 +1,4 @@
-r"""Ids as text: which are allowed, how they are printed, and how a printed one is read again.
+r"""Ids as text: the check of new ids, and printing and parsing.
 
 A printed id shows every character: invisible and ambiguous ones are escaped as `\x20`, `\u200e` or `\U000e0067`, and a
 backslash is doubled. Reading a printed id gives the same id, and no other.
@@ -19,14 +19,14 @@ _WAYS_UP = (".", "..")
 # Most ids are printed unchanged; this skips the check of each character.
 _PLAIN = re.compile(r"(?!-)[!-\[\]-~]+(?: [!-\[\]-~]+)*")
 # Printable according to Unicode, although they are invisible or look like a space.
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _ESCAPE = re.compile(r"\\(?:(\\)|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 
 
 def id_fault(value: str) -> str | None:
-    """Return why a text is not allowed as an id, with the remedy; None where it is."""
+    """Return why a text is not allowed as an id, with the remedy; None if it is allowed."""
     if not value.strip():
         return "is empty"
     if len(value) > LONGEST_ID:
@@ -42,7 +42,7 @@ def id_fault(value: str) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "has half of a surrogate pair, which is no character; remove it"
+        return "has half of a surrogate pair, which is not a character; remove it"
     return None
 
 
@@ -59,54 +59,54 @@ def printed_id(value: str) -> str:
     # Composed and decomposed texts look alike, so a decomposed one is escaped.
     is_composed = unicodedata.is_normalized("NFC", value)
     printed: list[str] = []
-    for at, one in enumerate(value):
+    for at, character in enumerate(value):
         # An accent would combine with the last character of an escape.
-        is_loose = unicodedata.category(one)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
-        if one == "\\":
+        is_loose = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
+        if character == "\\":
             printed.append("\\\\")
-        elif is_loose or _is_hidden(one, at, value, is_composed=is_composed):
-            printed.append(_escaped(one))
+        elif is_loose or _is_hidden(character, at, value, is_composed=is_composed):
+            printed.append(_escaped(character))
         else:
-            printed.append(one)
+            printed.append(character)
     return "".join(printed)
 
 
 def quoted_id(value: str) -> str:
-    """Return an id, quoted for a sentence."""
+    """Return a printed id in quotes, for a message."""
     return f"'{printed_id(value)}'"
 
 
 def typed_id(value: str) -> str:
-    """Return an id, quoted for a command line."""
+    """Return a printed id, quoted for a command line."""
     return shlex.quote(printed_id(value))
 
 
 def id_of_printed(text: str) -> str:
-    """Return the id for a text that a person typed: a printed id, or the id itself.
+    """Return the id for a text that a person typed, which is a printed id or the id itself.
 
     A backslash that does not begin an escape stands for itself.
     """
-    return _ESCAPE.sub(_character, text) if "\\" in text else text
+    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
 
 
-def _is_hidden(one: str, at: int, value: str, *, is_composed: bool) -> bool:
-    if one == " ":
+def _is_hidden(character: str, at: int, value: str, *, is_composed: bool) -> bool:
+    if character == " ":
         return at in (0, len(value) - 1) or value[at - 1] == " "
-    if one == "-":
+    if character == "-":
         return at == 0  # a command would take it for an option
-    if one.isascii():
-        return not one.isprintable()
-    return not is_composed or not one.isprintable() or _UNSEEN.match(one) is not None
+    if character.isascii():
+        return not character.isprintable()
+    return not is_composed or not character.isprintable() or _INVISIBLE.match(character) is not None
 
 
-def _escaped(one: str) -> str:
-    code = ord(one)
+def _escaped(character: str) -> str:
+    code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _character(found: re.Match[str]) -> str:
-    if found[1]:
+def _unescaped(match: re.Match[str]) -> str:
+    if match[1]:
         return "\\"
-    code = int(found[2] or found[3] or found[4], 16)
+    code = int(match[2] or match[3] or match[4], 16)
     # No id contains NUL, and some databases reject it in a query.
-    return chr(code) if 0 < code <= 0x10FFFF else found[0]
+    return chr(code) if 0 < code <= 0x10FFFF else match[0]

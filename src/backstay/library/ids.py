@@ -1,19 +1,19 @@
-"""Ids that sort by the time they were made."""
+"""Ids that sort by the time they were generated."""
 
 import os
 import threading
 import time
 
 _RANDOM_BITS = 74
-_DRAWN = 10  # bytes of which these are taken
+_RANDOM_BYTES = 10  # random bytes per id, of which those bits are used
 _SEQUENCE_SHIFT = 54  # the top 20 random bits start the count within a millisecond
 
 
 class TimeOrderedIds:
-    """Makes UUIDs of version 7 (RFC 9562, section 5.7), each greater than the one before, from any thread.
+    """A thread-safe generator of version 7 UUIDs (RFC 9562, section 5.7), each greater than the one before.
 
-    Within a millisecond the random part is counted upwards by a random step (RFC 9562, section 6.2, method 2), so
-    that ids made in one burst are stored side by side: random keys cost a database most of its write speed.
+    Within a millisecond the random part is incremented by a random step (RFC 9562, section 6.2, method 2), so that ids
+    of one burst are stored next to each other: random keys cost a database most of its write speed.
     """
 
     def __init__(self) -> None:
@@ -26,24 +26,24 @@ class TimeOrderedIds:
         return self.many(1)[0]
 
     def many(self, count: int) -> list[str]:
-        """Return the next ids, so many of them."""
-        drawn = os.urandom(_DRAWN * count)
-        made = []
+        """Return the next `count` ids."""
+        drawn = os.urandom(_RANDOM_BYTES * count)
+        pairs = []
         with self._lock:
             now_ms = time.time_ns() // 1_000_000
-            for start in range(0, len(drawn), _DRAWN):
-                entropy = int.from_bytes(drawn[start : start + _DRAWN]) >> (8 * _DRAWN - _RANDOM_BITS)
+            for start in range(0, len(drawn), _RANDOM_BYTES):
+                entropy = int.from_bytes(drawn[start : start + _RANDOM_BYTES]) >> (8 * _RANDOM_BYTES - _RANDOM_BITS)
                 if now_ms > self._last_ms:
                     self._last_ms = now_ms
-                    # The topmost bit stays clear, so that counting upwards has room before it overflows.
+                    # Leave the top bit clear, so that increments do not overflow soon.
                     self._random = entropy >> 1
                 else:
                     self._random += (entropy & ((1 << _SEQUENCE_SHIFT) - 1)) + 1
                     if self._random >> _RANDOM_BITS:
                         self._last_ms += 1
                         self._random = entropy >> 1
-                made.append((self._last_ms, self._random))
-        return [_text(ms, random) for ms, random in made]
+                pairs.append((self._last_ms, self._random))
+        return [_text(ms, random) for ms, random in pairs]
 
 
 def _text(ms: int, random: int) -> str:

@@ -1,4 +1,4 @@
-"""Having the next thing made while one is used: one processor computes beside another, or while the disk reads."""
+"""Computing the next element in another thread while the current one is used."""
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +8,12 @@ T = TypeVar("T")
 
 
 def prefetch(source: Iterator[T]) -> Generator[T]:
-    """Yield what `source` does, which runs in a thread of its own, one step ahead. Blocks.
+    """Yield the elements of `source`, which runs one step ahead in its own thread. Blocks.
 
-    Nothing runs any more once this is at its end, or closed. What `source` yields is never None.
+    The thread has ended when this generator ends or is closed. `source` must not yield None.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="backstay-ahead") as thread:
-        coming = thread.submit(next, source, None)
-        while (made := coming.result()) is not None:
-            coming = thread.submit(next, source, None)
-            yield made
+        future = thread.submit(next, source, None)
+        while (element := future.result()) is not None:
+            future = thread.submit(next, source, None)
+            yield element

@@ -1,16 +1,16 @@
-"""A conversation exactly as it is stored, as one line of JSON: what a backup keeps and a restore brings back.
+"""A stored conversation as one JSON line, which a backup holds and a restore writes back exactly.
 
-The line is the native shape (`Conversation.to_dict`) with whatever columns a user has added. It loses nothing:
+The line is the native shape (`Conversation.to_dict`) with all user columns. It is lossless:
 
-* `metadata` is an object where reading and writing it gives the stored text again and it is not too deep; else it is
-  that text as a string. A missing one is `{}`.
-* Rows of other tables that hang on it are under `related`, by table: those that would be `deleted` with it whole, those
-  that would be `changed` with what tells them and what they refer to. Without any there is no such key.
-* A value JSON has no word for is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No column holds a
-  list otherwise.
+* `metadata` is an object if reading and writing it gives the stored text again and it is not too deep; otherwise it is
+  that text as a string. NULL is `{}`.
+* Related rows are under `related`, by table: rows that would be `deleted` with the conversation in full, and rows that
+  would be `changed` with their primary key and foreign key. Without related rows the key is absent.
+* A value that JSON cannot represent is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No column
+  holds a list otherwise.
 
-Keys stand in alphabetical order, those within `metadata` as they were stored. The digest is the SHA-256 of the
-canonical JSON of the line, so that of a conversation without columns of a user's own it is `Conversation.digest()`.
+Keys are in alphabetical order, except within `metadata`, where they are as stored. The digest is the SHA-256 of the
+line's canonical JSON; for a conversation without user columns it equals `Conversation.digest()`.
 """
 
 import hashlib
@@ -25,61 +25,61 @@ TURNS = "conversation_turns"
 RELATED = "related"
 
 Document = dict[str, Any]
-"""A conversation in its native shape, its turns under `conversation_turns`."""
+"""A conversation as a dict in the native shape, with its turns under `conversation_turns`."""
 
 
 class Record(NamedTuple):
-    """A stored conversation with all its turns. A tuple, because there are so many."""
+    """A stored conversation with all its turns, as a JSON line. A tuple, because there are so many."""
 
     id: str
     key: int
-    """Its place in the order of storing, in this database."""
+    """Its key in this database, which gives the storage order."""
     job_id: str | None
     item_id: str | None
     turns: int
     line: bytes
     nested_digest: bytes | None
-    """The digest, where the line may not be canonical as it stands: of what holds metadata."""
+    """The digest of a conversation with metadata, whose line may not be canonical JSON; else None."""
     related: int = 0
-    """Rows of other tables that it has with it."""
+    """The number of related rows."""
 
     @property
     def version(self) -> bytes:
-        """The hash of everything stored of it, made anew each time: another one after any change, however small."""
+        """The SHA-256 of the line, which any change alters. Computed at each access."""
         return hashlib.sha256(self.line).digest()
 
     @property
     def digest(self) -> bytes:
-        """The digest of the conversation, likewise."""
+        """The digest of the conversation."""
         return self.nested_digest or self.version
 
 
 def digest_of_document(document: Document) -> bytes:
-    """Return the digest of a conversation that was read from a line."""
+    """Return the digest of a conversation that was parsed from a JSON line."""
     return hashlib.sha256(orjson.dumps(document, default=beyond_json, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def embed_metadata(line: bytes) -> tuple[bytes, bytes]:
-    """Return the line, and the digest, of a conversation in whose line metadata is the text that is stored."""
+    """Return the JSON line and the digest of a conversation; `line` has metadata as the stored text."""
     document = orjson.loads(line)
-    for part in (document, *document[TURNS]):
-        if isinstance(part["metadata"], str):  # there is none otherwise
-            part["metadata"] = metadata_to_line(part["metadata"])
+    for owner in (document, *document[TURNS]):
+        if isinstance(owner["metadata"], str):  # otherwise it is empty
+            owner["metadata"] = metadata_to_line(owner["metadata"])
     return document_to_line(document), digest_of_document(document)
 
 
 def count_related(document: Document) -> int:
-    """Return how many rows of other tables a conversation has with it."""
+    """Return the number of related rows of a conversation."""
     return sum(len(rows) for kinds in document.get(RELATED, {}).values() for rows in kinds.values())
 
 
 def document_to_line(document: Document) -> bytes:
-    """Return the line of a conversation; its keys must be in order."""
+    """Return the JSON line of a conversation; its keys must be in alphabetical order."""
     return orjson.dumps(document, default=beyond_json)
 
 
 def metadata_to_line(stored: Any) -> Any:
-    """Return what stands for a stored `metadata` in a line."""
+    """Convert a stored `metadata` to its value in a JSON line."""
     if stored is None:
         return {}
     if isinstance(stored, str) and stored.startswith("{"):
@@ -94,33 +94,33 @@ def metadata_to_line(stored: Any) -> Any:
 
 
 def metadata_from_line(value: Any) -> Any:
-    """Return what to store for the `metadata` of a line."""
+    """Convert the `metadata` of a JSON line to the value to store."""
     if isinstance(value, dict):
         return orjson.dumps(value).decode() if value else None
     return value_from_line(value)
 
 
 def metadata_of(stored: Any) -> dict[str, Any]:
-    """Return the metadata of a conversation as an object; a stored value of another type is its entry `metadata`."""
+    """Return a stored `metadata` as a dict; a value of another type becomes its entry `metadata`."""
     if not stored:
         return {}
     try:
         value = orjson.loads(stored) if isinstance(stored, str | bytes) else value_to_line(stored)
-        orjson.dumps([[[value]]])  # a file adds levels around it
+        orjson.dumps([[[value]]])  # an exported file nests it deeper
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         value = value_to_line(stored)
     return value if isinstance(value, dict) else {"metadata": value}
 
 
 def value_to_line(stored: Any) -> Any:
-    """Return what stands for the value of a column in a line."""
+    """Convert the stored value of a column to its value in a JSON line."""
     if isinstance(stored, float) and not math.isfinite(stored):
         return ["real", repr(stored)]
     return beyond_json(stored) if isinstance(stored, bytes) else stored
 
 
 def value_from_line(value: Any) -> Any:
-    """Return what to store for the value of a column in a line. Raises ValueError: no line has such a value."""
+    """Convert the value of a column in a JSON line to the value to store. Raises ValueError if it is invalid."""
     if not isinstance(value, list | dict):
         return value
     match value:
@@ -132,7 +132,7 @@ def value_from_line(value: Any) -> Any:
 
 
 def beyond_json(value: Any) -> list[str]:
-    """Return how a value is written that JSON has no word for; raises TypeError where there is no such way."""
+    """Encode a value that JSON cannot represent; raises TypeError for a type that cannot be encoded."""
     if isinstance(value, bytes):
         return ["blob", value.hex()]
     raise TypeError

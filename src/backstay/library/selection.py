@@ -1,4 +1,4 @@
-"""Which conversations: one object, said once, used by whatever reads, exports, backs up or deletes many of them."""
+"""The selection of conversations to list, export, back up, restore or delete."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from backstay.library.canonical import is_encodable
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Conversations of one owner that meet every condition given; `everything` must be said to mean all."""
+    """The conversations of one owner that meet all conditions. To select all, set `everything`."""
 
     ids: tuple[str, ...] = ()
     job_id: str | None = None
     everything: bool = False
     search: str | None = None
-    """Part of the topic, the persona or a turn, upper and lower case alike."""
+    """Text that the topic, the persona or a turn contains; case-insensitive."""
     persona: str | None = None
-    """The whole persona, as it is written."""
+    """The exact persona."""
     created_before: datetime | None = None
 
     def __post_init__(self) -> None:
         for name, text in (
-            *(("id", one) for one in self.ids),
+            *(("id", conversation_id) for conversation_id in self.ids),
             ("job", self.job_id),
             ("search", self.search),
             ("persona", self.persona),
@@ -39,41 +39,41 @@ class Selection:
         """Return itself.
 
         Raises:
-            EmptySelection: no condition was given, and "all" was not said.
+            EmptySelection: it has no condition, and `everything` is not set.
         """
         if not (self.is_narrowed or self.everything):
-            raise EmptySelection("Nothing is selected; give ids, a job or another condition, or ask for all")
+            raise EmptySelection("Nothing is selected; give ids, a job or another condition, or select all")
         return self
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether any condition is given."""
+        """Whether it has any condition."""
         conditions = (self.job_id, self.search, self.persona, self.created_before)
         return bool(self.ids) or any(condition is not None for condition in conditions)
 
     def matcher(self) -> Callable[[Mapping[str, Any]], bool]:
-        """Return what says whether a conversation in its native shape is selected, as the database would."""
+        """Return a function that checks, like the database, whether a conversation in the native shape is selected."""
         ids = frozenset(self.ids)
         before = to_text(self.created_before) if self.created_before is not None else None
         needle = self.search.casefold() if self.search is not None else None
 
-        def holds(document: Mapping[str, Any]) -> bool:
+        def matches(document: Mapping[str, Any]) -> bool:
             return (
                 (not ids or document["id"] in ids)
                 and (self.job_id is None or document["job_id"] == self.job_id)
                 and (self.persona is None or document["persona"] == self.persona)
                 and (before is None or document["created_at"] < before)
-                and (needle is None or _is_found(document, needle))
+                and (needle is None or _contains_text(document, needle))
             )
 
-        return holds
+        return matches
 
 
-def _is_found(document: Mapping[str, Any], needle: str) -> bool:
+def _contains_text(document: Mapping[str, Any], needle: str) -> bool:
     texts = [document["topic"], document["persona"], *(turn["content"] for turn in document["conversation_turns"])]
     return any(contains(text, needle) for text in texts)
 
 
 def contains(text: Any, needle: Any) -> bool:
-    """Whether `needle`, already in folded case, is part of a text."""
+    """Return whether a text contains `needle`, which is already case-folded."""
     return isinstance(text, str) and needle in text.casefold()

@@ -1,4 +1,4 @@
-"""What one can do with conversations that are stored."""
+"""The public API of stored conversations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +18,7 @@ from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.ceiling import InputCeiling
 
-_PAGE = 500  # conversations read at once while streaming: a few megabytes at most of the usual ones
+_PAGE = 500  # conversations read at once while streaming: usually a few megabytes at most
 
 
 class Conversations:
@@ -26,21 +26,21 @@ class Conversations:
 
     def __init__(self, *, store: ConversationStore, deleter: Deleter, owner: str) -> None:
         self._store = store
-        self._remover = deleter
+        self._deleter = deleter
         self._owner = owner
 
     async def show(self, conversation_id: str) -> Conversation:
         """Return one conversation with its turns.
 
         Raises:
-            ConversationNotFound: this owner has none of that id.
+            ConversationNotFound: this owner has no conversation with this id.
         """
         return await self._store.conversation(self._owner, conversation_id)
 
     async def list(
         self, selection: Selection | None = None, *, before: int | None = None, limit: int = 50
     ) -> Sequence[ConversationSummary]:
-        """Return up to `limit` summaries, newest first; `before` is the `cursor` of the last one already seen."""
+        """Return up to `limit` summaries, newest first, from after the one with the cursor `before`."""
         selection = selection or Selection(everything=True)
         return await self._store.summaries(self._owner, selection.check(), before=before, limit=limit)
 
@@ -49,15 +49,15 @@ class Conversations:
         return await self._store.count(self._owner, selection.check())
 
     async def missing(self, selection: Selection, *, limit: int = 10) -> Sequence[str]:
-        """Return the first of the ids of a selection that this owner has no conversation of."""
+        """Return up to `limit` ids of a selection that do not exist for this owner."""
         return await self._store.missing(self._owner, selection.ids, limit=limit) if selection.ids else ()
 
     async def export(self, selection: Selection) -> AsyncIterator[Conversation]:
-        """Yield the selected conversations in the order they were stored, a page in memory at a time.
+        """Yield the selected conversations in storage order, with one page in memory at a time.
 
         Raises:
-            EmptySelection: nothing was selected.
-            ConversationNotFound: an id was asked for that this owner does not have; raised before the first yield.
+            EmptySelection: nothing is selected.
+            ConversationNotFound: a selected id does not exist for this owner; raised before the first yield.
         """
         selection.check()
         await self._refuse_unknown(selection)
@@ -82,32 +82,32 @@ class Conversations:
 
         Args:
             source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL or a JSON array), or of a backup; `-`
-                is standard input. Keys that are not ours are kept as metadata.
-            on_conflict: When another conversation has the id: `fail`, `skip` it, or give it a `new` id. One with the
-                same content is left as it is in any case.
-            stdin: What `-` reads; by default the standard input of the process.
-            ceiling: Limits of the file. With it, the whole file is read once before anything is stored, because other
+                is standard input. Unknown keys are kept as metadata.
+            on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
+                id. A row with the same content as the stored conversation is no conflict.
+            stdin: The stream that `-` reads; by default the standard input of the process.
+            ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
-            on_progress: Called, from any thread, with the number of rows done.
-            receipt: Makes a note of the result, which is written in the same transaction.
+            on_progress: Called, from any thread, with the number of imported rows.
+            receipt: Returns an expiring value for the result, which is stored in the same transaction.
 
         Raises:
-            InputError: the file or a row is unusable, or the file is beyond the ceiling.
-            BackupError: it is a backup that is not whole, or of a newer version.
-            ConversationExists: another conversation has the id, and it was not said what to do.
+            InputError: the file or a row is unusable, or the file exceeds the ceiling.
+            BackupError: it is a backup that is incomplete or has a newer version.
+            ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
         """
         path = None if str(source) == "-" else Path(source)
-        tell = on_progress if on_progress is not None else lambda _: None
-        with closing(ImportSource(path, stdin=stdin)) as reading:
+        report = on_progress if on_progress is not None else lambda _: None
+        with closing(ImportSource(path, stdin=stdin)) as rows:
             if ceiling is not None:
-                await asyncio.to_thread(reading.check, ceiling)
+                await asyncio.to_thread(rows.check, ceiling)
             return await self._store.import_conversations(
-                self._owner, reading, OnImportConflict(on_conflict), tell, receipt
+                self._owner, rows, OnImportConflict(on_conflict), report, receipt
             )
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
-        """Say what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
-        return await self._remover.plan(selection, ignore_missing=ignore_missing)
+        """Return what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
+        return await self._deleter.plan(selection, ignore_missing=ignore_missing)
 
     async def delete(
         self,
@@ -119,36 +119,36 @@ class Conversations:
         expires_in: timedelta | None = None,
         on_progress: Any = None,
     ) -> DeleteResult:
-        """Delete conversations, after a verified backup of them; the answer names the backup that undoes it.
+        """Back up conversations, verify the backup, then delete them; the result names the backup.
 
         Args:
-            selection: Which; or a plan of them, so that nothing else is deleted than what it shows.
-            backup: Make a backup first. Without one nothing brings the conversations back.
-            digest: Of the plan that was shown to whoever agreed to it.
-            reason: Why, for people; kept with the backup.
+            selection: The conversations, or a plan, so that exactly what it shows is deleted.
+            backup: Whether to make a backup first. Without one the conversations cannot be restored.
+            digest: The digest of the plan that was confirmed.
+            reason: The reason, for people; kept with the backup.
             expires_in: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
-            on_progress: Told how far it has come: `backstay.BackupProgress`.
+            on_progress: Called with the progress, a `backstay.BackupProgress`.
 
         Raises:
-            EmptySelection, ConversationNotFound: there is nothing to delete, or not all of it.
-            PlanOutdated: the selection holds other conversations than the plan shows.
-            BackupError: the backup failed. Nothing was deleted in any of these cases.
-            StorageError: the database could not go on; `resume_delete` does.
+            EmptySelection, ConversationNotFound: nothing is selected, or a selected id does not exist.
+            PlanOutdated: the selection matches other conversations than the plan shows.
+            BackupError: the backup failed. Nothing was deleted if any of these is raised.
+            StorageError: the database failed; `resume_delete` continues the delete.
         """
         plan = selection if isinstance(selection, DeletePlan) else await self.plan_delete(selection)
         if digest is not None and digest != plan.digest:
             raise PlanOutdated(
-                "What is selected is not what the plan showed; nothing was deleted. Look at a new plan",
+                "The selected conversations differ from those of the plan; nothing was deleted. Make a new plan",
                 planned=digest,
                 found=plan.digest,
             )
-        return await self._remover.delete(
+        return await self._deleter.delete(
             plan, backup=backup, reason=reason, expires_in=expires_in, on_progress=on_progress
         )
 
     async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
-        """Go on with a delete that was cut off; twice is safe. Raises BackupNotFound, BackupUnusable, BackupDamaged."""
-        return await self._remover.resume(backup_id, on_progress=on_progress)
+        """Resume an interrupted delete. Idempotent. Raises BackupNotFound, BackupUnusable, BackupDamaged."""
+        return await self._deleter.resume(backup_id, on_progress=on_progress)
 
     async def _refuse_unknown(self, selection: Selection) -> None:
         for conversation_id in await self.missing(selection, limit=1):

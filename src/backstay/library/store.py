@@ -1,4 +1,4 @@
-"""What the library asks of a database."""
+"""The storage interface of conversations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from backstay.library.selection import Selection
 
 @dataclass(frozen=True, slots=True)
 class ConversationSummary:
-    """A conversation as a list shows it, without the text of its turns."""
+    """A conversation in a list, without the text of its turns."""
 
     id: str
     topic: str | None
@@ -23,19 +23,19 @@ class ConversationSummary:
     turns: int
     created_at: str
     cursor: int
-    """Place of this conversation in the order of storing; what comes after it is on the next page."""
+    """Its position in storage order; the next page begins after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """Whole conversations in the order they were stored, and where the next page starts (None at the end)."""
+    """Whole conversations in storage order, and the cursor of the next page (None at the end)."""
 
     conversations: Sequence[Conversation]
     next_cursor: int | None
 
 
 class ConversationStore(Protocol):
-    """Conversations. Every method sees the given owner's only; every read may be repeated at will."""
+    """The stored conversations. Each method sees only the given owner's; reads may be repeated."""
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         """Return one conversation with its turns. Raises ConversationNotFound."""
@@ -56,7 +56,7 @@ class ConversationStore(Protocol):
         ...
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
-        """Return the first of these ids that this owner has no conversation of."""
+        """Return up to `limit` of these ids that do not exist for this owner."""
         ...
 
     async def import_conversations(
@@ -67,8 +67,9 @@ class ConversationStore(Protocol):
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
     ) -> ImportResult:
-        """Store what a file holds, and its receipt, in one transaction; `on_progress` may be called from any thread.
+        """Store the conversations of a file and the receipt in one transaction.
 
-        Raises InputError, BackupError, ConversationExists; nothing is stored then.
+        `on_progress` may be called from any thread. Raises InputError, BackupError, ConversationExists; nothing is
+        stored then.
         """
         ...

@@ -1,4 +1,4 @@
-"""Rows from files and standard input: CSV, TSV, JSONL and JSON arrays, streamed."""
+"""Streaming readers of rows from files and standard input: CSV, TSV, JSONL and JSON arrays."""
 
 from backstay.readers.read import read_rows
 from backstay.readers.row import InputRow

@@ -1,4 +1,4 @@
-"""Limits of the content of one file, however small the file is."""
+"""Limits of the decompressed content of one file."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from backstay.errors import InputTooLarge
 
 @dataclass(frozen=True, slots=True)
 class InputCeiling:
-    """The maximum rows, and bytes of their decompressed text, of one file."""
+    """The maximum number of rows, and of bytes of decompressed text, in one file."""
 
     rows: int
     text_bytes: int
 
     def check(self, path: str, *, rows: int, text_bytes: int, what: str) -> None:
-        """Raise InputTooLarge if the file holds more; `what` names its rows."""
-        for found, most, of in ((rows, self.rows, what), (text_bytes, self.text_bytes, "bytes of text")):
-            if found > most:
+        """Raise InputTooLarge if the file exceeds a limit; `what` names its rows."""
+        for count, limit, unit in ((rows, self.rows, what), (text_bytes, self.text_bytes, "bytes of text")):
+            if count > limit:
                 raise InputTooLarge(
-                    f"{path} holds more than {most:,} {of}; split it, or import it with `backstay run` or `backstay "
+                    f"{path} holds more than {limit:,} {unit}; split it, or import it with `backstay run` or `backstay "
                     "conversations import`, which have no limit",
                     path=path,
-                    limit=most,
+                    limit=limit,
                 )

@@ -1,4 +1,4 @@
-"""CSV and TSV: a header, then one record a row; a quoted cell may hold line breaks."""
+"""CSV and TSV: a header, then one record per row. A quoted cell may contain line breaks."""
 
 import csv
 from collections import Counter
@@ -11,15 +11,15 @@ from backstay.readers.row import InputRow
 from backstay.readers.text import MAX_RECORD_BYTES, InputText, decode, too_long
 
 _raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
-# What the csv module takes before its limit is raised, unless the process has lowered it further.
-_USUAL_LIMIT = 128 * 1024
+# The csv module's default limit; the process may have set a lower one.
+_DEFAULT_LIMIT = 128 * 1024
 
 
 def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
-    """Yield a row for each record after the header; blank lines are skipped, empty cells stay "".
+    """Yield a row for each record after the header. Blank lines are skipped; empty cells are "".
 
     Raises InputUnreadable for a header with an empty or repeated name and for text that is not UTF-8, InvalidRow for a
-    record with other than the header's number of cells, bad quoting, a NUL byte or more than `MAX_RECORD_BYTES`.
+    record with a different number of cells than the header, bad quoting, a NUL byte or more than `MAX_RECORD_BYTES`.
     """
     records = _records(text, delimiter)
     header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
@@ -29,11 +29,11 @@ def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
         if len(cells) == width:
             yield InputRow(line, dict(zip(header, cells, strict=True)))
         elif not _is_blank(cells):
-            raise _ragged(text.origin, line, len(cells), width)
+            raise _wrong_cell_count(text.origin, line, len(cells), width)
 
 
 def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record that is not an empty line, with the line where it starts."""
+    """Yield each record with the number of its first line; skip empty lines."""
     feed = _LineFeed(text)
     reader = csv.reader(feed.lines(), delimiter=delimiter, strict=True)
     while True:
@@ -50,9 +50,9 @@ def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]
 
 
 class _LineFeed:
-    """Hands lines to the csv module and keeps track of the record they add up to.
+    """A feed of lines for the csv module that tracks the current record.
 
-    The csv module asks for no line beyond the record it is reading.
+    The csv module requests no line beyond the record that it is reading.
     """
 
     def __init__(self, text: InputText) -> None:
@@ -61,11 +61,11 @@ class _LineFeed:
         self._text = text
         self._line = text.first_line - 1
         self._record_bytes = 0
-        self._limit_bytes = min(_USUAL_LIMIT, csv.field_size_limit())
+        self._limit_bytes = min(_DEFAULT_LIMIT, csv.field_size_limit())
         self._holds_limit = False
 
     def lines(self) -> Iterator[str]:
-        """Yield decoded lines. Raises InputUnreadable and InvalidRow for what the csv module must not see."""
+        """Yield decoded lines. Raises InputUnreadable and InvalidRow for lines that the csv module must not get."""
         origin = self._text.origin
         for number, raw in self._text.lines():
             self._line = number
@@ -73,12 +73,12 @@ class _LineFeed:
             if self._record_bytes > self._limit_bytes:
                 self._allow_long_record()
             if b"\0" in raw:
-                raise origin.invalid_row(number, "a NUL byte; a text file has none, so save it as UTF-8 text again")
+                raise origin.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
             yield decode(raw, origin, number)
         self.is_at_end = True
 
     def end_record(self) -> int:
-        """Return the line where the record started; the next one starts after what was read."""
+        """End the current record; return the number of its first line."""
         if self._holds_limit:
             _raised_limit.release()
             self._holds_limit = False
@@ -96,7 +96,7 @@ class _LineFeed:
 
 
 def _is_blank(cells: list[str]) -> bool:
-    """Whether a record looks blank. In a file with a single column it is a row all the same."""
+    """Return whether a record looks like a blank line. In a file with a single column it is still a row."""
     return len(cells) == 1 and not cells[0].strip()
 
 
@@ -114,13 +114,13 @@ def _check_header(header: list[str], origin: InputErrors, line: int) -> None:
             raise origin.unreadable(f"column {number} has no name in the header; give it one", line=line)
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
-        # In a file without a header these are cells: enough to recognise them, no more.
+        # Without a header these are cells of a row: quote only enough to recognise them.
         names = ", ".join(repr(name[:40]) for name in repeated)
-        raise origin.unreadable(f"the header repeats {names}; give each column a name of its own", line=line)
+        raise origin.unreadable(f"the header repeats {names}; give each column its own name", line=line)
 
 
-def _ragged(origin: InputErrors, line: int, found: int, expected: int) -> InvalidRow:
-    cells = "1 cell" if found == 1 else f"{found} cells"
+def _wrong_cell_count(origin: InputErrors, line: int, count: int, expected: int) -> InvalidRow:
+    cells = "1 cell" if count == 1 else f"{count} cells"
     return origin.invalid_row(
         line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
     )

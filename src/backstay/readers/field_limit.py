@@ -1,15 +1,15 @@
-"""The csv module's limit on the length of a cell, raised only while it has to be."""
+"""The csv module's limit on the length of a cell, raised only while needed."""
 
 import csv
 import threading
 
 
 class RaisedFieldLimit:
-    """Lets the csv module read cells of up to `limit` characters between `hold` and `release`.
+    """A limit of `limit` characters per cell, in force between `hold` and `release`.
 
-    The limit is one number for the whole process and 128 KiB at first. Other code may rely on it, so it is raised for
-    the single record that needs it. Readers in several threads share the raised limit: the last one to let go puts back
-    what the first one found.
+    The csv module has one limit for the whole process, 128 KiB by default. Other code may rely on it, so it is raised
+    only for a record that needs it. Readers in several threads share the raised limit; the last one to release it
+    restores the previous value.
     """
 
     def __init__(self, limit: int) -> None:

@@ -11,11 +11,10 @@ from backstay.readers.text import InputText
 
 
 def read_json_array(text: InputText) -> Iterator[InputRow]:
-    """Yield a row for each element; its line is where the element starts.
+    """Yield a row for each element, with the number of the line where it starts.
 
-    Raises InvalidRow for an element that is not a JSON object or goes beyond the limits of `JsonScanner`,
-    InputUnreadable
-    for what is not one array with a comma between each two elements.
+    Raises InvalidRow for an element that is not a JSON object or exceeds the limits of `JsonScanner`, InputUnreadable
+    for text that is not one array with commas between its elements.
     """
     scanner = JsonScanner(text)
     if scanner.peek() == "":
@@ -33,7 +32,8 @@ def read_json_array(text: InputText) -> Iterator[InputRow]:
 def _open(scanner: JsonScanner, origin: InputErrors) -> None:
     if scanner.peek() != "[":
         raise origin.unreadable(
-            "a JSON file must be an array of objects; or write one object a line and name it .jsonl", line=scanner.line
+            "a JSON file must be an array of objects; or write one object per line and name it .jsonl",
+            line=scanner.line,
         )
     scanner.skip()
 
@@ -43,14 +43,14 @@ def _expect_object(scanner: JsonScanner, origin: InputErrors) -> None:
         case "{":
             return
         case "":
-            raise _cut_off(scanner, origin)
+            raise _truncated(scanner, origin)
         case "]" | ",":
             raise origin.unreadable("a comma with no element after it; remove it", line=scanner.line)
     raise origin.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
 def _take_comma(scanner: JsonScanner, origin: InputErrors) -> bool:
-    """Step over the comma between two elements; False at the array's end."""
+    """Step over the comma between two elements; return False at the array's end."""
     match scanner.peek():
         case ",":
             scanner.skip()
@@ -58,7 +58,7 @@ def _take_comma(scanner: JsonScanner, origin: InputErrors) -> bool:
         case "]":
             return False
         case "":
-            raise _cut_off(scanner, origin)
+            raise _truncated(scanner, origin)
     raise origin.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
 
 
@@ -68,5 +68,5 @@ def _close(scanner: JsonScanner, origin: InputErrors) -> None:
         raise origin.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
 
 
-def _cut_off(scanner: JsonScanner, origin: InputErrors) -> InputUnreadable:
-    return origin.unreadable("the closing ] of the array is missing; the file may be cut off", line=scanner.line)
+def _truncated(scanner: JsonScanner, origin: InputErrors) -> InputUnreadable:
+    return origin.unreadable("the closing ] of the array is missing; the file may be truncated", line=scanner.line)

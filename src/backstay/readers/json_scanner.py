@@ -1,12 +1,12 @@
-"""Steps through JSON text that arrives in chunks, without parsing it."""
+"""A scanner that steps through chunks of JSON text without parsing it."""
 
 import re
 
 from backstay.readers.depth import DEEPEST, TOO_DEEP
 from backstay.readers.text import MAX_RECORD_BYTES, InputText, too_long
 
-# Nothing is tried twice: every repeat of a character is possessive (`*+`), every repeat of a group stands in an atomic
-# group. A possessive repeat of a group would say the same, but matches too little before Python 3.11.5.
+# No pattern backtracks: each repeat of a character is possessive (`*+`), each repeat of a group is in an atomic group.
+# A possessive repeat of a group would be equivalent, but matches too little before Python 3.11.5.
 _SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
 _LONGEST_SCALAR = 1024
 _SPACE = re.compile(rb"[ \t\r\n]*+")
@@ -18,12 +18,12 @@ _NO_BRACKET = re.compile(_NO_BRACKET_SOURCE, re.DOTALL)
 
 
 def _balanced(depth: int) -> bytes:
-    """The pattern for a bracket, what it holds up to `depth` levels deep, and the bracket that closes it."""
+    """Return the pattern of a bracketed value, up to `depth` levels deep."""
     inner = rb"(?>(?:" + _balanced(depth - 1) + _NO_BRACKET_SOURCE + rb")*)" if depth > 1 else b""
     return rb"[{\[]" + _NO_BRACKET_SOURCE + inner + rb"[}\]]"
 
 
-# Nearly every object in one match: several times as fast as going from bracket to bracket.
+# Matches nearly every object at once, several times faster than going from bracket to bracket.
 _SHALLOW = re.compile(_balanced(5), re.DOTALL)
 _SPACES = frozenset(b" \t\r\n")
 _QUOTE = ord('"')
@@ -31,7 +31,7 @@ _OPENING = frozenset(b"{[")
 
 
 class JsonScanner:
-    """A position in JSON text. `line` is the line of the position; the window holds little more than one element."""
+    """A position in JSON text and its `line`. The window in memory holds little more than one element."""
 
     def __init__(self, text: InputText) -> None:
         self.line = text.first_line
@@ -41,7 +41,7 @@ class JsonScanner:
         self._at = 0
 
     def peek(self) -> str:
-        """Step over space and return the character there, "" at the end. Bytes beyond ASCII come back as Latin-1."""
+        """Step over white space; return the next character, or "" at the end. Non-ASCII bytes are read as Latin-1."""
         while self._at < len(self._window) or self._read_on():
             byte = self._window[self._at]
             if byte not in _SPACES:
@@ -54,7 +54,7 @@ class JsonScanner:
         self._at += 1
 
     def take_object(self) -> bytearray:
-        """Step over the object that starts here and return its text: brackets are paired, nothing else is checked.
+        """Step over the object that starts here and return its text; only its brackets are checked.
 
         Raises InvalidRow if it is too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
         """
@@ -66,7 +66,7 @@ class JsonScanner:
         return raw
 
     def take_value(self) -> bytearray:
-        """Step over the value that starts here, of whatever kind, and return its text, unchecked; errors likewise."""
+        """Step over the value that starts here, of any type; return its text, unchecked. Raises like `take_object`."""
         match self.peek():
             case "{" | "[":
                 return self.take_object()
@@ -81,7 +81,7 @@ class JsonScanner:
     def _size_of_scalar(self) -> int:
         while True:
             size = self._size_up_to(_SCALAR, 0)
-            # One that ends with the window may go on behind it; the longest there is has few characters.
+            # A scalar at the end of the window may continue in the next chunk. A valid one has few characters.
             if self._byte(size) is not None or size > _LONGEST_SCALAR or not self._read_on():
                 return size
 
@@ -91,7 +91,7 @@ class JsonScanner:
         self._at += size
 
     def _size_of_object(self) -> int:
-        """Go from bracket to bracket, over as many chunks as it takes."""
+        """Return the size of the object that starts here, going from bracket to bracket over any number of chunks."""
         size, depth = 1, 1
         while depth:
             size = self._size_up_to(_NO_BRACKET, size)
@@ -111,10 +111,10 @@ class JsonScanner:
         return size
 
     def _size_to_end_of_string(self, size: int) -> int:
-        """Go on from within a string. A long one is not gone over again for each chunk that it spans."""
+        """Return the size up to the end of a string, from a position in it. Each chunk of it is scanned only once."""
         while True:
             size = self._size_up_to(_IN_STRING, size)
-            # Otherwise the window ends within the string, perhaps between a backslash and what it escapes.
+            # Otherwise the window ends within the string, possibly right after a backslash.
             if self._byte(size) == _QUOTE:
                 return size + 1
             self._need_more()
@@ -130,13 +130,13 @@ class JsonScanner:
     def _need_more(self) -> None:
         if not self._read_on():
             raise self._origin.unreadable(
-                "the element that starts here never ends; the file may be cut off", line=self.line
+                "the element that starts here never ends; the file may be truncated", line=self.line
             )
         if len(self._window) - self._at > MAX_RECORD_BYTES:
             raise too_long(self._origin, self.line)
 
     def _read_on(self) -> bool:
-        """Let go of what lies behind the position and add a chunk; False at the end of the input."""
+        """Drop the text before the position and append a chunk; return False at the end of the input."""
         chunk = next(self._chunks, b"")
         del self._window[: self._at]
         self._at = 0

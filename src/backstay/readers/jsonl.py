@@ -1,4 +1,4 @@
-"""JSONL: one object a line."""
+"""JSONL: one object per line."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from backstay.readers.text import InputText
 
 
 def read_jsonl(text: InputText) -> Iterator[InputRow]:
-    """Yield a row for each line that is not blank. Raises InvalidRow, and InputUnreadable where it is not UTF-8."""
+    """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable if it is not UTF-8."""
     for number, line in text.lines():
         if not line.isspace():
             yield InputRow(number, parse_object(line, text.origin, number))

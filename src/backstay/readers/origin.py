@@ -1,4 +1,4 @@
-"""Where rows come from, as errors name it."""
+"""The errors of one input, which name the file or standard input."""
 
 import os
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ from backstay.errors import InputEmpty, InputNotFound, InputUnreadable, InvalidR
 
 @dataclass(frozen=True, slots=True)
 class InputErrors:
-    """Makes the errors about one input. Each message is one line and never quotes what the input holds."""
+    """A factory of the errors about one input. Each message is one line and never quotes the input's content."""
 
     path: str
 
     @classmethod
     def for_path(cls, path: Path | None) -> Self:
-        """Name a file, or standard input for `None`."""
+        """Return the factory for a file, or for standard input if `path` is None."""
         if path is None:
             return cls("standard input")
-        # A file name can be any bytes, but an error's context has to fit into JSON.
+        # A file name can be any bytes, but an error's context must be valid JSON.
         return cls(os.fsencode(path).decode(errors="backslashreplace"))
 
     def not_found(self) -> InputNotFound:
-        return InputNotFound(f"{self._shown}: there is no such file", path=self.path)
+        return InputNotFound(f"{self._printable}: there is no such file", path=self.path)
 
     def empty(self) -> InputEmpty:
-        return InputEmpty(f"{self._shown}: there are no rows in it", path=self.path)
+        return InputEmpty(f"{self._printable}: there are no rows in it", path=self.path)
 
     def unreadable(self, reason: str, *, line: int | None = None) -> InputUnreadable:
         if line is None:
-            return InputUnreadable(f"{self._shown}: {reason}", path=self.path)
-        return InputUnreadable(f"{self._shown} line {line}: {reason}", path=self.path, line=line)
+            return InputUnreadable(f"{self._printable}: {reason}", path=self.path)
+        return InputUnreadable(f"{self._printable} line {line}: {reason}", path=self.path, line=line)
 
     def invalid_row(self, line: int, reason: str) -> InvalidRow:
-        return InvalidRow(f"{self._shown} line {line}: {reason}", path=self.path, line=line)
+        return InvalidRow(f"{self._printable} line {line}: {reason}", path=self.path, line=line)
 
     @property
-    def _shown(self) -> str:
-        """The path fit for a one-line message: a file name may hold a line break."""
+    def _printable(self) -> str:
+        """The path for a one-line message, since a file name may contain a line break."""
         return self.path if self.path.isprintable() else repr(self.path)

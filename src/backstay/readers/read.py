@@ -1,4 +1,4 @@
-"""Opens an input, finds its kind, and hands out its rows."""
+"""The entry point of the readers: opens an input, detects its kind and yields its rows."""
 
 import io
 import os
@@ -32,21 +32,20 @@ _KINDS = " ".join(_BY_SUFFIX)
 
 
 def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:
-    """Yield the rows of a file, or of standard input for `None`, in their order and with flat memory.
+    """Yield the rows of a file, or of standard input if `source` is None, in order and with constant memory.
 
-    The suffix tells a file's kind, the first text that of standard input; `stdin` stands in for the process's own and
-    is left open. Nothing is opened before the first row is asked for; the file is closed when the generator ends, fails
-    or is closed.
+    The kind of a file is detected from its suffix, that of standard input from its first text. `stdin` replaces the
+    standard input of the process and is left open. The file is opened when the first row is requested, and closed when
+    the generator ends, fails or is closed.
 
-    Raises InputNotFound, InputUnreadable (a directory, not allowed, unknown kind, not UTF-8, broken as a whole),
-    InvalidRow
-    at the first row that is of no use, and InputEmpty at the end when there was no row.
+    Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown kind, not UTF-8, an invalid file),
+    InvalidRow at the first unusable row, and InputEmpty at the end if there was no row.
     """
     origin = InputErrors.for_path(source)
     try:
         with _opened(source, stdin, origin) as stream:
             text = InputText.open(stream, origin)
-            rows = _rows_of_stream(text) if source is None else _reader_of(source, origin)(text)
+            rows = _stream_rows(text) if source is None else _reader_for(source, origin)(text)
             first = next(rows, None)
             if first is None:
                 raise origin.empty()
@@ -66,7 +65,7 @@ def _opened(source: Path | None, stdin: BinaryIO | None, origin: InputErrors) ->
     if source is not None:
         return source.open("rb", buffering=_FILE_BUFFER_BYTES)
     if stdin is None:
-        # A process started without a standard input has None there.
+        # It is None in a process that was started without a standard input.
         if sys.stdin is None:
             raise origin.unreadable("it is closed; pipe the rows in or name a file")
         stdin = sys.stdin.buffer
@@ -75,26 +74,26 @@ def _opened(source: Path | None, stdin: BinaryIO | None, origin: InputErrors) ->
 
 
 def _refuse_non_blocking(stream: BinaryIO, origin: InputErrors) -> None:
-    """Without waiting, "no data yet" looks like the end of the input: rows would be lost without a word."""
+    """Refuse a non-blocking stream: "no data yet" would look like its end, and rows would be lost silently."""
     try:
-        waits = os.get_blocking(stream.fileno())
+        is_blocking = os.get_blocking(stream.fileno())
     except io.UnsupportedOperation:
         return
-    if not waits:
-        raise origin.unreadable("it is set to non-blocking, so its end cannot be told; send it through `cat`")
+    if not is_blocking:
+        raise origin.unreadable("it is set to non-blocking, so its end cannot be detected; send it through `cat`")
 
 
-def _reader_of(path: Path, origin: InputErrors) -> _Reader:
+def _reader_for(path: Path, origin: InputErrors) -> _Reader:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        raise origin.unreadable(f"Parquet is not read; convert it to one of {_KINDS}")
+        raise origin.unreadable(f"Parquet is not supported; convert it to one of {_KINDS}")
     reader = _BY_SUFFIX.get(suffix)
     if reader is None:
-        raise origin.unreadable(f"the kind of file is not known; use one of {_KINDS}")
+        raise origin.unreadable(f"unknown kind of file; use one of {_KINDS}")
     return reader
 
 
-def _rows_of_stream(text: InputText) -> Iterator[InputRow]:
+def _stream_rows(text: InputText) -> Iterator[InputRow]:
     text = text.from_first_text()
     match text.head.lstrip()[:1]:
         case b"[":

@@ -1,4 +1,4 @@
-"""What every reader yields."""
+"""The row that all readers yield."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 class InputRow:
     """One record of an input.
 
-    `line` is the line where it starts, counted from 1. `values` maps columns to cells: text out of CSV and TSV, any
-    JSON value out of the others.
+    `line` is the line where it starts, counted from 1. `values` maps columns to cells: text from CSV and TSV, any JSON
+    value from the others.
     """
 
     line: int

@@ -1,4 +1,4 @@
-"""The bytes of an input: checked to be UTF-8, cut into lines or chunks, never held as a whole."""
+"""The text of an input: checked to be UTF-8, split into lines or chunks, never held in memory as a whole."""
 
 import codecs
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from backstay.errors import InvalidRow
 from backstay.readers.origin import InputErrors
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
-"""A row, and so a cell, may be this long: an unclosed quote must not pull a whole file into memory."""
+"""The maximum length of a row, and so of a cell: an unclosed quote must not read a whole file into memory."""
 
 _HEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
-# UTF-32 first: its little-endian mark starts with the one of UTF-16.
+# UTF-32 first: its little-endian mark starts with that of UTF-16.
 _FOREIGN_MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -28,8 +28,8 @@ _FOREIGN_MARKS = {
 class InputText:
     """An input from its first byte on, without a byte order mark.
 
-    `head` holds what was read to recognise it: the first line, or the start of a long one. `lines` or `chunks` may be
-    called once, since they use up the stream.
+    `head` is the part that was read to detect the kind: the first line, or the start of a long one. Only one of `lines`
+    and `chunks` may be called, and only once, since they consume the stream.
     """
 
     origin: InputErrors
@@ -68,8 +68,8 @@ class InputText:
             yield number, line
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield all bytes in pieces, as soon as they come."""
-        # `read` of a pipe would wait until a chunk is full.
+        """Yield all bytes in chunks, as soon as they arrive."""
+        # `read` on a pipe would wait until a chunk is full.
         read: Callable[[int], bytes] = getattr(self.stream, "read1", self.stream.read)
         return chain((self.head,) if self.head else (), iter(partial(read, _CHUNK_BYTES), b""))
 
@@ -79,11 +79,11 @@ def decode(raw: bytes, origin: InputErrors, line: int) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        wrong = line + raw.count(b"\n", 0, error.start)
-        raise origin.unreadable("not UTF-8 text; save it as UTF-8", line=wrong) from None
+        error_line = line + raw.count(b"\n", 0, error.start)
+        raise origin.unreadable("not UTF-8 text; save it as UTF-8", line=error_line) from None
 
 
 def too_long(origin: InputErrors, line: int) -> InvalidRow:
-    """The error for a record that starts on `line` and is over `MAX_RECORD_BYTES`."""
+    """Return the error for a record that starts on `line` and is over `MAX_RECORD_BYTES`."""
     limit = MAX_RECORD_BYTES // (1024 * 1024)
     return origin.invalid_row(line, f"the row is longer than {limit} MiB; check for an unclosed quote or bracket")

@@ -16,7 +16,7 @@ def test_selection_that_says_something_passes(selection):
 
 def test_empty_selection_is_refused():
     """All must be said."""
-    with pytest.raises(EmptySelection, match="give ids, a job or another condition, or ask for all"):
+    with pytest.raises(EmptySelection, match="give ids, a job or another condition, or select all"):
         Selection().check()
 
 

@@ -86,7 +86,7 @@ def test_unknown_kind_is_refused(refusal, name):
     error = refusal(name, b"id\n1\n")
 
     assert isinstance(error, InputUnreadable)
-    assert error.message.endswith("the kind of file is not known; use one of .csv .tsv .jsonl .ndjson .json")
+    assert error.message.endswith("unknown kind of file; use one of .csv .tsv .jsonl .ndjson .json")
 
 
 def test_parquet_is_refused(refusal):

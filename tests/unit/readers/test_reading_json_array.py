@@ -79,7 +79,7 @@ def test_other_json_than_an_array_is_refused(refusal, content):
 
     assert isinstance(error, InputUnreadable)
     assert error.message.endswith(
-        "line 2: a JSON file must be an array of objects; or write one object a line and name it .jsonl"
+        "line 2: a JSON file must be an array of objects; or write one object per line and name it .jsonl"
     )
 
 

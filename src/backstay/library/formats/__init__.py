@@ -1,6 +1,6 @@
-"""Shapes in which conversations leave the library: one file a format, all streaming.
+"""Export formats, one per module. All of them stream.
 
-A format turns one conversation into one chunk of bytes; what stands before the chunks is its `head`.
+A format turns one conversation into one chunk of bytes; its `head` precedes the chunks.
 """
 
 from backstay.library.formats.csv import Csv

@@ -1,4 +1,4 @@
-"""CSV for spreadsheets: one turn a row."""
+"""CSV for spreadsheets: one row per turn."""
 
 import csv
 import io
@@ -7,15 +7,15 @@ import re
 from backstay.library.conversation import Conversation
 
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
-# A cell that starts so is run as a formula by spreadsheets (OWASP, "CSV Injection").
+# Spreadsheets run a cell that starts with one of these as a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_BLANKS = " \u00a0\u3000\ufeff"  # which some spreadsheets skip
+_BLANKS = " \u00a0\u3000\ufeff"  # some spreadsheets skip these
 # Characters that control a terminal or break CSV readers; tabs and line breaks stay, within quotes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Csv:
-    """One row a turn, UTF-8, CRLF line ends (RFC 4180).
+    """One row per turn, UTF-8, CRLF line ends (RFC 4180).
 
     Formulas become text, and control characters become escapes such as `\\x1b`.
     """
@@ -34,8 +34,8 @@ class Csv:
 def _neutral(cell: str | None) -> str:
     if cell is None:
         return ""
-    shown = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", cell)
-    return f"'{shown}" if shown.lstrip(_BLANKS).startswith(_FORMULA) else shown
+    escaped = _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", cell)
+    return f"'{escaped}" if escaped.lstrip(_BLANKS).startswith(_FORMULA) else escaped
 
 
 def _line(cells: tuple[str, ...] | list[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a format is."""
+"""The interface of export formats."""
 
 from typing import Protocol
 
@@ -6,12 +6,12 @@ from backstay.library.conversation import Conversation
 
 
 class Format(Protocol):
-    """Writes conversations in one shape. An instance serves one export."""
+    """An encoder of conversations. Each export uses a new instance."""
 
     def head(self) -> bytes:
-        """Return what stands before the first conversation."""
+        """Return the bytes before the first conversation."""
         ...
 
     def chunk(self, conversation: Conversation) -> bytes:
-        """Return one conversation, line end included."""
+        """Return the bytes of one conversation, with the line end."""
         ...

@@ -1,4 +1,4 @@
-"""OpenAI chat fine-tuning: one `{"messages": [{"role", "content"}]}` a line."""
+"""OpenAI chat fine-tuning: one `{"messages": [{"role", "content"}]}` per line."""
 
 import orjson
 
@@ -6,7 +6,7 @@ from backstay.library.conversation import Conversation
 
 
 class Messages:
-    """The shape that chat fine-tuning takes, as JSON lines."""
+    """The shape of OpenAI chat fine-tuning, as JSON lines."""
 
     def head(self) -> bytes:
         return b""

@@ -1,4 +1,4 @@
-"""Our own shape: everything we know of a conversation, one a line."""
+"""The native shape: all fields of a conversation, one conversation per line."""
 
 import orjson
 
@@ -6,7 +6,7 @@ from backstay.library.conversation import Conversation
 
 
 class Native:
-    """Every column and turn, as JSON lines."""
+    """The native shape (`Conversation.to_dict`), as JSON lines."""
 
     def head(self) -> bytes:
         return b""

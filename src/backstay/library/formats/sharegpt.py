@@ -1,4 +1,4 @@
-"""ShareGPT: one `{"id", "conversations": [{"from", "value"}]}` a line."""
+"""ShareGPT: one `{"id", "conversations": [{"from", "value"}]}` per line."""
 
 import orjson
 
@@ -8,7 +8,7 @@ _SPEAKER = {"user": "human", "assistant": "gpt"}
 
 
 class ShareGPT:
-    """The shape of ShareGPT as JSON lines; roles other than user and assistant keep their name."""
+    """The shape of ShareGPT, as JSON lines; roles other than user and assistant keep their names."""
 
     def head(self) -> bytes:
         return b""

@@ -1,4 +1,4 @@
-"""One conversation on its way into the library."""
+"""One conversation of an imported file, its validation, and the result of an import."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,55 +18,55 @@ _LONGEST_NAME = 40
 
 
 class OnImportConflict(StrEnum):
-    """What to do with a conversation whose id another one has."""
+    """The handling of an imported conversation whose id another one has."""
 
     FAIL = "fail"
-    """Import nothing at all."""
+    """Import nothing."""
     SKIP = "skip"
-    """Leave it out."""
+    """Skip it."""
     NEW = "new"
-    """Give it another id."""
+    """Give it a new id."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedConversation:
-    """A conversation as its file has it, in the native shape: keys that are not ours stand beside those that are.
+    """A conversation of a file as a dict in the native shape, with any unknown keys of the file at the same level.
 
-    `id` and the times are None where the file has none.
+    `id` and the times are None if the file has none.
     """
 
     line: int
     document: Document
     is_exact: bool = False
-    """It comes from a backup, so that a list as a value stands for what JSON has no word for."""
+    """Whether it comes from a backup, in which a list encodes a value that JSON cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import came to."""
+    """The counts of what an import did."""
 
     imported: int
     identical: int
-    """Were there already, with the same content."""
+    """Conversations that already existed with the same content."""
     skipped: int
-    """Left out, because another conversation has their id."""
+    """Conversations skipped because another one has their id."""
     renamed: int
-    """Of those imported: given another id."""
+    """How many of the imported ones got a new id."""
     relinked: int
-    """Of those imported: again the result of an item whose conversation was deleted."""
+    """How many of the imported ones are again the result of an item whose conversation was deleted."""
 
 
 def to_document(
     incoming: ImportedConversation, columns: Collection[str], turn_columns: Collection[str], origin: InputErrors
 ) -> Document:
-    """Return the conversation as it is to be stored: with every key that is no column put into `metadata`.
+    """Return the conversation to store: a dict in which keys without a column are moved into `metadata`.
 
     Raises:
         InvalidRow: it may not be stored; the message names the line, the turn and the field, never the text.
     """
-    document = _folded(incoming, incoming.document, KEYS, columns, "the conversation", origin)
+    document = _fold_into_metadata(incoming, incoming.document, KEYS, columns, "the conversation", origin)
     turns = [
-        _folded(incoming, turn, TURN_KEYS, turn_columns, f"turn {number}", origin)
+        _fold_into_metadata(incoming, turn, TURN_KEYS, turn_columns, f"turn {number}", origin)
         for number, turn in enumerate(document[TURNS], start=1)
     ]
     whole = {**document, TURNS: turns}
@@ -75,32 +75,32 @@ def to_document(
 
 
 def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any], *, exactly: bool) -> bool:
-    """Whether everything that a file says of a conversation is stored.
+    """Return whether the stored conversation has all values of the incoming one.
 
-    Of what it does not say there may be more, unless it is to be `exactly` the same.
+    Unless `exactly`, it may have values where the incoming one has none.
     """
-    mine, theirs = incoming[TURNS], stored[TURNS]
-    unsaid: Collection[Any] = () if exactly else (None, {})
+    incoming_turns, stored_turns = incoming[TURNS], stored[TURNS]
+    ignored: Collection[Any] = () if exactly else (None, {})
     return (
-        _agree(incoming, stored, unsaid)
-        and len(mine) == len(theirs)
-        and all(_agree(one, other, unsaid) for one, other in zip(mine, theirs, strict=True))
+        _agree(incoming, stored, ignored)
+        and len(incoming_turns) == len(stored_turns)
+        and all(_agree(turn, other, ignored) for turn, other in zip(incoming_turns, stored_turns, strict=True))
     )
 
 
-def _agree(incoming: Mapping[str, Any], stored: Mapping[str, Any], unsaid: Collection[Any]) -> bool:
-    return all(value == stored.get(name) for name, value in incoming.items() if name != TURNS and value not in unsaid)
+def _agree(incoming: Mapping[str, Any], stored: Mapping[str, Any], ignored: Collection[Any]) -> bool:
+    return all(value == stored.get(name) for name, value in incoming.items() if name != TURNS and value not in ignored)
 
 
-def _folded(
+def _fold_into_metadata(
     incoming: ImportedConversation,
-    given: Document,
+    document: Document,
     keys: Collection[str],
     columns: Collection[str],
     what: str,
     origin: InputErrors,
 ) -> Document:
-    added = {name: value for name, value in given.items() if name not in keys}
+    added = {name: value for name, value in document.items() if name not in keys}
     others = [
         name
         for name, value in added.items()
@@ -110,21 +110,21 @@ def _folded(
         if (fault := _fault_of_column(added[name])) is not None:
             raise origin.invalid_row(incoming.line, f"{_named(name)} of {what} {fault}")
     if not others:
-        return given
-    metadata, line = given["metadata"], incoming.line
+        return document
+    metadata, line = document["metadata"], incoming.line
     if not isinstance(metadata, dict):
         raise origin.invalid_row(line, f"the metadata of {what} cannot be read, so other keys cannot be put into it")
     for name in others:
-        if name in metadata and metadata[name] != given[name]:
+        if name in metadata and metadata[name] != document[name]:
             raise origin.invalid_row(
                 line, f"{what} has {_named(name)} in its metadata and next to it; rename one of them"
             )
-    kept = {name: value for name, value in given.items() if name not in others}
-    return {**kept, "metadata": {**metadata, **{name: given[name] for name in others}}}
+    columns_only = {name: value for name, value in document.items() if name not in others}
+    return {**columns_only, "metadata": {**metadata, **{name: document[name] for name in others}}}
 
 
 def _fault_of_column(value: Any) -> str | None:
-    """Return why the value of a column cannot be stored; None where it can."""
+    """Return why the value of a column cannot be stored, or None if it can."""
     if isinstance(value, str):
         return text_fault(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -141,17 +141,17 @@ def _named(name: str) -> str:
 
 
 def _check(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:
-    parts = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
-    for what, part in parts.items():
+    owners = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
+    for what, owner in owners.items():
         # Only in a backup may metadata be something other than an object.
-        fault = None if isinstance(part["metadata"], dict) else _fault_of_metadata(part["metadata"])
+        fault = None if isinstance(owner["metadata"], dict) else _fault_of_metadata(owner["metadata"])
         if fault is not None:
             raise origin.invalid_row(incoming.line, f"the metadata of {what} {fault}")
     known = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
-    turns = [Turn(turn["role"], turn["content"], turn["id"], _as_object(turn)) for turn in document[TURNS]]
+    turns = [Turn(turn["role"], turn["content"], turn["id"], _metadata_dict(turn)) for turn in document[TURNS]]
     check = validate_again if incoming.is_exact else validate
     try:
-        check(Conversation(turns, metadata=_as_object(document), **known))
+        check(Conversation(turns, metadata=_metadata_dict(document), **known))
     except InvalidConversation as error:
         raise origin.invalid_row(incoming.line, error.message) from error
 
@@ -160,6 +160,6 @@ def _fault_of_metadata(value: Any) -> str | None:
     return _fault_of_column(value) if isinstance(value, str | list | None) else "is neither an object nor text"
 
 
-def _as_object(part: Document) -> dict[str, Any]:
-    found = part["metadata"]
-    return found if isinstance(found, dict) else {}
+def _metadata_dict(owner: Document) -> dict[str, Any]:
+    metadata = owner["metadata"]
+    return metadata if isinstance(metadata, dict) else {}

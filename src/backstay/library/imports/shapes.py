@@ -1,4 +1,4 @@
-"""The shapes in which conversations come: each row tells its own by the key that holds its turns."""
+"""The shapes of imported rows, recognized by the key that holds the turns."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from backstay.readers.row import InputRow
 _ROLES = {"human": "user", "gpt": "assistant"}
 _TEXTS = ("topic", "persona", "content", "job_id", "item_id")
 _TIMES = ("created_at", "updated_at")
-# Where the turns are, and what role and content are called there.
+# The keys of the turns, of the role and of the content.
 _SHAPES = (
     (TURNS, "role", "content"),
     ("turns", "role", "content"),
@@ -23,7 +23,7 @@ _SHAPES = (
 
 
 def read(row: InputRow, origin: InputErrors) -> Document:
-    """Return a row in the native shape, every key that it has included.
+    """Return a row as a dict in the native shape, with all its keys.
 
     Raises:
         InvalidRow: it has no turns, or one without role and content; the message names the line and the turn,
@@ -32,8 +32,8 @@ def read(row: InputRow, origin: InputErrors) -> Document:
     values = dict(row.values)
     for key, role, content in _SHAPES:
         if isinstance(values.get(key), list):
-            given = values.pop(key)
-            turns = [_turn(turn, number, role, content, row, origin) for number, turn in enumerate(given, start=1)]
+            rows = values.pop(key)
+            turns = [_turn(turn, number, role, content, row, origin) for number, turn in enumerate(rows, start=1)]
             document = _conversation(values, row, origin)
             document[TURNS] = _numbered(turns)
             return document
@@ -43,7 +43,7 @@ def read(row: InputRow, origin: InputErrors) -> Document:
 
 
 def read_exact(row: InputRow, origin: InputErrors) -> Document:
-    """Return a row of a backup, which has every key, and every value as it is to be stored. Raises InvalidRow."""
+    """Return a row of a backup, which must have all keys of the native shape. Raises InvalidRow."""
     document, turns = row.values, row.values.get(TURNS)
     is_whole = document.keys() >= KEYS and isinstance(turns, list)
     if not is_whole or not all(isinstance(turn, dict) and turn.keys() >= TURN_KEYS for turn in turns or ()):
@@ -52,12 +52,12 @@ def read_exact(row: InputRow, origin: InputErrors) -> Document:
         if type(turn["sequence"]) is not int or turn["sequence"] != number:
             raise origin.invalid_row(row.line, f"the sequence of turn {number} is not {number}")
     for name in _TIMES:
-        if not _is_moment(document[name]):
+        if not _is_time(document[name]):
             raise origin.invalid_row(row.line, f"{name} is not a time such as 2026-01-31T00:00:00.000000Z")
     return document
 
 
-def _is_moment(value: Any) -> bool:
+def _is_time(value: Any) -> bool:
     try:
         return isinstance(value, str) and bool(from_text(value)) and datetime.fromisoformat(value).tzinfo is not None
     except (ValueError, OverflowError):
@@ -67,27 +67,27 @@ def _is_moment(value: Any) -> bool:
 def _conversation(values: dict[str, Any], row: InputRow, origin: InputErrors) -> Document:
     document: Document = {"id": _id(values.pop("id", None), row, origin), "metadata": _metadata(values)}
     for name in _TEXTS:
-        document[name] = _taken(values, name, str)
+        document[name] = _pop(values, name, str)
     for name in _TIMES:
         document[name] = _time(values, name)
     return _with_others(document, values, KEYS)
 
 
-def _turn(given: Any, number: int, role: str, content: str, row: InputRow, origin: InputErrors) -> Document:
-    if not isinstance(given, Mapping):
+def _turn(turn: Any, number: int, role_key: str, content_key: str, row: InputRow, origin: InputErrors) -> Document:
+    if not isinstance(turn, Mapping):
         raise origin.invalid_row(row.line, f"turn {number} is not an object")
-    values = dict(given)
-    said_by, said = values.pop(role, None), values.pop(content, None)
-    if not isinstance(said_by, str) or not isinstance(said, str):
-        raise origin.invalid_row(row.line, f"turn {number} needs {role!r} and {content!r}, both text")
-    turn: Document = {
-        "id": _taken(values, "id", str),
-        "sequence": _taken(values, "sequence", int),
-        "role": _ROLES.get(said_by, said_by) if role == "from" else said_by,
-        "content": said,
+    values = dict(turn)
+    role, content = values.pop(role_key, None), values.pop(content_key, None)
+    if not isinstance(role, str) or not isinstance(content, str):
+        raise origin.invalid_row(row.line, f"turn {number} needs {role_key!r} and {content_key!r}, both text")
+    document: Document = {
+        "id": _pop(values, "id", str),
+        "sequence": _pop(values, "sequence", int),
+        "role": _ROLES.get(role, role) if role_key == "from" else role,
+        "content": content,
         "metadata": _metadata(values),
     }
-    return _with_others(turn, values, TURN_KEYS)
+    return _with_others(document, values, TURN_KEYS)
 
 
 def _id(value: Any, row: InputRow, origin: InputErrors) -> str | None:
@@ -96,20 +96,20 @@ def _id(value: Any, row: InputRow, origin: InputErrors) -> str | None:
     return None if value is None else str(value)
 
 
-def _taken(values: dict[str, Any], name: str, kind: type) -> Any:
-    """Take a value of the kind that we keep under this name; another one stays where it is, and so in the metadata."""
+def _pop(values: dict[str, Any], name: str, kind: type) -> Any:
+    """Remove and return a value if it has the type of its column; otherwise leave it, to become metadata."""
     if name in values and (values[name] is None or type(values[name]) is kind):
         return values.pop(name)
     return None
 
 
 def _time(values: dict[str, Any], name: str) -> str | None:
-    text = _taken(values, name, str)
+    text = _pop(values, name, str)
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:  # the same moment wherever it is read
+        if moment.tzinfo is None:  # the result must not depend on the machine's time zone
             moment = moment.replace(tzinfo=UTC)
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -119,19 +119,19 @@ def _time(values: dict[str, Any], name: str) -> str | None:
 
 
 def _with_others(document: Document, values: dict[str, Any], keys: Collection[str]) -> Document:
-    """Add what is not ours. What has a name of ours, but is not what we keep under it, becomes metadata at once."""
-    strange = {name: value for name, value in values.items() if name in keys}
+    """Add the remaining values: those with a built-in name but a wrong type to the metadata, the others as keys."""
+    mistyped = {name: value for name, value in values.items() if name in keys}
     others = {name: value for name, value in values.items() if name not in keys}
-    return {**document, "metadata": {**strange, **document["metadata"]}, **others}
+    return {**document, "metadata": {**mistyped, **document["metadata"]}, **others}
 
 
 def _metadata(values: dict[str, Any]) -> dict[str, Any]:
-    found = _taken(values, "metadata", dict)
-    return found if found is not None else {}
+    metadata = _pop(values, "metadata", dict)
+    return metadata if metadata is not None else {}
 
 
 def _numbered(turns: list[Document]) -> list[Document]:
-    """Bring turns into the order of their numbers, if all have one, and number them from 1 without gaps."""
+    """Sort turns by their numbers, if all have different ones, and number them from 1 without gaps."""
     numbers = [turn["sequence"] for turn in turns]
     if None not in numbers and len(set(numbers)) == len(numbers):
         turns = sorted(turns, key=lambda turn: int(turn["sequence"]))

@@ -1,4 +1,4 @@
-"""The file of an import: which kind it is, and what is in it."""
+"""The source of an import: recognizes the kind of a file and reads its conversations."""
 
 import codecs
 import io
@@ -28,7 +28,7 @@ from backstay.readers.text import MAX_RECORD_BYTES, InputText
 _CHUNK = 256
 _BLOCK = 1024 * 1024
 _HEAD = 64 * 1024
-_BACKUP = re.compile(rb'\{[^{\[]*"backupReason"\s*:')  # which no row of another shape has before its turns
+_BACKUP = re.compile(rb'\{[^{\[]*"backupReason"\s*:')  # rows of other shapes never have this key before their turns
 _NOT_ONE = "neither an array of conversations nor a backup: an object with an array `conversations`"
 
 
@@ -45,17 +45,17 @@ class ImportSource:
         self._spooled: BinaryIO | None = None
         self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
-        """An upper bound of the text in the chunks yielded so far."""
+        """An upper bound of the bytes of text in the chunks yielded so far."""
 
     def close(self) -> None:
-        """Let go of what was kept of standard input. Twice is safe."""
+        """Release the copy of standard input. Idempotent."""
         if self._spooled is not None:
             self._spooled.close()
 
     def check(self, ceiling: InputCeiling) -> None:
-        """Read the whole file, so that an unusable or too large one is found before anything is locked.
+        """Read the whole file, so that an unusable or too large one is found before anything is locked. Blocks.
 
-        Blocks. Raises InputTooLarge, and what `chunks` raises.
+        Raises InputTooLarge, and like `chunks`.
         """
         rows, self._ceiling = 0, ceiling
         for chunk in self.chunks():
@@ -68,7 +68,7 @@ class ImportSource:
             self._ceiling.check(self.origin.path, rows=rows, text_bytes=self._text_bytes, what=what)
 
     def _measured(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the blocks; refuse more of them than the ceiling allows."""
+        """Yield the blocks; raise InputTooLarge if they exceed the ceiling."""
         self._text_bytes = 0
         for block in blocks:
             self._text_bytes += len(block)
@@ -76,11 +76,11 @@ class ImportSource:
             yield block
 
     def chunks(self) -> Iterator[Sequence[ImportedConversation]]:
-        """Yield the conversations in their order, many at a time, from the beginning at each call. Blocks.
+        """Yield the conversations in order, in chunks; each call starts at the beginning. Blocks.
 
         Raises:
-            InputError: the file, or a row, is of no use.
-            BackupError: it is a backup that is not whole, or of a newer version.
+            InputError: the file or a row is unusable.
+            BackupError: it is a backup that is incomplete or has a newer version.
         """
         if self._path is None:
             with self._from_stdin() as file:
@@ -89,7 +89,7 @@ class ImportSource:
         try:
             file = self._path.open("rb")
         except OSError:
-            yield from _in_chunks(self._rows(None))  # the reader of rows says what is wrong with it
+            yield from _in_chunks(self._rows(None))  # the reader of rows raises the right error
             return
         with file:
             yield from self._chunks(file)
@@ -120,7 +120,7 @@ class ImportSource:
     def _unpacked(
         self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
     ) -> Iterator[Sequence[ImportedConversation]]:
-        """Read a backup: ours in lines, with the proof that it is whole, or any other as one JSON object."""
+        """Read a backup: one of Backstay by lines, with its integrity check, any other as one JSON object."""
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(BEGINNING) and is_ended and first.endswith(OPENING):
             return self._backup(blocks)
@@ -131,7 +131,7 @@ class ImportSource:
         row = None
         for row in member.rows():
             self._check_version(member.others)
-            # A reformatted backup of ours names itself; another program's has different columns.
+            # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
                 yield ImportedConversation(row.line, read_exact(row, self.origin), is_exact=True)
             else:
@@ -142,7 +142,7 @@ class ImportSource:
 
     def _check_version(self, others: Mapping[str, Any]) -> None:
         if others.get("version", VERSION) != VERSION:
-            raise BackupTooNew(f"The backup is not of version {VERSION}, which this Backstay reads")
+            raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
     def _rows(self, file: BinaryIO | None) -> Iterator[ImportedConversation]:
         rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
@@ -152,15 +152,15 @@ class ImportSource:
     def _backup(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
         for lines in ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES).batches():
-            yield [self._of_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
+            yield [self._from_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
             line += len(lines)
 
-    def _of_backup(self, text: bytes, line: int) -> ImportedConversation:
+    def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
         return ImportedConversation(line, read_exact(row, self.origin), is_exact=True)
 
     def _from_stdin(self) -> BinaryIO:
-        # The database is not to wait, locked, for whoever writes into the other end; and it may ask for all again.
+        # Copy standard input first: the locked database must not wait for its writer, and may need to read it again.
         if self._spooled is None:
             self._spooled = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - closed by `close`
             self._spool(self._spooled)
@@ -178,7 +178,7 @@ class ImportSource:
 
 
 class _Blocks(io.RawIOBase):
-    """A readable stream of given blocks."""
+    """A readable stream of blocks."""
 
     def __init__(self, first: bytes, more: Iterator[bytes]) -> None:
         self._rest = first
@@ -190,13 +190,13 @@ class _Blocks(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
             self._rest = next(self._more, b"")
-        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
+        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _is_object(head: bytes, path: Path | None) -> bool:
-    """Return whether a file is one JSON object, by its name, or because it begins as backups do; else it has rows."""
+    """Return whether a file is one JSON object rather than rows: by its suffix, or because it begins like a backup."""
     head = head.removeprefix(codecs.BOM_UTF8).lstrip()
     is_json = path is not None and path.suffix.lower() == ".json"
     return (is_json and head.startswith(b"{")) or _BACKUP.match(head) is not None
@@ -205,8 +205,8 @@ def _is_object(head: bytes, path: Path | None) -> bool:
 def _in_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:
     for first in rows:
         chunk = [first]
-        for one in rows:
-            chunk.append(one)
+        for row in rows:
+            chunk.append(row)
             if len(chunk) == _CHUNK:
                 break
         yield chunk
