@@ -1,4 +1,4 @@
-"""A backup that is anything but what was verified is found out, whatever was done to it."""
+"""Verification detects any change to a verified backup's file."""
 
 import io
 import json
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.promise("K2")
 
 
 @pytest.fixture
-async def backstay(kept):
-    async with Backstay.open(kept.database) as backstay:
+async def backstay(file_library):
+    async with Backstay.open(file_library.database) as backstay:
         yield backstay
 
 
@@ -29,8 +29,8 @@ async def backup(backstay):
     return await backstay.backups.show((await backstay.conversations.delete(ALL)).backup_id)
 
 
-async def _is_noticed(backstay, kept, backup, changed: bytes) -> bool:
-    """Whether verification notices a change. A restore must refuse it, or bring back exactly what was backed up."""
+async def _is_noticed(backstay, file_library, backup, changed: bytes) -> bool:
+    """Return whether verification detects a change; check that a restore refuses the file or restores it exactly."""
     path = await backstay.backups.path_for(backup)
     whole = path.read_bytes()
     assert changed != whole
@@ -40,7 +40,7 @@ async def _is_noticed(backstay, kept, backup, changed: bytes) -> bool:
     except BackupError:
         assert await backstay.conversations.count(ALL) == 0
     else:
-        assert await digests(backstay) == kept.originals
+        assert await digests(backstay) == file_library.originals
         await backstay.conversations.delete(ALL, backup=False)
     try:
         await backstay.backups.verify(backup.id)
@@ -48,31 +48,33 @@ async def _is_noticed(backstay, kept, backup, changed: bytes) -> bool:
         return True
     finally:
         path.write_bytes(whole)
-        assert (await backstay.backups.verify(backup.id)).state == "verified"  # or no restore would look at the next
+        assert (
+            await backstay.backups.verify(backup.id)
+        ).state == "verified"  # else the next restore would not read the file
     return False
 
 
 @pytest.mark.sweep
-async def test_every_flipped_byte_is_noticed(backstay, kept, backup):
-    """One bit of each byte."""
+async def test_every_flipped_byte_is_noticed(backstay, file_library, backup):
+    """Verification detects a flipped bit in any byte of the file."""
     whole = (await backstay.backups.path_for(backup)).read_bytes()
     missed = []
     for at in sample(list(range(len(whole))), 60):
         changed = bytearray(whole)
         changed[at] ^= 1 << (at % 8)
-        if not await _is_noticed(backstay, kept, backup, bytes(changed)):
+        if not await _is_noticed(backstay, file_library, backup, bytes(changed)):
             missed.append(at)
 
     assert missed == []
 
 
 @pytest.mark.sweep
-async def test_every_length_is_noticed(backstay, kept, backup):
-    """Cut off anywhere, it is no backup."""
+async def test_every_length_is_noticed(backstay, file_library, backup):
+    """Verification detects a file that is truncated at any length."""
     whole = (await backstay.backups.path_for(backup)).read_bytes()
     lengths = sample(list(range(len(whole))), 40)
 
-    assert [length for length in lengths if not await _is_noticed(backstay, kept, backup, whole[:length])] == []
+    assert [length for length in lengths if not await _is_noticed(backstay, file_library, backup, whole[:length])] == []
 
 
 @pytest.mark.parametrize(
@@ -80,26 +82,26 @@ async def test_every_length_is_noticed(backstay, kept, backup):
     [b"\0", b"x" * 100, zstandard.compress(b"\n"), zstandard.compress(b"{}\n"), zstandard.compress(b"")],
     ids=["byte", "text", "frame", "object", "empty frame"],
 )
-async def test_appended_bytes_are_noticed(backstay, kept, backup, more):
-    """Behind the end there may be nothing at all."""
+async def test_appended_bytes_are_noticed(backstay, file_library, backup, more):
+    """Verification detects any data after the end of the file."""
     whole = (await backstay.backups.path_for(backup)).read_bytes()
 
-    assert await _is_noticed(backstay, kept, backup, whole + more)
+    assert await _is_noticed(backstay, file_library, backup, whole + more)
 
 
-async def test_another_valid_backup_in_its_place_is_noticed(backstay, kept, backup):
-    """Whole and verified, but not this one."""
+async def test_another_valid_backup_in_its_place_is_noticed(backstay, file_library, backup):
+    """Verification detects the file of another intact backup under this backup's name."""
     await backstay.backups.restore(backup.id)
     other = await backstay.backups.create(ALL)
     await backstay.conversations.delete(ALL, backup=False)
 
     swapped = (await backstay.backups.path_for(other)).read_bytes()
 
-    assert await _is_noticed(backstay, kept, backup, swapped)
+    assert await _is_noticed(backstay, file_library, backup, swapped)
 
 
 def _edited(whole: bytes) -> bytes:
-    """Return a file that is valid in itself, and says something else of one conversation."""
+    """Return a valid file in which one conversation was changed."""
     reader = ArchiveReader(decompressed(io.BytesIO(whole)))
     lines = [line for batch in reader.batches() for line, _ in batch]
     turns = sum(len(json.loads(line)["conversation_turns"]) for line in lines)
@@ -108,17 +110,17 @@ def _edited(whole: bytes) -> bytes:
     return writer.head(reader.manifest) + writer.lines(lines, turns)[0] + writer.tail()
 
 
-async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, kept, backup):
-    """The file alone is beyond reproach; the database knows better."""
+async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, file_library, backup):
+    """Verification compares with the database, and so detects a change in a file that is valid by itself."""
     whole = (await backstay.backups.path_for(backup)).read_bytes()
     edited = _edited(whole)
 
     assert list(ArchiveReader(decompressed(io.BytesIO(edited))).batches())
-    assert await _is_noticed(backstay, kept, backup, edited)
+    assert await _is_noticed(backstay, file_library, backup, edited)
 
 
 async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, monkeypatch):
-    """The control: a verification that trusts the file's own checksum takes it for sound."""
+    """The control: a verification that trusts the file's own checksum accepts the edited file."""
     path = await backstay.backups.path_for(backup)
     path.write_bytes(_edited(path.read_bytes()))
 
@@ -150,11 +152,11 @@ class _Quiet:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "message"),
     [("link", "is a link"), ("folder", "is not a file"), ("pipe", "is not a file"), ("nothing", "cannot be opened")],
 )
-async def test_something_else_under_its_name_is_refused(backstay, backup, kind, told, tmp_path):
-    """It is neither followed nor waited for."""
+async def test_something_else_under_its_name_is_refused(backstay, backup, kind, message, tmp_path):
+    """A link, folder or pipe under a backup's name is refused, and is neither followed nor waited for."""
     path = await backstay.backups.path_for(backup)
     path.rename(tmp_path / "elsewhere")
     if kind == "link":
@@ -164,9 +166,9 @@ async def test_something_else_under_its_name_is_refused(backstay, backup, kind, 
     elif kind == "pipe":
         os.mkfifo(path)
 
-    with pytest.raises(BackupError, match=told):
+    with pytest.raises(BackupError, match=message):
         await backstay.backups.restore(backup.id)
-    with pytest.raises(BackupError, match=told):
+    with pytest.raises(BackupError, match=message):
         await backstay.backups.verify(backup.id)
     assert (await backstay.backups.show(backup.id)).state == ("verified" if kind == "nothing" else "damaged")
 
@@ -182,9 +184,9 @@ async def test_something_else_under_its_name_is_refused(backstay, backup, kind, 
         b'{"version":"2.0","conversations":[\n',
         b"0" * 100_000_000,
     ],
-    ids=["empty", "lines", "object", "deep", "cut off", "newer", "bomb"],
+    ids=["empty", "lines", "object", "deep", "truncated", "newer", "bomb"],
 )
-async def test_foreign_content_is_refused(backstay, kept, backup, content):
-    """Whatever it decompresses to, however much that is."""
-    assert await _is_noticed(backstay, kept, backup, zstandard.compress(content))
-    assert await _is_noticed(backstay, kept, backup, content[:10_000])
+async def test_foreign_content_is_refused(backstay, file_library, backup, content):
+    """Verification detects foreign content of any size under a backup's name."""
+    assert await _is_noticed(backstay, file_library, backup, zstandard.compress(content))
+    assert await _is_noticed(backstay, file_library, backup, content[:10_000])

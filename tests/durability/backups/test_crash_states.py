@@ -1,4 +1,4 @@
-"""The power goes while a backup is written: whatever the disk may hold then, a file under a final name is whole."""
+"""A power cut while a backup is written: in every possible state of the disk, a file under a final name is complete."""
 
 import random
 
@@ -15,11 +15,11 @@ from support.torture import FULL
 pytestmark = pytest.mark.promise("K1", "K3")
 
 
-async def _recorded(kept, patch) -> RecordedFolder:
-    """Make two backups and remove the first; return what was done to files, and when each was told to be verified."""
-    async with Backstay.open(kept.database) as backstay:
-        await backstay.backups.create(["c00001"])  # so that the folder is there
-        recorded = RecordedFolder(kept.database.with_name("backstay.backups"))
+async def _recorded(file_library, patch) -> RecordedFolder:
+    """Make two backups and remove the first; return the file operations, and when each was reported as verified."""
+    async with Backstay.open(file_library.database) as backstay:
+        await backstay.backups.create(["c00001"])  # creates the folder
+        recorded = RecordedFolder(file_library.database.with_name("backstay.backups"))
         with recorded.recording(patch):
             first = await backstay.backups.create(ALL)
             recorded.note((first.id, True))
@@ -31,36 +31,36 @@ async def _recorded(kept, patch) -> RecordedFolder:
 
 
 def _broken(recorded: RecordedFolder, rounds: int) -> list[str]:
-    """Return what breaks a promise in any state that a power cut may leave, at any moment."""
-    chance, disk, told, found = random.Random(7), FolderDisk(), set(), set()
+    """Return the broken promises in all states that a power cut at any moment may leave."""
+    chance, disk, verified, problems = random.Random(7), FolderDisk(), set(), set()
     for event in recorded.events:
         if isinstance(event, Noted):
             name, is_verified = event.fact
-            (told.add if is_verified else told.discard)(name)
+            (verified.add if is_verified else verified.discard)(name)
         else:
             disk.follow(event)
         for _ in range(rounds):
             for how, files in disk.possible(chance):
-                found |= {f"{problem} ({how})" for problem in _problems(files, told)}
-    return sorted(found)
+                problems |= {f"{problem} ({how})" for problem in _problems(files, verified)}
+    return sorted(problems)
 
 
-def _problems(files, told):
+def _problems(files, verified):
     for name, data in files.items():
         if not name.startswith("."):
             try:
                 contents(data)
             except (ValueError, KeyError, TypeError):
                 yield "K3: a final name is not whole"
-    for name in told:
+    for name in verified:
         if f"{name}.json.zst" not in files:
             yield "K1: a verified backup is gone"
 
 
 @pytest.mark.sweep
-async def test_no_final_name_is_ever_anything_but_whole(kept, monkeypatch):
-    """And what was told to be verified is there."""
-    recorded = await _recorded(kept, monkeypatch)
+async def test_no_final_name_is_ever_anything_but_whole(file_library, monkeypatch):
+    """After a power cut at any moment, each file with a final name is complete and each verified backup exists."""
+    recorded = await _recorded(file_library, monkeypatch)
 
     assert len(recorded.events) > 12
     assert _broken(recorded, 10 if FULL else 2) == []
@@ -70,10 +70,10 @@ async def test_no_final_name_is_ever_anything_but_whole(kept, monkeypatch):
     ("protection", "broken"),
     [("sync", "K3: a final name is not whole"), ("sync_folder", "K1: a verified backup is gone")],
 )
-async def test_without_a_sync(kept, monkeypatch, protection, broken):
-    """The controls: without either sync some state breaks a promise."""
+async def test_without_a_sync(file_library, monkeypatch, protection, broken):
+    """The controls: without either sync, a power cut can break a promise."""
     monkeypatch.setattr(folders, protection, lambda _: None)
 
-    recorded = await _recorded(kept, monkeypatch)
+    recorded = await _recorded(file_library, monkeypatch)
 
     assert any(line.startswith(broken) for line in _broken(recorded, 2))

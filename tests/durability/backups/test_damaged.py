@@ -1,4 +1,4 @@
-"""A backup whose file is not what was verified is known to be damaged, until a verification finds it sound again."""
+"""A backup whose file was changed is recorded as damaged, until a verification finds it intact again."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ _READERS = {
 
 
 async def _truncated(backstay, backup_id):
-    """Cut the file of a backup short; return its path and what it was."""
+    """Truncate the file of a backup; return its path and its former content."""
     path = await backstay.backups.path_for(await backstay.backups.show(backup_id))
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
@@ -45,46 +45,46 @@ async def _truncated(backstay, backup_id):
 
 
 @pytest.mark.parametrize("read", _READERS.values(), ids=_READERS)
-async def test_damage_is_recorded_by_whoever_reads_it(kept_anywhere, read):
+async def test_each_read_records_damage(any_library, read):
     """Each read that finds a file damaged records it, and a verification of the whole file clears the record."""
-    async with Backstay.open(kept_anywhere.database) as backstay:
+    async with Backstay.open(any_library.database) as backstay:
         backup_id = (await backstay.conversations.delete(ALL)).backup_id
         path, whole = await _truncated(backstay, backup_id)
 
         with pytest.raises(BackupDamaged, match=f"then `backstay backups verify {backup_id}`"):
             await read(backstay, backup_id)
-        found = await backstay.backups.show(backup_id)
+        damaged = await backstay.backups.show(backup_id)
         with pytest.raises(BackupUnusable, match=r"is damaged since 20.*; put back a copy of its file, then"):
             await backstay.backups.restore(backup_id)
         with pytest.raises(BackupDamaged):
             await backstay.backups.verify(backup_id)
         (again,) = await backstay.backups.list()
-        shown = await asyncio.to_thread(ask, kept_anywhere.database, "SELECT count(*) FROM backup_exports")
+        exported = await asyncio.to_thread(ask, any_library.database, "SELECT count(*) FROM backup_exports")
         path.write_bytes(whole)
-        sound = await backstay.backups.verify(backup_id)
+        intact = await backstay.backups.verify(backup_id)
         await backstay.backups.restore(backup_id)
 
-        assert (found.state, again.damaged_at, shown) == ("damaged", found.damaged_at, [(0,)])
-        assert (sound.state, sound.damaged_at) == ("verified", None)
-        assert await digests(backstay) == kept_anywhere.originals
+        assert (damaged.state, again.damaged_at, exported) == ("damaged", damaged.damaged_at, [(0,)])
+        assert (intact.state, intact.damaged_at) == ("verified", None)
+        assert await digests(backstay) == any_library.originals
 
 
-async def test_a_file_that_cannot_be_reached_is_not_damaged(kept):
-    """A missing disk or a file that was moved away does not make a backup damaged."""
-    async with Backstay.open(kept.database) as backstay:
+async def test_a_file_that_cannot_be_reached_is_not_damaged(file_library):
+    """A backup whose disk is missing or whose file was moved away is not recorded as damaged."""
+    async with Backstay.open(file_library.database) as backstay:
         backup = await backstay.backups.create(ALL)
         path = await backstay.backups.path_for(backup)
         for gone in (path, path.parent):
-            gone.rename(kept.database.with_name("unplugged"))
+            gone.rename(file_library.database.with_name("unplugged"))
             with pytest.raises(BackupUnreachable):
                 await backstay.backups.verify(backup.id)
-            kept.database.with_name("unplugged").rename(gone)
+            file_library.database.with_name("unplugged").rename(gone)
 
         assert (await backstay.backups.show(backup.id)).state == "verified"
 
 
 def _damaging(backstay, monkeypatch):
-    """Have the backup of a delete found damaged between its first and its second step; return what undoes it."""
+    """Damage the backup of a delete between its first and second step; return the list that gets what undoes it."""
     step, undo = backstay._store.backups.delete_step, []
 
     async def damaged(backup, **options):
@@ -100,10 +100,10 @@ def _damaging(backstay, monkeypatch):
     return undo
 
 
-async def test_no_delete_goes_on_behind_a_file_that_was_emptied(kept_anywhere, monkeypatch):
-    """Each step looks whether the file is there and of the size that was verified; nobody has to verify it first."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_a_delete_stops_when_its_backup_file_is_emptied(any_library, monkeypatch):
+    """Each step of a delete checks that the file exists and has its verified size, without a new verification."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         step, begun = backstay._store.backups.delete_step, []
 
         async def emptied(backup, **options):
@@ -120,12 +120,12 @@ async def test_no_delete_goes_on_behind_a_file_that_was_emptied(kept_anywhere, m
 
 
 @pytest.mark.parametrize("is_checked", [True, False], ids=["checked", "control"])
-async def test_nothing_is_replaced_whose_backup_is_gone(kept_anywhere, monkeypatch, is_checked):
-    """A restore that replaces is rolled back where the file that holds what is replaced is gone before its end."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_nothing_is_replaced_if_its_backup_is_gone(any_library, monkeypatch, is_checked):
+    """A restore that replaces conversations is rolled back if the backup file of these is gone before it ends."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         backup = await backstay.backups.create(ALL)
-        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
+        await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newer'")
         before = await digests(backstay)
         restore, lost = backstay._store.backups.restore, []
 
@@ -146,36 +146,36 @@ async def test_nothing_is_replaced_whose_backup_is_gone(kept_anywhere, monkeypat
         assert await digests(backstay) == before
 
 
-async def test_no_delete_goes_on_behind_a_damaged_backup(kept_anywhere, monkeypatch):
-    """What a verification finds while the delete runs stops it; once the file is back and verified, it goes on."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_a_delete_stops_when_its_backup_is_damaged(any_library, monkeypatch):
+    """A delete stops when its backup is found damaged, and can be resumed once the file is restored and verified."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         undo = _damaging(backstay, monkeypatch)
         with pytest.raises(BackupUnusable, match="is damaged since"):
             await backstay.conversations.delete(ALL)
-        left = await backstay.conversations.count(ALL)
+        remaining = await backstay.conversations.count(ALL)
         (backup,) = await backstay.backups.unfinished()
         with pytest.raises(BackupDamaged):
             await backstay.conversations.resume_delete(backup.id)
         path, whole = undo[1]
         path.write_bytes(whole)
-        done = await backstay.conversations.resume_delete(backup.id)
+        resumed = await backstay.conversations.resume_delete(backup.id)
 
-        assert 0 < left < len(kept.originals)
-        assert done.deleted == len(kept.originals)
+        assert 0 < remaining < len(library.originals)
+        assert resumed.deleted == len(library.originals)
         await backstay.backups.restore(backup.id)
-        assert await digests(backstay) == kept.originals
+        assert await digests(backstay) == library.originals
 
 
-async def test_without_the_record_of_damage(kept, monkeypatch):
-    """The control: if the damage is not recorded, the delete runs to its end although its backup holds nothing."""
-    async with Backstay.open(kept.database) as backstay:
+async def test_without_the_record_of_damage(file_library, monkeypatch):
+    """The control: if the damage is not recorded, the delete ends although its backup cannot be restored."""
+    async with Backstay.open(file_library.database) as backstay:
         _damaging(backstay, monkeypatch)
 
-        async def unnoted(backup):
+        async def not_recorded(backup):
             return False
 
-        monkeypatch.setattr(backstay._store.backups, "mark_damaged", unnoted)
+        monkeypatch.setattr(backstay._store.backups, "mark_damaged", not_recorded)
         has = BackupDirectory.has
         monkeypatch.setattr(
             BackupDirectory, "has", lambda folder, backup_id, **_: has(folder, backup_id)
@@ -187,9 +187,9 @@ async def test_without_the_record_of_damage(kept, monkeypatch):
             await backstay.backups.restore((await backstay.backups.list())[0].id)
 
 
-async def test_a_delete_behind_a_damaged_backup_can_be_given_up(kept, monkeypatch):
-    """Without a copy of its file a backup can be removed, and its delete stays as far as it came."""
-    async with Backstay.open(kept.database) as backstay:
+async def test_a_delete_with_a_damaged_backup_can_be_abandoned(file_library, monkeypatch):
+    """A damaged backup whose file has no copy can be removed, which abandons its delete."""
+    async with Backstay.open(file_library.database) as backstay:
         _damaging(backstay, monkeypatch)
         with pytest.raises(BackupUnusable):
             await backstay.conversations.delete(ALL)
@@ -201,16 +201,16 @@ async def test_a_delete_behind_a_damaged_backup_can_be_given_up(kept, monkeypatc
         assert await backstay.backups.unfinished() == []
 
 
-async def test_a_damaged_backup_is_named_when_it_goes(kept):
-    """Retention treats a damaged backup like any other, and says that it was damaged."""
-    async with Backstay.open(kept.database) as backstay:
+async def test_the_removal_of_a_damaged_backup_says_so(file_library):
+    """A cleanup treats a damaged backup like any other, and reports that it was damaged."""
+    async with Backstay.open(file_library.database) as backstay:
         backup_id = (await backstay.conversations.delete(ALL)).backup_id
         await _truncated(backstay, backup_id)
         with pytest.raises(BackupDamaged):
             await backstay.backups.verify(backup_id)
         early = await backstay.backups.cleanup()
-        ask(kept.database, "UPDATE backups SET expires_at = created_at")
+        ask(file_library.database, "UPDATE backups SET expires_at = created_at")
         late = await backstay.backups.cleanup(at_once=True)
 
-        assert [one.action for one in (*early.decisions, *late.decisions)] == ["keep", "remove"]
+        assert [decision.action for decision in (*early.decisions, *late.decisions)] == ["keep", "remove"]
         assert "damaged since 20" in late.decisions[0].reason

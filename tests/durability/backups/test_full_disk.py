@@ -1,4 +1,4 @@
-"""A real file system that is full, or may not be written: the backup fails, says what to do, and nothing is deleted."""
+"""Backups on a file system that is full or not writable fail with a remedy, and nothing is deleted."""
 
 import json
 import os
@@ -22,95 +22,95 @@ def mounts():
 
 
 @pytest.fixture
-def place(tmp_path):
-    place = tmp_path / "place"
-    place.mkdir()
-    return place
+def directory(tmp_path):
+    directory = tmp_path / "place"
+    directory.mkdir()
+    return directory
 
 
-def _backstay(kept, place, *words, inside=()):
-    environment = {**os.environ, "BACKUP_DIRECTORY": str(place)}
-    command = [*inside, sys.executable, "-m", "backstay", "--database", str(kept.database), *words]
+def _backstay(file_library, directory, *words, inside=()):
+    environment = {**os.environ, "BACKUP_DIRECTORY": str(directory)}
+    command = [*inside, sys.executable, "-m", "backstay", "--database", str(file_library.database), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
 
-def _count(kept, place) -> int:
-    listed = _backstay(kept, place, "conversations", "list", "--json", "--limit", "1000")
+def _count(file_library, directory) -> int:
+    listed = _backstay(file_library, directory, "conversations", "list", "--json", "--limit", "1000")
     return len(json.loads(listed.stdout)["conversations"])
 
 
-def test_nothing_is_deleted_when_the_disk_is_full(kept, mounts, place):
-    """Status 5, one line that says what to do, nothing half written; with more space the same command works."""
-    mounts.bounded(place, "32k")
+def test_nothing_is_deleted_when_the_disk_is_full(file_library, mounts, directory):
+    """A delete on a full disk exits with 5, one line with a remedy and no file; with more space it succeeds."""
+    mounts.bounded(directory, "32k")
 
-    full = _backstay(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
-    left = _count(kept, place)
-    files = list((mounts.root / place.relative_to("/")).rglob("*.zst*"))
-    mounts.resize(place, "4m")
-    done = _backstay(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
-    backup = done.stderr.split()[-1]
-    restored = _backstay(kept, place, "backups", "restore", backup, inside=mounts.inside)
+    full = _backstay(file_library, directory, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    remaining = _count(file_library, directory)
+    files = list((mounts.root / directory.relative_to("/")).rglob("*.zst*"))
+    mounts.resize(directory, "4m")
+    deleted = _backstay(file_library, directory, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    backup = deleted.stderr.split()[-1]
+    restored = _backstay(file_library, directory, "backups", "restore", backup, inside=mounts.inside)
 
     assert full.returncode == 5
-    assert f"Error: No space is left in {place}" in full.stderr
+    assert f"Error: No space is left in {directory}" in full.stderr
     assert full.stderr.count("\n") == 1
     assert "BACKUP_DIRECTORY" in full.stderr
-    assert left == len(kept.originals)
+    assert remaining == len(file_library.originals)
     assert files == []
-    assert done.returncode == 0, done.stderr
+    assert deleted.returncode == 0, deleted.stderr
     assert restored.returncode == 0, restored.stderr
-    assert _count(kept, place) == len(kept.originals)
+    assert _count(file_library, directory) == len(file_library.originals)
 
 
-def test_nothing_is_deleted_when_the_folder_may_not_be_written(kept, mounts, place):
-    """A read-only file system, told in one line."""
-    mounts.read_only(place)
+def test_nothing_is_deleted_when_the_folder_may_not_be_written(file_library, mounts, directory):
+    """A delete whose backup folder is read-only fails with one line, and deletes nothing."""
+    mounts.read_only(directory)
 
-    refused = _backstay(kept, place, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
+    refused = _backstay(file_library, directory, "conversations", "delete", "--all", "--yes", inside=mounts.inside)
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"Error: No backup can be written in {place}")
+    assert refused.stderr.startswith(f"Error: No backup can be written in {directory}")
     assert "Nothing was deleted" in refused.stderr
-    assert _count(kept, place) == len(kept.originals)
+    assert _count(file_library, directory) == len(file_library.originals)
 
 
 @pytest.mark.parametrize("kind", ["full", "read-only", "own folder read-only"])
-def test_doctor_finds_a_place_that_takes_no_backup(kept, mounts, place, tmp_path, kind):
-    """It says so before a delete needs it, with a remedy that fits a folder of backups, and that works."""
-    made = _backstay(kept, place, "backups", "create", "--all", "--json")
-    folder = place / ask(kept.database, "SELECT value FROM meta WHERE name = 'database_id'")[0][0]
+def test_doctor_finds_a_folder_that_cannot_be_written(file_library, mounts, directory, tmp_path, kind):
+    """`doctor` reports a folder in which no backup can be written, with a remedy that works."""
+    made = _backstay(file_library, directory, "backups", "create", "--all", "--json")
+    folder = directory / ask(file_library.database, "SELECT value FROM meta WHERE name = 'database_id'")[0][0]
     if kind == "full":
-        mounts.bounded(place, "32k")
+        mounts.bounded(directory, "32k")
     else:
-        mounts.read_only(folder if kind == "own folder read-only" else place)
+        mounts.read_only(folder if kind == "own folder read-only" else directory)
 
-    told = _backstay(kept, place, "doctor", inside=mounts.inside)
-    remedied = _backstay(kept, tmp_path / "other", "doctor", inside=mounts.inside)
-    again = _backstay(kept, tmp_path / "other", "backups", "create", "--all", inside=mounts.inside)
+    reported = _backstay(file_library, directory, "doctor", inside=mounts.inside)
+    remedied = _backstay(file_library, tmp_path / "other", "doctor", inside=mounts.inside)
+    again = _backstay(file_library, tmp_path / "other", "backups", "create", "--all", inside=mounts.inside)
 
     assert made.returncode == 0, made.stderr
-    problem, remedy = re.search(r"^problem +backups +(.*)\n +→ (.*)$", told.stdout, re.MULTILINE).groups()
-    assert told.returncode == 1
-    assert str(place) in problem
+    problem, remedy = re.search(r"^problem +backups +(.*)\n +→ (.*)$", reported.stdout, re.MULTILINE).groups()
+    assert reported.returncode == 1
+    assert str(directory) in problem
     assert "set BACKUP_DIRECTORY to a folder" in remedy
     assert "database" not in remedy
     assert remedied.returncode == 0 if kind != "full" else "the folder cannot be seen of" in remedied.stdout
     assert again.returncode == 0, again.stderr
 
 
-def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
-    """Not a missing backup, and not a damaged one."""
-    done = _backstay(kept, place, "backups", "create", "--all", "--json")
-    backup = json.loads(done.stdout)["backupId"]
-    place.rename(place.with_name("unplugged"))
+def test_an_unreachable_folder_is_reported(file_library, directory):
+    """A backup in an unreachable folder is neither missing nor damaged, and is removed once the folder is reachable."""
+    created = _backstay(file_library, directory, "backups", "create", "--all", "--json")
+    backup = json.loads(created.stdout)["backupId"]
+    directory.rename(directory.with_name("unplugged"))
 
-    verified = _backstay(kept, place, "backups", "verify", backup)
-    removed = _backstay(kept, place, "backups", "delete", backup, "--yes")
-    ask(kept.database, "UPDATE backups SET state = 'expired'")
-    cleaned = _backstay(kept, place, "backups", "cleanup")
-    place.with_name("unplugged").rename(place)
-    files = list(place.rglob("*.zst"))
-    again = _backstay(kept, place, "backups", "cleanup")
+    verified = _backstay(file_library, directory, "backups", "verify", backup)
+    removed = _backstay(file_library, directory, "backups", "delete", backup, "--yes")
+    ask(file_library.database, "UPDATE backups SET state = 'expired'")
+    cleaned = _backstay(file_library, directory, "backups", "cleanup")
+    directory.with_name("unplugged").rename(directory)
+    files = list(directory.rglob("*.zst"))
+    again = _backstay(file_library, directory, "backups", "cleanup")
 
     assert verified.returncode == 1
     assert f"The folder of {backup} cannot be reached from this machine" in verified.stderr
@@ -118,23 +118,23 @@ def test_the_folder_of_a_backup_that_cannot_be_seen_is_told(kept, place):
     assert "A cleanup that can reach it removes the file" in cleaned.stderr
     assert len(files) == 1
     assert "its removal was interrupted" in again.stdout
-    assert list(place.rglob("*.zst")) == []
+    assert list(directory.rglob("*.zst")) == []
 
 
-def test_folders_and_files_are_for_their_owner_only(kept, place):
-    """Ours are 0700 and 0600; the rights of the folder that was there stay."""
-    place.chmod(0o755)
+def test_folders_and_files_are_for_their_owner_only(file_library, directory):
+    """Created folders have mode 0700 and files 0600; an existing folder keeps its mode."""
+    directory.chmod(0o755)
 
-    _backstay(kept, place, "backups", "create", "--all")
+    _backstay(file_library, directory, "backups", "create", "--all")
 
-    (ours,) = place.iterdir()
-    (file,) = ours.glob("*.zst")
-    assert [path.stat().st_mode & 0o777 for path in (place, ours, file)] == [0o755, 0o700, 0o600]
+    (folder,) = directory.iterdir()
+    (file,) = folder.glob("*.zst")
+    assert [path.stat().st_mode & 0o777 for path in (directory, folder, file)] == [0o755, 0o700, 0o600]
 
 
-def test_without_the_backup_first(kept, mounts, place):
-    """The control: a delete that does not wait for its backup loses what the full disk could not keep."""
-    mounts.bounded(place, "32k")
+def test_without_the_backup_first(file_library, mounts, directory):
+    """The control: a delete before its backup loses the conversations that the full disk could not hold."""
+    mounts.bounded(directory, "32k")
     careless = """
 import asyncio, sys
 from backstay import Backstay, Selection
@@ -151,8 +151,8 @@ async def main():
 
 asyncio.run(main())
 """
-    environment = {**os.environ, "BACKUP_DIRECTORY": str(place)}
-    command = [*mounts.inside, sys.executable, "-c", careless, str(kept.database)]
+    environment = {**os.environ, "BACKUP_DIRECTORY": str(directory)}
+    command = [*mounts.inside, sys.executable, "-c", careless, str(file_library.database)]
     subprocess.run(command, check=True, env=environment, capture_output=True, timeout=60)
 
-    assert any(line.startswith("K1") for line in kept.broken(is_started=False))
+    assert any(line.startswith("K1") for line in file_library.broken(is_started=False))

@@ -1,4 +1,4 @@
-"""Memory does not grow with the library: import, backup, verification, delete, restore and replacing stream."""
+"""Import, backup, verification, delete, restore and replacing stream, so memory does not grow with the library."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ asyncio.run(main())
 
 @pytest.mark.sweep
 def test_a_library_is_backed_up_deleted_restored_and_replaced_with_flat_memory(tmp_path):
-    """Within 150 MB of what a small one takes."""
+    """All operations on a large library need at most 150 MB more memory than on a small one."""
     command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "library.db"), str(tmp_path / "in.jsonl"), str(_COUNT)]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=3_600, check=True)

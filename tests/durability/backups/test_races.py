@@ -1,4 +1,4 @@
-"""Two at once: cleanup beside whoever reads, two deletes of one selection, two restores of one backup."""
+"""Concurrent operations: a cleanup during reads, two deletes of one selection, two restores of one backup."""
 
 import asyncio
 from dataclasses import replace
@@ -38,17 +38,17 @@ async def _verify(backstay, backup):
 
 
 async def _restore(backstay, backup):
-    done = await backstay.backups.restore(backup.id)
-    assert done.restored + done.identical == backup.conversations
+    restored = await backstay.backups.restore(backup.id)
+    assert restored.restored + restored.identical == backup.conversations
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("read", [_download, _verify, _restore], ids=lambda read: read.__name__)
-async def test_cleanup_beside_a_reader(kept_anywhere, read):
-    """Whoever came first has the whole file; whoever came too late is told so. Nobody reads a part."""
-    kept = kept_anywhere
+async def test_cleanup_during_a_read(any_library, read):
+    """A read that begins before the cleanup gets the whole file, a later one an error; none gets only a part."""
+    library = any_library
     late = 0
-    async with Backstay.open(kept.database) as backstay, Backstay.open(kept.database) as other:
+    async with Backstay.open(library.database) as backstay, Backstay.open(library.database) as other:
         for number in range(_ROUNDS):
             backup = await _expired(backstay)
 
@@ -63,84 +63,84 @@ async def test_cleanup_beside_a_reader(kept_anywhere, read):
             is_late, _ = await asyncio.gather(reading(number % 6 * 0.001), other.backups.cleanup(at_once=True))
             late += is_late
 
-        assert await digests(backstay) == kept.originals
-        assert not [one for one in await backstay.backups.list() if one.state == "verified"]
-    assert kept.broken() == []
+        assert await digests(backstay) == library.originals
+        assert not [backup for backup in await backstay.backups.list() if backup.state == "verified"]
+    assert library.broken() == []
     assert late < _ROUNDS or not FULL
 
 
-async def test_two_deletes_of_one_selection(kept_anywhere):
-    """One effect: each conversation is deleted once, and both backups bring them back."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as one, Backstay.open(kept.database) as other:
+async def test_two_deletes_of_one_selection(any_library):
+    """Two concurrent deletes of one selection delete each conversation once, and either backup restores all."""
+    library = any_library
+    async with Backstay.open(library.database) as one, Backstay.open(library.database) as other:
         first, second = await asyncio.gather(one.conversations.delete(ALL), other.conversations.delete(ALL))
 
-        assert first.deleted + second.deleted == len(kept.originals)
-        assert first.deleted + first.gone == len(kept.originals)
-        assert kept.broken() == []
+        assert first.deleted + second.deleted == len(library.originals)
+        assert first.deleted + first.gone == len(library.originals)
+        assert library.broken() == []
         await one.backups.restore(second.backup_id)
-        assert await digests(one) == kept.originals
+        assert await digests(one) == library.originals
 
 
-async def test_two_restores_of_one_backup(kept_anywhere):
-    """Each conversation comes back once."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as one, Backstay.open(kept.database) as other:
+async def test_two_restores_of_one_backup(any_library):
+    """Two concurrent restores of one backup restore each conversation once."""
+    library = any_library
+    async with Backstay.open(library.database) as one, Backstay.open(library.database) as other:
         backup = (await one.conversations.delete(ALL)).backup_id
 
         first, second = await asyncio.gather(one.backups.restore(backup), other.backups.restore(backup))
 
-        assert sorted((first.restored, second.restored)) == [0, len(kept.originals)]
-        assert await digests(one) == kept.originals
+        assert sorted((first.restored, second.restored)) == [0, len(library.originals)]
+        assert await digests(one) == library.originals
 
 
-def _edited_before_it_is_replaced(backstay, kept, monkeypatch):
+def _edited_before_it_is_replaced(backstay, library, monkeypatch):
     """Edit a conversation between the backup of what is replaced and its replacement."""
     restore = backstay._store.backups.restore
 
     async def meddled(backup, entries, columns, **options):
-        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
+        await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
         return await restore(backup, entries, columns, **options)
 
     monkeypatch.setattr(backstay._store.backups, "restore", meddled)
 
 
-async def test_what_is_edited_before_it_is_replaced_is_kept(kept_anywhere, monkeypatch):
-    """A restore stops at such an edit; run again, it replaces the edit too, and backs up all that it replaces."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_what_is_edited_before_it_is_replaced_is_kept(any_library, monkeypatch):
+    """A restore stops at an edit made after its backup; run again, it backs up and replaces the edit too."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         backup = await backstay.backups.create(ALL)
-        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
+        await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newer'")
         with monkeypatch.context() as patched:
-            _edited_before_it_is_replaced(backstay, kept, patched)
+            _edited_before_it_is_replaced(backstay, library, patched)
             with pytest.raises(RestoreConflict, match="was changed while it was being backed up; try again"):
                 await backstay.backups.restore(backup.id, on_conflict="replace")
         before = await digests(backstay)
         monkeypatch.setattr(restore_session, "MAX_LISTED_CONFLICTS", 7)
         plan = await backstay.backups.plan_restore(backup.id)
-        done = await backstay.backups.restore(backup.id, on_conflict="replace")
+        restored = await backstay.backups.restore(backup.id, on_conflict="replace")
         after = await digests(backstay)
         await backstay.conversations.delete(ALL, backup=False)
-        await backstay.backups.restore(done.replaced_backup_id)
+        await backstay.backups.restore(restored.replaced_backup_id)
 
         assert (plan.conflicts, len(plan.clashes), len(plan.in_the_way)) == (65, 7, 65)
-        assert (done.restored, done.replaced) == (65, 65)
-        assert after == kept.originals
+        assert (restored.restored, restored.replaced) == (65, 65)
+        assert after == library.originals
         assert await digests(backstay) == before
 
 
-async def test_replacing_without_the_row_version(kept_anywhere, monkeypatch):
-    """The control: without the comparison the edit is replaced, and is in no backup."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_replacing_without_the_row_version(any_library, monkeypatch):
+    """The control: without the comparison the edit is replaced, although no backup holds it."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         backup = await backstay.backups.create(ALL)
-        await asyncio.to_thread(ask, kept.database, "UPDATE conversations SET topic = 'newer'")
-        _edited_before_it_is_replaced(backstay, kept, monkeypatch)
+        await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newer'")
+        _edited_before_it_is_replaced(backstay, library, monkeypatch)
         monkeypatch.setattr(restore_session, "lock_by_ids", lambda *_: {})
 
-        done = await backstay.backups.restore(backup.id, on_conflict="replace")
+        restored = await backstay.backups.restore(backup.id, on_conflict="replace")
 
-        assert done.replaced == len(kept.originals)
+        assert restored.replaced == len(library.originals)
 
 
 @pytest.mark.parametrize(
@@ -154,61 +154,63 @@ async def test_replacing_without_the_row_version(kept_anywhere, monkeypatch):
     ],
     ids=["edited", "added", "removed", "conversation", "metadata"],
 )
-async def test_what_is_changed_after_the_snapshot_is_kept(kept_anywhere, change, monkeypatch):
-    """Between backup and delete: kept as it is now, and named."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_what_is_changed_after_the_snapshot_is_kept(any_library, change, monkeypatch):
+    """A conversation that was changed between backup and delete is kept with the change, and reported."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         store = backstay._store.backups
         step, changed = store.delete_step, []
 
         async def meddled(backup, **options):
             if not changed:
-                changed.append(await asyncio.to_thread(ask, kept.database, change))
+                changed.append(await asyncio.to_thread(ask, library.database, change))
             return await step(backup, **options)
 
         monkeypatch.setattr(store, "delete_step", meddled)
-        done = await backstay.conversations.delete(ALL)
+        deleted = await backstay.conversations.delete(ALL)
 
-        assert (done.deleted, done.changed, done.changed_ids) == (len(kept.originals) - 1, 1, ["c00002"])
+        assert (deleted.deleted, deleted.changed, deleted.changed_ids) == (len(library.originals) - 1, 1, ["c00002"])
         assert list(await digests(backstay)) == ["c00002"]
 
 
-async def test_without_the_row_version(kept_anywhere, monkeypatch):
-    """The control: a delete by id alone loses what was changed meanwhile."""
-    kept = kept_anywhere
+async def test_without_the_row_version(any_library, monkeypatch):
+    """The control: a delete by id alone loses what was changed after the snapshot."""
+    library = any_library
     from backstay.storage.sql import delete_step
 
     real = delete_step.at_keys
 
     def trusting(session, owner, keys, columns):
-        found = real(session, owner, keys, columns)
+        records = real(session, owner, keys, columns)
         table = "backup_items" if session.kind == "sqlite" else "backstay.backup_items"
         versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
-        return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in found]
+        return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in records]
 
     monkeypatch.setattr(delete_step, "at_keys", trusting)
-    async with Backstay.open(kept.database) as backstay:
+    async with Backstay.open(library.database) as backstay:
         store = backstay._store.backups
         step = store.delete_step
 
         async def meddled(backup, **options):
             change = "UPDATE turns SET content = 'newer' WHERE conversation_key = 3"
-            await asyncio.to_thread(ask, kept.database, change)
+            await asyncio.to_thread(ask, library.database, change)
             return await step(backup, **options)
 
         monkeypatch.setattr(store, "delete_step", meddled)
-        done = await backstay.conversations.delete(ALL)
+        deleted = await backstay.conversations.delete(ALL)
 
-        assert (done.deleted, done.changed) == (len(kept.originals), 0)
+        assert (deleted.deleted, deleted.changed) == (len(library.originals), 0)
 
 
-async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept_anywhere):
-    """K4: another owner's backups and conversations answer as missing ones do."""
-    kept = kept_anywhere
+async def test_backups_of_another_owner_are_not_found(any_library):
+    """K4: the backups of another owner look like missing ones."""
+    library = any_library
     settings = Settings(
-        database_url=str(kept.database), owner="somebody", backup_directory=str(kept.safe) if kept.safe else None
+        database_url=str(library.database),
+        owner="other",
+        backup_directory=str(library.safe) if library.safe else None,
     )
-    async with Backstay.open(kept.database) as backstay, Backstay(settings) as other:
+    async with Backstay.open(library.database) as backstay, Backstay(settings) as other:
         backup = await backstay.backups.create(ALL)
 
         assert await other.backups.list() == []
@@ -220,30 +222,30 @@ async def test_no_reader_is_kept_from_a_writer_of_another_owner(kept_anywhere):
         await backstay.backups.verify(backup.id)
 
 
-async def test_a_sweep_that_looked_too_early(kept_anywhere, monkeypatch):
-    """It saw a backup that was being written, and by the time it acts the backup is verified: its file stays."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay, Backstay.open(kept.database) as other:
+async def test_a_cleanup_with_an_outdated_record_keeps_the_file(any_library, monkeypatch):
+    """A cleanup keeps the file of a backup that was running when its record was read, but is verified now."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay, Backstay.open(library.database) as other:
         backup = await backstay.backups.create(ALL)
         stale = replace(backup, state=BackupState.RUNNING)
 
-        async def looked_too_early(owner):
+        async def outdated(owner):
             return [stale]
 
-        monkeypatch.setattr(other._store.backups, "in_use", looked_too_early)
+        monkeypatch.setattr(other._store.backups, "in_use", outdated)
         await other.backups.cleanup(at_once=True)
 
         assert (await backstay.backups.verify(backup.id)).state == "verified"
 
 
-async def test_an_interruption_at_the_last_commit(kept_anywhere, monkeypatch):
-    """It is made although nobody waits for it any more: the file stays, and the delete can be gone on with."""
-    kept = kept_anywhere
-    async with Backstay.open(kept.database) as backstay:
+async def test_an_interruption_at_the_last_commit(any_library, monkeypatch):
+    """If a delete is interrupted while the last commit of its backup is made, the file stays and it can be resumed."""
+    library = any_library
+    async with Backstay.open(library.database) as backstay:
         verified = backstay._store.backups.mark_verified
 
-        async def interrupted(*given, **more):
-            await verified(*given, **more)
+        async def interrupted(*args, **options):
+            await verified(*args, **options)
             raise asyncio.CancelledError
 
         monkeypatch.setattr(backstay._store.backups, "mark_verified", interrupted)
@@ -251,6 +253,6 @@ async def test_an_interruption_at_the_last_commit(kept_anywhere, monkeypatch):
             await backstay.conversations.delete(ALL)
 
         (backup,) = await backstay.backups.unfinished()
-        done = await backstay.conversations.resume_delete(backup.id)
-        assert done.deleted == len(kept.originals)
-    assert kept.broken() == []
+        resumed = await backstay.conversations.resume_delete(backup.id)
+        assert resumed.deleted == len(library.originals)
+    assert library.broken() == []

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what is left of dead writers."""
+"""Part files, published files, and the leftovers of dead writers."""
 
 import subprocess
 import sys
@@ -19,66 +19,66 @@ def folder(tmp_path):
 
 
 def test_a_file_has_its_name_only_once_it_is_published(folder):
-    """Before that it is of no use to anybody."""
-    part = folder.create(_ID)
-    part.write(b"text")
+    """A file gets its final name, and can be opened, only once it is published."""
+    part_file = folder.create(_ID)
+    part_file.write(b"text")
 
     assert folder.names() == []
     assert not folder.has(_ID)
-    part.sync()
-    part.publish()
-    part.close(keep=True)
+    part_file.sync()
+    part_file.publish()
+    part_file.close(keep=True)
     assert folder.names() == [_ID]
     with folder.open(_ID) as file:
         assert file.read() == b"text"
 
 
-def test_what_is_not_kept_is_gone(folder):
-    """Published or not."""
+def test_a_file_closed_without_keep_is_removed(folder):
+    """A file that is closed without `keep` is removed, published or not."""
     for publish in (False, True):
-        part = folder.create(_ID)
+        part_file = folder.create(_ID)
         if publish:
-            part.publish()
-        part.close(keep=False)
+            part_file.publish()
+        part_file.close(keep=False)
 
     assert list(folder.path.iterdir()) == []
 
 
 def test_a_living_writer_keeps_its_file(folder):
-    """A sweep takes nothing from it, in whatever process it is."""
-    part = folder.create(_ID)
+    """The removal of leftovers spares the file of a living writer, even one in the same process."""
+    part_file = folder.create(_ID)
 
-    swept = folder.remove_leftovers()
+    removed = folder.remove_leftovers()
 
-    assert swept == 0
+    assert removed == 0
     assert folder.is_being_written(_ID)
-    part.publish()
+    part_file.publish()
     assert folder.is_being_written(_ID)
-    part.close(keep=True)
+    part_file.close(keep=True)
     assert not folder.is_being_written(_ID)
 
 
-def test_what_a_dead_writer_left_is_swept(folder):
-    """The kernel lets go of its lock, however it died."""
+def test_the_part_file_of_a_dead_writer_is_removed(folder):
+    """The part file of a killed writer is removed, because the kernel has released its lock."""
     program = (
         "import os, sys; from pathlib import Path; from backstay.backup.directory import BackupDirectory;"
         "part = BackupDirectory(Path(sys.argv[1])).create('backup-1-a'); part.write(b'half'); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, str(folder.path)], check=False)
-    left = [path.name for path in folder.path.iterdir()]
+    leftovers = [path.name for path in folder.path.iterdir()]
 
     assert not folder.is_being_written(_ID)
     assert folder.remove_leftovers() == 1
-    assert left == [".backup-1-a.json.zst.part"]
+    assert leftovers == [".backup-1-a.json.zst.part"]
     assert list(folder.path.iterdir()) == []
 
 
 def test_a_reader_keeps_what_it_has_opened(folder):
-    """Whoever removes it meanwhile."""
-    part = folder.create(_ID)
-    part.write(b"text")
-    part.publish()
-    part.close(keep=True)
+    """An open file stays readable after it was removed."""
+    part_file = folder.create(_ID)
+    part_file.write(b"text")
+    part_file.publish()
+    part_file.close(keep=True)
 
     with folder.open(_ID) as file:
         assert folder.remove(_ID)
@@ -90,13 +90,13 @@ def test_a_reader_keeps_what_it_has_opened(folder):
 
 @pytest.mark.parametrize("name", ["../backup-1-a", "backup-1-a/../..", "", "backup-1-A", "backup-1-a\0", "x" * 10_000])
 def test_no_path_is_made_of_anything_else_than_an_id(folder, name):
-    """Ids come out of our own records; this is the second lock on that door."""
+    """A text that is not a backup's id is refused as part of a path."""
     with pytest.raises(BackupError, match="cannot be the id of a backup"):
         folder.path_for(name)
 
 
 def test_files_of_others_are_left_alone(folder):
-    """Neither listed nor swept."""
+    """Files and folders that are not backups are neither listed nor removed."""
     for name in ("notes.txt", "backup-x.json.zst", ".hidden.part"):
         (folder.path / name).write_text("mine")
     (folder.path / "backup-1-b.json.zst").mkdir()

@@ -1,4 +1,4 @@
-"""A moved file is distinguished from a copied one."""
+"""Locations distinguish a moved file from a copied one."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ _HERE = FileLocation("/data/backstay.db", "one", 5, 77)
     [
         (_HERE, True),
         (replace(_HERE, name="/elsewhere/backstay.db"), True),  # moved
-        (replace(_HERE, machine="two"), True),  # a container that was made anew
+        (replace(_HERE, machine="two"), True),  # a recreated container
         (replace(_HERE, device=6), True),  # mounted again
         (replace(_HERE, inode=78), False),  # a copy in its place
         (replace(_HERE, name="/elsewhere/backstay.db", inode=78), False),  # copied
@@ -26,12 +26,12 @@ _HERE = FileLocation("/data/backstay.db", "one", 5, 77)
     ],
 )
 def test_a_copy_is_elsewhere(other, is_same):
-    """A copy has another inode, wherever it is; what was moved or mounted again has the same."""
+    """A copy has a different inode, wherever it is; a moved or remounted file has the same one."""
     assert _HERE.is_same(other) is other.is_same(_HERE) is is_same
 
 
-def test_databases_on_servers_are_told_by_name_and_cluster():
-    """A dump that was loaded elsewhere is a copy."""
+def test_databases_on_servers_are_identified_by_name_and_cluster():
+    """A database on a server with another name or cluster is a copy."""
     here = FileLocation("app, schema backstay", "cluster 1")
 
     assert here.is_same(here)

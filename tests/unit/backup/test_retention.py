@@ -1,4 +1,4 @@
-"""What may go, and why: a rule that looks at nothing but what it is given."""
+"""Retention: which backups a cleanup keeps, marks or removes, and why."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -71,8 +71,8 @@ _BACKUP = Backup(
         ({"state": BackupState.RUNNING, "id": "busy"}, RetentionAction.KEEP, "it is being written"),
     ],
 )
-def test_every_backup_has_its_fate(changes, action, reason):
-    """And the reason for it."""
+def test_every_backup_gets_an_action_and_a_reason(changes, action, reason):
+    """Each backup gets the action and the reason that its state, times, pin and delete require."""
     (decision,) = decide([replace(_BACKUP, **changes)], _NOW, being_written=["busy"])
 
     assert decision.action is action
@@ -88,8 +88,8 @@ def test_every_backup_has_its_fate(changes, action, reason):
         ({"is_pinned": True}, RetentionAction.KEEP),
     ],
 )
-def test_at_once_only_what_has_expired_goes(changes, action):
-    """With `at_once` an expired backup needs no second look, and backups that are kept stay."""
+def test_at_once_removes_only_expired_backups(changes, action):
+    """A cleanup with `at_once` removes expired backups immediately, but no others."""
     (decision,) = decide([replace(_BACKUP, **changes)], _NOW, being_written=[], at_once=True)
 
     assert decision.action is action

@@ -1,4 +1,4 @@
-"""The file of a backup, written and read."""
+"""Writing and reading of the format of backup files."""
 
 import hashlib
 import io
@@ -32,14 +32,14 @@ def _read(text: bytes, block: int = 1_000_000) -> tuple[Manifest, list[bytes]]:
 
 @pytest.mark.parametrize("block", [1, 7, 100, 1_000_000])
 def test_what_is_written_is_read(block):
-    """In whatever pieces it comes."""
+    """A written file is read back equal, whatever the size of the blocks."""
     lines = [json.dumps({"id": f"c{number}", "text": "],\n" * number}).encode() for number in range(5)]
 
     assert _read(_text(lines), block) == (_MANIFEST, lines)
 
 
 def test_it_is_one_json_object():
-    """With the original's keys, and a record of what it holds over all lines before its last."""
+    """A file is one JSON object with the documented keys and an integrity record over all lines before the last."""
     text = _text([b'{"id":"a"}', b'{"id":"b"}'])
     read = json.loads(text)
 
@@ -51,8 +51,8 @@ def test_it_is_one_json_object():
     assert read["integrity"]["sha256"] == hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def test_every_cut_is_noticed():
-    """After decompression, too: at no length does a part pass for the whole."""
+def test_every_truncation_is_noticed():
+    """A file that is truncated at any length after decompression is refused."""
     text = _text([b'{"id":"a"}', b'{"id":"b"}'])
 
     for length in range(len(text)):
@@ -62,13 +62,13 @@ def test_every_cut_is_noticed():
 
 @pytest.mark.parametrize("more", [b"\n", b"{}", b"x\n"])
 def test_nothing_may_follow(more):
-    """Behind the integrity record there is nothing."""
+    """A file with any data after its integrity record is refused."""
     with pytest.raises(BackupDamaged):
         _read(_text([b'{"id":"a"}']) + more)
 
 
 def test_a_line_that_was_changed_is_noticed():
-    """By the checksum."""
+    """A file with a changed line is refused because of the checksum."""
     with pytest.raises(BackupDamaged, match="differs from its integrity record"):
         _read(_text([b'{"id":"a"}']).replace(b'"a"', b'"b"'))
 
@@ -77,7 +77,7 @@ def test_a_line_that_was_changed_is_noticed():
     ("whole", "changed"), [(b'"a"},', b'"a"}'), (b'"b"}\n', b'"b"},\n'), (b'"related":{},', b'"related":{}')]
 )
 def test_commas_are_part_of_it(whole, changed):
-    """They are in no hash, and without them it is no JSON."""
+    """A file with a missing or additional comma is refused, although no hash covers commas."""
     text = _text([b'{"id":"a"}', b'{"id":"b"}'])
     assert whole in text
 
@@ -86,7 +86,7 @@ def test_commas_are_part_of_it(whole, changed):
 
 
 def test_another_format_is_refused():
-    """A newer version, and a file that was formatted anew."""
+    """A file of another version, and a reformatted file, are refused."""
     text = _text([b'{"id":"a"}'])
 
     with pytest.raises(
@@ -99,7 +99,7 @@ def test_another_format_is_refused():
 
 
 def test_a_bomb_is_not_held_in_memory():
-    """However much a small file decompresses to."""
+    """A small file that decompresses to a huge one is refused without being held in memory."""
     bomb = zstandard.ZstdCompressor(level=19).compress(b'{"version":' + b" " * 300_000_000)
 
     with pytest.raises(NotABackup, match="one conversation per line"):

@@ -1,4 +1,4 @@
-"""One way to write a value, whatever way it came."""
+"""Canonical JSON and digests of values."""
 
 import hashlib
 import math
@@ -24,45 +24,45 @@ _VALUES = st.recursive(
 )
 
 
-def _same(left, right):
-    """Equal, and of the same types all the way down."""
-    if type(left) is not type(right):
+def _is_same(first, second):
+    """Return whether two values are equal, with equal types at every level."""
+    if type(first) is not type(second):
         return False
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    return left == right
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_is_same(first[key], second[key]) for key in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(_is_same, first, second))
+    return first == second
 
 
-def _turned_round(value):
-    """The same value with the keys of every object in the other order."""
+def _with_keys_reversed(value):
+    """Return the value with the keys of each object in reverse order."""
     if isinstance(value, dict):
-        return {key: _turned_round(value[key]) for key in reversed(value)}
+        return {key: _with_keys_reversed(value[key]) for key in reversed(value)}
     if isinstance(value, list):
-        return [_turned_round(element) for element in value]
+        return [_with_keys_reversed(element) for element in value]
     return value
 
 
 @given(_VALUES)
 def test_nothing_is_lost(value):
-    """What is read back is what was written."""
-    assert _same(orjson.loads(canonical_json(value)), value)
+    """A value that is written as canonical JSON is read back equal."""
+    assert _is_same(orjson.loads(canonical_json(value)), value)
 
 
 @given(_VALUES)
 def test_order_of_keys_does_not_matter(value):
-    """At any depth."""
-    assert canonical_json(_turned_round(value)) == canonical_json(value)
+    """The canonical JSON does not depend on the order of keys at any depth."""
+    assert canonical_json(_with_keys_reversed(value)) == canonical_json(value)
 
 
 @given(_VALUES, _VALUES)
-def test_different_values_have_different_digests(left, right):
-    """And equal ones the same, in all of 64 digits."""
-    same_text = canonical_json(left) == canonical_json(right)
+def test_different_values_have_different_digests(first, second):
+    """Digests have 64 digits and are equal if and only if the canonical JSON is equal."""
+    is_same_text = canonical_json(first) == canonical_json(second)
 
-    assert (digest_of(left) == digest_of(right)) == same_text
-    assert len(digest_of(left)) == 64
+    assert (digest_of(first) == digest_of(second)) == is_same_text
+    assert len(digest_of(first)) == 64
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_different_values_have_different_digests(left, right):
     ],
 )
 def test_form_is_fixed(value, text):
-    """Keys sorted, no white space, UTF-8: digests that were stored must be made again for ever."""
+    """Canonical JSON has sorted keys, no white space and UTF-8, so that stored digests can always be recomputed."""
     assert canonical_json(value) == text
     assert digest_of(value) == hashlib.sha256(text).hexdigest()
 
@@ -83,7 +83,7 @@ def test_form_is_fixed(value, text):
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("around", [lambda n: n, lambda n: [1, n], lambda n: {"a": (n,)}, lambda n: {"a": {"b": [n]}}])
 def test_numbers_that_are_not_finite_are_refused(number, around):
-    """JSON would write them as null, and two values would share a digest."""
+    """NaN and infinities are refused, since JSON would have them as null and different values would share a digest."""
     with pytest.raises(ValueError, match="not finite"):
         canonical_json(around(number))
 
@@ -111,13 +111,13 @@ class _Point:
     ids=lambda value: type(value).__name__,
 )
 def test_what_json_cannot_say_is_refused(value):
-    """It would come back as something else."""
+    """A value that would be read back as something else is refused."""
     with pytest.raises(ValueError, match=r"."):
         canonical_json({"value": value})
 
 
 def test_endless_and_very_deep_values_are_refused():
-    """A list that holds itself must not hold us up for ever."""
+    """A list that contains itself, or is nested too deep, is refused without an endless loop."""
     endless = []
     endless.append(endless)
     deep = 1

@@ -26,7 +26,7 @@ _GOOD = conversation("tea", metadata={"a": [1, None]}, topic="tea")
     ],
 )
 def test_good_conversation_passes(good):
-    """Any role, one turn or many, any text that is one."""
+    """A conversation with any role, one or more turns and any valid text passes."""
     validate(good)
 
 
@@ -72,7 +72,7 @@ def _endless():
     ],
 )
 def test_bad_conversation_is_refused(bad, message):
-    """The message names the place, never the text."""
+    """A bad conversation is refused with a message that names the field, never the text."""
     with pytest.raises(InvalidConversation) as caught:
         validate(bad)
 
@@ -94,7 +94,7 @@ def test_bad_conversation_is_refused(bad, message):
 )
 @pytest.mark.parametrize("of_turn", [False, True])
 def test_metadata_that_json_cannot_say_is_refused(metadata, of_turn):
-    """Of the conversation as of a turn."""
+    """Metadata that JSON cannot represent is refused, both of a conversation and of a turn."""
     bad = _with_turn(metadata=metadata) if of_turn else replace(_GOOD, metadata=metadata)
 
     with pytest.raises(InvalidConversation, match=r"^the metadata( of turn 2)? cannot be kept as JSON: "):
@@ -102,8 +102,8 @@ def test_metadata_that_json_cannot_say_is_refused(metadata, of_turn):
 
 
 def test_native_shape_is_complete():
-    """Every field, turns numbered from 1, times in UTC."""
-    kept = Conversation(
+    """The native shape has every field, turns numbered from 1 and times in UTC."""
+    conversation = Conversation(
         [Turn("user", "a"), Turn("assistant", "b", id="t2", metadata={"model": "m"})],
         id="c1",
         topic="tea",
@@ -116,7 +116,7 @@ def test_native_shape_is_complete():
         updated_at=datetime(2024, 3, 1, tzinfo=UTC),
     )
 
-    assert kept.to_dict() == {
+    assert conversation.to_dict() == {
         "id": "c1",
         "topic": "tea",
         "persona": "a monk",
@@ -146,17 +146,17 @@ def test_native_shape_is_complete():
     ],
 )
 def test_digest_covers_everything(other):
-    """A change of any field, of a turn or of their order shows."""
+    """The digest changes with any field, any turn and the order of turns."""
     assert other.digest() != _GOOD.digest()
 
 
 def test_digest_is_of_the_content():
-    """Two equal conversations share one, whatever kind of sequence holds the turns."""
+    """Equal conversations have the same digest, whatever the type of the sequence of turns."""
     assert replace(_GOOD, turns=tuple(_GOOD.turns)).digest() == _GOOD.digest()
 
 
 def test_nouns_are_frozen():
-    """What was checked stays as it was."""
+    """A conversation and its turns cannot be changed after they were checked."""
     with pytest.raises(FrozenInstanceError):
         _GOOD.topic = "coffee"
     with pytest.raises(FrozenInstanceError):

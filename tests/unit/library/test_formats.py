@@ -1,4 +1,4 @@
-"""Shapes in which conversations leave the library."""
+"""The export formats of conversations."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ import pytest
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.formats import FORMATS, Csv, Messages, Native, ShareGPT
 
-_KEPT = Conversation(
+_CONVERSATION = Conversation(
     [
         Turn("system", "Be brief."),
         Turn("user", 'What is "tea",\r\nreally? é😀'),
@@ -36,28 +36,28 @@ def _lines(text):
 
 
 def test_messages_are_what_fine_tuning_takes():
-    """Role and content of each turn, nothing else, one conversation a line."""
-    first, second = _lines(_export(Messages(), _KEPT, _KEPT))
+    """The `messages` format has the role and content of each turn, nothing else, and one conversation per line."""
+    first, second = _lines(_export(Messages(), _CONVERSATION, _CONVERSATION))
 
     assert first == second
-    assert first == {"messages": [{"role": turn.role, "content": turn.content} for turn in _KEPT.turns]}
+    assert first == {"messages": [{"role": turn.role, "content": turn.content} for turn in _CONVERSATION.turns]}
 
 
 def test_sharegpt_names_the_speakers():
-    """User and assistant have its names; other roles keep theirs."""
-    (only,) = _lines(_export(ShareGPT(), _KEPT))
+    """The ShareGPT format renames the roles user and assistant, and keeps other roles."""
+    (only,) = _lines(_export(ShareGPT(), _CONVERSATION))
 
     assert only["id"] == "c1"
     assert [turn["from"] for turn in only["conversations"]] == ["system", "human", "gpt", "tool"]
-    assert [turn["value"] for turn in only["conversations"]] == [turn.content for turn in _KEPT.turns]
+    assert [turn["value"] for turn in only["conversations"]] == [turn.content for turn in _CONVERSATION.turns]
 
 
 def test_native_loses_nothing():
-    """A line read back is the whole conversation."""
-    (only,) = _lines(_export(Native(), _KEPT))
+    """A line of the native format, read back, is the whole conversation."""
+    (only,) = _lines(_export(Native(), _CONVERSATION))
 
-    assert only == _KEPT.to_dict()
-    assert _restored(only) == _KEPT
+    assert only == _CONVERSATION.to_dict()
+    assert _restored(only) == _CONVERSATION
 
 
 def _restored(native):
@@ -70,17 +70,17 @@ def _restored(native):
 
 
 def test_csv_has_a_row_a_turn():
-    """Any reader of CSV gets every cell back, line breaks and quotes included."""
-    rows = list(csv.reader(io.StringIO(_export(Csv(), _KEPT).decode(), newline="")))
+    """A CSV reader gets a row per turn with every cell unchanged, including line breaks and quotes."""
+    rows = list(csv.reader(io.StringIO(_export(Csv(), _CONVERSATION).decode(), newline="")))
 
     assert rows[0] == ["conversation_id", "topic", "persona", "sequence", "role", "content"]
     assert rows[1] == ["c1", "tea", "", "1", "system", "Be brief."]
-    assert [row[5] for row in rows[1:]] == [turn.content for turn in _KEPT.turns]
+    assert [row[5] for row in rows[1:]] == [turn.content for turn in _CONVERSATION.turns]
     assert [row[3] for row in rows[1:]] == ["1", "2", "3", "4"]
 
 
 def test_csv_lines_end_as_the_standard_has_them():
-    """CRLF, RFC 4180."""
+    """The lines of CSV end with CRLF, as RFC 4180 requires."""
     text = _export(Csv(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
 
     assert text == b"conversation_id,topic,persona,sequence,role,content\r\nc,,,1,user,a\r\nc,,,2,assistant,b\r\n"
@@ -89,22 +89,22 @@ def test_csv_lines_end_as_the_standard_has_them():
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 @pytest.mark.parametrize("column", ["id", "topic", "persona", "role", "content"])
 def test_formula_is_made_text(start, column):
-    """A cell that a spreadsheet would run begins with an apostrophe."""
+    """A cell that a spreadsheet would run as a formula is prefixed with an apostrophe."""
     bad = f"{start}HYPERLINK(1)"
     turn = Turn("user", "x")
     if column in ("role", "content"):
-        kept = Conversation([replace(turn, **{column: bad})])
+        exported = Conversation([replace(turn, **{column: bad})])
     else:
-        kept = Conversation([turn], **{column: bad})
+        exported = Conversation([turn], **{column: bad})
 
-    rows = list(csv.reader(io.StringIO(_export(Csv(), kept).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(_export(Csv(), exported).decode(), newline="")))
 
     assert f"'{bad}" in rows[1]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in rows[1])
 
 
 def test_control_characters_are_written_out():
-    """What a terminal would obey is shown as an escape; tabs and line breaks stay."""
+    """Control characters are written as escapes; tabs and line breaks stay."""
     turns = [Turn("user", "a\x1b[2Jb\x00\x9b\x7f"), Turn("assistant", "one\ttwo\r\nthree")]
 
     written = Csv().chunk(Conversation(turns=turns, id="c", topic="\x07=1")).decode()
@@ -122,7 +122,7 @@ def test_control_characters_are_written_out():
 
 
 def test_every_format_goes_by_its_name():
-    """As the export command has them."""
+    """Each format is registered under the name that the export command uses."""
     assert list(FORMATS.items()) == [
         ("messages", Messages),
         ("native", Native),
@@ -133,5 +133,5 @@ def test_every_format_goes_by_its_name():
 
 @pytest.mark.parametrize("form", FORMATS.values())
 def test_nothing_exported_is_only_a_head(form):
-    """An empty file, or the CSV's first line."""
+    """An export of no conversation is empty, or only the header of CSV."""
     assert _export(form()).count(b"\n") == (form is Csv)

@@ -1,4 +1,4 @@
-"""Ids as texts: which may come in, and how they are printed and read again."""
+"""Ids as text: which are allowed, and how they are printed and parsed."""
 
 import unicodedata
 
@@ -16,7 +16,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0
 @example("-\\")
 @example("\\\u200e\\\\")
 def test_what_is_printed_is_read_as_the_same_id(value):
-    """What is printed of an id is read as that id, and shows every character it has in one line."""
+    """A printed id is read as the same id, and shows each of its characters on one line."""
     printed = printed_id(value)
 
     assert id_of_printed(printed) == value
@@ -49,48 +49,48 @@ def test_what_is_printed_is_read_as_the_same_id(value):
     ],
 )
 def test_printed(value, printed):
-    """Usual ids are printed as they are, and what cannot be seen or told apart is escaped."""
+    """Usual ids are printed unchanged; characters that are invisible or ambiguous are escaped."""
     assert printed_id(value) == printed
     assert quoted_id(value) == f"'{printed}'"
 
 
 def test_a_backslash_that_begins_no_escape_stands_for_itself():
-    """A path of Windows may be typed as it is, and NUL, which no id has, is never made."""
+    """A backslash that begins no escape is kept, as in a Windows path, and no escape produces NUL."""
     for text in (r"C:\new\users", r"a\x0", r"\U99999999", r"a\x00b"):
         assert id_of_printed(text) == text
 
 
 def test_typed():
-    """An id in a command that a message names is quoted for the shell."""
+    """An id in a command that a message shows is quoted for the shell."""
     assert typed_id("it's here") == """'it'"'"'s here'"""
 
 
 @pytest.mark.parametrize(
     "value", ["a/b", "user@example.com", "item #3", "a\u200e", "👩\u200d🚀", "e\u0301", "a\\b", "x" * 512]
 )
-def test_ids_that_come_in(value):
-    """Ids that people have are taken as they are."""
+def test_allowed_ids(value):
+    """Common ids of other programs are allowed unchanged."""
     assert id_fault(value) is None
 
 
 @pytest.mark.parametrize(
     "value", ["", " ", " a", "a\u3000", "a\nb", "a\u2028b", "a\x85", ".", "..", "x" * 513, "\ud800"]
 )
-def test_ids_that_do_not_come_in(value):
-    """What an address or a line could not name is refused, with a reason."""
+def test_refused_ids(value):
+    """An id that a URL or a line of output could not contain is refused with a reason."""
     assert id_fault(value)
 
 
 @pytest.mark.parametrize("value", ["a\\x41", "\\u200e", "a\\\\b", "\\U0001f600"])
 def test_an_id_that_reads_as_another_is_refused(value):
-    """JSON has ids as they are: what a script reads there and gives to a command must mean the same id."""
+    """An id that would be parsed as another id is refused, because scripts pass unprinted ids to commands."""
     assert id_of_printed(value) != value
     assert "reads as an escape" in id_fault(value)
 
 
 @given(_TEXTS)
 def test_an_id_that_is_taken_is_read_as_itself(value):
-    """Typed as it is or as it is printed, an id that may come in selects itself."""
+    """An allowed id is parsed as itself, both unchanged and as printed."""
     assume(id_fault(value) is None)
 
     assert id_of_printed(value) == id_of_printed(printed_id(value)) == value

@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were made."""
+"""Ids that sort by the time they were generated."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from backstay.library.ids import TimeOrderedIds, new_id
 
 
 def test_ids_are_uuids_of_version_7():
-    """Version and variant bits are where RFC 9562 has them, the time in front."""
+    """An id has the version and variant bits of RFC 9562, and begins with the time."""
     before = time.time_ns() // 1_000_000
     made = uuid.UUID(new_id())
 
@@ -23,14 +23,14 @@ def test_ids_are_uuids_of_version_7():
 
 
 def test_text_is_in_the_usual_form():
-    """Lower-case, with dashes."""
+    """The text of an id is lower-case with dashes."""
     made = new_id()
 
     assert made == str(uuid.UUID(made))
 
 
 def test_each_is_greater_than_the_one_before():
-    """Within a millisecond too, as text as well as by value."""
+    """Each id is greater than the one before, even within a millisecond."""
     source = TimeOrderedIds()
 
     made = [source.new() for _ in range(20_000)]
@@ -39,7 +39,7 @@ def test_each_is_greater_than_the_one_before():
 
 
 def test_many_are_in_order_too():
-    """Behind the one before them, and before the one after."""
+    """Ids generated together are in order among themselves and with the ids before and after them."""
     source = TimeOrderedIds()
 
     made = [source.new(), *source.many(300), source.new()]
@@ -50,7 +50,7 @@ def test_many_are_in_order_too():
 
 
 def test_threads_share_the_order():
-    """No id is made twice, and every thread sees its own rise."""
+    """No id is generated twice by concurrent threads, and the ids of each thread increase."""
     source, made = TimeOrderedIds(), [[] for _ in range(8)]
 
     def make(own):
@@ -74,7 +74,7 @@ def clock(monkeypatch):
 
 
 def test_clock_set_back_keeps_the_order(clock):
-    """The ids go on from the latest time they have seen."""
+    """After the clock was set back, ids continue from the latest time seen."""
     source = TimeOrderedIds()
     first = source.new()
     clock.ms -= 3_600_000
@@ -83,7 +83,7 @@ def test_clock_set_back_keeps_the_order(clock):
 
 
 def test_full_millisecond_borrows_from_the_next(clock):
-    """However many ids one millisecond has to bear."""
+    """Ids stay in order when one millisecond overflows, by using the next millisecond."""
     source = TimeOrderedIds()
     source.new()
     source._random = (1 << 74) - 2
@@ -96,7 +96,7 @@ def test_full_millisecond_borrows_from_the_next(clock):
 
 
 def test_two_sources_do_not_make_the_same():
-    """Two processes in the same millisecond: the random part keeps them apart."""
+    """Two generators in the same millisecond produce different ids, because of their random part."""
     first, second = TimeOrderedIds(), TimeOrderedIds()
 
     assert len({source.new() for _ in range(1_000) for source in (first, second)}) == 2_000

@@ -1,4 +1,4 @@
-"""The next thing is made while one is used, and nothing is left running."""
+"""Prefetching of one element in another thread."""
 
 import threading
 
@@ -9,13 +9,13 @@ from support.waiting import PATIENCE_SECONDS
 
 
 def test_everything_comes_in_its_order():
-    """As it would without a thread."""
+    """All elements of the source are yielded in their order."""
     assert list(prefetch(iter(range(100)))) == list(range(100))
     assert list(prefetch(iter(()))) == []
 
 
 def test_the_next_is_made_before_it_is_asked_for():
-    """One step ahead, and no more: so that memory stays what it is."""
+    """The source runs exactly one element ahead, so that memory stays constant."""
     made, second = [], threading.Event()
 
     def source():
@@ -34,7 +34,7 @@ def test_the_next_is_made_before_it_is_asked_for():
 
 
 def test_an_error_of_the_source_arrives():
-    """Where it would have been raised."""
+    """An error of the source is raised where the next element would have been yielded."""
 
     def source():
         yield 1
@@ -48,10 +48,10 @@ def test_an_error_of_the_source_arrives():
 
 
 def test_closing_leaves_no_thread():
-    """Whoever stops half way may close the file that the source reads."""
+    """Closing the generator before its end leaves no thread that still reads the source."""
     ahead = prefetch(iter(range(100)))
     next(ahead)
 
     ahead.close()
 
-    assert not [one for one in threading.enumerate() if one.name.startswith("backstay-ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("backstay-ahead")]

@@ -1,4 +1,4 @@
-"""A line keeps everything a database can store, and gives it back as it was."""
+"""JSON lines of stored conversations, which are lossless."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def _through_a_line(value):
 
 @given(_STORED)
 def test_every_value_of_a_column_comes_back(stored):
-    """Of the same type, to the last bit."""
+    """Each value of a column is read from a line with the same type and all its bits."""
     back = value_from_line(_through_a_line(value_to_line(stored)))
 
     assert type(back) is type(stored)
@@ -45,18 +45,18 @@ def test_every_value_of_a_column_comes_back(stored):
 
 @given(some.none() | some.binary() | _TEXT | _JSON.map(json.dumps) | _JSON.map(lambda value: json.dumps({"a": value})))
 def test_every_metadata_comes_back(stored):
-    """The very text, whoever wrote it and however."""
+    """Each stored text of metadata is read from a line unchanged, whatever program wrote it."""
     assert metadata_from_line(_through_a_line(metadata_to_line(stored))) == stored
 
 
 @pytest.mark.parametrize("stored", ['{"b":1,"a":[{}]}', '{"ü":2.5}'])
 def test_metadata_as_backstay_writes_it_is_an_object(stored):
-    """So that others can read it."""
+    """Metadata that Backstay wrote is an object in a line, so that other programs can read it."""
     assert metadata_to_line(stored) == json.loads(stored)
 
 
 def test_digest_is_that_of_the_conversation():
-    """The same for what is in the library, in the database, and in a file."""
+    """The digest of a line equals the digest of its conversation."""
     known = Conversation(
         [Turn("user", "ü", metadata={"z": 1, "a": 2})], id="c", topic="t", metadata={"b": 1, "a": None}
     )
@@ -65,7 +65,7 @@ def test_digest_is_that_of_the_conversation():
 
 
 @pytest.mark.parametrize(
-    ("stored", "shown"),
+    ("stored", "metadata"),
     [
         (None, {}),
         ("", {}),
@@ -79,6 +79,6 @@ def test_digest_is_that_of_the_conversation():
         ('{"a":' * 252 + "1" + "}" * 252, {"metadata": '{"a":' * 252 + "1" + "}" * 252}),
     ],
 )
-def test_metadata_is_an_object_whatever_is_stored(stored, shown):
-    """What another program has stored as metadata is shown, and its conversation read, whatever it is."""
-    assert metadata_of(stored) == shown
+def test_metadata_is_an_object_whatever_is_stored(stored, metadata):
+    """Metadata of any type that another program stored is read as an object."""
+    assert metadata_of(stored) == metadata

@@ -1,4 +1,4 @@
-"""Which conversations: said once, and never silently all."""
+"""The selection of conversations, which never silently means all."""
 
 import pytest
 
@@ -9,21 +9,21 @@ from backstay.library.selection import Selection
 @pytest.mark.parametrize(
     "selection", [Selection(ids=("a",)), Selection(job_id="topics"), Selection(everything=True), Selection(job_id="")]
 )
-def test_selection_that_says_something_passes(selection):
-    """An id, a job, or all."""
+def test_selection_with_a_condition_passes(selection):
+    """A selection by id, by job or of everything passes the check."""
     assert selection.check() is selection
 
 
 def test_empty_selection_is_refused():
-    """All must be said."""
+    """A selection without a condition is refused, so that all must be selected explicitly."""
     with pytest.raises(EmptySelection, match="give ids, a job or another condition, or select all"):
         Selection().check()
 
 
 @pytest.mark.parametrize(
-    "given", [{"ids": ("a", "b\udc80")}, {"job_id": "\ud800"}, {"search": "\udfff"}, {"persona": "\udc80"}]
+    "conditions", [{"ids": ("a", "b\udc80")}, {"job_id": "\ud800"}, {"search": "\udfff"}, {"persona": "\udc80"}]
 )
-def test_half_of_a_surrogate_pair_selects_nothing(given):
-    """No conversation can hold it; it is told before a database is asked."""
+def test_half_of_a_surrogate_pair_selects_nothing(conditions):
+    """A selection with half of a surrogate pair is refused before the database is queried."""
     with pytest.raises(SettingsError, match="of a selection is not valid Unicode"):
-        Selection(**given)
+        Selection(**conditions)

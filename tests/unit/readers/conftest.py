@@ -1,4 +1,4 @@
-"""What the readers' tests share: ways to read bytes."""
+"""Fixtures of the readers' tests: ways to read bytes."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from backstay.readers import InputRow, read_rows
 
 @pytest.fixture
 def read_file(tmp_path: Path) -> Callable[[str, bytes], list[InputRow]]:
-    """Write a file of that name and read all its rows."""
+    """Return a function that writes a file and reads all its rows."""
 
     def read(name: str, content: bytes) -> list[InputRow]:
         path = tmp_path / name
@@ -24,7 +24,7 @@ def read_file(tmp_path: Path) -> Callable[[str, bytes], list[InputRow]]:
 
 @pytest.fixture
 def refusal(read_file: Callable[[str, bytes], list[InputRow]], tmp_path: Path) -> Callable[[str, bytes], InputError]:
-    """Read a file that must be refused; return the error after checking what all of them promise."""
+    """Return a function that reads a file that must be refused, checks the form of the error and returns it."""
 
     def read(name: str, content: bytes) -> InputError:
         with pytest.raises(InputError) as caught:
@@ -39,7 +39,7 @@ def refusal(read_file: Callable[[str, bytes], list[InputRow]], tmp_path: Path) -
 
 
 class _Trickle(io.BytesIO):
-    """Gives a few bytes at a time, like a slow pipe."""
+    """A stream that returns a few bytes at a time, like a slow pipe."""
 
     def __init__(self, content: bytes, size: int) -> None:
         super().__init__(content)

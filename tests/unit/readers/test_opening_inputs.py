@@ -1,4 +1,4 @@
-"""Finding, opening, recognising and closing inputs."""
+"""Opening, recognising and closing of inputs."""
 
 import errno
 import io
@@ -37,8 +37,8 @@ def opened(monkeypatch) -> list[io.BufferedReader]:
     return handles
 
 
-def test_missing_file_is_told(tmp_path):
-    """A file that is not there is named."""
+def test_missing_file_is_reported(tmp_path):
+    """A missing file is refused with an error that names it."""
     path = tmp_path / "none.csv"
 
     with pytest.raises(InputNotFound) as caught:
@@ -49,7 +49,7 @@ def test_missing_file_is_told(tmp_path):
 
 
 def test_directory_is_refused(tmp_path):
-    """A directory is no input, whatever it is called."""
+    """A directory is refused as an input, whatever its suffix."""
     path = tmp_path / "topics.csv"
     path.mkdir()
 
@@ -58,7 +58,7 @@ def test_directory_is_refused(tmp_path):
 
 
 def test_forbidden_file_is_refused(tmp_path, monkeypatch):
-    """A file we may not read is told from a missing one."""
+    """A file without read permission gets a different error than a missing one."""
 
     def forbidden(*_args, **_kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -69,8 +69,8 @@ def test_forbidden_file_is_refused(tmp_path, monkeypatch):
         next(read_rows(tmp_path / "topics.csv"))
 
 
-def test_failing_disk_is_told():
-    """An error while reading comes out as one of ours, with the system's reason."""
+def test_failing_disk_is_reported():
+    """An OSError while reading becomes InputUnreadable with the system's reason."""
 
     class Failing(io.BytesIO):
         def readline(self, size: int | None = -1, /) -> bytes:
@@ -82,7 +82,7 @@ def test_failing_disk_is_told():
 
 @pytest.mark.parametrize("name", ["topics.xlsx", "topics", ".csv"])
 def test_unknown_kind_is_refused(refusal, name):
-    """A suffix we do not know is answered with those we do."""
+    """A file with an unknown suffix is refused with the list of known ones."""
     error = refusal(name, b"id\n1\n")
 
     assert isinstance(error, InputUnreadable)
@@ -90,7 +90,7 @@ def test_unknown_kind_is_refused(refusal, name):
 
 
 def test_parquet_is_refused(refusal):
-    """Parquet says what to do with it."""
+    """A Parquet file is refused with advice to convert it."""
     error = refusal("topics.parquet", b"PAR1")
 
     assert isinstance(error, InputUnreadable)
@@ -113,7 +113,7 @@ def test_parquet_is_refused(refusal):
     ],
 )
 def test_input_without_rows_is_refused(refusal, name, content):
-    """No rows at all is more likely a mistake than a wish."""
+    """An input without any row is refused, since that is probably a mistake."""
     error = refusal(name, content)
 
     assert isinstance(error, InputEmpty)
@@ -130,7 +130,7 @@ def test_input_without_rows_is_refused(refusal, name, content):
     ],
 )
 def test_text_that_is_not_utf8_is_refused(refusal, name, content):
-    """The line named is the one with the first wrong byte."""
+    """Text that is not UTF-8 is refused with the line of its first invalid byte."""
     error = refusal(name, content)
 
     assert isinstance(error, InputUnreadable)
@@ -141,7 +141,7 @@ def test_text_that_is_not_utf8_is_refused(refusal, name, content):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 @pytest.mark.parametrize("name", ["a.csv", "a.json"])
 def test_other_unicode_encodings_are_recognised(refusal, name, encoding):
-    """What a spreadsheet calls "Unicode text" is called by its name."""
+    """UTF-16 and UTF-32, which spreadsheets call "Unicode text", are refused with the name of the encoding."""
     error = refusal(name, "topic\nSums\n".encode(encoding))
 
     assert isinstance(error, InputUnreadable)
@@ -163,14 +163,14 @@ def test_other_unicode_encodings_are_recognised(refusal, name, encoding):
     ("before", "lines"), [(b"", 0), (b"\xef\xbb\xbf", 0), (b"\n \r\n", 2), (b" " * 70_000 + b"\n", 1)]
 )
 def test_standard_input_is_recognised_by_its_first_text(content, rows, before, lines):
-    """Standard input has no suffix: its first text tells its kind, and blank lines before it are counted."""
+    """The kind of standard input is detected from its first text; blank lines before it still count."""
     read = list(read_rows(None, stdin=io.BytesIO(before + content)))
 
     assert read == [InputRow(row.line + lines, row.values) for row in rows]
 
 
 def test_first_line_may_be_long():
-    """A first line longer than what is looked at is still read whole."""
+    """A first line that is longer than the inspected head is read whole."""
     topic = "x" * 200_000
 
     rows = list(read_rows(None, stdin=io.BytesIO(f'{{"topic":"{topic}"}}\n{{"topic":"Sums"}}'.encode())))
@@ -179,7 +179,7 @@ def test_first_line_may_be_long():
 
 
 def test_errors_about_standard_input_name_it():
-    """Without a path the message says where the rows came from."""
+    """An error about standard input names it in place of a path."""
     with pytest.raises(InvalidRow) as caught:
         list(read_rows(None, stdin=io.BytesIO(b"id,topic\n1\n")))
 
@@ -187,8 +187,8 @@ def test_errors_about_standard_input_name_it():
     assert caught.value.context == {"path": "standard input", "line": 2}
 
 
-def test_standard_input_is_the_process_own_unless_given(monkeypatch):
-    """Reading `-` reads what is piped in, and leaves it open."""
+def test_standard_input_is_the_process_own_by_default(monkeypatch):
+    """Without a `stdin` argument the process's own standard input is read, and left open."""
     piped = io.TextIOWrapper(io.BytesIO(b"id\n1\n"))
     monkeypatch.setattr(sys, "stdin", piped)
 
@@ -198,7 +198,7 @@ def test_standard_input_is_the_process_own_unless_given(monkeypatch):
     assert not piped.closed
 
 
-def test_closed_standard_input_is_told(monkeypatch):
+def test_closed_standard_input_is_reported(monkeypatch):
     """A process started without a standard input gets an error, not a traceback."""
     monkeypatch.setattr(sys, "stdin", None)
 
@@ -207,7 +207,7 @@ def test_closed_standard_input_is_told(monkeypatch):
 
 
 def test_pipe_that_does_not_wait_is_refused():
-    """A pipe without data must not look like the end of the rows."""
+    """A non-blocking pipe is refused, since a pause in its data would look like the end of the rows."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
 
@@ -221,7 +221,7 @@ def test_pipe_that_does_not_wait_is_refused():
 
 @pytest.mark.parametrize(("name", "content"), _GOOD.items())
 def test_fifo_is_read_as_it_comes(tmp_path, name, content):
-    """A named pipe is read like a file, and rows come out while its writer is still busy."""
+    """A named pipe is read like a file, and yields rows while its writer is still writing."""
     path = tmp_path / name
     os.mkfifo(path)
     first_came = threading.Event()
@@ -254,12 +254,12 @@ def test_file_is_closed_when_all_rows_are_read(opened, read_file, name, content)
 
 
 @pytest.mark.parametrize(("name", "content"), _GOOD.items())
-@pytest.mark.parametrize("taken", [1, 2])
-def test_file_is_closed_when_the_generator_is(opened, tmp_path, name, content, taken):
-    """Whoever stops early closes the generator, and with it the file."""
+@pytest.mark.parametrize("count", [1, 2])
+def test_file_is_closed_when_the_generator_is(opened, tmp_path, name, content, count):
+    """Closing the generator before its end closes the file."""
     (tmp_path / name).write_bytes(content)
     rows = read_rows(tmp_path / name)
-    for _ in range(taken):
+    for _ in range(count):
         next(rows)
 
     rows.close()
@@ -269,14 +269,14 @@ def test_file_is_closed_when_the_generator_is(opened, tmp_path, name, content, t
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.xlsx"])
 def test_file_is_closed_when_reading_fails(opened, refusal, name):
-    """A refused file is closed too."""
+    """A file is closed when it is refused."""
     refusal(name, b'a,"b\n')
 
     assert [handle.closed for handle in opened] == [True]
 
 
 def test_nothing_is_opened_before_the_first_row(opened, tmp_path):
-    """A generator that nobody asks leaves nothing open."""
+    """A generator whose first row was not requested has opened nothing."""
     read_rows(tmp_path / "none.csv")
 
     assert opened == []
@@ -284,7 +284,7 @@ def test_nothing_is_opened_before_the_first_row(opened, tmp_path):
 
 @pytest.mark.parametrize("name", ["a\nb.csv", os.fsdecode(b"a\xff.csv")])
 def test_awkward_file_names_fit_into_a_message(tmp_path, name):
-    """A name with a line break or of arbitrary bytes still gives one line of text that can be written out."""
+    """An error about a file name with a line break or arbitrary bytes is one line of printable text."""
     with pytest.raises(InputNotFound) as caught:
         next(read_rows(tmp_path / name))
 
@@ -296,7 +296,7 @@ def test_awkward_file_names_fit_into_a_message(tmp_path, name):
     ("name", "content"), [("a.csv", b"x" * 999 + b"\n"), ("a.jsonl", b'{"a":"' + b"x" * 990 + b'"}\n')]
 )
 def test_memory_stays_flat(tmp_path, name, content):
-    """Twenty megabytes of lines pass through without being kept."""
+    """Reading twenty megabytes of lines needs only constant memory."""
     path = tmp_path / name
     path.write_bytes(content * 20_000)
     tracemalloc.start()
@@ -311,5 +311,5 @@ def test_memory_stays_flat(tmp_path, name, content):
 
 
 def test_every_refusal_is_an_input_error():
-    """Whoever catches InputError catches all that a reader raises."""
+    """Each error that a reader raises is an InputError."""
     assert all(issubclass(error, InputError) for error in (InputNotFound, InputUnreadable, InputEmpty, InvalidRow))

@@ -1,12 +1,12 @@
-"""The csv module's limit, shared by readers."""
+"""The raised limit of the csv module, which readers share."""
 
 import csv
 
 from backstay.readers.field_limit import RaisedFieldLimit
 
 
-def test_last_reader_puts_the_limit_back():
-    """One of two readers letting go does not take the limit from the other."""
+def test_last_reader_restores_the_limit():
+    """The raised limit stays until the last of two readers has released it, and is then restored."""
     before = csv.field_size_limit()
     raised = RaisedFieldLimit(before + 1)
 

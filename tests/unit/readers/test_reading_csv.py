@@ -25,7 +25,7 @@ _AWKWARD = st.one_of(_TEXT, st.sampled_from(["", " ", '"', '""', "a\nb", "a\r\nb
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
 )
 def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, line_end, quoting):
-    """Any cells written as CSV or TSV come back as they were, in their order."""
+    """Any cells written as CSV or TSV are read back equal and in order."""
     cells = st.lists(_AWKWARD, min_size=len(header), max_size=len(header))
     records = data.draw(st.lists(cells, max_size=5))
     # With LF line ends the csv module of Python 3.11 forgets to quote a lone carriage return.
@@ -41,14 +41,14 @@ def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, li
 
 @pytest.mark.parametrize("name", ["topics.csv", "TOPICS.CSV"])
 def test_cells_are_text_and_empty_ones_stay(read_file, name):
-    """A CSV cell is the text that stands there, an empty one is empty text."""
+    """A cell of CSV is read as text, and an empty cell as empty text."""
     rows = read_file(name, b"topic,level\nSums,1\n,\n")
 
     assert rows == [InputRow(2, {"topic": "Sums", "level": "1"}), InputRow(3, {"topic": "", "level": ""})]
 
 
 def test_tabs_separate_the_cells_of_tsv(read_file):
-    """In TSV a comma is text like any other."""
+    """A comma in TSV is part of a cell's text."""
     rows = read_file("topics.tsv", b"topic\tlevel\nSums, easy\t1\n")
 
     assert rows == [InputRow(2, {"topic": "Sums, easy", "level": "1"})]
@@ -56,47 +56,49 @@ def test_tabs_separate_the_cells_of_tsv(read_file):
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 def test_byte_order_mark_is_no_part_of_the_header(read_file, line_end):
-    """A file saved by a spreadsheet starts with a mark that belongs to no column."""
+    """The byte order mark of a spreadsheet's file is not part of the first column's name."""
     rows = read_file("topics.csv", b"\xef\xbb\xbftopic,level" + line_end + b"Sums,1" + line_end)
 
     assert rows == [InputRow(2, {"topic": "Sums", "level": "1"})]
 
 
 def test_rows_are_named_by_the_line_they_start_on(read_file):
-    """Quoted line breaks of every kind are kept, and lines are counted as an editor counts them."""
+    """Rows have the line numbers of an editor, and quoted line breaks of every kind are kept."""
     rows = read_file("topics.csv", b'topic,level\r\n"a\r\nb\rc\nd",1\r\n\r\n"e",2')
 
     assert rows == [InputRow(2, {"topic": "a\r\nb\rc\nd", "level": "1"}), InputRow(6, {"topic": "e", "level": "2"})]
 
 
 def test_blank_lines_are_skipped(read_file):
-    """A line with nothing or only spaces on it is no row, before the header or after."""
+    """A line that is empty or has only spaces is skipped, before the header and after it."""
     rows = read_file("topics.csv", b"\n  \ntopic,level\n\nSums,1\n   \n\n")
 
     assert rows == [InputRow(5, {"topic": "Sums", "level": "1"})]
 
 
 def test_quoted_empty_cell_of_a_single_column_is_a_row(read_file):
-    """Where there is one column, quotes tell an empty cell from a blank line."""
+    """In a file with one column, a quoted empty cell is a row, unlike a blank line."""
     rows = read_file("topics.csv", b'topic\n""\n\nSums\n')
 
     assert rows == [InputRow(2, {"topic": ""}), InputRow(4, {"topic": "Sums"})]
 
 
-@pytest.mark.parametrize(("record", "found"), [(b"Sums", "1 cell"), (b"Sums,1", "2 cells"), (b"Sums,1,2,3", "4 cells")])
-def test_ragged_row_is_refused(refusal, record, found):
-    """A row with more or fewer cells than the header names its line and both counts."""
+@pytest.mark.parametrize(
+    ("record", "cells_text"), [(b"Sums", "1 cell"), (b"Sums,1", "2 cells"), (b"Sums,1,2,3", "4 cells")]
+)
+def test_ragged_row_is_refused(refusal, record, cells_text):
+    """A row with more or fewer cells than the header is refused with its line and both counts."""
     error = refusal("topics.csv", b"topic,level,tone\nA,1,x\n" + record + b"\nB,2,y\n")
 
     assert isinstance(error, InvalidRow)
     assert error.message.endswith(
-        f"line 3: {found} where the header has 3; check for a stray comma or an unclosed quote"
+        f"line 3: {cells_text} where the header has 3; check for a stray comma or an unclosed quote"
     )
     assert error.context["line"] == 3
 
 
 def test_rows_before_a_bad_one_are_handed_out(tmp_path):
-    """Reading streams: what comes before the mistake has been yielded by then."""
+    """The rows before an invalid one are yielded before the error is raised."""
     text = InputText.open(io.BytesIO(b"topic,level\nSums,1\nragged\n"), InputErrors("topics.csv"))
     rows = read_delimited(text, delimiter=",")
 
@@ -106,7 +108,7 @@ def test_rows_before_a_bad_one_are_handed_out(tmp_path):
 
 
 def test_repeated_names_in_the_header_are_refused(refusal):
-    """Two columns of one name cannot both be kept."""
+    """A header with two columns of the same name is refused."""
     error = refusal("topics.csv", b'topic,level,topic,"le\nvel","le\nvel",x\n1,2,3,4,5,6\n')
 
     assert isinstance(error, InputUnreadable)
@@ -115,7 +117,7 @@ def test_repeated_names_in_the_header_are_refused(refusal):
 
 @pytest.mark.parametrize("header", [b"topic,,tone", b'topic," ",tone', b"\ntopic,\t,tone"])
 def test_column_without_a_name_is_refused(refusal, header):
-    """A column without a name is told by its number."""
+    """A column without a name is refused with its number."""
     error = refusal("topics.csv", header + b"\n1,2,3\n")
 
     assert isinstance(error, InputUnreadable)
@@ -123,7 +125,7 @@ def test_column_without_a_name_is_refused(refusal, header):
 
 
 def test_quote_that_is_never_closed_is_refused(refusal):
-    """The line named is the one where the row starts, not the end of the file."""
+    """An unclosed quote is refused with the line where its row starts, not the end of the file."""
     error = refusal("topics.csv", b'topic,level\nA,1\nB,"2\nC,3\nD,4\n')
 
     assert isinstance(error, InvalidRow)
@@ -132,7 +134,7 @@ def test_quote_that_is_never_closed_is_refused(refusal):
 
 
 def test_text_after_a_closing_quote_is_refused(refusal):
-    """A quote that was not doubled must not silently change a cell."""
+    """A quote that was not doubled is refused, so that it cannot silently change a cell."""
     error = refusal("topics.csv", b'topic,level\n"say "hi" now",1\n')
 
     assert isinstance(error, InvalidRow)
@@ -140,7 +142,7 @@ def test_text_after_a_closing_quote_is_refused(refusal):
 
 
 def test_lone_carriage_returns_as_line_ends_are_refused(refusal):
-    """A file with the line ends of the first Macs says how to save it."""
+    """A file with lone carriage returns as line ends is refused with advice to save it differently."""
     error = refusal("topics.csv", b"topic,level\rSums,1\r")
 
     assert isinstance(error, InvalidRow)
@@ -148,7 +150,7 @@ def test_lone_carriage_returns_as_line_ends_are_refused(refusal):
 
 
 def test_nul_byte_is_refused(refusal):
-    """A NUL byte is named by its line, also within a quoted cell."""
+    """A NUL byte, even within a quoted cell, is refused with its line."""
     error = refusal("topics.csv", b'topic,level\n"a\nb\0",1\n')
 
     assert isinstance(error, InvalidRow)
@@ -158,7 +160,7 @@ def test_nul_byte_is_refused(refusal):
 
 @pytest.mark.parametrize("cell", ["x" * 10_000_000, ("é" * 49 + "\n") * 100_000], ids=["one line", "many lines"])
 def test_cell_of_ten_megabytes_is_read(read_file, cell):
-    """A large cell arrives whole, and the csv module's limit is afterwards what it was."""
+    """A large cell is read whole, and the csv module's limit is restored afterwards."""
     before = csv.field_size_limit()
 
     rows = read_file("topics.csv", f'topic,level\n"{cell}",1\nSums,2\n'.encode())
@@ -168,7 +170,7 @@ def test_cell_of_ten_megabytes_is_read(read_file, cell):
 
 
 def test_limit_of_the_process_is_untouched_between_rows():
-    """Other code may rely on its limit while our generator is suspended, even a lower one than usual."""
+    """While the generator is suspended, the process has its own csv limit, even if that is a low one."""
     text = InputText.open(io.BytesIO(b"topic\n" + b"x" * 5000 + b"\nSums\n"), InputErrors("topics.csv"))
     before = csv.field_size_limit(1000)
     try:
@@ -183,7 +185,7 @@ def test_limit_of_the_process_is_untouched_between_rows():
 
 
 def test_line_over_the_limit_is_refused(refusal):
-    """A cell of more than 64 MiB is refused by its line, and the csv module's limit put back."""
+    """A cell of more than 64 MiB is refused with its line, and the csv module's limit is restored."""
     before = csv.field_size_limit()
 
     error = refusal("topics.csv", b"topic\nSums\n" + b"x" * (MAX_RECORD_BYTES + 1) + b"\nC\n")
@@ -194,7 +196,7 @@ def test_line_over_the_limit_is_refused(refusal):
 
 
 def test_quoted_cell_over_the_limit_is_refused_before_the_end(monkeypatch):
-    """An unclosed quote does not pull a whole file into memory."""
+    """An unclosed quote is refused before the whole file is read into memory."""
     monkeypatch.setattr(delimited, "MAX_RECORD_BYTES", 1_000_000)
     stream = io.BytesIO(b'topic\n"open\n' + (b"x" * 999 + b"\n") * 20_000)
     before = csv.field_size_limit()

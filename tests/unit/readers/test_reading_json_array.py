@@ -30,7 +30,7 @@ _SPACE = st.text(" \t\r\n", max_size=4).map(str.encode)
     data=st.data(),
 )
 def test_elements_read_back_equal_however_they_arrive(trickle, objects, indent, size, data):
-    """Whatever the space between elements and wherever chunks end, rows and their lines are right."""
+    """Rows and their line numbers are right for any white space between elements and any ends of chunks."""
     content, lines = b"[", []
     for index, item in enumerate(objects):
         content += (data.draw(_SPACE) + b"," if index else b"") + data.draw(_SPACE)
@@ -48,7 +48,7 @@ def test_elements_read_back_equal_however_they_arrive(trickle, objects, indent, 
 @pytest.mark.parametrize("depth", [1, 4, 5, 6, 7, 100])
 @pytest.mark.parametrize("size", [7, 100_000])
 def test_nesting_up_to_the_limit_is_read(trickle, depth, size):
-    """Each depth is read, whichever way its end is found."""
+    """An element with any nesting up to the limit is read, whichever way its end is found."""
     item = b'{"a":' * (depth - 1) + b'{"x":"]}"}' + b"}" * (depth - 1)
     stream = trickle(b"[\n" + item + b",\n" + item + b"]", size)
 
@@ -64,7 +64,7 @@ def test_nesting_up_to_the_limit_is_read(trickle, depth, size):
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_nesting_beyond_the_limit_is_refused(refusal, opening):
-    """A million open brackets are an error, not a crash."""
+    """An element with a million open brackets is refused without a crash."""
     error = refusal("topics.json", b'[{"id":1},\n{"a":' + opening * 1_000_000)
 
     assert isinstance(error, InvalidRow)
@@ -74,7 +74,7 @@ def test_nesting_beyond_the_limit_is_refused(refusal, opening):
 
 @pytest.mark.parametrize("content", [b'{"topic": "Sums"}', b'{"data": [{"id": 1}]}', b'"text"', b"7", b"id,topic"])
 def test_other_json_than_an_array_is_refused(refusal, content):
-    """A file that is not an array says what it may be instead."""
+    """A JSON file that is not an array is refused with a description of what is expected."""
     error = refusal("topics.json", b"\n " + content)
 
     assert isinstance(error, InputUnreadable)
@@ -85,7 +85,7 @@ def test_other_json_than_an_array_is_refused(refusal, content):
 
 @pytest.mark.parametrize("element", [b"1", b'"text"', b"[1]", b"null", b"NaN", b"\xc3\xa9"])
 def test_element_that_is_no_object_is_refused(refusal, element):
-    """A row needs columns, so only an object will do."""
+    """An element that is not an object is refused, since a row needs columns."""
     error = refusal("topics.json", b'[{"id": 1},\n\n' + element + b"]")
 
     assert isinstance(error, InvalidRow)
@@ -111,7 +111,7 @@ def test_element_that_is_no_object_is_refused(refusal, element):
     ],
 )
 def test_broken_array_is_refused(refusal, content, reason):
-    """Commas and brackets that are missing or too many are told by line."""
+    """A missing or additional comma or bracket is refused with its line."""
     error = refusal("topics.json", content)
 
     assert isinstance(error, InputUnreadable)
@@ -120,15 +120,15 @@ def test_broken_array_is_refused(refusal, content, reason):
 
 @pytest.mark.parametrize("element", [b'{"a": [1}', b'{"a": [1}, 2]}', b'{"a"}', b'{"a": 1,}', b'{"a": "\\ud800"}'])
 def test_element_that_is_bad_json_is_refused(refusal, element):
-    """Brackets that pair up wrongly, or anything else that is not JSON, is found in its element."""
+    """Mismatched brackets, or anything else that is not JSON, are refused with their element's line."""
     error = refusal("topics.json", b'[{"id": 1},\n' + element + b"]")
 
     assert isinstance(error, InvalidRow)
     assert "line 2: not valid JSON: " in error.message
 
 
-def test_mistake_deep_in_an_element_is_told_by_its_own_line(refusal):
-    """The row is named by where it starts, the mistake by where it is."""
+def test_mistake_deep_in_an_element_is_reported_with_its_own_line(refusal):
+    """An error deep in an element names both the line where the row starts and the line of the mistake."""
     error = refusal("topics.json", b'[\n{\n"a": 1,\n"b": x\n}]')
 
     assert error.context["line"] == 2
@@ -137,7 +137,7 @@ def test_mistake_deep_in_an_element_is_told_by_its_own_line(refusal):
 
 
 def test_element_over_the_limit_is_refused(refusal):
-    """An element of more than 64 MiB is refused by its line."""
+    """An element of more than 64 MiB is refused with its line."""
     error = refusal("topics.json", b'[{"id": 1},\n{"topic": "' + b"x" * MAX_RECORD_BYTES + b'"}]')
 
     assert isinstance(error, InvalidRow)
@@ -145,7 +145,7 @@ def test_element_over_the_limit_is_refused(refusal):
 
 
 def test_element_of_ten_megabytes_is_read(read_file):
-    """A large value arrives whole, escapes and all."""
+    """A value of ten megabytes is read whole, with all its escapes."""
     value = '\n"\\' * 2_000_000
 
     rows = read_file("topics.json", orjson.dumps([{"topic": value}, {"topic": "Sums"}]))
@@ -154,7 +154,7 @@ def test_element_of_ten_megabytes_is_read(read_file):
 
 
 def test_memory_stays_flat(tmp_path):
-    """Twenty megabytes of array pass through a small window, though they are a single line."""
+    """Reading an array of twenty megabytes on a single line needs only constant memory."""
     path = tmp_path / "topics.json"
     item = orjson.dumps({"topic": "x" * 900, "tags": ["a", {"b": "}"}]})
     path.write_bytes(b"[" + b",".join([item] * 21_000) + b"]")

@@ -27,7 +27,7 @@ _JSON = st.recursive(
     line_end=st.sampled_from([b"\n", b"\r\n", b"\n \n"]),
 )
 def test_what_orjson_writes_reads_back_equal(objects, line_end):
-    """Any objects written one a line come back as they were, nested values and numbers included."""
+    """Any objects written one per line are read back equal, including nested values and numbers."""
     content = b"".join(orjson.dumps(item) + line_end for item in objects)
 
     rows = list(read_jsonl(InputText.open(io.BytesIO(content), InputErrors("made up"))))
@@ -38,14 +38,14 @@ def test_what_orjson_writes_reads_back_equal(objects, line_end):
 
 @pytest.mark.parametrize("name", ["topics.jsonl", "topics.ndjson", "topics.JSONL"])
 def test_values_keep_their_types(read_file, name):
-    """Numbers, lists and objects are kept as they are; blank lines count but are no rows."""
+    """Numbers, lists and objects keep their types; blank lines count as lines but are no rows."""
     rows = read_file(name, b'\xef\xbb\xbf\n{"id": 7, "tags": ["a", {"b": null}]}\r\n\r\n  \n{"id": 8.5}')
 
     assert rows == [InputRow(2, {"id": 7, "tags": ["a", {"b": None}]}), InputRow(5, {"id": 8.5})]
 
 
 def test_last_of_two_equal_keys_counts(read_file):
-    """A key that comes twice has its last value."""
+    """A repeated key has its last value."""
     assert read_file("topics.jsonl", b'{"id": 1, "id": 2}\n') == [InputRow(1, {"id": 2})]
 
 
@@ -65,7 +65,7 @@ def test_last_of_two_equal_keys_counts(read_file):
     ],
 )
 def test_bad_json_is_refused(refusal, line):
-    """A line that is not JSON is told by number, place and reason, and never quoted."""
+    """A line that is not JSON is refused with its number, position and reason, and never quoted."""
     error = refusal("topics.jsonl", b'{"id": 1}\n\n' + line + b"\n")
 
     assert isinstance(error, InvalidRow)
@@ -78,7 +78,7 @@ def test_bad_json_is_refused(refusal, line):
 
 @pytest.mark.parametrize("line", [b"[1]", b'"text"', b"1", b"null", b"true"])
 def test_other_json_than_an_object_is_refused(refusal, line):
-    """A row needs columns, so only an object will do."""
+    """A line that is not an object is refused, since a row needs columns."""
     error = refusal("topics.jsonl", b'{"id": 1}\n' + line + b"\n")
 
     assert isinstance(error, InvalidRow)
@@ -87,7 +87,7 @@ def test_other_json_than_an_object_is_refused(refusal, line):
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_absurd_depth_is_refused(refusal, opening):
-    """A million open brackets are an error, not a crash."""
+    """A line with a million open brackets is refused without a crash."""
     error = refusal("topics.jsonl", opening * 1_000_000)
 
     assert isinstance(error, InvalidRow)
@@ -99,7 +99,7 @@ def test_absurd_depth_is_refused(refusal, opening):
 )
 @pytest.mark.parametrize("around", [(b'{"id":', b"}"), (b'{"x": [1, {"id": ', b"\n}]}")])
 def test_whole_number_that_would_be_rounded_is_refused(refusal, number, around):
-    """Two long ids must not silently become one."""
+    """A whole number that would be rounded is refused, so that two long ids cannot become equal."""
     error = refusal("topics.json", b"[" + number.join(around) + b"]")
 
     assert isinstance(error, InvalidRow)
@@ -111,22 +111,22 @@ def test_whole_number_that_would_be_rounded_is_refused(refusal, number, around):
     "value",
     ["18446744073709551615", "-9223372036854775808", "1e22", '"123456789012345678901234"', "0.1234567890123456789"],
 )
-def test_long_numbers_that_keep_their_worth_are_read(read_file, value):
-    """Only whole numbers beyond 64 bits are refused: not text, fractions or powers of ten."""
+def test_long_numbers_that_keep_their_value_are_read(read_file, value):
+    """Long digits in text, fractions and powers of ten are read; only whole numbers beyond 64 bits are refused."""
     [row] = read_file("topics.jsonl", b'{"id": %b, "x": 0.5, "text": ", 123456789012345678901234"}' % value.encode())
 
     assert row.values["id"] == orjson.loads(value)
 
 
 def test_line_of_ten_megabytes_is_read(read_file):
-    """A large value arrives whole."""
+    """A value of ten megabytes is read whole."""
     [row] = read_file("topics.jsonl", orjson.dumps({"topic": "x" * 10_000_000}))
 
     assert len(row.values["topic"]) == 10_000_000
 
 
 def test_line_over_the_limit_is_refused(refusal):
-    """A line of more than 64 MiB is refused by its number."""
+    """A line of more than 64 MiB is refused with its number."""
     error = refusal("topics.jsonl", b'{"id":1}\n{"topic":"' + b"x" * MAX_RECORD_BYTES + b'"}\n{"id":2}\n')
 
     assert isinstance(error, InvalidRow)
