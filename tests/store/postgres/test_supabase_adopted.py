@@ -111,3 +111,17 @@ def test_every_table_is_guarded(url):
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'backstay'::regnamespace AND relkind = 'r'"
         " AND NOT relrowsecurity",
     ) == []  # fmt: skip
+
+
+def test_an_adoption_is_undone():
+    """Undoing an adoption next to Supabase's users removes the side tables and their policies."""
+    with supabase.database() as url:
+        real_app.make(url)
+        asyncio.run(Backstay.open(url, owner=ANN).adopt(*real_app.WANTED))
+
+        asyncio.run(Backstay.open(url).unadopt())
+
+        assert ask(
+            url, "SELECT to_regclass('backstay.adopted_conversations'), to_regclass('backstay.adopted_turns')"
+        ) == [(None, None)]
+        assert ask(url, "SELECT count(*) FROM backstay.conversations") == [(0,)]

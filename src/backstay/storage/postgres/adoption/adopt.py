@@ -94,8 +94,9 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
         if status.has_views(connection, schema):  # else nothing will finish anything
             _refuse_unfinished(connection, schema)
         ddl.drop(connection, schema)
-        connection.execute(f"DROP TABLE {schema}.adopted_conversations")
+        # Turns first: their policy reads the other table.
         connection.execute(f"DROP TABLE IF EXISTS {schema}.adopted_turns")
+        connection.execute(f"DROP TABLE {schema}.adopted_conversations")
         connection.execute(f"DELETE FROM {schema}.adopted")
         for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.own_{name} RENAME TO {name}")
