@@ -449,10 +449,8 @@ async def test_an_order_that_new_turns_cannot_have_is_named(url):
     )
     counted = await _adopt_small(url, check=True)
 
-    assert "public.lines.at is the same in no two turns, and no sequence is its default" in str(
-        checked.not_writable_reason
-    )
-    assert counted.not_writable_reason is None
+    assert "public.lines.at is unique, and no sequence is its default" in str(checked.hindered)
+    assert counted.hindered is None
 
 
 async def test_columns_that_are_too_short_are_named(url):
@@ -467,15 +465,15 @@ async def test_columns_that_are_too_short_are_named(url):
     )  # fmt: skip
     widened = await _adopt_small(url, check=True)
 
-    assert str(checked.not_writable_reason).split("; ") == [
-        "public.talks.id holds 35 characters, and an id of ours has 36",
-        "public.lines.id holds 8 characters, and an id of ours has 36",
+    assert str(checked.hindered).split("; ") == [
+        "public.talks.id holds 35 characters, and a built-in id has 36",
+        "public.lines.id holds 8 characters, and a built-in id has 36",
         "public.lines.role holds 5 characters, and 'assistant' has 9",
     ]
     assert widened.not_writable_reason is None
     assert [one for one in widened.remarks if "characters" in one] == [
-        "Room for characters: public.talks.topic 20, public.lines.role 9. A new conversation that needs more is refused"
-        " when it is stored"
+        "Limits on characters: public.talks.topic 20, public.lines.role 9. A new conversation that needs more is"
+        " refused when it is stored"
     ]
 
 
@@ -492,7 +490,7 @@ async def test_turns_that_share_a_place_are_counted(url):
     told_apart = await _adopt_small(url, check=True)
 
     assert tied.remarks[-1] == (
-        "Rows of public.lines that share at with another of their conversation: 5. Their order is by id"
+        "Rows of public.lines that share at with another of their conversation: 5. They are sorted by id"
     )
     assert not [one for one in told_apart.remarks if "share" in one]
 
@@ -588,8 +586,8 @@ async def test_a_check_writes_nothing(url):
     assert done.tables[1].other_columns == ["reply_to", "tokens"]
     assert done.not_writable_reason is None
     assert done.remarks == [
-        "Rows of public.chats without user_id: 1. They are nobody's, so they are neither shown nor deleted",
-        "Room for characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",
+        "Rows of public.chats without user_id: 1. They belong to no one, so they are neither shown nor deleted",
+        "Limits on characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",
     ]
 
 
@@ -700,7 +698,7 @@ async def test_what_else_has_changed_is_taken_in(backstay, url):
         """ALTER TABLE chats ALTER cost SET DEFAULT 7; ALTER TABLE messages DROP CONSTRAINT messages_chat_id_fkey,
            ADD FOREIGN KEY (chat_id) REFERENCES chats""",
     )  # fmt: skip
-    with pytest.raises(CannotAdopt, match="Something is built upon"):
+    with pytest.raises(CannotAdopt, match="Something depends on"):
         await _adopt(url)
     await asyncio.to_thread(sql, url, "DROP VIEW mine")
     await _adopt(url)

@@ -1,4 +1,4 @@
-"""Adopting, and taking it back: each in one transaction, whole or not at all."""
+"""Adoption and its undoing, each in one transaction: complete or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,10 +17,11 @@ from backstay.library.adoption import (
 )
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import ddl, preflight, row_security, side_tables, status
-from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable, find, keys_between
+from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable, find_table, foreign_keys_between
 from backstay.storage.postgres.adoption.ddl import GeneratedViews
 from backstay.storage.postgres.adoption.mapping import TableMapping, map_columns
-from backstay.storage.postgres.adoption.status import PLACE, PriorAdoption
+from backstay.storage.postgres.adoption.status import TABLE, PriorAdoption
+from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.migrate import hold_schema, refuse_under_a_worker, refuse_unmigrated
@@ -28,128 +29,125 @@ from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
 
-_PATIENCE = "10s"
-"""How long we wait for programs of theirs that hold their tables, which wait for us meanwhile."""
+_LOCK_TIMEOUT = "10s"
+"""How long to wait for programs of the app that hold its tables; they wait for this transaction meanwhile."""
 
-_OTHERWISE = "Tables are adopted already, in another way; `backstay adopt --undo` first"
+_OTHER_ADOPTION = "Tables are adopted already, in another way; `backstay adopt --undo` first"
 
 
-def check(address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: str) -> AdoptionResult:
-    """Say what adopting would come to. Nothing is written. Raises as `adopt`."""
+def check(address: ServerAddress, schema: str, request: AdoptionRequest, owner: str) -> AdoptionResult:
+    """Return what `adopt` would do. Writes nothing. Raises like `adopt`."""
     with _transaction(address, schema, "READ ONLY") as connection:
-        before, mapped = _mapped(connection, address, schema, wanted, owner)
-        if before is None:
-            _refuse_own(connection, schema)
-        return _told(connection, mapped, before)
+        prior, mapping = _map_tables(connection, address, schema, request, owner)
+        if prior is None:
+            _refuse_own_conversations(connection, schema)
+        return _result(connection, mapping, prior)
 
 
-def adopt(address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: str) -> AdoptionResult:
-    """Put their tables in the place of ours. Twice is safe, and so are many at once.
+def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: str) -> AdoptionResult:
+    """Let user tables stand for the built-in ones. Idempotent; concurrent calls wait for each other.
 
     Raises:
-        CannotAdopt: tables or columns do not fit, or our own are not empty.
-        StoreDenied: the tables are somebody else's.
-        SchemaOutdated: a worker is on it, or it is not migrated.
-        StorageError: it cannot be done there.
+        CannotAdopt: Tables or columns do not fit, or the built-in tables are not empty.
+        StoreDenied: The user tables belong to another role.
+        SchemaOutdated: A worker uses the database, or it is not migrated.
+        StorageError: The database does not allow it.
     """
     with _transaction(address, schema, "") as connection:
         hold_schema(connection, schema)
-        before, mapped = _mapped(connection, address, schema, wanted, owner)
-        if before is not None:
-            return _again(connection, mapped, schema, before)
-        _refuse_own(connection, schema)
+        prior, mapping = _map_tables(connection, address, schema, request, owner)
+        if prior is not None:
+            return _renew(connection, mapping, schema, prior)
+        _refuse_own_conversations(connection, schema)
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
-        made = GeneratedViews.from_mapping(connection, mapped, schema)
-        for statement in side_tables.make(mapped, schema):
+        views = GeneratedViews.from_mapping(connection, mapping, schema)
+        for statement in (*side_tables.create(mapping, schema), *views.statements, ddl.new_id(mapping, schema)):
             connection.execute(statement)
-        connection.execute(side_tables.add_missing(mapped, schema))
-        for statement in made.statements:
-            connection.execute(statement)
-        connection.execute(ddl.new_id(mapped, schema))
-        row_security.guard(connection, mapped, schema)
-        _note(connection, schema, mapped, made)
-        if _count(connection, mapped.conversations):
-            # Of an empty table the planner is to know nothing, rather than that it is empty.
+        row_security.protect(connection, mapping, schema)
+        _record(connection, schema, mapping, views)
+        if _count(connection, mapping.conversations):
+            # If the table is empty, the planner is to know nothing, rather than that it is empty.
             connection.execute(f"ANALYZE {schema}.adopted_conversations")
-        return _told(connection, mapped, None)
+        return _result(connection, mapping, None)
 
 
 def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> UnadoptResult:
-    """Remove what adopting has made; their tables stay as they are. Twice is safe, and so is it without the tables.
+    """Remove what an adoption created, and leave the user tables as they are. Idempotent; works without the tables.
 
     Raises:
-        CannotAdopt: something else is built upon our views, or a delete has not come to its end.
-        SchemaOutdated: a worker is on it, or it is not migrated.
+        CannotAdopt: Something else depends on the views, or a delete is unfinished.
+        SchemaOutdated: A worker uses the database, or it is not migrated.
     """
     with _transaction(address, schema, "READ ONLY" if is_check else "") as connection:
         if not is_check:
             hold_schema(connection, schema)
         refuse_unmigrated(connection, address, schema, without=frozenset(BUILT_IN_TABLES))
-        given_back = status.given_back(connection, schema)
-        if is_check or given_back.is_empty:
-            return given_back
+        result = status.preview_undo(connection, schema)
+        if is_check or result.is_nothing:
+            return result
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
-        if status.has_views(connection, schema):  # else nothing will finish anything
+        if status.has_views(connection, schema):  # without them no delete can be finished
             _refuse_unfinished(connection, schema)
         ddl.drop(connection, schema)
-        # Turns first: their policy reads the other table.
+        # Turns first: their policy reads the other side table.
         connection.execute(f"DROP TABLE IF EXISTS {schema}.adopted_turns")
         connection.execute(f"DROP TABLE {schema}.adopted_conversations")
         connection.execute(f"DELETE FROM {schema}.adopted")
         for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.own_{name} RENAME TO {name}")
-        return given_back
+        return result
 
 
 @contextmanager
-def _transaction(address: ServerAddress, schema: str, how: str) -> Iterator[Connection]:
+def _transaction(address: ServerAddress, schema: str, mode: str) -> Iterator[Connection]:
     with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         with connection.transaction():
-            if how:
-                connection.execute(f"SET TRANSACTION {how}")
+            if mode:
+                connection.execute(f"SET TRANSACTION {mode}")
             connection.execute(SETTINGS)
-            connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
             yield connection
 
 
-def _mapped(
-    connection: Connection, address: ServerAddress, schema: str, wanted: AdoptionRequest, owner: str
-) -> tuple[PriorAdoption | None, TableMapping]:  # fmt: skip
-    """Return how tables are adopted already, and which of their columns is which; the same again, if they are."""
+def _map_tables(
+    connection: Connection, address: ServerAddress, schema: str, request: AdoptionRequest, owner: str
+) -> tuple[PriorAdoption | None, TableMapping]:
+    """Return the recorded adoption, and the mapping of the requested tables, which has to agree with it."""
     refuse_unmigrated(connection, address, schema)
-    conversations = find(connection, wanted.conversations, schema)
-    turns = find(connection, wanted.turns, schema)
+    conversations = find_table(connection, request.conversations, schema)
+    turns = find_table(connection, request.turns, schema)
     # From here on everything is named in full.
     connection.execute("SET LOCAL search_path = ''")
-    conversations, turns = find(connection, conversations.place, schema), find(connection, turns.place, schema)
-    before = status.prior_adoption(connection, schema)
-    if before is not None:
-        if before.places != (conversations.told, turns.told):
-            raise CannotAdopt(_OTHERWISE)
-        wanted, owner = before.wanted(wanted), before.owner
-    mapped = map_columns(wanted, conversations, turns, keys_between(connection, turns, conversations), owner)
-    if before is not None and before.asked != _asked(mapped):
-        raise CannotAdopt(_OTHERWISE)
-    # In one order, so that the same is made in the same words.
-    return before, replace(
-        mapped,
-        of_conversations=_in_order(mapped.of_conversations, CONVERSATION_NAMES),
-        of_turns=_in_order(mapped.of_turns, TURN_NAMES),
+    conversations, turns = (find_table(connection, table.quoted_name, schema) for table in (conversations, turns))
+    prior = status.prior_adoption(connection, schema)
+    if prior is not None:
+        if prior.tables != (conversations.name, turns.name):
+            raise CannotAdopt(_OTHER_ADOPTION)
+        request, owner = prior.extend(request), prior.owner
+    foreign_keys = foreign_keys_between(connection, turns, conversations)
+    mapping = map_columns(request, conversations, turns, foreign_keys, owner)
+    if prior is not None and prior.mapping != _names(mapping):
+        raise CannotAdopt(_OTHER_ADOPTION)
+    # In a fixed order, so that the same mapping always makes the same statements.
+    return prior, replace(
+        mapping,
+        conversation_columns=_sort(mapping.conversation_columns, CONVERSATION_NAMES),
+        turn_columns=_sort(mapping.turn_columns, TURN_NAMES),
     )
 
 
-def _in_order(found: Mapping[str, UserColumn], names: Sequence[str]) -> dict[str, UserColumn]:
-    return {name: found[name] for name in names if name in found}
+def _sort(columns: Mapping[str, UserColumn], names: Sequence[str]) -> dict[str, UserColumn]:
+    return {name: columns[name] for name in names if name in columns}
 
 
-def _refuse_own(connection: Connection, schema: str) -> None:
+def _refuse_own_conversations(connection: Connection, schema: str) -> None:
     row = connection.execute(f"SELECT EXISTS (SELECT FROM {schema}.conversations)").fetchone()
     if row is not None and row[0]:
         raise CannotAdopt(
-            f"The schema {schema!r} has conversations of its own, which would not be seen any more; export and delete "
+            f"The schema {schema!r} has conversations of its own, which an adoption would hide; export and delete "
             "them first, or choose another schema with BACKSTAY_SCHEMA and `backstay migrate`"
         )
 
@@ -160,100 +158,93 @@ def _refuse_unfinished(connection: Connection, schema: str) -> None:
     ).fetchone()
     if row is not None:
         raise CannotAdopt(
-            f"Backup {row[0]} is being written, or its delete has not come to its end; finish it first "
+            f"Backup {row[0]} is being written, or its delete is unfinished; finish it first "
             f"(`backstay conversations delete --continue {row[0]}`)",
             backup_id=row[0],
         )
 
 
-def _again(connection: Connection, mapped: TableMapping, schema: str, before: PriorAdoption) -> AdoptionResult:
-    """Take in whatever has changed since, and mend what is out of step."""
-    made = GeneratedViews.from_mapping(connection, mapped, schema)
-    if mapped.turns_beside:
-        _rename_beside(connection, mapped, schema)
-    if made.digest != before.made:
-        ddl.renew(connection, schema, made)
-    for statement in (*side_tables.keep_in_step(mapped, schema), *side_tables.repair(mapped, schema)):
+def _renew(connection: Connection, mapping: TableMapping, schema: str, prior: PriorAdoption) -> AdoptionResult:
+    """Adapt an adoption to what has changed since, and repair what is out of step."""
+    views = GeneratedViews.from_mapping(connection, mapping, schema)
+    if mapping.side_turn_columns:
+        _rename_side_columns(connection, mapping, schema)
+    if views.digest != prior.digest:
+        ddl.renew(connection, schema, views)
+    for statement in (*side_tables.renew_triggers(mapping, schema), side_tables.repair(mapping, schema)):
         connection.execute(statement)
-    row_security.guard_rows(connection, schema)
-    connection.execute(ddl.new_id(mapped, schema))
+    row_security.protect_adopted_rows(connection, schema)
+    connection.execute(ddl.new_id(mapping, schema))
     connection.execute(f"DELETE FROM {schema}.adopted")
-    _note(connection, schema, mapped, made)
-    return _told(connection, mapped, before)
+    _record(connection, schema, mapping, views)
+    return _result(connection, mapping, prior)
 
 
-def _rename_beside(connection: Connection, mapped: TableMapping, schema: str) -> None:
-    """Have what tells turns apart be called beside them as it is with them."""
+def _rename_side_columns(connection: Connection, mapping: TableMapping, schema: str) -> None:
+    """Rename the columns that identify a turn in the side table like those of the user table."""
     rows = connection.execute(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
         (f"{schema}.adopted_turns",),
     ).fetchall()
-    for (was,), name in zip(rows, mapped.identity, strict=False):
-        if was != name:
-            connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(was)} TO {quoted(name)}")
+    for (old_name,), name in zip(rows, mapping.turn_identity, strict=False):
+        if old_name != name:
+            connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(old_name)} TO {quoted(name)}")
 
 
-def _asked(mapped: TableMapping) -> dict[str, dict[str, str]]:
-    conversations = {name: column.name for name, column in mapped.of_conversations.items()}
-    turns = {name: column.name for name, column in mapped.of_turns.items()}
-    order = {} if mapped.order is None else {"order": mapped.order.name}
+def _names(mapping: TableMapping) -> dict[str, dict[str, str]]:
+    """Return the mapping as it is recorded: by built-in table, names of its columns to names of user columns."""
+    conversations = {name: column.name for name, column in mapping.conversation_columns.items()}
+    turns = {name: column.name for name, column in mapping.turn_columns.items()}
+    order = {} if mapping.order is None else {"order": mapping.order.name}
     return {
-        CONVERSATIONS: {PLACE: mapped.conversations.told, **conversations},
-        TURNS: {PLACE: mapped.turns.told, "conversation": mapped.conversation.name, **order, **turns},
+        CONVERSATIONS: {TABLE: mapping.conversations.name, **conversations},
+        TURNS: {TABLE: mapping.turns.name, "conversation": mapping.parent.name, **order, **turns},
     }
 
 
-def _note(connection: Connection, schema: str, mapped: TableMapping, made: GeneratedViews) -> None:
-    hindered, asked = preflight.find_obstacle(connection, mapped), _asked(mapped)
+def _record(connection: Connection, schema: str, mapping: TableMapping, views: GeneratedViews) -> None:
+    names, query = _names(mapping), render("record/insert", schema=schema)
     for name, table, view in (
-        (CONVERSATIONS, mapped.conversations, made.conversations),
-        (TURNS, mapped.turns, made.turns),
+        (CONVERSATIONS, mapping.conversations, views.conversations),
+        (TURNS, mapping.turns, views.turns),
     ):
-        connection.execute(
-            f"INSERT INTO {schema}.adopted"
-            " (name, place, asked, numbers, owner, made, stored, columns, raw, conversation_key, owner_pattern,"
-            " hindered)"
-            " SELECT %(name)s, place, %(asked)s, (SELECT pg_catalog.jsonb_object_agg(attname, attnum) FROM pg_attribute"
-            " WHERE attrelid = place AND attnum > 0 AND NOT attisdropped), %(owner)s, %(made)s,"
-            f" {schema}.stored_columns(place), %(columns)s, %(raw)s, %(key)s,"
-            " %(pattern)s, %(hindered)s FROM (SELECT %(place)s::regclass AS place) AS theirs",
-            {
-                "name": name,
-                "place": table.place,
-                "asked": Jsonb(asked[name]),
-                "owner": mapped.owner,
-                "made": made.digest,
-                "columns": Jsonb(dict(view.names)),
-                "raw": Jsonb(dict(view.raw)),
-                "key": mapped.key.name if name == TURNS else None,
-                "pattern": preflight.owner_pattern(mapped) if name == CONVERSATIONS else None,
-                "hindered": hindered if name == CONVERSATIONS else None,
-            },
-        )
+        values = {
+            "name": name,
+            "table": table.quoted_name,
+            "mapping": Jsonb(names[name]),
+            "owner": mapping.default_owner,
+            "digest": views.digest,
+            "columns": Jsonb(dict(view.names)),
+            "raw": Jsonb(dict(view.raw)),
+            "foreign_key": mapping.foreign_key.name if name == TURNS else None,
+            "owner_pattern": preflight.owner_pattern(mapping) if name == CONVERSATIONS else None,
+            "obstacle": preflight.find_obstacle(connection, mapping) if name == CONVERSATIONS else None,
+        }
+        connection.execute(query, values)
 
 
-def _told(connection: Connection, mapped: TableMapping, before: PriorAdoption | None) -> AdoptionResult:
-    asked = _asked(mapped)
+def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption | None) -> AdoptionResult:
+    names = _names(mapping)
     tables = []
-    for name, table, not_there in (
-        (CONVERSATIONS, mapped.conversations, mapped.beside),
-        (TURNS, mapped.turns, mapped.turns_beside),
+    for name, table, side_columns in (
+        (CONVERSATIONS, mapping.conversations, mapping.side_columns),
+        (TURNS, mapping.turns, mapping.side_turn_columns),
     ):
-        mine = {ours: theirs for ours, theirs in asked[name].items() if ours != PLACE}
+        mapped = {builtin: column for builtin, column in names[name].items() if builtin != TABLE}
         tables.append(
             AdoptedTable(
                 name=name,
-                user_table=table.told,
+                place=table.name,
                 rows=_count(connection, table),
-                columns=mine,
-                side_columns=not_there,
-                other_columns=[column for column in table.columns if column not in mine.values()],
+                columns=mapped,
+                beside=side_columns,
+                kept=[column for column in table.columns if column not in mapped.values()],
             )
         )
-    hindered = preflight.find_obstacle(connection, mapped)
-    return AdoptionResult(tables, hindered, list(preflight.remarks(connection, mapped)), before is not None)
+    obstacle = preflight.find_obstacle(connection, mapping)
+    return AdoptionResult(tables, obstacle, list(preflight.remarks(connection, mapping)), prior is not None)
 
 
 def _count(connection: Connection, table: UserTable) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table.place}").fetchone()
+    row = connection.execute(f"SELECT count(*) FROM {table.quoted_name}").fetchone()
     return int(row[0]) if row is not None else 0

@@ -1,4 +1,4 @@
-"""How a value of theirs is said in our words, and ours in theirs: expressions of SQL."""
+"""SQL expressions that convert between a user column and the built-in column that it stands for."""
 
 from dataclasses import dataclass
 
@@ -6,84 +6,84 @@ from backstay.storage.postgres.adoption.catalog import UserColumn
 from backstay.storage.postgres.adoption.mapping import JSON, TEXTS, TIMES
 from backstay.storage.postgres.queries import quoted
 
-_FORM = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
+_TIME_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 _EPOCH = "'1970-01-01T00:00:00.000000Z'"
-NOW = f"pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', {_FORM})"
-_BYTES_IN_ORDER = frozenset({"owner", "id", "persona", "job_id", "item_id", "created_at", "updated_at"})
+NOW = f"pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', {_TIME_FORMAT})"
+SORTED_BY_BYTES = frozenset({"owner", "id", "persona", "job_id", "item_id", "created_at", "updated_at"})
 _MAY_BE_EMPTY = frozenset({"topic", "persona", "content"})
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """One of their columns in the place of one of ours."""
+    """The expressions for one user column that stands for a built-in one."""
 
-    shown: str
+    read: str
     """What the view shows."""
-    kept: str | None
-    """The text that says what is there where the view cannot show it; null where it does. None if it always does."""
-    stored: str
-    """What is put in for what the view is given."""
+    original: str | None
+    """Text of a value that the view cannot show, null for all others. None if the view can show every value."""
+    write: str
+    """What is stored for the value that the view receives."""
 
 
-def kept_name(name: str) -> str:
-    """Return the column of the view that says what another one cannot."""
+def original_name(name: str) -> str:
+    """Return the name of the view's column with the originals of another one."""
     return f"backstay_{name}"
 
 
-def fit(name: str, column: UserColumn, *, alias: str, needed: bool, of_turns: bool = False) -> Cast:
-    """Return how a column is shown and stored; with `needed` ours is never null."""
-    raw, given = f"{alias}.{quoted(column.name)}", f"NEW.{quoted(name)}"
-    shown, can = _shown(raw, column)
-    collated = ' COLLATE "C"' if name in _BYTES_IN_ORDER and not of_turns else ""
-    conditions = [can] if can else []
-    if needed and not column.required:
+def cast_for(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> Cast:
+    """Return the expressions for a user column; with `required` the view shows no null."""
+    raw, received = f"app.{quoted(column.name)}", f"NEW.{quoted(name)}"
+    read, condition = _read(raw, column)
+    collation = ' COLLATE "C"' if name in SORTED_BY_BYTES and not of_turns else ""
+    conditions = [condition] if condition else []
+    if required and not column.required:
         conditions.append(f"{raw} IS NOT NULL")
-    kept = None
+    original = None
     if conditions:
-        is_shown = " AND ".join(conditions)
-        shown = f"CASE WHEN {is_shown} THEN {shown} END"
-        if needed:
-            shown = f"coalesce({shown}, {_EPOCH if name.endswith('_at') else repr('')})"
-        missing = "" if column.required else f" WHEN {raw} IS NULL THEN 'null'"
-        kept = f"CASE WHEN {is_shown} THEN NULL{missing} ELSE 'is ' || {raw}::text END"
-    stored = _or_default(name, _stored(given, column), column)
-    if kept is not None:
-        told = f"NEW.{quoted(kept_name(name))}"
-        stored = (
-            f"CASE WHEN {told} IS NULL THEN {stored} WHEN {told} = 'null' THEN NULL"
-            f" ELSE pg_catalog.substr({told}, 4)::{column.cast} END"
+        is_readable = " AND ".join(conditions)
+        read = f"CASE WHEN {is_readable} THEN {read} END"
+        if required:
+            read = f"coalesce({read}, {_EPOCH if name.endswith('_at') else repr('')})"
+        null = "" if column.required else f" WHEN {raw} IS NULL THEN 'null'"
+        original = f"CASE WHEN {is_readable} THEN NULL{null} ELSE 'is ' || {raw}::text END"
+    write = _with_default(name, _write(received, column), column)
+    if original is not None:
+        restored = f"NEW.{quoted(original_name(name))}"
+        write = (
+            f"CASE WHEN {restored} IS NULL THEN {write} WHEN {restored} = 'null' THEN NULL"
+            f" ELSE pg_catalog.substr({restored}, 4)::{column.cast} END"
         )
-    return Cast(f"({shown}){collated}" if collated else shown, kept, stored)
+    return Cast(f"({read}){collation}" if collation else read, original, write)
 
 
-def _shown(raw: str, column: UserColumn) -> tuple[str, str | None]:
+def _read(raw: str, column: UserColumn) -> tuple[str, str | None]:
+    """Return the expression of the built-in type, and the condition under which it can be read, if there is one."""
     if column.base in TIMES:
-        moment = f"{raw} AT TIME ZONE 'UTC'" if column.base == "timestamptz" else raw
+        time = f"{raw} AT TIME ZONE 'UTC'" if column.base == "timestamptz" else raw
         zone = "+00" if column.base == "timestamptz" else ""
         return (
-            f"pg_catalog.to_char({moment}, {_FORM})",
+            f"pg_catalog.to_char({time}, {_TIME_FORMAT})",
             f"{raw} >= '0001-01-02{zone}' AND {raw} < '9999-12-31{zone}'",
         )
     if column.base in JSON:
-        kind = f"pg_catalog.{column.base}_typeof({raw})"
-        return f"{raw}::text", f"coalesce({kind} = 'object', TRUE)"
+        return f"{raw}::text", f"coalesce(pg_catalog.{column.base}_typeof({raw}) = 'object', TRUE)"
     return (raw if column.type == "text" else f"{raw}::text"), None
 
 
-def _stored(given: str, column: UserColumn) -> str:
+def _write(received: str, column: UserColumn) -> str:
     if column.base == "timestamp":
-        return f"({given}::timestamp with time zone AT TIME ZONE 'UTC')::{column.cast}"
-    return f"{given}::{column.cast}"
+        return f"({received}::timestamp with time zone AT TIME ZONE 'UTC')::{column.cast}"
+    return f"{received}::{column.cast}"
 
 
-def _or_default(name: str, stored: str, column: UserColumn) -> str:
-    """Have their default, or nothing as they say it, stand for what we do not say."""
+def _with_default(name: str, write: str, column: UserColumn) -> str:
+    """Replace null by the column's default, or by an empty value, where the column takes no null."""
     if not column.required:
-        return stored
+        return write
     if column.default is not None:
-        return f"coalesce({stored}, {column.default})"
+        return f"coalesce({write}, {column.default})"
     if name in _MAY_BE_EMPTY and column.base in TEXTS - {"enum"}:
-        return f"coalesce({stored}, '')"
+        return f"coalesce({write}, '')"
     if name == "metadata":
-        return f"coalesce({stored}, '{{}}')"
-    return stored
+        return f"coalesce({write}, '{{}}')"
+    return write

@@ -1,22 +1,22 @@
-"""The columns of a view over a table of theirs: what each shows, and what becomes of what it is given."""
+"""Columns of the views over the user tables: the expression that each shows, and the one that it stores."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backstay.library.adoption import CONVERSATION_NAMES
 from backstay.library.record import RELATED, TURNS
-from backstay.storage.postgres.adoption.casts import fit, kept_name
+from backstay.storage.postgres.adoption.casts import cast_for, original_name
 from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable
 from backstay.storage.postgres.adoption.mapping import TIMES, TableMapping
 from backstay.storage.postgres.queries import quoted
 
-OF_CONVERSATIONS = ("key", "owner", "id", *(name for name in CONVERSATION_NAMES if name not in ("id", "owner")))
-OF_TURNS = ("conversation_key", "sequence", "owner", "id", "role", "content", "metadata")
-_THEIR_ROW = ("tableoid", "ctid")
+_CONVERSATION_COLUMNS = ("key", "owner", "id", *(name for name in CONVERSATION_NAMES if name not in ("id", "owner")))
+_TURN_COLUMNS = ("conversation_key", "sequence", "owner", "id", "role", "content", "metadata")
+_ROW_LOCATION = ("tableoid", "ctid")
 _MICROSECONDS = 6
-"""Digits of a second that a time has, where its type does not keep fewer."""
-_MADE_IDS = {"uuid": "pg_catalog.gen_random_uuid()", "text": "pg_catalog.gen_random_uuid()::text"}
+"""Digits of a second that a time has, unless its type keeps fewer."""
+_GENERATED_IDS = {"uuid": "pg_catalog.gen_random_uuid()", "text": "pg_catalog.gen_random_uuid()::text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,183 +24,198 @@ class ViewColumn:
     """A column of a view."""
 
     name: str
-    shown: str
-    to: str | None = None
-    """The column of theirs that it is put into."""
+    expression: str
+    user_column: str | None = None
+    """The user column in which `stored` is stored."""
     stored: str | None = None
     default: str | None = None
     is_plain: bool = False
-    """It is theirs as it is."""
-    is_raw: bool = False
-    """It shows again, in their type, what another one shows in ours."""
+    """Whether it shows a user column as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view over one table of theirs."""
+    """A view over one user table."""
 
     columns: Sequence[ViewColumn]
     names: Mapping[str, str]
-    """By their names, those here."""
+    """Names of user columns, to their names in the view."""
     raw: Mapping[str, str]
-    """By names here, those of the columns that show the same in their type."""
+    """Names in the view, to those of the columns that show the same value in its own type."""
+    assignments: Sequence[tuple[str, str]]
+    """User columns that an UPDATE sets, and what to."""
 
     @property
     def written(self) -> list[ViewColumn]:
-        return [column for column in self.columns if column.to is not None]
+        return [column for column in self.columns if column.user_column is not None]
+
+    def raw_name(self, user_column: str) -> str:
+        """Return the column of the view that shows a user column in its own type."""
+        return self.raw.get(self.names[user_column], self.names[user_column])
 
 
-def of_conversations(mapped: TableMapping) -> View:
-    """Return the columns of `conversations`: from `beside`, and from `theirs`."""
-    table, columns = mapped.conversations, [ViewColumn("key", "beside.key")]
-    for name in OF_CONVERSATIONS[1:]:
-        column = mapped.of_conversations.get(name)
-        if column is None or name in ("id", "owner"):
-            columns.append(ViewColumn(name, f"beside.{name}", *_put(name, column)))
-        else:
-            columns += _fitted(name, column, needed=name in ("created_at", "updated_at"))
-    return _view(table, columns, mapped.of_conversations, set())
-
-
-def of_turns(mapped: TableMapping, schema: str) -> View:
-    """Return the columns of `turns`; whose a turn is stands in `beside`, too, as its key and its owner."""
-    table, order = mapped.turns, mapped.order
-    columns = [ViewColumn("conversation_key", "beside.key"), ViewColumn("sequence", _sequence(mapped))]
-    if "sequence" in mapped.of_turns:
-        numbered = mapped.of_turns["sequence"]
-        columns[1] = ViewColumn("sequence", f"theirs.{quoted(numbered.name)}::integer", numbered.name, "NEW.sequence")
-    columns.append(ViewColumn("owner", "beside.owner"))
-    for name in OF_TURNS[3:]:
-        column = mapped.of_turns.get(name)
+def conversations_view(mapping: TableMapping) -> View:
+    """Return the columns of `conversations`: from `side`, the side table, and from `app`, the user table."""
+    columns = [ViewColumn("key", "side.key")]
+    for name in _CONVERSATION_COLUMNS[1:]:
+        column = mapping.conversation_columns.get(name)
         if column is None:
-            columns.append(ViewColumn(name, _beside_turn(mapped, schema, name)))
-        elif name == "id":
-            made = new_turn_id(mapped)
-            stored = f"NEW.id::{column.cast}"
-            columns.append(
-                ViewColumn(
-                    name, f"theirs.{quoted(column.name)}::text", column.name,
-                    stored if made is None else f"coalesce({stored}, {made})",
-                )
-            )  # fmt: skip
+            columns.append(ViewColumn(name, f"side.{name}"))
+        elif name in ("id", "owner"):
+            columns.append(ViewColumn(name, f"side.{name}", column.name, f"NEW.{name}::{column.cast}"))
         else:
-            columns += _fitted(name, column, needed=name in ("role", "content"), of_turns=True)
-    mapped_here = {**mapped.of_turns, "conversation_key": mapped.conversation}
-    # Whose a turn is also stands under their name: other keys of theirs may refer to it.
-    return _view(table, columns, mapped_here, {mapped.conversation.name}, order=order)
+            columns += _converted(name, column, required=name in ("created_at", "updated_at"))
+    return _view(mapping.conversations, columns, mapping.conversation_columns)
 
 
-def new_turn_id(mapped: TableMapping) -> str | None:
-    """Return what makes an id for a turn that has none."""
-    column = mapped.of_turns.get("id")
+def turns_view(mapping: TableMapping, schema: str) -> View:
+    """Return the columns of `turns`; the key and the owner of the conversation come from `side`."""
+    if (sequence := mapping.turn_columns.get("sequence")) is not None:
+        numbered = ViewColumn("sequence", f"app.{quoted(sequence.name)}::integer", sequence.name, "NEW.sequence")
+    else:
+        numbered = ViewColumn("sequence", _sequence(mapping))
+    columns = [ViewColumn("conversation_key", "side.key"), numbered, ViewColumn("owner", "side.owner")]
+    for name in _TURN_COLUMNS[3:]:
+        column = mapping.turn_columns.get(name)
+        if column is None:
+            columns.append(ViewColumn(name, _side_turn_value(mapping, schema, name)))
+        elif name == "id":
+            generated, stored = new_turn_id(mapping), f"NEW.id::{column.cast}"
+            stored = stored if generated is None else f"coalesce({stored}, {generated})"
+            columns.append(ViewColumn(name, f"app.{quoted(column.name)}::text", column.name, stored))
+        else:
+            columns += _converted(name, column, required=name in ("role", "content"), of_turns=True)
+    mapped = {**mapping.turn_columns, "conversation_key": mapping.parent}
+    return _view(mapping.turns, columns, mapped, order=mapping.order, parent=mapping.parent.name)
+
+
+def new_turn_id(mapping: TableMapping) -> str | None:
+    """Return the expression that generates an id for a turn without one."""
+    column = mapping.turn_columns.get("id")
     if column is None:
         return None
-    return column.default or _MADE_IDS.get("text" if column.base == "varchar" else column.base)
+    return column.default or _GENERATED_IDS.get("text" if column.base == "varchar" else column.base)
 
 
-def _put(name: str, column: UserColumn | None) -> tuple[str | None, str | None]:
-    return (None, None) if column is None else (column.name, f"NEW.{name}::{column.cast}")
+def _converted(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> list[ViewColumn]:
+    cast = cast_for(name, column, required=required, of_turns=of_turns)
+    converted = [ViewColumn(name, cast.read, column.name, cast.write)]
+    return converted if cast.original is None else [*converted, ViewColumn(original_name(name), cast.original)]
 
 
-def _fitted(name: str, column: UserColumn, *, needed: bool, of_turns: bool = False) -> list[ViewColumn]:
-    how = fit(name, column, alias="theirs", needed=needed, of_turns=of_turns)
-    shown = [ViewColumn(name, how.shown, column.name, how.stored)]
-    return shown if how.kept is None else [*shown, ViewColumn(kept_name(name), how.kept)]
-
-
-def _sequence(mapped: TableMapping) -> str:
-    """Return the number of a turn: how many of its conversation are not behind it."""
-    if mapped.order is None:
+def _sequence(mapping: TableMapping) -> str:
+    """Return the number of a turn: how many turns of its conversation do not come after it."""
+    if mapping.order is None:
         return ""
-    conversation, place = quoted(mapped.conversation.name), quoted(mapped.order.name)
-    told = quoted(mapped.of_turns["id"].name)
-    if place == told:
-        before = f"other.{told} <= theirs.{told}"
-    elif mapped.order.required:
-        before = f"(other.{place}, other.{told}) <= (theirs.{place}, theirs.{told})"
+    parent, order, identity = (
+        quoted(column.name) for column in (mapping.parent, mapping.order, mapping.turn_columns["id"])
+    )
+    if order == identity:
+        is_before = f"other.{identity} <= app.{identity}"
+    elif mapping.order.required:
+        is_before = f"(other.{order}, other.{identity}) <= (app.{order}, app.{identity})"
     else:
-        before = (
-            f"CASE WHEN other.{place} IS NOT DISTINCT FROM theirs.{place} THEN other.{told} <= theirs.{told}"
-            f" WHEN other.{place} IS NULL THEN FALSE WHEN theirs.{place} IS NULL THEN TRUE"
-            f" ELSE other.{place} < theirs.{place} END"
+        is_before = (
+            f"CASE WHEN other.{order} IS NOT DISTINCT FROM app.{order} THEN other.{identity} <= app.{identity}"
+            f" WHEN other.{order} IS NULL THEN FALSE WHEN app.{order} IS NULL THEN TRUE"
+            f" ELSE other.{order} < app.{order} END"
         )
     return (
-        f"(SELECT pg_catalog.count(*)::integer FROM {mapped.turns.place} AS other"
-        f" WHERE other.{conversation} = theirs.{conversation} AND {before})"
+        f"(SELECT pg_catalog.count(*)::integer FROM {mapping.turns.quoted_name} AS other"
+        f" WHERE other.{parent} = app.{parent} AND {is_before})"
     )
 
 
-def _beside_turn(mapped: TableMapping, schema: str, name: str) -> str:
-    same = " AND ".join(f"more.{quoted(one)} = theirs.{quoted(one)}" for one in mapped.identity)
-    return f"(SELECT more.backstay_{name} FROM {schema}.adopted_turns AS more WHERE {same})"
+def _side_turn_value(mapping: TableMapping, schema: str, name: str) -> str:
+    is_same = " AND ".join(f"more.{quoted(column)} = app.{quoted(column)}" for column in mapping.turn_identity)
+    return f"(SELECT more.backstay_{name} FROM {schema}.adopted_turns AS more WHERE {is_same})"
 
 
 def _view(
     table: UserTable,
     columns: list[ViewColumn],
     mapped: Mapping[str, UserColumn],
-    shown_too: set[str],
     *,
     order: UserColumn | None = None,
+    parent: str | None = None,
 ) -> View:
-    ours = {column.name: name for name, column in mapped.items()}
-    names = {column: name for column, name in ours.items() if column not in shown_too}
-    taken = {column.name for column in columns} | {*_THEIR_ROW, TURNS, RELATED}
-    columns = list(columns)
+    """Return a view with the columns, then the other user columns, and then the mapped ones in their own types.
+
+    The foreign key `parent` also keeps its own name: other foreign keys of the app may refer to it.
+    """
+    names = {column.name: name for name, column in mapped.items() if column.name != parent}
+    taken = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
     for column in table.columns.values():
         if column.name in names:
             continue
-        name = _free(column.name, taken)
-        columns.append(_plain(name, column, is_order=order is not None and order.name == column.name))
-        if order is not None and order.name == column.name and not column.required:
+        name, is_order = _free(column.name, taken), order is not None and order.name == column.name
+        columns.append(_plain(name, column, is_order=is_order))
+        if is_order and not column.required:
             columns.append(
-                ViewColumn(kept_name("order"), f"CASE WHEN theirs.{quoted(column.name)} IS NULL THEN TRUE END")
+                ViewColumn(original_name("order"), f"CASE WHEN app.{quoted(column.name)} IS NULL THEN TRUE END")
             )
         names[column.name] = name
     raw = {}
-    beside = {column.name for column in columns if column.shown.startswith("beside.")}
-    for their_name, name in names.items():
-        # What is shown from beside is sorted by its bytes. By that no index of theirs would be found.
-        if name in mapped and (table.columns[their_name].type != "text" or name in beside):
-            raw[name] = _free(f"their_{their_name}", taken)
-            columns.append(ViewColumn(raw[name], f"theirs.{quoted(their_name)}", is_raw=True))
-    columns += [ViewColumn(name, f"theirs.{name}", is_raw=True) for name in _THEIR_ROW]
-    return View(columns, names, raw)
+    from_side = {column.name for column in columns if column.expression.startswith("side.")}
+    for user_name, name in names.items():
+        # A column of the side table is sorted by its bytes, and by that no index of the user table would be used.
+        if name in mapped and (table.columns[user_name].type != "text" or name in from_side):
+            raw[name] = _free(f"their_{user_name}", taken)
+            columns.append(ViewColumn(raw[name], f"app.{quoted(user_name)}"))
+    columns += [ViewColumn(name, f"app.{name}") for name in _ROW_LOCATION]
+    fixed = {column.name for column in table.columns.values() if column.is_always} | {parent}
+    return View(columns, names, raw, list(_assignments(columns, fixed)))
+
+
+def _assignments(columns: Sequence[ViewColumn], fixed: set[str | None]) -> Iterator[tuple[str, str]]:
+    """Yield what an UPDATE sets. A converted column is set only if the view's value has changed."""
+    originals = {column.name for column in columns if column.user_column is None}
+    for column in columns:
+        if column.user_column is None or column.user_column in fixed:
+            continue
+        compared = [
+            quoted(name)
+            for name in (column.name, original_name(column.name))
+            if name == column.name or name in originals
+        ]
+        is_changed = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in compared)
+        converted = f"CASE WHEN {is_changed} THEN {column.stored} ELSE app.{quoted(column.user_column)} END"
+        yield column.user_column, f"NEW.{quoted(column.name)}" if column.is_plain else converted
 
 
 def _plain(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
-    given, default = f"NEW.{quoted(name)}", column.default
-    if is_order and (place := _next_place(column)) is not None:
-        is_told = "" if column.required else f" AND NEW.{quoted(kept_name('order'))} IS NULL"
-        given, default = f"CASE WHEN {given} IS NULL{is_told} THEN {place} ELSE {given} END", None
-    return ViewColumn(name, f"theirs.{quoted(column.name)}", column.name, given, default, is_plain=True)
+    stored, default = f"NEW.{quoted(name)}", column.default
+    if is_order and (next_value := _next_order(column)) is not None:
+        is_unset = "" if column.required else f" AND NEW.{quoted(original_name('order'))} IS NULL"
+        stored, default = f"CASE WHEN {stored} IS NULL{is_unset} THEN {next_value} ELSE {stored} END", None
+    return ViewColumn(name, f"app.{quoted(column.name)}", column.name, stored, default, is_plain=True)
 
 
-def _next_place(column: UserColumn) -> str | None:
-    """Return what puts a new turn behind those before it; None where a sequence of theirs does."""
+def _next_order(column: UserColumn) -> str | None:
+    """Return the value that puts a new turn after those before it; None if a sequence of the app does so."""
     if column.base in TIMES:
-        moment = f"pg_catalog.now() + NEW.sequence * interval '{_step(column)} microseconds'"
-        return moment if column.base == "timestamptz" else f"({moment}) AT TIME ZONE 'UTC'"
-    return "NEW.sequence" if column.category == "N" and not counts_up(column) else None
+        time = f"pg_catalog.now() + NEW.sequence * interval '{_time_step(column)} microseconds'"
+        return time if column.base == "timestamptz" else f"({time}) AT TIME ZONE 'UTC'"
+    return "NEW.sequence" if column.category == "N" and not is_sequence(column) else None
 
 
-def counts_up(column: UserColumn) -> bool:
-    """Whether the default is the next number of a sequence. Of any other nobody knows that it grows."""
+def is_sequence(column: UserColumn) -> bool:
+    """Return whether the default is the next number of a sequence; no other default is known to grow."""
     return column.default is not None and re.match(r"\(*nextval\(", column.default) is not None
 
 
-def _step(column: UserColumn) -> int:
-    """Return the least number of microseconds after which the column holds another time."""
-    kept = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
-    # A domain does not say how many digits it keeps; a second is told apart by all.
-    digits = 0 if kept is None else int(kept[1] or _MICROSECONDS)
+def _time_step(column: UserColumn) -> int:
+    """Return the smallest number of microseconds that makes the column hold another time."""
+    match = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
+    # A domain does not say how many digits it keeps; every one tells whole seconds apart.
+    digits = 0 if match is None else int(match[1] or _MICROSECONDS)
     return int(10 ** (_MICROSECONDS - digits))
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """Return the name, or one like it that nothing else has."""
-    found = name
-    while found in taken:
-        found = f"their_{found}"
-    taken.add(found)
-    return found
+    """Return the name, prefixed until no other column has it, and take it."""
+    free = name
+    while free in taken:
+        free = f"their_{free}"
+    taken.add(free)
+    return free

@@ -1,4 +1,4 @@
-"""The views of adopting, their functions and triggers: making them, making them anew, dropping them."""
+"""Generated views of an adoption, with their functions and triggers: created, renewed, dropped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,67 +7,76 @@ from hashlib import sha256
 from psycopg import errors as pg
 
 from backstay.errors import CannotAdopt
-from backstay.storage.postgres.adoption import columns, row_security, side_tables, views
+from backstay.storage.postgres.adoption import columns, row_security, side_tables
 from backstay.storage.postgres.adoption.columns import View
 from backstay.storage.postgres.adoption.mapping import TableMapping
+from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedViews:
-    """The views, and the statements that make them."""
+    """The two views, and the statements that create them."""
 
     conversations: View
     turns: View
     statements: Sequence[str]
 
     @classmethod
-    def from_mapping(cls, connection: Connection, mapped: TableMapping, schema: str) -> "GeneratedViews":
-        both = columns.of_conversations(mapped), columns.of_turns(mapped, schema)
-        guarded = row_security.is_guarded(connection)
-        return cls(*both, list(views.make(mapped, schema, *both, guarded=guarded)))
+    def from_mapping(cls, connection: Connection, mapping: TableMapping, schema: str) -> "GeneratedViews":
+        """Return the views over the tables of a mapping."""
+        conversations, turns = columns.conversations_view(mapping), columns.turns_view(mapping, schema)
+        values = side_tables.template_values(mapping, schema) | {
+            "has_policies": row_security.has_policies(connection),
+            "old_id": conversations.raw_name(mapping.conversation_columns["id"].name),
+            "old_names": {name: turns.raw_name(name) for name in mapping.turn_identity},
+            "updated_side_columns": mapping.side_columns,
+        }
+        statements = [
+            render(f"views/{name}{event}", view=view, **values)
+            for name, view in (("conversations", conversations), ("turns", turns))
+            for event in ("", "_insert", "_delete", "_update")
+        ]
+        return cls(conversations, turns, statements)
 
     @property
     def digest(self) -> str:
+        """A digest of the statements, by which outdated views are recognised."""
         return sha256("\n".join(self.statements).encode()).hexdigest()
 
 
 def drop(connection: Connection, schema: str) -> None:
-    """Drop all that adopting has made but the tables.
+    """Drop all that an adoption created, except the side tables.
 
     Raises:
-        CannotAdopt: something else is built upon the views.
+        CannotAdopt: Something else depends on the views.
     """
     _drop_views(connection, schema)
     connection.execute(f"DROP VIEW IF EXISTS {schema}.adopted_rows")
-    for table, name in _triggers(connection, schema):
-        connection.execute(f"DROP TRIGGER {name} ON {table}")
-    for function in _functions(connection, schema):
-        connection.execute(f"DROP FUNCTION {function}")
-    connection.execute(_no_new_id(schema))
+    for table, trigger in connection.execute(render("catalog/generated_triggers"), (schema,)).fetchall():
+        connection.execute(f"DROP TRIGGER {trigger} ON {table}")
+    _drop_functions(connection, schema)
+    connection.execute(render("new_id", schema=schema, id_default=None))
 
 
-def renew(connection: Connection, schema: str, made: GeneratedViews) -> None:
-    """Make the views anew. Rights on them that others were granted are gone then."""
+def renew(connection: Connection, schema: str, views: GeneratedViews) -> None:
+    """Replace the views. Privileges on them that other roles were granted are lost.
+
+    Raises:
+        CannotAdopt: Something else depends on the views.
+    """
     _drop_views(connection, schema)
-    for function in _functions(connection, schema, only_views=True):
-        connection.execute(f"DROP FUNCTION {function}")
-    for statement in made.statements:
+    _drop_functions(connection, schema, only_of_views=True)
+    for statement in views.statements:
         connection.execute(statement)
-    row_security.guard_views(connection, schema)
+    row_security.protect_views(connection, schema)
 
 
-def new_id(mapped: TableMapping, schema: str) -> str:
-    """Return what makes the function by which new conversations get their ids, as their table would give them."""
-    column = mapped.of_conversations["id"]
-    if column.base == "uuid" or column.default is None or column.base in ("text", "varchar"):
-        return _no_new_id(schema)
-    body = side_tables.in_dollars(f"SELECT ({column.default})::text")
-    return f"CREATE OR REPLACE FUNCTION {schema}.new_id() RETURNS text LANGUAGE sql AS {body}"
-
-
-def _no_new_id(schema: str) -> str:
-    return f"CREATE OR REPLACE FUNCTION {schema}.new_id() RETURNS text LANGUAGE sql AS 'SELECT NULL::text'"
+def new_id(mapping: TableMapping, schema: str) -> str:
+    """Return the statement that creates the function for the ids of new conversations."""
+    column = mapping.conversation_columns["id"]
+    has_builtin_id = column.base in ("uuid", "text", "varchar")
+    return render("new_id", schema=schema, id_default=None if has_builtin_id else column.default)
 
 
 def _drop_views(connection: Connection, schema: str) -> None:
@@ -75,31 +84,11 @@ def _drop_views(connection: Connection, schema: str) -> None:
         connection.execute(f"DROP VIEW IF EXISTS {schema}.turns, {schema}.conversations")
     except pg.DependentObjectsStillExist as error:
         raise CannotAdopt(
-            f"Something is built upon {schema}.conversations or {schema}.turns, perhaps a view; drop that first"
+            f"Something depends on {schema}.conversations or {schema}.turns, perhaps a view; drop that first"
         ) from error
 
 
-def _triggers(connection: Connection, schema: str) -> list[tuple[str, str]]:
-    rows = connection.execute(
-        "SELECT format('%%I.%%I', nspname, relname), quote_ident(tgname) FROM pg_trigger"
-        " JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-        " JOIN pg_proc ON pg_proc.oid = tgfoid"
-        " WHERE pronamespace = %s::regnamespace AND starts_with(proname, 'adopted_')",
-        (schema,),
-    )
-    return [(str(table), str(name)) for table, name in rows.fetchall()]
-
-
-def _functions(connection: Connection, schema: str, *, only_views: bool = False) -> list[str]:
-    rows = connection.execute(
-        "SELECT pg_proc.oid::regprocedure::text, proname FROM pg_proc"
-        " WHERE pronamespace = %s::regnamespace AND starts_with(proname, 'adopted_') ORDER BY 1",
-        (schema,),
-    )
-    of_views = ("adopted_conversations_", "adopted_turns_")
-    endings = ("_insert", "_update", "_delete")
-    return [
-        str(told)
-        for told, name in rows.fetchall()
-        if not only_views or (name.startswith(of_views) and name.endswith(endings))
-    ]
+def _drop_functions(connection: Connection, schema: str, *, only_of_views: bool = False) -> None:
+    for function, is_of_views in connection.execute(render("catalog/generated_functions"), (schema,)).fetchall():
+        if is_of_views or not only_of_views:
+            connection.execute(f"DROP FUNCTION {function}")

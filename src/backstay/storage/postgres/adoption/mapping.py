@@ -1,4 +1,4 @@
-"""Which of their columns is which of ours: as it was asked for, else by its name, else by the foreign key."""
+"""Mapping of user columns to built-in ones: as requested, else by name, and by the foreign key between the tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,104 +15,117 @@ TEXTS = frozenset({"text", "varchar", "bpchar", "citext", "enum"})
 _IDS = frozenset({"text", "varchar", "uuid"}) | NUMBERS
 _NAMES = frozenset({"text", "varchar"})
 
-_FITTING = {
+_ALLOWED_TYPES = {
     "id": _IDS, "owner": _IDS, "topic": TEXTS, "persona": TEXTS, "content": TEXTS, "metadata": JSON,
     "job_id": _NAMES, "item_id": _NAMES, "created_at": TIMES, "updated_at": TIMES, "role": TEXTS, "sequence": NUMBERS,
 }  # fmt: skip
-_IN_WORDS = {
+_TYPE_DESCRIPTIONS = {
     _IDS: "text, uuid or a whole number", TEXTS: "text or an enum", JSON: "jsonb or json", _NAMES: "text",
     TIMES: "timestamptz or timestamp", NUMBERS: "a whole number",
 }  # fmt: skip
-_SORTED = ("N", "D", "S")
-"""Categories of types of which each value is before or after each other, as anybody expects it."""
+_SORTABLE = ("N", "D", "S")
+"""Categories of types whose order is the one that people expect: numbers, times, texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableMapping:
-    """Two tables of theirs, and what in them is ours."""
+    """Two user tables, and the built-in columns that their columns stand for."""
 
     conversations: UserTable
     turns: UserTable
-    of_conversations: Mapping[str, UserColumn]
-    of_turns: Mapping[str, UserColumn]
-    conversation: UserColumn
-    """Of turns: whose it is."""
-    key: TurnForeignKey
-    """The foreign key that says so."""
+    conversation_columns: Mapping[str, UserColumn]
+    """By the name of the built-in column."""
+    turn_columns: Mapping[str, UserColumn]
+    parent: UserColumn
+    """The column of turns that refers to the conversation."""
+    foreign_key: TurnForeignKey
+    """The foreign key of `parent`."""
     order: UserColumn | None
-    """Of turns: which comes first, where none of their columns numbers them."""
-    owner: str
-    """Whose rows are where no column says it."""
+    """The column of turns that sorts them, if none numbers them."""
+    default_owner: str
+    """The owner of all rows, if no column holds one."""
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """The columns that tell a turn from others."""
-        if "id" in self.of_turns:
-            return (self.of_turns["id"].name,)
-        return self.conversation.name, self.of_turns["sequence"].name
+    def turn_identity(self) -> tuple[str, ...]:
+        """The columns that identify a turn."""
+        if "id" in self.turn_columns:
+            return (self.turn_columns["id"].name,)
+        return self.parent.name, self.turn_columns["sequence"].name
 
     @property
-    def beside(self) -> list[str]:
-        """What of a conversation has no column there."""
-        return [name for name in CONVERSATION_NAMES if name not in self.of_conversations]
+    def side_columns(self) -> list[str]:
+        """The built-in columns of a conversation that the side table holds."""
+        return [name for name in CONVERSATION_NAMES if name not in self.conversation_columns]
 
     @property
-    def turns_beside(self) -> list[str]:
-        return [name for name in ("id", "metadata") if name not in self.of_turns]
+    def side_turn_columns(self) -> list[str]:
+        """The built-in columns of a turn that the side table holds."""
+        return [name for name in ("id", "metadata") if name not in self.turn_columns]
 
 
 def map_columns(
-    wanted: AdoptionRequest, conversations: UserTable, turns: UserTable, keys: Sequence[TurnForeignKey], owner: str
-) -> TableMapping:  # fmt: skip
-    """Say which is which. Raises CannotAdopt."""
-    if conversations.place == turns.place:
-        raise CannotAdopt(f"{turns.told} cannot hold both conversations and turns", table=turns.told)
-    ours = _map(conversations, wanted.conversation_columns, CONVERSATION_NAMES, "")
-    theirs = _map(turns, wanted.turn_columns, TURN_NAMES, "turns.")
-    identity = _needed(ours, "id", conversations, "")
+    request: AdoptionRequest,
+    conversations: UserTable,
+    turns: UserTable,
+    foreign_keys: Sequence[TurnForeignKey],
+    owner: str,
+) -> TableMapping:
+    """Return which user column stands for which built-in one. Raises CannotAdopt if the tables do not allow it."""
+    if conversations.quoted_name == turns.quoted_name:
+        raise CannotAdopt(f"{turns.name} cannot hold both conversations and turns", table=turns.name)
+    conversation_columns = _map(conversations, request.of_conversations, CONVERSATION_NAMES, "")
+    turn_columns = _map(turns, request.of_turns, TURN_NAMES, "turns.")
+    identity = _required(conversation_columns, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(
-            f"{conversations.told}.{identity.name} is no id: name another column with --map id=…, or have it unique "
-            f"and never null: `{_unique(conversations, identity)}`",
-            table=conversations.told,
+            f"{conversations.name}.{identity.name} is no id: name another column with --map id=…, or have it unique "
+            f"and never null: `{_add_unique(conversations, identity)}`",
+            table=conversations.name,
             column=identity.name,
         )
-    key, conversation = _key(theirs.pop("conversation", None), conversations, turns, keys, identity)
-    order = theirs.pop("order", None)
+    requested_parent, order = turn_columns.pop("conversation", None), turn_columns.pop("order", None)
+    foreign_key, parent = _foreign_key(requested_parent, conversations, turns, foreign_keys, identity)
     for name in ("role", "content"):
-        _needed(theirs, name, turns, "turns.")
-    _check_order(turns, theirs, order, conversation)
-    return TableMapping(conversations, turns, ours, theirs, conversation, key, order, owner)
+        _required(turn_columns, name, turns, "turns.")
+    _check_order(turns, turn_columns, order, parent)
+    return TableMapping(conversations, turns, conversation_columns, turn_columns, parent, foreign_key, order, owner)
 
 
-def _map(table: UserTable, asked: Mapping[str, str], names: Sequence[str], of: str) -> dict[str, UserColumn]:
-    found: dict[str, UserColumn] = {}
-    for name, column in asked.items():
+def _map(
+    table: UserTable, requested: Mapping[str, str], names: Sequence[str], prefix: str
+) -> dict[str, UserColumn]:  # fmt: skip
+    mapped: dict[str, UserColumn] = {}
+    for name, column_name in requested.items():
         if name not in names:
             raise CannotAdopt(
-                f"There is nothing called {of}{name} to map; there are: {', '.join(of + one for one in names)}",
+                f"There is nothing called {prefix}{name} to map; "
+                f"there are: {', '.join(prefix + known for known in names)}",
                 column=name,
             )
-        if column:
-            found[name] = _column(table, column)
-            _refuse_unfit(table, of + name, found[name], _FITTING.get(name))
-    for name in [name for name in names if name not in asked]:
-        same = table.columns.get(name)
-        if same is not None and same.base in _FITTING.get(name, ()) and _sharing(found, name, same) is None:
-            found[name] = same
-    for name, one in found.items():
-        if (other := _sharing(found, name, one)) is not None:
-            raise CannotAdopt(f"{table.told}.{one.name} cannot be both {of}{name} and {of}{other}", table=table.told)
-    return found
+        if column_name:
+            mapped[name] = _column(table, column_name)
+            _check_type(table, prefix + name, mapped[name], _ALLOWED_TYPES.get(name))
+    for name in [name for name in names if name not in requested]:
+        column = table.columns.get(name)
+        if column is None or column.base not in _ALLOWED_TYPES.get(name, ()):
+            continue
+        if _conflicting_name(mapped, name, column) is None:
+            mapped[name] = column
+    for name, column in mapped.items():
+        if (other := _conflicting_name(mapped, name, column)) is not None:
+            raise CannotAdopt(
+                f"{table.name}.{column.name} cannot be both {prefix}{name} and {prefix}{other}", table=table.name
+            )
+    return mapped
 
 
-def _sharing(found: Mapping[str, UserColumn], name: str, column: UserColumn) -> str | None:
-    """Return what else is in the column that cannot be there with `name`: an id may be the order, too."""
+def _conflicting_name(mapped: Mapping[str, UserColumn], name: str, column: UserColumn) -> str | None:
+    """Return another name to which the column is mapped. An id may also be the order."""
     return next(
         (
             other
-            for other, one in found.items()
-            if one.name == column.name and other != name and {name, other} != {"id", "order"}
+            for other, mapped_column in mapped.items()
+            if mapped_column.name == column.name and other != name and {name, other} != {"id", "order"}
         ),
         None,
     )
@@ -121,112 +134,115 @@ def _sharing(found: Mapping[str, UserColumn], name: str, column: UserColumn) -> 
 def _column(table: UserTable, name: str) -> UserColumn:
     if name in table.generated:
         raise CannotAdopt(
-            f"{table.told}.{name} is computed from other columns, so nothing can be put into it; map one of those",
-            table=table.told,
+            f"{table.name}.{name} is computed from other columns, so nothing can be stored in it; map one of those",
+            table=table.name,
             column=name,
         )
     if name not in table.columns:
         raise CannotAdopt(
-            f"{table.told} has no column {name!r}; it has: {', '.join(table.columns)}", table=table.told, column=name
+            f"{table.name} has no column {name!r}; it has: {', '.join(table.columns)}", table=table.name, column=name
         )
     return table.columns[name]
 
 
-def _refuse_unfit(table: UserTable, name: str, column: UserColumn, fits: frozenset[str] | None) -> None:
-    if fits is not None and column.base not in fits:
+def _check_type(table: UserTable, name: str, column: UserColumn, allowed: frozenset[str] | None) -> None:
+    if allowed is not None and column.base not in allowed:
         raise CannotAdopt(
-            f"{table.told}.{column.name} is of type {column.type}, and {name} has to be {_IN_WORDS[fits]}",
-            table=table.told,
+            f"{table.name}.{column.name} is of type {column.type}, and {name} has to be {_TYPE_DESCRIPTIONS[allowed]}",
+            table=table.name,
             column=column.name,
         )
 
 
-def _needed(found: Mapping[str, UserColumn], name: str, table: UserTable, of: str) -> UserColumn:
-    if name not in found:
+def _required(mapped: Mapping[str, UserColumn], name: str, table: UserTable, prefix: str) -> UserColumn:
+    if name not in mapped:
         raise CannotAdopt(
-            f"Say which column of {table.told} is the {name}: --map {of}{name}=…; it has: {', '.join(table.columns)}",
-            table=table.told,
+            f"Say which column of {table.name} is the {name}: --map {prefix}{name}=…; "
+            f"it has: {', '.join(table.columns)}",
+            table=table.name,
         )
-    return found[name]
+    return mapped[name]
 
 
-def _key(
-    asked: UserColumn | None,
+def _foreign_key(
+    requested: UserColumn | None,
     conversations: UserTable,
     turns: UserTable,
-    keys: Sequence[TurnForeignKey],
+    foreign_keys: Sequence[TurnForeignKey],
     identity: UserColumn,
 ) -> tuple[TurnForeignKey, UserColumn]:
-    """Return the foreign key that says whose a turn is, and the column by which it does."""
-    fit = [
+    """Return the foreign key from turns to conversations, and its column that refers to the id."""
+    matching = [
         (key, turns.columns[name])
-        for key in keys
-        for name, end in zip(key.columns, key.ends, strict=True)
-        if end == identity.name and name in turns.columns and (asked is None or name == asked.name)
+        for key in foreign_keys
+        for name, referenced in zip(key.columns, key.referenced, strict=True)
+        if referenced == identity.name and name in turns.columns and (requested is None or name == requested.name)
     ]
-    if len({column.name for _, column in fit}) > 1:
+    if len({column.name for _, column in matching}) > 1:
         raise CannotAdopt(
-            f"Several columns of {turns.told} refer to {conversations.told}: "
-            f"{', '.join(sorted({column.name for _, column in fit}))}; say which: --map turns.conversation=…",
-            table=turns.told,
+            f"Several columns of {turns.name} refer to {conversations.name}: "
+            f"{', '.join(sorted({column.name for _, column in matching}))}; say which: --map turns.conversation=…",
+            table=turns.name,
         )
-    if not fit:
-        what = f"{turns.told}.{asked.name}" if asked is not None else f"No column of {turns.told}"
-        verb = "does not refer" if asked is not None else "refers"
-        made = "" if asked is None else f": `{_foreign_key(turns, asked, conversations, identity)}`"
+    if not matching:
+        subject = f"{turns.name}.{requested.name} does not refer" if requested else f"No column of {turns.name} refers"
+        remedy = f": `{_add_foreign_key(turns, requested, conversations, identity)}`" if requested else ""
         raise CannotAdopt(
-            f"{what} {verb} to {conversations.told}.{identity.name}; give it a foreign key, which alone keeps turns "
-            f"from coming to a conversation that is being deleted{made}",
-            table=turns.told,
+            f"{subject} to {conversations.name}.{identity.name}; give it a foreign key, which alone prevents that a "
+            f"conversation gets new turns while it is being deleted{remedy}",
+            table=turns.name,
         )
-    return fit[0]
+    return matching[0]
 
 
-def _unique(table: UserTable, *columns: UserColumn) -> str:
+def _add_unique(table: UserTable, *columns: UserColumn) -> str:
     names = [quoted(column.name) for column in columns]
-    required = "".join(f"ALTER COLUMN {name} SET NOT NULL, " for name in names)
-    return f"ALTER TABLE {table.place} {required}ADD UNIQUE ({', '.join(names)})"
+    not_null = "".join(f"ALTER COLUMN {name} SET NOT NULL, " for name in names)
+    return f"ALTER TABLE {table.quoted_name} {not_null}ADD UNIQUE ({', '.join(names)})"
 
 
-def _foreign_key(turns: UserTable, column: UserColumn, conversations: UserTable, identity: UserColumn) -> str:
-    referred = f"{conversations.place} ({quoted(identity.name)})"
-    return f"ALTER TABLE {turns.place} ADD FOREIGN KEY ({quoted(column.name)}) REFERENCES {referred} ON DELETE CASCADE"
+def _add_foreign_key(turns: UserTable, column: UserColumn, conversations: UserTable, identity: UserColumn) -> str:
+    return (
+        f"ALTER TABLE {turns.quoted_name} ADD FOREIGN KEY ({quoted(column.name)})"
+        f" REFERENCES {conversations.quoted_name} ({quoted(identity.name)}) ON DELETE CASCADE"
+    )
 
 
 def _check_order(
-    turns: UserTable, theirs: dict[str, UserColumn], order: UserColumn | None, conversation: UserColumn
+    turns: UserTable, turn_columns: dict[str, UserColumn], order: UserColumn | None, parent: UserColumn
 ) -> None:
-    sequence = theirs.get("sequence")
+    """Check that turns are numbered or sorted, and identified; drop a `sequence` or `id` that is not used for that."""
+    sequence = turn_columns.get("sequence")
     if order is not None and sequence is not None:
-        del theirs["sequence"]
+        del turn_columns["sequence"]
         sequence = None
-    if order is not None and order.category not in _SORTED and order.base != "uuid":
+    if order is not None and order.category not in _SORTABLE and order.base != "uuid":
         raise CannotAdopt(
-            f"{turns.told}.{order.name} is of type {order.type}; turns are put in order by a number, a time or a text",
-            table=turns.told,
+            f"{turns.name}.{order.name} is of type {order.type}; turns are put in order by a number, a time or a text",
+            table=turns.name,
             column=order.name,
         )
-    has_id = "id" in theirs and turns.is_unique(theirs["id"].name)
-    if sequence is not None and turns.is_unique(conversation.name, sequence.name):
+    has_id = "id" in turn_columns and turns.is_unique(turn_columns["id"].name)
+    if sequence is not None and turns.is_unique(parent.name, sequence.name):
         if not has_id:
-            theirs.pop("id", None)  # an ordinary column: what tells turns apart is their number
+            turn_columns.pop("id", None)  # an ordinary column: the number identifies a turn
         return
     if order is None and sequence is not None:
         raise CannotAdopt(
-            f"{turns.told}.{sequence.name} does not number the turns of a conversation: say --map "
-            f"turns.order={sequence.name}, or have each number there once: `{_unique(turns, conversation, sequence)}`",
-            table=turns.told,
+            f"{turns.name}.{sequence.name} does not number the turns of a conversation: say --map "
+            f"turns.order={sequence.name}, or have each number there once: `{_add_unique(turns, parent, sequence)}`",
+            table=turns.name,
             column=sequence.name,
         )
     if order is None:
         raise CannotAdopt(
-            f"Say which turn comes first: --map turns.order=… with a column of {turns.told} that grows, or "
+            f"Say which turn comes first: --map turns.order=… with a column of {turns.name} that grows, or "
             "turns.sequence=… with one that numbers them in their conversation",
-            table=turns.told,
+            table=turns.name,
         )
     if not has_id:
         raise CannotAdopt(
-            f"{turns.told} has no unique id of a turn; say which column is one, with NOT NULL and a unique index: "
+            f"{turns.name} has no unique id of a turn; say which column is one, with NOT NULL and a unique index: "
             "--map turns.id=…",
-            table=turns.told,
+            table=turns.name,
         )

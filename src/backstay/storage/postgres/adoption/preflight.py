@@ -1,52 +1,42 @@
-"""What does not work with tables of theirs, and why; what else is worth knowing."""
+"""Checks before an adoption: what prevents that new conversations are stored, and remarks for the user."""
 
 from collections.abc import Iterator
 
 from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable
-from backstay.storage.postgres.adoption.columns import counts_up, new_turn_id
+from backstay.storage.postgres.adoption.columns import is_sequence, new_turn_id
 from backstay.storage.postgres.adoption.mapping import NUMBERS, TEXTS, TIMES, TableMapping
+from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 
-_SELDOM = ("persona", "content", "metadata", "job_id", "item_id")
-"""What of ours is often not there."""
-_LABELS = """
-SELECT enumlabel::text FROM pg_enum JOIN pg_attribute ON atttypid = enumtypid
- WHERE attrelid = %s::regclass AND attname = %s
-"""
+_OPTIONAL = ("persona", "content", "metadata", "job_id", "item_id")
+"""Built-in columns that are often null."""
 _ROLES = ("user", "assistant")
-_LENGTH = """
-WITH RECURSIVE under (type, modifier) AS (
-    SELECT atttypid, atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s
-     UNION ALL
-    SELECT typbasetype, typtypmod FROM under JOIN pg_type ON pg_type.oid = under.type WHERE typtype = 'd')
-SELECT min(modifier) - 4 FROM under WHERE modifier > 0
-"""
-_OF_AN_ID = 36
-_OF_ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "role")
-"""What of ours is as long as somebody makes it."""
+_ID_LENGTH = 36
+_ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "role")
+"""Built-in columns whose length users decide."""
 
 
-def find_obstacle(connection: Connection, mapped: TableMapping) -> str | None:
-    """Say what keeps new conversations from being stored; None when nothing does."""
+def find_obstacle(connection: Connection, mapping: TableMapping) -> str | None:
+    """Return what prevents that new conversations are stored; None if nothing does."""
     return (
         "; ".join(
             [
-                *_unfilled(mapped),
-                *_unnamed(mapped),
-                *_unordered(mapped),
-                *_narrow(mapped),
-                *_foreign_roles(connection, mapped),
-                *_short(connection, mapped),
+                *_unfilled_columns(mapping),
+                *_missing_ids(mapping),
+                *_unordered_turns(mapping),
+                *_enum_texts(mapping),
+                *_missing_roles(connection, mapping),
+                *_short_columns(connection, mapping),
             ]
         )
         or None
     )
 
 
-def owner_pattern(mapped: TableMapping) -> str | None:
-    """Return what an owner has to look like to be put into their column; None where any will do."""
-    column = mapped.of_conversations.get("owner")
+def owner_pattern(mapping: TableMapping) -> str | None:
+    """Return the regular expression that an owner must match to fit the user column; None if every text fits."""
+    column = mapping.conversation_columns.get("owner")
     if column is None or column.base in TEXTS:
         return None
     if column.base == "uuid":
@@ -54,131 +44,142 @@ def owner_pattern(mapped: TableMapping) -> str | None:
     return r"^-?(0|[1-9]\d{0,17})$"
 
 
-def remarks(connection: Connection, mapped: TableMapping) -> Iterator[str]:
-    """Yield what else is worth knowing."""
-    turns, whose = mapped.turns, mapped.conversation.name
-    if whose not in turns.indexed:
+def remarks(connection: Connection, mapping: TableMapping) -> Iterator[str]:
+    """Yield sentences about the tables that the user should know."""
+    turns, parent = mapping.turns, mapping.parent.name
+    if parent not in turns.indexed:
         yield (
-            f"{turns.told}.{whose} has no index, so each conversation is looked for in the whole table: "
-            f"`CREATE INDEX ON {turns.place} ({quoted(whose)})`"
+            f"{turns.name}.{parent} has no index, so finding the turns of a conversation reads the whole table: "
+            f"`CREATE INDEX ON {turns.quoted_name} ({quoted(parent)})`"
         )
-    if (owner := mapped.of_conversations.get("owner")) is not None and not owner.required:
+    if (owner := mapping.conversation_columns.get("owner")) is not None and not owner.required:
         row = connection.execute(
-            f"SELECT count(*) FROM {mapped.conversations.place} WHERE {quoted(owner.name)} IS NULL"
+            f"SELECT count(*) FROM {mapping.conversations.quoted_name} WHERE {quoted(owner.name)} IS NULL"
         ).fetchone()
         if row is not None and row[0]:
             yield (
-                f"Rows of {mapped.conversations.told} without {owner.name}: {row[0]:,}. They are nobody's, so they are "
-                "neither shown nor deleted"
+                f"Rows of {mapping.conversations.name} without {owner.name}: {row[0]:,}. They belong to no one, so "
+                "they are neither shown nor deleted"
             )
     if owner is None:
-        yield f"Every row of {mapped.conversations.told} is that of {mapped.owner!r}, as no column says whose it is"
-    yield from _tied(connection, mapped)
+        yield (
+            f"Every row of {mapping.conversations.name} belongs to {mapping.default_owner!r}, as no column holds an "
+            "owner"
+        )
+    yield from _shared_order(connection, mapping)
     lengths = [
-        f"{table.told}.{column.name} {length:,}"
-        for table, columns in ((mapped.conversations, mapped.of_conversations), (turns, mapped.of_turns))
+        f"{table.name}.{column.name} {length:,}"
+        for table, columns in ((mapping.conversations, mapping.conversation_columns), (turns, mapping.turn_columns))
         for name, column in columns.items()
-        if name in _OF_ANY_LENGTH and (length := _length(connection, table, column)) is not None
+        if name in _ANY_LENGTH and (length := _length(connection, table, column)) is not None
     ]
     if lengths:
         yield (
-            f"Room for characters: {', '.join(lengths)}. A new conversation that needs more is refused when it is "
+            f"Limits on characters: {', '.join(lengths)}. A new conversation that needs more is refused when it is "
             "stored"
         )
 
 
-def _unfilled(mapped: TableMapping) -> Iterator[str]:
-    ours = {column.name for column in mapped.of_conversations.values()}
-    yield from _empty(mapped.conversations, ours)
-    ours = {column.name for column in mapped.of_turns.values()} | {mapped.conversation.name}
-    if mapped.order is not None and mapped.order.base in TIMES | NUMBERS:
-        ours.add(mapped.order.name)  # it is set so that the order holds
-    yield from _empty(mapped.turns, ours)
-    for table, columns in ((mapped.conversations, mapped.of_conversations), (mapped.turns, mapped.of_turns)):
-        for name in _SELDOM:
+def _unfilled_columns(mapping: TableMapping) -> Iterator[str]:
+    mapped = {column.name for column in mapping.conversation_columns.values()}
+    yield from _without_default(mapping.conversations, mapped)
+    mapped = {column.name for column in mapping.turn_columns.values()} | {mapping.parent.name}
+    if mapping.order is not None and mapping.order.base in TIMES | NUMBERS:
+        mapped.add(mapping.order.name)  # new turns get a value that keeps the order
+    yield from _without_default(mapping.turns, mapped)
+    for table, columns in (
+        (mapping.conversations, mapping.conversation_columns),
+        (mapping.turns, mapping.turn_columns),
+    ):
+        for name in _OPTIONAL:
             column = columns.get(name)
-            if column is not None and column.required and not _has_stand_in(name, column):
-                yield f"{table.told}.{column.name} holds no null, and a new conversation may have no {name}"
+            if column is not None and column.required and not _has_default(name, column):
+                yield f"{table.name}.{column.name} holds no null, and a new conversation may have no {name}"
 
 
-def _has_stand_in(name: str, column: UserColumn) -> bool:
+def _has_default(name: str, column: UserColumn) -> bool:
     return column.default is not None or name == "metadata" or column.base in TEXTS - {"enum"}
 
 
-def _empty(table: UserTable, ours: set[str]) -> Iterator[str]:
+def _without_default(table: UserTable, mapped: set[str]) -> Iterator[str]:
     for column in table.columns.values():
-        if column.name not in ours and column.required and column.default is None:
-            yield f"{table.told}.{column.name} holds no null and has no default: map it, or give it a default"
+        if column.name not in mapped and column.required and column.default is None:
+            yield f"{table.name}.{column.name} holds no null and has no default: map it, or give it a default"
 
 
-def _unnamed(mapped: TableMapping) -> Iterator[str]:
-    identity = mapped.of_conversations["id"]
+def _missing_ids(mapping: TableMapping) -> Iterator[str]:
+    identity = mapping.conversation_columns["id"]
     if identity.base in NUMBERS and identity.default is None:
-        yield f"{mapped.conversations.told}.{identity.name} has no default, and an id of ours is no number"
-    if "id" in mapped.of_turns and mapped.of_turns["id"].required and new_turn_id(mapped) is None:
-        yield f"{mapped.turns.told}.{mapped.of_turns['id'].name} has no default, and nothing else makes such an id"
+        yield f"{mapping.conversations.name}.{identity.name} has no default, and a built-in id is not a number"
+    if "id" in mapping.turn_columns and mapping.turn_columns["id"].required and new_turn_id(mapping) is None:
+        yield f"{mapping.turns.name}.{mapping.turn_columns['id'].name} has no default, and no such id can be generated"
 
 
-def _unordered(mapped: TableMapping) -> Iterator[str]:
-    order = mapped.order
+def _unordered_turns(mapping: TableMapping) -> Iterator[str]:
+    order = mapping.order
     if order is None:
         return
-    told = f"{mapped.turns.told}.{order.name}"
+    name = f"{mapping.turns.name}.{order.name}"
     if order.base not in TIMES | NUMBERS:
-        yield f"{told} is of type {order.type}, which new turns cannot be put in order by"
-    elif order.name in mapped.identity or order.base in TIMES or counts_up(order):
+        yield f"{name} is of type {order.type}, which new turns cannot be put in order by"
+    elif order.name in mapping.turn_identity or order.base in TIMES or is_sequence(order):
         return
-    elif (order.name,) in mapped.turns.unique:
-        yield f"{told} is the same in no two turns, and no sequence is its default, so nothing makes one for a new turn"
+    elif (order.name,) in mapping.turns.unique:
+        yield f"{name} is unique, and no sequence is its default, so no value can be generated for a new turn"
 
 
-def _narrow(mapped: TableMapping) -> Iterator[str]:
-    topic, content = mapped.of_conversations.get("topic"), mapped.of_turns["content"]
-    for table, name, column in ((mapped.conversations, "topic", topic), (mapped.turns, "content of a turn", content)):
+def _enum_texts(mapping: TableMapping) -> Iterator[str]:
+    topic, content = mapping.conversation_columns.get("topic"), mapping.turn_columns["content"]
+    for table, name, column in ((mapping.conversations, "topic", topic), (mapping.turns, "content of a turn", content)):
         if column is not None and column.base == "enum":
-            yield f"{table.told}.{column.name} knows only the values of {column.type}, and the {name} is any text"
+            yield f"{table.name}.{column.name} allows only the values of {column.type}, but the {name} may be any text"
 
 
-def _foreign_roles(connection: Connection, mapped: TableMapping) -> Iterator[str]:
-    role = mapped.of_turns["role"]
+def _missing_roles(connection: Connection, mapping: TableMapping) -> Iterator[str]:
+    role = mapping.turn_columns["role"]
     if role.base != "enum":
         return
-    labels = {label for (label,) in connection.execute(_LABELS, (mapped.turns.place, role.name)).fetchall()}
+    labels = {
+        label
+        for (label,) in connection.execute(
+            render("catalog/enum_labels"), (mapping.turns.quoted_name, role.name)
+        ).fetchall()
+    }
     for name in _ROLES:
         if labels and name not in labels:
-            yield f"{mapped.turns.told}.{role.name} knows no {name!r}, as new turns have it"
+            yield f"{mapping.turns.name}.{role.name} does not allow {name!r}, the role of new turns"
 
 
-def _short(connection: Connection, mapped: TableMapping) -> Iterator[str]:
-    told = [(mapped.conversations, mapped.of_conversations["id"], "an id of ours", _OF_AN_ID)]
-    if "id" in mapped.of_turns and mapped.of_turns["id"].default is None:
-        told.append((mapped.turns, mapped.of_turns["id"], "an id of ours", _OF_AN_ID))
-    told += [(mapped.turns, mapped.of_turns["role"], repr(name), len(name)) for name in _ROLES]
-    for table, column, what, needed in told:
+def _short_columns(connection: Connection, mapping: TableMapping) -> Iterator[str]:
+    checks = [(mapping.conversations, mapping.conversation_columns["id"], "a built-in id", _ID_LENGTH)]
+    if "id" in mapping.turn_columns and mapping.turn_columns["id"].default is None:
+        checks.append((mapping.turns, mapping.turn_columns["id"], "a built-in id", _ID_LENGTH))
+    checks += [(mapping.turns, mapping.turn_columns["role"], repr(name), len(name)) for name in _ROLES]
+    for table, column, what, needed in checks:
         length = _length(connection, table, column)
         if length is not None and length < needed:
-            yield f"{table.told}.{column.name} holds {length} characters, and {what} has {needed}"
+            yield f"{table.name}.{column.name} holds {length} characters, and {what} has {needed}"
 
 
-def _tied(connection: Connection, mapped: TableMapping) -> Iterator[str]:
-    turns, whose, order = mapped.turns, mapped.conversation.name, mapped.order
-    if order is None or order.name in mapped.identity or turns.is_unique(whose, order.name):
+def _shared_order(connection: Connection, mapping: TableMapping) -> Iterator[str]:
+    turns, parent, order = mapping.turns, mapping.parent.name, mapping.order
+    if order is None or order.name in mapping.turn_identity or turns.is_unique(parent, order.name):
         return
     row = connection.execute(
-        f"SELECT coalesce(sum(n), 0)::bigint FROM (SELECT count(*) FROM {turns.place} AS theirs"
-        f" WHERE theirs.{quoted(whose)} IS NOT NULL GROUP BY theirs.{quoted(whose)}, theirs.{quoted(order.name)}"
-        " HAVING count(*) > 1) AS tied (n)"
+        f"SELECT coalesce(sum(n), 0)::bigint FROM (SELECT count(*) FROM {turns.quoted_name} AS app"
+        f" WHERE app.{quoted(parent)} IS NOT NULL GROUP BY app.{quoted(parent)}, app.{quoted(order.name)}"
+        " HAVING count(*) > 1) AS shared (n)"
     ).fetchone()
     if row is not None and row[0]:
         yield (
-            f"Rows of {turns.told} that share {order.name} with another of their conversation: {row[0]:,}. Their order "
-            f"is by {', '.join(mapped.identity)}"
+            f"Rows of {turns.name} that share {order.name} with another of their conversation: {row[0]:,}. They are "
+            f"sorted by {', '.join(mapping.turn_identity)}"
         )
 
 
 def _length(connection: Connection, table: UserTable, column: UserColumn) -> int | None:
-    """Return how many characters a column holds; None where it is no matter of characters, or holds any number."""
+    """Return how many characters a column holds; None if its type sets no limit."""
     if column.base not in ("varchar", "bpchar"):
         return None
-    row = connection.execute(_LENGTH, (table.place, column.name)).fetchone()
+    row = connection.execute(render("catalog/column_length"), (table.quoted_name, column.name)).fetchone()
     return None if row is None else row[0]

@@ -1,94 +1,91 @@
-"""How tables are adopted, and whether they are as they were when the views over them were made."""
+"""Recorded adoption: which tables are adopted, and whether they still have the columns their views were made for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest, UnadoptResult
+from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
 
-PLACE = "place"
+TABLE = "place"
+"""The key of a recorded mapping under which the user table stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptionStatus:
-    """What was found of one of them."""
+    """What an inspection found about one adopted table."""
 
     name: str
+    """The built-in table that it stands for."""
     place: str
+    """The user table, with its schema."""
     is_same: bool
-    """It has the columns that the view was made for."""
+    """Whether it has the columns that the view was generated for."""
     hindered: str | None
+    """Why no new rows can be stored; None if they can."""
     unplaced: int = 0
-    """Conversations that are not shown, as nothing of ours stands beside them; looked for only when looking deep."""
+    """Conversations that are not shown because the side table lacks them; counted only by a deep inspection."""
 
 
 def adoption_status(connection: Connection, schema: str, *, deep: bool) -> Sequence[AdoptionStatus]:
-    """Look at them; there are none where nothing was adopted."""
-    rows = connection.execute(
-        f"""SELECT name, nspname::text, relname::text, stored IS NOT DISTINCT FROM {schema}.stored_columns(place),
-                   hindered, asked ->> 'id'
-              FROM {schema}.adopted JOIN pg_class ON pg_class.oid = place
-              JOIN pg_namespace ON pg_namespace.oid = relnamespace ORDER BY name"""
-    ).fetchall()
-    found = []
-    for name, namespace, table, is_same, hindered, identity in rows:
-        unplaced = 0
+    """Inspect the adopted tables; return nothing if none is adopted."""
+    statuses = []
+    rows = connection.execute(render("record/status", schema=schema)).fetchall()
+    for name, namespace, table, is_same, obstacle, identity in rows:
+        missing = 0
         if deep and name == CONVERSATIONS:
-            row = connection.execute(
-                f"SELECT count(*) FROM {quoted(namespace)}.{quoted(table)} AS theirs WHERE NOT EXISTS"
-                f" (SELECT FROM {schema}.adopted_conversations AS beside"
-                f" WHERE beside.their_id = theirs.{quoted(identity)})"
-            ).fetchone()
-            unplaced = int(row[0]) if row is not None else 0
-        found.append(AdoptionStatus(name, f"{namespace}.{table}", is_same, hindered, unplaced))
-    return found
+            query = render("record/count_missing", schema=schema, table=(namespace, table), id=identity)
+            row = connection.execute(query).fetchone()
+            missing = int(row[0]) if row is not None else 0
+        statuses.append(AdoptionStatus(name, f"{namespace}.{table}", is_same, obstacle, missing))
+    return statuses
 
 
 @dataclass(frozen=True, slots=True)
 class PriorAdoption:
-    """How tables are adopted already."""
+    """The adoption that the database records."""
 
-    asked: Mapping[str, Mapping[str, str]]
-    """By tables of ours, which of their columns is which of ours, by the names that these have now."""
+    mapping: Mapping[str, Mapping[str, str]]
+    """By built-in table, its columns to the user columns, by the names that these have now."""
     owner: str
-    """Whose rows are where no column says it."""
-    made: str
-    """A digest of the statements that made the views."""
+    """The owner of all rows, if no column holds one."""
+    digest: str
+    """A digest of the statements that created the views."""
 
     @property
-    def places(self) -> tuple[str, str]:
-        return self.asked[CONVERSATIONS][PLACE], self.asked[TURNS][PLACE]
+    def tables(self) -> tuple[str, str]:
+        return self.mapping[CONVERSATIONS][TABLE], self.mapping[TURNS][TABLE]
 
-    def wanted(self, wanted: AdoptionRequest) -> AdoptionRequest:
-        """Return the same again, and what is asked for besides: columns that came later are not taken for ours."""
+    def extend(self, request: AdoptionRequest) -> AdoptionRequest:
+        """Return a request for the recorded mapping and what is requested in addition.
+
+        Columns added to the user tables since then are not mapped by their names.
+        """
         names = {name: (CONVERSATIONS, name) for name in CONVERSATION_NAMES}
         names |= {f"turns.{name}": (TURNS, name) for name in TURN_NAMES}
-        columns = {told: self.asked[table].get(name, "") for told, (table, name) in names.items()}
-        return AdoptionRequest(wanted.conversations, wanted.turns, {**columns, **wanted.columns})
+        columns = {full_name: self.mapping[table].get(name, "") for full_name, (table, name) in names.items()}
+        return AdoptionRequest(request.conversations, request.turns, {**columns, **request.columns})
 
 
 def prior_adoption(connection: Connection, schema: str) -> PriorAdoption | None:
-    """Say how tables are adopted; None where none are."""
-    rows = connection.execute(
-        f"""SELECT name, asked, owner, made, concat(nspname, '.', relname),
-                   (SELECT jsonb_object_agg(was.name, attname) FROM jsonb_each_text(numbers) AS was (name, number)
-                      JOIN pg_attribute ON attrelid = place AND attnum = was.number::integer AND NOT attisdropped)
-              FROM {schema}.adopted LEFT JOIN pg_class ON pg_class.oid = place
-              LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace"""
-    ).fetchall()
+    """Return the recorded adoption; None if there is none."""
+    rows = connection.execute(render("record/prior_adoption", schema=schema)).fetchall()
     if not rows:
         return None
-    asked = {
-        name: {ours: place if ours == PLACE else (names or {}).get(theirs, theirs) for ours, theirs in then.items()}
-        for name, then, _, _, place, names in rows
+    mapping = {
+        name: {
+            builtin: table if builtin == TABLE else (current_names or {}).get(column, column)
+            for builtin, column in recorded.items()
+        }
+        for name, recorded, _, _, table, current_names in rows
     }
-    return PriorAdoption(asked, rows[0][2], rows[0][3])
+    return PriorAdoption(mapping, rows[0][2], rows[0][3])
 
 
 def has_views(connection: Connection, schema: str) -> bool:
-    """Whether our views are there. They go with columns of theirs that are dropped with CASCADE."""
+    """Return whether the views exist. They are dropped with user columns that are dropped with CASCADE."""
     row = connection.execute(
         "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL",
         (f"{schema}.conversations", f"{schema}.turns"),
@@ -96,32 +93,27 @@ def has_views(connection: Connection, schema: str) -> bool:
     return bool(row is not None and row[0])
 
 
-def given_back(connection: Connection, schema: str) -> UnadoptResult:
-    """Say what taking the adoption back comes to."""
-    rows = connection.execute(
-        f"""SELECT name, relname IS NOT NULL,
-                   CASE WHEN relname IS NULL THEN asked ->> '{PLACE}' ELSE concat(nspname, '.', relname) END
-              FROM {schema}.adopted LEFT JOIN pg_class ON pg_class.oid = place
-              LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace ORDER BY name"""
-    ).fetchall()
-    left = {str(name) for name, is_there, _ in rows if is_there}
+def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
+    """Return what undoing the adoption gives back, and what it loses."""
+    rows = connection.execute(render("record/undo", schema=schema)).fetchall()
+    existing = {str(name) for name, exists, _ in rows if exists}
     return UnadoptResult(
-        tables=[str(place) for _, is_there, place in rows if is_there],
-        dropped=[str(place) for _, is_there, place in rows if not is_there],
-        conversations=_kept(connection, f"{schema}.adopted_conversations") if CONVERSATIONS in left else 0,
-        turns=_kept(connection, f"{schema}.adopted_turns") if TURNS in left else 0,
+        places=[str(table) for _, exists, table in rows if exists],
+        dropped=[str(table) for _, exists, table in rows if not exists],
+        conversations=_count_values(connection, f"{schema}.adopted_conversations") if CONVERSATIONS in existing else 0,
+        turns=_count_values(connection, f"{schema}.adopted_turns") if TURNS in existing else 0,
     )
 
 
-def _kept(connection: Connection, beside: str) -> int:
-    """Return of how many of theirs something is kept beside them."""
+def _count_values(connection: Connection, side_table: str) -> int:
+    """Return how many rows of a side table hold a value that the user table has no column for."""
     names = connection.execute(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attnotnull"
         " AND attname <> 'owner'",
-        (beside,),
+        (side_table,),
     ).fetchall()
     if not names:
         return 0
-    kept = " OR ".join(f"{quoted(name)} IS NOT NULL" for (name,) in names)
-    row = connection.execute(f"SELECT count(*) FROM {beside} WHERE {kept}").fetchone()
+    has_value = " OR ".join(f"{quoted(name)} IS NOT NULL" for (name,) in names)
+    row = connection.execute(f"SELECT count(*) FROM {side_table} WHERE {has_value}").fetchone()
     return int(row[0]) if row is not None else 0

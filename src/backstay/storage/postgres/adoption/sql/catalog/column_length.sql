@@ -1,0 +1,8 @@
+-- Return how many characters a column holds; of a domain, the least that a type below it does. Null for any number.
+WITH RECURSIVE under (type, modifier) AS (
+    SELECT atttypid, atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s
+     UNION ALL
+    SELECT typbasetype, typtypmod FROM under JOIN pg_type ON pg_type.oid = under.type WHERE typtype = 'd')
+SELECT min(modifier) - 4
+  FROM under
+ WHERE modifier > 0

@@ -1,0 +1,17 @@
+-- Lists and comparisons of columns that several templates write.
+{% macro columns(names, row) -%}
+    {% for name in names %}{{ row }}.{{ name | quoted }}{{ ", " if not loop.last }}{% endfor %}
+{%- endmacro %}
+
+{% macro equal(names, left, right) -%}
+    {% for name in names %}{{ left }}.{{ name | quoted }} = {{ right }}.{{ name | quoted }}{{ " AND " if not loop.last }}{% endfor %}
+{%- endmacro %}
+
+-- The same, with a row whose columns have the aliases key_0, key_1, …
+{% macro equal_keys(names, left, right) -%}
+    {% for name in names %}{{ left }}.{{ name | quoted }} = {{ right }}.key_{{ loop.index0 }}{{ " AND " if not loop.last }}{% endfor %}
+{%- endmacro %}
+
+{% macro changed(names) -%}
+    {% for name in names %}NEW.{{ name | quoted }} IS DISTINCT FROM OLD.{{ name | quoted }}{{ " OR " if not loop.last }}{% endfor %}
+{%- endmacro %}

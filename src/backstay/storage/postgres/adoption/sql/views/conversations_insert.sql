@@ -1,0 +1,28 @@
+-- Insert a conversation into the view: into the side table, then into the user table.
+-- No function of a view sets a search path: the app's own triggers are to find what they find otherwise.
+CREATE FUNCTION {{ schema }}.adopted_conversations_insert() RETURNS trigger LANGUAGE plpgsql
+AS {% filter dollar_quoted %}
+#variable_conflict use_column
+BEGIN
+    IF (NEW.id::{{ id.cast }})::text IS DISTINCT FROM NEW.id THEN
+        RAISE EXCEPTION 'the id does not fit' USING ERRCODE = {{ UNLIKE | literal }};
+    END IF;
+    INSERT INTO {{ schema }}.adopted_conversations
+        (key, their_id, id, owner{% for name in side_columns %}, {{ name }}{% endfor %})
+    VALUES
+        (coalesce(NEW.key, pg_catalog.nextval('{{ schema }}.conversations_key')), NEW.id::{{ id.cast }}, NEW.id, NEW.owner
+         {%- for name in side_columns %}, NEW.{{ name }}{% endfor %});
+    INSERT INTO {{ conversations.quoted_name }} AS app
+        ({% for column in view.written %}{{ column.user_column | quoted }}{{ ", " if not loop.last }}{% endfor %})
+    OVERRIDING SYSTEM VALUE VALUES
+        ({% for column in view.written %}{{ column.stored }}{{ ", " if not loop.last }}{% endfor %});
+    IF NOT FOUND THEN
+        DELETE FROM {{ schema }}.adopted_conversations AS side WHERE side.their_id = NEW.id::{{ id.cast }};
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+{% endfilter %};
+REVOKE ALL ON FUNCTION {{ schema }}.adopted_conversations_insert() FROM PUBLIC;
+CREATE TRIGGER backstay_insert INSTEAD OF INSERT ON {{ schema }}.conversations
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.adopted_conversations_insert();

@@ -1,0 +1,16 @@
+-- Delete a turn of the view; a trigger on the user table removes its row of the side table.
+CREATE FUNCTION {{ schema }}.adopted_turns_delete() RETURNS trigger LANGUAGE plpgsql
+AS {% filter dollar_quoted %}
+#variable_conflict use_column
+BEGIN
+    DELETE FROM {{ turns.quoted_name }} AS app
+     WHERE {% for name in turn_identity %}app.{{ name | quoted }} = OLD.{{ old_names[name] | quoted }}{{ " AND " if not loop.last }}{% endfor %};
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN OLD;
+END
+{% endfilter %};
+REVOKE ALL ON FUNCTION {{ schema }}.adopted_turns_delete() FROM PUBLIC;
+CREATE TRIGGER backstay_delete INSTEAD OF DELETE ON {{ schema }}.turns
+FOR EACH ROW EXECUTE FUNCTION {{ schema }}.adopted_turns_delete();
