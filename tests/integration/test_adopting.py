@@ -1,4 +1,4 @@
-"""Tables that an app has become our conversations and turns, and stay the app's."""
+"""Adopted tables: an app's own tables hold the conversations and turns, and stay the app's."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.promise("K1", "K2")
 
 @pytest.fixture
 def url(tmp_path, monkeypatch):
-    """A database with the app and our tables in it."""
+    """A database with the app's tables and Backstay's."""
     postgres.need_a_server()
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
     url = real_app.fresh_database()
@@ -62,7 +62,7 @@ async def _id(url, title):
 
 
 async def test_rows_of_the_app_are_conversations(backstay, url):
-    """Those of the owner alone, the latest first; turns in the order of their time, nulls as empty text."""
+    """The owner's rows are listed as conversations, latest first, with sorted turns and nulls as empty text."""
     listed = await backstay.conversations.list(limit=100)
     one = await backstay.conversations.show(listed[0].id)
 
@@ -78,8 +78,8 @@ async def test_rows_of_the_app_are_conversations(backstay, url):
     assert [found.topic for found in await backstay.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
 
 
-async def test_everything_comes_back(backstay, url):
-    """Rows of every table, types, keys, what only referred; numbers go on behind what came back."""
+async def test_everything_is_restored(backstay, url):
+    """A restore brings back the rows of every table, with types, keys and references."""
     before = await asyncio.to_thread(everything, url)
 
     plan = await backstay.conversations.plan_delete(ALL)
@@ -97,8 +97,8 @@ async def test_everything_comes_back(backstay, url):
     assert (again.restored, again.identical) == (0, 10)
 
 
-async def test_sequences_go_on_behind_what_came_back(backstay, url):
-    """Also where the rows come back to a database whose sequences are behind."""
+async def test_sequences_continue_after_restored_rows(backstay, url):
+    """After a restore sequences continue after the restored rows, also in a database whose sequences are behind."""
     deleted = await backstay.conversations.delete(ALL)
     await asyncio.to_thread(sql, url, "DELETE FROM chats; ALTER TABLE messages ALTER id RESTART; ALTER SEQUENCE"
                             " attachments_id_seq RESTART")  # fmt: skip
@@ -113,8 +113,8 @@ async def test_sequences_go_on_behind_what_came_back(backstay, url):
 
 
 @pytest.mark.parametrize("part", [(1,), (2, 3), (1, 10)])
-async def test_a_part_comes_back(backstay, url, part):
-    """What others refer to included."""
+async def test_some_conversations_are_restored(backstay, url, part):
+    """A restore of some conversations also restores the references that other rows had to them."""
     before = await asyncio.to_thread(everything, url)
 
     deleted = await backstay.conversations.delete(Selection(ids=tuple([await _id(url, f"chat {n}") for n in part])))
@@ -148,7 +148,7 @@ def _edited_after_the_backup(backstay, url, edit, monkeypatch):
 
 @pytest.mark.parametrize("what", _EDITS)
 async def test_what_the_app_changes_meanwhile_is_kept(backstay, url, what, monkeypatch):
-    """The conversation stays, with the change, and everything that hangs on it."""
+    """A conversation that the app changes during a delete stays, with the change and all its related rows."""
     _edited_after_the_backup(backstay, url, _EDITS[what], monkeypatch)
 
     deleted = await backstay.conversations.delete(ALL)
@@ -162,7 +162,7 @@ async def test_what_the_app_changes_meanwhile_is_kept(backstay, url, what, monke
 
 
 async def test_without_the_row_version(backstay, url, monkeypatch):
-    """The control: what was changed would be lost."""
+    """Control: without the comparison of row versions the app's change is lost."""
     from backstay.library.record import Record
 
     _edited_after_the_backup(backstay, url, _EDITS["a message"], monkeypatch)
@@ -181,8 +181,8 @@ async def test_without_the_row_version(backstay, url, monkeypatch):
 
 
 @pytest.mark.parametrize("rule", ["CASCADE", "NO ACTION", "RESTRICT"])
-async def test_what_a_trigger_of_theirs_keeps_is_kept_whole(url, rule):
-    """With its turns, whichever way these would go."""
+async def test_what_a_trigger_of_the_app_keeps_is_kept_whole(url, rule):
+    """A conversation that a trigger of the app keeps from being deleted also keeps its turns."""
     await asyncio.to_thread(
         sql, url,
         f"""ALTER TABLE messages DROP CONSTRAINT messages_chat_id_fkey, ADD FOREIGN KEY (chat_id)
@@ -203,8 +203,8 @@ async def test_what_a_trigger_of_theirs_keeps_is_kept_whole(url, rule):
         assert await asyncio.to_thread(everything, url) == before
 
 
-async def test_rows_without_an_owner_are_nobodys(backstay, url):
-    """They are not shown and not deleted; what they lose by a delete of others comes back all the same."""
+async def test_rows_without_an_owner_belong_to_no_one(backstay, url):
+    """Rows without an owner are neither shown nor deleted, and references that they lose by a delete are restored."""
     await asyncio.to_thread(
         sql, url, "UPDATE chats SET parent = (SELECT chat_id FROM chats WHERE title = 'chat 1') WHERE user_id IS NULL"
     )
@@ -218,7 +218,7 @@ async def test_rows_without_an_owner_are_nobodys(backstay, url):
 
 
 async def test_owners_see_their_own(backstay, url):
-    """A conversation of another is as one that is not there, and changes hands when the app says so."""
+    """A conversation of another owner is not found, and it changes owners when the app says so."""
     bob = backstay.for_owner(BOB)
 
     with pytest.raises(ConversationNotFound):
@@ -230,7 +230,7 @@ async def test_owners_see_their_own(backstay, url):
 
 
 async def test_what_the_app_does_is_seen_at_once(backstay, url):
-    """New chats, chats that go, ids that change, users that go with all of theirs, and all rows at once."""
+    """Backstay sees at once when the app inserts, deletes, renumbers or truncates its rows, or deletes a user."""
 
     async def topics():
         return [one.topic for one in await backstay.conversations.list(limit=50)]
@@ -262,8 +262,8 @@ _TOUCHES = {
 }
 
 
-async def test_triggers_of_theirs_that_touch_the_row(url):
-    """Whatever they do to the row that they fire on, and before ours or after: what is beside is as the table is."""
+async def test_triggers_of_the_app_that_change_the_row(url):
+    """The side table agrees with the app's table, whatever the app's own triggers do to a row."""
     await _adopt(url)
     for what, (event, body) in _TOUCHES.items():
         for name in ("a_touch", "z_touch"):
@@ -289,8 +289,8 @@ SELECT chat_id, user_id, their_id, owner
 """
 
 
-async def test_what_is_out_of_step_is_mended_by_adopting_again(backstay, url):
-    """What happened while somebody had switched our triggers off."""
+async def test_adopting_again_repairs_the_side_table(backstay, url):
+    """Adopting again repairs what happened while Backstay's triggers were switched off."""
     await asyncio.to_thread(
         sql, url,
         f"""SET session_replication_role = replica; ALTER TABLE chats DISABLE TRIGGER ALL;
@@ -308,8 +308,8 @@ async def test_what_is_out_of_step_is_mended_by_adopting_again(backstay, url):
     assert await asyncio.to_thread(sql, url, _OUT_OF_STEP) == []
 
 
-async def test_renaming_harms_no_statement_of_theirs(backstay, url):
-    """Neither of a table nor of its columns."""
+async def test_renaming_breaks_no_statement_of_the_app(backstay, url):
+    """The app's statements still work after it has renamed a table or a column."""
     await asyncio.to_thread(
         sql, url,
         f"""DROP TRIGGER chat_gone ON chats; ALTER TABLE chats RENAME user_id TO owner_id;
@@ -339,7 +339,7 @@ async def test_renaming_harms_no_statement_of_theirs(backstay, url):
 
 
 async def test_generating_into_them(backstay, url):
-    """Ids as ours, turns in order, other columns by their defaults; what has no column is kept, too."""
+    """Generated conversations get built-in ids, ordered turns and the defaults of the app's columns."""
     result = await backstay.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
     rows = await asyncio.to_thread(
         sql, url, "SELECT user_id::text, title, cost, words FROM public.chats WHERE title LIKE ?", "topic%"
@@ -355,7 +355,7 @@ async def test_generating_into_them(backstay, url):
 
 
 async def test_an_import_is_stored_as_far_as_there_are_columns(backstay, url, tmp_path):
-    """Keys of a file that are columns of theirs are put there; an id that is none of theirs is refused."""
+    """An import stores keys named like user columns in them, and refuses an id that does not fit the app's ids."""
     chat = "0b1e5f4c-93d6-4f0e-9d3b-0d7a3f1c2b5a"
     path = tmp_path / "in.jsonl"
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "metadata": {"a": 1}}]
@@ -376,7 +376,7 @@ async def test_an_import_is_stored_as_far_as_there_are_columns(backstay, url, tm
 
 
 async def test_ids_that_are_numbers(url):
-    """New conversations get theirs from the sequence of the table."""
+    """New conversations get numeric ids from the sequence of the app's table."""
     await asyncio.to_thread(
         sql, url,
         "CREATE TABLE talks (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);"
@@ -398,7 +398,7 @@ async def test_ids_that_are_numbers(url):
 
 
 def _small_app(url, **types):
-    """Make tables with ids as ours are, so that nothing but the order column says which turn comes first."""
+    """Make tables with built-in ids, in which only the order column says which turn comes first."""
     of = {
         "id": "uuid",
         "owner": "text",
@@ -424,7 +424,7 @@ async def _adopt_small(url, *, order="at", **more):
     ids=["milliseconds", "seconds", "a domain", "a default that stays the same"],
 )
 async def test_new_turns_are_in_order(url, tmp_path, kind):
-    """However many digits the column of the order keeps, and whatever it is by default."""
+    """New turns are in order, however many digits the order column keeps, and whatever its default is."""
     await asyncio.to_thread(sql, url, "CREATE DOMAIN moment AS timestamptz(1)")
     await asyncio.to_thread(_small_app, url, at=kind)
     await _adopt_small(url)
@@ -441,7 +441,7 @@ async def test_new_turns_are_in_order(url, tmp_path, kind):
 
 
 async def test_an_order_that_new_turns_cannot_have_is_named(url):
-    """A number that no two turns share, and that no sequence makes."""
+    """A unique order column without a sequence is reported as an obstacle, and with a sequence it is none."""
     await asyncio.to_thread(_small_app, url, at="integer NOT NULL UNIQUE DEFAULT 0")
     checked = await _adopt_small(url, check=True)
     await asyncio.to_thread(
@@ -454,7 +454,7 @@ async def test_an_order_that_new_turns_cannot_have_is_named(url):
 
 
 async def test_columns_that_are_too_short_are_named(url):
-    """For an id and a role beforehand; what a topic will be, nobody knows."""
+    """Columns too short for an id or a role are reported as obstacles, other limits on length as a remark."""
     await asyncio.to_thread(sql, url, "CREATE DOMAIN word AS varchar(5)")
     short = {"id": "varchar(35)", "turn_id": "varchar(8)", "role": "word", "topic": "char(20)"}
     await asyncio.to_thread(_small_app, url, **short)
@@ -478,7 +478,7 @@ async def test_columns_that_are_too_short_are_named(url):
 
 
 async def test_turns_that_share_a_place_are_counted(url):
-    """Within a conversation, a place that is null included."""
+    """A remark counts the turns that share an order value within a conversation, null included."""
     await asyncio.to_thread(_small_app, url, id="integer", turn_id="bigint GENERATED ALWAYS AS IDENTITY", at="integer")
     await asyncio.to_thread(
         sql, url, "INSERT INTO talks SELECT generate_series(1, 2); INSERT INTO lines (talk, role, at) VALUES"
@@ -496,7 +496,7 @@ async def test_turns_that_share_a_place_are_counted(url):
 
 
 async def test_the_id_may_be_the_order(url):
-    """Then it need not be named a second time."""
+    """The column with a turn's id may also be the one that sorts the turns."""
     await asyncio.to_thread(_small_app, url, turn_id="bigint GENERATED ALWAYS AS IDENTITY")
 
     checked = await _adopt_small(url, order="id", check=True)
@@ -506,7 +506,7 @@ async def test_the_id_may_be_the_order(url):
 
 
 async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
-    """Theirs is another than that of our owners and ids."""
+    """Adoption works with text columns of another collation than that of built-in owners and ids."""
     text = 'text COLLATE "POSIX"'
     await asyncio.to_thread(_small_app, url, id=text, owner=text, role=text, turn_id=text, topic=text)
     await _adopt_small(url)
@@ -538,7 +538,7 @@ async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
     ids=["a chat", "a message"],
 )  # fmt: skip
 async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_path):
-    """Nothing is called or paid for; what is there is listed, deleted and restored."""
+    """With an obstacle no provider is called, while existing rows can be listed, deleted and restored."""
     await asyncio.to_thread(sql, url, change)
     adopted = await _adopt(url)
     calls = []
@@ -562,8 +562,8 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
     assert await asyncio.to_thread(everything, url) == before
 
 
-async def test_an_owner_who_is_none_of_theirs_is_refused(backstay):
-    """Before anything is called."""
+async def test_an_owner_that_does_not_fit_is_refused(backstay):
+    """An owner that does not fit the app's owner column is refused before any provider is called."""
     with pytest.raises(AdoptedTableNotWritable, match="--owner"):
         await backstay.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
 
@@ -572,7 +572,7 @@ async def test_an_owner_who_is_none_of_theirs_is_refused(backstay):
 
 
 async def test_a_check_writes_nothing(url):
-    """It says what adopting would come to, and neither rows nor the catalogue differ."""
+    """A check reports what an adoption would do, and changes neither rows nor the catalog."""
     before = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
 
     checked = await _adopt(url, check=True)
@@ -591,8 +591,8 @@ async def test_a_check_writes_nothing(url):
     ]
 
 
-async def test_it_is_taken_back(url):
-    """Everything of ours is as before it, and everything of theirs."""
+async def test_an_adoption_is_undone(url):
+    """Undoing an adoption restores everything of Backstay's and of the app's as it was before."""
     before = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
 
     await _adopt(url)
@@ -618,8 +618,8 @@ _DROPS = {
 
 
 @pytest.mark.parametrize("what", _DROPS)
-async def test_without_their_tables_it_is_taken_back(url, what):
-    """Everything else says so until then; what is left of the app goes on."""
+async def test_an_adoption_without_its_tables_is_undone(url, what):
+    """After the app's tables were dropped, every command says to undo the adoption, and undoing it works."""
     await _adopt(url)
     async with Backstay.open(url, owner=ANN) as backstay:
         await backstay.batches.run("new", [{"topic": "a"}], "scripted")
@@ -644,8 +644,8 @@ async def test_without_their_tables_it_is_taken_back(url, what):
         assert await backstay.conversations.list() == []
 
 
-async def test_an_unfinished_delete_keeps_it_from_being_taken_back(backstay, url):
-    """It would be lost which rows had gone."""
+async def test_an_unfinished_delete_blocks_the_undo(backstay, url):
+    """An unfinished delete prevents the undo, since it would be lost which rows were deleted."""
     deleted = await backstay.conversations.delete(ALL)
     await asyncio.to_thread(sql, url, "UPDATE backstay.backups SET deletion = 'deleting'")
 
@@ -654,24 +654,24 @@ async def test_an_unfinished_delete_keeps_it_from_being_taken_back(backstay, url
 
 
 async def test_another_adoption_is_refused(backstay, url):
-    """Until the first is taken back."""
+    """Another mapping is refused until the first adoption is undone."""
     with pytest.raises(CannotAdopt, match="--undo"):
         await Backstay.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "topic": ""})
 
 
-async def test_a_table_that_has_got_another_name_is_adopted_again(backstay, url):
-    """Until then it is read, and whatever would change it says what to do."""
+async def test_a_renamed_table_is_adopted_again(backstay, url):
+    """A renamed table can be read, and writes say to adopt it again, after which they work."""
     await asyncio.to_thread(sql, url, "ALTER TABLE chats RENAME TO talks")
 
     assert len(await backstay.conversations.list(limit=50)) == 10
-    with pytest.raises(SchemaOutdated, match="got another name; run `backstay adopt` again"):
+    with pytest.raises(SchemaOutdated, match="was renamed; run `backstay adopt` again"):
         await backstay.conversations.delete(ALL, backup=False)
     assert (await Backstay.open(url).adopt("public.talks", *WANTED[1:])).was_adopted
     assert (await backstay.conversations.delete(ALL, backup=False)).deleted == 10
 
 
-async def test_a_later_column_of_a_name_of_ours_stays_theirs(backstay, url):
-    """What was kept beside under that name goes on being kept there."""
+async def test_a_later_column_of_a_builtin_name_is_not_mapped(backstay, url):
+    """A column that the app adds later under a built-in name does not replace the values in the side table."""
     await asyncio.to_thread(
         sql, url,
         "ALTER TABLE chats ADD updated_at timestamptz, ADD metadata jsonb, ADD persona text DEFAULT 'theirs';"
@@ -690,7 +690,7 @@ async def test_a_later_column_of_a_name_of_ours_stays_theirs(backstay, url):
 
 
 async def test_what_else_has_changed_is_taken_in(backstay, url):
-    """A default, a foreign key that goes another way, a hindrance that is no more; views on ours stay otherwise."""
+    """Adopting again takes in a new default and a new foreign key, and leaves views of others alone if it can."""
     await asyncio.to_thread(sql, url, "CREATE VIEW mine AS SELECT id, topic FROM backstay.conversations")
     assert (await _adopt(url)).was_adopted
     await asyncio.to_thread(
@@ -709,7 +709,7 @@ async def test_what_else_has_changed_is_taken_in(backstay, url):
 
 
 async def test_columns_that_come_later_are_taken_in(backstay, url):
-    """Until then nothing is backed up or deleted, as they would be lost."""
+    """New columns of the app block backups and deletes, which would lose them, until the tables are adopted again."""
     await asyncio.to_thread(sql, url, "ALTER TABLE chats ADD COLUMN mood text DEFAULT 'fine'")
 
     with pytest.raises(BackupError, match="backstay adopt"):
@@ -723,8 +723,8 @@ async def test_columns_that_come_later_are_taken_in(backstay, url):
     assert any("fine" in row for row in before["chats"])
 
 
-async def test_many_at_once_adopt_once(url):
-    """One does it, the others find it done."""
+async def test_concurrent_adoptions_adopt_once(url):
+    """Of many concurrent adoptions one takes place, and the others find it done."""
     done = await asyncio.gather(*(_adopt(url) for _ in range(20)))
 
     assert sorted(one.was_adopted for one in done) == [False, *[True] * 19]
@@ -732,8 +732,8 @@ async def test_many_at_once_adopt_once(url):
 
 
 @pytest.mark.sweep
-async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
-    """And done again afterwards."""
+async def test_a_killed_adoption_is_complete_or_absent(url):
+    """An adoption or its undo that is killed at any moment is complete or has no effect, and succeeds when repeated."""
     bare = await asyncio.to_thread(real_app.catalogue, url)
     rows = await asyncio.to_thread(everything, url)
     await _adopt(url)
@@ -766,7 +766,7 @@ async def test_killed_at_any_instant_it_is_whole_or_not_there(url):
 
 
 def _settled(url):
-    """Return the catalogue once the server has noticed who is dead."""
+    """Return the catalog once the server has noticed which clients are dead."""
     busy = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND state <> 'idle' AND backend_type = 'client backend'"
@@ -809,7 +809,7 @@ def refusing():
 @pytest.mark.parametrize("check", [True, False], ids=["check", "adopt"])
 @pytest.mark.parametrize("what", _REFUSED)
 async def test_what_does_not_fit_is_refused(refusing, what, check):
-    """In one line that names it, and says what to do."""
+    """Tables and columns that do not fit are refused in one line that names them and the remedy."""
     tables, columns, why = _REFUSED[what]
 
     with pytest.raises(CannotAdopt) as refused:
@@ -820,7 +820,7 @@ async def test_what_does_not_fit_is_refused(refusing, what, check):
 
 
 async def test_what_is_not_there_yet_is_refused(url, tmp_path):
-    """A file, a database without our tables, tables of another role, a library that is not empty, a worker."""
+    """Adoption is refused for a file, an unmigrated database, a library that is not empty, and under a worker."""
     with pytest.raises(CannotAdopt, match="SQLite"):
         await Backstay.open(tmp_path / "file.db").adopt(*WANTED)
     with pytest.raises(SettingsError, match="--turns is missing"):
@@ -849,7 +849,7 @@ async def test_what_is_not_there_yet_is_refused(url, tmp_path):
 
 
 async def test_tables_of_another_role_are_refused(url):
-    """Its owner is who can have triggers on it."""
+    """Tables of another role are refused, since only their owner can create triggers on them."""
     with psycopg.connect(url, autocommit=True) as connection:
         role = f"other_{url.rpartition('/')[2]}"
         connection.execute(
@@ -867,7 +867,7 @@ async def test_tables_of_another_role_are_refused(url):
 
 
 async def test_settings_say_it_too(url, tmp_path, monkeypatch):
-    """What the command says goes before what the file says."""
+    """The mapping may come from the settings file, and arguments of the call override it."""
     lines = ["[adopt]", 'conversations = "public.chats"', 'turns = "public.messages"', "[adopt.map]"]
     lines += [f'{name} = "{column}"' for name, column in COLUMNS.items() if "." not in name and name != "id"]
     lines += ["[adopt.map.turns]", *(f'{name[6:]} = "{column}"' for name, column in COLUMNS.items() if "." in name)]

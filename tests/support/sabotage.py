@@ -253,7 +253,7 @@ def _guess(made: bool) -> Callable[[Put], None]:
     """On a server: take a lost answer to a COMMIT for one that says this."""
 
     def guess(put: Put) -> None:
-        put(write_connection.WriteConnection, "_is_made", lambda *_: made)
+        put(write_connection.WriteConnection, "_is_committed", lambda *_: made)
 
     return guess
 

@@ -1,4 +1,4 @@
-"""What the tests of a server's faults share: a database of their own on it, and processes that work there."""
+"""Fixtures for faults of a server: a database on it, and processes that work there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from support.scene import Scene
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A fresh database of the schema that the code knows."""
+    """A fresh database with the present schema."""
     postgres.need_a_server()
     url = postgres.fresh_database()
     yield url
@@ -20,7 +20,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def scene(tmp_path: Path, url: str) -> Iterator[Scene]:
-    """One database on a server, one ledger, and real processes that work and suffer."""
+    """One database on a server, one ledger of calls, and real processes that work and are killed."""
     scene = Scene(tmp_path, database=url)
     yield scene
     scene.end()

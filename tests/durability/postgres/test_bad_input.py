@@ -1,4 +1,4 @@
-"""What may be wrong with a server, its database or its address: one line each, what to do, and never a password."""
+"""Mistakes in a server, its database or its address: each error is one line with a remedy, and never a password."""
 
 import os
 import re
@@ -27,15 +27,15 @@ _KNOWN = migrations()[-1][0]
 
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch, tmp_path):
-    postgres.server_of_ours()  # roles are made there, and all that is told of it is known
+    postgres.server_of_ours()  # roles are created there, and its configuration is known
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("BACKSTAY_", "PG", "BACKUP_"))]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture
-def told(monkeypatch, capfd):
-    """Run a command on the database of a URL; return its status and its one line, in which no password is."""
+def run_command(monkeypatch, capfd):
+    """A function that runs a command on the database of a URL, and returns its status and its one line of output."""
 
     def command(url: str, *words: str, **environment: str) -> tuple[int, str]:
         monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
@@ -56,66 +56,65 @@ def told(monkeypatch, capfd):
 @pytest.fixture
 def ask_server(url):
     def ask(statement: str) -> None:
-        with psycopg.connect(url, autocommit=True) as asked:
-            asked.execute(statement)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(statement)
 
     return ask
 
 
 @pytest.fixture
 def role(url, ask_server):
-    """Make a role that may log in, with what else is said of it, and return its URL of the database."""
-    made = []
+    """A function that creates a role with the given attributes, and returns its URL of the database."""
+    names = []
 
-    def make(name: str, more: str = "LOGIN") -> str:
-        ask_server(f"CREATE ROLE {name} PASSWORD '{_SECRET}' {more}")
-        made.append(name)
-        parts = urlsplit(url)
-        return parts._replace(netloc=f"{name}:{_SECRET}@{parts.hostname}:{parts.port}").geturl()
+    def make(name: str, attributes: str = "LOGIN") -> str:
+        ask_server(f"CREATE ROLE {name} PASSWORD '{_SECRET}' {attributes}")
+        names.append(name)
+        address = urlsplit(url)
+        return address._replace(netloc=f"{name}:{_SECRET}@{address.hostname}:{address.port}").geturl()
 
     yield make
-    for name in made:
+    for name in names:
         ask_server(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-def at(url: str, *, user: str = "", password: str = _SECRET, place: str = "", database: str = "") -> str:
-    parts = urlsplit(url)
-    where = place or f"{parts.hostname}:{parts.port}"
-    netloc = f"{user or parts.username}:{password}@{where}"
-    return parts._replace(netloc=netloc, path=f"/{database}" if database else parts.path).geturl()
+def at(url: str, *, user: str = "", password: str = _SECRET, host: str = "", database: str = "") -> str:
+    address = urlsplit(url)
+    netloc = f"{user or address.username}:{password}@{host or f'{address.hostname}:{address.port}'}"
+    return address._replace(netloc=netloc, path=f"/{database}" if database else address.path).geturl()
 
 
-# -- who may not come in -----------------------------------------------------------------------------------------------
+# -- refused logins ----------------------------------------------------------------------------------------------------
 
 
-def test_wrong_password(told, url):
-    code, line = told(at(url))
+def test_wrong_password(run_command, url):
+    code, line = run_command(at(url))
 
     assert code == 1
     assert line.endswith("does not let 'postgres' in; check user and password in BACKSTAY_DATABASE_URL")
 
 
-def test_no_password(told, url):
-    assert "does not let 'postgres' in" in told(url.replace(f":{urlsplit(url).password}@", "@"))[1]
+def test_no_password(run_command, url):
+    assert "does not let 'postgres' in" in run_command(url.replace(f":{urlsplit(url).password}@", "@"))[1]
 
 
-def test_unknown_user(told, url):
-    assert "does not let 'stranger' in" in told(at(url, user="stranger"))[1]
+def test_unknown_user(run_command, url):
+    assert "does not let 'stranger' in" in run_command(at(url, user="stranger"))[1]
 
 
-def test_role_that_may_not_log_in(told, role):
-    assert "does not let 'backstay_no_login' in" in told(role("backstay_no_login", "NOLOGIN"))[1]
+def test_role_that_may_not_log_in(run_command, role):
+    assert "does not let 'backstay_no_login' in" in run_command(role("backstay_no_login", "NOLOGIN"))[1]
 
 
-def test_role_that_may_not_connect(told, url, role, ask_server):
+def test_role_that_may_not_connect(run_command, url, role, ask_server):
     name = urlsplit(url).path[1:]
     ask_server(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
 
-    assert "does not let 'backstay_barred' in" in told(role("backstay_barred"))[1]
+    assert "does not let 'backstay_barred' in" in run_command(role("backstay_barred"))[1]
 
 
-def test_missing_database(told, url):
-    code, line = told(url.replace(urlsplit(url).path, "/nowhere"))
+def test_missing_database(run_command, url):
+    code, line = run_command(url.replace(urlsplit(url).path, "/nowhere"))
 
     assert code == 1
     assert line.startswith("There is no database 'nowhere' at ")
@@ -123,23 +122,23 @@ def test_missing_database(told, url):
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check")], ids=" ".join)
-def test_no_right_to_make_the_schema(told, url, role, words):
-    code, line = told(role("backstay_small"), *words, BACKSTAY_SCHEMA="another")
+def test_no_right_to_make_the_schema(run_command, url, role, words):
+    code, line = run_command(role("backstay_small"), *words, BACKSTAY_SCHEMA="another")
 
     assert code == 1
     assert "the role 'backstay_small'" in line
     assert "have another role grant it: `GRANT CREATE ON DATABASE " in line
 
 
-def test_no_right_to_the_tables(told, role):
-    line = told(role("backstay_small"))[1]
+def test_no_right_to_the_tables(run_command, role):
+    line = run_command(role("backstay_small"))[1]
 
     assert "the role 'backstay_small' lacks a right on the schema backstay; have another role grant it: " in line
     assert "`GRANT USAGE ON SCHEMA backstay TO backstay_small; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL" in line
 
 
 def test_who_only_reads_needs_no_more_than_that(role, ask_server, monkeypatch, capfd, tmp_path):
-    """Every command that only looks; others say what is missing."""
+    """A role that may only read can run every command that only reads, and others name the missing privilege."""
     (tmp_path / "topics.csv").write_text("topic\ntea\n")
     monkeypatch.setenv("BACKSTAY_DATABASE_URL", role("backstay_reader"))
     ask_server("GRANT USAGE ON SCHEMA backstay TO backstay_reader")
@@ -156,7 +155,7 @@ def test_who_only_reads_needs_no_more_than_that(role, ask_server, monkeypatch, c
 
 
 def test_names_that_are_too_long_together(url, tmp_path, monkeypatch, capfd):
-    """A server's index takes so many bytes only, and these characters have three each."""
+    """An id and an owner too long for an index of the server are refused with a remedy."""
     (tmp_path / "topics.csv").write_text("topic\ntea\n")
     name = "".join(chr(0x4E00 + 37 * number % 20_000) for number in range(512))  # nothing that could be compressed
     monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
@@ -182,28 +181,28 @@ def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_ser
 # -- what cannot be used -----------------------------------------------------------------------------------------------
 
 
-def test_server_too_old(told, url, monkeypatch):
+def test_server_too_old(run_command, url, monkeypatch):
     monkeypatch.setattr(connection, "OLDEST", 99)
 
-    code, line = told(url)
+    code, line = run_command(url)
 
     assert code == 1
     assert re.search(r"runs PostgreSQL \d+; Backstay needs 99 or newer$", line)
 
 
 @pytest.mark.parametrize("words", [("jobs",), ("migrate",), ("migrate", "--check")], ids=" ".join)
-def test_read_only(told, role, words):
-    """As a replica is, or a database whose owner has made it so."""
+def test_read_only(run_command, role, words):
+    """A database that its owner made read-only is refused, like a replica."""
     url = f"{role('backstay_reader')}?options=-cdefault_transaction_read_only%3Don"
 
-    code, line = told(url, *words)
+    code, line = run_command(url, *words)
 
     assert code == 1
     assert "is read-only, perhaps a replica; name the primary server" in line
 
 
-def test_replica(told):
-    """A server that only follows another."""
+def test_replica(run_command):
+    """A server that replicates another one is refused."""
     server = postgres.own_server()
     try:
         server.stop()
@@ -211,7 +210,7 @@ def test_replica(told):
         server.start()
 
         for words in (("jobs",), ("migrate",)):
-            code, line = told(server.url(), *words)
+            code, line = run_command(server.url(), *words)
 
             assert code == 1
             assert "is read-only, perhaps a replica; name the primary server" in line
@@ -219,16 +218,16 @@ def test_replica(told):
         server.end()
 
 
-def test_database_of_another_encoding(told, url, ask_server):
+def test_database_of_another_encoding(run_command, url, ask_server):
     ask_server("CREATE DATABASE backstay_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
-        assert "stores text as LATIN1" in told(url.replace(urlsplit(url).path, "/backstay_latin"), "migrate")[1]
+        assert "stores text as LATIN1" in run_command(url.replace(urlsplit(url).path, "/backstay_latin"), "migrate")[1]
     finally:
         ask_server("DROP DATABASE backstay_latin")
 
 
-def test_nothing_migrated(told, url):
-    code, line = told(url, BACKSTAY_SCHEMA="another")
+def test_nothing_migrated(run_command, url):
+    code, line = run_command(url, BACKSTAY_SCHEMA="another")
 
     assert code == 1
     assert "has no Backstay tables in the schema 'another'; run `backstay migrate`" in line
@@ -249,30 +248,30 @@ def test_nothing_migrated(told, url):
     ],
     ids=["half a schema", "without a view", "newer", "another program's"],
 )
-def test_schema_that_cannot_be_used(told, url, ask_server, words, done, code, says):
+def test_schema_that_cannot_be_used(run_command, url, ask_server, words, done, code, says):
     ask_server(done)
 
-    assert told(url, *words)[0] == code
-    assert says in told(url, *words)[1]
+    assert run_command(url, *words)[0] == code
+    assert says in run_command(url, *words)[1]
 
 
 @pytest.mark.parametrize("done", ["TRUNCATE backstay.migrations", "DROP TABLE backstay.migrations"])
-def test_tables_without_a_record_of_them(told, url, ask_server, done):
-    """Nothing is made over them."""
+def test_tables_without_a_record_of_them(run_command, url, ask_server, done):
+    """A schema with such tables but no record of migrations is left alone."""
     ask_server(done)
 
-    assert "run `backstay migrate`" in told(url)[1]
-    assert "already, but no record of a migration" in told(url, "migrate")[1]
-    assert "already, but no record of a migration" in told(url, "migrate", "--check")[1]
+    assert "run `backstay migrate`" in run_command(url)[1]
+    assert "already, but no record of a migration" in run_command(url, "migrate")[1]
+    assert "already, but no record of a migration" in run_command(url, "migrate", "--check")[1]
 
 
 @pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "Mine", "a-b"])
-def test_schema_whose_name_cannot_be_ours(told, url, schema):
-    assert told(url, BACKSTAY_SCHEMA=schema)[0] == 2
+def test_schema_whose_name_is_not_allowed(run_command, url, schema):
+    assert run_command(url, BACKSTAY_SCHEMA=schema)[0] == 2
 
 
-def test_schema_named_as_a_word_of_sql(told, url):
-    code, line = told(url, "migrate", BACKSTAY_SCHEMA="user")
+def test_schema_named_as_a_word_of_sql(run_command, url):
+    code, line = run_command(url, "migrate", BACKSTAY_SCHEMA="user")
 
     assert code == 2
     assert line == "PostgreSQL keeps the name 'user' for itself; choose another with BACKSTAY_SCHEMA"
@@ -293,9 +292,9 @@ def test_schema_named_as_a_word_of_sql(told, url):
         f"postgres://ann:{_SECRET}@127.0.0.1/x?password",
     ],
 )
-def test_address_that_cannot_be_read(told, address):
-    """A password with marks that must be written otherwise is the usual reason, so nothing of the address is shown."""
-    code, line = told(address)
+def test_address_that_cannot_be_read(run_command, address):
+    """The error for an unreadable address shows nothing of it, since the usual reason is a mark in the password."""
+    code, line = run_command(address)
 
     assert code == 2
     assert line.startswith("The database address cannot be read; it looks like postgresql://USER:PASSWORD@HOST")
@@ -312,8 +311,8 @@ def test_address_that_cannot_be_read(told, address):
         ("service=nowhere", 'definition of service "nowhere" not found'),
     ],
 )
-def test_address_that_asks_for_what_there_is_not(told, url, more, says):
-    code, line = told(f"{url}?{more}")
+def test_address_that_asks_for_what_there_is_not(run_command, url, more, says):
+    code, line = run_command(f"{url}?{more}")
 
     assert code == 2
     assert says in line
@@ -341,23 +340,23 @@ def test_address_of_another_driver(url, monkeypatch, capfd):
         ("nowhere.invalid", "The host of nowhere.invalid/x is not known; check BACKSTAY_DATABASE_URL"),
     ],
 )
-def test_server_that_is_not_there(told, place, says):
-    code, line = told(f"postgresql://ann:{_SECRET}@{place}/x")
+def test_server_that_is_not_there(run_command, place, says):
+    code, line = run_command(f"postgresql://ann:{_SECRET}@{place}/x")
 
     assert code == 1
     assert line.endswith(says)
 
 
-def test_server_that_says_nothing(told, url):
-    """A host behind a wall that swallows everything."""
+def test_server_that_says_nothing(run_command, url):
+    """A host behind a firewall that drops all packets is reported as unreachable."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         place = f"127.0.0.1:{mute.getsockname()[1]}"
 
-        assert "cannot be reached" in told(f"postgresql://ann:{_SECRET}@{place}/x?connect_timeout=2")[1]
+        assert "cannot be reached" in run_command(f"postgresql://ann:{_SECRET}@{place}/x?connect_timeout=2")[1]
 
 
 def test_without_the_package(tmp_path):
-    """Who stores in a file need not have it; who names a server is told how to get it."""
+    """Without psycopg a SQLite file can be used, and naming a server says how to install it."""
     (tmp_path / "psycopg.py").write_text("raise ImportError('no psycopg')\n")
     url = f"postgresql://ann:{_SECRET}@127.0.0.1/x"
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "BACKSTAY_DATABASE_URL": url}
@@ -382,8 +381,8 @@ def test_without_the_package(tmp_path):
 # -- encryption --------------------------------------------------------------------------------------------------------
 
 
-def test_server_without_encryption(told, url):
-    code, line = told(f"{url}?sslmode=verify-full")
+def test_server_without_encryption(run_command, url):
+    code, line = run_command(f"{url}?sslmode=verify-full")
 
     assert code == 2
     assert line.endswith(
@@ -392,22 +391,22 @@ def test_server_without_encryption(told, url):
     )
 
 
-def test_certificate_that_nobody_signed(told, url, tmp_path):
+def test_certificate_that_no_one_signed(run_command, url, tmp_path):
     with Encrypted(url, tmp_path) as front:
         strict = f"{front.url}&sslmode=verify-full"
         (tmp_path / "other").mkdir()
         with Encrypted(url, tmp_path / "other") as another:
-            wrong = told(f"{strict}&sslrootcert={another.certificate}")
-        missing = told(f"{strict}&sslrootcert=/nowhere/root.pem")
+            wrong = run_command(f"{strict}&sslrootcert={another.certificate}")
+        missing = run_command(f"{strict}&sslrootcert=/nowhere/root.pem")
 
     assert (wrong[0], missing[0]) == (2, 2)
     assert "certificate verify failed" in wrong[1]
     assert "root certificate file" in missing[1]
 
 
-def test_certificate_of_another_host(told, url, tmp_path):
+def test_certificate_of_another_host(run_command, url, tmp_path):
     with Encrypted(url, tmp_path, name="db.example") as front:
-        code, line = told(f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
+        code, line = run_command(f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
 
     assert code == 2
     assert "does not match host name" in line
@@ -421,10 +420,10 @@ def test_certificate_that_is_trusted(url, tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().err == "There are no jobs.\n"
 
 
-def test_encryption_that_breaks_may_go_well_next_time(told, url, tmp_path):
-    """A server that is stopped just then: nothing is wrong with the settings, and a job waits for it."""
+def test_encryption_that_breaks_may_go_well_next_time(run_command, url, tmp_path):
+    """A connection lost during the TLS handshake counts as an outage, so that a job waits for the server."""
     with Encrypted(url, tmp_path, breaks=True) as front:
-        code, line = told(f"{front.url}&sslmode=require")
+        code, line = run_command(f"{front.url}&sslmode=require")
 
     assert code == 1
     assert "cannot be reached" in line
@@ -458,18 +457,19 @@ _REACHED = 'connection failed: connection to server at "10.0.0.7", port 6432 fai
         (
             "FATAL:  server login has been failing, try again later (server_login_retry)",
             StoreUnavailable,
-            "lets nobody in just now (server login has been failing, try again later (server_login_retry))",
+            "accepts no connections at the moment (server login has been failing, try again later"
+            " (server_login_retry))",
         ),
         ("FATAL:  the database system is starting up", StoreUnavailable, "(the database system is starting up)"),
         ("FATAL:  the database system is in recovery mode", StoreUnavailable, "in recovery mode"),
         ("SSL SYSCALL error: EOF detected", StoreUnavailable, "cannot be reached"),
         ("SSL error: unexpected eof while reading", StoreUnavailable, "cannot be reached"),
         ('FATAL:  password authentication failed for user "certificate verify failed"', StoreDenied, "does not let"),
-        ("FATAL:  Passwort-Authentifizierung fehlgeschlagen", StoreUnavailable, "lets nobody in just now"),
+        ("FATAL:  Passwort-Authentifizierung fehlgeschlagen", StoreUnavailable, "accepts no connections at the moment"),
     ],
 )
 def test_words_of_servers_and_poolers(words, kind, says):
-    """Each is told as what it is: something to mend, or something to wait for."""
+    """Each text of a server or pooler is reported as what it is: a mistake to fix, or an outage to wait for."""
     address = ServerAddress.from_url(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
 
     error = unavailable(psycopg.OperationalError(_REACHED + words), address)
@@ -488,13 +488,13 @@ def pooled(url):
     return pgbouncer.pooled(url)
 
 
-def test_pooler_that_does_not_know_the_user(told, pooled):
-    assert "does not let 'stranger' in" in told(at(pooled, user="stranger"))[1]
+def test_pooler_that_does_not_know_the_user(run_command, pooled):
+    assert "does not let 'stranger' in" in run_command(at(pooled, user="stranger"))[1]
 
 
-def test_pooler_with_another_password(told, pooled):
-    assert "does not let 'postgres' in" in told(at(pooled))[1]
+def test_pooler_with_another_password(run_command, pooled):
+    assert "does not let 'postgres' in" in run_command(at(pooled))[1]
 
 
-def test_pooler_before_a_missing_database(told, pooled):
-    assert "There is no database 'nowhere'" in told(pooled.replace(urlsplit(pooled).path, "/nowhere"))[1]
+def test_pooler_before_a_missing_database(run_command, pooled):
+    assert "There is no database 'nowhere'" in run_command(pooled.replace(urlsplit(pooled).path, "/nowhere"))[1]

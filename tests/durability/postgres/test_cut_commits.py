@@ -1,4 +1,4 @@
-"""A job works over a wire that is cut at its COMMITs, before the server hears of them and after it has answered."""
+"""A job over a connection that is cut at its COMMITs, before the server receives them or after it has replied."""
 
 import random
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _WANTED = 300 if FULL else 40
 
 
 def cutting_every_third(*, after: int = 0) -> Callable[[], Cut]:
-    """Return a plan that cuts every third COMMIT, but for the first few, each time in another way."""
+    """Return a plan that cuts every third COMMIT after the first few, in a different way each time."""
     chance, count = random.Random(6), 0
 
     def plan() -> Cut:
@@ -34,7 +34,7 @@ def _cut(proxy: Proxy) -> int:
 
 @pytest.mark.sweep
 def test_a_job_over_a_wire_that_is_cut_at_commits(scene, url):
-    """Nobody is taken for dead, nothing is called twice, and nothing is there twice."""
+    """A job over such a connection loses no lease, calls nothing twice and stores nothing twice."""
     scene.items = _ITEMS
     with Proxy(url, plan=cutting_every_third(), held_seconds=0.1) as proxy:
         worker = scene.start(database=proxy.url, seconds=0.01, concurrency=2)
@@ -50,7 +50,7 @@ def test_a_job_over_a_wire_that_is_cut_at_commits(scene, url):
 
 @pytest.mark.parametrize("guess", ["made", "lost"])
 def test_a_worker_that_guesses_is_noticed(scene, url, guess):
-    """The control: an answer that was lost is taken for yes, or for no."""
+    """Control: a worker that takes a lost reply for a success, or for a failure, fails the same checks."""
     scene.items, broken = 400, []
     # A guess is wrong only by chance: which of the cuts it is that strikes a commit with a result in it.
     for _ in range(8):

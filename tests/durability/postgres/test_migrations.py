@@ -1,4 +1,4 @@
-"""A server's database is migrated by many at once, by one that is killed, and never under whoever works on it."""
+"""Migrations on a server: by many processes at once, by one that is killed, and never under a worker."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ _ROUNDS = 20 if FULL else 2
 
 @pytest.fixture
 def empty():
-    """A database in which nothing is."""
+    """An empty database."""
     postgres.need_a_server()
     url = postgres.fresh_database(migrated=False)
     yield url
@@ -54,28 +54,28 @@ def recorded(url: str) -> list[int]:
 
 
 def relations(url: str) -> list[str]:
-    found = ask(url, "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('backstay') ORDER BY relname")
-    return [name for (name,) in found]
+    rows = ask(url, "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('backstay') ORDER BY relname")
+    return [name for (name,) in rows]
 
 
 # -- many, and one that is killed --------------------------------------------------------------------------------------
 
 
 def test_many_starters_of_the_command(empty):
-    """Each migration is done by one of them; to the others it is done."""
+    """Of many concurrent commands one applies each migration, and the others find it applied."""
     starters = [starting(empty) for _ in range(_STARTERS)]
 
-    said = [starter.communicate(timeout=120) for starter in starters]
+    outputs = [starter.communicate(timeout=120) for starter in starters]
 
-    assert [starter.returncode for starter in starters] == [0] * _STARTERS, said
-    did = [out for out, _ in said if out != f"The database is up to date (schema {_KNOWN}).\n"]
+    assert [starter.returncode for starter in starters] == [0] * _STARTERS, outputs
+    did = [out for out, _ in outputs if out != f"The database is up to date (schema {_KNOWN}).\n"]
     steps = [re.fullmatch(r"(\d) migrations? applied: schema (\d) to (\d)\.\n", out) for out in did]
-    parts = [tuple(map(int, step.groups())) for step in steps if step]
-    assert len(parts) == len(did), said
+    applied = [tuple(map(int, step.groups())) for step in steps if step]
+    assert len(applied) == len(did), outputs
     # Each migration is a transaction of its own: between two of one starter, another may apply the one that is next.
-    assert sum(count for count, _, _ in parts) == _KNOWN
-    assert all(count <= after - before for count, before, after in parts)
-    assert (min(before for _, before, _ in parts), max(after for _, _, after in parts)) == (0, _KNOWN)
+    assert sum(count for count, _, _ in applied) == _KNOWN
+    assert all(count <= after - before for count, before, after in applied)
+    assert (min(before for _, before, _ in applied), max(after for _, _, after in applied)) == (0, _KNOWN)
     assert recorded(empty) == [number for number, _ in migrations()]
 
 
@@ -95,7 +95,7 @@ def test_a_library_of_the_former_name_on_the_server_is_refused(empty):
 @pytest.mark.sweep
 @pytest.mark.parametrize("number", range(_ROUNDS))
 def test_many_starters_of_several_migrations(empty, number):
-    """In one process, so that they are really at once: each migration is applied once, whoever does it."""
+    """Several migrations that many threads of one process start at once are each applied once."""
     known = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.still_later (x integer)")]
     gate = threading.Barrier(_STARTERS)
 
@@ -112,8 +112,7 @@ def test_many_starters_of_several_migrations(empty, number):
 
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.HELD_THEN_UNDONE, Cut.AFTER])
 def test_one_that_is_killed_half_way_and_another_after_it(empty, cut):
-    """All of a migration is there, or nothing, and whoever comes next goes on from there, or waits for the server to
-    let go of what the dead one held."""
+    """A killed migration is complete or absent, and the next process continues, after the server releases its locks."""
     dying: list[subprocess.Popen[str]] = []
 
     def die() -> Cut:
@@ -134,7 +133,7 @@ def test_one_that_is_killed_half_way_and_another_after_it(empty, cut):
 
 
 def test_a_migration_that_fails_leaves_those_before_it(url):
-    """It is undone whole; once it is mended, it is applied."""
+    """A migration that fails is rolled back, and is applied once it is fixed; those before it stay."""
     broken = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.half (x integer); SELECT 1 / 0")]
     mended = [*_NEWER, (_KNOWN + 2, "CREATE TABLE {schema}.whole (x integer)")]
 
@@ -149,11 +148,11 @@ def test_a_migration_that_fails_leaves_those_before_it(url):
     assert recorded(url)[-1] == _KNOWN + 2
 
 
-# -- whoever works on it -----------------------------------------------------------------------------------------------
+# -- workers ----------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_migrated_under_a_worker(scene, url):
-    """The newer one is refused, naming the worker; the older one works to its end."""
+    """A migration under a worker is refused with the worker's name, and the worker finishes."""
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 40)
 
@@ -167,7 +166,7 @@ def test_nothing_is_migrated_under_a_worker(scene, url):
 
 
 def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused(scene, url):
-    """The older one says what to do, and changes nothing."""
+    """A dead worker does not block a migration, after which the older version changes nothing and says what to do."""
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 40)
     scene.kill(worker)
@@ -184,7 +183,7 @@ def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused
 
 @pytest.mark.parametrize("without", ["", "schema"], ids=["", "control"])
 def test_a_schema_that_moves_under_a_worker(scene, url, without):
-    """Somebody has migrated all the same, past us: the worker ends at its next commit. Control: it does not ask."""
+    """A worker whose schema was migrated all the same stops at its next commit; the control does not check."""
     scene.items = 200
     worker = scene.start(seconds=0.05, without=without)
     scene.until_called(worker, 40)
@@ -202,24 +201,24 @@ def test_a_schema_that_moves_under_a_worker(scene, url, without):
 
 @pytest.mark.parametrize("asks", [True, False], ids=["", "control"])
 async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(url, asks):
-    """No worker was there to hold it up, so it happened; the older one finds out before its next write."""
+    """An idle older version does not block a migration, and its next write is refused."""
     async with Backstay.open(url) as older:
         migrate(ServerAddress.from_url(url), SCHEMA, _NEWER)
         if not asks:
             older._store._database._known = _KNOWN + 1
 
-        said = None
+        refusal = None
         try:
             await older.batches.create("job", items(3), "scripted")
         except SchemaTooNew as error:
-            said = error.message
+            refusal = error.message
 
-    assert (said is None) == (not asks)
+    assert (refusal is None) == (not asks)
     assert ask(url, "SELECT count(*) FROM jobs") == [(0 if asks else 1,)]
 
 
 async def test_a_write_under_way_is_waited_for_and_the_next_one_is_refused(url):
-    """The migration comes between them, never into one."""
+    """A migration waits for a write in progress, and the next write of the older version is refused."""
     begun, go_on = threading.Event(), threading.Event()
     async with Backstay.open(url) as older:
         database = older._store._database

@@ -1,4 +1,4 @@
-"""The server goes, again and again, or for a while; jobs wait for it and go on by themselves."""
+"""Outages of the server, repeated or long: jobs wait for it and continue by themselves."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ _ENDED = 30 if FULL else 10  # sessions of each kind that are ended
 
 @pytest.fixture
 def server() -> Iterator[postgres.Server]:
-    """The server, which may be stopped, and which runs again for whoever comes next."""
+    """The server, which tests may stop, and which runs again for the next test."""
     server = postgres.server_of_ours()
     yield server
     if not server.is_running:
@@ -40,7 +40,7 @@ def calls(scene) -> int:
 
 @pytest.mark.sweep
 def test_a_server_that_crashes_every_few_seconds(server, scene):
-    """Stopped as if it had crashed, and started again, while a job works: the job comes to its end, nothing twice."""
+    """A job on a server that crashes every few seconds completes, and nothing is done twice."""
     scene.items = 5_000 if FULL else 800
     scene.concurrency = 16
     worker = scene.start(seconds=0.3 if FULL else 0.15)
@@ -65,7 +65,7 @@ def test_a_server_that_crashes_every_few_seconds(server, scene):
 @pytest.mark.sweep
 @pytest.mark.parametrize("kind", ["in a transaction", "any"])
 def test_sessions_that_are_ended(scene, url, kind):
-    """Whoever runs the server ends sessions of a job while they write, and while they do not."""
+    """A job completes although its sessions are ended while they write, and while they are idle."""
     scene.items, scene.concurrency = 1_200 if FULL else 400, 16
     worker = scene.start(seconds=0.15)
     scene.until_called(worker, 20)
@@ -88,7 +88,7 @@ def test_sessions_that_are_ended(scene, url, kind):
 
 @pytest.mark.sweep
 def test_a_server_that_is_gone_for_a_while(server, scene):
-    """No call is made beyond those that had been begun; with the server back, all goes on without anybody's help."""
+    """During an outage only the calls in flight are made, and afterwards the job continues by itself."""
     scene.items, scene.concurrency = 300, 8
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 30)
@@ -108,7 +108,7 @@ def test_a_server_that_is_gone_for_a_while(server, scene):
     assert scene.broken() == []
 
 
-# -- asked to stop while it is gone ------------------------------------------------------------------------------------
+# -- interrupted during an outage -------------------------------------------------------------------------------------
 
 
 def a_run(scene, url: str, *, grace: str = "") -> subprocess.Popen[str]:
@@ -135,10 +135,10 @@ def completed(url: str) -> int:
 
 def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
     try:
-        _, said = run.communicate(timeout=120)
+        _, errors = run.communicate(timeout=120)
     finally:
         run.kill()
-    return run.returncode, said
+    return run.returncode, errors
 
 
 def resumed(scene, url: str) -> int:
@@ -146,28 +146,28 @@ def resumed(scene, url: str) -> int:
     return subprocess.run(again, cwd=scene.folder, capture_output=True, timeout=120, check=False).returncode
 
 
-@pytest.mark.parametrize("gone", ["stopped", "silent"])
-def test_interrupted_while_the_server_is_gone(server, scene, url, gone):
-    """The last line says so, what is wrong and how to go on, and nothing keeps the command from ending."""
+@pytest.mark.parametrize("outage", ["stopped", "silent"])
+def test_interrupted_while_the_server_is_gone(server, scene, url, outage):
+    """A command interrupted during an outage ends, and its last line says what is wrong and how to continue."""
     with Proxy(url) as proxy:
         run = a_run(scene, proxy.url)
         until(lambda: completed(url) > 50)
         tries = proxy.accepted
-        server.stop("immediate") if gone == "stopped" else proxy.fall_silent()
-        until(lambda: proxy.held_up if gone == "silent" else proxy.accepted >= tries + 3)
+        server.stop("immediate") if outage == "stopped" else proxy.fall_silent()
+        until(lambda: proxy.held_up if outage == "silent" else proxy.accepted >= tries + 3)
 
         run.send_signal(signal.SIGINT)
-        code, said = ended(run)
+        code, errors = ended(run)
 
-    if gone == "stopped":
+    if outage == "stopped":
         server.start()
-    last = said.splitlines()[-1]
-    assert code == 130, said
-    assert last.startswith("Interrupted; everything stored is kept. "), said
+    last = errors.splitlines()[-1]
+    assert code == 130, errors
+    assert last.startswith("Interrupted; everything stored is kept. "), errors
     assert "Resume with: backstay" in last
-    assert "Traceback" not in said
-    assert "Exception" not in said
-    assert str(server.password) not in said
+    assert "Traceback" not in errors
+    assert "Exception" not in errors
+    assert str(server.password) not in errors
     assert resumed(scene, url) == 0
     assert completed(url) == 1_000
     assert violations(url, planned=1_000) == []
@@ -176,7 +176,7 @@ def test_interrupted_while_the_server_is_gone(server, scene, url, gone):
 @pytest.mark.sweep
 @pytest.mark.parametrize("table", ["items", "workers", "jobs"] if FULL else ["items"])
 def test_interrupted_while_a_table_is_locked(scene, url, table):
-    """By somebody who does not let go: the command ends after its grace, and the job can be resumed."""
+    """A command interrupted while another program locks a table ends after its grace, and the job can be resumed."""
     run = a_run(scene, url)
     until(lambda: completed(url) > 50)
     with psycopg.connect(url) as other:
@@ -184,10 +184,10 @@ def test_interrupted_while_a_table_is_locked(scene, url, table):
         until(lambda: locks_waited_for(url))
 
         run.send_signal(signal.SIGINT)
-        code, said = ended(run)
+        code, errors = ended(run)
 
-    assert code == 130, said
-    assert "Resume with: backstay" in said.splitlines()[-1]
+    assert code == 130, errors
+    assert "Resume with: backstay" in errors.splitlines()[-1]
     assert resumed(scene, url) == 0
     assert completed(url) == 1_000
     assert violations(url, planned=1_000) == []
@@ -195,14 +195,14 @@ def test_interrupted_while_a_table_is_locked(scene, url, table):
 
 @pytest.mark.sweep
 def test_interrupted_while_a_job_cannot_be_made(scene, url):
-    """Nothing was begun, so there is nothing to go on with."""
+    """A command interrupted before its job could be created names nothing to resume."""
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE backstay.jobs")
         run = a_run(scene, url)
         until(lambda: locks_waited_for(url))
 
         run.send_signal(signal.SIGINT)
-        code, said = ended(run)
+        code, errors = ended(run)
 
-    assert code == 130, said
-    assert "Error" not in said
+    assert code == 130, errors
+    assert "Error" not in errors

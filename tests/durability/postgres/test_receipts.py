@@ -1,7 +1,7 @@
-"""The answer to a COMMIT is lost, at every instant it can be: each write is made once, and says what is there.
+"""Lost replies to COMMIT, at every moment: each write is made once, and reports what is stored.
 
-The functions write a row with a number of their own and the number of their run, so that the database tells which run
-was kept, and how many were.
+The functions write a row with their own number and the number of their run, so that the database shows which run was
+committed, and how many were.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _CUTS = [cut for cut in Cut if cut is not Cut.NONE]
 
 @pytest.fixture
 def effects(url):
-    """A table that holds what writes have done."""
+    """A table of what writes have done."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE TABLE {SCHEMA}.effects (number integer, run integer)")
     return lambda: sorted(ask(url, "SELECT number, run FROM effects"))
@@ -42,16 +42,16 @@ def effects(url):
 
 @contextmanager
 def opened(url: str) -> Iterator[PostgresDatabase]:
-    there = PostgresDatabase(ServerAddress.from_url(url), schema=SCHEMA)
-    there.start(known=migrations()[-1][0], collation="default")
+    opened_database = PostgresDatabase(ServerAddress.from_url(url), schema=SCHEMA)
+    opened_database.start(known=migrations()[-1][0], collation="default")
     try:
-        yield there
+        yield opened_database
     finally:
-        there.stop()
+        opened_database.stop()
 
 
 class Effect:
-    """A function for `write`, which counts how often it is run."""
+    """A function for `write` that counts how often it runs."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -65,75 +65,75 @@ class Effect:
 
 
 async def written(url: str, cuts: list[Cut]) -> tuple[list[Effect], dict[int, int | str]]:
-    """Make one write after the other, the first try of each cut; return them, and what each said."""
-    said: dict[int, int | str] = {}
+    """Make one write after the other, whose first try is cut; return them, and what each reported."""
+    reports: dict[int, int | str] = {}
     effects = [Effect(number) for number in range(len(cuts))]
     now = effects[0]
     with (
         Proxy(url, plan=lambda: cuts[now.number] if now.runs == 1 else Cut.NONE) as proxy,
-        opened(proxy.url) as there,
+        opened(proxy.url) as opened_database,
     ):
         for now in effects:
             try:
-                said[now.number] = await there.write(now)
+                reports[now.number] = await opened_database.write(now)
             except BackstayError as error:
-                said[now.number] = error.code
-    return effects, said
+                reports[now.number] = error.code
+    return effects, reports
 
 
 def misjudged(
     cuts: list[Cut],
     effects: list[Effect],
-    said: dict[int, int | str],
-    there: list,
+    reports: dict[int, int | str],
+    rows: list,
     unsure: frozenset[Cut] = frozenset(),
 ) -> list[str]:
-    """Return what was taken for something else than it is. `unsure`: cuts of which only the server knows the end."""
-    kept = dict(there)
-    found = [f"{number} was made {n} times" for number, n in Counter(number for number, _ in there).items() if n > 1]
+    """Return the writes that reported something false. `unsure`: cuts after which only the server knows the outcome."""
+    stored = dict(rows)
+    mistakes = [f"{number} was made {n} times" for number, n in Counter(number for number, _ in rows).items() if n > 1]
     for effect, cut in zip(effects, cuts, strict=True):
-        answer = said[effect.number]
-        if kept.get(effect.number) != answer:
-            found.append(f"{effect.number}, {cut}: said {answer}, but {kept.get(effect.number)} is there")
+        report = reports[effect.number]
+        if stored.get(effect.number) != report:
+            mistakes.append(f"{effect.number}, {cut}: reported {report}, but {stored.get(effect.number)} is there")
         if effect.runs not in ((1, 2) if cut in unsure else (2,) if cut in LOST else (1,)):
-            found.append(f"{effect.number}, {cut}: was run {effect.runs} times")
-    return found
+            mistakes.append(f"{effect.number}, {cut}: was run {effect.runs} times")
+    return mistakes
 
 
 @pytest.mark.sweep
 async def test_every_lost_answer_is_found_out(url, effects):
-    """Lost before the server heard it, it is made again; after, it is not; whoever called hears nothing of it."""
+    """A COMMIT lost before the server received it is repeated, and one lost after it is not; callers see no error."""
     chance = random.Random(4)
     cuts = (_CUTS * (_COMMITS // len(_CUTS) + 1))[:_COMMITS]
     chance.shuffle(cuts)
 
-    made, said = await written(url, cuts)
+    made, reports = await written(url, cuts)
 
-    assert misjudged(cuts, made, said, effects()) == []
+    assert misjudged(cuts, made, reports, effects()) == []
 
 
 @pytest.mark.sweep
 async def test_behind_a_pooler_too(url, effects):
-    """Two sessions for all, one of which may be held by the dead. Who leaves it at once may take a COMMIT along."""
+    """Lost replies are recovered behind a pooler, where a dead transaction may hold one of the two sessions."""
     require(next(kind for kind in DATABASES if kind.name == "pgbouncer"))
     chance = random.Random(5)
     cuts = [chance.choice(_CUTS) for _ in range(_COMMITS // 3)]
 
-    made, said = await written(pgbouncer.pooled(url), cuts)
+    made, reports = await written(pgbouncer.pooled(url), cuts)
 
-    assert misjudged(cuts, made, said, effects(), frozenset({Cut.AT_ONCE})) == []
+    assert misjudged(cuts, made, reports, effects(), frozenset({Cut.AT_ONCE})) == []
 
 
 @pytest.mark.parametrize("cut", _CUTS)
 async def test_of_the_very_first_transaction_too(url, effects, cut):
-    """Its receipt is a new row, which nobody else can see while the server still holds it."""
-    made, said = await written(url, [cut])
+    """The first transaction of a connection is recovered, though no other session can see its new receipt."""
+    made, reports = await written(url, [cut])
 
-    assert misjudged([cut], made, said, effects()) == []
+    assert misjudged([cut], made, reports, effects()) == []
 
 
-async def test_a_server_that_does_not_come_back_to_say(url, effects, monkeypatch):
-    """Who asked hears that it is not known, and nothing is tried again; who cannot go on without the answer waits."""
+async def test_a_server_that_stays_away(url, effects, monkeypatch):
+    """If the server stays away, a write raises CommitUnknown and is not repeated, unless it must wait for it."""
     monkeypatch.setattr(database, "DOUBT_SECONDS", 0.5)
     short, patient = Effect(0), Effect(1)
     now, lost = short, []
@@ -145,12 +145,12 @@ async def test_a_server_that_does_not_come_back_to_say(url, effects, monkeypatch
         proxy.fall_silent()
         return Cut.AT_ONCE
 
-    with Proxy(url, plan=go_silent) as proxy, opened(f"{proxy.url}&connect_timeout=2") as there:
+    with Proxy(url, plan=go_silent) as proxy, opened(f"{proxy.url}&connect_timeout=2") as opened_database:
         with pytest.raises(CommitUnknown, match="whether it was made is not known"):
-            await there.write(short)
+            await opened_database.write(short)
         proxy.speak()
         now = patient
-        waiting = asyncio.create_task(there.write(patient, until_known=True))
+        waiting = asyncio.create_task(opened_database.write(patient, until_known=True))
         # Wait until the server is silent, a first attempt to ask it has been given up, and another is under way.
         await asyncio.to_thread(until, lambda: patient in lost)
         tries = proxy.accepted
@@ -169,14 +169,14 @@ async def test_a_server_that_does_not_come_back_to_say(url, effects, monkeypatch
 
 @pytest.mark.parametrize("taken_for", [True, False])
 async def test_a_guess_is_noticed(url, effects, monkeypatch, taken_for):
-    """Taken for made, writes are missing that were said to be there; taken for not made, some are there twice."""
-    monkeypatch.setattr(write_connection.WriteConnection, "_is_made", lambda *_: taken_for)
+    """Control: a guess that lost commits succeeded loses writes, and a guess that they failed stores some twice."""
+    monkeypatch.setattr(write_connection.WriteConnection, "_is_committed", lambda *_: taken_for)
     cuts = [Cut.NONE, Cut.AFTER, Cut.BEFORE, Cut.AFTER, Cut.BEFORE]
 
-    made, said = await written(url, cuts)
+    made, reports = await written(url, cuts)
 
-    found = misjudged(cuts, made, said, effects())
-    assert any(("None is there" if taken_for else "was made 2 times") in line for line in found), found
+    mistakes = misjudged(cuts, made, reports, effects())
+    assert any(("None is there" if taken_for else "was made 2 times") in line for line in mistakes), mistakes
 
 
 @pytest.mark.parametrize(
@@ -188,15 +188,15 @@ async def test_a_guess_is_noticed(url, effects, monkeypatch, taken_for):
     ids=["without a lock", "with a lock on a row that is not there yet"],
 )
 async def test_an_answer_that_does_not_wait_for_the_server_is_noticed(url, effects, monkeypatch, asks, cuts):
-    """The server still holds the transaction when it is asked, and makes it afterwards."""
+    """Control: an answer that does not wait for the lost transaction is wrong: the server commits it afterwards."""
 
     def ask_only(self):
         row = self._open().execute(asks.replace("{schema}", SCHEMA), (self._id,)).fetchone()
         return row is not None and row[0] == self._number
 
-    monkeypatch.setattr(write_connection.WriteConnection, "_ask", ask_only)
+    monkeypatch.setattr(write_connection.WriteConnection, "_has_receipt", ask_only)
 
-    made, said = await written(url, cuts)
+    made, reports = await written(url, cuts)
 
-    found = misjudged(cuts, made, said, effects())
-    assert any("was made 2 times" in line for line in found), found
+    mistakes = misjudged(cuts, made, reports, effects())
+    assert any("was made 2 times" in line for line in mistakes), mistakes

@@ -1,4 +1,4 @@
-"""The SQL in a message is run word by word, and then what was refused succeeds."""
+"""The SQL in an error message is executed word for word, and then the refused step succeeds."""
 
 import asyncio
 import re
@@ -81,9 +81,9 @@ def _adopts(*, sequence: str | None = None) -> Callable[[str], Awaitable[None]]:
 
 
 async def _takes_over(url: str) -> None:
-    done = await Backstay.open(url).migrate_from_original("original", check=True)
+    checked = await Backstay.open(url).migrate_from_original("original", check=True)
 
-    assert [job.id for job in done.report.jobs] == ["nightly"]
+    assert [job.id for job in checked.report.jobs] == ["nightly"]
 
 
 def _chats(more: str = "", *, key: str = "PRIMARY KEY", refers: str = "REFERENCES public.chats") -> str:
@@ -103,13 +103,13 @@ _INDEX = "CREATE INDEX ON public.messages (chat);"
 
 @dataclass(frozen=True)
 class Case:
-    """What a role is refused, though another role has made it all."""
+    """A step that a role is refused in a library that another role created."""
 
     act: Callable[[str], Awaitable[None]]
     made: str
     """What was done before."""
     says: str
-    beside_users: bool = False
+    has_users: bool = False
     known: int | None = None
     """The number of migrations that were applied; None: all."""
     more: Sequence[str] = ()
@@ -121,14 +121,14 @@ CASES = {
         _migrates,
         "GRANT CREATE ON DATABASE {database} TO {role}",
         "`GRANT USAGE ON SCHEMA auth TO {role}; GRANT REFERENCES ON auth.users TO {role}`",
-        beside_users=True,
+        has_users=True,
         known=0,
     ),
     "migrate with half a right to the users": Case(
         _migrates,
         "GRANT CREATE ON DATABASE {database} TO {role}; GRANT USAGE ON SCHEMA auth TO {role}",
         "`GRANT REFERENCES ON auth.users TO {role}`",
-        beside_users=True,
+        has_users=True,
         known=0,
     ),
     "migrate without a right to make a schema": Case(
@@ -156,7 +156,7 @@ CASES = {
         _OURS + "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA backstay FROM PUBLIC",
         "lacks a right on the function ",
     ),
-    "work beside users": Case(_works, "", "; ALTER ROLE {role} BYPASSRLS`", beside_users=True),
+    "work next to users": Case(_works, "", "; ALTER ROLE {role} BYPASSRLS`", has_users=True),
     "delete with a row that is hidden": Case(
         _deletes,
         _OURS + _NOTES + "ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY; GRANT ALL ON public.notes TO {role}",
@@ -229,7 +229,7 @@ def test_remedies_in_sql_help(name, tmp_path, monkeypatch):
 
 
 def test_a_database_that_holds_all_text_is_made_as_the_message_says():
-    """An encoding is that of a database for good, so the statement makes another."""
+    """The error for a wrong encoding contains the statement that creates a database with the right one."""
     server = postgres.server_of_ours()
     _run(server.url(), "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
@@ -243,7 +243,7 @@ def test_a_database_that_holds_all_text_is_made_as_the_message_says():
 
 
 def test_a_server_that_may_lose_commits_is_set_as_doctor_says():
-    """After both statements doctor finds nothing wrong."""
+    """After both statements that doctor names, it finds nothing wrong with the server."""
     server = postgres.own_server()
     try:
         before = _durability(server.url())
@@ -262,7 +262,7 @@ def _durability(url: str) -> Check:
 
 @contextmanager
 def _database(case: Case) -> Iterator[str]:
-    with supabase.database(migrated=False) if case.beside_users else _plain_database() as url:
+    with supabase.database(migrated=False) if case.has_users else _plain_database() as url:
         if case.known != 0:
             migrate(ServerAddress.from_url(url), postgres.SCHEMA, migrations()[: case.known])
         if case.act is _deletes:
@@ -279,16 +279,16 @@ def _plain_database() -> Iterator[str]:
 
 @contextmanager
 def _role(url: str) -> Iterator[tuple[str, str]]:
-    role, parts = f"role_{secrets.token_hex(4)}", urlsplit(url)
+    role, address = f"role_{secrets.token_hex(4)}", urlsplit(url)
     _run(url, f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
     try:
-        yield role, parts._replace(netloc=f"{role}:{role}@{parts.hostname}:{parts.port}").geturl()
+        yield role, address._replace(netloc=f"{role}:{role}@{address.hostname}:{address.port}").geturl()
     finally:
         _run(url, f"REASSIGN OWNED BY {role} TO postgres", f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
 def _statements(message: str) -> list[str]:
-    """Return what of a message is SQL."""
+    """Return the SQL statements in a message."""
     return [one for quoted in _SQL.findall(message) for one in quoted.split("; ")]
 
 

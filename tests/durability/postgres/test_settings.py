@@ -1,4 +1,4 @@
-"""Whatever a server, a database or a role are set to: what is stored comes back to the letter."""
+"""Settings of a server, a database or a role: whatever they are, stored text is read back unchanged."""
 
 import asyncio
 
@@ -64,7 +64,7 @@ def _asked(url, *statements):
 
 @pytest.mark.parametrize("columns", ["", _COLUMNS], ids=["our columns", "a user's columns"])
 async def test_nothing_depends_on_settings(url, safe, columns):
-    """Jobs, imports, searches, deletes and restores, where everything that may be set is set otherwise."""
+    """Jobs, imports, searches, deletes and restores work the same when every setting differs."""
     database = url.rpartition("/")[2]
     _asked(
         url,
@@ -76,24 +76,24 @@ async def test_nothing_depends_on_settings(url, safe, columns):
     await filled(url, 20)
     async with Backstay.open(url) as backstay:
         before = await digests(backstay)
-        found = await backstay.conversations.count(Selection(search="TOPIC 7"))
+        count = await backstay.conversations.count(Selection(search="TOPIC 7"))
         deleted = await backstay.conversations.delete(ALL)
         restored = await backstay.backups.restore(deleted.backup_id)
         after = await digests(backstay)
 
-    assert (found, deleted.deleted, restored.restored, restored.relinked) == (1, 25, 25, 5)
+    assert (count, deleted.deleted, restored.restored, restored.relinked) == (1, 25, 25, 5)
     assert after == before
     _asked(url, f"ALTER DATABASE {database} RESET ALL")
     assert violations(url) == []
 
 
 def _sessions(url):
-    asked = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backstay'"
-    return ask(url, asked)
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backstay'"
+    return ask(url, query)
 
 
 async def test_a_lock_that_others_hold_is_waited_for(url, safe):
-    """However short the patience of the role is with other programs' locks."""
+    """A write waits for the lock of another program, even if the role has a short lock_timeout."""
     _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET lock_timeout = '1ms'")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE backstay.jobs IN SHARE MODE")
@@ -107,7 +107,7 @@ async def test_a_lock_that_others_hold_is_waited_for(url, safe):
 
 
 async def test_a_session_that_was_ended_while_it_was_idle_is_made_again(url, safe):
-    """As servers do that are told not to keep them."""
+    """A session that the server ended because it was idle is replaced."""
     _asked(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET idle_session_timeout = '200ms'")
     async with Backstay.open(url) as backstay:
         await backstay.batches.run("one", [{"topic": "a"}], "scripted")
@@ -145,7 +145,7 @@ def _limited(url):
 
 
 async def test_no_limit_of_the_server_ends_an_import_or_a_restore(url, safe):
-    """A transaction of ours takes as long as it needs, whatever limits are set for other programs."""
+    """An import or a restore takes as long as it needs, whatever limits are set for other programs."""
     _limited(url)
 
     before = await filled(url, 10, job=False)
@@ -158,23 +158,25 @@ async def test_no_limit_of_the_server_ends_an_import_or_a_restore(url, safe):
 
 
 async def test_an_import_whose_limit_is_not_lifted_is_ended(url, safe, monkeypatch):
-    """The control: the server ends an import that does not lift the limit."""
+    """Control: the server ends an import that does not lift the limit."""
     if not _knows(url, "transaction_timeout"):
         pytest.skip(_NEW)
     _limited(url)
-    kept = write_connection.SETTINGS.replace(
+    settings = write_connection.SETTINGS.replace(
         "set_config('transaction_timeout', '0', true)", "current_setting('work_mem')"
     )
-    monkeypatch.setattr(write_connection, "SETTINGS", kept)
+    monkeypatch.setattr(write_connection, "SETTINGS", settings)
 
     with pytest.raises(StorageError, match="ended the session by its transaction_timeout"):
         await filled(url, 10, job=False)
 
 
 @pytest.mark.parametrize(
-    ("setting", "asked"), [("transaction_timeout", _LONG), ("idle_session_timeout", "SELECT 1")], ids=["long", "idle"]
+    ("setting", "statement"),
+    [("transaction_timeout", _LONG), ("idle_session_timeout", "SELECT 1")],
+    ids=["long", "idle"],
 )
-def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, asked):
+def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, statement):
     """Once the role has run the statement in the message, its sessions are not ended."""
     if not _knows(url, setting):
         pytest.skip(_NEW)
@@ -187,7 +189,7 @@ def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, a
         pytest.raises(StorageError, match=f"ended the session by its {setting}") as ended,
         translate_errors(ServerAddress.from_url(url), "backstay"),
     ):
-        connection.execute(asked)
+        connection.execute(statement)
     connection.close()
     _asked(url, ended.value.message.split("`")[1])
 

@@ -1,4 +1,4 @@
-"""A server that is far away: what is bounded is how long others wait, not how far the words have to go."""
+"""A distant server: a step of a delete is bounded by how long it blocks others, not by the time of the network."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ _COUNT = 300
 
 @pytest.fixture
 async def far(url, tmp_path, monkeypatch):
-    """A library of some hundreds, behind a proxy from which each answer takes its time; what each step came to."""
+    """A library of some hundreds of conversations behind a proxy that delays each reply, and the sizes of the steps."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
-    # A farther server, and as much more time for a step: beside it, what else this machine does is little.
+    # A farther server, and as much more time for a step: next to it, what else this machine does is little.
     monkeypatch.setattr("backstay.backup.deleter._STEP_SECONDS", 0.2)
     await filled(url, _COUNT, job=False)
     with Proxy(url, delay_seconds=0.03) as proxy:
@@ -25,35 +25,35 @@ async def far(url, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("backup", [True, False], ids=["backed up", "outright"])
 async def test_a_delete_over_a_slow_link_takes_large_steps(far, monkeypatch, backup):
-    """Dozens of times fewer than conversations: the steps grow as they do beside the server."""
+    """A delete over a slow link takes dozens of times fewer steps than there are conversations."""
     store = far._store.backups
     name = "delete_step" if backup else "delete_without_backup"
     step, steps = getattr(store, name), []
 
-    async def counted(*given, **options):
+    async def counted(*arguments, **options):
         steps.append(options["limit"])
-        return await step(*given, **options)
+        return await step(*arguments, **options)
 
     monkeypatch.setattr(store, name, counted)
-    done = await far.conversations.delete(ALL, backup=backup)
+    deleted = await far.conversations.delete(ALL, backup=backup)
 
-    assert done.deleted == _COUNT
+    assert deleted.deleted == _COUNT
     assert len(steps) < 20, steps
 
 
-async def test_without_telling_the_way_from_the_work(far, monkeypatch):
-    """The control: with the way counted as work, the steps shrink to one conversation each."""
+async def test_without_subtracting_the_time_of_the_network(far, monkeypatch):
+    """Control: if the time of the network counts as work, the steps shrink to one conversation each."""
     from backstay.storage.postgres.session import PostgresSession
 
     monkeypatch.setattr(PostgresSession, "network_seconds", 0.0)
     store = far._store.backups
     step, steps = store.delete_step, []
 
-    async def counted(*given, **options):
+    async def counted(*arguments, **options):
         steps.append(options["limit"])
         if len(steps) > 20:
             raise asyncio.CancelledError
-        return await step(*given, **options)
+        return await step(*arguments, **options)
 
     monkeypatch.setattr(store, "delete_step", counted)
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Workers on machines that see nothing of each other but the database: who is frozen or dead is told by beats alone."""
+"""Workers on hosts that share only the database: beats alone decide which worker is frozen or dead."""
 
 import signal
 import time
@@ -16,12 +16,12 @@ from support.waiting import until
 pytestmark = pytest.mark.promise("B2", "B4", "B6")
 
 _LEASE = 15 if FULL else 2
-_LATE_SECONDS = 2  # by which a takeover may come after the lease
+_LATE_SECONDS = 2  # by which a lease may be reclaimed late
 
 
 @pytest.fixture
 def host(scene, url) -> Iterator:
-    """Make a machine of this name."""
+    """A function that makes a host of the given name."""
     with ExitStack() as stack:
         yield lambda name: stack.enter_context(Host(scene.folder, url, name=name))
 
@@ -46,7 +46,7 @@ def seconds_until_taken_over(scene, count: int) -> float:
 
 @pytest.mark.sweep
 def test_one_frozen_past_its_lease_and_one_killed(scene, host):
-    """Each is taken over as soon as its lease is up; the one that wakes starts anew; nothing is stored twice."""
+    """The leases of a frozen and a killed worker are reclaimed once they expire, and nothing is stored twice."""
     scene.items, scene.concurrency = 700, 4
     options = {"lease": _LEASE, "seconds": 0.03 * _LEASE}
     first = start(scene, host("here"), **options)
@@ -70,7 +70,7 @@ def test_one_frozen_past_its_lease_and_one_killed(scene, host):
 
 
 def frozen_within_its_commit(scene, host, without: str) -> int:
-    """Freeze a worker between its fence and what it writes, until another has done its work; return how it ends."""
+    """Freeze a worker between its fence and its writes until another has done its work; return how it ends."""
     scene.items, scene.concurrency = 60, 4
     options = {"lease": 1, "seconds": 0.02, "without": without}
     first = start(scene, host("here"), freeze=3, **options)
@@ -86,7 +86,7 @@ def frozen_within_its_commit(scene, host, without: str) -> int:
 
 @pytest.mark.parametrize("without", ["", "guards", "row-lock,idle-limit"], ids=lambda without: without or "nothing")
 def test_one_frozen_between_its_fence_and_its_writes(scene, host, without):
-    """The row that the fence locks holds its successor off, the server lets go of it; and each item is guarded too."""
+    """A worker frozen within its commit blocks its successor until the server ends its session; it stores nothing."""
     code = frozen_within_its_commit(scene, host, without)
 
     assert code == 0, scene.errors()
@@ -95,7 +95,7 @@ def test_one_frozen_between_its_fence_and_its_writes(scene, host, without):
 
 
 def test_without_lock_and_guards_it_writes_over_its_successor(scene, host):
-    """The control."""
+    """Control: without the lock and the guards a frozen worker overwrites what its successor stored."""
     frozen_within_its_commit(scene, host, "row-lock,guards,idle-limit")
 
     broken = scene.broken(crashes=1, at_rest=False)
@@ -105,7 +105,7 @@ def test_without_lock_and_guards_it_writes_over_its_successor(scene, host):
 
 @pytest.mark.parametrize("without", ["", "machine"], ids=["", "control"])
 def test_two_of_one_name(scene, host, without):
-    """Two machines with the same name are not mistaken for one that rebooted, whose workers would all be dead.
+    """Two hosts with the same name are not mistaken for one that rebooted, whose workers would all be dead.
 
     A worker mistaken for dead loses its lease, or, if it is creating the job, also the items it has staged.
     """
@@ -117,7 +117,7 @@ def test_two_of_one_name(scene, host, without):
 
     codes = [scene.finish(worker) for worker in workers]
 
-    said = scene.errors()
-    is_mistaken = any(sign in said for sign in ("lease_lost", "LeaseLost", "ItemsDiffer"))
-    assert is_mistaken == bool(without), said
-    assert is_mistaken or codes == [0, 0], said
+    errors = scene.errors()
+    is_mistaken = any(sign in errors for sign in ("lease_lost", "LeaseLost", "ItemsDiffer"))
+    assert is_mistaken == bool(without), errors
+    assert is_mistaken or codes == [0, 0], errors

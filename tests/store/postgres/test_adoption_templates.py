@@ -14,7 +14,7 @@ _TEMPLATES = sorted(path for folder in _SQL.iterdir() if folder.is_dir() for pat
 
 @pytest.mark.parametrize("template", _TEMPLATES, ids=lambda template: template.name)
 def test_every_template_begins_with_its_purpose(template):
-    """The first line of a template is a comment of one sentence or two about what the SQL is for."""
+    """The first line of each template is a comment that says what the SQL is for."""
     first = template.read_text(encoding="utf-8").splitlines()[0]
 
     assert first.startswith("-- ")

@@ -1,4 +1,4 @@
-"""Transactions on a server: whole, durable, run again where the server asks for it, and never left open."""
+"""Transactions on a server: atomic, durable, repeated after conflicts, and never left open."""
 
 import asyncio
 import threading
@@ -29,7 +29,7 @@ def _setting(name):
 
 
 async def test_a_write_is_on_disk_when_it_returns(database, url):
-    """Whatever the server, the role or the database are set to."""
+    """A write is on disk when it returns, whatever the server, the role or the database have set."""
     ask(url, "ALTER DATABASE " + url.rpartition("/")[2] + " SET synchronous_commit = off")
 
     assert await database.write(_setting("synchronous_commit")) == "on"
@@ -40,7 +40,7 @@ async def test_a_write_is_on_disk_when_it_returns(database, url):
 
 
 async def test_nothing_is_left_in_the_session(database):
-    """A pooler gives it to somebody else: no statement is prepared, no setting stays."""
+    """A transaction leaves no prepared statement and no setting in its session, which a pooler may share."""
     before = await database.read(_setting("statement_timeout"))
 
     def many(session):
@@ -57,7 +57,7 @@ async def test_nothing_is_left_in_the_session(database):
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), pg.SyntaxError("no")], ids=["a", "b", "c"])
 async def test_write_that_raises_leaves_nothing(database, error):
-    """The next one begins anew, on the same connection."""
+    """A write that raises stores nothing, and the next one uses the same connection."""
 
     def breaks(session):
         _note("half")(session)
@@ -71,8 +71,8 @@ async def test_write_that_raises_leaves_nothing(database, error):
 
 
 @pytest.mark.parametrize("error", [pg.SerializationFailure, pg.DeadlockDetected])
-async def test_a_transaction_that_met_another_is_run_again(database, error):
-    """From its beginning, and nothing of what it did before is kept."""
+async def test_a_transaction_in_conflict_is_run_again(database, error):
+    """A transaction that conflicts with another runs again from its beginning, and stores nothing twice."""
     runs = []
 
     def meets(session):
@@ -87,7 +87,7 @@ async def test_a_transaction_that_met_another_is_run_again(database, error):
 
 
 async def test_two_that_deadlock_both_end_well(database):
-    """The server ends one of them, and it is run again."""
+    """Two transactions in a deadlock both succeed: the server ends one of them, and it runs again."""
     await database.write(lambda s: [_note(name)(s) for name in "ab"] and None)
     both = threading.Barrier(2)
 
@@ -95,7 +95,7 @@ async def test_two_that_deadlock_both_end_well(database):
         def do(session):
             update = "UPDATE backstay.meta SET value = value WHERE name = %s"
             session.connection.execute(update, (first,))
-            with suppress(threading.BrokenBarrierError):  # whoever is run again goes on alone
+            with suppress(threading.BrokenBarrierError):  # the one that runs again is alone
                 both.wait(PATIENCE_SECONDS)
                 both.abort()
             session.connection.execute(update, (second,))
@@ -103,23 +103,23 @@ async def test_two_that_deadlock_both_end_well(database):
 
         return do
 
-    done = await asyncio.gather(database.write(take("a", "b")), database.write(take("b", "a")))
+    results = await asyncio.gather(database.write(take("a", "b")), database.write(take("b", "a")))
 
-    assert done == ["a", "b"]
+    assert results == ["a", "b"]
 
 
-async def test_refused_value_is_told_in_our_words(database):
-    """And nothing of a value is quoted."""
+async def test_errors_of_values_do_not_quote_them(database):
+    """The error for a refused value says what is wrong with it, and does not quote it."""
     await database.write(_note("a"))
 
     with pytest.raises(OutcomeRefused) as caught:
         await database.write(_note("a"))
 
-    assert "keeps unique" in caught.value.message
+    assert "requires unique values" in caught.value.message
 
 
-async def test_a_text_that_is_too_long_is_told_as_that(database):
-    """Whatever the statement holds that the server quotes behind its own words."""
+async def test_a_text_that_is_too_long_is_named_as_such(database):
+    """The error for a text that is too long says so, even if the statement contains misleading words."""
 
     def put(session):
         session.connection.execute("CREATE TEMPORARY TABLE short (a varchar(3)) ON COMMIT DROP")
@@ -131,22 +131,22 @@ async def test_a_text_that_is_too_long_is_told_as_that(database):
     assert "secret" not in caught.value.message
 
 
-async def test_a_failed_transaction_is_not_taken_for_made(database):
-    """A function that swallows an error of the server: COMMIT would undo it without a word."""
+async def test_a_failed_transaction_does_not_count_as_committed(database):
+    """A function that swallows an error of the server raises, since COMMIT then rolls back silently."""
 
     def swallows(session):
         _note("a")(session)
         with pytest.raises(psycopg.Error):
             session.connection.execute("SELECT 1/0")
 
-    with pytest.raises(StorageError, match="undid a transaction"):
+    with pytest.raises(StorageError, match="rolled back a transaction"):
         await database.write(swallows)
 
     assert await database.read(_notes) == []
 
 
-async def test_write_runs_to_its_end_though_nobody_waits(database):
-    """A caller that is cancelled leaves no transaction open behind it."""
+async def test_a_write_of_a_cancelled_caller_is_finished(database):
+    """A write whose caller is cancelled runs to its end, and leaves no transaction open."""
     began, may_end = threading.Event(), threading.Event()
 
     def slow(session):
@@ -166,8 +166,8 @@ async def test_write_runs_to_its_end_though_nobody_waits(database):
 
 
 @pytest.mark.parametrize("kind", ["write", "read"])
-async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(database, url, monkeypatch, kind):
-    """A lock that is held for hours keeps no program from ending, and no session is left to wait for it."""
+async def test_a_blocked_write_of_a_cancelled_caller_is_given_up(database, url, monkeypatch, kind):
+    """A closing database gives up writes that wait for a lock once their callers have left."""
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE backstay.meta")
@@ -179,35 +179,35 @@ async def test_what_nobody_waits_for_is_given_up_where_others_hold_it_up(databas
 
         await asyncio.wait_for(asyncio.to_thread(database.stop), PATIENCE_SECONDS)
 
-        # The server takes a moment to hear that its client has gone.
+        # The server takes a moment to notice that its client has gone.
         await until(lambda: not locks_waited_for(url))
 
     assert ask(url, "SELECT count(*) FROM meta WHERE value = 'x'") == [(0,)]
 
 
-async def test_what_somebody_waits_for_is_not_given_up(database, url, monkeypatch):
-    """However long it takes: it is made, and whoever waits hears of it."""
+async def test_an_awaited_write_is_not_given_up(database, url, monkeypatch):
+    """A closing database finishes a write whose caller waits for it, however long it takes."""
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.1)
-    looks, is_there = [], database._is_there
-    monkeypatch.setattr(database, "_is_there", lambda: looks.append(1) or is_there())
+    checks, is_reachable = [], database._is_reachable
+    monkeypatch.setattr(database, "_is_reachable", lambda: checks.append(1) or is_reachable())
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE backstay.meta")
         task = asyncio.create_task(database.write(_note("late")))
         await until(lambda: locks_waited_for(url))
         stopping = asyncio.create_task(asyncio.to_thread(database.stop))
-        await until(lambda: len(looks) >= 3)  # it has waited three times already
+        await until(lambda: len(checks) >= 3)  # it has waited three times already
     await asyncio.gather(task, stopping)
 
     assert ask(url, "SELECT count(*) FROM meta WHERE value = 'x'") == [(1,)]
 
 
 def _url(database):
-    given = database.address.parameters
-    return f"postgresql://{given['user']}:{given['password']}@{given['host']}:{given['port']}/{given['dbname']}"
+    parameters = database.address.parameters
+    return f"postgresql://{parameters['user']}:{parameters['password']}@{parameters['host']}:{parameters['port']}/{parameters['dbname']}"
 
 
 async def test_read_sees_one_snapshot_and_cannot_write(database):
-    """What is written while it runs is not in it."""
+    """A read sees one snapshot, without later writes, and cannot write."""
     read_once, written = threading.Event(), threading.Event()
 
     def twice(session):
@@ -228,7 +228,7 @@ async def test_read_sees_one_snapshot_and_cannot_write(database):
 
 
 async def test_a_schema_that_was_moved_is_not_written(database, url):
-    """A newer Backstay has migrated it under us: asked for within each transaction."""
+    """A write to a schema that a newer Backstay has migrated meanwhile is refused."""
     await database.write(_note("before"))
     ask(url, "INSERT INTO migrations (number) VALUES (99)")
 
@@ -239,7 +239,7 @@ async def test_a_schema_that_was_moved_is_not_written(database, url):
 
 
 async def test_closed_database_says_so(database):
-    """Stopping twice is safe; its receipts are gone with it."""
+    """A closed database refuses work; closing it twice is allowed, and its receipts are removed."""
     await database.write(_note("a"))
     await asyncio.gather(*(asyncio.to_thread(database.stop) for _ in range(4)))
 
@@ -250,8 +250,8 @@ async def test_closed_database_says_so(database):
     assert ask(_url(database), "SELECT count(*) FROM receipts") == [(0,)]
 
 
-async def test_a_server_that_is_gone_is_told_after_a_while(database, monkeypatch):
-    """In our words, without the password."""
+async def test_a_lost_server_is_reported_after_a_while(database, monkeypatch):
+    """A lost server raises StoreUnavailable after a while, without the password in the message."""
     from backstay.storage.postgres.address import ServerAddress
     from backstay.storage.postgres.database import PostgresDatabase
 

@@ -1,4 +1,4 @@
-"""Rows of a user's tables that a policy hides from our role: the server deletes them all the same."""
+"""Rows of user tables that a row-level security policy hides from Backstay's role, but a cascade would delete."""
 
 import pytest
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.promise("K1")
 _HIDDEN = """
 SET search_path = public;
 CREATE TABLE notes (chat bigint REFERENCES backstay.conversations (key) ON DELETE CASCADE, words text);
-INSERT INTO notes VALUES (1, 'seen by nobody');
+INSERT INTO notes VALUES (1, 'seen by no one');
 ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 CREATE ROLE {role} LOGIN PASSWORD '{role}';
 GRANT USAGE ON SCHEMA backstay TO {role};
@@ -23,8 +23,8 @@ GRANT SELECT ON notes TO {role};
 """
 
 
-async def test_hidden_rows_are_no_reason_to_lose_them(tmp_path, monkeypatch):
-    """What cannot be read cannot be backed up, and so nothing is deleted."""
+async def test_hidden_rows_block_a_delete(tmp_path, monkeypatch):
+    """A delete is refused if it would also delete rows that the role cannot read and back up."""
     postgres.need_a_server()
     url = postgres.fresh_database()
     role = url.rsplit("/", 1)[1].replace("backstay", "role")

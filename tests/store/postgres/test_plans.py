@@ -1,4 +1,4 @@
-"""How the server finds what is asked for: by keys, whatever it knows of a table that grew a moment ago."""
+"""Query plans: the server finds rows by index, whatever its statistics say about a table that has just grown."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,24 +27,24 @@ _CLAIM = {"token": 1, "owner": "local", "job_key": 1, "now": 5, "latest": 9, "ma
 
 
 class _Explained(PostgresSession):
-    """Does not execute a statement but returns its plan, as a row of its nodes."""
+    """A cursor that returns the plan of a statement, as rows of its nodes, instead of executing it."""
 
     def _text(self, *args: Any, **more: Any) -> str:
         return f"EXPLAIN (FORMAT JSON) {super()._text(*args, **more)}"
 
-    def nodes(self, found: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    def nodes(self, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield node
             for below in node.get("Plans", ()):
                 yield from walk(below)
 
-        [[[plan]]] = found
+        [[[plan]]] = rows
         return list(walk(plan["Plan"]))
 
 
 @pytest.fixture(scope="module", params=["never counted", "counted while empty", "counted"])
 def session(request):
-    """Large tables, of which the server knows nothing, something outdated, or all."""
+    """Large tables with missing, outdated or current statistics."""
     postgres.need_a_server()
     url = postgres.fresh_database()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -99,7 +99,7 @@ def session(request):
     ],
 )
 def test_rows_are_found_by_their_keys(session, ask, indexes):
-    """No table is read as a whole to find some of its rows."""
+    """No statement scans a whole table to find some of its rows."""
     nodes = session.nodes(ask(session))
 
     assert {node["Index Name"] for node in nodes if "Index Name" in node} <= indexes
@@ -110,7 +110,7 @@ def test_rows_are_found_by_their_keys(session, ask, indexes):
 
 @pytest.mark.parametrize("name", ["backup_items_after", "backup_digests_after"])
 def test_part_of_a_backup_is_not_sorted_out_of_the_whole(session, name):
-    """The next thousand cost as much as the first, however many come after them."""
+    """Reading the next thousand rows of a backup does not sort all rows after them."""
     nodes = session.nodes(session.rows(name, {"key": 1, "owner": "local", "first": 5_000, "limit": 1_000}))
 
     assert {node["Index Name"] for node in nodes if "Index Name" in node} == {"backup_items_pkey"}

@@ -1,4 +1,4 @@
-"""The statements: one a file, used, the twins of those of SQLite, and fit for the schema."""
+"""The SQL statements: one a file, used, matched by one for SQLite, and valid for the schema."""
 
 import re
 from pathlib import Path
@@ -17,9 +17,9 @@ _TWINS = {file.stem: file for file in (_SOURCE / "storage" / "sqlite" / "queries
 _each = pytest.mark.parametrize("name", sorted(_FILES))
 # There are the columns that a user has added, and where one writer at a time is enough nothing is held.
 _OURS_ALONE = {name for name in _FILES if name.startswith("hold_")}
-# What is asked of the original's tables, which are never in a file.
+# Statements on the original's tables, which are never in a SQLite file.
 _ORIGINAL = {name for name in _FILES if name.startswith("original_")}
-# What is asked of the catalogues, which are not alike.
+# Statements on the catalogs, which differ between the databases.
 _CATALOGUE = {
     "adopted_tables",
     "database_location",
@@ -37,24 +37,24 @@ def source():
 
 @_each
 def test_statement_is_used(source, name):
-    """By its name, somewhere in the code."""
+    """Every statement is used by its name somewhere in the code."""
     assert f'"{name}"' in source
 
 
 @_each
 def test_statement_begins_with_what_it_does(name):
-    """One line, for whoever reads a list of them."""
+    """The first line of every statement is a comment that says what it does."""
     assert re.match(r"-- \S.{12,}\n", _FILES[name].read_text())
 
 
 def test_every_statement_has_its_twin():
-    """A step names a statement, so that both databases need it; only a server has something to hold."""
+    """Every statement exists for both databases, except those that only lock rows on a server."""
     assert set(_FILES) - _OURS_ALONE - _CATALOGUE - _ORIGINAL == set(_TWINS) - _CATALOGUE
 
 
 @_each
 def test_every_name_is_qualified(name):
-    """Nothing depends on a search path, which a session would have."""
+    """Every name is qualified by its schema, so that nothing depends on the search path."""
     text = query(name)
 
     for table in ("meta", "conversations", "turns", "jobs", "workers", "items", "item_inputs", "attempts", "backups"):
@@ -63,7 +63,7 @@ def test_every_name_is_qualified(name):
 
 @_each
 def test_every_function_is_named_in_full(name):
-    """One of somebody else's that takes exactly what is given would go before PostgreSQL's own."""
+    """Every function is qualified by pg_catalog, so that no other function of that name can take its place."""
     text = Statements("backstay").text(name, Selection(search="x", ids=("a",)) if "{selected}" in query(name) else None)
     syntax = {"coalesce", "greatest", "nullif", "position"}
     text = re.sub(r"unnest\((?=%\(column0\)s::\w+\[\], )", "", text)  # of several arrays it is syntax, too
@@ -73,7 +73,7 @@ def test_every_function_is_named_in_full(name):
 
 @pytest.fixture(scope="module")
 def anywhere():
-    """A database for all, since nothing is changed."""
+    """A database that all tests share, since none changes it."""
     postgres.need_a_server()
     url = postgres.fresh_database()
     yield url
@@ -82,7 +82,7 @@ def anywhere():
 
 @_each
 def test_statement_fits_the_schema(anywhere, name):
-    """The server can plan it as it is."""
+    """The server can plan every statement."""
     selection = Selection(ids=("a",), job_id="b", search="c", persona="d") if "{selected}" in query(name) else None
     text = Statements("backstay").text(name, selection, {"my column": "text"} if "{columns}" in query(name) else None)
     text = text.replace(', "my column"', "")
@@ -98,7 +98,7 @@ def test_statement_fits_the_schema(anywhere, name):
 
 
 def test_statement_does_not_change_with_the_number_of_rows():
-    """Rows are bound as one array a column."""
+    """The text of a statement is the same for any number of rows, which are bound as arrays."""
     text = Statements("backstay").text("finish_items")
 
     assert "unnest(%(column0)s::bigint[], %(column1)s::integer[]" in text

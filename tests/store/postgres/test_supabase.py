@@ -1,4 +1,4 @@
-"""Beside Supabase's users: nothing of one is seen or changed by another, as each role."""
+"""Backstay next to Supabase's users: none sees or changes anything of another, tested as each role."""
 
 import asyncio
 
@@ -42,7 +42,7 @@ async def _fill(url):
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    """Two users and `local`, each with the same job, its results and a backup of them."""
+    """A database with two users and the owner `local`, each with the same job, its results and a backup of them."""
     with pytest.MonkeyPatch.context() as patched, supabase.database() as url:
         patched.setenv("BACKUP_DIRECTORY", str(tmp_path_factory.mktemp("safe")))
         asyncio.run(_fill(url))
@@ -58,7 +58,7 @@ def _tables(url):
 
 
 def test_every_table_is_guarded(url):
-    """Those that a later migration brings, too."""
+    """Every table has row-level security, also those of later migrations."""
     open_ones = ask(
         url,
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'backstay'::regnamespace AND relkind = 'r' "
@@ -71,7 +71,7 @@ def test_every_table_is_guarded(url):
 
 @pytest.mark.parametrize("name", [*_OWNED, *_VIEWS])
 def test_a_user_sees_their_own_rows_only(url, name):
-    """In every table and view; there are rows of others, and of nobody."""
+    """A user sees only their own rows in every table and view that has rows of others."""
     columns = "owner" if name in ("backups", "attempts") else "*"
     with as_role(url, "authenticated", ANN) as ann:
         seen = ann.execute(f"SELECT {_owner(name)} FROM backstay.{name}").fetchall()
@@ -83,7 +83,7 @@ def test_a_user_sees_their_own_rows_only(url, name):
 
 
 def test_a_user_is_compared_with_a_user(url):
-    """The view of backups names users by their ids, as a policy or a query of an app compares them; others are none."""
+    """The view of backups shows users as UUIDs, as policies compare them, and null for other owners."""
     with as_role(url, "authenticated", ANN) as ann:
         seen = ann.execute("SELECT user_id::text FROM backstay.backup_exports WHERE user_id = auth.uid()").fetchall()
     every = ask(url, "SELECT user_id::text FROM backup_exports ORDER BY user_id")
@@ -94,20 +94,20 @@ def test_a_user_is_compared_with_a_user(url):
 
 @pytest.mark.parametrize("name", _HIDDEN)
 def test_a_user_sees_nothing_of_the_machinery(url, name):
-    """Tickets, leases, receipts."""
+    """A user cannot read tickets, leases and receipts."""
     with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
         ann.execute(f"SELECT * FROM backstay.{name}")
 
 
 def test_a_user_does_not_see_where_files_are(url):
-    """Folder, host and checksum of a backup are the operator's."""
+    """A user cannot read the folder, the host and the checksum of a backup."""
     for column in ("folder", "host", "file_sha256"):
         with as_role(url, "authenticated", ANN) as ann, pytest.raises(psycopg.errors.InsufficientPrivilege):
             ann.execute(f"SELECT {column} FROM backstay.backups")
 
 
 def test_a_user_does_not_see_where_a_processor_raised(url):
-    """A traceback names files of the machine that ran the job; the rest of an attempt is its owner's to read."""
+    """A user can read their attempts, except for tracebacks, which name files of the machine that ran the job."""
     with as_role(url, "authenticated", ANN) as ann:
         ann.execute("SELECT result, error_message, raw FROM backstay.attempts")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -118,11 +118,11 @@ def test_a_user_does_not_see_where_a_processor_raised(url):
 
 @pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])
 @pytest.mark.parametrize(("role", "user"), [("authenticated", ANN), ("anon", None)])
-def test_nobody_but_the_service_role_writes(url, name, role, user):
-    """Neither their own rows nor those of others."""
+def test_only_the_service_role_writes(url, name, role, user):
+    """No role but service_role can write, neither its own rows nor those of others."""
     column = ask(url, "SELECT attname::text FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0 "
                       "AND attidentity = '' ORDER BY attnum", name)[0][0]  # fmt: skip
-    # A view that nobody can write to says so before it says who may not.
+    # A view that cannot be written to says so before it checks privileges.
     refusals = (psycopg.errors.InsufficientPrivilege, *([psycopg.Error] if name in _VIEWS else []))
     for statement in (
         f"DELETE FROM backstay.{name}",
@@ -138,13 +138,13 @@ def test_nobody_but_the_service_role_writes(url, name, role, user):
 
 @pytest.mark.parametrize("name", [*_OWNED, *_HIDDEN, *_VIEWS])
 def test_who_is_not_signed_in_sees_nothing(url, name):
-    """Not even that the tables are there."""
-    with as_role(url, "anon") as nobody, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        nobody.execute(f"SELECT * FROM backstay.{name}")
+    """A client who is not signed in cannot read any table."""
+    with as_role(url, "anon") as stranger, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        stranger.execute(f"SELECT * FROM backstay.{name}")
 
 
 def test_a_token_without_a_subject_sees_nothing(url):
-    """Nor one whose subject is nobody's."""
+    """A token without a subject, or with an unknown one, shows no rows."""
     for user in (None, "", "nobody"):
         with as_role(url, "authenticated", user) as somebody:
             for name in (*_OWNED, *_VIEWS):
@@ -152,7 +152,7 @@ def test_a_token_without_a_subject_sees_nothing(url):
 
 
 def test_the_service_role_does_everything(url):
-    """It is the server's."""
+    """service_role can read and write every table."""
     with as_role(url, "service_role") as service:
         for name in (*_OWNED, *_HIDDEN, *_VIEWS):
             service.execute(f"SELECT * FROM backstay.{name}")
@@ -162,7 +162,7 @@ def test_the_service_role_does_everything(url):
 
 
 def test_without_the_filter_in_a_view(url):
-    """The control: a view reads as its owner does, whatever policies say."""
+    """Control: without its filter a view shows all rows, since it reads with the rights of its owner."""
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction(force_rollback=True):
         connection.execute("CREATE VIEW backstay.careless AS SELECT owner FROM backstay.jobs")
         connection.execute("GRANT SELECT ON backstay.careless TO authenticated")
@@ -172,29 +172,29 @@ def test_without_the_filter_in_a_view(url):
 
 
 def test_an_owner_is_a_user_by_the_text_of_the_id(url):
-    """Any other is nobody's."""
-    found = ask(url, "SELECT DISTINCT owner, user_id::text FROM conversations ORDER BY owner")
+    """An owner whose name is the id of a user belongs to that user, and any other owner to none."""
+    rows = ask(url, "SELECT DISTINCT owner, user_id::text FROM conversations ORDER BY owner")
 
-    assert found == [(ANN, ANN), (BOB, BOB), ("local", None)]
+    assert rows == [(ANN, ANN), (BOB, BOB), ("local", None)]
 
 
 async def test_an_owner_who_is_no_user_is_refused(url):
-    """Where ids of users are meant, a mistyped one makes nothing that nobody could ever see."""
+    """An owner that is a UUID without a user is refused, since no one could ever see its rows."""
     async with Backstay.open(url) as backstay:
         own = backstay.for_owner("00000000-0000-4000-8000-0000000000ff")
         with pytest.raises(OutcomeRefused, match=r"no user of that id in auth\.users"):
             await own.batches.run("job", [{"id": "a", "topic": "A"}], _picky)
 
 
-async def test_with_a_user_goes_everything_of_theirs(tmp_path, monkeypatch):
-    """And nothing of others; a restore for somebody who is there goes on as elsewhere."""
+async def test_deleting_a_user_deletes_all_their_rows(tmp_path, monkeypatch):
+    """Deleting a user deletes all their rows and no others, and a restore for another owner still works."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path))
     with supabase.database() as fresh:
         await _fill(fresh)
         await asyncio.to_thread(ask, fresh, f"DELETE FROM auth.users WHERE id = '{BOB}'")
         for name in (*_OWNED, "workers"):
-            found = await asyncio.to_thread(ask, fresh, f"SELECT DISTINCT owner FROM {name}")
-            assert {owner for (owner,) in found} <= {ANN, "local"}, name
+            rows = await asyncio.to_thread(ask, fresh, f"SELECT DISTINCT owner FROM {name}")
+            assert {owner for (owner,) in rows} <= {ANN, "local"}, name
         async with Backstay.open(fresh) as backstay:
             own = backstay.for_owner(ANN)
             deleted = await own.conversations.delete(_ALL)
@@ -203,8 +203,8 @@ async def test_with_a_user_goes_everything_of_theirs(tmp_path, monkeypatch):
         assert violations(fresh, at_rest=False) == []
 
 
-def test_views_that_are_made_anew_are_shown_to_whom_they_were():
-    """A migration that changes them keeps what the operator has granted, and grants to nobody else."""
+def test_recreated_views_keep_their_privileges():
+    """A migration that recreates views keeps the privileges that were granted on them, and grants no others."""
     number = next(at for at, (_, text) in enumerate(migrations()) if "$views$" in text)
     with supabase.database(migrated=False) as url:
         migrate(ServerAddress.from_url(url), postgres.SCHEMA, migrations()[:number])
@@ -226,7 +226,7 @@ def _grants(url):
 
 
 def test_elsewhere_nothing_is_changed():
-    """Without that schema there are no such columns, policies and functions."""
+    """A database without the schema `auth` gets no such columns, policies and functions."""
     postgres.need_a_server()
     url = postgres.fresh_database()
     try:

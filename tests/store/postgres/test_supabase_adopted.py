@@ -1,4 +1,4 @@
-"""Adopted tables beside Supabase's users: nothing of one is seen or changed by another, as each role."""
+"""Adopted tables next to Supabase's users: none sees or changes anything of another, tested as each role."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ CREATE POLICY own ON public.chats TO authenticated USING (user_id::text = backst
 CREATE POLICY own ON public.messages TO authenticated USING (chat_id IN (SELECT chat_id FROM public.chats));
 """
 _VIEWS = ("conversations", "turns")
-_BESIDE = ("adopted_conversations", "adopted_turns")
+_SIDE_TABLES = ("adopted_conversations", "adopted_turns")
 
 
 @pytest.fixture(scope="module", params=[_POLICIES, ""], ids=["with policies", "without"])
@@ -37,31 +37,31 @@ def url(request):
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(_GRANTS + request.param)
         asyncio.run(Backstay.open(url, owner=ANN).adopt(*real_app.WANTED))
-        # What has no column of theirs, of both users.
+        # Values without a user column, for both users.
         ask(url, "UPDATE backstay.turns SET metadata = '{}' WHERE sequence = 1")
-        ask(url, "UPDATE backstay.conversations SET persona = 'kept beside'")
+        ask(url, "UPDATE backstay.conversations SET persona = 'in the side table'")
         yield url
 
 
-@pytest.mark.parametrize("user, theirs", [(ANN, 10), (BOB, 2)], ids=["Ann", "Bob"])
-def test_users_see_their_own(url, user, theirs):
-    """Every one of their rows, and none of others."""
+@pytest.mark.parametrize("user, count", [(ANN, 10), (BOB, 2)], ids=["Ann", "Bob"])
+def test_users_see_their_own(url, user, count):
+    """A user sees all of their own rows, and none of others, in the views and the side tables."""
     with as_role(url, "authenticated", user) as role:
         assert role.execute("SELECT owner, count(*) FROM backstay.conversations GROUP BY 1").fetchall() == [
-            (user, theirs)
+            (user, count)
         ]
-        assert role.execute("SELECT owner, count(*) FROM backstay.turns GROUP BY 1").fetchall() == [(user, 4 * theirs)]
-        assert role.execute("SELECT count(*) FROM backstay.turns WHERE metadata = '{}'").fetchall() == [(theirs,)]
-        beside = "SELECT owner, count(*) FROM backstay.adopted_conversations GROUP BY 1"
-        assert role.execute(beside).fetchall() == [(user, theirs)]
-        assert role.execute("SELECT count(*) FROM backstay.adopted_turns").fetchall() == [(theirs,)]
+        assert role.execute("SELECT owner, count(*) FROM backstay.turns GROUP BY 1").fetchall() == [(user, 4 * count)]
+        assert role.execute("SELECT count(*) FROM backstay.turns WHERE metadata = '{}'").fetchall() == [(count,)]
+        owners = "SELECT owner, count(*) FROM backstay.adopted_conversations GROUP BY 1"
+        assert role.execute(owners).fetchall() == [(user, count)]
+        assert role.execute("SELECT count(*) FROM backstay.adopted_turns").fetchall() == [(count,)]
 
 
 @pytest.mark.parametrize(
-    "name", [*_VIEWS, *_BESIDE, "adopted", "adopted_rows", "places", "own_conversations", "own_turns"]
+    "name", [*_VIEWS, *_SIDE_TABLES, "adopted", "adopted_rows", "places", "own_conversations", "own_turns"]
 )
 def test_strangers_see_nothing(url, name):
-    """Neither who is not signed in, nor who is signed in as nobody."""
+    """Neither a client who is not signed in nor an unknown user sees a row."""
     with as_role(url, "anon") as role, pytest.raises(psycopg.errors.InsufficientPrivilege):
         role.execute(f"SELECT count(*) FROM backstay.{name}")
     with as_role(url, "authenticated") as role:
@@ -71,17 +71,17 @@ def test_strangers_see_nothing(url, name):
             assert name in ("adopted", "adopted_rows", "places")
 
 
-@pytest.mark.parametrize("name", [*_VIEWS, *_BESIDE])
+@pytest.mark.parametrize("name", [*_VIEWS, *_SIDE_TABLES])
 @pytest.mark.parametrize("statement", ["DELETE FROM backstay.{}", "INSERT INTO backstay.{} DEFAULT VALUES"])
 @pytest.mark.parametrize("who", [("anon", None), ("authenticated", ANN)], ids=["anon", "a user"])
-def test_nobody_writes_through_ours(url, name, statement, who):
-    """Not even what is theirs."""
+def test_users_cannot_write_through_the_views(url, name, statement, who):
+    """Users cannot write through the views and the side tables, not even to their own rows."""
     with as_role(url, *who) as role, pytest.raises(psycopg.errors.InsufficientPrivilege):
         role.execute(statement.format(name))
 
 
-def test_users_go_on_writing_theirs(url):
-    """By the app's own tables, and what is beside them follows, though they may not write there."""
+def test_users_still_write_to_the_tables_of_the_app(url):
+    """Users write to the app's tables as before, and the side table follows, though they may not write to it."""
     with as_role(url, "authenticated", ANN) as role:
         ((made,),) = role.execute(
             f"INSERT INTO public.chats (user_id, title) VALUES ('{ANN}', 'by the app') RETURNING chat_id::text"
@@ -95,7 +95,7 @@ def test_users_go_on_writing_theirs(url):
 
 
 def test_the_service_sees_and_writes_all(url):
-    """As it does with our own tables."""
+    """service_role can read and write all rows through the views."""
     with as_role(url, "service_role") as role:
         assert role.execute("SELECT count(*) FROM backstay.conversations").fetchall() == [(13,)]
         role.execute("BEGIN")
@@ -105,7 +105,7 @@ def test_the_service_sees_and_writes_all(url):
 
 
 def test_every_table_is_guarded(url):
-    """Those that adopting made, too."""
+    """Every table has row-level security, also those that an adoption creates."""
     assert ask(
         url,
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'backstay'::regnamespace AND relkind = 'r'"

@@ -1,4 +1,4 @@
-"""The views for an app that expects the tables of the design with one row a job, and one a backup."""
+"""Views for an app that expects the tables of the original design: one row per job, and one per backup."""
 
 import pytest
 
@@ -39,14 +39,14 @@ def _columns(url: str, view: str) -> list[tuple[str, str]]:
 
 
 def test_columns_have_the_types_of_the_design(url):
-    """An app finds each column under its name, in the order and the type that it expects."""
+    """The views have the columns of that design, with its names, order and types."""
     assert _columns(url, "batch_checkpoints") == list(_CHECKPOINT.items())
     assert _columns(url, "backup_exports") == list(_EXPORT.items())
 
 
 @pytest.mark.promise("K4")
 def test_a_user_is_a_uuid_next_to_supabase():
-    """Where there is a table of users, a backup belongs to one by the id that the table has."""
+    """Next to a table of users the view of backups shows the UUID of the user that owns a backup."""
     with supabase.database() as url:
         assert _columns(url, "batch_checkpoints") == list(_CHECKPOINT.items())
         assert _columns(url, "backup_exports") == list({**_EXPORT, "user_id": "uuid"}.items())

@@ -1,4 +1,4 @@
-"""Where a PostgreSQL server is, and what may be said of it: never a password."""
+"""Address of a PostgreSQL server, which prints without its password."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from backstay.errors import SettingsError
 _DEFAULTS = {
     "application_name": "backstay",
     "connect_timeout": "10",
-    # A server that has vanished without a word is noticed within a minute.
+    # A server that has vanished without closing the connection is noticed within a minute.
     "keepalives_idle": "20",
     "keepalives_interval": "10",
     "keepalives_count": "3",
@@ -22,36 +22,36 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Parameters of a connection, as libpq knows them. Shown, it has no secrets."""
+    """Parameters of a connection, as libpq names them. Its text and repr contain no secrets."""
 
     parameters: dict[str, Any] = field(repr=False)
     ignored: tuple[str, ...] = ()
-    """Names of parameters that are for other drivers, and were left out."""
+    """Names of parameters for other drivers, which were left out."""
 
     @classmethod
     def from_url(cls, url: str) -> "ServerAddress":
         """Read `postgresql://user:password@host:port/database?…`.
 
         Raises:
-            SettingsError: it is not of this form, or has a parameter that is of no use here. The message quotes
+            SettingsError: it is not of this form, or has a parameter that libpq does not know. The message quotes
                 nothing of it but that name.
         """
-        # A mark in a password that is not written as it should be makes the rest of it look like a host or a database.
-        place, _, path = url.partition("://")[2].partition("/")
-        host = place.partition("@")[2].partition("?")[0]
+        # An unescaped mark in a password makes the rest of the password look like a host or a database.
+        authority, _, path = url.partition("://")[2].partition("/")
+        host = authority.partition("@")[2].partition("?")[0]
         if "@" in host or "@" in path.partition("?")[0]:
             raise _unreadable()
         before, query = _split_query(url)
         query, ignored = database_parameters.for_server(query, _known())
         try:
-            found = conninfo_to_dict(f"{before}?{query}" if query else before)
+            parameters = conninfo_to_dict(f"{before}?{query}" if query else before)
         except ProgrammingError:
             raise _unreadable() from None
-        if not _are_ports(str(found.get("port", ""))):
+        if not _are_ports(str(parameters.get("port", ""))):
             raise _unreadable()
-        if not str(found.get("connect_timeout", "1")).isdecimal():
+        if not str(parameters.get("connect_timeout", "1")).isdecimal():
             raise SettingsError("connect_timeout in the database address is no number", setting="database_url")
-        return cls({**_DEFAULTS, **found}, ignored)
+        return cls({**_DEFAULTS, **parameters}, ignored)
 
     @property
     def user(self) -> str:
@@ -73,17 +73,17 @@ class ServerAddress:
 
 
 def _split_query(url: str) -> tuple[str, str]:
-    """Return an address up to its query, and the query; a password may have a question mark of its own."""
+    """Return the address without its query, and the query. A question mark may also occur in the password."""
     scheme, mark, rest = url.partition("://")
-    user, at, place = rest.partition("@")
+    user, at, target = rest.partition("@")
     if not at or "/" in user:
-        user, at, place = "", "", rest
-    before, _, query = place.partition("?")
+        user, at, target = "", "", rest
+    before, _, query = target.partition("?")
     return f"{scheme}{mark}{user}{at}{before}", query
 
 
 def _known() -> frozenset[str]:
-    """Return the parameters that this libpq has."""
+    """Return the names of the parameters that this libpq knows."""
     return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 

@@ -1,4 +1,4 @@
-"""How a connection is opened: nothing depends on its session, so that a pooler may give each transaction another."""
+"""Opening connections. Nothing depends on the session, as a pooler may give each transaction another one."""
 
 import psycopg
 
@@ -10,9 +10,9 @@ from backstay.storage.postgres.session import Connection
 
 OLDEST = 14
 
-# What our statements depend on, whatever the server, the database or the role are set to. Not in the greeting of a
-# connection, since a pooler gives each transaction another session. In a search path that names pg_catalog, operators
-# of somebody else's may stand before those we mean; what stood in it stays, for the sake of triggers.
+# Settings that the statements depend on, whatever the server, the database or the role has set. They are not startup
+# parameters, since a pooler gives each transaction another session. pg_catalog comes first in the search path, so that
+# no other operator precedes a built-in one; the rest of the path stays, as triggers of the app may need it.
 SETTINGS = """
     SET LOCAL client_encoding = 'UTF8';
     SET LOCAL standard_conforming_strings = on;
@@ -33,13 +33,13 @@ SETTINGS = """
 
 
 def connect(address: ServerAddress, **parameters: object) -> Connection:
-    """Open a connection, with some parameters otherwise than the address says.
+    """Open a connection to the address, in which the given parameters override its own.
 
-    It commits only what is committed by name, and prepares no statements.
+    The connection is in autocommit mode, and prepares no statements.
 
     Raises:
         StoreUnavailable: the server cannot be reached just now.
-        StoreDenied, StoreNotFound, SettingsError: it will not let us in, as things are.
+        StoreDenied, StoreNotFound, SettingsError: it refuses the connection, and would do so again.
     """
     try:
         # A pooler gives each transaction another session, in which nothing is prepared.
@@ -48,21 +48,21 @@ def connect(address: ServerAddress, **parameters: object) -> Connection:
         raise unavailable(error, address) from error
 
 
-def begin(connection: Connection, how: str, *, statement_seconds: float | None = None) -> None:
-    """Begin a transaction that reads, with the options `how`; it does not depend on settings of others.
+def begin(connection: Connection, mode: str, *, statement_seconds: float | None = None) -> None:
+    """Begin a transaction that reads, with the options `mode`, whatever the role and the database have set.
 
-    The transaction may last as long as it needs, but none of its statements longer than `statement_seconds`, if given.
+    The transaction itself has no time limit; `statement_seconds` limits each of its statements.
     """
     limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * statement_seconds))};" if statement_seconds else ""
-    connection.execute(f"BEGIN {how}; {SETTINGS} SET LOCAL idle_in_transaction_session_timeout = 0; {limit}")
+    connection.execute(f"BEGIN {mode}; {SETTINGS} SET LOCAL idle_in_transaction_session_timeout = 0; {limit}")
 
 
 def check_server(connection: Connection, address: ServerAddress) -> None:
-    """Refuse a server that cannot keep what is asked of it.
+    """Refuse a server that cannot store everything, or nothing at all.
 
     Raises:
-        StorageError: too old, or of an encoding that does not hold all text.
-        StoreReadOnly: a replica, or a database made read-only.
+        StorageError: it is too old, or its encoding does not hold all text.
+        StoreReadOnly: it is a replica, or the database was made read-only.
     """
     version = connection.info.server_version // 10_000
     if version < OLDEST:

@@ -1,4 +1,4 @@
-"""A PostgreSQL database: some threads that write, some that read. Implements `storage.sql.session.Database`."""
+"""A PostgreSQL database with threads that write and threads that read. Implements `storage.sql.session.Database`."""
 
 import asyncio
 import math
@@ -26,16 +26,16 @@ from backstay.storage.sql.session import Session
 T = TypeVar("T")
 
 _WRITERS = 4
-_TRIES = 20  # of a transaction that others have got in the way of
-PATIENCE_SECONDS = 5.0  # with a server that has gone, before the caller hears of it
-DOUBT_SECONDS = 120.0  # with one that went during a commit: what became of it is worth more of a wait
+_TRIES = 20  # of a transaction that conflicts with others
+PATIENCE_SECONDS = 5.0  # to wait for a lost server before the caller gets the error
+DOUBT_SECONDS = 120.0  # the same after a server was lost during a commit, whose outcome is worth a longer wait
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresDatabase:
-    """Runs functions in transactions, over again where the server asks for it or was gone before the commit.
+    """A database that runs functions in transactions, and again after a conflict or a connection lost before COMMIT.
 
-    When the answer to a COMMIT is lost, nothing is decided before the database has said whether it was made.
+    When the reply to a COMMIT is lost, the database is asked whether the transaction was committed.
     """
 
     def __init__(self, address: ServerAddress, *, schema: str, read_seconds: float | None = None) -> None:
@@ -50,38 +50,38 @@ class PostgresDatabase:
         self._guard = threading.Lock()
         self._local = threading.local()
         self._channels: list[WriteConnection] = []
-        self._leaving = threading.Event()
-        self._under_way: set[Future[Any]] = set()
-        self._waited_for: set[Future[Any]] = set()
+        self._stopping = threading.Event()
+        self._in_flight: set[Future[Any]] = set()
+        self._awaited: set[Future[Any]] = set()
 
     def start(self, *, known: int, collation: str) -> None:
-        """Begin to take work; connections are made when they are needed.
+        """Start to accept work; connections are opened when they are needed.
 
         Args:
-            known: The number of the schema that this code knows, which each write makes sure of.
-            collation: By which upper and lower case are told apart.
+            known: The number of the schema that this code knows, which each write checks.
+            collation: The collation whose rules turn letters into lower case in a search.
         """
         self._known = known
-        self._leaving.clear()
+        self._stopping.clear()
         self._statements = Statements(self._schema, collation=collation)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="backstay-writer")
         self._readers = ReaderPool()
 
     def stop(self) -> None:
-        """Let writes that were handed in finish, as long as the server answers, then close. Twice is safe.
+        """Let submitted writes finish, as long as the server answers, then close. Idempotent.
 
-        What nobody waits for any more gets a little time only: a lock of somebody else's may hold it up for hours.
+        Calls whose callers have left get `PATIENCE_SECONDS` only: a lock of another program may block them for hours.
         """
-        self._leaving.set()
+        self._stopping.set()
         with self._guard:
             writers, self._writers = self._writers, None
             readers, self._readers = self._readers, None
-        while left := wait(set(self._under_way), timeout=PATIENCE_SECONDS).not_done:
-            is_there = self._is_there()
-            if is_there and left & self._waited_for:
+        while unfinished := wait(set(self._in_flight), timeout=PATIENCE_SECONDS).not_done:
+            is_reachable = self._is_reachable()
+            if is_reachable and unfinished & self._awaited:
                 continue
             for channel in self._channels:
-                if is_there:
+                if is_reachable:
                     channel.cancel()
                 channel.cut()
         if readers is not None:
@@ -93,24 +93,24 @@ class PostgresDatabase:
 
     async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
         doubt_seconds = math.inf if until_known else DOUBT_SECONDS
-        future: Future[T] = self._hand_in(self._writers, self._write, function, doubt_seconds)
+        future: Future[T] = self._submit(self._writers, self._write, function, doubt_seconds)
         writing: asyncio.Future[T] = asyncio.wrap_future(future)
-        # A write that was handed in is made, and its error is nobody's, where nobody waits for it any more.
+        # A submitted write runs even if its caller leaves; then no one looks at its error.
         writing.add_done_callback(lambda done: done.cancelled() or done.exception())
-        with self._waiting_for(future):
+        with self._awaiting(future):
             return await asyncio.shield(writing)
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
-        future: Future[T] = self._hand_in(self._writers, self._write, function, PATIENCE_SECONDS)
+        future: Future[T] = self._submit(self._writers, self._write, function, PATIENCE_SECONDS)
         return future.result()
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
             raise StoreClosed("The database is not open; use it within `async with`")
         reading = _CancellableRead(self._read_seconds)
-        future = self._noted(self._readers.submit(owner, partial(self._read, function, reading)))
+        future = self._track(self._readers.submit(owner, partial(self._read, function, reading)))
         try:
-            with self._waiting_for(future):
+            with self._awaiting(future):
                 return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             asyncio.get_running_loop().run_in_executor(None, reading.give_up)  # in a thread: it calls the server
@@ -121,7 +121,7 @@ class PostgresDatabase:
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        # Closed, and not committed: it may still be in the middle of what nobody wants any more.
+        # Closed, not committed: a statement whose result is no longer needed may still be running.
         with translate_errors(self.address, self._schema), closing(connect(self.address)) as connection:
             begin(connection, _READ)
             yield PostgresSession(connection, self._statements)
@@ -129,25 +129,27 @@ class PostgresDatabase:
     def translate_errors(self) -> AbstractContextManager[None]:
         return translate_errors(self.address, self._schema)
 
-    def _hand_in(self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *given: object) -> "Future[T]":
+    def _submit(
+        self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *arguments: object
+    ) -> "Future[T]":
         if executor is None:
             raise StoreClosed("The database is not open; use it within `async with`")
-        return self._noted(executor.submit(function, *given))
+        return self._track(executor.submit(function, *arguments))
 
-    def _noted(self, future: "Future[T]") -> "Future[T]":
-        self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
+    def _track(self, future: "Future[T]") -> "Future[T]":
+        self._in_flight.add(future)
+        future.add_done_callback(self._in_flight.discard)
         return future
 
     @contextmanager
-    def _waiting_for(self, future: "Future[Any]") -> Iterator[None]:
-        self._waited_for.add(future)
+    def _awaiting(self, future: "Future[Any]") -> Iterator[None]:
+        self._awaited.add(future)
         try:
             yield
         finally:
-            self._waited_for.discard(future)
+            self._awaited.discard(future)
 
-    def _is_there(self) -> bool:
+    def _is_reachable(self) -> bool:
         try:
             connect(self.address, connect_timeout=math.ceil(PATIENCE_SECONDS)).close()
         except BackstayError:
@@ -159,23 +161,23 @@ class PostgresDatabase:
         channel: WriteConnection | None = getattr(self._local, "channel", None)
         if channel is None:
             channel = self._local.channel = WriteConnection(
-                self.address, schema=self._schema, known=self._known, leaving=self._leaving
+                self.address, schema=self._schema, known=self._known, stopping=self._stopping
             )
             with self._guard:
                 self._channels.append(channel)
         return channel
 
     def _write(self, function: Callable[[Session], T], doubt_seconds: float) -> T:
-        def once(channel: WriteConnection) -> T:
+        def run(channel: WriteConnection) -> T:
             begun_in = channel.begin()
             result = function(PostgresSession(channel.connection, self._statements, begun_in=begun_in))
             channel.commit(doubt_seconds)
             return result
 
-        return self._with_retries(once)
+        return self._with_retries(run)
 
     def _read(self, function: Callable[[Session], T], reading: "_CancellableRead") -> T:
-        def once(channel: WriteConnection) -> T:
+        def run(channel: WriteConnection) -> T:
             channel.begin_reading(_READ, self._read_seconds)
             try:
                 result = function(PostgresSession(channel.connection, self._statements))
@@ -187,15 +189,15 @@ class PostgresDatabase:
             return result
 
         with reading.on(self._channel()):
-            return self._with_retries(once)
+            return self._with_retries(run)
 
-    def _with_retries(self, once: Callable[[WriteConnection], T]) -> T:
+    def _with_retries(self, run: Callable[[WriteConnection], T]) -> T:
         channel = self._channel()
         failed_at, tries = math.inf, 0
         while True:
             try:
                 with translate_errors(self.address, self._schema):
-                    return once(channel)
+                    return run(channel)
             except BaseException as error:
                 channel.rollback()
                 tries += 1
@@ -203,16 +205,16 @@ class PostgresDatabase:
                 if tries >= _TRIES:
                     raise
                 if isinstance(error.__cause__, AGAIN):
-                    # Two that met would meet again if they waited equally long.
+                    # Two transactions in conflict would conflict again if they waited equally long.
                     time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))  # noqa: S311 - no secret
-                elif not isinstance(error, StoreUnavailable) or not self._waits_for(channel, failed_at, tries):
+                elif not isinstance(error, StoreUnavailable) or not self._wait_for_server(channel, failed_at, tries):
                     raise
 
-    def _waits_for(self, channel: WriteConnection, failed_at: float, tries: int) -> bool:
-        """Wait a little for a server that has gone; False when it is not to be waited for any more."""
+    def _wait_for_server(self, channel: WriteConnection, failed_at: float, tries: int) -> bool:
+        """Wait a little for a lost server; return False once the time to wait for it is over."""
         if time.monotonic() > max(failed_at, channel.answered_at) + PATIENCE_SECONDS:
             return False
-        return not self._leaving.wait(min(0.5, 0.05 * 2**tries))
+        return not self._stopping.wait(min(0.5, 0.05 * 2**tries))
 
 
 class _CancellableRead(ReadDeadline):
@@ -225,7 +227,7 @@ class _CancellableRead(ReadDeadline):
 
     @contextmanager
     def on(self, channel: WriteConnection) -> Iterator[None]:
-        """Read on this channel for as long as the context lasts."""
+        """Read on this connection within the context."""
         with self._guard:
             self.begin()
             self._channel = channel
@@ -235,10 +237,10 @@ class _CancellableRead(ReadDeadline):
             with self._guard:
                 self._channel = None
             if self.is_given_up:
-                channel.drop()  # its cancel request may still be on its way, and would hit the next statement
+                channel.drop()  # its cancel request may still be under way, and would cancel the next statement
 
     def give_up(self) -> None:
-        """Have the server cancel it. From any thread; raises nothing."""
+        """Let the server cancel the read. May be called from any thread; raises nothing."""
         self.is_given_up = True
         with self._guard:
             if self._channel is not None:

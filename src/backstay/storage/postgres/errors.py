@@ -1,4 +1,4 @@
-"""PostgreSQL's errors in our words. Nothing of a server's text is passed on that could hold a value or a password."""
+"""PostgreSQL's errors as errors of Backstay, without any text of the server that could hold a value or a password."""
 
 import re
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.queries import quoted
 
-# What another value in the same statement would not have met: these fail the one outcome that holds the value.
-_REFUSALS = (
+# Errors caused by a value: they fail only the outcome that holds the value.
+_VALUE_ERRORS = (
     psycopg.IntegrityError,
     psycopg.DataError,
     pg.ProgramLimitExceeded,
@@ -35,11 +35,11 @@ _REFUSALS = (
     OverflowError,
 )
 
-# The transaction met another one, and would have gone well alone.
+# The transaction conflicted with another one, and may succeed when it runs again.
 AGAIN = (pg.SerializationFailure, pg.DeadlockDetected)
 
-# The server is there, but does not take us just now.
-_LATER = (
+# The server cannot be used at the moment.
+_UNAVAILABLE = (
     pg.CannotConnectNow,
     pg.AdminShutdown,
     pg.CrashShutdown,
@@ -50,11 +50,11 @@ _LATER = (
     pg.ConnectionException,
 )
 
-# By SQLSTATE, because an older psycopg has no class for each. An idle session can simply be replaced; a transaction
-# that is run again would take as long.
+# By SQLSTATE, because an older psycopg has no class for each. An idle session can simply be replaced, but a transaction
+# that runs again would take as long as before.
 _LIMITS = {"25P04": (StorageError, "transaction_timeout"), "57P05": (StoreUnavailable, "idle_session_timeout")}
 
-# A certificate, or what is asked for: nothing that passes by itself, as a connection that breaks while it is encrypted.
+# Wrong certificates or parameters, which do not go away by themselves, unlike a connection lost during the handshake.
 _ENCRYPTION = (
     "certificate verify failed",
     "certificate for",
@@ -72,13 +72,13 @@ _HIDING = re.compile(r"query would be affected by row-level security policy for 
 _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\n]*? failed: )?((FATAL|ERROR): +)?")
 
 
-# Raised by whoever wrote it, in words of theirs, which may quote what was to be stored.
+# Their own text may quote the values that were to be stored.
 RAISED = "a trigger or a function of the database's own raised an error; its words are in the server's log"
-# Raised by functions of ours.
+# SQLSTATEs that Backstay's own functions raise.
 UNLIKE, ABSENT = "HF001", "HF002"
-_OURS = {
-    UNLIKE: "an id does not fit the column of the adopted table, or would read otherwise there",
-    ABSENT: "a turn belongs to a conversation that is not there",
+_RAISED_BY_BACKSTAY = {
+    UNLIKE: "an id does not fit the column of the adopted table, or would be written differently there",
+    ABSENT: "a turn belongs to a conversation that does not exist",
 }
 _ADOPTED = re.compile(r"function \S+\.adopted_\w+\(")
 _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
@@ -86,35 +86,36 @@ _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
 
 @contextmanager
 def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
-    """Turn what psycopg raises within into errors of ours, each naming the database and the next step.
+    """Turn errors of psycopg within the context into Backstay's, which name the database and the next step.
 
     Args:
-        address: The database. Another connection to it finds out which right is lacking.
-        schema: The schema that is ours.
+        address: The database. Another connection to it finds out which privilege is missing.
+        schema: Backstay's schema.
     """
     try:
         yield
     except BackstayError:
         raise
-    except _REFUSALS as error:
-        raise OutcomeRefused(f"The database refused it: {_refusal(error)}", database=address.place) from error
+    except _VALUE_ERRORS as error:
+        raise OutcomeRefused(f"The database refused it: {_value_problem(error)}", database=address.place) from error
     except psycopg.Error as error:
-        if error.sqlstate in _OURS:
-            raise OutcomeRefused(f"The database refused it: {_OURS[error.sqlstate]}", database=address.place) from error
+        if error.sqlstate in _RAISED_BY_BACKSTAY:
+            message = f"The database refused it: {_RAISED_BY_BACKSTAY[error.sqlstate]}"
+            raise OutcomeRefused(message, database=address.place) from error
         if _is_raised(error):
             raise OutcomeRefused(f"The database refused it: {RAISED}", database=address.place) from error
         if isinstance(error, pg.InsufficientPrivilege):
-            raise _barred(error, address, schema) from error
+            raise _privilege_error(error, address, schema) from error
         raise translate_error(error, address) from error
 
 
-def _refusal(error: Exception) -> str:
+def _value_problem(error: Exception) -> str:
     if isinstance(error, psycopg.Error) and _is_raised(error):
         return RAISED
     if isinstance(error, pg.UniqueViolation):
         if error.diag.constraint_name in _IDS:
-            return "a conversation with this id is there already"
-        return f"what {error.diag.constraint_name} keeps unique is there already"
+            return "a conversation with this id exists already"
+        return f"{error.diag.constraint_name} requires unique values, and this one exists already"
     if isinstance(error, pg.NotNullViolation):
         return f"the column {error.diag.column_name} of {error.diag.table_name} needs a value"
     if isinstance(error, pg.ForeignKeyViolation) and str(error.diag.constraint_name).endswith("_user_id_fkey"):
@@ -126,7 +127,7 @@ def _refusal(error: Exception) -> str:
         return f"it breaks {error.diag.constraint_name}"
     if isinstance(error, pg.StringDataRightTruncation):
         return "a text is longer than its column takes"
-    # Its own words alone: what is quoted behind them, where it happened, may hold any.
+    # Only the primary message: the context after it may quote values.
     words = error.diag.message_primary or str(error) if isinstance(error, psycopg.Error) else str(error)
     if "NUL" in words or isinstance(error, pg.UntranslatableCharacter | pg.CharacterNotInRepertoire):
         return "a text holds a character that the database cannot store"
@@ -136,7 +137,7 @@ def _refusal(error: Exception) -> str:
 
 
 def _is_raised(error: psycopg.Error) -> bool:
-    """Whether it comes from a function somebody wrote, under whatever code: one of theirs, or one of the server's."""
+    """Return whether a user-defined function raised it, with a SQLSTATE of its own or one of the server's."""
     if error.sqlstate is None or error.sqlstate in _LIMITS:
         return False
     try:
@@ -147,14 +148,14 @@ def _is_raised(error: psycopg.Error) -> bool:
 
 
 def is_lost(error: psycopg.Error) -> bool:
-    """Whether the connection may have ended before the answer came."""
-    return isinstance(error, (*_LATER, psycopg.OperationalError, psycopg.InterfaceError)) and (
-        error.sqlstate is None or error.sqlstate.startswith("08") or isinstance(error, _LATER)
+    """Return whether the connection may have ended before the reply came."""
+    return isinstance(error, (*_UNAVAILABLE, psycopg.OperationalError, psycopg.InterfaceError)) and (
+        error.sqlstate is None or error.sqlstate.startswith("08") or isinstance(error, _UNAVAILABLE)
     )
 
 
 def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
-    """Return the error of ours that says what one of PostgreSQL's means."""
+    """Return the error of Backstay for one of PostgreSQL's."""
     place = address.place
     match error:
         case pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
@@ -167,8 +168,8 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
             )
         case pg.UndefinedTable() | pg.UndefinedColumn() if _ADOPTED.search(error.diag.context or ""):
             return SchemaOutdated(
-                f"{place}: an adopted table, or a column of it, has got another name; run `backstay adopt` again, with "
-                "the names that there are now",
+                f"{place}: an adopted table, or a column of it, was renamed; run `backstay adopt` again, with the "
+                "present names",
                 database=place,
             )
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
@@ -182,7 +183,7 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
         case pg.LockNotAvailable() | pg.SerializationFailure() | pg.DeadlockDetected() | pg.QueryCanceled():
             return StoreBusy(f"{place} is busy with other work on the same rows; try again", database=place)
         case pg.DataCorrupted() | pg.IndexCorrupted():
-            return StoreCorrupt(f"{place} is damaged ({_named(error)}); ask whoever runs it", database=place)
+            return StoreCorrupt(f"{place} is damaged ({_describe(error)}); ask its administrator", database=place)
         case pg.TooManyConnections():
             return StoreUnavailable(
                 f"{place} takes no more connections; end some, or go through a pooler", database=place
@@ -199,20 +200,20 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
                 f"The connection to {place} was lost; resume when the server is back", database=place
             )
         case _:
-            return StorageError(f"{place}: {_named(error)}", database=place)
+            return StorageError(f"{place}: {_describe(error)}", database=place)
 
 
 def unavailable(error: psycopg.Error, address: ServerAddress) -> BackstayError:
-    """Return what it means that a connection cannot be made.
+    """Return the error for a connection that could not be opened.
 
-    Before a session exists there is no SQLSTATE, only words: of the client, and of a server or pooler. A server that
-    speaks another language than English is understood as one that cannot be reached just now.
+    Before a session exists there is no SQLSTATE, only the texts of the client, the server and the pooler. A text in
+    another language than English counts as a server that is unavailable at the moment.
     """
     place, reason = address.place, _first_line(error)
-    told = _NAMES.sub("", str(error).lower())
+    message = _NAMES.sub("", str(error).lower())
 
     def says(*words: str) -> bool:
-        return any(word in told for word in words)
+        return any(word in message for word in words)
 
     if says("no encryption"):
         return StoreDenied(
@@ -242,14 +243,15 @@ def unavailable(error: psycopg.Error, address: ServerAddress) -> BackstayError:
             setting="database_url",
         )
     if says("definition of service", "configuration parameter", "invalid value for parameter"):
-        return SettingsError(f"{place}: {reason}; mend BACKSTAY_DATABASE_URL", setting="database_url")
+        return SettingsError(f"{place}: {reason}; fix BACKSTAY_DATABASE_URL", setting="database_url")
     if says("too many connections", "no more connections", "too many clients", "connection slots", "max clients"):
         return StoreUnavailable(f"{place} takes no more connections; end some, or go through a pooler", database=place)
     if says("could not translate host name", "name or service not known"):
         return StoreUnavailable(f"The host of {place} is not known; check BACKSTAY_DATABASE_URL", database=place)
     if says("fatal:"):
         return StoreUnavailable(
-            f"{place} lets nobody in just now ({reason}); ask whoever runs it, or try again", database=place
+            f"{place} accepts no connections at the moment ({reason}); try again, or ask its administrator",
+            database=place,
         )
     return StoreUnavailable(f"{place} cannot be reached; check that the server runs, then try again", database=place)
 
@@ -261,18 +263,18 @@ def _denied(address: ServerAddress) -> StoreDenied:
     )
 
 
-def _barred(error: psycopg.Error, address: ServerAddress, schema: str) -> StoreDenied:
-    lacking, said = None, _first_line(error)
-    # The failed transaction takes no more queries, so a new session finds out; without one, less is known.
+def _privilege_error(error: psycopg.Error, address: ServerAddress, schema: str) -> StoreDenied:
+    missing, message = None, _first_line(error)
+    # The failed transaction accepts no more statements, so a new session finds out what is missing.
     with suppress(psycopg.Error), psycopg.connect(**address.parameters, prepare_threshold=None) as connection:
-        lacking = privileges.denial(connection, schema, said)
-    if lacking is None:
-        lacking = privileges.MissingPrivilege(address.user, f"lacks a right ({_named(error)})", None)
-    return StoreDenied(f"{address.place}: {lacking}", database=address.place)
+        missing = privileges.denial(connection, schema, message)
+    if missing is None:
+        missing = privileges.MissingPrivilege(address.user, f"lacks a right ({_describe(error)})", None)
+    return StoreDenied(f"{address.place}: {missing}", database=address.place)
 
 
-def _named(error: psycopg.Error) -> str:
-    """Return what kind of error it is: the server's words may quote a value."""
+def _describe(error: psycopg.Error) -> str:
+    """Return the kind of an error, without the server's text, which may quote a value."""
     if error.sqlstate is None:
         return _first_line(error)
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__).lower()

@@ -1,4 +1,4 @@
-"""Looking at a database without changing anything."""
+"""Inspection of a database, which changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,28 +14,28 @@ from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
 from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted
 
-# With one of these off, a commit that was answered may be lost, or the whole database with it.
-_NEEDED = ("fsync", "full_page_writes")
+# If one of these is off, a confirmed commit may be lost, or the whole database with it.
+_DURABILITY_SETTINGS = ("fsync", "full_page_writes")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresInspection:
-    """What was found."""
+    """State of a server and a schema."""
 
     version: str
     user: str
     schema: int
     known_schema: int
     unsafe: Sequence[str]
-    """Settings of the server that are off, which keeps it from keeping what it was given."""
+    """Settings of the server that are off and have to be on, so that no commit is lost."""
     miscounted: Sequence[str]
-    """Jobs whose counters are wrong; looked for only when looking deep."""
+    """Jobs whose counters are wrong; checked only by a deep inspection."""
     standing: DatabaseReport
     adopted: Sequence[AdoptionStatus] = ()
 
 
 def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> PostgresInspection:
-    """Look at the schema of that name, which need not be there.
+    """Inspect the schema of that name, which need not exist.
 
     Raises:
         StorageError, StoreNotFound, SettingsError: the server cannot be used.
@@ -45,7 +45,10 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
         begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT current_setting('server_version'), current_user").fetchone()
         version, user = row or ("", "")
-        states = [(name, connection.execute("SELECT current_setting(%s)", (name,)).fetchone()) for name in _NEEDED]
+        states = [
+            (name, connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
+            for name in _DURABILITY_SETTINGS
+        ]
         number, known = version_of(connection, schema), migrations()[-1][0]
         if number == known:
             refuse_incomplete(connection, address, schema, migrations())

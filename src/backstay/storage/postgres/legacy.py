@@ -1,4 +1,4 @@
-"""The original's tables, beside ours or elsewhere in the same database. Implements `original.store.LegacyStore`."""
+"""The original's tables in any schema of the same database. Implements `legacy.store.LegacyStore`."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from backstay.storage.sql.session import Row
 
 # Rows hidden by a policy must not look like missing rows.
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
-_FETCHED = 4_000
+_BATCH_ROWS = 4_000
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     CHECKPOINTS: ("job_id", "completed_items", "failed_items", "progress_percentage"),
     EXPORTS: ("backup_id", "user_id", "file_path", "conversation_ids", "backup_reason", "expires_at", "created_at"),
 }
-_NEEDED: Mapping[str, Sequence[str]] = {
+_REQUIRED: Mapping[str, Sequence[str]] = {
     CHECKPOINTS: ("job_id", "completed_items"),
     EXPORTS: ("backup_id", "conversation_ids"),
 }
@@ -32,7 +32,7 @@ class PostgresLegacyStore:
     """A database in which the original may keep its tables."""
 
     def __init__(self, address: ServerAddress, *, schema: str) -> None:
-        """Name it, and the schema that is ours."""
+        """Take the address of the database, and Backstay's own schema."""
         self._address = address
         self._schema = schema
 
@@ -55,14 +55,14 @@ class PostgresLegacyStore:
                     "they are in with --source",
                     setting="source",
                 )
-            found: dict[str, set[str]] = {}
+            columns: dict[str, set[str]] = {}
             for table, column, _ in rows:
-                found.setdefault(table, set()).add(column)
-            yield PostgresLegacyTables(connection, self._address, statements, source, found)
+                columns.setdefault(table, set()).add(column)
+            yield PostgresLegacyTables(connection, self._address, statements, source, columns)
 
 
 class PostgresLegacyTables:
-    """The original's tables in one schema. A missing column holds nothing; without some, a table is of no use."""
+    """The original's tables in one schema. A missing column reads as null, but a table must have `_REQUIRED` ones."""
 
     def __init__(
         self,
@@ -70,19 +70,19 @@ class PostgresLegacyTables:
         address: ServerAddress,
         statements: Statements,
         source: str,
-        found: Mapping[str, set[str]],
+        columns: Mapping[str, set[str]],
     ) -> None:
         self._connection = connection
         self._address = address
         self._statements = statements
         self._source = source
-        self._found = found
+        self._columns = columns
 
     @property
     def faults(self) -> Sequence[tuple[str, str]]:
         return [
             (table, f"the table in schema {self._source} has no column {column}")
-            for table in self._found
+            for table in self._columns
             for column in self._missing(table)
         ]
 
@@ -103,27 +103,27 @@ class PostgresLegacyTables:
         return self._elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
 
     def _missing(self, table: str) -> list[str]:
-        return [column for column in _NEEDED[table] if column not in self._found[table]]
+        return [column for column in _REQUIRED[table] if column not in self._columns[table]]
 
     def _all(self, table: str, name: str) -> list[Row]:
-        if table not in self._found or self._missing(table):
+        if table not in self._columns or self._missing(table):
             return []
         with translate_errors(self._address, self._statements.schema), _reading(self._connection):
             return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
 
     def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
-        if column not in self._found[table]:
+        if column not in self._columns[table]:
             return
-        columns = {"key": _of_row(key), "column": _of_row(column)}
-        asked = {"key": value}
+        columns = {"key": _row_column(key), "column": _row_column(column)}
+        values = {"key": value}
         with translate_errors(self._address, self._statements.schema), _reading(self._connection):
             try:
-                kinds = self._connection.execute(self._text("original_kinds", table, columns), asked).fetchall()
+                kinds = self._connection.execute(self._text("original_kinds", table, columns), values).fetchall()
                 if wrong := [kind for (kind,) in kinds if kind != "array"]:
                     raise InputUnreadable(f"{column} is no array, but of the kind {wrong[0]!r}")
                 with self._connection.cursor(name="backstay_original") as cursor:
-                    cursor.execute(self._text("original_elements", table, columns), asked)
-                    while rows := cursor.fetchmany(_FETCHED):
+                    cursor.execute(self._text("original_elements", table, columns), values)
+                    while rows := cursor.fetchmany(_BATCH_ROWS):
                         yield [LegacyElement(*row) for row in rows]
             except psycopg.DataError as error:
                 raise InputUnreadable(f"{column} is text, and not JSON that can be read") from error
@@ -131,21 +131,23 @@ class PostgresLegacyTables:
     def _text(self, name: str, table: str, columns: Mapping[str, str] | None = None) -> str:
         text = self._statements.text(name)
         for column in _COLUMNS[table]:
-            text = text.replace(f"{{{column}}}", _of_row(column) if column in self._found[table] else "NULL::text")
-        for column, said in (columns or {}).items():
-            text = text.replace(f"{{{column}}}", said)
-        # The schema's name may hold anything, so it comes last.
-        place = f"{quoted(self._source)}.{quoted(table)}"
-        return text.replace("{original}", place.replace("%", "%%"))
+            text = text.replace(
+                f"{{{column}}}", _row_column(column) if column in self._columns[table] else "NULL::text"
+            )
+        for placeholder, expression in (columns or {}).items():
+            text = text.replace(f"{{{placeholder}}}", expression)
+        # The schema's name may contain any text, even a placeholder, so it comes last.
+        table_name = f"{quoted(self._source)}.{quoted(table)}"
+        return text.replace("{original}", table_name.replace("%", "%%"))
 
 
-def _of_row(column: str) -> str:
+def _row_column(column: str) -> str:
     return f"kept.{quoted(column)}"
 
 
 @contextmanager
 def _reading(connection: Connection) -> Generator[None]:
-    """Read in a transaction of its own, so that one that fails ends by itself."""
+    """Read in a separate transaction, so that a failed one does not break those after it."""
     begin(connection, _READ)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Bringing a PostgreSQL database to the schema this code knows: only when it is asked for."""
+"""Migrations of a PostgreSQL database to the schema that this code knows, by command only."""
 
 import re
 import secrets
@@ -22,7 +22,7 @@ from backstay.storage.sql.migration_result import MigrationResult
 
 Migration = tuple[int, str]
 
-_MADE = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
+_CREATED = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
 _DROPPED = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
 
 
@@ -30,39 +30,39 @@ _DROPPED = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MUL
 def migrations() -> list[Migration]:
     """Return number and SQL of every migration, in order."""
     folder = files(__package__) / "migrations"
-    found = [
+    numbered = [
         (int(match[1]), entry.read_text(encoding="utf-8"))
         for entry in folder.iterdir()
         if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
     ]
-    return sorted(found)
+    return sorted(numbered)
 
 
 def check(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
-    """Say what `migrate` would do. Changes nothing. Raises as `migrate`."""
+    """Return what `migrate` would do. Changes nothing. Raises like `migrate`."""
     known = migrations() if known is None else known
     with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = version_of(connection, schema)
         _refuse_newer(address, before, known)
         if before < known[-1][0]:
-            _refuse_without_right(connection, address, schema)
+            _refuse_without_privilege(connection, address, schema)
         if before == 0:
-            _refuse_others(connection, address, schema, known)
+            _refuse_other_tables(connection, address, schema, known)
         elif before == known[-1][0]:
             refuse_incomplete(connection, address, schema, known)
         return MigrationResult(before, known[-1][0], [number for number, _ in known if number > before])
 
 
 def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
-    """Apply what is missing, each migration whole or not at all. Twice is safe, and so are many at once.
+    """Apply the missing migrations, each in a transaction. Idempotent; concurrent calls wait for each other.
 
     Raises:
-        StoreUnavailable, StoreDenied, StoreNotFound, StoreReadOnly, StorageError: it cannot be done there.
-        SchemaTooNew: a newer Backstay has migrated it.
-        SchemaOutdated: a worker is on it.
-        StoreCorrupt: something of it is missing.
-        SettingsError: a schema cannot have that name, or it belongs to another program.
+        StoreUnavailable, StoreDenied, StoreNotFound, StoreReadOnly, StorageError: The database does not allow it.
+        SchemaTooNew: A newer Backstay has migrated it.
+        SchemaOutdated: A worker uses it.
+        StoreCorrupt: A table of it is missing.
+        SettingsError: A schema cannot have that name, or it belongs to another program.
     """
     known = migrations() if known is None else known
     with translate_errors(address, schema), connect(address) as connection:
@@ -71,16 +71,16 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
         applied = []
         for number, statements in known:
             with connection.transaction():
-                connection.execute(SETTINGS)  # views and defaults keep the functions that are found now
+                connection.execute(SETTINGS)  # views and defaults keep the functions that the search path finds now
                 hold_schema(connection, schema)
                 version = version_of(connection, schema)
                 before = version if before is None else before
                 _refuse_newer(address, version, known)
                 if version >= number:
                     continue
-                _refuse_without_right(connection, address, schema)
+                _refuse_without_privilege(connection, address, schema)
                 if version == 0:
-                    _refuse_others(connection, address, schema, known)
+                    _refuse_other_tables(connection, address, schema, known)
                     _begin(connection, address, schema)
                 else:
                     refuse_under_a_worker(connection, address, schema, "needs a migration")
@@ -96,15 +96,15 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                     )
                 applied.append(number)
         refuse_incomplete(connection, address, schema, known)
-        # Another starter may have done what comes behind.
+        # Another process may have applied the later ones.
         return MigrationResult(before or 0, applied[-1] if applied else known[-1][0], applied)
 
 
 def version_of(connection: Connection, schema: str) -> int:
-    """Return the number of the last migration that was applied; 0 where none was.
+    """Return the number of the last applied migration; 0 if there is none.
 
     Raises:
-        SettingsError: the schema belongs to another program.
+        SettingsError: The schema belongs to another program.
     """
     row = connection.execute("SELECT to_regclass(%s)", (f"{schema}.migrations",)).fetchone()
     if row is None or row[0] is None:
@@ -113,7 +113,7 @@ def version_of(connection: Connection, schema: str) -> int:
         row = connection.execute(f"SELECT coalesce(max(number), 0) FROM {schema}.migrations").fetchone()
     except pg.UndefinedColumn:
         raise SettingsError(
-            f"The schema {schema!r} is another program's: its table migrations is none of ours; choose another with "
+            f"The schema {schema!r} is another program's: its table migrations is not Backstay's; choose another with "
             "BACKSTAY_SCHEMA",
             setting="schema",
         ) from None
@@ -123,19 +123,19 @@ def version_of(connection: Connection, schema: str) -> int:
 def refuse_unmigrated(
     connection: Connection, address: ServerAddress, schema: str, *, without: frozenset[str] = frozenset()
 ) -> None:  # fmt: skip
-    """Refuse a database that is not of the schema this code knows; what is `without` need not be there.
+    """Refuse a database of another schema version; the tables in `without` may be missing.
 
     Raises:
-        SchemaTooNew, SchemaOutdated: it is of another.
-        StoreCorrupt: something of it is missing.
-        SettingsError: the schema belongs to another program.
+        SchemaTooNew, SchemaOutdated: It has another version.
+        StoreCorrupt: A table of it is missing.
+        SettingsError: The schema belongs to another program.
     """
     known, version = migrations(), version_of(connection, schema)
     _refuse_newer(address, version, known)
     if version < known[-1][0]:
-        told = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
+        problem = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
         raise SchemaOutdated(
-            f"{address} {told}; run `backstay migrate` (`backstay migrate --check` shows what it would do)",
+            f"{address} {problem}; run `backstay migrate` (`backstay migrate --check` shows what it would do)",
             database=address.place,
             schema=version,
         )
@@ -150,8 +150,8 @@ def refuse_incomplete(
     *,
     without: frozenset[str] = frozenset(),
 ) -> None:
-    """Refuse a database of which a table was dropped, or that was restored in part. Raises StoreCorrupt."""
-    if missing := _named(known) - _there(connection, schema, known) - without:
+    """Refuse a database that lacks a table, as after a partial restore. Raises StoreCorrupt."""
+    if missing := _expected(known) - _existing(connection, schema, known) - without:
         if missing <= set(BUILT_IN_TABLES) and _has_adopted(connection, schema):
             raise StoreCorrupt(
                 f"{address}: adopted tables, or columns of them, were dropped, and with them our views over them; "
@@ -172,35 +172,37 @@ def _has_adopted(connection: Connection, schema: str) -> bool:
     return bool(row is not None and row[0])
 
 
-def _named(known: Sequence[Migration]) -> set[str]:
-    """Return the names of all that is there once these migrations are applied."""
-    named = {"migrations"}
+def _expected(known: Sequence[Migration]) -> set[str]:
+    """Return the names of the tables, views and sequences that exist after these migrations."""
+    names = {"migrations"}
     for _, statements in known:
-        named = (named | set(_MADE.findall(statements))) - set(_DROPPED.findall(statements))
-    return named
+        names = (names | set(_CREATED.findall(statements))) - set(_DROPPED.findall(statements))
+    return names
 
 
-def _there(connection: Connection, schema: str, known: Sequence[Migration]) -> set[str]:
-    """Return those of these names that are there."""
-    found = connection.execute(
+def _existing(connection: Connection, schema: str, known: Sequence[Migration]) -> set[str]:
+    """Return which of the expected names exist in the schema."""
+    rows = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = ANY (%s)",
-        (schema, list(_named(known))),
+        (schema, list(_expected(known))),
     )
-    return {str(name) for (name,) in found}
+    return {str(name) for (name,) in rows}
 
 
-def _refuse_others(connection: Connection, address: ServerAddress, schema: str, known: Sequence[Migration]) -> None:
-    if there := _there(connection, schema, known):
+def _refuse_other_tables(
+    connection: Connection, address: ServerAddress, schema: str, known: Sequence[Migration]
+) -> None:
+    if existing := _existing(connection, schema, known):
         raise StorageError(
-            f"{address}: the schema {schema!r} has a table {min(there)} already, but no record of a migration: another "
-            "program's, or restored in part. Restore it whole, or choose another with BACKSTAY_SCHEMA",
+            f"{address}: the schema {schema!r} has a table {min(existing)} already, but no record of a migration; it "
+            "is another program's, or restored in part. Restore it whole, or choose another with BACKSTAY_SCHEMA",
             database=address.place,
         )
 
 
-def _refuse_without_right(connection: Connection, address: ServerAddress, schema: str) -> None:
-    if lacking := privileges.to_migrate(connection, schema):
-        raise StoreDenied(f"{address}: {lacking}", database=address.place)
+def _refuse_without_privilege(connection: Connection, address: ServerAddress, schema: str) -> None:
+    if missing := privileges.to_migrate(connection, schema):
+        raise StoreDenied(f"{address}: {missing}", database=address.place)
 
 
 def _refuse_former(connection: Connection, address: ServerAddress) -> None:
@@ -214,7 +216,7 @@ def _refuse_former(connection: Connection, address: ServerAddress) -> None:
 
 
 def _begin(connection: Connection, address: ServerAddress, schema: str) -> None:
-    # Asked for first: who may not make schemas may be given one, and then not even try.
+    # A role that may not create schemas may still be given one: so CREATE SCHEMA only if there is none.
     row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
     if row is None or row[0] is None:
         _refuse_former(connection, address)
@@ -241,25 +243,25 @@ def _refuse_newer(address: ServerAddress, version: int, known: Sequence[Migratio
 
 
 def hold_schema(connection: Connection, schema: str) -> None:
-    """Have nobody else migrate, or adopt, until the transaction ends."""
-    # Released with the transaction, and so behind a pooler too, where a session's lock would stay for ever.
+    """Prevent that another process migrates or adopts until the transaction ends."""
+    # Released with the transaction: behind a pooler a lock of the session would stay for ever.
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"backstay {schema}",))
 
 
 def refuse_under_a_worker(connection: Connection, address: ServerAddress, schema: str, what: str) -> None:
-    """Refuse what is not done while somebody works; nobody begins to until the transaction ends.
+    """Refuse a change of the schema while a worker uses it; no worker can start until the transaction ends.
 
     Raises:
-        SchemaOutdated: a worker is on it.
+        SchemaOutdated: A worker uses it.
     """
-    # Every write begins with its receipt: those under way are waited for, others wait, and find another schema then.
+    # Every write begins with its receipt: this waits for those in progress, and later ones then find the new schema.
     connection.execute(f"LOCK TABLE {schema}.receipts IN SHARE ROW EXCLUSIVE MODE")
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM {schema}.workers"):
-        card = WorkerIdentity(*row)
-        if not liveness.is_proven_dead(card):
+        worker = WorkerIdentity(*row)
+        if not liveness.is_proven_dead(worker):
             raise SchemaOutdated(
-                f"{address} {what}, but a worker (process {card.pid} on {card.host}) is using it; "
+                f"{address} {what}, but a worker (process {worker.pid} on {worker.host}) is using it; "
                 "stop it first, then try again",
                 database=address.place,
             )

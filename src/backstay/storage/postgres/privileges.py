@@ -1,4 +1,4 @@
-"""Rights that our role lacks, and whole SQL statements with which another role grants them."""
+"""Privileges that Backstay's role lacks, and the SQL statements with which another role grants them."""
 
 import re
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ _DENIED = re.compile(r"^permission denied for (table|view|sequence|function|sche
 _HIDING = re.compile(r"^query would be affected by row-level security policy for table (.+)$")
 _NOT_OWNER = re.compile(r"^must be owner of (table|view|sequence) ([\w$]+)$")
 
-_WHO = "SELECT current_user::text, quote_ident(current_user), quote_ident(current_database())"
-# The server names a table without its schema: take one of that name that we may not use, ours first.
+_CURRENT_ROLE = "SELECT current_user::text, quote_ident(current_user), quote_ident(current_database())"
+# The server names a table without its schema: take one of that name that the role may not use, Backstay's own first.
 _RELATIONS = """
-SELECT quote_ident(nspname), quote_ident(relname), nspname = %(schema)s AS is_ours,
+SELECT quote_ident(nspname), quote_ident(relname), nspname = %(schema)s AS is_own,
        has_schema_privilege(pg_namespace.oid, 'USAGE'), quote_ident(pg_get_userbyid(relowner))
   FROM pg_class
   JOIN pg_namespace ON pg_namespace.oid = relnamespace
@@ -24,7 +24,7 @@ SELECT quote_ident(nspname), quote_ident(relname), nspname = %(schema)s AS is_ou
  ORDER BY has_table_privilege(pg_class.oid, 'SELECT')
           AND (nspname <> %(schema)s OR has_table_privilege(pg_class.oid, 'INSERT')
                                         AND has_table_privilege(pg_class.oid, 'UPDATE')
-                                        AND has_table_privilege(pg_class.oid, 'DELETE')), is_ours DESC, nspname
+                                        AND has_table_privilege(pg_class.oid, 'DELETE')), is_own DESC, nspname
 """
 _HAS_FUNCTION = "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %s AND pronamespace = to_regnamespace(%s))"
 _HAS_TABLES = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = 'migrations')"
@@ -47,10 +47,10 @@ SELECT has_schema_privilege(pg_namespace.oid, 'USAGE'), coalesce(has_table_privi
 
 @dataclass(frozen=True, slots=True)
 class MissingPrivilege:
-    """A right that is lacking."""
+    """A privilege that the role lacks."""
 
     role: str
-    """The role that lacks it; behind a pooler the address has another name."""
+    """The role; behind a pooler the address may name another one."""
     what: str
     """What it may not do, as a phrase after the role's name."""
     remedy: str | None
@@ -62,17 +62,17 @@ class MissingPrivilege:
 
 
 def denial(connection: Connection, schema: str, message: str) -> MissingPrivilege | None:
-    """Return the right that an error message says is lacking; None for other messages. Changes nothing."""
-    role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
+    """Return the privilege that an error message says is missing; None for other messages. Changes nothing."""
+    role, grantee, database = connection.execute(_CURRENT_ROLE).fetchone() or ("", "", "")
     if match := _HIDING.match(message):
-        remedy = f"ALTER ROLE {us} BYPASSRLS"
+        remedy = f"ALTER ROLE {grantee} BYPASSRLS"
         return MissingPrivilege(role, f"may not see every row of {match[1]}: row-level security is in the way", remedy)
     if match := _NOT_OWNER.match(message):
         kind, name = match.groups()
-        for _, _, is_ours, _, owner in _relations(connection, schema, name):
-            if is_ours:
+        for _, _, is_own, _, owner in _relations(connection, schema, name):
+            if is_own:
                 return MissingPrivilege(
-                    role, f"does not own the {kind} {name}, which is that of {owner}", f"GRANT {owner} TO {us}"
+                    role, f"does not own the {kind} {name}, which is that of {owner}", f"GRANT {owner} TO {grantee}"
                 )
         return None
     if not (match := _DENIED.match(message)):
@@ -80,33 +80,35 @@ def denial(connection: Connection, schema: str, message: str) -> MissingPrivileg
     kind, name = match.groups()
     what = f"lacks a right on the {kind} {name}"
     if kind == "database":
-        return MissingPrivilege(role, what, f"GRANT CREATE ON DATABASE {database} TO {us}")
+        return MissingPrivilege(role, what, f"GRANT CREATE ON DATABASE {database} TO {grantee}")
     if kind == "schema" and name == schema:
-        return MissingPrivilege(role, what, _on_library(connection, schema, us))
+        return MissingPrivilege(role, what, _on_library(connection, schema, grantee))
     if kind == "schema":
-        return MissingPrivilege(role, what, _usage(quoted(name), us))
+        return MissingPrivilege(role, what, _usage(quoted(name), grantee))
     if kind == "function":
-        is_ours = _value(connection, _HAS_FUNCTION, name, schema)
-        return MissingPrivilege(role, what, _on_library(connection, schema, us) if is_ours else None)
-    for place, relation, is_ours, may_enter, _ in _relations(connection, schema, name):
-        if is_ours:
-            return MissingPrivilege(role, what, _on_library(connection, schema, us))
+        is_own = _value(connection, _HAS_FUNCTION, name, schema)
+        return MissingPrivilege(role, what, _on_library(connection, schema, grantee) if is_own else None)
+    for namespace, relation, is_own, may_enter, _ in _relations(connection, schema, name):
+        if is_own:
+            return MissingPrivilege(role, what, _on_library(connection, schema, grantee))
         right = "USAGE ON SEQUENCE" if kind == "sequence" else "SELECT ON"
-        grants = [] if may_enter else [_usage(place, us)]
-        return MissingPrivilege(role, what, "; ".join([*grants, f"GRANT {right} {place}.{relation} TO {us}"]))
+        grants = [] if may_enter else [_usage(namespace, grantee)]
+        return MissingPrivilege(role, what, "; ".join([*grants, f"GRANT {right} {namespace}.{relation} TO {grantee}"]))
     return MissingPrivilege(role, what, None)
 
 
 def to_migrate(connection: Connection, schema: str) -> MissingPrivilege | None:
-    """Return the right that is lacking to apply migrations; None if none is. Changes nothing."""
-    role, us, database = connection.execute(_WHO).fetchone() or ("", "", "")
+    """Return the privilege that migrations need and the role lacks; None if there is none. Changes nothing."""
+    role, grantee, database = connection.execute(_CURRENT_ROLE).fetchone() or ("", "", "")
     is_new, may_create = connection.execute(_CREATING, {"schema": schema}).fetchone() or (True, True)
     if not may_create:
         grant = f"CREATE ON DATABASE {database}" if is_new else f"CREATE, USAGE ON SCHEMA {schema}"
-        return MissingPrivilege(role, f"may not make the schema {schema!r} or tables in it", f"GRANT {grant} TO {us}")
+        return MissingPrivilege(
+            role, f"may not make the schema {schema!r} or tables in it", f"GRANT {grant} TO {grantee}"
+        )
     may_enter, may_refer = connection.execute(_USERS).fetchone() or (True, True)
-    grants = [] if may_enter else [_usage("auth", us)]
-    grants += [] if may_refer else [f"GRANT REFERENCES ON auth.users TO {us}"]
+    grants = [] if may_enter else [_usage("auth", grantee)]
+    grants += [] if may_refer else [f"GRANT REFERENCES ON auth.users TO {grantee}"]
     return MissingPrivilege(role, "may not refer to the users in auth.users", "; ".join(grants)) if grants else None
 
 
@@ -114,23 +116,23 @@ def _relations(connection: Connection, schema: str, name: str) -> list[tuple[Any
     return connection.execute(_RELATIONS, {"schema": schema, "name": name}).fetchall()
 
 
-def _on_library(connection: Connection, schema: str, us: str) -> str:
+def _on_library(connection: Connection, schema: str, grantee: str) -> str:
     """Return all grants that a role needs to use a schema that another role migrated, or to migrate an empty one."""
     if not _value(connection, _HAS_TABLES, schema):
-        return f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {us}"
+        return f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {grantee}"
     grants = [
-        _usage(schema, us),
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {us}",
-        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {us}",
-        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {us}",
+        _usage(schema, grantee),
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {grantee}",
+        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {grantee}",
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {grantee}",
     ]
     if _value(connection, _IS_GUARDED, schema):  # its policies show rows to Supabase's roles only
-        grants.append(f"ALTER ROLE {us} BYPASSRLS")
+        grants.append(f"ALTER ROLE {grantee} BYPASSRLS")
     return "; ".join(grants)
 
 
-def _usage(schema: str, us: str) -> str:
-    return f"GRANT USAGE ON SCHEMA {schema} TO {us}"
+def _usage(schema: str, grantee: str) -> str:
+    return f"GRANT USAGE ON SCHEMA {schema} TO {grantee}"
 
 
 def _value(connection: Connection, statement: str, *values: str) -> object:

@@ -1,4 +1,4 @@
-"""A transaction on PostgreSQL, in statements by name. Implements `storage.sql.session.Session`."""
+"""A transaction on PostgreSQL that executes statements by name. Implements `storage.sql.session.Session`."""
 
 import statistics
 import time
@@ -16,26 +16,26 @@ from backstay.storage.sql.session import AddedColumns, Row, Value, Values
 
 Connection = psycopg.Connection[TupleRow]
 
-_FETCHED = 500  # rows that a stream asks for at once
+_BATCH_ROWS = 500  # that a stream fetches at once
 
 
 class PostgresSession:
-    """The statements of one transaction, which whoever made this has begun, and ends."""
+    """One transaction; its caller begins and ends it."""
 
     kind = "postgresql"
 
     def __init__(self, connection: Connection, statements: Statements, *, begun_in: float = 0.0) -> None:
-        """Take it over; it took so many seconds to begin it."""
+        """Use the transaction of a connection; beginning it took `begun_in` seconds."""
         self.connection = connection
         self._statements = statements
         self._streams = count(1)
-        self._trips = [begun_in, begun_in]  # in seconds: to BEGIN, and to COMMIT, which is as long
+        self._round_trips = [begun_in, begun_in]  # in seconds: of BEGIN, and of COMMIT, which takes as long
         self.tables = PostgresTables(connection, statements, self._ask)
 
     @property
     def network_seconds(self) -> float:
-        # Half of the answers at least had next to nothing to do but to come here.
-        return len(self._trips) * statistics.median_low(self._trips)
+        # At least half of the statements take the server hardly any time, so the median is the time of the network.
+        return len(self._round_trips) * statistics.median_low(self._round_trips)
 
     def execute(self, name: str, values: Values) -> int:
         return self._run(name, values).rowcount
@@ -60,7 +60,7 @@ class PostgresSession:
     ) -> Iterator[Row]:
         text = self._text(name, selection, columns)
         with self.connection.cursor(name=f"backstay_{next(self._streams)}") as cursor:
-            cursor.itersize = _FETCHED
+            cursor.itersize = _BATCH_ROWS
             cursor.execute(text, values)
             yield from cursor
 
@@ -96,7 +96,7 @@ class PostgresSession:
         return self.rows("conversation_lines", {"owner": owner, "keys": list(keys)})
 
     def selected_lines(self, values: Values, selection: Selection) -> Iterator[Row]:
-        # A row at a time as the server makes them, which it does while we are busy with those before.
+        # Row by row: the server makes the next rows while those before are processed.
         with self.connection.cursor() as cursor:
             yield from cursor.stream(self._text("conversation_lines", selection), values)
 
@@ -114,14 +114,14 @@ class PostgresSession:
         selection: Selection | None = None,
         columns: AddedColumns | None = None,
     ) -> psycopg.Cursor[TupleRow]:
-        # Without values psycopg takes a text as it is; given none, it is to have its doubled signs undone all the same.
+        # `{}` rather than None, so that psycopg turns %% into % also without values.
         return self._ask(self._text(name, selection, columns), values or {})
 
     def _ask(self, text: str, values: Values) -> psycopg.Cursor[TupleRow]:
-        asked_at = time.monotonic()
-        answer = self.connection.execute(text, values)
-        self._trips.append(time.monotonic() - asked_at)
-        return answer
+        sent_at = time.monotonic()
+        cursor = self.connection.execute(text, values)
+        self._round_trips.append(time.monotonic() - sent_at)
+        return cursor
 
     def _text(self, name: str, selection: Selection | None = None, columns: AddedColumns | None = None) -> str:
         return self._statements.text(name, selection, columns)

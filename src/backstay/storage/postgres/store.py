@@ -1,4 +1,4 @@
-"""One PostgreSQL database as the rest of Backstay sees it."""
+"""The store in a PostgreSQL database."""
 
 import asyncio
 import os
@@ -26,12 +26,12 @@ from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.work import SqlWork
 
-# By which upper and lower case are told apart in a search: the database's own, unless that knows only A to Z.
+# Collations that lower letters in a search, if the database's own knows only those from A to Z.
 _COLLATIONS = ("und-x-icu", "pg_unicode_fast", "pg_c_utf8", "C.utf8", "en_US.utf8")
 
 
 class PostgresStore:
-    """Everything that is stored in one schema of a database. Nothing is opened before `start`."""
+    """Everything stored in one schema of a database. Opens nothing before `start`."""
 
     def __init__(self, *, url: str, schema: str, clock: Clock, read_seconds: float | None = None) -> None:
         self.address = ServerAddress.from_url(url)
@@ -49,47 +49,47 @@ class PostgresStore:
 
     @property
     def files(self) -> Sequence[Path]:
-        """The files of the database: none of them is here."""
+        """The files of the database on this machine: none."""
         return []
 
     @property
     def locks(self) -> Path:
-        """The folder, on this machine, where workers hold their life lines."""
+        """The folder on this machine with the lock files of workers."""
         return Path(tempfile.gettempdir()) / f"backstay-{os.getuid()}.workers"
 
     @property
     def backup_place(self) -> None:
-        """There is no place beside the database: one must be chosen."""
+        """The default folder for backups: none, one must be configured."""
         return
 
     async def start(self, *, create: bool) -> None:
-        """Make sure of server and schema, and begin to take work. `create` makes no difference: `migrate` is a command.
+        """Check server and schema, and start to accept work. `create` has no effect: `migrate` is a command.
 
         Raises:
-            SchemaOutdated, SchemaTooNew: the schema is another one than this code knows.
-            StorageError, StoreNotFound, SettingsError: it cannot be used.
+            SchemaOutdated, SchemaTooNew: the schema has another version than this code knows.
+            StorageError, StoreNotFound, SettingsError: the database cannot be used.
         """
-        collation = await asyncio.to_thread(self._look)
+        collation = await asyncio.to_thread(self._check)
         self._database.start(known=migrations()[-1][0], collation=collation)
 
     async def migrate(self, *, check: bool) -> MigrationResult:
-        """Bring the schema to what this code knows, or say what that would do. Errors as of `migrate.migrate`."""
+        """Migrate the schema, or return what that would do. Raises like `migrate.migrate`."""
         return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.address, self._schema)
 
     async def adopt(self, wanted: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
-        """Put tables of a user's own in the place of ours, or say what that would do. Errors as of `adoption.adopt`."""
-        do = adoption.check if check else adoption.adopt
-        return await asyncio.to_thread(do, self.address, self._schema, wanted, owner)
+        """Let user tables stand for the built-in ones, or return what that would do. Raises like `adoption.adopt`."""
+        function = adoption.check if check else adoption.adopt
+        return await asyncio.to_thread(function, self.address, self._schema, wanted, owner)
 
     async def unadopt(self, *, check: bool) -> UnadoptResult:
-        """Take an adoption back, or say what that would do. Errors as of `adoption.undo`."""
+        """Undo an adoption, or return what that would do. Raises like `adoption.undo`."""
         return await asyncio.to_thread(adoption.undo, self.address, self._schema, is_check=check)
 
     async def stop(self) -> None:
-        """Let writes that were handed in finish, then close. Twice is safe."""
+        """Let submitted writes finish, then close. Idempotent."""
         await asyncio.to_thread(self._database.stop)
 
-    def _look(self) -> str:
+    def _check(self) -> str:
         with translate_errors(self.address, self._schema), connect(self.address) as connection:
             check_server(connection, self.address)
             begin(connection, "READ ONLY")
@@ -101,8 +101,8 @@ def _collation(connection: Connection) -> str:
     row = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
     if row is not None and row[0] not in ("C", "POSIX"):
         return "default"
-    there = {
+    available = {
         str(name)
         for (name,) in connection.execute("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)").fetchall()
     }
-    return next((name for name in _COLLATIONS if name in there), "default")
+    return next((name for name in _COLLATIONS if name in available), "default")

@@ -1,11 +1,11 @@
-"""One connection that writes, and what it knows of its commits.
+"""A connection that writes, and finds out whether a transaction was committed when the reply to COMMIT is lost.
 
-A connection may end between a COMMIT and its answer. Then nobody knows from here whether the transaction was made, and
-neither doing it again nor leaving it is right. So each transaction notes its number in a row that belongs to this
-channel alone, and that note is committed with it. Whoever lost an answer writes to the same row, which the lost
-transaction holds until it is decided: there is the number, or it is not.
+After a connection is lost between a COMMIT and its reply, only the server knows whether the transaction was committed;
+neither repeating it nor giving it up is right. So each transaction stores its number in a row of `receipts` that
+belongs to this connection alone. If a reply is lost, a new session writes to the same row, for which it waits until the
+lost transaction has ended: then the row has the number, or it has not.
 
-A number of the server's own (`pg_current_xact_id`) would not do: after a crash the server may give it away again.
+A number of the server's own (`pg_current_xact_id`) would not do: after a crash the server may assign it again.
 """
 
 import os
@@ -26,44 +26,44 @@ from backstay.storage.postgres.session import Connection
 
 _log = get_logger("backstay.postgres")
 
-# After which the server ends a transaction whose client has vanished, so that its locks are let go: before others may
-# hold it for dead, so that they need not wait for it.
+# Time after which the server ends a transaction whose client has vanished, and releases its locks. It is shorter than a
+# lease, so that a process that reclaims the lease need not wait for them.
 _IDLE = "10s"
 _CANCEL_SECONDS = 2.0
-# After which whoever closes its connection removes the receipts of those that were killed, and could not.
-_FORGOTTEN = "7 days"
+# Age at which receipts of killed processes are removed, by any process that closes its connection.
+_RECEIPT_AGE = "7 days"
 
 
 class WriteConnection:
-    """A connection, made when it is first needed, and again after it was lost.
+    """A connection that is opened when it is first needed, and again after it was lost.
 
-    For one thread, but for `cancel` and `cut`.
+    Only one thread may use it, except for `cancel` and `cut`.
     """
 
-    def __init__(self, address: ServerAddress, *, schema: str, known: int, leaving: threading.Event) -> None:
-        """Name it. Once `leaving` is set, no more is waited for a server that has gone."""
+    def __init__(self, address: ServerAddress, *, schema: str, known: int, stopping: threading.Event) -> None:
+        """Take the address. Once `stopping` is set, nothing waits for a lost server any longer."""
         self._address = address
         self._schema = schema
         self._known = known
-        self._leaving = leaving
+        self._stopping = stopping
         self._id = uuid.uuid4()
         self._number = 0
-        self.answered_at = 0.0  # when the server last did, by the monotonic clock
+        self.answered_at = 0.0  # when the server last answered, by the monotonic clock
         self._connection: Connection | None = None
         self._is_cut = False
 
     @property
     def connection(self) -> Connection:
-        """The connection of the transaction that was begun."""
+        """The connection of the present transaction."""
         if self._connection is None:
             raise StoreUnavailable(f"The connection to {self._address} was lost", database=self._address.place)
         return self._connection
 
     def begin(self) -> float:
-        """Begin to write; return how many seconds that took. Raises SchemaTooNew, StorageError."""
+        """Begin a transaction that writes, and return how many seconds that took. Raises SchemaTooNew, StorageError."""
         self._number += 1
-        connection, asked_at = self._open(), time.monotonic()
-        noted = connection.execute(
+        connection, sent_at = self._open(), time.monotonic()
+        receipt = connection.execute(
             f"""
             BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
             {SETTINGS}
@@ -75,50 +75,52 @@ class WriteConnection:
                 ON CONFLICT (channel) DO UPDATE SET number = excluded.number, committed_at = now()
         """
         )
-        while noted.nextset():
+        while receipt.nextset():
             pass
         self.answered_at = time.monotonic()
-        if not noted.rowcount:
+        if not receipt.rowcount:
             raise SchemaTooNew(
                 f"{self._address} was migrated by a newer Backstay in the meantime; resume with that version or a "
                 "newer one",
                 database=self._address.place,
             )
-        return self.answered_at - asked_at
+        return self.answered_at - sent_at
 
     def commit(self, patience_seconds: float) -> None:
-        """Make the transaction. Returns only when it is known to be on disk.
+        """Commit the transaction. Returns only when it is known to be on disk.
 
         Raises:
-            StoreUnavailable, StorageError: it was not made.
-            CommitUnknown: the answer was lost, and the server did not come back to say in as much time.
+            StoreUnavailable, StorageError: It was not committed.
+            CommitUnknown: The reply was lost, and the server could not be asked again in `patience_seconds`.
         """
         try:
-            ended = self.connection.execute("COMMIT").statusmessage
+            status = self.connection.execute("COMMIT").statusmessage
         except psycopg.Error as error:
             if not (self.connection.closed or is_lost(error)):
                 raise
             self.drop()
-            if self._is_made(patience_seconds):
+            if self._is_committed(patience_seconds):
                 _log.info("commit_confirmed", database=self._address.place)
                 return
             raise StoreUnavailable(
-                f"The connection to {self._address} was lost before the commit; nothing of it was kept",
+                f"The connection to {self._address} was lost before the commit; nothing of it was stored",
                 database=self._address.place,
             ) from error
-        if ended != "COMMIT":
-            raise StorageError(f"{self._address} undid a transaction that had failed", database=self._address.place)
+        if status != "COMMIT":
+            raise StorageError(
+                f"{self._address} rolled back a transaction that had failed", database=self._address.place
+            )
 
-    def begin_reading(self, how: str, seconds: float | None) -> None:
-        """Begin a transaction that reads, in the mode `how`; cancel a statement after `seconds`, if given."""
-        begin(self._open(), how, statement_seconds=seconds)
+    def begin_reading(self, mode: str, seconds: float | None) -> None:
+        """Begin a transaction that reads, with the options `mode`; the server cancels a statement after `seconds`."""
+        begin(self._open(), mode, statement_seconds=seconds)
 
     def end_reading(self) -> None:
-        """End it."""
+        """End a transaction that reads."""
         self.connection.execute("COMMIT")
 
     def rollback(self) -> None:
-        """End a transaction that will not be made, if there is one. Raises nothing."""
+        """Roll back the present transaction, if there is one. Raises nothing."""
         if self._connection is None:
             return
         with suppress(psycopg.Error):
@@ -131,23 +133,23 @@ class WriteConnection:
         """Close the connection. Raises nothing."""
         if self._connection is not None and self._number:
             with suppress(psycopg.Error):
-                mine, forgotten = f"channel = '{self._id}'", f"committed_at < now() - interval '{_FORGOTTEN}'"
-                self._connection.execute(f"DELETE FROM {self._schema}.receipts WHERE {mine} OR {forgotten}")
+                own, outdated = f"channel = '{self._id}'", f"committed_at < now() - interval '{_RECEIPT_AGE}'"
+                self._connection.execute(f"DELETE FROM {self._schema}.receipts WHERE {own} OR {outdated}")
         self.drop()
 
     def cancel(self) -> None:
-        """Have the server give up what it does on this connection. From any thread; raises nothing."""
+        """Let the server cancel the present statement. May be called from any thread; raises nothing."""
         with suppress(psycopg.Error, OSError):
             if self._connection is not None:
                 self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
     def cut(self) -> None:
-        """Have whatever waits for the server on this connection fail, now and ever. From any thread; raises nothing."""
+        """Shut the connection down: all use of it fails from now on. May be called from any thread; raises nothing."""
         self._is_cut = True
         with suppress(psycopg.Error, OSError):
             if self._connection is not None:
-                with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
-                    line.shutdown(socket.SHUT_RDWR)
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
+                    duplicate.shutdown(socket.SHUT_RDWR)
 
     def _open(self) -> Connection:
         if self._is_cut:
@@ -163,25 +165,25 @@ class WriteConnection:
             with suppress(psycopg.Error):
                 connection.close()
 
-    def _is_made(self, patience_seconds: float) -> bool:
-        """Ask whether the last transaction was made, for as long as that."""
+    def _is_committed(self, patience_seconds: float) -> bool:
+        """Return whether the last transaction was committed; ask the server for so long at most."""
         deadline, wait = time.monotonic() + patience_seconds, 0.05
         while True:
             try:
-                return self._ask()
+                return self._has_receipt()
             except (psycopg.Error, BackstayError) as error:
                 self.drop()
-                if time.monotonic() > deadline or self._leaving.wait(wait):
+                if time.monotonic() > deadline or self._stopping.wait(wait):
                     raise CommitUnknown(
-                        f"{self._address} was lost during a commit and does not come back; whether it was made is not "
-                        "known. Once the server runs, look, or resume: what was made is found",
+                        f"{self._address} was lost during a commit and is still unreachable; whether it was made is "
+                        "not known. Once the server runs, check or resume: what was committed is kept",
                         database=self._address.place,
                     ) from error
             wait = min(1.0, wait * 2)
 
-    def _ask(self) -> bool:
-        # Written, not only read: a server that has not noticed yet that we are gone still holds the row, and a row that
-        # it has only just put in, with the first transaction of a channel, nobody can see or lock to wait for it.
+    def _has_receipt(self) -> bool:
+        # Written, not only read: if the server has not yet noticed that the connection is lost, the transaction still
+        # locks the row; and a row that it has inserted itself, no other session can see or lock in order to wait.
         row = (
             self._open()
             .execute(

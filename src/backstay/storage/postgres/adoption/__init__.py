@@ -1,4 +1,4 @@
-"""User tables that stand for the built-in ones: views over them with the built-in names (docs/engineering/decisions/0041)."""
+"""User tables that stand for the built-in ones, through views with their names (docs/engineering/decisions/0041)."""
 
 from backstay.storage.postgres.adoption.adopt import adopt, check, undo
 

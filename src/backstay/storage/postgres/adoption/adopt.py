@@ -85,7 +85,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
             hold_schema(connection, schema)
         refuse_unmigrated(connection, address, schema, without=frozenset(BUILT_IN_TABLES))
         result = status.preview_undo(connection, schema)
-        if is_check or result.is_nothing:
+        if is_check or result.is_empty:
             return result
         refuse_under_a_worker(connection, address, schema, "cannot be changed so")
         if status.has_views(connection, schema):  # without them no delete can be finished
@@ -234,11 +234,11 @@ def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption 
         tables.append(
             AdoptedTable(
                 name=name,
-                place=table.name,
+                user_table=table.name,
                 rows=_count(connection, table),
                 columns=mapped,
-                beside=side_columns,
-                kept=[column for column in table.columns if column not in mapped.values()],
+                side_columns=side_columns,
+                other_columns=[column for column in table.columns if column not in mapped.values()],
             )
         )
     obstacle = preflight.find_obstacle(connection, mapping)

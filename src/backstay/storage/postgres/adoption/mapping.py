@@ -73,8 +73,8 @@ def map_columns(
     """Return which user column stands for which built-in one. Raises CannotAdopt if the tables do not allow it."""
     if conversations.quoted_name == turns.quoted_name:
         raise CannotAdopt(f"{turns.name} cannot hold both conversations and turns", table=turns.name)
-    conversation_columns = _map(conversations, request.of_conversations, CONVERSATION_NAMES, "")
-    turn_columns = _map(turns, request.of_turns, TURN_NAMES, "turns.")
+    conversation_columns = _map(conversations, request.conversation_columns, CONVERSATION_NAMES, "")
+    turn_columns = _map(turns, request.turn_columns, TURN_NAMES, "turns.")
     identity = _required(conversation_columns, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(

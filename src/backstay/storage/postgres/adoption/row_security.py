@@ -1,4 +1,4 @@
-"""Row-level security of an adoption next to Supabase's users: each user sees their own rows (docs/engineering/decisions/0031)."""
+"""Row-level security next to Supabase's users: each sees their own rows (docs/engineering/decisions/0031)."""
 
 from typing import Any
 

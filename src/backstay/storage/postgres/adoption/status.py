@@ -98,7 +98,7 @@ def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
     rows = connection.execute(render("record/undo", schema=schema)).fetchall()
     existing = {str(name) for name, exists, _ in rows if exists}
     return UnadoptResult(
-        places=[str(table) for _, exists, table in rows if exists],
+        tables=[str(table) for _, exists, table in rows if exists],
         dropped=[str(table) for _, exists, table in rows if not exists],
         conversations=_count_values(connection, f"{schema}.adopted_conversations") if CONVERSATIONS in existing else 0,
         turns=_count_values(connection, f"{schema}.adopted_turns") if TURNS in existing else 0,
