@@ -28,7 +28,7 @@ def test_names_and_texts_are_quoted():
 
     assert '"a""b"."Table"' in counted
     assert 'app."it\'s"' in counted
-    assert generated.endswith("AS $backstay_$SELECT ('$backstay$')::text$backstay_$;")
+    assert generated.endswith("AS $backstay_$SELECT ('$backstay$')::text$backstay_$;\n")
     assert dollar_quoted("$backstay$ $backstay_$").startswith("$backstay__$")
 
 

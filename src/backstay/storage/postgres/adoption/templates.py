@@ -1,6 +1,8 @@
 """SQL of adoption, rendered from the templates in `sql/`: each is one statement, or one function with its triggers."""
 
+import re
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from backstay.storage.postgres.errors import ABSENT, UNLIKE
@@ -8,6 +10,8 @@ from backstay.storage.postgres.queries import quoted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
 def render(name: str, **values: Any) -> str:
@@ -28,17 +32,22 @@ def dollar_quoted(body: str) -> str:
     return f"{tag}{body}{tag}"
 
 
+def _source(name: str) -> str:
+    """Return a template without its comments, which are thus no part of the digest of the views."""
+    return _COMMENT.sub("", (files(__package__) / "sql" / name).read_text(encoding="utf-8"))
+
+
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(__package__, "sql"),
+        loader=FunctionLoader(_source),
         autoescape=False,  # noqa: S701 - it is SQL, where HTML's escapes would be wrong
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        line_comment_prefix="--",  # a comment's wording does not change the digest of the views
+        keep_trailing_newline=True,
     )
     environment.filters |= {"quoted": quoted, "literal": literal, "dollar_quoted": dollar_quoted}
     environment.globals |= {"ABSENT": ABSENT, "UNLIKE": UNLIKE}

@@ -4,14 +4,34 @@
 {%- endmacro %}
 
 {% macro equal(names, left, right) -%}
-    {% for name in names %}{{ left }}.{{ name | quoted }} = {{ right }}.{{ name | quoted }}{{ " AND " if not loop.last }}{% endfor %}
+    {% for name in names %}
+        {{- left }}.{{ name | quoted }} = {{ right }}.{{ name | quoted }}{{ " AND " if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 -- The same, with a row whose columns have the aliases key_0, key_1, …
 {% macro equal_keys(names, left, right) -%}
-    {% for name in names %}{{ left }}.{{ name | quoted }} = {{ right }}.key_{{ loop.index0 }}{{ " AND " if not loop.last }}{% endfor %}
+    {% for name in names %}
+        {{- left }}.{{ name | quoted }} = {{ right }}.key_{{ loop.index0 }}{{ " AND " if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+-- The row of the user table that a row of the view showed before; `old_names` are the names that columns have in the view.
+{% macro is_old(names, old_names) -%}
+    {% for name in names %}
+        {{- "app" }}.{{ name | quoted }} = OLD.{{ old_names[name] | quoted }}{{ " AND " if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 {% macro changed(names) -%}
-    {% for name in names %}NEW.{{ name | quoted }} IS DISTINCT FROM OLD.{{ name | quoted }}{{ " OR " if not loop.last }}{% endfor %}
+    {% for name in names %}
+        {{- "NEW" }}.{{ name | quoted }} IS DISTINCT FROM OLD.{{ name | quoted }}{{ " OR " if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+-- What an UPDATE sets: pairs of a column and an expression.
+{% macro assigned(assignments) -%}
+    {% for column, value in assignments %}
+        {{- column | quoted }} = {{ value }}{{ ",\n           " if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}

@@ -3,7 +3,11 @@
 DROP VIEW IF EXISTS {{ schema }}.adopted_rows;
 CREATE VIEW {{ schema }}.adopted_rows AS
 SELECT app.{{ id.name | quoted }} AS their_id,
-       ({% if owner %}app.{{ owner.name | quoted }}::text{% else %}{{ default_owner | literal }}{% endif %}) COLLATE "C" AS owner
+{% if owner %}
+       app.{{ owner.name | quoted }}::text COLLATE "C" AS owner
+{% else %}
+       {{ default_owner | literal }} COLLATE "C" AS owner
+{% endif %}
 {% if created_at %}
      , app.{{ created_at.name | quoted }} AS made
 {% if has_updated_at %}

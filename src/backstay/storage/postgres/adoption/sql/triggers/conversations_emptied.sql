@@ -1,9 +1,12 @@
 -- Empty the side table of conversations when the app truncates its table.
+-- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
+-- explained in side_tables/adopted_id.sql.
 CREATE OR REPLACE FUNCTION {{ schema }}.adopted_emptied() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = ''
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS {% filter dollar_quoted %}
 BEGIN
+    -- If the view is gone, a column was dropped with CASCADE, and positions have shifted: wait for another adoption.
     IF pg_catalog.to_regclass('{{ schema }}.conversations') IS NULL THEN
         RETURN NULL;
     END IF;

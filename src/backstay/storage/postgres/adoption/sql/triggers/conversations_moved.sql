@@ -1,4 +1,6 @@
 -- Follow a conversation to which the app gives another id or owner.
+-- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
+-- explained in side_tables/adopted_id.sql.
 {% from "macros.sql" import changed %}
 CREATE OR REPLACE FUNCTION {{ schema }}.adopted_moved() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = ''
@@ -8,9 +10,11 @@ DECLARE
     old_id  {{ id.cast }};
     new_id  {{ id.cast }};
 BEGIN
+    -- If the view is gone, a column was dropped with CASCADE, and positions have shifted: wait for another adoption.
     IF pg_catalog.to_regclass('{{ schema }}.conversations') IS NULL THEN
         RETURN NULL;
     END IF;
+    -- By position, not by name: the text of a function does not follow a renamed column.
     old_id := (SELECT row_before.id FROM (SELECT OLD.*) AS row_before ({{ id_position }}));
     new_id := (SELECT row_now.id FROM (SELECT NEW.*) AS row_now ({{ id_position }}));
     IF old_id IS DISTINCT FROM new_id
@@ -26,7 +30,7 @@ BEGIN
          WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.their_id = side.their_id)
            AND side.their_id = old_id;
         {% set condition %}AND app.their_id IN (old_id, new_id){% endset %}
-{% include "side_tables/insert_missing.sql" %}
+        {% filter indent(8, first=True) %}{% include "side_tables/insert_missing.sql" %}{% endfilter %}
     END IF;
     RETURN NULL;
 END

@@ -1,5 +1,6 @@
 -- Insert a conversation into the view: into the side table, then into the user table.
 -- No function of a view sets a search path: the app's own triggers are to find what they find otherwise.
+{% from "macros.sql" import columns %}
 CREATE FUNCTION {{ schema }}.adopted_conversations_insert() RETURNS trigger LANGUAGE plpgsql
 AS {% filter dollar_quoted %}
 #variable_conflict use_column
@@ -8,14 +9,14 @@ BEGIN
         RAISE EXCEPTION 'the id does not fit' USING ERRCODE = {{ UNLIKE | literal }};
     END IF;
     INSERT INTO {{ schema }}.adopted_conversations
-        (key, their_id, id, owner{% for name in side_columns %}, {{ name }}{% endfor %})
+        ({{ (["key", "their_id", "id", "owner"] + side_columns) | join(", ") }})
     VALUES
-        (coalesce(NEW.key, pg_catalog.nextval('{{ schema }}.conversations_key')), NEW.id::{{ id.cast }}, NEW.id, NEW.owner
-         {%- for name in side_columns %}, NEW.{{ name }}{% endfor %});
+        (coalesce(NEW.key, pg_catalog.nextval('{{ schema }}.conversations_key')), NEW.id::{{ id.cast }},
+         {{ columns(["id", "owner"] + side_columns, "NEW") }});
     INSERT INTO {{ conversations.quoted_name }} AS app
-        ({% for column in view.written %}{{ column.user_column | quoted }}{{ ", " if not loop.last }}{% endfor %})
+        ({{ view.written | map(attribute="user_column") | map("quoted") | join(", ") }})
     OVERRIDING SYSTEM VALUE VALUES
-        ({% for column in view.written %}{{ column.stored }}{{ ", " if not loop.last }}{% endfor %});
+        ({{ view.written | map(attribute="stored") | join(",\n         ") }});
     IF NOT FOUND THEN
         DELETE FROM {{ schema }}.adopted_conversations AS side WHERE side.their_id = NEW.id::{{ id.cast }};
         RETURN NULL;

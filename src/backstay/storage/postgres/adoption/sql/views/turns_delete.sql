@@ -1,10 +1,11 @@
 -- Delete a turn of the view; a trigger on the user table removes its row of the side table.
+{% from "macros.sql" import is_old %}
 CREATE FUNCTION {{ schema }}.adopted_turns_delete() RETURNS trigger LANGUAGE plpgsql
 AS {% filter dollar_quoted %}
 #variable_conflict use_column
 BEGIN
     DELETE FROM {{ turns.quoted_name }} AS app
-     WHERE {% for name in turn_identity %}app.{{ name | quoted }} = OLD.{{ old_names[name] | quoted }}{{ " AND " if not loop.last }}{% endfor %};
+     WHERE {{ is_old(turn_identity, old_names) }};
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;

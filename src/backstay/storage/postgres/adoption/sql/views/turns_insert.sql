@@ -1,5 +1,6 @@
 -- Insert a turn into the view: into the user table, and into the side table if a value has no column there.
 {% from "macros.sql" import columns %}
+{% set written = view.written | rejectattr("user_column", "equalto", parent.name) | list %}
 CREATE FUNCTION {{ schema }}.adopted_turns_insert() RETURNS trigger LANGUAGE plpgsql
 AS {% filter dollar_quoted %}
 #variable_conflict use_column
@@ -12,19 +13,20 @@ BEGIN
         RAISE EXCEPTION 'no such conversation' USING ERRCODE = {{ ABSENT | literal }};
     END IF;
     INSERT INTO {{ turns.quoted_name }} AS app
-        ({% for column in view.written if column.user_column != parent.name %}{{ column.user_column | quoted }}, {% endfor %}{{ parent.name | quoted }})
+        ({{ written | map(attribute="user_column") | map("quoted") | join(", ") }}, {{ parent.name | quoted }})
     OVERRIDING SYSTEM VALUE VALUES
-        ({% for column in view.written if column.user_column != parent.name %}{{ column.stored }}, {% endfor %}conversation_id)
+        ({{ written | map(attribute="stored") | join(",\n         ") }},
+         conversation_id)
     RETURNING {{ columns(turn_identity, "app") }} INTO inserted;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 {% if side_turn_columns %}
-    IF {% for name in side_turn_columns %}NEW.{{ name }} IS NOT NULL{{ " OR " if not loop.last }}{% endfor %} THEN
+    IF NEW.{{ side_turn_columns | join(" IS NOT NULL OR NEW.") }} IS NOT NULL THEN
         INSERT INTO {{ schema }}.adopted_turns
-            ({% for name in turn_identity %}{{ name | quoted }}, {% endfor %}{% for name in side_turn_columns %}backstay_{{ name }}{{ ", " if not loop.last }}{% endfor %})
+            ({{ turn_identity | map("quoted") | join(", ") }}, backstay_{{ side_turn_columns | join(", backstay_") }})
         VALUES
-            ({{ columns(turn_identity, "inserted") }}{% for name in side_turn_columns %}, NEW.{{ name }}{% endfor %});
+            ({{ columns(turn_identity, "inserted") }}, {{ columns(side_turn_columns, "NEW") }});
     END IF;
 {% endif %}
     RETURN NEW;

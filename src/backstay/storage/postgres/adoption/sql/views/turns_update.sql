@@ -1,5 +1,5 @@
 -- Update a turn of the view, in the side table and in the user table.
-{% from "macros.sql" import changed %}
+{% from "macros.sql" import assigned, changed, columns, is_old %}
 CREATE FUNCTION {{ schema }}.adopted_turns_update() RETURNS trigger LANGUAGE plpgsql
 AS {% filter dollar_quoted %}
 #variable_conflict use_column
@@ -7,18 +7,20 @@ BEGIN
 {% if side_turn_columns %}
     IF {{ changed(side_turn_columns) }} THEN
         INSERT INTO {{ schema }}.adopted_turns
-            ({% for name in turn_identity %}{{ name | quoted }}, {% endfor %}{% for name in side_turn_columns %}backstay_{{ name }}{{ ", " if not loop.last }}{% endfor %})
+            ({{ turn_identity | map("quoted") | join(", ") }}, backstay_{{ side_turn_columns | join(", backstay_") }})
         VALUES
-            ({% for name in turn_identity %}OLD.{{ old_names[name] | quoted }}, {% endfor %}{% for name in side_turn_columns %}NEW.{{ name }}{{ ", " if not loop.last }}{% endfor %})
+            ({{ columns(old_names.values(), "OLD") }}, {{ columns(side_turn_columns, "NEW") }})
         ON CONFLICT ({{ turn_identity | map("quoted") | join(", ") }}) DO UPDATE
-           SET {% for name in side_turn_columns %}backstay_{{ name }} = EXCLUDED.backstay_{{ name }}{{ ", " if not loop.last }}{% endfor %};
+           SET
+{% for name in side_turn_columns %}
+               backstay_{{ name }} = EXCLUDED.backstay_{{ name }}{{ "," if not loop.last else ";" }}
+{% endfor %}
     END IF;
 {% endif %}
 {% if view.assignments %}
     UPDATE {{ turns.quoted_name }} AS app
-       SET {% for column, value in view.assignments %}{{ column | quoted }} = {{ value }}{{ ", " if not loop.last }}{% endfor %}
-
-     WHERE {% for name in turn_identity %}app.{{ name | quoted }} = OLD.{{ old_names[name] | quoted }}{{ " AND " if not loop.last }}{% endfor %};
+       SET {{ assigned(view.assignments) }}
+     WHERE {{ is_old(turn_identity, old_names) }};
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
