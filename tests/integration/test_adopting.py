@@ -64,17 +64,17 @@ async def _id(url, title):
 async def test_rows_of_the_app_are_conversations(backstay, url):
     """The owner's rows are listed as conversations, latest first, with sorted turns and nulls as empty text."""
     listed = await backstay.conversations.list(limit=100)
-    one = await backstay.conversations.show(listed[0].id)
+    latest = await backstay.conversations.show(listed[0].id)
 
     assert [summary.topic for summary in listed] == [f"chat {n}" for n in range(10, 0, -1)]
     assert [summary.turns for summary in listed] == [4] * 10
-    assert [(turn.role, turn.content) for turn in one.turns] == [
+    assert [(turn.role, turn.content) for turn in latest.turns] == [
         ("user", "said 1 of chat 10"),
         ("assistant", "said 2 of chat 10"),
         ("user", ""),
         ("assistant", "said 4 of chat 10"),
     ]
-    assert one.created_at.isoformat() == "2025-01-01T10:00:00.000010+00:00"
+    assert latest.created_at.isoformat() == "2025-01-01T10:00:00.000010+00:00"
     assert [found.topic for found in await backstay.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
 
 
@@ -112,15 +112,15 @@ async def test_sequences_continue_after_restored_rows(backstay, url):
     assert len((await asyncio.to_thread(everything, url))["messages"]) == 50
 
 
-@pytest.mark.parametrize("part", [(1,), (2, 3), (1, 10)])
-async def test_some_conversations_are_restored(backstay, url, part):
+@pytest.mark.parametrize("numbers", [(1,), (2, 3), (1, 10)])
+async def test_some_conversations_are_restored(backstay, url, numbers):
     """A restore of some conversations also restores the references that other rows had to them."""
     before = await asyncio.to_thread(everything, url)
 
-    deleted = await backstay.conversations.delete(Selection(ids=tuple([await _id(url, f"chat {n}") for n in part])))
+    deleted = await backstay.conversations.delete(Selection(ids=tuple([await _id(url, f"chat {n}") for n in numbers])))
     await backstay.backups.restore(deleted.backup_id)
 
-    assert deleted.deleted == len(part)
+    assert deleted.deleted == len(numbers)
     assert await asyncio.to_thread(everything, url) == before
 
 
@@ -138,10 +138,10 @@ def _edited_after_the_backup(backstay, url, edit, monkeypatch):
     store = backstay.conversations._deleter._store
     real = store.mark_verified
 
-    async def verified(*given, **more):
-        done = await real(*given, **more)
+    async def verified(*arguments, **options):
+        result = await real(*arguments, **options)
         await asyncio.to_thread(sql, url, edit)
-        return done
+        return result
 
     monkeypatch.setattr(store, "mark_verified", verified)
 
@@ -153,12 +153,12 @@ async def test_what_the_app_changes_meanwhile_is_kept(backstay, url, what, monke
 
     deleted = await backstay.conversations.delete(ALL)
 
-    # Ratings of others are of a file of chat 1's, which goes: that is their change, so some are kept besides.
+    # Ratings of other chats refer to a file of chat 1, which is deleted. That changes them, so some of them stay, too.
     assert deleted.changed >= 1
     assert await _id(url, "chat 4") in deleted.changed_ids
-    left = await asyncio.to_thread(everything, url)
-    assert any("chat 4" in row for row in left["chats"])
-    assert len([row for row in left["messages"] if "of chat 4" in row]) == 3
+    remaining = await asyncio.to_thread(everything, url)
+    assert any("chat 4" in row for row in remaining["chats"])
+    assert len([row for row in remaining["messages"] if "of chat 4" in row]) == 3
 
 
 async def test_without_the_row_version(backstay, url, monkeypatch):
@@ -195,10 +195,10 @@ async def test_what_a_trigger_of_the_app_keeps_is_kept_whole(url, rule):
     async with Backstay.open(url, owner=ANN) as backstay:
         before = await asyncio.to_thread(everything, url)
         deleted = await backstay.conversations.delete(ALL)
-        left = await asyncio.to_thread(everything, url)
+        remaining = await asyncio.to_thread(everything, url)
 
         assert (deleted.deleted, deleted.changed_ids) == (9, [await _id(url, "chat 5")])
-        assert len([row for row in left["messages"] if "of chat 5" in row]) == 3
+        assert len([row for row in remaining["messages"] if "of chat 5" in row]) == 3
         await backstay.backups.restore(deleted.backup_id, on_conflict="skip")
         assert await asyncio.to_thread(everything, url) == before
 
@@ -347,9 +347,9 @@ async def test_generating_into_them(backstay, url):
 
     assert (result.completed, result.failed) == (20, 0)
     assert sorted(rows) == sorted((ANN, f"topic {n}", None, len(f"topic {n}")) for n in range(20))
-    async for one in backstay.conversations.export(Selection(job_id="new")):
-        assert [turn.role for turn in one.turns] == ["user", "assistant", "user", "assistant"]
-        assert one.metadata == {"writer": "scripted"}
+    async for conversation in backstay.conversations.export(Selection(job_id="new")):
+        assert [turn.role for turn in conversation.turns] == ["user", "assistant", "user", "assistant"]
+        assert conversation.metadata == {"writer": "scripted"}
     again = await backstay.batches.run("new", [{"id": f"i{n}", "topic": f"topic {n}"} for n in range(20)], "scripted")
     assert again.did_nothing
 
@@ -361,10 +361,10 @@ async def test_an_import_is_stored_as_far_as_there_are_columns(backstay, url, tm
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "metadata": {"a": 1}}]
     path.write_text(json.dumps({"id": chat, "topic": "came", "cost": "1.5000", "conversation_turns": turns}) + "\n")
 
-    done = await backstay.conversations.import_file(path)
+    first = await backstay.conversations.import_file(path)
     again = await backstay.conversations.import_file(path)
 
-    assert (done.imported, again.identical) == (1, 1)
+    assert (first.imported, again.identical) == (1, 1)
     assert await asyncio.to_thread(sql, url, "SELECT cost::text FROM public.chats WHERE title = ?", "came") == [
         ("1.5000",)
     ]
@@ -428,16 +428,18 @@ async def test_new_turns_are_in_order(url, tmp_path, kind):
     await asyncio.to_thread(sql, url, "CREATE DOMAIN moment AS timestamptz(1)")
     await asyncio.to_thread(_small_app, url, at=kind)
     await _adopt_small(url)
-    said = [f"said {n}" for n in range(12)]
+    contents = [f"said {n}" for n in range(12)]
     path = tmp_path / "in.jsonl"
-    path.write_text(json.dumps({"conversation_turns": [{"role": "user", "content": one} for one in said]}) + "\n")
+    path.write_text(
+        json.dumps({"conversation_turns": [{"role": "user", "content": content} for content in contents]}) + "\n"
+    )
 
     async with Backstay.open(url, owner=ANN) as backstay:
         await backstay.conversations.import_file(path)
-        [one] = await backstay.conversations.list()
-        shown = await backstay.conversations.show(one.id)
+        [summary] = await backstay.conversations.list()
+        conversation = await backstay.conversations.show(summary.id)
 
-    assert [turn.content for turn in shown.turns] == said
+    assert [turn.content for turn in conversation.turns] == contents
 
 
 async def test_an_order_that_new_turns_cannot_have_is_named(url):
@@ -477,7 +479,7 @@ async def test_columns_that_are_too_short_are_named(url):
     ]
 
 
-async def test_turns_that_share_a_place_are_counted(url):
+async def test_turns_that_share_an_order_are_counted(url):
     """A remark counts the turns that share an order value within a conversation, null included."""
     await asyncio.to_thread(_small_app, url, id="integer", turn_id="bigint GENERATED ALWAYS AS IDENTITY", at="integer")
     await asyncio.to_thread(
@@ -485,14 +487,14 @@ async def test_turns_that_share_a_place_are_counted(url):
         " (1, 'user', 1), (1, 'user', 1), (1, 'user', 1), (1, 'user', 2), (2, 'user', 1), (2, 'user', NULL),"
         " (2, 'user', NULL)"
     )  # fmt: skip
-    tied = await _adopt_small(url, check=True)
+    shared = await _adopt_small(url, check=True)
     await asyncio.to_thread(sql, url, "UPDATE lines SET at = id")
-    told_apart = await _adopt_small(url, check=True)
+    distinct = await _adopt_small(url, check=True)
 
-    assert tied.remarks[-1] == (
+    assert shared.remarks[-1] == (
         "Rows of public.lines that share at with another of their conversation: 5. They are sorted by id"
     )
-    assert not [one for one in told_apart.remarks if "share" in one]
+    assert not [one for one in distinct.remarks if "share" in one]
 
 
 async def test_the_id_may_be_the_order(url):
@@ -518,13 +520,13 @@ async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
         await backstay.conversations.import_file(path)
         deleted = await backstay.conversations.delete(Selection(search="CAME"))
         await backstay.backups.restore(deleted.backup_id)
-        [one] = await backstay.conversations.list()
-        shown = await backstay.conversations.show(one.id)
+        [summary] = await backstay.conversations.list()
+        restored = await backstay.conversations.show(summary.id)
         await asyncio.to_thread(sql, url, f"UPDATE talks SET owner = '{BOB}'")
-        left = await backstay.conversations.list()
+        others = await backstay.conversations.list()
 
-    assert (deleted.deleted, shown.topic, shown.turns[0].metadata) == (1, "came", {"a": 1})
-    assert left == []
+    assert (deleted.deleted, restored.topic, restored.turns[0].metadata) == (1, "came", {"a": 1})
+    assert others == []
 
 
 @pytest.mark.parametrize(
@@ -577,15 +579,15 @@ async def test_a_check_writes_nothing(url):
 
     checked = await _adopt(url, check=True)
     between = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
-    done = await _adopt(url)
+    adopted = await _adopt(url)
 
     assert between == before
-    assert checked == done
-    assert [(table.user_table, table.rows) for table in done.tables] == [("public.chats", 13), ("public.messages", 52)]
-    assert done.tables[0].side_columns == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
-    assert done.tables[1].other_columns == ["reply_to", "tokens"]
-    assert done.not_writable_reason is None
-    assert done.remarks == [
+    assert checked == adopted
+    assert [(table.place, table.rows) for table in adopted.tables] == [("public.chats", 13), ("public.messages", 52)]
+    assert adopted.tables[0].beside == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
+    assert adopted.tables[1].kept == ["reply_to", "tokens"]
+    assert adopted.hindered is None
+    assert adopted.remarks == [
         "Rows of public.chats without user_id: 1. They belong to no one, so they are neither shown nor deleted",
         "Limits on characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",
     ]
@@ -623,7 +625,7 @@ async def test_an_adoption_without_its_tables_is_undone(url, what):
     await _adopt(url)
     async with Backstay.open(url, owner=ANN) as backstay:
         await backstay.batches.run("new", [{"topic": "a"}], "scripted")
-    drop, places, dropped, kept = _DROPS[what]
+    drop, places, dropped, lost = _DROPS[what]
     await asyncio.to_thread(sql, url, drop)
     if "public.chats" in places:
         await asyncio.to_thread(
@@ -635,11 +637,11 @@ async def test_an_adoption_without_its_tables_is_undone(url, what):
         with pytest.raises(StoreCorrupt, match="adopt --undo"):
             await refused()
     checked = await Backstay.open(url).unadopt(check=True)
-    done = await Backstay.open(url).unadopt()
+    undone = await Backstay.open(url).unadopt()
 
-    assert checked == done
-    assert (done.tables, done.dropped, done.conversations) == (places, dropped, kept)
-    assert (await Backstay.open(url).unadopt()).is_empty
+    assert checked == undone
+    assert (undone.places, undone.dropped, undone.conversations) == (places, dropped, lost)
+    assert (await Backstay.open(url).unadopt()).is_nothing
     async with Backstay.open(url) as backstay:
         assert await backstay.conversations.list() == []
 
@@ -725,9 +727,9 @@ async def test_columns_that_come_later_are_taken_in(backstay, url):
 
 async def test_concurrent_adoptions_adopt_once(url):
     """Of many concurrent adoptions one takes place, and the others find it done."""
-    done = await asyncio.gather(*(_adopt(url) for _ in range(20)))
+    results = await asyncio.gather(*(_adopt(url) for _ in range(20)))
 
-    assert sorted(one.was_adopted for one in done) == [False, *[True] * 19]
+    assert sorted(result.was_there for result in results) == [False, *[True] * 19]
     assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM backstay.adopted_conversations") == [(13,)]
 
 
@@ -757,9 +759,9 @@ async def test_a_killed_adoption_is_complete_or_absent(url):
             await asyncio.sleep(0.5 + number * 0.4 / (60 if FULL else 4))  # any instant will do
             process.send_signal(signal.SIGKILL)
             process.wait()
-            found = await asyncio.to_thread(_settled, url)
-            assert found in (before, after)
-            seen.add(found == after)
+            catalog = await asyncio.to_thread(_settled, url)
+            assert catalog in (before, after)
+            seen.add(catalog == after)
             await (_adopt(url) if verb is words else Backstay.open(url).unadopt())
             assert await asyncio.to_thread(real_app.catalogue, url) == after
             assert await asyncio.to_thread(everything, url) == rows
@@ -781,7 +783,7 @@ _REFUSED = {
     "no such table": (("public.chat", "public.messages"), {}, "no table public.chat;"),
     "no table's name": (('"a', "public.messages"), {}, "no table"),
     "no such column": (WANTED[:2], {"id": "nothing"}, "public.chats has no column 'nothing'; it has: chat_id"),
-    "nothing of ours": (WANTED[:2], {"title": "title"}, "nothing called title to map"),
+    "an unknown name": (WANTED[:2], {"title": "title"}, "nothing called title to map"),
     "no unique id": (WANTED[:2], {"id": "parent"}, "is no id: name another column with --map id=…, or"),
     "no id at all": (WANTED[:2], {"id": ""}, "Say which column of public.chats is the id"),
     "another type": (WANTED[:2], {"topic": "cost"}, "public.chats.cost is of type numeric"),
@@ -791,7 +793,7 @@ _REFUSED = {
     "no role": (WANTED[:2], {"turns.role": ""}, "Say which column of public.messages is the role"),
     "no key between": (("public.people", "public.messages"), {"id": "id", "owner": "", "topic": "name"}, "foreign key"),
     "one table": (("public.chats", "public.chats"), {}, "cannot hold both"),
-    "a table of ours": (("backstay.jobs", "public.messages"), {}, "is a table of Backstay's own"),
+    "a table of Backstay": (("backstay.jobs", "public.messages"), {}, "is a table of Backstay's own"),
     "a view": (("public.seen", "public.messages"), {}, "public.seen is a view"),
     "partitioned": (("public.parted", "public.messages"), {}, "made of several tables"),
 }
@@ -873,9 +875,9 @@ async def test_settings_say_it_too(url, tmp_path, monkeypatch):
     lines += ["[adopt.map.turns]", *(f'{name[6:]} = "{column}"' for name, column in COLUMNS.items() if "." in name)]
     (tmp_path / "backstay.toml").write_text("\n".join(lines))
 
-    done = await Backstay.open(url, owner=ANN).adopt(columns={"id": "chat_id"}, check=True)
+    checked = await Backstay.open(url, owner=ANN).adopt(columns={"id": "chat_id"}, check=True)
 
-    assert done.tables[0].columns["topic"] == "title"
+    assert checked.tables[0].columns["topic"] == "title"
     (tmp_path / "backstay.toml").write_text("[adopt]\nconversation = 'x'")
     with pytest.raises(SettingsError, match="adopt"):
         await Backstay.open(url, owner=ANN).adopt()

@@ -62,20 +62,20 @@ def _durability(found: PostgresInspection) -> Iterator[Check]:
 def _adopted(found: PostgresInspection) -> Iterator[Check]:
     if not found.adopted:
         return
-    told = " and ".join(f"{table.name} are those of {table.place}" for table in found.adopted)
-    changed = [table.place for table in found.adopted if not table.is_same]
-    unplaced = sum(table.unplaced for table in found.adopted)
-    hindered = next((table.hindered for table in found.adopted if table.hindered), None)
+    told = " and ".join(f"{table.name} are those of {table.table}" for table in found.adopted)
+    changed = [table.table for table in found.adopted if not table.has_same_columns]
+    missing = sum(table.missing for table in found.adopted)
+    obstacle = next((table.obstacle for table in found.adopted if table.obstacle), None)
     again = "run `backstay adopt` again"
     if changed:
         text = f"{' and '.join(changed)}: other columns than when they were adopted, so nothing is backed up or deleted"
         yield Check("adopted", CheckLevel.PROBLEM, text, again)
-    elif unplaced:
-        text = f"{unplaced:,} conversations are not shown; somebody has switched our triggers off for a while"
+    elif missing:
+        text = f"{missing:,} conversations are not shown; somebody has switched our triggers off for a while"
         yield Check("adopted", CheckLevel.PROBLEM, text, again)
-    elif hindered is not None:
+    elif obstacle is not None:
         yield Check(
-            "adopted", CheckLevel.WARNING, f"{told}; nothing new can be stored: {hindered}", "mend it, then " + again
+            "adopted", CheckLevel.WARNING, f"{told}; nothing new can be stored: {obstacle}", "mend it, then " + again
         )
     else:
         yield Check("adopted", CheckLevel.OK, told)

@@ -235,7 +235,7 @@ def test_nothing_migrated(run_command, url):
 
 @pytest.mark.parametrize("words", [("jobs",), ("migrate",), ("migrate", "--check")], ids=" ".join)
 @pytest.mark.parametrize(
-    "done, code, says",
+    "change, code, says",
     [
         ("DROP TABLE backstay.attempts", 1, "the schema 'backstay' lacks attempts; restore it whole"),
         ("DROP VIEW backstay.backup_exports", 1, "lacks backup_exports"),
@@ -248,17 +248,17 @@ def test_nothing_migrated(run_command, url):
     ],
     ids=["half a schema", "without a view", "newer", "another program's"],
 )
-def test_schema_that_cannot_be_used(run_command, url, ask_server, words, done, code, says):
-    ask_server(done)
+def test_schema_that_cannot_be_used(run_command, url, ask_server, words, change, code, says):
+    ask_server(change)
 
     assert run_command(url, *words)[0] == code
     assert says in run_command(url, *words)[1]
 
 
-@pytest.mark.parametrize("done", ["TRUNCATE backstay.migrations", "DROP TABLE backstay.migrations"])
-def test_tables_without_a_record_of_them(run_command, url, ask_server, done):
+@pytest.mark.parametrize("change", ["TRUNCATE backstay.migrations", "DROP TABLE backstay.migrations"])
+def test_tables_without_a_record_of_them(run_command, url, ask_server, change):
     """A schema with such tables but no record of migrations is left alone."""
-    ask_server(done)
+    ask_server(change)
 
     assert "run `backstay migrate`" in run_command(url)[1]
     assert "already, but no record of a migration" in run_command(url, "migrate")[1]
@@ -334,14 +334,14 @@ def test_address_of_another_driver(url, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    "place, says",
+    "host, says",
     [
         ("127.0.0.1:1", "cannot be reached; check that the server runs, then try again"),
         ("nowhere.invalid", "The host of nowhere.invalid/x is not known; check BACKSTAY_DATABASE_URL"),
     ],
 )
-def test_server_that_is_not_there(run_command, place, says):
-    code, line = run_command(f"postgresql://ann:{_SECRET}@{place}/x")
+def test_server_that_is_not_there(run_command, host, says):
+    code, line = run_command(f"postgresql://ann:{_SECRET}@{host}/x")
 
     assert code == 1
     assert line.endswith(says)
@@ -350,9 +350,9 @@ def test_server_that_is_not_there(run_command, place, says):
 def test_server_that_says_nothing(run_command, url):
     """A host behind a firewall that drops all packets is reported as unreachable."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        place = f"127.0.0.1:{mute.getsockname()[1]}"
+        host = f"127.0.0.1:{mute.getsockname()[1]}"
 
-        assert "cannot be reached" in run_command(f"postgresql://ann:{_SECRET}@{place}/x?connect_timeout=2")[1]
+        assert "cannot be reached" in run_command(f"postgresql://ann:{_SECRET}@{host}/x?connect_timeout=2")[1]
 
 
 def test_without_the_package(tmp_path):
@@ -371,11 +371,11 @@ def test_without_the_package(tmp_path):
             check=False,
         )
 
-        said = ended.stdout + ended.stderr
-        assert ended.returncode == (1 if words == ("doctor",) else 2), said
-        assert "add them with `pip install '.[postgres]'` in a checkout of Backstay" in said
-        assert _SECRET not in said
-        assert "Traceback" not in said
+        output = ended.stdout + ended.stderr
+        assert ended.returncode == (1 if words == ("doctor",) else 2), output
+        assert "add them with `pip install '.[postgres]'` in a checkout of Backstay" in output
+        assert _SECRET not in output
+        assert "Traceback" not in output
 
 
 # -- encryption --------------------------------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ async def test_hidden_rows_block_a_delete(tmp_path, monkeypatch):
     try:
         await filled(url, 2, job=False)
         ask(url, _HIDDEN.replace("{role}", role))
-        place = url.split("@", 1)[1]
-        async with Backstay.open(f"postgresql://{role}:{role}@{place}") as backstay:
+        server = url.split("@", 1)[1]
+        async with Backstay.open(f"postgresql://{role}:{role}@{server}") as backstay:
             with pytest.raises(StoreDenied, match="row-level security"):
                 await backstay.conversations.delete(ALL)
 

@@ -15,17 +15,17 @@ TABLE = "place"
 
 @dataclass(frozen=True, slots=True)
 class AdoptionStatus:
-    """What an inspection found about one adopted table."""
+    """State of one adopted table."""
 
     name: str
     """The built-in table that it stands for."""
-    place: str
+    table: str
     """The user table, with its schema."""
-    is_same: bool
+    has_same_columns: bool
     """Whether it has the columns that the view was generated for."""
-    hindered: str | None
+    obstacle: str | None
     """Why no new rows can be stored; None if they can."""
-    unplaced: int = 0
+    missing: int = 0
     """Conversations that are not shown because the side table lacks them; counted only by a deep inspection."""
 
 
@@ -33,13 +33,13 @@ def adoption_status(connection: Connection, schema: str, *, deep: bool) -> Seque
     """Inspect the adopted tables; return nothing if none is adopted."""
     statuses = []
     rows = connection.execute(render("record/status", schema=schema)).fetchall()
-    for name, namespace, table, is_same, obstacle, identity in rows:
+    for name, namespace, table, has_same_columns, obstacle, identity in rows:
         missing = 0
         if deep and name == CONVERSATIONS:
             query = render("record/count_missing", schema=schema, table=(namespace, table), id=identity)
             row = connection.execute(query).fetchone()
             missing = int(row[0]) if row is not None else 0
-        statuses.append(AdoptionStatus(name, f"{namespace}.{table}", is_same, obstacle, missing))
+        statuses.append(AdoptionStatus(name, f"{namespace}.{table}", has_same_columns, obstacle, missing))
     return statuses
 
 
