@@ -144,11 +144,11 @@ def _view(
     The foreign key `parent` also keeps its own name: other foreign keys of the app may refer to it.
     """
     names = {column.name: name for name, column in mapped.items() if column.name != parent}
-    taken = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
+    used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
     for column in table.columns.values():
         if column.name in names:
             continue
-        name, is_order = _free(column.name, taken), order is not None and order.name == column.name
+        name, is_order = _free(column.name, used_names), order is not None and order.name == column.name
         columns.append(_plain(name, column, is_order=is_order))
         if is_order and not column.required:
             columns.append(
@@ -160,7 +160,7 @@ def _view(
     for user_name, name in names.items():
         # A column of the side table is sorted by its bytes, and by that no index of the user table would be used.
         if name in mapped and (table.columns[user_name].type != "text" or name in from_side):
-            raw[name] = _free(f"their_{user_name}", taken)
+            raw[name] = _free(f"their_{user_name}", used_names)
             columns.append(ViewColumn(raw[name], f"app.{quoted(user_name)}"))
     columns += [ViewColumn(name, f"app.{name}") for name in _ROW_LOCATION]
     fixed = {column.name for column in table.columns.values() if column.is_always} | {parent}
@@ -207,15 +207,15 @@ def is_sequence(column: UserColumn) -> bool:
 def _time_step(column: UserColumn) -> int:
     """Return the smallest number of microseconds that makes the column hold another time."""
     match = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
-    # A domain does not say how many digits it keeps; every one tells whole seconds apart.
+    # A domain does not say how many digits it keeps, but every one distinguishes whole seconds.
     digits = 0 if match is None else int(match[1] or _MICROSECONDS)
     return int(10 ** (_MICROSECONDS - digits))
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """Return the name, prefixed until no other column has it, and take it."""
+def _free(name: str, used_names: set[str]) -> str:
+    """Return the name, prefixed until no other column has it, and add it to the used ones."""
     free = name
-    while free in taken:
+    while free in used_names:
         free = f"their_{free}"
-    taken.add(free)
+    used_names.add(free)
     return free
