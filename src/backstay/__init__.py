@@ -1,4 +1,4 @@
-"""Backstay: large batches of training conversations, never losing one and never paying for one twice.
+"""Backstay: large batches of training conversations, without losing one or paying for one twice.
 
 async with Backstay.open() as backstay:
     result = await backstay.batches.run("my-batch", items, generate)
@@ -62,8 +62,8 @@ __all__ = [
     "errors",
 ]
 
-# Where each public name is. They are loaded when they are asked for: `backstay --help` needs none of them.
-_HOMES = {
+# The module of each public name. They are imported on first use: `backstay --help` needs none of them.
+_MODULES = {
     "Backstay": "backstay.app",
     "BackstayError": "backstay.errors",
     "Backup": "backstay.backup.backup",
@@ -98,10 +98,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'backstay' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return found
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

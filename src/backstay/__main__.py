@@ -1,4 +1,4 @@
-"""`python -m backstay` is the command `backstay`."""
+"""Run the command `backstay` by `python -m backstay`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Backstay, put together: the only place that chooses and connects the parts."""
+"""The wiring of Backstay: the only module that chooses and connects its components."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _log = get_logger("backstay")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What can be done with one owner's jobs, conversations and backups."""
+    """Services for one owner's jobs, conversations and backups."""
 
     owner: str
     batches: Batches
@@ -58,14 +58,14 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class LegacyImportResult:
-    """What came of migrating from the original."""
+    """Result of a migration from the original."""
 
     migrated: MigrationResult
     report: LegacyReport
 
 
 class Backstay:
-    """An open library with its batches. Use `Backstay.open()` in an `async with`."""
+    """Library of batches, conversations and backups. Use `Backstay.open()` in an `async with`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Backstay:
         read_seconds: float | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
-        """Name the library to open, like `open`; `read_seconds` limits the time of a read."""
+        """Prepare a library without opening it; `read_seconds` limits the duration of a read."""
         self.settings = settings
         self._create = create
         self._concurrency = concurrency
@@ -85,7 +85,7 @@ class Backstay:
         self._clock = SystemClock()
         self._store = _store(settings, self._clock, read_seconds)
         self._folders = BackupLocations(
-            store=self._store.backups, default_folder=self._store.backup_place, configured_folder=settings.backup_place
+            store=self._store.backups, default_folder=self._store.backup_place, configured_folder=settings.backup_folder
         )
         self._accounts = Accounts(
             rpm=settings.rpm,
@@ -93,24 +93,24 @@ class Backstay:
             patience_seconds=settings.patience_seconds,
             keys=keys or KeySources.from_settings(settings),
         )
-        self._every = ProcessorRegistry(self._accounts, allowed_keys=settings.allowed_keys)
+        self._processors = ProcessorRegistry(self._accounts, allowed_keys=settings.allowed_keys)
         self._allowed = allowed
         self._own = self.for_owner(settings.owner)
         self.batches = self._own.batches
         self.conversations = self._own.conversations
         self.backups = self._own.backups
-        self.once = IdempotentRequests(store=self._store.notes)
+        self.idempotency = IdempotentRequests(store=self._store.notes)
         self.tickets = Tickets(store=self._store.notes, clock=self._clock)
-        self.duties = ScheduledTasks(store=self._store.notes)
+        self.scheduled = ScheduledTasks(store=self._store.notes)
 
     def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
-        """Return the services of one owner. All share this library's store, and none sees another owner's rows.
+        """Return the services of one owner, which share this library's store and see only that owner's rows.
 
         Args:
             owner: The owner.
-            allowed: What their jobs may run; by default what this library was opened with.
+            allowed: The processors that the owner's jobs may use; by default those of this library.
         """
-        store, keep = self._store.backups, self.settings.backup_keep
+        store, keep = self._store.backups, self.settings.backup_retention
         verifier = Verifier(store=store)
         reading = BackupReader(store=store, folders=self._folders, verifier=verifier, owner=owner)
         writer = BackupWriter(store=store, folders=self._folders, verifier=verifier, clock=self._clock, owner=owner)
@@ -130,7 +130,7 @@ class Backstay:
             batches=Batches(
                 stores=self._store.batches,
                 owner=owner,
-                source=_source_of(self._every, allowed or self._allowed),
+                source=_processor_source(self._processors, allowed or self._allowed),
                 folder=self._store.locks,
                 lease_seconds=self.settings.lease_seconds,
                 concurrency=self._concurrency,
@@ -152,11 +152,11 @@ class Backstay:
         )
 
     async def owners(self) -> Sequence[str]:
-        """Return who has unfinished jobs, or backups."""
+        """Return the owners that have unfinished jobs or backups."""
         return await self._store.notes.owners()
 
     async def count_other_owners(self, noun: OwnedKind) -> OtherOwners:
-        """Count what other owners have, as far as our role may see it; in another user's file count nothing."""
+        """Count what other owners have, if the database role may see it; in another user's file count nothing."""
         if not all(is_own(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
         return await self._store.notes.count_other_owners(self.settings.owner, noun)
@@ -168,16 +168,16 @@ class Backstay:
         return Cursors(database_id=self._database_id, owner=owner)
 
     async def forget_expired(self) -> None:
-        """Remove what was to be remembered for a while only: kept answers, tickets, claims."""
+        """Delete expired values: stored replies of idempotent requests, tickets and claims."""
         await self._store.notes.drop_expired()
 
     async def check(self) -> None:
-        """See that the database answers. Raises StorageError."""
+        """Check that the database answers. Raises StorageError."""
         await self._store.backups.database_id()
 
     @property
     def files(self) -> Sequence[Path]:
-        """The files of the database: nothing else may be written there."""
+        """The files of the database, which nothing else may overwrite."""
         return self._store.files
 
     @classmethod
@@ -191,22 +191,22 @@ class Backstay:
         tpm: int | None = None,
         patience_seconds: float | None = None,
     ) -> "Backstay":
-        """Name the library to open; entering the result opens it.
+        """Return a library that opens when it is entered.
 
         Args:
             database: A path, `sqlite:///path` or `postgresql://…`. Otherwise BACKSTAY_DATABASE_URL, else
                 `backstay.toml`, else `.backstay/backstay.db` in this folder or the nearest one above that has a
                 `.backstay`.
-            owner: Whose jobs and conversations; otherwise BACKSTAY_OWNER, else `local`.
-            create: Make the database when it is missing.
-            rpm: Requests a minute at most, of each account with a provider; otherwise BACKSTAY_RPM, else no bound.
-            tpm: Tokens a minute at most, likewise; otherwise BACKSTAY_TPM.
-            patience_seconds: How long a run waits for a provider from which no good answer comes, before the job
-                pauses; otherwise BACKSTAY_PATIENCE_SECONDS, else 600.
+            owner: Owner of the jobs and conversations; otherwise BACKSTAY_OWNER, else `local`.
+            create: Create the database if it is missing.
+            rpm: Maximum requests per minute, for each account with a provider; otherwise BACKSTAY_RPM, else no limit.
+            tpm: Maximum tokens per minute, for each account; otherwise BACKSTAY_TPM, else no limit.
+            patience_seconds: How long a run waits without a successful answer of the provider before the job pauses;
+                otherwise BACKSTAY_PATIENCE_SECONDS, else 600.
 
         Raises:
             SettingsError: a setting is wrong.
-            StoreNotFound (when entered): there is no database, and `create` is false.
+            StoreNotFound (when entered): the database is missing, and `create` is false.
             StorageError (when entered): the database cannot be used.
         """
         database_url = None if database is None else str(database)
@@ -214,34 +214,34 @@ class Backstay:
         return cls(settings, create=create)
 
     async def migrate(self, *, check: bool = False) -> MigrationResult:
-        """Bring the database to the schema that this version knows. Not within `async with`; twice is safe.
+        """Migrate the database to the current schema. Not within `async with`. Idempotent.
 
-        A SQLite file is also migrated when it is opened; a PostgreSQL database only so.
+        A SQLite file is also migrated when it is opened; a PostgreSQL database only by this method.
 
         Args:
-            check: Only say what would be done.
+            check: Only report what would be done.
 
         Raises:
-            StoreNotFound: there is no database.
+            StoreNotFound: the database is missing.
             SchemaTooNew: a newer Backstay has migrated it.
-            SchemaOutdated: a worker is on it; stop it first.
-            StorageError: it cannot be used.
+            SchemaOutdated: a worker is running; stop it first.
+            StorageError: the database cannot be used.
         """
         return await self._store.migrate(check=check)
 
     async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> LegacyImportResult:
-        """Migrate, then take over what is unfinished and alive in the tables that the original keeps in a schema.
+        """Migrate, then import unfinished jobs and live backups from the original's tables.
 
-        Each unfinished checkpoint becomes a paused job, each live backup one of ours. Nothing of the original is
-        changed. Not within `async with`; twice is safe, and so are many at once.
+        Each unfinished checkpoint becomes a paused job, each live backup a backup of Backstay. The original's tables
+        and files do not change. Not within `async with`. Idempotent, also in several processes at once.
 
         Args:
             source: The schema of `batch_checkpoints` and `backup_exports`.
-            check: Only say what would be done.
+            check: Only report what would be done.
 
         Raises:
-            SettingsError: this is no PostgreSQL database, or there are no tables of the original in that schema.
-            Errors as of `migrate` besides, and BackupDiskFull; what was taken over before is kept.
+            SettingsError: this is no PostgreSQL database, or the schema has no tables of the original.
+            BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
         original = self._original()
         await original.find(source)
@@ -256,18 +256,18 @@ class Backstay:
     def _original(self) -> LegacyImport:
         if self._store.original is None:
             raise SettingsError(
-                "The original keeps its tables on PostgreSQL, and this is a SQLite file; name that database in "
+                "The original's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL database in "
                 "BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
-        keep, places = self.settings.backup_keep, self._store.backups.allocate_keys
+        keep, allocate = self.settings.backup_retention, self._store.backups.allocate_keys
         owner, locks = self.settings.owner, self._store.locks
         return LegacyImport(
             store=self._store.original,
             jobs=LegacyJobImporter(stores=self._store.batches, owner=owner, folder=locks),
-            keepers=lambda whose: BackupImporter(self.for_owner(whose).backups, keep, places),
+            keepers=lambda name: BackupImporter(self.for_owner(name).backups, keep, allocate),
             owner=owner,
-            folder=self.settings.backup_place,
+            folder=self.settings.backup_folder,
             clock=self._clock,
         )
 
@@ -279,41 +279,41 @@ class Backstay:
         *,
         check: bool = False,
     ) -> AdoptionResult:
-        """Have a user's own tables, in the same PostgreSQL database, be our conversations and turns.
+        """Use the user's own tables, in the same PostgreSQL database, as conversations and turns.
 
-        Not within `async with`; twice is safe. Their rows stay where they are, as they are; everything works on them.
+        Not within `async with`. Idempotent. The rows stay where they are, unchanged.
 
         Args:
-            conversations: The table of conversations, as `public.chats`; else as `[adopt]` of `backstay.toml` says.
-            turns: The table of turns, likewise.
-            columns: Which of their columns is which of ours, by our names, those of a turn behind `turns.`; what
-                `[adopt]` says besides holds as well.
-            check: Only say what would be done, and what would not work then.
+            conversations: The table of conversations, like `public.chats`; otherwise `[adopt]` of `backstay.toml`.
+            turns: The table of turns; otherwise `[adopt]`.
+            columns: Built-in column -> user's column; columns of turns have the prefix `turns.`. Added to those of
+                `[adopt]`.
+            check: Only report what would be done, and what would not work afterwards.
 
         Raises:
-            CannotAdopt: tables or columns do not fit, our own library is not empty, or this is a SQLite file.
+            CannotAdopt: tables or columns do not fit, the library is not empty, or this is a SQLite file.
             SettingsError: `[adopt]` of `backstay.toml` is wrong.
-            StoreDenied: the tables are another role's.
-            SchemaOutdated: the database is not migrated, or a worker is on it.
-            StorageError: it cannot be done there.
+            StoreDenied: the tables belong to another role.
+            SchemaOutdated: the database is not migrated, or a worker is running.
+            StorageError: the database cannot be used.
         """
-        wanted = adoption_from_settings(
+        adoption = adoption_from_settings(
             self.settings.here, conversations=conversations, turns=turns, columns=columns or {}
         )
-        return await self._store.adopt(wanted, self.settings.owner, check=check)
+        return await self._store.adopt(adoption, self.settings.owner, check=check)
 
     async def unadopt(self, *, check: bool = False) -> UnadoptResult:
-        """Take back what `adopt` did. Not within `async with`; twice is safe. The tables stay as they are.
+        """Undo `adopt`. Not within `async with`. Idempotent. The user's tables do not change.
 
-        What had no column there is lost, and the answer says of how many.
+        Values without a column in them are deleted; the result counts them.
 
         Args:
-            check: Only say what would be given back, and lost.
+            check: Only report what would be undone and deleted.
 
         Raises:
-            CannotAdopt: a delete has not come to its end, or something else is built upon our views.
-            SchemaOutdated: a worker is on it.
-            StorageError: it cannot be done there.
+            CannotAdopt: a delete is unfinished, or other database objects depend on the views.
+            SchemaOutdated: a worker is running.
+            StorageError: the database cannot be used.
         """
         return await self._store.unadopt(check=check)
 
@@ -335,7 +335,7 @@ def _store(settings: Settings, clock: Clock, read_seconds: float | None) -> "Sql
     if settings.server is None:
         _report_ignored(settings.ignored_parameters)
         return SqliteStore(path=settings.database, clock=clock, read_seconds=read_seconds)
-    # Here and not above: who stores in a file need not have what speaks to a server.
+    # Imported here: a library in a file does not need the packages for PostgreSQL.
     try:
         from backstay.storage.postgres import PostgresStore
     except ImportError as error:
@@ -352,9 +352,9 @@ def _report_ignored(parameters: Sequence[str]) -> None:
         )
 
 
-def _source_of(every: ProcessorRegistry, allowed: "AllowedEntry | None") -> ProcessorSource:
+def _processor_source(processors: ProcessorRegistry, allowed: "AllowedEntry | None") -> ProcessorSource:
     if allowed is None:
-        return every
+        return processors
     from backstay.generate.allowlist import Allowlist
 
-    return Allowlist(every, allowed)
+    return Allowlist(processors, allowed)

@@ -1,14 +1,14 @@
-"""Time as the rest of Backstay sees it: UTC, from one place that a test can replace."""
+"""The time of day in UTC, from a clock that tests can replace."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the time of day comes from. Durations are never taken from it: they use a monotonic clock."""
+    """Source of the time of day. Durations are measured with a monotonic clock instead."""
 
     def now(self) -> datetime:
-        """The present, timezone-aware, in UTC."""
+        """Return the present time, timezone-aware, in UTC."""
         ...
 
 
@@ -20,13 +20,13 @@ class SystemClock:
 
 
 def to_text(moment: datetime) -> str:
-    """Write a moment as RFC 3339 with microseconds and `Z`; text of this form sorts as time does."""
+    """Format a time as RFC 3339 with microseconds and `Z`; such texts sort chronologically."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def from_text(text: str) -> datetime:
-    """Read what `to_text` wrote (or any RFC 3339 text with an offset).
+    """Parse a text of `to_text`, or any RFC 3339 text with an offset.
 
-    Raises ValueError when it is not one.
+    Raises ValueError if it is neither.
     """
     return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Parameters in a database address: used, ignored because they are for other drivers, or refused by name. Pure."""
+"""Parameters of a database address: passed on, ignored because they are for other drivers, or refused. Pure."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -67,10 +67,10 @@ _FILE_REFUSED: Mapping[str, str] = {
 
 
 def for_server(query: str, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the part of a query that goes to libpq, which knows the given names, and the names that are ignored.
+    """Return the part of a query for libpq, which knows the names `known`, and the names of ignored parameters.
 
     Raises:
-        SettingsError: a parameter cannot be honoured, or no driver has one of that name.
+        SettingsError: a parameter cannot be honoured, or no driver knows it.
     """
     return _split(query, known, _SERVER_IGNORED, _SERVER_REFUSED)
 
@@ -83,27 +83,26 @@ def for_file(query: str) -> tuple[str, ...]:
 def _split(
     query: str, known: Collection[str], ignored: frozenset[str], refused: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...]]:
-    kept, left_out = [], []
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
+    used, skipped = [], []
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
         name = unquote(name)
-        if name in known or (name == "ssl" and value == "true" and known) or not part:
-            kept.append(part)  # libpq takes JDBC's ssl=true for sslmode=require
+        if name in known or (name == "ssl" and value == "true" and known) or not pair:
+            used.append(pair)  # libpq accepts JDBC's ssl=true as sslmode=require
         elif name.lower() in ignored:
-            left_out.append(name)
+            skipped.append(name)
         elif name.lower() in refused:
             raise SettingsError(f"{_about(name)} cannot be honoured: {refused[name.lower()]}", setting=_SETTING)
         elif "@" in query or not _NAME.fullmatch(name):
-            # A password whose characters are not written as %40 and so on ends up here: nothing of it may be shown.
+            # This may be a piece of a password that is not percent-encoded: the message must not contain it.
             raise SettingsError(
-                "The database address has a parameter that is not known; in a password, write @ / : # ? as "
-                "%40 %2F %3A %23 %3F",
+                "The database address has an unknown parameter; in a password, write @ / : # ? as %40 %2F %3A %23 %3F",
                 setting=_SETTING,
             )
         else:
             near = did_you_mean(name, [*known, *refused])
-            raise SettingsError(f"{_about(name)} is not known{near or '; leave it out'}", setting=_SETTING)
-    return "&".join(kept), tuple(dict.fromkeys(left_out))
+            raise SettingsError(f"{_about(name)} is unknown{near or '; leave it out'}", setting=_SETTING)
+    return "&".join(used), tuple(dict.fromkeys(skipped))
 
 
 def _about(name: str) -> str:

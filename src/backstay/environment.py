@@ -30,23 +30,23 @@ KNOWN = frozenset(
         "TRACEBACK",
     )
 )
-"""What settings are read from. Listed here since a command loads neither the server's settings nor its packages."""
+"""Variables that settings are read from; listed here, since most commands do not load the server's settings."""
 _ELSEWHERE = frozenset(
     _PREFIX + name
     for name in ("CONFIG", "FAILURE_RECORD", "POSTGRES_PASSWORD", "SEED_TASKS", "TEST_DATABASE_URL", "TORTURE")
 )
-"""What compose.yaml and the tests of this project read."""
+"""Variables that compose.yaml and the tests of this project read."""
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of variables that begin with BACKSTAY_, are set, and mean nothing."""
-    ours = (name for name, value in environ.items() if name.startswith(_PREFIX) and value)
-    return sorted(name for name in ours if name not in KNOWN and name not in _ELSEWHERE)
+    """Return the names of set variables that begin with BACKSTAY_ and are unknown."""
+    names = (name for name, value in environ.items() if name.startswith(_PREFIX) and value)
+    return sorted(name for name in names if name not in KNOWN and name not in _ELSEWHERE)
 
 
 def nearest_variable(name: str) -> str | None:
-    """Return the variable that was probably meant; None when none is near."""
-    near = nearest_name(name.removeprefix(_PREFIX), [one.removeprefix(_PREFIX) for one in KNOWN])
+    """Return the nearest known variable; None if none is near."""
+    near = nearest_name(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in KNOWN])
     return _PREFIX + near if near is not None else None
 
 
@@ -59,11 +59,11 @@ NAME_SUPABASE = (
 
 
 def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> str | None:
-    """Return why the library is a file although a Supabase project was probably meant; None where it was not.
+    """Return why the library is a local file although a Supabase project was probably meant; None if it was not.
 
     Args:
         environ: The environment.
-        here: The directory in which an app may keep a file of variables, which is not read.
+        here: The directory in which an app may have a file of variables, which is not read.
         library: The file of the library.
     """
     names = [name for name in _SUPABASE if environ.get(name)]

@@ -22,15 +22,15 @@
                              StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated,
                              UnsafeSQLite, OutcomeRefused, StoreClosed
 
-Each class has a stable `code`; each instance a message for people that names the thing and the next step, and a
-`context` of plain values for machines. Errors know nothing of HTTP or of exit statuses: the edges hold one table each.
+Each class has a stable `code`. Each instance has a message for people, which names the thing and the next step, and a
+`context` of plain values for programs. The tables of HTTP statuses and exit statuses are in the server and the command.
 """
 
 from typing import Any, ClassVar
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, for a message: `an int`, `a list`."""
+    """Return the type of a value for a message: `an int`, `a list`."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
@@ -50,7 +50,7 @@ class BackstayError(Exception):
 
 
 class InputError(BackstayError):
-    """The input of a batch cannot be used as it is; `context` says `path` and `line` where known."""
+    """The input of a batch is unusable; `context` has `path` and `line` if known."""
 
     code = "input_error"
 
@@ -64,25 +64,25 @@ class InputEmpty(InputError):
 
 
 class InputUnreadable(InputError):
-    """The file as a whole is of no use: unknown kind, not UTF-8, broken JSON."""
+    """The whole file is unusable: unknown format, not UTF-8, or invalid JSON."""
 
     code = "input_unreadable"
 
 
 class InputTooLarge(InputError):
-    """A file expands to more rows or text than a server takes at once."""
+    """A file expands to more rows or text than a server accepts at once."""
 
     code = "input_too_large"
 
 
 class InvalidRow(InputError):
-    """One row is of no use: ragged, not an object, without a topic."""
+    """One row is unusable: ragged, not an object, or without a topic."""
 
     code = "invalid_row"
 
 
 class DuplicateItem(InputError):
-    """One id stands for two different contents."""
+    """One id has two different contents."""
 
     code = "duplicate_item"
 
@@ -92,7 +92,7 @@ class UnknownColumn(InputError):
 
 
 class NotFound(BackstayError):
-    """Nothing of that name is there for this owner; another owner's answers the same."""
+    """This owner has nothing of that name; other owners' things are not found, too."""
 
     code = "not_found"
 
@@ -114,13 +114,13 @@ class BackupNotFound(NotFound):
 
 
 class StoreNotFound(NotFound):
-    """A reading command found no database; reading never makes one."""
+    """The database does not exist, and this operation does not create one."""
 
     code = "store_not_found"
 
 
 class Conflict(BackstayError):
-    """What is stored and what is asked for contradict each other."""
+    """The request contradicts what is stored."""
 
     code = "conflict"
 
@@ -138,67 +138,67 @@ class ItemsDiffer(Conflict):
 
 
 class InvalidTransition(Conflict):
-    """The job's state does not allow what was asked."""
+    """The job's state does not allow the request."""
 
     code = "invalid_transition"
 
 
 class LeaseLost(Conflict):
-    """This worker was taken over: its token is no longer current, nothing it holds may be written."""
+    """The worker's lease was reclaimed: its token is no longer current, and it can write nothing."""
 
     code = "lease_lost"
 
 
 class JobHasWorkers(Conflict):
-    """A live worker is on the job, so it cannot be removed under it."""
+    """The job has a live worker, so it cannot be discarded."""
 
     code = "job_has_workers"
 
 
 class ConversationExists(Conflict):
-    """An import brings a conversation whose id another one has."""
+    """An import contains a conversation whose id another one has."""
 
     code = "conversation_exists"
 
 
 class RestoreConflict(Conflict):
-    """What is to be restored meets other content under the same id, or another result of the same item."""
+    """A restore found other content under the same id, or another result of the same item."""
 
     code = "restore_conflict"
 
 
 class PlanOutdated(Conflict):
-    """What is selected is no longer what the plan showed."""
+    """The selection is no longer what the plan showed."""
 
     code = "plan_outdated"
 
 
 class DeleteBlocked(Conflict):
-    """Rows of other tables keep these conversations from being deleted; `context` names them."""
+    """Rows of other tables prevent the delete of these conversations; `context` names them."""
 
     code = "delete_blocked"
 
 
 class BackupInUse(Conflict):
-    """The backup is pinned, being written, or needed by a delete that has not come to its end."""
+    """The backup is pinned, being written, or needed by an unfinished delete."""
 
     code = "backup_in_use"
 
 
 class IdempotencyKeyReused(Conflict):
-    """The key of a request was used for another one."""
+    """The idempotency key was used for another request."""
 
     code = "idempotency_key_reused"
 
 
 class IdempotencyKeyInFlight(Conflict):
-    """A request of the same key is being worked on."""
+    """A request with the same idempotency key is in progress."""
 
     code = "idempotency_key_in_flight"
 
 
 class Refused(BackstayError):
-    """Possible, but not without being said more clearly."""
+    """The request is incomplete or needs a confirmation."""
 
     code = "refused"
 
@@ -212,13 +212,13 @@ class ConfirmationNeeded(Refused):
 
 
 class ProcessorNotPortable(Refused):
-    """The job's processor is a callable of some program: only that program can go on with it."""
+    """The job's processor is a callable of a program: only that program can continue the job."""
 
     code = "processor_not_portable"
 
 
 class ItemsNeeded(Refused):
-    """The job was taken over from another program, and does not know its items: only a run with all of them goes on."""
+    """The job was imported without its items: only a run with all of them can continue it."""
 
     code = "items_needed"
 
@@ -232,19 +232,19 @@ class NothingToRun(Refused):
 
 
 class CannotAdopt(Refused):
-    """Tables of a user's own cannot be put in the place of ours as they are, or not be given back."""
+    """The user's tables cannot be adopted as they are, or the adoption cannot be undone."""
 
     code = "cannot_adopt"
 
 
 class AdoptedTableNotWritable(Refused):
-    """The tables that were adopted take no new conversations; what is in them can be backed up, deleted, restored."""
+    """The adopted tables accept no new conversations; their rows can be backed up, deleted and restored."""
 
     code = "adopted_table_not_writable"
 
 
 class ProcessorNotAllowed(Refused):
-    """A server works with the recipes and functions of its own settings only, and this is none of them."""
+    """The server's settings do not name this recipe or function, and it runs no other."""
 
     code = "processor_not_allowed"
 
@@ -268,7 +268,7 @@ class ApiKeyNotAllowed(SettingsError):
 
 
 class RecipeError(BackstayError):
-    """The recipe cannot be followed as it is: a field, a template, a model's name, an address."""
+    """The recipe is invalid: a field, a template, a model's name or an address."""
 
     code = "recipe_error"
 
@@ -280,19 +280,19 @@ class UnknownVariable(RecipeError):
 
 
 class Stopped(BackstayError):
-    """A stop was asked for before the job was made: nothing was called, nothing is left behind."""
+    """A stop was requested before the job was created: nothing was called or stored."""
 
     code = "stopped"
 
 
 class OutputUnwritable(BackstayError):
-    """What was to be written for the user cannot be written where they said."""
+    """The output cannot be written where the user asked for it."""
 
     code = "output_unwritable"
 
 
 class ProcessorUnusable(BackstayError):
-    """The processor cannot be called as a processor."""
+    """The processor is not callable as one."""
 
     code = "processor_unusable"
 
@@ -304,13 +304,13 @@ class ProcessorNotFound(ProcessorUnusable):
 
 
 class InvalidConversation(BackstayError):
-    """A conversation that may not be stored: no turns, an empty turn, text that is not valid Unicode."""
+    """The conversation cannot be stored: it has no turns, an empty turn, or invalid Unicode."""
 
     code = "invalid_conversation"
 
 
 class BackupError(BackstayError):
-    """A backup could not be made, read or restored. What it was to protect is untouched."""
+    """A backup could not be created, read or restored; the conversations are unchanged."""
 
     code = "backup_error"
 
@@ -322,13 +322,13 @@ class BackupFailed(BackupError):
 
 
 class BackupDiskFull(BackupError):
-    """No space is left where backups are kept; nothing was deleted."""
+    """The disk of the backups is full; nothing was deleted."""
 
     code = "backup_disk_full"
 
 
 class BackupFolderUnrecognized(BackupError):
-    """The folder of backups is not known to be this library's: a disk is not mounted, or the database is a copy.
+    """The backup folder cannot be recognized as this library's: a disk is not mounted, or the database is a copy.
 
     Nothing was written or deleted.
     """
@@ -337,19 +337,19 @@ class BackupFolderUnrecognized(BackupError):
 
 
 class BackupUnreachable(BackupError):
-    """The file of a backup, or the folder of all, cannot be opened."""
+    """The file of a backup, or the backup folder, cannot be opened."""
 
     code = "backup_unreachable"
 
 
 class BackupUnusable(BackupError):
-    """The state of the backup does not allow it: it is not verified, is damaged, or has expired."""
+    """The backup is not verified, is damaged, or has expired."""
 
     code = "backup_unusable"
 
 
 class BackupDamaged(BackupError):
-    """The file is not what was verified."""
+    """The file differs from what was verified."""
 
     code = "backup_damaged"
 
@@ -361,7 +361,7 @@ class BackupTooNew(BackupError):
 
 
 class NotABackup(BackupError):
-    """The file is something else, or was written anew by another program."""
+    """The file is not a backup, or another program has rewritten it."""
 
     code = "not_a_backup"
 
@@ -373,25 +373,25 @@ class ColumnsDiffer(BackupError):
 
 
 class RestoreDiffers(BackupError):
-    """What was restored did not read back as what is in the backup; everything was rolled back."""
+    """The restored conversations differ from the backup; everything was rolled back."""
 
     code = "restore_differs"
 
 
 class ClockBehind(BackupError):
-    """The clock shows a time before the newest backup was made, so nobody can say what has expired."""
+    """The clock is behind the newest backup, so that expiry cannot be decided."""
 
     code = "clock_behind"
 
 
 class StorageError(BackstayError):
-    """The database could not do it."""
+    """The database operation failed."""
 
     code = "storage_error"
 
 
 class StoreBusy(StorageError):
-    """Another program holds the database's write lock for longer than we wait."""
+    """Another program holds the database's write lock for too long."""
 
     code = "store_busy"
 
@@ -403,25 +403,25 @@ class ReadTooLong(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The database's server cannot be reached, or went away; nothing is known to be wrong with what is in it."""
+    """The database server cannot be reached, or the connection was lost."""
 
     code = "store_unavailable"
 
 
 class CommitUnknown(StorageError):
-    """The answer to a commit was lost, and the server does not come back to say whether it was made."""
+    """The reply to a COMMIT was lost, and the server cannot be asked whether it succeeded."""
 
     code = "commit_unknown"
 
 
 class StoreDenied(StorageError):
-    """The database's server does not let this user in, or not do this."""
+    """The database server rejects this user, or the user lacks a privilege."""
 
     code = "store_denied"
 
 
 class StoreFull(StorageError):
-    """No space left for the database. Work stays resumable."""
+    """The disk of the database is full. Jobs stay resumable."""
 
     code = "store_full"
 
@@ -431,7 +431,7 @@ class StoreReadOnly(StorageError):
 
 
 class StoreGone(StorageError):
-    """The database's file was deleted, moved or replaced under us. What was committed since is nowhere to be found."""
+    """The database file was deleted, moved or replaced while it was open; later commits are lost."""
 
     code = "store_gone"
 
@@ -451,7 +451,7 @@ class SchemaTooNew(StorageError):
 
 
 class SchemaOutdated(StorageError):
-    """The database needs a migration that cannot happen now."""
+    """The database needs a migration that is not possible now."""
 
     code = "schema_outdated"
 
@@ -463,7 +463,7 @@ class UnsafeSQLite(StorageError):
 
 
 class OutcomeRefused(StorageError):
-    """The database refuses the outcome of one item, whoever writes it: that item fails, its neighbours do not."""
+    """The database rejects the outcome of one item: that item fails, others do not."""
 
     code = "outcome_refused"
 

@@ -1,11 +1,11 @@
-"""Packages that only a part of Backstay needs, and what to say where they are not installed."""
+"""Optional packages, and the message that names what to install."""
 
 
-def packages_missing(part: str, extra: str) -> str:
-    """Return that a part lacks the packages of an extra, and how they are installed."""
-    return f"{part} needs packages that are not installed; add them with {installation(extra)}"
+def packages_missing(feature: str, extra: str) -> str:
+    """Return the message that a feature needs the packages of an extra, with the command that installs them."""
+    return f"{feature} needs packages that are not installed; add them with {installation(extra)}"
 
 
 def installation(extra: str) -> str:
-    """Return the command that installs the packages of an extra, in the versions that Backstay takes."""
+    """Return the command that installs the packages of an extra."""
     return f"`pip install '.[{extra}]'` in a checkout of Backstay"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file is complete or absent."""
 
 import fcntl
 import os
@@ -14,22 +14,21 @@ from backstay.errors import OutputUnwritable
 
 
 @contextmanager
-def write_atomically(path: Path, *, spared: Iterable[Path] = ()) -> Iterator[BinaryIO]:
-    """Give a file to write into that bears its name only once it is complete and on disk.
+def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[BinaryIO]:
+    """Open a temporary file for writing, and rename it to `path` once it is complete and on disk.
 
-    An error within leaves what was there before. A name that stands for something other than a file (a pipe, a
-    device) is written directly.
+    An error within the context leaves an earlier file unchanged. A pipe or a device is written directly.
 
     Args:
-        path: Where to.
-        spared: Files, under whatever names, that must not be written over.
+        path: File to write.
+        excluded: Files that must not be overwritten, under whatever names.
 
     Raises:
-        OutputUnwritable: it cannot be written there; the message says why.
+        OutputUnwritable: the file cannot be written; the message says why.
     """
-    target = Path(os.path.realpath(path))  # unlike `resolve`, this takes a link to itself
+    target = Path(os.path.realpath(path))  # unlike `resolve`, accepts a link to itself
     try:
-        if _is_among(target, spared):
+        if _is_among(target, excluded):
             raise OutputUnwritable(f"{path} belongs to the database; name another file", path=str(path))
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             with target.open("wb") as out:
@@ -42,15 +41,15 @@ def write_atomically(path: Path, *, spared: Iterable[Path] = ()) -> Iterator[Bin
 
 
 def _is_among(target: Path, others: Iterable[Path]) -> bool:
-    # By what the names stand for, and without opening any: to close a database that SQLite has open drops its locks.
+    # Compared without opening: closing a database file drops the locks that SQLite holds on it in this process.
     return any(other == target or (other.exists() and target.exists() and other.samefile(target)) for other in others)
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
-    """Do the same for a file, and no link or device. Raises OSError.
+    """Write like `write_atomically`, to a path that is no link or device. Raises OSError.
 
-    The temporary file `<.name>.<…>.part` is locked meanwhile, so that one left by a dead process can be recognized.
+    The temporary file `.<name>.<…>.part` is locked meanwhile, so that one left by a dead process can be recognized.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -72,13 +71,13 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
 
 def is_open_to_all(folder: Path) -> bool:
-    """Whether every user of the machine can replace what others have put into a folder. Raises OSError."""
+    """Return whether every user of the machine can replace other users' files in a folder. Raises OSError."""
     mode = folder.stat().st_mode
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
 def sync(descriptor: int) -> None:
-    """Have what was written to a file on the disk itself."""
+    """Flush a file to the disk itself."""
     if sys.platform == "darwin":
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # there, fsync leaves it in the drive's cache
     else:
@@ -86,7 +85,7 @@ def sync(descriptor: int) -> None:
 
 
 def drop_from_cache(descriptor: int) -> None:
-    """Have what is read of a file come from the disk, where the system lets us ask for that."""
+    """Drop a file from the page cache, so that reads come from the disk, if the system supports it."""
     if sys.platform == "darwin":
         fcntl.fcntl(descriptor, fcntl.F_NOCACHE, 1)
     elif hasattr(os, "posix_fadvise"):
@@ -94,7 +93,7 @@ def drop_from_cache(descriptor: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk: without this a new name may be gone after a power cut."""
+    """Flush the entries of a folder to disk: without this a new file may be gone after a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Refuse what carries the project's former name: variables, settings files and libraries.
+"""Refuse variables, settings files and libraries of the project's former name.
 
-Nothing was released under it, so nothing is migrated. It is refused, not ignored: a batch that silently started in a
+Nothing was released under it, so nothing is migrated. They are refused, not ignored: a batch that silently started in a
 new, empty library would pay for its items again.
 """
 
@@ -15,8 +15,8 @@ WHO = f"{NAME.capitalize()}, the former name of Backstay"
 APPLICATION_ID = int.from_bytes(NAME.capitalize()[:4].encode(), "big")
 """The application_id in the header of a former SQLite file."""
 
-_OURS = "BACKSTAY_"
-_FORMER = f"{NAME.upper()}_"
+_PREFIX = "BACKSTAY_"
+_FORMER_PREFIX = f"{NAME.upper()}_"
 
 
 def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> None:
@@ -30,8 +30,8 @@ def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> No
         SettingsError: names the variable, and the one to set instead.
     """
     for variable in variables:
-        former = _FORMER + variable.removeprefix(_OURS)
-        if variable.startswith(_OURS) and environ.get(former):
+        former = _FORMER_PREFIX + variable.removeprefix(_PREFIX)
+        if variable.startswith(_PREFIX) and environ.get(former):
             raise SettingsError(
                 f"{former} is a variable of {WHO}, and is not read. Set {variable} instead, and unset {former}",
                 setting=former,
@@ -39,8 +39,8 @@ def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> No
 
 
 def variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of all variables that begin as ours did under the former name, and are set."""
-    return sorted(name for name, value in environ.items() if name.startswith(_FORMER) and value)
+    """Return the names of all set variables that begin with the former prefix."""
+    return sorted(name for name, value in environ.items() if name.startswith(_FORMER_PREFIX) and value)
 
 
 def refuse_settings_file(folder: Path, name: str) -> None:
@@ -70,5 +70,5 @@ def refuse_library(folder: Path) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    # os.access also answers for another user's folder, where `Path.exists` raises.
+    # os.access also works in another user's folder, where `Path.exists` raises.
     return os.access(path, os.F_OK)

@@ -1,7 +1,7 @@
-"""Structured logs: an event's name, and its context as fields.
+"""Structured logs: the name of an event, and its context as fields.
 
-They go through Python's own `logging` under the name `backstay`, which is silent until a program, such as our command
-line, gives it a handler. No prompt, answer or key is ever logged.
+They go to the logger `backstay` of Python's `logging`, which is silent until a program, such as the command line, adds
+a handler. Never contain a prompt, an answer or a key.
 """
 
 import logging
@@ -14,12 +14,12 @@ logging.getLogger("backstay").addHandler(logging.NullHandler())
 
 
 def get_logger(name: str) -> "BoundLogger":
-    """Return the logger of that name; nothing global is configured by it."""
-    return cast("BoundLogger", _Later(name))
+    """Return the logger of that name, without configuring anything global."""
+    return cast("BoundLogger", _LazyLogger(name))
 
 
-class _Later:
-    """Stands for a logger until there is something to log: few programs ever load what it is made of."""
+class _LazyLogger:
+    """Logger that imports structlog on its first event, which most programs never log."""
 
     __slots__ = ("_name",)
 

@@ -1,6 +1,6 @@
-"""Which files of parent folders are trusted: the user's own and root's, as in git.
+"""Trust in files of parent folders: only the user's own and root's are read, as in git.
 
-A settings file can make commands run, and a library can name functions to call. In a folder that several users can
+A settings file can run commands, and a library can name functions to call. In a folder that several users can
 write to, such as /tmp, either may be another user's.
 """
 
@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 VARIABLE = "BACKSTAY_SAFE_DIRECTORIES"
-"""Folders whose files are trusted whoever owns them, separated by colons."""
+"""Folders whose files are trusted whatever their owner, separated by colons."""
 
 _ROOT = 0
 
 
 def foreign_owner(path: Path, environ: Mapping[str, str]) -> int | None:
-    """Return the user id that a file or folder belongs to; None where it is this user's own, root's or named as safe.
+    """Return the user id of the owner of a file or folder; None if it is trusted.
 
-    Behind a link both have to be: the link, and what it leads to.
+    Trusted are this user's own files, root's, and those in folders named as safe. For a link, both the link and its
+    target have to be.
     """
     if str(path.parent) in environ.get(VARIABLE, "").split(os.pathsep):
         return None
@@ -27,6 +28,6 @@ def foreign_owner(path: Path, environ: Mapping[str, str]) -> int | None:
 
 def _trusted(environ: Mapping[str, str]) -> frozenset[int]:
     user = os.geteuid()
-    # Root trusts only its own files too; under sudo it also trusts its caller's.
+    # Root, too, trusts only its own files; under sudo it also trusts its caller's.
     sudo = environ.get("SUDO_UID", "") if user == _ROOT else ""
     return frozenset({_ROOT, user, *([int(sudo)] if sudo.isdecimal() else [])})

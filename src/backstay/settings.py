@@ -1,4 +1,4 @@
-"""Where to store, for whom, and how fast to ask: defaults < `backstay.toml` < environment < what the caller says."""
+"""Settings, in order of precedence: defaults < `backstay.toml` < environment < arguments."""
 
 import os
 import re
@@ -66,42 +66,42 @@ class Settings(BaseModel):
     database_url: str | None = Field(default=None, repr=False)
     """A path, `sqlite:///path` or `postgresql://…`; without it, `backstay.db` in the nearest `.backstay` folder."""
     database_schema: str = Field(default="backstay", pattern=r"^[a-z_][a-z0-9_]{0,39}$")
-    """On PostgreSQL, the schema that holds our tables."""
+    """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=512)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
-    """How long a worker on another host may be silent before its items are taken over."""
+    """How long a worker on another host may be silent before its lease is reclaimed."""
     rpm: int | None = Field(default=None, ge=1, le=10_000_000)
-    """Requests a minute at most, of each account with a provider in this process."""
+    """Maximum requests per minute, for each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=10_000_000_000)
-    """Tokens a minute at most, likewise."""
+    """Maximum tokens per minute, for each account with a provider in this process."""
     patience_seconds: float = Field(default=600.0, ge=1, le=604_800)
-    """How long a run waits for a provider from which no good answer comes; then the job pauses."""
+    """How long a run waits without a successful answer of the provider before the job pauses."""
     allowed_keys: list[str] = Field(default_factory=list)
     """Hosts to which recipe files and stored jobs may send a key, each as `HOST VARIABLE`; see `key_permission`."""
     backup_directory: str | None = Field(default=None, min_length=1)
-    """Where backups are kept; without it, beside the database."""
+    """Folder of backups; by default next to the database."""
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
-    """How long a backup is kept, from its end or from that of the delete it was made for."""
+    """How long a backup is kept after it, or the delete that needed it, was completed."""
     keys: dict[str, KeySetting] = Field(default_factory=dict)
-    """By environment variable: where its key comes from when the variable is not set."""
+    """Environment variable -> source of its key when the variable is not set."""
     headers: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """By host of an endpoint, with its port where the address has one: header -> environment variable of its value."""
+    """Host of an endpoint, with the port of its address if any -> header -> environment variable of its value."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
-    """What relative paths are relative to."""
+    """Base of relative paths."""
     file_directory: Path = Field(default_factory=Path.cwd, exclude=True)
     """Directory of the settings file: key files are relative to it, and key commands run in it."""
 
     @field_validator("owner")
     @classmethod
     def _as_databases_write_it(cls, owner: str) -> str:
-        # The id of a user of Supabase is one owner, in whatever case it was copied.
+        # A Supabase user id is the same owner in upper and lower case.
         return owner.lower() if _UUID.fullmatch(owner) else owner
 
     @field_validator("database_schema")
     @classmethod
     def _not_of_the_server(cls, name: str) -> str:
         if name == "information_schema" or name.startswith("pg_"):
-            raise ValueError("PostgreSQL keeps this name for itself")
+            raise ValueError("PostgreSQL reserves this name")
         return name
 
     @field_validator("allowed_keys", mode="before")
@@ -121,13 +121,13 @@ class Settings(BaseModel):
 
     @property
     def server(self) -> str | None:
-        """The URL of a PostgreSQL database, where one is named, as libpq takes it."""
+        """The URL of a PostgreSQL database for libpq; None for a SQLite file."""
         url = self.database_url or ""
         return _SERVER.sub("postgresql://", url, count=1) if _SERVER.match(url) else None
 
     @property
     def database(self) -> Path:
-        """Absolute path of the SQLite file, where no server is named.
+        """Absolute path of the SQLite file, if no server is named.
 
         Raises:
             SettingsError: the address names a kind of database that Backstay does not support, or no database is named
@@ -144,18 +144,18 @@ class Settings(BaseModel):
 
     @property
     def ignored_parameters(self) -> tuple[str, ...]:
-        """Names of parameters in the address of an SQLite file that are for other drivers. Raises as `database`."""
+        """Names of parameters in the address of a SQLite file that are for other drivers. Raises like `database`."""
         return _file_of(self.database_url)[1] if self.database_url is not None else ()
 
     @property
-    def backup_place(self) -> Path | None:
-        """Absolute path of the folder for backups, None when it was not chosen."""
+    def backup_folder(self) -> Path | None:
+        """Absolute path of the folder for backups; None without the setting."""
         if self.backup_directory is None:
             return None
         return (self.here / Path(self.backup_directory).expanduser()).absolute()
 
     @property
-    def backup_keep(self) -> timedelta:
+    def backup_retention(self) -> timedelta:
         return timedelta(days=self.backup_retention_days)
 
 
@@ -184,40 +184,40 @@ def load(
     here: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Gather the settings that hold in the folder `here`; arguments win.
+    """Load the settings for the folder `here`; arguments take precedence.
 
     Raises:
-        SettingsError: a value or name is wrong; the message says which, and where it stands.
+        SettingsError: a value or name is wrong; the message names it and its source.
     """
     here = here or Path.cwd()
     environ = os.environ if environ is None else environ
     refuse_variables(environ, VARIABLES)
     values: dict[str, Any] = {"here": here, "file_directory": here}
-    said: dict[str, Any] = {name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
-    given: dict[str, str | float | None] = {
+    overrides: dict[str, Any] = {
+        name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)
+    }
+    arguments: dict[str, str | float | None] = {
         "database_url": database_url,
         "owner": owner,
         "rpm": rpm,
         "tpm": tpm,
         "patience_seconds": patience_seconds,
     }
-    said |= {name: value for name, value in given.items() if value is not None}
+    overrides |= {name: value for name, value in arguments.items() if value is not None}
     path = settings_file(here, environ)
     if path is not None:
         values |= {name: value for name, value in _read(path).items() if name not in (SERVER, ADOPT)}
         values["file_directory"] = path.parent
-        if "database_url" in values and "database_url" not in said:
+        if "database_url" in values and "database_url" not in overrides:
             values["here"] = path.parent
     try:
-        return Settings(**(values | said))
+        return Settings(**(values | overrides))
     except ValidationError as error:
         raise _wrong(error, path) from error
 
 
 def server_table(here: Path) -> tuple[Any, Path]:
-    """Return the table `[server]` of the settings file, and what relative paths in it are relative to.
-
-    What may stand in it, the server says.
+    """Return the table `[server]` of the settings file, unchecked, and the base of relative paths in it.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -226,7 +226,7 @@ def server_table(here: Path) -> tuple[Any, Path]:
 
 
 def adopt_table(here: Path) -> tuple[Any, Path]:
-    """Return the table `[adopt]` likewise; what may stand in it, `library.adoption_file` says. Raises SettingsError."""
+    """Return the table `[adopt]`, unchecked, and the base of relative paths in it. Raises SettingsError."""
     return _table(ADOPT, here)
 
 
@@ -248,10 +248,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def settings_file(here: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the settings file of a folder, its own or the nearest above it; None where there is none.
+    """Return the settings file of a folder or of the nearest parent that has one; None if there is none.
 
     Raises:
-        SettingsError: it is another user's, or one of the project's former name is nearer.
+        SettingsError: it belongs to another user, or one of the project's former name is nearer.
     """
     for folder in (here, *here.parents):
         file = folder / FILE
@@ -278,7 +278,7 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], remedy: str) -> None
     owner = foreign_owner(path, environ)
     if owner is not None:
         raise SettingsError(
-            f"{path} belongs to another user (uid {owner}), and is not used: what is in it can run commands as you. "
+            f"{path} belongs to another user (uid {owner}), and is not used: its content could run commands as you. "
             f"{remedy}, or trust the folder with {VARIABLE}={path.parent}",
             path=str(path),
         )
@@ -286,13 +286,13 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], remedy: str) -> None
 
 def _wrong(error: ValidationError, path: Path | None) -> SettingsError:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    name = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown(name, path)
     reason = reason_of(first)
-    if first["type"] == "model_type":  # only a key's source is a model of its own
+    if first["type"] == "model_type":  # only a key's source is a nested model
         reason += " with `command` or `file`"
-    return SettingsError(f"The setting {name!r}{_place(path)} is wrong: {reason}", setting=name)
+    return SettingsError(f"The setting {name!r}{_describe_source(path)} is wrong: {reason}", setting=name)
 
 
 def _unknown(name: str, path: Path | None) -> SettingsError:
@@ -300,9 +300,9 @@ def _unknown(name: str, path: Path | None) -> SettingsError:
     known = [name for name in fields if name not in _NOT_IN_FILES]
     hint = did_you_mean(name.rpartition(".")[2], [*known, SERVER, ADOPT])
     where = f" in {path}" if path else ""
-    listed = f"{' There' if hint else '; there'} are: {', '.join(known)}"
-    return SettingsError(f"There is no setting {name!r}{where}{hint}{listed}", setting=name)
+    listed = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
+    return SettingsError(f"Unknown setting {name!r}{where}{hint}{listed}", setting=name)
 
 
-def _place(path: Path | None) -> str:
+def _describe_source(path: Path | None) -> str:
     return f" (in {path}, the environment or the command)" if path else ""

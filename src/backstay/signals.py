@@ -1,20 +1,20 @@
-"""Which signal is a second one, and not a repetition of the first."""
+"""Distinguish a second signal from a repetition of the first."""
 
 import time
 
 SAME_SIGNAL_SECONDS = 0.5
-"""Signals within this time of the first are that one: `timeout`, for instance, sends it to its child and then to
-the child's whole group, and a terminal sends it to a wrapper that passes it on."""
+"""Signals within this time after the first count as the same: `timeout`, for instance, sends it to its child and then
+to the child's whole group, and a terminal sends it to a wrapper that passes it on."""
 
 
 class SignalCounter:
-    """Counts signals that ask to stop. Takes no lock and does not block, for use in signal handlers."""
+    """Counter of stop signals. It takes no lock and does not block, so that signal handlers can use it."""
 
     def __init__(self) -> None:
         self._first_at: float | None = None
 
     def is_second(self) -> bool:
-        """Record a signal; return whether it is a second one."""
+        """Record a signal, and return whether it is a second one."""
         now = time.monotonic()
         if self._first_at is None:
             self._first_at = now

@@ -1,4 +1,4 @@
-"""Why a value was refused, in our words and not in those of the library that checks them. Pure."""
+"""Reasons why a value is invalid, worded independently of pydantic. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ _FALLBACK = "it is not valid"
 _DATE = "it must be a date such as 2026-01-31"
 _MOMENT = "it must be a time such as 2026-01-31T00:00:00Z"
 
-# By the library's name of the error. Braces stand for a limit, or for what is expected.
+# By pydantic's name of the error. Braces stand for a limit, or for what is expected.
 REASONS: Mapping[str, str] = {
     "missing": "it is missing",
     "extra_forbidden": "there is no such field",
@@ -61,19 +61,19 @@ REASONS: Mapping[str, str] = {
 
 
 def reason_of(error: Mapping[str, Any], *, table: str = "a table") -> str:
-    """Return the reason as a clause; the value is not in it.
+    """Return the reason as a clause that does not contain the value.
 
     Args:
-        error: An error of the library, as its `errors()` lists them.
-        table: What a value with named parts is called where it stands.
+        error: An entry of pydantic's `ValidationError.errors()`.
+        table: Name for a mapping where the value comes from, such as `a table` in TOML.
     """
-    if error["type"] in ("value_error", "assertion_error"):  # raised by checks of our own
+    if error["type"] in ("value_error", "assertion_error"):  # raised by our own validators
         return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     context = error.get("ctx") or {}
     if context.get("min_length") == 1:
         return "it must not be empty"
     limits = {name: _plain(value) for name, value in context.items()}
-    # A text that was checked by us first is measured as anything with a length is.
+    # After a validator of ours, pydantic reports the length of a text like that of a list.
     unit = "characters" if error["type"].startswith("string_") or isinstance(error.get("input"), str) else "entries"
     return REASONS.get(error["type"], _FALLBACK).format(**limits | {"table": table, "unit": unit})
 

@@ -51,7 +51,7 @@ def test_from_the_check_to_the_undo(command, url):
     assert "public.messages (52 rows) are already turns" in again.out
     assert _adopted(looked) == ("ok", "conversations are those of public.chats and turns are those of public.messages")
     assert _adopted(changed)[0] == "problem"
-    assert undone.out == "public.chats and public.messages are no longer adopted; their rows are as they were.\n"
+    assert undone.out == "public.chats and public.messages are no longer adopted; their rows are unchanged.\n"
     assert (twice["givenBack"], twice["dropped"], twice["isCheck"]) == ([], [], False)
 
 
@@ -67,11 +67,10 @@ def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(command, tmp_path):
 
     assert (ran.code, asked.code) == (0, 2)
     assert (
-        "lose what is kept beside 2 conversations, having no column there? Nobody can be asked"
-        in asked.one_line_error()
+        "delete the values of 2 conversations that have no column there? There is no terminal" in asked.one_line_error()
     )
     assert (checked["isCheck"], checked["conversations"], checked["turns"]) == (True, 2, 0)
-    assert undone.out.endswith("What was kept beside 2 conversations is gone.\n")
+    assert undone.out.endswith("Values of 2 conversations that had no column there are deleted.\n")
 
 
 def _adopted(told):

@@ -36,7 +36,7 @@ def test_import_tells_what_came_of_it(within, backstay, library):
     told = within("conversations", "import", "rows.jsonl")
     answer = within("conversations", "import", "rows.jsonl", "--json")
 
-    assert told.out == "rows.jsonl: 0 conversations imported, 30 were there already.\n"
+    assert told.out == "rows.jsonl: 0 conversations imported, 30 were already stored.\n"
     assert answer.json == {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
 
 
@@ -103,29 +103,29 @@ def test_a_delete_asks_on_a_terminal(backstay, library):
 def test_a_delete_without_a_backup_asks_apart(backstay, library):
     """And says what it means."""
     done = backstay.on_terminal(
-        "conversations", "delete", "c00001", "--no-backup", typed=[(b"[y/N]", b"y\n"), (b"bring them back", b"y\n")]
+        "conversations", "delete", "c00001", "--no-backup", typed=[(b"[y/N]", b"y\n"), (b"permanently", b"y\n")]
     )
 
     assert done.code == 0
     assert "Delete 1 conversation without a backup? [y/N]" in done.out
-    assert "Nothing will bring them back. Go on all the same? [y/N]" in done.out
+    assert "They cannot be restored. Delete them permanently? [y/N]" in done.out
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
         ([], 2, "Nothing is selected"),
-        (["--all"], 2, "say --yes if it is wanted"),
-        (["--all", "--job", "x", "--yes"], 2, "--all is everything"),
+        (["--all"], 2, "confirm with --yes"),
+        (["--all", "--job", "x", "--yes"], 2, "--all cannot be combined"),
         (["--job", "none", "--yes"], 1, "Job 'none' not found"),
         (["--search", "", "--yes"], 2, "--search is empty"),
-        (["--older-than", "soon", "--yes"], 2, "--older-than must be a number and s, m, h, d or w"),
-        (["--older-than", "999999w", "--yes"], 2, "--older-than is before all time"),
+        (["--older-than", "soon", "--yes"], 2, "--older-than must be a number followed by s, m, h, d or w"),
+        (["--older-than", "999999w", "--yes"], 2, "--older-than is too long ago"),
         (["c00001", "--expires-in", "0d", "--yes"], 2, "--expires-in must be a number"),
         (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),
-        (["c00001", "none", "other", "--yes"], 1, "Conversations 'none', 'other' not found; nothing was done"),
-        (["c00001", "--no-backup", "--yes"], 2, "say --lose-them"),
-        (["c00001", "--continue", "backup-1-a"], 2, "give no other selection"),
+        (["c00001", "none", "other", "--yes"], 1, "Conversation 'none' not found, 'other'; nothing was done"),
+        (["c00001", "--no-backup", "--yes"], 2, "--permanently"),
+        (["c00001", "--continue", "backup-1-a"], 2, "takes no other selection"),
         (["--continue", "backup-1-a"], 1, "Backup 'backup-1-a' not found"),
         (["--continue", "../../etc"], 1, "Backup '../../etc' not found"),
     ],
@@ -195,7 +195,7 @@ def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monk
     assert "is needed by its unfinished delete" in kept.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
     assert done.out == "30 conversations deleted.\n"
-    assert again.out == "That delete was finished before, of 30 conversations; nothing to do.\n"
+    assert again.out == "This delete is already finished: 30 conversations deleted, nothing to do.\n"
     assert within("conversations", "list", "--json").json["conversations"] == []
 
 
@@ -225,8 +225,8 @@ def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypa
     refused = within("conversations", "delete", "--continue", backup)
 
     assert part.out == f"{backup}: 1 conversation restored.\n"
-    assert undone.out == f"{backup}: 15 conversations restored, 15 were there already.\n"
-    assert refused.one_line_error() == f"{backup} is undone; it has no delete to resume"
+    assert undone.out == f"{backup}: 15 conversations restored, 15 were already stored.\n"
+    assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
     assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
     assert _exported(within, backstay) == library
 
@@ -244,7 +244,7 @@ def test_a_backup_is_made_shown_verified_and_downloaded(within, backstay, librar
     assert (made["conversationCount"], made["state"], made["reason"]) == (15, "verified", "trial")
     assert made["expiresAt"][:7] > made["createdAt"][:7] or made["expiresAt"][8:10] > made["createdAt"][8:10]
     assert shown.out.startswith(f"{backup}: verified\n  holds      15 conversations, 30 turns\n")
-    assert verified.out.startswith(f"{backup}: sound, 15 conversations, ")
+    assert verified.out.startswith(f"{backup}: intact, 15 conversations, ")
     assert downloaded.code == 0
     assert piped.out.encode() == (backstay.folder / "backup.json").read_bytes()
     assert len(json.loads(piped.out)["conversations"]) == 15
@@ -297,7 +297,7 @@ def test_cleanup_says_why(within, backstay, library):
     assert re.match(f"expired      {old}: it expired at .*, and will be removed after 20", first.out)
     assert waiting.out == first.out
     assert re.match(f"would remove {old}: it expired at ", dry.out)
-    assert "orphan       backup-1-stray: its file belongs to no backup" in dry.out
+    assert "orphan       backup-1-stray: belongs to no backup" in dry.out
     assert len(still) == 3
     assert f"removed      {old}: it expired" in done.out
     assert left == ["backup-1-stray.json.zst"]
@@ -338,13 +338,13 @@ def test_a_restore_shows_its_plan(within, backstay, library):
 
     assert plan.out.splitlines() == [
         "1 conversation would be restored.",
-        "1 is there already, as it was.",
+        "1 is already stored, unchanged.",
         "1 is in conflict:",
-        "  c00002: is there with other content",
+        "  c00002: is stored with other content",
     ]
     assert "conversation 'c00002' is there with other content; --on-conflict skip" in refused.one_line_error()
-    assert (unasked.code, "say --yes" in unasked.one_line_error()) == (2, True)
-    assert done.out == f"{backup}: 2 conversations restored, 1 was there already, 1 other replaced.\n"
+    assert (unasked.code, "--yes" in unasked.one_line_error()) == (2, True)
+    assert done.out == f"{backup}: 2 conversations restored, 1 was already stored, 1 conversation replaced.\n"
     assert _exported(within, backstay) == library
 
 
@@ -389,9 +389,9 @@ def test_doctor_misses_the_file_of_a_backup(within, backstay, library):
 
     told = within("doctor")
 
-    assert "1 verified, with their files" in sound.out
+    assert "1 verified, their files are present" in sound.out
     assert (sound.code, told.code) == (0, 1)
-    assert f"the file is missing of {backup}: nothing can be restored from it" in told.out
+    assert f"the file of {backup} is missing: nothing can be restored from it" in told.out
 
 
 def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
@@ -413,13 +413,13 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
     assert (shallow.code, deep.code, known.code, back.code, sound.code) == (0, 1, 1, 0, 0)
     assert f"{backup} is damaged: nothing can be deleted or restored with it" in deep.out
     assert f"{backup} is damaged since 20" in known.out
-    assert f"put back a copy of its file, then `backstay backups verify {backup}`" in known.out
+    assert f"replace its file by a copy, then `backstay backups verify {backup}`" in known.out
     assert "damaged since 20" in listed.out
     assert shown.out.startswith(f"{backup}: damaged since 20")
-    assert "its file is sound again" in back.out
+    assert "its file is intact again" in back.out
     assert f"→ `backstay backups verify {backup}`" in back.out
-    assert verified.out.startswith(f"{backup}: sound, 30 conversations")
-    assert "1 verified, read back" in sound.out
+    assert verified.out.startswith(f"{backup}: intact, 30 conversations")
+    assert "1 verified, read and unchanged" in sound.out
 
 
 def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, backstay, library, monkeypatch):
@@ -435,7 +435,7 @@ def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, ba
 
     assert "the backup is damaged since 20" in listed.err
     assert f"backstay backups verify {backup}" in listed.err
-    assert f"`backstay backups delete {backup}` gives it up" in told.out
+    assert f"`backstay backups delete {backup}` abandons it" in told.out
     assert "--continue" not in listed.err + told.out
     assert [ended.code for ended in refused] == [1, 1]
     assert given_up.out == f"{backup}: removed.\n"
@@ -476,5 +476,5 @@ def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay,
     assert (
         "conversation 'c00000' is there with the same content and other times, and 1 more" in refused.one_line_error()
     )
-    assert "  c00000: is there with the same content and other times\n" in planned.out
-    assert "  c00001: is there with other content\n" in planned.out
+    assert "  c00000: is stored with the same content and other times\n" in planned.out
+    assert "  c00001: is stored with other content\n" in planned.out

@@ -52,7 +52,7 @@ def test_a_list_is_read_page_by_page(within, three):
     seen = [one["id"] for page in (first, rest) for one in page["conversations"]]
     assert sorted(seen) == sorted(three.values())
     assert rest["nextCursor"] is None
-    assert told.err == f"The next: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
+    assert told.err == f"Next page: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
 
 
 def test_a_conversation_is_shown_whole(within, three):
@@ -142,7 +142,7 @@ def test_export_of_nothing_leaves_a_file_as_it_was(within, three, backstay):
     assert mistyped.code == 1
     assert "Job 'typo' not found" in mistyped.one_line_error()
     assert ended.code == 2
-    assert ended.one_line_error() == f"No conversation is selected; {target} is left as it was"
+    assert ended.one_line_error() == f"No conversation is selected; {target} is unchanged"
     assert target.read_bytes() == b"good\n"
 
 
@@ -177,10 +177,10 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
     ("words", "code", "told"),
     [
         ([], 2, "Nothing is selected"),
-        (["--all", "--job", "topics"], 2, "--all is everything"),
-        (["--all", "--json"], 2, "say where to write with -o"),
+        (["--all", "--job", "topics"], 2, "--all cannot be combined"),
+        (["--all", "--json"], 2, "--json needs a file to write with -o"),
         (["--job", "topics", "--ids-file", "empty.txt"], 2, "empty.txt names no conversations"),
-        (["--ids-file", "none.txt"], 2, "none.txt: there is no such file"),
+        (["--ids-file", "none.txt"], 2, "none.txt not found"),
         (["--ids-file", "."], 1, ". cannot be read: Is a directory"),
         (["--ids-file", "latin.txt"], 1, "latin.txt: not UTF-8 text"),
     ],
@@ -226,7 +226,7 @@ def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(backstay, th
 
     assert gone.wait(timeout=60) == 141
     assert closed.returncode == 1
-    assert closed.stderr == "Error: Standard output is closed; say where to write with -o\n"
+    assert closed.stderr == "Error: Standard output is closed; --json needs a file to write with -o\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
@@ -249,5 +249,5 @@ def test_a_run_nobody_reads_from_ends_as_it_ended(backstay):
     err = process.stderr.read()
 
     assert process.wait(timeout=60) == 3
-    assert b"Why they failed: " in err
+    assert b"Show why they failed: " in err
     assert b"Traceback" not in err

@@ -108,7 +108,7 @@ def test_a_wrong_setting_is_told(within, backstay):
     ended = within("jobs")
 
     assert ended.code == 2
-    assert "There is no setting 'ownr'" in ended.one_line_error()
+    assert "Unknown setting 'ownr'" in ended.one_line_error()
 
 
 # -- not to be written -------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_address_of_a_file_with_parameters_of_another_driver(within, backstay):
     assert (backstay.folder / "new.db").is_file()
     assert ended.err.count("Warning: address parameters ignored parameters=timeout") == 1
     assert refused.code == 2
-    assert "for other drivers, and ignored in the address: timeout" in checked.out
+    assert "ignored in the address, because they are for other drivers: timeout" in checked.out
     assert refused.one_line_error().startswith("The parameter mode in the database address cannot be honoured")
 
 

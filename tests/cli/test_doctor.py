@@ -45,7 +45,7 @@ def test_without_a_database_nothing_is_wrong_and_nothing_made(within, backstay):
 
     assert ended.code == 0
     assert ended.json["ok"] is True
-    assert "there is none at" in _told(ended, "database")
+    assert "no database at" in _told(ended, "database")
     assert not (backstay.folder / ".backstay").exists()
     assert {"backstay", "python", "platform", "sqlite", "environment", "folder", "disk", "space"} <= set(_levels(ended))
 
@@ -142,7 +142,7 @@ def test_a_large_database_is_searched_only_when_asked(within, database, monkeypa
     quick = within("doctor", "--json")
     deep = within("doctor", "--deep", "--json")
 
-    assert "not searched" in _told(quick, "integrity")
+    assert "not checked" in _told(quick, "integrity")
     assert _told(deep, "integrity") == "no damage (full check)"
 
 
@@ -242,8 +242,8 @@ def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, b
     made = within("doctor", "--json")
 
     assert (missing.code, _levels(missing)["backups"]) == (0, "warning")
-    assert "mnt/disk is not there" in _told(missing, "backups")
-    assert _remedy(missing, "backups") == "mount the disk that it is on, or make that folder"
+    assert "mnt/disk does not exist" in _told(missing, "backups")
+    assert _remedy(missing, "backups") == "mount its disk, or create that folder"
     assert _levels(made)["backups"] == "ok"
     assert _told(made, "backups").startswith(f"new ones go to {backstay.folder / 'mnt' / 'disk' / 'backups'}, ")
 
@@ -301,7 +301,7 @@ def test_the_settings_file_is_named(within, backstay):
     without = within("doctor", "--json")
     (backstay.folder / "backstay.toml").write_text("rpm = 5\n")
 
-    assert _told(without, "settings") == f"there is no backstay.toml in {backstay.folder} or above it"
+    assert _told(without, "settings") == f"no backstay.toml in {backstay.folder} or above it"
     assert _told(within("doctor", "--json"), "settings") == f"from {backstay.folder / 'backstay.toml'}"
 
 

@@ -44,7 +44,7 @@ def test_the_guide_works_word_for_word(tmp_path):
 
         assert "Also 120 rows in public.chat_tags" in said
         assert "120 conversations deleted." in said
-        assert "120 conversations restored, 120 items linked to them again, 120 rows of other tables with them." in said
+        assert "120 conversations restored, 120 items linked to them again, 120 related rows with them." in said
         assert ask(url, "SELECT c::text FROM public.chat_tags AS c ORDER BY 1") == before
         assert len(before) == 120
         planned = json.loads(run("backstay conversations delete --job topics --dry-run --json"))
@@ -63,7 +63,7 @@ def test_the_guide_works_word_for_word(tmp_path):
         said = run(adopt)
         assert "public.messages (40 rows) are now turns" in said
         assert "1 conversation deleted." in said
-        assert "1 conversation restored, 1 row of other tables with them." in said
+        assert "1 conversation restored, 1 related row with them." in said
         assert ask(url, "SELECT count(*) FROM public.chats") == [(140,)]
         made = (
             "SELECT chat_id FROM public.chats JOIN chats.conversations ON id = chat_id::text WHERE job_id IS NOT NULL"

@@ -78,7 +78,7 @@ def test_settings_of_another_user_are_refused_by_name(here):
     beside = _as_reader(here)
 
     assert refused == (
-        f"refused: {file} belongs to another user (uid {_SOMEBODY}), and is not used: what is in it can run commands "
+        f"refused: {file} belongs to another user (uid {_SOMEBODY}), and is not used: its content could run commands "
         f"as you. Make it yours with chown, put a backstay.toml of your own, which may be empty, into {here}, or trust "
         f"the folder with BACKSTAY_SAFE_DIRECTORIES={here.parent}"
     )

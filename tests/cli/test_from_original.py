@@ -41,22 +41,22 @@ def test_it_says_what_it_does_and_how_to_go_on(command, app):
 
     assert (planned.code, done.code, again.code) == (0, 0, 0)
     assert f"{_NEWEST} migrations would be applied" in planned.out
-    assert "1 unfinished job would be taken over.\n" in planned.out
+    assert "1 unfinished job would be imported.\n" in planned.out
     assert "Apply with: backstay migrate --from-original --source public" in planned.err
-    assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job taken over.\n" in done.out
-    assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup taken over\.\n", done.out)
-    assert "Continue with each by a run with all its items: backstay run FILE --job JOB" in done.err
+    assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job imported.\n" in done.out
+    assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup imported\.\n", done.out)
+    assert "Continue each of them by a run with all its items: backstay run FILE --job JOB" in done.err
     assert again.out.endswith(
-        "0 unfinished jobs taken over, 1 here already.\n0 live backups taken over, 1 here already.\n"
+        "0 unfinished jobs imported, 1 imported before.\n0 live backups imported, 1 imported before.\n"
     )
 
     how = "run it with all its items, finished ones too, under the ids that they had: `backstay run FILE --job batch-1`"
     jobs, status, doctor = command("jobs"), command("status", "batch-1"), command("doctor")
-    assert jobs.out.split("\t")[:4] == ["batch-1", "paused", "3 taken over", "1"]
+    assert jobs.out.split("\t")[:4] == ["batch-1", "paused", "3 imported", "1"]
     assert how in jobs.err
     assert how in status.out
     assert "backstay resume" not in status.out + jobs.err
-    assert "unfinished: batch-1 (paused, 3 taken over)" in doctor.out
+    assert "unfinished: batch-1 (paused, 3 imported)" in doctor.out
     assert how in doctor.out
     assert json.loads(command("status", "batch-1", "--json").out)["percentage"] == 99.9
 
@@ -79,9 +79,9 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
     told = command("migrate", "--from-original", "--check", "--json")
 
     assert (ended.code, told.code) == (3, 3)
-    assert "0 unfinished jobs taken over, 1 finished, 1 left.\n" in ended.out
-    assert "  bad[31m was left: the job_id has a control character or a line break; remove it\n" in ended.out
-    assert "  backup-1-x was left: its file lacks conversations of its conversation_ids: conv-2\n" in ended.out
+    assert "0 unfinished jobs imported, 1 finished, 1 not imported.\n" in ended.out
+    assert "  bad[31m was not imported: the job_id has a control character or a line break; remove it\n" in ended.out
+    assert "  backup-1-x was not imported: its file lacks conversations of its conversation_ids: conv-2\n" in ended.out
     assert told.json == {
         "source": "public",
         "isCheck": True,
@@ -108,7 +108,7 @@ def test_sqlite_has_nothing_to_take_over_from(within):
     ended = within("--database", "library.db", "migrate", "--from-original")
 
     assert ended.code == 2
-    assert ended.one_line_error().startswith("The original keeps its tables on PostgreSQL, and this is a SQLite file")
+    assert ended.one_line_error().startswith("The original's tables are in PostgreSQL, and this is a SQLite file")
     assert not Path("library.db").exists()
 
 
@@ -132,7 +132,7 @@ def test_the_guide_works_word_for_word(tmp_path, app):
             check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=surroundings,
         )  # fmt: skip
 
-    assert "1 live backup would be taken over." in run(look).stdout
-    assert "1 unfinished job taken over." in run(look + take).stdout
+    assert "1 live backup would be imported." in run(look).stdout
+    assert "1 unfinished job imported." in run(look + take).stdout
     assert "nightly: 4 of 4 completed, 0 failed" in run(look + go_on).stdout
     assert "1 conversation restored." in run(look + restore).stdout

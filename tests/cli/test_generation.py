@@ -120,7 +120,7 @@ _MISTAKES = {
     "query": ('model = "x"', ["--base-url", "http://h/v1?api_key=abc"], "carries a credential in its query"),
     "header": ('model = "openai:x"\n[headers]\nX-Api-Key = "abc"', [], "set key_header"),
     "stream": ('model = "openai:x"\n[parameters]\nstream = true', [], "set stream = true in the recipe itself"),
-    "both": ('model = "openai:x"', ["--processor", "made:good"], "cannot go with --recipe"),
+    "both": ('model = "openai:x"', ["--processor", "made:good"], "cannot be combined with --recipe"),
     "scripted": ("turns = 4", ["--model", "scripted"], "follows no recipe"),
     "turns": ('model = "openai:x"', ["--turns", "0"], "turns is wrong"),
     "toml": ("model = ", [], "not valid TOML"),
@@ -170,7 +170,7 @@ def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
 
     assert paused.code == 5
     assert says in paused.err
-    assert "Resume with: backstay resume topics" in paused.err
+    assert "Continue with: backstay resume topics" in paused.err
     assert len(provider.calls) <= 20
     provider.behaviour = lambda _: Said()
     assert within("resume").code == 0
@@ -199,7 +199,7 @@ def test_what_another_try_may_mend_is_to_be_tried_again(within, topics, provider
 
     ended = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--max-attempts", "1")
 
-    assert "Try them again: backstay resume topics --retry-failed" in ended.err
+    assert "Retry them with: backstay resume topics --retry-failed" in ended.err
 
 
 def test_a_job_that_is_to_be_discarded_is_not_to_be_resumed(within, topics, provider):
@@ -514,7 +514,7 @@ def test_patience_is_given_as_one_says_it(backstay, topics, provider):
     paused = backstay(*words, "1s")
 
     assert refused.code == 2
-    assert refused.one_line_error().startswith("--patience must be a number and s, m, h, d or w")
+    assert refused.one_line_error().startswith("--patience must be a number followed by s, m, h, d or w")
     assert paused.code == 5
     assert "no good answer came for" in paused.err
     assert "paused on" in backstay("failed", "topics", "--raw").out

@@ -50,7 +50,7 @@ def test_no_jobs_are_an_empty_list(within, stopped):
 
     ended = within("jobs")
 
-    assert (ended.code, ended.out, ended.err) == (0, "", "There are no jobs.\n")
+    assert (ended.code, ended.out, ended.err) == (0, "", "No jobs.\n")
     assert within("jobs", "--json").json == {"jobs": [], "nextCursor": None}
 
 
@@ -102,7 +102,7 @@ def test_failure_that_was_returned_has_no_traceback(within, backstay):
     backstay.write("topics.csv", "Gardens")
     assert within("run", "topics.csv", "--processor", "made:declines").code == 3
 
-    assert "(no traceback was kept)" in within("failed", "topics", "--traceback").out
+    assert "(no traceback stored)" in within("failed", "topics", "--traceback").out
 
 
 def test_no_failed_items_are_an_empty_list(within, stopped):
@@ -126,7 +126,7 @@ def test_status_shows_what_a_job_paused_on(within, paused_by_itself):
 
     assert "  paused     the prompt was refused (refused)\n" in ended.out
     assert "  paused on  i2 (pending): refused\n" in ended.out  # what it says was said
-    assert "  1 call led to it: backstay failed topics --raw\n" in ended.out
+    assert "  1 call caused the pause: backstay failed topics --raw\n" in ended.out
     assert [(one["id"], one["state"], one["errorCode"], one["raw"]) for one in evidence] == [
         ("i2", "pending", "refused", "<html>refused</html>")
     ]
@@ -201,7 +201,7 @@ def test_retry_puts_items_back(within, with_failures):
     assert (unknown.code, unknown.one_line_error()) == (1, "Job 'topics' has no item 'i7'")
     assert unfailed.code == 1
     assert "only failed items can be retried" in unfailed.one_line_error()
-    assert (ended.code, ended.out) == (0, "topics: 1 failed item put back to pending.\n")
+    assert (ended.code, ended.out) == (0, "topics: 1 failed item returned to pending.\n")
     assert ended.err == "Continue with: backstay resume topics\n"
     assert again.json["retried"] == 0
     assert again.json["job"]["pending"] == 1
@@ -219,7 +219,7 @@ def test_pause_stops_a_run_elsewhere(backstay):
     assert paused.code == 0
     assert paused.out.startswith("topics: paused, ")
     assert process.returncode == 5
-    assert "Paused: paused by the user. Resume with: backstay resume topics\n" in err.decode()
+    assert "Paused: paused by the user. Continue with: backstay resume topics\n" in err.decode()
     assert backstay("pause", "topics", "--json").code == 1
     assert backstay.job("topics").pause.code == "by_user"
 
@@ -249,7 +249,7 @@ def test_what_cannot_be_undone_needs_yes(within, stopped, verb):
     as_json = within(verb, "topics", "--json")
 
     assert ended.code == 2
-    assert "say --yes if it is wanted" in ended.one_line_error()
+    assert "confirm with --yes" in ended.one_line_error()
     assert as_json.error["code"] == "confirmation_needed"
     assert stopped.job("topics").state != "cancelled"
 
@@ -269,9 +269,9 @@ def test_discard_says_what_stays_and_what_it_costs(stopped):
     ended = stopped.on_terminal("discard", "topics", typed=[(b"[y/N]", b"n\n")], columns=200)
 
     assert ended.code == 1
-    says = "1 conversation of topics stays in the library, and a job of the same items would ask for it again. Forget"
-    assert f"{says} topics (" in ended.out
-    assert ", 1 of 3), its checkpoint and all? [y/N]" in ended.out
+    stays = "1 conversation of topics stays in the library, and a new job of the same items would generate it again"
+    assert f"{stays}. Discard topics (" in ended.out
+    assert ", 1 of 3) and its checkpoint? [y/N]" in ended.out
 
 
 def test_discard_counts_what_was_completed(within, with_failures, backstay):
@@ -284,9 +284,11 @@ def test_discard_counts_what_was_completed(within, with_failures, backstay):
     some = within("discard", "more").one_line_error()
     none = within("discard", "none").one_line_error()
 
-    says = "2 conversations of more stay in the library, and a job of the same items would ask for them again. Forget"
-    assert some.startswith(f"{says} more (completed with failures, 3 of 3), its checkpoint and all? Nobody can be")
-    assert none.startswith("Forget none (completed with failures, 1 of 1), its checkpoint and all? Nobody can be")
+    stay = "2 conversations of more stay in the library, and a new job of the same items would generate them again"
+    assert some.startswith(
+        f"{stay}. Discard more (completed with failures, 3 of 3) and its checkpoint? There is no terminal"
+    )
+    assert none.startswith("Discard none (completed with failures, 1 of 1) and its checkpoint? There is no terminal")
 
 
 def test_discard_frees_the_name(within, stopped):

@@ -72,7 +72,7 @@ def test_what_the_pause_says_finishes_the_job(code, within, job, before, closing
     ended = within("resume", job, "--base-url", now.base_url)
 
     assert (paused.code, why["code"]) == (5, code)
-    assert "with the right one: `backstay resume JOB --base-url URL`. Resume with: backstay" in paused.err
+    assert "with the right one: `backstay resume JOB --base-url URL`. Continue with: backstay" in paused.err
     assert ended.code == 0, ended.err
     assert ended.err.startswith(f"openai, at {now.base_url}; ")
     assert ended.out.startswith("mv: 40 of 40 completed, 0 failed")
@@ -98,7 +98,7 @@ def test_an_address_is_for_one_run(within, job, before, now):
     back = within("resume", job)
 
     assert there.code == 4
-    assert f"Resume with: backstay resume mv --base-url {now.base_url}\n" in there.err
+    assert f"Continue with: backstay resume mv --base-url {now.base_url}\n" in there.err
     assert kept == before.base_url
     assert back.code == 0
     assert back.err.startswith(f"openai, at {before.base_url}; ")
@@ -114,7 +114,7 @@ def test_failed_items_are_tried_again_there(within, job, now):
     ended = within("resume", job, "--retry-failed", "--base-url", now.base_url)
 
     assert failed.code == 3
-    assert f"Try them again: backstay resume mv --retry-failed --base-url {now.base_url}\n" in failed.err
+    assert f"Retry them with: backstay resume mv --retry-failed --base-url {now.base_url}\n" in failed.err
     assert ended.code == 0
     assert ended.out.startswith("mv: 40 of 40 completed, 0 failed")
 

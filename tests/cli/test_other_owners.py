@@ -94,5 +94,5 @@ def test_nothing_is_told_of_a_file_of_another_user(within, database):
 
     ended, checked = within("jobs"), within("doctor")
 
-    assert ended.err == "There are no jobs.\n"
+    assert ended.err == "No jobs.\n"
     assert "other than" not in checked.out

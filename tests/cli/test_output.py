@@ -11,7 +11,7 @@ from backstay.batch.checkpoint import ItemCounts, JobProgress, TokenCounts
 from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
-from backstay.cli.progress import RunProgressLines
+from backstay.cli.progress import ProgressLines, describe_job
 from backstay.cli.text import format_count, format_duration, printable, printable_lines, shortened
 from backstay.signals import SAME_SIGNAL_SECONDS
 
@@ -111,7 +111,8 @@ def _progress(settled: int) -> JobProgress:
 def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
     """Not a terminal: a line at most every five seconds, and the last word at the end."""
     now = [0.0]
-    with RunProgressLines(Output(Invocation(), as_json=False), now=lambda: now[0]) as lines:
+    out = Output(Invocation(), as_json=False)
+    with ProgressLines(out, describe_job, is_last_printed=True, now=lambda: now[0]) as lines:
         for moment, settled in ((1, 2), (5, 3), (6, 4), (9.9, 5), (10, 6), (11, 7)):
             now[0] = moment
             lines(_progress(settled))
@@ -123,7 +124,7 @@ def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
 
 def test_no_progress_is_told_where_there_was_none(capsys):
     """A job that was finished before has no progress to speak of."""
-    with RunProgressLines(Output(Invocation(), as_json=False)):
+    with ProgressLines(Output(Invocation(), as_json=False), describe_job, is_last_printed=True):
         pass
 
     assert capsys.readouterr().err == ""
@@ -152,8 +153,8 @@ def test_leaving_at_once_gives_the_cursor_back(backstay):
     ended = backstay.on_terminal(*words, typed=typed, apart_seconds=1.1 * SAME_SIGNAL_SECONDS)
 
     assert ended.code == 130
-    assert "Stopping: 1 call in flight gets up to 10 s; press again to leave now" in ended.out
-    assert "Left at once; everything finished is kept. Resume with: backstay resume topics" in ended.out
+    assert "Stopping: 1 call in flight gets up to 10 s; press again to stop at once" in ended.out
+    assert "Stopped at once; all finished items are stored. Continue with: backstay resume topics" in ended.out
     assert ended.out.rindex("\x1b[?25h") > ended.out.rindex("\x1b[?25l")
 
 
@@ -224,7 +225,7 @@ def test_a_fault_is_one_line_unless_asked(within, monkeypatch, shown):
     ended = within("jobs")
 
     assert ended.code == 1
-    told = "Error: KeyError: 'lost'. This is a fault in Backstay; with BACKSTAY_TRACEBACK=1 it shows where"
+    told = "Error: KeyError: 'lost'. This is a bug in Backstay; set BACKSTAY_TRACEBACK=1 to see the traceback"
     assert ended.err.splitlines()[0] == told
     assert ("Traceback" in ended.err) is shown
     assert len(ended.err.splitlines()) == 1 or shown
@@ -246,7 +247,7 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
 
 def test_a_command_line_error_is_told_without_the_library(capsys):
     """Telling an error needs nothing but the error."""
-    status = error_output.print_fault(Invocation(), ValueError(), as_json=True)
+    status = error_output.print_unexpected(Invocation(), ValueError(), as_json=True)
 
     assert status == 1
     assert json.loads(capsys.readouterr().err)["error"]["code"] == "fault"

@@ -34,7 +34,7 @@ def test_an_endpoint_that_can_do_all_costs_one_call(within, provider):
     lines = [line.split(maxsplit=1) for line in shown.out.split("\n\n")[0].splitlines()]
     assert dict(lines) == {
         "structure": "schema",
-        "stream": "not asked for",
+        "stream": "not requested",
         "end": "stop",
         "thinking": "none seen",
         "usage": "reported",
@@ -57,7 +57,7 @@ def test_what_a_server_sends_is_shown_without_the_key_and_harms_no_terminal(with
     shown = [within("probe", "--model", "m", "--base-url", provider.base_url, *more).out for more in ((), ("--json",))]
 
     assert "limits     x-ratelimit-key: of [key]; x-ratelimit-reset: 1s2J" in shown[0]
-    assert "end        [2J[key], an unknown word" in shown[0]
+    assert "end        [2J[key], an unknown reason" in shown[0]
     assert not {"\x1b", "\u009b", "\u202e"} & {*shown[0]}
     assert KEY not in "".join(shown)
 

@@ -185,7 +185,7 @@ def test_printed_commands_reach_the_same_library(within, backstay):
 
     assert ended.code == 4
     told = """backstay --database 'a b.db' --owner 'ann'"'"'s' resume 'my topics'\n"""
-    assert f"Resume with: {told}" in ended.err
+    assert f"Continue with: {told}" in ended.err
     assert (backstay.folder / "a b.db").exists()
     assert not backstay.database.exists()
 
@@ -196,7 +196,7 @@ def test_a_name_like_an_option_can_be_pasted(within, backstay):
 
     ended = within("run", "topics.csv", "--job=-x", "--model", "scripted", "--limit", "1", "--concurrency", "1")
 
-    assert "Resume with: backstay resume '\\x2dx'\n" in ended.err
+    assert "Continue with: backstay resume '\\x2dx'\n" in ended.err
     assert within("resume", "\\x2dx").code == 0
 
 
@@ -221,6 +221,6 @@ def test_requests_are_bounded_only_where_there_are_any(within, backstay):
     ended = within("run", "topics.csv", "--processor", "made:picky", "--rpm", "5")
 
     assert (ended.code, ended.one_line_error()) == (
-        2, "--processor cannot go with --rpm; give one of them"
+        2, "--processor cannot be combined with --rpm"
     )  # fmt: skip
     assert not (backstay.folder / ".backstay").exists()

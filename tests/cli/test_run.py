@@ -37,7 +37,7 @@ def test_run_again_does_nothing(within, backstay):
     ended = within("run", "topics.csv", "--model", "scripted")
 
     assert ended.code == 0
-    assert ended.out == "topics: 1 of 1 completed, 0 failed, 0 skipped; it was finished before, nothing to do\n"
+    assert ended.out == "topics: 1 of 1 completed, 0 failed, 0 skipped; already finished, nothing to do\n"
 
 
 def test_run_again_after_failures_says_how_to_retry(within, backstay):
@@ -50,10 +50,10 @@ def test_run_again_after_failures_says_how_to_retry(within, backstay):
     assert first.code == 3
     assert first.out.startswith("topics: 1 of 2 completed, 1 failed, 0 skipped, 6 + 10 tokens in ")
     assert ended.code == 3
-    assert "it was finished before" in ended.out
+    assert "already finished" in ended.out
     for told in (first, ended):
-        assert "Why they failed: backstay failed topics\n" in told.err
-        assert "Try them again: backstay resume topics --retry-failed" in told.err
+        assert "Show why they failed: backstay failed topics\n" in told.err
+        assert "Retry them with: backstay resume topics --retry-failed" in told.err
 
 
 def test_run_as_json_prints_the_job_and_nothing_else(backstay):
@@ -114,7 +114,7 @@ def test_limit_stops_early(within, backstay):
 
     assert ended.code == 4
     assert ended.out.startswith("topics: 2 of 6 completed")
-    assert "Stopped at the limit. Resume with: backstay resume topics\n" in ended.err
+    assert "Stopped at the limit. Continue with: backstay resume topics\n" in ended.err
 
 
 def test_doom_pauses(within, backstay):
@@ -125,7 +125,7 @@ def test_doom_pauses(within, backstay):
 
     assert ended.code == 5
     assert ended.out.startswith("topics: 0 of 2 completed, 0 failed")
-    assert "Paused: the key was refused. Resume with: backstay resume topics\n" in ended.err
+    assert "Paused: the key was refused. Continue with: backstay resume topics\n" in ended.err
     assert within("status", "topics", "--json").json["pause"] == {
         "code": "credentials",
         "message": "the key was refused",
@@ -166,11 +166,11 @@ def test_columns_can_be_named(within, backstay):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "Say what makes the conversations: --model PROVIDER:NAME"),
+        ([], "Choose what makes the conversations: --model PROVIDER:NAME"),
         (["--model", "gpt-9"], "The model 'gpt-9' names no provider; name it as openai:…"),
-        (["--model", "scripted:soon"], "'scripted:soon' is not a writer"),
-        (["--model", "scripted", "--processor", "a:b"], "--processor cannot go with --model"),
-        (["--processor", "nowhere_at_all:f"], "Module 'nowhere_at_all' not found"),
+        (["--model", "scripted:soon"], "'scripted:soon' is no writer"),
+        (["--model", "scripted", "--processor", "a:b"], "--processor cannot be combined with --model"),
+        (["--processor", "nowhere_at_all:f"], "There is no module 'nowhere_at_all'"),
         (["--processor", "json:nothing"], "Module 'json' has no function 'nothing'"),
         (["--processor", "made:needs_three"], "must take (item) or (item, work)"),
         (["--processor", "made"], "'made' is not a processor"),
@@ -198,7 +198,7 @@ def test_a_command_that_there_is_not_is_told_with_those_that_may_be_meant(within
     """A question ends with its mark alone."""
     told = within("rusume").one_line_error()
 
-    assert told.endswith("'resume'? `backstay --help` shows what there is"), told
+    assert told.endswith("'resume'? See `backstay --help`"), told
 
 
 def test_standard_input_needs_a_name(within, backstay):
@@ -206,7 +206,7 @@ def test_standard_input_needs_a_name(within, backstay):
     ended = within("run", "-", "--model", "scripted")
 
     assert ended.code == 2
-    assert ended.one_line_error() == "Standard input has no name; say one with --job"
+    assert ended.one_line_error() == "Standard input has no name; name the job with --job"
     assert not backstay.database.exists()
 
 
@@ -280,7 +280,7 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
 
     assert ended.code == 5
     assert ended.one_line_error() == "No space is left for here.db; free some, then resume"
-    assert "Resume with: backstay resume topics\n" in ended.err
+    assert "Continue with: backstay resume topics\n" in ended.err
 
 
 def test_a_refused_run_does_not_say_who_composes(within, backstay):

@@ -88,7 +88,7 @@ def test_a_job_is_killed_and_resumed(backstay, server, url):
 
     assert "interrupted" in interrupted.out
     assert process.returncode == 130
-    assert b"Resume with: backstay --database postgresql://postgres@127.0.0.1:" in said
+    assert b"Continue with: backstay --database postgresql://postgres@127.0.0.1:" in said
     assert str(urlsplit(url).password).encode() not in said
     assert resumed.code == 0
     assert resumed.json["job"]["state"] == "completed"

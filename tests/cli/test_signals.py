@@ -46,8 +46,8 @@ def test_first_signal_stops_gracefully(backstay, number):
     out, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert announced == b"Stopping: 4 calls in flight get up to 10 s; press again to leave now\n"
-    assert "Interrupted; everything finished is kept. Resume with: backstay resume topics\n" in err.decode()
+    assert announced == b"Stopping: 4 calls in flight get up to 10 s; press again to stop at once\n"
+    assert "Interrupted; all finished items are stored. Continue with: backstay resume topics\n" in err.decode()
     assert out.decode().startswith("topics: ")
     counts = backstay.job("topics").counts
     assert counts.running == 0
@@ -65,7 +65,7 @@ def test_signal_reaches_a_command_whose_loop_is_blocked(backstay):
 
     assert process.returncode == 130
     assert "Stopping: " in err.decode()
-    assert "Resume with: backstay resume topics\n" in err.decode()
+    assert "Continue with: backstay resume topics\n" in err.decode()
 
 
 def test_second_signal_leaves_at_once(backstay):
@@ -83,7 +83,7 @@ def test_second_signal_leaves_at_once(backstay):
 
     assert process.returncode == 130
     assert time.monotonic() - started < GRACE_SECONDS / 2
-    assert err.decode() == "Left at once; everything finished is kept. Resume with: backstay resume topics\n"
+    assert err.decode() == "Stopped at once; all finished items are stored. Continue with: backstay resume topics\n"
     job = backstay.job("topics")
     assert (job.state, job.counts.planned) == ("interrupted", 1)
 
@@ -127,7 +127,7 @@ def test_a_run_under_timeout_stops_gracefully(backstay):
             process.kill()
             process.wait()
 
-    assert "Interrupted; everything finished is kept." in err.decode()
+    assert "Interrupted; all finished items are stored." in err.decode()
     assert backstay.job("topics").counts.completed == 4
 
 
@@ -176,7 +176,7 @@ def test_one_signal_ends_a_run_that_is_blocked_for_good(backstay):
         process.wait()
 
     assert process.returncode == 130
-    assert "Left at once; everything finished is kept. Resume with: backstay resume topics\n" in err.decode()
+    assert "Stopped at once; all finished items are stored. Continue with: backstay resume topics\n" in err.decode()
 
 
 def test_an_interrupted_run_still_answers_in_json(backstay):

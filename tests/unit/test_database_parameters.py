@@ -63,11 +63,11 @@ def test_what_libpq_knows_is_passed_on(query, name, value):
         ("ssl=no-verify", "The parameter ssl in the database address cannot be honoured: use sslmode=require"),
         ("sslaccept=strict", "The parameter sslaccept in the database address cannot be honoured: use sslmode="),
         ("role=admin", "The parameter role in the database address cannot be honoured: connect as that role"),
-        ("sslmod=require", "The parameter sslmod in the database address is not known; did you mean sslmode?"),
-        ("Connect_Timeout=3", "The parameter Connect_Timeout in the database address is not known; did you mean "
+        ("sslmod=require", "The parameter sslmod in the database address is unknown; did you mean sslmode?"),
+        ("Connect_Timeout=3", "The parameter Connect_Timeout in the database address is unknown; did you mean "
          "connect_timeout?"),
-        ("nonsense=1", "The parameter nonsense in the database address is not known; leave it out"),
-        ("pgbouncer=true&shcema=x", "The parameter shcema in the database address is not known; did you mean schema?"),
+        ("nonsense=1", "The parameter nonsense in the database address is unknown; leave it out"),
+        ("pgbouncer=true&shcema=x", "The parameter shcema in the database address is unknown; did you mean schema?"),
     ],
 )  # fmt: skip
 def test_parameter_that_changes_the_meaning_is_refused(query, says):
@@ -138,7 +138,7 @@ def test_path_is_no_address(tmp_path):
     [
         ("sqlite:///a.db?mode=ro", "The parameter mode in the database address cannot be honoured: Backstay opens"),
         ("sqlite:///a.db?nolock=1", "The parameter nolock in the database address cannot be honoured"),
-        ("sqlite:///a.db?mod=ro", "The parameter mod in the database address is not known; did you mean mode?"),
+        ("sqlite:///a.db?mod=ro", "The parameter mod in the database address is unknown; did you mean mode?"),
         ("sqlite:///?mode=memory", "The database address starts with sqlite://; give the path"),
         ("file:a.db?mode=ro", "The database address starts with file:; give the path"),
         ("prisma+postgres://a/?api_key=hunter2", "The database address starts with prisma+postgres://; give the path"),

@@ -211,12 +211,12 @@ def test_settings_file_that_is_not_utf8_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('databse_url = "hunter2"', "There is no setting 'databse_url'"),
-        ('here = "/tmp"', "There is no setting 'here'"),
-        ('file_directory = "/tmp"', "There is no setting 'file_directory'"),
+        ('databse_url = "hunter2"', "Unknown setting 'databse_url'"),
+        ('here = "/tmp"', "Unknown setting 'here'"),
+        ('file_directory = "/tmp"', "Unknown setting 'file_directory'"),
         ("[keys.OPENAI_API_KEY]", "The setting 'keys.OPENAI_API_KEY'"),
         ('[keys.K]\ncommand = "hunter2"\nfile = "k"', "The setting 'keys.K'"),
-        ('[keys.K]\nkommand = "hunter2"', "There is no setting 'keys.K.kommand'"),
+        ('[keys.K]\nkommand = "hunter2"', "Unknown setting 'keys.K.kommand'"),
         ('[headers]\nX-App = "hunter2"', "The setting 'headers.X-App'"),
         ("owner = 5", "The setting 'owner'"),
         ('owner = ""', "The setting 'owner'"),
@@ -245,7 +245,9 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
         "database_url, database_schema, owner, lease_seconds, rpm, tpm, patience_seconds, allowed_keys, "
         "backup_directory, backup_retention_days, keys, headers"
     )
-    with pytest.raises(SettingsError, match=rf"'ower' in .*backstay\.toml; did you mean owner\? There are: {known}$"):
+    with pytest.raises(
+        SettingsError, match=rf"'ower' in .*backstay\.toml; did you mean owner\? Known settings: {known}$"
+    ):
         _load(tmp_path)
     _write(tmp_path, "rmp = 5")
     with pytest.raises(SettingsError, match=r"did you mean rpm\?"):
@@ -254,7 +256,7 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
     with pytest.raises(SettingsError, match=r"did you mean server\?"):
         _load(tmp_path)
     _write(tmp_path, 'zzz = "me"')
-    with pytest.raises(SettingsError, match=rf"backstay\.toml; there are: {known}$"):
+    with pytest.raises(SettingsError, match=rf"backstay\.toml; known settings: {known}$"):
         _load(tmp_path)
 
 
@@ -288,7 +290,7 @@ def test_settings_do_not_change():
 def test_what_is_wrong_is_said_in_our_words(tmp_path):
     """Nothing of the library that checks them."""
     for given, says in (
-        ({"BACKSTAY_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL keeps this name for itself"),
+        ({"BACKSTAY_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL reserves this name"),
         ({"BACKSTAY_RPM": "0"}, "'rpm' is wrong: it must be at least 1"),
     ):
         with pytest.raises(SettingsError, match=says):

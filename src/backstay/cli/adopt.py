@@ -1,4 +1,4 @@
-"""`backstay adopt`: tables that an app has become our conversations and turns."""
+"""`backstay adopt`: use an app's own tables as conversations and turns."""
 
 from typing import Annotated
 
@@ -15,37 +15,41 @@ from backstay.library.adoption import AdoptionResult
 def adopt(
     context: typer.Context,
     conversations: Annotated[
-        str | None, typer.Option(metavar="TABLE", help="Your table of conversations, as public.chats.")
+        str | None, typer.Option(metavar="TABLE", help="Your table of conversations, like public.chats.")
     ] = None,
-    turns: Annotated[str | None, typer.Option(metavar="TABLE", help="Your table of turns, as public.messages.")] = None,
-    mapped: Annotated[
+    turns: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Your table of turns, like public.messages.")
+    ] = None,
+    mapping: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
-            metavar="OURS=YOURS,…",
-            help="Which of your columns is which of ours, those of a turn behind `turns.`; a column of the same name "
-            "and a fitting type need not be named, and none is meant by OURS= alone. May be repeated.",
+            metavar="NAME=COLUMN,…",
+            help="Your column for each built-in one; prefix a turn's with `turns.`. A column of the same name and a "
+            "compatible type is mapped by itself; NAME= maps it to none. May be repeated.",
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what works and what does not; write nothing.")
+        bool, typer.Option("--check", help="Only report what works and what does not; write nothing.")
     ] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Take it back; your rows stay as they are, what is kept beside them goes.")
+        bool,
+        typer.Option(
+            "--undo", help="Undo it: your rows stay as they are; values that Backstay stores for them are deleted."
+        ),
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Work on the tables of conversations and turns that your app has in the same PostgreSQL database.
+    """Use your app's tables of conversations and turns, in the same PostgreSQL database.
 
-    Your rows stay where they are. Views under our names are made over them, so that everything works on them: list,
-    search, export, import, backup, delete, restore, and batches that generate into them. It is made whole or not at
-    all; again does no harm, and takes in columns that your tables have got since. What is not said here is read from
-    [adopt] in backstay.toml.
+    Your rows stay where they are. Backstay creates views over them, so that everything works on them: list, search,
+    export, import, backup, delete, restore, and batches that generate into them. All of it happens in one transaction.
+    Run it again when your tables have new columns. Options that are not given are read from [adopt] in backstay.toml.
 
     \b
-    Ours: id owner topic persona content metadata job_id item_id created_at updated_at, and of a turn
-          turns.conversation turns.order or turns.sequence turns.id turns.role turns.content turns.metadata
+    Names: id owner topic persona content metadata job_id item_id created_at updated_at, and for turns
+           turns.conversation turns.order or turns.sequence turns.id turns.role turns.content turns.metadata
 
     \b
     Examples:
@@ -62,54 +66,54 @@ def adopt(
         return
     from backstay.library.adoption_file import parse_column_pairs
 
-    done = run_async(invocation.open().adopt(conversations, turns, parse_column_pairs(mapped or ()), check=check))
+    result = run_async(invocation.open().adopt(conversations, turns, parse_column_pairs(mapping or ()), check=check))
     if as_json:
         from backstay.schemas import AdoptionOut
 
-        out.answer(AdoptionOut.from_adoption(done, is_check=check))
-    _print_result(out, done, check=check)
+        out.print_json(AdoptionOut.from_adoption(result, is_check=check))
+    _print_result(out, result, check=check)
 
 
 def _undo(invocation: Invocation, out: Output, *, check: bool, yes: bool) -> None:
-    found = run_async(invocation.open().unadopt(check=True))
+    preview = run_async(invocation.open().unadopt(check=True))
     lost = " and ".join(
         format_count(number, what)
-        for number, what in ((found.conversations, "conversation"), (found.turns, "turn"))
+        for number, what in ((preview.conversations, "conversation"), (preview.turns, "turn"))
         if number
     )
     if lost and not check and not yes:
-        confirm(f"Give {' and '.join(found.tables)} back, and lose what is kept beside {lost}, having no column there")
-    done = found if check else run_async(invocation.open().unadopt())
+        confirm(f"Stop using {' and '.join(preview.tables)}, and delete the values of {lost} that have no column there")
+    result = preview if check else run_async(invocation.open().unadopt())
     if out.as_json:
         from backstay.schemas import UnadoptResultOut
 
-        out.answer(UnadoptResultOut.from_result(done, is_check=check))
-    if done.is_empty:
+        out.print_json(UnadoptResultOut.from_result(result, is_check=check))
+    if result.is_empty:
         out.line("No tables are adopted.")
-    if done.tables:
-        told = "would no longer be adopted" if check else "are no longer adopted; their rows are as they were"
-        out.line(f"{' and '.join(done.tables)} {told}.")
-    if done.dropped:
-        out.line(f"Not there any more: {' and '.join(done.dropped)}.")
+    if result.tables:
+        outcome = "would no longer be adopted" if check else "are no longer adopted; their rows are unchanged"
+        out.line(f"{' and '.join(result.tables)} {outcome}.")
+    if result.dropped:
+        out.line(f"No longer in the database: {' and '.join(result.dropped)}.")
     if lost:
-        out.line(f"What {'is' if check else 'was'} kept beside {lost} {'would be ' if check else 'is '}gone.")
+        out.line(f"Values of {lost} that had no column there {'would be' if check else 'are'} deleted.")
 
 
-def _print_result(out: Output, done: AdoptionResult, *, check: bool) -> None:
-    for table in done.tables:
-        word = "would be" if check else "are already" if done.was_adopted else "are now"
+def _print_result(out: Output, result: AdoptionResult, *, check: bool) -> None:
+    for table in result.tables:
+        word = "would be" if check else "are already" if result.was_adopted else "are now"
         out.line(f"{table.user_table} ({format_count(table.rows, 'row')}) {word} {table.name}")
-        pairs = ", ".join(f"{ours} = {theirs}" for ours, theirs in table.columns.items())
+        pairs = ", ".join(f"{name} = {column}" for name, column in table.columns.items())
         out.line(f"  {pairs}")
         if table.side_columns:
-            out.line(f"  kept beside it, having no column there: {', '.join(table.side_columns)}")
+            out.line(f"  stored by Backstay, without a column there: {', '.join(table.side_columns)}")
         if table.other_columns:
             out.line(f"  also in every backup: {', '.join(table.other_columns)}")
     out.line(
         "Works: list, search, export, backup, delete, restore"
-        + ("" if done.not_writable_reason else ", import, generating")
+        + ("" if result.not_writable_reason else ", import, generating")
     )
-    if done.not_writable_reason:
-        out.line(f"Does not work: import, generating. {done.not_writable_reason}")
-    for remark in done.remarks:
+    if result.not_writable_reason:
+        out.line(f"Does not work: import, generating. {result.not_writable_reason}")
+    for remark in result.remarks:
         out.note(remark)

@@ -1,4 +1,4 @@
-"""The commands and the options before them, as Typer knows them."""
+"""The Typer application: the commands, and the options before them."""
 
 import os
 from typing import Annotated
@@ -27,15 +27,15 @@ from backstay.cli.invocation import Invocation, LogFormat
 
 app = typer.Typer(
     name="backstay",
-    # Plain help: the same in a pipe, in a manual and on a terminal, and there at once.
+    # Plain help loads fast and is the same in a pipe, in a manual and on a terminal.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         from importlib.metadata import version
 
         typer.echo(f"backstay {version('backstay')}")
@@ -55,14 +55,16 @@ def backstay(
     ] = None,
     owner: Annotated[
         str | None,
-        typer.Option(metavar="OWNER", help="Whose jobs and conversations [default: BACKSTAY_OWNER, else local]."),
+        typer.Option(
+            metavar="OWNER", help="Owner of the jobs and conversations [default: BACKSTAY_OWNER, else local]."
+        ),
     ] = None,
-    log_format: Annotated[LogFormat, typer.Option(help="What standard error is written as.")] = LogFormat.TEXT,
+    log_format: Annotated[LogFormat, typer.Option(help="Format of standard error.")] = LogFormat.TEXT,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Generate large batches of training conversations, never losing one and never paying for one twice.
+    """Generate large batches of training conversations without losing one or paying for one twice.
 
     \b
     Start:
@@ -76,7 +78,7 @@ def backstay(
       backstay resume
 
     \b
-    Delete without fear:
+    Delete, and undo it:
       backstay conversations delete --job topics
       backstay backups restore BACKUP
     """

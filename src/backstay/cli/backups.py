@@ -1,4 +1,4 @@
-"""`backstay backups`: making, looking at, verifying, keeping and removing them. Restoring has a file of its own."""
+"""`backstay backups`: create, list, verify, download, pin and delete backups; `restore` has a module of its own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +10,14 @@ from backstay.cli.cleaning import cleanup
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
 from backstay.cli.exits import EPILOG, ExitStatus
+from backstay.cli.interruption import interrupt_on_sigterm
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output, flush
+from backstay.cli.progress import backup_progress_view
 from backstay.cli.restoring import restore
-from backstay.cli.safekeeping import backup_progress_view, format_size, interruptible
 from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
-from backstay.cli.text import format_count, printable
+from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text
 from backstay.coordination.store import OwnedKind
 from backstay.errors import SettingsError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("ID", "STATE", "CONVERSATIONS", "SIZE", "REASON", "CREATED", "EXPIRES")
 
-app = typer.Typer(help="Make backups of conversations, and restore them.", no_args_is_help=False)
+app = typer.Typer(help="Create, verify, restore and manage backups of conversations.", no_args_is_help=False)
 
 
 def create(
@@ -42,56 +43,55 @@ def create(
     expires_in: ExpiresIn = None,
     as_json: AsJson = False,
 ) -> ExitStatus:
-    """Back up conversations, and verify the backup. Say which: ids, conditions, or --all.
+    """Back up conversations, and verify the backup. Select them by ids, by conditions, or with --all.
 
     \b
     Examples:
-      backstay backups create --all --reason "before the clean-up"
+      backstay backups create --all --reason "before the cleanup"
       backstay backups create --job topics --expires-in 30d
     """
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_from(
+    selection = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     ).check()
     keep = parse_duration(expires_in, option="--expires-in") if expires_in is not None else None
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            with backup_progress_view(out) as shown:
+            with backup_progress_view(out) as view:
                 backup = await backstay.backups.create(
-                    chosen, reason=reason or "manual_backup", expires_in=keep, on_progress=shown
+                    selection, reason=reason or "manual_backup", expires_in=keep, on_progress=view
                 )
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.from_backup(backup))
+                out.print_json(BackupOut.from_backup(backup))
             out.line(
                 f"{backup.id}: {format_count(backup.conversations, 'conversation')}, "
                 f"{format_size(backup.file_bytes)}, verified."
             )
-            out.note(f"Bring them back with: {invocation.command('backups', 'restore', backup.id)}")
+            out.note(f"Restore them with: {invocation.command('backups', 'restore', backup.id)}")
             await reminders.remind(invocation, out, backstay)
 
     try:
-        with interruptible():
-            run_async(do())
+        with interrupt_on_sigterm():
+            run_async(execute())
     except KeyboardInterrupt:
-        out.note("Interrupted; no backup was made.", always=True)
+        out.note("Interrupted; no backup was created.", always=True)
         return ExitStatus.INTERRUPTED
     return ExitStatus.DONE
 
 
 def list_backups(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--every", help="Those too whose files are gone.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many at most.")] = 100,
+    every: Annotated[bool, typer.Option("--every", help="Include backups whose files were removed.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Maximum number of backups.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List backups, the latest first.
 
-    In a pipe: one backup a line, tabs between id, state, conversations, size, reason, when it was made, and when it
-    expires.
+    In a pipe: one backup per line, tabs between id, state, conversations, size, reason, creation time and expiry.
 
     \b
     Example:
@@ -100,23 +100,23 @@ def list_backups(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            found = await backstay.backups.list(every=every, limit=limit)
+            backups = await backstay.backups.list(every=every, limit=limit)
             if as_json:
                 from backstay.schemas import BackupsOut
 
-                out.answer(BackupsOut.from_page(found, limit=limit))
-            elif found:
-                out.table(_COLUMNS, [_row(backup) for backup in found], whole=("CREATED", "EXPIRES"))
+                out.print_json(BackupsOut.from_page(backups, limit=limit))
+            elif backups:
+                out.table(_COLUMNS, [_row(backup) for backup in backups], whole=("CREATED", "EXPIRES"))
             else:
-                out.note("There are no backups.")
+                out.note("No backups.")
                 await reminders.mention_other_owners(out, backstay, OwnedKind.BACKUP)
             for backup in await backstay.backups.unfinished():
-                out.note(_unfinished(invocation, backup))
+                out.note(_format_unfinished(invocation, backup))
             await reminders.remind(invocation, out, backstay)
 
-    run_async(do())
+    run_async(execute())
 
 
 def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
@@ -129,24 +129,24 @@ def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            found = await backstay.backups.show(backup)
+            record = await backstay.backups.show(backup)
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.from_backup(found))
-            for line in _in_full(found, await backstay.backups.path_for(found)):
+                out.print_json(BackupOut.from_backup(record))
+            for line in _format_lines(record, await backstay.backups.path_for(record)):
                 out.line(line)
 
-    run_async(do())
+    run_async(execute())
 
 
 def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
-    """Read a backup back, decode all of it, and compare every conversation with what was backed up.
+    """Verify a backup: read and decode its file, and compare every conversation with the recorded digest.
 
-    A backup whose file differs from what was verified becomes `damaged`: nothing is deleted or restored with it until a
-    copy of its file is back and verified.
+    If the file differs from what was verified before, the backup becomes `damaged`: nothing is deleted or restored with
+    it until a copy of its file is in place and verified.
 
     \b
     Example:
@@ -155,20 +155,20 @@ def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fal
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            with backup_progress_view(out) as shown:
-                found = await backstay.backups.verify(backup, on_progress=shown)
+            with backup_progress_view(out) as view:
+                record = await backstay.backups.verify(backup, on_progress=view)
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.from_backup(found))
+                out.print_json(BackupOut.from_backup(record))
             out.line(
-                f"{found.id}: sound, {format_count(found.conversations, 'conversation')}, "
-                f"{format_size(found.content_bytes)}."
+                f"{record.id}: intact, {format_count(record.conversations, 'conversation')}, "
+                f"{format_size(record.content_bytes)}."
             )
 
-    run_async(do())
+    run_async(execute())
 
 
 def download(
@@ -177,13 +177,13 @@ def download(
     target: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where to write, whole or not at all [default: standard output]."
+            "--output", "-o", metavar="FILE", help="File to write, completely or not at all [default: standard output]."
         ),
     ] = None,
-    compressed: Annotated[bool, typer.Option("--compressed", help="As it is on disk, with zstd.")] = False,
+    compressed: Annotated[bool, typer.Option("--compressed", help="As stored, compressed with zstd.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the file of a backup elsewhere, as JSON.
+    """Write a copy of a backup, as JSON.
 
     \b
     Examples:
@@ -197,10 +197,10 @@ def download(
     path = None if target in (None, "-") else target
     if as_json and path is None:
         raise SettingsError(
-            "With --json say where to write with -o: standard output is for the answer", setting="output"
+            "--json needs a file to write with -o: the JSON result goes to standard output", setting="output"
         )
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             blocks = backstay.backups.download(backup, compressed=compressed)
             if path is None:
@@ -216,15 +216,15 @@ def download(
             if as_json:
                 from backstay.schemas import DownloadOut
 
-                out.answer(DownloadOut(backup_id=backup, path=path, bytes=number))
+                out.print_json(DownloadOut(backup_id=backup, path=path, bytes=number))
             else:
                 out.note(f"{backup}: {format_size(number)} written to {printable(path)}.")
 
-    run_async(do())
+    run_async(execute())
 
 
 def pin(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
-    """Keep a backup until it is unpinned.
+    """Pin a backup: it does not expire.
 
     \b
     Example:
@@ -234,7 +234,7 @@ def pin(context: typer.Context, backup: BackupArgument, as_json: AsJson = False)
 
 
 def unpin(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
-    """Let a backup expire in its time.
+    """Unpin a backup: it expires at its time.
 
     \b
     Example:
@@ -244,9 +244,9 @@ def unpin(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fals
 
 
 def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Remove a backup before its time. Asks on a terminal; elsewhere --yes must be given.
+    """Delete a backup before it expires. Asks on a terminal; elsewhere it needs --yes.
 
-    A backup that is pinned, or whose delete is unfinished, is not removed. A damaged one is removed even then, and its
+    A backup that is pinned, or whose delete is unfinished, is not deleted, unless it is damaged: then its unfinished
     delete is abandoned.
 
     \b
@@ -256,27 +256,27 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def standing() -> str:
+    async def describe() -> str:
         async with invocation.open() as backstay:
-            found = await backstay.backups.show(backup)
-            return f"{found.id} ({format_count(found.conversations, 'conversation')})"
+            record = await backstay.backups.show(backup)
+            return f"{record.id} ({format_count(record.conversations, 'conversation')})"
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             await backstay.backups.delete(backup)
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.from_backup(await backstay.backups.show(backup)))
+                out.print_json(BackupOut.from_backup(await backstay.backups.show(backup)))
             out.line(f"{printable(backup)}: removed.")
 
     if not yes:
-        confirm(f"Remove {run_async(standing())} for good", backup_id=backup)
-    run_async(do())
+        confirm(f"Remove {run_async(describe())} for good", backup_id=backup)
+    run_async(execute())
 
 
 def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Make the folder where new backups go this library's own, whatever it was before. Asks on a terminal.
+    """Assign the folder for new backups to this library, whatever it was used for before. Asks on a terminal.
 
     Use it when the disk with the former folder is gone for good, or when this database was moved from another file
     system or machine. A copy of a database needs its own folder instead: set BACKUP_DIRECTORY.
@@ -292,96 +292,96 @@ def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False
         async with invocation.open() as backstay:
             folder, problem = await backstay.backups.folder()
             why = f" ({printable(problem)})" if problem is not None else ""
-            return f"Make {printable(folder)} this library's folder of backups, and no other database's{why}"
+            return f"Use {printable(folder)} for the backups of this library, and of no other database{why}"
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             folder = await backstay.backups.use_folder()
             if as_json:
                 from backstay.schemas import BackupFolderOut
 
-                out.answer(BackupFolderOut(folder=str(folder)))
-            out.line(f"{printable(folder)} is the folder of this library's backups.")
+                out.print_json(BackupFolderOut(folder=str(folder)))
+            out.line(f"{printable(folder)} is now the folder for this library's backups.")
 
     if not yes:
         confirm(run_async(question()))
-    run_async(do())
+    run_async(execute())
 
 
 def _set_pin(context: typer.Context, backup: str, *, pinned: bool, as_json: bool) -> None:
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            found = await (backstay.backups.pin(backup) if pinned else backstay.backups.unpin(backup))
+            record = await (backstay.backups.pin(backup) if pinned else backstay.backups.unpin(backup))
             if as_json:
                 from backstay.schemas import BackupOut
 
-                out.answer(BackupOut.from_backup(found))
-            out.line(f"{found.id}: {'pinned' if pinned else f'expires {_expiry(found)}'}.")
+                out.print_json(BackupOut.from_backup(record))
+            out.line(f"{record.id}: {'pinned' if pinned else f'expires {_format_expiry(record)}'}.")
 
-    run_async(do())
+    run_async(execute())
 
 
 def _row(backup: "Backup") -> tuple[object, ...]:
-    held = format_size(backup.file_bytes) if backup.file_bytes else ""
+    size = format_size(backup.file_bytes) if backup.file_bytes else ""
     return (
         backup.id,
-        _standing(backup),
+        _format_state(backup),
         backup.conversations,
-        held,
+        size,
         backup.reason,
-        _moment(to_text(backup.created_at)),
-        "never, pinned" if backup.is_pinned else _expiry(backup),
+        _format_time(to_text(backup.created_at)),
+        "never, pinned" if backup.is_pinned else _format_expiry(backup),
     )
 
 
-def _standing(backup: "Backup") -> str:
+def _format_state(backup: "Backup") -> str:
     state = str(backup.state)
     if backup.state == "damaged" and backup.damaged_at is not None:
-        state += f" since {_moment(to_text(backup.damaged_at))}"
+        state += f" since {_format_time(to_text(backup.damaged_at))}"
     return f"{state}, {backup.deletion}" if backup.deletion is not None else state
 
 
-def _unfinished(invocation: Invocation, backup: "Backup") -> str:
+def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
     if backup.state == "damaged":
         verify = invocation.command("backups", "verify", backup.id)
-        give_up = invocation.command("backups", "delete", backup.id)
+        abandon = invocation.command("backups", "delete", backup.id)
         return (
-            f"The delete of {backup.id} is unfinished, and the backup is {_standing(backup)}.\n"
-            f"  once a copy of its file is back  {verify}\n  give it up with                  {give_up}"
+            f"The delete of {backup.id} is unfinished, and the backup is {_format_state(backup)}.\n"
+            f"  once a copy of its file is in place  {verify}\n  abandon it with                      {abandon}"
         )
-    go_on = invocation.command("conversations", "delete", "--continue", backup.id)
+    resume = invocation.command("conversations", "delete", "--continue", backup.id)
     undo = invocation.command("backups", "restore", backup.id)
-    return f"The delete of {backup.id} is unfinished.\n  continue with  {go_on}\n  undo with      {undo}"
+    return f"The delete of {backup.id} is unfinished.\n  continue with  {resume}\n  undo with      {undo}"
 
 
-def _expiry(backup: "Backup") -> str:
-    return _moment(to_text(backup.expires_at)) if backup.expires_at is not None else "not yet"
+def _format_expiry(backup: "Backup") -> str:
+    return _format_time(to_text(backup.expires_at)) if backup.expires_at is not None else "not yet"
 
 
-def _moment(text: str) -> str:
+def _format_time(text: str) -> str:
     return f"{text[:10]} {text[11:19]}Z"
 
 
-def _in_full(backup: "Backup", path: Path) -> list[str]:
-    lines = [f"{backup.id}: {_standing(backup)}"]
-    about: list[tuple[str, object]] = [
+def _format_lines(backup: "Backup", path: Path) -> list[str]:
+    lines = [f"{backup.id}: {_format_state(backup)}"]
+    fields: list[tuple[str, object]] = [
         ("holds", f"{format_count(backup.conversations, 'conversation')}, {format_count(backup.turns, 'turn')}"),
         ("size", f"{format_size(backup.file_bytes)}, {format_size(backup.content_bytes)} as JSON"),
         ("reason", backup.reason),
-        ("created", _moment(to_text(backup.created_at))),
-        ("expires", "never, it is pinned" if backup.is_pinned else _expiry(backup)),
+        ("created", _format_time(to_text(backup.created_at))),
+        ("expires", "never, it is pinned" if backup.is_pinned else _format_expiry(backup)),
     ]
     if backup.error is not None:
-        about.append(("error", backup.error))
+        fields.append(("error", backup.error))
     if backup.deletion is not None:
-        told = f"{backup.deleted:,} deleted, {backup.changed:,} changed and kept, {backup.gone:,} gone before"
-        about.append(("delete", told))
+        text = f"{backup.deleted:,} deleted, {backup.changed:,} changed and kept, {backup.gone:,} gone before"
+        fields.append(("delete", text))
     if backup.removed_at is None:
-        about.append(("file", path))
-    return lines + [f"  {name:<10} {printable(value)}" for name, value in about]
+        fields.append(("file", path))
+    return lines + [f"  {name:<10} {printable(value)}" for name, value in fields]
 
 
 app.command(epilog=EPILOG)(create)

@@ -1,4 +1,4 @@
-"""Asking before something that cannot be taken back."""
+"""Confirmation of a command that cannot be undone."""
 
 import typer
 
@@ -6,13 +6,13 @@ from backstay.cli.output import is_terminal
 from backstay.errors import ConfirmationNeeded
 
 
-def confirm(what: str, **context: str) -> None:
-    """Ask on the terminal; return when the user wants it. Not within an event loop: Ctrl-C must end the asking.
+def confirm(question: str, **context: str) -> None:
+    """Ask on the terminal, and return if the answer is yes. Not within an event loop, so that Ctrl-C ends the prompt.
 
     Raises:
-        ConfirmationNeeded: nobody can be asked.
+        ConfirmationNeeded: there is no terminal to ask on.
         typer.Abort: the answer was no.
     """
     if not (is_terminal(0) and is_terminal(2)):
-        raise ConfirmationNeeded(f"{what}? Nobody can be asked here: say --yes if it is wanted", **context)
-    typer.confirm(f"{what}?", abort=True, err=True)
+        raise ConfirmationNeeded(f"{question}? There is no terminal to confirm on; confirm with --yes", **context)
+    typer.confirm(f"{question}?", abort=True, err=True)

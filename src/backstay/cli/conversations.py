@@ -1,4 +1,4 @@
-"""`backstay conversations`: looking at what is kept; what changes it has files of its own."""
+"""`backstay conversations`: list and show conversations; the other commands have modules of their own."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
 
-app = typer.Typer(help="Look at conversations, import, export and delete them.", no_args_is_help=False)
+app = typer.Typer(help="List, show, import, export and delete conversations.", no_args_is_help=False)
 
 
 def list_conversations(
@@ -32,15 +32,15 @@ def list_conversations(
     search: Search = None,
     persona: Persona = None,
     older_than: OlderThan = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Maximum number of conversations.")] = 50,
     before: Annotated[
-        int | None, typer.Option(metavar="CURSOR", help="Go on where a list ended; its last line says how.")
+        int | None, typer.Option(metavar="CURSOR", help="Continue a list; its last line names the cursor.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List conversations, the newest first.
 
-    In a pipe: one conversation a line, tabs between id, topic, persona, job, item, number of turns and time.
+    In a pipe: one conversation per line, tabs between id, topic, persona, job, item, number of turns and time.
 
     \b
     Examples:
@@ -50,29 +50,29 @@ def list_conversations(
     """
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_from(job=job, search=search, persona=persona, older_than=older_than)
-    narrowed = chosen if chosen.is_narrowed else None
+    selection = selection_from(job=job, search=search, persona=persona, older_than=older_than)
+    narrowed = selection if selection.is_narrowed else None
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            found = await backstay.conversations.list(narrowed, before=before, limit=limit)
+            page = await backstay.conversations.list(narrowed, before=before, limit=limit)
             if as_json:
                 from backstay.schemas import ConversationsOut
 
-                out.answer(ConversationsOut.from_page(found, limit=limit))
-            elif found:
-                out.table(_COLUMNS, [_row(summary) for summary in found], whole=("CREATED",))
-                if len(found) == limit:
+                out.print_json(ConversationsOut.from_page(page, limit=limit))
+            elif page:
+                out.table(_COLUMNS, [_row(summary) for summary in page], whole=("CREATED",))
+                if len(page) == limit:
                     conditions = format_conditions(job=job, search=search, persona=persona, older_than=older_than)
                     words = ["conversations", "list", *conditions, f"--limit={limit}"]
-                    out.note(f"The next: {invocation.command(*words, f'--before={found[-1].cursor}')}")
+                    out.note(f"Next page: {invocation.command(*words, f'--before={page[-1].cursor}')}")
             else:
-                out.note("There are no conversations." if narrowed is None else "No conversation is like that.")
+                out.note("No conversations." if narrowed is None else "No matching conversations.")
                 if not await backstay.conversations.list(None, limit=1):
                     await reminders.mention_other_owners(out, backstay, OwnedKind.CONVERSATION)
             await reminders.remind(invocation, out, backstay)
 
-    run_async(do())
+    run_async(execute())
 
 
 def show(
@@ -91,18 +91,18 @@ def show(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            found = await backstay.conversations.show(conversation)
+            record = await backstay.conversations.show(conversation)
             if as_json:
                 from backstay.schemas import ConversationOut
 
-                out.answer(ConversationOut.from_conversation(found))
-            for line in _in_full(found):
+                out.print_json(ConversationOut.from_conversation(record))
+            for line in _format_lines(record):
                 out.line(line)
             await reminders.remind(invocation, out, backstay)
 
-    run_async(do())
+    run_async(execute())
 
 
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
@@ -111,8 +111,8 @@ def _row(summary: "ConversationSummary") -> tuple[object, ...]:
     return printed_id(summary.id), *(value or "" for value in known), *ids, summary.turns, summary.created_at
 
 
-def _in_full(conversation: "Conversation") -> list[str]:
-    about = (
+def _format_lines(conversation: "Conversation") -> list[str]:
+    fields = (
         ("id", printed_id(conversation.id or "")),
         ("topic", conversation.topic),
         ("persona", conversation.persona),
@@ -122,7 +122,7 @@ def _in_full(conversation: "Conversation") -> list[str]:
         ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
         *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
     )
-    lines = [f"{name:<9} {printable(value)}" for name, value in about if value is not None]
+    lines = [f"{name:<9} {printable(value)}" for name, value in fields if value is not None]
     for turn in conversation.turns:
         lines += ["", f"{printable(turn.role)}:", *(f"  {line}" for line in printable_lines(turn.content))]
     return lines

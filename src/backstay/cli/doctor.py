@@ -1,4 +1,4 @@
-"""`backstay doctor`: what may be wrong, and what to do about it."""
+"""`backstay doctor`: find problems, and name their remedies."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -21,17 +21,16 @@ _PLAIN = "\x1b[0m"
 def doctor(
     context: typer.Context,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Search the whole database, and each backup, for damage, however large.")
+        bool, typer.Option("--deep", help="Search the whole database and every backup for damage, whatever their size.")
     ] = False,
     as_json: AsJson = False,
 ) -> ExitStatus:
-    """Look for what may be wrong.
+    """Check the installation, the settings and the database for problems.
 
-    Checks versions, settings, the keys and recipes that they name, the database and what surrounds it; changes nothing,
-    makes nothing, and runs no command of the settings. With --deep, a backup that is found damaged is
-    recorded as damaged.
+    Checks versions, settings, the keys and recipes they name, the database, its disk and its backups. Changes nothing,
+    and runs no command of the settings; only --deep records a backup as damaged if its file is.
 
-    Ends with 0 when there is no problem (a warning is none), else with 1.
+    Exits with status 0 if there is no problem (warnings do not count), else with 1.
 
     \b
     Examples:
@@ -46,20 +45,20 @@ def doctor(
     try:
         from backstay.server.examination import examine_server
     except ModuleNotFoundError as error:
-        checks.append(Check("serve", CheckLevel.OK, f"cannot be used without {error.name}, which is not installed"))
+        checks.append(Check("serve", CheckLevel.OK, f"not available: {error.name} is not installed"))
     else:
         checks += examine_server(os.environ)
-    sound = all(check.level is not CheckLevel.PROBLEM for check in checks)
+    is_ok = all(check.level is not CheckLevel.PROBLEM for check in checks)
     if as_json:
         from backstay.schemas import CheckOut, DoctorOut
 
-        shown = [
+        outs = [
             CheckOut(name=check.name, level=check.level, message=check.message, remedy=check.remedy) for check in checks
         ]
-        out.answer(DoctorOut(ok=sound, checks=shown))
+        out.print_json(DoctorOut(ok=is_ok, checks=outs))
     for check in checks:
         _print(out, check)
-    return ExitStatus.DONE if sound else ExitStatus.ERROR
+    return ExitStatus.DONE if is_ok else ExitStatus.ERROR
 
 
 def _print(out: Output, check: "Check") -> None:

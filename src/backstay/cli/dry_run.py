@@ -1,4 +1,4 @@
-"""`backstay run --dry-run`: what would be sent, and about how much it is."""
+"""`backstay run --dry-run`: print the prompts and an estimate of the tokens."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
 _OPTION = "--dry-run"
-_USUAL = "3"
+_DEFAULT_COUNT = "3"
 
 
 class DryRunCommand(typer.core.TyperCommand):
-    """A command whose `--dry-run` may stand without its number."""
+    """Command whose `--dry-run` takes an optional number."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # one class
         if _OPTION in args:
             at = args.index(_OPTION) + 1
             if at == len(args) or not args[at].isdecimal():
-                args = [*args[:at], _USUAL, *args[at:]]
+                args = [*args[:at], _DEFAULT_COUNT, *args[at:]]
         return super().parse_args(ctx, args)
 
 
@@ -41,18 +41,18 @@ def show(
     allowed_keys: Iterable[str],
     keys: "KeySources",
 ) -> None:
-    """Print the prompts of the first items, and where they would go; no model is called, no job is made."""
+    """Print the prompts of the first items and their endpoint. Calls no model and creates no job."""
     from backstay.generate.preview import preview
 
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
-    seen = run_async(preview(recipe, file, count, columns=columns))
+    sampled = run_async(preview(recipe, file, count, columns=columns))
     if out.as_json:
         from backstay.schemas import PreviewOut
 
-        out.answer(PreviewOut.from_preview(seen, endpoint, environ))
+        out.print_json(PreviewOut.from_preview(sampled, endpoint, environ))
         return
-    for sample in seen.samples:
+    for sample in sampled.samples:
         out.line(f"── {printed_id(sample.item_id)}, about {format_count(sample.tokens_in, 'token')}")
         for name, text in (("system", sample.prompt.system), ("user", sample.prompt.user)):
             if text is not None:
@@ -61,14 +61,14 @@ def show(
                     out.line(f"  {line}")
         out.line()
     out.line(f"{describe(recipe, keys)}.")
-    _say_permission(out, recipe, allowed_keys, environ)
+    _print_permission(out, recipe, allowed_keys, environ)
     out.line(
-        f"{format_count(seen.items, 'item')} for {printable(recipe.model)} at {printable(endpoint.host)}: about "
-        f"{seen.tokens_in:,} tokens in and {seen.tokens_out:,} out, guessed from lengths. No model was called."
+        f"{format_count(sampled.items, 'item')} for {printable(recipe.model)} at {printable(endpoint.host)}: about "
+        f"{sampled.tokens_in:,} tokens in and {sampled.tokens_out:,} out, estimated from lengths. No model was called."
     )
 
 
-def _say_permission(out: Output, recipe: "Recipe", allowed_keys: Iterable[str], environ: Mapping[str, str]) -> None:
+def _print_permission(out: Output, recipe: "Recipe", allowed_keys: Iterable[str], environ: Mapping[str, str]) -> None:
     from backstay.generate.key_permission import allowed_endpoint
 
     try:

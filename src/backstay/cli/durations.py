@@ -1,4 +1,4 @@
-"""Lengths of time as one types them: `45s`, `30m`, `12h`, `7d`, `2w`."""
+"""Durations in options: `45s`, `30m`, `12h`, `7d`, `2w`."""
 
 import re
 from datetime import timedelta
@@ -10,13 +10,14 @@ _TEXT = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smhdw])", re.IGNORECASE)
 
 
 def parse_duration(text: str, *, option: str) -> timedelta:
-    """Read a length of time. Raises SettingsError naming the option."""
+    """Parse a duration. Raises SettingsError naming the option."""
     match = _TEXT.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
         raise SettingsError(
-            f"{option} must be a number and s, m, h, d or w (seconds to weeks), such as 30m or 7d", setting=option
+            f"{option} must be a number followed by s, m, h, d or w (seconds to weeks), such as 30m or 7d",
+            setting=option,
         )
     try:
         return timedelta(**{_UNITS[match[2].lower()]: float(match[1])})
     except OverflowError as error:
-        raise SettingsError(f"{option} is longer than any clock goes", setting=option) from error
+        raise SettingsError(f"{option} is too long", setting=option) from error

@@ -1,4 +1,4 @@
-"""Where a recipe's model is asked, in a line for people: they see where it goes before anything is sent."""
+"""The endpoint of a recipe in one line, printed before anything is sent to it."""
 
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,15 @@ _NOT_READ = {"OPENAI_BASE_URL": "OPENAI_API_BASE", "ANTHROPIC_BASE_URL": "ANTHRO
 
 
 def describe(recipe: "Recipe", keys: "KeySources") -> str:
-    """Return what is asked, where, and with which key.
+    """Return the provider, its base URL, and the source of the key.
 
     Raises:
-        RecipeError: an environment variable names an address that is not valid.
+        RecipeError: an environment variable holds an invalid address.
     """
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
-    said_by = f" ({endpoint.variable})" if endpoint.variable is not None else ""
-    line = f"{endpoint.provider.name}, at {printable(endpoint.base_url)}{said_by}; {_key(endpoint, keys)}"
+    origin = f" ({endpoint.variable})" if endpoint.variable is not None else ""
+    line = f"{endpoint.provider.name}, at {printable(endpoint.base_url)}{origin}; {_key(endpoint, keys)}"
     read = endpoint.provider.base_url_variable or ""
     unread = _NOT_READ.get(read, "")
     if endpoint.is_default and environ.get(unread):
@@ -35,5 +35,5 @@ def _key(endpoint: "Endpoint", keys: "KeySources") -> str:
         return f"{variable} is not set" if endpoint.key_required else f"no key, as {variable} is not set"
     header = endpoint.key_header
     source = keys.source_of(variable)
-    told = f"key from {variable}" if source == "variable" else f"key of {variable}, from its {source} in backstay.toml"
-    return told + (f", in the header {header}" if header is not None else "")
+    text = f"key from {variable}" if source == "variable" else f"key of {variable}, from its {source} in backstay.toml"
+    return text + (f", in the header {header}" if header is not None else "")

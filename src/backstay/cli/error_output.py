@@ -1,4 +1,4 @@
-"""How a command that failed says so, and with which status it ends."""
+"""The error message and exit status of a command that failed."""
 
 import os
 from typing import Any
@@ -11,28 +11,27 @@ from backstay.cli.text import printable
 from backstay.errors import BackstayError
 
 
-def print_refusal(invocation: Invocation, error: BackstayError, *, as_json: bool) -> ExitStatus:
-    """Tell an error raised on purpose."""
-    _print_error(invocation, error.code, error.message, error.context, as_json=as_json)
+def print_error(invocation: Invocation, error: BackstayError, *, as_json: bool) -> ExitStatus:
+    """Print an error of Backstay's own; return its exit status."""
+    _print_message(invocation, error.code, error.message, error.context, as_json=as_json)
     return status_of_error(error)
 
 
 def print_misuse(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
-    """Tell a command line that could not be understood."""
+    """Print a usage error; return its exit status."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "backstay"
     reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-    help_line = f"`{command} --help` shows what there is"
-    told = f"{reason} {help_line}" if reason.endswith("?") else f"{reason}; {help_line}"
-    _print_error(invocation, "usage", told, {"command": command}, as_json=as_json)
+    message = f"{reason}{' See' if reason.endswith('?') else '; see'} `{command} --help`"
+    _print_message(invocation, "usage", message, {"command": command}, as_json=as_json)
     return ExitStatus.USAGE
 
 
-def print_fault(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
-    """Tell a mistake of our own: one line, unless the traceback was asked for."""
+def print_unexpected(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
+    """Print an unexpected error: one line, and its traceback if the environment asks for it."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    message = f"{reason}. This is a fault in Backstay; with {TRACEBACK}=1 it shows where"
-    _print_error(invocation, "fault", message, {"exception": type(error).__name__}, as_json=as_json, raised=error)
+    message = f"{reason}. This is a bug in Backstay; set {TRACEBACK}=1 to see the traceback"
+    _print_message(invocation, "fault", message, {"exception": type(error).__name__}, as_json=as_json, raised=error)
     if os.environ.get(TRACEBACK) == "1" and not invocation.json_logs:
         import traceback
 
@@ -40,7 +39,7 @@ def print_fault(invocation: Invocation, error: Exception, *, as_json: bool) -> E
     return ExitStatus.ERROR
 
 
-def _print_error(
+def _print_message(
     invocation: Invocation,
     code: str,
     message: str,
@@ -52,15 +51,15 @@ def _print_error(
     if as_json or invocation.json_logs:
         from backstay.schemas import ErrorOut
 
-        told = ErrorOut.from_message(code, message, details)
+        answer = ErrorOut.from_message(code, message, details)
         if invocation.json_logs:
             from backstay.logs import get_logger
 
-            known = told.error
+            logged = answer.error
             get_logger("backstay.cli").error(
-                "error", code=known.code, error=known.message, context=known.details, exc_info=raised
+                "error", code=logged.code, error=logged.message, context=logged.details, exc_info=raised
             )
         if as_json:
-            to_stderr(told.to_json().decode())
+            to_stderr(answer.to_json().decode())
     else:
         to_stderr(f"Error: {printable(message)}")

@@ -1,4 +1,4 @@
-"""Exit statuses: which there are, and which error or result leads to which. The one table."""
+"""Exit statuses, and the table of which error or result leads to which."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -21,7 +21,7 @@ class ExitStatus(IntEnum):
 
 
 READER_GONE = 141
-"""Whoever read standard output left before its end: what a shell says of a program that SIGPIPE has ended."""
+"""Exit status when the reader of standard output closed it: what a shell reports for a program that SIGPIPE ended."""
 
 MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.DONE: "all done",
@@ -35,7 +35,7 @@ MEANINGS: Mapping[ExitStatus, str] = {
 
 EPILOG = "Exit status: " + ", ".join(f"{int(status)} {meaning}" for status, meaning in MEANINGS.items()) + "."
 
-# The nearest class of an error decides; every other error is Status.ERROR.
+# The nearest class of an error decides; every other error is ExitStatus.ERROR.
 _ERRORS: Mapping[type[BaseException], ExitStatus] = {
     errors.BackstayError: ExitStatus.ERROR,
     errors.SettingsError: ExitStatus.USAGE,
@@ -58,11 +58,11 @@ _ENDINGS: Mapping[str, ExitStatus] = {
 
 
 def status_of_error(error: BaseException) -> ExitStatus:
-    """Return the status that an error ends the command with."""
+    """Return the exit status for an error."""
     return next((_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS), ExitStatus.ERROR)
 
 
 def status_of_result(result: "BatchResult") -> ExitStatus:
-    """Return the status that a run ends the command with."""
+    """Return the exit status for the result of a run."""
     finished = ExitStatus.WITH_FAILURES if result.failed else ExitStatus.DONE
     return _ENDINGS.get(result.ending, finished)

@@ -1,4 +1,4 @@
-"""`backstay conversations export`: training files out of what is kept."""
+"""`backstay conversations export`: write training files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ Write = Callable[[bytes], object]
 
 
 class FormatName(StrEnum):
-    """The formats of `backstay.library.formats`, known without loading them."""
+    """Names of `backstay.library.formats`, without loading them."""
 
     MESSAGES = "messages"
     NATIVE = "native"
@@ -48,17 +48,17 @@ def export(
     older_than: OlderThan = None,
     everything: Everything = False,
     form: Annotated[
-        FormatName, typer.Option("--format", help="messages is OpenAI chat JSONL; native has everything known.")
+        FormatName, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
     ] = FormatName.MESSAGES,
     target: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where to write, whole or not at all [default: standard output]."
+            "--output", "-o", metavar="FILE", help="File to write, completely or not at all [default: standard output]."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write conversations for training, oldest first. Say which: ids, conditions, or --all.
+    """Export conversations for training, oldest first. Select them by ids, by conditions, or with --all.
 
     \b
     Examples:
@@ -71,53 +71,53 @@ def export(
     out = Output(invocation, as_json=as_json)
     if as_json and path is None:
         raise SettingsError(
-            "With --json say where to write with -o: standard output is for the answer", setting="output"
+            "--json needs a file to write with -o: the JSON result goes to standard output", setting="output"
         )
-    # Not within the event loop: Ctrl-C must end the reading of standard input.
-    chosen = selection_from(
+    # Outside the event loop, so that Ctrl-C ends the reading of standard input.
+    selection = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     ).check()
 
-    async def do() -> None:
+    async def execute() -> None:
         from backstay.library.formats import FORMATS
 
-        shape = FORMATS[form]()
+        writer = FORMATS[form]()
         number = 0
         async with invocation.open() as backstay:
             with _target(path, out, backstay.files) as write:
-                write(shape.head())
-                async for conversation in backstay.conversations.export(chosen):
-                    write(shape.chunk(conversation))
+                write(writer.head())
+                async for conversation in backstay.conversations.export(selection):
+                    write(writer.chunk(conversation))
                     number += 1
                 if not number:
-                    await refuse_unknown_job(backstay, chosen)
+                    await refuse_unknown_job(backstay, selection)
                 if path is not None and not number:
-                    # Within: a mistyped name must not leave an empty file where a good one was.
-                    raise EmptySelection(f"No conversation is selected; {printable(path)} is left as it was", path=path)
+                    # Raised inside `_target`: a mistyped name must not replace a good file by an empty one.
+                    raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
             if path is None:
-                flush()  # whoever reads may have left, and is to be told of as other programs do
-            _report(out, number, form, path)
+                flush()  # raises if the reader has closed standard output
+            _print_result(out, number, form, path)
             await reminders.remind(invocation, out, backstay)
 
-    run_async(do())
+    run_async(execute())
 
 
 @contextmanager
-def _target(path: str | None, out: Output, spared: Sequence[Path]) -> Iterator[Write]:
+def _target(path: str | None, out: Output, excluded: Sequence[Path]) -> Iterator[Write]:
     if path is None:
         yield out.stream()
         return
     from backstay.files import write_atomically
 
-    with write_atomically(Path(path), spared=spared) as file:
+    with write_atomically(Path(path), excluded=excluded) as file:
         yield file.write
 
 
-def _report(out: Output, number: int, form: FormatName, path: str | None) -> None:
+def _print_result(out: Output, number: int, form: FormatName, path: str | None) -> None:
     if out.as_json:
         from backstay.schemas import ExportOut
 
-        out.answer(ExportOut(exported=number, format=form, path=path))
+        out.print_json(ExportOut(exported=number, format=form, path=path))
     else:
         where = f" to {printable(path)}" if path is not None else ""
         out.note(f"{format_count(number, 'conversation')} exported{where}.")

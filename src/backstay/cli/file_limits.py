@@ -1,15 +1,15 @@
-"""Open files: each call in flight is a connection, and a shell's usual limit is soon reached."""
+"""The limit of open files: each call in flight is a connection, and the usual limit of a shell is low."""
 
 import resource
 from contextlib import suppress
 
-_PLENTY = 65_536
+_TARGET = 65_536
 
 
 def raise_file_limit() -> None:
-    """Raise this process's own limit as far as it may without asking; where it may not, it stays."""
+    """Raise the soft limit of this process up to its hard limit. Do nothing if the system refuses."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _PLENTY if hard == resource.RLIM_INFINITY else min(_PLENTY, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    target = _TARGET if hard == resource.RLIM_INFINITY else min(_TARGET, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))

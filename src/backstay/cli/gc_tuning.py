@@ -1,16 +1,16 @@
-"""Python's collector of cyclic garbage, in a process that is there for one run and no more.
+"""The garbage collector of a process that exists for one run.
 
-By default it walks through everything that is alive after a few hundred new objects, a thousand calls in flight
-included, over and over: a sixth of a run's time. Calls leave nothing to it, so it may come by less often.
+By default Python scans all live objects, including those of a thousand calls in flight, after every few hundred
+allocations: a sixth of a run's time. Calls create no reference cycles, so that it may run less often.
 """
 
 import gc
 
-_NEW_OBJECTS = 50_000  # until it comes by; Python's own number is 700, or 2,000 in newer versions
+_NEW_OBJECTS = 50_000  # between collections; Python's default is 700, or 2,000 in newer versions
 
 
 def tune_garbage_collector() -> None:
-    """Have it leave out what is loaded by now, which stays to the end, and come by less often."""
+    """Exclude the objects loaded so far from collection, and collect less often."""
     gc.collect()
     gc.freeze()
     _, *older = gc.get_threshold()

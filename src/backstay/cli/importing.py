@@ -1,4 +1,4 @@
-"""`backstay conversations import`: conversations out of files."""
+"""`backstay conversations import`: import conversations from a file."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +13,7 @@ from backstay.cli.text import format_count, printable
 
 
 class ImportConflictChoice(StrEnum):
-    """The choices of `backstay.library.imports.incoming.OnImportConflict`, known without loading it."""
+    """Values of `backstay.library.imports.incoming.OnImportConflict`, without loading it."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -22,18 +22,20 @@ class ImportConflictChoice(StrEnum):
 
 def import_(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The file; - for standard input.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="File to import; - for standard input.", show_default=False)
+    ],
     on_conflict: Annotated[
         ImportConflictChoice,
-        typer.Option(help="When another conversation has the id: import nothing, leave it out, or give a new id."),
+        typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictChoice.FAIL,
     as_json: AsJson = False,
 ) -> None:
-    """Bring conversations in from a file, all of them or none.
+    """Import conversations from a file: all of them or none.
 
-    Takes OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, also
-    reformatted ones, and the original's. Ids are kept where there are any; keys that are not ours become metadata.
-    What is there already, with the same content, is left as it is, so that importing a file with ids twice is safe.
+    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
+    reformatted ones and the original's. Keeps ids; unknown keys become metadata. Skips conversations that are already
+    stored with the same content, so that importing a file with ids twice does no harm.
 
     \b
     Examples:
@@ -43,20 +45,20 @@ def import_(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open(create=True) as backstay:
-            done = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+            result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
             if as_json:
                 from backstay.schemas import ImportOut
 
-                out.answer(ImportOut.from_result(done))
-            told = [format_count(done.imported, "conversation") + " imported"]
-            told += [f"{done.renamed:,} of them under new ids"] if done.renamed else []
-            was = "was" if done.identical == 1 else "were"
-            told += [f"{done.identical:,} {was} there already"] if done.identical else []
-            told += [f"{done.skipped:,} left out, because others have their ids"] if done.skipped else []
+                out.print_json(ImportOut.from_result(result))
+            clauses = [format_count(result.imported, "conversation") + " imported"]
+            clauses += [f"{result.renamed:,} of them under new ids"] if result.renamed else []
+            was = "was" if result.identical == 1 else "were"
+            clauses += [f"{result.identical:,} {was} already stored"] if result.identical else []
+            clauses += [f"{result.skipped:,} skipped, because others have their ids"] if result.skipped else []
             name = "standard input" if file == "-" else printable(file)
-            out.line(f"{name}: {', '.join(told)}.")
+            out.line(f"{name}: {', '.join(clauses)}.")
             await reminders.remind(invocation, out, backstay)
 
-    run_async(do())
+    run_async(execute())

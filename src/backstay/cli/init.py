@@ -1,4 +1,4 @@
-"""`backstay init`: the files that one begins with."""
+"""`backstay init`: write a first recipe and topics."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,17 +16,19 @@ def init(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="[FOLDER]", help="Where to; made when it is missing [default: this folder].", show_default=False
+            metavar="[FOLDER]",
+            help="Folder to write to; created if missing [default: this folder].",
+            show_default=False,
         ),
     ] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Write a recipe with comments, and a few topics that fit it.
+    """Write a commented recipe, and a few topics for it.
 
-    Files that are there are left alone.
+    Does not overwrite files.
 
     \b
-    Example:
+    Examples:
       backstay init
       backstay run topics.csv --recipe recipe.toml --dry-run
     """
@@ -38,8 +40,8 @@ def init(
     if as_json:
         from backstay.schemas import InitOut
 
-        out.answer(InitOut(files=[str(path) for path in paths]))
+        out.print_json(InitOut(files=[str(path) for path in paths]))
     for path in paths:
         out.line(f"{printable(path)} written.")
     topics, recipe = str(folder / "topics.csv"), str(folder / "recipe.toml")
-    out.note(f"See what would be asked: {invocation.command('run', topics, '--recipe', recipe, '--dry-run')}")
+    out.note(f"Preview the prompts with: {invocation.command('run', topics, '--recipe', recipe, '--dry-run')}")

@@ -1,4 +1,4 @@
-"""What the options before the command say: where, whose, and how to log."""
+"""The options before the command: database, owner and log format."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 1.0
+_CANCEL_SECONDS = 1.0
 _SECRETS = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?|(?<=[?&])(?:oauth_client_secret|scram_\w+_key)=[^&]*&?")
 
 
@@ -32,7 +32,7 @@ class LogFormat(StrEnum):
 
 @dataclass(slots=True)
 class Invocation:
-    """One call of the command. `main` makes it, the options before the command fill it in, commands read it."""
+    """One call of the command line. `main` creates it, the global options fill it, commands read it."""
 
     database: str | None = None
     owner: str | None = None
@@ -41,38 +41,38 @@ class Invocation:
     tpm: int | None = None
     patience_seconds: float | None = None
     base_url: str | None = None
-    """Where `resume` asks the model in this run alone."""
+    """Endpoint that `resume` uses for this run only."""
     keys: "KeySources | None" = None
-    """The keys that a command has read before it opens the library."""
+    """The keys that the command read before it opened the library."""
     _repeated: list[str] = field(default_factory=list)
-    """Options that the next run needs again."""
+    """Options that the command to resume the job has to repeat."""
 
     @classmethod
     def from_context(cls, context: typer.Context) -> "Invocation":
         return cast("Invocation", context.find_root().obj)
 
     def set_rate_limits(self, rpm: int | None, tpm: int | None, patience: str | None) -> None:
-        """Take the options that say how a provider is asked. Raises SettingsError."""
-        usual = self.settings()
+        """Set the rate limits and the patience of this run. Raises SettingsError."""
+        settings = self.settings()
         self.rpm, self.tpm = rpm or None, tpm or None
-        # The job keeps what was given. An account that is bounded lower by the settings has to be given it again.
+        # The job stores its limits; the account's limit from the settings, if lower, has to be raised on each run.
         self._repeated = [
             word
-            for option, given, bound in (("--rpm", rpm, usual.rpm), ("--tpm", tpm, usual.tpm))
-            if given is not None and bound is not None and given > bound
-            for word in (option, str(given))
+            for option, value, account in (("--rpm", rpm, settings.rpm), ("--tpm", tpm, settings.tpm))
+            if value is not None and account is not None and value > account
+            for word in (option, str(value))
         ]
         if patience is not None:
             self.patience_seconds = parse_duration(patience, option="--patience").total_seconds()
 
     def open(self, *, create: bool = False) -> "Backstay":
-        """Name the library these options mean; only `run` and an import may create one."""
+        """Return the library that these options name, not yet opened; only `run` and an import may create one."""
         from backstay.app import Backstay
 
         return Backstay(self.settings(), create=create, keys=self.keys)
 
     def settings(self) -> "Settings":
-        """Gather the settings that hold with these options."""
+        """Load the settings, overridden by these options."""
         from backstay.settings import load
 
         return load(
@@ -84,7 +84,7 @@ class Invocation:
         )
 
     def command(self, *words: str) -> str:
-        """Return a command as one would type it to reach the same library, ready to be pasted."""
+        """Return a command line for the same library, ready to paste."""
         line = ["backstay"]
         if self.database is not None:
             line += ["--database", _without_password(self.database)]
@@ -92,45 +92,45 @@ class Invocation:
             line += ["--owner", self.owner]
         return shlex.join([*line, *words])
 
-    def about(self, verb: str, name: str, *options: str) -> str:
-        """Return a command about one job."""
+    def job_command(self, verb: str, name: str, *options: str) -> str:
+        """Return a command line for one job, ready to paste."""
         return self.command(verb, printed_id(name), *options)
 
-    def resuming(self, name: str, *options: str) -> str:
-        """Return the command that continues this run, with the options that no job keeps."""
-        moved = ["--base-url", self.base_url] if self.base_url else []
-        return self.about("resume", name, *options, *moved, *self._repeated)
+    def resume_command(self, name: str, *options: str) -> str:
+        """Return the command line that resumes the job, with the options that the job does not store."""
+        endpoint = ["--base-url", self.base_url] if self.base_url else []
+        return self.job_command("resume", name, *options, *endpoint, *self._repeated)
 
 
 def _without_password(database: str) -> str:
-    """Return a database as it may be shown: whoever pastes the command gives the password anew, as libpq takes it."""
+    """Return a database address without passwords: who pastes the command supplies them, for example by PGPASSWORD."""
     if not re.match(r"postgres(ql)?(\+\w+)?://", database):
         return database
-    shown = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)
-    return _SECRETS.sub("", shown).rstrip("?&")
+    address = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)
+    return _SECRETS.sub("", address).rstrip("?&")
 
 
-def run_async(work: Coroutine[Any, Any, T], show: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:
-    """Run what a command does in an event loop of its own, which `show` is shown first.
+def run_async(work: Coroutine[Any, Any, T], on_start: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:
+    """Run a coroutine in a new event loop, which `on_start` receives first.
 
-    Unlike `asyncio.run`, this does not wait for ever: a processor's call that was abandoned and does not heed its
-    cancellation must not keep the command from ending.
+    Unlike `asyncio.run`, this waits only a moment for abandoned tasks: a processor that ignores its cancellation must
+    not keep the command from ending.
     """
     import asyncio
 
     loop = asyncio.new_event_loop()
-    if show is not None:
-        show(loop)
+    if on_start is not None:
+        on_start(loop)
     try:
         return loop.run_until_complete(work)
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
             task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left, timeout=_PATIENCE_SECONDS))
-        if all(task.done() for task in left):
+        if pending:
+            loop.run_until_complete(asyncio.wait(pending, timeout=_CANCEL_SECONDS))
+        if all(task.done() for task in pending):
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
         else:
-            loop.set_exception_handler(lambda *_: None)  # it would complain of them when the process ends
+            loop.set_exception_handler(lambda *_: None)  # it would log them when the process ends

@@ -1,4 +1,4 @@
-"""`backstay retry`, `skip`, `pause`, `cancel` and `discard`: steering jobs."""
+"""`backstay retry`, `skip`, `pause`, `cancel` and `discard`: change the state of jobs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,13 +21,13 @@ def retry(
     job: JobArgument,
     items: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ITEM", help="Ids of failed items; without any, all of them.", parser=id_of_printed),
+        typer.Argument(metavar="ITEM", help="Ids of failed items [default: all].", parser=id_of_printed),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put failed items back to pending.
+    """Return failed items to pending.
 
-    `backstay resume` then works on them.
+    `backstay resume` then processes them.
 
     \b
     Examples:
@@ -37,19 +37,19 @@ def retry(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             number = await backstay.batches.retry(job, items or None)
             if as_json:
                 from backstay.schemas import JobOut, RetryOut
 
-                out.answer(RetryOut(job=JobOut.from_job(await backstay.batches.checkpoint(job)), retried=number))
-            out.line(f"{printed_id(job)}: {format_count(number, 'failed item')} put back to pending.")
+                out.print_json(RetryOut(job=JobOut.from_job(await backstay.batches.checkpoint(job)), retried=number))
+            out.line(f"{printed_id(job)}: {format_count(number, 'failed item')} returned to pending.")
             if number:
-                out.note(f"Continue with: {invocation.about('resume', job)}")
+                out.note(f"Continue with: {invocation.job_command('resume', job)}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    run_async(do())
+    run_async(execute())
 
 
 def skip(
@@ -65,8 +65,8 @@ def skip(
 ) -> None:
     """Skip items of a job.
 
-    All of those named or none: for instance the one that a job pauses on each time it is resumed. A running, completed
-    or skipped item is refused.
+    Use it, for instance, for the item on which a job pauses each time it is resumed. If one of the items is running,
+    completed or already skipped, none is skipped.
 
     \b
     Examples:
@@ -76,26 +76,26 @@ def skip(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             number = await backstay.batches.skip(job, items)
-            shown = await backstay.batches.checkpoint(job)
+            checkpoint = await backstay.batches.checkpoint(job)
             if as_json:
                 from backstay.schemas import JobOut, SkipOut
 
-                out.answer(SkipOut(job=JobOut.from_job(shown), skipped=number))
-            out.line(f"{printed_id(job)}: {format_count(number, 'item')} skipped; {reminders.format_job(shown)}.")
-            if shown.is_incomplete and shown.state != "running":
-                out.note(f"Continue with: {invocation.about('resume', job)}")
+                out.print_json(SkipOut(job=JobOut.from_job(checkpoint), skipped=number))
+            out.line(f"{printed_id(job)}: {format_count(number, 'item')} skipped; {reminders.format_job(checkpoint)}.")
+            if checkpoint.is_incomplete and checkpoint.state != "running":
+                out.note(f"Continue with: {invocation.job_command('resume', job)}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    run_async(do())
+    run_async(execute())
 
 
 def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
-    """Stop a job for now.
+    """Pause a job.
 
-    Every worker on it stops gracefully, wherever it runs; `backstay resume` goes on.
+    Its workers, on whatever machine, finish their calls in flight and stop. `backstay resume` continues the job.
 
     \b
     Example:
@@ -104,21 +104,21 @@ def pause(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> 
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             paused = await backstay.batches.pause(job)
-            workers = ", its workers finish what they have in flight" if paused.workers else ""
+            workers = "; its workers finish their calls in flight" if paused.workers else ""
             _print(out, paused, f"{printed_id(job)}: {reminders.format_job(paused)}{workers}.")
-            out.note(f"Continue with: {invocation.about('resume', job)}")
+            out.note(f"Continue with: {invocation.job_command('resume', job)}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    run_async(do())
+    run_async(execute())
 
 
 def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Stop a job for good.
+    """Cancel a job for good.
 
-    What it made stays, what it did not do is never done. Asks on a terminal; elsewhere --yes must be given.
+    Its conversations stay; its remaining items are never processed. Asks on a terminal; elsewhere it needs --yes.
 
     \b
     Example:
@@ -127,23 +127,22 @@ def cancel(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: 
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             cancelled = await backstay.batches.cancel(job)
             _print(out, cancelled, f"{printed_id(job)}: {reminders.format_job(cancelled)}; its conversations stay.")
             await reminders.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        confirm(f"Cancel {_standing(run_async(_job(invocation, job)))} for good", job_id=job)
-    run_async(do())
+        confirm(f"Cancel {_describe(run_async(_job(invocation, job)))} for good", job_id=job)
+    run_async(execute())
 
 
 def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Forget a job and free its name.
+    """Discard a job and free its name.
 
-    Its conversations stay; its checkpoint, with what is left to do, goes. A job of the same items would ask for all of
-    them again.
-    Asks on a terminal; elsewhere --yes must be given.
+    Its conversations stay; its checkpoint, with the remaining items, is deleted. A new job of the same items would
+    process all of them again. Asks on a terminal; elsewhere it needs --yes.
 
     \b
     Example:
@@ -152,20 +151,20 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             await backstay.batches.discard(job)
             if as_json:
                 from backstay.schemas import DiscardOut
 
-                out.answer(DiscardOut(id=job))
+                out.print_json(DiscardOut(id=job))
             out.line(f"{printed_id(job)}: discarded; its conversations stay.")
             await reminders.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        found = run_async(_job(invocation, job))
-        confirm(f"{_what_stays(found)}Forget {_standing(found)}, its checkpoint and all", job_id=job)
-    run_async(do())
+        checkpoint = run_async(_job(invocation, job))
+        confirm(f"{_warning(checkpoint)}Discard {_describe(checkpoint)} and its checkpoint", job_id=job)
+    run_async(execute())
 
 
 async def _job(invocation: Invocation, job: str) -> "Job":
@@ -173,22 +172,22 @@ async def _job(invocation: Invocation, job: str) -> "Job":
         return await backstay.batches.checkpoint(job)
 
 
-def _standing(job: "Job") -> str:
+def _describe(job: "Job") -> str:
     return f"{printed_id(job.id)} ({reminders.format_job(job)})"
 
 
-def _what_stays(job: "Job") -> str:
+def _warning(job: "Job") -> str:
     completed = job.counts.completed
     if not completed:
         return ""
     stay, them = ("stays", "it") if completed == 1 else ("stay", "them")
-    made = f"{format_count(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
-    return f"{made}, and a job of the same items would ask for {them} again. "
+    warning = f"{format_count(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
+    return f"{warning}, and a new job of the same items would generate {them} again. "
 
 
 def _print(out: Output, job: "Job", line: str) -> None:
     if out.as_json:
         from backstay.schemas import JobOut
 
-        out.answer(JobOut.from_job(job))
+        out.print_json(JobOut.from_job(job))
     out.line(line)

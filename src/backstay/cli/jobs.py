@@ -1,4 +1,4 @@
-"""`backstay jobs`, `status` and `failed`: looking at jobs."""
+"""`backstay jobs`, `status` and `failed`: show jobs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from backstay.batch.recipe import FrozenRecipe
     from backstay.schemas import ApiObject
 
-_MOST = 1_000_000  # jobs in a list
-_LONGEST_SAMPLE = 300  # characters of a message that stands for others
-_TOLD = 5  # of those that were taken over, how to go on with them
+_MAX_JOBS = 1_000_000
+_LONGEST_SAMPLE = 300  # characters of the sample message
+_MAX_NOTES = 5  # imported jobs whose next step is printed
 _COLUMNS = ("JOB", "STATE", "SETTLED", "FAILED", "SKIPPED", "PROCESSOR", "UPDATED")
 
 
 def jobs(
     context: typer.Context,
-    incomplete: Annotated[bool, typer.Option("--incomplete", help="Only those with work left.")] = False,
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Only unfinished jobs.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the latest first.
 
-    In a pipe: one job a line, tabs between name, state, settled, failed, skipped, processor and time.
+    In a pipe: one job per line, tabs between name, state, settled, failed, skipped, processor and time.
 
     \b
     Examples:
@@ -44,29 +44,29 @@ def jobs(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             batches = backstay.batches
-            found = await (batches.incomplete(limit=_MOST) if incomplete else batches.list(limit=_MOST))
+            records = await (batches.incomplete(limit=_MAX_JOBS) if incomplete else batches.list(limit=_MAX_JOBS))
             if as_json:
                 from backstay.schemas import JobsOut
 
-                out.answer(JobsOut.from_page(found, limit=_MOST))
-            elif found:
-                out.table(_COLUMNS, [_row(job) for job in found], whole=("UPDATED",))
-                for job in [job for job in found if job.lacks_items and job.pause is not None][:_TOLD]:
+                out.print_json(JobsOut.from_page(records, limit=_MAX_JOBS))
+            elif records:
+                out.table(_COLUMNS, [_row(job) for job in records], whole=("UPDATED",))
+                for job in [job for job in records if job.lacks_items and job.pause is not None][:_MAX_NOTES]:
                     out.note(f"{printed_id(job.id)}: {printable(job.pause.message if job.pause else '')}")
             else:
-                out.note("No job is unfinished." if incomplete else "There are no jobs.")
+                out.note("No job is unfinished." if incomplete else "No jobs.")
                 await reminders.mention_other_owners(
                     out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB
                 )
 
-    run_async(do())
+    run_async(execute())
 
 
 def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
-    """Show where a job stands.
+    """Show the state and progress of a job.
 
     \b
     Example:
@@ -75,36 +75,36 @@ def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) ->
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            shown = await backstay.batches.checkpoint(job)
+            checkpoint = await backstay.batches.checkpoint(job)
             evidence = await backstay.batches.evidence(job)
             if as_json:
                 from backstay.schemas import JobDetailOut
 
-                out.answer(JobDetailOut.from_job_and_evidence(shown, evidence))
-            codes = await backstay.batches.failure_codes(job) if shown.counts.failed else {}
-            for line in _in_full(invocation, shown, evidence, has_answers=any(codes.values())):
+                out.print_json(JobDetailOut.from_job_and_evidence(checkpoint, evidence))
+            codes = await backstay.batches.failure_codes(job) if checkpoint.counts.failed else {}
+            for line in _format_lines(invocation, checkpoint, evidence, has_answers=any(codes.values())):
                 out.line(line)
             await reminders.remind(invocation, out, backstay, about=job)
 
-    run_async(do())
+    run_async(execute())
 
 
 def failed(
     context: typer.Context,
     job: JobArgument,
-    raw: Annotated[bool, typer.Option("--raw", help="Show the answer of that attempt too, as it came.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where the processor raised too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Also show the raw answer.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Also show the processor's traceback.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the failed items of a job.
 
-    Each with the attempt that settled it. Of a job that paused by itself, the answers that led to the pause come after
-    them, marked `paused on`: their items have not failed.
+    Shows each with its last attempt. If the job paused by itself, the answers that caused the pause follow, marked
+    `paused on`: their items have not failed.
 
-    In a pipe, without --raw and --traceback: one failed item a line, tabs between id, error code, attempts, time, topic
-    and message; what is marked `paused on` is left out.
+    In a pipe, without --raw and --traceback: one failed item per line, tabs between id, error code, attempts, time,
+    topic and message; lines marked `paused on` are left out.
 
     \b
     Examples:
@@ -117,15 +117,15 @@ def failed(
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
             failures = backstay.batches.failed(job)
             evidence = await backstay.batches.evidence(job)
             if as_json:
                 from backstay.schemas import PauseEvidenceOut
 
-                found = {"pauseEvidence": [PauseEvidenceOut.from_failure(failure) for failure in evidence]}
-                await out.answer_each("items", _as_objects(failures), then=found)
+                pauses = {"pauseEvidence": [PauseEvidenceOut.from_failure(failure) for failure in evidence]}
+                await out.print_json_list("items", _as_objects(failures), others=pauses)
             else:
                 number, has_answers = 0, any(failure.raw for failure in evidence)
                 async for failure in failures:
@@ -137,10 +137,10 @@ def failed(
                 paused_on = f"; paused on {format_count(len(evidence), 'answer')}" if evidence else ""
                 out.note(f"{format_count(number, 'failed item')}{paused_on}.")
                 if has_answers and not raw:
-                    out.note(f"Show the answers: {invocation.about('failed', job, '--raw')}")
+                    out.note(f"Show the answers: {invocation.job_command('failed', job, '--raw')}")
             await reminders.remind(invocation, out, backstay, about=job)
 
-    run_async(do())
+    run_async(execute())
 
 
 async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":
@@ -158,7 +158,9 @@ def _row(job: "Job") -> tuple[object, ...]:
     return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
 
 
-def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]", *, has_answers: bool) -> list[str]:
+def _format_lines(
+    invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]", *, has_answers: bool
+) -> list[str]:
     from backstay.generate.advice import may_resume
 
     counts, tokens = job.counts, job.tokens
@@ -169,7 +171,7 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
         f"  processor  {printable(job.processor)}",
         *([f"  recipe     {_fingerprint(job.recipe)}"] if job.recipe is not None else []),
-        f"  each item  {job.settings.max_attempts} tries of at most {format_duration(job.settings.timeout_seconds)}",
+        f"  each item  {job.settings.max_attempts} attempts of at most {format_duration(job.settings.timeout_seconds)}",
         *([f"  limits     {_limits(job)}"] if job.settings.limits.to_dict() else []),
         f"  created    {job.created_at:%Y-%m-%d %H:%M:%S}Z",
         f"  updated    {job.updated_at:%Y-%m-%d %H:%M:%S}Z",
@@ -182,53 +184,51 @@ def _in_full(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]
         lines.append(f"  waiting    {printable(job.provider_wait.format_message(SystemClock().now()))}")
     if job.pause is not None:
         lines.append(f"  paused     {printable(job.pause.message)} ({printable(job.pause.code)})")
-    lines += _paused_on(invocation, job, evidence)
+    lines += _pause_lines(invocation, job, evidence)
     if counts.failed and not evidence:
-        lines.append(f"  failed     {invocation.about('failed', job.id, *(['--raw'] if has_answers else []))}")
+        lines.append(f"  failed     {invocation.job_command('failed', job.id, *(['--raw'] if has_answers else []))}")
     if job.lacks_items:
-        return lines  # the pause says how to go on
+        return lines  # the reason of the pause names the next step
     if job.processor == "caller" and job.is_incomplete:
-        lines.append(
-            "  continue by running the program that made it again: its processor is a function of that program"
-        )
+        lines.append("  continue with the program that created it: its processor is a function of that program")
     elif job.pause is not None and not may_resume(job.pause.code):
-        lines.append(f"  discard it with {invocation.about('discard', job.id)}")
+        lines.append(f"  discard it with {invocation.job_command('discard', job.id)}")
     elif job.is_incomplete and job.state != "running":
-        lines.append(f"  continue with {invocation.about('resume', job.id)}")
+        lines.append(f"  continue with {invocation.job_command('resume', job.id)}")
     return lines
 
 
 def _limits(job: "Job") -> str:
     limits = job.settings.limits
-    shown = (
+    bounds = (
         (limits.concurrency, "call", "at once"),
-        (limits.rpm, "request", "a minute"),
-        (limits.tpm, "token", "a minute"),
+        (limits.rpm, "request", "per minute"),
+        (limits.tpm, "token", "per minute"),
     )
-    return ", ".join(f"{format_count(value, what)} {when}" for value, what, when in shown if value is not None)
+    return ", ".join(f"{format_count(value, what)} {when}" for value, what, when in bounds if value is not None)
 
 
-def _paused_on(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]") -> list[str]:
-    """Return the lines that show one of the answers that led to a pause, and how to see all of them."""
+def _pause_lines(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]") -> list[str]:
+    """Return lines that show one of the answers that caused a pause, and the command that shows all."""
     if not evidence:
         return []
     from backstay.batch.job import MAX_EVIDENCE
 
     sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE else ""
-    # Most pauses say it already.
-    is_said = job.pause is not None and sample.error_message in job.pause.message
-    message = "" if is_said else f", {shortened(printable(sample.error_message), _LONGEST_SAMPLE)}"
+    # Most pauses quote it already.
+    is_quoted = job.pause is not None and sample.error_message in job.pause.message
+    message = "" if is_quoted else f", {shortened(printable(sample.error_message), _LONGEST_SAMPLE)}"
     return [
         f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {printable(sample.error_code)}{message}",
-        f"             {format_count(len(evidence), 'call')}{more} led to it: "
-        f"{invocation.about('failed', job.id, '--raw')}",
+        f"             {format_count(len(evidence), 'call')}{more} caused the pause: "
+        f"{invocation.job_command('failed', job.id, '--raw')}",
     ]
 
 
-def _fingerprint(frozen: "FrozenRecipe") -> str:
+def _fingerprint(recipe: "FrozenRecipe") -> str:
     from backstay.generate.recipe import fingerprint
 
-    return f"{fingerprint(frozen)[:12]}, {frozen.get('turns')} turns"
+    return f"{fingerprint(recipe)[:12]}, {recipe.get('turns')} turns"
 
 
 def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: bool, mark: str = "") -> None:
@@ -244,8 +244,8 @@ def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: 
     for line in printable_lines(failure.error_message):
         out.line(f"    {line}")
     if traceback:
-        for line in printable_lines(failure.traceback) if failure.traceback else ["(no traceback was kept)"]:
+        for line in printable_lines(failure.traceback) if failure.traceback else ["(no traceback stored)"]:
             out.line(f"      {line}")
     if raw:
-        for line in printable_lines(failure.raw) if failure.raw else ["(no answer was kept)"]:
+        for line in printable_lines(failure.raw) if failure.raw else ["(no answer stored)"]:
             out.line(f"    | {line}")

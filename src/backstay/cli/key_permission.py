@@ -1,4 +1,4 @@
-"""Asking the user whether a recipe may send a key where it says."""
+"""Ask the user whether a recipe may send a key to its endpoint."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def allowing(work: Callable[[], T], allow_key: str | None) -> T:
-    """Do something that may need a key to be allowed, and do it again once it is.
+def with_permission(work: Callable[[], T], allow_key: str | None) -> T:
+    """Run `work`; if it needs permission for a key, ask for it and run it again.
 
     Raises:
-        ApiKeyNotAllowed: the option does not allow it, and there is no terminal to ask at.
+        ApiKeyNotAllowed: the option does not allow it, and no terminal is there to ask.
         typer.Abort: the answer was no.
     """
     try:
         return work()
     except ApiKeyNotAllowed as error:
-        _settle(error, allow_key)
+        _allow(error, allow_key)
     return work()
 
 
-def remember_given(recipe: "Recipe", environ: Mapping[str, str]) -> None:
-    """Remember where a key goes by the user's own --base-url, so that `resume` need not ask about the job."""
+def remember_own_endpoint(recipe: "Recipe", environ: Mapping[str, str]) -> None:
+    """Remember the user's own --base-url as allowed for its key, so that `resume` does not ask."""
     from backstay.generate.key_permission import KEY_FIELDS, AllowedKeys, key_use, user_file
 
     use = key_use(recipe.endpoint, KEY_FIELDS, environ)
     if use is not None:
-        # It is no more than a question spared.
+        # Without it, `resume` asks once.
         with suppress(OutputUnwritable):
             AllowedKeys(file=user_file(os.environ)).remember(use)
 
 
-def _settle(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
+def _allow(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
     from backstay.generate.key_permission import AllowedKeys, KeyUse, host_in, user_file
 
     use = KeyUse(str(error.context["host"]), str(error.context["variable"]))
     if allow_key is None or host_in(allow_key) != use.host:
         if not (is_terminal(0) and is_terminal(2)):
             raise error
-        what = f"{error.context['whose']} sends the key in {use.variable} to {use.host}. Allow it?"
-        typer.confirm(printable(what), abort=True, err=True)
+        question = f"{error.context['whose']} sends the key in {use.variable} to {use.host}. Allow it?"
+        typer.confirm(printable(question), abort=True, err=True)
     AllowedKeys(file=user_file(os.environ)).remember(use)

@@ -1,4 +1,4 @@
-"""The engine's structured log on standard error, as text or as one JSON object a line."""
+"""The structured log on standard error, as text or as one JSON object per line."""
 
 import logging
 import os
@@ -9,18 +9,18 @@ from typing import Any
 from backstay.cli.output import to_stderr
 from backstay.cli.text import printable
 
-TRACEBACK = "BACKSTAY_TRACEBACK"  # set to 1, a fault in Backstay shows where it is
+TRACEBACK = "BACKSTAY_TRACEBACK"  # set to 1, unexpected errors and log events show their traceback
 
 
 class StderrWriter(logging.Handler):
-    """Writes to what is standard error at that moment: a live progress bar stands in for it and lets lines pass."""
+    """Handler that writes to the current `sys.stderr`, which a live progress bar replaces."""
 
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.formatter is None:  # most commands have nothing to log, and need not load what would
+        if self.formatter is None:  # loaded late: most commands log nothing
             self.formatter = _formatter(as_json=self._as_json)
         to_stderr(self.format(record))
 
@@ -31,7 +31,7 @@ def configure(*, as_json: bool) -> None:
     handlers = [other for other in logger.handlers if not isinstance(other, StderrWriter)]
     logger.handlers = [*handlers, StderrWriter(as_json=as_json)]
     logger.setLevel(logging.INFO if as_json else logging.WARNING)
-    # A processor's module may set up logging for itself; our lines are not to be printed twice.
+    # A processor's module may configure the root logger; our lines must not be printed twice.
     logger.propagate = False
 
 

@@ -7,16 +7,16 @@ from backstay.cli.exits import READER_GONE, ExitStatus
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the status to exit with. Nothing is raised."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line and return its exit status. Raises nothing."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(given)
+        return _run(words)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
 
 
-def _run(given: list[str]) -> int:
-    # Here and not above: Ctrl-C while these are loaded is as quiet as later.
+def _run(words: list[str]) -> int:
+    # Imported here so that Ctrl-C during the import is handled, too.
     import typer
 
     from backstay.cli import error_output, output
@@ -25,29 +25,29 @@ def _run(given: list[str]) -> int:
     from backstay.errors import BackstayError
 
     invocation = Invocation()
-    as_json = "--json" in given
+    as_json = "--json" in words
     status: int = ExitStatus.DONE
     try:
         command = typer.main.get_command(app)
-        # Typer returns what the command returned, or the code it asked to exit with.
+        # Typer returns the command's return value, or the code of its `Exit`.
         status = (
-            command.main(args=given, prog_name="backstay", standalone_mode=False, obj=invocation) or ExitStatus.DONE
+            command.main(args=words, prog_name="backstay", standalone_mode=False, obj=invocation) or ExitStatus.DONE
         )
     except output.OutputClosed:
         return READER_GONE
     except BackstayError as error:
-        return error_output.print_refusal(invocation, error, as_json=as_json)
+        return error_output.print_error(invocation, error, as_json=as_json)
     except typer.Abort:
         output.to_stderr("Nothing was done.")
         return ExitStatus.ERROR
     except Exception as error:
-        if hasattr(error, "format_message"):  # Typer's word for a command line it does not understand
+        if hasattr(error, "format_message"):  # a usage error of Typer
             return error_output.print_misuse(invocation, error, as_json=as_json)
-        return error_output.print_fault(invocation, error, as_json=as_json)
+        return error_output.print_unexpected(invocation, error, as_json=as_json)
     try:
         output.flush()
     except output.OutputClosed:
-        return status  # what the command does was done, whether or not anybody hears of it
+        return status  # the command has done its work, whether or not its output is read
     except BackstayError as error:
-        return error_output.print_refusal(invocation, error, as_json=as_json)
+        return error_output.print_error(invocation, error, as_json=as_json)
     return status

@@ -1,4 +1,4 @@
-"""Where a command prints: results on standard output, everything else on standard error."""
+"""Printing: results on standard output, everything else on standard error."""
 
 import errno
 import os
@@ -17,57 +17,57 @@ if TYPE_CHECKING:
 
     from backstay.schemas import ApiObject
 
-_NARROWEST = 8  # characters of a column that gives way
-_LONGEST_ID = 44  # of those we make; a job's name may be longer, and is folded then
+_NARROWEST = 8  # characters of a column that may be folded
+_LONGEST_ID = 44  # of generated ids; a longer name of a job is folded
 _FOLDED_ID = 30
 _GONE = (errno.EPIPE, errno.EIO)  # EIO: the terminal was closed
 
 
 class OutputClosed(Exception):
-    """Whoever read standard output has stopped: nothing more to print, and nobody's fault."""
+    """Signal that the reader of standard output has closed it; this is not a failure."""
 
 
 class Output:
-    """Prints for one command."""
+    """Printer of one command."""
 
     def __init__(self, invocation: Invocation, *, as_json: bool) -> None:
         self.as_json = as_json
         self.json_logs = invocation.json_logs
 
     def line(self, text: str = "") -> None:
-        """Print a line of the result for people; with --json there is none."""
+        """Print a line of the result, unless the result is printed as JSON."""
         if not self.as_json:
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
             self.write(f"{text}\n".encode(encoding, "backslashreplace"))
 
-    def answer(self, shown: "ApiObject") -> None:
+    def print_json(self, result: "ApiObject") -> None:
         """Print the result as JSON."""
-        self.write(shown.to_json() + b"\n")
+        self.write(result.to_json() + b"\n")
 
-    async def answer_each(
+    async def print_json_list(
         self,
         name: str,
-        shown: "AsyncIterator[ApiObject]",
+        objects: "AsyncIterator[ApiObject]",
         *,
-        then: "Mapping[str, Sequence[ApiObject]]" = MappingProxyType({}),
+        others: "Mapping[str, Sequence[ApiObject]]" = MappingProxyType({}),
     ) -> None:
-        """Print `{name: […]}` as the objects come, and `then` other lists.
+        """Print `{name: […]}` object by object, then the other lists.
 
-        An error before the first of the objects prints nothing.
+        An error before the first object leaves standard output empty.
         """
         separator = f'{{"{name}":['.encode()
-        async for one in shown:
-            self.write(separator + one.to_json())
+        async for item in objects:
+            self.write(separator + item.to_json())
             separator = b",\n"
         self.write((b"" if separator == b",\n" else separator) + b"]")
-        for other, objects in then.items():
-            self.write(f',"{other}":['.encode() + b",\n".join(one.to_json() for one in objects) + b"]")
+        for other, listed in others.items():
+            self.write(f',"{other}":['.encode() + b",\n".join(item.to_json() for item in listed) + b"]")
         self.write(b"}\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Collection[str] = ()) -> None:
-        """Print rows: as a table on a terminal, elsewhere one a line, tabs between whole cells and no heading.
+        """Print rows: a table on a terminal; elsewhere one row a line, with tabs between cells and no heading.
 
-        Ids in the first column, and what is in those that are to be `whole`, are never broken: where there is no room
+        Ids in the first column and the cells of the columns in `whole` are never broken. If the terminal is too narrow
         for a table, each row takes a few lines.
         """
         texts = [[printable(cell) for cell in row] for row in rows]
@@ -80,7 +80,7 @@ class Output:
         from rich.text import Text
 
         console = Console()
-        # Ids and times are to be copied and compared, so they stay whole, and the others give way.
+        # Ids and times are copied and compared, so they stay whole; other columns are folded.
         longest = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
         least = [
             length if column in whole else min(length, max(len(column), _NARROWEST))
@@ -102,9 +102,9 @@ class Output:
         self.line(captured.get().rstrip("\n"))
 
     def note(self, text: str, *, always: bool = False) -> None:
-        """Tell people something that is not the result; a program that asked for JSON hears only what is `always`."""
+        """Print a message on standard error; with --json and no terminal, only if `always`."""
         with suppress(OutputClosed):
-            flush()  # on a terminal both streams meet: what was printed first stands first
+            flush()  # keeps the order on a terminal, which shows both streams
         if self.json_logs:
             from backstay.logs import get_logger
 
@@ -113,7 +113,7 @@ class Output:
             to_stderr(text)
 
     def stream(self) -> "Callable[[bytes], object]":
-        """Return what prints bytes of a result that is all there is to the command.
+        """Return a function that writes raw bytes of the result.
 
         Raises:
             OutputUnwritable: the process was started without a standard output.
@@ -126,7 +126,7 @@ class Output:
         """Print bytes of the result.
 
         Raises:
-            OutputClosed: nobody reads any more.
+            OutputClosed: the reader has closed it.
             OutputUnwritable: standard output is a file that cannot be written.
         """
         if sys.stdout is None:  # the process was started without one
@@ -138,23 +138,23 @@ class Output:
 
 
 def _in_lines(columns: Sequence[str], row: Sequence[str], width: int, whole: Collection[str]) -> list[str]:
-    """Return a row with its first cell on a line of its own, and the others, named, on as many as they need."""
+    """Return a row as lines: the first cell alone, then the others with their columns' names."""
     lines = [row[0]]
     for column, cell in zip(columns[1:], row[1:], strict=True):
         if not cell:
             continue
-        said = f"{column.lower()} {cell}"
+        text = f"{column.lower()} {cell}"
         if column not in whole:
-            said = shortened(said, width - 2)
-        if len(lines) > 1 and len(lines[-1]) + 2 + len(said) <= width:
-            lines[-1] += f", {said}"
+            text = shortened(text, width - 2)
+        if len(lines) > 1 and len(lines[-1]) + 2 + len(text) <= width:
+            lines[-1] += f", {text}"
         else:
-            lines.append(f"  {said}")
+            lines.append(f"  {text}")
     return lines
 
 
 def flush() -> None:
-    """Have everything printed reach standard output; raises as `Output.write`."""
+    """Flush standard output. Raises like `Output.write`."""
     if sys.stdout is None:
         return
     try:
@@ -164,7 +164,7 @@ def flush() -> None:
 
 
 def to_stderr(text: str) -> None:
-    """Print a line on standard error, if there still is one."""
+    """Print a line on standard error, if it is open."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             encoding = sys.stderr.encoding or "utf-8"
@@ -173,7 +173,7 @@ def to_stderr(text: str) -> None:
 
 
 def is_terminal(descriptor: int) -> bool:
-    """Whether standard input (0), output (1) or error (2) is a terminal."""
+    """Return whether standard input (0), output (1) or error (2) is a terminal."""
     stream = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[descriptor]
     try:
         return stream is not None and stream.isatty()
@@ -182,7 +182,7 @@ def is_terminal(descriptor: int) -> bool:
 
 
 def _unwritable(error: OSError) -> Exception:
-    # What is still buffered would be tried again, and complained about, when the interpreter ends.
+    # At exit the interpreter would try to write its buffer again, and report the error once more.
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

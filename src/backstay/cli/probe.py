@@ -1,4 +1,4 @@
-"""`backstay probe`: a few small calls, and what follows from them."""
+"""`backstay probe`: test an endpoint with a few small calls."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 
 def probe(
     context: typer.Context,
-    recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Recipe whose endpoint is asked.")] = None,
-    model: Annotated[str | None, typer.Option(metavar="M", help="Model, as for run.")] = None,
-    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Endpoint, as for run.")] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Recipe that names the endpoint.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="M", help="Model, like --model of `backstay run`.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Endpoint, like --base-url of `backstay run`.")
+    ] = None,
     timeout: Annotated[
-        float, typer.Option(metavar="S", min=0.001, max=604_800, help="Seconds that one call may take.")
+        float, typer.Option(metavar="S", min=0.001, max=604_800, help="Maximum seconds per call.")
     ] = 120.0,
     allow_key: AllowKey = None,
     as_json: AsJson = False,
 ) -> int:
-    """Find out what an endpoint can do.
+    """Test what an endpoint supports.
 
-    It is asked for a conversation of two turns, which costs a few hundred tokens: once, or up to four times where it
-    refuses the stricter ways of asking. Nothing is stored.
+    Requests a conversation of two turns, which costs a few hundred tokens: one call, or up to four if the endpoint
+    rejects stricter forms of structured output. Stores nothing.
 
     \b
     Examples:
@@ -47,20 +49,20 @@ def probe(
 
     if recipe is None and model is None:
         raise SettingsError(
-            "Say what is asked: --recipe FILE, or --model M, with --base-url URL for an endpoint of your own",
+            "Name the endpoint: --recipe FILE, or --model M, with --base-url URL for an endpoint of your own",
             setting="model",
         )
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
     path = Path(recipe) if recipe is not None else None
-    chosen = Recipe.load(path, {"model": model, "base_url": base_url})
+    resolved = Recipe.load(path, {"model": model, "base_url": base_url})
     settings = invocation.settings()
     keys = KeySources.from_settings(settings)
-    out.note(f"{describe(chosen, keys)}.")
-    report = key_permission.allowing(
-        lambda: run_async(_probe(chosen, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
+    out.note(f"{describe(resolved, keys)}.")
+    report = key_permission.with_permission(
+        lambda: run_async(_probe(resolved, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
     )
-    _print(out, chosen, report, keys.environment)
+    _print(out, resolved, report, keys.environment)
     return ExitStatus.DONE if report.problem is None else ExitStatus.ERROR
 
 
@@ -69,12 +71,12 @@ async def _probe(
 ) -> "ProbeReport":
     from backstay.generate.account import Accounts
     from backstay.generate.key_permission import allowed_endpoint
-    from backstay.generate.probe import probe as ask
+    from backstay.generate.probe import probe as probe_endpoint
 
     endpoint = allowed_endpoint(recipe, allowed_keys, keys.environment)
     accounts = Accounts(keys=keys)
     try:
-        return await ask(recipe, endpoint, await accounts.account(endpoint), timeout_seconds=timeout_seconds)
+        return await probe_endpoint(recipe, endpoint, await accounts.account(endpoint), timeout_seconds=timeout_seconds)
     finally:
         await accounts.close()
 
@@ -86,13 +88,13 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
     if out.as_json:
         from backstay.schemas import ProbeOut
 
-        out.answer(ProbeOut.from_report(report, lines, recipe.endpoint.in_environment(environ), environ))
+        out.print_json(ProbeOut.from_report(report, lines, recipe.endpoint.in_environment(environ), environ))
         return
-    found = dict(_problem(report) if report.problem is not None else _findings(report))
+    findings = dict(_problem(report) if report.problem is not None else _findings(report))
     answered = "" if report.answered == report.calls else f"{report.answered} of "
     calls = f"{answered}{format_count(report.calls, 'call')}{' answered' if answered else ''}"
-    found["cost"] = f"{calls}, {report.tokens_in:,} + {report.tokens_out:,} tokens"
-    for name, finding in found.items():
+    findings["cost"] = f"{calls}, {report.tokens_in:,} + {report.tokens_out:,} tokens"
+    for name, finding in findings.items():
         out.line(f"{name:<9}  {printable(finding)}")
     if lines:
         out.line()
@@ -101,13 +103,13 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
 
 
 def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
-    """Yield what is in the way, and what was found out all the same: of the rest nothing is known."""
+    """Yield the problem, and whatever was found out before it."""
     yield "problem", str(report.problem)
     if report.excerpt is not None:
         yield "said", report.excerpt
     if report.rejected:
         yield "structure", f"not {', '.join(report.rejected)}"
-    yield from _asked(report)
+    yield from _request_changes(report)
     if report.end is not None:
         yield "end", _end(report)
     if report.thinking:
@@ -119,26 +121,26 @@ def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
 
 
 def _findings(report: "ProbeReport") -> Iterator[tuple[str, str]]:
-    """Yield what is known once a conversation has come: also what is not there."""
+    """Yield all findings about an endpoint that answered, including what it lacks."""
     refused = f"; not {', '.join(report.rejected)}" if report.rejected else ""
     yield "structure", f"{report.structure}{refused}"
-    yield "stream", "yes" if report.stream else "not asked for"
-    yield from _asked(report)
+    yield "stream", "yes" if report.stream else "not requested"
+    yield from _request_changes(report)
     yield "end", _end(report)
     yield "thinking", ", ".join(report.thinking) or "none seen"
     yield "usage", "reported" if report.reports_usage else "not reported"
-    yield "limits", _limits(report) or "none named"
+    yield "limits", _limits(report) or "none reported"
 
 
-def _asked(report: "ProbeReport") -> Iterator[tuple[str, str]]:
-    other = [f"{instead} instead of {name}" for name, instead in report.renamed.items()]
-    other += [f"without {name}" for name in report.omitted]
-    if other:
-        yield "asked", ", ".join(other)
+def _request_changes(report: "ProbeReport") -> Iterator[tuple[str, str]]:
+    changes = [f"{instead} instead of {name}" for name, instead in report.renamed.items()]
+    changes += [f"without {name}" for name in report.omitted]
+    if changes:
+        yield "asked", ", ".join(changes)
 
 
 def _end(report: "ProbeReport") -> str:
-    return f"{report.end or 'none'}{'' if report.is_end_known else ', an unknown word'}"
+    return f"{report.end or 'none'}{'' if report.is_end_known else ', an unknown reason'}"
 
 
 def _limits(report: "ProbeReport") -> str:

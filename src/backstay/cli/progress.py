@@ -1,34 +1,49 @@
-"""A run's progress on standard error: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress on standard error: a live bar on a terminal, a line every few seconds elsewhere."""
 
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import format_count, format_duration, printable, shortened
+from backstay.cli.text import format_count, format_duration, format_size, printable, shortened
 from backstay.clock import SystemClock
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
+    from backstay.backup.backup import BackupProgress
     from backstay.batch.checkpoint import JobProgress
 
-SECONDS_BETWEEN_LINES = 5.0
+P = TypeVar("P")
+
+_SECONDS_BETWEEN_LINES = 5.0
 _LONGEST_NAME = 40
 
 
-class RunProgressView:
-    """Listens to a run without showing its progress; subclasses show it."""
+@dataclass(frozen=True, slots=True)
+class ProgressState:
+    """Progress as it is shown: `name: text`, and the fraction of a bar."""
+
+    name: str
+    text: str
+    completed: int = 0
+    total: int | None = None
+
+
+class ProgressView(Generic[P]):
+    """Listener to progress that shows nothing; subclasses show it."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
         self.announcement: str | None = None
-        """A note to print once the run has begun, and not if it is refused."""
-        self.latest: JobProgress | None = None
+        """Note to print once the work has begun, and not if it is refused."""
+        self.latest: P | None = None
         self.is_live = False
-        """Whether the cursor is hidden, and the last line of the terminal ours."""
+        """Whether a bar has hidden the cursor and occupies the last line of the terminal."""
 
-    def __call__(self, progress: "JobProgress") -> None:
+    def __call__(self, progress: P) -> None:
         self.latest = progress
         if self.announcement is not None:
             self._announce(self.announcement)
@@ -36,10 +51,6 @@ class RunProgressView:
 
     def _announce(self, text: str) -> None:
         self._out.note(text)
-
-    @property
-    def in_flight(self) -> int:
-        return self.latest.counts.running if self.latest is not None else 0
 
     def __enter__(self) -> Self:
         return self
@@ -56,54 +67,71 @@ class MonotonicClock(Protocol):
     def __call__(self) -> float: ...
 
 
-class RunProgressLines(RunProgressView):
-    """Prints a line at most every few seconds, and one at the end."""
+class ProgressLines(ProgressView[P]):
+    """Listener that prints a line at most every few seconds and, with `is_last_printed`, the last progress."""
 
-    def __init__(self, out: Output, *, now: MonotonicClock = time.monotonic) -> None:
+    def __init__(
+        self,
+        out: Output,
+        describe: Callable[[P], ProgressState],
+        *,
+        is_last_printed: bool = False,
+        now: MonotonicClock = time.monotonic,
+    ) -> None:
         super().__init__(out)
+        self._describe = describe
+        self._is_last_printed = is_last_printed
         self._now = now
-        self._told_at = now()
-        self._told: JobProgress | None = None
+        self._printed_at = now()
+        self._printed: P | None = None
 
-    def __call__(self, progress: "JobProgress") -> None:
+    def __call__(self, progress: P) -> None:
         super().__call__(progress)
-        if self._now() - self._told_at >= SECONDS_BETWEEN_LINES:
+        if self._now() - self._printed_at >= _SECONDS_BETWEEN_LINES:
             self._print(progress)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.latest is not None and self.latest is not self._told:
+        if self._is_last_printed and self.latest is not None and self.latest is not self._printed:
             self._print(self.latest)
 
-    def _print(self, progress: "JobProgress") -> None:
-        self._told_at, self._told = self._now(), progress
-        self._out.note(f"{printed_id(progress.job_id)}: {format_progress(progress)}")
+    def _print(self, progress: P) -> None:
+        self._printed_at, self._printed = self._now(), progress
+        state = self._describe(progress)
+        self._out.note(f"{state.name}: {state.text}")
 
 
-class RunProgressBar(RunProgressView):
-    """A bar that moves, made by Rich; it is gone when the run has ended."""
+class ProgressBar(ProgressView[P]):
+    """Listener with a Rich progress bar, which disappears at the end."""
 
-    def __init__(self, out: Output, name: str) -> None:
+    def __init__(self, out: Output, describe: Callable[[P], ProgressState], first: ProgressState) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         super().__init__(out)
+        self._describe = describe
         self._bar = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),  # short of the edge: a ^C that the terminal shows must not wrap
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[text]}", markup=False),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
         )
-        self._task = self._bar.add_task(shortened(printed_id(name), _LONGEST_NAME), total=None, told="reading items")
+        self._task = self._bar.add_task(shortened(first.name, _LONGEST_NAME), total=None, text=first.text)
 
-    def __call__(self, progress: "JobProgress") -> None:
+    def __call__(self, progress: P) -> None:
         super().__call__(progress)
-        counts = progress.counts
-        self._bar.update(self._task, total=counts.planned, completed=counts.settled, told=format_progress(progress))
+        state = self._describe(progress)
+        self._bar.update(
+            self._task,
+            description=shortened(state.name, _LONGEST_NAME),
+            total=state.total,
+            completed=state.completed,
+            text=state.text,
+        )
 
     def _announce(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)  # above the bar, which is the last line
@@ -120,27 +148,46 @@ class RunProgressBar(RunProgressView):
         self.is_live = False
 
 
-def run_progress_view(out: Output, name: str) -> RunProgressView:
+def job_progress_view(out: Output, name: str) -> "ProgressView[JobProgress]":
     """Choose how to show the progress of a job."""
+    return _view(out, describe_job, ProgressState(printed_id(name), "reading items"), is_last_printed=True)
+
+
+def backup_progress_view(out: Output) -> "ProgressView[BackupProgress]":
+    """Choose how to show the progress of a backup, a delete or a restore."""
+    return _view(out, describe_backup, ProgressState("looking", ""))
+
+
+def _view(
+    out: Output, describe: Callable[[P], ProgressState], first: ProgressState, *, is_last_printed: bool = False
+) -> ProgressView[P]:
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
-        return RunProgressBar(out, name)
-    return RunProgressView(out) if out.as_json else RunProgressLines(out)
+        return ProgressBar(out, describe, first)
+    return ProgressView(out) if out.as_json else ProgressLines(out, describe, is_last_printed=is_last_printed)
 
 
-def format_progress(progress: "JobProgress") -> str:
-    """Return `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`, and what all calls wait for."""
+def describe_job(progress: "JobProgress") -> ProgressState:
+    """Describe a job's progress: `40 of 120, 4.1/s, 20.0 s left, 2 failed, 1,200 + 3,400 tokens`, then any wait."""
     counts, tokens = progress.counts, progress.tokens
-    parts = [f"{counts.settled:,} of {counts.planned:,}", format_rate(progress.rate)]
+    clauses = [f"{counts.settled:,} of {counts.planned:,}", format_rate(progress.rate)]
     if progress.eta_seconds and not counts.all_settled:
-        parts.append(f"{format_duration(progress.eta_seconds)} left")
+        clauses.append(f"{format_duration(progress.eta_seconds)} left")
     if counts.failed:
-        parts.append(f"{counts.failed:,} failed")
+        clauses.append(f"{counts.failed:,} failed")
     if tokens.tokens_in or tokens.tokens_out:
-        parts.append(format_tokens(tokens.tokens_in, tokens.tokens_out))
+        clauses.append(format_tokens(tokens.tokens_in, tokens.tokens_out))
     waiting = (
         f". {printable(progress.provider_wait.format_message(SystemClock().now()))}" if progress.provider_wait else ""
     )
-    return ", ".join(parts) + waiting
+    return ProgressState(printed_id(progress.job_id), ", ".join(clauses) + waiting, counts.settled, counts.planned)
+
+
+def describe_backup(progress: "BackupProgress") -> ProgressState:
+    """Describe the progress of a backup's phase: `1,200 of 10,000 conversations, 3.1 MB`."""
+    text = f"{progress.conversations:,} of {progress.total:,} conversations"
+    if progress.content_bytes:
+        text += f", {format_size(progress.content_bytes)}"
+    return ProgressState(str(progress.phase), text, progress.conversations, progress.total)
 
 
 def format_rate(rate: float) -> str:

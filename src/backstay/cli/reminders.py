@@ -1,4 +1,4 @@
-"""Where jobs stand, in words, and the reminder that some are unfinished."""
+"""The state of a job in words, and the reminder of unfinished jobs."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -25,13 +25,13 @@ _DAY_SECONDS = 86_400
 async def remind(
     invocation: Invocation, out: Output, backstay: "Backstay", *, about: str | None = None, always: bool = False
 ) -> None:
-    """Say in one line which jobs are unfinished, other than the one that the command was about.
+    """Print one line about unfinished jobs, other than the job `about`.
 
-    Once a day in a folder with a library, unless `always`; never where the time cannot be stored.
+    At most once a day for each library, unless `always`; never if the time of the reminder cannot be stored.
     """
     if out.as_json:
         return
-    # The command has done its work: a reminder that cannot be made is no reason to call it failed.
+    # The command has done its work; a failed reminder must not make it fail.
     with suppress(BackstayError, OSError):
         stamp = backstay.settings.folder / _STAMP
         if not always and _is_recent(stamp):
@@ -54,42 +54,42 @@ def _is_recent(stamp: Path) -> bool:
 
 
 async def mention_other_owners(out: Output, backstay: "Backstay", noun: "OwnedKind") -> None:
-    """Say how much other owners have, for an owner who has nothing: perhaps another one was meant."""
+    """Print how much other owners have, for an owner who has nothing: perhaps another one was meant."""
     if out.as_json:
         return
-    # Like a reminder: the command has already answered.
+    # As in `remind`: the command has done its work.
     with suppress(BackstayError):
-        found = await backstay.count_other_owners(noun)
-        if found.count:
-            owner, has = printable(backstay.settings.owner), "has" if found.owners == 1 else "have"
-            owners, count = format_count(found.owners, "owner"), format_count(found.count, noun)
+        others = await backstay.count_other_owners(noun)
+        if others.count:
+            owner, has = printable(backstay.settings.owner), "has" if others.owners == 1 else "have"
+            owners, count = format_count(others.owners, "owner"), format_count(others.count, noun)
             out.note(f"{owners} other than {owner!r} {has} {count}; name one with --owner.")
 
 
 def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
     named = ", ".join(f"{printed_id(job.id)} ({format_job(job)})" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
-    resume = invocation.about("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
+    resume = invocation.job_command("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
     if all(job.lacks_items for job in jobs):
         name = typed_id(jobs[0].id) if len(jobs) == 1 else "JOB"
         resume = f"{invocation.command('run')} FILE --job {name}, where FILE has all its items"
     elif all(job.processor == "caller" for job in jobs):
-        resume = f"the program{'' if len(jobs) == 1 else 's'} that made {'it' if len(jobs) == 1 else 'them'}"
+        resume = f"the program{'' if len(jobs) == 1 else 's'} that created {'it' if len(jobs) == 1 else 'them'}"
     at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
     return f"{at_least}{format_count(len(jobs), 'unfinished job')}: {named}{more}; continue with: {resume}"
 
 
 def after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
-    """Say what comes after a pause: going on, or another job where this one cannot come to anything."""
+    """Return the next step after a pause: resume the job, or discard it if it cannot succeed."""
     from backstay.generate.advice import may_resume
 
     if pause is None or may_resume(pause.code):
-        return f"Resume with: {invocation.resuming(name)}"
-    return f"Discard it with: {invocation.about('discard', name)}"
+        return f"Continue with: {invocation.resume_command(name)}"
+    return f"Discard it with: {invocation.job_command('discard', name)}"
 
 
 async def has_answers(backstay: "Backstay", name: str) -> bool:
-    """Return whether answers were kept that failed items of a job, or its pause, ended in."""
+    """Return whether answers are stored for failed items of a job, or for its pause."""
     if any((await backstay.batches.failure_codes(name)).values()):
         return True
     return any(failure.raw is not None for failure in await backstay.batches.evidence(name))
@@ -101,9 +101,9 @@ def format_job(job: "Job") -> str:
 
 
 def format_settled(job: "Job") -> str:
-    """Return `40 of 120`; of a job that was taken over nobody knows yet of how many."""
+    """Return `40 of 120`; for an imported job, whose total is not known yet, `40 imported`."""
     settled = f"{job.counts.settled:,}"
-    return f"{settled} taken over" if job.lacks_items else f"{settled} of {job.counts.planned:,}"
+    return f"{settled} imported" if job.lacks_items else f"{settled} of {job.counts.planned:,}"
 
 
 def format_state(job: "Job") -> str:

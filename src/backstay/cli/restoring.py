@@ -1,4 +1,4 @@
-"""`backstay backups restore`: undoing a delete."""
+"""`backstay backups restore`: undo a delete."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +8,11 @@ import typer
 from backstay.cli import reminders
 from backstay.cli.confirm import confirm
 from backstay.cli.exits import ExitStatus
+from backstay.cli.interruption import interrupt_on_sigterm
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, BackupArgument, Yes
 from backstay.cli.output import Output
-from backstay.cli.safekeeping import backup_progress_view, interruptible
+from backstay.cli.progress import backup_progress_view
 from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
 from backstay.cli.text import format_count
 from backstay.library.id_text import printed_id
@@ -19,7 +20,7 @@ from backstay.library.id_text import printed_id
 if TYPE_CHECKING:
     from backstay.backup.restore_plan import ConflictingConversation, RestorePlan, RestoreResult
 
-_SHOWN = 10
+_MAX_SHOWN = 10
 _ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
 
 
@@ -44,18 +45,18 @@ def restore(
     on_conflict: Annotated[
         ConflictChoice,
         typer.Option(
-            help="When something else is in the way: restore nothing, leave those out, or replace it after a backup."
+            help="On a conflict: restore nothing, skip those in conflict, or back up and replace what is stored."
         ),
     ] = ConflictChoice.FAIL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be restored.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> ExitStatus:
-    """Bring back what a backup holds, or the part of it that is selected: all of that or nothing.
+    """Restore the conversations of a backup, or those selected: all of them or none.
 
-    Ids, order, turns, times and columns of your own come back as they were, and items have their results again. What
-    is there already is left as it is, so that restoring twice is safe. Only --on-conflict replace overwrites anything,
-    and asks (elsewhere than on a terminal: --yes).
+    Restores ids, order, turns, times and your own columns as they were, and links items to their results again. Leaves
+    stored conversations as they are, so that a second restore does no harm. Only --on-conflict replace overwrites
+    conversations; it asks on a terminal and needs --yes elsewhere.
 
     \b
     Examples:
@@ -64,91 +65,96 @@ def restore(
     """
     invocation = Invocation.from_context(context)
     out = Output(invocation, as_json=as_json)
-    chosen = selection_from(
+    selection = selection_from(
         ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
     )
 
     async def plan() -> "RestorePlan":
         async with invocation.open() as backstay:
-            return await backstay.backups.plan_restore(backup, chosen)
+            return await backstay.backups.plan_restore(backup, selection)
 
-    async def do() -> None:
+    async def execute() -> None:
         async with invocation.open() as backstay:
-            with backup_progress_view(out) as shown:
-                done = await backstay.backups.restore(backup, chosen, on_conflict=on_conflict, on_progress=shown)
-            _conclude(invocation, out, done)
+            with backup_progress_view(out) as view:
+                result = await backstay.backups.restore(backup, selection, on_conflict=on_conflict, on_progress=view)
+            _conclude(invocation, out, result)
             await reminders.remind(invocation, out, backstay)
 
     if dry_run:
-        _show(out, run_async(plan()))
+        _print_plan(out, run_async(plan()))
         return ExitStatus.DONE
     if on_conflict is ConflictChoice.REPLACE and not yes:
         planned = run_async(plan())
         if planned.conflicts:
             confirm(f"Replace {format_count(planned.conflicts, 'conversation')} (backed up first)", backup_id=backup)
     try:
-        with interruptible():
-            run_async(do())
+        with interrupt_on_sigterm():
+            run_async(execute())
     except KeyboardInterrupt:
         out.note(
-            "Interrupted; nothing was restored, unless it was over already. The same command is safe.", always=True
+            "Interrupted; nothing was restored, unless the restore had just ended. Run the same command again.",
+            always=True,
         )
         return ExitStatus.INTERRUPTED
     return ExitStatus.DONE
 
 
-def _show(out: Output, plan: "RestorePlan") -> None:
+def _print_plan(out: Output, plan: "RestorePlan") -> None:
     if out.as_json:
         from backstay.schemas import RestorePlanOut
 
-        out.answer(RestorePlanOut.from_plan(plan))
+        out.print_json(RestorePlanOut.from_plan(plan))
         return
     out.line(f"{format_count(plan.new, 'conversation')} would be restored.")
     if plan.unlinked:
         out.line(f"{plan.unlinked:,} of them would stay unlinked: {_ITS_ITEM_HAS_ANOTHER}.")
     if plan.identical:
-        are = "is there already, as it was" if plan.identical == 1 else "are there already, as they were"
+        are = "is already stored, unchanged" if plan.identical == 1 else "are already stored, unchanged"
         out.line(f"{plan.identical:,} {are}.")
     if plan.conflicts:
         out.line(f"{plan.conflicts:,} {'is' if plan.conflicts == 1 else 'are'} in conflict:")
-        for clash in plan.clashes[:_SHOWN]:
-            out.line(f"  {printed_id(clash.id)}: {_format_conflict(clash)}")
-        if plan.conflicts > _SHOWN:
-            out.line(f"  and {plan.conflicts - _SHOWN:,} more")
+        for conflict in plan.clashes[:_MAX_SHOWN]:
+            out.line(f"  {printed_id(conflict.id)}: {_format_conflict(conflict)}")
+        if plan.conflicts > _MAX_SHOWN:
+            out.line(f"  and {plan.conflicts - _MAX_SHOWN:,} more")
 
 
-def _format_conflict(clash: "ConflictingConversation") -> str:
+def _format_conflict(conflict: "ConflictingConversation") -> str:
     return {
-        "content": "is there with other content",
-        "times": "is there with the same content and other times",
-        "item": f"its item has conversation {printed_id(clash.other_id or '')} now",
+        "content": "is stored with other content",
+        "times": "is stored with the same content and other times",
+        "item": f"its item now has conversation {printed_id(conflict.other_id or '')}",
         "busy": "its item is being worked on",
-    }[clash.kind]
+    }[conflict.kind]
 
 
-def _conclude(invocation: Invocation, out: Output, done: "RestoreResult") -> None:
+def _conclude(invocation: Invocation, out: Output, result: "RestoreResult") -> None:
     if out.as_json:
         from backstay.schemas import RestoreResultOut
 
-        out.answer(RestoreResultOut.from_result(done))
-    told = [format_count(done.restored, "conversation") + " restored"]
-    told += [f"{done.identical:,} {'was' if done.identical == 1 else 'were'} there already"] if done.identical else []
-    told += [f"{done.skipped:,} left out, because something else is in the way"] if done.skipped else []
-    told += [f"{format_count(done.replaced, 'other')} replaced"] if done.replaced else []
-    told += (
-        [f"{format_count(done.relinked, 'item')} linked to {'it' if done.relinked == 1 else 'them'} again"]
-        if done.relinked
+        out.print_json(RestoreResultOut.from_result(result))
+    clauses = [format_count(result.restored, "conversation") + " restored"]
+    clauses += (
+        [f"{result.identical:,} {'was' if result.identical == 1 else 'were'} already stored"]
+        if result.identical
         else []
     )
-    told += [f"{format_count(done.related, 'row')} of other tables with them"] if done.related else []
-    out.line(f"{done.backup_id}: {', '.join(told)}.")
-    if done.unlinked:
-        out.line(f"{format_count(done.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}.")
-    if done.left:
+    clauses += [f"{result.skipped:,} skipped because of a conflict"] if result.skipped else []
+    clauses += [f"{format_count(result.replaced, 'conversation')} replaced"] if result.replaced else []
+    clauses += (
+        [f"{format_count(result.relinked, 'item')} linked to {'it' if result.relinked == 1 else 'them'} again"]
+        if result.relinked
+        else []
+    )
+    clauses += [f"{format_count(result.related, 'related row')} with them"] if result.related else []
+    out.line(f"{result.backup_id}: {', '.join(clauses)}.")
+    if result.unlinked:
+        out.line(f"{format_count(result.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}.")
+    if result.left:
         out.note(
-            f"{format_count(done.left, 'row')} of other tables stay as they are: what they refer to is missing, or "
-            "they refer to something else now."
+            f"{format_count(result.left, 'related row')} not changed: what they refer to is missing, or "
+            "they now refer to something else."
         )
-    if done.replaced_backup_id is not None:
-        undo = invocation.command("backups", "restore", done.replaced_backup_id, "--on-conflict", "replace")
-        out.note(f"What was replaced is in {done.replaced_backup_id}. Undo with: {undo}")
+    if result.replaced_backup_id is not None:
+        undo = invocation.command("backups", "restore", result.replaced_backup_id, "--on-conflict", "replace")
+        out.note(f"What was replaced is in {result.replaced_backup_id}. Undo with: {undo}")

@@ -1,4 +1,4 @@
-"""`backstay resume`: go on with a job."""
+"""`backstay resume`: continue a job."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,17 +36,15 @@ def resume(
     context: typer.Context,
     job: Annotated[
         str | None,
-        typer.Argument(metavar="JOB", help="Name of the job; not needed when one is unfinished.", parser=id_of_printed),
+        typer.Argument(metavar="JOB", help="Name of the job; needed if several are unfinished.", parser=id_of_printed),
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed items again, too.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also retry failed items.")] = False,
     accept_new_items: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Add the items of FILE that the job lacks.")
+        str | None, typer.Option(metavar="FILE", help="Add items of FILE that the job does not have.")
     ] = None,
     base_url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="Ask the recipe's model there in this run, not where the recipe says; not kept."
-        ),
+        typer.Option(metavar="URL", help="Base URL of the endpoint for this run only, instead of the recipe's."),
     ] = None,
     allow_key: AllowKey = None,
     concurrency: Concurrency = None,
@@ -59,17 +57,17 @@ def resume(
     persona_column: PersonaColumn = None,
     as_json: AsJson = False,
 ) -> int:
-    """Go on with an unfinished job.
+    """Continue an unfinished job.
 
-    It may have been interrupted, paused, stopped by a limit, or never begun.
+    The job may have been interrupted, paused, stopped by a limit, or never started.
 
-    The job keeps --concurrency, --rpm and --tpm: give them to change them, or leave them out to use the last values.
+    The job stores --concurrency, --rpm and --tpm; without them the last values apply.
 
-    Finished items are not processed again, and failed ones stay failed unless --retry-failed is given. Started twice at
-    once, both share the work.
+    Finished items are not processed again, and failed ones stay failed without --retry-failed. Two processes that
+    resume the same job share its work.
 
-    A server that has moved is asked with --base-url. That is for this run alone and not kept with the job: the next
-    one needs it too.
+    If the model's server has moved, name its new address with --base-url. The job does not store it: every later run
+    needs it, too.
 
     \b
     Examples:
@@ -87,7 +85,7 @@ def resume(
         from backstay.batch.intake import ColumnMapping
 
         try:
-            await _say_what_is_asked(out, live, backstay, job, base_url)
+            await _print_endpoint(out, live, backstay, job, base_url)
             return await backstay.batches.resume(
                 job,
                 concurrency=concurrency,
@@ -108,14 +106,14 @@ def resume(
             raise
 
     try:
-        return key_permission.allowing(
+        return key_permission.with_permission(
             lambda: supervise(invocation, out, begin, name=job or "resume", is_resumed=True), allow_key
         )
     except NothingToRun:
-        return _say_nothing(out)
+        return _print_nothing(out)
 
 
-async def _say_what_is_asked(
+async def _print_endpoint(
     out: Output, live: RunContext, backstay: "Backstay", name: str | None, base_url: str | None
 ) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
@@ -129,10 +127,10 @@ async def _say_what_is_asked(
         out.note(f"{describe(ProcessorRegistry().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
 
 
-def _say_nothing(out: Output) -> ExitStatus:
+def _print_nothing(out: Output) -> ExitStatus:
     if out.as_json:
         from backstay.schemas import RunOut
 
-        out.answer(RunOut.from_nothing())
+        out.print_json(RunOut.from_nothing())
     out.line("No job is unfinished; `backstay jobs` lists all jobs.")
     return ExitStatus.DONE

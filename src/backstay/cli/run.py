@@ -1,4 +1,4 @@
-"""`backstay run`: a file of items becomes a job, and the job is worked on."""
+"""`backstay run`: make a job of a file of items, and work on it."""
 
 import os
 from contextlib import closing
@@ -52,48 +52,52 @@ def run(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="M", help="openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
+            metavar="M", help="Model: openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What the model is asked: TOML or YAML; `backstay init`.")
+        str | None, typer.Option(metavar="FILE", help="Recipe, in TOML or YAML; `backstay init` writes one.")
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Endpoint that speaks OpenAI's language, up to /v1.")
+        str | None, typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible endpoint, up to /v1.")
     ] = None,
     allow_key: AllowKey = None,
-    turns: Annotated[int | None, typer.Option(metavar="N", help="Turns of each conversation [default: 4].")] = None,
+    turns: Annotated[int | None, typer.Option(metavar="N", help="Turns per conversation [default: 4].")] = None,
     language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="Of the model, from 0 to 2.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Tokens of one answer at most.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature (0–2).")] = None,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Maximum tokens of one answer.")] = None,
     processor: Annotated[
         str | None,
-        typer.Option(metavar="MOD:FUNC", help="Python function, sync or async, that makes an item's conversation."),
+        typer.Option(
+            metavar="MOD:FUNC", help="Python function, sync or async, that makes the conversation of an item."
+        ),
     ] = None,
     concurrency: Concurrency = None,
     id_column: IdColumn = None,
     topic_column: TopicColumn = None,
     persona_column: PersonaColumn = None,
-    max_attempts: Annotated[int, typer.Option(metavar="N", help="Tries of an item whose failure may pass.")] = 3,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one try may take.")] = 600.0,
+    max_attempts: Annotated[
+        int, typer.Option(metavar="N", help="Maximum attempts per item, if its error is temporary.")
+    ] = 3,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Maximum seconds per attempt.")] = 600.0,
     rpm: Rpm = None,
     tpm: Tpm = None,
     patience: Patience = None,
     limit: Limit = None,
     dry_run: Annotated[
         int | None,
-        typer.Option(metavar="[N]", min=1, help="Print the first N prompts [3] and an estimate; call no model."),
+        typer.Option(metavar="[N]", min=1, help="Print the first N prompts [3] and a token estimate; call no model."),
     ] = None,
     accept_new_items: Annotated[
-        bool, typer.Option("--accept-new-items", help="Add the items that an existing job lacks.")
+        bool, typer.Option("--accept-new-items", help="Add items that the existing job does not have.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Process every item of a file once.
 
-    However often it is started and interrupted: the first time makes a job, the same command again goes on with it and
-    never repeats a finished item. Ctrl-C stops gracefully, a second Ctrl-C at once; either way `backstay resume` goes
-    on. The database is made when there is none.
+    The first run creates a job; the same command again continues it and never repeats a finished item. Ctrl-C stops
+    gracefully, a second Ctrl-C at once; `backstay resume` continues after either. Creates the database if it is
+    missing.
 
     \b
     Examples:
@@ -116,35 +120,35 @@ def run(
         "temperature": temperature,
         "max_tokens": max_tokens,
     }
-    making = ProcessorOptions(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
-    process = making.chosen()
-    if not isinstance(process, str) and process.caution is not None:
-        out.note(f"{process.caution}.", always=True)
+    options = ProcessorOptions(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
+    source = options.resolve()
+    if not isinstance(source, str) and source.caution is not None:
+        out.note(f"{source.caution}.", always=True)
     columns = _columns(id_column, topic_column, persona_column)
     if dry_run is not None:
-        if isinstance(process, str):
-            raise SettingsError("Only a recipe has prompts to show; leave --dry-run out", setting="dry_run")
+        if isinstance(source, str):
+            raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
         settings = invocation.settings()
-        preview.show(out, process, file, dry_run, columns, settings.allowed_keys, KeySources.from_settings(settings))
+        preview.show(out, source, file, dry_run, columns, settings.allowed_keys, KeySources.from_settings(settings))
         return ExitStatus.DONE
-    name = job if job is not None else _name_of(file)
+    job_id = job if job is not None else _name_of(file)
     _check_readable(file)
     invocation.set_rate_limits(rpm, tpm, patience)
     settings = invocation.settings()
     warn_of_supabase(settings, os.environ, out)
     invocation.keys = keys = KeySources.from_settings(settings)
-    key_permission.allowing(lambda: making.check(process, keys, settings.allowed_keys), allow_key)
-    if not isinstance(process, str):
+    key_permission.with_permission(lambda: options.check(source, keys, settings.allowed_keys), allow_key)
+    if not isinstance(source, str):
         if base_url is not None:
-            key_permission.remember_given(process, keys.environment)
-        out.note(f"{describe(process, keys)}.")
+            key_permission.remember_own_endpoint(source, keys.environment)
+        out.note(f"{describe(source, keys)}.")
 
     def begin(backstay: "Backstay", live: RunContext) -> "Awaitable[BatchResult]":
-        live.watcher.announcement = SCRIPTED if making.is_scripted else None
+        live.watcher.announcement = SCRIPTED if options.is_scripted else None
         return backstay.batches.run(
-            name,
+            job_id,
             file,
-            process,
+            source,
             concurrency=concurrency,
             rpm=rpm,
             tpm=tpm,
@@ -158,7 +162,7 @@ def run(
             grace_seconds=GRACE_SECONDS,
         )
 
-    return supervise(invocation, out, begin, name=name, create=True)
+    return supervise(invocation, out, begin, name=job_id, create=True)
 
 
 def _columns(*names: str | None) -> "ColumnMapping":
@@ -169,14 +173,14 @@ def _columns(*names: str | None) -> "ColumnMapping":
 
 def _name_of(file: str) -> str:
     if file == "-":
-        raise JobNameNeeded("Standard input has no name; say one with --job")
+        raise JobNameNeeded("Standard input has no name; name the job with --job")
     return Path(file).stem
 
 
 def _check_readable(file: str) -> None:
-    """Look at the first item before a database is made: a mistyped name must not leave one behind.
+    """Read the first item before a database is created: a mistyped file name must not create one.
 
-    What can be read only once, such as a pipe, is left alone.
+    Skip input that can be read only once, such as a pipe.
     """
     from backstay.readers import read_rows
 

@@ -1,4 +1,4 @@
-"""Which conversations: the options that list, export, backups and delete share."""
+"""The options that select conversations, shared by list, export, backups and delete."""
 
 import sys
 from datetime import datetime
@@ -21,16 +21,17 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed, show_default=False),
 ]
-IdsFile = Annotated[str | None, typer.Option(metavar="F", help="File with an id a line; - for standard input.")]
-Job = Annotated[str | None, typer.Option(metavar="J", help="Only those that this job made.", parser=id_of_printed)]
+IdsFile = Annotated[str | None, typer.Option(metavar="F", help="File with one id per line; - for standard input.")]
+Job = Annotated[str | None, typer.Option(metavar="J", help="Only conversations of this job.", parser=id_of_printed)]
 Search = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Only those with this in topic, persona or a turn, in any case.")
+    str | None,
+    typer.Option(metavar="TEXT", help="Only those that contain TEXT in topic, persona or a turn, ignoring case."),
 ]
 Persona = Annotated[str | None, typer.Option(metavar="P", help="Only those with exactly this persona.")]
 OlderThan = Annotated[
-    str | None, typer.Option(metavar="AGE", help="Only those made longer ago than this, as 12h, 30d or 2w.")
+    str | None, typer.Option(metavar="AGE", help="Only those created longer ago than AGE, such as 12h, 30d or 2w.")
 ]
-Everything = Annotated[bool, typer.Option("--all", help="All there are.")]
+Everything = Annotated[bool, typer.Option("--all", help="Select all conversations.")]
 
 
 def selection_from(
@@ -43,10 +44,10 @@ def selection_from(
     older_than: str | None = None,
     everything: bool = False,
 ) -> "Selection":
-    """Return what these options select; nothing may be selected yet. Reads standard input for `-`.
+    """Return the selection of these options, which may be empty. Reads standard input for `-`.
 
     Raises:
-        SettingsError: they contradict each other, or one of them is wrong.
+        SettingsError: the options contradict each other, or one is wrong.
         EmptySelection: the file of ids is empty.
         InputError: the file of ids cannot be read.
     """
@@ -59,7 +60,7 @@ def selection_from(
             raise EmptySelection(f"{printable(ids_file)} names no conversations", path=ids_file)
         named += listed
     if search == "":
-        raise SettingsError("--search is empty; say --all for all", setting="search")
+        raise SettingsError("--search is empty; select all conversations with --all", setting="search")
     selection = Selection(
         tuple(dict.fromkeys(named)),
         job,
@@ -69,25 +70,25 @@ def selection_from(
         created_before=_before(older_than),
     )
     if everything and selection.is_narrowed:
-        raise SettingsError("--all is everything: give it, or ids, or conditions", setting="all")
+        raise SettingsError("--all cannot be combined with ids or conditions", setting="all")
     return selection
 
 
 async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> None:
-    """Refuse a job, none of whose conversations were found, that is not there either. Raises JobNotFound."""
+    """Raise JobNotFound if the selection names a job that does not exist."""
     if selection.job_id is not None:
         await backstay.batches.checkpoint(selection.job_id)
 
 
 def format_conditions(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:
-    """Return the options as one would type them again."""
-    given = (
+    """Return the options as words of a command line."""
+    options = (
         ("--job", job and printed_id(job)),
         ("--search", search),
         ("--persona", persona),
         ("--older-than", older_than),
     )
-    return [word for name, value in given if value is not None for word in (name, value)]
+    return [word for name, value in options if value is not None for word in (name, value)]
 
 
 def _before(older_than: str | None) -> datetime | None:
@@ -96,7 +97,7 @@ def _before(older_than: str | None) -> datetime | None:
     try:
         return SystemClock().now() - parse_duration(older_than, option="--older-than")
     except OverflowError as error:
-        raise SettingsError("--older-than is before all time", setting="--older-than") from error
+        raise SettingsError("--older-than is too long ago", setting="--older-than") from error
 
 
 def _read_ids(name: str) -> list[str]:
@@ -104,7 +105,7 @@ def _read_ids(name: str) -> list[str]:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         lines = data.decode("utf-8-sig").splitlines()
     except FileNotFoundError as error:
-        raise InputNotFound(f"{printable(name)}: there is no such file", path=name) from error
+        raise InputNotFound(f"{printable(name)} not found", path=name) from error
     except OSError as error:
         raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
     except UnicodeDecodeError as error:

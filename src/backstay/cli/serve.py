@@ -1,4 +1,4 @@
-"""`backstay serve`: the HTTP API."""
+"""`backstay serve`: serve the HTTP API and the pages."""
 
 import os
 from typing import Annotated
@@ -13,30 +13,32 @@ from backstay.errors import SettingsError
 from backstay.extras import packages_missing
 
 _NO_PAGES = (
-    "Requests need a JSON Web Token, as the settings say, so there are no pages for a browser. For pages on this "
+    "The settings require a JSON Web Token for requests, so there are no pages for a browser. For pages on this "
     "machine: BACKSTAY_AUTH=token backstay serve"
 )
 _SCRIPTED_ONLY = (
-    "Only the built-in scripted writer is offered, and it calls no model. Name your recipes under [server.recipes] in "
-    'backstay.toml, as in: tutor = "tutor.toml"'
+    "Only the built-in scripted writer is available; it calls no model. Name your recipes under [server.recipes] in "
+    'backstay.toml, for example: tutor = "tutor.toml"'
 )
 
 
 def serve(
     context: typer.Context,
     host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="Address to listen at [default: 127.0.0.1].", show_default=False)
+        str | None, typer.Option(metavar="HOST", help="Address to listen on [default: 127.0.0.1].", show_default=False)
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", min=0, max=65535, help="Port, 0 for any [default: 8717].", show_default=False),
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help="Port; 0 for any free one [default: 8717].", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the HTTP API, until it is stopped by Ctrl-C or SIGTERM.
+    """Serve the HTTP API and the pages until Ctrl-C or SIGTERM.
 
-    On one's own machine the printed address lets a browser in. For others, set SUPABASE_URL, or BACKSTAY_JWT_SECRET
-    and BACKSTAY_JWT_ISSUER. Jobs that it works on stop gracefully, and can be resumed.
+    Prints an address that signs a browser in on this machine. For other users, set SUPABASE_URL, or
+    BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER. When it stops, its running jobs stop gracefully and can be resumed.
 
     \b
     Examples:
@@ -55,17 +57,17 @@ def serve(
     settings, server = invocation.settings(), load(host=host, port=port)
     warn_of_supabase(settings, os.environ, out)
 
-    def tell(place: serve.ServeAddress) -> None:
+    def announce(address: serve.ServeAddress) -> None:
         if as_json:
             from backstay.schemas import ServeOut
 
-            out.answer(ServeOut(url=place.url, token=place.token))
-        out.line(f"{place.url}/?token={place.token}" if place.token is not None else place.url)
+            out.print_json(ServeOut(url=address.url, token=address.token))
+        out.line(f"{address.url}/?token={address.token}" if address.token is not None else address.url)
         flush()
-        if place.token is None:
+        if address.token is None:
             out.note(_NO_PAGES)
         if server.is_scripted_only:
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")
 
-    serve.serve(settings, server, tell=tell)
+    serve.serve(settings, server, tell=announce)

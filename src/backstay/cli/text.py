@@ -1,24 +1,24 @@
-"""Texts for people: what comes out of data is made harmless, numbers readable."""
+"""Texts for people: stored data without control characters, readable numbers, sizes and durations."""
 
 import re
 
-# What a terminal would obey or what would turn the reading direction around: escape sequences start with these.
+# Control characters, which start escape sequences, and characters that reverse the reading direction.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
 
 def printable(value: object) -> str:
-    """Return a value as one line that no terminal takes for a command."""
+    """Return a value as one line without control characters."""
     return _UNSAFE.sub("", _SPACES.sub(" ", _valid(str(value))))
 
 
 def printable_lines(text: str) -> list[str]:
-    """Return the lines of a text, each made harmless."""
+    """Return the lines of a text without control characters."""
     return [printable(line.expandtabs(4)) for line in text.splitlines()]
 
 
 def shortened(text: str, length: int) -> str:
-    """Return a text of at most `length` characters, its end left out where it must be."""
+    """Return a text truncated to at most `length` characters."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -28,7 +28,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a length of time: `6.1 s`, `2 min 05 s`, `3 h 20 min`."""
+    """Return a duration: `6.1 s`, `2 min 05 s`, `3 h 20 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -36,6 +36,15 @@ def format_duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes:02d} min"
+
+
+def format_size(size: float) -> str:
+    """Return a number of bytes for people: `12 bytes`, `3.1 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
 
 
 def _valid(text: str) -> str:

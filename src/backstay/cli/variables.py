@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
-    """Name each unknown variable on standard error, with the one that may have been meant."""
+    """Warn on standard error about each unknown variable, with the nearest known one."""
     for name in unknown_variables(environ):
         near = nearest_variable(name)
         if as_json:
@@ -25,6 +25,6 @@ def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
 
 
 def warn_of_supabase(settings: "Settings", environ: Mapping[str, str], out: Output) -> None:
-    """Warn on standard error that the library is a file, if a Supabase project was probably meant."""
+    """Warn on standard error that the library is a local file, if a Supabase project was probably meant."""
     if settings.database_url is None and (reason := supabase_unused(environ, settings.here, settings.database)):
         out.note(f"Warning: {printable(reason)}; {NAME_SUPABASE}.", always=True)

@@ -1,8 +1,8 @@
-"""What may be wrong around a library: the checks behind `backstay doctor`.
+"""The checks of `backstay doctor`.
 
-They change nothing, with one exception: a backup whose file is found damaged is recorded as damaged.
+They change nothing, with one exception: a backup whose file is damaged is recorded as damaged.
 
-Every check answers by itself, so that one which cannot be made hides none of the others.
+Checks are independent: one that fails hides no other.
 """
 
 import platform
@@ -24,13 +24,13 @@ __all__ = ["Check", "CheckLevel", "examine"]
 def examine(
     *, database_url: str | None, owner: str | None, environ: Mapping[str, str], deep: bool = False
 ) -> Iterator[Check]:
-    """Yield what each check finds. Make, migrate and write nothing except the records of damaged backups.
+    """Yield the result of each check. Write nothing except the records of damaged backups.
 
     Args:
-        database_url: As of `settings.load`.
-        owner: As of `settings.load`.
-        environ: The environment to speak of.
-        deep: Search the whole database, and the file of each backup, for damage, however large they are.
+        database_url: Like in `settings.load`.
+        owner: Like in `settings.load`.
+        environ: The environment to check.
+        deep: Search the whole database, and the file of each backup, for damage, whatever their size.
     """
     yield Check("backstay", CheckLevel.OK, version("backstay"))
     yield Check("python", CheckLevel.OK, f"{platform.python_version()} ({platform.python_implementation()})")
@@ -38,33 +38,33 @@ def examine(
     yield from _environment(environ)
     try:
         settings = load(database_url=database_url, owner=owner, environ=environ)
-        where = settings.server or settings.database
+        location = settings.server or settings.database
         ignored = () if settings.server else settings.ignored_parameters
     except SettingsError as error:
         yield Check("settings", CheckLevel.PROBLEM, error.message)
         return
     path = settings_file(settings.here, environ)
-    yield Check(
-        "settings", CheckLevel.OK, f"from {path}" if path else f"there is no {FILE} in {settings.here} or above it"
-    )
+    yield Check("settings", CheckLevel.OK, f"from {path}" if path else f"no {FILE} in {settings.here} or above it")
     yield from check_sources(settings, environ)
-    if isinstance(where, str):
-        yield from _server(where, settings, deep=deep)
+    if isinstance(location, str):
+        yield from _server(location, settings, deep=deep)
     else:
-        if settings.database_url is None and (reason := supabase_unused(environ, settings.here, where)):
+        if settings.database_url is None and (reason := supabase_unused(environ, settings.here, location)):
             yield Check("settings", CheckLevel.WARNING, reason, NAME_SUPABASE)
         if ignored:
             yield Check(
-                "settings", CheckLevel.OK, f"for other drivers, and ignored in the address: {', '.join(ignored)}"
+                "settings",
+                CheckLevel.OK,
+                f"ignored in the address, because they are for other drivers: {', '.join(ignored)}",
             )
         yield check_library()
-        yield from check_file(where, settings, deep=deep)
+        yield from check_file(location, settings, deep=deep)
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
     names = [name for name in VARIABLES if environ.get(name)]
-    # Names only: an address may carry a password.
-    yield Check("environment", CheckLevel.OK, f"{' and '.join(names) or 'nothing of ours'} set")
+    # Names only: an address may contain a password.
+    yield Check("environment", CheckLevel.OK, f"{' and '.join(names) or 'no variable of Backstay'} set")
     for name in former_name.variables(environ):
         yield Check("environment", CheckLevel.WARNING, f"{name} is a variable of {former_name.WHO}, and is not read")
     if environ.get("SUPABASE_SERVICE_ROLE_KEY"):
@@ -75,7 +75,7 @@ def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
     try:
         from backstay.doctor.server import check_server
     except ImportError:
-        text = "the packages that speak to the server are not installed"
+        text = "the packages for PostgreSQL are not installed"
         yield Check("postgres", CheckLevel.PROBLEM, text, f"add them with {installation('postgres')}")
         return
     yield from check_server(url, settings, deep=deep)

@@ -1,4 +1,4 @@
-"""Checks of the files of backups: in their places, and unchanged since they were verified."""
+"""Checks of backup files: present, and unchanged since they were verified."""
 
 import asyncio
 import hashlib
@@ -25,84 +25,92 @@ _NAMED = 5
 _BLOCK = 1024 * 1024
 
 
-def check_backups(found: DatabaseReport, settings: Settings, *, beside: Path | None, deep: bool) -> Iterator[Check]:
-    """Check the file of each backup, and the marker of the folder for new ones; `deep` reads all files."""
-    of_folder = list(_folder(found, beside=beside, chosen=settings.backup_place))
-    yield from of_folder
-    yield from _clock(found)
+def check_backups(
+    report: DatabaseReport, settings: Settings, *, default_folder: Path | None, deep: bool
+) -> Iterator[Check]:
+    """Check the file of each backup, and the marker of the folder for new ones. With `deep`, read all files."""
+    folder_checks = list(_check_folder(report, default_folder=default_folder, configured=settings.backup_folder))
+    yield from folder_checks
+    yield from _check_clock(report)
     missing: list[str] = []
     unseen: list[str] = []
-    wrong, sound = [], 0
-    if (place := settings.backup_place or beside) is not None:
-        yield from check_backup_folder(place / found.database_id)
-    for backup in found.backups:
+    damaged, intact = [], 0
+    if (base := settings.backup_folder or default_folder) is not None:
+        yield from check_backup_folder(base / report.database_id)
+    for backup in report.backups:
         if backup.folder is not None and backup.host not in (None, socket.gethostname()):
-            continue  # on another machine, of which nothing can be told from here
-        places = (Path(backup.folder) if backup.folder is not None else beside, settings.backup_place or beside)
-        folders = [BackupDirectory(place / found.database_id) for place in places if place is not None]
+            continue  # on another machine, which cannot be checked from here
+        bases = (Path(backup.folder) if backup.folder is not None else default_folder, base)
+        folders = [BackupDirectory(path / report.database_id) for path in bases if path is not None]
         folder = next((folder for folder in folders if folder.has(backup.id)), None)
         if folder is None:
             is_there = any((folder.path / MARKER).is_file() for folder in folders)
             (missing if is_there else unseen).append(backup.id)
             continue
         try:
-            is_sound = _is_what_was_verified(folder, backup) if deep else None
+            is_intact = _is_unchanged(folder, backup) if deep else None
         except BackupUnreachable as error:
-            yield Check("backups", CheckLevel.WARNING, error.message, "check its rights and its disk")
+            yield Check("backups", CheckLevel.WARNING, error.message, "check its permissions and its disk")
             continue
         if backup.damaged_at is not None:
-            yield _damaged(backup, is_sound=is_sound)
-        elif is_sound is False:
-            wrong.append(backup)
+            yield _damaged(backup, is_intact=is_intact)
+        elif is_intact is False:
+            damaged.append(backup)
         else:
-            sound += 1
-    if wrong:
-        asyncio.run(_recorded(wrong, settings))
-        yield from (_damaged(backup, is_sound=False) for backup in wrong)
-    if unseen and not of_folder:
-        text = f"the folder cannot be seen of {_listed(unseen)}"
+            intact += 1
+    if damaged:
+        asyncio.run(_record_damage(damaged, settings))
+        yield from (_damaged(backup, is_intact=False) for backup in damaged)
+    if unseen and not folder_checks:
+        text = f"the folder of {_listed(unseen)} cannot be found"
         yield Check(
-            "backups", CheckLevel.PROBLEM, text, "mount its disk; nothing can be restored from there until then"
+            "backups", CheckLevel.PROBLEM, text, "mount its disk; until then nothing can be restored from there"
         )
     if missing:
-        text = f"the file is missing of {_listed(missing)}: nothing can be restored from it"
-        remedy = "put it back, or `backstay backups delete BACKUP` if it is gone for good"
+        text = f"the file of {_listed(missing)} is missing: nothing can be restored from it"
+        remedy = "return it to its folder, or `backstay backups delete BACKUP` if it is gone for good"
         yield Check("backups", CheckLevel.PROBLEM, text, remedy)
-    elif sound and not unseen:
-        yield Check("backups", CheckLevel.OK, f"{sound:,} verified, {'read back' if deep else 'with their files'}")
+    elif intact and not unseen:
+        yield Check(
+            "backups",
+            CheckLevel.OK,
+            f"{intact:,} verified, {'read and unchanged' if deep else 'their files are present'}",
+        )
 
 
-def _clock(found: DatabaseReport) -> Iterator[Check]:
-    """Check that no backup is newer than now: until then no cleanup removes anything."""
-    newest = max(found.backups, key=lambda backup: backup.made_at, default=None)
+def _check_clock(report: DatabaseReport) -> Iterator[Check]:
+    """Check that no backup is newer than now: a cleanup would then remove nothing."""
+    newest = max(report.backups, key=lambda backup: backup.made_at, default=None)
     if newest is not None and (problem := clock_problem(SystemClock().now(), newest.id, newest.made_at)) is not None:
         yield Check("clock", CheckLevel.PROBLEM, *problem)
 
 
-def _folder(found: DatabaseReport, *, beside: Path | None, chosen: Path | None) -> Iterator[Check]:
-    place = chosen or beside
-    if place is None or found.location is None:
+def _check_folder(report: DatabaseReport, *, default_folder: Path | None, configured: Path | None) -> Iterator[Check]:
+    base = configured or default_folder
+    if base is None or report.location is None:
         return
-    folder = place / found.database_id
-    recorded = [backup for backup in found.backups if (Path(backup.folder) if backup.folder else beside) == place]
-    if beside is None:
+    folder = base / report.database_id
+    recorded = [
+        backup for backup in report.backups if (Path(backup.folder) if backup.folder else default_folder) == base
+    ]
+    if default_folder is None:
         recorded = [backup for backup in recorded if backup.host == socket.gethostname()]
     try:
         marker = read_marker(folder)
     except BackupFolderUnrecognized as error:
         yield Check(
-            "backups", CheckLevel.PROBLEM, error.message, "`backstay backups use-folder` makes it this library's"
+            "backups", CheckLevel.PROBLEM, error.message, "`backstay backups use-folder` assigns it to this library"
         )
         return
     state = folder_state(
-        folder, marker, database_id=found.database_id, database=found.location, is_recorded=bool(recorded)
+        folder, marker, database_id=report.database_id, database=report.location, is_recorded=bool(recorded)
     )
     problem = describe_problem(folder, marker, state)
     if problem is not None:
         yield Check("backups", CheckLevel.PROBLEM, *problem)
 
 
-def _is_what_was_verified(folder: BackupDirectory, backup: BackupRecord) -> bool:
+def _is_unchanged(folder: BackupDirectory, backup: BackupRecord) -> bool:
     try:
         with folder.open(backup.id) as file:
             sha = hashlib.sha256()
@@ -115,28 +123,28 @@ def _is_what_was_verified(folder: BackupDirectory, backup: BackupRecord) -> bool
         raise BackupUnreachable(f"the file of {backup.id} cannot be read: {error.strerror}") from error
 
 
-async def _recorded(wrong: Sequence[BackupRecord], settings: Settings) -> None:
+async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) -> None:
     """Record the damage by verifying the backups; the damage is reported even if this fails."""
     try:
         async with Backstay(settings, create=False) as backstay:
-            for backup in wrong:
+            for backup in damaged:
                 try:
                     await backstay.backups.verify(backup.id)
                 except BackupDamaged:
                     continue
     except BackstayError as error:
-        _log.warning("backup_damage_unrecorded", code=error.code, error=error.message)
+        _log.warning("backup_damage_record_failed", code=error.code, error=error.message)
 
 
-def _damaged(backup: BackupRecord, *, is_sound: bool | None) -> Check:
+def _damaged(backup: BackupRecord, *, is_intact: bool | None) -> Check:
     since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     verify = f"`backstay backups verify {backup.id}`"
-    if is_sound:
+    if is_intact:
         return Check(
-            "backups", CheckLevel.WARNING, f"{backup.id} was damaged{since}, and its file is sound again", verify
+            "backups", CheckLevel.WARNING, f"{backup.id} was damaged{since}, and its file is intact again", verify
         )
     text = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
-    return Check("backups", CheckLevel.PROBLEM, text, f"put back a copy of its file, then {verify}")
+    return Check("backups", CheckLevel.PROBLEM, text, f"replace its file by a copy, then {verify}")
 
 
 def _listed(names: Sequence[str]) -> str:

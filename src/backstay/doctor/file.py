@@ -1,4 +1,4 @@
-"""A database in a file, and what surrounds it."""
+"""Checks of a SQLite file and its surroundings."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ import apsw
 
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, CheckLevel, format_bytes
-from backstay.doctor.filesystem import check_backup_place, check_filesystem
+from backstay.doctor.filesystem import check_backup_base, check_filesystem
 from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.files import is_own
@@ -17,11 +17,11 @@ from backstay.settings import Settings
 from backstay.storage.sqlite.connection import check_sqlite
 from backstay.storage.sqlite.inspection import CheckDepth, SqliteInspection, inspect
 
-QUICK_UP_TO = 256 * 1024 * 1024  # bytes of a database that is checked without being asked to
+QUICK_UP_TO = 256 * 1024 * 1024  # bytes; larger files are only checked on request
 
 
 def check_library() -> Check:
-    """Check the SQLite that is used."""
+    """Check the SQLite library."""
     text = f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"
     try:
         check_sqlite()
@@ -31,18 +31,20 @@ def check_library() -> Check:
 
 
 def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
-    """Check the database at a path, where there need not be one."""
+    """Check the database at a path, which may be missing."""
     yield from check_filesystem(path)
-    beside = path.parent / f"{path.stem}.backups"
-    if settings.backup_place is not None or os.path.lexists(beside):
-        yield from check_backup_place(settings.backup_place or beside)
+    default_folder = path.parent / f"{path.stem}.backups"
+    if settings.backup_folder is not None or os.path.lexists(default_folder):
+        yield from check_backup_base(settings.backup_folder or default_folder)
     try:
         status = path.stat()
     except FileNotFoundError:
-        yield Check("database", CheckLevel.OK, f"there is none at {path}", "`backstay run` makes it")
+        yield Check("database", CheckLevel.OK, f"no database at {path}", "`backstay run` creates it")
         return
     except OSError as error:
-        yield Check("database", CheckLevel.PROBLEM, f"{path} cannot be looked at: {error.strerror}", "check its rights")
+        yield Check(
+            "database", CheckLevel.PROBLEM, f"{path} cannot be examined: {error.strerror}", "check its permissions"
+        )
         return
     if not stat.S_ISREG(status.st_mode):
         yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", "name another database with --database")
@@ -50,65 +52,63 @@ def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]
     yield _access(path, status.st_size)
     depth = CheckDepth.FULL if deep else CheckDepth.QUICK if status.st_size <= QUICK_UP_TO else CheckDepth.NONE
     try:
-        found = inspect(path, owner=settings.owner, depth=depth)
+        inspection = inspect(path, owner=settings.owner, depth=depth)
     except BackstayError as error:
         yield Check("contents", CheckLevel.PROBLEM, error.message)
         return
-    yield _schema(found)
-    yield _journal(found)
-    yield _damage(path, found, depth)
-    if depth is CheckDepth.FULL and not found.damage:
-        yield _counters(found)
-    if found.schema == found.known_schema and not found.damage:
-        yield from check_work(found.standing)
+    yield _schema(inspection)
+    yield _journal(inspection)
+    yield _damage(path, inspection, depth)
+    if depth is CheckDepth.FULL and not inspection.damage:
+        yield _counters(inspection)
+    if inspection.schema == inspection.known_schema and not inspection.damage:
+        yield from check_work(inspection.standing)
         if is_own(path):
-            yield from check_others(found.standing, settings.owner)
-        yield from check_backups(found.standing, settings, beside=beside, deep=deep)
+            yield from check_others(inspection.standing, settings.owner)
+        yield from check_backups(inspection.standing, settings, default_folder=default_folder, deep=deep)
 
 
 def _access(path: Path, size: int) -> Check:
     text = f"{path}, {format_bytes(size)}"
     if not os.access(path, os.R_OK):
-        return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be read", "check its rights")
+        return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be read", "check its permissions")
     if not os.access(path, os.W_OK):
-        return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be written", "check its rights")
+        return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be written", "check its permissions")
     return Check("database", CheckLevel.OK, text)
 
 
-def _schema(found: SqliteInspection) -> Check:
-    if found.schema > found.known_schema:
-        text = f"{found.schema}, written by a newer Backstay; this one knows {found.known_schema}"
+def _schema(inspection: SqliteInspection) -> Check:
+    if inspection.schema > inspection.known_schema:
+        text = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
         return Check("schema", CheckLevel.PROBLEM, text, "use that version of Backstay or a newer one")
-    if found.schema == 0:
+    if inspection.schema == 0:
         return Check(
-            "schema", CheckLevel.WARNING, "none yet, the file is empty", "the next command that opens it makes it"
+            "schema", CheckLevel.WARNING, "none yet, the file is empty", "the next command that opens it creates it"
         )
-    if found.schema < found.known_schema:
-        text = f"{found.schema}; this Backstay uses {found.known_schema}"
+    if inspection.schema < inspection.known_schema:
+        text = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
         return Check("schema", CheckLevel.WARNING, text, "the next command that opens it migrates it and keeps a copy")
-    return Check("schema", CheckLevel.OK, f"{found.schema}")
+    return Check("schema", CheckLevel.OK, f"{inspection.schema}")
 
 
-def _journal(found: SqliteInspection) -> Check:
-    if found.journal_mode == "wal":
+def _journal(inspection: SqliteInspection) -> Check:
+    if inspection.journal_mode == "wal":
         return Check("journal", CheckLevel.OK, "wal")
-    text = "not in write-ahead mode"
-    return Check("journal", CheckLevel.WARNING, text, "the next command that opens it puts it into that mode")
+    text = "not in WAL mode"
+    return Check("journal", CheckLevel.WARNING, text, "the next command that opens it switches to it")
 
 
-def _damage(path: Path, found: SqliteInspection, depth: CheckDepth) -> Check:
+def _damage(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
     if depth is CheckDepth.NONE:
-        return Check("integrity", CheckLevel.OK, "not searched, the file is large", "`backstay doctor --deep` does it")
-    if found.damage:
-        remedy = f"keep {path} and the files beside it as they are, and go back to a copy"
-        return Check("integrity", CheckLevel.PROBLEM, f"damaged: {'; '.join(found.damage)}", remedy)
+        return Check("integrity", CheckLevel.OK, "not checked, the file is large", "`backstay doctor --deep` checks it")
+    if inspection.damage:
+        remedy = f"keep {path} and the files next to it unchanged, and restore the database from a copy"
+        return Check("integrity", CheckLevel.PROBLEM, f"damaged: {'; '.join(inspection.damage)}", remedy)
     return Check("integrity", CheckLevel.OK, f"no damage ({depth} check)")
 
 
-def _counters(found: SqliteInspection) -> Check:
-    if found.miscounted:
-        text = f"the counters of these jobs differ from their items: {', '.join(found.miscounted)}"
-        return Check(
-            "counters", CheckLevel.PROBLEM, text, "this is a fault in Backstay; its conversations are not affected"
-        )
+def _counters(inspection: SqliteInspection) -> Check:
+    if inspection.miscounted:
+        text = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted)}"
+        return Check("counters", CheckLevel.PROBLEM, text, "this is a bug in Backstay; conversations are not affected")
     return Check("counters", CheckLevel.OK, "every job's counters equal its items")

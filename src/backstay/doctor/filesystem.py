@@ -1,4 +1,4 @@
-"""The disk and the folder that the database is on, and those of backups."""
+"""Checks of the disk and the folder of the database, and of those of backups."""
 
 import os
 import shlex
@@ -17,8 +17,8 @@ _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fus
 
 
 @dataclass(frozen=True, slots=True)
-class _PlaceRemedies:
-    """The remedies for a place, by its purpose."""
+class _Remedies:
+    """Remedies for a folder, by its purpose."""
 
     not_a_folder: str
     not_writable: str
@@ -26,17 +26,17 @@ class _PlaceRemedies:
     full: str
 
 
-_DATABASE = _PlaceRemedies(
+_DATABASE = _Remedies(
     not_a_folder="name another database with --database",
-    not_writable="change its rights, or name another database with --database",
-    shared="put the database on a local disk: SQLite's log needs memory that all who use it share",
-    full="make room; a run that finds none pauses and can be resumed",
+    not_writable="change its permissions, or name another database with --database",
+    shared="put the database on a local disk: SQLite's log needs memory that all its processes share",
+    full="free some space; a run on a full disk pauses and can be resumed",
 )
-_BACKUPS = _PlaceRemedies(
+_BACKUPS = _Remedies(
     not_a_folder="remove what is there, or set BACKUP_DIRECTORY to a folder",
-    not_writable="change its rights, or set BACKUP_DIRECTORY to a folder that can be written",
+    not_writable="change its permissions, or set BACKUP_DIRECTORY to a folder that can be written",
     shared="set BACKUP_DIRECTORY to a folder on a local disk: locks on backups in progress may not work there",
-    full="make room, or set BACKUP_DIRECTORY to a folder on another disk; without a backup nothing is deleted",
+    full="free some space, or set BACKUP_DIRECTORY to a folder on another disk; without a backup nothing is deleted",
 )
 
 
@@ -48,50 +48,48 @@ def check_filesystem(path: Path) -> Iterator[Check]:
     yield _space("space", folder, _DATABASE)
 
 
-def check_backup_place(place: Path) -> Iterator[Check]:
-    """Check where new backups go (the first backup makes a missing folder): one line, or what is wrong."""
-    there = next((one for one in (place, *place.parents) if os.path.lexists(one)), place)
-    checks = [_rights("backups", there, _BACKUPS)]
+def check_backup_base(base: Path) -> Iterator[Check]:
+    """Check the folder for new backups, which may be missing: yield one line, or the problems."""
+    existing = next((path for path in (base, *base.parents) if os.path.lexists(path)), base)
+    checks = [_rights("backups", existing, _BACKUPS)]
     if checks[0].level is not CheckLevel.PROBLEM:
-        checks += [_file_system("backups", there, _BACKUPS), _space("backups", there, _BACKUPS)]
-        if there not in (place, place.parent):
-            text = f"{place.parent} is not there; the first backup makes it, on the disk of {there}"
-            checks.append(
-                Check("backups", CheckLevel.WARNING, text, "mount the disk that it is on, or make that folder")
-            )
+        checks += [_file_system("backups", existing, _BACKUPS), _space("backups", existing, _BACKUPS)]
+        if existing not in (base, base.parent):
+            text = f"{base.parent} does not exist; the first backup creates it, on the disk of {existing}"
+            checks.append(Check("backups", CheckLevel.WARNING, text, "mount its disk, or create that folder"))
     wrong = [check for check in checks if check.level is not CheckLevel.OK]
-    yield from wrong or [Check("backups", CheckLevel.OK, f"new ones go to {place}, {checks[-1].message}")]
+    yield from wrong or [Check("backups", CheckLevel.OK, f"new ones go to {base}, {checks[-1].message}")]
 
 
 def check_backup_folder(folder: Path) -> Iterator[Check]:
-    """Check the folder of one database within that place, if it exists; yield nothing if it can be used."""
+    """Check the folder of one database in the backup folder; yield nothing if it is missing or usable."""
     if os.path.lexists(folder) and (check := _rights("backups", folder, _BACKUPS)).level is not CheckLevel.OK:
         yield check
 
 
-def _rights(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
+def _rights(name: str, folder: Path, remedies: _Remedies) -> Check:
     if not folder.is_dir():
         return Check(name, CheckLevel.PROBLEM, f"{folder} is not a folder", remedies.not_a_folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Check(name, CheckLevel.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
     if is_open_to_all(folder):
-        # No backup is made there.
+        # No backup is created there.
         level = CheckLevel.PROBLEM if remedies is _BACKUPS else CheckLevel.WARNING
         return Check(name, level, f"every user can write to {folder}", f"chmod o-w {shlex.quote(str(folder))}")
     return Check(name, CheckLevel.OK, f"{folder} can be written")
 
 
-def _file_system(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
+def _file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
     kind = file_system(folder)
     if kind is None:
-        return Check(name, CheckLevel.OK, "the kind of file system is unknown here")
+        return Check(name, CheckLevel.OK, "the kind of file system is unknown")
     if kind.startswith(_NETWORK):
         text = f"{folder} is on a file system shared over a network or with a host ({kind})"
         return Check(name, CheckLevel.WARNING, text, remedies.shared)
     return Check(name, CheckLevel.OK, f"{kind}")
 
 
-def _space(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
+def _space(name: str, folder: Path, remedies: _Remedies) -> Check:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -102,7 +100,7 @@ def _space(name: str, folder: Path, remedies: _PlaceRemedies) -> Check:
 
 
 def file_system(folder: Path, *, mounts: Path = _MOUNTS) -> str | None:
-    """Return the kind of file system that a folder is on, None where nothing tells."""
+    """Return the kind of file system of a folder; None if it is unknown."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         target = folder.resolve()
@@ -114,7 +112,7 @@ def file_system(folder: Path, *, mounts: Path = _MOUNTS) -> str | None:
         if len(fields) < 3:
             continue
         point = Path(_unescaped(fields[1]))
-        # The later of two mounts on the same point is the one that is seen.
+        # Of two mounts on the same point the later one is visible.
         if target.is_relative_to(point) and len(point.parts) >= longest:
             kind, longest = fields[2], len(point.parts)
     return kind

@@ -1,11 +1,11 @@
-"""A database on a server."""
+"""Checks of a database on a server."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, CheckLevel
-from backstay.doctor.filesystem import check_backup_place
+from backstay.doctor.filesystem import check_backup_base
 from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError
 from backstay.settings import Settings
@@ -14,80 +14,80 @@ from backstay.storage.postgres.inspection import PostgresInspection, inspect
 
 
 def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
-    """Check the server, the schema in it, and where its backups go."""
-    yield from _backups(settings.backup_place)
+    """Check the server, the schema and the backup folder."""
+    yield from _backups(settings.backup_folder)
     try:
         address = ServerAddress.from_url(url)
-        found = inspect(address, settings.database_schema, owner=settings.owner, deep=deep)
+        inspection = inspect(address, settings.database_schema, owner=settings.owner, deep=deep)
     except BackstayError as error:
         yield Check("server", CheckLevel.PROBLEM, error.message)
         return
     if address.ignored:
         names = ", ".join(address.ignored)
-        yield Check("settings", CheckLevel.OK, f"for other drivers, and ignored in the address: {names}")
-    yield Check("server", CheckLevel.OK, f"PostgreSQL {found.version} at {address}, as {found.user}")
-    yield from _durability(found)
-    yield _schema(found, settings.database_schema)
-    if deep and found.miscounted:
-        text = f"the counters of these jobs differ from their items: {', '.join(found.miscounted)}"
-        remedy = "this is a fault in Backstay; its conversations are not affected"
+        yield Check("settings", CheckLevel.OK, f"ignored in the address, because they are for other drivers: {names}")
+    yield Check("server", CheckLevel.OK, f"PostgreSQL {inspection.version} at {address}, as {inspection.user}")
+    yield from _durability(inspection)
+    yield _schema(inspection, settings.database_schema)
+    if deep and inspection.miscounted:
+        text = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted)}"
+        remedy = "this is a bug in Backstay; conversations are not affected"
         yield Check("counters", CheckLevel.PROBLEM, text, remedy)
-    elif deep and found.schema == found.known_schema:
+    elif deep and inspection.schema == inspection.known_schema:
         yield Check("counters", CheckLevel.OK, "every job's counters equal its items")
-    yield from _adopted(found)
-    if found.schema == found.known_schema:
-        yield from check_work(found.standing)
-        yield from check_others(found.standing, settings.owner)
-        yield from check_backups(found.standing, settings, beside=None, deep=deep)
+    yield from _adopted(inspection)
+    if inspection.schema == inspection.known_schema:
+        yield from check_work(inspection.standing)
+        yield from check_others(inspection.standing, settings.owner)
+        yield from check_backups(inspection.standing, settings, default_folder=None, deep=deep)
 
 
-def _backups(place: Path | None) -> Iterator[Check]:
-    if place is None:
-        remedy = "set BACKUP_DIRECTORY to a folder on a disk of this machine; without it nothing can be deleted safely"
-        yield Check("backups", CheckLevel.WARNING, "nothing says where backups go", remedy)
+def _backups(folder: Path | None) -> Iterator[Check]:
+    if folder is None:
+        remedy = "set BACKUP_DIRECTORY to a folder on a disk of this machine; a safe delete needs it"
+        yield Check("backups", CheckLevel.WARNING, "no folder for backups is set", remedy)
         return
-    yield from check_backup_place(place)
+    yield from check_backup_base(folder)
 
 
-def _durability(found: PostgresInspection) -> Iterator[Check]:
-    if found.unsafe:
-        text = f"the server is set not to keep commits through a loss of power: {' and '.join(found.unsafe)} off"
-        statements = " and ".join(f"`ALTER SYSTEM SET {name} = on`" for name in found.unsafe)
+def _durability(inspection: PostgresInspection) -> Iterator[Check]:
+    if inspection.unsafe:
+        text = f"a power failure of the server can lose commits: {' and '.join(inspection.unsafe)} off"
+        statements = " and ".join(f"`ALTER SYSTEM SET {name} = on`" for name in inspection.unsafe)
         remedy = f"have a superuser run {statements}, then `SELECT pg_reload_conf()`"
         yield Check("durability", CheckLevel.WARNING, text, remedy)
     else:
-        yield Check("durability", CheckLevel.OK, "commits are on disk when they are answered")
+        yield Check("durability", CheckLevel.OK, "commits are on disk when the server confirms them")
 
 
-def _adopted(found: PostgresInspection) -> Iterator[Check]:
-    if not found.adopted:
+def _adopted(inspection: PostgresInspection) -> Iterator[Check]:
+    if not inspection.adopted:
         return
-    told = " and ".join(f"{table.name} are those of {table.table}" for table in found.adopted)
-    changed = [table.table for table in found.adopted if not table.has_same_columns]
-    missing = sum(table.missing for table in found.adopted)
-    obstacle = next((table.obstacle for table in found.adopted if table.obstacle), None)
+    mapping = " and ".join(f"{table.name} are those of {table.table}" for table in inspection.adopted)
+    changed = [table.table for table in inspection.adopted if not table.has_same_columns]
+    unplaced = sum(table.missing for table in inspection.adopted)
+    reason = next((table.obstacle for table in inspection.adopted if table.obstacle), None)
     again = "run `backstay adopt` again"
     if changed:
-        text = f"{' and '.join(changed)}: other columns than when they were adopted, so nothing is backed up or deleted"
+        text = f"the columns of {' and '.join(changed)} changed after the adoption, so nothing is backed up or deleted"
         yield Check("adopted", CheckLevel.PROBLEM, text, again)
-    elif missing:
-        text = f"{missing:,} conversations are not shown; somebody has switched our triggers off for a while"
+    elif unplaced:
+        text = f"{unplaced:,} conversations are hidden: the triggers of Backstay were disabled for a while"
         yield Check("adopted", CheckLevel.PROBLEM, text, again)
-    elif obstacle is not None:
+    elif reason is not None:
         yield Check(
-            "adopted", CheckLevel.WARNING, f"{told}; nothing new can be stored: {obstacle}", "mend it, then " + again
+            "adopted", CheckLevel.WARNING, f"{mapping}; nothing new can be stored: {reason}", "fix it, then " + again
         )
     else:
-        yield Check("adopted", CheckLevel.OK, told)
+        yield Check("adopted", CheckLevel.OK, mapping)
 
 
-def _schema(found: PostgresInspection, name: str) -> Check:
-    if found.schema > found.known_schema:
-        text = f"{found.schema}, written by a newer Backstay; this one knows {found.known_schema}"
+def _schema(inspection: PostgresInspection, name: str) -> Check:
+    if inspection.schema > inspection.known_schema:
+        text = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
         return Check("schema", CheckLevel.PROBLEM, text, "use that version of Backstay or a newer one")
-    if found.schema == 0:
-        return Check("schema", CheckLevel.WARNING, f"there is no schema {name!r} yet", "`backstay migrate` makes it")
-    if found.schema < found.known_schema:
-        text = f"{found.schema}; this Backstay uses {found.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, text, "`backstay migrate` brings it up to date")
-    return Check("schema", CheckLevel.OK, f"{name}, {found.schema}")
+    if inspection.schema == 0:
+        return Check("schema", CheckLevel.WARNING, f"no schema {name!r} yet", "`backstay migrate` creates it")
+    if inspection.schema < inspection.known_schema:
+        text = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
+        return Check("schema", CheckLevel.PROBLEM, text, "`backstay migrate` updates it")
+    return Check("schema", CheckLevel.OK, f"{name}, {inspection.schema}")

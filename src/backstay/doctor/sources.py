@@ -1,4 +1,4 @@
-"""Checks of what the settings refer to: keys, headers, and tables to adopt."""
+"""Checks of what the settings name: keys, headers, and tables to adopt."""
 
 import os
 import re
@@ -14,11 +14,11 @@ from backstay.library.adoption_file import adoption_from_settings
 from backstay.settings import Settings, adopt_table
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_OF_SHELL = re.compile(r"[$`(){}<>|&;*?!~#\[\]]")
+_SHELL_SYNTAX = re.compile(r"[$`(){}<>|&;*?!~#\[\]]")
 
 
 def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check that each is there. Run no command, and show nothing of a key."""
+    """Check that each exists. Run no command, and print no part of a key."""
     try:
         sources = KeySources(settings.keys, settings.headers, directory=settings.file_directory, environ=environ)
     except SettingsError as error:
@@ -60,20 +60,20 @@ def _file(sources: KeySources, variable: str, path: Path) -> Check:
 
 
 def _command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
-    """Look for the program that a command starts; the rest of the line may be secret."""
+    """Check the program that a command starts; the rest of the line may be secret."""
     text = f"{KeySource.COMMAND.describe(variable)} was not checked: `backstay probe` runs the command"
     try:
         words = [word for word in shlex.split(command) if not _ASSIGNMENT.match(word)]
     except ValueError:
         words = []
     program = words[0] if words else ""
-    if not program or _OF_SHELL.search(program):
+    if not program or _SHELL_SYNTAX.search(program):
         return Check("keys", CheckLevel.OK, text)
     if "/" in program:
-        is_there = os.access(directory / program, os.X_OK)
+        is_found = os.access(directory / program, os.X_OK)
     else:
-        is_there = shutil.which(program, path=environ.get("PATH")) is not None
-    if is_there:
+        is_found = shutil.which(program, path=environ.get("PATH")) is not None
+    if is_found:
         return Check("keys", CheckLevel.OK, text)
     level = CheckLevel.PROBLEM if "/" in program else CheckLevel.WARNING  # it may be a shell builtin
     text = f"{program}, the command for {variable} in [keys.{variable}], is missing or cannot be run"

@@ -1,4 +1,4 @@
-"""What is unfinished, and who is at work."""
+"""Checks of unfinished jobs and deletes, and of workers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,22 +8,22 @@ from backstay.batch.processor import CALLER
 from backstay.doctor.check import Check, CheckLevel
 from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
 
-_NAMED = 5  # of many jobs
+_NAMED = 5  # jobs in a message
 
 
-def check_work(found: DatabaseReport) -> Iterator[Check]:
-    """Check what a database says of jobs, workers and deletes."""
-    dead = [holder for holder in found.leaseholders if liveness.is_proven_dead(holder.identity)]
-    alive = {(holder.owner, holder.job_id) for holder in found.leaseholders if holder not in dead}
+def check_work(report: DatabaseReport) -> Iterator[Check]:
+    """Check the jobs, workers and deletes of a database."""
+    dead = [holder for holder in report.leaseholders if liveness.is_proven_dead(holder.identity)]
+    alive = {(holder.owner, holder.job_id) for holder in report.leaseholders if holder not in dead}
     working = {job_id for _, job_id in alive}
     unfinished = [
         f"{job.id} ({'interrupted' if job.state == 'running' and job.id not in working else job.state}, "
-        f"{job.settled} {'taken over' if _lacks_items(job) else f'of {job.planned}'})"
-        for job in found.unfinished
+        f"{job.settled} {'imported' if _lacks_items(job) else f'of {job.planned}'})"
+        for job in report.unfinished
     ]
     if unfinished:
-        waiting = any(job.id not in working for job in found.unfinished)
-        remedy = _remedy([job for job in found.unfinished if job.id not in working]) if waiting else None
+        waiting = any(job.id not in working for job in report.unfinished)
+        remedy = _remedy([job for job in report.unfinished if job.id not in working]) if waiting else None
         more = f" and {len(unfinished) - _NAMED:,} more" if len(unfinished) > _NAMED else ""
         text = f"unfinished: {', '.join(unfinished[:_NAMED])}{more}"
         yield Check("jobs", CheckLevel.WARNING if waiting else CheckLevel.OK, text, remedy)
@@ -31,22 +31,23 @@ def check_work(found: DatabaseReport) -> Iterator[Check]:
         yield Check("jobs", CheckLevel.OK, "none is unfinished")
     for holder in dead:
         text = f"process {holder.identity.pid} on {holder.identity.host} died while it worked on {holder.job_id}"
-        yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job takes its items back")
-    yield Check("workers", CheckLevel.OK, f"{len(found.leaseholders) - len(dead)} at work")
-    for name, is_damaged in found.unfinished_deletes:
+        yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job returns its items to pending")
+    yield Check("workers", CheckLevel.OK, f"{len(report.leaseholders) - len(dead)} at work")
+    for name, is_damaged in report.unfinished_deletes:
         text = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
-        remedy = (
-            f"`backstay conversations delete --continue {name}` goes on, `backstay backups restore {name}` undoes it"
-        )
+        resume, undo = f"backstay conversations delete --continue {name}", f"backstay backups restore {name}"
+        remedy = f"`{resume}` continues it, `{undo}` undoes it"
         if is_damaged:
-            verify = f"put back a copy of its file, then `backstay backups verify {name}`"
-            remedy = f"{verify}; `backstay backups delete {name}` gives it up"
+            verify = f"replace its file by a copy, then `backstay backups verify {name}`"
+            remedy = f"{verify}; `backstay backups delete {name}` abandons it"
         yield Check("deletes", CheckLevel.WARNING, text, remedy)
 
 
-def check_others(found: DatabaseReport, owner: str) -> Iterator[Check]:
-    """Count what other owners have: perhaps one of them was meant."""
-    counts = [f"{_format_count(one.count, one.kind)} ({_format_count(one.owners, 'owner')})" for one in found.others]
+def check_others(report: DatabaseReport, owner: str) -> Iterator[Check]:
+    """Count what other owners have, in case another owner was meant."""
+    counts = [
+        f"{_format_count(other.count, other.kind)} ({_format_count(other.owners, 'owner')})" for other in report.others
+    ]
     if counts:
         remedy = "name another owner with --owner or BACKSTAY_OWNER"
         yield Check("owners", CheckLevel.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)
@@ -59,12 +60,12 @@ def _format_count(number: int, noun: str) -> str:
 def _remedy(waiting: Sequence[UnfinishedJob]) -> str:
     remedies = []
     if any(job.processor != CALLER and not _lacks_items(job) for job in waiting):
-        remedies.append("`backstay resume JOB` goes on with one")
+        remedies.append("`backstay resume JOB` continues one")
     elif any(job.processor == CALLER for job in waiting):
-        remedies.append("run the program that made it again")
-    if taken := [job.id for job in waiting if _lacks_items(job)]:
-        remedies.append(format_how_to_resume(taken[0] if len(taken) == 1 else "JOB"))
-    return "; of what was taken over: ".join(remedies)
+        remedies.append("run the program that created it again")
+    if imported := [job.id for job in waiting if _lacks_items(job)]:
+        remedies.append(format_how_to_resume(imported[0] if len(imported) == 1 else "JOB"))
+    return "; for imported jobs: ".join(remedies)
 
 
 def _lacks_items(job: UnfinishedJob) -> bool:

@@ -49,7 +49,7 @@ class CleanupJob:
         # To the minute: the schedules of all servers are the same, and their clocks nearly so.
         due = (now or self._clock.now()).strftime("%Y-%m-%dT%H:%M")
         try:
-            if not await self._backstay.duties.claim(_DUTY, due=due):
+            if not await self._backstay.scheduled.claim(_DUTY, due=due):
                 _log.info("cleanup_left_to_another_server", due=due)
                 return False
             await self._backstay.forget_expired()

@@ -94,7 +94,7 @@ def test_doctor_finds_a_folder_that_cannot_be_written(file_library, mounts, dire
     assert str(directory) in problem
     assert "set BACKUP_DIRECTORY to a folder" in remedy
     assert "database" not in remedy
-    assert remedied.returncode == 0 if kind != "full" else "the folder cannot be seen of" in remedied.stdout
+    assert remedied.returncode == 0 if kind != "full" else "cannot be found" in remedied.stdout
     assert again.returncode == 0, again.stderr
 
 

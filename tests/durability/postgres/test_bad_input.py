@@ -330,7 +330,7 @@ def test_address_of_another_driver(url, monkeypatch, capfd):
     assert listed.err.splitlines() == [
         "Warning: address parameters ignored parameters=pgbouncer, connection_limit reason=they are for other drivers"
     ]
-    assert "for other drivers, and ignored in the address: pgbouncer, connection_limit" in checked.out
+    assert "ignored in the address, because they are for other drivers: pgbouncer, connection_limit" in checked.out
 
 
 @pytest.mark.parametrize(
@@ -417,7 +417,7 @@ def test_certificate_that_is_trusted(url, tmp_path, monkeypatch, capfd):
         monkeypatch.setenv("BACKSTAY_DATABASE_URL", f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
 
         assert main(["jobs"]) == 0
-    assert capfd.readouterr().err == "There are no jobs.\n"
+    assert capfd.readouterr().err == "No jobs.\n"
 
 
 def test_encryption_that_breaks_may_go_well_next_time(run_command, url, tmp_path):

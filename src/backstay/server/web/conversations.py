@@ -197,7 +197,7 @@ def _gone(request: Request, gone: Sequence[str], left: FormSelection) -> Respons
 
 def owned_days(request: Request) -> int:
     """Return for how many days backups are kept."""
-    return int(request.app.state.parts.backstay.settings.backup_keep.days)
+    return int(request.app.state.parts.backstay.settings.backup_retention.days)
 
 
 async def _done(owned: OwnerServices, backup_id: str | None) -> BackupOut | None:
