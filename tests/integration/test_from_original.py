@@ -1,4 +1,4 @@
-"""Taking over from the original: what is unfinished goes on, what is alive can be restored, nothing is done twice."""
+"""Imports from the original: unfinished jobs continue, live backups can be restored, and nothing is done twice."""
 
 import asyncio
 import json
@@ -39,20 +39,20 @@ pytestmark = pytest.mark.promise("B5", "K1", "K2")
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    """One database for all: emptying it is several times faster than making another."""
+    """Create one database for all tests: emptying it is several times faster than creating another."""
     with original(tmp_path_factory.mktemp("nothing")) as made:
         yield made
 
 
 @pytest.fixture
 def app(database, tmp_path):
-    """An app of the original, with nothing in its tables and ours."""
+    """Create an app of the original with empty tables."""
     database.empty()
     return replace(database, folder=tmp_path)
 
 
 class Calls:
-    """A processor that counts what it is called for."""
+    """Processor that counts its calls."""
 
     def __init__(self):
         self.of = Counter()
@@ -67,19 +67,19 @@ def items(count):
 
 
 async def taken(app, **options):
-    """Take over; return what was reported."""
+    """Import, and return the report."""
     return (await app.backstay().migrate_from_original(**options)).report
 
 
 def left(report):
-    return {one.id: one.reason for one in report.left}
+    return {item.id: item.reason for item in report.left}
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_run_generates_what_is_left_and_nothing_else(app):
-    """Each item that was never finished once; finished ones never, failed ones not until they are retried."""
+    """A run of an imported job calls each unfinished item once, and no finished or failed one."""
     app.checkpoint("batch-1", ["1", {"id": 2}, 3], ["4", {"itemId": "5", "error": "rate limit"}])
     before, calls = app.everything(), Calls()
     await taken(app)
@@ -87,7 +87,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     async with app.backstay() as backstay:
         (waiting,) = await backstay.batches.incomplete()
         failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("batch-1")}
-        done = await backstay.batches.run("batch-1", items(20), calls)
+        result = await backstay.batches.run("batch-1", items(20), calls)
         again = await backstay.batches.run("batch-1", items(20), calls)
         first = dict(calls.of)
         retried = await backstay.batches.resume("batch-1", calls, retry_failed=True)
@@ -95,7 +95,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     assert (waiting.id, waiting.state, waiting.counts.completed, waiting.counts.failed) == ("batch-1", "paused", 3, 2)
     assert "run it with all its items" in waiting.pause.message
     assert failed == {"4": "the original recorded no reason", "5": "rate limit"}
-    assert (done.state, done.completed, done.failed) == (JobState.COMPLETED_WITH_FAILURES, 18, 2)
+    assert (result.state, result.completed, result.failed) == (JobState.COMPLETED_WITH_FAILURES, 18, 2)
     assert again.did_nothing
     assert first == {str(number): 1 for number in range(6, 21)}
     assert (retried.state, retried.completed) == (JobState.COMPLETED, 20)
@@ -105,7 +105,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
 
 
 async def test_without_taking_over_all_would_be_generated(app):
-    """The control of the one above: it would notice."""
+    """Without the import, a run would call every item."""
     app.checkpoint("batch-1", ["1", "2", "3"], ["4", "5"])
     calls = Calls()
 
@@ -116,7 +116,7 @@ async def test_without_taking_over_all_would_be_generated(app):
 
 
 async def test_many_runs_at_once_share_what_is_left(app):
-    """Whichever of them brings the items."""
+    """Many runs of an imported job at once call each unfinished item once."""
     app.checkpoint("batch-1", map(str, range(1, 31)))
     await taken(app)
     calls = Calls()
@@ -136,7 +136,7 @@ async def test_many_runs_at_once_share_what_is_left(app):
 @pytest.mark.sweep
 @pytest.mark.parametrize("die", [f"{w}:{n}" for n in range(1, 9) for w in ("before", "after")] if FULL else ["after:3"])
 def test_a_run_that_is_killed_goes_on(app, die):
-    """Whether it has brought the items by then or not: no finished item is generated again."""
+    """A run that is killed before or after it has added the items calls no finished item again."""
     app.checkpoint("job", [f"i{number}" for number in range(30)], ["i30"])
     asyncio.run(taken(app))
     scene = Scene(app.folder, database=app.url)
@@ -155,7 +155,7 @@ def test_a_run_that_is_killed_goes_on(app, die):
 
 
 async def test_ids_that_are_others_are_refused_before_any_call(app):
-    """Or everything would be generated a second time; whoever knows better says so."""
+    """A run whose items lack imported ids is refused before any call, unless new items are accepted."""
     app.checkpoint("batch-1", ["1", "2", "gone"])
     await taken(app)
     calls = Calls()
@@ -166,17 +166,17 @@ async def test_ids_that_are_others_are_refused_before_any_call(app):
         with pytest.raises(ItemsDiffer, match=r"1 missing \(missing: gone\)"):
             await backstay.batches.run("batch-1", items(3), calls)
         assert not calls.of
-        done = await backstay.batches.run("batch-1", items(3), calls, accept_new_items=True)
+        result = await backstay.batches.run("batch-1", items(3), calls, accept_new_items=True)
         with pytest.raises(ItemsDiffer, match="1 new"):
             await backstay.batches.run(
                 "batch-1", [*items(3), {"id": "4", "topic": "more"}], calls, accept_new_items=False
             )
 
-    assert (done.state, done.completed, calls.of) == (JobState.COMPLETED, 4, {"3": 1})
+    assert (result.state, result.completed, calls.of) == (JobState.COMPLETED, 4, {"3": 1})
 
 
 async def test_only_a_run_with_all_items_goes_on(app):
-    """Nothing else knows what is left; and then it is a job as if that run had made it."""
+    """An imported job continues only by a run with all its items, and then is a job like any other."""
     app.checkpoint("batch-1", ["1"], ["2"])
     await taken(app)
 
@@ -189,13 +189,13 @@ async def test_only_a_run_with_all_items_goes_on(app):
         await backstay.batches.create("batch-1", items(3), "scripted")
         with pytest.raises(JobDiffers):
             await backstay.batches.run("batch-1", items(3), Calls())
-        done = await backstay.batches.resume("batch-1")
+        result = await backstay.batches.resume("batch-1")
 
-    assert (done.completed, done.failed) == (2, 1)
+    assert (result.completed, result.failed) == (2, 1)
 
 
 async def test_a_cancelled_one_stays_so(app):
-    """As any job does; discarded, it can be taken over anew."""
+    """A cancelled imported job stays cancelled; once discarded, it can be imported again."""
     app.checkpoint("batch-1", ["1"])
     await taken(app)
 
@@ -210,7 +210,7 @@ async def test_a_cancelled_one_stays_so(app):
 
 
 async def test_what_says_that_it_is_finished_is_left(app):
-    """The app had not come to clean it; of a large one nobody knows, because the original rounds."""
+    """A finished checkpoint is not imported; a large one that rounds to 100 percent is."""
     app.checkpoint("done", map(str, range(50)), progress=100)
     app.checkpoint("rounded", map(str, range(300)), progress=100)
     app.checkpoint("nothing-yet", progress=0)
@@ -241,7 +241,7 @@ INSERT INTO other.batch_checkpoints VALUES
     ],
 )
 async def test_columns_may_be_of_other_types_or_missing(app, kind, value):
-    """Arrays of whatever kind, no failed items, a job_id that is a UUID, and no table of backups."""
+    """The import accepts other array types, missing failed items, a UUID job_id and no table of backups."""
     app.sql(_OTHER_TYPES.format(kind=kind, value=value))
     report = await taken(app, source="other")
 
@@ -250,7 +250,7 @@ async def test_columns_may_be_of_other_types_or_missing(app, kind, value):
 
 
 async def test_rows_of_one_job_are_taken_together(app):
-    """What one of them says is completed is completed."""
+    """An item that any row of a job lists as completed is imported as completed."""
     app.checkpoint("twice", ["1", "2"], ["3"])
     app.checkpoint("twice", ["3", "1"], ["4", "1"], 10)
 
@@ -281,7 +281,7 @@ _HOSTILE = [
 
 
 async def test_what_is_of_no_use_is_named_and_the_rest_goes_on(app):
-    """A checkpoint that holds such a thing is left whole: nobody knows which item it means."""
+    """A checkpoint with an unusable value is not imported, and is named; others are imported."""
     for job_id, completed, _ in _HOSTILE:
         app.sql("INSERT INTO batch_checkpoints (job_id, completed_items) VALUES (%s, %s::jsonb)", job_id, completed)
     app.sql("INSERT INTO batch_checkpoints (job_id, failed_items) VALUES ('failed', '{}')")
@@ -299,7 +299,7 @@ async def test_what_is_of_no_use_is_named_and_the_rest_goes_on(app):
 
 
 async def test_a_large_checkpoint_is_taken_over(app):
-    """In chunks; ids that it repeats count once."""
+    """A large checkpoint is imported in chunks, and repeated ids count once."""
     app.sql(
         "INSERT INTO batch_checkpoints (job_id, completed_items, failed_items) VALUES ('large',"
         " (SELECT jsonb_agg(n % 20000) FROM generate_series(1, 30000) AS n),"
@@ -310,7 +310,7 @@ async def test_a_large_checkpoint_is_taken_over(app):
     report = await taken(app)
     async with app.backstay() as backstay:
         job = await backstay.batches.checkpoint("large")
-        (*_, failure) = [one async for one in backstay.batches.failed("large")]
+        (*_, failure) = [item async for item in backstay.batches.failed("large")]
 
     assert (job.counts.completed, job.counts.failed) == (20_000, 10)
     assert [(job.completed, job.failed) for job in report.jobs] == [(20_000, 10)]
@@ -322,15 +322,15 @@ async def test_a_large_checkpoint_is_taken_over(app):
 
 
 def _of_file(one):
-    """What a conversation of ours must be, by the words of the original's file."""
-    ours = {"id", "content", "persona", "created_at", "conversation_turns"}
+    """Return the conversation that the original's file must become."""
+    own = {"id", "content", "persona", "created_at", "conversation_turns"}
     moment = datetime.fromisoformat(one["created_at"]).astimezone(UTC)
     return {
         "id": one["id"],
         "topic": None,
         "persona": one["persona"],
         "content": one["content"],
-        "metadata": {name: value for name, value in one.items() if name not in ours},
+        "metadata": {name: value for name, value in one.items() if name not in own},
         "created_at": moment,
         "turns": [
             (turn["role"], turn["content"], turn["id"], {"token_count": turn["token_count"]})
@@ -352,9 +352,9 @@ def _of_ours(one):
 
 
 async def test_what_is_restored_is_what_the_file_says(app):
-    """After verification, with all that an app's own columns held; twice is safe."""
-    given = [conversation(number, turns=number % 5 + 1) for number in range(40)]
-    app.backup(given)
+    """An imported backup is verified and restores what its file contains, with the app's own columns; idempotent."""
+    value = [conversation(number, turns=number % 5 + 1) for number in range(40)]
+    app.backup(value)
     before = app.everything()
     report = await taken(app)
 
@@ -362,21 +362,21 @@ async def test_what_is_restored_is_what_the_file_says(app):
         backup = await backstay.backups.verify(BACKUP)
         restored = await backstay.backups.restore(BACKUP)
         again = await backstay.backups.restore(BACKUP)
-        found = {one["id"]: _of_ours(await backstay.conversations.show(one["id"])) for one in given}
-        shown = b"".join([block async for block in backstay.backups.download(BACKUP)])
+        result = {item["id"]: _of_ours(await backstay.conversations.show(item["id"])) for item in value}
+        output = b"".join([block async for block in backstay.backups.download(BACKUP)])
 
     (expires_at,) = app.sql("SELECT expires_at FROM backup_exports")[0]
     assert (backup.state, backup.reason, backup.expires_at) == (BackupState.VERIFIED, "bulk_delete", expires_at)
     assert (backup.conversations, backup.is_pinned, report.left) == (40, False, [])
     assert (restored.restored, again.restored, again.identical) == (40, 0, 40)
-    assert found == {one["id"]: _of_file(one) for one in given}
-    assert json.loads(shown)["createdAt"] == MADE_AT.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    assert result == {item["id"]: _of_file(item) for item in value}
+    assert json.loads(output)["createdAt"] == MADE_AT.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert app.everything() == before
     assert violations(app.url) == []
 
 
 async def test_a_conversation_that_was_changed_since_is_in_conflict(app):
-    """What was taken over is guarded as any backup of ours."""
+    """A restore of an imported backup reports a changed conversation as a conflict."""
     app.backup([conversation(1)])
     await taken(app)
 
@@ -388,23 +388,23 @@ async def test_a_conversation_that_was_changed_since_is_in_conflict(app):
 
 
 async def test_a_large_file_is_taken_over_in_pieces(app):
-    """On one line, as the original may write it."""
-    given = [conversation(number, text="ü" * 40_000) for number in range(150)]
-    app.backup(given, indent=None)
+    """A large file on one line is imported in pieces."""
+    value = [conversation(number, text="ü" * 40_000) for number in range(150)]
+    app.backup(value, indent=None)
 
     report = await taken(app)
     async with app.backstay() as backstay:
         backup = await backstay.backups.verify(BACKUP)
         await backstay.backups.restore(BACKUP)
-        shown = await backstay.conversations.show("conv-149")
+        output = await backstay.conversations.show("conv-149")
 
-    assert [one.conversations for one in report.backups] == [150]
+    assert [item.conversations for item in report.backups] == [150]
     assert backup.content_bytes > 12_000_000
-    assert _of_ours(shown) == _of_file(given[149])
+    assert _of_ours(output) == _of_file(value[149])
 
 
 async def test_owners_see_their_own(app):
-    """The user of the record, else the owner of the settings."""
+    """An imported backup belongs to the user of its record, otherwise to the owner of the settings."""
     ann = "00000000-0000-4000-8000-00000000000a"
     app.backup([conversation(1)], "backup-1-ann", user_id=ann)
     app.backup([conversation(1)], "backup-2-nobody")
@@ -412,8 +412,8 @@ async def test_owners_see_their_own(app):
 
     report = (await app.backstay(owner="team").migrate_from_original()).report
 
-    assert [(one.id, one.owner) for one in report.backups] == [("backup-1-ann", ann), ("backup-2-nobody", "team")]
-    assert [one.owner for one in report.jobs] == ["team"]
+    assert [(item.id, item.owner) for item in report.backups] == [("backup-1-ann", ann), ("backup-2-nobody", "team")]
+    assert [item.owner for item in report.jobs] == ["team"]
     async with app.backstay(owner="team") as backstay:
         for services, mine, others in (
             (backstay.for_owner(ann), "backup-1-ann", "backup-2-nobody"),
@@ -425,7 +425,7 @@ async def test_owners_see_their_own(app):
 
 
 async def test_one_id_is_not_given_to_two_owners(app):
-    """Their files would have one name."""
+    """A backup id is imported for one owner only, since both files would have one name."""
     app.backup([conversation(1)])
     await taken(app)
 
@@ -437,7 +437,7 @@ async def test_one_id_is_not_given_to_two_owners(app):
 
 
 async def test_what_never_expires_is_pinned(app):
-    """By its record; what has expired is counted only."""
+    """A backup without expiry is imported as pinned; an expired one is only counted."""
     app.backup([conversation(1)], "backup-1-kept", lives=None, reason=None)
     app.backup([conversation(1)], "backup-2-old", lives=timedelta(seconds=-1))
 
@@ -451,7 +451,7 @@ async def test_what_never_expires_is_pinned(app):
 
 
 async def test_backups_of_no_use_are_named_and_the_rest_goes_on(app):
-    """The file missing, broken, another's, or not of these conversations; nothing of ours is left of them."""
+    """A backup whose file is missing, damaged or another's is named and leaves nothing; others are imported."""
     expected = {}
 
     def broken(number, reason, spoil=None, *, given=None, **options):
@@ -504,25 +504,25 @@ async def test_backups_of_no_use_are_named_and_the_rest_goes_on(app):
     for name, reason in expected.items():
         assert reason in reasons[name], name
         assert "\n" not in reasons[name]
-    assert [one.id for one in report.backups] == [BACKUP]
+    assert [item.id for item in report.backups] == [BACKUP]
     async with app.backstay() as backstay:
-        assert [one.id for one in await backstay.backups.list(every=True)] == [BACKUP]
+        assert [item.id for item in await backstay.backups.list(every=True)] == [BACKUP]
     assert left(await taken(app, check=True)) == reasons
 
 
 async def test_a_file_may_be_where_its_record_says(app, tmp_path):
-    """Outside of the folder of backups."""
+    """A backup file outside the backup folder is found at its recorded path."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     path = app.backup([conversation(1)])
     path.rename(elsewhere / path.name)
     app.sql("UPDATE backup_exports SET file_path = %s", str(elsewhere / path.name))
 
-    assert [one.id for one in (await taken(app)).backups] == [BACKUP]
+    assert [item.id for item in (await taken(app)).backups] == [BACKUP]
 
 
 async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
-    """And taken over the next time."""
+    """A file that changes while it is read is not imported, but the next import takes it."""
     path = app.backup([conversation(1)])
     look = LegacyFileSource.examine
 
@@ -536,13 +536,13 @@ async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
     monkeypatch.undo()
 
     assert left(report) == {BACKUP: "its file was changed while it was read; try again"}
-    assert [one.id for one in (await taken(app)).backups] == [BACKUP]
+    assert [item.id for item in (await taken(app)).backups] == [BACKUP]
     async with app.backstay() as backstay:
         await backstay.backups.verify(BACKUP)
 
 
 async def test_without_its_comparison_a_change_would_go_unseen(app, monkeypatch):
-    """The control of the one above."""
+    """Without the comparison, a file that changes while it is read would be imported."""
     path = app.backup([conversation(1)])
     look = LegacyFileSource.examine
 
@@ -557,7 +557,7 @@ async def test_without_its_comparison_a_change_would_go_unseen(app, monkeypatch)
 
 
 async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
-    """Under the same id, and with nothing of what was noted the first time."""
+    """A failed import of a backup is repeated under the same id with fresh records."""
     app.backup([conversation(number) for number in range(3)])
 
     async def failing(*_):
@@ -568,15 +568,15 @@ async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
         assert left(await taken(app)) == {BACKUP: "The disk is worn"}
     report = await taken(app)
 
-    assert [one.id for one in report.backups] == [BACKUP]
+    assert [item.id for item in report.backups] == [BACKUP]
     async with app.backstay() as backstay:
         assert (await backstay.backups.verify(BACKUP)).conversations == 3
         assert (await backstay.backups.restore(BACKUP)).restored == 3
-        assert [one.id for one in await backstay.backups.list(every=True)] == [BACKUP]
+        assert [item.id for item in await backstay.backups.list(every=True)] == [BACKUP]
 
 
 async def test_one_that_was_removed_here_does_not_come_back(app):
-    """Whoever deletes a backup means it."""
+    """An imported backup that was deleted is not imported again."""
     app.backup([conversation(1)])
     await taken(app)
 
@@ -588,7 +588,7 @@ async def test_one_that_was_removed_here_does_not_come_back(app):
 
 
 async def test_without_a_place_for_backups_jobs_are_taken_over_all_the_same(app):
-    """And backups are named."""
+    """Without a backup folder jobs are imported and backups are named."""
     app.backup([conversation(1)])
     app.checkpoint("batch-1", ["1"])
     backstay = app.backstay()
@@ -606,11 +606,11 @@ async def test_without_a_place_for_backups_jobs_are_taken_over_all_the_same(app)
 def fill(app):
     for number in range(3):
         app.checkpoint(f"batch-{number}", map(str, range(1, 4 + number)), ["9"])
-        app.backup([conversation(one) for one in range(number + 1)], f"backup-{number}-x")
+        app.backup([conversation(item) for item in range(number + 1)], f"backup-{number}-x")
 
 
 def outcome(app):
-    """What is here of what `fill` has made, and whether nothing else is."""
+    """Return what was imported of the data of `fill`, and whether nothing else was."""
     jobs = app.sql("SELECT id, state, completed, failed FROM backstay.jobs ORDER BY id NULLS FIRST")
     backups = app.sql("SELECT id, state, conversations FROM backstay.backups ORDER BY id")
     counts = app.sql(
@@ -630,7 +630,7 @@ WHOLE = (
 
 
 async def test_twice_does_nothing_twice(app):
-    """What is here is counted and left alone."""
+    """A second import counts what was imported before and changes nothing."""
     fill(app)
     first = await taken(app)
     before = outcome(app)
@@ -642,7 +642,7 @@ async def test_twice_does_nothing_twice(app):
 
 
 async def test_check_writes_nothing(tmp_path):
-    """Whether our tables are there or not."""
+    """A check writes nothing, with or without Backstay's tables."""
     with original(tmp_path, migrated=False) as app:
         fill(app)
         app.backup([conversation(1)], "backup-9-old", lives=timedelta(days=-1))
@@ -652,7 +652,7 @@ async def test_check_writes_nothing(tmp_path):
         second = await app.backstay().migrate_from_original(check=True)
         empty = outcome(app)
         third = await app.backstay().migrate_from_original()
-        done = outcome(app)
+        result = outcome(app)
 
     assert schemas == [(0,)]
     assert empty == ([], [], [(0, 0, 0, 0)], [])
@@ -661,26 +661,26 @@ async def test_check_writes_nothing(tmp_path):
     assert third.report.jobs == first.report.jobs
     assert third.report.backups == first.report.backups
     assert third.report.of_backups.over == 1
-    assert done == WHOLE
+    assert result == WHOLE
 
 
 async def test_many_at_once_do_it_once(app):
-    """Each thing is taken over by one of them, and named as left by none that only came too late."""
+    """Of many imports at once each thing is imported by one, and the others do not report it as not imported."""
     fill(app)
 
     reports = await asyncio.gather(*[taken(app) for _ in range(6)])
 
     assert outcome(app) == WHOLE
     assert Counter(job.id for report in reports for job in report.jobs) == {f"batch-{n}": 1 for n in range(3)}
-    assert Counter(one.id for report in reports for one in report.backups) == {f"backup-{n}-x": 1 for n in range(3)}
-    assert [one for report in reports for one in report.left] == []
+    assert Counter(item.id for report in reports for item in report.backups) == {f"backup-{n}-x": 1 for n in range(3)}
+    assert [item for report in reports for item in report.left] == []
     async with app.backstay() as backstay:
         for number in range(3):
             await backstay.backups.verify(f"backup-{number}-x")
 
 
 def kill(app, when):
-    """Have a process killed that takes over."""
+    """Kill a process that imports."""
     killed = subprocess.run(
         [sys.executable, "-m", "support.taking_over", app.url, str(app.folder), when],
         cwd=Path(__file__).parents[1], env={"PATH": os.environ["PATH"]}, check=False, timeout=60,
@@ -693,7 +693,7 @@ def kill(app, when):
     [("after:2", "backstay.legacy.jobs.drop_leftovers"), ("before:18", "backstay.backup.service.Backups.start")],
 )
 def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch, when, protection):
-    """The control of the one below: without what removes it."""
+    """Without the removal of leftovers, a killed import would be noticed."""
     fill(app)
     kill(app, when)
 
@@ -714,7 +714,7 @@ _EVERY = tuple(f"{when}:{number}" for number in range(1, 28) for when in ("befor
 @pytest.mark.sweep
 @pytest.mark.parametrize("when", _EVERY if FULL else _SAMPLE)
 def test_killed_at_a_commit_it_is_done_by_the_next(app, when):
-    """Whatever was under way; nothing of it is left over."""
+    """An import that is killed at any commit is completed by the next one, without leftovers."""
     fill(app)
     before = app.everything()
 
@@ -739,7 +739,7 @@ def _schema(app, name):
 
 
 async def test_tables_may_be_in_any_schema(app):
-    """Whatever its name."""
+    """The original's tables may be in a schema of any name."""
     name = 'it\'s "100%" {odd}'
     with _schema(app, name.replace('"', '""')):
         app.sql(f"""INSERT INTO "{name.replace('"', '""')}".batch_checkpoints (job_id) VALUES ('batch-1')""")
@@ -750,7 +750,7 @@ async def test_tables_may_be_in_any_schema(app):
 
 
 async def test_our_own_views_are_refused(app):
-    """By their schema's name, or because a schema holds our tables."""
+    """A schema with Backstay's own tables or views is refused as a source."""
     with pytest.raises(SettingsError, match="'backstay' is Backstay's own"):
         await taken(app, source="backstay")
     backstay = app.backstay()
@@ -761,7 +761,7 @@ async def test_our_own_views_are_refused(app):
 
 
 async def test_no_tables_no_taking_over(app):
-    """Before anything is made."""
+    """An import without tables of the original is refused before anything is created."""
     backstay = app.backstay()
     other = type(backstay)(backstay.settings.model_copy(update={"database_schema": "second"}))
     for source in ("pg_catalog", "nowhere"):
@@ -771,7 +771,7 @@ async def test_no_tables_no_taking_over(app):
 
 
 async def test_a_table_of_no_use_is_named(app):
-    """By what it lacks."""
+    """A table of the original without a needed column is named with that column."""
     app.sql(
         "CREATE SCHEMA other; CREATE TABLE other.batch_checkpoints (id uuid, job text);"
         "CREATE VIEW other.backup_exports AS SELECT 1 AS backup_id"
@@ -779,7 +779,7 @@ async def test_a_table_of_no_use_is_named(app):
 
     report = await taken(app, source="other")
 
-    assert [(one.id, one.reason) for one in report.left] == [
+    assert [(item.id, item.reason) for item in report.left] == [
         ("batch_checkpoints", "the table in schema other has no column job_id"),
         ("batch_checkpoints", "the table in schema other has no column completed_items"),
         ("backup_exports", "the table in schema other has no column conversation_ids"),
@@ -787,7 +787,7 @@ async def test_a_table_of_no_use_is_named(app):
 
 
 async def test_rows_that_a_policy_hides_are_not_taken_for_missing(app):
-    """Whoever may not see all of them is told so."""
+    """An import by a role that may not see all rows is refused."""
     app.checkpoint("batch-1", ["1"])
     app.sql("ALTER TABLE batch_checkpoints ENABLE ROW LEVEL SECURITY")
     role = f"reader_{os.getpid()}"

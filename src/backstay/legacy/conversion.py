@@ -1,8 +1,7 @@
-"""From a conversation as the original keeps it to one of ours. Nothing that it says is lost.
+"""Conversion of the original's conversations, without losing a value.
 
-What is not ours becomes metadata under its own name, of a turn as well: columns of the app's, and what has a name of
-ours but is of another kind. Turns are numbered from 1 without gaps; where the original counts otherwise, its number is
-metadata, too.
+Columns that Backstay does not have, and values of another type than its own columns, become metadata under their names;
+the same holds for turns. Turns are numbered from 1 without gaps; an original number that differs becomes metadata.
 """
 
 from datetime import datetime
@@ -23,7 +22,7 @@ _SEQUENCE = "sequence"
 
 
 def document_of(row: InputRow, origin: InputErrors, since: datetime) -> Document:
-    """Return a conversation in our shape; `since` is when it was made where it does not say so itself.
+    """Return the converted document; `since` is its creation time if it has none itself.
 
     Raises:
         InvalidRow: it has no id or no turns, or may not be stored; the message names the line, never a text.
@@ -40,7 +39,7 @@ def document_of(row: InputRow, origin: InputErrors, since: datetime) -> Document
     for turn, number in zip(turns, numbers, strict=bool(numbers)):
         if number != turn[_SEQUENCE] and turn["metadata"].setdefault(_SEQUENCE, number) != number:
             raise origin.invalid_row(
-                row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another beside it"
+                row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another next to it"
             )
     whole = {
         **document,
@@ -52,7 +51,7 @@ def document_of(row: InputRow, origin: InputErrors, since: datetime) -> Document
 
 
 def record_of(document: Document, key: int) -> Record:
-    """Return what a backup keeps of it."""
+    """Return the record of a document for a backup."""
     return Record(
         document["id"],
         key,
@@ -65,7 +64,7 @@ def record_of(document: Document, key: int) -> Record:
 
 
 def _numbers(turns: Any) -> list[int]:
-    """Return the numbers that turns have, in the order in which they will stand; none where they do not order them."""
+    """Return the original numbers of turns in their order; an empty result if they do not define one."""
     if not isinstance(turns, list):
         return []
     found = [number for turn in turns if isinstance(turn, dict) and type(number := turn.get(_SEQUENCE)) is int]

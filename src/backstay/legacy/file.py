@@ -1,8 +1,8 @@
-"""A backup file of the original: where it is, and what it says.
+"""A backup file of the original: its path and its content.
 
     {"version": "1.0", "createdAt": …, "backupReason": …, "conversations": [{…, "conversation_turns": [{…}]}]}
 
-It is read an element at a time, whatever its size, however it is laid out.
+It is read one element at a time, whatever its size and layout.
 """
 
 import os
@@ -24,24 +24,24 @@ _FOLDER = "backups"
 
 
 def candidate_paths(backup_id: str, file_path: str | None, folder: Path) -> list[Path]:
-    """Return where the file of a backup may be: under the folder of backups, or where its record says.
+    """Return the possible paths of a backup's file: in the backup folder, or at its recorded path.
 
-    It must be named after the backup, so that a record that somebody made up names no file of anybody else.
+    The file must be named after the backup, so that a forged record cannot name any other file.
 
     Raises InputUnreadable: the record names another file.
     """
     name = f"{backup_id}.json"
-    told = PurePosixPath(file_path) if file_path is not None else PurePosixPath(name)
-    if told.name != name or ".." in told.parts or "\0" in str(told):
+    recorded = PurePosixPath(file_path) if file_path is not None else PurePosixPath(name)
+    if recorded.name != name or ".." in recorded.parts or "\0" in str(recorded):
         raise InputUnreadable(f"its file_path does not end in {name}")
-    found = [folder / name, folder / _FOLDER / name, folder / str(told).lstrip("/")]
-    if told.is_absolute():
-        found.append(Path(told))
-    return list(dict.fromkeys(found))
+    paths = [folder / name, folder / _FOLDER / name, folder / str(recorded).lstrip("/")]
+    if recorded.is_absolute():
+        paths.append(Path(recorded))
+    return list(dict.fromkeys(paths))
 
 
 def opened(paths: Sequence[Path]) -> tuple[Path, BinaryIO]:
-    """Open the first of these that is there. Raises InputNotFound, InputUnreadable."""
+    """Open the first of these paths that exists. Raises InputNotFound, InputUnreadable."""
     for path in paths:
         with suppress(FileNotFoundError, NotADirectoryError):
             return path, _opened(path)
@@ -51,7 +51,7 @@ def opened(paths: Sequence[Path]) -> tuple[Path, BinaryIO]:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        # What is a pipe must not be waited for, and what is a link may lead to a file of anybody.
+        # Do not wait for a pipe, and do not follow a link, which may lead to another user's file.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         raise
@@ -64,19 +64,19 @@ def _opened(path: Path) -> BinaryIO:
 
 
 class LegacyFile:
-    """One file, read once from its beginning. What it yields counts only once its end was reached without an error."""
+    """Backup file that is read once. Its values are valid only if its end is reached without an error."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.origin = InputErrors.for_path(path)
         self._file = file
         self.created_at: str | None = None
-        """As the file says, once its end was reached."""
+        """The creation time in the file, once its end is reached."""
 
     def conversations(self) -> Iterator[InputRow]:
         """Yield the conversations. Blocks.
 
         Raises:
-            InputError: the file is not whole, or is none of the original's; or a conversation is of no use.
+            InputError: the file is incomplete, is not the original's, or has an unusable conversation.
         """
         try:
             text = InputText.open(self._file, self.origin)

@@ -1,4 +1,4 @@
-"""Jobs that another program has begun, and that are gone on with here."""
+"""Import of jobs that another program has begun."""
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
@@ -16,7 +16,7 @@ _CODE = "taken_over"
 
 
 class LegacyJobImporter:
-    """Takes over the jobs of one owner."""
+    """Importer of jobs for one owner."""
 
     def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
         self._stores = stores
@@ -24,7 +24,7 @@ class LegacyJobImporter:
         self._folder = folder
 
     async def has(self, job_id: str) -> bool:
-        """Whether there is a job of that name."""
+        """Return whether a job of that name exists."""
         try:
             await self._stores.jobs.job(self._owner, job_id)
         except JobNotFound:
@@ -32,25 +32,25 @@ class LegacyJobImporter:
         return True
 
     async def import_job(self, job_id: str, chunks: AsyncIterable[Sequence[SettledItem]]) -> bool:
-        """Make a paused job of what another program has settled; whether it was made: one that is there stays.
+        """Create a paused job of the items that another program has settled; return whether it is new.
 
-        Whoever runs it with all its items goes on with it. Cut off, nothing is left of it; twice is safe, and so are
-        many at once.
+        A run with all its items continues it. An existing job is not changed. An interrupted import leaves nothing;
+        idempotent, also in several processes at once.
 
         Raises:
-            InvalidRow: it cannot have that name.
+            InvalidRow: the job cannot have that name.
         """
         check_id(job_id, "the job's name", job_id=job_id)
         if await self.has(job_id):
             return False
         await drop_leftovers(self._stores, self._owner)
-        life = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
+        lock = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
         is_tidy = False
         try:
-            is_new = await self._import_job(job_id, chunks, life.identity)
+            is_new = await self._import_job(job_id, chunks, lock.identity)
             is_tidy = True
         finally:
-            life.close(remove=is_tidy)
+            lock.close(remove=is_tidy)
         return is_new
 
     async def _import_job(
@@ -61,7 +61,7 @@ class LegacyJobImporter:
         try:
             async for chunk in chunks:
                 await intake.stage_settled(staged, chunk)
-            pause = Pause(_CODE, f"taken over; {format_how_to_resume(job_id)}")
+            pause = Pause(_CODE, f"imported; {format_how_to_resume(job_id)}")
             return await intake.publish_settled(staged, job_id, JobSettings(), pause)
         finally:
             await drop(self._stores, self._owner, staged.job_key)

@@ -1,4 +1,4 @@
-"""What came of taking over."""
+"""The report of an import from the original."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class ImportedJob:
-    """A job that goes on here."""
+    """Job that was imported."""
 
     id: str
     owner: str
@@ -17,18 +17,18 @@ class ImportedJob:
 
 @dataclass(frozen=True, slots=True)
 class ImportedBackup:
-    """A backup that is one of ours now."""
+    """Backup that was imported."""
 
     id: str
     owner: str
     conversations: int
     expires_at: datetime | None
-    """None where it is pinned, because the original never lets it expire."""
+    """None if it is pinned, because it never expires in the original."""
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedEntry:
-    """Something that was not taken over, and why."""
+    """Entry that was not imported, with the reason."""
 
     id: str
     reason: str
@@ -36,18 +36,18 @@ class SkippedEntry:
 
 @dataclass(slots=True)
 class PartReport:
-    """What became of all checkpoints, or of all backups."""
+    """Totals of all checkpoints or all backups."""
 
     there: int = 0
-    """Were here already, and were left alone."""
+    """Imported before, and skipped."""
     over: int = 0
-    """Finished checkpoints, expired backups: nothing is to be done for them."""
+    """Finished checkpoints or expired backups, which need no import."""
     left: list[SkippedEntry] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class LegacyReport:
-    """What was taken over, and what was not; with `is_check`, what would be."""
+    """Report of what was imported and what was not; with `is_check`, of what would be."""
 
     source: str
     is_check: bool
@@ -58,5 +58,5 @@ class LegacyReport:
 
     @property
     def left(self) -> Sequence[SkippedEntry]:
-        """Everything that was not taken over although it is neither here nor over."""
+        """All entries that could not be imported."""
         return [*self.of_jobs.left, *self.of_backups.left]

@@ -1,7 +1,7 @@
-"""Taking over what is unfinished and what is alive in the original's tables.
+"""Import of unfinished checkpoints and live backups from the original.
 
-Nothing of the original is changed: neither its tables nor its files. Whatever is here already is left alone, so that
-taking over twice, or many at once, or again after it was cut off, does nothing twice.
+The original's tables and files do not change. What was imported before is skipped, so that the import is idempotent,
+also in several processes at once and after an interruption.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.legacy")
 
-# What concerns one checkpoint or one backup, and is told of it while the others go on.
+# Errors of one checkpoint or backup, which is reported while the others are imported.
 _OF_ONE = (InputError, BackupError, OutcomeRefused, SettingsError)
 
 
 @dataclass(frozen=True, slots=True)
 class BackupImporter:
-    """The backups of one owner, how long one is kept by default, and what gives conversations their places."""
+    """The backups of one owner, their default retention, and the function that allocates keys."""
 
     backups: Backups
     keep: timedelta
@@ -51,7 +51,7 @@ class BackupImporter:
 
 
 class LegacyImport:
-    """Takes over from the original."""
+    """Import from the original."""
 
     def __init__(
         self,
@@ -63,15 +63,15 @@ class LegacyImport:
         folder: Path | None,
         clock: Clock,
     ) -> None:
-        """Say with what.
+        """Create an import.
 
         Args:
-            store: Where the original keeps its tables.
-            jobs: Takes over the jobs of `owner`.
-            keepers: Gives what keeps an owner's backups.
-            owner: Whose is what the original keeps for nobody: jobs, and backups without a user.
-            folder: Where the original's backup files are, unless their records say.
-            clock: Tells what has expired.
+            store: The store of the original's tables.
+            jobs: The importer of jobs for `owner`.
+            keepers: Returns the importer of backups for an owner.
+            owner: Owner of jobs, and of backups without a user.
+            folder: Folder of the original's backup files, unless their records name another.
+            clock: The clock that decides which backups have expired.
         """
         self._store = store
         self._jobs = jobs
@@ -82,27 +82,27 @@ class LegacyImport:
         self._known: dict[str, BackupImporter] = {}
 
     async def find(self, source: str) -> None:
-        """See that there is something to take over from. Raises as `take_over`."""
+        """Check that the tables exist. Raises like `import_everything`."""
 
-        def look() -> None:
+        def open_once() -> None:
             with self._store.open(source):
                 pass
 
-        await asyncio.to_thread(look)
+        await asyncio.to_thread(open_once)
 
     async def import_everything(
         self, source: str, *, check: bool = False, nothing_is_here: bool = False
     ) -> LegacyReport:
-        """Take over what is unfinished and alive in the schema `source`, and say what was left, and why.
+        """Import unfinished jobs and live backups from the schema `source`; report what was not imported, and why.
 
         Args:
-            source: The schema that the original keeps its tables in.
-            check: Only say what would be done.
-            nothing_is_here: Our own tables are still to be made, so that nothing can be looked up in them.
+            source: The schema of the original's tables.
+            check: Only report what would be done.
+            nothing_is_here: Backstay's own tables do not exist yet, so that nothing can be looked up in them.
 
         Raises:
-            SettingsError: there are no tables of the original in that schema.
-            StorageError, BackupDiskFull: it cannot go on; what was taken over before is kept.
+            SettingsError: that schema has no tables of the original.
+            StorageError, BackupDiskFull: the import stopped; what was imported before is kept.
         """
         report = LegacyReport(source, check)
         with ExitStack() as stack:
@@ -112,8 +112,8 @@ class LegacyImport:
             for export in await asyncio.to_thread(tables.exports):
                 await self._backup(tables, export, report, is_new=nothing_is_here)
             for table, reason in tables.faults:
-                part = {CHECKPOINTS: report.of_jobs, EXPORTS: report.of_backups}[table]
-                part.left.append(SkippedEntry(table, reason))
+                totals = {CHECKPOINTS: report.of_jobs, EXPORTS: report.of_backups}[table]
+                totals.left.append(SkippedEntry(table, reason))
         return report
 
     # -- jobs --------------------------------------------------------------------------------------------------------
@@ -121,68 +121,68 @@ class LegacyImport:
     async def _job(
         self, tables: LegacyTables, checkpoint: LegacyCheckpoint, report: LegacyReport, *, is_new: bool
     ) -> None:
-        part, job_id = report.of_jobs, checkpoint.job_id
+        totals, job_id = report.of_jobs, checkpoint.job_id
         if job_id is None:
-            part.left.append(SkippedEntry("(without a job_id)", "a checkpoint must say of which job it is"))
+            totals.left.append(SkippedEntry("(without a job_id)", "a checkpoint must say of which job it is"))
             return
         try:
             if not is_new and await self._jobs.has(job_id):
-                part.there += 1
+                totals.there += 1
                 return
             check_id(job_id, "the job_id")
-            # All of it is read before anything is made: one that holds something of no use is left whole.
+            # Everything is read first: a checkpoint with one unusable value is not imported at all.
             counted = _CountedItems()
             async for chunk in _settled(tables, job_id):
                 counted.add(chunk)
             if values.is_finished(checkpoint.progress, counted.items):
-                part.over += 1
+                totals.over += 1
                 return
             if not report.is_check and not await self._jobs.import_job(job_id, _settled(tables, job_id)):
-                part.there += 1
+                totals.there += 1
                 return
         except _OF_ONE as error:
-            part.left.append(SkippedEntry(job_id, error.message))
+            totals.left.append(SkippedEntry(job_id, error.message))
             return
         report.jobs.append(ImportedJob(job_id, self._owner, counted.completed, counted.failed))
-        _log.info("job_taken_over", job=job_id, completed=counted.completed, failed=counted.failed)
+        _log.info("job_imported", job=job_id, completed=counted.completed, failed=counted.failed)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
     async def _backup(self, tables: LegacyTables, export: LegacyExport, report: LegacyReport, *, is_new: bool) -> None:
-        part, name = report.of_backups, export.backup_id
+        totals, name = report.of_backups, export.backup_id
         if name is None:
-            part.left.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
+            totals.left.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
             return
         try:
             expires_at = values.expiry(export.expires_at)
             if expires_at is not None and expires_at <= self._clock.now():
-                part.over += 1
+                totals.over += 1
                 return
             _check_name(name)
             if self._folder is None:
-                raise InputUnreadable("nothing says where backups are, and where ours go: set BACKUP_DIRECTORY")
+                raise InputUnreadable("no folder for backups is set: set BACKUP_DIRECTORY")
             owner = export.user_id or self._owner
             if not is_new and await self._is_here(owner, name):
-                part.there += 1
+                totals.there += 1
                 return
-            said = await asyncio.to_thread(_said, tables, name)
+            ids = await asyncio.to_thread(_recorded_ids, tables, name)
             paths = files.candidate_paths(name, export.file_path, self._folder)
-            source = await asyncio.to_thread(_looked_at, paths, export, name, said)
+            source = await asyncio.to_thread(_examine, paths, export, name, ids)
             if not report.is_check:
                 await self._import_backup(owner, name, export, source, expires_at)
         except BackupDiskFull:
             raise
         except BackupInUse:
-            part.there += 1  # somebody else takes it over just now, or has done so since it was looked for
+            totals.there += 1  # another process imports it, or has imported it since the check
             return
         except _OF_ONE as error:
-            part.left.append(SkippedEntry(name, error.message))
+            totals.left.append(SkippedEntry(name, error.message))
             return
         report.backups.append(ImportedBackup(name, owner, source.conversations, expires_at))
-        _log.info("backup_taken_over", backup=name, conversations=source.conversations)
+        _log.info("backup_imported", backup=name, conversations=source.conversations)
 
     async def _is_here(self, owner: str, name: str) -> bool:
-        """Whether a backup of ours has this id. One whose making has failed has not: it is made again."""
+        """Return whether a backup with this id was imported; a failed one is imported again."""
         try:
             return (await (await self._keeper(owner)).backups.show(name)).state is not BackupState.FAILED
         except BackupNotFound:
@@ -192,7 +192,7 @@ class LegacyImport:
         self, owner: str, name: str, export: LegacyExport, source: LegacyFileSource, expires_at: datetime | None
     ) -> None:
         keeper = await self._keeper(owner)
-        other = BackupImportRequest(
+        foreign = BackupImportRequest(
             backup_id=name,
             reason=values.reason(export.reason),
             created_at=source.created_at,
@@ -200,18 +200,18 @@ class LegacyImport:
             keep=keeper.keep,
             conversations=source.conversations,
         )
-        await keeper.backups.import_backup(other, source.opened(keeper.places))
+        await keeper.backups.import_backup(foreign, source.opened(keeper.places))
 
     async def _keeper(self, owner: str) -> BackupImporter:
         if owner not in self._known:
             self._known[owner] = self._keepers(owner)
-            # What somebody who was killed has left of a backup is in the way of making it again.
+            # Leftovers of a killed import would prevent this one.
             await self._known[owner].backups.start()
         return self._known[owner]
 
 
 class _CountedItems:
-    """How many items a checkpoint has, each counted as often as it stands there."""
+    """Counter of a checkpoint's distinct items."""
 
     def __init__(self) -> None:
         self._completed: set[str] = set()
@@ -247,28 +247,28 @@ async def _settled(tables: LegacyTables, job_id: str) -> AsyncIterator[Sequence[
             yield chunk
 
 
-def _said(tables: LegacyTables, backup_id: str) -> set[str]:
-    said: set[str] = set()
+def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:
+    ids: set[str] = set()
     for elements in tables.conversation_ids(backup_id):
-        first = len(said)
-        said |= {
+        first = len(ids)
+        ids |= {
             values.identifier(element, f"conversation_ids[{number}]")
             for number, element in enumerate(elements, start=first)
         }
-    return said
+    return ids
 
 
-def _looked_at(paths: Sequence[Path], export: LegacyExport, name: str, said: set[str]) -> LegacyFileSource:
-    """Read the whole file, and compare it with what its record says. Blocks. Raises InputError."""
+def _examine(paths: Sequence[Path], export: LegacyExport, name: str, recorded: set[str]) -> LegacyFileSource:
+    """Read the whole file, and compare its ids with those of its record. Blocks. Raises InputError."""
     source = LegacyFileSource(paths, values.since(export.created_at, name))
-    held = source.examine()
-    if (fault := values.difference(said, held)) is not None:
-        raise InputUnreadable(fault)
-    if not held:
+    actual = source.examine()
+    if (difference := values.difference(recorded, actual)) is not None:
+        raise InputUnreadable(difference)
+    if not actual:
         raise InputUnreadable("its file holds no conversation")
     return source
 
 
 def _check_name(backup_id: str) -> None:
     if not is_backup_id(backup_id):
-        raise InputUnreadable("its id is not of the form backup-1730720400123-abc123, so that ours cannot have it")
+        raise InputUnreadable("its id does not have the form backup-1730720400123-abc123")

@@ -1,4 +1,4 @@
-"""A backup file of the original as a snapshot, of which a backup of ours is made."""
+"""A backup file of the original as a snapshot, from which a backup is written."""
 
 import asyncio
 import hashlib
@@ -17,22 +17,22 @@ from backstay.library.record import Document, Record
 T = TypeVar("T")
 
 Places = Callable[[int], Awaitable[Sequence[int]]]
-"""Gives so many conversations places in the order of storing."""
+"""Function that allocates keys for so many conversations in the order of storing."""
 
-_TOGETHER = 4_000_000  # bytes of conversations, or little more, that are handed over together
-_MOST = 1_000  # or so many of them
+_TOGETHER = 4_000_000  # approximate bytes of conversations in a chunk
+_MOST = 1_000  # conversations in a chunk
 
 
 class LegacyFileSource:
-    """A file that is read whole twice: once to see what it is, and once to make a backup of it."""
+    """File that is read completely twice: once to examine it, and once to write a backup of it."""
 
     def __init__(self, paths: Sequence[Path], since: datetime) -> None:
-        """Name it by where it may be; `since` is when it was made, where it does not say so itself."""
+        """Create a source of these possible paths; `since` is the creation time if the file has none."""
         self._paths = paths
         self._since = since
         self._digest = b""
         self.created_at = since
-        """As the file says, once it was looked at."""
+        """The creation time in the file, once it was examined."""
         self.conversations = 0
 
     def examine(self) -> set[str]:
@@ -59,14 +59,14 @@ class LegacyFileSource:
 
     @asynccontextmanager
     async def opened(self, places: Places) -> AsyncIterator["_Snapshot"]:
-        """Have it read again, its conversations under these places."""
+        """Open the file again as a snapshot whose conversations get allocated keys."""
         path, file = await asyncio.to_thread(opened, self._paths)
         with file:
             yield _Snapshot(LegacyFile(path, file), self._since, places, self._digest)
 
 
 class _Snapshot:
-    """What the file holds. Implements `backup.store.Snapshot`."""
+    """Snapshot of the file. Implements `backup.store.Snapshot`."""
 
     def __init__(self, original: LegacyFile, since: datetime, places: Places, digest: bytes) -> None:
         self._original = original
@@ -109,6 +109,6 @@ class _Snapshot:
 
 
 async def in_thread(source: Iterator[T]) -> AsyncGenerator[T]:
-    """Yield what `source` does, which is never None, each taken in a thread."""
+    """Yield the items of `source`, none of which is None, each computed in a thread."""
     while (made := await asyncio.to_thread(next, source, None)) is not None:
         yield made

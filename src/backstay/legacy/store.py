@@ -1,4 +1,4 @@
-"""What is asked of the database that the original keeps its tables in. Nothing there is ever written."""
+"""Protocols for reading the original's tables, which are never written."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,16 +11,16 @@ EXPORTS = "backup_exports"
 
 @dataclass(frozen=True, slots=True)
 class LegacyCheckpoint:
-    """What the original keeps of a job; several rows of one job are taken together."""
+    """Checkpoint of a job in the original; several rows of one job are combined."""
 
     job_id: str | None
     progress: Sequence[str | None]
-    """What each row says of how far it has come, as text."""
+    """Progress in each row, as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegacyExport:
-    """What the original keeps of a backup, each value as text, whatever its column holds."""
+    """Record of a backup in the original, with each value as text, whatever the type of its column."""
 
     backup_id: str | None
     user_id: str | None = None
@@ -34,7 +34,7 @@ class LegacyElement(NamedTuple):
     """An element of an array of the original's: an id, or an object with one."""
 
     kind: str | None
-    """What JSON has for an id, `string` or `number` where it is one; None where an object has none."""
+    """JSON type of the id: `string` or `number` if it is valid; None if an object has no id."""
     id: str | None
     """The id as text, or the beginning of a long one."""
     error: str | None
@@ -45,7 +45,7 @@ class LegacyTables(Protocol):
 
     @property
     def faults(self) -> Sequence[tuple[str, str]]:
-        """Tables that are there and of no use, each with the reason; they count as empty."""
+        """Unusable tables, each with the reason; they count as empty."""
         ...
 
     def checkpoints(self) -> Sequence[LegacyCheckpoint]:
@@ -53,7 +53,7 @@ class LegacyTables(Protocol):
         ...
 
     def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[LegacyElement]]]:
-        """Yield what the checkpoint of a job says of its items, many at a time: whether they failed, and which.
+        """Yield the settled items of a checkpoint in chunks: whether they failed, and the items.
 
         Completed ones come first. Raises InputUnreadable: it holds something else than arrays.
         """
@@ -64,12 +64,12 @@ class LegacyTables(Protocol):
         ...
 
     def conversation_ids(self, backup_id: str) -> Iterator[Sequence[LegacyElement]]:
-        """Yield which conversations a backup is to hold, many at a time. Raises InputUnreadable likewise."""
+        """Yield the recorded conversation ids of a backup in chunks. Raises InputUnreadable like `items`."""
         ...
 
 
 class LegacyStore(Protocol):
-    """A database in which the original may keep its tables."""
+    """Database that may contain the original's tables."""
 
     def open(self, source: str) -> AbstractContextManager[LegacyTables]:
         """Open the tables in the schema `source`. Blocks.

@@ -1,4 +1,4 @@
-"""What the original's values mean. Pure: every rule is here, and none needs a database or a clock."""
+"""Rules for the original's values. Pure."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ NO_REASON = "the original recorded no reason"
 _IDS = ("string", "number")
 _WHOLE = re.compile(r"-?[0-9]+")
 _HUNDRED = 100.0
-# The original rounds: with fewer items than this, a hundred percent is not said of a job that has any left.
+# The original rounds: with fewer items than this, a job with items left never has a hundred percent.
 _TOLD_BY_ROUNDING = 199
 _LONGEST_REASON = 100
 _EXAMPLES = 3
@@ -23,7 +23,7 @@ _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
 def identifier(element: LegacyElement, what: str) -> str:
-    """Return the id of an element; `what` says which one that is. Raises InputUnreadable: it has none of use."""
+    """Return the id of an element; `what` says which one that is. Raises InputUnreadable if it has no valid id."""
     if element.kind not in _IDS or element.id is None:
         found = {None: "an object without an id", "null": "null", "array": "an array", "boolean": "true or false"}
         raise InputUnreadable(f"{what} is {found.get(element.kind, 'an object')}, and not the id of anything")
@@ -51,7 +51,7 @@ def _error(element: LegacyElement) -> str:
 
 
 def is_finished(progress: Sequence[str | None], items: int) -> bool:
-    """Whether a checkpoint, which the original has forgotten to clean, says of its job that nothing is left of it."""
+    """Return whether a checkpoint that the original has not deleted belongs to a finished job."""
     return items < _TOLD_BY_ROUNDING and any(_is_hundred(text) for text in progress)
 
 
@@ -63,7 +63,7 @@ def _is_hundred(text: str | None) -> bool:
 
 
 def moment(text: str) -> datetime:
-    """Read a time as the original's columns and files have it; without an offset it is UTC.
+    """Parse a time of the original's columns and files; without an offset it is UTC.
 
     Raises InputUnreadable: it is none.
     """
@@ -75,7 +75,7 @@ def moment(text: str) -> datetime:
 
 
 def since(created_at: str | None, backup_id: str) -> datetime:
-    """Return when a backup was made, by its record, else by its id, which begins with the milliseconds since 1970.
+    """Return the creation time of a backup from its record, else from its id, which starts with Unix milliseconds.
 
     Raises InputUnreadable: the record says something else than a time.
     """
@@ -91,7 +91,7 @@ def since(created_at: str | None, backup_id: str) -> datetime:
 
 
 def expiry(text: str | None) -> datetime | None:
-    """Return when a backup of the original expires; None where it never does. Raises InputUnreadable."""
+    """Return the expiry of a backup; None if it never expires. Raises InputUnreadable."""
     if text is None or text == _NEVER:
         return None
     if text == _LONG_AGO:
@@ -103,21 +103,21 @@ def expiry(text: str | None) -> datetime | None:
 
 
 def with_offset(text: object) -> object:
-    """Return a time without an offset with that of UTC, so that it is the same moment wherever it is read."""
+    """Return a time as text with an offset, UTC if it has none."""
     return f"{text}Z" if isinstance(text, str) and _NAIVE.fullmatch(text) else text
 
 
 def reason(text: str | None) -> str:
-    """Return a backup's reason as one of ours can be."""
+    """Return the reason of a backup in the form that Backstay accepts."""
     shown = "".join(character if character.isprintable() else " " for character in text or "").strip()
     return shown[:_LONGEST_REASON] or "taken_over"
 
 
-def difference(said: set[str], held: set[str]) -> str | None:
-    """Say how the conversations that a file holds differ from those that it is said to hold; None when they do not."""
-    if missing := said - held:
+def difference(recorded: set[str], held: set[str]) -> str | None:
+    """Describe how a file's conversation ids differ from the recorded ones; None if they are equal."""
+    if missing := recorded - held:
         return f"its file lacks conversations of its conversation_ids: {_named(missing)}"
-    if others := held - said:
+    if others := held - recorded:
         return f"its file holds conversations that are not among its conversation_ids: {_named(others)}"
     return None
 
