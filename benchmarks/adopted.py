@@ -1,4 +1,4 @@
-"""How much slower is everything on an app's own tables, adopted, than on ours?"""
+"""How much slower is everything on adopted tables of an app than on built-in ones?"""
 
 import asyncio
 import json
@@ -36,17 +36,17 @@ _STEPS = ("store", "list", "search", "backup", "delete", "restore")
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=20_000, rounds=3)
-    print_heading(QUESTION, "adopted.py", chosen)
-    with server(chosen.folder) as running:
+    options = parse(QUESTION, items=20_000, rounds=3)
+    print_heading(QUESTION, "adopted.py", options)
+    with server(options.folder) as running:
         measurements: list[Measurement] = [
-            partial(_measure, running=running, items=chosen.items, is_adopted=is_adopted)
+            partial(_measure, running=running, items=options.items, is_adopted=is_adopted)
             for is_adopted in (False, True)
         ]
-        measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+        measured = measure(measurements, rounds=options.rounds, folder=options.folder)
         print(f"{described(running)}.\n")
     print_table(
-        ["step", "on our tables, a second", "on adopted tables, a second", "beside ours"],
+        ["step", "on built-in tables, a second", "on adopted tables, a second", "relative to built-in ones"],
         [
             [step, spread(measured[_name(step, is_adopted=False)]), spread(measured[_name(step, is_adopted=True)]),
              spread(ratios(measured, _name(step, is_adopted=True), _name(step, is_adopted=False)), 2)]
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _name(step: str, *, is_adopted: bool) -> str:
-    return f"{step}, {'adopted' if is_adopted else 'ours'}"
+    return f"{step}, {'adopted' if is_adopted else 'built-in'}"
 
 
 def _measure(folder: Path, *, running: Server, items: int, is_adopted: bool) -> dict[str, float]:

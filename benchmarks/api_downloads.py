@@ -1,4 +1,4 @@
-"""How fast is a backup downloaded, beside a bare file response of the same bytes?"""
+"""How fast is the download of a backup, compared with a bare file response of the same bytes?"""
 
 import contextlib
 import http.client
@@ -37,12 +37,12 @@ uvicorn.run(app, fd=int(sys.argv[2]), http="h11", log_level="critical")
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=10_000, rounds=5)
-    print_heading(QUESTION, "api_downloads.py", chosen)
-    folder = chosen.folder / f"backstay-bench-downloads-{time.time_ns()}"
+    options = parse(QUESTION, items=10_000, rounds=5)
+    print_heading(QUESTION, "api_downloads.py", options)
+    folder = options.folder / f"backstay-bench-downloads-{time.time_ns()}"
     folder.mkdir()
     try:
-        library(folder, chosen.items, noise=5_000)
+        library(folder, options.items, noise=5_000)
         with serving(folder) as server, _bare(folder) as bare:
             backup_id = _backup(server)
             (stored,) = folder.rglob(f"{backup_id}.json.zst")
@@ -57,23 +57,25 @@ def main() -> None:
                 (_STORED, server.url, f"{address}?format=zst", server.headers),
                 (_BARE_STORED, bare, "/bare.zst", {}),
             )
-            measured = measure([partial(_downloaded, way) for way in ways], rounds=chosen.rounds, folder=chosen.folder)
+            measured = measure(
+                [partial(_downloaded, way) for way in ways], rounds=options.rounds, folder=options.folder
+            )
             sizes = [(folder / name).stat().st_size / 1e6 for name in ("bare.json", "bare.zst")]
     finally:
         shutil.rmtree(folder)
     print(f"{sizes[0]:.0f} MB of JSON, {sizes[1]:.0f} MB as it is stored; one client, over loopback.\n")
     pairs = ((_JSON, _BARE_JSON), (_BARE_JSON, _BARE_JSON), (_STORED, _BARE_STORED), (_BARE_STORED, _BARE_STORED))
-    rows = [[way, spread(measured[way]), spread(ratios(measured, way, beside), 2)] for way, beside in pairs]
-    print_table(["way", "MB a second", "beside the bare response"], rows)
+    rows = [[way, spread(measured[way]), spread(ratios(measured, way, reference), 2)] for way, reference in pairs]
+    print_table(["way", "MB a second", "relative to the bare response"], rows)
 
 
 def _backup(server: Serving) -> str:
-    """Back up as many as one request may name."""
+    """Back up as many conversations as one request may name."""
     ids, cursor = [], ""
     with httpx.Client(base_url=server.url, headers=server.headers, timeout=600) as client:
         while len(ids) < 10_000:
             page = client.get(f"/api/conversations?limit=200{cursor}").json()
-            ids += [one["id"] for one in page["conversations"]]
+            ids += [item["id"] for item in page["conversations"]]
             if page["nextCursor"] is None:
                 break
             cursor = f"&cursor={page['nextCursor']}"

@@ -21,15 +21,15 @@ _KINDS = ("list", "show", "status")
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=1_000_000, rounds=1)
-    print_heading(QUESTION, "api_latency.py", chosen)
+    options = parse(QUESTION, items=1_000_000, rounds=1)
+    print_heading(QUESTION, "api_latency.py", options)
     table, cpu = [], []
-    for count in (_SMALL, chosen.items):
-        with scratch(chosen.folder) as folder:
+    for count in (_SMALL, options.items):
+        with scratch(options.folder) as folder:
             ids = library(folder, count)
-            taken, used = _measured(folder, ids, chosen)
+            durations, used = _measured(folder, ids, options)
             cpu.append(used)
-            for kind, milliseconds in taken.items():
+            for kind, milliseconds in durations.items():
                 quantiles = statistics.quantiles(milliseconds, n=100)
                 table.append(
                     [
@@ -43,21 +43,21 @@ def main() -> None:
     print_table(["request", "requests", "median", "95 %", "99 %", "longest"], table)
     print(
         f"CPU time of the server, a request: {cpu[0]:.2f} ms with {_SMALL:,} stored, {cpu[1]:.2f} ms with "
-        f"{chosen.items:,}, which is {cpu[1] / cpu[0]:.2f} times that.\n"
+        f"{options.items:,}, which is {cpu[1] / cpu[0]:.2f} times that.\n"
     )
 
 
-def _measured(folder: Path, ids: list[str], chosen: argparse.Namespace) -> tuple[dict[str, list[float]], float]:
+def _measured(folder: Path, ids: list[str], options: argparse.Namespace) -> tuple[dict[str, list[float]], float]:
     with serving(folder) as server:
-        taken: dict[str, list[float]] = {kind: [] for kind in _KINDS}
+        durations: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         before = server.cpu_seconds()
-        for number in range(chosen.rounds):
-            asyncio.run(_open_loop(server, ids, taken, is_first=number == 0))
+        for number in range(options.rounds):
+            asyncio.run(_open_loop(server, ids, durations, is_first=number == 0))
         used = server.cpu_seconds() - before
-        return taken, 1_000 * used / sum(len(times) for times in taken.values())
+        return durations, 1_000 * used / sum(len(times) for times in durations.values())
 
 
-async def _open_loop(server: Serving, ids: list[str], taken: dict[str, list[float]], *, is_first: bool) -> None:
+async def _open_loop(server: Serving, ids: list[str], durations: dict[str, list[float]], *, is_first: bool) -> None:
     chance = random.Random(1)
     async with aiohttp.ClientSession(server.url, headers=server.headers) as client:
         items = [{"topic": f"t{number}"} for number in range(100)]
@@ -78,12 +78,12 @@ async def _open_loop(server: Serving, ids: list[str], taken: dict[str, list[floa
                 }[kind]
                 due = beginning + number / _RATE
                 await until(due)
-                group.create_task(_timed(client, path, due, taken[kind]))
+                group.create_task(_timed(client, path, due, durations[kind]))
 
 
-async def _timed(client: aiohttp.ClientSession, path: str, due: float, taken: list[float]) -> None:
+async def _timed(client: aiohttp.ClientSession, path: str, due: float, durations: list[float]) -> None:
     await _asked(client, path)
-    taken.append(1_000 * (time.perf_counter() - due))
+    durations.append(1_000 * (time.perf_counter() - due))
 
 
 async def _asked(client: aiohttp.ClientSession, path: str) -> None:

@@ -13,30 +13,30 @@ from serving import Serving, serving
 QUESTION = "Does a job go slower when two hundred listen to it?"
 
 _LISTENERS = 200
-_ALONE = "nobody listens"
+_ALONE = "no listener"
 _HEARD = f"{_LISTENERS} listen"
 _PACED = ", an item takes 20 ms at concurrency 32"
 _FLAT_OUT = ", an item takes no time"
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=20_000, rounds=5)
-    print_heading(QUESTION, "api_listeners.py", chosen)
+    options = parse(QUESTION, items=20_000, rounds=5)
+    print_heading(QUESTION, "api_listeners.py", options)
     measurements = [
         partial(_measured, listeners=listeners, processor=processor, items=items, name=name + what)
         for processor, what, items in (
-            ("scripted:0.02", _PACED, chosen.items // 2),
-            ("scripted", _FLAT_OUT, chosen.items),
+            ("scripted:0.02", _PACED, options.items // 2),
+            ("scripted", _FLAT_OUT, options.items),
         )
         for listeners, name in ((0, _ALONE), (_LISTENERS, _HEARD))
     ]
-    measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+    measured = measure(measurements, rounds=options.rounds, folder=options.folder)
     rows = [
         [name + what, spread(measured[name + what]), spread(ratios(measured, name + what, _ALONE + what), 2)]
         for what in (_PACED, _FLAT_OUT)
         for name in (_ALONE, _HEARD)
     ]
-    print_table(["job", "items a second", "beside the job alone"], rows)
+    print_table(["job", "items a second", "relative to the job alone"], rows)
 
 
 def _measured(folder: Path, *, listeners: int, processor: str, items: int, name: str) -> dict[str, float]:
@@ -47,8 +47,8 @@ def _measured(folder: Path, *, listeners: int, processor: str, items: int, name:
 async def _rate(server: Serving, listeners: int, processor: str, items: int) -> float:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(server.url, headers=server.headers, connector=connector) as client:
-        given = [{"topic": f"t{number}"} for number in range(items)]
-        body = {"jobId": "job", "items": given, "processor": processor, "start": False}
+        rows = [{"topic": f"t{number}"} for number in range(items)]
+        body = {"jobId": "job", "items": rows, "processor": processor, "start": False}
         async with client.post("/api/batches", json=body) as answer:
             assert answer.status == 201, await answer.text()
         heard = [asyncio.create_task(_listen(client)) for _ in range(listeners)]

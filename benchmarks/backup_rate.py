@@ -1,4 +1,4 @@
-"""How fast are backup, delete and restore, beside the least that anybody could do?"""
+"""How fast are backup, delete and restore, compared with the least work that is possible?"""
 
 import asyncio
 import os
@@ -48,19 +48,19 @@ _ALL = Selection(everything=True)
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=50_000, rounds=3)
-    print_heading(QUESTION, "backup_rate.py", chosen)
-    library = _made(chosen.folder, chosen.items)
+    options = parse(QUESTION, items=50_000, rounds=3)
+    print_heading(QUESTION, "backup_rate.py", options)
+    library = _made(options.folder, options.items)
     try:
         measurements: list[Measurement] = [
-            partial(_backup_and_restore, library=library, items=chosen.items),
-            partial(_delete, library=library, items=min(chosen.items, _MOST_DELETED)),
-            partial(_bare_export, library=library, items=chosen.items),
-            partial(_bare_insert, items=chosen.items),
+            partial(_backup_and_restore, library=library, items=options.items),
+            partial(_delete, library=library, items=min(options.items, _MOST_DELETED)),
+            partial(_bare_export, library=library, items=options.items),
+            partial(_bare_insert, items=options.items),
         ]
         if shutil.which("sqlite3") and shutil.which("zstd"):
-            measurements.append(partial(_dump, library=library, items=chosen.items))
-        measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+            measurements.append(partial(_dump, library=library, items=options.items))
+        measured = measure(measurements, rounds=options.rounds, folder=options.folder)
     finally:
         shutil.rmtree(library.parent)
     waits = measured.pop("waits")
@@ -80,10 +80,10 @@ def main() -> None:
     ):
         if name in measured and reference in measured:
             table.append([name, spread(measured[name]), spread(ratios(measured, name, reference), 2), f"{reference}"])
-    print_table(["way", "conversations a second", "beside", "what"], table)
+    print_table(["way", "conversations a second", "relative", "what"], table)
     print("CPU time is that of all threads and processes: what a machine takes that has no second CPU to spare.\n")
     print(
-        f"The delete was of {min(chosen.items, _MOST_DELETED):,}. Beside it another process wrote; what it waited for"
+        f"The delete was of {min(options.items, _MOST_DELETED):,}. Meanwhile another process wrote; what it waited for"
     )
     print(f"its commit at the 99th percentile: {spread(waits)} ms.\n")
 
@@ -118,7 +118,7 @@ def _insert(connection: apsw.Connection, items: int) -> None:
 
 
 class _Timing:
-    """How many a second, by the clock and by the CPU time of this process and of those it has waited for."""
+    """Rate per second, by the clock and by the CPU time of this process and its children."""
 
     def __init__(self, rates: dict[str, float], name: str, items: int) -> None:
         self._rates = rates
@@ -207,7 +207,7 @@ async def _deleted(database: Path, items: int) -> dict[str, float]:
 
 
 def _leave(database: Path, items: int) -> None:
-    """Have only the first conversations left."""
+    """Delete all but the first conversations."""
     connection = connect(database)
     with connection:
         connection.execute("DELETE FROM turns WHERE conversation_key > ?", (items,))
@@ -231,7 +231,7 @@ while True:
 
 
 class _Writer:
-    """Another process that writes a row a hundred times a second, and how long each of its commits took."""
+    """Process that writes a row a hundred times a second, and the durations of its commits."""
 
     def __init__(self, database: Path) -> None:
         command = [sys.executable, "-c", _WRITER, str(database)]

@@ -51,7 +51,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def ask(base_url: str, count: int, *, in_flight: int) -> None:
-    """Ask so many times, that many at once, and return when all is answered. It knows where an answer ends, no more."""
+    """Send so many requests, that many at once; return when all are answered. Only the end of an answer is parsed."""
     address, loop, counted = urlsplit(base_url), asyncio.get_running_loop(), _Counted(count)
     opening = []
     for number in range(min(in_flight, count)):
@@ -65,7 +65,7 @@ async def ask(base_url: str, count: int, *, in_flight: int) -> None:
 
 
 async def ask_by_aiohttp(base_url: str, count: int, *, in_flight: int) -> None:
-    """The same with aiohttp."""
+    """Do the same with aiohttp."""
     unsent = iter(range(count))
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:

@@ -33,20 +33,20 @@ def bare_sqlite(folder: Path, *, items: int, group: int) -> tuple[float, float]:
     asyncio.run(_create_job(path, items))
     connection = connect(path)
     job_key = connection.execute("SELECT key FROM jobs").get
-    given = connection.execute(
+    rows = connection.execute(
         "SELECT position, items.id, topic FROM items JOIN item_inputs USING (job_key, position) ORDER BY position"
     ).fetchall()
     started, cpu = time.perf_counter(), time.process_time()
     for start in range(0, items, group):
-        _store(connection, job_key, given[start : start + group])
+        _store(connection, job_key, rows[start : start + group])
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     connection.close()
     return items / seconds, 1e6 * cpu / items
 
 
-def _store(connection: apsw.Connection, job_key: int, given: list[tuple[int, str, str]]) -> None:
+def _store(connection: apsw.Connection, job_key: int, rows: list[tuple[int, str, str]]) -> None:
     conversations, turns, finished, turn_count = [], [], [], 0
-    for position, item_id, topic in given:
+    for position, item_id, topic in rows:
         key, conversation_id, made = position + 1, new_id(), workload.conversation(position)
         conversations += (key, "local", conversation_id, topic, None, None, None, "bench", item_id, _NOW, _NOW)
         for sequence, turn in enumerate(made.turns, start=1):
@@ -54,7 +54,7 @@ def _store(connection: apsw.Connection, job_key: int, given: list[tuple[int, str
         turn_count += len(made.turns)
         finished.append((conversation_id, job_key, position))
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_CONVERSATIONS + _values(11, len(given)), conversations)
+    connection.execute(_CONVERSATIONS + _values(11, len(rows)), conversations)
     connection.execute(_TURNS + _values(7, turn_count), turns)
     connection.executemany(_ITEM, finished)
     connection.execute("COMMIT")

@@ -33,31 +33,31 @@ def bare_postgres(url: str, *, items: int, group: int) -> float:
     asyncio.run(_create_job(url, items))
     with psycopg.connect(url) as connection:
         (job_key,) = connection.execute("SELECT key FROM backstay.jobs").fetchone() or (0,)
-        given = connection.execute(
+        rows = connection.execute(
             "SELECT position, items.id, topic FROM backstay.items JOIN backstay.item_inputs USING (job_key, position)"
             " ORDER BY position"
         ).fetchall()
         connection.commit()
         started = time.perf_counter()
         for start in range(0, items, group):
-            _store(connection, job_key, given[start : start + group])
+            _store(connection, job_key, rows[start : start + group])
         return items / (time.perf_counter() - started)
 
 
-def _store(connection: psycopg.Connection[TupleRow], job_key: int, given: list[TupleRow]) -> None:
+def _store(connection: psycopg.Connection[TupleRow], job_key: int, rows: list[TupleRow]) -> None:
     cursor = connection.cursor()
-    ids = [new_id() for _ in given]
+    ids = [new_id() for _ in rows]
     with cursor.copy(_CONVERSATIONS) as copy:
         copy.set_types(_CONVERSATION)
-        for (position, item_id, topic), conversation_id in zip(given, ids, strict=True):
+        for (position, item_id, topic), conversation_id in zip(rows, ids, strict=True):
             row = (position + 1, "local", conversation_id, topic, None, None, None, "bench", item_id, _NOW, _NOW)
             copy.write_row(row)
     with cursor.copy(_TURNS) as copy:
         copy.set_types(_TURN)
-        for position, _, _ in given:
+        for position, _, _ in rows:
             for sequence, turn in enumerate(workload.conversation(position).turns, start=1):
                 copy.write_row((position + 1, sequence, "local", turn.id, turn.role, turn.content, None))
-    cursor.execute(_ITEMS, ([position for position, _, _ in given], ids, job_key))
+    cursor.execute(_ITEMS, ([position for position, _, _ in rows], ids, job_key))
     connection.commit()
 
 

@@ -31,18 +31,18 @@ new PerformanceObserver((list) => window.long.push(...list.getEntries().map((one
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=100_000, rounds=1)
-    print_heading(QUESTION, "browser_pages.py", chosen)
-    with scratch(chosen.folder) as folder:
-        library(folder, chosen.items)
+    options = parse(QUESTION, items=100_000, rounds=1)
+    print_heading(QUESTION, "browser_pages.py", options)
+    with scratch(options.folder) as folder:
+        library(folder, options.items)
         with serving(folder) as server:
-            taken = asyncio.run(_listed(server, chosen.items))
+            ended = asyncio.run(_listed(server, options.items))
             tasks = asyncio.run(_selected(server))
-    quantiles = statistics.quantiles(taken, n=100)
-    print(f"The page of conversations, {chosen.items:,} stored, anywhere in the list, in milliseconds.\n")
+    quantiles = statistics.quantiles(ended, n=100)
+    print(f"The page of conversations, {options.items:,} stored, anywhere in the list, in milliseconds.\n")
     print_table(
         ["pages", "median", "95 %", "longest"],
-        [[f"{len(taken):,}", f"{quantiles[49]:.1f}", f"{quantiles[94]:.1f}", f"{max(taken):.1f}"]],
+        [[f"{len(ended):,}", f"{quantiles[49]:.1f}", f"{quantiles[94]:.1f}", f"{max(ended):.1f}"]],
     )
     print(f"\nTasks of the browser over 50 ms while {_SELECTED:,} are selected and more are ticked, in milliseconds.\n")
     print_table(
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 async def _listed(server: Serving, count: int) -> list[float]:
-    chance, taken = random.Random(1), []
+    chance, elapsed = random.Random(1), []
     async with aiohttp.ClientSession(server.url, headers=server.headers) as client:
         for number in range(_PAGES + 5):
             cursor = chance.randrange(60, count)
@@ -61,8 +61,8 @@ async def _listed(server: Serving, count: int) -> list[float]:
                 assert answer.status == 200
                 await answer.read()
             if number >= 5:
-                taken.append(1_000 * (time.perf_counter() - began))
-    return taken
+                elapsed.append(1_000 * (time.perf_counter() - began))
+    return elapsed
 
 
 async def _selected(server: Serving) -> dict[str, list[float]]:
@@ -85,8 +85,8 @@ async def _selected(server: Serving) -> dict[str, list[float]]:
 
 async def _tasks(page: Any) -> list[float]:
     await page.wait_for_timeout(200)
-    found: list[float] = await page.evaluate("window.long.splice(0)")
-    return found
+    result: list[float] = await page.evaluate("window.long.splice(0)")
+    return result
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ _MATCHED = "the same file again, compared with the job"
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=20_000, rounds=5)
-    print_heading(QUESTION, "creation_rate.py", chosen)
-    measured = measure([lambda folder: _create(folder, chosen.items)], rounds=chosen.rounds, folder=chosen.folder)
+    options = parse(QUESTION, items=20_000, rounds=5)
+    print_heading(QUESTION, "creation_rate.py", options)
+    measured = measure([lambda folder: _create(folder, options.items)], rounds=options.rounds, folder=options.folder)
     print_table(["way", "items a second"], [[name, spread(figures)] for name, figures in measured.items()])
 
 

@@ -1,6 +1,6 @@
-"""How many finished conversations a second does the engine keep, on disk, beside a loop that only inserts them?
+"""How many finished conversations a second does the engine store, compared with a loop that only inserts them?
 
-The CPU time of an item is shown beside: other work on the machine changes it far less than the time by the clock.
+The CPU time per item is shown, too: other work on the machine changes it far less than the time by the clock.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ _CPU = " (CPU)"
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=20_000, rounds=5)
-    print_heading(QUESTION, "durable_rate.py", chosen)
-    few = max(1, chosen.items // 4)
+    options = parse(QUESTION, items=20_000, rounds=5)
+    print_heading(QUESTION, "durable_rate.py", options)
+    few = max(1, options.items // 4)
     measurements: list[Measurement] = [
-        partial(_engine, name=_ENGINE, items=chosen.items, process=workload.converse_async, concurrency=256),
-        partial(_bare, name=_BARE, items=chosen.items, group=64),
+        partial(_engine, name=_ENGINE, items=options.items, process=workload.converse_async, concurrency=256),
+        partial(_bare, name=_BARE, items=options.items, group=64),
         partial(_bare, name="bare loop, 256 a commit", items=few, group=256),
         *(
             partial(_engine, name=f"engine, {kind}, concurrency {many}", items=few, process=process, concurrency=many)
@@ -43,9 +43,9 @@ def main() -> None:
         ),
         lambda folder: {_FILE: bare_file(folder, items=_FILE_ITEMS)},
     ]
-    measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+    measured = measure(measurements, rounds=options.rounds, folder=options.folder)
     print_table(
-        ["way", "conversations a second", "beside the bare loop", "CPU, µs a conversation"],
+        ["way", "conversations a second", "relative to the bare loop", "CPU, µs a conversation"],
         [
             [name, spread(figures), spread(ratios(measured, name, _BARE), 2), _spread_of(measured.get(name + _CPU))]
             for name, figures in measured.items()
@@ -76,7 +76,7 @@ def _engine(folder: Path, *, name: str, items: int, process: Processor, concurre
 
 
 class Run:
-    """One run of a job that is made for it, and when its steps came."""
+    """Run of a job that is created for it, with the times of its steps."""
 
     def __init__(self, process: Processor) -> None:
         self._process = process

@@ -23,7 +23,7 @@ Answer = Mapping[str, Any]
 
 
 class Failed(Exception):
-    """A script ended without an answer; the message is the last line it said."""
+    """A script ended without an answer; the message is its last line."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Way:
     task: str
     items: int
     peer: str | None = None
-    """Whose venv it needs; without one it runs in ours."""
+    """Peer whose venv it needs; without one it runs in the current one."""
 
 
 @dataclass
 class Harness:
-    """What all programs are given, and what became of them."""
+    """Options for all programs, and their results."""
 
     folder: Path
     options: Sequence[str | Path] = ()
-    """What every script is given besides its task, items and folder."""
+    """Additional options of every script."""
     timeout: float = 240
     """Seconds that one measurement may take."""
     may_lose: bool = False
@@ -54,7 +54,7 @@ class Harness:
     """Why, by label; who failed is not asked again."""
 
     def install(self, ways: Sequence[Way]) -> None:
-        """Make every venv before anything is measured."""
+        """Create every venv before anything is measured."""
         for peer in sorted({way.peer for way in ways if way.peer}):
             try:
                 python_of(peer)
@@ -63,7 +63,7 @@ class Harness:
                 self.failures |= {way.label: f"not measured: {reason}" for way in ways if way.peer == peer}
 
     def answer(self, way: Way, folder: Path, *options: str) -> Answer | None:
-        """Measure once, with these options besides; return what the script says, or nothing when it has failed."""
+        """Measure once, with these additional options; return the script's answer, or None if it failed."""
         if way.label in self.failures:
             return None
         try:
@@ -79,26 +79,26 @@ class Harness:
         return answer
 
     def seconds(self, way: Way, folder: Path) -> dict[str, float]:
-        """Measure once; return the seconds by the way's label, or nothing when it fails or has failed."""
+        """Measure once; return the seconds by the way's label, or nothing if it fails or has failed."""
         answer = self.answer(way, folder)
         return {way.label: answer["seconds"]} if answer is not None else {}
 
     def print(self, ways: Sequence[Way], header: Sequence[str], cells: Callable[[Way], list[str]]) -> None:
-        """Print a table with a row for each way: its cells, or why there are none."""
+        """Print a table with a row for each way: its cells, or the reason why there are none."""
         rows = [
             [way.label, *([self.failures[way.label]] if way.label in self.failures else cells(way))] for way in ways
         ]
         print_table(header, [row + [""] * (len(header) - len(row)) for row in rows])
 
     def print_versions(self) -> None:
-        """Print on what was measured."""
+        """Print the versions that were measured."""
         print(f"On {machine()}.\n")
         versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
         print(f"In the scripts' processes: {versions}.")
 
     def _ask(self, way: Way, folder: Path, options: Sequence[str]) -> Answer:
         python = python_of(way.peer) if way.peer else sys.executable
-        done = subprocess.run(
+        ended = subprocess.run(
             [
                 python,
                 _PEERS / way.script,
@@ -115,9 +115,9 @@ class Harness:
             timeout=self.timeout,
             check=False,
         )
-        if done.returncode:
-            raise Failed((done.stderr.strip().splitlines() or ["it ended and said nothing"])[-1])
-        answer: Answer = json.loads(done.stdout.splitlines()[-1])
+        if ended.returncode:
+            raise Failed((ended.stderr.strip().splitlines() or ["it ended and said nothing"])[-1])
+        answer: Answer = json.loads(ended.stdout.splitlines()[-1])
         if answer["items"] != way.items and not self.may_lose:
             raise Failed(f"it kept {answer['items']} of {way.items} items")
         return answer

@@ -1,7 +1,7 @@
-"""How every benchmark here measures and shows: several rounds in one run, the things compared taking turns.
+"""Measuring and printing for every benchmark: several rounds in one run, the subjects taking turns.
 
 The machine is usually shared and its disk more so. So no number stands alone: each is the median of its rounds with the
-lowest and the highest beside it, and what is claimed is the ratio of two things measured in the same round.
+lowest and the highest, and what is claimed is the ratio of two things measured in the same round.
 """
 
 import argparse
@@ -24,7 +24,7 @@ Measurement = Callable[[Path], dict[str, float]]
 
 
 def parse(question: str, *, items: int, rounds: int, in_flight: int | None = None) -> argparse.Namespace:
-    """Read the options that every benchmark has, and how many calls are in flight where that is one of its."""
+    """Parse the options of every benchmark and, if it has one, the number of calls in flight."""
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("--items", type=int, default=items, help="items of the job (%(default)s)")
     parser.add_argument("--rounds", type=int, default=rounds, help="how often everything is measured (%(default)s)")
@@ -37,7 +37,7 @@ def parse(question: str, *, items: int, rounds: int, in_flight: int | None = Non
 
 
 def measure(measurements: Sequence[Measurement], *, rounds: int, folder: Path) -> Mapping[str, Sequence[float]]:
-    """Take every measurement once a round, forwards and backwards in turn, so that a drift favours none."""
+    """Take every measurement once per round, alternating the order, so that a drift favours none."""
     measured: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds):
         for measurement in measurements if number % 2 == 0 else measurements[::-1]:
@@ -49,7 +49,7 @@ def measure(measurements: Sequence[Measurement], *, rounds: int, folder: Path) -
 
 @contextmanager
 def scratch(parent: Path | None) -> Iterator[Path]:
-    """Make a folder, and see that neither the disk nor the heap still works on what came before."""
+    """Create a folder, and wait until neither the disk nor the heap still works on earlier data."""
     os.sync()
     gc.collect()
     folder = Path(tempfile.mkdtemp(prefix="backstay-bench-", dir=parent))
@@ -60,21 +60,21 @@ def scratch(parent: Path | None) -> Iterator[Path]:
 
 
 def ratios(measured: Mapping[str, Sequence[float]], name: str, reference: str) -> list[float]:
-    """Return one ratio a round."""
+    """Return one ratio per round."""
     return [figure / other for figure, other in zip(measured[name], measured[reference], strict=True)]
 
 
 def spread(figures: Sequence[float], digits: int = 0) -> str:
-    """Say the median, and the lowest and highest in brackets."""
+    """Format the median, with the lowest and highest in brackets."""
     low, middle, high = min(figures), statistics.median(figures), max(figures)
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
-def print_heading(question: str, script: str, chosen: argparse.Namespace) -> None:
+def print_heading(question: str, script: str, options: argparse.Namespace) -> None:
     """Print the question and the command that answers it."""
     print(f"## {question}\n")
-    more = f" --in-flight {chosen.in_flight}" if "in_flight" in chosen else ""
-    print(f"`python benchmarks/{script} --items {chosen.items} --rounds {chosen.rounds}{more}`\n", flush=True)
+    more = f" --in-flight {options.in_flight}" if "in_flight" in options else ""
+    print(f"`python benchmarks/{script} --items {options.items} --rounds {options.rounds}{more}`\n", flush=True)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -83,16 +83,16 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print("| --- |" + " ---: |" * (len(header) - 1))
     for row in rows:
         print("| " + " | ".join(row) + " |")
-    one, five, _ = os.getloadavg()
-    print(f"\nLoad at the end: {one:.1f} over one minute, {five:.1f} over five; {os.cpu_count()} CPUs.\n", flush=True)
+    item, five, _ = os.getloadavg()
+    print(f"\nLoad at the end: {item:.1f} over one minute, {five:.1f} over five; {os.cpu_count()} CPUs.\n", flush=True)
 
 
 def machine() -> str:
-    """Describe what the figures were measured on."""
+    """Describe the machine."""
     versions = {
         "Python": platform.python_version(),
         "SQLite": f"{apsw.sqlite_lib_version()} through apsw {apsw.apsw_version()}",
         "Backstay": importlib.metadata.version("backstay"),
     }
-    said = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{os.cpu_count()} CPUs ({platform.machine()}), {platform.system()} {platform.release()}; {said}"
+    message = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{os.cpu_count()} CPUs ({platform.machine()}), {platform.system()} {platform.release()}; {message}"

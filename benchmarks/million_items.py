@@ -34,23 +34,23 @@ Figures = dict[str, Sequence[float]]
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=1_000_000, rounds=1)
-    print_heading(QUESTION, "million_items.py", chosen)
+    options = parse(QUESTION, items=1_000_000, rounds=1)
+    print_heading(QUESTION, "million_items.py", options)
     figures: list[Figures] = []
-    with scratch(chosen.folder) as folder:
+    with scratch(options.folder) as folder:
         source = folder / "items.jsonl"
-        write_items(source, chosen.items)
-        for number in range(chosen.rounds):
+        write_items(source, options.items)
+        for number in range(options.rounds):
             path, small = folder / f"{number}.db", folder / f"{number}.small.db"
-            found = measure_job(source, str(path), str(small), chosen.items)
-            figures.append({**found, **per_item(path.stat().st_size, chosen.items)})
+            result = measure_job(source, str(path), str(small), options.items)
+            figures.append({**result, **per_item(path.stat().st_size, options.items)})
             path.unlink()
     print_figures(figures)
 
 
 def print_figures(rounds: Sequence[Figures]) -> None:
     """Print the table of all rounds."""
-    print_table(["what", "measured"], [[name, _told(found)] for figures in rounds for name, found in figures.items()])
+    print_table(["what", "measured"], [[name, _told(result)] for figures in rounds for name, result in figures.items()])
 
 
 def _told(measured: Sequence[float]) -> str:
@@ -59,14 +59,14 @@ def _told(measured: Sequence[float]) -> str:
 
 
 def measure_job(source: Path, database: str, small: str, count: int) -> Figures:
-    """Measure a job of so many items in one database, beside a small one in another; neither exists, or is empty."""
+    """Measure a job of so many items in one database, and a small one in another; neither exists, or is empty."""
     created = _in_a_process(_create, source, database)
     worked = _in_a_process(_work, database, small, count)
     return {**created, **worked, **_in_a_process(_resume, database, time.time())}
 
 
 def per_item(size: int, count: int) -> Figures:
-    """Say what the bytes of a database are for each of its items."""
+    """Format the bytes of a database per item."""
     return {
         "database, bytes a finished item": [size / count],
         "of these, text of the conversation": [_text_bytes()],
@@ -100,13 +100,13 @@ def _work(database: str, small_database: str, count: int) -> Figures:
             for number in range(_TURNS):
                 for backstay, costs in [(large, near_end), (small, near_start)][:: 1 if number % 2 else -1]:
                     costs.append(await _process(backstay, _TURN))
-            beside = [late / early for late, early in zip(near_end, near_start, strict=True)]
+            relative = [late / early for late, early in zip(near_end, near_start, strict=True)]
             return {
                 "memory while working, MB above that of the opened library": [memory],
                 "an item near the thousandth, µs": [cost.elapsed for cost in near_start],
                 f"an item near the end of {count:,}, µs": [cost.elapsed for cost in near_end],
-                "the latter beside the former": [ratio.elapsed for ratio in beside],
-                "the same in CPU time": [ratio.cpu for ratio in beside],
+                "the latter relative to the former": [ratio.elapsed for ratio in relative],
+                "the same in CPU time": [ratio.cpu for ratio in relative],
             }
 
     return asyncio.run(work())
@@ -114,7 +114,7 @@ def _work(database: str, small_database: str, count: int) -> Figures:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Microseconds an item, by the clock and of the CPU."""
+    """Microseconds per item, of clock and of CPU time."""
 
     elapsed: float
     cpu: float
@@ -124,7 +124,7 @@ class _Cost:
 
 
 async def _process(backstay: Backstay, limit: int) -> _Cost:
-    """Work on so many items of the job."""
+    """Process so many items of the job."""
     started, cpu = time.perf_counter(), time.process_time()
     await backstay.batches.resume("job", _converse, concurrency=256, limit=limit)
     return _Cost(1e6 * (time.perf_counter() - started) / limit, 1e6 * (time.process_time() - cpu) / limit)

@@ -1,4 +1,4 @@
-"""How fast is a backup of a library on a server, verified, beside `pg_dump` of the same tables?"""
+"""How fast is a verified backup of a library on a server, compared with `pg_dump` of the same tables?"""
 
 import asyncio
 import os
@@ -35,18 +35,18 @@ _ZSTD += (
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=200_000, rounds=3)
-    print_heading(QUESTION, "postgres_backup_rate.py", chosen)
-    with server(chosen.folder) as running, database(running) as url:
-        _fill(url, chosen.items)
+    options = parse(QUESTION, items=200_000, rounds=3)
+    print_heading(QUESTION, "postgres_backup_rate.py", options)
+    with server(options.folder) as running, database(running) as url:
+        _fill(url, options.items)
         measurements: list[Measurement] = [
-            partial(_backstay, url=url, items=chosen.items),
-            partial(_dump, running=running, url=url, items=chosen.items),
+            partial(_backstay, url=url, items=options.items),
+            partial(_dump, running=running, url=url, items=options.items),
         ]
-        measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+        measured = measure(measurements, rounds=options.rounds, folder=options.folder)
         print(f"{described(running)}; {_version(running)}.\n")
     print_table(
-        ["way", "conversations a second", "beside pg_dump"],
+        ["way", "conversations a second", "relative to pg_dump"],
         [[name, spread(figures), spread(ratios(measured, name, _DUMP), 2)] for name, figures in measured.items()],
     )
 
@@ -95,8 +95,8 @@ def _dump(folder: Path, *, running: Server, url: str, items: int) -> dict[str, f
 
 
 def _version(running: Server) -> str:
-    told = subprocess.run([running.program("pg_dump"), "--version"], capture_output=True, text=True, check=True)
-    return told.stdout.strip()
+    ended = subprocess.run([running.program("pg_dump"), "--version"], capture_output=True, text=True, check=True)
+    return ended.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many finished conversations a second does the engine keep on a server, beside a loop that only inserts them?"""
+"""How many finished conversations a second does the engine store on a server, compared with a bare loop?"""
 
 import asyncio
 from collections.abc import Callable
@@ -19,22 +19,22 @@ _BARE = "bare loop, 64 a transaction"
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=20_000, rounds=5)
-    print_heading(QUESTION, "postgres_durable_rate.py", chosen)
-    with server(chosen.folder) as running:
+    options = parse(QUESTION, items=20_000, rounds=5)
+    print_heading(QUESTION, "postgres_durable_rate.py", options)
+    with server(options.folder) as running:
         measurements: list[Measurement] = [
-            _on(running, partial(_engine, name=_ENGINE, items=chosen.items, concurrency=256)),
-            _on(running, partial(_bare, name=_BARE, items=chosen.items, group=64)),
-            _on(running, partial(_bare, name="bare loop, 256 a transaction", items=chosen.items, group=256)),
+            _on(running, partial(_engine, name=_ENGINE, items=options.items, concurrency=256)),
+            _on(running, partial(_bare, name=_BARE, items=options.items, group=64)),
+            _on(running, partial(_bare, name="bare loop, 256 a transaction", items=options.items, group=256)),
             *(
                 _on(running, partial(_engine, name=f"engine, concurrency {many}", items=few, concurrency=many))
-                for many, few in ((64, max(1, chosen.items // 2)), (16, max(1, chosen.items // 4)))
+                for many, few in ((64, max(1, options.items // 2)), (16, max(1, options.items // 4)))
             ),
         ]
-        measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+        measured = measure(measurements, rounds=options.rounds, folder=options.folder)
         print(f"{described(running)}.\n")
     print_table(
-        ["way", "conversations a second", "beside the bare loop"],
+        ["way", "conversations a second", "relative to the bare loop"],
         [[name, spread(figures), spread(ratios(measured, name, _BARE), 2)] for name, figures in measured.items()],
     )
 

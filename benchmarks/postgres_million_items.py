@@ -12,12 +12,12 @@ QUESTION = "On PostgreSQL: what does a job of a million items cost?"
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=1_000_000, rounds=1)
-    print_heading(QUESTION, "postgres_million_items.py", chosen)
-    with scratch(chosen.folder) as folder, server(chosen.folder) as running:
+    options = parse(QUESTION, items=1_000_000, rounds=1)
+    print_heading(QUESTION, "postgres_million_items.py", options)
+    with scratch(options.folder) as folder, server(options.folder) as running:
         source = folder / "items.jsonl"
-        write_items(source, chosen.items)
-        figures = [_measure(running, source, chosen.items) for _ in range(chosen.rounds)]
+        write_items(source, options.items)
+        figures = [_measure(running, source, options.items) for _ in range(options.rounds)]
         print(f"{described(running)}.\n")
     print_figures(figures)
 

@@ -19,18 +19,18 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=20_000, rounds=5)
-    print_heading(QUESTION, "postgres_workers.py", chosen)
-    with server(chosen.folder) as running:
+    options = parse(QUESTION, items=20_000, rounds=5)
+    print_heading(QUESTION, "postgres_workers.py", options)
+    with server(options.folder) as running:
         measurements: list[Measurement] = [
-            partial(_measure, running=running, items=chosen.items, workers=many) for many in _COUNTS
+            partial(_measure, running=running, items=options.items, workers=many) for many in _COUNTS
         ]
-        measured = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+        measured = measure(measurements, rounds=options.rounds, folder=options.folder)
         print(f"{described(running)}.\n")
-    one = _name(_COUNTS[0])
+    item = _name(_COUNTS[0])
     print_table(
-        ["way", "conversations a second", "beside one process"],
-        [[name, spread(figures), spread(ratios(measured, name, one), 2)] for name, figures in measured.items()],
+        ["way", "conversations a second", "relative to one process"],
+        [[name, spread(figures), spread(ratios(measured, name, item), 2)] for name, figures in measured.items()],
     )
 
 
@@ -55,7 +55,7 @@ def _measure(_: Path, *, running: Server, items: int, workers: int) -> dict[str,
 
 
 def _work(url: str, ready: synchronize.Barrier, ended: "queues.SimpleQueue[float]") -> None:
-    """Work on the job once all processes are there, and say when it was done, by a clock that all share."""
+    """Work on the job once all processes have started, and report the end by a clock that all share."""
     ended_at = 0.0
 
     def note(_: JobProgress) -> None:

@@ -1,4 +1,4 @@
-"""How much of a provider's speed reaches the disk? Beside the ideal: answers that cost nothing but their waiting.
+"""How much of a provider's speed reaches the disk? Compared with answers that cost only their latency.
 
 The command `backstay run` has Python's garbage collector come by less often than a program does by itself; both are
 measured. A bare client shows what the server and the sockets take by themselves, and what the library for HTTP takes.
@@ -34,16 +34,16 @@ _DIGITS = {_SHARE: 2, _RATE: 0, _CPU: 2}
 
 
 def main() -> None:
-    chosen = parse(QUESTION, items=10_000, rounds=3, in_flight=1_000)
-    print_heading(QUESTION, "provider_rate.py", chosen)
+    options = parse(QUESTION, items=10_000, rounds=3, in_flight=1_000)
+    print_heading(QUESTION, "provider_rate.py", options)
     file_limits.raise_file_limit()
     with local_provider(_SECONDS) as base_url:
         measured = measure(
-            [partial(_measured, way, chosen.items, chosen.in_flight, base_url) for way in _WAYS],
-            rounds=chosen.rounds,
-            folder=chosen.folder,
+            [partial(_measured, way, options.items, options.in_flight, base_url) for way in _WAYS],
+            rounds=options.rounds,
+            folder=options.folder,
         )
-    print(f"A server that answers after {_SECONDS} s, {chosen.in_flight:,} calls in flight.\n")
+    print(f"A server that answers after {_SECONDS} s, {options.in_flight:,} calls in flight.\n")
     print_table(
         ["way", _SHARE, _RATE, _CPU],
         [[way, *(spread(measured[f"{way}: {name}"], digits) for name, digits in _DIGITS.items())] for way in _WAYS],

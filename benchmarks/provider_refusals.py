@@ -1,4 +1,4 @@
-"""What do a provider's refusals cost? Jobs at a server that refuses calls, beside a client that retries each by itself.
+"""What do a provider's refusals cost? Jobs at a server that refuses calls, and a client that retries each by itself.
 
 The server answers a call after about 0.3 s and refuses as its condition says (`refusing_provider.py`); 64 calls are
 under way at once. With `--peers`, other programs that ask a model are measured as well; how each is set up is in its
@@ -66,7 +66,7 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of it."""
+    """Result of one trial."""
 
     seconds: float
     kept: int
@@ -74,26 +74,26 @@ class _Outcome:
 
 
 def main() -> int:
-    """Return how many measurements failed; one that takes too long is a result."""
+    """Return the number of failed measurements; one that takes too long is a result."""
     parser = argparse.ArgumentParser(description=QUESTION)
     parser.add_argument("--peers", action="store_true", help="measure other programs as well")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured, of which the median counts")
     parser.add_argument("--items", type=int, help="ignored: each condition has its own number")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where results are kept")
-    chosen = parser.parse_args()
-    programs = (*_OURS, *_ALONE, *(_PEERS if chosen.peers else ()))
-    said = "--peers " if chosen.peers else ""
-    print(f"## {QUESTION}\n\n`python benchmarks/provider_refusals.py {said}--rounds {chosen.rounds}`\n", flush=True)
-    with scratch(chosen.folder) as folder:
+    options = parser.parse_args()
+    programs = (*_OURS, *_ALONE, *(_PEERS if options.peers else ()))
+    peers = "--peers " if options.peers else ""
+    print(f"## {QUESTION}\n\n`python benchmarks/provider_refusals.py {peers}--rounds {options.rounds}`\n", flush=True)
+    with scratch(options.folder) as folder:
         bench = _Bench(
             Harness(folder, ["--in-flight", str(_IN_FLIGHT)], timeout=_TIMEOUT, may_lose=True),
-            chosen.rounds,
-            chosen.folder,
+            options.rounds,
+            options.folder,
         )
         bench.harness.install([_Trial.of(program, _FREE, _ITEMS).way for program in programs])
         names = [name for name, *_ in programs]
         rows = [_rate_cells(bench, condition, programs) for condition in _RATES]
-        print(f"{_ITEMS:,} items: seconds; beside its own time without refusals, or the bucket's; calls refused.\n")
+        print(f"{_ITEMS:,} items: seconds; relative to its time without refusals, or to the bucket's; calls refused.\n")
         print_table(["provider", *names], rows)
         rows = [_middle_cells(bench, programs), *_start_cells(bench, programs)]
         print("A minute's outage: seconds from its end, calls refused.\n")
@@ -103,7 +103,7 @@ def main() -> int:
 
 
 class _Bench:
-    """Runs trials, and remembers each program's rate without refusals."""
+    """Runner of trials, which stores each program's rate without refusals."""
 
     def __init__(self, harness: Harness, rounds: int, folder: Path) -> None:
         self.harness = harness
@@ -113,22 +113,22 @@ class _Bench:
         self._folder = folder
 
     def outcomes(self, trial: _Trial) -> list[_Outcome]:
-        """Return what came of a trial in each round; nothing where it failed."""
+        """Return the outcome of a trial in each round; None if it failed."""
         program, _, condition = trial.way.label.partition(": ")
         if "429" in condition and program in self._has_no_end:
             self.harness.failures[trial.way.label] = "not asked"  # it was not done under fewer refusals
-        found: list[_Outcome] = []
+        result: list[_Outcome] = []
         for _ in range(self._rounds):
             with scratch(self._folder) as folder, refusing_provider(trial.condition) as base_url:
                 answer = self.harness.answer(trial.way, folder, "--base-url", base_url)
                 if answer is None:
                     self._has_no_end |= {program} if "429" in condition else set()
                     break
-                found.append(_Outcome(answer["seconds"], answer["items"], measured(base_url)))
-        return found
+                result.append(_Outcome(answer["seconds"], answer["items"], measured(base_url)))
+        return result
 
     def cell(self, trial: _Trial, outcomes: Sequence[_Outcome], figure: str) -> str:
-        """Return a figure with what was lost and refused, or why there is none."""
+        """Format a figure with the lost and refused calls, or the reason why there is none."""
         if trial.way.label in self.harness.failures:
             return self.harness.failures[trial.way.label]
         lost = trial.way.items - min(outcome.kept for outcome in outcomes)

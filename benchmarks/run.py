@@ -29,7 +29,7 @@ _SCRIPTS = (
 
 
 def main() -> int:
-    """Return how many of them failed."""
+    """Return the number of benchmarks that failed."""
     folder = Path(__file__).parent
     ended = [
         subprocess.run([sys.executable, folder / script, *sys.argv[1:]], check=False).returncode for script in _SCRIPTS

@@ -50,7 +50,7 @@ def database(running: Server) -> Iterator[str]:
 
 @contextmanager
 def fresh(running: Server) -> Iterator[str]:
-    """Likewise, an empty one."""
+    """Create a database like `database`, but empty."""
     name = f"bench_{next(_numbers)}"
     with psycopg.connect(running.url(), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
@@ -62,8 +62,8 @@ def fresh(running: Server) -> Iterator[str]:
 
 
 def described(running: Server) -> str:
-    """Say what runs, and with which of the settings that matter here."""
+    """Describe the server and its relevant settings."""
     with psycopg.connect(running.url(), autocommit=True) as connection:
         names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "autovacuum", "shared_buffers")
-        told = [f"{name} {connection.execute(f'SHOW {name}').fetchone()[0]}" for name in names]
-    return f"PostgreSQL, {', '.join(told)}; through psycopg {psycopg.__version__}"
+        values = [f"{name} {connection.execute(f'SHOW {name}').fetchone()[0]}" for name in names]
+    return f"PostgreSQL, {', '.join(values)}; through psycopg {psycopg.__version__}"

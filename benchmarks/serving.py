@@ -26,14 +26,14 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where it listens, and what lets one in."""
+    """Address and token of a running server."""
 
     url: str
     token: str
     process: int
 
     def cpu_seconds(self) -> float:
-        """CPU time that it has used so far: the clock's would measure whatever else the machine does."""
+        """Return the CPU time that it has used so far, which other work on the machine does not affect."""
         used = psutil.Process(self.process).cpu_times()
         return float(used.user + used.system)
 
@@ -51,9 +51,9 @@ def serving(folder: Path, toml: str = "") -> Iterator[Serving]:
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        found = re.fullmatch(r"(http://[^/]+)/\?token=(\S+)", process.stdout.readline().decode().strip())
-        assert found is not None
-        yield Serving(found[1], found[2], process.pid)
+        result = re.fullmatch(r"(http://[^/]+)/\?token=(\S+)", process.stdout.readline().decode().strip())
+        assert result is not None
+        yield Serving(result[1], result[2], process.pid)
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -69,7 +69,7 @@ def library(folder: Path, count: int, *, noise: int = 0) -> list[str]:
     path.parent.mkdir()
     prepare(path, create=True)
     connection = connect(path)
-    kept: list[str] = []
+    stored: list[str] = []
     connection.execute("BEGIN IMMEDIATE")
     for start in range(0, count, _AT_ONCE):
         rows, turns = [], []
@@ -81,12 +81,12 @@ def library(folder: Path, count: int, *, noise: int = 0) -> list[str]:
                 text = f"{key}: what the sea did, hour after hour. " * 8 + os.urandom(noise // 2).hex()
                 turns += (key, sequence, "local", None, role, text, None)
             if key % (count // 1_000 or 1) == 0:
-                kept.append(name)
+                stored.append(name)
         connection.execute("INSERT INTO conversations VALUES " + ",".join([_ROW] * number), rows)
         connection.execute("INSERT INTO turns VALUES " + ",".join([_TURN] * (2 * number)), turns)
     connection.execute("COMMIT")
     _checkpointed(connection)
-    return kept
+    return stored
 
 
 def _checkpointed(connection: apsw.Connection) -> None:

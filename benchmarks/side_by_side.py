@@ -1,7 +1,7 @@
-"""Backstay beside other programs: how fast they keep items durably, how fast they see that nothing is left.
+"""Backstay and other programs: how fast they store items durably, and how fast they see that nothing is left.
 
-Each program is measured by its script in `peers/`, in a process of its own and, if it is not ours, in a venv of its
-own; the script's docstring says what is measured and how it is kept fair. All are given the same items and
+Each program is measured by its script in `peers/`, in a process and, if it is another program, in a venv of its own;
+the script's docstring says what is measured and how it is kept fair. All are given the same items and
 conversations, and take turns: every one once a round, forwards and backwards in turn. A program that cannot be
 installed or fails keeps its row, with the reason; the others go on, and the exit status says so.
 """
@@ -47,15 +47,15 @@ AGAIN = (
 
 
 def main() -> int:
-    """Return how many ways failed."""
-    chosen = _parse()
-    print(f"`python benchmarks/side_by_side.py --rounds {chosen.rounds} --resume-rounds {chosen.resume_rounds}`\n")
-    with scratch(chosen.folder) as folder:
+    """Return the number of ways that failed."""
+    options = _parse()
+    print(f"`python benchmarks/side_by_side.py --rounds {options.rounds} --resume-rounds {options.resume_rounds}`\n")
+    with scratch(options.folder) as folder:
         harness = Harness(folder, ["--conversations", conversations_file(folder)])
         harness.install([*RATES, *PREPARED, *AGAIN])
-        _compare_rates(harness, chosen)
-        if chosen.resume_rounds:
-            _compare_resumes(harness, chosen)
+        _compare_rates(harness, options)
+        if options.resume_rounds:
+            _compare_resumes(harness, options)
     harness.print_versions()
     return len(harness.failures)
 
@@ -70,37 +70,37 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare_rates(harness: Harness, chosen: argparse.Namespace) -> None:
+def _compare_rates(harness: Harness, options: argparse.Namespace) -> None:
     print("### How many items a second are kept?\n", flush=True)
-    seconds = measure([partial(harness.seconds, way) for way in RATES], rounds=chosen.rounds, folder=chosen.folder)
-    rates = {way.label: [way.items / one for one in seconds[way.label]] for way in RATES}
-    ours = rates[RATES[0].label]
+    seconds = measure([partial(harness.seconds, way) for way in RATES], rounds=options.rounds, folder=options.folder)
+    rates = {way.label: [way.items / item for item in seconds[way.label]] for way in RATES}
+    reference = rates[RATES[0].label]
 
     def cells(way: Way) -> list[str]:
         figures = rates[way.label]
         digits = 0 if min(figures) > 100 else 1
-        return [f"{way.items:,}", spread(figures, digits), spread(times(ours, figures), 1)]
+        return [f"{way.items:,}", spread(figures, digits), spread(times(reference, figures), 1)]
 
-    harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
+    harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate relative to it, times"], cells)
 
 
-def _compare_resumes(harness: Harness, chosen: argparse.Namespace) -> None:
+def _compare_resumes(harness: Harness, options: argparse.Namespace) -> None:
     print(f"### How long until a finished set of {_SET:,} is known to need nothing?\n", flush=True)
     # One folder for all rounds: a set is finished once, and asking again changes nothing in it.
-    with scratch(chosen.folder) as finished:
+    with scratch(options.folder) as finished:
         for way in PREPARED:
             if not harness.seconds(way, finished):
                 reason = f"no finished set: {harness.failures[way.label]}"
                 harness.failures |= {other.label: reason for other in AGAIN if other.script == way.script}
         measurements = [partial(_over, harness, way, finished) for way in AGAIN]
-        seconds = measure(measurements, rounds=chosen.resume_rounds, folder=chosen.folder)
-    ours = seconds[AGAIN[0].label]
+        seconds = measure(measurements, rounds=options.resume_rounds, folder=options.folder)
+    reference = seconds[AGAIN[0].label]
 
     def cells(way: Way) -> list[str]:
         figures = seconds[way.label]
-        return [spread(figures, 2), spread(times(figures, ours), 2)]
+        return [spread(figures, 2), spread(times(figures, reference), 2)]
 
-    harness.print(AGAIN, ["way", "seconds", "beside the first, times"], cells)
+    harness.print(AGAIN, ["way", "seconds", "relative to the first, times"], cells)
 
 
 def _over(harness: Harness, way: Way, finished: Path, _: Path) -> dict[str, float]:
@@ -109,12 +109,12 @@ def _over(harness: Harness, way: Way, finished: Path, _: Path) -> dict[str, floa
 
 
 def times(figures: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Return one ratio a round, of the rounds that both ended."""
+    """Return one ratio per round that both completed."""
     return [figure / other for figure, other in zip(figures, others, strict=False)] or [math.nan]
 
 
 def conversations_file(folder: Path) -> Path:
-    """Write the conversations that are given to all."""
+    """Write the conversations for all programs."""
     path = folder / "conversations.json"
     made = (workload.conversation(number).turns for number in range(500))
     turns = [[{"role": turn.role, "content": turn.content} for turn in conversation] for conversation in made]

@@ -1,4 +1,4 @@
-"""Backstay beside other programs that ask a model: how long they take over a provider that is not the limit.
+"""Backstay and other programs that call a model: how long they need at a provider that is not the limit.
 
 A server on this machine answers each call after half a second, and 200 calls are under way, so that a program that
 costs nothing would need five seconds for 2,000 items. How each program is measured and kept fair is in its script.
@@ -37,14 +37,14 @@ _DURABLE = {
 
 
 def main() -> int:
-    """Return how many ways failed."""
-    chosen = _parse()
+    """Return the number of ways that failed."""
+    options = _parse()
     print("### How long do 2,000 items take when each answer takes half a second?\n")
-    print(f"`python benchmarks/side_by_side_generation.py --rounds {chosen.rounds}`\n", flush=True)
-    with scratch(chosen.folder) as folder, local_provider(_SECONDS) as base_url:
+    print(f"`python benchmarks/side_by_side_generation.py --rounds {options.rounds}`\n", flush=True)
+    with scratch(options.folder) as folder, local_provider(_SECONDS) as base_url:
         harness = Harness(folder, ["--base-url", base_url])
         harness.install(WAYS)
-        _compare(harness, chosen)
+        _compare(harness, options)
     print(f"The ideal, of a program that costs nothing: {_IDEAL:g} s.\n")
     harness.print_versions()
     return len(harness.failures)
@@ -59,20 +59,20 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(harness: Harness, chosen: argparse.Namespace) -> None:
-    measured = measure([partial(_figures, harness, way) for way in WAYS], rounds=chosen.rounds, folder=chosen.folder)
+def _compare(harness: Harness, options: argparse.Namespace) -> None:
+    measured = measure([partial(_figures, harness, way) for way in WAYS], rounds=options.rounds, folder=options.folder)
 
     def cells(way: Way) -> list[str]:
         seconds = measured[_seconds(way)]
-        ours = measured.get(_seconds(WAYS[0])) or [math.nan] * len(seconds)
+        reference = measured.get(_seconds(WAYS[0])) or [math.nan] * len(seconds)
         return [
             spread(seconds, 2),
-            spread([one / our for one, our in zip(seconds, ours, strict=False)], 2),
+            spread([item / our for item, our in zip(seconds, reference, strict=False)], 2),
             spread([1000 * cpu / way.items for cpu in measured[_cpu(way)]], 2),
             _DURABLE[way.label],
         ]
 
-    header = ["way", "seconds", "beside Backstay, times", "CPU, milliseconds an item", "what is done survives"]
+    header = ["way", "seconds", "relative to Backstay, times", "CPU, milliseconds an item", "what is done survives"]
     harness.print(WAYS, header, cells)
 
 

@@ -1,4 +1,4 @@
-"""Backstay beside DBOS Transact on one PostgreSQL server: how fast they keep items durably.
+"""Backstay and DBOS Transact on one PostgreSQL server: how fast they store items durably.
 
 As in `side_by_side.py`: scripts in `peers/`, each in a process and a venv of its own, the same items and conversations,
 taking turns. Each measurement has a database of its own on one server, which waits for its disk.
@@ -24,24 +24,24 @@ RATES = (
 
 
 def main() -> int:
-    """Return how many ways failed."""
-    chosen = _parse()
+    """Return the number of ways that failed."""
+    options = _parse()
     print("### On PostgreSQL: how many items a second are kept?\n")
-    print(f"`python benchmarks/side_by_side_postgres.py --rounds {chosen.rounds}`\n", flush=True)
-    with scratch(chosen.folder) as folder, server(chosen.folder) as running:
+    print(f"`python benchmarks/side_by_side_postgres.py --rounds {options.rounds}`\n", flush=True)
+    with scratch(options.folder) as folder, server(options.folder) as running:
         harness = Harness(folder, ["--conversations", conversations_file(folder)])
         harness.install(RATES)
         measurements = [partial(_seconds, harness=harness, way=way, running=running) for way in RATES]
-        seconds = measure(measurements, rounds=chosen.rounds, folder=chosen.folder)
+        seconds = measure(measurements, rounds=options.rounds, folder=options.folder)
         print(f"{described(running)}.\n")
-    rates = {way.label: [way.items / one for one in seconds[way.label]] for way in RATES}
-    ours = rates[RATES[0].label]
+    rates = {way.label: [way.items / item for item in seconds[way.label]] for way in RATES}
+    reference = rates[RATES[0].label]
 
     def cells(way: Way) -> list[str]:
         figures = rates[way.label]
-        return [f"{way.items:,}", spread(figures), spread(times(ours, figures), 1)]
+        return [f"{way.items:,}", spread(figures), spread(times(reference, figures), 1)]
 
-    harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate beside it, times"], cells)
+    harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate relative to it, times"], cells)
     harness.print_versions()
     return len(harness.failures)
 
@@ -56,7 +56,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _seconds(folder: Path, *, harness: Harness, way: Way, running: Server) -> dict[str, float]:
-    # Each program makes its own tables; ours are made by a command that comes before any run.
+    # Each program creates its own tables; Backstay's are created by a command before any run.
     with (fresh if way.peer else database)(running) as url:
         return replace(harness, options=[*harness.options, "--database-url", url]).seconds(way, folder)
 

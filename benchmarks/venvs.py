@@ -1,4 +1,4 @@
-"""Makes a venv for each peer, so that no version that it needs meets one that Backstay needs."""
+"""Create a venv for each peer, so that its dependencies do not meet those of Backstay."""
 
 import fcntl
 import os
@@ -22,13 +22,13 @@ def python_of(peer: str) -> Path:
     Raises:
         NotInstalled: the venv cannot be made, or a package cannot be had.
     """
-    folder, wanted = _ROOT / ".venv-peers" / peer, _WANTED / f"{peer}.txt"
+    folder, expected = _ROOT / ".venv-peers" / peer, _WANTED / f"{peer}.txt"
     python, stamp = folder / "bin" / "python", folder / ".made"
     folder.parent.mkdir(exist_ok=True)
     # Two runs at once must not clear each other's work: a Python whose venv is half made is that of the machine.
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (stamp.exists() and stamp.read_text() == wanted.read_text()):
+        if not (stamp.exists() and stamp.read_text() == expected.read_text()):
             _do(sys.executable, "-m", "venv", "--clear", str(folder))
             _do(
                 str(python),
@@ -38,16 +38,16 @@ def python_of(peer: str) -> Path:
                 "install",
                 "--quiet",
                 "--requirement",
-                str(wanted),
+                str(expected),
             )
-            stamp.write_text(wanted.read_text())
+            stamp.write_text(expected.read_text())
     return python
 
 
 def _do(*command: str) -> None:
     # Should the venv be broken after all, pip refuses instead of changing the Python of the machine.
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.startswith("ERROR")]
-        raise NotInstalled((said or ["pip said nothing"])[-1].removeprefix("ERROR: "))
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if ended.returncode:
+        message = [line for line in (ended.stderr or ended.stdout).splitlines() if line.startswith("ERROR")]
+        raise NotInstalled((message or ["pip said nothing"])[-1].removeprefix("ERROR: "))

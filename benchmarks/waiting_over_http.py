@@ -1,6 +1,6 @@
-"""Does the simulation of waiting tell the truth? Three of its cells, and the same over real HTTP.
+"""Does the simulation of waiting match reality? Three of its cells, and the same over real HTTP.
 
-Beside each cell in virtual time a real job runs at a real server that refuses by the same code, with 64 calls at once.
+For each cell in virtual time a real job runs at a real server that refuses by the same code, with 64 calls at once.
 Both are measured from the tenth second on. They should agree within 15 %.
 """
 
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.provider_model import Result, Simulation
 
-QUESTION = "Does the simulation of waiting tell the truth?"
+QUESTION = "Does the simulation of waiting match reality?"
 
 _CELLS = ("5 % of 429, Retry-After 1", "bucket of 50 a second, true Retry-After", "20 at once")
 _SLOTS = 64
@@ -31,17 +31,17 @@ _TOLERANCE = 0.15
 
 
 def main() -> int:
-    """Return how many cells do not agree."""
+    """Return the number of cells that do not agree."""
     parser = argparse.ArgumentParser(description=QUESTION)
     parser.add_argument("--rounds", type=int, default=1, help="how often each is run, of which the median counts")
     parser.add_argument("--items", type=int, help="ignored: each run takes 30 seconds")
     parser.add_argument("--folder", type=Path, help="where databases are made")
-    chosen = parser.parse_args()
-    print(f"## {QUESTION}\n\n`python benchmarks/waiting_over_http.py --rounds {chosen.rounds}`\n", flush=True)
+    options = parser.parse_args()
+    print(f"## {QUESTION}\n\n`python benchmarks/waiting_over_http.py --rounds {options.rounds}`\n", flush=True)
     rows, wrong = [], 0
     for cell in _CELLS:
-        simulated = [_figures(_simulated(cell, seed)) for seed in range(chosen.rounds)]
-        real = [_figures(asyncio.run(_real(cell, chosen.folder))) for _ in range(chosen.rounds)]
+        simulated = [_figures(_simulated(cell, seed)) for seed in range(options.rounds)]
+        real = [_figures(asyncio.run(_real(cell, options.folder))) for _ in range(options.rounds)]
         (rate, share), (real_rate, real_share) = map(_medians, (simulated, real))
         ratio = real_rate / rate
         wrong += abs(ratio - 1) > _TOLERANCE

@@ -1,4 +1,4 @@
-"""Rules of waiting that the chosen one is compared with. Each is told the time, as `generate.rate.AccountRate` is."""
+"""Rules of waiting to compare with the production rule. Each gets the time as an argument, like `AccountRate`."""
 
 import math
 import random
@@ -15,7 +15,7 @@ class Permit:
 
 
 class Alone:
-    """Each refused call waits by itself: the time that was named, or an exponential back-off."""
+    """Rule by which each refused call waits by itself: the named time, or an exponential back-off."""
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -40,7 +40,7 @@ class Alone:
 
 
 class Aimd(Alone):
-    """As many calls at once as were answered: one more for each round of answers, half for each round refused."""
+    """Rule of additive increase and multiplicative decrease: one more call per round of answers, half per refusal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Aimd(Alone):
 
 
 class HoldAll(Alone):
-    """The rule before: every refusal holds everybody and halves the room; from the second on, calls are kept apart."""
+    """Former rule: every refusal holds all calls and halves the concurrency; from the second on, calls are spaced."""
 
     def __init__(self) -> None:
         super().__init__()

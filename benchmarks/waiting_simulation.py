@@ -123,13 +123,13 @@ def main() -> None:
         print(f"A minute's outage, {slots:,} slots: seconds from its end to nine tenths of the full rate.\n")
         print_table(
             ["provider", *_RULES],
-            [[name, *(_recovery(rule, slots, given) for rule in _RULES)] for name, given in _OUTAGES],
+            [[name, *(_recovery(rule, slots, value) for rule in _RULES)] for name, value in _OUTAGES],
         )
-    print("Jobs that begin with a minute's outage: seconds from its end to theirs, calls refused, items lost.\n")
+    print("Jobs that begin with a minute's outage: seconds from its end to the job's, calls refused, items lost.\n")
     rows = [
-        [f"{items} items, {name}", *(_job(rule, items, given) for rule in _RULES)]
+        [f"{items} items, {name}", *(_job(rule, items, value) for rule in _RULES)]
         for items in (2, 20, 200)
-        for name, given in _OUTAGES
+        for name, value in _OUTAGES
     ]
     print_table(["job", *_RULES], rows)
 

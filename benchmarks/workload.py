@@ -1,4 +1,4 @@
-"""What the benchmarks work on: items, and conversations of eight turns and about 2.5 KB."""
+"""Items for the benchmarks, and conversations of eight turns and about 2.5 KB."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ _ROLES = ("user", "assistant") * 4
 
 
 def items(count: int) -> Iterator[dict[str, Any]]:
-    """Yield items as a program would give them: an id, a topic, one parameter."""
+    """Yield items as a program would: an id, a topic and one parameter."""
     return ({"id": f"item-{n:07}", "topic": f"a lighthouse, number {n}", "number": n} for n in range(count))
 
 
@@ -24,15 +24,15 @@ _MADE = [_made(number) for number in range(500)]
 
 
 def conversation(number: int) -> Conversation:
-    """Return the conversation that belongs to the item of this number."""
+    """Return the conversation of the item with this number."""
     return _MADE[number % len(_MADE)]
 
 
 def converse(item: Item) -> Conversation:
-    """A processor that takes no time, so that what is measured is the engine."""
+    """Return a conversation at once, so that only the engine is measured."""
     return conversation(item.parameters["number"])
 
 
 async def converse_async(item: Item) -> Conversation:
-    """The same as a coroutine."""
+    """Return a conversation like `converse`, as a coroutine."""
     return conversation(item.parameters["number"])

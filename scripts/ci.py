@@ -1,4 +1,4 @@
-"""Run `make check` and `make test`, and tell failures from flaky tests: `python3 scripts/ci.py`, as `.ci/run` does.
+"""Run `make check` and `make test`, and find flaky tests: `python3 scripts/ci.py`, as `.ci/run` does.
 
 Each test that failed is run once more, alone. A test that fails again makes the run red. One that passes is listed
 under `Flaky:` at the end and leaves the run green, unless there are more than two. A test that fails only next to

@@ -53,9 +53,9 @@ def _stored(path: Path) -> int:
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["full", "memory"])
-    path = chosen.folder / "artifacts.sqlite" if chosen.task == "full" else None
-    spent, count = asyncio.run(_generate(path, chosen.items, chosen.base_url, chosen.in_flight))
+    options = given.parse(__doc__, ["full", "memory"])
+    path = options.folder / "artifacts.sqlite" if options.task == "full" else None
+    spent, count = asyncio.run(_generate(path, options.items, options.base_url, options.in_flight))
     given.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,

@@ -2,7 +2,7 @@
 
 `rate`: one pass of `process_stream` over the file, concurrency 256, with a `CallableStrategy` that returns at once.
 The store is `SqliteArtifactStore` at `SqliteDurability.FULL` (WAL, `synchronous=FULL`): a result is handed out
-after the commit that holds it, and a commit takes up to 100 results or what comes within 10 ms. So every result is
+after the commit that holds it, and a commit contains up to 100 results or what comes within 10 ms. So every result is
 durable before it is seen. The time is from opening the store until the stream has ended and closed it.
 
 Kept fair: `process_stream` with bounded queues and this store is what its documentation has for large runs; prompts
@@ -116,16 +116,16 @@ def _stored(path: Path) -> int:
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["rate", "prepare", "again"])
-    path, instant = chosen.folder / "artifacts.sqlite", _Instant(chosen.conversations)
-    if chosen.task == "prepare":
-        seconds, count = asyncio.run(_prepare(path, chosen.items, instant))
+    options = given.parse(__doc__, ["rate", "prepare", "again"])
+    path, instant = options.folder / "artifacts.sqlite", _Instant(options.conversations)
+    if options.task == "prepare":
+        seconds, count = asyncio.run(_prepare(path, options.items, instant))
     else:
-        concurrency = 256 if chosen.task == "rate" else 16
-        seconds, count = asyncio.run(_stream(path, chosen.items, instant, concurrency))
+        concurrency = 256 if options.task == "rate" else 16
+        seconds, count = asyncio.run(_stream(path, options.items, instant, concurrency))
     # Each item is stored once, by a call when there was no result and by none when there was.
     assert _stored(path) == count, count
-    assert instant.calls == (count if chosen.task == "rate" else 0), instant.calls
+    assert instant.calls == (count if options.task == "rate" else 0), instant.calls
     versions = {"async-batch-llm": importlib.metadata.version("async-batch-llm"), "SQLite": sqlite3.sqlite_version}
     given.answer(seconds=seconds, items=count, versions=versions)
 

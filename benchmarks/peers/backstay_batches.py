@@ -50,7 +50,7 @@ async def _measure(task: str, database: Path | str, items: Path, process: _Insta
         else:
             result = await backstay.batches.run(_JOB, items, process, concurrency=256)
         if task == "again-and-read":
-            read = [len(kept.turns) async for kept in backstay.conversations.export(Selection(job_id=_JOB))]
+            read = [len(stored.turns) async for stored in backstay.conversations.export(Selection(job_id=_JOB))]
             assert len(read) == result.completed, len(read)
         seconds = time.perf_counter() - started
         assert result.did_nothing is (task not in {"rate", "prepare"}), result
@@ -59,11 +59,11 @@ async def _measure(task: str, database: Path | str, items: Path, process: _Insta
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["rate", "prepare", "again", "by-name", "again-and-read"])
-    process = _Instant(chosen.conversations)
-    database = chosen.database_url or chosen.folder / "backstay.db"
-    seconds, completed = asyncio.run(_measure(chosen.task, database, chosen.items, process))
-    stored = {"psycopg": importlib.metadata.version("psycopg")} if chosen.database_url else {}
+    options = given.parse(__doc__, ["rate", "prepare", "again", "by-name", "again-and-read"])
+    process = _Instant(options.conversations)
+    database = options.database_url or options.folder / "backstay.db"
+    seconds, completed = asyncio.run(_measure(options.task, database, options.items, process))
+    stored = {"psycopg": importlib.metadata.version("psycopg")} if options.database_url else {}
     versions = {
         "Backstay": importlib.metadata.version("backstay"),
         **(stored or {"SQLite": apsw.sqlite_lib_version()}),

@@ -22,18 +22,20 @@ async def _generate(database: Path, items: Path, base_url: str, in_flight: int) 
         recipe = Recipe(model=given.MODEL, base_url=base_url)
         result = await backstay.batches.run(_JOB, items, recipe, concurrency=in_flight)
         spent = clock.spent()
-        kept = await backstay.conversations.count(Selection(job_id=_JOB))
-        assert result.completed == kept, result
-    return spent, kept
+        stored = await backstay.conversations.count(Selection(job_id=_JOB))
+        assert result.completed == stored, result
+    return spent, stored
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["generate"])
-    spent, kept = asyncio.run(_generate(chosen.folder / "backstay.db", chosen.items, chosen.base_url, chosen.in_flight))
+    options = given.parse(__doc__, ["generate"])
+    spent, stored = asyncio.run(
+        _generate(options.folder / "backstay.db", options.items, options.base_url, options.in_flight)
+    )
     given.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
-        items=kept,
+        items=stored,
         versions={"Backstay": importlib.metadata.version("backstay")},
     )
 

@@ -74,9 +74,9 @@ def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_fligh
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["generate"])
+    options = given.parse(__doc__, ["generate"])
     logging.disable(logging.WARNING)
-    spent, stored = _generate(chosen.folder, list(given.items(chosen.items)), chosen.base_url, chosen.in_flight)
+    spent, stored = _generate(options.folder, list(given.items(options.items)), options.base_url, options.in_flight)
     given.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,

@@ -14,7 +14,7 @@ it is here because WAL is what the others use.
 
 `postgres`: the same on the database that is given, DBOS as it configures itself. It is committed with
 `synchronous_commit` on, so each commit is flushed.
-`postgres-queue`: likewise, synchronous workflows through a queue without limits, polled every 10 ms.
+`postgres-queue`: like `postgres`, but synchronous workflows through a queue without limits, polled every 10 ms.
 
 Kept fair: the database is made and DBOS launched before the time starts; it ends with the last result. Workflows
 called or started one after the other, or from 8 threads, and pools of 2, 4 and 20 connections were tried: slower
@@ -101,30 +101,30 @@ def _check_server(url: str, items: int) -> None:
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["default", "one-connection", "wal", "queue", "postgres", "postgres-queue"])
-    path, items = chosen.folder / "dbos.sqlite", list(given.items(chosen.items))
-    _MADE.extend(given.conversations(chosen.conversations))
-    if chosen.task == "wal":
+    options = given.parse(__doc__, ["default", "one-connection", "wal", "queue", "postgres", "postgres-queue"])
+    path, items = options.folder / "dbos.sqlite", list(given.items(options.items))
+    _MADE.extend(given.conversations(options.conversations))
+    if options.task == "wal":
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-    pool = {"sys_db_pool_size": 1} if chosen.task in {"one-connection", "wal", "queue"} else {}
-    url = chosen.database_url or f"sqlite:///{path}"
+    pool = {"sys_db_pool_size": 1} if options.task in {"one-connection", "wal", "queue"} else {}
+    url = options.database_url or f"sqlite:///{path}"
     DBOS(config={"name": "benchmark", "system_database_url": url, "log_level": "ERROR", **pool})
     DBOS.launch()
-    if chosen.task.endswith("queue"):
+    if options.task.endswith("queue"):
         DBOS.register_queue("items", polling_interval_sec=0.01)
     started = time.perf_counter()
-    if chosen.task.endswith("queue"):
+    if options.task.endswith("queue"):
         _through_queue(items)
     else:
         asyncio.run(_in_flight(items))
     seconds = time.perf_counter() - started
     DBOS.destroy()
-    if chosen.database_url:
-        _check_server(chosen.database_url, len(items))
+    if options.database_url:
+        _check_server(options.database_url, len(items))
         database = {"psycopg (dbos)": psycopg.__version__}
     else:
-        _check(path, len(items), "wal" if chosen.task == "wal" else "delete")
+        _check(path, len(items), "wal" if options.task == "wal" else "delete")
         database = {"SQLite": sqlite3.sqlite_version}
     versions = {"DBOS Transact": importlib.metadata.version("dbos"), **database}
     given.answer(seconds=seconds, items=len(items), versions=versions)

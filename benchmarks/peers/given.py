@@ -1,4 +1,4 @@
-"""What every program here is given, and how it answers; needs nothing but Python, so that it runs in any venv.
+"""Options of every program here, and the form of its answer; needs only Python, so that it runs in any venv.
 
 Items and conversations come as files that the caller made from `benchmarks/workload.py`: all programs work on the same,
 and none has to import another. The answer is one line of JSON, the last of standard output.
@@ -20,7 +20,7 @@ _IN_FLIGHT = 200
 
 @dataclass(frozen=True)
 class Spent:
-    """What something took."""
+    """Time that something took."""
 
     seconds: float
     cpu_seconds: float
@@ -28,7 +28,7 @@ class Spent:
 
 
 class Clock:
-    """Runs from when it is made."""
+    """Stopwatch that starts when it is created."""
 
     def __init__(self) -> None:
         self._started, self._cpu = time.perf_counter(), self._cpu_seconds()
@@ -67,11 +67,11 @@ def items(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def prompt(item: Mapping[str, Any]) -> str:
-    """Return what a model is asked for an item by a program that has no prompt of its own."""
+    """Return the prompt of an item for a program that has none of its own."""
     return f"Write a conversation about this topic: {item['topic']}"
 
 
 def answer(*, seconds: float, items: int, versions: Mapping[str, str], cpu_seconds: float | None = None) -> None:
     """Print what was measured."""
-    said = {"seconds": seconds, "cpu_seconds": cpu_seconds, "items": items, "versions": versions}
-    print(json.dumps(said), flush=True)
+    message = {"seconds": seconds, "cpu_seconds": cpu_seconds, "items": items, "versions": versions}
+    print(json.dumps(message), flush=True)

@@ -31,30 +31,30 @@ _REWRITE = "UPDATE jobs SET completed_items = ?, progress_percentage = ? WHERE i
 def _measure(database: Path, size: int, items: Path, made: list[dict[str, object]]) -> tuple[float, int]:
     connection = connect(database, create=True)
     connection.execute(_TABLES)
-    wanted = list(given.items(items))
-    held = size - len(wanted) // 2
+    expected = list(given.items(items))
+    held = size - len(expected) // 2
     completed = [f"done-{number:07}" for number in range(held)]
     connection.execute("INSERT INTO jobs VALUES ('job', ?, 0)", (orjson.dumps(completed).decode(),))
     started = time.perf_counter()
-    for item in wanted:
+    for item in expected:
         content = orjson.dumps(made[item["number"] % len(made)]).decode()
         completed.append(item["id"])
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO conversations VALUES (?, ?)", (item["id"], content))
-        percentage = 100 * len(completed) // (held + len(wanted))
+        percentage = 100 * len(completed) // (held + len(expected))
         connection.execute(_REWRITE, (orjson.dumps(completed).decode(), percentage))
         connection.execute("COMMIT")
     seconds = time.perf_counter() - started
-    kept = connection.execute("SELECT json_array_length(completed_items) FROM jobs").get
-    assert kept == held + len(wanted), kept
+    stored = connection.execute("SELECT json_array_length(completed_items) FROM jobs").get
+    assert stored == held + len(expected), stored
     connection.close()
-    return seconds, len(wanted)
+    return seconds, len(expected)
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["1000", "10000", "30000"])
-    made = given.conversations(chosen.conversations)
-    seconds, added = _measure(chosen.folder / "array.db", int(chosen.task), chosen.items, made)
+    options = given.parse(__doc__, ["1000", "10000", "30000"])
+    made = given.conversations(options.conversations)
+    seconds, added = _measure(options.folder / "array.db", int(options.task), options.items, made)
     versions = {"orjson": importlib.metadata.version("orjson"), "SQLite": apsw.sqlite_lib_version()}
     given.answer(seconds=seconds, items=added, versions=versions)
 

@@ -56,12 +56,12 @@ def _delay(retry: int, named: float | None) -> float:
 
 
 def main() -> None:
-    chosen = given.parse(__doc__, ["generate"])
-    path = chosen.folder / "answers.jsonl"
+    options = given.parse(__doc__, ["generate"])
+    path = options.folder / "answers.jsonl"
     with path.open("w") as out:
-        spent = asyncio.run(_generate(out, given.items(chosen.items), chosen.base_url, chosen.in_flight))
-    with path.open() as kept:
-        count = sum(1 for _ in kept)
+        spent = asyncio.run(_generate(out, given.items(options.items), options.base_url, options.in_flight))
+    with path.open() as stored:
+        count = sum(1 for _ in stored)
     versions = {"aiohttp": importlib.metadata.version("aiohttp")}
     given.answer(seconds=spent.seconds, cpu_seconds=spent.cpu_seconds, items=count, versions=versions)
 
