@@ -1,4 +1,4 @@
-"""Every address of the API, from its own description, with what it takes to be used on something that is there."""
+"""Every route of the API, from its own description, with the requests that use it."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ PAGES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """How to use one address: `{name}`s stand for what a user owns."""
+    """Request for one route: `{name}`s stand for an owner's objects."""
 
     body: Any = None
     files: dict[str, tuple[str, bytes]] | None = None
@@ -113,17 +113,17 @@ CASES: dict[str, Case] = {
 
 @cache
 def description() -> dict[str, Any]:
-    """What the API says about itself."""
+    """Return the OpenAPI description."""
     return create_app(Settings(here=Path("/nowhere")), ServerSettings(), token=LOCAL).openapi()
 
 
 def addresses() -> list[str]:
-    """Return `METHOD /path` of every operation that is described."""
+    """Return `METHOD /path` of every described operation."""
     return [f"{method.upper()} {path}" for path, methods in description()["paths"].items() for method in methods]
 
 
 def routes(app: FastAPI) -> Iterator[str]:
-    """Yield `METHOD /path` of every route that there is, described or not."""
+    """Yield `METHOD /path` of every route, described or not."""
     for route in _all_routes(app.router.routes):
         for method in sorted(getattr(route, "methods", None) or ()):
             yield f"{method} {re.sub(r':(id|path)}', '}', route.path)}"
@@ -139,7 +139,7 @@ def _all_routes(found: Any) -> Iterator[Any]:
 
 
 def filled(text: Any, names: dict[str, str]) -> Any:
-    """Put names where `{name}` stands, in all that a request says."""
+    """Replace each `{name}` in a request by a name."""
     match text:
         case str():
             for name, value in names.items():
@@ -154,7 +154,7 @@ def filled(text: Any, names: dict[str, str]) -> Any:
 
 
 def request_of(address: str, case: Case, names: dict[str, str]) -> dict[str, Any]:
-    """Return what an HTTP client is to be called with."""
+    """Return the keyword arguments for an HTTP client."""
     method, _, path = address.partition(" ")
     request: dict[str, Any] = {"method": method, "url": filled(path, names)}
     if case.body is not None:

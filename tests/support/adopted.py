@@ -1,4 +1,4 @@
-"""A database in which an app's own tables are our conversations and turns."""
+"""A database in which an app's own tables are adopted as conversations and turns."""
 
 from functools import cache
 
@@ -64,7 +64,7 @@ UPDATE seen SET best = (SELECT min(chat_id) FROM chats) WHERE id % 5 = 0;
 
 
 def fresh_database() -> str:
-    """Make one, and return its URL. Whoever is done with it calls `postgres.drop_database`."""
+    """Create such a database, and return its URL. The caller calls `postgres.drop_database`."""
     return postgres.copied_database(_template())
 
 

@@ -1,4 +1,4 @@
-"""Tables as an app of its own keeps them beside ours: they hang on conversations in every way that there is."""
+"""Tables of an app next to Backstay's, which refer to conversations in every possible way."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ TABLES = ("users", "tags", "chat_tags", "attachments", "ratings", "links")
 
 
 def make(database: Path | str) -> None:
-    """Make the tables beside a library of at least ten conversations, and put rows in."""
+    """Create the tables in a library of at least ten conversations, and insert rows."""
     server = is_server(database)
     for statement in (_POSTGRES if server else _SQLITE, _ROWS):
         text = statement.replace("{ours}", "backstay." if server else "")
@@ -80,12 +80,12 @@ def make(database: Path | str) -> None:
 
 
 def named(database: Path | str, table: str) -> str:
-    """Return the name by which plans and backups know a table."""
+    """Return the name of a table in plans and backups."""
     return f"public.{table}" if is_server(database) else table
 
 
 def rows(database: Path | str, table: str) -> list[str]:
-    """Return the rows of a table in the words of the database, in an order of their own."""
+    """Return the rows of a table as the database formats them, in a stable order."""
     if is_server(database):
         schema = "backstay" if table in ("conversations", "turns") else "public"
         return [text for (text,) in ask(database, f"SELECT t::text FROM {schema}.{table} AS t ORDER BY 1")]

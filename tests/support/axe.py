@@ -1,4 +1,4 @@
-"""axe-core, from npm: finds what keeps people from using a page."""
+"""axe-core, from npm, which finds accessibility problems of a page."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ _COLOURS = ["color-contrast", "link-in-text-block"]
 
 
 async def violations(page: Any, *, only_colours: bool = False) -> list[str]:
-    """Return what is wrong with a page as it is now, a line each; or only what is wrong with its colours."""
+    """Return the problems of a page as it is now, one line each; or only those of its colours."""
     await page.evaluate(_source())
     rules = {"type": "rule", "values": _COLOURS} if only_colours else {"type": "tag", "values": _RULES}
     options = {"runOnly": rules, "resultTypes": ["violations"]}

@@ -1,4 +1,4 @@
-"""A real browser on the pages, that remembers everything which must not happen in it."""
+"""A real browser on the pages, which records everything that must not happen."""
 
 import os
 import sqlite3
@@ -44,7 +44,7 @@ SETTINGS = 'processors = ["scripted", "slow:slow"]\npoll_seconds = 0.05\n'
 
 
 def prepared(folder: Path) -> Path:
-    """Return a folder with what a server there may run, and with a file of topics."""
+    """Return a folder with the processors of a server and a file of topics."""
     (folder / "slow.py").write_text(_SLOW)
     rows = "".join(f"t{number:02},Topic {number},a keeper\n" for number in range(24))
     (folder / "topics.csv").write_text("id,topic,persona\n" + rows)
@@ -52,27 +52,27 @@ def prepared(folder: Path) -> Path:
 
 
 def begin_boats(server: Any) -> None:
-    """Have a server begin the batch of the file of topics, without a page."""
+    """Start the batch of the file of topics without a page."""
     items = [{"id": f"t{number:02}", "topic": f"Topic {number}"} for number in range(24)]
     body = {"jobId": "boats", "items": items, "processor": "slow:slow", "concurrency": 2}
     server.client.post("/api/batches", json=body).raise_for_status()
 
 
 def checkpoints(folder: Path) -> list[tuple[str, str, str]]:
-    """Return the name, the completed and the failed items of each checkpoint, as somebody else reads them."""
+    """Return the name, the completed and the failed items of each checkpoint, read by another process."""
     with closing(sqlite3.connect(folder / ".backstay" / "backstay.db")) as database:
         return database.execute("SELECT job_id, completed_items, failed_items FROM batch_checkpoints").fetchall()
 
 
 def calls(folder: Path) -> Counter[str]:
-    """Return how often each item was worked on."""
+    """Return how often each item was called."""
     file = folder / "calls.txt"
     return Counter(file.read_text().split() if file.exists() else [])
 
 
 @asynccontextmanager
 async def browser() -> AsyncIterator[Any]:
-    """Start the Chromium that the machine has."""
+    """Start the installed Chromium."""
     try:
         from playwright.async_api import async_playwright
     except ModuleNotFoundError:
@@ -91,7 +91,7 @@ async def browser() -> AsyncIterator[Any]:
 
 @dataclass  # without slots: playwright puts an attribute of its own on whose methods it calls
 class Seen:
-    """What a page did that none may do."""
+    """Events on a page that must not happen."""
 
     origin: str
     errors: list[str] = field(default_factory=list)
@@ -123,7 +123,7 @@ class Seen:
 
 @asynccontextmanager
 async def page_of(browser: Any, server: Any, **options: Any) -> AsyncIterator[tuple[Any, Seen]]:
-    """Give a page in a browser of its own that has come in with the server's token."""
+    """Open a page in a browser of its own that is signed in with the server's token."""
     context = await browser.new_context(base_url=server.url, locale="en-GB", **options)
     try:
         context.set_default_timeout(30_000)  # a browser beside other tests may have to wait for its CPU
@@ -142,7 +142,7 @@ async def page_of(browser: Any, server: Any, **options: Any) -> AsyncIterator[tu
 
 
 async def come_in(page: Any, server: Any) -> None:
-    """Exchange the token that the server has printed, as its user does by opening that address."""
+    """Exchange the printed token for a cookie, as a user does by opening that address."""
     await page.goto(f"{server.url}/?token={server.token}")
 
 
@@ -150,20 +150,20 @@ _DRAWN = """() => [...document.querySelectorAll("*")].every((one) => !one.shadow
 
 
 async def drawn(page: Any, address: str) -> None:
-    """Go to a page, and wait until nothing of it is only on its way."""
+    """Go to a page, and wait until it has loaded completely."""
     await page.goto(address)
     await page.wait_for_function(_DRAWN)
 
 
 async def put_off(page: Any) -> None:
-    """Close the dialog about unfinished batches; in this page it does not come back."""
+    """Close the dialog about unfinished batches, which does not appear again on this page."""
     await page.get_by_role("dialog").wait_for()
     await page.keyboard.press("Escape")
     await page.get_by_role("dialog").wait_for(state="detached")
 
 
 async def start_batch(page: Any, file: Any, *, name: str, made: str, at_once: int = 2) -> None:
-    """Start a batch as a person does: choose a file, look at the columns, press the button."""
+    """Start a batch as a user does: choose a file, check the columns, press the button."""
     await page.goto("/batches")
     await page.set_input_files("input[type=file]", file)
     await page.get_by_role("button", name="Choose columns").click()

@@ -1,7 +1,4 @@
-"""A victim that takes a commit for done whether or not it was: the control of the faults of a disk.
-
-It tells of every commit at once, so that each that was not made is one that it told of.
-"""
+"""A victim that acknowledges every commit before it is made: the control of disk faults."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate, as a file for clients to trust and as a context for servers."""
+    """Certificate file for a client to trust, and the key for a server."""
 
     path: Path
     server: ssl.SSLContext

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that moves only when a test moves it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ NOON = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 class MovableClock:
-    """Implements `backstay.clock.Clock`."""
+    """Clock that a test sets. Implements `backstay.clock.Clock`."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self._now = now
@@ -15,5 +15,5 @@ class MovableClock:
         return self._now
 
     def move(self, seconds: float) -> None:
-        """Go forward, or with a negative number back, as a clock that was set does."""
+        """Move forward, or with a negative number back."""
         self._now += timedelta(seconds=seconds)

@@ -12,7 +12,7 @@ from backstay.cli.main import main
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The result of a command."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -24,11 +24,11 @@ class Ended:
 
     @property
     def error(self) -> Any:
-        """The error told as JSON on standard error."""
+        """The error printed as JSON on standard error."""
         return json.loads(self.err)["error"]
 
     def one_line_error(self) -> str:
-        """The message of the error, after checking that it is one line and nothing else was said."""
+        """The message of the error, after checking that standard error ends with this one line and nothing else."""
         lines = self.err.splitlines()
         errors = [line for line in lines if line.startswith("Error: ")]
         assert len(errors) == 1, self.err

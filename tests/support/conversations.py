@@ -1,4 +1,4 @@
-"""Conversations and items, made with as few words as a test has to say about them."""
+"""Conversations and items with few arguments."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,11 +20,11 @@ def items(count: int, *, start: int = 1) -> list[dict[str, str]]:
 
 
 async def drafts_of(given: Iterable[Item | dict[str, Any]], columns: ColumnMapping | None = None) -> list[NewItem]:
-    """Return the drafts of all items given, as one list."""
+    """Return the drafts of all items in one list."""
     return [draft async for chunk in read_items(given, columns or ColumnMapping()) for draft in chunk]
 
 
 def claimed(position: int = 0, *, tries: int = 0, attempt: int = 1, alone: bool = False) -> ClaimedItem:
-    """Return an item as a worker holds it."""
+    """Return a claimed item."""
     item = Item(f"topic {position}", id=f"item-{position}")
     return ClaimedItem(item, position, attempt, tries, alone, datetime(2024, 1, 1, tzinfo=UTC))

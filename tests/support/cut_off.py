@@ -1,4 +1,4 @@
-"""Deletes that are cut off, as by a power cut, between their verified backup and the first row."""
+"""Deletes that are interrupted between their verified backup and the first row."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from backstay.library.selection import Selection
 
 
 class _BrokenOffError(Exception):
-    """Stands for whatever ends a process."""
+    """Stand-in for whatever ends a process."""
 
 
 async def cut_off(services: Any) -> str:
-    """Begin to delete everything and break it off once its backup is verified; return the backup's id."""
+    """Begin to delete everything, interrupt it once its backup is verified, and return the backup's id."""
 
     async def broken(*_: Any) -> None:
         raise _BrokenOffError

@@ -85,7 +85,7 @@ Incident = tuple[str, int] | None
 
 @dataclass(slots=True)
 class Dead:
-    """A worker that took a lease and was never heard of again."""
+    """Worker that acquired a lease and was never heard of again."""
 
     job: ModelJob
     lease: Lease
@@ -154,7 +154,7 @@ class EngineMachine(RuleBasedStateMachine):
         incident=some_incident,
     )
     def begin(self, which, scripts, max_attempts, is_named, concurrency, limit, incident):
-        """Create a job and run it; where all names are taken, run the same job again."""
+        """Create a job and run it; if all names are used, run the same job again."""
         free = [(library, name) for library in self._libraries for name in NAMES if name not in library.jobs]
         if not free:
             self.go_on(which=which, by_run=True, concurrency=concurrency, limit=limit, incident=incident)
@@ -166,7 +166,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: not any(len(job.items) >= FIRST_CALLS for _, job in self._all_jobs()))
     @rule(which=some_job, count=st.integers(FIRST_CALLS, FIRST_CALLS + 3), outcome=st.sampled_from(("fail", "raise")))
     def begin_broken(self, which, count, outcome):
-        """Create a job whose processor fails in the same way for every item, as often as the breaker lets it."""
+        """Create a job whose processor fails the same way for every item, as often as the circuit breaker allows."""
         free = [(library, name) for library in self._libraries for name in NAMES if name not in library.jobs]
         if not free:
             return
@@ -177,14 +177,14 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, by_run=st.booleans(), concurrency=some_concurrency, limit=some_limit, incident=some_incident)
     def go_on(self, which, by_run, concurrency, limit, incident):
-        """Run or resume a job that is there."""
+        """Run or resume an existing job."""
         library, job = self._pick(which)
         self._await(self._run(library, job, "run" if by_run else "resume", concurrency, limit, incident))
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, concurrency=some_concurrency, limit=some_limit)
     def resume_with_failed(self, which, concurrency, limit):
-        """Resume a job, its failed items put back first."""
+        """Resume a job after returning its failed items to pending."""
         library, job = self._pick(which)
         if job.state == "cancelled":
             self._refused(InvalidTransition, library.backstay.batches.resume(job.name, _never, retry_failed=True))
@@ -195,7 +195,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, scripts=some_scripts, by_run=st.booleans(), concurrency=some_concurrency, limit=some_limit)
     def add(self, which, scripts, by_run, concurrency, limit):
-        """Go on with a job and more items than it has."""
+        """Continue a job with more items than it has."""
         library, job = self._pick(which)
         if job.state == "cancelled":
             more = [*job.inputs(), {"topic": "new"}]
@@ -211,7 +211,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, change=st.sampled_from(("new", "missing", "changed", "processor")))
     def differ(self, which, change):
-        """Run a job with something else than it has: refused, with nothing done."""
+        """Run a job with something that differs: it is refused without a change."""
         library, job = self._pick(which)
         given = job.inputs()
         run = library.backstay.batches.run
@@ -255,7 +255,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
     def retry_all(self, which):
-        """Put all failed items of a job back."""
+        """Return all failed items of a job to pending."""
         library, job = self._pick(which)
         if job.state == "cancelled":
             self._refused(InvalidTransition, library.backstay.batches.retry(job.name))
@@ -265,7 +265,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
     def retry_some(self, which, places):
-        """Put items back by name: all those named, or none when one of them has not failed or is not there."""
+        """Return items to pending by name: all of them, or none if one has not failed or does not exist."""
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
         named = [ids[place % len(ids)] for place in places]
@@ -280,7 +280,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
     def skip_some(self, which, places):
-        """Pass items by name: all those named, or none when one of them is not to be passed or is not there."""
+        """Skip items by name: all of them, or none if one cannot be skipped or does not exist."""
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
         named = [ids[place % len(ids)] for place in places]
@@ -303,7 +303,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
     def discard_under_a_worker(self, which):
-        """Discard a job while a living worker holds some of it: refused."""
+        """Discard a job while a live worker holds some of it: refused."""
         library, job = self._pick(which)
         if job.is_settled or job.state not in UNFINISHED:
             return
@@ -327,7 +327,7 @@ class EngineMachine(RuleBasedStateMachine):
         times=st.sampled_from((1, 3, 9)),
     )
     def kill(self, which, room, commits, stopping, times):
-        """A worker claims items, commits what some come to, and dies; perhaps one after the other does."""
+        """Claim items as a worker, commit the outcomes of some, and die; perhaps one after the other does."""
         library, job = self._pick(which)
         for _ in range(times):
             if job.is_settled or job.state not in UNFINISHED:
@@ -359,13 +359,13 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
     def take_over(self, which):
-        """Somebody finds out that workers of a job are dead."""
+        """Reclaim the leases of a job's dead workers."""
         self._look_for_dead(*self._pick(which))
 
     @precondition(lambda self: any(dead.is_gone for dead in self._dead))
     @rule(which=some_job)
     def late_word(self, which):
-        """One that was taken over wakes up, with answers in its hands: nothing of it is written."""
+        """Wake up a worker whose lease was reclaimed, with answers: it can write nothing."""
         gone = [dead for dead in self._dead if dead.is_gone]
         dead = gone[which % len(gone)]
         work = next(
@@ -379,7 +379,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(which=some_job, count=st.integers(0, 3))
     def cut_creation(self, which, count):
-        """A process dies while it creates a job: nobody ever sees it."""
+        """Die while creating a job: nobody ever sees it."""
         library = self._libraries[which % len(self._libraries)]
         intake = library.backstay._store.batches.intake
         life = liveness.LivenessLock.open(library.backstay._store.locks)
@@ -396,7 +396,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
     def cut_discard(self, which):
-        """A process dies while it discards a job: the name is free, the rest goes with the next run."""
+        """Die while discarding a job: its name is free, and the next run removes the rest."""
         library, job = self._pick(which)
         if any(dead.job is job and not dead.is_gone for dead in self._dead):
             return
@@ -408,7 +408,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        """Engine and model say the same, and no promise is broken."""
+        """Check that engine and model agree and that no promise is broken."""
         self._notice_takeovers()
         for library in self._libraries:
             self._compare_jobs(library)
@@ -416,7 +416,7 @@ class EngineMachine(RuleBasedStateMachine):
         self._check_promises(at_rest=False)
 
     def teardown(self):
-        """When nobody interferes any more, every job comes to its end; unless a step has failed already."""
+        """Let every job come to its end without interference, unless a step has failed already."""
         try:
             if sys.exc_info()[0] is None:
                 self._come_to_rest()
@@ -554,7 +554,7 @@ class EngineMachine(RuleBasedStateMachine):
         stop: StopSignal,
         incident: Incident,
     ) -> Any:
-        """Let a run come to where calls of it wait, have something happen to it there, and let it go on."""
+        """Let a run proceed until its calls wait, change something, and let it continue."""
         task = asyncio.create_task(run)
         while not task.done() and not processor.waiting:
             await asyncio.sleep(0.001)
@@ -617,7 +617,7 @@ class EngineMachine(RuleBasedStateMachine):
             await _refused(InvalidTransition, library.beside.batches.pause(job.name))
 
     async def _take_over(self, library: Library, job: ModelJob) -> None:
-        """An observer holds the run's worker for dead, wrongly."""
+        """Reclaim the run's lease by an observer that wrongly considers its worker dead."""
         work = library.beside._store.batches.work
         for row in await work.workers(library.owner, job.name):
             if row.token in [dead.lease.token for dead in self._dead]:
@@ -651,7 +651,7 @@ class EngineMachine(RuleBasedStateMachine):
         assert not processor.wrong, processor.wrong
 
     async def _until_agreed(self, library: Library, job: ModelJob) -> None:
-        """Wait until the engine has committed all that its calls came to."""
+        """Wait until the engine has committed the outcomes of all its calls."""
         while True:
             self._notice_takeovers()
             stored = self._sql(
@@ -671,7 +671,7 @@ class EngineMachine(RuleBasedStateMachine):
     def _enter(
         self, library: Library, job: ModelJob, life: liveness.LivenessLock, *, room: int
     ) -> tuple[Lease, Sequence[ClaimedItem]]:
-        """Take a lease and claim items, beside whatever dead workers still hold."""
+        """Acquire a lease and claim items, in addition to those of dead workers."""
         work = library.backstay._store.batches.work
         entered = self._await(work.acquire_lease(library.owner, job.name, life.identity, after_lease_loss=False))
         assert entered.lease is not None
@@ -696,7 +696,7 @@ class EngineMachine(RuleBasedStateMachine):
         return Verdict(claimed, ItemState(state), state, kept, code, code, counts=state == "failed")
 
     def _notice_takeovers(self) -> None:
-        """See which of the dead were taken over since, and what that did to what they held."""
+        """Record which of the dead workers' leases were reclaimed since, and what that did to their items."""
         there = {token for (token,) in self._sql("SELECT token FROM workers")}
         for dead in self._dead:
             if dead.is_gone or dead.lease.token in there:

@@ -1,4 +1,4 @@
-"""A listener to server-sent events, as simple as one can be."""
+"""A minimal listener to server-sent events."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ def parsed(lines: Iterator[str]) -> Iterator[Received]:
 
 
 class Listener:
-    """Listens with a socket of its own, so that it can stop reading, or vanish."""
+    """Listener with a socket of its own, so that it can stop reading or vanish."""
 
     def __init__(self, url: str, path: str, token: str, *, last: str | None = None, timeout: float = 60) -> None:
         place = urlsplit(url)
@@ -52,7 +52,7 @@ class Listener:
             pass
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of a chunked answer, to its end."""
+        """Yield the lines of a chunked response to its end."""
         rest = b""
         while (size := int(self._file.readline().strip() or b"0", 16)) > 0:
             rest += self._file.read(size)

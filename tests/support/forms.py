@@ -1,4 +1,4 @@
-"""The pages of a server as somebody without scripts walks them: every link followed, every form read."""
+"""The pages of a server as a user without scripts walks them: follow every link, read every form."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _NO_PAGES = ("/static/", "/api/", "/openapi.json")
 
 @dataclass
 class Field:
-    """A control of a form, with what it sends when nobody touches it."""
+    """Control of a form, with the value that it sends if nobody changes it."""
 
     name: str
     value: str
@@ -27,7 +27,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Button:
-    """What sends a form: where it goes, and what it says of itself."""
+    """Submit button of a form, with its action and label."""
 
     method: str
     action: str
@@ -36,7 +36,7 @@ class Button:
 
 @dataclass
 class Form:
-    """A form of a page."""
+    """Form of a page."""
 
     page: str
     method: str
@@ -45,7 +45,7 @@ class Form:
     buttons: list[Button] = field(default_factory=list)
 
     def sent(self, button: Button, empty: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Return the keywords of an HTTP client's call for a press of a button with these fields left empty."""
+        """Return the keyword arguments for an HTTP client that submits a form with these fields empty."""
         values: dict[str, list[str]] = {}
         files = {}
         for one in self.fields:
@@ -59,14 +59,14 @@ class Form:
         return {"method": "POST", "url": button.action, "data": data} | ({"files": files} if files else {})
 
     def presses(self) -> Iterator[tuple[Button, tuple[str, ...]]]:
-        """Yield each button with each field that may be empty left empty, and with all of them."""
+        """Yield each button with each optional field left empty, and with all of them."""
         optional = tuple(dict.fromkeys(one.name for one in self.fields if one.may_be_empty))
         for button in self.buttons:
             yield from ((button, empty) for empty in dict.fromkeys([(), *((name,) for name in optional), optional]))
 
 
 class _Page(HTMLParser):
-    """Reads links, forms and the title of a page."""
+    """Parser of the links, forms and the title of a page."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -115,13 +115,13 @@ class _Page(HTMLParser):
 
 @dataclass
 class Walk:
-    """All pages that links and harmless forms lead to."""
+    """Walk over all pages that links and harmless forms lead to."""
 
     titles: dict[str, str] = field(default_factory=dict)
     forms: list[Form] = field(default_factory=list)
 
     async def over(self, client: httpx.AsyncClient, *starts: str) -> "Walk":
-        """Read each page that can be reached from these, one page for each set of links and forms."""
+        """Read each page that can be reached from these, one for each set of links and forms."""
         waiting, seen = list(starts), set(starts)
         while waiting:
             address = waiting.pop(0)
@@ -138,7 +138,7 @@ class Walk:
         return self
 
     def read(self, address: str, text: str) -> None:
-        """Take in one page."""
+        """Read one page."""
         page = _Page(address)
         page.feed(text)
         self.titles[address] = page.title

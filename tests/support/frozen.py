@@ -1,4 +1,4 @@
-"""Workers that are stopped and go on, and the story of one that sleeps through its lease."""
+"""Workers that are stopped and continued, and the story of one that is frozen past its lease."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from support.waiting import until
 
 
 def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Popen[bytes]]:
-    """Stop a worker past its lease, let another take over and do its work, wake the first; return both."""
+    """Stop a worker past its lease, let another reclaim it and do its work, continue the first; return both."""
     scene.items = 400
     options = {"seconds": 0.05, "lease": 1.2, **options}
     frozen = scene.start(**options)
@@ -26,7 +26,7 @@ def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Pope
 
 
 def _is_done_anew(scene) -> bool:
-    """Return whether every item taken over from a worker has since been completed by another."""
+    """Return whether every item of the reclaimed worker has since been completed by another."""
     ((left, taken_over),) = ask(
         scene.database,
         "SELECT coalesce(sum(CASE WHEN state <> 'completed' THEN 1 ELSE 0 END), 0), count(*) FROM items "
@@ -36,7 +36,7 @@ def _is_done_anew(scene) -> bool:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a process, and return when none of its threads runs any more: on a busy machine they go on for a while."""
+    """Stop a process, and return when none of its threads runs any more."""
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 

@@ -1,4 +1,4 @@
-"""Texts that try to be more than text. Each would call `alert`, or ask `evil.example` for something, if it were."""
+"""Texts that try to be more than text. Each would call `alert` or load from `evil.example` if it were executed."""
 
 _CALL = "alert('!')"
 _ASK = "https://evil.example/x"

@@ -19,7 +19,7 @@ _NAME = "import socket, sys; socket.sethostname(sys.argv[1])"
 
 
 class Host:
-    """A machine, for as long as it is entered."""
+    """Machine that exists while it is entered."""
 
     def __init__(self, folder: Path, url: str, *, name: str) -> None:
         """Name it. `folder` is seen by all; what is written to its folder `tmp` only by this one."""
@@ -36,20 +36,20 @@ class Host:
 
     @property
     def inside(self) -> list[str]:
-        """The command that starts a program there."""
+        """Return the command prefix that starts a program there."""
         assert self._holder is not None
         kinds = ["--net", "--mount", "--uts"]
         return ["nsenter", "--target", str(self._holder.pid), *kinds, "env", f"TMPDIR={self._folder / 'tmp'}"]
 
     @property
     def url(self) -> str:
-        """Where the server is, from there."""
+        """The URL of the server from there."""
         assert self._proxy is not None
         return self._proxy.url
 
     @property
     def proxy(self) -> Proxy:
-        """The end of its wire."""
+        """The address of its end of the wire."""
         assert self._proxy is not None
         return self._proxy
 

@@ -1,4 +1,4 @@
-"""An HTTP proxy that forwards every request and tunnel to one server, or rejects all."""
+"""An HTTP proxy that passes every request and tunnel to one server, or refuses all."""
 
 import socket
 import threading
@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 
 class HttpProxy:
-    """A proxy on a port of its own, used as a context manager."""
+    """Proxy on a port of its own. Use it in a `with`."""
 
     def __init__(self, port: int, *, refuses_with: int | None = None) -> None:
-        """Forward to a port of this machine, or reply to everything with one status."""
+        """Pass everything to a port of this machine, or answer everything with one status."""
         self.asked: list[str] = []
         """The target of each request: a URL, or the host and port of a tunnel."""
         self.credentials: list[str | None] = []

@@ -1,4 +1,4 @@
-"""The tables of a chat app as a real one has them, made before anybody thought of Backstay."""
+"""The tables of a real chat app that was made without Backstay."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ WANTED = ("public.chats", "public.messages", COLUMNS)
 
 
 def make(url: str, *, rows: bool = True) -> None:
-    """Make the tables in a database."""
+    """Create the tables in a database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_APP)
         if rows:
@@ -90,26 +90,26 @@ def make(url: str, *, rows: bool = True) -> None:
 
 
 def fresh_database(*, rows: bool = True) -> str:
-    """Make a database with the app and our tables in it. Whoever is done with it calls `postgres.drop_database`."""
+    """Create a database with the app and Backstay's tables. The caller calls `postgres.drop_database`."""
     url = postgres.fresh_database()
     make(url, rows=rows)
     return url
 
 
 def sql(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Run a statement as the app does, or several without values."""
+    """Run a statement as the app, or several without values."""
     with psycopg.connect(url, options="-c search_path=public", prepare_threshold=None) as connection:
         cursor = connection.execute(statement.replace("?", "%s"), values) if values else connection.execute(statement)
         return cursor.fetchall() if cursor.description is not None else []
 
 
 def everything(url: str) -> dict[str, list[str]]:
-    """Return all rows of all tables, as the database itself writes them."""
+    """Return all rows of all tables, as the database formats them."""
     return {name: [row for (row,) in ask(url, f"SELECT t::text FROM public.{name} AS t ORDER BY 1")] for name in TABLES}
 
 
 def catalogue(url: str) -> list[tuple[Any, ...]]:
-    """Return what there is in the database: relations, columns, constraints, triggers, functions, rights."""
+    """Return the relations, columns, constraints, triggers, functions and privileges of the database."""
     return ask(
         url,
         """SELECT 'relation', nspname || '.' || relname, relkind::text || coalesce(relacl::text, '') || relrowsecurity

@@ -100,13 +100,13 @@ def _die() -> None:
 
 
 def _no_fence(put: Put) -> None:
-    """Let whoever holds an outdated token write: neither the token nor the item's holder is asked for."""
+    """Let the holder of an outdated token write: check neither the token nor the item's holder."""
     put(work, "fence", lambda *_: None)
     _no_guards(put)
 
 
 def _no_guards(put: Put) -> None:
-    """Write whatever became of the items, and over the attempts that others have recorded."""
+    """Write whatever the state of the items, and over attempts recorded by others."""
     for module, holder in ((queries, "lease.token"), (server_queries, ":1")):
         finish = module.query("finish_items").rstrip() + "\n"
         guards = (
@@ -135,7 +135,7 @@ def _progress_without_row(progress: Callable, session: Session, lease: object) -
 
 
 def _no_shared_transaction(put: Put) -> None:
-    """Commit the conversations by themselves, and the items' states in a transaction after it."""
+    """Commit the conversations alone, and the items' states in a later transaction."""
     insert = verdicts._insert_conversations
 
     def alone(session: Session, *rest: object) -> object:
@@ -148,7 +148,7 @@ def _no_shared_transaction(put: Put) -> None:
 
 
 def _no_replay(put: Put) -> None:
-    """Let one refused outcome take its whole group with it."""
+    """Let one rejected outcome fail its whole group."""
 
     async def all_or_nothing(self: committer.Committer, claim: Claim) -> CommitReport:
         group, self._waiting = self._waiting, []
@@ -160,13 +160,13 @@ def _no_replay(put: Put) -> None:
 
 
 def _no_identity(put: Put) -> None:
-    """Go on whatever becomes of the files, and whoever has migrated them."""
+    """Continue whatever happens to the files, and whoever has migrated them."""
     put(identity.FileIdentity, "check_files", lambda _: None)
     put(identity.FileIdentity, "check_schema", lambda *_: None)
 
 
 def _no_row_lock(put: Put) -> None:
-    """On a server: ask for the token without holding the worker's row."""
+    """On a server: check the token without locking the worker's row."""
     fence = server_queries.query("fence")
     assert "FOR UPDATE" in fence
     _replace_query(put, server_queries, "fence", fence.replace("FOR UPDATE", ""))
@@ -179,12 +179,12 @@ def _no_idle_limit(put: Put) -> None:
 
 
 def _one_machine(put: Put) -> None:
-    """Take every machine of one name for the same."""
+    """Treat all machines of one name as the same."""
     put(liveness, "machine_id", lambda: "the only one")
 
 
 def _any_schema(put: Put) -> None:
-    """On a server: write whatever the number of the schema is."""
+    """On a server: write whatever the number of the schema."""
     begin = write_connection.WriteConnection.begin
 
     def asking_for_what_is_there(self: write_connection.WriteConnection) -> float:
@@ -195,19 +195,19 @@ def _any_schema(put: Put) -> None:
 
 
 def _no_outcomes(put: Put) -> None:
-    """Take an item for done without writing what became of it."""
+    """Treat an item as done without recording its outcome."""
     put(work, "write_verdicts", lambda *_: None)
 
 
 def _no_memory(put: Put) -> None:
-    """Hand out what is completed again."""
+    """Claim completed items again."""
     claim = queries.query("claim_items")
     assert "state = 'pending'" in claim
     _replace_query(put, queries, "claim_items", claim.replace("state = 'pending'", "state IN ('pending', 'completed')"))
 
 
 def _no_cleaning(put: Put) -> None:
-    """Leave the checkpoint of a job that is completed."""
+    """Keep the checkpoint of a completed job."""
 
     async def nothing(_: Batches, __: str) -> None:
         pass
@@ -216,7 +216,7 @@ def _no_cleaning(put: Put) -> None:
 
 
 def _no_verification(put: Put) -> None:
-    """Take what was written for what was to be written."""
+    """Accept whatever was written as the backup."""
 
     async def nothing(*_: object) -> None:
         pass
@@ -238,7 +238,7 @@ def _no_stop_at_failures(put: Put) -> None:
 
 
 def _no_removal(put: Put) -> None:
-    """Say that the file of a backup was removed, and leave it."""
+    """Report the file of a backup as removed, and keep it."""
     put(BackupDirectory, "remove", lambda *_: True)
 
 
@@ -250,7 +250,7 @@ def _no_bound_of_heads(put: Put) -> None:
 
 
 def _guess(made: bool) -> Callable[[Put], None]:
-    """On a server: take a lost answer to a COMMIT for one that says this."""
+    """On a server: treat a lost reply to a COMMIT as this outcome."""
 
     def guess(put: Put) -> None:
         put(write_connection.WriteConnection, "_is_committed", lambda *_: made)
@@ -270,12 +270,12 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
 
 def _dies_before_answering(put: Put) -> None:
-    """Die after the work under a key, before its answer is stored: the fault that receipts protect from."""
+    """Die after the work of a request with a key, before its reply is stored."""
     put(expiring_values.SqlExpiringValues, "put", lambda *_, **__: _die())
 
 
 def _no_receipts(put: Put) -> None:
-    """Leave the receipt out of the transaction of the work."""
+    """Omit the receipt from the transaction of the work."""
     bring_in = conversations.SqlConversations.import_conversations
 
     async def without(self: conversations.SqlConversations, *given: object) -> object:

@@ -1,4 +1,4 @@
-"""A scene: one database, one ledger, and real processes that work on it and suffer."""
+"""One database, one ledger, and real processes that work on it and are killed."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ _TESTS = Path(__file__).parents[1]
 
 
 class Scene:
-    """Starts victims on one job, keeps count of crashes, and checks what is left."""
+    """Starter of victims on one job, which counts crashes and checks the result."""
 
     def __init__(self, folder: Path, *, database: Path | str | None = None) -> None:
         self.folder = folder
@@ -82,12 +82,12 @@ class Scene:
         return self.finish(self.start(**options))
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill it, whatever it is doing, if it has not ended."""
+        """Kill it if it has not ended."""
         process.kill()
         self.finish(process)
 
     def until_called(self, process: subprocess.Popen[bytes], calls: int) -> None:
-        """Wait until so many calls have begun, while this process works."""
+        """Wait until so many calls have begun, while this process runs."""
         until(lambda: process.poll() is not None or len(self.witness().calls) >= calls)
         assert process.poll() is None, self.errors()
 
@@ -133,11 +133,11 @@ class Scene:
         return folder / self.database.name
 
     def errors(self) -> str:
-        """Return all that the victims have written to standard error."""
+        """Return everything that the victims have written to standard error."""
         return (self.folder / "stderr.txt").read_text()
 
     def end(self) -> None:
-        """Leave nothing behind that still runs."""
+        """Kill everything that still runs."""
         for process in self._started:
             if process.poll() is None:
                 with suppress(ProcessLookupError):
@@ -155,10 +155,7 @@ def _is_made(database: Path) -> bool:
 
 
 def last_words(said: str) -> type[errors.BackstayError] | str:
-    """Return the class of the error of ours that a victim ended with.
-
-    Whatever else it died of, or complained about on its way out, is returned as text.
-    """
+    """Return the class of the Backstay error that ended a victim; other last words as text."""
     for complaint in ("Exception ignored", "Exception in thread", "never retrieved", "Fatal Python error"):
         if complaint in said:
             return said

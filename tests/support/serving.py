@@ -1,4 +1,4 @@
-"""The API as its users meet it: an application in this process, or a server in one of its own."""
+"""The API: an application in this process, or a server in a process of its own."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ ENOUGH = KINDS if FULL else KINDS[:1]
 
 @contextmanager
 def library(kind: Kind, folder: Path) -> Iterator[Settings]:
-    """Give the settings of a fresh library."""
+    """Return the settings of a fresh library."""
     with kind.place(folder) as where:
         yield Settings(database_url=str(where), backup_directory=str(folder / "backups"), here=folder)
 
@@ -68,7 +68,7 @@ def libraries(kinds: Sequence[Kind]) -> Any:
 
 
 def claims(owner: str = ANN, **changed: Any) -> dict[str, Any]:
-    """What a token of Supabase's says; a change to None leaves the claim out."""
+    """Return the claims of a Supabase token; a change to None removes a claim."""
     now = int(time.time())
     said = {
         "sub": owner,
@@ -92,7 +92,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Serving:
-    """An application that is running, and clients of its users."""
+    """Running application, and clients of its users."""
 
     app: FastAPI
     anonymous: httpx.AsyncClient
@@ -104,7 +104,7 @@ class Serving:
         return self.app.state.parts
 
     async def settled(self, job_id: str, *, client: httpx.AsyncClient | None = None) -> dict[str, Any]:
-        """Wait until a job has come to rest, and nobody works on it."""
+        """Wait until a job is at rest and has no worker."""
         async with asyncio.timeout(60):
             while True:
                 # Asked before the job is read: a run that ends in between has left what was read behind.
@@ -115,7 +115,7 @@ class Serving:
                 await asyncio.sleep(0.02)
 
     async def made(self, count: int = 3, *, job_id: str = "job", client: httpx.AsyncClient | None = None) -> list[str]:
-        """Have a job make conversations; return their ids, the oldest first."""
+        """Make conversations by a job; return their ids, the oldest first."""
         items = [{"id": f"i{number}", "topic": f"topic {number}"} for number in range(count)]
         body = {"jobId": job_id, "items": items, "processor": "scripted"}
         answer = await (client or self.ann).post("/api/batches", json=body)
@@ -129,7 +129,7 @@ class Serving:
 async def serving(
     settings: Settings, *, local: bool = False, listens_alone: bool = False, **server: Any
 ) -> AsyncIterator[Serving]:
-    """Run an application; JSON Web Tokens let people in, or the local token does."""
+    """Run an application that accepts JSON Web Tokens or the local token."""
     server = {"poll_seconds": 0.05, "processors": ("scripted", "scripted:0.02", "scripted:0.5"), **server}
     signing = {} if local else {"jwt_secret": SECRET, "issuer": ISSUER}
     chosen = ServerSettings(**{**signing, **server})
@@ -148,7 +148,7 @@ async def serving(
 
 @asynccontextmanager
 async def cookied(running: Serving, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client that has exchanged the local token for a cookie, and says where its forms come from."""
+    """Return a client that has exchanged the local token for a cookie and sends an Origin."""
     transport = httpx.ASGITransport(app=running.app)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"Origin": ORIGIN, **headers}) as client:
         client.cookies.update((await client.get("/", params={"token": LOCAL})).cookies)
@@ -187,7 +187,7 @@ class Server:
         return self.process.wait(timeout=seconds)
 
     def wait_for(self, holds: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
-        """Wait until something is so; return what it is."""
+        """Wait until a condition holds; return its value."""
 
         def look() -> Any:
             found = holds()

@@ -18,7 +18,7 @@ _time, _time_ns = time.time, time.time_ns
 
 
 def move_clock(ledger: Path, seconds: int) -> None:
-    """Have the victims of this ledger see another time of day from now on."""
+    """Change the time of day of this ledger's victims from now on."""
     unfinished = _file(ledger).with_suffix(".unfinished")
     unfinished.write_text(str(seconds))
     unfinished.rename(_file(ledger))

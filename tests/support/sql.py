@@ -1,4 +1,4 @@
-"""Statements on a database as another program would make them, past Backstay: the same for every kind of database."""
+"""Statements on a database by another program, the same for every kind of database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 @contextmanager
 def asking(database: Path | str) -> Iterator[Ask]:
-    """Open a SQLite file, or the PostgreSQL database of a URL; all that is asked sees one moment."""
+    """Open a SQLite file or a PostgreSQL database in one transaction."""
     if is_server(database):
         with psycopg.connect(str(database), prepare_threshold=None) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -1,4 +1,4 @@
-"""Every database that Backstay stores in. What holds for one must hold for all: another is one more entry here."""
+"""All kinds of database. Every test of a store runs on each; another kind is one more entry here."""
 
 import os
 import tempfile
@@ -26,7 +26,7 @@ from support.sql import ask
 
 @dataclass(slots=True)
 class OpenStore:
-    """A fresh, started store."""
+    """Fresh, started store."""
 
     batches: BatchStores
     conversations: ConversationStore
@@ -46,7 +46,7 @@ Place = Callable[[Path], AbstractContextManager[Path | str]]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of database."""
+    """Kind of database."""
 
     name: str
     missing: Callable[[], str | None]
@@ -59,7 +59,7 @@ class Kind:
 
 @cache
 def _empty_sqlite() -> bytes:
-    """Make an empty database once: every test starts from a copy of it, which is several times faster."""
+    """Create an empty database once; a copy of it is several times faster than a new one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
         prepare(path, create=True)
@@ -144,7 +144,7 @@ PARAMETERS = tuple(
 
 
 def require(kind: Kind) -> None:
-    """Skip the test when this database is missing; where CI runs, where none may be missing, fail it."""
+    """Skip the test if this database is missing; fail it in CI, where none may be."""
     reason = kind.missing()
     if reason is None:
         return

@@ -1,8 +1,6 @@
-"""Faults at single system calls: strace counts a victim's calls on a file, and has one of them fail or kill.
-
-strace keeps its count apart for each thread. So `when=N` strikes the first thread that makes its N-th such call, and,
-when the fault is an error, every other thread at its own N-th call too.
-"""
+"""Faults at single system calls: strace counts a victim's calls on a file, and lets one fail or kill. strace counts per
+thread. So `when=N` hits the first thread that makes its N-th such call and, if the fault is an error, every other
+thread at its own N-th call, too."""
 
 import re
 import subprocess
@@ -29,7 +27,7 @@ _UNFINISHED = " <unfinished ...>"
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """One system call of a log."""
+    """System call of a log."""
 
     thread: int
     name: str
@@ -41,7 +39,7 @@ class SystemCall:
 
 
 def logging(log: Path) -> list[str]:
-    """Return the command under which a victim's writing calls are written down."""
+    """Return the command prefix that logs a victim's writing calls."""
     return [*_strace(log), "-e", "trace=" + ",".join(f"?{name}" for name in WRITING)]
 
 
@@ -63,7 +61,7 @@ def _strace(log: Path) -> list[str]:
 
 
 def refusal() -> str | None:
-    """Return why the kernel does not let strace work here; None when it does."""
+    """Return why the kernel does not let strace work here; None if it does."""
     with tempfile.TemporaryDirectory() as folder:
         command = [*logging(Path(folder) / "log"), "true"]
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,7 +69,7 @@ def refusal() -> str | None:
 
 
 def read(log: Path) -> list[SystemCall]:
-    """Return what a log shows, in the order in which the calls began."""
+    """Return the calls of a log in the order in which they began."""
     begun: dict[int, tuple[int, str, str]] = {}
     found: dict[int, SystemCall] = {}
     for number, line in enumerate(log.read_text(errors="replace").splitlines()):
@@ -105,7 +103,7 @@ def _call(thread: int, name: str, text: str) -> SystemCall:
 
 
 def struck(calls: Sequence[SystemCall]) -> list[int]:
-    """Return which of these calls, by index, `when=1`, `when=2`, … strike first."""
+    """Return the indexes of these calls that `when=1`, `when=2`, … hit first."""
     counts: Counter[int] = Counter()
     first: dict[int, int] = {}
     for index, call in enumerate(calls):
@@ -115,7 +113,7 @@ def struck(calls: Sequence[SystemCall]) -> list[int]:
 
 
 def by_target(calls: Iterable[SystemCall], folder: Path) -> dict[tuple[str, Path], list[SystemCall]]:
-    """Return the calls on files in a folder, and on the folder, apart by name and path."""
+    """Group the calls on files in a folder, and on the folder, by name and path."""
     found: dict[tuple[str, Path], list[SystemCall]] = {}
     for call in calls:
         if call.path == folder or folder in call.path.parents:

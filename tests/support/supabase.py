@@ -1,4 +1,4 @@
-"""A database as Supabase has it: its roles, and its schema `auth`."""
+"""A database like Supabase's, with its roles and its schema `auth`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ GRANT USAGE ON SCHEMA auth TO anon, authenticated, service_role;
 
 @contextmanager
 def database(*, migrated: bool = True) -> Iterator[str]:
-    """Make one with two users, and our tables in it unless said otherwise; return its URL."""
+    """Create one with two users and, unless told otherwise, Backstay's tables; return its URL."""
     postgres.need_a_server()
     url = postgres.fresh_database(migrated=False)
     try:
@@ -43,7 +43,7 @@ def database(*, migrated: bool = True) -> Iterator[str]:
 
 @contextmanager
 def as_role(url: str, role: str, user: str | None = None) -> Iterator[psycopg.Connection]:
-    """Be one of its roles, signed in as a user or not."""
+    """Act as one of its roles, signed in as a user or not."""
     with psycopg.connect(url, autocommit=True) as connection:
         claims = f'{{"sub": "{user}", "role": "{role}"}}' if user is not None else ""
         connection.execute("SELECT set_config('request.jwt.claims', %s, FALSE)", (claims,))

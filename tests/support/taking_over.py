@@ -1,7 +1,5 @@
-"""A program that takes over from the original and is killed at its N-th commit: what the fault tests start.
-
-python -m support.taking_over URL FOLDER before:3
-"""
+"""A program that imports from the original and is killed at its N-th commit, for fault tests: python -m
+support.taking_over URL FOLDER before:3"""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""A victim that writes down how its event loop turns and when its calls end, in a file beside its ledger."""
+"""A victim that records how its event loop turns and when its calls end, in a file next to its ledger."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ _TICK = 0.02
 
 @dataclass
 class Ticks:
-    """What such a victim wrote down."""
+    """Records of such a victim."""
 
     longest_gap: float = 0.0
     """Seconds between two turns of its loop, beyond those asked for."""
@@ -40,7 +40,7 @@ def _file(ledger: Path) -> Path:
 
 
 class _Noting(victim.Processor):
-    """The victim's processor, noting when it has answered."""
+    """The victim's processor, which records the time of each answer."""
 
     async def __call__(self, item: Item, work: Work) -> Conversation:
         answer = await super().__call__(item, work)

@@ -1,4 +1,4 @@
-"""Encryption before a PostgreSQL server that has none, with a certificate nobody has signed but itself."""
+"""TLS in front of a PostgreSQL server that has none, with a self-signed certificate."""
 
 import socket
 import ssl
@@ -12,10 +12,10 @@ from support.needs import program
 
 
 class Encrypted:
-    """Listens on a port of its own, speaks TLS there and passes all on; its certificate is for `name`."""
+    """TLS proxy on a port of its own; its certificate is for `name`."""
 
     def __init__(self, url: str, folder: Path, *, name: str = "localhost", breaks: bool = False) -> None:
-        """`breaks`: each connection ends where its encryption would begin."""
+        """Start it; with `breaks`, each connection ends where its encryption would begin."""
         parts = urlsplit(url)
         self._server = (str(parts.hostname), parts.port or 5432)
         self._breaks = breaks

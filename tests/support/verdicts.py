@@ -28,14 +28,14 @@ def skipped(claimed: ClaimedItem) -> Verdict:
 
 
 def retried(claimed: ClaimedItem, *, delay: float = 0.0, usage: AttemptUsage | None = None) -> Verdict:
-    """Fail a try that counts; the item may be tried again after `delay` seconds."""
+    """Fail an attempt that counts; the item is retried after `delay` seconds."""
     return Verdict(
         claimed, ItemState.PENDING, "retried", None, "transient", "not now", delay, True, usage or AttemptUsage()
     )
 
 
 def put_off(claimed: ClaimedItem, *, delay: float = 0.0) -> Verdict:
-    """Put an item off for a reason that says nothing about it: the try does not count."""
+    """Postpone an item for a reason outside of it: the attempt does not count."""
     return Verdict(claimed, ItemState.PENDING, "retried", None, "rate_limited", "too many", delay, False)
 
 
@@ -46,7 +46,7 @@ def doomed(
     evidence: tuple[tuple[int, int], ...] = (),
     usage: AttemptUsage | None = None,
 ) -> Verdict:
-    """Say that no item of the job can work, as the attempts in `evidence` have shown."""
+    """Halt the job because every item would fail, as the attempts in `evidence` have shown."""
     message = "there is no key"
     return Verdict(
         claimed, ItemState.PENDING, "doomed", None, code, message, usage=usage or AttemptUsage(), evidence=evidence

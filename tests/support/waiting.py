@@ -1,4 +1,4 @@
-"""Wait for conditions: each becomes true, or the wait fails."""
+"""Waits for conditions, which fail after a while."""
 
 import fcntl
 import struct
@@ -25,7 +25,7 @@ def until(holds: Callable[[], Found], *, seconds: float = PATIENCE_SECONDS) -> F
 
 
 def unread(pipe: int) -> int:
-    """Return the number of unread bytes in a pipe, given its read end."""
+    """Return the number of unread bytes in a pipe, by its read end."""
     return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
 
 
