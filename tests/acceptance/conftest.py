@@ -1,4 +1,4 @@
-"""What the acceptance tests share."""
+"""Fixtures of the acceptance tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from support.stores import PARAMETERS, Kind, require
 
 @pytest.fixture(params=PARAMETERS)
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    """One database, one ledger, and real processes that work and are killed."""
+    """Create one database, one ledger, and real processes that work and are killed."""
     kind: Kind = request.param
     require(kind)
     with kind.place(tmp_path) as where:

@@ -1,4 +1,4 @@
-"""A person's whole story: a file of 175 tasks with nested columns, killed three times, resumed, exported."""
+"""A file of 175 tasks with nested columns, killed three times, resumed and exported."""
 
 import json
 import os
@@ -35,11 +35,11 @@ def _made_up_tasks(path: Path) -> None:
 
 @pytest.fixture
 def tasks(tmp_path):
-    """The tasks: those in the file that BACKSTAY_SEED_TASKS names, else made-up ones of the same shape."""
+    """Return the tasks of the file that BACKSTAY_SEED_TASKS names, or made-up ones of the same shape."""
     path = tmp_path / "seed_tasks.jsonl"
-    given = os.environ.get("BACKSTAY_SEED_TASKS")
-    if given:
-        path.write_bytes(Path(given).read_bytes())
+    value = os.environ.get("BACKSTAY_SEED_TASKS")
+    if value:
+        path.write_bytes(Path(value).read_bytes())
     else:
         _made_up_tasks(path)
     (tmp_path / "writer.py").write_text(_WRITER)
@@ -47,7 +47,7 @@ def tasks(tmp_path):
 
 
 def test_killed_three_times_and_exported(tasks, tmp_path):
-    """175 tasks become 175 conversations, none twice; the nested column reached the writer as it was."""
+    """175 tasks become 175 conversations, none twice, and the nested column reaches the writer unchanged."""
     run = ["run", tasks.name, "--topic-column", "instruction", "--processor", "writer:write", "--concurrency", "8"]
     for resume in (run, ["resume"], ["resume", "seed_tasks"]):
         before = _completed(tmp_path)
@@ -60,13 +60,13 @@ def test_killed_three_times_and_exported(tasks, tmp_path):
     job = json.loads(_call(tmp_path, "status", "seed_tasks", "--json"))
     exported = _call(tmp_path, "conversations", "export", "--job", "seed_tasks", "--format", "native").split("\n")[:-1]
 
-    given = {row["id"]: row for row in map(json.loads, tasks.read_text().split("\n")[:-1])}
+    rows = {row["id"]: row for row in map(json.loads, tasks.read_text().split("\n")[:-1])}
     conversations = [json.loads(line) for line in exported]
     assert (job["state"], job["completed"], job["planned"]) == ("completed", 175, 175)
-    assert len(conversations) == len(given) == 175
-    assert {conversation["item_id"] for conversation in conversations} == set(given)
+    assert len(conversations) == len(rows) == 175
+    assert {conversation["item_id"] for conversation in conversations} == set(rows)
     for conversation in conversations:
-        row = given[conversation["item_id"]]
+        row = rows[conversation["item_id"]]
         texts = [turn["content"] for turn in conversation["conversation_turns"]]
         assert texts == [row["instruction"], row["instances"][0]["output"]]
 

@@ -1,4 +1,4 @@
-"""Death right before and right after each commit: the instants at which a half-written state would show."""
+"""Kills right before and right after each commit, where a half-written state would show."""
 
 import signal
 
@@ -14,7 +14,7 @@ _BOUNDARIES = [f"{when}:{number}" for number in range(1, 31) for when in ("befor
 @pytest.mark.sweep
 @pytest.mark.parametrize("boundary", sample(_BOUNDARIES, 4))
 def test_killed_at_a_commit(scene, boundary):
-    """Creation, claims, results, the last item, the end of the lease and the cleaning all survive it."""
+    """A kill at any commit of a job, from its creation to its cleanup, breaks no promise."""
     scene.items = 60
 
     died = scene.run(die=boundary, seconds=0.002)

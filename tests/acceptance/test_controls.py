@@ -1,4 +1,4 @@
-"""The checker notices: with a protection switched off, the same faults leave broken promises behind."""
+"""The checker detects broken promises when a protection is switched off."""
 
 import pytest
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.promise("B1", "B2", "B3", "B4", "B5", "B6", "B7")
 
 
 def test_without_the_fence_a_frozen_worker_writes_over_its_successor(scene):
-    """The story of the frozen worker, with nobody asking for its token."""
+    """If its token is not checked, a frozen worker writes over its successor."""
     workers = wake_up_beside_a_successor(scene, without="fence")
     # With wrong counters the workers may never end.
     until(
@@ -32,20 +32,20 @@ def _overwritten(broken):
 
 
 def test_without_the_shared_transaction_an_item_is_stored_twice(scene):
-    """Killed between the conversations' commit and that of the items' states, until it shows."""
-    scene.items, found = 60, []
+    """If conversations and item states are committed separately, a kill between them stores an item twice."""
+    scene.items, broken = 60, []
     for number in range(4, 12):
         scene.run(die=f"before:{number}", without="shared-transaction", seconds=0.002)
-        found = scene.broken(at_rest=False)
-        if any(line.startswith("B2") for line in found):
+        broken = scene.broken(at_rest=False)
+        if any(line.startswith("B2") for line in broken):
             return
 
-    pytest.fail(f"nothing was stored twice: {found}")
+    pytest.fail(f"nothing was stored twice: {broken}")
 
 
 @pytest.mark.parametrize("without", ["", "replay"])
 def test_an_outcome_that_the_database_refuses(scene, without):
-    """Two items claim one conversation id. With the replay, the later one fails alone; without it, nobody gets on."""
+    """Of two items with one conversation id the later fails alone; without the replay, no item is committed."""
     scene.items = 60
 
     code = scene.run(doing="clash@10,clash@11", without=without, seconds=0.002)

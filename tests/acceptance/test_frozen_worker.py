@@ -1,4 +1,4 @@
-"""A process that sleeps through its lease cannot write over its successor."""
+"""A process that is frozen past its lease cannot write over its successor."""
 
 import pytest
 
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.promise("B3", "B4")
 
 
 def test_stopped_past_the_lease_and_continued(scene):
-    """SIGSTOP, takeover by another process, SIGCONT: both end well and nothing is there twice."""
+    """A worker that is stopped past its lease, reclaimed and continued stores nothing twice."""
     workers = wake_up_beside_a_successor(scene)
 
     assert [scene.finish(worker) for worker in workers] == [0, 0], scene.errors()

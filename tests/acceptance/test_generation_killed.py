@@ -1,4 +1,4 @@
-"""kill -9 while a provider misbehaves: nothing is lost, nothing half is kept, and few calls are made twice."""
+"""Kills while a provider misbehaves lose nothing, store nothing half, and repeat few calls."""
 
 import json
 import os
@@ -39,14 +39,14 @@ def provider():
 
 @pytest.fixture
 def command(tmp_path, provider):
-    """Start `backstay` on a job of so many items; it does not outlive the test."""
+    """Start `backstay` on a job of so many items; it ends with the test."""
     started: list[subprocess.Popen[bytes]] = []
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
 
     def start(*words: str) -> subprocess.Popen[bytes]:
-        given = [sys.executable, "-m", "backstay", "--database", str(tmp_path / "d.db"), *words]
+        argv = [sys.executable, "-m", "backstay", "--database", str(tmp_path / "d.db"), *words]
         with (tmp_path / "log.txt").open("ab") as log:
-            process = subprocess.Popen(given, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen(argv, cwd=tmp_path, env=environment, stdout=log, stderr=log)
         started.append(process)
         return process
 
@@ -75,14 +75,14 @@ def _kill(process) -> None:
 def _stored(folder: Path) -> list[tuple[str, list[str]]]:
     connection = apsw.Connection(str(folder / "d.db"))
     try:
-        found: dict[str, list[str]] = {}
+        result: dict[str, list[str]] = {}
         statement = (
             "SELECT c.topic, t.content FROM conversations AS c JOIN turns AS t ON t.conversation_key = c.key "
             "ORDER BY c.key, t.sequence"
         )
         for topic, content in connection.execute(statement):
-            found.setdefault(topic, []).append(content)
-        return list(found.items())
+            result.setdefault(topic, []).append(content)
+        return list(result.items())
     finally:
         connection.close()
 
@@ -90,7 +90,7 @@ def _stored(folder: Path) -> list[tuple[str, list[str]]]:
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", sample(list(_FAULTS), 5))
 def test_killed_during_a_fault(name, provider, command, tmp_path):
-    """Every third call goes wrong until the process is killed; resumed, the job is whole, with the provider's words."""
+    """A job whose provider fails every third call is killed and resumed, and is complete with the provider's texts."""
     killed = False
     provider.behaviour = lambda call: _FAULTS[name] if call.number % 3 == 0 and not killed else Said(seconds=0.02)
     topics = _write(tmp_path, _ITEMS)
@@ -112,7 +112,7 @@ def test_killed_during_a_fault(name, provider, command, tmp_path):
 
 
 def test_killed_twice_half_way(provider, command, tmp_path):
-    """With 200 calls in flight the provider is asked at most 2 x 200 times too often."""
+    """Two kills with 200 calls in flight repeat at most 2 x 200 calls."""
     items, concurrency = 1_200, 200
     provider.behaviour = lambda _: Said(seconds=0.1)
     topics = _write(tmp_path, items)

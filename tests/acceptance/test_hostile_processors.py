@@ -1,4 +1,4 @@
-"""Processors that crash, hang or block cost their own items at most."""
+"""Processors that crash, hang or block harm their own items at most."""
 
 import pytest
 
@@ -12,7 +12,7 @@ _CRASHES = ["exit", "segfault"] if FULL else ["exit"]  # test_two_items_that_cra
 
 @pytest.mark.parametrize("fault", _CRASHES)
 def test_an_item_that_crashes_its_worker_fails_alone(scene, fault):
-    """Resumed after every crash, the job ends: the culprit failed as crashed_worker, its neighbours did not."""
+    """An item that crashes every worker fails as crashed_worker, and no other item fails."""
     scene.items, scene.concurrency = 40, 8
     runs = 1
 
@@ -26,7 +26,7 @@ def test_an_item_that_crashes_its_worker_fails_alone(scene, fault):
 
 
 def test_two_items_that_crash_their_workers(scene):
-    """Each is found out; nobody else fails."""
+    """Two items that crash their workers both fail, and no other item does."""
     scene.items, scene.concurrency = 40, 8
     runs = 1
 
@@ -40,7 +40,7 @@ def test_two_items_that_crash_their_workers(scene):
 
 @pytest.mark.parametrize("fault", ["hang", "stubborn"])
 def test_a_call_that_hangs_is_abandoned_at_its_deadline(scene, fault):
-    """Heeding the cancellation or not, it fails after max_attempts time-outs, and the job ends."""
+    """A call that hangs fails its item after max_attempts timeouts, whether or not it heeds its cancellation."""
     scene.items = 30
 
     assert scene.run(doing=f"{fault}@5", timeout=0.3, seconds=0.002) == 0, scene.errors()
@@ -49,7 +49,7 @@ def test_a_call_that_hangs_is_abandoned_at_its_deadline(scene, fault):
 
 
 def test_a_blocked_event_loop_is_not_death(scene):
-    """The beats go on from their own thread while a processor blocks the loop for longer than a lease."""
+    """A worker whose event loop is blocked for longer than a lease keeps its lease."""
     scene.items, scene.concurrency = 60, 4
     blocked = scene.start(doing="block@3", lease=2.5, seconds=0.02)
     other = scene.start(doing="block@3", lease=2.5, seconds=0.02)

@@ -1,4 +1,4 @@
-"""kill -9 at any instant loses nothing that was reported and repeats only what was in flight."""
+"""kill -9 at any instant loses nothing that was acknowledged and repeats only calls in flight."""
 
 import random
 import time
@@ -17,7 +17,7 @@ _KILLS_A_JOB = 4
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(_KILLS // _KILLS_A_JOB))
 def test_killed_at_random_instants_and_resumed(scene, seed):
-    """A job of 300 items, killed four times while it works, is whole in the end."""
+    """A job of 300 items that is killed four times and resumed is complete."""
     scene.items, chance = 300, random.Random(seed)
 
     for _ in range(_KILLS_A_JOB):

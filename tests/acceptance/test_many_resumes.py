@@ -10,7 +10,7 @@ _MANY = 50 if FULL else 8
 
 
 def started(scene, count: int) -> list:
-    """Start so many processes and release them together."""
+    """Start so many processes and release them at once."""
     with scene.gate() as gate:
         victims = [scene.start(gate=gate, seconds=0.02) for _ in range(count)]
         scene.until_arrived(victims)
@@ -18,7 +18,7 @@ def started(scene, count: int) -> list:
 
 
 def test_many_resumes_in_the_same_instant(scene):
-    """The first may create the job, all work on it, each item is called once."""
+    """Many processes that start a job at once create it once and call each item once."""
     scene.items, scene.concurrency = 400, 2
     victims = started(scene, _MANY)
 
@@ -28,7 +28,7 @@ def test_many_resumes_in_the_same_instant(scene):
 
 
 def test_many_resumes_of_a_killed_job(scene):
-    """They find the dead worker's items once."""
+    """Many processes that resume a killed job call each of the dead worker's items once."""
     scene.items, scene.concurrency = 400, 4
     first = scene.start(seconds=0.02)
     scene.until_called(first, 100)

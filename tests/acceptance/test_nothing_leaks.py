@@ -1,4 +1,4 @@
-"""What people write and models answer is theirs: it is in the database and in exports, and nowhere else."""
+"""Texts of conversations appear in the database and in exports, and nowhere else."""
 
 import json
 import subprocess
@@ -60,18 +60,18 @@ def within(folder, monkeypatch, capfd):
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_no_text_of_a_conversation_is_printed_or_logged(within, folder, log_format):
-    """Neither by runs that crash, pause and fail, nor by what tells of them; `failed` shows it to who asks."""
-    said = _all_that_is_said(within, folder, log_format, leak="'you'")
+    """Runs that crash, pause or fail print and log no text of a conversation; `failed` shows it on request."""
+    message = _all_that_is_said(within, folder, log_format, leak="'you'")
 
-    assert "no key" in said
-    assert [secret for secret in _SECRETS if secret in said] == []
+    assert "no key" in message
+    assert [secret for secret in _SECRETS if secret in message] == []
 
 
 def test_a_processor_that_puts_its_topic_into_its_message(within, folder):
-    """The control: it is found where it is printed."""
-    said = _all_that_is_said(within, folder, "text", leak="item.topic")
+    """The search for leaked texts finds a topic that a processor puts into its message."""
+    message = _all_that_is_said(within, folder, "text", leak="item.topic")
 
-    assert "zircon-heron" in said
+    assert "zircon-heron" in message
 
 
 def _all_that_is_said(within, folder: Path, log_format: str, *, leak: str) -> str:
@@ -88,9 +88,9 @@ def _all_that_is_said(within, folder: Path, log_format: str, *, leak: str) -> st
     ]
     command = [sys.executable, "-m", "backstay", "--log-format", log_format, *crashes]
     crashed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
-    said = crashed.stdout + crashed.stderr
+    message = crashed.stdout + crashed.stderr
     for words in commands:
         ended = within("--log-format", log_format, *words)
-        said += ended.out + ended.err
-    assert "discard" in said.lower(), said
-    return said
+        message += ended.out + ended.err
+    assert "discard" in message.lower(), message
+    return message

@@ -42,7 +42,7 @@ def test_a_stop_lets_calls_in_flight_finish(scene):
 
 
 def test_calls_that_outlast_the_grace_are_given_back(scene):
-    """They are called again by the next run, and were not interrupted."""
+    """Calls that outlast the grace period return to pending, and do not count as interrupted."""
     victim = start_and_wait_for_calls(scene, seconds=0.01, doing="hang@15", grace=0.3)
 
     victim.send_signal(signal.SIGTERM)
@@ -53,7 +53,7 @@ def test_calls_that_outlast_the_grace_are_given_back(scene):
 
 
 def test_killed_while_stopping_is_not_a_crash(scene):
-    """Items of a worker that was told to stop, and then killed, were not interrupted."""
+    """Items of a worker that is killed while it stops do not count as crashed."""
     victim = start_and_wait_for_calls(scene, seconds=0.01, doing="hang@10,hang@11")
     victim.send_signal(signal.SIGTERM)
     until(lambda: is_noted(scene))
@@ -67,7 +67,7 @@ def test_killed_while_stopping_is_not_a_crash(scene):
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_blocked_loop_does_not_keep_the_note_of_a_stop(scene, times):
-    """The processor blocks the event loop: the stop is noted all the same, by a thread."""
+    """A stop is recorded by a thread even while the processor blocks the event loop."""
     victim = scene.start(seconds=0.01, doing="stuck@12")
     until(lambda: "stuck" in scene.witness().misbehaviour)
 

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: a process in a folder of its own, with a clean environment."""
+"""Fixtures that run the command line as a process in a folder of its own, with a clean environment."""
 
 import asyncio
 import contextlib
@@ -99,7 +99,7 @@ def needs_three(item, work, more):
 
 
 class Commands:
-    """Runs `backstay` in one folder."""
+    """Runner of `backstay` in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,18 +109,18 @@ class Commands:
     def database(self) -> Path:
         return self.folder / ".backstay" / "backstay.db"
 
-    def __call__(self, *words: str, given: bytes | None = None, **environment: str) -> Ended:
-        """Run a command to its end; `given` is its standard input, other names go into its environment."""
-        done = subprocess.run(
+    def __call__(self, *words: str, stdin: bytes | None = None, **environment: str) -> Ended:
+        """Run a command to its end; `stdin` is its standard input, other names go into its environment."""
+        ended = subprocess.run(
             [sys.executable, "-m", "backstay", *words],
             cwd=self.folder,
             env=self.environment(**environment),
-            input=b"" if given is None else given,
+            input=b"" if stdin is None else stdin,
             capture_output=True,
             timeout=PATIENCE_SECONDS,
             check=False,
         )
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
     def start(self, *words: str, **streams: Any) -> subprocess.Popen[bytes]:
         """Start a command; it does not outlive the test. Names in capitals go into its environment."""
@@ -160,21 +160,21 @@ class Commands:
         )
         self._started.append(process)
         os.close(slave)
-        shown, left, typed_at = b"", list(typed), -math.inf
+        output, remaining, typed_at = b"", list(typed), -math.inf
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             ended = process.poll() is not None
             with contextlib.suppress(BlockingIOError, OSError):
                 while piece := os.read(master, 65536):
-                    shown += piece
-            if left and left[0][0] in shown and time.monotonic() - typed_at > apart_seconds:
-                os.write(master, left.pop(0)[1])
+                    output += piece
+            if remaining and remaining[0][0] in output and time.monotonic() - typed_at > apart_seconds:
+                os.write(master, remaining.pop(0)[1])
                 typed_at = time.monotonic()
             if ended:
                 break
             time.sleep(0.02)
         os.close(master)
-        return Ended(process.wait(timeout=1), shown.decode(), "")
+        return Ended(process.wait(timeout=1), output.decode(), "")
 
     def environment(self, **more: str) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", **more}
@@ -186,12 +186,12 @@ class Commands:
         return name
 
     def count(self, job: str, *states: str) -> int:
-        """How many items of a job are in one of these states, 0 while there is no job."""
-        found = self.job(job)
-        return sum(getattr(found.counts, state) for state in states) if found is not None else 0
+        """Count the items of a job in one of these states; 0 if the job does not exist."""
+        result = self.job(job)
+        return sum(getattr(result.counts, state) for state in states) if result is not None else 0
 
     def job(self, name: str) -> Job | None:
-        """Look at a job without a command."""
+        """Return the checkpoint of a job, read without a command."""
 
         async def look() -> Job:
             async with Backstay.open(self.database, create=False) as backstay:
@@ -225,7 +225,7 @@ def backstay(tmp_path: Path) -> Iterator[Commands]:
 
 @pytest.fixture
 def within(backstay: Commands, monkeypatch, capfd) -> Iterator[Callable[..., Ended]]:
-    """Run `backstay` in this process, where a process of its own would add nothing but time."""
+    """Run `backstay` in this process, where a separate process would only cost time."""
     monkeypatch.chdir(backstay.folder)
     for name in [name for name in os.environ if name.startswith(("BACKSTAY_", "SUPABASE_", "BACKUP_"))]:
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""`backstay adopt`: what it says, as text and as JSON."""
+"""`backstay adopt` as text and as JSON."""
 
 import json
 
@@ -31,9 +31,9 @@ def command(within, url, tmp_path, monkeypatch):
 
 
 def test_from_the_check_to_the_undo(command, url):
-    """Each says what it found, or did; doctor knows of it."""
+    """`adopt` reports the same in a check, in the adoption and in the undo, and doctor lists the adopted tables."""
     checked = command("adopt", "--check", *_WORDS)
-    done = json.loads(command("adopt", "--json", *_WORDS).out)
+    result = json.loads(command("adopt", "--json", *_WORDS).out)
     again = command("adopt", *_WORDS)
     looked = json.loads(command("doctor", "--deep", "--json").out)
     real_app.sql(url, "ALTER TABLE chats ADD COLUMN later text")
@@ -46,8 +46,8 @@ def test_from_the_check_to_the_undo(command, url):
     )
     assert "Works: list, search, export, backup, delete, restore, import, generating" in checked.out
     assert "Rows of public.chats without user_id: 1." in checked.err
-    assert (done["isCheck"], done["wasThere"], done["hindered"]) == (False, False, None)
-    assert [table["place"] for table in done["tables"]] == ["public.chats", "public.messages"]
+    assert (result["isCheck"], result["wasThere"], result["hindered"]) == (False, False, None)
+    assert [table["place"] for table in result["tables"]] == ["public.chats", "public.messages"]
     assert "public.messages (52 rows) are already turns" in again.out
     assert _adopted(looked) == ("ok", "conversations are those of public.chats and turns are those of public.messages")
     assert _adopted(changed)[0] == "problem"
@@ -56,25 +56,25 @@ def test_from_the_check_to_the_undo(command, url):
 
 
 def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(command, tmp_path):
-    """It is counted, and asked for."""
+    """`adopt --undo` counts the values that would be deleted, and needs a confirmation."""
     (tmp_path / "items.csv").write_text("topic\na\nb\n")
     command("adopt", *_WORDS)
     ran = command("run", str(tmp_path / "items.csv"), "--model", "scripted")
 
-    asked = command("adopt", "--undo")
+    ended = command("adopt", "--undo")
     checked = json.loads(command("adopt", "--undo", "--check", "--json").out)
     undone = command("adopt", "--undo", "--yes")
 
-    assert (ran.code, asked.code) == (0, 2)
+    assert (ran.code, ended.code) == (0, 2)
     assert (
-        "delete the values of 2 conversations that have no column there? There is no terminal" in asked.one_line_error()
+        "delete the values of 2 conversations that have no column there? There is no terminal" in ended.one_line_error()
     )
     assert (checked["isCheck"], checked["conversations"], checked["turns"]) == (True, 2, 0)
     assert undone.out.endswith("Values of 2 conversations that had no column there are deleted.\n")
 
 
-def _adopted(told):
-    return next((one["level"], one["message"]) for one in told["checks"] if one["name"] == "adopted")
+def _adopted(report):
+    return next((item["level"], item["message"]) for item in report["checks"] if item["name"] == "adopted")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def _adopted(told):
     ],
 )
 def test_refusals_are_one_line(command, words, why):
-    """Wrong usage, with what to do."""
+    """Wrong usage of `adopt` is refused in one line that names the remedy."""
     refused = command("adopt", *words)
 
     assert refused.code == 2

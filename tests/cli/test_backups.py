@@ -1,4 +1,4 @@
-"""`backstay backups …` and `backstay conversations import`, `delete`: as a curator meets them."""
+"""`backstay backups …`, `conversations import` and `conversations delete`."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _ID = re.compile(r"backup-\d+-[0-9a-f]{20}")
 
 @pytest.fixture
 def library(within, backstay):
-    """Thirty conversations of a file, and the digest of a native export of them."""
+    """Import thirty conversations, and return the digest of their native export."""
     (backstay.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
     assert within("conversations", "import", "rows.jsonl").code == 0
     return _exported(within, backstay)
@@ -32,16 +32,16 @@ def _sql(backstay, statement: str) -> None:
 
 
 def test_import_tells_what_came_of_it(within, backstay, library):
-    """For people and for programs; a second time there is nothing to do."""
-    told = within("conversations", "import", "rows.jsonl")
+    """An import reports its result as text and as JSON; a second import finds everything already stored."""
+    ended = within("conversations", "import", "rows.jsonl")
     answer = within("conversations", "import", "rows.jsonl", "--json")
 
-    assert told.out == "rows.jsonl: 0 conversations imported, 30 were already stored.\n"
+    assert ended.out == "rows.jsonl: 0 conversations imported, 30 were already stored.\n"
     assert answer.json == {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
 
 
 def test_a_delete_is_undone_by_the_command_it_prints(within, backstay, library):
-    """What is exported afterwards is the same, byte for byte."""
+    """The undo command that a delete prints restores the library byte for byte."""
     deleted = within("conversations", "delete", "--all", "--yes")
     empty = within("conversations", "list", "--json").json["conversations"]
     command = deleted.err.rpartition("Undo with: backstay ")[2].split()
@@ -55,7 +55,7 @@ def test_a_delete_is_undone_by_the_command_it_prints(within, backstay, library):
 
 
 def test_a_delete_answers_with_an_object(within, library):
-    """With the command that undoes it."""
+    """With --json a delete prints one object, which contains the undo command."""
     answer = within("conversations", "delete", "c00001", "c00002", "--yes", "--json").json
 
     backup = answer["backupId"]
@@ -73,11 +73,11 @@ def test_a_delete_answers_with_an_object(within, library):
 
 
 def test_a_dry_run_shows_the_plan_and_does_nothing(within, backstay, library):
-    """Counts and a sample."""
-    told = within("conversations", "delete", "--all", "--dry-run")
+    """A dry run of a delete prints counts and a sample, and deletes nothing."""
+    ended = within("conversations", "delete", "--all", "--dry-run")
     plan = within("conversations", "delete", "--search", "😀", "--dry-run", "--json").json
 
-    assert told.out.splitlines() == [
+    assert ended.out.splitlines() == [
         "30 conversations with 60 turns, about 133.3 kB, would be deleted:",
         *(f"  c0000{number}  topic {number}, 2 turns" for number in range(5)),
         "  and 25 more",
@@ -88,31 +88,31 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(within, backstay, library):
 
 
 def test_a_delete_asks_on_a_terminal(backstay, library):
-    """After its plan; anything but yes leaves everything as it is."""
+    """On a terminal a delete shows its plan and asks; any answer but yes deletes nothing."""
     refused = backstay.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"n\n")])
-    done = backstay.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"y\n")])
+    ended = backstay.on_terminal("conversations", "delete", "c00001", typed=[(b"[y/N]", b"y\n")])
 
     assert refused.code == 1
     assert "1 conversation with 2 turns, about 4.8 kB, would be deleted:" in refused.out
     assert "Back up and delete 1 conversation, about 4.8 kB? [y/N]" in refused.out
     assert "Nothing was done." in refused.out
-    assert done.code == 0
-    assert "1 conversation deleted." in done.out
+    assert ended.code == 0
+    assert "1 conversation deleted." in ended.out
 
 
 def test_a_delete_without_a_backup_asks_apart(backstay, library):
-    """And says what it means."""
-    done = backstay.on_terminal(
+    """A delete without a backup asks a second time, and says that nothing can be restored."""
+    ended = backstay.on_terminal(
         "conversations", "delete", "c00001", "--no-backup", typed=[(b"[y/N]", b"y\n"), (b"permanently", b"y\n")]
     )
 
-    assert done.code == 0
-    assert "Delete 1 conversation without a backup? [y/N]" in done.out
-    assert "They cannot be restored. Delete them permanently? [y/N]" in done.out
+    assert ended.code == 0
+    assert "Delete 1 conversation without a backup? [y/N]" in ended.out
+    assert "They cannot be restored. Delete them permanently? [y/N]" in ended.out
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         ([], 2, "Nothing is selected"),
         (["--all"], 2, "confirm with --yes"),
@@ -130,24 +130,24 @@ def test_a_delete_without_a_backup_asks_apart(backstay, library):
         (["--continue", "../../etc"], 1, "Backup '../../etc' not found"),
     ],
 )
-def test_unclear_deletes_are_refused(within, backstay, library, words, code, told):
-    """Each in one line, and nothing is deleted."""
+def test_unclear_deletes_are_refused(within, backstay, library, words, code, message):
+    """A delete with unclear options is refused in one line, and deletes nothing."""
     ended = within("conversations", "delete", *words)
 
     assert ended.code == code
-    assert told in ended.one_line_error()
+    assert message in ended.one_line_error()
     assert _exported(within, backstay) == library
 
 
 def test_missing_ids_may_be_ignored(within, library):
-    """The others go."""
+    """With --ignore-missing a delete skips unknown ids and deletes the others."""
     ended = within("conversations", "delete", "c00001", "none", "--ignore-missing", "--yes")
 
     assert (ended.code, ended.out) == (0, "1 conversation deleted.\n")
 
 
 def test_conversations_that_change_meanwhile_are_kept_and_named(within, backstay, library, monkeypatch):
-    """With the status of something that was not done."""
+    """A delete keeps and lists conversations that change meanwhile, and exits with 3."""
     step = SqlBackups.delete_step
 
     async def meddled(self, backup, **options):
@@ -164,7 +164,7 @@ def test_conversations_that_change_meanwhile_are_kept_and_named(within, backstay
 
 
 def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monkeypatch):
-    """And so do the list and doctor, until it has come to its end."""
+    """An interrupted delete prints how to continue or undo it; `backups list` and doctor do so until it is finished."""
     step, steps = SqlBackups.delete_step, []
 
     async def interrupted(self, backup, **options):
@@ -179,11 +179,11 @@ def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monk
     monkeypatch.chdir(backstay.folder)
     backup = _ID.search(ended.err)[0]
     listed = within("backups", "list")
-    told = within("doctor")
-    kept = within("backups", "delete", backup, "--yes")
+    checked = within("doctor")
+    outcome = within("backups", "delete", backup, "--yes")
     _sql(backstay, "UPDATE backups SET expires_at = 1")
     cleaned = within("backups", "cleanup")
-    done = within("conversations", "delete", "--continue", backup)
+    result = within("conversations", "delete", "--continue", backup)
     again = within("conversations", "delete", "--continue", backup)
 
     assert ended.code == 130
@@ -191,16 +191,16 @@ def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monk
     assert f"Continue with: backstay conversations delete --continue {backup}\n" in ended.err
     assert f"Undo with: backstay backups restore {backup}\n" in ended.err
     assert f"The delete of {backup} is unfinished.\n  continue with  backstay " in listed.err
-    assert f"the delete of {backup} is unfinished" in told.out
-    assert "is needed by its unfinished delete" in kept.one_line_error()
+    assert f"the delete of {backup} is unfinished" in checked.out
+    assert "is needed by its delete, which is unfinished" in outcome.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
-    assert done.out == "30 conversations deleted.\n"
+    assert result.out == "30 conversations deleted.\n"
     assert again.out == "This delete is already finished: 30 conversations deleted, nothing to do.\n"
     assert within("conversations", "list", "--json").json["conversations"] == []
 
 
 def _interrupted_delete(within, backstay, monkeypatch) -> str:
-    """Delete all, with Ctrl-C before the second step; return the id of the backup."""
+    """Delete all with Ctrl-C before the second step; return the id of the backup."""
     step, steps = SqlBackups.delete_step, []
 
     async def interrupted(self, backup, **options):
@@ -217,14 +217,14 @@ def _interrupted_delete(within, backstay, monkeypatch) -> str:
 
 
 def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypatch):
-    """Then it has ended, too: nobody goes on with it by mistake."""
+    """An interrupted delete that was undone is finished, and cannot be continued by mistake."""
     backup = _interrupted_delete(within, backstay, monkeypatch)
 
-    part = within("backups", "restore", backup, "c00001")
+    ended = within("backups", "restore", backup, "c00001")
     undone = within("backups", "restore", backup)
     refused = within("conversations", "delete", "--continue", backup)
 
-    assert part.out == f"{backup}: 1 conversation restored.\n"
+    assert ended.out == f"{backup}: 1 conversation restored.\n"
     assert undone.out == f"{backup}: 15 conversations restored, 15 were already stored.\n"
     assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
     assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
@@ -232,10 +232,10 @@ def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypa
 
 
 def test_a_backup_is_made_shown_verified_and_downloaded(within, backstay, library):
-    """With the fields of the interface, and its file as JSON."""
+    """A backup is created, shown, verified and downloaded as JSON, with the documented fields."""
     made = within("backups", "create", "--persona", "Ünïcode", "--reason", "trial", "--expires-in", "2w", "--json").json
     backup = made["backupId"]
-    shown = within("backups", "show", backup)
+    ended = within("backups", "show", backup)
     verified = within("backups", "verify", backup)
     downloaded = within("backups", "download", backup, "-o", "backup.json")
     piped = within("backups", "download", backup)
@@ -243,7 +243,7 @@ def test_a_backup_is_made_shown_verified_and_downloaded(within, backstay, librar
     assert made["filePath"] == f"/backups/{backup}.json"
     assert (made["conversationCount"], made["state"], made["reason"]) == (15, "verified", "trial")
     assert made["expiresAt"][:7] > made["createdAt"][:7] or made["expiresAt"][8:10] > made["createdAt"][8:10]
-    assert shown.out.startswith(f"{backup}: verified\n  holds      15 conversations, 30 turns\n")
+    assert ended.out.startswith(f"{backup}: verified\n  holds      15 conversations, 30 turns\n")
     assert verified.out.startswith(f"{backup}: intact, 15 conversations, ")
     assert downloaded.code == 0
     assert piped.out.encode() == (backstay.folder / "backup.json").read_bytes()
@@ -251,7 +251,7 @@ def test_a_backup_is_made_shown_verified_and_downloaded(within, backstay, librar
 
 
 def test_a_backup_of_nothing_leaves_no_trace(within, library):
-    """Neither a file nor a record."""
+    """A backup of an empty selection leaves neither a file nor a record."""
     nothing = within("backups", "create", "--job", "none")
     unknown = within("backups", "create", "c00001", "none")
 
@@ -262,7 +262,7 @@ def test_a_backup_of_nothing_leaves_no_trace(within, library):
 
 
 def test_a_pinned_backup_stays(within, library):
-    """Until it is unpinned."""
+    """A pinned backup does not expire until it is unpinned."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]
 
     pinned = within("backups", "pin", backup)
@@ -280,7 +280,7 @@ def test_a_pinned_backup_stays(within, library):
 
 
 def test_cleanup_says_why(within, backstay, library):
-    """A dry run removes nothing; orphans go only when they are named."""
+    """Cleanup prints its reasons; a dry run removes nothing, and orphans are removed only with --orphans."""
     old = within("backups", "create", "--all", "--json").json["backupId"]
     _sql(backstay, "UPDATE backups SET expires_at = created_at")
     (folder,) = (backstay.database.parent / "backstay.backups").iterdir()
@@ -290,8 +290,8 @@ def test_cleanup_says_why(within, backstay, library):
     dry = within("backups", "cleanup", "--dry-run", "--now")
     waiting = within("backups", "cleanup", "--dry-run")
     still = list(folder.iterdir())
-    done = within("backups", "cleanup", "--now")
-    left = [path.name for path in folder.glob("*.zst")]
+    ended = within("backups", "cleanup", "--now")
+    remaining = [path.name for path in folder.glob("*.zst")]
     last = within("backups", "cleanup", "--orphans", "--json").json
 
     assert re.match(f"expired      {old}: it expired at .*, and will be removed after 20", first.out)
@@ -299,14 +299,14 @@ def test_cleanup_says_why(within, backstay, library):
     assert re.match(f"would remove {old}: it expired at ", dry.out)
     assert "orphan       backup-1-stray: belongs to no backup" in dry.out
     assert len(still) == 3
-    assert f"removed      {old}: it expired" in done.out
-    assert left == ["backup-1-stray.json.zst"]
+    assert f"removed      {old}: it expired" in ended.out
+    assert remaining == ["backup-1-stray.json.zst"]
     assert (last["orphans"], last["orphansRemoved"]) == (["backup-1-stray"], True)
     assert [path.name for path in folder.iterdir()] == ["folder.json"]
 
 
 def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
-    """Cleanup with a clock that is behind names the backup that is ahead, and both of its remedies work."""
+    """Cleanup with a clock that is behind names the newer backup, and both of its remedies work."""
     old, ahead = (within("backups", "create", "--all", "--json").json["backupId"] for _ in range(2))
     _sql(backstay, f"UPDATE backups SET created_at = created_at + 86400000000 WHERE id = '{ahead}'")
     _sql(backstay, f"UPDATE backups SET expires_at = 1 WHERE id = '{old}'")
@@ -314,19 +314,19 @@ def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
     refused = within("backups", "cleanup")
     dry = within("backups", "cleanup", "--now", "--dry-run")
     removed = within("backups", "delete", ahead, "--yes")
-    done = within("backups", "cleanup")
+    ended = within("backups", "cleanup")
 
     assert refused.code == 1
     assert f"but {ahead} was made at 20" in refused.one_line_error()
     assert "Nothing was removed. Set the clock; if it was wrong when that backup was made" in refused.err
     assert f"`backstay backups delete {ahead}` removes that one" in refused.err
     assert f"would remove {old}" in dry.out
-    assert (removed.code, done.code) == (0, 0)
-    assert done.out.startswith(f"expired      {old}")
+    assert (removed.code, ended.code) == (0, 0)
+    assert ended.out.startswith(f"expired      {old}")
 
 
 def test_a_restore_shows_its_plan(within, backstay, library):
-    """New, identical, conflicting; and refuses a conflict until it is said what to do."""
+    """A restore plan counts new, identical and conflicting conversations; a conflict needs --on-conflict."""
     backup = within("conversations", "delete", "c00001", "c00002", "c00003", "--yes", "--json").json["backupId"]
     within("backups", "restore", backup, "c00001", "c00002")
     _sql(backstay, "UPDATE conversations SET topic = 'other' WHERE id = 'c00002'")
@@ -334,7 +334,7 @@ def test_a_restore_shows_its_plan(within, backstay, library):
     plan = within("backups", "restore", backup, "--dry-run")
     refused = within("backups", "restore", backup)
     unasked = within("backups", "restore", backup, "--on-conflict", "replace")
-    done = within("backups", "restore", backup, "--on-conflict", "replace", "--yes")
+    ended = within("backups", "restore", backup, "--on-conflict", "replace", "--yes")
 
     assert plan.out.splitlines() == [
         "1 conversation would be restored.",
@@ -344,22 +344,22 @@ def test_a_restore_shows_its_plan(within, backstay, library):
     ]
     assert "conversation 'c00002' is there with other content; --on-conflict skip" in refused.one_line_error()
     assert (unasked.code, "--yes" in unasked.one_line_error()) == (2, True)
-    assert done.out == f"{backup}: 2 conversations restored, 1 was already stored, 1 conversation replaced.\n"
+    assert ended.out == f"{backup}: 2 conversations restored, 1 was already stored, 1 conversation replaced.\n"
     assert _exported(within, backstay) == library
 
 
 def test_reading_commands_make_no_database(within, backstay):
-    """Nor a folder for backups."""
+    """Commands that only read create neither a database nor a backup folder."""
     for words in (["backups", "list"], ["backups", "cleanup"], ["conversations", "delete", "--all", "--yes"]):
         assert within(*words).one_line_error().startswith("There is no database at ")
     assert not (backstay.folder / ".backstay").exists()
 
 
 def test_a_delete_that_finds_nothing_has_done_its_work(within, library):
-    """A command that runs every night must not fail for it; a mistyped job, or id, is another matter."""
+    """A delete that matches nothing exits with 0; an unknown job or id is an error."""
     for words in (("--older-than", "300w"), ("--search", "no such words"), ("--persona", "nobody")):
-        done = within("conversations", "delete", *words, "--yes")
-        assert (done.code, done.out, done.err) == (0, "Nothing to delete.\n", "")
+        ended = within("conversations", "delete", *words, "--yes")
+        assert (ended.code, ended.out, ended.err) == (0, "Nothing to delete.\n", "")
     answer = within("conversations", "delete", "--older-than", "300w", "--yes", "--json")
     planned = within("conversations", "delete", "--older-than", "300w", "--dry-run", "--json")
     mistyped = within("conversations", "delete", "--job", "tpoics", "--yes")
@@ -373,7 +373,7 @@ def test_a_delete_that_finds_nothing_has_done_its_work(within, library):
 
 
 def test_a_mistyped_job_is_not_exported(within, library):
-    """Also where it would only have left standard output empty."""
+    """An export of an unknown job is refused, even to standard output."""
     ended = within("conversations", "export", "--job", "tpoics")
 
     assert (ended.code, ended.out) == (1, "")
@@ -381,17 +381,17 @@ def test_a_mistyped_job_is_not_exported(within, library):
 
 
 def test_doctor_misses_the_file_of_a_backup(within, backstay, library):
-    """It says which, before anybody needs it."""
+    """Doctor names a backup whose file is missing."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]
     sound = within("doctor")
     (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     file.rename(file.with_name("elsewhere"))
 
-    told = within("doctor")
+    ended = within("doctor")
 
     assert "1 verified, their files are present" in sound.out
-    assert (sound.code, told.code) == (0, 1)
-    assert f"the file of {backup} is missing: nothing can be restored from it" in told.out
+    assert (sound.code, ended.code) == (0, 1)
+    assert f"the file of {backup} is missing: nothing can be restored from it" in ended.out
 
 
 def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
@@ -403,7 +403,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
 
     shallow = within("doctor")
     deep = within("doctor", "--deep")
-    listed, shown = within("backups", "list"), within("backups", "show", backup)
+    listed, output = within("backups", "list"), within("backups", "show", backup)
     known = within("doctor")
     file.write_bytes(whole)
     back = within("doctor", "--deep")
@@ -415,7 +415,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
     assert f"{backup} is damaged since 20" in known.out
     assert f"replace its file by a copy, then `backstay backups verify {backup}`" in known.out
     assert "damaged since 20" in listed.out
-    assert shown.out.startswith(f"{backup}: damaged since 20")
+    assert output.out.startswith(f"{backup}: damaged since 20")
     assert "its file is intact again" in back.out
     assert f"→ `backstay backups verify {backup}`" in back.out
     assert verified.out.startswith(f"{backup}: intact, 30 conversations")
@@ -423,20 +423,20 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
 
 
 def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, backstay, library, monkeypatch):
-    """For a delete whose backup is damaged neither resuming nor undoing is offered, and the remedies offered work."""
+    """An unfinished delete with a damaged backup offers neither resume nor undo, and its remedies work."""
     backup = _interrupted_delete(within, backstay, monkeypatch)
     (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     file.write_bytes(file.read_bytes()[:-100])
     within("backups", "verify", backup)
 
-    listed, told = within("backups", "list"), within("doctor")
+    listed, checked = within("backups", "list"), within("doctor")
     refused = [within("conversations", "delete", "--continue", backup), within("backups", "restore", backup)]
     given_up = within("backups", "delete", backup, "--yes")
 
     assert "the backup is damaged since 20" in listed.err
     assert f"backstay backups verify {backup}" in listed.err
-    assert f"`backstay backups delete {backup}` abandons it" in told.out
-    assert "--continue" not in listed.err + told.out
+    assert f"`backstay backups delete {backup}` abandons it" in checked.out
+    assert "--continue" not in listed.err + checked.out
     assert [ended.code for ended in refused] == [1, 1]
     assert given_up.out == f"{backup}: removed.\n"
     assert "unfinished" not in within("backups", "list").err
@@ -444,7 +444,7 @@ def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, ba
 
 @pytest.mark.parametrize("words", ["verify", "restore", "download"])
 def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, words):
-    """Whatever met the damage."""
+    """Every command that needs a damaged backup names it and its remedy."""
     backup = within("backups", "create", "--all", "--json").json["backupId"]
     (file,) = backstay.folder.rglob(f"{backup}.json.zst")
     file.write_bytes(file.read_bytes()[:-100])
@@ -452,14 +452,16 @@ def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, wo
     ended = within("backups", words, backup)
 
     assert ended.code == 1
-    told = ended.err.splitlines()[-1]
-    assert told.startswith("Error: ")
-    assert backup in told
-    assert told.endswith(f"Put back a copy of its file, then `backstay backups verify {backup}`; or use another backup")
+    message = ended.err.splitlines()[-1]
+    assert message.startswith("Error: ")
+    assert backup in message
+    assert message.endswith(
+        f"Put back a copy of its file, then `backstay backups verify {backup}`; or use another backup"
+    )
 
 
 def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay, library):
-    """The content is there; what stands in the way is when it was made."""
+    """A restore over reimported conversations reports that only their times differ."""
     deleted = within("conversations", "delete", "c00000", "c00001", "--yes", "--json").json
     bare = [{name: value for name, value in row.items() if name != "created_at"} for row in rows(2)]
     (backstay.folder / "again.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare), encoding="utf-8")

@@ -16,19 +16,19 @@ from backstay.library.formats import FORMATS
 
 @pytest.fixture
 def three(within, backstay):
-    """Two conversations of one job and one of another; their ids by topic."""
+    """Create two conversations of one job and one of another; return their ids by topic."""
     within("run", backstay.write("topics.csv", "Gardens", "=Bridges()"), "--model", "scripted")
     within("run", backstay.write("other.csv", "Tea"), "--model", "scripted")
-    return {one["topic"]: one["id"] for one in within("conversations", "list", "--json").json["conversations"]}
+    return {item["topic"]: item["id"] for item in within("conversations", "list", "--json").json["conversations"]}
 
 
 def test_conversations_are_listed(within, three):
-    """Newest first; as objects, or one a line with whole cells."""
-    shown = within("conversations", "list", "--json").json
+    """Conversations are listed newest first, as JSON objects or as one line each."""
+    output = within("conversations", "list", "--json").json
     lines = [line.split("\t") for line in within("conversations", "list").out.splitlines()]
     of_job = within("conversations", "list", "--job", "other", "--json").json["conversations"]
 
-    newest = shown["conversations"][0]
+    newest = output["conversations"][0]
     assert newest.pop("createdAt").endswith("Z")
     assert newest == {
         "id": three["Tea"],
@@ -38,34 +38,34 @@ def test_conversations_are_listed(within, three):
         "itemId": "i1",
         "turns": 4,
     }
-    assert shown["nextCursor"] is None
-    assert [line[0] for line in lines] == [one["id"] for one in shown["conversations"]]
-    assert [one["id"] for one in of_job] == [three["Tea"]]
+    assert output["nextCursor"] is None
+    assert [line[0] for line in lines] == [item["id"] for item in output["conversations"]]
+    assert [item["id"] for item in of_job] == [three["Tea"]]
 
 
 def test_a_list_is_read_page_by_page(within, three):
-    """A page says how to get the next one, and the last says that there is none."""
+    """Each page of a list prints the command for the next one; the last page prints none."""
     first = within("conversations", "list", "--limit", "2", "--json").json
     rest = within("conversations", "list", "--limit", "2", "--before", str(first["nextCursor"]), "--json").json
-    told = within("conversations", "list", "--limit", "2")
+    ended = within("conversations", "list", "--limit", "2")
 
-    seen = [one["id"] for page in (first, rest) for one in page["conversations"]]
+    seen = [item["id"] for page in (first, rest) for item in page["conversations"]]
     assert sorted(seen) == sorted(three.values())
     assert rest["nextCursor"] is None
-    assert told.err == f"Next page: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
+    assert ended.err == f"Next page: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
 
 
 def test_a_conversation_is_shown_whole(within, three):
-    """All turns, for people and for programs."""
+    """`conversations show` prints all turns, as text and as JSON."""
     text = within("conversations", "show", three["Gardens"])
-    shown = within("conversations", "show", three["Gardens"], "--json").json
+    output = within("conversations", "show", three["Gardens"], "--json").json
 
     assert f"id        {three['Gardens']}" in text.out
     assert "user:\n  I would like to talk about this: Gardens\n" in text.out
-    assert shown["topic"] == "Gardens"
-    assert shown["metadata"] == {"writer": "scripted"}
-    assert [turn["sequence"] for turn in shown["turns"]] == [1, 2, 3, 4]
-    assert shown["turns"][0] == {
+    assert output["topic"] == "Gardens"
+    assert output["metadata"] == {"writer": "scripted"}
+    assert [turn["sequence"] for turn in output["turns"]] == [1, 2, 3, 4]
+    assert output["turns"][0] == {
         "sequence": 1,
         "id": None,
         "role": "user",
@@ -75,17 +75,17 @@ def test_a_conversation_is_shown_whole(within, three):
 
 
 def test_unknown_conversations_are_named(within, three):
-    """Showing or exporting one that is not there is refused, before anything is written."""
-    shown = within("conversations", "show", "nothing")
+    """Showing or exporting an unknown conversation is refused before anything is written."""
+    result = within("conversations", "show", "nothing")
     exported = within("conversations", "export", three["Tea"], "nothing", "-o", "out.jsonl")
 
-    for ended in (shown, exported):
+    for ended in (result, exported):
         assert ended.code == 1
         assert ended.one_line_error().startswith("Conversation 'nothing' not found")
 
 
 def test_export_writes_messages(within, three):
-    """Standard output gets the training file, standard error the count."""
+    """An export writes the training file to standard output and the count to standard error."""
     ended = within("conversations", "export", "--job", "topics")
 
     lines = [json.loads(line) for line in ended.out.splitlines()]
@@ -98,12 +98,12 @@ def test_export_writes_messages(within, three):
 
 
 def test_every_format_can_be_named():
-    """The command knows the formats that there are."""
+    """The option --format offers every export format."""
     assert [str(name) for name in FormatName] == list(FORMATS)
 
 
 def test_export_formats(within, three):
-    """Each format has its shape; a spreadsheet runs nothing."""
+    """Each export format has its shape, and a spreadsheet executes none of its cells."""
     sharegpt = within("conversations", "export", three["Tea"], "--format", "sharegpt").out
     native = within("conversations", "export", three["Tea"], "--format", "native").out
     table = within("conversations", "export", "--all", "--format", "csv").out
@@ -119,12 +119,12 @@ def test_export_formats(within, three):
 
 
 def test_export_into_a_file(within, three, backstay):
-    """A file is written whole, and the answer says what is in it."""
-    told = within("conversations", "export", "--all", "-o", "out.jsonl")
+    """An export writes its file completely, and reports how many conversations it contains."""
+    ended = within("conversations", "export", "--all", "-o", "out.jsonl")
     answer = within("conversations", "export", "--all", "-o", "again.jsonl", "--json")
     nowhere = within("conversations", "export", "--all", "-o", "no/such/folder.jsonl")
 
-    assert (told.code, told.out, told.err) == (0, "", "3 conversations exported to out.jsonl.\n")
+    assert (ended.code, ended.out, ended.err) == (0, "", "3 conversations exported to out.jsonl.\n")
     assert len((backstay.folder / "out.jsonl").read_text().splitlines()) == 3
     assert answer.json == {"exported": 3, "format": "messages", "path": "again.jsonl"}
     assert nowhere.code == 1
@@ -132,7 +132,7 @@ def test_export_into_a_file(within, three, backstay):
 
 
 def test_export_of_nothing_leaves_a_file_as_it_was(within, three, backstay):
-    """A mistyped name of a job, or a word, must not cost the file of an earlier export."""
+    """An export that selects nothing does not overwrite the file of an earlier export."""
     target = backstay.folder / "out.jsonl"
     target.write_bytes(b"good\n")
 
@@ -148,7 +148,7 @@ def test_export_of_nothing_leaves_a_file_as_it_was(within, three, backstay):
 
 @pytest.mark.parametrize("name", ["backstay.db", "backstay.db-wal", "link"])
 def test_export_never_writes_over_the_database(within, three, backstay, name):
-    """Under whatever name it goes."""
+    """An export never overwrites the database, under whatever name."""
     database = backstay.folder / ".backstay" / "backstay.db"
     target = database.with_name(name)
     if name == "link":
@@ -163,18 +163,18 @@ def test_export_never_writes_over_the_database(within, three, backstay, name):
 
 
 def test_export_takes_ids_from_a_file(within, three, backstay):
-    """One id a line, from a file or from standard input."""
+    """An export reads ids, one per line, from a file or from standard input."""
     (backstay.folder / "ids.txt").write_text(f"\ufeff{three['Tea']}\r\n\r\n{three['Gardens']}\n", encoding="utf-8")
 
     from_file = within("conversations", "export", "--ids-file", "ids.txt")
-    from_stdin = backstay("conversations", "export", "--ids-file", "-", given=three["Tea"].encode())
+    from_stdin = backstay("conversations", "export", "--ids-file", "-", stdin=three["Tea"].encode())
 
     assert len(from_file.out.splitlines()) == 2
     assert len(from_stdin.out.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         ([], 2, "Nothing is selected"),
         (["--all", "--job", "topics"], 2, "--all cannot be combined"),
@@ -185,20 +185,20 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
         (["--ids-file", "latin.txt"], 1, "latin.txt: not UTF-8 text"),
     ],
 )
-def test_export_refuses_an_unclear_selection(within, three, backstay, words, code, told):
-    """All is never guessed, least of all from an empty list."""
+def test_export_refuses_an_unclear_selection(within, three, backstay, words, code, message):
+    """An export without a clear selection is refused; even an empty list of ids does not mean all."""
     (backstay.folder / "empty.txt").write_text("\n\n")
     (backstay.folder / "latin.txt").write_bytes(b"\xe9\n")
 
     ended = within("conversations", "export", *words)
 
     assert ended.code == code
-    assert told in (ended.one_line_error() if "--json" not in words else ended.error["message"])
+    assert message in (ended.one_line_error() if "--json" not in words else ended.error["message"])
     assert ended.out == ""
 
 
 def test_export_into_a_pipe_that_closes_is_quiet(backstay, within):
-    """`| head` gets its lines, and nobody complains; the status is that of other programs."""
+    """An export into `head` ends without a message, and with the status of other programs."""
     backstay.write("topics.csv", *(f"Topic {number} {'x' * 500}" for number in range(500)))
     within("run", "topics.csv", "--model", "scripted")
     process = backstay.start("conversations", "export", "--all")
@@ -213,7 +213,7 @@ def test_export_into_a_pipe_that_closes_is_quiet(backstay, within):
 
 
 def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(backstay, three):
-    """Though all of it may wait in a buffer; and without a standard output there is nowhere to write to."""
+    """An export that fits into the buffer reports a closed pipe, too; a closed standard output is refused."""
     reading, writing = os.pipe()
     os.close(reading)
     gone = backstay.start("conversations", "export", "--all", stdout=writing)
@@ -226,12 +226,12 @@ def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(backstay, th
 
     assert gone.wait(timeout=60) == 141
     assert closed.returncode == 1
-    assert closed.stderr == "Error: Standard output is closed; --json needs a file to write with -o\n"
+    assert closed.stderr == "Error: Standard output is closed; name a file with -o\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_full_disk_behind_standard_output_is_told(backstay, three):
-    """An answer that could not be written is not reported as written."""
+    """An export to a full disk through standard output fails with a message."""
     with Path("/dev/full").open("wb") as full:
         process = backstay.start("conversations", "list", "--json", stdout=full)
         _, err = process.communicate(timeout=60)
@@ -241,7 +241,7 @@ def test_a_full_disk_behind_standard_output_is_told(backstay, three):
 
 
 def test_a_run_nobody_reads_from_ends_as_it_ended(backstay):
-    """The status is the job's, whether or not its summary found a reader."""
+    """A run whose summary cannot be printed exits with the status of the job."""
     backstay.write("topics.csv", "Gardens", "bad things")
     process = backstay.start("run", "topics.csv", "--processor", "made:picky", stdout=subprocess.PIPE)
     process.stdout.close()

@@ -1,4 +1,4 @@
-"""Commands on databases that are missing, foreign, too new, broken or not to be written."""
+"""Commands on databases that are missing, foreign, too new, damaged or read-only."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def database(within, backstay) -> Path:
 
 @pytest.mark.parametrize("words", _READING, ids=" ".join)
 def test_only_run_makes_a_database(within, backstay, words):
-    """Every other command says that there is none, and makes none."""
+    """Every command but `run` refuses a missing database and creates none."""
     ended = within(*words)
 
     assert ended.code == 1
@@ -60,7 +60,7 @@ def test_a_database_of_a_newer_backstay_is_refused(within, database):
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at\n" * 100, b"short"])
 def test_another_file_is_refused(within, backstay, content):
-    """A file that is no database is named, and left alone."""
+    """A file that is no database is named and not changed."""
     path = backstay.folder / "notes.txt"
     path.write_bytes(content)
 
@@ -72,7 +72,7 @@ def test_another_file_is_refused(within, backstay, content):
 
 
 def test_another_programs_database_is_refused(within, backstay):
-    """A SQLite database that is not ours is named."""
+    """A SQLite database of another program is refused by name."""
     path = backstay.folder / "theirs.db"
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE theirs (x)")
@@ -85,7 +85,7 @@ def test_another_programs_database_is_refused(within, backstay):
 
 
 def test_a_folder_is_no_database(within, backstay):
-    """A directory in the database's place is told as one."""
+    """A folder at the path of the database is reported as a folder."""
     ended = within("--database", str(backstay.folder), "jobs")
 
     assert ended.code == 1
@@ -93,7 +93,7 @@ def test_a_folder_is_no_database(within, backstay):
 
 
 def test_a_foreign_address_is_wrong_usage(within):
-    """What this version cannot store in is said, without repeating what may hold a password."""
+    """An address of an unsupported database is refused without printing a password in it."""
     ended = within("--database", "mysql://ann:secret@db/x", "jobs")
 
     assert ended.code == 2
@@ -102,7 +102,7 @@ def test_a_foreign_address_is_wrong_usage(within):
 
 
 def test_a_wrong_setting_is_told(within, backstay):
-    """A settings file that cannot be meant is named."""
+    """A wrong name in a settings file is refused by name."""
     (backstay.folder / "backstay.toml").write_text("ownr = 'ann'\n")
 
     ended = within("jobs")
@@ -116,7 +116,7 @@ def test_a_wrong_setting_is_told(within, backstay):
 
 @pytest.fixture
 def read_only(database: Path) -> Iterator[Path]:
-    """A database that may be read, in a folder that may not be written."""
+    """A readable database in a folder that may not be written."""
     database.chmod(0o444)
     database.parent.chmod(0o555)
     yield database
@@ -124,7 +124,7 @@ def read_only(database: Path) -> Iterator[Path]:
 
 
 def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command; as root, without the right to write where the mode says no."""
+    """Run a command without root's privilege to ignore file modes."""
     without = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
     return subprocess.run(
         [*without, sys.executable, "-m", "backstay", *words],
@@ -140,14 +140,14 @@ def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def bound():
-    """Run a command as somebody whom the modes of files bind."""
+    """Run a command as a user whom file modes restrict."""
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("no mode binds root, and there is no setpriv to take that right away")
     return _bound_by_modes
 
 
 def test_a_read_only_database_is_told(bound, read_only):
-    """Where nothing may be written, the rights are named in one line."""
+    """A command that cannot write its database names the permissions in one line."""
     ended = bound("--database", str(read_only), "jobs")
 
     assert ended.returncode == 1
@@ -157,7 +157,7 @@ def test_a_read_only_database_is_told(bound, read_only):
 
 
 def test_doctor_looks_at_a_read_only_database(bound, read_only):
-    """The doctor says what may not be written, and sees what is inside all the same."""
+    """Doctor reports a read-only database, and still checks its contents."""
     before = sorted(read_only.parent.iterdir())
 
     ended = bound("--database", str(read_only), "doctor")
@@ -170,7 +170,7 @@ def test_doctor_looks_at_a_read_only_database(bound, read_only):
 
 
 def test_address_of_a_file_with_parameters_of_another_driver(within, backstay):
-    """`run` uses the file, and warns once of the parameters that it ignores; a mode is refused."""
+    """`run` uses the file and warns once about ignored parameters; the parameter `mode` is refused."""
     backstay.write("topics.csv", "Gardens")
 
     ended = within("--database", "sqlite:///new.db?timeout=5", "run", "topics.csv", "--model", "scripted")
@@ -187,10 +187,10 @@ def test_address_of_a_file_with_parameters_of_another_driver(within, backstay):
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_command_to_be_pasted_has_no_password(scheme):
-    """A command that names a server is shown without its password, however the address is written."""
+    """A printed command that names a server contains no password, whatever form its address has."""
     invocation = Invocation(database=f"{scheme}://ann:sesame@db.test/app?pgbouncer=true&password=sesame")
 
-    shown = invocation.command("jobs")
+    ended = invocation.command("jobs")
 
-    assert "sesame" not in shown
-    assert f"{scheme}://ann@db.test/app" in shown
+    assert "sesame" not in ended
+    assert f"{scheme}://ann@db.test/app" in ended

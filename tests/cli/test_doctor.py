@@ -1,4 +1,4 @@
-"""`backstay doctor`: it looks at everything, changes nothing, and never fails itself."""
+"""`backstay doctor` checks everything, changes nothing, and never fails itself."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def database(within, backstay) -> Path:
 
 
 def _levels(ended) -> dict[str, str]:
-    """The worst level of each check."""
+    """Return the worst level of each check."""
     worst: dict[str, str] = {}
     for check in ended.json["checks"]:
         order = ("ok", "warning", "problem")
@@ -40,7 +40,7 @@ def _everything_in(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_without_a_database_nothing_is_wrong_and_nothing_made(within, backstay):
-    """Before the first run the doctor says so."""
+    """Doctor without a database reports no problem and creates nothing."""
     ended = within("doctor", "--json")
 
     assert ended.code == 0
@@ -51,7 +51,7 @@ def test_without_a_database_nothing_is_wrong_and_nothing_made(within, backstay):
 
 
 def test_a_sound_database_is_left_as_it_is(within, database):
-    """Everything is looked at, and no file appears, vanishes or changes."""
+    """Doctor checks an intact database without creating, removing or changing a file."""
     before = _everything_in(database.parent)
 
     text = within("doctor")
@@ -68,7 +68,7 @@ def test_a_sound_database_is_left_as_it_is(within, database):
 
 
 def test_damage_is_found(within, database):
-    """Pages of rubbish are a problem that the exit status shows."""
+    """Doctor reports damaged pages as a problem, and exits with 1."""
     content = bytearray(database.read_bytes())
     content[4096 * 2 : 4096 * 8] = b"\xaa" * 4096 * 6
     database.write_bytes(content)
@@ -82,7 +82,7 @@ def test_damage_is_found(within, database):
 
 @pytest.mark.parametrize("content", [b"x" * 5000, b"short"])
 def test_a_file_that_is_no_database_is_found(within, backstay, content):
-    """Rubbish under the database's name is a problem, not a crash."""
+    """Doctor reports a file that is no database as a problem."""
     (backstay.folder / "a.db").write_bytes(content)
 
     ended = within("--database", "a.db", "doctor", "--json")
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_database_is_found(within, backstay, content):
 
 
 def test_an_empty_file_is_a_database_to_be(within, backstay):
-    """An empty file is what SQLite starts from."""
+    """Doctor accepts an empty file as a new database."""
     (backstay.folder / "a.db").touch()
 
     ended = within("--database", "a.db", "doctor", "--json")
@@ -103,7 +103,7 @@ def test_an_empty_file_is_a_database_to_be(within, backstay):
 
 
 def test_a_folder_in_its_place_is_found(within, backstay):
-    """A directory under the database's name is a problem."""
+    """Doctor reports a folder at the path of the database as a problem."""
     ended = within("--database", str(backstay.folder), "doctor", "--json")
 
     assert ended.code == 1
@@ -111,7 +111,7 @@ def test_a_folder_in_its_place_is_found(within, backstay):
 
 
 def test_a_newer_schema_is_found(within, database):
-    """A database that a newer Backstay wrote is a problem with a remedy, and is not migrated."""
+    """Doctor reports a database of a newer Backstay with a remedy, and does not migrate it."""
     connection = apsw.Connection(str(database))
     connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -136,7 +136,7 @@ def test_wrong_counters_are_found(within, database):
 
 
 def test_a_large_database_is_searched_only_when_asked(within, database, monkeypatch):
-    """A search that takes long is not made without being asked for."""
+    """Doctor checks a large database for damage only with --deep."""
     monkeypatch.setattr(file, "QUICK_UP_TO", 1000)
 
     quick = within("doctor", "--json")
@@ -147,7 +147,7 @@ def test_a_large_database_is_searched_only_when_asked(within, database, monkeypa
 
 
 def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
-    """Work that waits is a warning; a worker that was killed is told by its process."""
+    """Doctor warns of an unfinished job, and names the process of a dead worker."""
     backstay.write("topics.csv", "Gardens")
     process = backstay.start("run", "topics.csv", "--processor", "made:endless")
     until(lambda: backstay.count("topics", "running") == 1)
@@ -167,7 +167,7 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
 
 
 def test_the_environment_is_told_by_name_only(within, monkeypatch):
-    """Values may be secret; what is not used is said not to be."""
+    """Doctor names set variables without their values, and those that are not used."""
     monkeypatch.setenv("BACKSTAY_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/x")
     monkeypatch.setenv("BACKSTAY_OWNER", "ann")
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "very-secret")
@@ -182,7 +182,7 @@ def test_the_environment_is_told_by_name_only(within, monkeypatch):
 
 
 def test_a_folder_open_to_all_is_a_warning(within, backstay):
-    """Anybody who may write into the folder may replace the database."""
+    """Doctor warns of a folder in which every user could replace the database."""
     backstay.folder.chmod(0o777)
 
     ended = within("doctor", "--json")
@@ -192,7 +192,7 @@ def test_a_folder_open_to_all_is_a_warning(within, backstay):
 
 
 def test_file_systems_are_told_by_the_nearest_mount(tmp_path):
-    """The innermost mount counts, the later of two on one point, with spaces written as octal."""
+    """The kind of file system comes from the innermost mount, the later of two on one point, spaces decoded."""
     mounts = tmp_path / "mounts"
     share = tmp_path / "my share"
     share.mkdir()
@@ -206,7 +206,7 @@ def test_file_systems_are_told_by_the_nearest_mount(tmp_path):
 
 
 def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
-    """SQLite's log does not work over a network."""
+    """Doctor warns of a database on a network share."""
     monkeypatch.setattr(filesystem, "file_system", lambda _: "nfs4")
 
     checks = {check.name: check for check in examine(database_url=str(tmp_path / "a.db"), owner=None, environ={})}
@@ -216,7 +216,7 @@ def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
 
 
 def test_a_file_in_the_place_of_backups_is_a_problem(within, backstay, database, monkeypatch):
-    """An unusable place of backups is a problem whose remedy names the setting, and either half of it works."""
+    """Doctor reports an unusable backup folder with the setting's name, and both of its remedies work."""
     (backstay.folder / "taken").write_text("x")
     monkeypatch.setenv("BACKUP_DIRECTORY", "taken")
     inside = within("doctor", "--json")
@@ -235,7 +235,7 @@ def test_a_file_in_the_place_of_backups_is_a_problem(within, backstay, database,
 
 
 def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, backstay, database, monkeypatch):
-    """The first backup would make the folders on another disk; one that has only its last folder to make is sound."""
+    """Doctor warns if the first backup would create more than the last folder of its path."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(backstay.folder / "mnt" / "disk" / "backups"))
     missing = within("doctor", "--json")
     (backstay.folder / "mnt" / "disk").mkdir(parents=True)
@@ -249,7 +249,7 @@ def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, b
 
 
 def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monkeypatch):
-    """Each wrong key file, header, adopted table and setting of a server is a problem."""
+    """Doctor reports each wrong key file, header, adopted table and server setting as a problem."""
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GATEWAY"):
         monkeypatch.delenv(name, raising=False)
     wrong = """
@@ -265,7 +265,7 @@ def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monke
         recipes = { talk = "talk.toml" }
     """
     (backstay.folder / "backstay.toml").write_text(wrong)
-    found = within("doctor", "--json")
+    ended = within("doctor", "--json")
     (backstay.folder / "key").write_text("sk-secret\n")
     (backstay.folder / "key").chmod(0o600)
     right = wrong.replace("conversation =", "conversations =").replace(
@@ -275,11 +275,16 @@ def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monke
     monkeypatch.setenv("GATEWAY", "blue")
     corrected = within("doctor", "--json")
 
-    assert found.code == 1
-    assert {one for one, level in _levels(found).items() if level == "problem"} == {"keys", "headers", "adopt", "serve"}
-    assert "cannot be read" in _told(found, "keys")
-    assert "GATEWAY, which is not set" in _told(found, "headers")
-    assert "talk.toml" in _told(found, "serve")
+    assert ended.code == 1
+    assert {item for item, level in _levels(ended).items() if level == "problem"} == {
+        "keys",
+        "headers",
+        "adopt",
+        "serve",
+    }
+    assert "cannot be read" in _told(ended, "keys")
+    assert "GATEWAY, which is not set" in _told(ended, "headers")
+    assert "talk.toml" in _told(ended, "serve")
     assert {_levels(corrected)[name] for name in ("keys", "serve")} == {"ok"}
     assert corrected.code == 0, corrected.out
     assert not (backstay.folder / "ran").exists()
@@ -287,7 +292,7 @@ def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monke
 
 
 def test_a_broken_settings_file_is_a_problem(within, backstay):
-    """The doctor tells it like anything else."""
+    """Doctor reports an unreadable settings file as a problem."""
     (backstay.folder / "backstay.toml").write_text("owner = ")
 
     ended = within("doctor", "--json")
@@ -297,7 +302,7 @@ def test_a_broken_settings_file_is_a_problem(within, backstay):
 
 
 def test_the_settings_file_is_named(within, backstay):
-    """`doctor` names the settings file that it read, or says that there is none."""
+    """Doctor names the settings file that it read, or reports that there is none."""
     without = within("doctor", "--json")
     (backstay.folder / "backstay.toml").write_text("rpm = 5\n")
 
@@ -310,7 +315,8 @@ def _checks(ended, name: str) -> list[tuple[str, str]]:
 
 
 def test_keys_that_the_settings_name_are_looked_at_without_running_anything(within, backstay, monkeypatch):
-    """A key file must hold a key that only its owner can read; a command's program must exist, and is not run."""
+    """Doctor checks that a key file is readable only by its owner and that a command's program exists, without running
+    it."""
     folder = backstay.folder
     for name, text, mode in (("good", "sk-1", 0o600), ("open", "sk-2", 0o644), ("empty", "", 0o600)):
         (folder / name).write_text(text)
@@ -362,7 +368,7 @@ def test_keys_that_the_settings_name_are_looked_at_without_running_anything(with
 
 
 def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
-    """Each file of `[server.recipes]` must be a recipe whose key exists and may be sent to its address."""
+    """Doctor checks that each recipe in `[server.recipes]` is valid, and that its key exists and is allowed."""
     recipes = {
         "good": 'model = "openai:m"',
         "filed": 'model = "groq:m"',
@@ -384,11 +390,11 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
 
     ended = within("doctor", "--json")
 
-    found = [check for check in _checks(ended, "serve") if check[1].startswith("recipe ")]
+    result = [check for check in _checks(ended, "serve") if check[1].startswith("recipe ")]
     assert ended.code == 1
-    assert [level for level, _ in found] == ["ok", "ok", "ok", "warning", *["problem"] * 4]
-    for (_, message), said in zip(
-        found,
+    assert [level for level, _ in result] == ["ok", "ok", "ok", "warning", *["problem"] * 4]
+    for (_, message), output in zip(
+        result,
         [
             "good: openai:m at api.openai.com, the key in OPENAI_API_KEY",
             "filed: groq:m at api.groq.com, the key from the file for GROQ_API_KEY",
@@ -401,36 +407,36 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
         ],
         strict=True,
     ):
-        assert said in message
+        assert output in message
 
 
 def test_a_backup_from_the_future_is_named(within, backstay):
-    """Until the clock passes it, no cleanup removes anything; the remedy that is named works."""
+    """Doctor names a backup that is newer than the clock, with a remedy that works."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     made = within("backups", "create", "--all", "--json").json["backupId"]
     ask(backstay.database, "UPDATE backups SET created_at = created_at + 2592000000000, verified_at = NULL")
 
-    found = within("doctor", "--json")
+    ended = within("doctor", "--json")
     within("backups", "delete", made, "--yes")
     corrected = within("doctor", "--json")
 
-    assert found.code == 1
-    assert _levels(found)["clock"] == "problem"
-    assert f"`backstay backups delete {made}`" in found.out
+    assert ended.code == 1
+    assert _levels(ended)["clock"] == "problem"
+    assert f"`backstay backups delete {made}`" in ended.out
     assert "clock" not in _levels(corrected)
 
 
 def test_a_folder_of_backups_that_cannot_be_seen_is_not_called_empty(within, backstay, monkeypatch):
-    """While a disk is not mounted, nobody is led to remove the record of a backup that is on it."""
+    """Doctor does not suggest deleting the record of a backup whose disk is not mounted."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     monkeypatch.setenv("BACKUP_DIRECTORY", str(backstay.folder / "disk"))
     within("backups", "create", "--all")
     (backstay.folder / "disk").rename(backstay.folder / "unplugged")
 
-    found = within("doctor", "--json")
+    ended = within("doctor", "--json")
 
-    assert found.code == 1
-    assert "a disk may not be mounted" in found.out
-    assert "the file is missing" not in found.out
+    assert ended.code == 1
+    assert "a disk may not be mounted" in ended.out
+    assert "the file is missing" not in ended.out

@@ -1,4 +1,4 @@
-"""The command ends when its run has, whatever the processor left behind."""
+"""A command ends when its run has ended, whatever the processor has left behind."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def blocking(item):
 
 @pytest.mark.parametrize("name", ["stubborn", "blocking"])
 def test_a_call_that_heeds_nothing_does_not_keep_the_command(backstay, name):
-    """It timed out, its item failed, and that is that: no wait, no complaint."""
+    """A call that ignores timeout and cancellation fails its item and does not delay the end of the command."""
     (backstay.folder / "hanging.py").write_text(_HANGING)
     (backstay.folder / "one.csv").write_text("topic\ntea\n")
 

@@ -1,4 +1,4 @@
-"""The guide for apps that are there already, word for word, on a database as Supabase has it."""
+"""The guide for existing apps, word for word, on a database like Supabase's."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_the_guide_works_word_for_word(tmp_path):
-    """From an empty project to a running batch and an undone delete, rows of the app included."""
+    """The guide leads from an empty project to a batch and an undone delete, including the app's rows."""
     blocks = _BLOCK.findall((_ROOT / "docs" / "guides" / "existing-apps.md").read_text())
     tables, chats = [text for language, text in blocks if language == "sql"]
     scripts = [text for language, text in blocks if language == "sh"]
@@ -40,11 +40,11 @@ def test_the_guide_works_word_for_word(tmp_path):
         run(first, batch)
         ask(url, tables)
         before = ask(url, "SELECT c::text FROM public.chat_tags AS c ORDER BY 1")
-        said = run('export BACKUP_DIRECTORY="$PWD/backups"', delete)
+        ended = run('export BACKUP_DIRECTORY="$PWD/backups"', delete)
 
-        assert "Also 120 rows in public.chat_tags" in said
-        assert "120 conversations deleted." in said
-        assert "120 conversations restored, 120 items linked to them again, 120 related rows with them." in said
+        assert "Also 120 rows in public.chat_tags" in ended
+        assert "120 conversations deleted." in ended
+        assert "120 conversations restored, 120 items linked to them again, 120 related rows with them." in ended
         assert ask(url, "SELECT c::text FROM public.chat_tags AS c ORDER BY 1") == before
         assert len(before) == 120
         planned = json.loads(run("backstay conversations delete --job topics --dry-run --json"))
@@ -60,10 +60,10 @@ def test_the_guide_works_word_for_word(tmp_path):
         checked = run(check)
         assert "public.chats (20 rows) would be conversations" in checked
         assert "Works: list, search, export, backup, delete, restore, import, generating" in checked
-        said = run(adopt)
-        assert "public.messages (40 rows) are now turns" in said
-        assert "1 conversation deleted." in said
-        assert "1 conversation restored, 1 related row with them." in said
+        ended = run(adopt)
+        assert "public.messages (40 rows) are now turns" in ended
+        assert "1 conversation deleted." in ended
+        assert "1 conversation restored, 1 related row with them." in ended
         assert ask(url, "SELECT count(*) FROM public.chats") == [(140,)]
         made = (
             "SELECT chat_id FROM public.chats JOIN chats.conversations ON id = chat_id::text WHERE job_id IS NOT NULL"

@@ -1,4 +1,4 @@
-"""Every error and every result has its exit status, and every help text says which there are."""
+"""Every error and every result has its exit status, and every help text lists them."""
 
 from dataclasses import replace
 
@@ -44,14 +44,14 @@ def _tree(kind: type[errors.BackstayError]) -> list[type[errors.BackstayError]]:
 
 @pytest.mark.parametrize("kind", _tree(errors.BackstayError), ids=lambda kind: kind.__name__)
 def test_every_error_has_its_status(kind):
-    """Wrong usage is 2, a full disk needs the user and is 5, a stop is 130, everything else is 1."""
+    """Each class of error leads to its documented exit status."""
     expected = ExitStatus.USAGE if kind.__name__ in _USAGE else _OTHERS.get(kind.__name__, ExitStatus.ERROR)
 
     assert status_of_error(kind("told")) is expected
 
 
 def test_an_unexpected_exception_is_an_error():
-    """What is no error of ours has the status of an error."""
+    """An unexpected exception leads to the exit status of an error."""
     assert status_of_error(KeyError("x")) is ExitStatus.ERROR
 
 
@@ -72,12 +72,12 @@ def _result(ending: EndReason, counts: ItemCounts) -> BatchResult:
     ],
 )
 def test_every_ending_has_its_status(ending, status):
-    """Why a run ended decides how the command exits."""
+    """Each reason why a run ends leads to its documented exit status."""
     assert status_of_result(_result(ending, ItemCounts(completed=3))) is status
 
 
 def test_all_endings_are_known():
-    """A new ending needs a status of its own: this list must know it."""
+    """The table of exit statuses covers every reason why a run can end."""
     assert set(EndReason) == {
         EndReason.FINISHED,
         EndReason.LIMIT,
@@ -88,7 +88,7 @@ def test_all_endings_are_known():
 
 
 def test_finished_with_failures_is_told_apart():
-    """A job that finished with failures is not all done, whether it did so now or before."""
+    """A job that finished with failures exits with 3, whether it finished in this run or before."""
     result = _result(EndReason.FINISHED, ItemCounts(completed=2, failed=1))
 
     assert status_of_result(result) is ExitStatus.WITH_FAILURES
@@ -96,7 +96,7 @@ def test_finished_with_failures_is_told_apart():
 
 
 def test_every_help_text_shows_the_statuses(within):
-    """Whoever reads the help of any command finds what its exit statuses mean."""
+    """The help of every command explains the exit statuses."""
     group = typer.main.get_command(app)
     names = [[name] for name in group.commands] + [["conversations", name] for name in ("list", "show", "export")]
     assert all(f"{int(status)} {meaning}" in EPILOG for status, meaning in MEANINGS.items())
@@ -109,7 +109,7 @@ def test_every_help_text_shows_the_statuses(within):
 
 
 def test_every_command_but_groups_takes_json(within):
-    """A program can drive all of it."""
+    """Every command accepts --json."""
     group = typer.main.get_command(app)
     commands = [*group.commands.values(), *group.commands["conversations"].commands.values()]
 

@@ -28,7 +28,7 @@ except SettingsError as error:
 
 
 def _as_reader(here: Path, **environment: str) -> str:
-    """Load the settings of a folder in a process of a user who is neither root nor whom the files belong to."""
+    """Load the settings of a folder in a process of a user who is neither root nor the owner of the files."""
     command = [sys.executable, "-c", _AS_READER, str(here)]
     environ = {"PATH": os.environ["PATH"], **environment}
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
@@ -45,7 +45,7 @@ def _write(folder: Path, *, owner: int) -> Path:
 
 @pytest.fixture
 def here():
-    """A folder below one that others write to; not below pytest's, which only its own user can enter."""
+    """Create a folder below one that others can write to, outside pytest's folder, which is private."""
     with tempfile.TemporaryDirectory() as above:
         Path(above).chmod(0o755)
         folder = Path(above) / "project"
@@ -55,7 +55,7 @@ def here():
 
 @pytest.mark.parametrize("owner", [0, _READER], ids=["root's", "one's own"])
 def test_settings_of_root_and_of_ones_own_are_used(here, owner):
-    """Settings and library are those of the nearest parent folder that has them."""
+    """Settings and library come from the nearest parent folder that has them."""
     _write(here.parent, owner=owner)
     library = here.parent / ".backstay"
     library.mkdir()
@@ -75,7 +75,7 @@ def test_settings_of_another_user_are_refused_by_name(here):
     os.chown(file, _SOMEBODY, _SOMEBODY)
     (here / "backstay.toml").touch()
     os.chown(here / "backstay.toml", _READER, _READER)
-    beside = _as_reader(here)
+    sibling = _as_reader(here)
 
     assert refused == (
         f"refused: {file} belongs to another user (uid {_SOMEBODY}), and is not used: its content could run commands "
@@ -83,11 +83,11 @@ def test_settings_of_another_user_are_refused_by_name(here):
         f"the folder with BACKSTAY_SAFE_DIRECTORIES={here.parent}"
     )
     assert trusted.split()[0] == taken_over.split()[0] == "from-the-file"
-    assert beside.split()[0] == "local"
+    assert sibling.split()[0] == "local"
 
 
 def test_a_link_is_as_safe_as_what_is_behind_it(here):
-    """A link of another user to one's own file is refused, and so is one's own link to another user's file."""
+    """A link is refused if either the link or its target belongs to another user."""
     own = _write(here, owner=_READER)
     link = here.parent / "backstay.toml"
     link.symlink_to(own)
@@ -97,17 +97,17 @@ def test_a_link_is_as_safe_as_what_is_behind_it(here):
 
     laid = _as_reader(below)
     os.chown(link, _READER, _READER, follow_symlinks=False)
-    ours = _as_reader(below)
+    loaded = _as_reader(below)
     os.chown(own, _SOMEBODY, _SOMEBODY)
-    theirs = _as_reader(below)
+    others = _as_reader(below)
 
     assert laid.startswith(f"refused: {link} belongs to another user")
-    assert ours.startswith("from-the-file ")
-    assert theirs.startswith(f"refused: {link} belongs to another user")
+    assert loaded.startswith("from-the-file ")
+    assert others.startswith(f"refused: {link} belongs to another user")
 
 
 def test_a_library_of_another_user_has_to_be_named(here):
-    """The nearest `.backstay` is refused; a database that is named is used."""
+    """Another user's nearest `.backstay` is refused; a database that is named explicitly is used."""
     library = here.parent / ".backstay"
     library.mkdir()
     os.chown(library, _SOMEBODY, _SOMEBODY)

@@ -1,4 +1,4 @@
-"""`backstay migrate --from-original`, as its users meet it; and the guide to it, word for word."""
+"""`backstay migrate --from-original`, and the guide to it, word for word."""
 
 import json
 import os
@@ -31,21 +31,21 @@ def command(within, app, monkeypatch):
 
 
 def test_it_says_what_it_does_and_how_to_go_on(command, app):
-    """First what would be done, then doing it, then looking at it from every side, then going on."""
+    """A check previews the import, the import does it, every command shows it, and a run continues the job."""
     app.checkpoint("batch-1", ["1", "2"], [{"id": "3", "error": "rate limit"}])
     app.backup([conversation(1)])
 
     planned = command("migrate", "--from-original", "--check")
-    done = command("migrate", "--from-original")
+    ended = command("migrate", "--from-original")
     again = command("migrate", "--from-original")
 
-    assert (planned.code, done.code, again.code) == (0, 0, 0)
+    assert (planned.code, ended.code, again.code) == (0, 0, 0)
     assert f"{_NEWEST} migrations would be applied" in planned.out
     assert "1 unfinished job would be imported.\n" in planned.out
     assert "Apply with: backstay migrate --from-original --source public" in planned.err
-    assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job imported.\n" in done.out
-    assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup imported\.\n", done.out)
-    assert "Continue each of them by a run with all its items: backstay run FILE --job JOB" in done.err
+    assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job imported.\n" in ended.out
+    assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup imported\.\n", ended.out)
+    assert "Continue each of them by a run with all its items: backstay run FILE --job JOB" in ended.err
     assert again.out.endswith(
         "0 unfinished jobs imported, 1 imported before.\n0 live backups imported, 1 imported before.\n"
     )
@@ -70,19 +70,19 @@ def test_it_says_what_it_does_and_how_to_go_on(command, app):
 
 
 def test_what_was_left_is_named_and_ends_it_with_3(command, app):
-    """As people and as programs read it."""
+    """What cannot be imported is listed with its reason, as text and as JSON, and the command exits with 3."""
     app.checkpoint("bad\x1b[31m", [None])
     app.checkpoint("done", ["1"], progress=100)
     app.backup([conversation(1)], "backup-1-x", said=["conv-2"])
 
     ended = command("migrate", "--from-original", "--owner", "team")
-    told = command("migrate", "--from-original", "--check", "--json")
+    result = command("migrate", "--from-original", "--check", "--json")
 
-    assert (ended.code, told.code) == (3, 3)
+    assert (ended.code, result.code) == (3, 3)
     assert "0 unfinished jobs imported, 1 finished, 1 not imported.\n" in ended.out
     assert "  bad[31m was not imported: the job_id has a control character or a line break; remove it\n" in ended.out
     assert "  backup-1-x was not imported: its file lacks conversations of its conversation_ids: conv-2\n" in ended.out
-    assert told.json == {
+    assert result.json == {
         "source": "public",
         "isCheck": True,
         "migration": {"before": _NEWEST, "after": _NEWEST, "applied": [], "isCheck": True},
@@ -104,7 +104,7 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
 
 
 def test_sqlite_has_nothing_to_take_over_from(within):
-    """One line says so, and no database is made."""
+    """An import from the original into a SQLite file is refused in one line and creates no database."""
     ended = within("--database", "library.db", "migrate", "--from-original")
 
     assert ended.code == 2
@@ -113,7 +113,7 @@ def test_sqlite_has_nothing_to_take_over_from(within):
 
 
 def test_the_guide_works_word_for_word(tmp_path, app):
-    """From the original's tables to a batch that goes on and a backup that is restored."""
+    """The commands of the guide lead from the original's tables to a resumed batch and a restored backup."""
     blocks = _BLOCK.findall((_ROOT / "docs" / "guides" / "existing-apps.md").read_text())
     look, take, go_on, restore = [block for block in blocks if "from-original" in block or "nightly" in block]
     app.checkpoint("nightly", ["1", "2"], ["3"])

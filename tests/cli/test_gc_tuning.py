@@ -1,4 +1,4 @@
-"""The garbage collector of a process that is there for one run."""
+"""The garbage collector of a process that exists for one run."""
 
 import gc
 
@@ -16,7 +16,7 @@ def _as_before():
 
 
 def test_it_leaves_out_what_is_loaded_and_comes_by_less_often():
-    """And still comes by: garbage in circles does not pile up without end."""
+    """The tuned collector skips loaded objects and runs less often, but still collects cycles."""
     gc_tuning.tune_garbage_collector()
 
     assert gc.get_freeze_count() > 1_000

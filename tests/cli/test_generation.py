@@ -1,4 +1,4 @@
-"""`backstay run` with a model: recipes, dry runs, what is said of each mistake, and going on after it is mended."""
+"""`backstay run` with a model: recipes, dry runs, messages for each mistake, and resuming after a fix."""
 
 import csv
 import json
@@ -29,12 +29,12 @@ def _recipe(backstay, text, name="r.toml"):
 
 
 def test_init_dry_run_run_export(backstay, provider):
-    """The way a new user goes: files to begin with, a look at the prompts, the run, the result."""
+    """A new user gets from `init` through a dry run and a run to an export."""
     assert backstay("init").code == 0
-    shown = backstay("run", "topics.csv", "--recipe", "recipe.toml", "--dry-run", "2")
-    assert shown.code == 0
-    assert "A parcel that has not arrived" in shown.out
-    assert "6 items for openai:gpt-4o-mini at api.openai.com: about" in shown.out
+    ended = backstay("run", "topics.csv", "--recipe", "recipe.toml", "--dry-run", "2")
+    assert ended.code == 0
+    assert "A parcel that has not arrived" in ended.out
+    assert "6 items for openai:gpt-4o-mini at api.openai.com: about" in ended.out
     assert not backstay.database.exists()
 
     ran = backstay("run", "topics.csv", "--recipe", "recipe.toml", "--base-url", provider.base_url, OPENAI_API_KEY=KEY)
@@ -46,38 +46,38 @@ def test_init_dry_run_run_export(backstay, provider):
 
 
 def test_the_starting_recipe_works_with_a_file_of_ones_own(within, backstay):
-    """A file with a column of topics and nothing else is all that the recipe of `init` needs."""
+    """The recipe of `init` needs only a file with a column of topics."""
     within("init")
     (backstay.folder / "own.csv").write_text("topic\nRain\n")
 
-    shown = within("run", "own.csv", "--recipe", "recipe.toml", "--dry-run")
+    ended = within("run", "own.csv", "--recipe", "recipe.toml", "--dry-run")
 
-    assert (shown.code, "about: Rain\n" in shown.out) == (0, True)
+    assert (ended.code, "about: Rain\n" in ended.out) == (0, True)
 
 
-@pytest.mark.parametrize("turns, said", [(1, "With 1 turn each"), (3, "With 3 turns each"), (4, None)])
-def test_an_odd_number_of_turns_is_said_before_anything_is_asked(backstay, provider, turns, said):
-    """Each conversation would end with the user; a dry run says so and so does a run, which goes on."""
+@pytest.mark.parametrize("turns, message", [(1, "With 1 turn each"), (3, "With 3 turns each"), (4, None)])
+def test_an_odd_number_of_turns_is_said_before_anything_is_asked(backstay, provider, turns, message):
+    """A dry run and a run warn, before any call, that an odd number of turns ends with the user."""
     backstay.write("t.csv", "Rain")
     recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nturns = {turns}\n')
 
-    shown = backstay("run", "t.csv", "--recipe", recipe, "--dry-run")
+    result = backstay("run", "t.csv", "--recipe", recipe, "--dry-run")
     ran = backstay("run", "t.csv", "--recipe", recipe, "--json")
 
-    assert [shown.code, ran.code, len(provider.calls)] == [0, 0, 1]
-    for ended in (shown, ran):
-        assert ("each conversation ends with the user" in ended.err) == (said is not None)
-        assert said is None or ended.err.startswith(said)
+    assert [result.code, ran.code, len(provider.calls)] == [0, 0, 1]
+    for ended in (result, ran):
+        assert ("each conversation ends with the user" in ended.err) == (message is not None)
+        assert message is None or ended.err.startswith(message)
 
 
 def test_init_makes_its_folder(within, backstay):
-    """However deep."""
+    """`init` creates its folder, with all parents."""
     assert within("init", "new/er").code == 0
     assert sorted(path.name for path in (backstay.folder / "new" / "er").iterdir()) == ["recipe.toml", "topics.csv"]
 
 
 def test_init_touches_nothing_that_is_there(within, backstay):
-    """One line, and neither file is written."""
+    """`init` does not overwrite files, and refuses in one line."""
     (backstay.folder / "topics.csv").write_text("mine")
 
     refused = within("init")
@@ -88,14 +88,14 @@ def test_init_touches_nothing_that_is_there(within, backstay):
 
 
 def test_a_dry_run_calls_nobody(within, topics, provider, backstay):
-    """Without a number it shows three; as JSON it has the estimate; no database is made."""
+    """A dry run prints three prompts by default and an estimate, calls no model and creates no database."""
     plain = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run")
-    told = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run", "1", "--json")
+    ended = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run", "1", "--json")
 
     assert plain.out.count("user:") == 3
-    assert len(told.json["prompts"]) == 1
-    assert told.json["items"] == 40
-    assert told.json["tokensIn"] > 40
+    assert len(ended.json["prompts"]) == 1
+    assert ended.json["items"] == 40
+    assert ended.json["tokensIn"] > 40
     assert provider.calls == []
     assert not backstay.database.exists()
 
@@ -129,7 +129,7 @@ _MISTAKES = {
 
 @pytest.mark.parametrize("name", _MISTAKES)
 def test_a_mistake_is_one_clear_line(name, within, backstay, topics, monkeypatch):
-    """It says what, where and how to mend it, ends with 2, and no job is made."""
+    """A mistake in a recipe is one line with its place and remedy, exits with 2 and creates no job."""
     text, options, says = _MISTAKES[name]
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
@@ -142,7 +142,7 @@ def test_a_mistake_is_one_clear_line(name, within, backstay, topics, monkeypatch
 
 
 def test_a_row_that_lacks_a_variable_is_named(within, backstay):
-    """The first row that lacks it, by its line."""
+    """The first row without a variable that the recipe uses is named by its line."""
     rows = [{"topic": "a", "mood": "calm"}, {"topic": "b"}]
     (backstay.folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     recipe = _recipe(backstay, 'model = "ollama:x"\nprompt = "{{ mood }}"')
@@ -162,7 +162,7 @@ _PAUSES = {
 
 @pytest.mark.parametrize("name", _PAUSES)
 def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
-    """And `resume` finishes the job once it is mended."""
+    """An error that would fail every item pauses the job with 5, and `resume` finishes it once it is fixed."""
     reply, says = _PAUSES[name]
     provider.behaviour = lambda _: reply
 
@@ -177,7 +177,7 @@ def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
 
 
 def test_what_no_try_can_mend_is_not_to_be_tried_again(within, topics, provider):
-    """The message speaks of a new job, as the recipe is frozen; a command with the job's name shows the answers."""
+    """Failures that a retry cannot fix offer a new job and the command that shows the answers, and no retry."""
     provider.behaviour = lambda call: Said(finish="length") if call.topic == "topic 3" else Said()
 
     ended = within("run", topics, "--model", "m", "--base-url", provider.base_url)
@@ -193,7 +193,7 @@ def test_what_no_try_can_mend_is_not_to_be_tried_again(within, topics, provider)
 
 
 def test_what_another_try_may_mend_is_to_be_tried_again(within, topics, provider):
-    """Beside failures that stay."""
+    """A retry is offered if it may fix one of the failures."""
     replies = {"topic 3": Said(finish="length"), "topic 4": Said("I would rather talk.")}
     provider.behaviour = lambda call: replies.get(call.topic, Said())
 
@@ -203,7 +203,7 @@ def test_what_another_try_may_mend_is_to_be_tried_again(within, topics, provider
 
 
 def test_a_job_that_is_to_be_discarded_is_not_to_be_resumed(within, topics, provider):
-    """Neither at the end of the run nor by `status`; the answer it paused on is offered once."""
+    """For a job that cannot succeed, the run and `status` offer to discard it, not to resume it."""
     provider.behaviour = lambda _: Status(410)
 
     paused = within("run", topics, "--model", "m", "--base-url", provider.base_url)
@@ -218,7 +218,7 @@ def test_a_job_that_is_to_be_discarded_is_not_to_be_resumed(within, topics, prov
 
 
 def test_failed_shows_why(within, topics, provider):
-    """With --raw, what the model said."""
+    """`failed --raw` prints the answer of the model."""
     provider.behaviour = lambda call: Said("I would rather talk.") if call.topic == "topic 3" else Said()
 
     ended = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--max-attempts", "1")
@@ -231,7 +231,7 @@ def test_failed_shows_why(within, topics, provider):
 
 
 def test_another_recipe_is_refused_field_by_field(within, backstay, topics, provider):
-    """The job keeps the one it was made with, and status shows it."""
+    """A run with another recipe is refused with the fields that differ; the job keeps its recipe."""
     recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nturns = 2')
     within("run", topics, "--recipe", recipe, "--limit", "5")
 
@@ -246,7 +246,7 @@ def test_another_recipe_is_refused_field_by_field(within, backstay, topics, prov
 
 
 def test_accepted_items_are_checked_too(within, backstay, provider):
-    """`resume --accept-new-items` with a row that lacks what the recipe uses."""
+    """`resume --accept-new-items` refuses a row without a variable that the recipe uses."""
     with (backstay.folder / "t.csv").open("w") as file:
         csv.writer(file).writerows([["topic", "mood"], ["a", "calm"]])
     recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nprompt = "{{{{ mood }}}}"')
@@ -264,7 +264,7 @@ def _left_behind(folder: Path, secret: str) -> list[str]:
 
 
 def test_a_key_is_nowhere_after_a_kill(backstay, provider, topics):
-    """Database, logs, errors and the process's own command line: none has the key, while it runs and after kill -9."""
+    """The key appears in no database, log, error or command line, neither during a run nor after kill -9."""
     provider.behaviour = lambda call: Said(seconds=0.2) if call.number % 4 else Status(429)
     log = backstay.folder / "log.txt"
     words = (
@@ -298,7 +298,7 @@ def test_a_key_is_nowhere_after_a_kill(backstay, provider, topics):
 
 
 def test_a_key_and_a_header_of_the_settings_are_used(backstay, provider, topics):
-    """A file holds the key and a variable a header's value; what they lack is said before a database is made."""
+    """A key from a file and a header from a variable are used; if one is missing, no database is created."""
     host = provider.base_url.removeprefix("http://").removesuffix("/v1")
     settings = f'[keys.SOME_KEY]\nfile = "key"\n[headers."{host}"]\nX-App-Secret = "APP_SECRET"\n'
     (backstay.folder / "backstay.toml").write_text(settings)
@@ -322,7 +322,7 @@ def test_a_key_and_a_header_of_the_settings_are_used(backstay, provider, topics)
 
 
 def test_a_socks_proxy_makes_no_database(backstay, topics):
-    """What cannot be reached is refused first, by the variable that is wrong."""
+    """An unsupported proxy is refused by its variable before a database is created."""
     refused = backstay("run", topics, "--model", "m", "--base-url", "http://a.example", ALL_PROXY="socks5://h:1080")
 
     assert refused.code == 2
@@ -335,7 +335,7 @@ def test_a_socks_proxy_makes_no_database(backstay, topics):
 
 @pytest.fixture
 def elsewhere(backstay, provider):
-    """Have every host but this machine be the provider, in the environment of commands; return a recipe for one."""
+    """Route all hosts but this machine to the provider in the environment of commands; return a recipe for one."""
     usual, address = backstay.environment, provider.base_url.removesuffix("/v1")
     backstay.environment = lambda **more: usual(OPENAI_API_KEY=KEY, http_proxy=address, **more)
     return _recipe(backstay, 'model = "m"\nbase_url = "http://models.example/v1"\nturns = 2')
@@ -345,7 +345,7 @@ _QUESTION = "The recipe r.toml sends the key in OPENAI_API_KEY to http://models.
 
 
 def test_a_recipe_asks_once_where_its_key_may_go(backstay, topics, provider, elsewhere):
-    """No is heard; yes is remembered, for this recipe and for the job that was made of it."""
+    """The question whether a recipe may send a key is asked once; a yes also holds for its job."""
     words = ("run", topics, "--recipe", elsewhere, "--limit", "2")
 
     refused = backstay.on_terminal(*words, typed=[(b"[y/N]", b"n\n")], columns=160)
@@ -362,7 +362,7 @@ def test_a_recipe_asks_once_where_its_key_may_go(backstay, topics, provider, els
 
 
 def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provider, elsewhere):
-    """Without it host and variable are named; nothing is sent; one for another host or https allows nothing."""
+    """Without a terminal, --allow-key for exactly that host and scheme allows the key; otherwise nothing is sent."""
     words = ("run", topics, "--recipe", elsewhere)
     for more in ((), ("--allow-key", "other.example"), ("--allow-key", "models.example")):
         refused = backstay(*words, *more)
@@ -370,8 +370,8 @@ def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provide
         assert "sends the key in OPENAI_API_KEY to http://models.example" in refused.one_line_error()
         assert "--allow-key http://models.example" in refused.err
     assert not backstay.database.exists()
-    shown = backstay(*words, "--dry-run", "1")
-    assert "sends the key in OPENAI_API_KEY to http://models.example, which has not been allowed yet" in shown.out
+    ended = backstay(*words, "--dry-run", "1")
+    assert "sends the key in OPENAI_API_KEY to http://models.example, which has not been allowed yet" in ended.out
     assert provider.calls == []
 
     assert backstay(*words, "--allow-key", "http://models.example").code == 0
@@ -379,7 +379,7 @@ def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provide
 
 
 def test_an_address_on_the_command_line_is_the_users_own_word(backstay, topics, provider, elsewhere):
-    """Nothing is asked, and `resume` knows of it, though all it has is the job."""
+    """A --base-url of `run` needs no permission for its key, and neither does `resume` of that job."""
     ran = backstay("run", topics, "--model", "m", "--base-url", "http://own.example/v1", "--turns", "2", "--limit", "1")
     assert ran.code == 4, ran.err
 
@@ -388,7 +388,7 @@ def test_an_address_on_the_command_line_is_the_users_own_word(backstay, topics, 
 
 
 def test_a_job_from_elsewhere_asks_as_a_recipe_does(backstay, topics, provider, elsewhere):
-    """The user who resumes it is not the one who said where its key goes."""
+    """Resuming a job whose key was allowed by another user asks again."""
     backstay("run", topics, "--model", "m", "--base-url", "http://own.example/v1", "--turns", "2", "--limit", "1")
     (backstay.folder / ".config" / "backstay" / "allowed-keys").unlink()
 
@@ -400,7 +400,7 @@ def test_a_job_from_elsewhere_asks_as_a_recipe_does(backstay, topics, provider, 
 
 
 def test_an_address_for_one_run_is_the_users_own_word(backstay, topics, provider, elsewhere):
-    """`resume --base-url` sends the key there without a question, and nothing of it is remembered."""
+    """`resume --base-url` sends the key without a question and does not remember the permission."""
     backstay("run", topics, "--model", "m", "--base-url", provider.base_url, "--turns", "2", "--limit", "1")
 
     resumed = backstay("resume", "--base-url", "http://moved.example/v1", "--limit", "1")
@@ -412,7 +412,7 @@ def test_an_address_for_one_run_is_the_users_own_word(backstay, topics, provider
 
 
 def test_a_key_that_a_job_names_asks_at_any_address(backstay, topics, provider, elsewhere):
-    """The user says where to ask, and the job, which may come from elsewhere, with which key."""
+    """A job that names its own key asks for permission, even with --base-url."""
     recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\napi_key_env = "SOME_KEY"\nturns = 2')
     assert backstay("run", topics, "--recipe", recipe, "--limit", "1", SOME_KEY=KEY).code == 4
     words = ("resume", "--base-url", "http://moved.example/v1")
@@ -449,22 +449,22 @@ def test_a_key_that_a_job_names_asks_at_any_address(backstay, topics, provider, 
     ],
 )
 def test_a_dry_run_says_where_it_would_go(within, topics, monkeypatch, words, environment, says):
-    """And with whose key, of which nothing is shown."""
+    """A dry run names the endpoint and the source of the key, without the key."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_HOST", "AZURE_OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    shown = within("run", topics, "--model", *words, "--dry-run", "1")
-    told = within("run", topics, "--model", *words, "--dry-run", "1", "--json").json["endpoint"]
+    ended = within("run", topics, "--model", *words, "--dry-run", "1")
+    endpoint = within("run", topics, "--model", *words, "--dry-run", "1", "--json").json["endpoint"]
 
-    assert says in shown.out
-    assert KEY not in shown.out
-    assert told["keyIsSet"] == (KEY in environment.values())
+    assert says in ended.out
+    assert KEY not in ended.out
+    assert endpoint["keyIsSet"] == (KEY in environment.values())
 
 
 @pytest.mark.parametrize(
-    ("source", "place", "remedy"),
+    ("source", "path", "remedy"),
     [
         (
             "command = 'cat key'",
@@ -478,14 +478,14 @@ def test_a_dry_run_says_where_it_would_go(within, topics, monkeypatch, words, en
         ),
     ],
 )
-def test_a_key_is_named_by_where_it_comes_from(within, backstay, topics, provider, monkeypatch, source, place, remedy):
-    """Before a run, and where the provider does not accept it; the variable itself is not set."""
+def test_a_key_is_named_by_where_it_comes_from(within, backstay, topics, provider, monkeypatch, source, path, remedy):
+    """The source of a key is named before a run and when the provider rejects it; its variable stays unset."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     (backstay.folder / "key").write_text(KEY)
     (backstay.folder / "backstay.toml").write_text(f"[keys.OPENAI_API_KEY]\n{source}\n")
     provider.behaviour = lambda _: Status(401)
     words = ("run", topics, "--model", "m", "--base-url", provider.base_url)
-    says = f"key of OPENAI_API_KEY, from its {place} in backstay.toml."
+    says = f"key of OPENAI_API_KEY, from its {path} in backstay.toml."
 
     assert says in within(*words, "--dry-run").out
     paused = within(*words)
@@ -496,7 +496,7 @@ def test_a_key_is_named_by_where_it_comes_from(within, backstay, topics, provide
 
 
 def test_a_run_says_where_it_goes(within, topics, provider, monkeypatch):
-    """At its start, and `resume` again."""
+    """`run` and `resume` name the endpoint at their start."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
     says = f"openai, at {provider.base_url} (OPENAI_BASE_URL); key from OPENAI_API_KEY."
@@ -506,7 +506,7 @@ def test_a_run_says_where_it_goes(within, topics, provider, monkeypatch):
 
 
 def test_patience_is_given_as_one_says_it(backstay, topics, provider):
-    """What is no length of time is refused by name; a run that is out of it says why, with the status of a pause."""
+    """--patience takes a duration; when it is exceeded the job pauses with the reason, and a wrong one is refused."""
     provider.behaviour = lambda _: Status(503)
     words = ("run", topics, "--model", "m", "--base-url", provider.base_url, "--patience")
 

@@ -7,7 +7,7 @@ from support.waiting import until
 
 @pytest.fixture
 def with_failures(within, backstay):
-    """A job of which one item failed."""
+    """Run a job of which one item fails."""
     backstay.write("topics.csv", "Gardens", "bad things")
     assert within("run", "topics.csv", "--processor", "made:picky").code == 3
     return backstay
@@ -15,7 +15,7 @@ def with_failures(within, backstay):
 
 @pytest.fixture
 def stopped(within, backstay):
-    """A job of which one of three items is done."""
+    """Run a job until one of its three items is completed."""
     backstay.write("topics.csv", "Gardens", "Bridges", "Tea")
     assert within("run", "topics.csv", "--model", "scripted", "--limit", "1", "--concurrency", "1").code == 4
     return backstay
@@ -23,14 +23,14 @@ def stopped(within, backstay):
 
 @pytest.fixture
 def paused_by_itself(within, backstay):
-    """A job of three items that pauses at the second one each time."""
+    """Create a job of three items that pauses at the second one each time."""
     backstay.write("topics.csv", "Gardens", "bad things", "Tea")
     assert within("run", "topics.csv", "--processor", "made:refused", "--concurrency", "1").code == 5
     return backstay
 
 
 def test_jobs_are_listed(within, stopped):
-    """A pipe gets one job a line, whole; a program gets objects; --incomplete leaves out the finished."""
+    """Jobs are listed as one line each in a pipe and as JSON objects; --incomplete omits finished ones."""
     name = "n" * 200
     within("run", stopped.write("one.csv", "Salt"), "--job", name, "--model", "scripted")
 
@@ -45,7 +45,7 @@ def test_jobs_are_listed(within, stopped):
 
 
 def test_no_jobs_are_an_empty_list(within, stopped):
-    """An empty answer is an answer."""
+    """Without jobs, `jobs` prints an empty list and exits with 0."""
     within("discard", "topics", "--yes")
 
     ended = within("jobs")
@@ -55,7 +55,7 @@ def test_no_jobs_are_an_empty_list(within, stopped):
 
 
 def test_status_shows_where_a_job_stands(within, stopped):
-    """Counts, settings, times and the next command."""
+    """`status` prints counts, settings, times and the next command."""
     ended = within("status", "topics")
 
     assert ended.code == 0
@@ -67,7 +67,7 @@ def test_status_shows_where_a_job_stands(within, stopped):
 
 
 def test_failed_items_are_listed(within, with_failures):
-    """Each failed item is shown with the error that settled it."""
+    """Each failed item is shown with its last error."""
     cells = within("failed", "topics").out.rstrip("\n").split("\t")
     items = within("failed", "topics", "--json").json["items"]
 
@@ -89,16 +89,16 @@ def test_failed_items_are_listed(within, with_failures):
 
 
 def test_traceback_is_shown_when_it_is_asked_for(within, with_failures):
-    """`--traceback` adds the frames of the processor, by file, line and function."""
-    without, shown = within("failed", "topics").out, within("failed", "topics", "--traceback").out
+    """`failed --traceback` prints the frames of the processor, by file, line and function."""
+    without, output = within("failed", "topics").out, within("failed", "topics", "--traceback").out
 
-    assert shown.splitlines()[-1].strip().startswith("made.py:")
-    assert shown.endswith(" in picky\n")
+    assert output.splitlines()[-1].strip().startswith("made.py:")
+    assert output.endswith(" in picky\n")
     assert "made.py" not in without
 
 
 def test_failure_that_was_returned_has_no_traceback(within, backstay):
-    """A processor that returned its failure raised nowhere, and the command says that nothing was kept."""
+    """For a failure that the processor returned, `failed --traceback` reports that no traceback is stored."""
     backstay.write("topics.csv", "Gardens")
     assert within("run", "topics.csv", "--processor", "made:declines").code == 3
 
@@ -106,13 +106,13 @@ def test_failure_that_was_returned_has_no_traceback(within, backstay):
 
 
 def test_no_failed_items_are_an_empty_list(within, stopped):
-    """A job without failures has none to list."""
+    """`failed` of a job without failures prints an empty list."""
     assert within("failed", "topics", "--json").json == {"items": [], "pauseEvidence": []}
     assert within("failed", "topics").err == "0 failed items.\n"
 
 
 def test_failed_of_an_unknown_job_prints_no_half_object(within, stopped):
-    """An error comes instead of an answer, not in the middle of one."""
+    """`failed --json` of an unknown job prints an error and no partial object."""
     ended = within("failed", "nothing", "--json")
 
     assert (ended.code, ended.out) == (1, "")
@@ -120,20 +120,20 @@ def test_failed_of_an_unknown_job_prints_no_half_object(within, stopped):
 
 
 def test_status_shows_what_a_job_paused_on(within, paused_by_itself):
-    """It names the item, the code, a message, how many calls there were, and the command that shows them."""
+    """`status` names the item, the code, the message, the number of calls, and the command that shows them."""
     ended = within("status", "topics")
     evidence = within("status", "topics", "--json").json["pauseEvidence"]
 
     assert "  paused     the prompt was refused (refused)\n" in ended.out
     assert "  paused on  i2 (pending): refused\n" in ended.out  # what it says was said
     assert "  1 call caused the pause: backstay failed topics --raw\n" in ended.out
-    assert [(one["id"], one["state"], one["errorCode"], one["raw"]) for one in evidence] == [
+    assert [(item["id"], item["state"], item["errorCode"], item["raw"]) for item in evidence] == [
         ("i2", "pending", "refused", "<html>refused</html>")
     ]
 
 
 def test_failed_shows_what_a_job_paused_on(within, paused_by_itself):
-    """With --raw the answers come marked, behind the failed items; a pipe of failed items holds failed items only."""
+    """`failed --raw` lists the answers that caused the pause after the failed items; a pipe gets failed items only."""
     with_raw = within("failed", "topics", "--raw")
     piped = within("failed", "topics")
     as_json = within("failed", "topics", "--json").json
@@ -145,24 +145,24 @@ def test_failed_shows_what_a_job_paused_on(within, paused_by_itself):
     assert piped.out == ""
     assert piped.err == "0 failed items; paused on 1 answer.\nShow the answers: backstay failed topics --raw\n"
     assert as_json["items"] == []
-    assert [(one["id"], one["state"]) for one in as_json["pauseEvidence"]] == [("i2", "pending")]
+    assert [(item["id"], item["state"]) for item in as_json["pauseEvidence"]] == [("i2", "pending")]
 
 
 def test_failed_items_and_what_a_job_paused_on_are_told_apart(within, backstay):
-    """A job may have both: JSON has a list for each."""
+    """`failed --json` has one list of failed items and one of the answers that caused the pause."""
     backstay.write("topics.csv", "none at all", "bad things", "Tea")
     within("run", "topics.csv", "--processor", "made:refused", "--concurrency", "1", "--max-attempts", "1")
 
-    shown = within("failed", "topics", "--json").json
+    output = within("failed", "topics", "--json").json
     lines = within("failed", "topics", "--raw").out
 
-    assert [one["id"] for one in shown["items"]] == ["i1"]
-    assert [one["id"] for one in shown["pauseEvidence"]] == ["i2"]
+    assert [item["id"] for item in output["items"]] == ["i1"]
+    assert [item["id"] for item in output["pauseEvidence"]] == ["i2"]
     assert lines.index("\npaused on i2 (pending)") > lines.index("i1  failed, attempt 1")
 
 
 def test_skip_passes_an_item(within, paused_by_itself):
-    """The job that paused on it each time comes to its end without it."""
+    """A job finishes after the item on which it pauses each time is skipped."""
     again = within("resume", "topics", "--concurrency", "1")
     skipped = within("skip", "topics", "i2")
     status = within("status", "topics")
@@ -179,7 +179,7 @@ def test_skip_passes_an_item(within, paused_by_itself):
 
 
 def test_skip_refuses_what_cannot_be_skipped(within, paused_by_itself):
-    """A completed, a skipped and an unknown item are named, and nothing is done; items must be named."""
+    """`skip` refuses completed, skipped, unknown and missing items by name, and skips none."""
     assert within("skip", "topics", "i3", "i1").one_line_error() == (
         "Item 'i1' of job 'topics' is completed; only pending and failed items can be skipped"
     )
@@ -192,7 +192,7 @@ def test_skip_refuses_what_cannot_be_skipped(within, paused_by_itself):
 
 
 def test_retry_puts_items_back(within, with_failures):
-    """All failed items, or those named, become pending again."""
+    """`retry` returns all failed items, or those named, to pending."""
     unknown = within("retry", "topics", "i7")
     unfailed = within("retry", "topics", "i1")
     ended = within("retry", "topics", "i2")
@@ -208,7 +208,7 @@ def test_retry_puts_items_back(within, with_failures):
 
 
 def test_pause_stops_a_run_elsewhere(backstay):
-    """A running command hears of the pause, ends with 5, and the job can be resumed."""
+    """`pause` ends a run in another process with 5, and the job can be resumed."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
     process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
     until(lambda: backstay.count("topics", "completed") > 0)
@@ -225,7 +225,7 @@ def test_pause_stops_a_run_elsewhere(backstay):
 
 
 def test_cancel_stops_a_run_for_good(backstay):
-    """A running command hears of the cancellation and ends with 1; the job cannot be resumed."""
+    """`cancel` ends a run in another process with 1, and the job cannot be resumed."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
     process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
     until(lambda: backstay.count("topics", "completed") > 0)
@@ -244,7 +244,7 @@ def test_cancel_stops_a_run_for_good(backstay):
 
 @pytest.mark.parametrize("verb", ["cancel", "discard"])
 def test_what_cannot_be_undone_needs_yes(within, stopped, verb):
-    """Where nobody can be asked, it must be said."""
+    """Without a terminal, `cancel` and `discard` need --yes."""
     ended = within(verb, "topics")
     as_json = within(verb, "topics", "--json")
 
@@ -256,7 +256,7 @@ def test_what_cannot_be_undone_needs_yes(within, stopped, verb):
 
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"\x04", 1), (b"\x03", 1), (b"y\n", 0)])
 def test_a_terminal_is_asked(stopped, answer, code):
-    """On a terminal only a clear yes is one; no, return, end of input and Ctrl-C leave everything as it was."""
+    """On a terminal only an explicit yes confirms; no, return, end of input and Ctrl-C change nothing."""
     ended = stopped.on_terminal("cancel", "topics", typed=[(b"[y/N]", answer)])
 
     assert "Cancel topics (" in ended.out
@@ -265,7 +265,7 @@ def test_a_terminal_is_asked(stopped, answer, code):
 
 
 def test_discard_says_what_stays_and_what_it_costs(stopped):
-    """Conversations stay, and to have them made again is to pay again: the question says so before the answer."""
+    """The question of `discard` says that conversations stay and that generating them again costs calls."""
     ended = stopped.on_terminal("discard", "topics", typed=[(b"[y/N]", b"n\n")], columns=200)
 
     assert ended.code == 1
@@ -275,7 +275,7 @@ def test_discard_says_what_stays_and_what_it_costs(stopped):
 
 
 def test_discard_counts_what_was_completed(within, with_failures, backstay):
-    """Failed items have no conversation; of a job without any nothing is said."""
+    """The question of `discard` counts only completed items, and omits the sentence if there are none."""
     backstay.write("more.csv", "Gardens", "Bridges", "bad things")
     within("run", "more.csv", "--processor", "made:picky")
     backstay.write("none.csv", "bad things")
@@ -292,7 +292,7 @@ def test_discard_counts_what_was_completed(within, with_failures, backstay):
 
 
 def test_discard_frees_the_name(within, stopped):
-    """The checkpoint goes, the conversations stay, the name can be used again."""
+    """`discard` deletes the checkpoint, keeps the conversations and frees the name."""
     ended = within("discard", "topics", "--yes")
     listed = within("conversations", "list", "--json").json["conversations"]
     again = within("run", "topics.csv", "--model", "scripted")
@@ -304,7 +304,7 @@ def test_discard_frees_the_name(within, stopped):
 
 
 def test_other_owners_jobs_are_not_seen(within, stopped):
-    """Another owner has no such job; the environment may say whose."""
+    """A command does not find another owner's job; the environment can name the owner."""
     ended = within("--owner", "ann", "status", "topics", "--json")
 
     assert ended.code == 1

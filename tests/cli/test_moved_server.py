@@ -1,4 +1,4 @@
-"""A job whose server is at another address by now: what is said of it, and going on there without paying twice."""
+"""A job whose server has moved: messages, and resuming at the new address without paying twice."""
 
 import json
 from contextlib import ExitStack
@@ -12,27 +12,27 @@ _DONE, _ALL = 16, 40
 
 @pytest.fixture
 def closing():
-    """Closes the server at the old address, at the end of the test or when it is told."""
+    """Return a function that closes the server at the old address; the test's end closes it, too."""
     with ExitStack() as stack:
         yield stack
 
 
 @pytest.fixture
 def before(closing):
-    """The server at the address that the job keeps."""
+    """Start the server at the address that the job stores."""
     return closing.enter_context(ProviderServer())
 
 
 @pytest.fixture
 def now():
-    """The same model at another address."""
+    """Start the same model at another address."""
     with ProviderServer() as server:
         yield server
 
 
 @pytest.fixture
 def job(within, backstay, before):
-    """A job of which 16 of 40 items are done."""
+    """Run a job until 16 of its 40 items are completed."""
     topics = backstay.write("mv.csv", *(f"topic {n}" for n in range(_ALL)))
     words = ("--model", "m", "--base-url", before.base_url, "--turns", "2", "--limit", str(_DONE))
     assert within("run", topics, *words).code == 4
@@ -60,9 +60,9 @@ _AT_THE_OLD_ADDRESS = {
 
 @pytest.mark.parametrize("code", _AT_THE_OLD_ADDRESS)
 def test_what_the_pause_says_finishes_the_job(code, within, job, before, closing, now, monkeypatch):
-    """`resume --base-url` asks the new address for what is missing, and for nothing that was completed before."""
+    """`resume --base-url` sends the remaining items to the new address, and no completed ones."""
     monkeypatch.setattr("backstay.generate.provider_trouble._UNPROVEN_SECONDS", 0.5)
-    done = _topics(before)
+    result = _topics(before)
     if code == "unreachable":
         closing.close()
     before.behaviour = lambda _: _AT_THE_OLD_ADDRESS[code]
@@ -76,12 +76,12 @@ def test_what_the_pause_says_finishes_the_job(code, within, job, before, closing
     assert ended.code == 0, ended.err
     assert ended.err.startswith(f"openai, at {now.base_url}; ")
     assert ended.out.startswith("mv: 40 of 40 completed, 0 failed")
-    assert sorted(done + _topics(now)) == sorted(f"topic {n}" for n in range(_ALL))
+    assert sorted(result + _topics(now)) == sorted(f"topic {n}" for n in range(_ALL))
     assert sorted(_exported(within)) == sorted(f"topic {n}" for n in range(_ALL))
 
 
 def test_control_a_new_job_there_asks_for_all_of_it_again(within, job, now):
-    """Without the option the job has to be discarded: what was completed is asked for twice, and there twice."""
+    """Without the option, a new job at the new address generates completed items again."""
     within("discard", job, "--yes")
 
     ended = within("run", "mv.csv", "--model", "m", "--base-url", now.base_url, "--turns", "2")
@@ -92,21 +92,21 @@ def test_control_a_new_job_there_asks_for_all_of_it_again(within, job, now):
 
 
 def test_an_address_is_for_one_run(within, job, before, now):
-    """The command that goes on names it again; the job keeps its own, to which a plain `resume` returns."""
-    there = within("resume", job, "--base-url", now.base_url, "--limit", "4")
-    kept = within("status", job, "--json").json["recipe"]["base_url"]
+    """The printed command repeats --base-url; a plain `resume` uses the stored address."""
+    ended = within("resume", job, "--base-url", now.base_url, "--limit", "4")
+    stored = within("status", job, "--json").json["recipe"]["base_url"]
     back = within("resume", job)
 
-    assert there.code == 4
-    assert f"Continue with: backstay resume mv --base-url {now.base_url}\n" in there.err
-    assert kept == before.base_url
+    assert ended.code == 4
+    assert f"Continue with: backstay resume mv --base-url {now.base_url}\n" in ended.err
+    assert stored == before.base_url
     assert back.code == 0
     assert back.err.startswith(f"openai, at {before.base_url}; ")
     assert (len(before.calls), len(now.calls)) == (_ALL - 4, 4)
 
 
 def test_failed_items_are_tried_again_there(within, job, now):
-    """The command that is printed for them names the address too."""
+    """The printed command that retries failed items repeats --base-url."""
     now.behaviour = lambda call: Status(400) if call.topic == "topic 39" else Said()
 
     failed = within("resume", job, "--base-url", now.base_url)
@@ -120,7 +120,7 @@ def test_failed_items_are_tried_again_there(within, job, now):
 
 
 def test_the_environment_names_no_other_address_then(within, backstay, now, before, monkeypatch):
-    """A recipe that says none is asked at the address of the command, which is read as that of `run` is."""
+    """--base-url of `resume` overrides the environment for a recipe without an address, like that of `run`."""
     monkeypatch.setenv("OPENAI_BASE_URL", before.base_url)
     topics = backstay.write("mv.csv", "a", "b")
     assert within("run", topics, "--model", "openai:m", "--turns", "2", "--limit", "1").code == 4
@@ -145,7 +145,7 @@ def test_the_environment_names_no_other_address_then(within, backstay, now, befo
     ],
 )
 def test_an_address_is_refused_as_run_refuses_it(within, job, base_url, says):
-    """One line, the same for both; nothing is asked, and the job is as it was."""
+    """`resume` refuses an invalid --base-url like `run`, in one line and without a change."""
     by_run = within("run", "mv.csv", "--job", "other", "--model", "m", "--base-url", base_url)
     refused = within("resume", job, "--base-url", base_url)
 
@@ -158,7 +158,7 @@ def test_an_address_is_refused_as_run_refuses_it(within, job, base_url, says):
 
 @pytest.mark.parametrize("processor", [("--model", "scripted"), ("--processor", "made:good")])
 def test_what_follows_no_recipe_has_no_address(processor, within, backstay):
-    """It is refused before anything is worked on."""
+    """`resume --base-url` of a job without a recipe is refused before any work."""
     within("run", backstay.write("t.csv", "a", "b"), *processor, "--limit", "1", "--concurrency", "1")
 
     refused = within("resume", "--base-url", "http://localhost:8001/v1")
@@ -169,7 +169,7 @@ def test_what_follows_no_recipe_has_no_address(processor, within, backstay):
 
 
 def test_the_same_command_with_another_address_says_how_to_go_on(within, job, now):
-    """A job keeps its recipe, but its address need not be the one that is asked."""
+    """`run` with another --base-url refuses the changed recipe and names `resume --base-url`."""
     words = ("run", "mv.csv", "--model", "m", "--base-url", now.base_url, "--turns")
 
     moved = within(*words, "2")

@@ -1,4 +1,4 @@
-"""What commands say to an owner who has nothing, if other owners have something."""
+"""Messages for an owner who has nothing while other owners have something."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ async def _fill(database):
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request, backstay, within, monkeypatch, tmp_path):
-    """A library in which two owners have jobs, conversations and a backup each, one damaged, and `local` has none."""
+    """Create a library in which two owners have jobs, conversations and a backup, one damaged, and `local` has none."""
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
     if request.param == "sqlite":
         asyncio.run(_fill(backstay.database))
@@ -66,7 +66,7 @@ def test_owner_who_has_nothing_is_told_that_others_have(within, database, words,
 
 
 def test_doctor_counts_what_other_owners_have(within, database):
-    """Each of jobs, conversations and backups is counted, and one's own are not."""
+    """Doctor counts other owners' jobs, conversations and backups without one's own."""
     ended, of_bob = within("doctor"), within("--owner", "bob", "doctor")
 
     counts = "4 jobs (2 owners), 7 conversations (2 owners), 2 backups (2 owners)"
@@ -75,7 +75,7 @@ def test_doctor_counts_what_other_owners_have(within, database):
 
 
 def test_owner_who_has_something_is_told_nothing_of_others(within, database):
-    """A list that is not empty says nothing of other owners."""
+    """A list that is not empty mentions no other owners."""
     for words in (
         "jobs",
         "conversations list",

@@ -1,4 +1,4 @@
-"""What is printed, where, and that nothing from data reaches a terminal as a command."""
+"""Output: what is printed where, and that stored data cannot control a terminal."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
 
 
 def test_plain_text_commands_no_terminal():
-    """Control characters and reversals are gone, line breaks are blanks, the rest stays."""
+    """`printable` removes control and direction characters, and replaces line breaks by spaces."""
     assert printable(_HOSTILE) == "[31mred]0;title gnirts2J tail"
     assert printable_lines("a\tb\n\x1b[2Jc\u2029d") == ["a   b", "[2Jc", "d"]
     assert printable("half \ud800 a pair") == "half \\ud800 a pair"
@@ -27,7 +27,7 @@ def test_plain_text_commands_no_terminal():
 
 
 def test_numbers_are_readable():
-    """Counts, durations and long names as people read them."""
+    """Counts, durations and long names are formatted for people."""
     assert [format_count(1, "item"), format_count(1234, "item")] == ["1 item", "1,234 items"]
     assert [format_duration(s) for s in (0.04, 59.9, 59.96, 125, 3600, 12_000)] == [
         "0.0 s",
@@ -41,7 +41,7 @@ def test_numbers_are_readable():
 
 
 def test_hostile_data_is_made_harmless(within, backstay):
-    """Error messages, topics and turns from data are shown as text, in pipes and on terminals."""
+    """Error messages, topics and turns are printed without escape sequences, in pipes and on terminals."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--processor", "made:hostile")
 
@@ -62,38 +62,38 @@ def test_hostile_data_is_made_harmless(within, backstay):
         piped = within(*words)
         assert not set(piped.out + piped.err) & set("\x1b\x07\x9b\u202e"), words
     for words in commands[:2]:
-        shown = backstay.on_terminal(*words).out
+        output = backstay.on_terminal(*words).out
         # Rich's own styles are no harm; what the data says is.
-        assert not any(mark in shown for mark in ("\x1b[31m", "\x1b]0", "\x07", "\x9b", "\u202e", "\x1b[2J")), words
+        assert not any(mark in output for mark in ("\x1b[31m", "\x1b]0", "\x07", "\x9b", "\u202e", "\x1b[2J")), words
 
 
 def test_tables_keep_ids_whole_on_a_narrow_terminal(backstay):
-    """A name longer than its column is folded, not cut."""
+    """A name longer than its column is folded, not truncated."""
     backstay.write("topics.csv", "Gardens")
     name = "n" * 150
     backstay("run", "topics.csv", "--job", name, "--model", "scripted")
 
-    shown = backstay.on_terminal("jobs")
+    ended = backstay.on_terminal("jobs")
 
-    assert "JOB" in shown.out
-    assert shown.out.count("n" * 30) >= 1
-    assert sum(line.split(" ")[0].count("n") for line in shown.out.splitlines()) == 150
+    assert "JOB" in ended.out
+    assert ended.out.count("n" * 30) >= 1
+    assert sum(line.split(" ")[0].count("n") for line in ended.out.splitlines()) == 150
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_lists_keep_ids_and_times_whole(within, backstay, columns):
-    """They are to be copied and compared; everything else gives way, or stands on lines of its own."""
+    """Lists never break ids and times; other columns are folded or moved to lines of their own."""
     backstay.write("topics.csv", "A garden that is described in rather more words than a column has room for")
     within("run", "topics.csv", "--model", "scripted")
     within("backups", "create", "--all")
-    (one,) = within("conversations", "list", "--json").json["conversations"]
+    (item,) = within("conversations", "list", "--json").json["conversations"]
     (backup,) = within("backups", "list", "--json").json["backups"]
 
     listed = backstay.on_terminal("conversations", "list", columns=columns).out
     backups = backstay.on_terminal("backups", "list", columns=columns).out
 
-    assert one["id"] in listed
-    assert one["createdAt"] in listed
+    assert item["id"] in listed
+    assert item["createdAt"] in listed
     assert backup["backupId"] in backups
     assert backup["createdAt"][:19].replace("T", " ") + "Z" in backups
     assert max(len(re.sub(r"\x1b\[\d*m", "", line)) for line in (listed + backups).splitlines()) <= columns
@@ -109,7 +109,7 @@ def _progress(settled: int) -> JobProgress:
 
 
 def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
-    """Not a terminal: a line at most every five seconds, and the last word at the end."""
+    """Without a terminal, progress is a line at most every five seconds, and one at the end."""
     now = [0.0]
     out = Output(Invocation(), as_json=False)
     with ProgressLines(out, describe_job, is_last_printed=True, now=lambda: now[0]) as lines:
@@ -123,7 +123,7 @@ def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
 
 
 def test_no_progress_is_told_where_there_was_none(capsys):
-    """A job that was finished before has no progress to speak of."""
+    """A run without progress prints no progress line."""
     with ProgressLines(Output(Invocation(), as_json=False), describe_job, is_last_printed=True):
         pass
 
@@ -131,7 +131,7 @@ def test_no_progress_is_told_where_there_was_none(capsys):
 
 
 def test_the_bar_is_live_on_a_terminal(backstay):
-    """It moves, leaves no trace but the summary, and gives the cursor back."""
+    """The bar moves, disappears at the end, and restores the cursor."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(12)))
 
     ended = backstay.on_terminal("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4")
@@ -145,7 +145,7 @@ def test_the_bar_is_live_on_a_terminal(backstay):
 
 
 def test_leaving_at_once_gives_the_cursor_back(backstay):
-    """Ctrl-C twice on a terminal leaves it usable, with the command that resumes."""
+    """A second Ctrl-C on a terminal restores the cursor and prints the command that resumes."""
     backstay.write("topics.csv", "Gardens")
     words = ("run", "topics.csv", "--processor", "made:endless")
 
@@ -162,7 +162,7 @@ def test_leaving_at_once_gives_the_cursor_back(backstay):
 
 
 def test_json_logs_are_all_there_is_on_standard_error(within, backstay):
-    """Every line is an object: events of the engine, notes, progress."""
+    """With --log-format json every line on standard error is an object."""
     backstay.write("topics.csv", "Gardens")
 
     ended = within("--log-format", "json", "run", "topics.csv", "--model", "scripted")
@@ -180,7 +180,7 @@ def test_json_logs_are_all_there_is_on_standard_error(within, backstay):
 
 
 def test_json_logs_carry_errors_with_code_and_context(within):
-    """An error is an event that a collector can count."""
+    """With --log-format json an error is an event with its code and context."""
     ended = within("--log-format", "json", "run", "none.csv", "--model", "scripted")
 
     (line,) = [json.loads(line) for line in ended.err.splitlines() if '"error"' in line]
@@ -191,7 +191,7 @@ def test_json_logs_carry_errors_with_code_and_context(within):
 
 
 def test_errors_as_json_have_code_message_and_details(within):
-    """The shape that the API uses, too."""
+    """With --json an error has the same shape as in the API."""
     ended = within("run", "none.csv", "--model", "scripted", "--json")
 
     assert ended.error == {
@@ -202,7 +202,7 @@ def test_errors_as_json_have_code_message_and_details(within):
 
 
 def test_a_file_name_of_any_bytes_can_be_told(backstay):
-    """A name that is no UTF-8 is no reason to fail at telling the error."""
+    """An error that names a file whose name is not UTF-8 is printed."""
     text = backstay("run", "b\udcffd.csv", "--model", "scripted")
     as_json = backstay("run", "b\udcffd.csv", "--model", "scripted", "--json")
 
@@ -211,28 +211,28 @@ def test_a_file_name_of_any_bytes_can_be_told(backstay):
     assert as_json.error["code"] == "input_not_found"
 
 
-@pytest.mark.parametrize("shown", [False, True])
-def test_a_fault_is_one_line_unless_asked(within, monkeypatch, shown):
-    """A mistake of ours is told as one, and where it is only when asked."""
+@pytest.mark.parametrize("is_verbose", [False, True])
+def test_a_fault_is_one_line_unless_asked(within, monkeypatch, is_verbose):
+    """An unexpected error is one line, and shows its traceback only on request."""
 
     def broken(*_args: object, **_more: object) -> None:
         raise KeyError("lost")
 
     monkeypatch.setattr(Invocation, "open", broken)
-    if shown:
+    if is_verbose:
         monkeypatch.setenv("BACKSTAY_TRACEBACK", "1")
 
     ended = within("jobs")
 
     assert ended.code == 1
-    told = "Error: KeyError: 'lost'. This is a bug in Backstay; set BACKSTAY_TRACEBACK=1 to see the traceback"
-    assert ended.err.splitlines()[0] == told
-    assert ("Traceback" in ended.err) is shown
-    assert len(ended.err.splitlines()) == 1 or shown
+    message = "Error: KeyError: 'lost'. This is a bug in Backstay; set BACKSTAY_TRACEBACK=1 to see the traceback"
+    assert ended.err.splitlines()[0] == message
+    assert ("Traceback" in ended.err) is is_verbose
+    assert len(ended.err.splitlines()) == 1 or is_verbose
 
 
 def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
-    """The structured log says where, always."""
+    """The structured log of an unexpected error always contains the traceback."""
 
     def broken(*_args: object, **_more: object) -> None:
         raise KeyError("lost")
@@ -246,7 +246,7 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
 
 
 def test_a_command_line_error_is_told_without_the_library(capsys):
-    """Telling an error needs nothing but the error."""
+    """A usage error is printed without opening the library."""
     status = error_output.print_unexpected(Invocation(), ValueError(), as_json=True)
 
     assert status == 1
@@ -254,7 +254,7 @@ def test_a_command_line_error_is_told_without_the_library(capsys):
 
 
 def test_version_and_help(within):
-    """`--version` names it; without a command the help is shown."""
+    """`--version` prints the version; a call without a command prints the help."""
     version = within("--version")
     nothing = within()
 

@@ -1,4 +1,4 @@
-"""`backstay probe`: what an endpoint can do, for a few calls."""
+"""`backstay probe` reports what an endpoint supports, in a few calls."""
 
 import json
 import re
@@ -19,19 +19,19 @@ def provider(monkeypatch):
 
 
 def _answer(call, text=None, **headers):
-    """Answer as asked, with headers."""
+    """Answer the request, with headers."""
     text = text if text is not None else json.dumps({key: f"{key} said" for key in call.keys})
     return Status(200, shaped(call, text, Said()), headers)
 
 
 def test_an_endpoint_that_can_do_all_costs_one_call(within, provider):
-    """Structure, end, usage and the limits in headers are named, and nothing is stored."""
+    """A probe of a capable endpoint makes one call, reports structure, end, usage and limits, and stores nothing."""
     provider.behaviour = lambda call: _answer(call, **{"x-ratelimit-limit-requests": "500", "X-Other": "1"})
 
-    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+    ended = within("probe", "--model", "m", "--base-url", provider.base_url)
 
-    assert shown.code == 0, shown.err
-    lines = [line.split(maxsplit=1) for line in shown.out.split("\n\n")[0].splitlines()]
+    assert ended.code == 0, ended.err
+    lines = [line.split(maxsplit=1) for line in ended.out.split("\n\n")[0].splitlines()]
     assert dict(lines) == {
         "structure": "schema",
         "stream": "not requested",
@@ -45,7 +45,7 @@ def test_an_endpoint_that_can_do_all_costs_one_call(within, provider):
 
 
 def test_what_a_server_sends_is_shown_without_the_key_and_harms_no_terminal(within, provider):
-    """A limit that repeats the key is told without it, also as JSON, and an escape in one is not obeyed."""
+    """A limit that contains the key or an escape sequence is printed without either."""
     limits = {"x-ratelimit-key": f"of {KEY}", "x-ratelimit-reset": "1s\u009b2J\u202e"}
 
     def behave(call):
@@ -54,16 +54,16 @@ def test_what_a_server_sends_is_shown_without_the_key_and_harms_no_terminal(with
         return answer
 
     provider.behaviour = behave
-    shown = [within("probe", "--model", "m", "--base-url", provider.base_url, *more).out for more in ((), ("--json",))]
+    output = [within("probe", "--model", "m", "--base-url", provider.base_url, *more).out for more in ((), ("--json",))]
 
-    assert "limits     x-ratelimit-key: of [key]; x-ratelimit-reset: 1s2J" in shown[0]
-    assert "end        [2J[key], an unknown reason" in shown[0]
-    assert not {"\x1b", "\u009b", "\u202e"} & {*shown[0]}
-    assert KEY not in "".join(shown)
+    assert "limits     x-ratelimit-key: of [key]; x-ratelimit-reset: 1s2J" in output[0]
+    assert "end        [2J[key], an unknown reason" in output[0]
+    assert not {"\x1b", "\u009b", "\u202e"} & {*output[0]}
+    assert KEY not in "".join(output)
 
 
 def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider):
-    """A probe renames the token limit, then falls back to a simpler structure; its recipe has the result."""
+    """A probe retries with another parameter name and a plainer structure, and the recipe lines record both."""
 
     def behave(call):
         if "max_tokens" in call.body:
@@ -90,16 +90,16 @@ def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider)
         f'model = "m"\nbase_url = "{provider.base_url}"\nmax_tokens = 99\nkey_header = "X-Gate"\n[query]\na = "b"\n'
     )
 
-    told = within("probe", "--recipe", "r.toml", "--json").json
+    report = within("probe", "--recipe", "r.toml", "--json").json
 
-    assert (told["structure"], told["refused"], told["renamed"]) == (
+    assert (report["structure"], report["refused"], report["renamed"]) == (
         "json",
         ["schema"],
         {"max_tokens": "max_completion_tokens"},
     )
-    assert (told["thinking"], told["end"], told["isEndKnown"]) == (["reasoning_content"], "eos", True)
-    assert (told["calls"], len(provider.calls)) == (3, 3)
-    recipe = tomllib.loads("\n".join(told["recipe"]))
+    assert (report["thinking"], report["end"], report["isEndKnown"]) == (["reasoning_content"], "eos", True)
+    assert (report["calls"], len(provider.calls)) == (3, 3)
+    recipe = tomllib.loads("\n".join(report["recipe"]))
     assert recipe == {
         "model": "m",
         "base_url": provider.base_url,
@@ -111,16 +111,16 @@ def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider)
 
 
 def test_a_stream_is_asked_for_where_nothing_else_is_given(within, provider):
-    """The next call asks for one."""
+    """A probe requests a stream if the endpoint offers nothing else."""
     provider.behaviour = lambda call: (
         _answer(call) if call.body.get("stream") else Status(400, {"error": {"message": "only streaming is supported"}})
     )
 
-    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+    ended = within("probe", "--model", "m", "--base-url", provider.base_url)
 
-    assert shown.code == 0, shown.out
+    assert ended.code == 0, ended.out
     assert [call.body.get("stream", False) for call in provider.calls] == [False, True]
-    assert "stream = true" in shown.out
+    assert "stream = true" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -133,87 +133,87 @@ def test_a_stream_is_asked_for_where_nothing_else_is_given(within, provider):
     ],
 )
 def test_what_is_in_the_way_is_said(within, provider, reply, says, calls):
-    """With status 1, no lines for a recipe, and no more calls than can find something out."""
+    """A probe that fails exits with 1, prints no recipe lines and makes no needless calls."""
     provider.behaviour = lambda _: reply
 
-    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+    ended = within("probe", "--model", "m", "--base-url", provider.base_url)
 
-    assert shown.code == 1
-    assert says in shown.out
-    assert "problem    " in shown.out
-    assert "model =" not in shown.out
+    assert ended.code == 1
+    assert says in ended.out
+    assert "problem    " in ended.out
+    assert "model =" not in ended.out
     assert len(provider.calls) == calls
-    assert not re.search(r"resume|discard|\bjob\b|JOB", shown.out)
-    assert not re.search(r"^(structure +none|usage +not|limits +none|thinking +none|stream)", shown.out, re.MULTILINE)
-    assert re.search(rf"^cost       {calls} calls?, ", shown.out, re.MULTILINE)
+    assert not re.search(r"resume|discard|\bjob\b|JOB", ended.out)
+    assert not re.search(r"^(structure +none|usage +not|limits +none|thinking +none|stream)", ended.out, re.MULTILINE)
+    assert re.search(rf"^cost       {calls} calls?, ", ended.out, re.MULTILINE)
 
 
 def test_what_an_endpoint_said_is_shown_without_the_key(within, provider):
-    """The beginning of a refusal, on one line; as JSON with its code, and where it was asked."""
+    """A probe prints the start of an error response on one line, without the key."""
     error = {"error": {"message": f"no\n\x1b[31m{KEY} " + "x" * 400}}
     provider.behaviour = lambda _: Status(400, error)
     words = ("probe", "--model", "m", "--base-url", provider.base_url)
 
-    (said,) = [line for line in within(*words).out.splitlines() if line.startswith("said ")]
-    told = within(*words, "--json").json
+    (message,) = [line for line in within(*words).out.splitlines() if line.startswith("said ")]
+    text = within(*words, "--json").json
 
-    assert said.startswith('said       {"error": {"message": "no')
-    assert said.endswith("x…")
-    assert len(said) <= 311
-    assert KEY not in said
-    assert "[key]" in said
-    assert KEY not in json.dumps(told)
-    assert (told["problemCode"], told["said"][:9]) == ("bad_request", '{"error":')
-    assert (told["endpoint"]["url"], told["answered"]) == (f"{provider.base_url}/chat/completions", 1)
+    assert message.startswith('said       {"error": {"message": "no')
+    assert message.endswith("x…")
+    assert len(message) <= 311
+    assert KEY not in message
+    assert "[key]" in message
+    assert KEY not in json.dumps(text)
+    assert (text["problemCode"], text["said"][:9]) == ("bad_request", '{"error":')
+    assert (text["endpoint"]["url"], text["answered"]) == (f"{provider.base_url}/chat/completions", 1)
 
 
 def test_an_answer_that_is_no_conversation_is_shown(within, provider):
-    """What the model said, and what is known of the endpoint all the same; nothing of it when all is well at last."""
+    """A probe prints an answer that is no conversation, unless a later call succeeds."""
     provider.behaviour = lambda call: Said(f"I would rather talk, says {KEY}.")
     words = ("probe", "--model", "m", "--base-url", provider.base_url)
-    shown = within(*words)
+    ended = within(*words)
     provider.behaviour = lambda call: Said("No.") if "response_format" in call.body else Said()
-    told = within(*words, "--json").json
+    report = within(*words, "--json").json
 
-    assert "said       I would rather talk, says [key].\nstructure  not schema, json\nend        stop\n" in shown.out
-    assert "usage      reported\ncost       3 calls, 300 + 150 tokens\n" in shown.out
-    assert (told["problem"], told["problemCode"], told["said"]) == (None, None, None)
+    assert "said       I would rather talk, says [key].\nstructure  not schema, json\nend        stop\n" in ended.out
+    assert "usage      reported\ncost       3 calls, 300 + 150 tokens\n" in ended.out
+    assert (report["problem"], report["problemCode"], report["said"]) == (None, None, None)
 
 
 def test_an_answer_that_is_cut_takes_a_higher_bound(within, provider):
-    """In the recipe: a probe has no job that keeps one."""
+    """After a truncated answer, a probe raises the maximum of tokens and writes it into the recipe lines."""
     provider.behaviour = lambda _: Said(finish="length")
 
-    shown = within("probe", "--model", "m", "--base-url", provider.base_url)
+    ended = within("probe", "--model", "m", "--base-url", provider.base_url)
 
-    assert "the answer was truncated at its maximum length; raise `max_tokens` in the recipe\n" in shown.out
+    assert "the answer was cut at its maximum length; raise `max_tokens` in the recipe\n" in ended.out
 
 
 def test_where_nobody_answers_no_call_was_answered(within):
-    """And nothing is said of what was not seen."""
+    """A probe of an unreachable endpoint counts no answered call and reports no findings."""
     address = f"http://127.0.0.1:{free_port()}/v1"
 
-    shown = within("probe", "--model", "m", "--base-url", address)
+    ended = within("probe", "--model", "m", "--base-url", address)
 
-    assert shown.code == 1
-    problem, cost = shown.out.splitlines()
+    assert ended.code == 1
+    problem, cost = ended.out.splitlines()
     assert problem.startswith(f"problem    Nothing answers at {address} (")
     assert "start the server, then try again" in problem
     assert cost == "cost       0 of 1 call answered, 0 + 0 tokens"
 
 
 def test_how_long_it_waits_can_be_said(within, provider):
-    """The message says how long that was."""
+    """A probe that times out names its --timeout."""
     provider.behaviour = lambda _: Hang()
 
-    told = within("probe", "--model", "m", "--base-url", provider.base_url, "--timeout", "0.3", "--json").json
+    report = within("probe", "--model", "m", "--base-url", provider.base_url, "--timeout", "0.3", "--json").json
 
-    assert told["problemCode"] == "timeout"
-    assert told["problem"].endswith("did not answer within 0.3 s; give it longer with --timeout")
+    assert report["problemCode"] == "timeout"
+    assert report["problem"].endswith("did not answer within 0.3 s; give it longer with --timeout")
 
 
 def test_without_anything_to_ask_the_options_are_named(within):
-    """All that say where."""
+    """A probe without a recipe or a model names the options that choose one."""
     refused = within("probe")
 
     assert refused.code == 2
@@ -221,7 +221,7 @@ def test_without_anything_to_ask_the_options_are_named(within):
 
 
 def test_a_recipe_is_asked_about_its_key_first(within, backstay, provider):
-    """Nothing is sent before."""
+    """A probe asks for permission to send a recipe's key before it sends anything."""
     (backstay.folder / "r.toml").write_text('model = "m"\nbase_url = "https://models.example/v1"\n')
 
     refused = within("probe", "--recipe", "r.toml")

@@ -1,4 +1,4 @@
-"""`backstay resume`, and the reminder that something waits to be resumed."""
+"""`backstay resume`, and the reminder of unfinished jobs."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ def _stop_at_limit(within, backstay, name: str) -> None:
 
 
 def test_resume_goes_on_with_the_only_unfinished_job(within, backstay):
-    """With one unfinished job its name may be left out."""
+    """`resume` without a name continues the only unfinished job."""
     _stop_at_limit(within, backstay, "topics")
 
     ended = within("resume")
@@ -23,7 +23,7 @@ def test_resume_goes_on_with_the_only_unfinished_job(within, backstay):
 
 
 def test_resume_asks_which_of_several(within, backstay):
-    """With several unfinished jobs the name must be said; they are listed."""
+    """`resume` without a name lists several unfinished jobs and refuses to choose."""
     _stop_at_limit(within, backstay, "topics")
     _stop_at_limit(within, backstay, "more")
 
@@ -37,7 +37,7 @@ def test_resume_asks_which_of_several(within, backstay):
 
 
 def test_resume_with_nothing_to_do_says_so(within, backstay):
-    """When nothing is unfinished, that is no error."""
+    """`resume` without an unfinished job exits with 0."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
 
@@ -57,7 +57,7 @@ def test_resume_with_nothing_to_do_says_so(within, backstay):
 
 
 def test_resume_of_a_finished_job_does_nothing(within, backstay):
-    """A finished job is left as it is."""
+    """`resume` of a finished job changes nothing."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
 
@@ -69,7 +69,7 @@ def test_resume_of_a_finished_job_does_nothing(within, backstay):
 
 
 def test_failed_items_are_retried_when_asked(within, backstay):
-    """Failed items stay failed on resume, unless told otherwise."""
+    """`resume` processes failed items again only with --retry-failed."""
     backstay.write("topics.csv", "Gardens", "bad things")
     within("run", "topics.csv", "--processor", "made:picky")
     (backstay.folder / "mended").touch()
@@ -83,7 +83,7 @@ def test_failed_items_are_retried_when_asked(within, backstay):
 
 
 def test_new_items_can_be_added(within, backstay):
-    """A file with more items adds those that the job lacks."""
+    """`resume --accept-new-items` adds the items of a file that the job does not have."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     backstay.write("more.csv", "Gardens", "Bridges")
@@ -96,7 +96,7 @@ def test_new_items_can_be_added(within, backstay):
 
 
 def test_a_job_of_a_program_is_left_to_it(within, backstay):
-    """A job whose processor is a function of some program cannot be resumed here, and everything says so."""
+    """A job whose processor is a function of a program is refused, and every message says so."""
 
     async def make() -> None:
         async with Backstay.open(backstay.database) as library:
@@ -112,7 +112,7 @@ def test_a_job_of_a_program_is_left_to_it(within, backstay):
 
 
 def test_unknown_jobs_are_named(within, backstay):
-    """A job that is not there is told as such."""
+    """`resume` of an unknown job names it."""
     _stop_at_limit(within, backstay, "topics")
 
     ended = within("resume", "nothing")
@@ -122,7 +122,7 @@ def test_unknown_jobs_are_named(within, backstay):
 
 
 def test_other_commands_remind_of_what_is_unfinished(within, backstay):
-    """Commands about something else name unfinished jobs in one line, once a day."""
+    """Other commands name unfinished jobs in one line, once a day."""
     _stop_at_limit(within, backstay, "topics")
     reminder = "1 unfinished job: topics ({}, 1 of 3); continue with: backstay resume topics\n"
     state = within("status", "topics", "--json").json["state"]
@@ -161,7 +161,7 @@ def test_nothing_is_reminded_of_where_that_cannot_be_noted(within, backstay):
 
 
 def test_several_unfinished_jobs_are_one_reminder(within, backstay):
-    """However many wait, it is one line."""
+    """Several unfinished jobs are one line of reminder."""
     for name in ("a", "b"):
         _stop_at_limit(within, backstay, name)
     _is_a_day_old(backstay)  # the second of them reminded of the first
@@ -175,7 +175,7 @@ def test_several_unfinished_jobs_are_one_reminder(within, backstay):
 
 
 def test_printed_commands_reach_the_same_library(within, backstay):
-    """The command that resumes names the database and the owner that were given, quoted for a shell."""
+    """Printed commands repeat the database and the owner of the call, quoted for a shell."""
     backstay.write("my topics.csv", "Gardens", "Bridges")
 
     ended = within(
@@ -184,14 +184,14 @@ def test_printed_commands_reach_the_same_library(within, backstay):
     )
 
     assert ended.code == 4
-    told = """backstay --database 'a b.db' --owner 'ann'"'"'s' resume 'my topics'\n"""
-    assert f"Continue with: {told}" in ended.err
+    message = """backstay --database 'a b.db' --owner 'ann'"'"'s' resume 'my topics'\n"""
+    assert f"Continue with: {message}" in ended.err
     assert (backstay.folder / "a b.db").exists()
     assert not backstay.database.exists()
 
 
 def test_a_name_like_an_option_can_be_pasted(within, backstay):
-    """A job whose name begins with a dash is named so that the command understands."""
+    """A job whose name begins with a dash is printed so that the command accepts it."""
     backstay.write("topics.csv", "Gardens", "Bridges")
 
     ended = within("run", "topics.csv", "--job=-x", "--model", "scripted", "--limit", "1", "--concurrency", "1")
@@ -201,7 +201,7 @@ def test_a_name_like_an_option_can_be_pasted(within, backstay):
 
 
 def test_status_shows_the_limits_that_a_job_keeps(within, backstay):
-    """A job keeps the limits that a run was given last, and `resume` changes them."""
+    """A job stores the limits of its last run, and `resume` changes them."""
     _stop_at_limit(within, backstay, "topics")
 
     first = within("status", "topics")

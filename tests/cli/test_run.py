@@ -13,7 +13,7 @@ _SCRIPTED = "The built-in scripted writer composes these conversations; no model
 
 
 def test_run_completes_a_job_named_after_its_file(backstay):
-    """A file of topics becomes conversations, and the next step is shown."""
+    """`run` turns a file of topics into conversations, and prints the next step."""
     backstay.write("a.b.csv", "Gardens", "Bridges")
 
     ended = backstay("run", "a.b.csv", "--model", "scripted")
@@ -30,7 +30,7 @@ def test_run_completes_a_job_named_after_its_file(backstay):
 
 
 def test_run_again_does_nothing(within, backstay):
-    """A job that was completed before is said to be, and costs nothing."""
+    """A second `run` of a finished job makes no calls and says so."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
 
@@ -51,23 +51,23 @@ def test_run_again_after_failures_says_how_to_retry(within, backstay):
     assert first.out.startswith("topics: 1 of 2 completed, 1 failed, 0 skipped, 6 + 10 tokens in ")
     assert ended.code == 3
     assert "already finished" in ended.out
-    for told in (first, ended):
-        assert "Show why they failed: backstay failed topics\n" in told.err
-        assert "Retry them with: backstay resume topics --retry-failed" in told.err
+    for message in (first, ended):
+        assert "Show why they failed: backstay failed topics\n" in message.err
+        assert "Retry them with: backstay resume topics --retry-failed" in message.err
 
 
 def test_run_as_json_prints_the_job_and_nothing_else(backstay):
-    """A program gets one object, whatever the processor prints, and no advice."""
+    """`run --json` prints one object and no advice, whatever the processor prints."""
     backstay.write("topics.csv", "Gardens", "Gardens")
 
     ended = backstay("run", "topics.csv", "--processor", "made:good", "--json", "--max-attempts", "5", "--timeout", "9")
 
     assert ended.code == 0
     assert ended.err == "a processor prints what it likes\n" * 2
-    shown = ended.json
-    assert shown.pop("seconds") >= 0
-    job = shown.pop("job")
-    assert shown == {"ending": "finished", "didNothing": False, "added": 0, "repeated": 0}
+    output = ended.json
+    assert output.pop("seconds") >= 0
+    job = output.pop("job")
+    assert output == {"ending": "finished", "didNothing": False, "added": 0, "repeated": 0}
     for name in ("createdAt", "updatedAt", "finishedAt"):
         assert job.pop(name).endswith("Z")
     assert job == {
@@ -97,9 +97,9 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
 
 
 def test_standard_input_is_read(backstay):
-    """Items may come through a pipe, under a name that is given."""
+    """`run -` reads items from standard input."""
     ended = backstay(
-        "run", "-", "--job", "piped", "--model", "scripted", given=b'{"topic": "Tea"}\n{"topic": "Salt"}\n'
+        "run", "-", "--job", "piped", "--model", "scripted", stdin=b'{"topic": "Tea"}\n{"topic": "Salt"}\n'
     )
 
     assert ended.code == 0
@@ -107,7 +107,7 @@ def test_standard_input_is_read(backstay):
 
 
 def test_limit_stops_early(within, backstay):
-    """A limit is honoured, exits 4, and says how to go on."""
+    """`run --limit` stops at the limit, exits with 4 and prints how to continue."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(6)))
 
     ended = within("run", "topics.csv", "--model", "scripted", "--limit", "2", "--concurrency", "1")
@@ -118,7 +118,7 @@ def test_limit_stops_early(within, backstay):
 
 
 def test_doom_pauses(within, backstay):
-    """What dooms every item pauses the job with the reason, exits 5, and says how to go on."""
+    """An error that would fail every item pauses the job with its reason, exits with 5 and prints how to continue."""
     backstay.write("topics.csv", "Gardens", "Bridges")
 
     ended = within("run", "topics.csv", "--processor", "made:broke")
@@ -133,7 +133,7 @@ def test_doom_pauses(within, backstay):
 
 
 def test_new_items_are_added_when_accepted(within, backstay):
-    """A longer input is refused, with what differs, unless new items are accepted."""
+    """A longer input is refused with the difference, unless --accept-new-items is given."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     backstay.write("topics.csv", "Gardens", "Bridges")
@@ -149,7 +149,7 @@ def test_new_items_are_added_when_accepted(within, backstay):
 
 
 def test_columns_can_be_named(within, backstay):
-    """The input's own names for id, topic and persona are used."""
+    """Options name the columns of id, topic and persona."""
     rows = [{"key": "k1", "question": "Why?", "who": "a nurse", "id": "other"}]
     (backstay.folder / "q.json").write_text(json.dumps(rows))
 
@@ -160,11 +160,11 @@ def test_columns_can_be_named(within, backstay):
     listed = within("conversations", "list", "--json").json["conversations"]
 
     assert ended.code == 0
-    assert [(one["itemId"], one["topic"], one["persona"]) for one in listed] == [("k1", "Why?", "a nurse")]
+    assert [(item["itemId"], item["topic"], item["persona"]) for item in listed] == [("k1", "Why?", "a nurse")]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "Choose what makes the conversations: --model PROVIDER:NAME"),
         (["--model", "gpt-9"], "The model 'gpt-9' names no provider; name it as openai:…"),
@@ -183,26 +183,26 @@ def test_columns_can_be_named(within, backstay):
         (["--model", "scripted", "--nonsense"], "No such option: --nonsense"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(within, backstay, words, told):
-    """What was typed wrong exits 2 and says what would be right."""
+def test_wrong_usage_is_told_in_one_line(within, backstay, words, message):
+    """Wrong usage exits with 2 and names the correct form in one line."""
     backstay.write("topics.csv", "Gardens")
 
     ended = within("run", "topics.csv", *words)
 
     assert ended.code == 2
-    assert told in ended.one_line_error()
+    assert message in ended.one_line_error()
     assert ended.out == ""
 
 
 def test_a_command_that_there_is_not_is_told_with_those_that_may_be_meant(within):
-    """A question ends with its mark alone."""
-    told = within("rusume").one_line_error()
+    """An unknown command suggests the nearest ones, with correct punctuation."""
+    message = within("rusume").one_line_error()
 
-    assert told.endswith("'resume'? See `backstay --help`"), told
+    assert message.endswith("'resume'? See `backstay --help`"), message
 
 
 def test_standard_input_needs_a_name(within, backstay):
-    """A pipe has no name to call the job by."""
+    """`run -` without --job is refused."""
     ended = within("run", "-", "--model", "scripted")
 
     assert ended.code == 2
@@ -222,9 +222,9 @@ _INPUTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "told"), _INPUTS.values(), ids=_INPUTS.keys())
-def test_useless_input_is_told_in_one_line(within, backstay, name, content, told):
-    """The place of what is wrong is named, no job is made, and no traceback shown."""
+@pytest.mark.parametrize(("name", "content", "message"), _INPUTS.values(), ids=_INPUTS.keys())
+def test_useless_input_is_told_in_one_line(within, backstay, name, content, message):
+    """Unusable input is named with its line, creates no job and prints no traceback."""
     if content is not None:
         (backstay.folder / name).write_bytes(content)
 
@@ -232,19 +232,19 @@ def test_useless_input_is_told_in_one_line(within, backstay, name, content, told
     error = ended.one_line_error()
 
     assert ended.code == (2 if content is None else 1)  # as for a recipe that is not there
-    assert told in error
+    assert message in error
     assert within("status", name.partition(".")[0]).code == 1
 
 
 def test_a_mistyped_file_leaves_nothing_behind(within, backstay):
-    """No database is made for an input that is not there."""
+    """A missing input file creates no database."""
     within("run", "topcis.csv", "--model", "scripted")
 
     assert not (backstay.folder / ".backstay").exists()
 
 
 def test_a_job_with_other_items_is_refused(within, backstay):
-    """The name of a job that has other items is not used for these."""
+    """`run` refuses the name of a job that has other items."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     backstay.write("topics.csv", "Bridges")
@@ -258,7 +258,7 @@ def test_a_job_with_other_items_is_refused(within, backstay):
 
 
 def test_a_wrong_command_line_is_told_as_json(within):
-    """A program that asks for JSON gets it even when it asked wrongly."""
+    """With --json a usage error is JSON, too."""
     ended = within("run", "--json")
 
     assert ended.code == 2
@@ -267,7 +267,7 @@ def test_a_wrong_command_line_is_told_as_json(within):
 
 
 def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
-    """It exits 5, with what to do and the command that resumes."""
+    """A full disk exits with 5, the remedy and the command that resumes."""
 
     async def full(_batches: Batches, job_id: str, *_args: object, on_progress: Listener, **_more: object) -> None:
         on_progress(JobProgress(job_id, ItemCounts(pending=1), TokenCounts(), 1.0, 0.0, None))
@@ -284,7 +284,7 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
 
 
 def test_a_refused_run_does_not_say_who_composes(within, backstay):
-    """The note that no model is called appears once a run has begun, and not before a refusal."""
+    """The note about the scripted writer is printed once a run has begun, and not before a refusal."""
     backstay.write("topics.csv", "Gardens")
     within("run", "topics.csv", "--model", "scripted")
     backstay.write("topics.csv", "Bridges")

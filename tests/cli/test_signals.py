@@ -1,4 +1,4 @@
-"""Stopping a run by signals, with real ones."""
+"""Runs that are stopped by real signals."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from support.waiting import unread, until
 
 
 def _running(backstay, *words: str, processor: str = "made:slow", items: int = 200):
-    """Start a run and wait until it has finished its first items."""
+    """Start a run and wait until it has completed its first items."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(items)))
     process = backstay.start(*words, "run", "topics.csv", "--processor", processor, "--concurrency", "4")
     until(lambda: backstay.count("topics", "completed") > 0)
@@ -37,7 +37,7 @@ def _let_go(backstay) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_first_signal_stops_gracefully(backstay, number):
-    """Calls in flight end, everything is kept, and the command that resumes is printed and works."""
+    """A first signal lets calls in flight finish, and prints the command that resumes, which works."""
     process = _holding(backstay)
 
     process.send_signal(number)
@@ -57,7 +57,7 @@ def test_first_signal_stops_gracefully(backstay, number):
 
 
 def test_signal_reaches_a_command_whose_loop_is_blocked(backstay):
-    """A processor that never lets the event loop turn does not make the command deaf."""
+    """A signal is announced while a processor blocks the event loop."""
     process = _running(backstay, processor="made:hog")
 
     process.send_signal(signal.SIGINT)
@@ -69,7 +69,7 @@ def test_signal_reaches_a_command_whose_loop_is_blocked(backstay):
 
 
 def test_second_signal_leaves_at_once(backstay):
-    """A call that does not end is not waited for when asked twice; the job can be resumed."""
+    """A second signal ends the process without waiting for a call, and the job can be resumed."""
     backstay.write("topics.csv", "Gardens")
     process = backstay.start("run", "topics.csv", "--processor", "made:endless")
     until((backstay.folder / "called").exists)
@@ -90,7 +90,7 @@ def test_second_signal_leaves_at_once(backstay):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_that_comes_twice_is_one(backstay, number):
-    """A wrapper that passes on what its whole group was sent does not throw away the calls in flight."""
+    """The same signal, passed on by a wrapper as well, counts as one and does not interrupt calls in flight."""
     process = _holding(backstay)
 
     process.send_signal(number)
@@ -105,7 +105,7 @@ def test_a_signal_that_comes_twice_is_one(backstay, number):
 
 @pytest.mark.skipif(shutil.which("timeout") is None, reason="there is no timeout command")
 def test_a_run_under_timeout_stops_gracefully(backstay):
-    """`timeout` signals its child and the child's group: calls in flight end, and nothing is called again."""
+    """A run under `timeout`, which signals it twice, finishes its calls in flight."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(40)))
     words = ("run", "topics.csv", "--processor", "made:held", "--concurrency", "4")
     process = subprocess.Popen(
@@ -132,7 +132,7 @@ def test_a_run_under_timeout_stops_gracefully(backstay):
 
 
 def test_a_closing_terminal_is_no_second_press(backstay):
-    """Two hang-ups are one: a terminal that closes may send several."""
+    """Two SIGHUPs of a closing terminal count as one signal."""
     process = _holding(backstay)
 
     process.send_signal(signal.SIGHUP)
@@ -157,7 +157,7 @@ sys.exit(main())
 
 
 def test_one_signal_ends_a_run_that_is_blocked_for_good(backstay):
-    """The loop never turns again: some time after the grace the command leaves, and says how to go on."""
+    """A run whose loop is blocked for good ends after the grace period, and prints how to continue."""
     backstay.write("topics.csv", "Gardens")
     words = ("run", "topics.csv", "--processor", "made:stuck")
     process = subprocess.Popen(
@@ -180,7 +180,7 @@ def test_one_signal_ends_a_run_that_is_blocked_for_good(backstay):
 
 
 def test_an_interrupted_run_still_answers_in_json(backstay):
-    """A program that asked for JSON hears how it ended."""
+    """An interrupted run with --json prints its object."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))
     process = backstay.start("run", "topics.csv", "--processor", "made:slow", "--concurrency", "4", "--json")
     until(lambda: backstay.count("topics", "completed") > 0)
@@ -189,13 +189,13 @@ def test_an_interrupted_run_still_answers_in_json(backstay):
     out, _ = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    shown = json.loads(out)
-    assert shown["ending"] == "stopped"
-    assert shown["job"]["completed"] + shown["job"]["pending"] == 200
+    output = json.loads(out)
+    assert output["ending"] == "stopped"
+    assert output["job"]["completed"] + output["job"]["pending"] == 200
 
 
 def test_a_killed_run_is_interrupted_and_found(backstay):
-    """After kill -9 the job shows as interrupted, and the reminder says how to go on."""
+    """After kill -9 the job is shown as interrupted, and the reminder prints how to continue."""
     process = _running(backstay)
     process.kill()
     process.wait()
@@ -209,11 +209,11 @@ def test_a_killed_run_is_interrupted_and_found(backstay):
 
 
 def test_interrupting_a_reading_command_is_quiet(backstay):
-    """Ctrl-C while something waits elsewhere ends with 130 and no traceback."""
+    """Ctrl-C in a command that reads ends it with 130 and no traceback."""
     reading, writing = os.pipe()
-    with os.fdopen(reading), os.fdopen(writing, "wb", buffering=0) as given:
+    with os.fdopen(reading), os.fdopen(writing, "wb", buffering=0) as value:
         process = backstay.start("conversations", "export", "--ids-file", "-", stdin=reading)
-        given.write(b"an id, and more to come\n")
+        value.write(b"an id, and more to come\n")
         until(lambda: unread(reading) == 0)
 
         process.send_signal(signal.SIGINT)
@@ -224,7 +224,7 @@ def test_interrupting_a_reading_command_is_quiet(backstay):
 
 
 def test_handlers_are_given_back(within, backstay):
-    """Within a program that calls the command, signals mean afterwards what they meant before."""
+    """A command that is called from a program restores the program's signal handlers."""
     backstay.write("topics.csv", "Gardens")
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]

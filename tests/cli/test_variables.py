@@ -1,4 +1,4 @@
-"""Commands in an environment with a variable that means nothing."""
+"""Commands in an environment with an unknown variable."""
 
 import json
 
@@ -17,7 +17,7 @@ _NAMED = (
 
 
 def test_unknown_variable_is_named_once(within, backstay, monkeypatch):
-    """A command goes on, and names the variable once on standard error with the one that was probably meant."""
+    """A command warns once of an unknown variable, names the nearest known one, and continues."""
     backstay.write("topics.csv", "Gardens")
     without = within("run", "topics.csv", "--model", "scripted", "--json")
     monkeypatch.setenv("BACKSTAY_DATABSE_URL", "other.db")
@@ -34,13 +34,13 @@ def test_unknown_variable_is_named_once(within, backstay, monkeypatch):
 
 
 def test_unknown_variable_is_named_in_a_json_log(within, backstay, monkeypatch):
-    """With a JSON log the warning is one object."""
+    """With a JSON log the warning of an unknown variable is one object."""
     monkeypatch.setenv("BACKSTAY_OWNR", "me")
 
     (line,) = within("--log-format", "json", "init").err.splitlines()[:1]
 
-    found = json.loads(line)
-    assert (found["event"], found["variable"], found["nearest"]) == (
+    result = json.loads(line)
+    assert (result["event"], result["variable"], result["nearest"]) == (
         "unknown_variable",
         "BACKSTAY_OWNR",
         "BACKSTAY_OWNER",
@@ -63,7 +63,7 @@ def _set(monkeypatch, variables):
 
 
 def test_supabase_without_an_address_of_its_database_is_said(within, backstay, monkeypatch):
-    """With an app's variables alone, `run` and `doctor` say where the library is, and what names the database."""
+    """With an app's variables alone, `run` and `doctor` name the library's file and the setting to use."""
     _set(monkeypatch, _SUPABASE)
     backstay.write("topics.csv", "Gardens")
 
@@ -81,7 +81,7 @@ def test_supabase_without_an_address_of_its_database_is_said(within, backstay, m
 
 
 def test_a_file_of_variables_that_is_not_read_is_said_before_a_library_is_made(within, backstay):
-    """A warning says that an app's own file of variables is not read, until there is a library."""
+    """A warning says that an app's file of variables is not read, as long as there is no library."""
     (backstay.folder / ".env.local").write_text("".join(f"{name}={value}\n" for name, value in _SUPABASE.items()))
     backstay.write("topics.csv", "Gardens")
 

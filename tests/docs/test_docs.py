@@ -1,4 +1,4 @@
-"""What the docs say is so: their links lead somewhere, their commands exist, their programs run."""
+"""The links of the docs resolve, their commands exist, and their programs run."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def _blocks(page: Path, *languages: str) -> list[str]:
 
 @pytest.mark.parametrize("page", _PAGES, ids=_name)
 def test_links_lead_somewhere(page):
-    """Every link to a file of the project finds it."""
+    """Every link to a file of the project resolves."""
     for target, _ in _LINK.findall(page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
@@ -43,7 +43,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", _PAGES, ids=_name)
 def test_commands_exist(page):
-    """Every `backstay …` line in a shell block names a command and options that there are."""
+    """Every `backstay …` line in a shell block uses existing commands and options."""
     for block in _blocks(page, "console", "sh", "bash"):
         for line in block.splitlines():
             words = _words(line.removeprefix("$ "))
@@ -74,14 +74,14 @@ def _check_command(words: list[str], line: str) -> None:
 
 @pytest.mark.parametrize("page", _PAGES, ids=_name)
 def test_programs_are_python(page):
-    """Every Python block compiles."""
+    """Every Python block of the docs compiles."""
     for block in _blocks(page, "python"):
         compile(block, _name(page), "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT: excerpts may await
 
 
 @pytest.mark.parametrize("page", [_ROOT / "README.md", _ROOT / "docs" / "quickstart.md"], ids=_name)
 def test_whole_programs_run(page, tmp_path):
-    """Python blocks that start themselves (`asyncio.run`) run as they stand."""
+    """Python blocks that call `asyncio.run` run as they are."""
     programs = [block for block in _blocks(page, "python") if "asyncio.run(" in block]
 
     assert programs, "there is a program to try"
@@ -94,7 +94,7 @@ def test_whole_programs_run(page, tmp_path):
 
 
 def test_every_error_code_is_explained():
-    """The reference lists each code."""
+    """The reference of errors lists every code."""
     page = (_ROOT / "docs" / "reference" / "errors.md").read_text()
 
     for kind in vars(errors).values():
@@ -103,8 +103,8 @@ def test_every_error_code_is_explained():
 
 
 def test_every_decision_is_listed():
-    """The index of decisions names each page."""
-    folder = _ROOT / "docs" / "engineering" / "decisions"
+    """The index of decisions links every decision."""
+    folder = _ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text()
 
     for page in folder.glob("[0-9]*.md"):
@@ -115,7 +115,7 @@ _GUIDE = _ROOT / "docs" / "guides" / "delete-without-fear.md"
 
 
 def _tried(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the lines of a guide in a folder that has what a clone has."""
+    """Run the lines of a guide in a folder with the files of a clone."""
     (folder / "examples").symlink_to(_ROOT / "examples")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("BACKSTAY", "BACKUP"))}
@@ -131,7 +131,7 @@ def _tried(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_guide_to_deleting_works_word_for_word(tmp_path):
-    """Every command of it, one after the other; the page about the format reads a backup that it made."""
+    """All commands of the guide to deleting run in order, and the program of the format page reads the backup."""
     script = "".join(_blocks(_GUIDE, "sh"))
     program = _blocks(_ROOT / "docs" / "backup-format.md", "python")[0]
     (tmp_path / "read.py").write_text(program)
@@ -146,7 +146,7 @@ def test_the_guide_to_deleting_works_word_for_word(tmp_path):
 
 
 def test_the_converter_of_the_guide_works(tmp_path):
-    """On two dialogues made up for it: what the guide says is kept is kept."""
+    """The converter of the guide keeps what the guide says, for two made-up dialogues."""
     turn = {"speaker": "USER", "utterance": "Hello", "frames": [{"state": {"slots": [1]}}]}
     turns = [turn, {**turn, "speaker": "SYSTEM"}]
     dialogues = [{"dialogue_id": f"d{number}", "services": ["s"], "turns": turns} for number in (1, 2)]
@@ -161,14 +161,14 @@ def test_the_converter_of_the_guide_works(tmp_path):
     )
 
     assert ran.returncode == 0, ran.stderr
-    shown = json.loads(ran.stdout.splitlines()[1])
-    assert shown["metadata"] == {"dialogue_id": "d1", "services": ["s"]}
-    assert [turn["role"] for turn in shown["turns"]] == ["user", "assistant"]
-    assert shown["turns"][0]["metadata"] == {"frames": [{"state": {"slots": [1]}}]}
+    conversation = json.loads(ran.stdout.splitlines()[1])
+    assert conversation["metadata"] == {"dialogue_id": "d1", "services": ["s"]}
+    assert [turn["role"] for turn in conversation["turns"]] == ["user", "assistant"]
+    assert conversation["turns"][0]["metadata"] == {"frames": [{"state": {"slots": [1]}}]}
 
 
 def test_format_page_shows_a_backup():
-    """Its example is what it says it is, but for what it leaves out."""
+    """The example of the format page is a valid backup, apart from its omissions."""
     example = json.loads(_blocks(_ROOT / "docs" / "backup-format.md", "json")[0])
 
     head = Manifest("", "", "", "", "").to_line() + b"]}"
@@ -180,7 +180,7 @@ _API_GUIDE = _ROOT / "docs" / "guides" / "http-api.md"
 
 
 def test_the_guide_to_the_api_works_word_for_word(tmp_path):
-    """Every command of it, one after the other, but at a port that is free; what it says about each is so."""
+    """All commands of the API guide run in order on a free port, with the results that it shows."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -200,7 +200,7 @@ def test_the_guide_to_the_api_works_word_for_word(tmp_path):
 
 
 def test_every_code_of_the_api_is_explained():
-    """Those that only HTTP knows, in its own reference."""
+    """The reference of the API lists every code that only HTTP has."""
     page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
     source = "".join(path.read_text() for path in (_ROOT / "src" / "backstay" / "server").rglob("*.py"))
     codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {"fault", "invalid_request", "unauthorized"}
@@ -211,16 +211,16 @@ def test_every_code_of_the_api_is_explained():
 
 
 def test_every_setting_of_the_server_is_explained():
-    """By its name, or by the variable that it is taken from."""
+    """The docs name every server setting, or its variable."""
     page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
 
     for name in ServerSettings.model_fields:
         variables = _ENVIRONMENT.get(name, ())
-        assert any(f"`{one}`" in page or f"`{one}" in page for one in (name, *variables)), name
+        assert any(f"`{item}`" in page or f"`{item}" in page for item in (name, *variables)), name
 
 
 def test_every_provider_is_explained():
-    """Its row in the guide names its address, key and structures, and the guide has no other row."""
+    """The guide has one row for each provider, with its endpoint, key variable and structures."""
     page = (_ROOT / "docs" / "guides" / "providers.md").read_text()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "_API_KEY` |" in line
@@ -239,7 +239,7 @@ def test_every_provider_is_explained():
 
 
 def test_every_field_of_a_recipe_is_explained():
-    """In the table of the guide."""
+    """The guide's table lists every field of a recipe."""
     page = (_ROOT / "docs" / "guides" / "generation.md").read_text()
 
     for name in Recipe.model_fields:

@@ -1,4 +1,4 @@
-"""The reference of refusals is what the rules say."""
+"""The reference of error responses matches the rules."""
 
 import runpy
 from pathlib import Path
@@ -10,7 +10,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def test_the_tables_are_up_to_date():
-    """The page holds the tables that the script makes of the rules."""
+    """The reference contains the tables that the script generates from the rules."""
     script = runpy.run_path(str(_ROOT / "scripts" / "refusals.py"))
     text = script["PAGE"].read_text()
 
@@ -19,7 +19,7 @@ def test_the_tables_are_up_to_date():
 
 
 def test_every_code_of_a_refusal_is_explained():
-    """The reference of errors lists each code that a refusal may have, and each has its message."""
+    """The reference of errors lists every code of an error response, and each code has a message."""
     errors = (_ROOT / "docs" / "reference" / "errors.md").read_text()
 
     for rule in RULES:

@@ -109,7 +109,7 @@ _REASON = re.compile(r"#(?!\s*(?:noqa|type:|fmt:)).*\w")
 
 def _unexplained(text: str) -> list[int]:
     """Return the lines that sleep for 0.2 s or more, or for an unknown time, and give no reason."""
-    found = []
+    numbers = []
     for match in _SLEEP.finditer(text):
         before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         try:
@@ -117,8 +117,8 @@ def _unexplained(text: str) -> list[int]:
         except ValueError:
             is_short = False
         if not (is_short or _REASON.search(match["rest"]) or "#" in before):
-            found.append(text.count("\n", 0, match.start()) + 1)
-    return found
+            numbers.append(text.count("\n", 0, match.start()) + 1)
+    return numbers
 
 
 def test_tests_wait_for_signs():

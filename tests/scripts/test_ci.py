@@ -75,7 +75,7 @@ def _ci(folder: Path, tests: str, *, check: str = "true") -> subprocess.Complete
 
 
 def test_up_to_two_failures_by_luck_are_green_and_named(tmp_path):
-    """Two tests that pass when run again alone leave the run green and are listed last."""
+    """A run in which two tests fail once and pass alone is green and lists them at the end."""
     ended = _ci(tmp_path, _SELDOM + _SELDOM_TOO)
 
     assert ended.returncode == 0, ended.stdout

@@ -1,4 +1,4 @@
-"""What all unit tests share."""
+"""Fixtures of the unit tests."""
 
 from hypothesis import settings
 

@@ -16,7 +16,7 @@ _MOMENTS = st.datetimes(
 
 
 def test_present_is_in_utc():
-    """And aware of it."""
+    """The clock returns a timezone-aware time in UTC."""
     now = SystemClock().now()
 
     assert now.tzinfo is UTC
@@ -25,15 +25,15 @@ def test_present_is_in_utc():
 
 @given(_MOMENTS)
 def test_text_comes_back(moment):
-    """To the microsecond."""
+    """A time that is formatted and parsed is unchanged to the microsecond."""
     assert from_text(to_text(moment)) == moment
     assert from_text(to_text(moment)).tzinfo is UTC
 
 
 @given(_MOMENTS, _MOMENTS)
-def test_text_sorts_as_time_does(one, other):
-    """So that a database may compare it."""
-    assert (to_text(one) < to_text(other)) == (one < other)
+def test_text_sorts_as_time_does(earlier, other):
+    """Formatted times sort chronologically."""
+    assert (to_text(earlier) < to_text(other)) == (earlier < other)
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def test_text_sorts_as_time_does(one, other):
     ],
 )
 def test_form_of_the_text(moment, text):
-    """RFC 3339, always with microseconds and in UTC."""
+    """A time is formatted as RFC 3339 with microseconds, in UTC."""
     assert to_text(moment) == text
 
 
 def test_offset_is_read():
-    """Any RFC 3339 text will do."""
+    """Any RFC 3339 text with an offset is parsed."""
     assert from_text("2024-01-01T01:00:00+01:00") == datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def test_other_text_is_no_time():
-    """It says so."""
+    """A text that is no time raises ValueError."""
     with pytest.raises(ValueError, match="yesterday"):
         from_text("yesterday")
 
 
 def test_an_early_year_has_four_digits():
-    """A moment of an early year is written so that it is read again, and sorts."""
+    """A time of an early year has a year of four digits, is parsed again, and sorts."""
     assert to_text(datetime(500, 1, 2, tzinfo=UTC)) == "0500-01-02T00:00:00.000000Z"

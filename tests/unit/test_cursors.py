@@ -1,4 +1,4 @@
-"""Cursors: they lead back to the place they were made of, and say nothing else."""
+"""Cursors lead back to the position they were made of, and reveal nothing else."""
 
 from itertools import pairwise
 
@@ -12,13 +12,13 @@ _ANN, _BOB = (Cursors(database_id="0123456789abcdef", owner=owner) for owner in 
 
 @given(st.integers(0, 2**63 - 1) | st.integers(0, 10_000))
 def test_a_cursor_leads_back_to_its_key(key):
-    """Whatever the key, its cursor stands for it and for no other; and any number can be taken for a cursor."""
+    """Every key has one cursor that stands for it alone, and any number is accepted as a cursor."""
     assert _ANN.decode(_ANN.encode(key)) == key
     assert _ANN.encode(_ANN.decode(key)) == key
 
 
 def test_cursors_of_neighbours_are_unlike():
-    """The cursors of keys one after the other are spread over all numbers that JSON and JavaScript hold exactly."""
+    """Cursors of successive keys are spread over all integers that JSON and JavaScript represent exactly."""
     cursors = [_ANN.encode(key) for key in range(4_000)]
 
     assert len(set(cursors)) == 4_000
@@ -28,7 +28,7 @@ def test_cursors_of_neighbours_are_unlike():
 
 
 def test_owners_have_cursors_of_their_own():
-    """The same place has another cursor for another owner, and in another database; servers agree on each."""
+    """A position has different cursors for different owners and databases, and the same on every server."""
     other = Cursors(database_id="fedcba9876543210", owner="ann")
     again = Cursors(database_id="0123456789abcdef", owner="ann")
 
@@ -37,5 +37,5 @@ def test_owners_have_cursors_of_their_own():
 
 
 def test_no_cursor_is_no_place():
-    """A list from its beginning has none."""
+    """A list from its beginning needs no cursor."""
     assert _ANN.decode(None) is None

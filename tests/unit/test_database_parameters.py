@@ -1,4 +1,4 @@
-"""Parameters in a database address: what libpq knows is passed on, the rest is ignored or refused, each by its name."""
+"""Parameters of a database address: libpq's are passed on, others are ignored or refused by name."""
 
 import pytest
 
@@ -24,13 +24,13 @@ _URL = f"postgresql://ann:{_SECRET}@db.test:6543/app"
     ],
 )
 def test_parameters_for_other_drivers_are_ignored_by_name(query):
-    """What sets up another driver's pool or cache is left out, and named; the address is otherwise the same."""
+    """Parameters for another driver's pool or cache are removed and named; the rest of the address is unchanged."""
     plain = ServerAddress.from_url(f"{_URL}?sslmode=require")
 
     address = ServerAddress.from_url(f"{_URL}?{query}&sslmode=require")
 
     assert address.parameters == plain.parameters
-    assert address.ignored == tuple(part.partition("=")[0] for part in query.split("&"))
+    assert address.ignored == tuple(piece.partition("=")[0] for piece in query.split("&"))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_libpq_knows_is_passed_on(query, name, value):
     ],
 )  # fmt: skip
 def test_parameter_that_changes_the_meaning_is_refused(query, says):
-    """What cannot be honoured, or is not known, is refused with what to do, and without the address."""
+    """A parameter that is unknown or cannot be honoured is refused with a remedy and without the address."""
     with pytest.raises(SettingsError) as caught:
         ServerAddress.from_url(f"{_URL}?{query}")
 
@@ -89,7 +89,7 @@ def test_parameter_that_changes_the_meaning_is_refused(query, says):
     ],
 )
 def test_rest_of_a_password_is_not_taken_for_a_parameter(url):
-    """A password whose marks are not escaped may end up in the query: none of it is shown."""
+    """No part of a password whose characters are not escaped is shown, even if it ends up in the query."""
     with pytest.raises(SettingsError) as caught:
         ServerAddress.from_url(url)
 
@@ -97,7 +97,7 @@ def test_rest_of_a_password_is_not_taken_for_a_parameter(url):
 
 
 def test_question_mark_in_a_password_is_not_a_query():
-    """A password may hold a question mark as it is, as libpq reads it."""
+    """A password may contain a question mark, as in libpq."""
     address = ServerAddress.from_url("postgresql://ann:a?schema=b@db.test/app?pgbouncer=true")
 
     assert address.parameters["password"] == "a?schema=b"
@@ -108,7 +108,7 @@ def test_question_mark_in_a_password_is_not_a_query():
     "scheme", ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+asyncpg", "postgres+pg"]
 )
 def test_schemes_of_a_server(tmp_path, scheme):
-    """Every usual scheme names a server, and libpq is given its own."""
+    """Every usual scheme names a server, and libpq gets its own."""
     settings = load(here=tmp_path, environ={}, database_url=f"{scheme}://ann:{_SECRET}@db.test/app")
 
     assert settings.server == f"postgresql://ann:{_SECRET}@db.test/app"
@@ -116,7 +116,7 @@ def test_schemes_of_a_server(tmp_path, scheme):
 
 
 def test_parameters_of_a_file(tmp_path):
-    """Parameters for other drivers in the address of an SQLite file are named, and are no part of its path."""
+    """Parameters for other drivers in the address of a SQLite file are named, and are not part of its path."""
     url = "sqlite+aiosqlite:///a.db?check_same_thread=false&timeout=30"
 
     settings = load(here=tmp_path, environ={}, database_url=url)
@@ -127,7 +127,7 @@ def test_parameters_of_a_file(tmp_path):
 
 
 def test_path_is_no_address(tmp_path):
-    """A path without a scheme may hold a question mark."""
+    """A path without a scheme may contain a question mark."""
     settings = load(here=tmp_path, environ={}, database_url="a?mode=b.db")
 
     assert (settings.database, settings.ignored_parameters) == (tmp_path / "a?mode=b.db", ())
@@ -145,7 +145,7 @@ def test_path_is_no_address(tmp_path):
     ],
 )
 def test_address_of_a_file_that_cannot_be_honoured(tmp_path, url, says):
-    """What changes how a file is opened, and what is no address of a file, is refused by name."""
+    """A parameter that changes how a file is opened, and an invalid address of a file, are refused by name."""
     with pytest.raises(SettingsError) as caught:
         _ = load(here=tmp_path, environ={}, database_url=url).database
 

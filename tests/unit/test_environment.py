@@ -1,4 +1,4 @@
-"""Variables that begin as ours and mean nothing are found, and every one that is read is known."""
+"""Unknown variables with the prefix are found, and every variable that is read is known."""
 
 import re
 from itertools import chain
@@ -13,7 +13,7 @@ from backstay.server import settings as server_settings
 
 
 def test_every_variable_that_is_read_is_known():
-    """What settings are read from, and what a message or docstring of ours names, is known, and nothing else is."""
+    """The known variables are exactly those that settings read and that messages and docstrings name."""
     read = {
         *settings._ENVIRONMENT.values(),
         *chain.from_iterable(server_settings._ENVIRONMENT.values()),
@@ -28,7 +28,7 @@ def test_every_variable_that_is_read_is_known():
 
 
 def test_unknown_variables_are_found():
-    """Only those that are set, and begin as ours, and are none of ours."""
+    """A variable is unknown if it is set, has the prefix and is not in the list."""
     environ = {
         "BACKSTAY_OWNR": "me",
         "BACKSTAY_OWNER": "me",
@@ -42,13 +42,13 @@ def test_unknown_variables_are_found():
 
 
 def test_nearest_variable_is_found_by_what_stands_behind_the_prefix():
-    """The prefix that all have in common makes no two of them near."""
-    found = {name: nearest_variable(f"BACKSTAY_{name}") for name in ("OWNR", "DATABASEURL", "COLOUR", "")}
+    """The common prefix does not count when the nearest variable is sought."""
+    result = {name: nearest_variable(f"BACKSTAY_{name}") for name in ("OWNR", "DATABASEURL", "COLOUR", "")}
 
-    assert found == {"OWNR": "BACKSTAY_OWNER", "DATABASEURL": "BACKSTAY_DATABASE_URL", "COLOUR": None, "": None}
+    assert result == {"OWNR": "BACKSTAY_OWNER", "DATABASEURL": "BACKSTAY_DATABASE_URL", "COLOUR": None, "": None}
 
 
 def test_letters_that_changed_places_are_near():
-    """Also in a name so short that they are most of it."""
+    """Two swapped letters are near, even in a short name."""
     assert nearest_variable("BACKSTAY_RMP") == "BACKSTAY_RPM"
     assert nearest_variable("BACKSTAY_XYZ") is None

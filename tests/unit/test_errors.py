@@ -1,4 +1,4 @@
-"""The tree of errors, as it is drawn and as it is."""
+"""The tree of errors in the docstring matches the classes."""
 
 import re
 from itertools import pairwise
@@ -20,7 +20,7 @@ _ALL = [BackstayError, *_below(BackstayError)]
 
 
 def _drawn():
-    """The pairs of child and parent in the module's docstring."""
+    """Return the pairs of child and parent in the module's docstring."""
     block = re.search(r"\n    BackstayError\n(.*?)\n\n", errors.__doc__, re.DOTALL)[1]
     parent = None
     for line in block.splitlines():
@@ -34,7 +34,7 @@ def _drawn():
 
 
 def test_tree_is_drawn_as_it_is():
-    """The module's docstring is the page that people read."""
+    """The tree in the module's docstring lists every class below its parent."""
     there = {(error.__name__, error.__bases__[0].__name__) for error in _ALL[1:]}
 
     assert set(_drawn()) == there
@@ -42,7 +42,7 @@ def test_tree_is_drawn_as_it_is():
 
 
 def test_codes_are_unique():
-    """A script tells errors apart by them."""
+    """No two errors have the same code."""
     codes = [error.code for error in _ALL]
 
     assert len(set(codes)) == len(codes)
@@ -50,7 +50,7 @@ def test_codes_are_unique():
 
 @pytest.mark.parametrize("error", _ALL, ids=lambda error: error.__name__)
 def test_code_is_the_name(error):
-    """In lower case with underscores, so that one is found from the other."""
+    """The code of an error is its class name in lower case with underscores."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", error.__name__).lower()
 
     assert error.code == ("error" if error is BackstayError else words.replace("sq_lite", "sqlite"))
@@ -58,14 +58,14 @@ def test_code_is_the_name(error):
 
 
 def test_groups_are_drawn_in_the_order_of_the_file():
-    """So that the page and the code are read side by side."""
+    """The tree lists the groups in the order of the file."""
     order = list(vars(errors))
 
-    assert all(order.index(one) < order.index(other) for (one, _), (other, _) in pairwise(_drawn()))
+    assert all(order.index(item) < order.index(other) for (item, _), (other, _) in pairwise(_drawn()))
 
 
 def test_error_carries_a_message_and_its_context():
-    """The message for people, the context for machines."""
+    """An error has a message for people and a context for programs."""
     error = errors.InvalidRow("topics.csv line 3: no topic", path="topics.csv", line=3)
 
     assert str(error) == error.message == "topics.csv line 3: no topic"

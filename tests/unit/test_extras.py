@@ -1,4 +1,4 @@
-"""Packages that only a part needs: without them that part says which extra brings them."""
+"""A feature whose packages are missing names the extra that installs them."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _EXTRA = re.compile(r"pip install '\.\[(\w+)\]'")
 
 
 @pytest.mark.parametrize(
-    ("package", "words", "part"),
+    ("package", "words", "feature"),
     [
         ("fastapi", ["-c", "import backstay.server"], "ModuleNotFoundError: backstay.server needs packages"),
         ("fastapi", ["-m", "backstay", "serve"], "Error: backstay serve needs packages"),
@@ -20,8 +20,8 @@ _EXTRA = re.compile(r"pip install '\.\[(\w+)\]'")
     ],
     ids=["import", "serve", "postgres"],
 )
-def test_part_without_its_packages_names_the_extra_that_brings_them(tmp_path, package, words, part):
-    """The last line says what to install, and the project has an extra of that name which holds the package."""
+def test_part_without_its_packages_names_the_extra_that_brings_them(tmp_path, package, words, feature):
+    """Without its packages a feature names an extra of the project that contains them."""
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('not there', name={package!r})\n")
 
     ended = subprocess.run(
@@ -33,12 +33,12 @@ def test_part_without_its_packages_names_the_extra_that_brings_them(tmp_path, pa
         check=False,
     )
 
-    said = ended.stderr.splitlines()[-1]
-    assert said.startswith(f"{part} that are not installed; add them with `pip install")
-    (extra,) = _EXTRA.findall(said)
+    message = ended.stderr.splitlines()[-1]
+    assert message.startswith(f"{feature} that are not installed; add them with `pip install")
+    (extra,) = _EXTRA.findall(message)
     needed = [
-        one
-        for one in metadata("backstay").get_all("Requires-Dist") or []
-        if f"extra == '{extra}'" in one.replace('"', "'")
+        item
+        for item in metadata("backstay").get_all("Requires-Dist") or []
+        if f"extra == '{extra}'" in item.replace('"', "'")
     ]
-    assert any(one.startswith(package) for one in needed)
+    assert any(item.startswith(package) for item in needed)

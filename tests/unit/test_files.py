@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file is complete or absent."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ def _names(folder):
 
 
 def test_file_appears_only_when_it_is_whole(tmp_path):
-    """Until then its name is free."""
+    """A new file appears under its name only when it is complete."""
     path = tmp_path / "out.jsonl"
 
     with write_atomically(path) as out:
@@ -30,7 +30,7 @@ def test_file_appears_only_when_it_is_whole(tmp_path):
 
 
 def test_file_that_is_there_is_replaced(tmp_path):
-    """At once: a reader finds the old one or the new one."""
+    """An existing file is replaced atomically."""
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"old")
 
@@ -44,7 +44,7 @@ def test_file_that_is_there_is_replaced(tmp_path):
 @pytest.mark.parametrize("before", [None, b"old"])
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), GeneratorExit()], ids=repr)
 def test_error_within_leaves_what_was_there(tmp_path, before, error):
-    """And nothing beside it."""
+    """An error while writing leaves the earlier file and no temporary one."""
     path = tmp_path / "out.jsonl"
     if before is not None:
         path.write_bytes(before)
@@ -63,7 +63,7 @@ def test_error_within_leaves_what_was_there(tmp_path, before, error):
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
 def test_rights_are_kept(tmp_path, mode):
-    """A file that only its owner may read stays one."""
+    """A replaced file keeps its permissions."""
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"old")
     path.chmod(mode)
@@ -75,7 +75,7 @@ def test_rights_are_kept(tmp_path, mode):
 
 
 def test_new_file_has_the_usual_rights(tmp_path):
-    """As the user's mask has them."""
+    """A new file has the permissions of the user's umask."""
     before = os.umask(0o027)
     try:
         with write_atomically(tmp_path / "out.jsonl"):
@@ -87,7 +87,7 @@ def test_new_file_has_the_usual_rights(tmp_path):
 
 
 def test_link_stays_a_link(tmp_path):
-    """What it points to is replaced."""
+    """A write through a link replaces its target and keeps the link."""
     target, link = tmp_path / "data" / "real.jsonl", tmp_path / "out.jsonl"
     target.parent.mkdir()
     target.write_bytes(b"old")
@@ -102,7 +102,7 @@ def test_link_stays_a_link(tmp_path):
 
 
 def test_link_to_nothing_yet_makes_its_target(tmp_path):
-    """A link may be there first."""
+    """A write through a dangling link creates its target."""
     link = tmp_path / "out.jsonl"
     link.symlink_to(tmp_path / "real.jsonl")
 
@@ -113,7 +113,7 @@ def test_link_to_nothing_yet_makes_its_target(tmp_path):
 
 
 def test_link_to_itself_gives_way(tmp_path):
-    """It leads nowhere, and is no reason to fail."""
+    """A link to itself is replaced by the file."""
     link = tmp_path / "out.jsonl"
     link.symlink_to(link)
 
@@ -124,7 +124,7 @@ def test_link_to_itself_gives_way(tmp_path):
 
 
 def test_pipe_is_written_directly(tmp_path):
-    """Whoever reads at its other end gets it as it comes."""
+    """A pipe is written directly, without a temporary file."""
     path, heard = tmp_path / "pipe", []
     os.mkfifo(path)
     reader = threading.Thread(target=lambda: heard.append(path.read_bytes()))
@@ -139,7 +139,7 @@ def test_pipe_is_written_directly(tmp_path):
 
 
 def test_device_is_written_directly():
-    """`-o /dev/null` must not replace it by a file."""
+    """A device such as /dev/null is written directly and not replaced."""
     with write_atomically(Path(os.devnull)) as out:
         out.write(b"away")
 
@@ -147,7 +147,7 @@ def test_device_is_written_directly():
 
 
 def test_missing_folder_is_told(tmp_path):
-    """Folders are not made for the user."""
+    """A write into a missing folder is refused and creates no folder."""
     path = tmp_path / "none" / "out.jsonl"
 
     with pytest.raises(OutputUnwritable) as caught, write_atomically(path):
@@ -158,7 +158,7 @@ def test_missing_folder_is_told(tmp_path):
 
 
 def test_folder_is_no_file(tmp_path):
-    """Nor is a file a folder."""
+    """A write to the path of a folder is refused."""
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(OutputUnwritable, match="Is a directory"), write_atomically(tmp_path):
@@ -168,7 +168,7 @@ def test_folder_is_no_file(tmp_path):
 
 
 def test_unwritable_folder_is_told(tmp_path, monkeypatch):
-    """With the system's reason."""
+    """A write into an unwritable folder is refused with the system's reason."""
 
     def forbidden(*_args, **_kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -184,7 +184,7 @@ def test_unwritable_folder_is_told(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
-    """Even when it is noticed only at the very end."""
+    """A full disk, even if reported only at the end, leaves the earlier file."""
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"old")
 
@@ -201,7 +201,7 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
 
 
 def test_file_and_folder_are_synced(tmp_path, monkeypatch):
-    """The content before the name, the name before it is called written."""
+    """The file is synced before the rename, and the folder before the write returns."""
     synced, fsync = [], os.fsync
 
     def noted(descriptor):

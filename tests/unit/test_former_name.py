@@ -71,10 +71,10 @@ def test_naming_another_database_serves_as_well(tmp_path):
 def test_a_nearer_library_of_ours_is_used(tmp_path):
     """A nearer library of ours is used, even if a folder above has one of the former name."""
     _library(tmp_path)
-    ours = tmp_path / "below" / ".backstay"
-    ours.mkdir(parents=True)
+    own = tmp_path / "below" / ".backstay"
+    own.mkdir(parents=True)
 
-    assert settings.load(here=ours.parent, environ={}).database == ours / "backstay.db"
+    assert settings.load(here=own.parent, environ={}).database == own / "backstay.db"
 
 
 def test_a_folder_that_only_has_the_former_name_is_let_alone(tmp_path):

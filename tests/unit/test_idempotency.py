@@ -1,4 +1,4 @@
-"""Idempotent requests: executed once per key, with the same response."""
+"""Requests with an idempotency key are executed once and answered the same."""
 
 import asyncio
 from datetime import timedelta
@@ -10,7 +10,7 @@ from backstay.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, JobNot
 
 
 class _Notes:
-    """An in-memory store of expiring values, as far as idempotency needs one."""
+    """Store of expiring values in memory, as far as idempotency keys need one."""
 
     def __init__(self) -> None:
         self.notes: dict[tuple[str, str, str], str] = {}
@@ -49,7 +49,7 @@ def once():
 
 
 async def test_without_a_key_everything_is_done(once):
-    """Requests without a key are executed every time."""
+    """Requests without a key are executed each time."""
     act = _Act()
 
     await once.run_once("me", None, b"x", act)
@@ -58,8 +58,8 @@ async def test_without_a_key_everything_is_done(once):
     assert act.count == 2
 
 
-async def test_same_key_same_response(once):
-    """A repeated request with the same key is executed once and gets the same response."""
+async def test_same_key_same_answer(once):
+    """A repeated request with the same key is executed once and gets the same reply."""
     act = _Act()
 
     first = await once.run_once("me", "k", b"x", act)
@@ -82,7 +82,7 @@ async def test_same_key_for_another_request_is_refused(once):
 
 
 async def test_a_key_in_flight_is_refused(once):
-    """A second request is refused while the first one with its key is in progress."""
+    """A second request with a key whose first request is in progress is refused."""
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def slow(receipt):
@@ -100,7 +100,7 @@ async def test_a_key_in_flight_is_refused(once):
 
 
 async def test_keys_are_each_owners_own(once):
-    """The same key of another owner is a different key."""
+    """The same key of two owners stands for two requests."""
     act = _Act()
 
     await once.run_once("me", "k", b"x", act)
@@ -110,7 +110,7 @@ async def test_keys_are_each_owners_own(once):
 
 
 async def test_what_failed_may_be_tried_again(once):
-    """A failed request may be retried with the same key."""
+    """A request that failed may be repeated with the same key."""
     with pytest.raises(JobNotFound):
         await once.run_once("me", "k", b"x", _Act(JobNotFound("gone")))
 

@@ -1,4 +1,4 @@
-"""What is not needed is not loaded: each command of ours, and each program that imports us, starts sooner."""
+"""Commands and programs load only what they need."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ _LATER = {
 
 @pytest.mark.parametrize("module", ["backstay", "backstay.app", "backstay.schemas", "backstay.cli.app"])
 def test_what_only_some_need_is_not_loaded(module):
-    """Asked of a process that has loaded nothing else."""
+    """A fresh process that runs a command or imports the package does not load optional modules."""
     program = f"import sys, {module}; print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()

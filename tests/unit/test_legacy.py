@@ -1,4 +1,4 @@
-"""What the original's values and files mean."""
+"""The original's values and files."""
 
 import io
 import json
@@ -54,16 +54,16 @@ def converted(**given):
     ],
 )
 def test_a_hundred_percent_is_believed_where_rounding_cannot_say_it(progress, items, finished):
-    """Of a larger job something may be left, and then it is taken over."""
+    """A checkpoint at 100 percent counts as finished unless rounding could hide an unfinished item."""
     assert values.is_finished(progress, items) is finished
 
 
 def test_rounding_never_hides_an_item_of_what_is_believed():
-    """For every size, with one item left, as the original rounds."""
+    """A checkpoint that counts as finished never has an unfinished item, for every size and the original's rounding."""
     for planned in range(1, 2_000):
-        done = planned - 1
-        shown = int(100 * done / planned + 0.5)
-        assert not values.is_finished([str(shown)], done), planned
+        completed = planned - 1
+        percentage = int(100 * completed / planned + 0.5)
+        assert not values.is_finished([str(percentage)], completed), planned
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
     ],
 )
 def test_what_is_no_id_is_named_with_its_place(element, reason):
-    """Counted from 0, as the app's own code counts."""
+    """An invalid id is named with its index from 0."""
     with pytest.raises(InputUnreadable) as caught:
         values.settled([LegacyElement("string", "fine", None), element], 6, has_failed=False)
 
@@ -93,12 +93,12 @@ def test_what_is_no_id_is_named_with_its_place(element, reason):
 
 
 def test_failed_items_have_a_reason():
-    """The one that is recorded, or that there is none."""
-    found = values.settled(
+    """A failed item has the recorded error, or a text that says there is none."""
+    result = values.settled(
         [LegacyElement("number", "5", "late"), LegacyElement("string", "a", None)], 0, has_failed=True
     )
 
-    assert [(item.id, item.error) for item in found] == [("5", "late"), ("a", values.NO_REASON)]
+    assert [(item.id, item.error) for item in result] == [("5", "late"), ("a", values.NO_REASON)]
 
 
 # -- records of backups --------------------------------------------------------------------------------------------
@@ -115,19 +115,19 @@ def test_failed_items_have_a_reason():
     ],
 )
 def test_expiry_is_read_as_columns_of_any_kind_have_it(text, moment):
-    """Without an offset it is UTC; some never expire."""
+    """An expiry is parsed from any type of column, as UTC without an offset; some backups never expire."""
     assert values.expiry(text) == moment
 
 
 @pytest.mark.parametrize("text", ["soon", "1762250400000", "", "9999-12-31T23:59:59-23:59", "20251104T"])
 def test_what_is_no_time_is_no_expiry(text):
-    """Nothing is guessed."""
+    """An invalid expiry counts as none."""
     with pytest.raises(InputUnreadable, match="its expires_at is not a time"):
         values.expiry(text)
 
 
 def test_a_backup_is_as_old_as_its_id():
-    """Where its record does not say it."""
+    """A backup without a recorded time has the time in its id."""
     assert values.since(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
     with pytest.raises(InputUnreadable):
         values.since(None, "backup-9999999999999999-a")
@@ -144,24 +144,27 @@ def test_a_backup_is_as_old_as_its_id():
     ],
 )
 def test_a_reason_is_one_line(text, reason):
-    """Of a length that ours have."""
+    """An imported reason is one line of the allowed length."""
     assert values.reason(text) == reason
 
 
 def test_a_difference_is_named():
-    """With a few examples."""
-    said, held = {"a", "b", "c", "d", "e"}, {"a"}
+    """A difference is named with a few examples."""
+    expected, actual = {"a", "b", "c", "d", "e"}, {"a"}
 
-    assert values.difference(said, said) is None
-    assert values.difference(said, held) == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
-    assert "not among its conversation_ids: b" in str(values.difference(held, {"a", "b"}))
+    assert values.difference(expected, expected) is None
+    assert (
+        values.difference(expected, actual)
+        == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
+    )
+    assert "not among its conversation_ids: b" in str(values.difference(actual, {"a", "b"}))
 
 
 def test_a_file_is_looked_for_where_it_may_be():
-    """Under the folder of backups first, then where its record says."""
-    found = candidate_paths("backup-1-a", "/srv/app/backups/backup-1-a.json", Path("/var/backups"))
+    """A backup file is searched under the backup folder first, then at its recorded path."""
+    result = candidate_paths("backup-1-a", "/srv/app/backups/backup-1-a.json", Path("/var/backups"))
 
-    assert [str(path) for path in found] == [
+    assert [str(path) for path in result] == [
         "/var/backups/backup-1-a.json",
         "/var/backups/backups/backup-1-a.json",
         "/var/backups/srv/app/backups/backup-1-a.json",
@@ -173,7 +176,7 @@ def test_a_file_is_looked_for_where_it_may_be():
     "path", ["/etc/passwd", "/backups/backup-2-b.json", "../backup-1-a.json", "/x\0/backup-1-a.json", ""]
 )
 def test_a_record_names_no_other_file(path):
-    """Whoever may write records must not read what is not theirs."""
+    """A record cannot name a file other than its own backup's."""
     with pytest.raises(InputUnreadable, match=r"does not end in backup-1-a\.json"):
         candidate_paths("backup-1-a", path, Path("/var/backups"))
 
@@ -183,33 +186,33 @@ def test_a_record_names_no_other_file(path):
 
 @pytest.mark.parametrize("indent", [None, 0, 2, "\t"])
 def test_a_file_is_read_however_it_is_laid_out(indent):
-    """On one line or on many, with keys in any order and more of them than expected."""
-    given = {"conversations": [{"id": "a", "n": [1, {"x": "]}"}]}, {"id": "b"}], "more": {"a": []}, **whole()}
-    given["conversations"] = [{"id": "a", "n": [1, {"x": "]}"}]}, {"id": "b"}]
+    """A backup file is read on one line or many, with keys in any order and unknown keys."""
+    document = {"conversations": [{"id": "a", "n": [1, {"x": "]}"}]}, {"id": "b"}], "more": {"a": []}, **whole()}
+    document["conversations"] = [{"id": "a", "n": [1, {"x": "]}"}]}, {"id": "b"}]
 
-    assert read(json.dumps(given, indent=indent).encode()) == (given["conversations"], "2025-11-04T10:00:00.000Z")
+    assert read(json.dumps(document, indent=indent).encode()) == (document["conversations"], "2025-11-04T10:00:00.000Z")
 
 
 class Dripping(io.BytesIO):
-    """Gives a byte at a time."""
+    """Stream that returns one byte at a time."""
 
     def read1(self, _=-1, /):
         return super().read(1)
 
 
 def test_a_file_may_come_in_pieces():
-    """Whatever is cut by their ends: numbers, texts, escapes."""
-    given = {"a": -12.5e3, "b": [True, None], "c": 'x\\"y', "conversations": [{"id": "ü"}], "d": 1}
-    given = {"version": "1.0", **given}
-    data = json.dumps(given, indent=1).encode()
+    """A file that arrives in pieces is parsed across their ends, within numbers, texts and escapes."""
+    document = {"a": -12.5e3, "b": [True, None], "c": 'x\\"y', "conversations": [{"id": "ü"}], "d": 1}
+    document = {"version": "1.0", **document}
+    data = json.dumps(document, indent=1).encode()
 
-    found = [row.values for row in LegacyFile(Path("file.json"), Dripping(data)).conversations()]
+    result = [row.values for row in LegacyFile(Path("file.json"), Dripping(data)).conversations()]
 
-    assert found == [{"id": "ü"}]
+    assert result == [{"id": "ü"}]
 
 
 def test_a_file_that_is_cut_off_is_found_out_at_every_length():
-    """And one that goes on."""
+    """A file that is truncated at any length, or continues after its end, is refused."""
     data = json.dumps(whole({"id": "a", "conversation_turns": [TURN]}, {"id": "ü"}), ensure_ascii=False).encode()
 
     for length in range(len(data)):
@@ -251,7 +254,7 @@ def test_a_file_that_is_cut_off_is_found_out_at_every_length():
     ],
 )
 def test_what_is_no_backup_of_the_original_is_refused(data):
-    """In one line, and with nothing of what it holds."""
+    """A file that is no backup of the original is refused in one line without its content."""
     with pytest.raises(InputError) as caught:
         read(data)
 
@@ -262,27 +265,27 @@ def test_what_is_no_backup_of_the_original_is_refused(data):
 
 
 def test_nothing_that_a_conversation_says_is_lost():
-    """What is no column of ours becomes metadata under its name, of turns as well."""
+    """Fields without a built-in column become metadata of the conversation or the turn."""
     turn = {**TURN, "sequence": 1, "token_count": 9}
-    found = converted(
+    result = converted(
         conversation_turns=[turn], title="T", content={"blocks": []}, metadata={"own": 1}, tags=[1], updated_at=None
     )
 
-    assert found["metadata"] == {"content": {"blocks": []}, "own": 1, "title": "T", "tags": [1]}
-    assert (found["content"], found["created_at"]) == (None, "2025-11-04T10:00:00.000000Z")
-    assert found["conversation_turns"] == [
+    assert result["metadata"] == {"content": {"blocks": []}, "own": 1, "title": "T", "tags": [1]}
+    assert (result["content"], result["created_at"]) == (None, "2025-11-04T10:00:00.000000Z")
+    assert result["conversation_turns"] == [
         {"id": "t", "sequence": 1, "role": "user", "content": "Hello", "metadata": {"token_count": 9}}
     ]
-    assert list(found) == sorted(found)
+    assert list(result) == sorted(result)
 
 
 def test_turns_stand_in_the_order_of_their_numbers():
-    """From 1 without gaps; numbers that are others are kept."""
+    """Turns are numbered from 1 without gaps, and their original numbers are kept."""
     turns = [{**TURN, "content": str(number), "sequence": number} for number in (4, 0, 2)]
 
-    found = converted(conversation_turns=turns)["conversation_turns"]
+    result = converted(conversation_turns=turns)["conversation_turns"]
 
-    assert [(turn["sequence"], turn["content"], turn["metadata"]) for turn in found] == [
+    assert [(turn["sequence"], turn["content"], turn["metadata"]) for turn in result] == [
         (1, "0", {"sequence": 0}),
         (2, "2", {}),
         (3, "4", {"sequence": 4}),
@@ -290,15 +293,15 @@ def test_turns_stand_in_the_order_of_their_numbers():
 
 
 def test_a_time_without_an_offset_is_utc():
-    """Wherever it is read."""
-    found = converted(created_at="2025-11-01 09:30:00.5", updated_at="2025-11-01T09:30:00+02:00")
+    """A time without an offset is UTC on every machine."""
+    result = converted(created_at="2025-11-01 09:30:00.5", updated_at="2025-11-01T09:30:00+02:00")
 
-    assert found["created_at"] == "2025-11-01T09:30:00.500000Z"
-    assert found["updated_at"] == "2025-11-01T07:30:00.000000Z"
+    assert result["created_at"] == "2025-11-01T09:30:00.500000Z"
+    assert result["updated_at"] == "2025-11-01T07:30:00.000000Z"
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         {"id": None},
         {"id": ""},
@@ -316,14 +319,14 @@ def test_a_time_without_an_offset_is_utc():
         {"topic": "a\0b"},
     ],
 )
-def test_what_cannot_be_kept_is_named_by_its_line(given):
-    """And never by its text."""
+def test_what_cannot_be_kept_is_named_by_its_line(value):
+    """A conversation that cannot be stored is named by its line and never by its text."""
     with pytest.raises(InputError, match="line 3"):
-        converted(**given)
+        converted(**value)
 
 
 def test_a_record_is_the_same_whenever_it_is_made():
-    """Its line and its digest are what a restore compares with."""
-    one, other = (record_of(converted(z=1, a={"y": 1, "b": 2}), place) for place in (7, 8))
+    """A record has the same line and digest each time it is converted."""
+    item, other = (record_of(converted(z=1, a={"y": 1, "b": 2}), path) for path in (7, 8))
 
-    assert (one.line, one.digest, one.turns, one.key) == (other.line, other.digest, 1, 7)
+    assert (item.line, item.digest, item.turns, item.key) == (other.line, other.digest, 1, 7)

@@ -1,4 +1,4 @@
-"""Logs: silent until a program wants to hear them."""
+"""Logs are silent until a program adds a handler."""
 
 import logging
 import subprocess
@@ -40,7 +40,7 @@ assert logging.getLogger().handlers == []
 
 
 def test_library_writes_to_neither_output(tmp_path):
-    """A program that imports us owns its terminal; a listener that breaks is worth an error in the log, no more."""
+    """The library writes to neither output, and a progress callback that raises is only logged."""
     command = [sys.executable, "-c", _NOISY, str(tmp_path / "library.db")]
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -49,7 +49,7 @@ def test_library_writes_to_neither_output(tmp_path):
 
 
 def test_event_and_context_are_fields(caplog):
-    """The name of what happened, and what it happened to."""
+    """A log record has the event and its context as fields."""
     with caplog.at_level(logging.INFO, logger="backstay"):
         get_logger("backstay.tests").info("lease_lost", job="topics", token=7)
 
@@ -58,7 +58,7 @@ def test_event_and_context_are_fields(caplog):
 
 
 def test_exception_is_kept_with_its_event(caplog):
-    """For whoever looks into the log."""
+    """A log record contains the exception of its event."""
     with caplog.at_level(logging.ERROR, logger="backstay"):
         try:
             raise ValueError("broken bar")
@@ -70,7 +70,7 @@ def test_exception_is_kept_with_its_event(caplog):
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
 def test_what_is_below_the_level_is_not_made(caplog, level):
-    """The program's own level decides."""
+    """An event below the program's level is not created."""
     with caplog.at_level(logging.WARNING, logger="backstay"):
         get_logger("backstay.tests").log(level, "detail")
 
@@ -78,7 +78,7 @@ def test_what_is_below_the_level_is_not_made(caplog, level):
 
 
 def test_nothing_global_is_changed():
-    """Neither the root logger nor structlog's own configuration, in a program that has not set up anything itself."""
+    """Importing the library changes neither the root logger nor structlog's configuration."""
     ended = subprocess.run([sys.executable, "-c", _UNCHANGED], capture_output=True, text=True, timeout=60, check=False)
 
     assert (ended.returncode, ended.stderr) == (0, "")

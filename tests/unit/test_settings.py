@@ -1,4 +1,4 @@
-"""Where to store, and for whom: who has the last word."""
+"""Settings and their precedence."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def _write(folder, text):
 
 
 def test_defaults(tmp_path):
-    """Nothing said: a folder of our own here, for the local owner."""
+    """Without any setting, the library is in a folder here and belongs to the local owner."""
     settings = _load(tmp_path)
 
     assert settings.database == tmp_path / ".backstay" / "backstay.db"
@@ -32,7 +32,7 @@ def test_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("in_file", "in_environment", "said", "owner"),
+    ("in_file", "in_environment", "argument", "owner"),
     [
         (None, None, None, "local"),
         ("file", None, None, "file"),
@@ -43,17 +43,17 @@ def test_defaults(tmp_path):
         ("file", "", None, "file"),
     ],
 )
-def test_what_is_said_later_wins(tmp_path, in_file, in_environment, said, owner):
-    """Defaults, file, environment, argument; an empty variable says nothing."""
+def test_what_is_said_later_wins(tmp_path, in_file, in_environment, argument, owner):
+    """An argument overrides the environment, which overrides the file; an empty variable is ignored."""
     if in_file:
         _write(tmp_path, f'owner = "{in_file}"')
     environ = {} if in_environment is None else {"BACKSTAY_OWNER": in_environment}
 
-    assert _load(tmp_path, environ=environ, owner=said).owner == owner
+    assert _load(tmp_path, environ=environ, owner=argument).owner == owner
 
 
 def test_database_is_said_in_the_same_ways(tmp_path):
-    """Argument before environment before file."""
+    """The database follows the same precedence: argument, environment, file."""
     _write(tmp_path, 'database_url = "file.db"')
     environ = {"BACKSTAY_DATABASE_URL": "environment.db"}
 
@@ -63,14 +63,14 @@ def test_database_is_said_in_the_same_ways(tmp_path):
 
 
 def test_address_of_the_users_own_database_is_not_ours(tmp_path):
-    """`DATABASE_URL` belongs to their app."""
+    """`DATABASE_URL` is not read, since it belongs to the user's app."""
     settings = _load(tmp_path, environ={"DATABASE_URL": "sqlite:///theirs.db"})
 
     assert settings.database == tmp_path / ".backstay" / "backstay.db"
 
 
 def test_process_and_folder_are_asked_by_default(tmp_path, monkeypatch):
-    """Where nobody says otherwise."""
+    """By default the settings come from the process's environment and current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BACKSTAY_OWNER", "me")
     monkeypatch.delenv("BACKSTAY_DATABASE_URL", raising=False)
@@ -85,7 +85,7 @@ def test_process_and_folder_are_asked_by_default(tmp_path, monkeypatch):
 
 
 def test_nearest_folder_above_is_used(tmp_path):
-    """From a subfolder one finds the library of the project."""
+    """A subfolder uses the library of the nearest parent folder."""
     (tmp_path / ".backstay").mkdir()
     (tmp_path / "a" / ".backstay").mkdir(parents=True)
     here = tmp_path / "a" / "b" / "c"
@@ -95,7 +95,7 @@ def test_nearest_folder_above_is_used(tmp_path):
 
 
 def test_file_of_that_name_is_no_folder(tmp_path):
-    """Only a folder can hold a library."""
+    """A file named `.backstay` is not taken for a library."""
     (tmp_path / ".backstay").write_text("")
     here = tmp_path / "a"
     here.mkdir()
@@ -104,7 +104,7 @@ def test_file_of_that_name_is_no_folder(tmp_path):
 
 
 def test_nearest_settings_file_above_is_used(tmp_path):
-    """And only that one."""
+    """Only the nearest settings file is read."""
     _write(tmp_path, 'owner = "far"\nlease_seconds = 3')
     _write(tmp_path / "a", 'owner = "near"')
     here = tmp_path / "a" / "b"
@@ -116,7 +116,7 @@ def test_nearest_settings_file_above_is_used(tmp_path):
 
 
 def test_path_in_a_settings_file_is_relative_to_it(tmp_path):
-    """It means the same from every subfolder."""
+    """A path in a settings file is relative to that file, whatever the current folder."""
     _write(tmp_path, 'database_url = "data/library.db"')
     here = tmp_path / "a" / "b"
     here.mkdir(parents=True)
@@ -125,7 +125,7 @@ def test_path_in_a_settings_file_is_relative_to_it(tmp_path):
 
 
 def test_path_that_is_said_is_relative_to_here(tmp_path):
-    """Whatever settings file lies above."""
+    """A path in an argument or variable is relative to the current folder."""
     _write(tmp_path, 'database_url = "data/library.db"')
     here = tmp_path / "a"
     here.mkdir()
@@ -135,7 +135,7 @@ def test_path_that_is_said_is_relative_to_here(tmp_path):
 
 
 def test_settings_file_without_a_path_leaves_the_nearest_folder(tmp_path):
-    """One that only names the owner does not move the library."""
+    """A settings file without a database does not change the library's folder."""
     _write(tmp_path, 'owner = "me"')
     here = tmp_path / "a" / "b"
     (tmp_path / "a" / ".backstay").mkdir(parents=True)
@@ -148,15 +148,15 @@ def test_settings_file_without_a_path_leaves_the_nearest_folder(tmp_path):
 
 
 def test_ways_to_name_a_file(tmp_path, monkeypatch):
-    """A path, absolute or not, the home folder, or an address with `sqlite:///` before a path."""
+    """A database file is named by a path, a path in the home folder, or `sqlite:///` before a path."""
     monkeypatch.setenv("HOME", "/home/me")
 
-    found = {
+    result = {
         url: str(_load(tmp_path, database_url=url).database)
         for url in ("a.db", "/data/a.db", "~/a.db", "sqlite:///a.db", "sqlite:////data/a.db")
     }
 
-    assert found == {
+    assert result == {
         "a.db": f"{tmp_path}/a.db",
         "/data/a.db": "/data/a.db",
         "~/a.db": "/home/me/a.db",
@@ -176,7 +176,7 @@ def test_ways_to_name_a_file(tmp_path, monkeypatch):
     ],
 )
 def test_other_addresses_are_refused_without_being_shown(tmp_path, url):
-    """They may hold a password."""
+    """An unsupported address is refused without showing it, since it may contain a password."""
     with pytest.raises(SettingsError) as caught:
         _ = _load(tmp_path, database_url=url).database
 
@@ -191,7 +191,7 @@ def test_other_addresses_are_refused_without_being_shown(tmp_path, url):
 
 @pytest.mark.parametrize("text", ["owner = ", 'owner = "a"\nowner = "b"', "[[", "\x00"])
 def test_broken_settings_file_is_told(tmp_path, text):
-    """With its path."""
+    """An invalid settings file is refused with its path."""
     _write(tmp_path, text)
 
     with pytest.raises(SettingsError, match="cannot be read") as caught:
@@ -201,7 +201,7 @@ def test_broken_settings_file_is_told(tmp_path, text):
 
 
 def test_settings_file_that_is_not_utf8_is_told(tmp_path):
-    """As a broken one."""
+    """A settings file that is not UTF-8 is refused as invalid."""
     (tmp_path / "backstay.toml").write_bytes(b'owner = "\xff"')
 
     with pytest.raises(SettingsError, match="cannot be read"):
@@ -226,7 +226,7 @@ def test_settings_file_that_is_not_utf8_is_told(tmp_path):
     ],
 )
 def test_wrong_setting_is_named(tmp_path, text, message):
-    """And where it stands; its value is not shown."""
+    """A wrong setting is refused with its name and source, without its value."""
     _write(tmp_path, text)
 
     with pytest.raises(SettingsError) as caught:
@@ -238,7 +238,7 @@ def test_wrong_setting_is_named(tmp_path, text, message):
 
 
 def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
-    """So that a slip of the pen is seen."""
+    """An unknown setting is refused with the nearest one and the list of known settings."""
     _write(tmp_path, 'ower = "me"')
 
     known = (
@@ -261,7 +261,7 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
 
 
 def test_unknown_setting_of_a_table_is_named_with_its_file(tmp_path):
-    """A misspelt name in `[server]` or `[adopt]` is named with its file and the nearest there is."""
+    """A misspelt name in `[server]` or `[adopt]` is refused with its file and the nearest name."""
     _write(tmp_path, "[server]\nprot = 1")
     with pytest.raises(
         SettingsError, match=r"^\[server\] in .*backstay\.toml has no setting 'prot'; did you mean port\?"
@@ -276,25 +276,25 @@ def test_unknown_setting_of_a_table_is_named_with_its_file(tmp_path):
 
 @pytest.mark.parametrize("owner", ["", "x" * 513])
 def test_owner_that_is_said_is_checked(tmp_path, owner):
-    """Without a file the message names none."""
+    """A wrong owner in an argument is refused without naming a file."""
     with pytest.raises(SettingsError, match=r"^The setting 'owner' is wrong: "):
         _load(tmp_path, owner=owner)
 
 
 def test_settings_do_not_change():
-    """They are read once."""
+    """Settings are immutable."""
     with pytest.raises(ValueError, match="frozen"):
         Settings().owner = "other"
 
 
 def test_what_is_wrong_is_said_in_our_words(tmp_path):
-    """Nothing of the library that checks them."""
-    for given, says in (
+    """A wrong value is explained without pydantic's wording."""
+    for value, says in (
         ({"BACKSTAY_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL reserves this name"),
         ({"BACKSTAY_RPM": "0"}, "'rpm' is wrong: it must be at least 1"),
     ):
         with pytest.raises(SettingsError, match=says):
-            load(here=tmp_path, environ=given)
+            load(here=tmp_path, environ=value)
     for text, says in (
         ('keys = "x"', "is wrong: it must be a table$"),
         ('[keys]\nOPENAI_API_KEY = "x"', "is wrong: it must be a table with `command` or `file`$"),
@@ -307,7 +307,7 @@ def test_what_is_wrong_is_said_in_our_words(tmp_path):
 
 
 def test_allowed_keys_come_from_the_file_or_the_environment(tmp_path):
-    """Each entry names a host and a variable; the environment separates entries by commas."""
+    """Each allowed key names a host and a variable; the environment separates entries by commas."""
     _write(tmp_path, 'allowed_keys = ["models.example OPENAI_API_KEY"]')
 
     assert _load(tmp_path).allowed_keys == ["models.example OPENAI_API_KEY"]
@@ -319,9 +319,9 @@ def test_allowed_keys_come_from_the_file_or_the_environment(tmp_path):
 
 
 def test_the_id_of_a_user_is_one_owner_in_any_case(tmp_path):
-    """A database writes a UUID in lower case; any other owner is kept as it is."""
-    for given, kept in (
+    """A UUID is the same owner in upper and lower case; other owners are case-sensitive."""
+    for value, stored in (
         ("00000000-0000-4000-8000-00000000000A", "00000000-0000-4000-8000-00000000000a"),
         ("Ann", "Ann"),
     ):
-        assert _load(tmp_path, owner=given).owner == kept
+        assert _load(tmp_path, owner=value).owner == stored

@@ -1,4 +1,4 @@
-"""When a signal is a second one."""
+"""A second signal is distinguished from a repetition of the first."""
 
 import time
 
@@ -6,7 +6,7 @@ from backstay.signals import SAME_SIGNAL_SECONDS, SignalCounter
 
 
 def test_only_a_later_signal_is_a_second_one(monkeypatch):
-    """Whatever comes within half a second of the first is that one, however often; what comes later is another."""
+    """Signals within half a second of the first count as the same; a later one is a second signal."""
     signals = SignalCounter()
     moments = iter([7.0, 7.0, 7.0 + SAME_SIGNAL_SECONDS, 7.1 + SAME_SIGNAL_SECONDS, 9.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(moments))

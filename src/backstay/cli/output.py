@@ -119,7 +119,7 @@ class Output:
             OutputUnwritable: the process was started without a standard output.
         """
         if sys.stdout is None:
-            raise OutputUnwritable("Standard output is closed; say where to write with -o")
+            raise OutputUnwritable("Standard output is closed; name a file with -o")
         return self.write
 
     def write(self, data: bytes) -> None:
