@@ -78,7 +78,7 @@ async def _supervise(
         resume = _resume(invocation, live)
         if live.stop.requested and isinstance(error, _TRANSIENT):
             out.note(
-                f"Interrupted; all finished items are stored. {printable(error.message)}. {resume}".rstrip(),
+                f"Interrupted; everything stored is kept. {printable(error.message)}. {resume}".rstrip(),
                 always=True,
             )
             return ExitStatus.INTERRUPTED
