@@ -92,7 +92,7 @@ class UnknownColumn(InputError):
 
 
 class NotFound(BackstayError):
-    """This owner has nothing of that name; other owners' things are not found, too."""
+    """The owner has nothing of that name; another owner's objects raise the same error."""
 
     code = "not_found"
 

@@ -73,7 +73,7 @@ def reason_of(error: Mapping[str, Any], *, table: str = "a table") -> str:
     if context.get("min_length") == 1:
         return "it must not be empty"
     limits = {name: _plain(value) for name, value in context.items()}
-    # After a validator of ours, pydantic reports the length of a text like that of a list.
+    # After our own validator, pydantic reports the length of a text like that of a list.
     unit = "characters" if error["type"].startswith("string_") or isinstance(error.get("input"), str) else "entries"
     return REASONS.get(error["type"], _FALLBACK).format(**limits | {"table": table, "unit": unit})
 

@@ -27,8 +27,8 @@ def examine(
     """Yield the result of each check. Write nothing except the records of damaged backups.
 
     Args:
-        database_url: Like in `settings.load`.
-        owner: Like in `settings.load`.
+        database_url: As in `settings.load`.
+        owner: As in `settings.load`.
         environ: The environment to check.
         deep: Search the whole database, and the file of each backup, for damage, whatever their size.
     """
