@@ -55,7 +55,7 @@ def test_from_the_check_to_the_undo(command, url):
     assert (twice["givenBack"], twice["dropped"], twice["isCheck"]) == ([], [], False)
 
 
-def test_what_is_kept_beside_is_lost_only_when_it_is_wanted(command, tmp_path):
+def test_undo_confirms_the_values_it_deletes(command, tmp_path):
     """`adopt --undo` counts the values that would be deleted, and needs a confirmation."""
     (tmp_path / "items.csv").write_text("topic\na\nb\n")
     command("adopt", *_WORDS)

@@ -31,7 +31,7 @@ def _sql(backstay, statement: str) -> None:
     connection.close()
 
 
-def test_import_tells_what_came_of_it(within, backstay, library):
+def test_import_reports_its_result(within, backstay, library):
     """An import reports its result as text and as JSON; a second import finds everything already stored."""
     ended = within("conversations", "import", "rows.jsonl")
     answer = within("conversations", "import", "rows.jsonl", "--json")
@@ -111,6 +111,14 @@ def test_a_delete_without_a_backup_asks_apart(backstay, library):
     assert "They cannot be restored. Delete them permanently? [y/N]" in ended.out
 
 
+def test_a_permanent_delete_asks_nothing(within, library):
+    """A delete with --no-backup, --permanently and --yes asks nothing and makes no backup."""
+    ended = within("conversations", "delete", "c00001", "--no-backup", "--permanently", "--yes")
+
+    assert (ended.code, ended.out) == (0, "1 conversation deleted.\n")
+    assert within("backups", "list", "--json").json["backups"] == []
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -163,7 +171,7 @@ def test_conversations_that_change_meanwhile_are_kept_and_named(within, backstay
     )
 
 
-def test_an_interrupted_delete_says_how_to_go_on(within, backstay, library, monkeypatch):
+def test_an_interrupted_delete_says_how_to_continue(within, backstay, library, monkeypatch):
     """An interrupted delete prints how to continue or undo it; `backups list` and doctor do so until it is finished."""
     step, steps = SqlBackups.delete_step, []
 
@@ -422,7 +430,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
     assert "1 verified, read and unchanged" in sound.out
 
 
-def test_a_cut_off_delete_of_a_damaged_backup_says_what_is_left_to_do(within, backstay, library, monkeypatch):
+def test_an_unfinished_delete_of_a_damaged_backup_names_its_remedies(within, backstay, library, monkeypatch):
     """An unfinished delete with a damaged backup offers neither resume nor undo, and its remedies work."""
     backup = _interrupted_delete(within, backstay, monkeypatch)
     (file,) = backstay.folder.rglob(f"{backup}.json.zst")

@@ -230,7 +230,7 @@ def test_a_short_export_into_a_pipe_that_closes_has_the_same_status(backstay, th
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_a_full_disk_behind_standard_output_is_told(backstay, three):
+def test_a_full_disk_behind_standard_output_is_reported(backstay, three):
     """An export to a full disk through standard output fails with a message."""
     with Path("/dev/full").open("wb") as full:
         process = backstay.start("conversations", "list", "--json", stdout=full)
@@ -240,7 +240,7 @@ def test_a_full_disk_behind_standard_output_is_told(backstay, three):
     assert json.loads(err)["error"]["code"] == "output_unwritable"
 
 
-def test_a_run_nobody_reads_from_ends_as_it_ended(backstay):
+def test_a_run_whose_output_is_closed_keeps_its_status(backstay):
     """A run whose summary cannot be printed exits with the status of the job."""
     backstay.write("topics.csv", "Gardens", "bad things")
     process = backstay.start("run", "topics.csv", "--processor", "made:picky", stdout=subprocess.PIPE)

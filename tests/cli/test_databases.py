@@ -101,7 +101,7 @@ def test_a_foreign_address_is_wrong_usage(within):
     assert "secret" not in ended.err
 
 
-def test_a_wrong_setting_is_told(within, backstay):
+def test_a_wrong_setting_is_reported(within, backstay):
     """A wrong name in a settings file is refused by name."""
     (backstay.folder / "backstay.toml").write_text("ownr = 'ann'\n")
 
@@ -146,7 +146,7 @@ def bound():
     return _bound_by_modes
 
 
-def test_a_read_only_database_is_told(bound, read_only):
+def test_a_read_only_database_is_reported(bound, read_only):
     """A command that cannot write its database names the permissions in one line."""
     ended = bound("--database", str(read_only), "jobs")
 

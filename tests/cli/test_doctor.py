@@ -166,7 +166,7 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
     assert _told(dead, "workers").endswith("0 at work")
 
 
-def test_the_environment_is_told_by_name_only(within, monkeypatch):
+def test_the_environment_is_listed_by_name_only(within, monkeypatch):
     """Doctor names set variables without their values, and those that are not used."""
     monkeypatch.setenv("BACKSTAY_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/x")
     monkeypatch.setenv("BACKSTAY_OWNER", "ann")
@@ -191,7 +191,7 @@ def test_a_folder_open_to_all_is_a_warning(within, backstay):
     assert _levels(ended)["folder"] == "warning"
 
 
-def test_file_systems_are_told_by_the_nearest_mount(tmp_path):
+def test_file_systems_are_found_by_the_nearest_mount(tmp_path):
     """The kind of file system comes from the innermost mount, the later of two on one point, spaces decoded."""
     mounts = tmp_path / "mounts"
     share = tmp_path / "my share"

@@ -87,7 +87,7 @@ def test_all_endings_are_known():
     }
 
 
-def test_finished_with_failures_is_told_apart():
+def test_finished_with_failures_has_its_own_status():
     """A job that finished with failures exits with 3, whether it finished in this run or before."""
     result = _result(EndReason.FINISHED, ItemCounts(completed=2, failed=1))
 

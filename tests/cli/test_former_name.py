@@ -35,7 +35,7 @@ def test_doctor_names_each_variable_of_the_former_name(within, monkeypatch):
     assert f"{NAME.upper()}_PORT is a variable of " in within("doctor").out
 
 
-def test_a_processor_of_the_former_name_is_told_what_to_import(within, backstay):
+def test_a_processor_of_the_former_name_is_refused(within, backstay):
     """A processor that imports the former name is refused without a suggestion to install that package."""
     (backstay.folder / "old.py").write_text(f"from {NAME} import Conversation\n")
     backstay.write("topics.csv", "Gardens")

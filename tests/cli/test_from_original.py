@@ -30,7 +30,7 @@ def command(within, app, monkeypatch):
     return within
 
 
-def test_it_says_what_it_does_and_how_to_go_on(command, app):
+def test_an_import_from_check_to_continued_job(command, app):
     """A check previews the import, the import does it, every command shows it, and a run continues the job."""
     app.checkpoint("batch-1", ["1", "2"], [{"id": "3", "error": "rate limit"}])
     app.backup([conversation(1)])
@@ -103,7 +103,7 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
     }
 
 
-def test_sqlite_has_nothing_to_take_over_from(within):
+def test_sqlite_has_nothing_to_import(within):
     """An import from the original into a SQLite file is refused in one line and creates no database."""
     ended = within("--database", "library.db", "migrate", "--from-original")
 

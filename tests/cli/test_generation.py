@@ -45,7 +45,7 @@ def test_init_dry_run_run_export(backstay, provider):
     assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user", "assistant"] * 2
 
 
-def test_the_starting_recipe_works_with_a_file_of_ones_own(within, backstay):
+def test_the_recipe_of_init_works_with_any_file_of_topics(within, backstay):
     """The recipe of `init` needs only a file with a column of topics."""
     within("init")
     (backstay.folder / "own.csv").write_text("topic\nRain\n")
@@ -87,7 +87,7 @@ def test_init_touches_nothing_that_is_there(within, backstay):
     assert not (backstay.folder / "recipe.toml").exists()
 
 
-def test_a_dry_run_calls_nobody(within, topics, provider, backstay):
+def test_a_dry_run_calls_no_model(within, topics, provider, backstay):
     """A dry run prints three prompts by default and an estimate, calls no model and creates no database."""
     plain = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run")
     ended = within("run", topics, "--model", "m", "--base-url", provider.base_url, "--dry-run", "1", "--json")
@@ -161,7 +161,7 @@ _PAUSES = {
 
 
 @pytest.mark.parametrize("name", _PAUSES)
-def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
+def test_an_error_of_every_item_ends_with_5_and_a_remedy(name, within, topics, provider):
     """An error that would fail every item pauses the job with 5, and `resume` finishes it once it is fixed."""
     reply, says = _PAUSES[name]
     provider.behaviour = lambda _: reply
@@ -176,7 +176,7 @@ def test_doom_ends_with_5_and_says_what_to_do(name, within, topics, provider):
     assert within("resume").code == 0
 
 
-def test_what_no_try_can_mend_is_not_to_be_tried_again(within, topics, provider):
+def test_failures_that_no_retry_fixes_offer_none(within, topics, provider):
     """Failures that a retry cannot fix offer a new job and the command that shows the answers, and no retry."""
     provider.behaviour = lambda call: Said(finish="length") if call.topic == "topic 3" else Said()
 
@@ -192,7 +192,7 @@ def test_what_no_try_can_mend_is_not_to_be_tried_again(within, topics, provider)
     assert "Show the answers" not in within("failed", "topics", "--raw").err
 
 
-def test_what_another_try_may_mend_is_to_be_tried_again(within, topics, provider):
+def test_failures_that_a_retry_may_fix_offer_one(within, topics, provider):
     """A retry is offered if it may fix one of the failures."""
     replies = {"topic 3": Said(finish="length"), "topic 4": Said("I would rather talk.")}
     provider.behaviour = lambda call: replies.get(call.topic, Said())
@@ -361,7 +361,7 @@ def test_a_recipe_asks_once_where_its_key_may_go(backstay, topics, provider, els
     assert remembered.read_text() == "http://models.example OPENAI_API_KEY\n"
 
 
-def test_where_nobody_can_be_asked_an_option_allows_it(backstay, topics, provider, elsewhere):
+def test_without_a_terminal_an_option_allows_a_key(backstay, topics, provider, elsewhere):
     """Without a terminal, --allow-key for exactly that host and scheme allows the key; otherwise nothing is sent."""
     words = ("run", topics, "--recipe", elsewhere)
     for more in ((), ("--allow-key", "other.example"), ("--allow-key", "models.example")):

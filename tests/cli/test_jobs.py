@@ -148,7 +148,7 @@ def test_failed_shows_what_a_job_paused_on(within, paused_by_itself):
     assert [(item["id"], item["state"]) for item in as_json["pauseEvidence"]] == [("i2", "pending")]
 
 
-def test_failed_items_and_what_a_job_paused_on_are_told_apart(within, backstay):
+def test_failed_items_and_pause_evidence_are_separate_lists(within, backstay):
     """`failed --json` has one list of failed items and one of the answers that caused the pause."""
     backstay.write("topics.csv", "none at all", "bad things", "Tea")
     within("run", "topics.csv", "--processor", "made:refused", "--concurrency", "1", "--max-attempts", "1")

@@ -168,7 +168,7 @@ def test_what_follows_no_recipe_has_no_address(processor, within, backstay):
     assert backstay.count("t", "completed") == 1
 
 
-def test_the_same_command_with_another_address_says_how_to_go_on(within, job, now):
+def test_the_same_command_with_another_address_names_resume(within, job, now):
     """`run` with another --base-url refuses the changed recipe and names `resume --base-url`."""
     words = ("run", "mv.csv", "--model", "m", "--base-url", now.base_url, "--turns")
 

@@ -56,7 +56,7 @@ def database(request, backstay, within, monkeypatch, tmp_path):
         ("backups list", "2 owners other than 'local' have 2 backups"),
     ],
 )
-def test_owner_who_has_nothing_is_told_that_others_have(within, database, words, says):
+def test_owner_who_has_nothing_sees_counts_of_others(within, database, words, says):
     """A command that finds nothing counts what other owners have, but not in JSON."""
     ended, as_json = within(*words.split()), within(*words.split(), "--json")
 
@@ -74,7 +74,7 @@ def test_doctor_counts_what_other_owners_have(within, database):
     assert "owners other than 'bob' have 2 jobs (1 owner), 4 conversations (1 owner), 1 backup (1 owner)" in of_bob.out
 
 
-def test_owner_who_has_something_is_told_nothing_of_others(within, database):
+def test_owner_who_has_something_sees_nothing_of_others(within, database):
     """A list that is not empty mentions no other owners."""
     for words in (
         "jobs",
@@ -86,7 +86,7 @@ def test_owner_who_has_something_is_told_nothing_of_others(within, database):
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_nothing_is_told_of_a_file_of_another_user(within, database):
+def test_nothing_is_counted_in_a_file_of_another_user(within, database):
     """A user who may only read another user's file learns nothing of the owners in it."""
     if os.geteuid() != 0:
         refused("only root can give a file to another user")

@@ -122,7 +122,7 @@ def test_progress_lines_come_now_and_then_and_at_the_end(capsys):
     ]
 
 
-def test_no_progress_is_told_where_there_was_none(capsys):
+def test_a_run_without_progress_prints_no_line(capsys):
     """A run without progress prints no progress line."""
     with ProgressLines(Output(Invocation(), as_json=False), describe_job, is_last_printed=True):
         pass
@@ -185,7 +185,7 @@ def test_json_logs_carry_errors_with_code_and_context(within):
 
     (line,) = [json.loads(line) for line in ended.err.splitlines() if '"error"' in line]
     assert ended.code == 2
-    assert (line["event"], line["level"], line["code"]) == ("error", "error", "input_not_found")
+    assert (line["event"], line["level"], line["code"]) == ("command_failed", "error", "input_not_found")
     assert line["error"] == "none.csv: there is no such file"
     assert line["context"] == {"path": "none.csv"}
 
@@ -201,7 +201,7 @@ def test_errors_as_json_have_code_message_and_details(within):
     }
 
 
-def test_a_file_name_of_any_bytes_can_be_told(backstay):
+def test_a_file_name_that_is_not_utf8_is_printed(backstay):
     """An error that names a file whose name is not UTF-8 is printed."""
     text = backstay("run", "b\udcffd.csv", "--model", "scripted")
     as_json = backstay("run", "b\udcffd.csv", "--model", "scripted", "--json")
@@ -245,7 +245,7 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
     assert "broken" in line["exception"]
 
 
-def test_a_command_line_error_is_told_without_the_library(capsys):
+def test_a_usage_error_needs_no_library(capsys):
     """A usage error is printed without opening the library."""
     status = error_output.print_unexpected(Invocation(), ValueError(), as_json=True)
 

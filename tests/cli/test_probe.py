@@ -189,7 +189,7 @@ def test_an_answer_that_is_cut_takes_a_higher_bound(within, provider):
     assert "the answer was cut at its maximum length; raise `max_tokens` in the recipe\n" in ended.out
 
 
-def test_where_nobody_answers_no_call_was_answered(within):
+def test_an_unreachable_endpoint_answers_no_call(within):
     """A probe of an unreachable endpoint counts no answered call and reports no findings."""
     address = f"http://127.0.0.1:{free_port()}/v1"
 

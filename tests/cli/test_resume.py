@@ -11,7 +11,7 @@ def _stop_at_limit(within, backstay, name: str) -> None:
     assert within("run", f"{name}.csv", "--model", "scripted", "--limit", "1", "--concurrency", "1").code == 4
 
 
-def test_resume_goes_on_with_the_only_unfinished_job(within, backstay):
+def test_resume_continues_the_only_unfinished_job(within, backstay):
     """`resume` without a name continues the only unfinished job."""
     _stop_at_limit(within, backstay, "topics")
 

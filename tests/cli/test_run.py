@@ -117,7 +117,7 @@ def test_limit_stops_early(within, backstay):
     assert "Stopped at the limit. Continue with: backstay resume topics\n" in ended.err
 
 
-def test_doom_pauses(within, backstay):
+def test_an_error_of_every_item_pauses(within, backstay):
     """An error that would fail every item pauses the job with its reason, exits with 5 and prints how to continue."""
     backstay.write("topics.csv", "Gardens", "Bridges")
 
@@ -183,7 +183,7 @@ def test_columns_can_be_named(within, backstay):
         (["--model", "scripted", "--nonsense"], "No such option: --nonsense"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(within, backstay, words, message):
+def test_wrong_usage_is_reported_in_one_line(within, backstay, words, message):
     """Wrong usage exits with 2 and names the correct form in one line."""
     backstay.write("topics.csv", "Gardens")
 
@@ -194,7 +194,7 @@ def test_wrong_usage_is_told_in_one_line(within, backstay, words, message):
     assert ended.out == ""
 
 
-def test_a_command_that_there_is_not_is_told_with_those_that_may_be_meant(within):
+def test_an_unknown_command_suggests_the_nearest(within):
     """An unknown command suggests the nearest ones, with correct punctuation."""
     message = within("rusume").one_line_error()
 
@@ -223,7 +223,7 @@ _INPUTS = {
 
 
 @pytest.mark.parametrize(("name", "content", "message"), _INPUTS.values(), ids=_INPUTS.keys())
-def test_useless_input_is_told_in_one_line(within, backstay, name, content, message):
+def test_unusable_input_is_reported_in_one_line(within, backstay, name, content, message):
     """Unusable input is named with its line, creates no job and prints no traceback."""
     if content is not None:
         (backstay.folder / name).write_bytes(content)
@@ -257,7 +257,7 @@ def test_a_job_with_other_items_is_refused(within, backstay):
     assert ended.out == ""
 
 
-def test_a_wrong_command_line_is_told_as_json(within):
+def test_a_usage_error_is_printed_as_json(within):
     """With --json a usage error is JSON, too."""
     ended = within("run", "--json")
 

@@ -41,7 +41,7 @@ def test_unknown_variable_is_named_in_a_json_log(within, backstay, monkeypatch):
 
     result = json.loads(line)
     assert (result["event"], result["variable"], result["nearest"]) == (
-        "unknown_variable",
+        "variable_unknown",
         "BACKSTAY_OWNR",
         "BACKSTAY_OWNER",
     )
@@ -54,7 +54,7 @@ def test_server_logs_an_unknown_variable_once(tmp_path):
             assert server.client.get("/healthz").status_code == 200
         server.stop()
 
-        assert len(server.logged("unknown_variable")) == 1
+        assert len(server.logged("variable_unknown")) == 1
 
 
 def _set(monkeypatch, variables):

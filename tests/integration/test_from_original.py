@@ -104,7 +104,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     assert violations(app.url, planned=20) == []
 
 
-async def test_without_taking_over_all_would_be_generated(app):
+async def test_without_the_import_all_would_be_generated(app):
     """Without the import, a run would call every item."""
     app.checkpoint("batch-1", ["1", "2", "3"], ["4", "5"])
     calls = Calls()
@@ -135,7 +135,7 @@ async def test_many_runs_at_once_share_what_is_left(app):
 # Bringing the items in one transaction, and the first results.
 @pytest.mark.sweep
 @pytest.mark.parametrize("die", [f"{w}:{n}" for n in range(1, 9) for w in ("before", "after")] if FULL else ["after:3"])
-def test_a_run_that_is_killed_goes_on(app, die):
+def test_a_run_that_is_killed_is_continued(app, die):
     """A run that is killed before or after it has added the items calls no finished item again."""
     app.checkpoint("job", [f"i{number}" for number in range(30)], ["i30"])
     asyncio.run(taken(app))
@@ -175,7 +175,7 @@ async def test_ids_that_are_others_are_refused_before_any_call(app):
     assert (result.state, result.completed, calls.of) == (JobState.COMPLETED, 4, {"3": 1})
 
 
-async def test_only_a_run_with_all_items_goes_on(app):
+async def test_only_a_run_with_all_items_continues(app):
     """An imported job continues only by a run with all its items, and then is a job like any other."""
     app.checkpoint("batch-1", ["1"], ["2"])
     await taken(app)
@@ -280,7 +280,7 @@ _HOSTILE = [
 ]
 
 
-async def test_what_is_of_no_use_is_named_and_the_rest_goes_on(app):
+async def test_unusable_checkpoints_are_named_and_others_imported(app):
     """A checkpoint with an unusable value is not imported, and is named; others are imported."""
     for job_id, completed, _ in _HOSTILE:
         app.sql("INSERT INTO batch_checkpoints (job_id, completed_items) VALUES (%s, %s::jsonb)", job_id, completed)
@@ -298,7 +298,7 @@ async def test_what_is_of_no_use_is_named_and_the_rest_goes_on(app):
     assert reasons == {"(without a job_id)": "a checkpoint must say of which job it is"}
 
 
-async def test_a_large_checkpoint_is_taken_over(app):
+async def test_a_large_checkpoint_is_imported(app):
     """A large checkpoint is imported in chunks, and repeated ids count once."""
     app.sql(
         "INSERT INTO batch_checkpoints (job_id, completed_items, failed_items) VALUES ('large',"
@@ -387,7 +387,7 @@ async def test_a_conversation_that_was_changed_since_is_in_conflict(app):
         assert (await backstay.backups.restore(deleted.backup_id)).identical == 1
 
 
-async def test_a_large_file_is_taken_over_in_pieces(app):
+async def test_a_large_file_is_imported_in_pieces(app):
     """A large file on one line is imported in pieces."""
     value = [conversation(number, text="ü" * 40_000) for number in range(150)]
     app.backup(value, indent=None)
@@ -450,7 +450,7 @@ async def test_what_never_expires_is_pinned(app):
     assert (report.of_backups.over, report.left) == (1, [])
 
 
-async def test_backups_of_no_use_are_named_and_the_rest_goes_on(app):
+async def test_unusable_backups_are_named_and_others_imported(app):
     """A backup whose file is missing, damaged or another's is named and leaves nothing; others are imported."""
     expected = {}
 
@@ -488,7 +488,7 @@ async def test_backups_of_no_use_are_named_and_the_rest_goes_on(app):
     broken(13, "conversation_ids[1] is null", said=["conv-13", None])
     broken(14, "its file holds no conversation", given=[])
     app.backup([conversation(1)], "weekly")
-    expected["weekly"] = "its id is not of the form backup-1730720400123-abc123"
+    expected["weekly"] = "its id does not have the form backup-1730720400123-abc123"
     app.backup([conversation(1)], "backup-15-x")
     app.sql("UPDATE backup_exports SET file_path = '/etc/passwd' WHERE backup_id = 'backup-15-x'")
     expected["backup-15-x"] = "its file_path does not end in backup-15-x.json"
@@ -575,7 +575,7 @@ async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
         assert [item.id for item in await backstay.backups.list(every=True)] == [BACKUP]
 
 
-async def test_one_that_was_removed_here_does_not_come_back(app):
+async def test_a_deleted_backup_is_not_imported_again(app):
     """An imported backup that was deleted is not imported again."""
     app.backup([conversation(1)])
     await taken(app)
@@ -587,7 +587,7 @@ async def test_one_that_was_removed_here_does_not_come_back(app):
     assert (report.backups, report.of_backups.there, report.left) == ([], 1, [])
 
 
-async def test_without_a_place_for_backups_jobs_are_taken_over_all_the_same(app):
+async def test_without_a_backup_folder_jobs_are_imported(app):
     """Without a backup folder jobs are imported and backups are named."""
     app.backup([conversation(1)])
     app.checkpoint("batch-1", ["1"])
@@ -760,7 +760,7 @@ async def test_our_own_views_are_refused(app):
     assert app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'second'") == [(0,)]
 
 
-async def test_no_tables_no_taking_over(app):
+async def test_without_tables_nothing_is_imported(app):
     """An import without tables of the original is refused before anything is created."""
     backstay = app.backstay()
     other = type(backstay)(backstay.settings.model_copy(update={"database_schema": "second"}))

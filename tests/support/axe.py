@@ -23,10 +23,10 @@ async def violations(page: Any, *, only_colours: bool = False) -> list[str]:
     await page.evaluate(_source())
     rules = {"type": "rule", "values": _COLOURS} if only_colours else {"type": "tag", "values": _RULES}
     options = {"runOnly": rules, "resultTypes": ["violations"]}
-    found = await page.evaluate("(options) => axe.run(document, options).then((done) => done.violations)", options)
+    problems = await page.evaluate("(options) => axe.run(document, options).then((done) => done.violations)", options)
     return [
         f"{one['id']}: {one['help']}: {node['target']} {node.get('failureSummary', '')}"
-        for one in found
+        for one in problems
         for node in one["nodes"]
     ]
 

@@ -43,7 +43,7 @@ def in_process(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     def command(*words: str) -> Ended:
         capfd.readouterr()
         code = main(words)
-        shown = capfd.readouterr()
-        return Ended(code, shown.out, shown.err)
+        captured = capfd.readouterr()
+        return Ended(code, captured.out, captured.err)
 
     return command

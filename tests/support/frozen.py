@@ -27,12 +27,12 @@ def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Pope
 
 def _is_done_anew(scene) -> bool:
     """Return whether every item of the reclaimed worker has since been completed by another."""
-    ((left, taken_over),) = ask(
+    ((unfinished, taken_over),) = ask(
         scene.database,
         "SELECT coalesce(sum(CASE WHEN state <> 'completed' THEN 1 ELSE 0 END), 0), count(*) FROM items "
         "WHERE interruptions > 0",
     )
-    return taken_over > 0 and left == 0
+    return taken_over > 0 and unfinished == 0
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -57,31 +57,31 @@ def violations(
         renewed: Jobs whose names, or items, were used before, so that earlier results of theirs may be there, too.
     """
     with asking(database) as ask:
-        found = [] if is_server(database) else _damage(ask)
-        found += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask), *_evidence(ask)]
+        broken = [] if is_server(database) else _damage(ask)
+        broken += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask), *_evidence(ask)]
         if planned is not None:
-            found += _planned(ask, planned)
+            broken += _planned(ask, planned)
         if at_rest:
-            found += _rest(ask, may_fail)
+            broken += _rest(ask, may_fail)
         if witness is not None:
-            found += _answers(ask, witness)
-            found += _calls(ask, witness, crashes, concurrency)
-        return found
+            broken += _answers(ask, witness)
+            broken += _calls(ask, witness, crashes, concurrency)
+        return broken
 
 
 def _damage(ask: Ask) -> list[str]:
-    found = [f"damaged: {text}" for (text,) in ask("PRAGMA integrity_check") if text != "ok"]
-    return found + [f"dangling: {row}" for row in ask("PRAGMA foreign_key_check")]
+    broken = [f"damaged: {text}" for (text,) in ask("PRAGMA integrity_check") if text != "ok"]
+    return broken + [f"dangling: {row}" for row in ask("PRAGMA foreign_key_check")]
 
 
 def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
-    found = []
+    broken = []
     for job, item, count in ask(
         """SELECT job_id, item_id, count(*) FROM conversations
             WHERE item_id IS NOT NULL GROUP BY owner, job_id, item_id HAVING count(*) > 1"""
     ):
         if job not in renewed:
-            found.append(f"B2: item {item} of {job} has {count} conversations")
+            broken.append(f"B2: item {item} of {job} has {count} conversations")
     for job, item, state in ask(
         """SELECT jobs.id, items.id, items.state
              FROM conversations
@@ -90,7 +90,7 @@ def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
             WHERE items.state <> 'completed' OR items.conversation_id IS DISTINCT FROM conversations.id"""
     ):
         if job not in renewed:
-            found.append(f"B2: item {item} of {job} is {state} but has a conversation that is not its result")
+            broken.append(f"B2: item {item} of {job} is {state} but has a conversation that is not its result")
     for job, item in ask(
         """SELECT jobs.id, items.id
              FROM items
@@ -99,7 +99,7 @@ def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
             WHERE items.state = 'completed' AND items.conversation_id IS NOT NULL AND conversations.key IS NULL
               AND items.deleted_at IS NULL"""
     ):
-        found.append(f"B2: completed item {item} of {job} has lost its conversation")
+        broken.append(f"B2: completed item {item} of {job} has lost its conversation")
     for job, item in ask(
         """SELECT jobs.id, items.id
              FROM items
@@ -107,16 +107,16 @@ def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
         LEFT JOIN conversations ON conversations.owner = jobs.owner AND conversations.id = items.conversation_id
             WHERE items.deleted_at IS NOT NULL AND (items.state <> 'completed' OR conversations.key IS NOT NULL)"""
     ):
-        found.append(f"B2: item {item} of {job} says that its conversation was deleted, and it was not")
+        broken.append(f"B2: item {item} of {job} says that its conversation was deleted, and it was not")
     for (key,) in ask(
         """SELECT key FROM conversations WHERE NOT EXISTS (SELECT 1 FROM turns WHERE conversation_key = key)"""
     ):
-        found.append(f"B2: conversation {key} has no turns")
-    return found
+        broken.append(f"B2: conversation {key} has no turns")
+    return broken
 
 
 def _counters(ask: Ask) -> list[str]:
-    found = []
+    broken = []
     for key, name, *counted in ask(
         """SELECT jobs.key, jobs.id,
                   jobs.pending + coalesce(sum(w.pending), 0), jobs.running + coalesce(sum(w.running), 0),
@@ -128,13 +128,13 @@ def _counters(ask: Ask) -> list[str]:
         rows = Counter(dict(ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)))
         for state, number in zip(_STATES, counted, strict=True):
             if rows[state] != number:
-                found.append(f"B7: {name} counts {number} {state}, its rows say {rows[state]}")
-    return found
+                broken.append(f"B7: {name} counts {number} {state}, its rows say {rows[state]}")
+    return broken
 
 
 def _attempts(ask: Ask) -> list[str]:
     """Each attempt that ended has one row; what ended the item agrees with its state."""
-    found = []
+    broken = []
     for job, item, state, attempt, count, last in ask(
         """SELECT jobs.id, items.id, items.state, items.attempt,
                   count(attempts.number), coalesce(max(attempts.number), 0)
@@ -145,32 +145,32 @@ def _attempts(ask: Ask) -> list[str]:
     ):
         ended = attempt - (state == "running")
         if (count, last) != (ended, ended):
-            found.append(f"B4: item {item} of {job} is {state} after {attempt} attempts, {count} of them recorded")
+            broken.append(f"B4: item {item} of {job} is {state} after {attempt} attempts, {count} of them recorded")
     for job, item, worker in ask(
         """SELECT jobs.id, items.id, items.worker
              FROM items JOIN jobs ON jobs.key = items.job_key
             WHERE items.state = 'running' AND items.worker NOT IN (SELECT token FROM workers)"""
     ):
-        found.append(f"B6: item {item} of {job} is held by worker {worker}, which has no lease")
-    return found
+        broken.append(f"B6: item {item} of {job} is held by worker {worker}, which has no lease")
+    return broken
 
 
 def _evidence(ask: Ask) -> list[str]:
     """A pause names attempts that ended without settling their items; where there is no pause nothing is named."""
-    found = []
+    broken = []
     for key, name, state, evidence in ask(
         "SELECT key, id, state, pause_evidence FROM jobs WHERE pause_evidence IS NOT NULL AND id IS NOT NULL"
     ):
         if state != "paused":
-            found.append(f"B4: {name} is {state}, and says what it paused on")
+            broken.append(f"B4: {name} is {state}, and says what it paused on")
         results = {
             (position, number): result
             for position, number, result in ask("SELECT position, number, result FROM attempts WHERE job_key = ?", key)
         }
         for position, number in json.loads(evidence):
             if results.get((position, number)) in (None, "completed", "skipped"):
-                found.append(f"B4: {name} paused on attempt {number} of its item {position}, which led to no pause")
-    return found
+                broken.append(f"B4: {name} paused on attempt {number} of its item {position}, which led to no pause")
+    return broken
 
 
 def _planned(ask: Ask, planned: int) -> list[str]:
@@ -179,24 +179,24 @@ def _planned(ask: Ask, planned: int) -> list[str]:
 
 
 def _rest(ask: Ask, may_fail: frozenset[str]) -> list[str]:
-    found = [
+    broken = [
         f"B6: job {name} is {state} for ever"
         for name, state in ask("SELECT id, state FROM jobs")
         if state not in _AT_REST
     ]
-    found += [f"B6: worker {token} still holds a lease" for (token,) in ask("SELECT token FROM workers")]
-    found += [f"B6: item {item} is still running" for (item,) in ask("SELECT id FROM items WHERE state = 'running'")]
-    found += [
+    broken += [f"B6: worker {token} still holds a lease" for (token,) in ask("SELECT token FROM workers")]
+    broken += [f"B6: item {item} is still running" for (item,) in ask("SELECT id FROM items WHERE state = 'running'")]
+    broken += [
         f"B5: innocent item {item} failed"
         for (item,) in ask("SELECT id FROM items WHERE state = 'failed'")
         if item not in may_fail
     ]
-    return found
+    return broken
 
 
 def _answers(ask: Ask, witness: Witness) -> list[str]:
     answered = {(item, attempt): nonce for item, attempt, nonce in witness.calls}
-    found = []
+    broken = []
     for item, attempt, text in ask(
         """SELECT items.id, items.attempt, turns.content
              FROM items
@@ -205,27 +205,27 @@ def _answers(ask: Ask, witness: Witness) -> list[str]:
             WHERE items.state = 'completed'"""
     ):
         if answered.get((item, attempt)) != text:
-            found.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
+            broken.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
     (completed,) = ask("SELECT count(*) FROM items WHERE state = 'completed'")[0]
     if completed < witness.reported:
-        found.append(f"B1: {witness.reported} items were reported completed, {completed} are on disk")
-    return found
+        broken.append(f"B1: {witness.reported} items were reported completed, {completed} are on disk")
+    return broken
 
 
 def _calls(ask: Ask, witness: Witness, crashes: int, concurrency: int) -> list[str]:
-    found = []
+    broken = []
     counted = Counter((item, attempt) for item, attempt, _ in witness.calls)
-    found += [f"B5: attempt {key[1]} of item {key[0]} was called {n} times" for key, n in counted.items() if n > 1]
+    broken += [f"B5: attempt {key[1]} of item {key[0]} was called {n} times" for key, n in counted.items() if n > 1]
     items = {item: (state, attempt) for item, state, attempt in ask("SELECT id, state, attempt FROM items")}
     allowed = crashes * concurrency
     for item, attempt, _ in witness.calls:
         state, last = items[item]
         if state == "completed" and attempt > last:
-            found.append(f"B5: item {item} was called again after it was completed")
+            broken.append(f"B5: item {item} was called again after it was completed")
     settled = sum(state in ("completed", "failed", "skipped") for state, _ in items.values())
     if len(witness.calls) > settled + allowed + sum(_tries(ask)):
-        found.append(f"B5: {len(witness.calls)} calls for {settled} settled items and {allowed} in flight at crashes")
-    return found
+        broken.append(f"B5: {len(witness.calls)} calls for {settled} settled items and {allowed} in flight at crashes")
+    return broken
 
 
 def _tries(ask: Ask) -> list[int]:

@@ -80,8 +80,8 @@ class Issuer:
         key_id = key_id or self.current
         key = self._keys[key_id]
         algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
-        said = claims(owner, **{"iss": f"{self.project}/auth/v1", **changed})
-        return jwt.encode(said, key, algorithm=algorithm, headers={"kid": key_id})
+        payload = claims(owner, **{"iss": f"{self.project}/auth/v1", **changed})
+        return jwt.encode(payload, key, algorithm=algorithm, headers={"kid": key_id})
 
     def close(self) -> None:
         self._server.shutdown()

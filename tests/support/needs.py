@@ -21,8 +21,8 @@ def in_ci() -> bool:
 
 def program(name: str) -> str:
     """Return where a program is."""
-    found = shutil.which(name)
-    return found if found is not None else missing(name)
+    path = shutil.which(name)
+    return path if path is not None else missing(name)
 
 
 def injected_faults() -> None:

@@ -23,10 +23,10 @@ def absent() -> str | None:
 
 def pooled(url: str) -> str:
     """Return the URL of a database by way of the pooler."""
-    parts = urlsplit(url)
-    server = f"{parts.hostname}:{parts.port or 5432}"
-    port = _pooler(server, str(parts.username), str(parts.password))
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}"))
+    address = urlsplit(url)
+    server = f"{address.hostname}:{address.port or 5432}"
+    port = _pooler(server, str(address.username), str(address.password))
+    return urlunsplit(address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{port}"))
 
 
 @cache

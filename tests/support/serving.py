@@ -70,7 +70,7 @@ def libraries(kinds: Sequence[Kind]) -> Any:
 def claims(owner: str = ANN, **changed: Any) -> dict[str, Any]:
     """Return the claims of a Supabase token; a change to None removes a claim."""
     now = int(time.time())
-    said = {
+    payload = {
         "sub": owner,
         "aud": "authenticated",
         "iss": ISSUER,
@@ -79,7 +79,7 @@ def claims(owner: str = ANN, **changed: Any) -> dict[str, Any]:
         "exp": now + 3_600,
         **changed,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in payload.items() if value is not None}
 
 
 def token_of(owner: str = ANN, **changed: Any) -> str:

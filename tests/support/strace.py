@@ -71,20 +71,20 @@ def refusal() -> str | None:
 def read(log: Path) -> list[SystemCall]:
     """Return the calls of a log in the order in which they began."""
     begun: dict[int, tuple[int, str, str]] = {}
-    found: dict[int, SystemCall] = {}
+    calls: dict[int, SystemCall] = {}
     for number, line in enumerate(log.read_text(errors="replace").splitlines()):
         if (match := _LINE.match(line)) is not None:
             thread, rest = int(match["thread"]), match["rest"]
             if rest.endswith(_UNFINISHED):
                 begun[thread] = (number, match["name"], rest.removesuffix(_UNFINISHED))
                 continue
-            found[number] = _call(thread, match["name"], rest)
+            calls[number] = _call(thread, match["name"], rest)
         elif (match := _RESUMED.match(line)) is not None and (thread := int(match["thread"])) in begun:
             start, name, rest = begun.pop(thread)
-            found[start] = _call(thread, name, rest + match["rest"])
+            calls[start] = _call(thread, name, rest + match["rest"])
     for thread, (number, name, rest) in begun.items():
-        found[number] = _call(thread, name, f"{rest}) = ?")
-    return [found[number] for number in sorted(found)]
+        calls[number] = _call(thread, name, f"{rest}) = ?")
+    return [calls[number] for number in sorted(calls)]
 
 
 def _call(thread: int, name: str, text: str) -> SystemCall:

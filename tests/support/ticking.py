@@ -28,10 +28,10 @@ class Ticks:
     def of(cls, ledger: Path) -> "Ticks":
         ticks = cls()
         for line in _file(ledger).read_text().splitlines():
-            said = json.loads(line)
-            ticks.longest_gap = max(ticks.longest_gap, said.get("gap", 0.0))
-            if "ended" in said:
-                ticks.ends.append(said["ended"])
+            event = json.loads(line)
+            ticks.longest_gap = max(ticks.longest_gap, event.get("gap", 0.0))
+            if "ended" in event:
+                ticks.ends.append(event["ended"])
         return ticks
 
 
@@ -48,9 +48,9 @@ class _Noting(victim.Processor):
         return answer
 
 
-def _note(**said: float) -> None:
+def _note(**event: float) -> None:
     with _file(_OPTIONS.ledger).open("a") as file:
-        file.write(json.dumps(said) + "\n")
+        file.write(json.dumps(event) + "\n")
 
 
 async def _tick() -> None:

@@ -16,8 +16,8 @@ class Encrypted:
 
     def __init__(self, url: str, folder: Path, *, name: str = "localhost", breaks: bool = False) -> None:
         """Start it; with `breaks`, each connection ends where its encryption would begin."""
-        parts = urlsplit(url)
-        self._server = (str(parts.hostname), parts.port or 5432)
+        address = urlsplit(url)
+        self._server = (str(address.hostname), address.port or 5432)
         self._breaks = breaks
         self.certificate = folder / "certificate.pem"
         key = folder / "key.pem"
@@ -28,8 +28,8 @@ class Encrypted:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.certificate, key)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        place = f"{parts.username}:{parts.password}@localhost:{self._listener.getsockname()[1]}"
-        self.url = urlunsplit(parts._replace(netloc=place, query="gssencmode=disable&hostaddr=127.0.0.1"))
+        location = f"{address.username}:{address.password}@localhost:{self._listener.getsockname()[1]}"
+        self.url = urlunsplit(address._replace(netloc=location, query="gssencmode=disable&hostaddr=127.0.0.1"))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self) -> "Encrypted":

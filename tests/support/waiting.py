@@ -18,10 +18,10 @@ PATIENCE_SECONDS = 60.0
 def until(holds: Callable[[], Found], *, seconds: float = PATIENCE_SECONDS) -> Found:
     """Wait until a function returns something true, and return it."""
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
+    while not (value := holds()):
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)
-    return found
+    return value
 
 
 def unread(pipe: int) -> int:

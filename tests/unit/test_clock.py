@@ -24,7 +24,7 @@ def test_present_is_in_utc():
 
 
 @given(_MOMENTS)
-def test_text_comes_back(moment):
+def test_text_is_parsed_unchanged(moment):
     """A time that is formatted and parsed is unchanged to the microsecond."""
     assert from_text(to_text(moment)) == moment
     assert from_text(to_text(moment)).tzinfo is UTC

@@ -146,7 +146,7 @@ def test_device_is_written_directly():
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
-def test_missing_folder_is_told(tmp_path):
+def test_missing_folder_is_refused(tmp_path):
     """A write into a missing folder is refused and creates no folder."""
     path = tmp_path / "none" / "out.jsonl"
 
@@ -167,7 +167,7 @@ def test_folder_is_no_file(tmp_path):
         pass
 
 
-def test_unwritable_folder_is_told(tmp_path, monkeypatch):
+def test_unwritable_folder_is_refused(tmp_path, monkeypatch):
     """A write into an unwritable folder is refused with the system's reason."""
 
     def forbidden(*_args, **_kwargs):

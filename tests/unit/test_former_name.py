@@ -68,7 +68,7 @@ def test_naming_another_database_serves_as_well(tmp_path):
     assert settings.load(here=tmp_path, environ=environ).database == tmp_path / "new.db"
 
 
-def test_a_nearer_library_of_ours_is_used(tmp_path):
+def test_a_nearer_library_of_backstay_is_used(tmp_path):
     """A nearer library of ours is used, even if a folder above has one of the former name."""
     _library(tmp_path)
     own = tmp_path / "below" / ".backstay"

@@ -211,7 +211,7 @@ def test_a_file_may_come_in_pieces():
     assert result == [{"id": "ü"}]
 
 
-def test_a_file_that_is_cut_off_is_found_out_at_every_length():
+def test_a_truncated_file_is_refused_at_every_length():
     """A file that is truncated at any length, or continues after its end, is refused."""
     data = json.dumps(whole({"id": "a", "conversation_turns": [TURN]}, {"id": "ü"}), ensure_ascii=False).encode()
 

@@ -62,7 +62,7 @@ def test_database_is_said_in_the_same_ways(tmp_path):
     assert _load(tmp_path, environ=environ, database_url="said.db").database == tmp_path / "said.db"
 
 
-def test_address_of_the_users_own_database_is_not_ours(tmp_path):
+def test_address_of_the_apps_database_is_not_read(tmp_path):
     """`DATABASE_URL` is not read, since it belongs to the user's app."""
     settings = _load(tmp_path, environ={"DATABASE_URL": "sqlite:///theirs.db"})
 
@@ -190,7 +190,7 @@ def test_other_addresses_are_refused_without_being_shown(tmp_path, url):
 
 
 @pytest.mark.parametrize("text", ["owner = ", 'owner = "a"\nowner = "b"', "[[", "\x00"])
-def test_broken_settings_file_is_told(tmp_path, text):
+def test_broken_settings_file_is_refused(tmp_path, text):
     """An invalid settings file is refused with its path."""
     _write(tmp_path, text)
 
@@ -200,7 +200,7 @@ def test_broken_settings_file_is_told(tmp_path, text):
     assert caught.value.message.startswith(str(tmp_path / "backstay.toml"))
 
 
-def test_settings_file_that_is_not_utf8_is_told(tmp_path):
+def test_settings_file_that_is_not_utf8_is_refused(tmp_path):
     """A settings file that is not UTF-8 is refused as invalid."""
     (tmp_path / "backstay.toml").write_bytes(b'owner = "\xff"')
 

@@ -44,8 +44,9 @@ def adopt(
     """Use your app's tables of conversations and turns, in the same PostgreSQL database.
 
     Your rows stay where they are. Backstay creates views over them, so that everything works on them: list, search,
-    export, import, backup, delete, restore, and batches that generate into them. It is applied completely or not at all.
-    Run it again when your tables have new columns. Options that are not given are read from [adopt] in backstay.toml.
+    export, import, backup, delete, restore, and batches that generate into them. It applies completely or not
+    at all. Run it again when your tables have new columns. Options that are not given are read from [adopt] in
+    backstay.toml.
 
     \b
     Names: id owner topic persona content metadata job_id item_id created_at updated_at, and for turns

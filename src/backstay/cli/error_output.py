@@ -17,7 +17,7 @@ def print_error(invocation: Invocation, error: BackstayError, *, as_json: bool) 
     return status_of_error(error)
 
 
-def print_misuse(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
+def print_usage_error(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
     """Print a usage error; return its exit status."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "backstay"
@@ -57,7 +57,7 @@ def _print_message(
 
             logged = answer.error
             get_logger("backstay.cli").error(
-                "error", code=logged.code, error=logged.message, context=logged.details, exc_info=raised
+                "command_failed", code=logged.code, error=logged.message, context=logged.details, exc_info=raised
             )
         if as_json:
             to_stderr(answer.to_json().decode())

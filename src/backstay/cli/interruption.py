@@ -107,7 +107,7 @@ class SignalHandling:
         if sys.__stderr__ is None:
             return
         if self._json_logs:
-            event = {"event": "stopping", "level": "info", "logger": "backstay.cli", "text": text}
+            event = {"event": "stop_requested", "level": "info", "logger": "backstay.cli", "text": text}
             text = json.dumps({**event, "timestamp": to_text(SystemClock().now())})
         elif self._watcher.is_live:
             text = _CLEAR_LINE + text

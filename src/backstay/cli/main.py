@@ -42,7 +42,7 @@ def _run(words: list[str]) -> int:
         return ExitStatus.ERROR
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of Typer
-            return error_output.print_misuse(invocation, error, as_json=as_json)
+            return error_output.print_usage_error(invocation, error, as_json=as_json)
         return error_output.print_unexpected(invocation, error, as_json=as_json)
     try:
         output.flush()

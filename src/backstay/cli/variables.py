@@ -18,7 +18,7 @@ def warn_of_unknown(environ: Mapping[str, str], *, as_json: bool) -> None:
         if as_json:
             from backstay.logs import get_logger
 
-            get_logger("backstay.cli").warning("unknown_variable", variable=name, nearest=near)
+            get_logger("backstay.cli").warning("variable_unknown", variable=name, nearest=near)
         else:
             hint = f"; did you mean {near}?" if near is not None else ""
             to_stderr(f"Warning: {printable(name)} is not a setting of Backstay{hint}")
