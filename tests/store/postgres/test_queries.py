@@ -9,17 +9,23 @@ import pytest
 import backstay
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, query
+from backstay.storage.sqlite.queries import query as sqlite_query
 from support import postgres
 
 _SOURCE = Path(backstay.__file__).parent
-_FILES = {file.stem: file for file in (_SOURCE / "storage" / "postgres" / "queries").glob("*.sql")}
-_TWINS = {file.stem: file for file in (_SOURCE / "storage" / "sqlite" / "queries").glob("*.sql")}
-_each = pytest.mark.parametrize("name", sorted(_FILES))
-# There are the columns that a user has added, and where one writer at a time is enough nothing is held.
-_OURS_ALONE = {name for name in _FILES if name.startswith("hold_")}
-# Statements on the original's tables, which are never in a SQLite file.
-_ORIGINAL = {name for name in _FILES if name.startswith("original_")}
-# Statements on the catalogs, which differ between the databases.
+_STORAGE = _SOURCE / "storage"
+
+
+def _names(folder):
+    return {file.stem for file in (_STORAGE / folder / "queries").glob("*.sql")}
+
+
+_each = pytest.mark.parametrize("name", sorted(_names("sql") | _names("postgres")))
+# SQLite has one writer at a time, so that it needs no locks.
+_LOCKS = {name for name in _names("postgres") if name.startswith("hold_")}
+# The original's tables are never in a file.
+_ORIGINAL = {name for name in _names("postgres") if name.startswith("original_")}
+# The two databases have different catalogues.
 _CATALOGUE = {
     "adopted_tables",
     "database_location",
@@ -41,15 +47,29 @@ def test_statement_is_used(source, name):
     assert f'"{name}"' in source
 
 
-@_each
-def test_statement_begins_with_what_it_does(name):
-    """The first line of every statement is a comment that says what it does."""
-    assert re.match(r"-- \S.{12,}\n", _FILES[name].read_text())
+def test_every_statement_exists_for_both_databases():
+    """A step names a statement, and a database finds it in its own folder or in the shared one."""
+    assert _names("postgres") - _LOCKS - _CATALOGUE - _ORIGINAL == _names("sqlite") - _CATALOGUE
+    assert not _names("sql") & (_CATALOGUE | _LOCKS | _ORIGINAL)
 
 
-def test_every_statement_has_its_twin():
-    """Every statement exists for both databases, except those that only lock rows on a server."""
-    assert set(_FILES) - _OURS_ALONE - _CATALOGUE - _ORIGINAL == set(_TWINS) - _CATALOGUE
+@pytest.mark.parametrize("name", sorted(_names("postgres") & _names("sqlite")))
+def test_statements_of_one_wording_are_shared(name):
+    """Two files of one name, one for each database, are executed as different statements."""
+    ours, theirs = (" ".join(text.split()) for text in (query(name), sqlite_query(name)))
+
+    assert ours.replace("{schema}", "main") != re.sub(r"\?(\d)", r":\1", theirs)
+
+
+@pytest.mark.parametrize("name", sorted(_names("sql")))
+def test_a_shared_statement_is_not_hidden(name):
+    """A shared statement is executed by at least one database, and a database's own wording of it differs from it."""
+    shared = (_STORAGE / "sql" / "queries" / f"{name}.sql").read_text().split()[1:]
+    own = [folder for folder in ("sqlite", "postgres") if name in _names(folder)]
+
+    assert len(own) < 2
+    for folder in own:
+        assert (_STORAGE / folder / "queries" / f"{name}.sql").read_text().split()[1:] != shared
 
 
 @_each

@@ -1,23 +1,22 @@
-"""The statements, one a file, as psycopg takes them.
+"""Statements for PostgreSQL, as psycopg takes them.
 
-In the files every name is qualified by `{schema}`, values are `:name`, or `:1`, `:2`, … where rows are put in, and rows
-are `{rows:type,type}`: a column of each type. Rows are bound as one array a column, so that a statement is the same
-however many there are. A COPY of `{binary:type,type}` takes values as the server holds them, which spares both sides
-the text of numbers and bytes.
+Rows are bound as one array a column, so that a statement is the same however many there are. An INSERT of nothing but
+rows becomes a COPY, in binary form: values as the server holds them, which spares both sides the text of numbers and
+bytes. With columns that a user has added it is a COPY in text form, since their types may be any.
 """
 
 import re
 from functools import cache
-from importlib.resources import files
 
 from backstay.library.selection import Selection
 from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sql.session import AddedColumns
+from backstay.storage.sql.statement_files import read_statement
 
-_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 _VALUE = re.compile(r"(?<!:):(\w+)\b")
+_INDEXED_BY = re.compile(r" \{indexed_by:\w+\}")
 _ROWS = re.compile(r"\{rows:([a-z,]+)\}")
-_BINARY = re.compile(r"\{binary:([a-z,]+)\}")
+_ONLY_ROWS = re.compile(r"INSERT INTO (\S+ \([^)]+\))\s+\{rows:([a-z,]+)(\+?)\}")
 
 _ONLY_IDS = "AND id IN (SELECT jsonb_array_elements_text(:ids::jsonb))"
 _ONLY_FOUND = """AND ({folded:topic} OR {folded:persona}
@@ -41,16 +40,15 @@ _FUNCTIONS = re.compile(
 
 @cache
 def query(name: str) -> str:
-    """Return the statement in `queries/<name>.sql`, without its comment."""
-    text = (files(__package__) / "queries" / f"{name}.sql").read_text(encoding="utf-8")
-    return _COMMENT.sub("", text).strip()
+    """Return the statement `name`; its schema, rows and added columns are not yet in it."""
+    return _INDEXED_BY.sub("", read_statement(__package__, name))
 
 
 @cache
 def binary_types(name: str) -> tuple[str, ...]:
-    """Return the types of the columns that a binary COPY takes; none for any other statement."""
-    found = _BINARY.search(query(name))
-    return tuple(found[1].split(",")) if found else ()
+    """Return the types of the columns that a binary COPY takes; empty for any other statement."""
+    only_rows = _ONLY_ROWS.fullmatch(query(name))
+    return tuple(only_rows[2].split(",")) if only_rows and not only_rows[3] else ()
 
 
 _WANTED = "SELECT * FROM unnest(:keys::bigint[])"
@@ -75,7 +73,8 @@ class Statements:
     def _converted(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
         told = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_FOUND)
         text = text.replace("{wanted}", _WANTED if selection is None else query("selected_conversation_keys"))
-        is_copy = text.startswith("COPY")
+        if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
+            text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(
             f", {quoted(name)}{'' if is_copy or PLAIN.fullmatch(kind) else '::text'}"
             for name, kind in (columns or {}).items()
@@ -83,7 +82,7 @@ class Statements:
         text = _ROWS.sub(_unnested, text).replace("{selected}", _FOLDED.sub(self._folded, told))
         text = _FUNCTIONS.sub(r"pg_catalog.\1", text.replace("{schema}", self.schema))
         if is_copy:  # takes no values, so that nothing in it stands for one
-            return _BINARY.sub("(FORMAT binary)", text).replace("{columns}", added)
+            return text.replace("{columns}", added)
         text = _VALUE.sub(lambda match: f"%({match[1]})s", text.replace("%", "%%"))
         # A column's name may hold anything, so it comes last.
         return text.replace("{columns}", added.replace("%", "%%"))
@@ -94,7 +93,7 @@ class Statements:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL takes it, whatever it is."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 

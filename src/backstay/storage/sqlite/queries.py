@@ -1,39 +1,41 @@
-"""The statements, one a file, and how rows are put into them.
+"""Statements for SQLite, and how rows are bound to them.
 
-A statement that takes many rows has `{rows:N}` where its `VALUES` go, N the number of columns; `{rows:N+}` where those
-that a user has added come behind these, which `{columns}` names. It is executed with many rows at once, and not once a
-row, because every execution hands over the interpreter lock: with a busy event loop beside it, one execution a row was
-ten times slower than this (docs/engineering/decisions/0003-many-rows-a-statement.md).
+A statement over many rows is executed once with all of them, not once for each row, because every execution hands over
+the interpreter lock: next to a busy event loop, one execution a row was ten times slower
+(docs/engineering/decisions/0003-many-rows-a-statement.md).
 """
 
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import chain
 
 import apsw
 
 from backstay.storage.sql.session import Row, Value
+from backstay.storage.sql.statement_files import read_statement
 
-_ROWS = re.compile(r"\{rows:(\d+)(\+?)\}")
+_FIXED = re.compile(r"(?<!:):(\d+)\b")
+_INDEXED_BY = re.compile(r"\{indexed_by:(\w+)\}")
+_ROWS = re.compile(r"\{rows:([a-z,]+)(\+?)\}")
 _LONGEST = 16_000  # characters; apsw does not keep longer statements prepared
 
 
 @cache
 def query(name: str) -> str:
-    """Return the statement in `queries/<name>.sql`."""
-    return (files(__package__) / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    """Return the statement `name`; its rows and added columns are not yet in it."""
+    text = read_statement(__package__, name).replace("{schema}", "main")
+    return _FIXED.sub(r"?\1", _INDEXED_BY.sub(r"INDEXED BY \1", text))
 
 
 def with_columns(name: str, columns: Sequence[str]) -> str:
-    """Return the statement with these columns behind those it names."""
-    return query(name).replace("{columns}", "".join(f", {quoted(column)}" for column in columns))
+    """Return the statement with the names of these added columns."""
+    return _with_columns(query(name), columns)
 
 
-def quoted(column: str) -> str:
-    """Return a column's name as SQL takes it, whatever it is."""
-    return '"' + column.replace('"', '""') + '"'
+def quoted(name: str) -> str:
+    """Return a name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def execute_rows(
@@ -41,8 +43,7 @@ def execute_rows(
 ) -> int:
     """Execute a statement over rows of equal length and return how many rows it changed.
 
-    `fixed` are the values of `?1`, `?2`, …, which the statement must name before its rows. `columns` are those that a
-    user has added.
+    `fixed` are the values of `:1`, `:2`, …; `columns` the columns that a user has added.
     """
     changed = 0
     for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
@@ -55,7 +56,7 @@ def execute_rows(
 def select_rows(
     connection: apsw.Connection, name: str, rows: Sequence[Row], *fixed: Value, columns: tuple[str, ...] = ()
 ) -> list[Row]:
-    """Execute a query over rows of equal length and return all that it finds; the rest as of `execute_rows`."""
+    """Execute a query over rows of equal length and return all rows that it finds. Takes the same as `execute_rows`."""
     found: list[Row] = []
     for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
         values = (*fixed, *chain.from_iterable(rows[start : start + length]))
@@ -76,8 +77,17 @@ def _pieces(count: int, columns: int) -> list[tuple[int, int]]:
 
 @cache
 def _expanded(name: str, rows: int, columns: tuple[str, ...] = ()) -> str:
-    def values(match: re.Match[str]) -> str:
-        row = "(" + ",".join("?" * (int(match[1]) + (len(columns) if match[2] else 0))) + ")"
-        return ",".join([row] * rows)
+    text = query(name)
+    fixed = len(set(re.findall(r"\?(\d+)", text)))
 
-    return _ROWS.sub(values, with_columns(name, columns) if columns else query(name).replace("{columns}", ""))
+    def values(match: re.Match[str]) -> str:
+        width = match[1].count(",") + 1 + (len(columns) if match[2] else 0)
+        row = "(" + ",".join("?" * width) + ")"
+        # The first value has its number, and each other the next: behind the fixed ones, wherever those are named.
+        return f"VALUES (?{fixed + 1}{row[2:]}{f',{row}' * (rows - 1)}"
+
+    return _with_columns(_ROWS.sub(values, text), columns)
+
+
+def _with_columns(text: str, columns: Sequence[str]) -> str:
+    return text.replace("{columns}", "".join(f", {quoted(column)}" for column in columns))

@@ -1,6 +1,6 @@
 -- Where conversations of these ids stand in the order of storing.
-WITH asked (owner) AS (VALUES (?1)),
-     wanted (id) AS (VALUES {rows:1})
+WITH asked (owner) AS (VALUES (:1)),
+     wanted (id) AS ({rows:text})
 SELECT stored.key
   FROM asked
  CROSS JOIN wanted

@@ -1,6 +1,6 @@
 -- What the items at these positions were given.
-WITH asked (job_key) AS (VALUES (?1)),
-     wanted (position) AS (VALUES {rows:1})
+WITH asked (job_key) AS (VALUES (:1)),
+     wanted (position) AS ({rows:bigint})
 SELECT inputs.position, inputs.topic, inputs.persona, inputs.parameters
   FROM asked
  CROSS JOIN wanted

@@ -1,6 +1,6 @@
 -- Which of these ids does a job have already?
-WITH asked (job_key) AS (VALUES (?1)),
-     wanted (id) AS (VALUES {rows:1})
+WITH asked (job_key) AS (VALUES (:1)),
+     wanted (id) AS ({rows:text})
 SELECT items.id, items.digest, item_inputs.line
   FROM asked
  CROSS JOIN wanted

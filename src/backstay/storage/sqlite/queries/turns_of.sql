@@ -1,6 +1,6 @@
 -- The turns of these conversations, in order.
-WITH asked (owner) AS (VALUES (?1)),
-     wanted (key) AS (VALUES {rows:1})
+WITH asked (owner) AS (VALUES (:1)),
+     wanted (key) AS ({rows:bigint})
 SELECT turns.conversation_key, turns.id, turns.role, turns.content, turns.metadata
   FROM asked
  CROSS JOIN wanted

@@ -1,8 +1,0 @@
--- The ids and digests of what a backup holds, in order, from a position on; positions have no gaps.
-SELECT id, digest
-  FROM {schema}.backup_items
- WHERE backup_key = :key
-   AND owner = :owner
-   AND position >= :first
-   AND position < :first::bigint + :limit
- ORDER BY position

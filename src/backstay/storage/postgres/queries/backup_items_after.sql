@@ -1,8 +1,0 @@
--- What a backup holds, in order, from a position on; positions have no gaps.
-SELECT position, id, conversation_key, digest, row_version
-  FROM {schema}.backup_items
- WHERE backup_key = :key
-   AND owner = :owner
-   AND position >= :first
-   AND position < :first::bigint + :limit
- ORDER BY position

@@ -1,8 +1,0 @@
--- running → verified
-UPDATE {schema}.backups
-   SET state = 'verified', conversations = :conversations, turns = :turns, content_bytes = :content_bytes,
-       file_bytes = :file_bytes, file_sha256 = :file_sha256, verified_at = :now, deletion = :deletion, pinned = :pinned,
-       expires_at = CASE WHEN :deletion::text IS NULL THEN coalesce(:expires_at::bigint, :now + keep_micros) END
- WHERE key = :key
-   AND owner = :owner
-   AND state = 'running'

@@ -1,8 +1,0 @@
--- Staged items that the job lacks, knows by their ids only, or has with other content.
-SELECT staged.id, inputs.line, coalesce(stored.digest <> '', FALSE) AS changed
-  FROM {schema}.items AS staged
-  LEFT JOIN {schema}.items AS stored ON stored.job_key = :job_key AND stored.id = staged.id
-  LEFT JOIN {schema}.item_inputs AS inputs ON inputs.job_key = staged.job_key AND inputs.position = staged.position
- WHERE staged.job_key = :staged
-   AND stored.digest IS DISTINCT FROM staged.digest
- ORDER BY staged.position

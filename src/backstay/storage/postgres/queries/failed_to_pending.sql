@@ -1,7 +1,0 @@
--- failed → pending, every one of a job of which more than the id is known
-UPDATE {schema}.items
-   SET state = 'pending', tries = 0, interruptions = 0, alone_interruptions = 0, available_at = 0
- WHERE job_key = :job_key
-   AND owner = :owner
-   AND state = 'failed'
-   AND digest <> ''

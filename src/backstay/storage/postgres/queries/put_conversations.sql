@@ -1,3 +1,0 @@
--- Conversations come in from a file, or back from a backup.
-COPY {schema}.conversations (key, owner, id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at{columns})
-FROM STDIN

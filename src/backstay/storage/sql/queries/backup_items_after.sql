@@ -1,0 +1,8 @@
+-- What a backup holds, in order, from a position on; positions have no gaps.
+SELECT position, id, conversation_key, digest, row_version
+  FROM {schema}.backup_items
+ WHERE backup_key = :key
+   AND owner = :owner
+   AND position >= :first
+   AND position < CAST(:first AS bigint) + :limit
+ ORDER BY position

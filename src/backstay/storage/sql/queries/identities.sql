@@ -1,0 +1,9 @@
+-- Items in order, by what tells them apart; positions have no gaps.
+SELECT items.position, items.id, items.digest
+  FROM {schema}.items
+  JOIN {schema}.jobs ON jobs.key = items.job_key
+ WHERE jobs.owner = :owner
+   AND jobs.id = :job_id
+   AND items.position > :after
+   AND items.position <= CAST(:after AS bigint) + :limit
+ ORDER BY items.position

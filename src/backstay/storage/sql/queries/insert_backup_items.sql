@@ -1,0 +1,3 @@
+-- What the snapshot held, as far as it is written.
+INSERT INTO {schema}.backup_items (backup_key, position, owner, id, conversation_key, digest, row_version)
+{rows:bigint,bigint,text,text,bigint,bytea,bytea}

@@ -1,0 +1,12 @@
+-- running → pending, behind those never tried, or failed when it has crashed worker after worker
+UPDATE {schema}.items {indexed_by:items_running}
+   SET state = CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit
+                    THEN 'failed' ELSE 'pending' END,
+       interruptions = interruptions + CAST(NOT :stopping AS integer),
+       alone_interruptions = alone_interruptions + CAST(NOT :stopping AND alone AS integer),
+       available_at = CASE WHEN :stopping THEN 0 ELSE :now END,
+       worker = NULL, alone = FALSE, started_at = NULL
+ WHERE job_key = :job_key
+   AND worker = :token
+   AND state = 'running'
+RETURNING state

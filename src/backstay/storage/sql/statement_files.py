@@ -1,0 +1,27 @@
+"""The text of statements, one a file.
+
+`storage/sql/queries/` holds what both databases understand. A database's own `queries/` holds its wording where the two
+differ, and is searched first. Placeholders of the shared files:
+
+- `{schema}`: the schema of the tables.
+- `:name`: a value. `:1`, `:2`, …: values that are the same for all rows of a statement over many rows.
+- `{rows:type,type}`: these rows, a column of each type; `{rows:type,type+}` where columns that a user has added follow.
+- `{columns}`: the names of these added columns, after the others.
+- `{selected}`: the conditions of a selection of conversations.
+- `{indexed_by:index}`: the index that SQLite must use, since it knows nothing about how many rows a state has.
+"""
+
+import re
+from importlib.resources import files
+
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+
+
+def read_statement(package: str, name: str) -> str:
+    """Return a statement of the database in `package`, without its comment.
+
+    Raises FileNotFoundError if there is no file of that name.
+    """
+    own = files(package) / "queries" / f"{name}.sql"
+    file = own if own.is_file() else files(__package__) / "queries" / f"{name}.sql"
+    return _COMMENT.sub("", file.read_text(encoding="utf-8")).strip()

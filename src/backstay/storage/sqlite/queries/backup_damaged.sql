@@ -1,6 +1,0 @@
--- verified → damaged
-UPDATE backups
-   SET state = 'damaged', damaged_at = :now
- WHERE key = :key
-   AND owner = :owner
-   AND state = 'verified'

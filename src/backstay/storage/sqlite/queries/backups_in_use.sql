@@ -1,8 +1,0 @@
--- Backups that are being written, or whose delete has not come to its end.
-SELECT key, id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
-       error, pinned, keep_micros, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at,
-       deletion, deleted, changed, gone
-  FROM backups
- WHERE owner = :owner
-   AND (state = 'running' OR deletion = 'deleting')
- ORDER BY key

@@ -1,5 +1,0 @@
--- One conversation by id.
-SELECT key, id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at
-  FROM conversations
- WHERE owner = :owner
-   AND id = :id

@@ -1,8 +1,0 @@
--- Selected conversations, oldest first.
-SELECT key, id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at
-  FROM conversations
- WHERE owner = :owner
-   AND key > :after
-   {selected}
- ORDER BY key
- LIMIT :limit

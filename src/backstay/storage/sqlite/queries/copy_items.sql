@@ -1,9 +1,0 @@
--- The first items of a job, copied into one that is being created.
-INSERT INTO items (job_key, position, owner, id, digest)
-SELECT :staged, items.position, items.owner, items.id, items.digest
-  FROM items
-  JOIN jobs ON jobs.key = items.job_key
- WHERE jobs.owner = :owner
-   AND jobs.id = :job_id
-   AND items.position >= :first
-   AND items.position < :upto

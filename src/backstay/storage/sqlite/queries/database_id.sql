@@ -1,4 +1,0 @@
--- What names this database among others.
-SELECT value
-  FROM meta
- WHERE name = 'database_id'

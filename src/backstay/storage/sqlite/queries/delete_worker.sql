@@ -1,4 +1,0 @@
--- A lease ends.
-DELETE FROM workers
- WHERE token = :token
-   AND owner = :owner

@@ -1,6 +1,0 @@
--- Items of the job that the staged ones lack.
-SELECT stored.id
-  FROM items AS stored
- WHERE stored.job_key = :job_key
-   AND NOT EXISTS (SELECT 1 FROM items AS staged WHERE staged.job_key = :staged AND staged.id = stored.id)
- ORDER BY stored.position

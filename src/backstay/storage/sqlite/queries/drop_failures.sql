@@ -1,3 +1,0 @@
--- A bounded part of what failed in a job that is being cleaned or removed.
-DELETE FROM failures
- WHERE sequence IN (SELECT sequence FROM failures WHERE job_key = :job_key AND owner = :owner LIMIT :limit)

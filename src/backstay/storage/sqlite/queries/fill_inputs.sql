@@ -1,8 +1,0 @@
--- Items of which only the id was known are given what the staged ones of the same id were given …
-INSERT INTO item_inputs (job_key, position, owner, topic, persona, parameters, line)
-SELECT :job_key, known.position, inputs.owner, inputs.topic, inputs.persona, inputs.parameters, inputs.line
-  FROM items AS known
-  JOIN items AS staged ON staged.job_key = :staged AND staged.id = known.id
-  JOIN item_inputs AS inputs ON inputs.job_key = :staged AND inputs.position = staged.position
- WHERE known.job_key = :job_key
-   AND known.digest = x''

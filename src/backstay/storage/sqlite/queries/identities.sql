@@ -1,9 +1,0 @@
--- Items in order, by what tells them apart; positions have no gaps.
-SELECT items.position, items.id, items.digest
-  FROM items
-  JOIN jobs ON jobs.key = items.job_key
- WHERE jobs.owner = :owner
-   AND jobs.id = :job_id
-   AND items.position > :after
-   AND items.position <= :after + :limit
- ORDER BY items.position

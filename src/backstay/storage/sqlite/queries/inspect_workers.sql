@@ -1,7 +1,0 @@
--- Every lease there is, whoever's job it is on.
-SELECT jobs.owner, jobs.id, workers.host, workers.boot_id, workers.pid, workers.lock_path,
-       workers.lock_device, workers.lock_inode
-  FROM workers
-  JOIN jobs ON jobs.key = workers.job_key
- WHERE jobs.id IS NOT NULL
- ORDER BY workers.token

@@ -1,6 +1,0 @@
--- Is this job invisible, so that it may be removed?
-SELECT 1
-  FROM jobs
- WHERE key = :job_key
-   AND owner = :owner
-   AND state = 'creating'

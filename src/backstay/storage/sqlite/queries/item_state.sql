@@ -1,6 +1,0 @@
--- One item by name.
-SELECT state, deleted_at
-  FROM items
- WHERE job_key = :job_key
-   AND owner = :owner
-   AND id = :id

@@ -1,5 +1,0 @@
--- Where the next item of a job goes, less one.
-SELECT coalesce(max(position), -1)
-  FROM items
- WHERE job_key = :job_key
-   AND owner = :owner

@@ -1,6 +1,0 @@
--- The checkpoint of a job completed without failures is cleaned.
-UPDATE jobs
-   SET cleaned_at = :now
- WHERE key = :job_key
-   AND owner = :owner
-   AND state = 'completed'

@@ -1,6 +1,0 @@
--- A backup is pinned, or not any more.
-UPDATE backups
-   SET pinned = :pinned
- WHERE key = :key
-   AND owner = :owner
-   AND state IN ('verified', 'damaged')

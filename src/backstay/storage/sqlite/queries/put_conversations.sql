@@ -1,4 +1,0 @@
--- Conversations come in from a file, or back from a backup.
-INSERT INTO conversations (key, owner, id, topic, persona, content, metadata, job_id, item_id, created_at,
-                           updated_at{columns})
-VALUES {rows:11+}

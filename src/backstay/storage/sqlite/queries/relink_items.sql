@@ -1,8 +1,0 @@
--- any state at rest → completed: the conversation that is restored is again the result of its item
-WITH restored (job_key, position, id) AS (VALUES {rows:3})
-UPDATE items
-   SET state = 'completed', conversation_id = restored.id, deleted_at = NULL, available_at = 0
-  FROM restored
- WHERE items.job_key = restored.job_key
-   AND items.position = restored.position
-   AND items.state <> 'running'

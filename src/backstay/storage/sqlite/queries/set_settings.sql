@@ -1,5 +1,0 @@
--- Change the limits of a job.
-UPDATE jobs
-   SET settings = :settings
- WHERE key = :job_key
-   AND owner = :owner

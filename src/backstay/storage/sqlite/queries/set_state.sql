@@ -1,6 +1,0 @@
--- A job moves; reasons of an earlier pause go unless there is a new one.
-UPDATE jobs
-   SET state = :state, pause_code = :pause_code, pause_message = :pause_message,
-       pause_evidence = :pause_evidence, updated_at = :now, finished_at = :finished_at
- WHERE key = :job_key
-   AND owner = :owner

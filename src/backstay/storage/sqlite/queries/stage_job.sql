@@ -1,4 +1,0 @@
--- nothing → creating
-INSERT INTO jobs (owner, state, processor, settings, created_at, updated_at)
-VALUES (:owner, 'creating', '', '{}', :now, :now)
-RETURNING key

@@ -1,8 +1,0 @@
--- Who holds a lease on a job.
-SELECT workers.token, workers.beat, workers.host, workers.boot_id, workers.pid, workers.lock_path,
-       workers.lock_device, workers.lock_inode
-  FROM workers
-  JOIN jobs ON jobs.key = workers.job_key
- WHERE jobs.owner = :owner
-   AND jobs.id = :job_id
- ORDER BY workers.token
