@@ -14,6 +14,7 @@ from backstay.storage.sql.session import AddedColumns
 from backstay.storage.sql.statement_files import read_statement
 
 _VALUE = re.compile(r"(?<!:):(\w+)\b")
+_LOCK = re.compile(r"\{lock:([\w ]+)\}")
 _INDEXED_BY = re.compile(r" \{indexed_by:\w+\}")
 _ROWS = re.compile(r"\{rows:([a-z,]+)\}")
 _ONLY_ROWS = re.compile(r"INSERT INTO (\S+ \([^)]+\))\s+\{rows:([a-z,]+)(\+?)\}")
@@ -41,7 +42,7 @@ _FUNCTIONS = re.compile(
 @cache
 def query(name: str) -> str:
     """Return the statement `name`; its schema, rows and added columns are not yet in it."""
-    return _INDEXED_BY.sub("", read_statement(__package__, name))
+    return _LOCK.sub(r"\1", _INDEXED_BY.sub("", read_statement(__package__, name)))
 
 
 @cache

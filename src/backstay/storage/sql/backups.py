@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState, SealedFile
 from backstay.backup.location import FileLocation
 from backstay.backup.obstacles import backup_unusable
@@ -190,8 +188,8 @@ class SqlBackups:
         )
 
     async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
-        values = {"ids": orjson.dumps(list(backup_ids)).decode()}
-        return await self._database.read(lambda s: [name for (name,) in s.rows("unknown_backup_ids", values)])
+        rows = [(name,) for name in backup_ids]
+        return [name for (name,) in await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))]
 
     # -- retention ---------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-import orjson
-
 from backstay.clock import Clock, from_text
 from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.conversation import Conversation, Turn
@@ -72,10 +70,9 @@ class SqlConversations:
         return await self._database.read(count, owner=owner)
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
-        values = {"owner": owner, "ids": orjson.dumps(list(ids)).decode(), "limit": limit}
-        return await self._database.read(
-            lambda s: [name for (name,) in s.rows("missing_conversations", values)], owner=owner
-        )
+        rows = [(name,) for name in ids]
+        found = await self._database.read(lambda s: s.select_rows("missing_conversations", rows, owner), owner=owner)
+        return [name for (name,) in found[:limit]]
 
     async def import_conversations(
         self,

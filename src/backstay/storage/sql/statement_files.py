@@ -8,7 +8,8 @@ differ, and is searched first. Placeholders of the shared files:
 - `{rows:type,type}`: these rows, a column of each type; `{rows:type,type+}` where columns that a user has added follow.
 - `{columns}`: the names of these added columns, after the others.
 - `{selected}`: the conditions of a selection of conversations.
-- `{indexed_by:index}`: the index that SQLite must use, since it knows nothing about how many rows a state has.
+- `{indexed_by:index}`: the index that SQLite must use, since it does not know how many rows are in a state.
+- `{lock:clause}`: the row lock that PostgreSQL takes. SQLite needs none, since it has one writer at a time.
 """
 
 import re

@@ -16,6 +16,7 @@ from backstay.storage.sql.session import Row, Value
 from backstay.storage.sql.statement_files import read_statement
 
 _FIXED = re.compile(r"(?<!:):(\d+)\b")
+_LOCK = re.compile(r"\s+\{lock:[\w ]+\}")
 _INDEXED_BY = re.compile(r"\{indexed_by:(\w+)\}")
 _ROWS = re.compile(r"\{rows:([a-z,]+)(\+?)\}")
 _LONGEST = 16_000  # characters; apsw does not keep longer statements prepared
@@ -24,7 +25,7 @@ _LONGEST = 16_000  # characters; apsw does not keep longer statements prepared
 @cache
 def query(name: str) -> str:
     """Return the statement `name`; its rows and added columns are not yet in it."""
-    text = read_statement(__package__, name).replace("{schema}", "main")
+    text = _LOCK.sub("", read_statement(__package__, name).replace("{schema}", "main"))
     return _FIXED.sub(r"?\1", _INDEXED_BY.sub(r"INDEXED BY \1", text))
 
 

@@ -5,4 +5,4 @@ SELECT job_key, stopping
  WHERE token = :token
    AND owner = :owner
    AND beat = :beat
-   FOR UPDATE SKIP LOCKED
+   {lock:FOR UPDATE SKIP LOCKED}

@@ -5,4 +5,4 @@ SELECT key, id, owner, state, reason, folder, host, conversations, turns, conten
   FROM {schema}.backups
  WHERE owner = :owner
    AND id = :id
-   FOR NO KEY UPDATE
+   {lock:FOR NO KEY UPDATE}

@@ -5,4 +5,4 @@ SELECT 1
  WHERE token = :token
    AND owner = :owner
    AND job_key = :job_key
-   FOR UPDATE
+   {lock:FOR UPDATE}
