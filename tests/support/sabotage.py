@@ -175,7 +175,7 @@ def _no_row_lock(put: Put) -> None:
 def _no_idle_limit(put: Put) -> None:
     """On a server: let a session hold its transaction for as long as its client is silent."""
     put(write_connection, "_IDLE", "1h")
-    _replace_query(put, server_queries, "hold_worker", "SELECT 1")
+    _replace_query(put, server_queries, "end_session_of_worker", "SELECT 1")
 
 
 def _one_machine(put: Put) -> None:

@@ -25,12 +25,12 @@ _ONLY_FOUND = """AND ({folded:topic} OR {folded:persona}
                     WHERE turns.conversation_key = conversations.key AND {folded:turns.content}))"""
 _FOLDED = re.compile(r"\{folded:([\w.]+)\}")
 
-# Values of these types are read as they are. All others are read as text, which says everything there is to say.
+# Values of these types are read as they are, all others as text, which loses nothing.
 PLAIN = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d+\))?")
 
 
-# A function of somebody else's that takes exactly what is given goes before one of PostgreSQL's that takes anything,
-# wherever its schema stands in the search path: so each is named in full. `unnest` of several arrays is syntax.
+# A user's function with exactly these argument types is preferred to PostgreSQL's own of any type, wherever its schema
+# is in the search path. So each function gets its schema. `unnest` of several arrays is syntax.
 _FUNCTIONS = re.compile(
     r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format(_type)?|generate_series"
     r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|lower|max|min|nextval|octet_length"
@@ -52,45 +52,46 @@ def binary_types(name: str) -> tuple[str, ...]:
     return tuple(only_rows[2].split(",")) if only_rows and not only_rows[3] else ()
 
 
-_WANTED = "SELECT * FROM unnest(:keys::bigint[])"
+_REQUESTED_KEYS = "SELECT * FROM unnest(:keys::bigint[])"
 
 
 class Statements:
-    """The statements for one schema, in which upper and lower case are told apart as a collation says."""
+    """The statements for one schema; searches ignore case by the rules of a collation."""
 
     def __init__(self, schema: str, *, collation: str = "default") -> None:
         self.schema = schema
         self._collation = quoted(collation)
-        self._made: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
 
     def text(self, name: str, selection: Selection | None = None, columns: AddedColumns | None = None) -> str:
-        """Return a statement with what varies put in."""
+        """Return a statement with its schema, rows, selection and added columns."""
         if selection is not None or columns:
-            return self._converted(query(name), selection, columns)
-        if name not in self._made:
-            self._made[name] = self._converted(query(name), None, None)
-        return self._made[name]
+            return self._rendered(query(name), selection, columns)
+        if name not in self._texts:
+            self._texts[name] = self._rendered(query(name), None, None)
+        return self._texts[name]
 
-    def _converted(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
-        told = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_FOUND)
-        text = text.replace("{wanted}", _WANTED if selection is None else query("selected_conversation_keys"))
+    def _rendered(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
+        keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
+        selected = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_FOUND)
+        text = text.replace("{requested}", keys)
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(
             f", {quoted(name)}{'' if is_copy or PLAIN.fullmatch(kind) else '::text'}"
             for name, kind in (columns or {}).items()
         )
-        text = _ROWS.sub(_unnested, text).replace("{selected}", _FOLDED.sub(self._folded, told))
+        text = _ROWS.sub(_unnested, text).replace("{selected}", _FOLDED.sub(self._folded, selected))
         text = _FUNCTIONS.sub(r"pg_catalog.\1", text.replace("{schema}", self.schema))
-        if is_copy:  # takes no values, so that nothing in it stands for one
+        if is_copy:  # it has no values to bind
             return text.replace("{columns}", added)
         text = _VALUE.sub(lambda match: f"%({match[1]})s", text.replace("%", "%%"))
-        # A column's name may hold anything, so it comes last.
+        # A column's name may contain anything, so it comes last.
         return text.replace("{columns}", added.replace("%", "%%"))
 
     def _folded(self, match: re.Match[str]) -> str:
-        text, asked = (f"lower({what} COLLATE {self._collation})" for what in (match[1], ":search_text::text"))
-        return f"(position({asked} IN {text}) > 0 OR position(:search::text IN {text}) > 0)"
+        text, search = (f"lower({value} COLLATE {self._collation})" for value in (match[1], ":search_text::text"))
+        return f"(position({search} IN {text}) > 0 OR position(:search::text IN {text}) > 0)"
 
 
 def quoted(name: str) -> str:

@@ -86,7 +86,7 @@ class PostgresTables:
 
     def _name_of(self, oid: int) -> str:
         if oid not in self._names:
-            ((schema, table, builtin_name),) = self._rows("table_named", {"id": oid})
+            ((schema, table, builtin_name),) = self._rows("table_by_id", {"id": oid})
             name = self._names[oid] = builtin_name or f"{schema}.{table}"
             if builtin_name is None:
                 self._sql_names[name] = f"{quoted(schema)}.{quoted(table)}"

@@ -6,7 +6,7 @@ from backstay.storage.sql.session import Session
 
 def refuse_unwritable(session: Session, owner: str) -> None:
     """Refuse if no conversations of an owner can be stored. Raises AdoptedTableNotWritable."""
-    if (why := session.value("hindrance", {"owner": owner})) is not None:
+    if (why := session.value("storing_obstacle", {"owner": owner})) is not None:
         raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {why}")
 
 

@@ -19,12 +19,12 @@ def append_new_items(session: Session, staged: StagedJob, key: int) -> int:
     """
     values = {"staged": staged.job_key, "job_key": key}
     # `fill_inputs` comes first: it finds these items by their empty digest, which `fill_items` sets.
-    if session.execute("fill_inputs", values):
-        session.execute("fill_items", values)
+    if session.execute("attach_inputs", values):
+        session.execute("attach_digests", values)
     base = session.value("last_position", {"job_key": key, "owner": staged.owner}) + 1
-    added = session.execute("accept_items", {**values, "base": base})
+    added = session.execute("append_items", {**values, "base": base})
     if added:
-        session.execute("accept_inputs", {**values, "base": base})
+        session.execute("append_inputs", {**values, "base": base})
     return added
 
 

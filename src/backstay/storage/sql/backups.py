@@ -53,7 +53,7 @@ class SqlBackups:
         return open_snapshot(self._database, owner, selection)
 
     async def check_restorable(self) -> None:
-        for table, constraint, remedy in await self._database.read(lambda s: s.rows("restore_hindered")):
+        for table, constraint, remedy in await self._database.read(lambda s: s.rows("restore_obstacles")):
             if constraint is None:
                 raise BackupUnusable(
                     f"Row-level security of {table} applies to Backstay's role: deleted conversations could not be "
@@ -102,7 +102,7 @@ class SqlBackups:
 
     async def allocate_keys(self, count: int) -> Sequence[int]:
         values = {"count": count}
-        return await self._database.write(lambda s: [key for key, _ in s.rows("new_conversation_keys", values)])
+        return await self._database.write(lambda s: [key for key, _ in s.rows("allocate_conversation_keys", values)])
 
     async def mark_verified(
         self,
@@ -127,7 +127,7 @@ class SqlBackups:
         }
 
         def mark_verified(session: Session) -> Backup:
-            if not session.execute("backup_verified", values):
+            if not session.execute("mark_backup_verified", values):
                 raise BackupUnusable(
                     f"{backup.id} was marked as failed by another process while it was being written; make a new one",
                     backup_id=backup.id,
@@ -139,18 +139,18 @@ class SqlBackups:
     async def mark_damaged(self, backup: Backup) -> bool:
         values = {**_key_of(backup), "now": now_micros(self._clock)}
 
-        return await self._database.write(lambda s: s.execute("backup_damaged", values) > 0)
+        return await self._database.write(lambda s: s.execute("mark_backup_damaged", values) > 0)
 
     async def mark_intact(self, backup: Backup) -> Backup:
         if backup.damaged_at is not None:
             values = {**_key_of(backup), "damaged_at": to_micros(backup.damaged_at)}
-            await self._database.write(lambda s: s.execute("backup_sound", values))
+            await self._database.write(lambda s: s.execute("mark_backup_intact", values))
         return await self.backup(backup.owner, backup.id)
 
     async def mark_failed(self, backup: Backup, error: str) -> bool:
         values = {**_key_of(backup), "error": error, "now": now_micros(self._clock)}
 
-        return await self._database.write(lambda s: s.execute("backup_failed", values) > 0)
+        return await self._database.write(lambda s: s.execute("mark_backup_failed", values) > 0)
 
     async def backup(self, owner: str, backup_id: str) -> Backup:
         return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
@@ -163,7 +163,7 @@ class SqlBackups:
         return await self._all("backups_in_use", {"owner": owner})
 
     async def with_files(self, owner: str) -> Sequence[Backup]:
-        return await self._all("backups_unremoved", {"owner": owner})
+        return await self._all("backups_with_files", {"owner": owner})
 
     async def newest(self, owner: str) -> tuple[str, datetime] | None:
         def newest(session: Session) -> tuple[str, datetime] | None:
@@ -205,18 +205,18 @@ class SqlBackups:
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
         values = {**_key_of(backup), "early": early, "now": now_micros(self._clock)}
 
-        return await self._database.write(lambda s: s.execute("backup_expired", values) > 0)
+        return await self._database.write(lambda s: s.execute("mark_backup_expired", values) > 0)
 
     async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
         values = {**_key_of(backup), "seen_at": to_micros(seen_at) if seen_at is not None else None}
-        await self._database.write(lambda s: s.execute("backup_seen_expired", values))
+        await self._database.write(lambda s: s.execute("note_backup_expired", values))
 
     async def mark_removed(self, backup: Backup) -> None:
         values = {**_key_of(backup), "limit": _DROP_BATCH}
         while await self._database.write(lambda s: s.execute("drop_backup_items", values)):
             pass
         values = {**_key_of(backup), "now": now_micros(self._clock)}
-        await self._database.write(lambda s: s.execute("backup_removed", values))
+        await self._database.write(lambda s: s.execute("mark_backup_removed", values))
 
     async def last_cleanup(self, owner: str) -> datetime | None:
         def last_cleanup(session: Session) -> datetime | None:
@@ -227,13 +227,13 @@ class SqlBackups:
 
     async def record_cleanup(self, owner: str) -> None:
         values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
-        await self._database.write(lambda s: s.execute("note_cleanup", values))
+        await self._database.write(lambda s: s.execute("record_cleanup", values))
 
     # -- delete and restore ------------------------------------------------------------------------------------------
 
     async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
         def delete_batch(session: Session) -> DeleteStepResult:
-            current = find_backup(session, backup.owner, backup.id, name="held_backup")
+            current = find_backup(session, backup.owner, backup.id, name="locked_backup")
             check_deletable(current, file_exists=file_exists)
             now = now_micros(self._clock)
             is_last = delete_step.delete_next(session, current, limit, now)
@@ -243,7 +243,7 @@ class SqlBackups:
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**_key_of(backup), "limit": limit}
-        rows = await self._database.read(lambda s: s.rows("backup_outcomes", values), owner=backup.owner)
+        rows = await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
         return [(conversation_id, outcome) for conversation_id, outcome in rows]
 
     async def delete_without_backup(
@@ -279,16 +279,16 @@ class SqlBackups:
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
         def restore(session: Session) -> RestoreResult:
-            session.lock("hold_library", {"owner": backup.owner})
-            find_backup(session, backup.owner, backup.id, name="held_backup")
+            session.lock("lock_library", {"owner": backup.owner})
+            find_backup(session, backup.owner, backup.id, name="locked_backup")
             now = now_micros(self._clock)
             work = restore_session.RestoreSession(session, backup, columns, on_conflict, now)
             if replaced is not None:
-                check_verified(find_backup(session, backup.owner, replaced.id, name="held_backup"))
+                check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
                 work.delete_conflicting(replaced)
             restored = work.run(entries, on_progress)
             if undoes:
-                session.execute("delete_undone", {**_key_of(backup), "now": now})
+                session.execute("mark_delete_undone", {**_key_of(backup), "now": now})
             # Checked last, because everything before took time.
             if replaced is not None and not file_exists():
                 raise BackupUnusable(

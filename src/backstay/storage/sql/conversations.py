@@ -90,7 +90,7 @@ class SqlConversations:
             result = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
             value = receipt(result) if receipt is not None else None
             if value is not None:
-                session.execute("keep_note", to_values(value, now_micros(self._clock)))
+                session.execute("put_value", to_values(value, now_micros(self._clock)))
             return result
 
         with suppress(OutcomeRefused):
@@ -104,7 +104,9 @@ class SqlConversations:
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:
     turns: dict[int, list[Turn]] = {row[0]: [] for row in rows}
-    for key, turn_id, role, content, metadata in session.select_rows("turns_of", [(key,) for key in turns], owner):
+    for key, turn_id, role, content, metadata in session.select_rows(
+        "conversation_turns", [(key,) for key in turns], owner
+    ):
         turns[key].append(Turn(role, content, turn_id, metadata_of(metadata) or None))
     return [_conversation(row, turns[row[0]]) for row in rows]
 

@@ -45,12 +45,12 @@ def delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     _mark_results_deleted(
         session, backup.owner, [result for key, (_, result) in unchanged.items() if key in deleted], now
     )
-    session.execute_rows("note_outcomes", outcomes, backup.key)
+    session.execute_rows("record_outcomes", outcomes, backup.key)
     ended = first + len(items) >= backup.conversations
     changed = sum(outcome == "changed" for _, outcome in outcomes)
     counts = {"deleted": len(deleted), "changed": changed, "gone": len(outcomes) - changed}
     progress = {"key": backup.key, "owner": backup.owner, "ended": ended, "now": now, **counts}
-    session.execute("delete_moved", progress)
+    session.execute("advance_delete", progress)
     return ended
 
 
@@ -68,4 +68,4 @@ def delete_selected(
 
 def _mark_results_deleted(session: Session, owner: str, results: Iterable[Row], now: int) -> None:
     rows = [row for row in results if row[0] is not None and row[1] is not None]
-    session.execute_rows("results_deleted", rows, owner, now)
+    session.execute_rows("mark_results_deleted", rows, owner, now)

@@ -26,32 +26,32 @@ class SqlExpiringValues:
         values = {**to_values(ExpiringValue(owner, kind, name, value, lasts), now), "now": now}
 
         def claim(session: Session) -> str | None:
-            if session.execute("claim_note", values):
+            if session.execute("claim_value", values):
                 return None
-            return str(session.value("note", {key: values[key] for key in ("kind", "owner", "name", "now")}))
+            return str(session.value("unexpired_value", {key: values[key] for key in ("kind", "owner", "name", "now")}))
 
         return await self._database.write(claim)
 
     async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
         values = to_values(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
-        await self._database.write(lambda s: s.execute("keep_note", values))
+        await self._database.write(lambda s: s.execute("put_value", values))
 
     async def pop(self, kind: str, name: str) -> TakenValue | None:
         values = {"kind": kind, "name": name, "now": now_micros(self._clock)}
-        rows = await self._database.write(lambda s: s.rows("take_note", values))
+        rows = await self._database.write(lambda s: s.rows("pop_value", values))
         return TakenValue(*rows[0]) if rows else None
 
     async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
         values = to_values(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
-        await self._database.write(lambda s: s.execute("renew_note", values))
+        await self._database.write(lambda s: s.execute("renew_value", values))
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
         values = {"kind": kind, "owner": owner, "name": name, "value": value}
-        await self._database.write(lambda s: s.execute("drop_note", values))
+        await self._database.write(lambda s: s.execute("drop_value", values))
 
     async def drop_expired(self) -> None:
         values = {"now": now_micros(self._clock), "limit": _DROP_BATCH}
-        while await self._database.write(lambda s: s.execute("drop_expired_notes", values)) == _DROP_BATCH:
+        while await self._database.write(lambda s: s.execute("drop_expired_values", values)) == _DROP_BATCH:
             pass
 
     async def owners(self) -> Sequence[str]:

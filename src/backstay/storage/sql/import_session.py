@@ -51,7 +51,7 @@ class ImportSession:
         """Import all conversations. Raises like `ConversationStore.import_conversations`."""
         count = 0
         refuse_unwritable(self._session, self._owner)
-        self._session.lock("hold_library", {"owner": self._owner})
+        self._session.lock("lock_library", {"owner": self._owner})
         for chunk in self._source.chunks():
             for batch in ([incoming] for incoming in chunk) if one_by_one else (chunk,):
                 self._line = batch[0].line
@@ -126,7 +126,7 @@ class ImportSession:
         relinked = self._link(documents)
         # A column that a document lacks gets its default: insert together the documents that have the same columns.
         by_columns: dict[tuple[frozenset[str], frozenset[str]], list[tuple[int, Document]]] = defaultdict(list)
-        keys = self._session.rows("new_conversation_keys", {"count": len(documents)})
+        keys = self._session.rows("allocate_conversation_keys", {"count": len(documents)})
         for (key, _), document in zip(keys, documents, strict=True):
             turn_names = frozenset(name for turn in document[TURNS] for name in turn) - TURN_KEYS
             by_columns[frozenset(document) - KEYS, turn_names].append((key, document))
@@ -149,7 +149,7 @@ class ImportSession:
             if document["job_id"] and document["item_id"]:
                 named[document["job_id"], document["item_id"]].append(number)
         relinked: list[Row] = []
-        self._session.lock_rows("hold_items_of_conversations", list(named), self._owner)
+        self._session.lock_rows("lock_items_of_conversations", list(named), self._owner)
         for job_id, item_id, key, position, state, result, deleted_at, _ in self._session.select_rows(
             "items_of_conversations", list(named), self._owner
         ):

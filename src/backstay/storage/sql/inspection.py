@@ -66,9 +66,9 @@ class DatabaseReport:
 def database_report(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
     """Return the unfinished jobs and deletes of an owner, and the leases of all owners."""
     return DatabaseReport(
-        [UnfinishedJob(*row) for row in session.rows("inspect_unfinished", {"owner": owner})],
+        [UnfinishedJob(*row) for row in session.rows("inspect_unfinished_jobs", {"owner": owner})],
         [Leaseholder(name, job_id, WorkerIdentity(*card)) for name, job_id, *card in session.rows("inspect_workers")],
-        [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_cut_off_deletes", {"owner": owner})],
+        [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_unfinished_deletes", {"owner": owner})],
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
         location,
@@ -90,4 +90,4 @@ def _backup(row: Row) -> BackupRecord:
 
 def miscounted(session: Session) -> list[str]:
     """Return the jobs whose counters differ from the number of their items; any would be a bug of Backstay."""
-    return [f"{owner}/{job_id}" for owner, job_id in session.rows("inspect_miscounted")]
+    return [f"{owner}/{job_id}" for owner, job_id in session.rows("inspect_miscounted_jobs")]

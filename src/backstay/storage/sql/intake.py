@@ -121,7 +121,7 @@ class SqlIntake:
     @staticmethod
     def _publish(session: Session, staged: StagedJob, name: str, values: Values) -> bool:
         fence(session, staged.owner, staged.job_key, staged.token)
-        session.lock("hold_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
+        session.lock("lock_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
         if not session.execute(name, values):
             return False
         session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
@@ -181,7 +181,7 @@ class SqlIntake:
             added = append_new_items(session, staged, key)
             if added:
                 session.execute(
-                    "job_added",
+                    "record_added_items",
                     {"job_key": key, "owner": staged.owner, "state": str(state), "added": added,
                      "now": now_micros(self._clock)},
                 )  # fmt: skip
@@ -207,9 +207,9 @@ class SqlIntake:
             check_action(job_id, job.state, JobAction.ADD)
             added = append_new_items(session, staged, key)
             now = now_micros(self._clock)
-            session.execute("take_up_job", {**columns, "job_key": key, "owner": staged.owner})
+            session.execute("set_processor", {**columns, "job_key": key, "owner": staged.owner})
             session.execute(
-                "job_added",
+                "record_added_items",
                 {"job_key": key, "owner": staged.owner, "state": str(job.state), "added": added, "now": now},
             )
             set_state(session, staged.owner, key, JobState.PENDING, now)  # it was paused because it lacked them
@@ -224,7 +224,7 @@ class SqlIntake:
                 return False
             if drop_rows(session, _DROP_STATEMENTS, owner, job_key, limit):
                 return True
-            session.execute("drop_creators", values)
+            session.execute("drop_job_workers", values)
             session.execute("drop_job", values)
             return False
 
@@ -239,7 +239,7 @@ class SqlIntake:
 
     async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
         def orphaned_staging(session: Session) -> list[tuple[int, WorkerRow | None]]:
-            rows = session.rows("unowned", {"owner": owner})
+            rows = session.rows("orphaned_staging", {"owner": owner})
             return [
                 (key, None if token is None else WorkerRow(token, beat, WorkerIdentity(*card)))
                 for key, token, beat, *card in rows

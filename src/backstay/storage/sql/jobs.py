@@ -77,8 +77,8 @@ class SqlJobs:
                 count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
             if count or deleted:
                 now = now_micros(self._clock)
-                session.execute("job_retried", {"job_key": key, "owner": owner, "count": count})
-                session.execute("job_regenerates", {"job_key": key, "owner": owner, "count": deleted})
+                session.execute("record_retried_items", {"job_key": key, "owner": owner, "count": count})
+                session.execute("record_regenerated_items", {"job_key": key, "owner": owner, "count": deleted})
                 set_state(session, owner, key, state, now, job.pause)
             return count + deleted
 
@@ -93,7 +93,7 @@ class SqlJobs:
             moved = skip_items(session, owner, key, job_id, item_ids, now)
             if moved.total():
                 counts = {str(former): moved[former] for former in (ItemState.PENDING, ItemState.FAILED)}
-                session.execute("job_skipped", {"job_key": key, "owner": owner, **counts})
+                session.execute("record_skipped_items", {"job_key": key, "owner": owner, **counts})
                 _, job = find_job(session, owner, job_id)
                 set_state(session, owner, key, settled_state(job.counts) or state, now, job.pause)
             return moved.total()
@@ -162,7 +162,7 @@ class SqlJobs:
         return await self._database.write(clean_step)
 
     async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
-        return await self._names("jobs_ended_under_workers", owner)
+        return await self._names("ended_jobs_with_workers", owner)
 
     async def jobs_to_clean(self, owner: str) -> Sequence[str]:
         return await self._names("uncleaned_jobs", owner)
@@ -193,7 +193,7 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
 
 def lock_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     """Lock a job, then return it like `find_job`. Until this transaction ends, no other changes it or adds to it."""
-    session.lock("hold_job_by_id", {"owner": owner, "job_id": job_id})
+    session.lock("lock_job_by_id", {"owner": owner, "job_id": job_id})
     return find_job(session, owner, job_id)
 
 

@@ -132,8 +132,8 @@ class LockedConversations(NamedTuple):
 def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
     """Lock the conversations with these ids, their turns and their related rows until the transaction ends."""
     rows: list[Row] = [(name,) for name in ids]
-    keys = [key for (key,) in session.select_rows("held_conversation_keys_by_id", rows, owner)]
-    session.lock_rows("hold_turns", rows, owner)
+    keys = [key for (key,) in session.select_rows("locked_conversation_keys", rows, owner)]
+    session.lock_rows("lock_turns", rows, owner)
     have_shared_rows = (
         bool(columns.cascade.foreign_keys)
         and CascadeWalk(session, columns.cascade, keys, locked=True).reaches_other_conversations

@@ -96,7 +96,7 @@ def source_items(
     """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
     names = [name for name in dict.fromkeys(map(item_name, entries)) if None not in name]
     if locked:
-        session.lock_rows("hold_items_of_conversations", names, owner)
+        session.lock_rows("lock_items_of_conversations", names, owner)
     rows = session.select_rows("items_of_conversations", names, owner)
     return {
         (job_id, item_id): SourceItem(

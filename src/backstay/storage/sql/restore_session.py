@@ -149,7 +149,7 @@ class RestoreSession:
             return
         key_rows: list[Row] = [(entry.key,) for entry in entries]
         existing = {key for (key,) in self._session.select_rows("taken_conversation_keys", key_rows)}
-        new = iter(self._session.rows("new_conversation_keys", {"count": len(existing)}))
+        new = iter(self._session.rows("allocate_conversation_keys", {"count": len(existing)}))
         keyed = [(next(new)[0] if entry.key in existing else entry.key, entry.archived.rows) for entry in entries]
         put(self._session, keyed, self._columns)
         if self._columns.cascade.foreign_keys:
@@ -178,7 +178,7 @@ class RestoreSession:
             return
         owner = self._backup.owner
         lock_job(self._session, owner, job_id)
-        self._session.execute("job_relinked", {"job_key": key, "owner": owner, **moved})
+        self._session.execute("record_relinked_items", {"job_key": key, "owner": owner, **moved})
         _, job = find_job(self._session, owner, job_id)
         if (
             job.counts.all_settled

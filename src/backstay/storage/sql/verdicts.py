@@ -87,7 +87,7 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
     """Store the conversations of completed items and return their ids by position."""
     owner, job_id = lease.owner, lease.job_id
     stored_at = to_text(from_micros(now))
-    keys = iter(session.rows("new_conversation_keys", {"count": len(verdicts)}))
+    keys = iter(session.rows("allocate_conversation_keys", {"count": len(verdicts)}))
     ids: dict[int, str] = {}
     conversations: list[Row] = []
     turns: list[Row] = []

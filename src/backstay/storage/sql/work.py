@@ -147,7 +147,7 @@ class SqlWork:
         }
 
         def note_waiting(session: Session) -> None:
-            if not session.execute("note_waiting", values):
+            if not session.execute("set_waiting", values):
                 raise lease_lost(lease.token)
 
         await self._database.write(note_waiting)
@@ -171,7 +171,7 @@ class SqlWork:
     async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         def reclaim(session: Session) -> bool:
             seen = {"token": worker.token, "owner": owner, "beat": worker.beat}
-            session.lock("hold_worker", seen)
+            session.lock("end_session_of_worker", seen)
             row = session.row("worker_at_beat", seen)
             if row is None:
                 return False
@@ -248,13 +248,13 @@ def _end_lease(
 def job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Return a job's state, and its counts summed over its workers."""
     values = {"job_key": lease.job_key, "owner": lease.owner}
-    state, *numbers = session.row("job_standing", values)  # type: ignore[misc]
+    state, *numbers = session.row("job_progress", values)  # type: ignore[misc]
     return JobState(state), ItemCounts(*numbers[:5]), TokenCounts(*numbers[5:])
 
 
 def _lock_job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Lock a job, then return the same as `job_progress`. Until this transaction ends, no other changes it."""
-    session.lock("hold_job", {"job_key": lease.job_key, "owner": lease.owner})
+    session.lock("lock_job", {"job_key": lease.job_key, "owner": lease.owner})
     return job_progress(session, lease)
 
 

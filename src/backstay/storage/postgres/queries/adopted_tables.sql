@@ -1,5 +1,5 @@
--- The tables of a user's own that are in the place of ours: where, which of their columns is which of the view's, and
--- whether the view was made for the columns that there are.
+-- Return the user's tables that are adopted: where each is, which of its columns is which column of our view, and
+-- whether it still has the columns that the view was made for.
 SELECT adopted.name, adopted.place::oid, pg_catalog.quote_ident(nspname) || '.' || pg_catalog.quote_ident(relname),
        columns, raw, stored IS NOT DISTINCT FROM {schema}.stored_columns(adopted.place)
   FROM {schema}.adopted

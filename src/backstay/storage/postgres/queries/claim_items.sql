@@ -1,5 +1,5 @@
--- pending → running: the claim is the record of the attempt. `:latest` lets items through that a clock set back has
--- put further ahead than any wait we give. What another worker is about to claim is passed over.
+-- pending → running: the claim is the record of the attempt. `:latest` also lets items through whose time is further
+-- ahead than our longest wait: the clock was set back. Rows that another worker is claiming are skipped.
 WITH chosen AS (SELECT position
                   FROM {schema}.items
                  WHERE job_key = :job_key

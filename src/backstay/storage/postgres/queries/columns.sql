@@ -1,9 +1,10 @@
--- The columns of what is kept, by table in their order, with their types; computed ones are left out, and what a view over a
--- user's own table has beside them. Their names are null where that table is not as the view was made for it.
-SELECT kept.name, attname, format_type(atttypid, atttypmod)
-  FROM (VALUES ('conversations'), ('turns')) AS kept (name)
-  JOIN pg_attribute ON attrelid = ('{schema}.' || kept.name)::regclass
-  LEFT JOIN {schema}.adopted ON adopted.name = kept.name
+-- Return the stored columns of conversations and turns with their types, without generated columns and without those
+-- that only a view over an adopted table has. A column name is NULL where the adopted table has changed since the
+-- view was made.
+SELECT tables.name, attname, format_type(atttypid, atttypmod)
+  FROM (VALUES ('conversations'), ('turns')) AS tables (name)
+  JOIN pg_attribute ON attrelid = ('{schema}.' || tables.name)::regclass
+  LEFT JOIN {schema}.adopted ON adopted.name = tables.name
  WHERE attnum > 0
    AND NOT attisdropped
    AND attgenerated = ''

@@ -1,9 +1,9 @@
--- Where conversations of these ids stand in the order of storing.
-WITH wanted (id) AS ({rows:text})
-SELECT found.key
-  FROM wanted
+-- Return the keys of the conversations with these ids.
+WITH requested (id) AS ({rows:text})
+SELECT stored.key
+  FROM requested
  CROSS JOIN LATERAL (SELECT key
                        FROM {schema}.conversations
                       WHERE owner = :1
-                        AND id = wanted.id
-                     OFFSET 0) AS found
+                        AND id = requested.id
+                     OFFSET 0) AS stored

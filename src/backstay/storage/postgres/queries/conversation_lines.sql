@@ -1,8 +1,8 @@
--- Conversations at these places as lines of a backup, in the order of storing, metadata as the text that is stored.
-SELECT stored.key, stored.id, stored.job_id, stored.item_id, said.turns,
-       said.metadata + (stored.metadata IS NOT NULL)::integer   AS metadata,
+-- Return these conversations as lines of a backup, in order of their keys, with metadata as the stored text.
+SELECT stored.key, stored.id, stored.job_id, stored.item_id, counted.turns,
+       counted.metadata + (stored.metadata IS NOT NULL)::integer   AS metadata,
        concat('{"content":', coalesce(to_json(stored.content)::text, 'null'),
-              ',"conversation_turns":[', said.lines,
+              ',"conversation_turns":[', counted.lines,
               '],"created_at":', to_json(stored.created_at),
               ',"id":', to_json(stored.id),
               ',"item_id":', coalesce(to_json(stored.item_id)::text, 'null'),
@@ -11,11 +11,11 @@ SELECT stored.key, stored.id, stored.job_id, stored.item_id, said.turns,
               ',"persona":', coalesce(to_json(stored.persona)::text, 'null'),
               ',"topic":', coalesce(to_json(stored.topic)::text, 'null'),
               ',"updated_at":', to_json(stored.updated_at), '}') AS line
-  FROM ({wanted}) AS wanted (key)
+  FROM ({requested}) AS requested (key)
  CROSS JOIN LATERAL (SELECT *
                        FROM {schema}.conversations
                       WHERE owner = :owner
-                        AND key = wanted.key
+                        AND key = requested.key
                      OFFSET 0) AS stored
  CROSS JOIN LATERAL (SELECT count(*) AS turns, count(turns.metadata) AS metadata,
                             string_agg(concat('{"content":', to_json(turns.content),
@@ -24,5 +24,5 @@ SELECT stored.key, stored.id, stored.job_id, stored.item_id, said.turns,
                                               ',"role":', to_json(turns.role),
                                               ',"sequence":', turns.sequence, '}'), ',' ORDER BY turns.sequence) AS lines
                        FROM {schema}.turns
-                      WHERE turns.conversation_key = stored.key) AS said
- ORDER BY wanted.key
+                      WHERE turns.conversation_key = stored.key) AS counted
+ ORDER BY requested.key

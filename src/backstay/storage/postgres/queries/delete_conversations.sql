@@ -1,7 +1,7 @@
--- Conversations go, and their turns with them: those that no trigger keeps.
-WITH wanted (key) AS ({rows:bigint})
+-- Delete conversations, and their turns by cascade, except those that a trigger keeps.
+WITH requested (key) AS ({rows:bigint})
 DELETE FROM {schema}.conversations
- USING wanted
+ USING requested
  WHERE conversations.owner = :1
-   AND conversations.key = wanted.key
+   AND conversations.key = requested.key
 RETURNING conversations.key

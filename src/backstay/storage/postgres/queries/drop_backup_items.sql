@@ -1,4 +1,4 @@
--- A bounded part of what a removed backup held.
+-- Delete a limited number of the items of a removed backup.
 DELETE FROM {schema}.backup_items
  WHERE ctid = ANY (ARRAY (SELECT ctid
                             FROM {schema}.backup_items

@@ -1,4 +1,4 @@
--- A bounded part of a job that is being removed.
+-- Delete a limited number of the inputs of a job that is cleaned or discarded.
 DELETE FROM {schema}.item_inputs
  WHERE ctid = ANY (ARRAY (SELECT ctid
                             FROM {schema}.item_inputs

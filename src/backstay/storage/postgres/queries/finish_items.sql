@@ -1,5 +1,5 @@
--- running → completed, skipped, failed or pending again, for the attempt that this worker holds. The positions are named
--- by themselves, too, so that the rows are found by their key.
+-- running → completed, skipped, failed or pending, for the attempt that this worker holds. The positions are also
+-- bound as one array, so that the rows are found by their key.
 WITH ended (position, attempt, state, conversation_id, tries, available_at)
         AS ({rows:bigint,integer,text,text,integer,bigint})
 UPDATE {schema}.items

@@ -1,4 +1,5 @@
--- Foreign keys that lead to conversations or turns, direct and further, as far as rows go with them.
+-- Return the foreign keys that lead to conversations or turns, directly or through tables whose rows are deleted with
+-- them.
 WITH RECURSIVE reached (id) AS (
      SELECT place::oid FROM {schema}.places
       UNION
@@ -11,13 +12,13 @@ WITH RECURSIVE reached (id) AS (
 )
 SELECT keys.conname, keys.conrelid, keys.confrelid, keys.confdeltype::text,
        ARRAY(SELECT attname::text
-               FROM pg_catalog.unnest(keys.conkey) WITH ORDINALITY AS at (number, place)
+               FROM pg_catalog.unnest(keys.conkey) WITH ORDINALITY AS at (number, ordinal)
                JOIN pg_attribute ON attrelid = keys.conrelid AND attnum = at.number
-              ORDER BY place),
+              ORDER BY ordinal),
        ARRAY(SELECT attname::text
-               FROM pg_catalog.unnest(keys.confkey) WITH ORDINALITY AS at (number, place)
+               FROM pg_catalog.unnest(keys.confkey) WITH ORDINALITY AS at (number, ordinal)
                JOIN pg_attribute ON attrelid = keys.confrelid AND attnum = at.number
-              ORDER BY place)
+              ORDER BY ordinal)
   FROM reached
   JOIN pg_constraint AS keys ON keys.confrelid = reached.id
  WHERE keys.contype = 'f'

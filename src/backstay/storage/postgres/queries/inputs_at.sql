@@ -1,4 +1,4 @@
--- What the items at these positions were given.
+-- Return the inputs of the items at these positions.
 SELECT position, topic, persona, parameters
   FROM {schema}.item_inputs
  WHERE job_key = :1

@@ -1,14 +1,14 @@
--- Which of these ids does a job have already?
-WITH wanted (id) AS ({rows:text})
-SELECT found.id, found.digest, inputs.line
-  FROM wanted
+-- Return the items of a job that have these ids.
+WITH requested (id) AS ({rows:text})
+SELECT stored.id, stored.digest, inputs.line
+  FROM requested
  CROSS JOIN LATERAL (SELECT position, id, digest
                        FROM {schema}.items
                       WHERE job_key = :1
-                        AND id = wanted.id
-                      LIMIT 1) AS found
+                        AND id = requested.id
+                      LIMIT 1) AS stored
   LEFT JOIN LATERAL (SELECT line
                        FROM {schema}.item_inputs
                       WHERE job_key = :1
-                        AND position = found.position
+                        AND position = stored.position
                       LIMIT 1) AS inputs ON TRUE

@@ -1,3 +1,3 @@
--- What so many new conversations are to be called; nulls where an id of ours will do.
+-- Return ids for so many new conversations, made by the adopted table; NULL where we make them.
 SELECT {schema}.new_id()
   FROM generate_series(1, :count)

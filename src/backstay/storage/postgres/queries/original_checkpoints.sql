@@ -1,5 +1,5 @@
--- The original's jobs, each with what its rows say of how far it has come.
+-- Return the original's jobs, each with the progress that its rows record.
 SELECT {job_id}::text, array_agg({progress_percentage}::text)
-  FROM {original} AS kept
+  FROM {original} AS legacy
  GROUP BY 1
  ORDER BY 1

@@ -1,4 +1,4 @@
--- The columns of the original's tables in a schema, and whether that schema holds tables of Backstay's own.
+-- Return the columns of the original's tables in a schema, and whether Backstay's own tables are in that schema.
 SELECT relname::text, attname::text,
        (SELECT count(*)
           FROM pg_class AS ours

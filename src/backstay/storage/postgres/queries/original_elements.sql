@@ -1,12 +1,13 @@
--- The elements of such an array: the kind of the id, the id, and the error beside it, both cut where they are too long.
+-- Return the elements of such an array: the kind of the id, the id, and the error, both truncated if they are too
+-- long.
 SELECT jsonb_typeof(named.id), left(named.id #>> '{}', 1000), left(named.error #>> '{}', 2000)
-  FROM {original} AS kept
- CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(said) WHEN 'string' THEN (said #>> '{}')::jsonb
+  FROM {original} AS legacy
+ CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(value) WHEN 'string' THEN (value #>> '{}')::jsonb
                                                         WHEN 'null' THEN '[]'
-                                                        ELSE coalesce(said, '[]')
+                                                        ELSE coalesce(value, '[]')
                           END AS list
-                     FROM (SELECT to_jsonb({column}) AS said) AS plain) AS told
- CROSS JOIN LATERAL jsonb_array_elements(told.list) AS element
+                     FROM (SELECT to_jsonb({column}) AS value) AS plain) AS parsed
+ CROSS JOIN LATERAL jsonb_array_elements(parsed.list) AS element
  CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(element)
                             WHEN 'object' THEN coalesce(nullif(element -> 'id', 'null'),
                                                         nullif(element -> 'itemId', 'null'),

@@ -1,5 +1,5 @@
--- The original's backups, their times as JSON writes them.
+-- Return the original's backups, with times as JSON writes them.
 SELECT {backup_id}::text, {user_id}::text, {file_path}::text, {backup_reason}::text,
        to_jsonb({expires_at}) #>> '{}', to_jsonb({created_at}) #>> '{}'
-  FROM {original} AS kept
+  FROM {original} AS legacy
  ORDER BY 1

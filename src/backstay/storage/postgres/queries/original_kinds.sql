@@ -1,9 +1,10 @@
--- What a column of the original's holds, in the rows of one name: an array is expected, perhaps as text, or nothing.
-SELECT DISTINCT jsonb_typeof(told.list)
-  FROM {original} AS kept
- CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(said) WHEN 'string' THEN (said #>> '{}')::jsonb
+-- Return the kinds of values in a column of the original's, in the rows of one job: an array, perhaps as text, or
+-- NULL is expected.
+SELECT DISTINCT jsonb_typeof(parsed.list)
+  FROM {original} AS legacy
+ CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(value) WHEN 'string' THEN (value #>> '{}')::jsonb
                                                         WHEN 'null' THEN '[]'
-                                                        ELSE coalesce(said, '[]')
+                                                        ELSE coalesce(value, '[]')
                           END AS list
-                     FROM (SELECT to_jsonb({column}) AS said) AS plain) AS told
+                     FROM (SELECT to_jsonb({column}) AS value) AS plain) AS parsed
  WHERE {key}::text = :key

@@ -1,5 +1,5 @@
--- The stored columns of a table in their order: type, type without its length, whether it holds no null, default, place
--- in the primary key.
+-- Return the stored columns of a table in their order: type, type without its length, whether it is NOT NULL,
+-- default, position in the primary key.
 SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod), pg_catalog.format_type(atttypid, -1), attnotnull,
        pg_catalog.pg_get_expr(adbin, adrelid),
        (SELECT pg_catalog.array_position(indkey::smallint[], attnum)

@@ -1,4 +1,4 @@
--- The triggers that users have made on these tables for deletes, and on those others for updates.
+-- Return the user's triggers that a delete fires on the first tables, or an update on the others.
 SELECT tgname::text, tgrelid
   FROM pg_trigger
   JOIN pg_proc ON pg_proc.oid = tgfoid

@@ -1,9 +1,9 @@
--- The turns of these conversations with all their columns, in order.
-WITH wanted (conversation_key) AS ({rows:bigint})
-SELECT found.conversation_key, sequence, id, role, content, metadata{columns}
-  FROM wanted
+-- Return the turns of these conversations with all their columns, in order.
+WITH requested (conversation_key) AS ({rows:bigint})
+SELECT stored.conversation_key, sequence, id, role, content, metadata{columns}
+  FROM requested
  CROSS JOIN LATERAL (SELECT *
                        FROM {schema}.turns
-                      WHERE conversation_key = wanted.conversation_key
-                     OFFSET 0) AS found
- ORDER BY found.conversation_key, sequence
+                      WHERE conversation_key = requested.conversation_key
+                     OFFSET 0) AS stored
+ ORDER BY stored.conversation_key, sequence

@@ -1,4 +1,4 @@
--- One backup by id.
+-- Return one backup by id.
 SELECT key, id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
        error, pinned, keep_micros, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at,
        deletion, deleted, changed, gone

@@ -1,4 +1,4 @@
--- The ids and digests of what a backup holds, in order, from a position on; positions have no gaps.
+-- Return the ids and digests of a backup's items from a position on; positions have no gaps.
 SELECT id, digest
   FROM {schema}.backup_items
  WHERE backup_key = :key

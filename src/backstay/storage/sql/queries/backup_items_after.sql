@@ -1,4 +1,4 @@
--- What a backup holds, in order, from a position on; positions have no gaps.
+-- Return the items of a backup from a position on; positions have no gaps.
 SELECT position, id, conversation_key, digest, row_version
   FROM {schema}.backup_items
  WHERE backup_key = :key

@@ -1,4 +1,4 @@
--- A worker lives.
+-- Advance a worker's heartbeat.
 UPDATE {schema}.workers
    SET beat = beat + 1
  WHERE token = :token

@@ -1,4 +1,4 @@
--- The next selected conversations, and which items they are results of.
+-- Return the next selected conversations, each with the item that it is the result of.
 SELECT key, job_id, item_id, id
   FROM {schema}.conversations
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Selected conversations, newest first, with the number of their turns.
+-- Return selected conversations, the newest first, each with its number of turns.
 SELECT id, topic, persona, job_id, item_id,
        (SELECT count(*) FROM {schema}.turns WHERE turns.conversation_key = conversations.key),
        created_at, key

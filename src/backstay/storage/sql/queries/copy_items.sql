@@ -1,4 +1,4 @@
--- The first items of a job, copied into one that is being created.
+-- Copy the first items of a job into a job that is being created.
 INSERT INTO {schema}.items (job_key, position, owner, id, digest)
 SELECT :staged, items.position, items.owner, items.id, items.digest
   FROM {schema}.items

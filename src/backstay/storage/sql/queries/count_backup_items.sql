@@ -1,4 +1,4 @@
--- How far a backup has come that is being written: positions are given from 0, without gaps.
+-- Return how many items of a backup are written; positions begin with 0 and have no gaps.
 SELECT coalesce(max(position) + 1, 0)
   FROM {schema}.backup_items
  WHERE backup_key = :key

@@ -1,4 +1,4 @@
--- How many conversations are selected.
+-- Return the number of selected conversations.
 SELECT count(*)
   FROM {schema}.conversations
  WHERE owner = :owner

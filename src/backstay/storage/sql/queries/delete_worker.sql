@@ -1,4 +1,4 @@
--- A lease ends.
+-- End the lease of a worker.
 DELETE FROM {schema}.workers
  WHERE token = :token
    AND owner = :owner

@@ -1,4 +1,4 @@
--- Items of the job that the staged ones lack.
+-- Return the items of a job that are not among the staged ones.
 SELECT stored.id
   FROM {schema}.items AS stored
  WHERE stored.job_key = :job_key

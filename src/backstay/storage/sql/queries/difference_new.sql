@@ -1,4 +1,4 @@
--- Staged items that the job lacks, knows by their ids only, or has with other content.
+-- Return the staged items that a job lacks, has with other content, or knows by id only.
 SELECT staged.id, inputs.line, coalesce(octet_length(stored.digest) > 0, FALSE) AS changed
   FROM {schema}.items AS staged
   LEFT JOIN {schema}.items AS stored ON stored.job_key = :job_key AND stored.id = staged.id

@@ -1,3 +1,3 @@
--- A bounded part of what failed in a job that is being cleaned or removed.
+-- Delete a limited number of the failures of a job that is cleaned or discarded.
 DELETE FROM {schema}.failures
  WHERE sequence IN (SELECT sequence FROM {schema}.failures WHERE job_key = :job_key AND owner = :owner LIMIT :limit)

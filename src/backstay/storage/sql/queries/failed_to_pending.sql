@@ -1,4 +1,4 @@
--- failed → pending, every one of a job of which more than the id is known
+-- failed → pending, all items of a job, except those of which only the id is known
 UPDATE {schema}.items {indexed_by:items_failed}
    SET state = 'pending', tries = 0, interruptions = 0, alone_interruptions = 0, available_at = 0
  WHERE job_key = :job_key

@@ -1,4 +1,4 @@
--- failed → pending, one by name of which more than the id is known
+-- failed → pending, one item by id, unless only its id is known
 UPDATE {schema}.items
    SET state = 'pending', tries = 0, interruptions = 0, alone_interruptions = 0, available_at = 0
  WHERE job_key = :job_key

@@ -1,8 +1,8 @@
--- failed → pending, those that an error common to all had failed
-WITH doomed (position) AS ({rows:bigint})
+-- failed → pending, the items that failed by an error common to all
+WITH requested (position) AS ({rows:bigint})
 UPDATE {schema}.items
    SET state = 'pending', tries = 0, available_at = 0
-  FROM doomed
+  FROM requested
  WHERE items.job_key = :1
-   AND items.position = doomed.position
+   AND items.position = requested.position
    AND items.state = 'failed'

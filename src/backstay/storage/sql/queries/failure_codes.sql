@@ -1,4 +1,4 @@
--- The codes of failed items, each with whether an answer was kept for one of them.
+-- Return the error codes of a job's failed items, each with whether an answer is stored for one of them.
 SELECT attempts.error_code, count(attempts.raw) > 0
   FROM {schema}.items {indexed_by:items_failed}
   JOIN {schema}.attempts ON attempts.job_key = items.job_key

@@ -1,4 +1,4 @@
--- Failed items, each with the attempt that settled it.
+-- Return failed items, each with the attempt that settled it.
 SELECT items.position, items.id, inputs.topic, items.attempt, attempts.error_code, attempts.error_message,
        attempts.raw, attempts.ended_at, items.state, attempts.traceback
   FROM {schema}.items {indexed_by:items_failed}

@@ -1,4 +1,5 @@
--- What failed in a job after a given failure, in the order of the commits, each with the attempt that settled it.
+-- Return what failed in a job after a given failure, in the order of the commits, each with the attempt that settled
+-- it.
 SELECT failures.sequence, failures.position, items.id, inputs.topic, failures.attempt, attempts.error_code,
        attempts.error_message, attempts.ended_at
   FROM {schema}.failures

@@ -1,5 +1,5 @@
--- Is this token still current, and does it stay so until we are done? Asked first in every transaction that a worker
--- writes in: without the lock, a takeover could come between this answer and the writes.
+-- Check that this token is current, and keep it so until the transaction ends. First in every transaction in which a
+-- worker writes: without the lock, the lease could be reclaimed between this check and the writes.
 SELECT 1
   FROM {schema}.workers
  WHERE token = :token

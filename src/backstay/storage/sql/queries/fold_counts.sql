@@ -1,4 +1,4 @@
--- The counts of a worker that ends go over to its job.
+-- Add the counters of a worker that ends to those of its job.
 UPDATE {schema}.jobs
    SET pending = jobs.pending + workers.pending, running = jobs.running + workers.running,
        completed = jobs.completed + workers.completed, failed = jobs.failed + workers.failed,

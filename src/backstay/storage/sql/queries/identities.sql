@@ -1,4 +1,4 @@
--- Items in order, by what tells them apart; positions have no gaps.
+-- Return the ids and digests of a job's items, in order; positions have no gaps.
 SELECT items.position, items.id, items.digest
   FROM {schema}.items
   JOIN {schema}.jobs ON jobs.key = items.job_key

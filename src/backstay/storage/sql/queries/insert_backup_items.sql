@@ -1,3 +1,3 @@
--- What the snapshot held, as far as it is written.
+-- Insert items of a backup while it is being written.
 INSERT INTO {schema}.backup_items (backup_key, position, owner, id, conversation_key, digest, row_version)
 {rows:bigint,bigint,text,text,bigint,bytea,bytea}

@@ -1,4 +1,4 @@
--- Backups of one owner whose files should exist, the latest first.
+-- Return the backups of an owner whose files should exist, the latest first.
 SELECT id, folder, host, file_bytes, file_sha256, damaged_at, CASE WHEN verified_at > created_at THEN verified_at ELSE created_at END
   FROM {schema}.backups
  WHERE owner = :owner

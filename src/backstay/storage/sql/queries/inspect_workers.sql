@@ -1,4 +1,4 @@
--- Every lease there is, whoever's job it is on.
+-- Return all leases of all owners.
 SELECT jobs.owner, jobs.id, workers.host, workers.boot_id, workers.pid, workers.lock_path,
        workers.lock_device, workers.lock_inode
   FROM {schema}.workers

@@ -1,4 +1,5 @@
--- What a dead worker was running is recorded as interrupted, or as released when it had been told to stop.
+-- Record the attempts of a dead worker as interrupted, as released if it had been stopped, or as failed if they
+-- crashed it.
 INSERT INTO {schema}.attempts (job_key, position, number, owner, worker, result, error_code, error_message, started_at,
                                ended_at)
 SELECT job_key, position, attempt, owner, worker,
@@ -8,7 +9,7 @@ SELECT job_key, position, attempt, owner, worker,
        CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit THEN 'crashed_worker' END,
        CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit
             THEN 'its worker died ' || (interruptions + 1) || ' times while this item ran, the last '
-                 || (alone_interruptions + 1) || ' times with nothing beside it' END,
+                 || (alone_interruptions + 1) || ' times while it ran alone' END,
        started_at, :now
   FROM {schema}.items {indexed_by:items_running}
  WHERE job_key = :job_key

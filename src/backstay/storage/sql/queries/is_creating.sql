@@ -1,4 +1,4 @@
--- Is this job invisible, so that it may be removed?
+-- Check that a job is invisible, so that it may be deleted.
 SELECT 1
   FROM {schema}.jobs
  WHERE key = :job_key

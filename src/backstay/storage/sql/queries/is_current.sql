@@ -1,4 +1,4 @@
--- Is this token still current? Asked by what only reads.
+-- Check that this token is current, for a transaction that only reads.
 SELECT 1
   FROM {schema}.workers
  WHERE token = :token

@@ -1,4 +1,4 @@
--- Whether a backup was made in this folder.
+-- Return whether a backup was made in this folder.
 SELECT EXISTS (
     SELECT 1
       FROM {schema}.backups

@@ -1,4 +1,4 @@
--- Items of a job in their order, each with its latest error where it has failed.
+-- Return items of a job in their order, each failed one with its latest error.
 SELECT items.position, items.id, items.state, coalesce(inputs.topic, conversations.topic),
        coalesce(inputs.persona, conversations.persona), items.attempt, items.conversation_id,
        attempts.error_code, attempts.error_message

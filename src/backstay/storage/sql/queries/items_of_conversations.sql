@@ -1,7 +1,7 @@
--- The items that these conversations say they are results of, with what their results are now.
-WITH wanted (job_id, item_id) AS ({rows:text,text})
+-- Return the items that these conversations are results of, each with its result now.
+WITH requested (job_id, item_id) AS ({rows:text,text})
 SELECT jobs.id, items.id, jobs.key, items.position, items.state, items.conversation_id, items.deleted_at,
        jobs.created_at
-  FROM wanted
-  JOIN {schema}.jobs ON jobs.owner = :1 AND jobs.id = wanted.job_id
-  JOIN {schema}.items ON items.job_key = jobs.key AND items.id = wanted.item_id
+  FROM requested
+  JOIN {schema}.jobs ON jobs.owner = :1 AND jobs.id = requested.job_id
+  JOIN {schema}.items ON items.job_key = jobs.key AND items.id = requested.item_id

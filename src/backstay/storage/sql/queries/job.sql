@@ -1,4 +1,4 @@
--- One job by id, with its counters plus those of its workers.
+-- Return one job by id, with its counters plus those of its workers.
 SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings, jobs.recipe,
        CAST(jobs.pending    + coalesce(sum(workers.pending), 0) AS bigint),
        CAST(jobs.running    + coalesce(sum(workers.running), 0) AS bigint),

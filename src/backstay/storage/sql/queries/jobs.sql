@@ -1,4 +1,4 @@
--- Jobs of an owner, the latest first, with their counters plus those of their workers.
+-- Return jobs of an owner, the latest first, with their counters plus those of their workers.
 SELECT jobs.key, jobs.id, jobs.owner, jobs.state, jobs.processor, jobs.settings, jobs.recipe,
        CAST(jobs.pending    + coalesce(sum(workers.pending), 0) AS bigint),
        CAST(jobs.running    + coalesce(sum(workers.running), 0) AS bigint),

@@ -1,4 +1,4 @@
--- When backups of an owner were last looked through for what has expired.
+-- Return when a cleanup of an owner's backups last ran.
 SELECT value
   FROM {schema}.meta
  WHERE name = :name

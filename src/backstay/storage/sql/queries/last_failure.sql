@@ -1,4 +1,4 @@
--- The last number that an item's failing was given in a job; 0 where nothing failed.
+-- Return the number of a job's last failure; 0 if nothing failed.
 SELECT coalesce(max(sequence), 0)
   FROM {schema}.failures
  WHERE job_key = :job_key

@@ -1,4 +1,4 @@
--- Where the next item of a job goes, less one.
+-- Return the position of a job's last item; -1 if it has none.
 SELECT coalesce(max(position), -1)
   FROM {schema}.items
  WHERE job_key = :job_key

@@ -1,4 +1,4 @@
--- The checkpoint of a job completed without failures is cleaned.
+-- Record that the checkpoint of a job completed without failures is cleaned.
 UPDATE {schema}.jobs
    SET cleaned_at = :now
  WHERE key = :job_key

@@ -1,4 +1,4 @@
--- A worker was told to stop.
+-- Record that a worker was stopped.
 UPDATE {schema}.workers
    SET stopping = TRUE
  WHERE token = :token

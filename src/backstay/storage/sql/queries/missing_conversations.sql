@@ -1,5 +1,5 @@
--- Which of these ids are no conversation of this owner?
-WITH wanted (id) AS ({rows:text})
-SELECT wanted.id
-  FROM wanted
- WHERE NOT EXISTS (SELECT 1 FROM {schema}.conversations WHERE owner = :1 AND conversations.id = wanted.id)
+-- Return which of these ids are not those of a conversation of this owner.
+WITH requested (id) AS ({rows:text})
+SELECT requested.id
+  FROM requested
+ WHERE NOT EXISTS (SELECT 1 FROM {schema}.conversations WHERE owner = :1 AND conversations.id = requested.id)

@@ -1,4 +1,4 @@
--- A worker's counts move with the items, in the same transaction.
+-- Change a worker's counters, in the transaction that changes the items.
 UPDATE {schema}.workers
    SET beat = beat + 1, committed_at = :now, pending = pending + :pending, running = running + :running,
        completed = completed + :completed, failed = failed + :failed, skipped = skipped + :skipped,

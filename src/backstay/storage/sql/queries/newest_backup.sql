@@ -1,4 +1,4 @@
--- The backup that was made or verified last, of those that still exist.
+-- Return the backup that was made or verified last, of those that still exist.
 SELECT id, CASE WHEN verified_at > created_at THEN verified_at ELSE created_at END AS made_at
   FROM {schema}.backups
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Count one kind of thing of other owners, and those owners.
+-- Count the records of one kind that other owners have, and those owners.
 SELECT count(DISTINCT owner), count(*)
   FROM (SELECT owner FROM {schema}.jobs
          WHERE :noun = 'job' AND state <> 'creating'
@@ -11,5 +11,5 @@ SELECT count(DISTINCT owner), count(*)
          UNION ALL
         SELECT owner FROM {schema}.backups
          WHERE :noun = 'backup' AND state <> 'expired' AND removed_at IS NULL
-       ) AS kept
+       ) AS records
  WHERE owner <> :owner

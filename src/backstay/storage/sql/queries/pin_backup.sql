@@ -1,4 +1,4 @@
--- A backup is pinned, or not any more.
+-- Pin or unpin a backup.
 UPDATE {schema}.backups
    SET pinned = :pinned
  WHERE key = :key

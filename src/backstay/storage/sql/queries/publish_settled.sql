@@ -1,4 +1,4 @@
--- creating → paused: its items are settled, as far as they are known.
+-- creating → paused: its items are settled, as far as they are known
 UPDATE {schema}.jobs
    SET id = :job_id, state = 'paused', processor = :processor, settings = :settings, pause_code = :pause_code,
        pause_message = :pause_message, updated_at = :now, completed = counted.completed, failed = counted.failed

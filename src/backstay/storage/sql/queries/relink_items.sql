@@ -1,4 +1,4 @@
--- any state at rest → completed: the conversation that is restored is again the result of its item
+-- any but running → completed: the restored conversation is the item's result again
 WITH restored (job_key, position, id) AS ({rows:bigint,bigint,text})
 UPDATE {schema}.items
    SET state = 'completed', conversation_id = restored.id, deleted_at = NULL, available_at = 0

@@ -1,4 +1,4 @@
--- Where the selected conversations stand in the order of storing.
+-- Return the keys of the selected conversations, in order.
 SELECT key
   FROM {schema}.conversations
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Change the limits of a job.
+-- Set the settings of a job.
 UPDATE {schema}.jobs
    SET settings = :settings
  WHERE key = :job_key

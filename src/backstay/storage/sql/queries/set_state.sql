@@ -1,4 +1,4 @@
--- A job moves; reasons of an earlier pause go unless there is a new one.
+-- Change the state of a job, and replace the reasons of its pause.
 UPDATE {schema}.jobs
    SET state = :state, pause_code = :pause_code, pause_message = :pause_message,
        pause_evidence = :pause_evidence, updated_at = :now, finished_at = :finished_at

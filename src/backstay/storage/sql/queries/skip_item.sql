@@ -1,4 +1,5 @@
--- pending or failed → skipped, one by name while it is in the given state: numbered as an attempt, as a claim would be
+-- pending or failed → skipped, one item by id, if it is in the given state; numbered as an attempt, as a claim would
+-- be
 UPDATE {schema}.items
    SET state = 'skipped', attempt = attempt + 1, available_at = 0
  WHERE job_key = :job_key

@@ -1,5 +1,5 @@
--- Which of these places in the order of storing are taken?
-WITH wanted (key) AS ({rows:bigint})
+-- Return which of these keys are in use.
+WITH requested (key) AS ({rows:bigint})
 SELECT conversations.key
-  FROM wanted
-  JOIN {schema}.conversations ON conversations.key = wanted.key
+  FROM requested
+  JOIN {schema}.conversations ON conversations.key = requested.key

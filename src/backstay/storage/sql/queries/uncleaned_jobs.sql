@@ -1,4 +1,4 @@
--- Jobs completed without failures, whose inputs and attempts may go.
+-- Return the jobs completed without failures whose inputs and attempts may be deleted.
 SELECT id
   FROM {schema}.jobs
  WHERE owner = :owner

@@ -1,5 +1,5 @@
--- Which of these names belong to no backup of any owner?
-WITH wanted (id) AS ({rows:text})
-SELECT wanted.id
-  FROM wanted
- WHERE NOT EXISTS (SELECT 1 FROM {schema}.backups WHERE backups.id = wanted.id AND removed_at IS NULL)
+-- Return which of these ids are not those of a backup of any owner.
+WITH requested (id) AS ({rows:text})
+SELECT requested.id
+  FROM requested
+ WHERE NOT EXISTS (SELECT 1 FROM {schema}.backups WHERE backups.id = requested.id AND removed_at IS NULL)

@@ -1,5 +1,5 @@
--- A worker, if it has not beaten since it was looked at. One that is writing, or that somebody else is taking over, is
--- passed over: if it froze in the middle, the server ends its transaction soon, and whoever looks next finds it.
+-- Return and lock a worker, if it has not beaten since it was read. One that is writing, or that another process is
+-- reclaiming, is skipped: if it froze, the server soon ends its transaction, and the next poll finds it.
 SELECT job_key, stopping
   FROM {schema}.workers
  WHERE token = :token

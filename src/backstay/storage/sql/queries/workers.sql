@@ -1,4 +1,4 @@
--- Who holds a lease on a job.
+-- Return the leases on a job.
 SELECT workers.token, workers.beat, workers.host, workers.boot_id, workers.pid, workers.lock_path,
        workers.lock_device, workers.lock_inode
   FROM {schema}.workers

@@ -1,5 +1,5 @@
--- pending → running: the claim is the record of the attempt. `:latest` lets items through that a clock set back has
--- put further ahead than any wait we give.
+-- pending → running: the claim is the record of the attempt. `:latest` also lets items through whose time is further
+-- ahead than our longest wait: the clock was set back.
 UPDATE items
    SET state = 'running', worker = :token, attempt = attempt + 1, alone = :alone, started_at = :now
  WHERE job_key = :job_key

@@ -1,7 +1,7 @@
--- Where conversations of these ids stand in the order of storing.
-WITH asked (owner) AS (VALUES (:1)),
-     wanted (id) AS ({rows:text})
+-- Return the keys of the conversations with these ids.
+WITH fixed (owner) AS (VALUES (:1)),
+     requested (id) AS ({rows:text})
 SELECT stored.key
-  FROM asked
- CROSS JOIN wanted
-  JOIN conversations AS stored ON stored.owner = asked.owner AND stored.id = wanted.id
+  FROM fixed
+ CROSS JOIN requested
+  JOIN conversations AS stored ON stored.owner = fixed.owner AND stored.id = requested.id

@@ -1,8 +1,8 @@
--- Conversations at these places as lines of a backup, in the order of storing, metadata as the text that is stored.
+-- Return these conversations as lines of a backup, in order of their keys, with metadata as the stored text.
 --
--- All of them are one row, since every row hands over the interpreter lock: what is known of each, and the lines in one.
--- Where a value is one that JSON has no word for, there is no row but an error: of '!', which is no JSON. Of all values
--- only blobs are not less than x''.
+-- The result is one row, since every row hands over the interpreter lock: what is known of each conversation, and all lines
+-- in one value. A value that JSON cannot express is an error, raised by '!', which is no JSON. Only blobs are not less than
+-- x''.
 SELECT json_group_array(json_array(key, id, job_id, item_id, turns, metadata, octet_length(line))) AS known,
        CAST(group_concat(line, '') AS BLOB)                                                        AS lines
   FROM (SELECT stored.key, stored.id, stored.job_id, stored.item_id,

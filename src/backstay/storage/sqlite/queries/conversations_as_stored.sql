@@ -1,8 +1,8 @@
--- Conversations at these places with all their columns, in the order of storing.
-WITH asked (owner) AS (VALUES (:1)),
-     wanted (key) AS ({rows:bigint})
+-- Return these conversations with all their columns, in order of their keys.
+WITH fixed (owner) AS (VALUES (:1)),
+     requested (key) AS ({rows:bigint})
 SELECT stored.key, id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at{columns}
-  FROM asked
- CROSS JOIN wanted
-  JOIN conversations AS stored ON stored.key = wanted.key AND stored.owner = asked.owner
+  FROM fixed
+ CROSS JOIN requested
+  JOIN conversations AS stored ON stored.key = requested.key AND stored.owner = fixed.owner
  ORDER BY stored.key

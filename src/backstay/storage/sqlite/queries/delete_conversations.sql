@@ -1,7 +1,7 @@
--- Conversations go, and their turns with them: those that no trigger keeps.
-WITH asked (owner) AS (VALUES (:1)),
-     wanted (key) AS ({rows:bigint})
+-- Delete conversations, and their turns by cascade, except those that a trigger keeps.
+WITH fixed (owner) AS (VALUES (:1)),
+     requested (key) AS ({rows:bigint})
 DELETE FROM conversations
- WHERE owner = (SELECT owner FROM asked)
-   AND key IN (SELECT key FROM wanted)
+ WHERE owner = (SELECT owner FROM fixed)
+   AND key IN (SELECT key FROM requested)
 RETURNING key

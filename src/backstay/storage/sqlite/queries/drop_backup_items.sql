@@ -1,4 +1,4 @@
--- A bounded part of what a removed backup held.
+-- Delete a limited number of the items of a removed backup.
 DELETE FROM backup_items
  WHERE (backup_key, position) IN (SELECT backup_key, position
                                     FROM backup_items WHERE backup_key = :key AND owner = :owner LIMIT :limit)

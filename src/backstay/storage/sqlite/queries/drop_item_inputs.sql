@@ -1,3 +1,3 @@
--- A bounded part of a job that is being removed.
+-- Delete a limited number of the inputs of a job that is cleaned or discarded.
 DELETE FROM item_inputs
  WHERE (job_key, position) IN (SELECT job_key, position FROM item_inputs WHERE job_key = :job_key AND owner = :owner LIMIT :limit)

@@ -1,3 +1,3 @@
--- A bounded part of a job that is being removed.
+-- Delete a limited number of the items of a job that is discarded.
 DELETE FROM items
  WHERE (job_key, position) IN (SELECT job_key, position FROM items WHERE job_key = :job_key AND owner = :owner LIMIT :limit)

@@ -1,4 +1,4 @@
--- running → completed, skipped, failed or pending again, for the attempt that this worker holds
+-- running → completed, skipped, failed or pending, for the attempt that this worker holds
 WITH lease (token, job_key) AS (VALUES (:1, :2)),
      ended (position, attempt, state, conversation_id, tries, available_at) AS ({rows:bigint,integer,text,text,integer,bigint})
 UPDATE items

@@ -1,4 +1,4 @@
--- Every foreign key of every table but those of ours to each other, a row for each of its columns.
+-- Return every foreign key of every table, except those between our own tables, a row for each of its columns.
 SELECT tables.name, keys.id, keys."table", keys."from", keys."to", keys.on_delete
   FROM sqlite_schema AS tables
   JOIN pragma_foreign_key_list(tables.name) AS keys

@@ -1,7 +1,7 @@
--- What the items at these positions were given.
-WITH asked (job_key) AS (VALUES (:1)),
-     wanted (position) AS ({rows:bigint})
+-- Return the inputs of the items at these positions.
+WITH fixed (job_key) AS (VALUES (:1)),
+     requested (position) AS ({rows:bigint})
 SELECT inputs.position, inputs.topic, inputs.persona, inputs.parameters
-  FROM asked
- CROSS JOIN wanted
-  JOIN item_inputs AS inputs ON inputs.job_key = asked.job_key AND inputs.position = wanted.position
+  FROM fixed
+ CROSS JOIN requested
+  JOIN item_inputs AS inputs ON inputs.job_key = fixed.job_key AND inputs.position = requested.position

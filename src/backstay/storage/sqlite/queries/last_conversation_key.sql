@@ -1,4 +1,4 @@
--- The highest key ever given to a conversation.
+-- Return the highest key ever given to a conversation.
 SELECT coalesce(max(seq), 0)
   FROM sqlite_sequence
  WHERE name = 'conversations'

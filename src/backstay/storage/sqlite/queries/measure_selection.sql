@@ -1,6 +1,6 @@
--- Selected conversations in the order of storing, each with the number of its turns and about the bytes of its line in a
--- backup: 130 and 55 are what stands around the values. The length of a text is known without reading it, so what JSON
--- would have to escape is not.
+-- Return the selected conversations in order of their keys, each with its number of turns and about how many bytes
+-- its line in a backup has: 130 and 55 are the characters around the values. The length of a text is known without
+-- reading it, so escapes are not counted.
 SELECT stored.key, stored.id, stored.topic, count(turns.sequence),
        130 + octet_length(stored.id) + octet_length(stored.created_at) + octet_length(stored.updated_at)
        + ifnull(2 + octet_length(stored.content), 4) + ifnull(2 + octet_length(stored.item_id), 4)

@@ -1,4 +1,4 @@
--- What so many new conversations are to be called: an id of ours will do.
+-- Return NULL for so many new conversations: we make their ids.
 WITH RECURSIVE counted (number) AS (SELECT 1 WHERE :count > 0
                                      UNION ALL
                                     SELECT number + 1 FROM counted WHERE number < :count)

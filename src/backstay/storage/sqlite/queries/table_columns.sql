@@ -1,4 +1,5 @@
--- The stored columns of a table in their order: type, whether it holds no null, default, place in the primary key.
+-- Return the stored columns of a table in their order: type, whether it is NOT NULL, default, position in the primary
+-- key.
 SELECT name, type, "notnull", dflt_value, pk
   FROM pragma_table_info(:table)
  ORDER BY cid

@@ -1,4 +1,4 @@
--- The tables that there are.
+-- Return the names of all tables.
 SELECT name
   FROM sqlite_schema
  WHERE type = 'table'

@@ -1,4 +1,4 @@
--- The tables whose rows have no number of their own.
+-- Return the tables without rowid.
 SELECT name
   FROM pragma_table_list
  WHERE schema = 'main'

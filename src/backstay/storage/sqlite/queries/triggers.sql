@@ -1,4 +1,4 @@
--- Every trigger there is, with what it says.
+-- Return every trigger with its text.
 SELECT name, tbl_name, sql
   FROM sqlite_schema
  WHERE type = 'trigger'

@@ -1,6 +1,0 @@
--- Nobody else moves this job.
-SELECT 1
-  FROM {schema}.jobs
- WHERE key = :job_key
-   AND owner = :owner
-   FOR NO KEY UPDATE

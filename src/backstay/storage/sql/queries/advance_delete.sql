@@ -1,0 +1,8 @@
+-- deleting → deleting, or deleting → deleted: counts what this step did; retention begins when the delete has ended.
+UPDATE {schema}.backups
+   SET deleted = deleted + :deleted, changed = changed + :changed, gone = gone + :gone,
+       deletion = CASE WHEN :ended THEN 'deleted' ELSE 'deleting' END,
+       expires_at = CASE WHEN :ended THEN :now + keep_micros END
+ WHERE key = :key
+   AND owner = :owner
+   AND deletion = 'deleting'

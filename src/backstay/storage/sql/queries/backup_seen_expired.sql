@@ -1,5 +1,0 @@
--- Record when a cleanup first found a backup expired, or that it is not.
-UPDATE {schema}.backups
-   SET first_seen_expired_at = CAST(:seen_at AS bigint)
- WHERE key = :key
-   AND owner = :owner

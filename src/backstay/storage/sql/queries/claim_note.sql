@@ -1,6 +1,0 @@
--- Write a note, unless one that has not expired is there.
-INSERT INTO {schema}.notes (kind, owner, name, value, expires_at)
-VALUES (:kind, :owner, :name, :value, :expires_at)
-    ON CONFLICT (kind, owner, name) DO UPDATE
-   SET value = excluded.value, expires_at = excluded.expires_at
- WHERE notes.expires_at <= :now

@@ -1,6 +1,0 @@
--- deleting → undone, from when it is kept as long as was asked
-UPDATE {schema}.backups
-   SET deletion = 'undone', expires_at = :now + keep_micros
- WHERE key = :key
-   AND owner = :owner
-   AND deletion = 'deleting'

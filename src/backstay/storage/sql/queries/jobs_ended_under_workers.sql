@@ -1,6 +1,0 @@
--- Jobs on which nothing is left to do, but whose workers have not all left.
-SELECT DISTINCT jobs.id
-  FROM {schema}.workers
-  JOIN {schema}.jobs ON jobs.key = workers.job_key
- WHERE jobs.owner = :owner
-   AND jobs.state IN ('completed', 'completed_with_failures', 'cancelled')

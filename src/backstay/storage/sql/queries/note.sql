@@ -1,7 +1,0 @@
--- A note that has not expired.
-SELECT value
-  FROM {schema}.notes
- WHERE kind = :kind
-   AND owner = :owner
-   AND name = :name
-   AND expires_at > :now

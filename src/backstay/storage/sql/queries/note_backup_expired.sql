@@ -1,0 +1,5 @@
+-- Record when a cleanup first found a backup expired; NULL if it is not.
+UPDATE {schema}.backups
+   SET first_seen_expired_at = CAST(:seen_at AS bigint)
+ WHERE key = :key
+   AND owner = :owner

@@ -1,0 +1,5 @@
+-- Write an expiring value, also over one that has not expired.
+INSERT INTO {schema}.notes (kind, owner, name, value, expires_at)
+VALUES (:kind, :owner, :name, :value, :expires_at)
+    ON CONFLICT (kind, owner, name) DO UPDATE
+   SET value = excluded.value, expires_at = excluded.expires_at

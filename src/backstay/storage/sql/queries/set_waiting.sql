@@ -1,0 +1,5 @@
+-- Record what a worker's calls wait for; NULL if they do not.
+UPDATE {schema}.workers
+   SET waiting = :waiting
+ WHERE token = :token
+   AND owner = :owner

@@ -1,0 +1,6 @@
+-- Allocate keys for so many new conversations; their ids are ours to make.
+WITH RECURSIVE counted (number) AS (SELECT 1 WHERE :count > 0
+                                     UNION ALL
+                                    SELECT number + 1 FROM counted WHERE number < :count)
+SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'conversations') + number, NULL
+  FROM counted

@@ -1,6 +1,0 @@
--- Places in the order of storing for so many new conversations; they may be called as they like.
-WITH RECURSIVE counted (number) AS (SELECT 1 WHERE :count > 0
-                                     UNION ALL
-                                    SELECT number + 1 FROM counted WHERE number < :count)
-SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'conversations') + number, NULL
-  FROM counted

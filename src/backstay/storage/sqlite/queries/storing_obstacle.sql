@@ -1,0 +1,2 @@
+-- Return what prevents new conversations from being stored: nothing, in a file.
+SELECT NULL
