@@ -65,7 +65,7 @@ def test_items_in_one_state_are_found_by_an_index(schema, name, index):
     plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {query(name)}", values)]
 
     assert any(f"USING INDEX {index} " in step for step in plan), plan
-    assert "SEARCH items USING PRIMARY KEY (job_key=?)" not in plan
+    assert not any(step.endswith("items USING PRIMARY KEY (job_key=?)") for step in plan)
 
 
 @_each

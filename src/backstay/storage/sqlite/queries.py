@@ -79,7 +79,7 @@ def _pieces(count: int, columns: int) -> list[tuple[int, int]]:
 @cache
 def _expanded(name: str, rows: int, columns: tuple[str, ...] = ()) -> str:
     text = query(name)
-    fixed = len(set(re.findall(r"\?(\d+)", text)))
+    fixed = max(map(int, re.findall(r"\?(\d+)", text)), default=0)
 
     def values(match: re.Match[str]) -> str:
         width = match[1].count(",") + 1 + (len(columns) if match[2] else 0)

@@ -1,10 +1,10 @@
 -- pending → running: the claim is the record of the attempt. `:latest` also lets items through whose time is further
 -- ahead than our longest wait: the clock was set back.
-UPDATE items
+UPDATE {schema}.items
    SET state = 'running', worker = :token, attempt = attempt + 1, alone = :alone, started_at = :now
  WHERE job_key = :job_key
    AND position IN (SELECT position
-                      FROM items
+                      FROM {schema}.items
                      WHERE job_key = :job_key
                        AND owner = :owner
                        AND state = 'pending'

@@ -31,8 +31,8 @@ SELECT json_group_array(json_array(key, id, job_id, item_id, turns, metadata, oc
                    ',"persona":', json_quote(stored.persona),
                    ',"topic":', json_quote(stored.topic),
                    ',"updated_at":', json_quote(stored.updated_at), '}')) AS line
-          FROM conversations AS stored
-          LEFT JOIN turns ON turns.conversation_key = stored.key
+          FROM {schema}.conversations AS stored
+          LEFT JOIN {schema}.turns ON turns.conversation_key = stored.key
          WHERE stored.owner = :owner
            AND stored.key IN (SELECT value FROM json_each(:keys))
          GROUP BY stored.key

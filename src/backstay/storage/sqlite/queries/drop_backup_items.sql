@@ -1,4 +1,4 @@
 -- Delete a limited number of the items of a removed backup.
-DELETE FROM backup_items
+DELETE FROM {schema}.backup_items
  WHERE (backup_key, position) IN (SELECT backup_key, position
-                                    FROM backup_items WHERE backup_key = :key AND owner = :owner LIMIT :limit)
+                                    FROM {schema}.backup_items WHERE backup_key = :key AND owner = :owner LIMIT :limit)

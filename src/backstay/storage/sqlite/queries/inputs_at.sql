@@ -1,7 +1,7 @@
 -- Return the inputs of the items at these positions.
-WITH fixed (job_key) AS (VALUES (:1)),
-     requested (position) AS ({rows:bigint})
+WITH requested (position) AS ({rows:bigint})
 SELECT inputs.position, inputs.topic, inputs.persona, inputs.parameters
-  FROM fixed
- CROSS JOIN requested
-  JOIN item_inputs AS inputs ON inputs.job_key = fixed.job_key AND inputs.position = requested.position
+  FROM requested
+ CROSS JOIN {schema}.item_inputs AS inputs
+ WHERE inputs.job_key = :1
+   AND inputs.position = requested.position

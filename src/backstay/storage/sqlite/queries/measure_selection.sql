@@ -10,9 +10,9 @@ SELECT stored.key, stored.id, stored.topic, count(turns.sequence),
                     + ifnull(octet_length(turns.metadata), 2) + octet_length(turns.role)
                     + octet_length(turns.sequence)), 0)
   FROM (SELECT key, id, topic, persona, content, metadata, job_id, item_id, created_at, updated_at
-          FROM conversations
+          FROM {schema}.conversations
          WHERE owner = :owner
            {selected}) AS stored
-  LEFT JOIN turns ON turns.conversation_key = stored.key
+  LEFT JOIN {schema}.turns ON turns.conversation_key = stored.key
  GROUP BY stored.key
  ORDER BY stored.key
