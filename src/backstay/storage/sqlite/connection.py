@@ -43,6 +43,8 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
         connection = apsw.Connection(str(path), flags=flags)
         try:
             connection.set_busy_timeout(BUSY_MS)
+            # Otherwise the planner looks at bound values, and each execution with others prepares the statement anew.
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
             _use_wal(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
