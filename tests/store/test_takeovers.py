@@ -214,7 +214,7 @@ async def test_item_that_crashes_its_workers_alone_fails(store):
     (failure,) = await store.batches.jobs.failures(OWNER, "job", after=-1, limit=10)
     assert (failure.item_id, failure.attempts, failure.error_code) == ("item-1", 5, "crashed_worker")
     assert "died 5 times" in failure.error_message
-    assert "the last 3 times with nothing beside it" in failure.error_message
+    assert "the last 3 times with no other item running" in failure.error_message
 
 
 async def test_stop_while_alone_is_no_crash(store):

@@ -9,7 +9,7 @@ SELECT job_key, position, attempt, owner, worker,
        CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit THEN 'crashed_worker' END,
        CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit
             THEN 'its worker died ' || (interruptions + 1) || ' times while this item ran, the last '
-                 || (alone_interruptions + 1) || ' times while it ran alone' END,
+                 || (alone_interruptions + 1) || ' times with no other item running' END,
        started_at, :now
   FROM {schema}.items {indexed_by:items_running}
  WHERE job_key = :job_key
