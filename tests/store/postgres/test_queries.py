@@ -43,7 +43,7 @@ def source():
 
 @_each
 def test_statement_is_used(source, name):
-    """Every statement is used by its name somewhere in the code."""
+    """Every statement is named somewhere in the code."""
     assert f'"{name}"' in source
 
 
@@ -56,9 +56,9 @@ def test_every_statement_exists_for_both_databases():
 @pytest.mark.parametrize("name", sorted(_names("postgres") & _names("sqlite")))
 def test_statements_of_one_wording_are_shared(name):
     """Two files of one name, one for each database, are executed as different statements."""
-    ours, theirs = (" ".join(text.split()) for text in (query(name), sqlite_query(name)))
+    postgres_text, sqlite_text = (" ".join(text.split()) for text in (query(name), sqlite_query(name)))
 
-    assert ours.replace("{schema}", "main") != re.sub(r"\?(\d)", r":\1", theirs)
+    assert postgres_text.replace("{schema}", "main") != re.sub(r"\?(\d)", r":\1", sqlite_text)
 
 
 @pytest.mark.parametrize("name", sorted(_names("sql")))

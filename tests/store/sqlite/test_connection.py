@@ -57,6 +57,14 @@ def test_commits_are_on_disk_when_they_return(path, read_only):
     }
 
 
+def test_statement_stays_prepared_whatever_values_are_bound(path):
+    """The planner of a connection does not look at bound values, so that other values need no new plan."""
+    opened = connect(path)
+
+    assert opened.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) == 1
+    opened.close()
+
+
 def test_reader_cannot_write(path):
     """A read-only connection refuses to create a table."""
     reader = connect(path, read_only=True)

@@ -35,7 +35,7 @@ def source():
 
 @_each
 def test_statement_is_used(source, name):
-    """The code executes every statement by its name."""
+    """Every statement is named somewhere in the code."""
     assert f'"{name}"' in source
 
 
@@ -58,8 +58,8 @@ def test_statement_begins_with_what_it_does(file):
         ("failed_to_pending", "items_failed"),
     ],
 )
-def test_items_in_one_state_are_found_by_an_index(schema, name, index):
-    """Statements that select items by state use the index of that state, since a job may have a million items."""
+def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index):
+    """Items in one state are found by the index of that state, without reading the other items of the job."""
     values = dict.fromkeys(re.findall(r":(\w+)", query(name)))
 
     plan = [row[3] for row in schema.execute(f"EXPLAIN QUERY PLAN {query(name)}", values)]
@@ -70,7 +70,7 @@ def test_items_in_one_state_are_found_by_an_index(schema, name, index):
 
 @_each
 def test_statement_fits_the_schema(schema, name):
-    """It can be prepared as it is, and there is one in the file."""
+    """Each file holds one statement, which SQLite can prepare."""
     text = queries._expanded(name, 3).replace("{selected}", "")
 
     info = apsw.ext.query_info(schema, text, explain=True)
@@ -88,7 +88,7 @@ def test_values_are_bound_by_name(name):
 
 
 def test_name_that_is_no_file_is_an_error():
-    """A statement name without a file raises FileNotFoundError."""
+    """A misspelt name raises an error."""
     with pytest.raises(FileNotFoundError):
         query("no_such_statement")
 
@@ -103,10 +103,10 @@ def memory(monkeypatch):
     connection.execute("CREATE TABLE notes (job, number, name)")
     texts = {
         "insert": "INSERT INTO notes (job, number, name) {rows:bigint,bigint,text}",
-        "rename": "WITH job (key) AS (VALUES (?1)), new (number, name) AS ({rows:bigint,text})"
-        " UPDATE notes SET name = new.name FROM job, new WHERE notes.job = job.key AND notes.number = new.number",
-        "find": "WITH asked (job) AS (VALUES (?1)), wanted (number) AS ({rows:bigint})"
-        " SELECT notes.number, name FROM asked CROSS JOIN wanted JOIN notes USING (job, number)",
+        "rename": "WITH new (number, name) AS ({rows:bigint,text})"
+        " UPDATE notes SET name = new.name FROM new WHERE notes.job = ?1 AND notes.number = new.number",
+        "find": "WITH requested (number) AS ({rows:bigint})"
+        " SELECT notes.number, name FROM requested CROSS JOIN notes USING (number) WHERE job = ?1",
     }
     monkeypatch.setattr(queries, "query", texts.__getitem__)
     queries._expanded.cache_clear()
@@ -117,7 +117,7 @@ def memory(monkeypatch):
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 64, 1_000, 5_003])
 def test_any_number_of_rows_goes_in(memory, count):
-    """Any number of rows is inserted in order, each once."""
+    """Any number of rows is inserted in their order, each once."""
     rows = [(1, number, str(number)) for number in range(count)]
 
     assert execute_rows(memory, "insert", rows) == count
@@ -127,7 +127,7 @@ def test_any_number_of_rows_goes_in(memory, count):
 
 @pytest.mark.parametrize("count", [1, 5, 5_003])
 def test_fixed_values_go_with_every_piece(memory, count):
-    """Fixed values apply to every piece, and the changed rows of all pieces are counted."""
+    """Fixed values are bound in every piece, and the number of changed rows of all pieces is returned."""
     execute_rows(memory, "insert", [(job, number, "old") for job in (1, 2) for number in range(count)])
 
     changed = execute_rows(memory, "rename", [(number, f"new {number}") for number in range(count + 10)], 2)
@@ -138,7 +138,7 @@ def test_fixed_values_go_with_every_piece(memory, count):
 
 @pytest.mark.parametrize("count", [0, 1, 5, 5_003])
 def test_rows_are_found(memory, count):
-    """A query over rows returns the matches of all pieces."""
+    """A query over rows returns what it finds in all pieces."""
     execute_rows(memory, "insert", [(1, number, str(number)) for number in range(count)])
 
     rows = select_rows(memory, "find", [(number,) for number in range(count + 3)], 1)
@@ -147,7 +147,7 @@ def test_rows_are_found(memory, count):
 
 
 def test_few_different_statements_are_prepared(memory):
-    """Pieces are powers of two, so that few statements are prepared and none is too long to be cached."""
+    """Pieces are powers of two, and no statement is too long for the cache of prepared statements."""
     lengths = set()
     memory.exec_trace = lambda cursor, text, bindings: lengths.add(len(text)) or True
 

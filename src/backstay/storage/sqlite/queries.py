@@ -58,11 +58,11 @@ def select_rows(
     connection: apsw.Connection, name: str, rows: Sequence[Row], *fixed: Value, columns: tuple[str, ...] = ()
 ) -> list[Row]:
     """Execute a query over rows of equal length and return all rows that it finds. Takes the same as `execute_rows`."""
-    found: list[Row] = []
+    selected: list[Row] = []
     for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
         values = (*fixed, *chain.from_iterable(rows[start : start + length]))
-        found.extend(connection.execute(_expanded(name, length, columns), values))
-    return found
+        selected.extend(connection.execute(_expanded(name, length, columns), values))
+    return selected
 
 
 def _pieces(count: int, columns: int) -> list[tuple[int, int]]:

@@ -1,9 +1,9 @@
 -- Return the columns of the original's tables in a schema, and whether Backstay's own tables are in that schema.
 SELECT relname::text, attname::text,
        (SELECT count(*)
-          FROM pg_class AS ours
-         WHERE ours.relnamespace = pg_class.relnamespace
-           AND ours.relname IN ('jobs', 'items', 'receipts', 'backup_items')) = 4
+          FROM pg_class AS tables
+         WHERE tables.relnamespace = pg_class.relnamespace
+           AND tables.relname IN ('jobs', 'items', 'receipts', 'backup_items')) = 4
   FROM pg_class
   JOIN pg_namespace ON pg_namespace.oid = relnamespace
   JOIN pg_attribute ON attrelid = pg_class.oid

@@ -1,4 +1,4 @@
--- Return the id that tells this database from others.
+-- Return the id of this database.
 SELECT value
   FROM {schema}.meta
  WHERE name = 'database_id'

@@ -1,4 +1,4 @@
--- Allocate keys for so many new conversations; their ids are ours to make.
+-- Allocate keys for so many new conversations; NULL for each id, since Backstay makes it.
 WITH RECURSIVE counted (number) AS (SELECT 1 WHERE :count > 0
                                      UNION ALL
                                     SELECT number + 1 FROM counted WHERE number < :count)

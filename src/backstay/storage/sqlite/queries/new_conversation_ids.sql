@@ -1,4 +1,4 @@
--- Return NULL for so many new conversations: we make their ids.
+-- Return NULL for so many new conversations: Backstay makes their ids.
 WITH RECURSIVE counted (number) AS (SELECT 1 WHERE :count > 0
                                      UNION ALL
                                     SELECT number + 1 FROM counted WHERE number < :count)
