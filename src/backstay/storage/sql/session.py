@@ -1,6 +1,6 @@
 """What the stores ask of a database: transactions that execute statements by name.
 
-The statement `name` is the file `queries/<name>.sql` of the open database. Values are bound by name. A statement over
+The statement `name` is the file that `statement_files` finds for the open database. Values are bound by name. A statement over
 many rows takes them all in one execution, after `fixed` values that are the same for all rows.
 """
 
