@@ -1,4 +1,4 @@
-"""The objects that the command line prints as JSON and the API answers with: camelCase, one shape for both."""
+"""The JSON objects that both the command line and the API return, in camelCase."""
 
 from backstay.schemas.adoption import AdoptedTableOut, AdoptionOut, UnadoptResultOut
 from backstay.schemas.backups import (
@@ -49,10 +49,10 @@ from backstay.schemas.jobs import (
     RunOut,
     SkipOut,
 )
+from backstay.schemas.legacy import LegacyImportOut
 from backstay.schemas.migrations import MigrationOut
-from backstay.schemas.original import LegacyImportOut
 from backstay.schemas.recipes import EndpointOut, InitOut, PreviewOut, ProbeOut, PromptOut
-from backstay.schemas.serving import ServeOut
+from backstay.schemas.server import ServeOut
 
 __all__ = [
     "AdoptedTableOut",

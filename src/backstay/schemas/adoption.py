@@ -1,11 +1,11 @@
-"""Tables of a user's own in the place of ours."""
+"""Adopted tables: the user's own tables in place of the built-in ones."""
 
 from backstay.library.adoption import AdoptionResult, UnadoptResult
 from backstay.schemas.base import ApiObject
 
 
 class AdoptedTableOut(ApiObject):
-    """`columns` says which column of theirs is which of ours; `beside` what of ours has none there."""
+    """An adopted table. `columns` maps its columns to the built-in ones; `beside` lists those it lacks."""
 
     name: str
     place: str
@@ -16,7 +16,7 @@ class AdoptedTableOut(ApiObject):
 
 
 class AdoptionOut(ApiObject):
-    """What adopting came to. With `is_check` nothing was written; `hindered` says why nothing new can be stored."""
+    """The result of an adoption. With `is_check` nothing was written; `hindered` says why new rows cannot be stored."""
 
     is_check: bool
     was_there: bool
@@ -46,10 +46,10 @@ class AdoptionOut(ApiObject):
 
 
 class UnadoptResultOut(ApiObject):
-    """Which tables are their own again; none where none were adopted. `dropped` ones are not there any more.
+    """The tables that are no longer adopted (empty if none were), and those that were `dropped`.
 
-    `conversations` and `turns` count those of which something had no column there: it is lost. With `is_check` nothing
-    was written.
+    `conversations` and `turns` count those that lost values because the user's tables had no column for them. With
+    `is_check` nothing was written.
     """
 
     is_check: bool
@@ -59,11 +59,11 @@ class UnadoptResultOut(ApiObject):
     turns: int
 
     @classmethod
-    def from_result(cls, done: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
+    def from_result(cls, result: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
         return cls(
             is_check=is_check,
-            given_back=list(done.tables),
-            dropped=list(done.dropped),
-            conversations=done.conversations,
-            turns=done.turns,
+            given_back=list(result.places),
+            dropped=list(result.dropped),
+            conversations=result.conversations,
+            turns=result.turns,
         )

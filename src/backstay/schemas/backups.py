@@ -19,7 +19,7 @@ class BackupDeleteOut(ApiObject):
 
 
 class BackupFolderOut(ApiObject):
-    """The folder where new backups go."""
+    """The directory to which new backups are written."""
 
     folder: str
 
@@ -73,7 +73,7 @@ class BackupOut(ApiObject):
 
 
 class BackupsOut(ApiObject):
-    """A page of backups; `next_cursor` asks for those before it, and is null when this one is not full."""
+    """A page of backups. `next_cursor` is the cursor of the next older page; null if this page is not full."""
 
     backups: list[BackupOut]
     next_cursor: int | None
@@ -81,14 +81,14 @@ class BackupsOut(ApiObject):
     @classmethod
     def from_page(cls, backups: Sequence[Backup], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
         full = bool(backups) and len(backups) >= limit
-        shown = [BackupOut.from_backup(backup) for backup in backups]
-        return cls(backups=shown, next_cursor=cursor(backups[-1].key) if full else None)
+        page = [BackupOut.from_backup(backup) for backup in backups]
+        return cls(backups=page, next_cursor=cursor(backups[-1].key) if full else None)
 
 
 class BackupProgressOut(ApiObject):
-    """How far a backup has come: conversations written of it, and what its delete has done, where it is for one.
+    """The progress of a backup: the conversations written so far, and the progress of its delete, if it has one.
 
-    `phase`, `total` and `contentBytes` are told by the server that makes the backup, and null when another does.
+    `phase`, `total` and `contentBytes` are known to the server that makes the backup; null at any other server.
     """
 
     backup_id: str
@@ -117,7 +117,7 @@ class BackupProgressOut(ApiObject):
 
 
 class DeleteProgressOut(ApiObject):
-    """How far a delete has come in its phase: `writing` its backup, `verifying` it, `deleting`."""
+    """The progress of a delete in its current phase: `writing` its backup, `verifying` it, or `deleting`."""
 
     backup_id: str
     phase: str
@@ -149,7 +149,7 @@ class ConflictOut(ApiObject):
 
 
 class RestorePlanOut(ApiObject):
-    """What a restore would do. `conflicts` lists the first thousand; `conflictCount` says how many there are."""
+    """The plan of a restore. `conflicts` lists the first thousand conflicts; `conflictCount` counts all."""
 
     backup_id: str
     new: int
@@ -160,14 +160,17 @@ class RestorePlanOut(ApiObject):
 
     @classmethod
     def from_plan(cls, plan: RestorePlan) -> Self:
-        clashes = [ConflictOut(id=clash.id, kind=str(clash.kind), other_id=clash.other_id) for clash in plan.clashes]
+        conflicts = [
+            ConflictOut(id=conflict.id, kind=str(conflict.kind), other_id=conflict.other_id)
+            for conflict in plan.clashes
+        ]
         return cls(
             backup_id=plan.backup_id,
             new=plan.new,
             identical=plan.identical,
             unlinked=plan.unlinked,
             conflict_count=plan.conflicts,
-            conflicts=clashes,
+            conflicts=conflicts,
         )
 
 
@@ -184,18 +187,18 @@ class RestoreResultOut(ApiObject):
     related_left: int
 
     @classmethod
-    def from_result(cls, done: RestoreResult) -> Self:
+    def from_result(cls, result: RestoreResult) -> Self:
         return cls(
-            backup_id=done.backup_id,
-            restored=done.restored,
-            identical=done.identical,
-            skipped=done.skipped,
-            replaced=done.replaced,
-            relinked=done.relinked,
-            unlinked=done.unlinked,
-            replaced_backup_id=done.replaced_backup_id,
-            related=done.related,
-            related_left=done.left,
+            backup_id=result.backup_id,
+            restored=result.restored,
+            identical=result.identical,
+            skipped=result.skipped,
+            replaced=result.replaced,
+            relinked=result.relinked,
+            unlinked=result.unlinked,
+            replaced_backup_id=result.replaced_backup_id,
+            related=result.related,
+            related_left=result.left,
         )
 
 
@@ -206,7 +209,7 @@ class DecisionOut(ApiObject):
 
 
 class CleanupResultOut(ApiObject):
-    """What a cleanup did or, as a dry run, would do."""
+    """The result of a cleanup; of a dry run, what it would have done."""
 
     dry_run: bool
     backups: list[DecisionOut]
@@ -214,14 +217,14 @@ class CleanupResultOut(ApiObject):
     orphans_removed: bool
 
     @classmethod
-    def from_result(cls, done: CleanupResult) -> Self:
+    def from_result(cls, result: CleanupResult) -> Self:
         decisions = [
             DecisionOut(backup_id=decision.backup.id, action=str(decision.action), reason=decision.reason)
-            for decision in done.decisions
+            for decision in result.decisions
         ]
         return cls(
-            dry_run=done.is_dry_run,
+            dry_run=result.is_dry_run,
             backups=decisions,
-            orphans=list(done.orphans),
-            orphans_removed=done.orphans_removed,
+            orphans=list(result.orphans),
+            orphans_removed=result.orphans_removed,
         )

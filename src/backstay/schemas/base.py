@@ -1,4 +1,4 @@
-"""What all of them are."""
+"""The base class of all objects, and the type of moments."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,10 +16,10 @@ Moment = Annotated[
 
 
 class ApiObject(BaseModel):
-    """Base of all: snake_case here, camelCase in JSON."""
+    """Base of all objects: snake_case in Python, camelCase in JSON."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
     def to_json(self) -> bytes:
-        """Return it as one line of JSON, without a line end."""
+        """Return the object as one line of JSON, without a line end."""
         return self.model_dump_json(by_alias=True).encode()

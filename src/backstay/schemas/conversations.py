@@ -1,4 +1,4 @@
-"""Conversations, and bringing them in, out and away."""
+"""Conversations, and their import, export and deletion."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -11,7 +11,7 @@ from backstay.schemas.base import ApiObject, Moment
 
 
 class ConversationSummaryOut(ApiObject):
-    """A conversation without its turns' text."""
+    """A conversation without the text of its turns."""
 
     id: str
     topic: str | None
@@ -35,7 +35,7 @@ class ConversationSummaryOut(ApiObject):
 
 
 class ConversationsOut(ApiObject):
-    """A page of conversations; `next_cursor` asks for the one before it, and is null when this one is not full."""
+    """A page of conversations. `next_cursor` is the cursor of the next older page; null if this page is not full."""
 
     conversations: list[ConversationSummaryOut]
     next_cursor: int | None
@@ -106,13 +106,13 @@ class ImportOut(ApiObject):
     relinked: int
 
     @classmethod
-    def from_result(cls, done: ImportResult) -> Self:
+    def from_result(cls, result: ImportResult) -> Self:
         return cls(
-            imported=done.imported,
-            identical=done.identical,
-            skipped=done.skipped,
-            renamed=done.renamed,
-            relinked=done.relinked,
+            imported=result.imported,
+            identical=result.identical,
+            skipped=result.skipped,
+            renamed=result.renamed,
+            relinked=result.relinked,
         )
 
 
@@ -129,7 +129,7 @@ class SampleOut(ApiObject):
 
 
 class RelatedRowsOut(ApiObject):
-    """Rows of another table: they would be `deleted`, or stay and be `changed` to refer to nothing, or a default."""
+    """Related rows of one table: they are `deleted`, or `changed` to refer to nothing or to a default."""
 
     table: str
     rows: int
@@ -144,9 +144,9 @@ class TriggerOut(ApiObject):
 
 
 class DeletePlanOut(ApiObject):
-    """What a delete would remove; `digest` is another one when that has changed.
+    """The plan of a delete. `digest` changes whenever the conversations or rows to remove change.
 
-    `estimatedBytes` is about the `contentBytes` of a backup of it, without rows of other tables.
+    `estimatedBytes` approximates the `contentBytes` of its backup, without related rows.
     """
 
     conversations: int
@@ -165,20 +165,20 @@ class DeletePlanOut(ApiObject):
             turns=plan.turns,
             estimated_bytes=plan.estimated_bytes,
             digest=plan.digest,
-            sample=[SampleOut(id=one.id, topic=one.topic, turns=one.turns) for one in plan.sample],
+            sample=[SampleOut(id=sample.id, topic=sample.topic, turns=sample.turns) for sample in plan.sample],
             missing=list(plan.missing),
             related=[
-                RelatedRowsOut(table=one.table, rows=one.rows, action="deleted" if one.goes else "changed")
-                for one in plan.related
+                RelatedRowsOut(table=related.table, rows=related.rows, action="deleted" if related.goes else "changed")
+                for related in plan.related
             ],
-            triggers=[TriggerOut(name=one.name, table=one.table) for one in plan.triggers],
+            triggers=[TriggerOut(name=trigger.name, table=trigger.table) for trigger in plan.triggers],
         )
 
 
 class DeleteResultOut(ApiObject):
     """The result of a delete; `undo` is the command that restores everything.
 
-    `erased`: after a delete without a backup, whether nothing of the texts is left in the database's file.
+    `erased` says whether the database file holds no remains of the texts, after a delete without a backup.
     """
 
     backup_id: str | None
@@ -191,14 +191,14 @@ class DeleteResultOut(ApiObject):
     erased: bool
 
     @classmethod
-    def from_result(cls, done: DeleteResult, *, undo: str | None) -> Self:
+    def from_result(cls, result: DeleteResult, *, undo: str | None) -> Self:
         return cls(
-            backup_id=done.backup_id,
-            deleted=done.deleted,
-            changed=done.changed,
-            gone=done.gone,
-            changed_ids=list(done.changed_ids),
-            gone_ids=list(done.gone_ids),
+            backup_id=result.backup_id,
+            deleted=result.deleted,
+            changed=result.changed,
+            gone=result.gone,
+            changed_ids=list(result.changed_ids),
+            gone_ids=list(result.gone_ids),
             undo=undo,
-            erased=done.is_erased,
+            erased=result.is_erased,
         )

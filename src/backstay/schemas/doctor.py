@@ -1,4 +1,4 @@
-"""What `doctor` found."""
+"""The report of `doctor`."""
 
 from backstay.schemas.base import ApiObject
 
@@ -11,7 +11,7 @@ class CheckOut(ApiObject):
 
 
 class DoctorOut(ApiObject):
-    """What `doctor` found; `ok` is true when nothing is a problem."""
+    """The report of `doctor`. `ok` is true if no check found a problem."""
 
     ok: bool
     checks: list[CheckOut]

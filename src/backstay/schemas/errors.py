@@ -15,7 +15,7 @@ class ErrorDetail(ApiObject):
 
 
 class ErrorOut(ApiObject):
-    """How every error is told: a stable code, a line for people, plain values for machines."""
+    """An error: a stable code, a one-line message for people, and plain values for programs."""
 
     error: ErrorDetail
 
@@ -25,12 +25,12 @@ class ErrorOut(ApiObject):
 
     @classmethod
     def from_message(cls, code: str, message: str, details: dict[str, Any] | None = None) -> Self:
-        shown = {to_camel(name): value for name, value in (details or {}).items()}
-        return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(shown)))
+        values = {to_camel(name): value for name, value in (details or {}).items()}
+        return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(values)))
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can say of a value."""
+    """Return a value as JSON can represent it."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -43,5 +43,5 @@ def _plain(value: Any) -> Any:
 
 
 def _valid(text: str) -> str:
-    # A file's name can be any bytes; Python keeps those that are no UTF-8 as halves of surrogate pairs.
+    # A file name can be any bytes; Python represents those that are not UTF-8 as halves of surrogate pairs.
     return text.encode(errors="backslashreplace").decode()

@@ -12,7 +12,7 @@ from backstay.batch.job import Job
 from backstay.batch.result import BatchResult
 from backstay.schemas.base import ApiObject, Moment
 
-_NOT_ALL = 99.9  # of a job that was taken over: something is left, and nobody knows yet how much
+_NOT_ALL = 99.9  # of an imported job that lacks its items: some remain, but their number is not known yet
 
 
 class PauseOut(ApiObject):
@@ -21,7 +21,7 @@ class PauseOut(ApiObject):
 
 
 class WaitingOut(ApiObject):
-    """What all calls of a job wait for: `reason` and `detail` are for people, `until` is when the next one is made."""
+    """The reason why all calls of a job wait: `reason` and `detail` for people; the next call is made at `until`."""
 
     reason: str
     detail: str
@@ -31,7 +31,7 @@ class WaitingOut(ApiObject):
 class JobOut(ApiObject):
     """A job. `planned` is always the sum of the five counts after it.
 
-    `concurrency`, `rpm` and `tpm` are the last values given; null if none was given.
+    `concurrency`, `rpm` and `tpm` are the latest values that were set; null if none was.
     """
 
     id: str
@@ -93,7 +93,7 @@ class JobOut(ApiObject):
 
 
 class JobsOut(ApiObject):
-    """A page of jobs; `next_cursor` asks for those before it, and is null when this one is not full."""
+    """A page of jobs. `next_cursor` is the cursor of the next older page; null if this page is not full."""
 
     jobs: list[JobOut]
     next_cursor: int | None
@@ -105,7 +105,7 @@ class JobsOut(ApiObject):
 
 
 class RunOut(ApiObject):
-    """What one run of a job came to; `job` is null when there was none to run."""
+    """The result of one run of a job. `job` is null if there was no unfinished job."""
 
     job: JobOut | None
     ending: str
@@ -128,12 +128,12 @@ class RunOut(ApiObject):
 
     @classmethod
     def from_nothing(cls) -> Self:
-        """There was no unfinished job to go on with."""
+        """Return the result of a run that found no unfinished job."""
         return cls(job=None, ending="finished", did_nothing=True, added=0, repeated=0, seconds=0.0)
 
 
 class ResumeOptionsOut(ApiObject):
-    """How a job can be resumed: by this server (if `confirm` is not null, repeat it), or by `command`."""
+    """The ways to resume a job: by this server (a request repeats `confirm`, unless null), or by `command`."""
 
     possible: bool
     confirm: str | None
@@ -157,7 +157,7 @@ class DiscardOut(ApiObject):
 
 
 class ItemOut(ApiObject):
-    """An item of a job. Once its checkpoint is cleaned, `topic` and `persona` are those of the conversation."""
+    """An item of a job. Once the checkpoint is cleaned up, `topic` and `persona` are those of the conversation."""
 
     id: str
     position: int
@@ -185,7 +185,7 @@ class ItemOut(ApiObject):
 
 
 class ItemsOut(ApiObject):
-    """A page of items; `next_cursor` asks for those after it, and is null when this one is not full."""
+    """A page of items. `next_cursor` is the cursor of the next page; null if this page is not full."""
 
     items: list[ItemOut]
     next_cursor: int | None
@@ -197,7 +197,7 @@ class ItemsOut(ApiObject):
 
 
 class FailedItemOut(ApiObject):
-    """A failed item with the attempt that settled it."""
+    """A failed item with the attempt that decided its failure."""
 
     id: str
     position: int
@@ -223,7 +223,7 @@ class FailedItemOut(ApiObject):
 
 
 class FailureOut(FailedItemOut):
-    """A failed item for its owner at the machine that ran it; the API leaves out where files are on the server."""
+    """A failed item with its traceback, for the command line. The API omits paths of the server's files."""
 
     traceback: str | None
 
@@ -243,18 +243,18 @@ class PauseEvidenceOut(FailedItemOut):
 
 
 class JobDetailOut(JobOut):
-    """A job; while it is paused by itself, with the attempts that led to the pause, the newest first."""
+    """A job. If it paused itself, `pause_evidence` holds the attempts that led to the pause, the newest first."""
 
     pause_evidence: list[PauseEvidenceOut] = Field(default_factory=list)
 
     @classmethod
     def from_job_and_evidence(cls, job: Job, evidence: Sequence[FailedItem]) -> Self:
-        found = [PauseEvidenceOut.from_failure(failure) for failure in evidence]
-        return cls.from_job(job).model_copy(update={"pause_evidence": found})
+        attempts = [PauseEvidenceOut.from_failure(failure) for failure in evidence]
+        return cls.from_job(job).model_copy(update={"pause_evidence": attempts})
 
 
 class FailedItemsOut(ApiObject):
-    """A page of failed items; `next_cursor` asks for those after it, and is null when this one is not full."""
+    """A page of failed items. `next_cursor` is the cursor of the next page; null if this page is not full."""
 
     items: list[FailedItemOut]
     next_cursor: int | None
@@ -269,9 +269,9 @@ class FailedItemsOut(ApiObject):
 
 
 class JobProgressOut(ApiObject):
-    """A job as it is, and how fast it goes: items completed or skipped a second, of late.
+    """A job and its recent rate: items completed or skipped per second.
 
-    Without any, `eta_seconds` is null: a failure is no progress.
+    `eta_seconds` is null while the rate is 0: failures do not count as progress.
     """
 
     job: JobOut
@@ -280,8 +280,8 @@ class JobProgressOut(ApiObject):
 
     @classmethod
     def from_job(cls, job: Job, *, rate: float) -> Self:
-        left = job.counts.planned - job.counts.settled
-        eta = left / rate if rate else (0.0 if not left else None)
+        remaining = job.counts.planned - job.counts.settled
+        eta = remaining / rate if rate else (0.0 if not remaining else None)
         return cls(
             job=JobOut.from_job(job), rate=round(rate, 4), eta_seconds=round(eta, 1) if eta is not None else None
         )
@@ -299,7 +299,7 @@ class JobStateOut(ApiObject):
 
 
 class ItemFailedOut(ApiObject):
-    """An item that failed just now."""
+    """An item that has just failed."""
 
     id: str
     position: int
@@ -310,15 +310,15 @@ class ItemFailedOut(ApiObject):
     failed_at: str
 
     @classmethod
-    def from_event(cls, failing: FailureEvent) -> Self:
+    def from_event(cls, event: FailureEvent) -> Self:
         return cls(
-            id=failing.item_id,
-            position=failing.position,
-            attempt=failing.attempt,
-            topic=failing.topic,
-            error_code=failing.error_code,
-            error_message=failing.error_message,
-            failed_at=failing.failed_at,
+            id=event.item_id,
+            position=event.position,
+            attempt=event.attempt,
+            topic=event.topic,
+            error_code=event.error_code,
+            error_message=event.error_message,
+            failed_at=event.failed_at,
         )
 
 

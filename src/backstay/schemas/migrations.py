@@ -1,4 +1,4 @@
-"""What bringing a database up to date came to."""
+"""The result of a schema migration."""
 
 from typing import Self
 
@@ -7,7 +7,7 @@ from backstay.storage.sql.migration_result import MigrationResult
 
 
 class MigrationOut(ApiObject):
-    """Numbers of schemas, 0 where there was none. With `is_check` nothing was applied."""
+    """Schema versions before and after; 0 if there was no schema. With `is_check` nothing was applied."""
 
     before: int
     after: int
@@ -15,5 +15,5 @@ class MigrationOut(ApiObject):
     is_check: bool
 
     @classmethod
-    def from_result(cls, done: MigrationResult, *, is_check: bool) -> Self:
-        return cls(before=done.before, after=done.after, applied=list(done.applied), is_check=is_check)
+    def from_result(cls, result: MigrationResult, *, is_check: bool) -> Self:
+        return cls(before=result.before, after=result.after, applied=list(result.applied), is_check=is_check)

@@ -1,4 +1,4 @@
-"""What is there before a run: the files to begin with, and what would be sent."""
+"""What precedes a run: starter files, previews and probes."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
@@ -25,12 +25,12 @@ class PromptOut(ApiObject):
 
 
 class EndpointOut(ApiObject):
-    """Where a model is asked, and the environment variable of its key."""
+    """The endpoint of a model, and the environment variable of its API key."""
 
     provider: str
     url: str
     address_variable: str | None
-    """Environment variable that names the address, where one does."""
+    """Environment variable that sets the address, if one does."""
     key_variable: str
     key_is_set: bool
     key_header: str | None
@@ -48,7 +48,7 @@ class EndpointOut(ApiObject):
 
 
 class PreviewOut(ApiObject):
-    """What a run would send and where: the first prompts, and estimates for all items."""
+    """A preview of a run: the endpoint, the first prompts, and estimates for all items."""
 
     endpoint: EndpointOut
     prompts: list[PromptOut]
@@ -57,7 +57,7 @@ class PreviewOut(ApiObject):
     tokens_out: int
 
     @classmethod
-    def from_preview(cls, seen: "RecipePreview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
+    def from_preview(cls, preview: "RecipePreview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
         return cls(
             endpoint=EndpointOut.from_endpoint(endpoint, environ),
             prompts=[
@@ -67,16 +67,16 @@ class PreviewOut(ApiObject):
                     user=sample.prompt.user,
                     tokens_in=sample.tokens_in,
                 )
-                for sample in seen.samples
+                for sample in preview.samples
             ],
-            items=seen.items,
-            tokens_in=seen.tokens_in,
-            tokens_out=seen.tokens_out,
+            items=preview.items,
+            tokens_in=preview.tokens_in,
+            tokens_out=preview.tokens_out,
         )
 
 
 class ProbeOut(ApiObject):
-    """What an endpoint can do, what it took to find out, and the lines of a recipe that follow."""
+    """The capabilities of an endpoint, the cost of probing it, and the resulting lines of a recipe."""
 
     endpoint: EndpointOut
     calls: int
@@ -96,7 +96,7 @@ class ProbeOut(ApiObject):
     problem: str | None
     problem_code: str | None
     said: str | None
-    """The beginning of what came in place of a conversation."""
+    """The beginning of the reply, if it was not a conversation."""
     recipe: list[str]
 
     @classmethod

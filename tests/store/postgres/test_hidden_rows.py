@@ -38,7 +38,9 @@ async def test_hidden_rows_block_a_delete(tmp_path, monkeypatch):
                 await backstay.conversations.delete(ALL)
 
             ask(url, "ALTER TABLE public.notes DISABLE ROW LEVEL SECURITY")
-            with pytest.raises(DeleteBlocked, match=r"1 row of public\.notes would be deleted or changed .* `GRANT INSERT, UPDATE ON"):
+            with pytest.raises(
+                DeleteBlocked, match=r"1 row of public\.notes would be deleted or changed .* `GRANT INSERT, UPDATE ON"
+            ):
                 await backstay.conversations.delete(ALL)
 
         assert ask(url, "SELECT count(*) FROM public.notes") == [(1,)]

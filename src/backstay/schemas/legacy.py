@@ -1,4 +1,4 @@
-"""What taking over from the original came to."""
+"""The result of an import from the legacy library."""
 
 from typing import Self
 
@@ -8,14 +8,14 @@ from backstay.schemas.migrations import MigrationOut
 
 
 class SkippedEntryOut(ApiObject):
-    """Something that was not taken over, and why."""
+    """An entry that was not imported, and why."""
 
     id: str
     reason: str
 
     @classmethod
-    def from_entry(cls, left: SkippedEntry) -> Self:
-        return cls(id=left.id, reason=left.reason)
+    def from_entry(cls, entry: SkippedEntry) -> Self:
+        return cls(id=entry.id, reason=entry.reason)
 
 
 class ImportedJobOut(ApiObject):
@@ -26,7 +26,7 @@ class ImportedJobOut(ApiObject):
 
 
 class ImportedBackupOut(ApiObject):
-    """`expires_at` is null where it is pinned, because the original never lets it expire."""
+    """An imported backup. `expires_at` is null if it is pinned, because the legacy library never lets it expire."""
 
     backup_id: str
     owner: str
@@ -35,7 +35,7 @@ class ImportedBackupOut(ApiObject):
 
 
 class ImportedJobsOut(ApiObject):
-    """Checkpoints: those that became jobs, how many were here already or say that nothing is left, and the rest."""
+    """Checkpoints: those imported as jobs, how many had been imported before or have no items left, and the rest."""
 
     taken_over: list[ImportedJobOut]
     there: int
@@ -44,7 +44,7 @@ class ImportedJobsOut(ApiObject):
 
 
 class ImportedBackupsOut(ApiObject):
-    """Backups: those that became ours, how many were here already or have expired, and the rest."""
+    """Backups: those that were imported, how many had been imported before or have expired, and the rest."""
 
     taken_over: list[ImportedBackupOut]
     there: int
@@ -53,7 +53,7 @@ class ImportedBackupsOut(ApiObject):
 
 
 class LegacyImportOut(ApiObject):
-    """With `is_check` nothing was done, and this is what would be."""
+    """The result of an import. With `is_check` nothing was imported: it says what would be."""
 
     source: str
     is_check: bool
@@ -73,12 +73,12 @@ class LegacyImportOut(ApiObject):
             source=report.source,
             is_check=report.is_check,
             migration=migration,
-            jobs=ImportedJobsOut(taken_over=jobs, there=of_jobs.there, finished=of_jobs.over, left=_left(of_jobs)),
+            jobs=ImportedJobsOut(taken_over=jobs, there=of_jobs.there, finished=of_jobs.over, left=_skipped(of_jobs)),
             backups=ImportedBackupsOut(
-                taken_over=backups, there=of_backups.there, expired=of_backups.over, left=_left(of_backups)
+                taken_over=backups, there=of_backups.there, expired=of_backups.over, left=_skipped(of_backups)
             ),
         )
 
 
-def _left(part: PartReport) -> list[SkippedEntryOut]:
-    return [SkippedEntryOut.from_entry(left) for left in part.left]
+def _skipped(report: PartReport) -> list[SkippedEntryOut]:
+    return [SkippedEntryOut.from_entry(entry) for entry in report.left]
