@@ -46,7 +46,7 @@ async def test_the_same_job_again_is_the_job_that_is_there(api):
 async def test_a_job_may_wait_for_its_start(api):
     """`start: false` only makes it; resuming works on it."""
     created = await _create(api, start=False)
-    assert (created.json()["state"], api.parts.supervisor.worked) == ("pending", 0)
+    assert (created.json()["state"], api.state.supervisor.worked) == ("pending", 0)
 
     resumed = await api.ann.post("/api/batches/topics/resume")
 
@@ -311,7 +311,7 @@ async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
 
     async with serving(settings, recipes={"own": str(tmp_path / "own.toml")}) as api:
         evil = await api.ann.post("/api/batches/evil/resume")
-        good = await api.parts.backstay.for_owner(ANN).batches.prepare_resume("good")
+        good = await api.state.backstay.for_owner(ANN).batches.workable("good")
 
     assert (evil.status_code, evil.json()["error"]["code"]) == (403, "processor_not_allowed")
     assert "10.0.0.1" not in evil.text
@@ -331,7 +331,7 @@ async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settin
     allowing = settings.model_copy(update={"allowed_keys": ["models.example OPENAI_API_KEY"]})
     async with serving(allowing, recipes=recipes) as api:
         allowed = await api.ann.post("/api/batches", json=asked)
-        resumable = await api.parts.backstay.for_owner(ANN).batches.prepare_resume("j")
+        resumable = await api.state.backstay.for_owner(ANN).batches.prepare_resume("j")
 
     error = refused.json()["error"]
     assert (refused.status_code, error["code"]) == (503, "api_key_not_allowed")
@@ -382,7 +382,7 @@ async def test_resuming_twice_works_once(settings, gate):
         answers = await asyncio.gather(*(api.ann.post("/api/batches/topics/resume") for _ in range(5)))
 
         assert {answer.status_code for answer in answers} == {202}
-        assert api.parts.supervisor.worked == 1
+        assert api.state.supervisor.worked == 1
         gate.open()
         assert (await api.settled("topics"))["completed"] == 2
 

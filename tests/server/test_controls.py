@@ -20,8 +20,8 @@ async def test_without_owners_everything_of_others_is_there(settings, monkeypatc
     async with serving(settings) as api:
         (conversation,) = await api.made(1)
         names = {"jobId": "job", "conversationId": conversation}
-        every = api.parts.backstay.for_owner
-        monkeypatch.setattr(type(api.parts.backstay), "for_owner", lambda _, __: every(ANN))
+        every = api.state.backstay.for_owner
+        monkeypatch.setattr(type(api.state.backstay), "for_owner", lambda _, __: every(ANN))
 
         for address in ("GET /api/batches/{jobId}", "GET /api/conversations/{conversationId}"):
             answer = await api.bob.request(**request_of(address, CASES[address], names))
@@ -56,7 +56,7 @@ async def test_without_names_of_hosts_a_page_elsewhere_gets_through(settings, mo
 async def test_without_the_digest_something_else_is_deleted(api):
     """What came after the plan goes with it, where nobody says which plan was meant."""
     await api.made(1)
-    conversations = api.parts.backstay.for_owner(ANN).conversations
+    conversations = api.state.backstay.for_owner(ANN).conversations
     plan = await conversations.plan_delete(Selection(everything=True))
     await api.made(1, job_id="more")
 
@@ -73,7 +73,7 @@ async def test_without_the_trigger_failures_are_missed(settings, picky):
         items = [{"id": "bad", "topic": "bad"}]
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
         assert (await api.settled("j"))["failed"] == 1
-        feed = JobFeed(api.parts.backstay.for_owner(ANN).batches, "j", poll_seconds=60)
+        feed = JobFeed(api.state.backstay.for_owner(ANN).batches, "j", poll_seconds=60)
         await feed.begin()
         await feed.poll()
 

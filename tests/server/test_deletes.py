@@ -141,7 +141,7 @@ async def test_ids_that_are_missing_are_left_out_when_that_was_planned(api, igno
 async def test_a_delete_that_was_cut_off_is_gone_on_with(api):
     """By its backup, at the same address; twice is safe."""
     await api.made(3)
-    services = api.parts.backstay.for_owner(ANN)
+    services = api.state.backstay.for_owner(ANN)
     plan = (await _plan(api, all=True)).json()
     backup_id = await cut_off(services)
 

@@ -140,10 +140,10 @@ async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
     """After a mistyped parameter, or a refusal because all places are taken, the same ticket still downloads."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
-    taken = api.parts.settings.most_downloads if status == 429 else 0
-    api.parts.downloads._by_owner["another"] += taken
+    taken = api.state.settings.most_downloads if status == 429 else 0
+    api.state.downloads._by_owner["another"] += taken
     refused = await api.anonymous.get(url + more)
-    api.parts.downloads._by_owner["another"] -= taken
+    api.state.downloads._by_owner["another"] -= taken
 
     assert refused.status_code == status
     assert (await api.anonymous.get(url)).status_code == 200

@@ -28,7 +28,7 @@ async def _received(client, path=_EVENTS, *, last=None):
 
 async def _attached(api, count=1):
     """Wait until so many listen."""
-    await until(lambda: sum(feed.listeners for feed in api.parts.hub._feeds.values()) >= count)
+    await until(lambda: sum(feed.listeners for feed in api.state.hub._feeds.values()) >= count)
 
 
 async def _failing(api, count=3, *, good=0):
@@ -90,7 +90,7 @@ async def test_who_comes_back_misses_no_failure(failing):
     """From whichever number on: those after it, each once, in order."""
     await _failing(failing, 5)
     await failing.settled("j")
-    numbers = [f.sequence for f in await failing.parts.backstay.for_owner(ANN).batches.failures_since("j", 0)]
+    numbers = [f.sequence for f in await failing.state.backstay.for_owner(ANN).batches.failures_since("j", 0)]
     assert len(numbers) == 5
 
     for seen in [0, *numbers[:-1]]:
@@ -122,7 +122,7 @@ async def test_who_comes_back_after_the_end_is_let_go(failing):
     """204: a browser then stops coming back."""
     await _failing(failing, 1)
     await failing.settled("j")
-    last = await failing.parts.backstay.for_owner(ANN).batches.last_failure("j")
+    last = await failing.state.backstay.for_owner(ANN).batches.last_failure("j")
 
     answer = await failing.ann.get(_EVENTS, headers={"Last-Event-ID": str(last)})
 
@@ -152,7 +152,7 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch)
             "start": False,
         },
     )
-    batches = failing.parts.backstay.for_owner(ANN).batches
+    batches = failing.state.backstay.for_owner(ANN).batches
     feed = JobFeed(batches, "j", poll_seconds=60)
     await feed.begin()
     events = feed.events(None)
@@ -179,7 +179,7 @@ async def test_a_job_of_another_process_is_followed(api, settings):
 
         received = await listening
 
-    assert api.parts.supervisor.worked == 0
+    assert api.state.supervisor.worked == 0
     assert "running" in [one.data["state"] for one in received if one.name == "state"]
     assert len({one.data["job"]["completed"] for one in received if one.name == "progress"}) >= 3
 
@@ -191,12 +191,12 @@ async def test_listeners_share_one_poller(api):
 
     listening = [asyncio.create_task(_received(api.ann)) for _ in range(20)]
     await _attached(api, 20)
-    assert len(api.parts.hub._feeds) == 1
+    assert len(api.state.hub._feeds) == 1
     await api.ann.post("/api/batches/j/resume")
     ended = await asyncio.gather(*listening)
 
     assert {[one.data["state"] for one in events if one.name == "state"][-1] for events in ended} == {"completed"}
-    assert (api.parts.hub._feeds, api.parts.hub._starting, api.parts.hub.listeners) == ({}, {}, 0)
+    assert (api.state.hub._feeds, api.state.hub._starting, api.state.hub.listeners) == ({}, {}, 0)
 
 
 async def test_so_many_listeners_and_no_more(settings):
@@ -232,7 +232,7 @@ async def test_unknown_names_leave_nothing_behind(api):
     for number in range(20):
         assert (await api.ann.get(f"/api/batches/none-{number}/events")).status_code == 404
 
-    assert (api.parts.hub._starting, api.parts.hub.listeners) == ({}, 0)
+    assert (api.state.hub._starting, api.state.hub.listeners) == ({}, 0)
 
 
 async def test_a_backup_is_followed(api):

@@ -267,7 +267,7 @@ async def test_options_are_part_of_the_request(api):
 
 async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):
     """A client that goes away after the commit leaves the receipt: sent again, nothing is stored twice."""
-    store = api.parts.backstay.idempotency._store  # the last step of a request under a key
+    store = api.state.backstay.once._store  # the last step of a request under a key
 
     async def gone(*_, **__):
         raise asyncio.CancelledError

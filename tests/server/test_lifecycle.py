@@ -285,18 +285,18 @@ async def _expired_backup(api, settings):
 async def test_the_cleanup_removes_what_has_expired(api, settings):
     """Of every owner; each run is logged and counted."""
     backup = await _expired_backup(api, settings)
-    cleaning = CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
 
     assert await cleaning.run()
 
     assert (await api.ann.get(f"/api/backups/{backup}")).json()["state"] == "expired"
     assert not list((settings.here / "backups").rglob("*.zst"))
-    assert b'backstay_backup_cleanups_total{result="done"} 1.0' in api.parts.metrics.render()
+    assert b'backstay_backup_cleanups_total{result="done"} 1.0' in api.state.metrics.render()
 
 
 async def test_one_server_of_all_cleans_up(api):
     """The others leave it to the one that came first."""
-    cleaning = [CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *") for _ in range(3)]
+    cleaning = [CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *") for _ in range(3)]
     due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 
     assert [await one.run(due) for one in cleaning] == [True, False, False]
@@ -307,18 +307,18 @@ async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
     """One owner's trouble is not another's, and the server goes on."""
     await _expired_backup(api, settings)
     ask(settings.database_url, "UPDATE backups SET created_at = created_at + 86400000000, verified_at = NULL")
-    cleaning = CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
 
     with caplog.at_level("WARNING", logger="backstay.server"):
         assert await cleaning.run()
 
     assert "cleanup_failed" in caplog.text
-    assert b'backstay_backup_cleanups_total{result="failed"} 1.0' in api.parts.metrics.render()
+    assert b'backstay_backup_cleanups_total{result="failed"} 1.0' in api.state.metrics.render()
 
 
 async def test_the_cleanup_comes_at_two(api):
     """UTC, unless the settings say another time."""
-    cleaning = CleanupJob(backstay=api.parts.backstay, metrics=api.parts.metrics, cron="0 2 * * *")
+    cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
     cleaning.start()
 
     assert (cleaning.next_at.hour, cleaning.next_at.minute, cleaning.next_at.utcoffset().seconds) == (2, 0, 0)

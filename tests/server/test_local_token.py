@@ -108,7 +108,7 @@ async def test_names_of_this_machine_are_taken(local, host):
 )
 async def test_made_up_cookies_are_refused(local, cookie):
     """Also those that are no cookies at all, or have another name; the token itself is none."""
-    own = local.parts.local
+    own = local.state.local
     given = cookie.format(name=own.cookie_name, value=own.cookie_value)
 
     assert (await local.anonymous.get("/api/batches", headers={"Cookie": given})).status_code == 401

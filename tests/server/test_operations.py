@@ -20,7 +20,7 @@ async def test_health_and_readiness(api, monkeypatch):
 
     assert (await api.anonymous.get("/healthz")).json() == {"status": "ok"}
     assert (await api.anonymous.get("/readyz")).status_code == 200
-    monkeypatch.setattr(api.parts.backstay, "check", gone)
+    monkeypatch.setattr(api.state.backstay, "check", gone)
 
     answer = await api.anonymous.get("/readyz")
 

@@ -163,4 +163,4 @@ async def test_nothing_is_taken_up_by_itself(settings, picky):
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:
         with pytest.raises(ProcessorNotAllowed):
-            await api.parts.supervisor.start("local", "job")
+            await api.state.supervisor.start("local", "job")

@@ -138,7 +138,7 @@ async def test_cursors_do_not_count_what_others_store(api):
     for number in range(6):
         await _owned(api, number)
         await api.made(number + 1, job_id=f"bobs-{number}", client=api.bob)
-    owned = api.parts.backstay.for_owner(ANN)
+    owned = api.state.backstay.for_owner(ANN)
     lists = {
         "conversations": [one.cursor for one in await owned.conversations.list()],
         "batches": [one.key for one in await owned.batches.list()],

@@ -279,7 +279,7 @@ async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypa
         for status, body in ((500, b"down"), (200, b"<html>"), (200, b'{"keys":7}'), (200, b"x" * 300_000), (302, b"")):
             issuer.status, issuer.body = status, body
             assert await _status(api, issuer.token()) == 200
-            await until(api.parts.authenticator._keys._fetching.done)  # the fetch has failed
+            await until(api.state.authenticator._keys._fetching.done)  # the fetch has failed
             assert await _status(api, issuer.token()) == 200
 
 

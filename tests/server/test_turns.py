@@ -59,7 +59,7 @@ async def test_without_turns_searches_of_one_owner_hold_up_all(settings, monkeyp
     monkeypatch.setattr(reader_pool.ReaderPool, "_has_room_for", lambda pool, _: pool._running.total() < 2)
     async with serving(settings) as api:
         await api.made(1)
-        pool = api.parts.backstay._store._database._readers
+        pool = api.state.backstay._store._database._readers
         with _held_searches(settings, monkeypatch) as held:
             searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(2)]
             await until(lambda: held() == 2)

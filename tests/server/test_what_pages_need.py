@@ -30,7 +30,7 @@ async def test_failed_items_do_not_say_where_files_are(settings, picky):
         await api.settled("j")
 
         shown = (await api.ann.get("/api/batches/j/failed")).json()["items"]
-        (kept,) = await api.parts.backstay.for_owner(ANN).batches.failed_page("j")
+        (kept,) = await api.state.backstay.for_owner(ANN).batches.failed_page("j")
 
     assert "traceback" not in shown[0]
     assert "picky.py" in kept.traceback

@@ -100,15 +100,15 @@ class Serving:
     bob: httpx.AsyncClient
 
     @property
-    def parts(self) -> AppState:
-        return self.app.state.parts
+    def state(self) -> AppState:
+        return self.app.state.app_state
 
     async def settled(self, job_id: str, *, client: httpx.AsyncClient | None = None) -> dict[str, Any]:
         """Wait until a job is at rest and has no worker."""
         async with asyncio.timeout(60):
             while True:
                 # Asked before the job is read: a run that ends in between has left what was read behind.
-                is_worked = self.parts.supervisor.worked
+                is_worked = self.state.supervisor.worked
                 job = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
                 if job["state"] != "running" and not job["workers"] and not is_worked:
                     return job

@@ -48,7 +48,7 @@ async def test_without_cleaning_the_checkpoint_stays(local, monkeypatch):
     """Of a job that is completed; and goes when the next one does its work."""
     switch_off("cleaning", monkeypatch.setattr)
     await local.made(1)
-    url = local.parts.backstay.settings.database_url
+    url = local.state.backstay.settings.database_url
     assert [name for (name,) in ask(url, "SELECT job_id FROM batch_checkpoints")] == ["job"]
 
     monkeypatch.undo()
@@ -77,7 +77,7 @@ async def test_unless_it_stops_a_failed_backup_deletes_all_the_same(local, monke
     """And everything is gone; until then it is there."""
     await local.made(2)
     (tmp_path / "backups").write_text("no folder")
-    conversations = local.parts.backstay.for_owner("local").conversations
+    conversations = local.state.backstay.for_owner("local").conversations
     assert await _delete(local) == []
     assert await conversations.count(Selection(everything=True)) == 2
 

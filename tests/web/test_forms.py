@@ -41,7 +41,7 @@ async def _doomed(item, work):
 async def _walked(local, browser):
     """Read all pages of a server that has some of everything."""
     ids = await local.made(3)
-    services = local.parts.backstay.for_owner("local")
+    services = local.state.backstay.for_owner("local")
     await services.batches.run("paused", [{"topic": "x"}], _doomed)
     waiting = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()

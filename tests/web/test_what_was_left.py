@@ -25,7 +25,7 @@ async def local(tmp_path):
 async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, left):
     """It is finished or undone there, by a form."""
     await local.made(3)
-    backup = await cut_off(local.parts.backstay.for_owner("local"))
+    backup = await cut_off(local.state.backstay.for_owner("local"))
     listed = await local.ann.get("/backups")
     done = await local.ann.post("/backups/act", data={"id": backup, "action": action}, follow_redirects=True)
 
@@ -39,7 +39,7 @@ async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, 
 async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
     """List and page say since when; a delete that was cut off waits for its file, which a verification makes good."""
     await local.made(3)
-    owned = local.parts.backstay.for_owner("local")
+    owned = local.state.backstay.for_owner("local")
     backup = await cut_off(owned)
     path = await owned.backups.path_for(await owned.backups.show(backup))
     whole = path.read_bytes()
@@ -65,7 +65,7 @@ async def test_a_restore_over_other_content_asks_what_to_do(local):
     """What is there stays, unless it is said to be replaced; then it is backed up first."""
     (one,) = await local.made(1)
     backup = (await local.ann.post("/api/backup/create", json={"conversationIds": [one]})).json()["backupId"]
-    ask(local.parts.backstay.settings.database_url, "UPDATE conversations SET topic = 'edited'")
+    ask(local.state.backstay.settings.database_url, "UPDATE conversations SET topic = 'edited'")
     plan = await local.ann.get("/backups/restore", params={"id": backup})
     topics = []
     for choice in ("skip", "replace"):
@@ -86,7 +86,7 @@ async def _own(item):
 async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local):
     """Nobody but that program can resume it."""
     async with cookied(local) as client:
-        await local.parts.backstay.for_owner("local").batches.run(
+        await local.state.backstay.for_owner("local").batches.run(
             "own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1
         )
         page = await client.get("/batches/one", params={"id": "own"})
@@ -103,7 +103,7 @@ async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is
         work.raw("no")
         return Halt("it was refused", code=code)
 
-    await local.parts.backstay.for_owner("local").batches.run("own", [{"topic": "x"}], doomed)
+    await local.state.backstay.for_owner("local").batches.run("own", [{"topic": "x"}], doomed)
     async with cookied(local) as client:
         page = await client.get("/batches/one", params={"id": "own"})
 

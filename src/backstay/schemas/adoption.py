@@ -62,7 +62,7 @@ class UnadoptResultOut(ApiObject):
     def from_result(cls, result: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
         return cls(
             is_check=is_check,
-            given_back=list(result.places),
+            given_back=list(result.tables),
             dropped=list(result.dropped),
             conversations=result.conversations,
             turns=result.turns,

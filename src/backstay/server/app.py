@@ -89,7 +89,7 @@ def create_app(
         concurrency=server.concurrency,
     )
     permission = ResumePermission(settings=settings, server=server, allowed=allowed, listens_alone=listens_alone)
-    parts = _app_state(backstay, server, allowed, permission, token)
+    state = _app_state(backstay, server, allowed, permission, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),
@@ -103,12 +103,12 @@ def create_app(
         dependencies=[Depends(refuse_unknown_parameters)],
         form_limits={"max_files": 1, "max_fields": form_limits.FIELDS, "max_part_size": form_limits.FIELD_BYTES},
     )
-    app.state.parts = parts
+    app.state.app_state = state
     problems.install(app)
     pages.install(app)
     for module in (operations, recipes, batches, batch_uploads, batch, deletes, conversations, backup, backups):
         app.include_router(module.router)
-    _wrap(app, parts)
+    _wrap(app, state)
     return app
 
 
@@ -119,23 +119,23 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     Raises:
         StorageError: the database cannot be used.
     """
-    parts: AppState = app.state.parts
-    async with parts.backstay:
-        cleaning = CleanupJob(backstay=parts.backstay, metrics=parts.metrics, cron=parts.settings.cleanup)
+    state: AppState = app.state.app_state
+    async with state.backstay:
+        cleaning = CleanupJob(backstay=state.backstay, metrics=state.metrics, cron=state.settings.cleanup)
         await asyncio.to_thread(remove_left_folders)
-        await _sweep(parts.backstay)
+        await _sweep(state.backstay)
         cleaning.start()
-        if parts.settings.automatic_resume:
-            parts.supervisor.resume_interrupted()
+        if state.settings.automatic_resume:
+            state.supervisor.resume_interrupted()
         try:
             yield
         finally:
             cleaning.stop()
-            await parts.hub.stop()
-            await parts.supervisor.stop()
-            await parts.backing_up.stop()
-            await parts.authenticator.close()
-            parts.files.close()
+            await state.hub.stop()
+            await state.supervisor.stop()
+            await state.background_backups.stop()
+            await state.authenticator.close()
+            state.files.close()
 
 
 def _check_entry(server: ServerSettings, token: str | None) -> None:
@@ -170,15 +170,15 @@ def _app_state(
         backstay=backstay,
         permission=permission,
         metrics=metrics,
-        places=_concurrency_limit(server, "jobs being worked on", "most_jobs"),
+        slots=_concurrency_limit(server, "jobs being worked on", "most_jobs"),
         grace_seconds=server.grace_seconds,
     )
     hub = Hub(
-        places=_concurrency_limit(server, "streams of events", "most_listeners"),
+        slots=_concurrency_limit(server, "streams of events", "most_listeners"),
         heartbeat_seconds=server.heartbeat_seconds,
         idle_seconds=server.idle_seconds,
     )
-    parts = AppState(
+    state = AppState(
         settings=server,
         backstay=backstay,
         authenticator=local or _tokens(server),
@@ -186,7 +186,7 @@ def _app_state(
         allowed=allowed,
         permission=permission,
         supervisor=supervisor,
-        backing_up=BackgroundBackups(),
+        background_backups=BackgroundBackups(),
         hub=hub,
         metrics=metrics,
         downloads=_concurrency_limit(server, "downloads", "most_downloads"),
@@ -194,9 +194,9 @@ def _app_state(
         files=TemporaryFolder(),
     )
     metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listeners)
-    metrics.watch_transfers("download", lambda: parts.downloads.taken)
-    metrics.watch_transfers("upload", lambda: parts.uploads.taken)
-    return parts
+    metrics.watch_transfers("download", lambda: state.downloads.taken)
+    metrics.watch_transfers("upload", lambda: state.uploads.taken)
+    return state
 
 
 def _concurrency_limit(server: ServerSettings, what: str, setting: str) -> ConcurrencyLimit:
@@ -208,19 +208,19 @@ def _tokens(server: ServerSettings) -> JsonWebTokens:
     return JsonWebTokens(issuer=str(server.issued_by), audience=server.audience, keys=keys, secret=server.jwt_secret)
 
 
-def _wrap(app: FastAPI, parts: AppState) -> None:
+def _wrap(app: FastAPI, state: AppState) -> None:
     """Put around the routes what every request goes through; the last one here is the first to see it."""
-    server = parts.settings
+    server = state.settings
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(
         BodyLimit,
         most=server.body_bytes,
         most_uploaded=server.upload_bytes,
         idle_seconds=server.idle_seconds,
-        uploads=parts.uploads,
+        uploads=state.uploads,
         bytes_held=_concurrency_limit(server, "bytes of requests", "bodies_bytes"),
     )
-    app.add_middleware(AuthenticationMiddleware, authenticator=parts.authenticator)
+    app.add_middleware(AuthenticationMiddleware, authenticator=state.authenticator)
     if server.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -230,5 +230,5 @@ def _wrap(app: FastAPI, parts: AppState) -> None:
             expose_headers=["Location", "Content-Disposition", "Content-Range", "X-Request-Id", "Retry-After"],
             max_age=600,
         )
-    app.add_middleware(AllowedHosts, names=server.allowed_hosts, local=parts.local is not None)
-    app.add_middleware(RequestMiddleware, metrics=parts.metrics)
+    app.add_middleware(AllowedHosts, names=server.allowed_hosts, local=state.local is not None)
+    app.add_middleware(RequestMiddleware, metrics=state.metrics)

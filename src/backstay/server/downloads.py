@@ -49,7 +49,7 @@ class BackupResponse(Response):
         *,
         stored: bool,
         wanted: str | None,
-        places: ConcurrencyLimit,
+        slots: ConcurrencyLimit,
         idle_seconds: float,
     ) -> None:
         super().__init__()
@@ -57,13 +57,13 @@ class BackupResponse(Response):
         self._backup_id = backup_id
         self._stored = stored
         self._wanted = wanted
-        self._places = places
+        self._slots = slots
         self._idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_begun = False
         try:
-            async with self._places.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as found:
+            async with self._slots.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as found:
                 if self._stored:
                     span = span_of(self._wanted, found.size)
                     is_all = span.length == found.size

@@ -37,12 +37,14 @@ async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     return all_of_them()
 
 
-async def exported(owned: Services, selection: Selection, form: str, places: ConcurrencyLimit) -> AsyncIterator[bytes]:
+async def exported(
+    services: Services, selection: Selection, form: str, slots: ConcurrencyLimit
+) -> AsyncIterator[bytes]:
     """Yield selected conversations in one of `FORMATS`, in blocks worth sending."""
     shape = FORMATS[form]()
-    async with places.slot(owned.owner):
+    async with slots.slot(services.owner):
         block = bytearray(shape.head())
-        async for conversation in owned.conversations.export(selection):
+        async for conversation in services.conversations.export(selection):
             block += shape.chunk(conversation)
             if len(block) >= _BLOCK:
                 yield bytes(block)

@@ -48,8 +48,8 @@ async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -
 
     query = sorted(request.query_params.multi_items())
     meant = json.dumps([request.scope["route"].path, query, asked], sort_keys=True).encode()
-    parts = state_of(request)
-    return await parts.backstay.idempotency.run_once(request.state.owner, key, hashlib.sha256(meant).digest(), do)
+    state = state_of(request)
+    return await state.backstay.idempotency.run_once(request.state.owner, key, hashlib.sha256(meant).digest(), do)
 
 
 async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:

@@ -39,8 +39,8 @@ class AllowedHosts:
 class BodyLimit:
     """Limits how much of a request is read, and how long to wait for its next part.
 
-    An upload goes to disk, so it takes one of the places for `uploads` before any of it is read. Every other body is
-    held in memory, so each byte of it takes one of the places for `bytes_held` until the request has ended.
+    An upload goes to disk, so it takes one of the slots for `uploads` before any of it is read. Every other body is
+    held in memory, so each byte of it takes one of the slots for `bytes_held` until the request has ended.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class _Body:
     """Hands a body on, piece by piece."""
 
     def __init__(
-        self, receive: Receive, most: int, idle_seconds: float, owner: str | None, places: "ConcurrencyLimit | None"
+        self, receive: Receive, most: int, idle_seconds: float, owner: str | None, slots: "ConcurrencyLimit | None"
     ) -> None:
         self._receive = receive
         self._most = most
         self._idle_seconds = idle_seconds
         self._owner = owner
-        self._places = places
+        self._slots = slots
         self._read = 0
         self._held = 0
         self._is_whole = False
@@ -114,17 +114,17 @@ class _Body:
         return message
 
     def _hold(self, length: int) -> None:
-        if self._places is not None:
+        if self._slots is not None:
             try:
-                self._places.acquire(self._owner, length)
+                self._slots.acquire(self._owner, length)
             except Problem as problem:
                 raise _closing(problem) from None
             self._held += length
 
     def release(self) -> None:
         """Release what it has taken."""
-        if self._places is not None:
-            self._places.release(self._owner, self._held)
+        if self._slots is not None:
+            self._slots.release(self._owner, self._held)
         self._held = 0
 
 
@@ -147,7 +147,7 @@ class ConcurrencyLimit:
 
     @property
     def taken(self) -> int:
-        """The number of places taken."""
+        """The number of slots taken."""
         return self._by_owner.total()
 
     @asynccontextmanager
@@ -160,19 +160,19 @@ class ConcurrencyLimit:
             self.release(owner)
 
     def refuse_when_full(self, count: int = 1) -> None:
-        """Raise Problem when too few places are left for all."""
+        """Raise Problem when too few slots are left for all."""
         if self.taken + count > self._most:
             raise self._full(self._most, "There are", f"`{self._setting}` allows")
 
     def acquire(self, owner: str | None, count: int = 1) -> None:
-        """Take places, to be given back. Raises Problem when too few are left, for all or for this owner."""
+        """Take slots, to be given back. Raises Problem when too few are left, for all or for this owner."""
         self.refuse_when_full(count)
         if self._by_owner[owner] + count > self._most_of_one:
             raise self._full(self._most_of_one, "You have", f"`{self._setting}` and `owner_share` allow")
         self._by_owner[owner] += count
 
     def release(self, owner: str | None, count: int = 1) -> None:
-        """Give places back."""
+        """Give slots back."""
         self._by_owner[owner] -= count
         if not self._by_owner[owner]:
             del self._by_owner[owner]

@@ -6,7 +6,7 @@ from backstay.server.problems import Problem
 from backstay.server.state import AppState
 
 
-def processor_from(parts: AppState, *, recipe: str | None, processor: str | None) -> Recipe | str:
+def processor_from(state: AppState, *, recipe: str | None, processor: str | None) -> Recipe | str:
     """Return the recipe or the name of the processor that a request asks for.
 
     Raises:
@@ -21,13 +21,13 @@ def processor_from(parts: AppState, *, recipe: str | None, processor: str | None
             fields=[{"field": "recipe", "message": "Give one of recipe and processor"}],
         )
     if processor is not None:
-        if processor not in parts.allowed.processors:
+        if processor not in state.allowed.processors:
             raise ProcessorNotAllowed(
                 f"This server has no processor {processor[:200]!r}; /api/recipes lists what it runs",
                 processor=processor[:200],
             )
         return processor
-    found = parts.allowed.recipes.get(str(recipe))
+    found = state.allowed.recipes.get(str(recipe))
     if found is None:
         raise ProcessorNotAllowed(f"This server has no recipe {recipe!r}; /api/recipes lists what it runs")
     return found

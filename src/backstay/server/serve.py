@@ -57,8 +57,8 @@ def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[ServeAd
 
 
 async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callable[[ServeAddress], None]) -> None:
-    parts: AppState = app.state.parts
-    server = parts.settings
+    state: AppState = app.state.app_state
+    server = state.settings
     _quieten()
     # h11 limits the head of a request, and refuses an ambiguous one.
     connection: Any = partial(
@@ -72,25 +72,25 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callabl
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=parts.local is None,
+        proxy_headers=state.local is None,
         limit_concurrency=server.most_connections,
         timeout_graceful_shutdown=int(server.grace_seconds) + 1,
         h11_max_incomplete_event_size=_HEAD_BYTES,
     )
-    uvicorn_server = _Server(config, parts)
+    uvicorn_server = _Server(config, state)
     name = f"[{server.host}]" if ":" in server.host else server.host
     with uvicorn_server.handling():
         async with running(app):
-            tell(ServeAddress(f"http://{name}:{port}", parts.local.token if parts.local is not None else None))
+            tell(ServeAddress(f"http://{name}:{port}", state.local.token if state.local is not None else None))
             await uvicorn_server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Has the jobs stop in the moment of the signal, and not only once the last connection is closed."""
 
-    def __init__(self, config: uvicorn.Config, parts: AppState) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
-        self._parts = parts
+        self._state = state
         self._signals = SignalCounter()
 
     @contextmanager
@@ -111,7 +111,7 @@ class _Server(uvicorn.Server):
         if self._signals.is_second():
             os._exit(_INTERRUPTED)
         self.should_exit = True
-        self._parts.supervisor.stop_soon()
+        self._state.supervisor.stop_soon()
 
 
 @contextmanager

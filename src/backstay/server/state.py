@@ -33,7 +33,7 @@ class AppState:
     """What requests may have run."""
     permission: ResumePermission
     supervisor: Supervisor
-    backing_up: BackgroundBackups
+    background_backups: BackgroundBackups
     hub: Hub
     metrics: Metrics
     downloads: ConcurrencyLimit
@@ -42,8 +42,8 @@ class AppState:
 
 
 def state_of(request: Request) -> AppState:
-    parts: AppState = request.app.state.parts
-    return parts
+    state: AppState = request.app.state.app_state
+    return state
 
 
 def services_of(request: Request) -> Services:

@@ -45,14 +45,14 @@ class Supervisor:
         backstay: Backstay,
         permission: ResumePermission,
         metrics: Metrics,
-        places: ConcurrencyLimit,
+        slots: ConcurrencyLimit,
         grace_seconds: float,
     ) -> None:
         self._backstay = backstay
         self._permission = permission
         self._metrics = metrics
         self._grace_seconds = grace_seconds
-        self._places = places
+        self._slots = slots
         self._runs: dict[tuple[str, str], _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -108,7 +108,7 @@ class Supervisor:
         if run is not None:
             run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
-            self._places.acquire(owner)
+            self._slots.acquire(owner)
             run = self._runs[owner, job_id] = _Run(limit, allowed)
             self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
         return job
@@ -147,7 +147,7 @@ class Supervisor:
         except Exception as error:
             _log.exception("job_run_fault", job=job_id, error=type(error).__name__)
         finally:
-            self._places.release(owner)
+            self._slots.release(owner)
             del self._runs[owner, job_id]
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._metrics.record_run_end(ending)

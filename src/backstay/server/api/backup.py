@@ -9,7 +9,7 @@ from starlette.responses import Response
 from backstay.backup.backup import Backup
 from backstay.library.selection import Selection
 from backstay.schemas import ApiObject, BackupOut, Moment
-from backstay.server.api.common import ApiInput, BackupId, OwnerServices, Shared, Text, errors, signed_in
+from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State, Text, errors, signed_in
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.background_backups import StartedBackup
 from backstay.server.downloads import BackupResponse, purpose_of
@@ -82,18 +82,20 @@ class BegunBackupOut(ApiObject):
 async def create_backup(
     request: Request,
     given: BackupIn,
-    owned: OwnerServices,
-    shared: Shared,
+    services: OwnerServices,
+    state: State,
     prefer: RespondAsync = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Back up conversations: all of those named or selected, verified, or nothing."""
     chosen = given.chosen()
-    many = len(chosen.ids) > shared.settings.async_above
+    many = len(chosen.ids) > state.settings.async_above
     early = many or "respond-async" in (prefer or "").replace(",", " ").split()
 
     async def act(_: MakeNote | None) -> tuple[int, ApiObject]:
-        made = await shared.backing_up.create(owned, chosen, given.reason, digest=given.digest, respond_early=early)
+        made = await state.background_backups.create(
+            services, chosen, given.reason, digest=given.digest, respond_early=early
+        )
         if isinstance(made, StartedBackup):
             status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
             return 202, BegunBackupOut(backup_id=made.backup_id, status=status)
@@ -123,7 +125,7 @@ async def create_backup(
 async def download_backup(
     request: Request,
     backup_id: BackupId,
-    shared: Shared,
+    state: State,
     format: Annotated[Literal["json", "zst"], Query(description="`zst`: the file as it is stored.")] = "json",  # noqa: A002 - its name in the address
     ticket: Annotated[
         str | None, Query(max_length=200, description="Instead of a token: from download-ticket.")
@@ -132,15 +134,15 @@ async def download_backup(
 ) -> Response:
     """Download a backup, streamed. Errors after the beginning break the connection off."""
     if request.state.owner is None:
-        shared.downloads.refuse_when_full()
+        state.downloads.refuse_when_full()
         # Last, so that a request refused for another reason does not use up its ticket.
-        request.state.owner = await shared.backstay.tickets.redeem(ticket or "", purpose_of(backup_id))
+        request.state.owner = await state.backstay.tickets.redeem(ticket or "", purpose_of(backup_id))
     stored = format == "zst"
     return BackupResponse(
         services_of(request).backups,
         backup_id,
         stored=stored,
         wanted=range_ if stored else None,
-        places=shared.downloads,
-        idle_seconds=shared.settings.idle_seconds,
+        slots=state.downloads,
+        idle_seconds=state.settings.idle_seconds,
     )

@@ -16,7 +16,7 @@ from backstay.server.api.common import (
     Limit,
     OwnCursors,
     OwnerServices,
-    Shared,
+    State,
     errors,
     signed_in,
 )
@@ -47,56 +47,59 @@ class TicketOut(ApiObject):
 
 @router.get("", responses=errors())
 async def list_backups(
-    owned: OwnerServices,
+    services: OwnerServices,
     cursors: OwnCursors,
     every: Annotated[bool, Query(description="Those too whose files are gone.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BackupsOut:
     """List backups, the latest first."""
-    found = await owned.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
+    found = await services.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
     return BackupsOut.from_page(found, limit=limit, cursor=cursors.encode)
 
 
 @router.get("/{backupId}", responses=errors(404))
-async def show_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
+async def show_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
     """Show one backup."""
-    return BackupOut.from_backup(await owned.backups.show(backup_id))
+    return BackupOut.from_backup(await services.backups.show(backup_id))
 
 
 @router.get("/{backupId}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
 async def backup_events(
-    backup_id: BackupId, owned: OwnerServices, shared: Shared, last_event_id: LastEventId = None
+    backup_id: BackupId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a backup, or the delete it was made for, by server-sent events: `progress`, and `state`."""
 
     def make() -> BackupFeed:
         return BackupFeed(
-            owned.backups, backup_id, latest=shared.backing_up.latest, poll_seconds=shared.settings.poll_seconds
+            services.backups,
+            backup_id,
+            latest=state.background_backups.latest,
+            poll_seconds=state.settings.poll_seconds,
         )
 
     after = int(last_event_id) if last_event_id is not None else None
-    return EventsResponse(shared.hub, "backup", owned.owner, backup_id, make, after=after)
+    return EventsResponse(state.hub, "backup", services.owner, backup_id, make, after=after)
 
 
 @router.post("/{backupId}/verify", responses=errors(404, 409))
-async def verify_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
+async def verify_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
     """Read a backup back, decode all of it, and compare it with what its snapshot found."""
-    return BackupOut.from_backup(await owned.backups.verify(backup_id))
+    return BackupOut.from_backup(await services.backups.verify(backup_id))
 
 
 @router.post("/{backupId}/restore-plan", responses=errors(404, 409))
-async def plan_restore(backup_id: BackupId, owned: OwnerServices, given: RestoreIn | None = None) -> RestorePlanOut:
+async def plan_restore(backup_id: BackupId, services: OwnerServices, given: RestoreIn | None = None) -> RestorePlanOut:
     """Say what a restore would do; nothing is changed."""
     selection = given.selection() if given is not None else None
-    return RestorePlanOut.from_plan(await owned.backups.plan_restore(backup_id, selection))
+    return RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id, selection))
 
 
 @router.post("/{backupId}/restore", response_model=RestoreResultOut, responses=errors(404, 409))
 async def restore_backup(
     request: Request,
     backup_id: BackupId,
-    owned: OwnerServices,
+    services: OwnerServices,
     given: RestoreIn | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -104,37 +107,37 @@ async def restore_backup(
     wanted = given or RestoreIn()
 
     async def act(_: MakeNote | None) -> tuple[int, RestoreResultOut]:
-        done = await owned.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
+        done = await services.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
         return 200, RestoreResultOut.from_result(done)
 
     return await once(request, key, [backup_id, wanted.model_dump(mode="json")], act)
 
 
 @router.post("/{backupId}/pin", responses=errors(404, 409))
-async def pin_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
+async def pin_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
     """Keep a backup for good."""
-    return BackupOut.from_backup(await owned.backups.pin(backup_id))
+    return BackupOut.from_backup(await services.backups.pin(backup_id))
 
 
 @router.post("/{backupId}/unpin", responses=errors(404, 409))
-async def unpin_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
+async def unpin_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
     """Let a backup expire in its time."""
-    return BackupOut.from_backup(await owned.backups.unpin(backup_id))
+    return BackupOut.from_backup(await services.backups.unpin(backup_id))
 
 
 @router.post("/{backupId}/download-ticket", status_code=201, response_model=TicketOut, responses=errors(404, 409))
 async def issue_download_ticket(
-    backup_id: BackupId, request: Request, owned: OwnerServices, shared: Shared
+    backup_id: BackupId, request: Request, services: OwnerServices, state: State
 ) -> TicketOut:
     """Make an address that downloads a backup once, within a minute: for a browser's `window.open`."""
-    await owned.backups.show(backup_id)
-    ticket = await shared.backstay.tickets.issue(owned.owner, purpose_of(backup_id))
+    await services.backups.show(backup_id)
+    ticket = await state.backstay.tickets.issue(services.owner, purpose_of(backup_id))
     url = f"{request.scope.get('root_path', '')}/api/backup/download/{backup_id}?ticket={ticket.secret}"
     return TicketOut(url=url, expires_at=ticket.expires_at)
 
 
 @router.delete("/{backupId}", responses=errors(404, 409))
-async def delete_backup(backup_id: BackupId, owned: OwnerServices) -> BackupOut:
+async def delete_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
     """Remove a backup before its time. The conversations in the library stay as they are."""
-    await owned.backups.delete(backup_id)
-    return BackupOut.from_backup(await owned.backups.show(backup_id))
+    await services.backups.delete(backup_id)
+    return BackupOut.from_backup(await services.backups.show(backup_id))

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from backstay.schemas import JobDetailOut
-from backstay.server.api.common import STREAM, JobId, LastEventId, OwnerServices, Shared, errors, signed_in
+from backstay.server.api.common import STREAM, JobId, LastEventId, OwnerServices, State, errors, signed_in
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.id_routes import IdRoute
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed
 
 @router.get("/{jobId:id}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
 async def batch_events(
-    job_id: JobId, owned: OwnerServices, shared: Shared, last_event_id: LastEventId = None
+    job_id: JobId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a job, whoever works on it, by server-sent events.
 
@@ -24,14 +24,14 @@ async def batch_events(
     """
 
     def make() -> JobFeed:
-        return JobFeed(owned.batches, job_id, poll_seconds=shared.settings.poll_seconds)
+        return JobFeed(services.batches, job_id, poll_seconds=state.settings.poll_seconds)
 
     after = int(last_event_id) if last_event_id is not None else None
-    return EventsResponse(shared.hub, "job", owned.owner, job_id, make, after=after)
+    return EventsResponse(state.hub, "job", services.owner, job_id, make, after=after)
 
 
 @router.get("/{jobId:id}", responses=errors(404))
-async def show_batch(job_id: JobId, owned: OwnerServices) -> JobDetailOut:
+async def show_batch(job_id: JobId, services: OwnerServices) -> JobDetailOut:
     """Show where a job stands; of one that paused by itself also the answers that led to it, in `pauseEvidence`."""
-    job = await owned.batches.checkpoint(job_id)
-    return JobDetailOut.from_job_and_evidence(job, await owned.batches.evidence(job_id))
+    job = await services.batches.checkpoint(job_id)
+    return JobDetailOut.from_job_and_evidence(job, await services.batches.evidence(job_id))

@@ -10,7 +10,7 @@ from backstay.batch.intake import ColumnMapping
 from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
-from backstay.server.api.common import OwnerServices, Shared, Text, errors, signed_in
+from backstay.server.api.common import OwnerServices, State, Text, errors, signed_in
 from backstay.server.idempotency import IdempotencyKey, MakeNote, once
 from backstay.server.processors import processor_from
 
@@ -22,8 +22,8 @@ Column = Annotated[Text, Field(min_length=1, max_length=1_000)]
 @router.post("/upload", status_code=201, response_model=JobOut, responses=errors(403, 408, 409, 413, 415, 429))
 async def upload_batch(
     request: Request,
-    owned: OwnerServices,
-    shared: Shared,
+    services: OwnerServices,
+    state: State,
     file: Annotated[
         UploadFile, File(description="CSV, TSV, JSONL or a JSON array; the ending of its name says which.")
     ],
@@ -42,25 +42,25 @@ async def upload_batch(
     key: IdempotencyKey = None,
 ) -> Response:
     """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
-    making = processor_from(shared, recipe=recipe, processor=processor)
+    making = processor_from(state, recipe=recipe, processor=processor)
     columns = ColumnMapping(id_column, topic_column, persona_column)
-    async with uploads.store_upload(file, uploads.ITEMS, shared.files) as upload:
+    async with uploads.store_upload(file, uploads.ITEMS, state.files) as upload:
 
         async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-            job = await owned.batches.create(
+            job = await services.batches.create(
                 job_id,
                 upload.path,
                 making,
                 max_attempts=max_attempts,
                 timeout=timeout_seconds,
                 columns=columns,
-                ceiling=shared.settings.ceiling_of_items,
+                ceiling=state.settings.ceiling_of_items,
                 concurrency=concurrency,
                 rpm=rpm,
                 tpm=tpm,
             )
             if start == "true":
-                job = await shared.supervisor.start(owned.owner, job.id)
+                job = await state.supervisor.start(services.owner, job.id)
             return 201, JobOut.from_job(job)
 
         limits = [concurrency, rpm, tpm]

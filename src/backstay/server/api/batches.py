@@ -19,7 +19,7 @@ from backstay.server.api.common import (
     Limit,
     OwnCursors,
     OwnerServices,
-    Shared,
+    State,
     Text,
     errors,
     signed_in,
@@ -111,30 +111,30 @@ class SkipIn(ApiInput):
 
 @router.get("", responses=errors())
 async def list_batches(
-    owned: OwnerServices,
+    services: OwnerServices,
     cursors: OwnCursors,
     incomplete: Annotated[bool, Query(description="Only jobs with work left.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobsOut:
     """List jobs, the latest first."""
-    listed = owned.batches.incomplete if incomplete else owned.batches.list
+    listed = services.batches.incomplete if incomplete else services.batches.list
     found = await listed(before=cursors.decode(cursor), limit=limit)
     return JobsOut.from_page(found, limit=limit, cursor=cursors.encode)
 
 
 @router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))
 async def create_batch(
-    request: Request, given: BatchIn, owned: OwnerServices, shared: Shared, key: IdempotencyKey = None
+    request: Request, given: BatchIn, services: OwnerServices, state: State, key: IdempotencyKey = None
 ) -> Response:
     """Make a job of items.
 
     The same job with the same items again is the job that is there; with others it is refused.
     """
-    making = processor_from(shared, recipe=given.recipe, processor=given.processor)
+    making = processor_from(state, recipe=given.recipe, processor=given.processor)
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-        job = await owned.batches.create(
+        job = await services.batches.create(
             given.job_id,
             given.items,
             making,
@@ -145,19 +145,19 @@ async def create_batch(
             tpm=given.tpm,
         )
         if given.start:
-            job = await shared.supervisor.start(owned.owner, job.id)
+            job = await state.supervisor.start(services.owner, job.id)
         return 201, JobOut.from_job(job)
 
     return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
 
 
 @router.get("/{jobId:id}/resume", responses=errors(404))
-async def resume_options(job_id: JobId, owned: OwnerServices, shared: Shared) -> ResumeOptionsOut:
+async def resume_options(job_id: JobId, services: OwnerServices, state: State) -> ResumeOptionsOut:
     """Say whether this server may resume a job, and what has to be confirmed first.
 
     A server resumes what its settings name, and on one's own machine also the jobs that a command started there.
     """
-    options = shared.permission.options(await owned.batches.checkpoint(job_id))
+    options = state.permission.options(await services.batches.checkpoint(job_id))
     return ResumeOptionsOut(**asdict(options))
 
 
@@ -165,8 +165,8 @@ async def resume_options(job_id: JobId, owned: OwnerServices, shared: Shared) ->
 async def resume_batch(
     request: Request,
     job_id: JobId,
-    owned: OwnerServices,
-    shared: Shared,
+    services: OwnerServices,
+    state: State,
     given: ResumeIn | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -174,8 +174,8 @@ async def resume_batch(
     wanted = given or ResumeIn()
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-        job = await shared.supervisor.resume(
-            owned.owner,
+        job = await state.supervisor.resume(
+            services.owner,
             job_id,
             confirm=wanted.confirm,
             limits=RunLimits(wanted.concurrency, wanted.rpm, wanted.tpm),
@@ -188,74 +188,78 @@ async def resume_batch(
 
 
 @router.post("/{jobId:id}/pause", response_model=JobOut, responses=errors(404, 409))
-async def pause_batch(request: Request, job_id: JobId, owned: OwnerServices, key: IdempotencyKey = None) -> Response:
+async def pause_batch(request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None) -> Response:
     """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-        return 200, JobOut.from_job(await owned.batches.pause(job_id))
+        return 200, JobOut.from_job(await services.batches.pause(job_id))
 
     return await once(request, key, [job_id], act)
 
 
 @router.post("/{jobId:id}/cancel", response_model=JobOut, responses=errors(404, 409))
-async def cancel_batch(request: Request, job_id: JobId, owned: OwnerServices, key: IdempotencyKey = None) -> Response:
+async def cancel_batch(
+    request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None
+) -> Response:
     """Stop a job for good. What it made stays."""
 
     async def act(_: MakeNote | None) -> tuple[int, JobOut]:
-        return 200, JobOut.from_job(await owned.batches.cancel(job_id))
+        return 200, JobOut.from_job(await services.batches.cancel(job_id))
 
     return await once(request, key, [job_id], act)
 
 
 @router.post("/{jobId:id}/retry", response_model=RetryOut, responses=errors(404, 409))
 async def retry_items(
-    request: Request, job_id: JobId, owned: OwnerServices, given: RetryIn | None = None, key: IdempotencyKey = None
+    request: Request, job_id: JobId, services: OwnerServices, given: RetryIn | None = None, key: IdempotencyKey = None
 ) -> Response:
     """Put failed items back to pending; resuming works on them."""
     wanted = given or RetryIn()
 
     async def act(_: MakeNote | None) -> tuple[int, RetryOut]:
-        number = await owned.batches.retry(job_id, wanted.item_ids)
-        return 200, RetryOut(job=JobOut.from_job(await owned.batches.checkpoint(job_id)), retried=number)
+        number = await services.batches.retry(job_id, wanted.item_ids)
+        return 200, RetryOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), retried=number)
 
     return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
 
 
 @router.post("/{jobId:id}/skip", response_model=SkipOut, responses=errors(404, 409))
 async def skip_items(
-    request: Request, job_id: JobId, owned: OwnerServices, given: SkipIn, key: IdempotencyKey = None
+    request: Request, job_id: JobId, services: OwnerServices, given: SkipIn, key: IdempotencyKey = None
 ) -> Response:
     """Skip pending or failed items; a job with nothing left is then finished."""
 
     async def act(_: MakeNote | None) -> tuple[int, SkipOut]:
-        number = await owned.batches.skip(job_id, given.item_ids)
-        return 200, SkipOut(job=JobOut.from_job(await owned.batches.checkpoint(job_id)), skipped=number)
+        number = await services.batches.skip(job_id, given.item_ids)
+        return 200, SkipOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), skipped=number)
 
     return await once(request, key, [job_id, given.model_dump(mode="json")], act)
 
 
 @router.post("/{jobId:id}/discard", response_model=DiscardOut, responses=errors(404, 409))
-async def discard_batch(request: Request, job_id: JobId, owned: OwnerServices, key: IdempotencyKey = None) -> Response:
+async def discard_batch(
+    request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None
+) -> Response:
     """Forget a job and free its name. Its conversations stay."""
 
     async def act(_: MakeNote | None) -> tuple[int, DiscardOut]:
-        await owned.batches.discard(job_id)
+        await services.batches.discard(job_id)
         return 200, DiscardOut(id=job_id)
 
     return await once(request, key, [job_id], act)
 
 
 @router.get("/{jobId:id}/items", responses=errors(404))
-async def list_items(job_id: JobId, owned: OwnerServices, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
+async def list_items(job_id: JobId, services: OwnerServices, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
     """List the items of a job in their order, each with where it stands."""
-    page = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
+    page = await services.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return ItemsOut.from_page(page, limit=limit)
 
 
 @router.get("/{jobId:id}/failed", responses=errors(404))
 async def list_failed_items(
-    job_id: JobId, owned: OwnerServices, cursor: Cursor = None, limit: Limit = 50
+    job_id: JobId, services: OwnerServices, cursor: Cursor = None, limit: Limit = 50
 ) -> FailedItemsOut:
     """List failed items in their order, each with the attempt that settled it."""
-    page = await owned.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
+    page = await services.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return FailedItemsOut.from_page(page, limit=limit)

@@ -18,7 +18,7 @@ LARGEST = 2**63 - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
 
 OwnerServices = Annotated[Services, Depends(services_of)]
-Shared = Annotated[AppState, Depends(state_of)]
+State = Annotated[AppState, Depends(state_of)]
 OwnCursors = Annotated[Cursors, Depends(cursors_of)]
 signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
 """Describes what `AuthenticationMiddleware` has seen to by then."""

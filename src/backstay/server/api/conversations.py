@@ -18,7 +18,7 @@ from backstay.server.api.common import (
     MomentIn,
     OwnCursors,
     OwnerServices,
-    Shared,
+    State,
     Text,
     errors,
     signed_in,
@@ -38,7 +38,7 @@ class ExportIn(SelectionIn):
 
 @router.get("", responses=errors())
 async def list_conversations(
-    owned: OwnerServices,
+    services: OwnerServices,
     cursors: OwnCursors,
     job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
     search: Annotated[
@@ -52,7 +52,7 @@ async def list_conversations(
     """List conversations, the newest first, without the text of their turns."""
     chosen = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
     narrowed = chosen if chosen.is_narrowed else None
-    found = await owned.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
+    found = await services.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
     return ConversationsOut.from_page(found, limit=limit, cursor=cursors.encode)
 
 
@@ -70,9 +70,9 @@ async def list_conversations(
         },
     },
 )
-async def export_conversations(given: ExportIn, owned: OwnerServices, shared: Shared) -> Response:
+async def export_conversations(given: ExportIn, services: OwnerServices, state: State) -> Response:
     """Download conversations for training, the oldest first. Errors after the beginning break the connection off."""
-    blocks = exports.exported(owned, given.selection(), given.format, shared.downloads)
+    blocks = exports.exported(services, given.selection(), given.format, state.downloads)
     ending = "csv" if given.format == "csv" else "jsonl"
     return StreamingResponse(
         await exports.first_of(blocks),
@@ -84,8 +84,8 @@ async def export_conversations(given: ExportIn, owned: OwnerServices, shared: Sh
 @router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
 async def import_conversations(
     request: Request,
-    owned: OwnerServices,
-    shared: Shared,
+    services: OwnerServices,
+    state: State,
     file: Annotated[
         UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
     ],
@@ -93,14 +93,14 @@ async def import_conversations(
     key: IdempotencyKey = None,
 ) -> Response:
     """Store the conversations of a file, all or none of them."""
-    async with uploads.store_upload(file, uploads.CONVERSATIONS, shared.files) as upload:
+    async with uploads.store_upload(file, uploads.CONVERSATIONS, state.files) as upload:
 
         async def act(note: MakeNote | None) -> tuple[int, ImportOut]:
             def receipt(done: ImportResult) -> ExpiringValue | None:
                 return note(201, ImportOut.from_result(done)) if note is not None else None
 
-            done = await owned.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=shared.settings.ceiling_of_imports, receipt=receipt
+            done = await services.conversations.import_file(
+                upload.path, on_conflict=on_conflict, ceiling=state.settings.ceiling_of_imports, receipt=receipt
             )
             return 201, ImportOut.from_result(done)
 
@@ -108,6 +108,6 @@ async def import_conversations(
 
 
 @router.get("/{conversationId:id}", responses=errors(404))
-async def show_conversation(conversation_id: ConversationId, owned: OwnerServices) -> ConversationOut:
+async def show_conversation(conversation_id: ConversationId, services: OwnerServices) -> ConversationOut:
     """Show one conversation with all its turns."""
-    return ConversationOut.from_conversation(await owned.conversations.show(conversation_id))
+    return ConversationOut.from_conversation(await services.conversations.show(conversation_id))

@@ -10,7 +10,7 @@ from backstay.backup.backup import Listener
 from backstay.library.deletion import DeleteResult
 from backstay.schemas import DeletePlanOut, DeleteResultOut
 from backstay.server.api.backup import Reason
-from backstay.server.api.common import STREAM, ApiInput, OwnerServices, Shared, errors, signed_in
+from backstay.server.api.common import STREAM, ApiInput, OwnerServices, State, errors, signed_in
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import deleting
 from backstay.server.idempotency import IdempotencyKey, MakeNote, answer_once, once
@@ -49,17 +49,17 @@ class DeleteIn(ApiInput):
 
 
 @router.post("/delete-plan", responses=errors(404, 413))
-async def plan_delete(given: DeletePlanIn, owned: OwnerServices) -> DeletePlanOut:
+async def plan_delete(given: DeletePlanIn, services: OwnerServices) -> DeletePlanOut:
     """Say what a delete would remove; nothing is changed."""
     selection = given.selection.selection()
     return DeletePlanOut.from_plan(
-        await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
+        await services.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
     )
 
 
 @router.post("/delete", response_model=DeleteResultOut, responses=errors(404, 409, 413, 507))
 async def delete_conversations(
-    request: Request, given: DeleteIn, owned: OwnerServices, key: IdempotencyKey = None
+    request: Request, given: DeleteIn, services: OwnerServices, key: IdempotencyKey = None
 ) -> Response:
     """Back up, verify, delete; the answer names the backup that undoes it.
 
@@ -67,14 +67,14 @@ async def delete_conversations(
     """
 
     async def act(_: MakeNote | None) -> tuple[int, DeleteResultOut]:
-        return 200, _told(request, await _delete(given, owned))
+        return 200, _told(request, await _delete(given, services))
 
     return await once(request, key, given.model_dump(mode="json"), act)
 
 
 @router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
 async def follow_delete(
-    request: Request, given: DeleteIn, owned: OwnerServices, shared: Shared, key: IdempotencyKey = None
+    request: Request, given: DeleteIn, services: OwnerServices, state: State, key: IdempotencyKey = None
 ) -> Response:
     """Delete as above, and tell how it goes by server-sent events.
 
@@ -85,20 +85,20 @@ async def follow_delete(
 
     async def work(tell: Listener) -> DeleteResultOut:
         async def act(_: MakeNote | None) -> tuple[int, DeleteResultOut]:
-            return 200, _told(request, await _delete(given, owned, tell))
+            return 200, _told(request, await _delete(given, services, tell))
 
         answer, _ = await answer_once(request, key, given.model_dump(mode="json"), act)
         return DeleteResultOut.model_validate(answer.body)
 
-    return await deleting(shared, work)
+    return await deleting(state, work)
 
 
-async def _delete(given: DeleteIn, owned: OwnerServices, tell: Listener | None = None) -> DeleteResult:
+async def _delete(given: DeleteIn, services: OwnerServices, tell: Listener | None = None) -> DeleteResult:
     if given.selection is None:
-        return await owned.conversations.resume_delete(str(given.continue_backup_id), on_progress=tell)
+        return await services.conversations.resume_delete(str(given.continue_backup_id), on_progress=tell)
     selection = given.selection.selection()
-    plan = await owned.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
-    return await owned.conversations.delete(
+    plan = await services.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
+    return await services.conversations.delete(
         plan,
         backup=given.without_backup is None,
         digest=given.digest,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from backstay.schemas import ApiObject
-from backstay.server.api.common import Shared, errors
+from backstay.server.api.common import State, errors
 from backstay.server.auth.authenticator import bearer
 from backstay.server.problems import unauthorized
 
@@ -24,9 +24,9 @@ async def healthz() -> HealthOut:
 
 
 @router.get("/readyz", responses={status: errors()[status] for status in (422, 503)})
-async def readyz(shared: Shared) -> HealthOut:
+async def readyz(state: State) -> HealthOut:
     """Say whether requests can be served: the database answers."""
-    await shared.backstay.check()
+    await state.backstay.check()
     return HealthOut(status="ok")
 
 
@@ -39,12 +39,12 @@ async def readyz(shared: Shared) -> HealthOut:
         200: {"description": "Prometheus metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(request: Request, shared: Shared) -> Response:
+async def metrics(request: Request, state: State) -> Response:
     """Show metrics, to whoever has the metrics token or, on one's own machine, the local token."""
     given = request.headers.getlist("authorization")
     token = bearer(given[0]) if len(given) == 1 else ""
-    own = shared.settings.metrics_token
+    own = state.settings.metrics_token
     may = own is not None and hmac.compare_digest(token.encode(), own.encode())
-    if not may and not (shared.local is not None and shared.local.is_token(token)):
+    if not may and not (state.local is not None and state.local.is_token(token)):
         raise unauthorized()
-    return Response(shared.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from backstay.schemas import ApiObject
-from backstay.server.api.common import Shared, errors, signed_in
+from backstay.server.api.common import State, errors, signed_in
 
 router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[signed_in])
 
@@ -16,7 +16,7 @@ class RecipesOut(ApiObject):
 
 
 @router.get("", responses=errors())
-async def list_recipes(shared: Shared) -> RecipesOut:
+async def list_recipes(state: State) -> RecipesOut:
     """List what this server can have a job made by."""
-    allowed = shared.allowed
+    allowed = state.allowed
     return RecipesOut(recipes=sorted(allowed.recipes), processors=sorted(allowed.processors))

@@ -32,7 +32,7 @@ class _PhaseQueue:
 
 
 async def deleting(
-    parts: AppState,
+    state: AppState,
     work: Callable[[Listener], Coroutine[Any, Any, DeleteResultOut]],
 ) -> Response:
     """Begin a delete that goes on whoever listens, and answer with what it tells.
@@ -40,7 +40,7 @@ async def deleting(
     What is wrong before its backup has begun is raised here, as an error of the request.
     """
     phases = _PhaseQueue()
-    task, begun = parts.backing_up.begin(work, hear=phases.put)
+    task, begun = state.background_backups.begin(work, hear=phases.put)
     await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
@@ -55,7 +55,7 @@ async def deleting(
                 await asyncio.wait((task,), timeout=_LOOK_SECONDS)
         yield _end(task)
 
-    return parts.hub.response(events())
+    return state.hub.response(events())
 
 
 def _end(task: "asyncio.Task[DeleteResultOut]") -> bytes:

@@ -18,8 +18,8 @@ _Key = tuple[str, str, str]
 class Hub:
     """Shares feeds among listeners, and lets all go when the server stops."""
 
-    def __init__(self, *, places: ConcurrencyLimit, heartbeat_seconds: float, idle_seconds: float) -> None:
-        self._places = places
+    def __init__(self, *, slots: ConcurrencyLimit, heartbeat_seconds: float, idle_seconds: float) -> None:
+        self._slots = slots
         self._heartbeat_seconds = heartbeat_seconds
         self._idle_seconds = idle_seconds
         self._feeds: dict[_Key, Feed] = {}
@@ -27,7 +27,7 @@ class Hub:
 
     @property
     def listeners(self) -> int:
-        return self._places.taken
+        return self._slots.taken
 
     @asynccontextmanager
     async def listening(self, kind: str, owner: str, name: str, make: Callable[[], Feed]) -> AsyncIterator[Feed]:
@@ -36,7 +36,7 @@ class Hub:
         Raises as the feed's beginning does, and Problem when there are too many listeners.
         """
         key = (kind, owner, name)
-        async with self._places.slot(owner):
+        async with self._slots.slot(owner):
             async with self._starting.setdefault(key, asyncio.Lock()):
                 feed = self._feeds.get(key)
                 if feed is None or feed.is_over:

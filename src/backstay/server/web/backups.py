@@ -32,11 +32,11 @@ Done = Annotated[str | None, Query()]
 
 @router.get("")
 async def list_backups(
-    request: Request, owned: OwnerServices, cursor: Cursor = None, every: bool = False, done: Done = None
+    request: Request, services: OwnerServices, cursor: Cursor = None, every: bool = False, done: Done = None
 ) -> Response:
     """All backups, the latest first; deletes that were cut off before them."""
-    found = await owned.backups.list(every=every, before=cursor, limit=_PAGE)
-    unfinished = await owned.backups.unfinished() if cursor is None else ()
+    found = await services.backups.list(every=every, before=cursor, limit=_PAGE)
+    unfinished = await services.backups.unfinished() if cursor is None else ()
     return rendered(
         request,
         "backups.html",
@@ -51,38 +51,38 @@ async def list_backups(
 
 
 @router.get("/one")
-async def show_backup(request: Request, owned: OwnerServices, backup_id: Name, done: Done = None) -> Response:
+async def show_backup(request: Request, services: OwnerServices, backup_id: Name, done: Done = None) -> Response:
     """One backup, and what can be done with it."""
-    shown = BackupOut.from_backup(await owned.backups.show(backup_id))
+    shown = BackupOut.from_backup(await services.backups.show(backup_id))
     return rendered(request, "backup.html", section="backups", backup=shown, notice=_NOTICES.get(done or ""))
 
 
 @router.get("/restore")
-async def plan_restore(request: Request, owned: OwnerServices, backup_id: Name) -> Response:
+async def plan_restore(request: Request, services: OwnerServices, backup_id: Name) -> Response:
     """Show what a restore would do, and ask."""
-    shown = BackupOut.from_backup(await owned.backups.show(backup_id))
-    plan = RestorePlanOut.from_plan(await owned.backups.plan_restore(backup_id))
+    shown = BackupOut.from_backup(await services.backups.show(backup_id))
+    plan = RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id))
     return rendered(request, "restore.html", section="backups", backup=shown, plan=plan)
 
 
 @router.get("/remove")
-async def ask_to_remove(request: Request, owned: OwnerServices, backup_id: Name) -> Response:
+async def ask_to_remove(request: Request, services: OwnerServices, backup_id: Name) -> Response:
     """Say what removing a backup means, and ask."""
-    shown = BackupOut.from_backup(await owned.backups.show(backup_id))
+    shown = BackupOut.from_backup(await services.backups.show(backup_id))
     return rendered(request, "remove.html", section="backups", backup=shown)
 
 
 @router.post("/restore")
 async def restore(
     request: Request,
-    owned: OwnerServices,
+    services: OwnerServices,
     backup_id: FormName,
     filters: Annotated[ListFilters, Query()],
     on_conflict: Annotated[Literal["fail", "skip", "replace"], Form(alias="onConflict")] = "fail",
     back: Annotated[Literal["backups", "conversations"], Form()] = "backups",
 ) -> Response:
     """Bring back what the backup holds; then show it again, or the list as it was narrowed."""
-    await owned.backups.restore(backup_id, on_conflict=on_conflict)
+    await services.backups.restore(backup_id, on_conflict=on_conflict)
     if back == "conversations":
         return redirect_to(request, "/conversations", restored="yes", **filters.given)
     return redirect_to(request, "/backups/one", id=backup_id, done="restored")
@@ -91,7 +91,7 @@ async def restore(
 @router.post("/act")
 async def act(
     request: Request,
-    owned: OwnerServices,
+    services: OwnerServices,
     backup_id: FormName,
     action: Annotated[Literal["verify", "pin", "unpin", "remove", "continue", "undo"], Form()],
 ) -> Response:
@@ -99,23 +99,23 @@ async def act(
     match action:
         case "verify":
             try:
-                await owned.backups.verify(backup_id)
+                await services.backups.verify(backup_id)
             except BackupDamaged:
                 return redirect_to(request, "/backups/one", id=backup_id)  # which says so, and since when
             done = "verified"
         case "pin":
-            await owned.backups.pin(backup_id)
+            await services.backups.pin(backup_id)
             done = "pinned"
         case "unpin":
-            await owned.backups.unpin(backup_id)
+            await services.backups.unpin(backup_id)
             done = "unpinned"
         case "remove":
-            await owned.backups.delete(backup_id)
+            await services.backups.delete(backup_id)
             return redirect_to(request, "/backups", done="removed")
         case "continue":
-            await owned.conversations.resume_delete(backup_id)
+            await services.conversations.resume_delete(backup_id)
             done = "continued"
         case "undo":
-            await owned.backups.restore(backup_id)
+            await services.backups.restore(backup_id)
             done = "undone"
     return redirect_to(request, "/backups/one", id=backup_id, done=done)

@@ -16,7 +16,7 @@ from backstay.generate.advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
-from backstay.server.api.common import Cursor, OwnerServices, Shared, Text
+from backstay.server.api.common import Cursor, OwnerServices, State, Text
 from backstay.server.api.selections import Id
 from backstay.server.hints import message_of
 from backstay.server.problems import Problem
@@ -50,9 +50,9 @@ class _PromptPreview:
 
 
 @router.get("")
-async def list_batches(request: Request, owned: OwnerServices, shared: Shared, cursor: Cursor = None) -> Response:
+async def list_batches(request: Request, services: OwnerServices, state: State, cursor: Cursor = None) -> Response:
     """The form that starts one, and all that there are, the latest first."""
-    page = JobsOut.from_page(await owned.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
+    page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
     return rendered(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
 
 
@@ -72,7 +72,7 @@ async def keep_file(request: Request, file: Annotated[UploadFile, File()]) -> Re
 @router.get("/new")
 async def prepare(
     request: Request,
-    shared: Shared,
+    state: State,
     file: Annotated[Text, Query(max_length=100)],
     job_id: Annotated[JobName | None, EmptyIsNone, Query(alias="jobId")] = None,
     made: Annotated[ShortText, Query()] = None,
@@ -85,11 +85,11 @@ async def prepare(
 ) -> Response:
     """Choose what the columns are and what makes the conversations; the first prompts show what will be asked."""
     kept = _kept(request).find(file)
-    choices = _choices(shared)
+    choices = _choices(state)
     if "topic" not in request.query_params:
         topic, persona, id_column = (_guess(kept, what) for what in ("topic", "persona", "id"))
     chosen = made if made in choices else next(iter(choices), None)
-    recipe = _recipe(shared, chosen)
+    recipe = _recipe(state, chosen)
     prompts, error = await _prompts(kept, ColumnMapping(id_column, topic, persona), recipe)
     return rendered(
         request,
@@ -105,19 +105,19 @@ async def prepare(
         prompts=prompts,
         caution=recipe.caution if recipe is not None else None,
         problem=message_of(error) if error is not None else None,
-        concurrency=concurrency or shared.settings.concurrency,
+        concurrency=concurrency or state.settings.concurrency,
         rpm=rpm,
         max_attempts=max_attempts or 3,
         bounds_rate=any(choice.startswith("recipe:") for choice in choices),
-        is_scripted_only=shared.settings.is_scripted_only,
+        is_scripted_only=state.settings.is_scripted_only,
     )
 
 
 @router.post("/start")
 async def start(
     request: Request,
-    owned: OwnerServices,
-    shared: Shared,
+    services: OwnerServices,
+    state: State,
     file: Annotated[Text, Form(max_length=100)],
     job_id: Annotated[JobName, Form(alias="jobId")],
     made: Annotated[Text, Form(max_length=250)],
@@ -132,41 +132,41 @@ async def start(
     kept = _kept(request).find(file)
     kind, _, name = made.partition(":")
     making = processor_from(
-        shared, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
+        state, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
     )
     columns = ColumnMapping(id_column, topic, persona)
     try:
-        job = await owned.batches.create(
+        job = await services.batches.create(
             job_id,
             kept.path,
             making,
             max_attempts=max_attempts,
             columns=columns,
-            ceiling=shared.settings.ceiling_of_items,
+            ceiling=state.settings.ceiling_of_items,
             concurrency=concurrency,
             rpm=rpm if kind == "recipe" else None,  # the form has this field for every choice
         )
     except BackstayError as error:
         raise renamed(error, kept.path, kept.name) from error
-    await shared.supervisor.start(owned.owner, job.id)
+    await state.supervisor.start(services.owner, job.id)
     return redirect_to(request, "/batches/one", id=job.id)
 
 
 @router.get("/one")
 async def show_batch(
-    request: Request, owned: OwnerServices, shared: Shared, job_id: Name, cursor: Cursor = None
+    request: Request, services: OwnerServices, state: State, job_id: Name, cursor: Cursor = None
 ) -> Response:
     """One job: where it stands, what can be done, its items."""
-    job = await owned.batches.checkpoint(job_id)
-    evidence = await owned.batches.evidence(job_id)
-    items = await owned.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEMS)
+    job = await services.batches.checkpoint(job_id)
+    evidence = await services.batches.evidence(job_id)
+    items = await services.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEMS)
     return rendered(
         request,
         "batch.html",
         section="batches",
         job=JobDetailOut.from_job_and_evidence(job, evidence),
         may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
-        options=shared.permission.options(job),
+        options=state.permission.options(job),
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         is_worked=_is_worked(job),
@@ -178,8 +178,8 @@ async def show_batch(
 @router.post("/act")
 async def act(
     request: Request,
-    owned: OwnerServices,
-    shared: Shared,
+    services: OwnerServices,
+    state: State,
     job_id: FormName,
     action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
     item: Annotated[list[Id] | None, Form()] = None,
@@ -188,42 +188,42 @@ async def act(
     """Do one thing to a job, and show it again."""
     match action:
         case "resume":
-            await shared.supervisor.resume(owned.owner, job_id, confirm=confirm)
+            await state.supervisor.resume(services.owner, job_id, confirm=confirm)
         case "resume-failed" | "retry":
-            await shared.supervisor.resume(owned.owner, job_id, confirm=confirm, retries=item)
+            await state.supervisor.resume(services.owner, job_id, confirm=confirm, retries=item)
         case "skip":
-            await owned.batches.skip(job_id, item or [])
+            await services.batches.skip(job_id, item or [])
         case "pause":
-            await owned.batches.pause(job_id)
+            await services.batches.pause(job_id)
         case "cancel":
-            await owned.batches.cancel(job_id)
+            await services.batches.cancel(job_id)
         case "discard":
-            await owned.batches.discard(job_id)
+            await services.batches.discard(job_id)
             return redirect_to(request, "/batches")
     return redirect_to(request, "/batches/one", id=job_id)
 
 
 @router.get("/cancel")
-async def ask_to_cancel(request: Request, owned: OwnerServices, job_id: Name) -> Response:
+async def ask_to_cancel(request: Request, services: OwnerServices, job_id: Name) -> Response:
     """Say what cancelling means, and ask."""
     return rendered(
-        request, "cancel.html", section="batches", job=JobOut.from_job(await owned.batches.checkpoint(job_id))
+        request, "cancel.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
     )
 
 
 @router.get("/resume")
-async def ask_to_resume(request: Request, owned: OwnerServices, shared: Shared, job_id: Name) -> Response:
+async def ask_to_resume(request: Request, services: OwnerServices, state: State, job_id: Name) -> Response:
     """Name the function that a batch calls, and ask."""
-    job = await owned.batches.checkpoint(job_id)
-    options = shared.permission.options(job)
+    job = await services.batches.checkpoint(job_id)
+    options = state.permission.options(job)
     return rendered(request, "resume.html", section="batches", job=JobOut.from_job(job), options=options)
 
 
 @router.get("/discard")
-async def ask_to_discard(request: Request, owned: OwnerServices, job_id: Name) -> Response:
+async def ask_to_discard(request: Request, services: OwnerServices, job_id: Name) -> Response:
     """Say what discarding means, and ask."""
     return rendered(
-        request, "discard.html", section="batches", job=JobOut.from_job(await owned.batches.checkpoint(job_id))
+        request, "discard.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
     )
 
 
@@ -233,20 +233,20 @@ def _is_worked(job: Job) -> bool:
 
 
 def _kept(request: Request) -> PendingUploads:
-    files: PendingUploads = request.app.state.kept_files
+    files: PendingUploads = request.app.state.pending_uploads
     return files
 
 
-def _choices(shared: Shared) -> dict[str, str]:
+def _choices(state: State) -> dict[str, str]:
     """Return what can make conversations: the value of a form, and its name."""
-    allowed = shared.allowed
+    allowed = state.allowed
     recipes = {f"recipe:{name}": f"{name} ({allowed.recipes[name].model})" for name in sorted(allowed.recipes)}
     return recipes | {f"processor:{name}": name for name in sorted(allowed.processors)}
 
 
-def _recipe(shared: Shared, chosen: str | None) -> Recipe | None:
+def _recipe(state: State, chosen: str | None) -> Recipe | None:
     kind, _, name = (chosen or "").partition(":")
-    return shared.allowed.recipes.get(name) if kind == "recipe" else None
+    return state.allowed.recipes.get(name) if kind == "recipe" else None
 
 
 def _guess(kept: PendingUpload, what: str) -> str | None:

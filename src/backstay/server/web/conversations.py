@@ -13,7 +13,7 @@ from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
-from backstay.server.api.common import LARGEST, OwnerServices, Shared, Text
+from backstay.server.api.common import LARGEST, OwnerServices, State, Text
 from backstay.server.api.selections import MOST_IDS
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
@@ -113,11 +113,11 @@ class ExportForm(FormSelection):
 @router.get("")
 async def list_conversations(
     request: Request,
-    owned: OwnerServices,
+    services: OwnerServices,
     listed: Annotated[ListQuery, Query()],
 ) -> Response:
     """Those that match, the newest first; and how the last delete ended, where one has led here."""
-    found = await owned.conversations.list(listed.selection(), before=listed.cursor, limit=_PAGE)
+    found = await services.conversations.list(listed.selection(), before=listed.cursor, limit=_PAGE)
     return rendered(
         request,
         "conversations.html",
@@ -125,27 +125,27 @@ async def list_conversations(
         page=ConversationsOut.from_page(found, limit=_PAGE),
         filters=listed,
         is_first=listed.cursor is None,
-        done=await _done(owned, listed.deleted),
+        done=await _done(services, listed.deleted),
         deleted_for_good=listed.deleted_for_good[:20],
         is_restored=listed.restored is not None,
     )
 
 
 @router.get("/one")
-async def show_conversation(request: Request, owned: OwnerServices, conversation_id: ConversationName) -> Response:
+async def show_conversation(request: Request, services: OwnerServices, conversation_id: ConversationName) -> Response:
     """One conversation with its turns."""
-    shown = ConversationOut.from_conversation(await owned.conversations.show(conversation_id))
+    shown = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
     return rendered(request, "conversation.html", section="conversations", conversation=shown)
 
 
 @router.post("/delete-plan")
-async def plan_delete(request: Request, owned: OwnerServices, chosen: Annotated[FormSelection, Form()]) -> Response:
+async def plan_delete(request: Request, services: OwnerServices, chosen: Annotated[FormSelection, Form()]) -> Response:
     """Show what would be deleted, and ask; ids that are not there any more are left out, and counted."""
-    gone = await owned.conversations.missing(chosen.selection(), limit=MOST_IDS)
+    gone = await services.conversations.missing(chosen.selection(), limit=MOST_IDS)
     left = chosen.without(gone)
     if gone and not left.chosen_ids:
         return _gone(request, gone, left)
-    plan = DeletePlanOut.from_plan(await owned.conversations.plan_delete(left.selection()))
+    plan = DeletePlanOut.from_plan(await services.conversations.plan_delete(left.selection()))
     return rendered(
         request,
         "delete.html",
@@ -153,13 +153,13 @@ async def plan_delete(request: Request, owned: OwnerServices, chosen: Annotated[
         plan=plan,
         gone=len(gone),
         chosen=left,
-        keep_days=owned_days(request),
+        keep_days=backup_days(request),
         phrase=_WITHOUT_BACKUP,
     )
 
 
 @router.post("/delete")
-async def delete(request: Request, owned: OwnerServices, doomed: Annotated[DeleteForm, Form()]) -> Response:
+async def delete(request: Request, services: OwnerServices, doomed: Annotated[DeleteForm, Form()]) -> Response:
     """Back up, verify, delete; then show the list, and how to undo it."""
     if doomed.backup == "no" and doomed.confirmation.strip().casefold() != _WITHOUT_BACKUP:
         raise Problem(
@@ -167,7 +167,7 @@ async def delete(request: Request, owned: OwnerServices, doomed: Annotated[Delet
             "not_confirmed",
             f"Nothing was deleted: without a backup, “{_WITHOUT_BACKUP}” has to be typed first",
         )
-    deletion = await owned.conversations.delete(
+    deletion = await services.conversations.delete(
         doomed.selection(), backup=doomed.backup == "yes", digest=doomed.digest, reason="bulk_delete"
     )
     if deletion.backup_id is None:
@@ -177,12 +177,12 @@ async def delete(request: Request, owned: OwnerServices, doomed: Annotated[Delet
 
 @router.post("/export")
 async def export(
-    request: Request, owned: OwnerServices, shared: Shared, wanted: Annotated[ExportForm, Form()]
+    request: Request, services: OwnerServices, state: State, wanted: Annotated[ExportForm, Form()]
 ) -> Response:
     """Download what is selected, as a file for training; where some of it is gone, say so and offer the rest."""
-    if gone := await owned.conversations.missing(wanted.selection(), limit=MOST_IDS):
+    if gone := await services.conversations.missing(wanted.selection(), limit=MOST_IDS):
         return _gone(request, gone, wanted.without(gone))
-    blocks = exports.exported(owned, wanted.selection(), wanted.format, shared.downloads)
+    blocks = exports.exported(services, wanted.selection(), wanted.format, state.downloads)
     ending = "csv" if wanted.format == "csv" else "jsonl"
     return StreamingResponse(
         await exports.first_of(blocks),
@@ -195,16 +195,16 @@ def _gone(request: Request, gone: Sequence[str], left: FormSelection) -> Respons
     return rendered(request, "gone.html", status=404, section="conversations", gone=gone, left=left)
 
 
-def owned_days(request: Request) -> int:
+def backup_days(request: Request) -> int:
     """Return for how many days backups are kept."""
-    return int(request.app.state.parts.backstay.settings.backup_retention.days)
+    return int(request.app.state.app_state.backstay.settings.backup_retention.days)
 
 
-async def _done(owned: OwnerServices, backup_id: str | None) -> BackupOut | None:
+async def _done(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
     """Return the backup of the delete that has led here, or that was undone."""
     if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
         return None
     try:
-        return BackupOut.from_backup(await owned.backups.show(backup_id))
+        return BackupOut.from_backup(await services.backups.show(backup_id))
     except BackstayError:
         return None

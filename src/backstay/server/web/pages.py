@@ -9,10 +9,12 @@ from backstay.server.web.pending_uploads import PendingUploads
 
 def install(app: FastAPI) -> None:
     """Add the pages to an application. Those of the library are for a browser that a local token let in."""
-    app.state.kept_files = PendingUploads(app.state.parts.files, most_bytes=app.state.parts.settings.upload_bytes)
+    app.state.pending_uploads = PendingUploads(
+        app.state.app_state.files, most_bytes=app.state.app_state.settings.upload_bytes
+    )
     app.state.page_of_problem = page_of_problem
     for module in (home, static_files):
         app.include_router(module.router)
-    if app.state.parts.local is not None:
+    if app.state.app_state.local is not None:
         for module in (batches, conversations, backups):
             app.include_router(module.router)
