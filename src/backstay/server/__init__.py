@@ -1,6 +1,6 @@
-"""The HTTP API: `create_app` makes it, `running` runs it within another application.
+"""The HTTP API: `create_app` creates it, and `running` runs it within another application.
 
-Raises ModuleNotFoundError, which names the extra to install, if its packages are missing.
+Raises ModuleNotFoundError naming the extra to install, if its packages are missing.
 """
 
 from backstay.extras import packages_missing

@@ -1,4 +1,4 @@
-"""The application: put together, and run for as long as it is entered."""
+"""The application: its construction and its lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,13 +42,13 @@ from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
 from backstay.server.supervisor import Supervisor
-from backstay.server.temporary_folder import TemporaryFolder, remove_left_folders
+from backstay.server.temporary_folder import TemporaryFolder, remove_orphaned_folders
 from backstay.server.web import pages
 from backstay.settings import Settings
 
 _log = get_logger("backstay.server")
 
-_ABOUT = "Durable batches of training conversations, and a library that nothing is lost from."
+_ABOUT = "Durable batches of training conversations, and guarded deletes."
 
 
 def create_app(
@@ -59,23 +59,23 @@ def create_app(
     create: bool = True,
     listens_alone: bool = False,
 ) -> FastAPI:
-    """Return the API as an application, to be run by itself or mounted in another one.
+    """Return the API as an application that can run alone or be mounted in another one.
 
-    Mounted, it must be entered by that application's own lifespan: `async with running(app): …`.
+    If it is mounted, the lifespan of the outer application must enter it: `async with running(app): …`.
 
     Args:
-        settings: Which library; `backstay.settings.load` gathers them.
-        server: How to serve it; `backstay.server.settings.load` gathers them.
-        token: The local token, where no JSON Web Tokens are set up. It signs everyone in as one owner.
-        create: Make the database when it is missing.
-        listens_alone: Whether it is reached only at the address in its settings.
+        settings: Settings of the library; `backstay.settings.load` loads them.
+        server: Settings of the server; `backstay.server.settings.load` loads them.
+        token: The local token, if no JSON Web Tokens are configured. It signs everyone in as one owner.
+        create: Create the database if it is missing.
+        listens_alone: Whether the application can be reached only at the address in its settings.
 
     Raises:
-        SettingsError: no way to sign in is set up, or two ways are.
-        SettingsError, RecipeError, ProcessorUnusable: something that the settings name cannot be used.
+        SettingsError: no way to sign in is configured, or two are.
+        SettingsError, RecipeError, ProcessorUnusable: a recipe or processor in the settings cannot be used.
     """
     server = (server or ServerSettings()).check()
-    _check_entry(server, token)
+    _check_sign_in(server, token)
     allowed = server.allowed()
     for name in allowed.processors:
         ProcessorRegistry().resolve(name)
@@ -114,23 +114,23 @@ def create_app(
 
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[None]:
-    """Open the library and do the server's own duties, until it is left; then stop the jobs, gracefully.
+    """Open the library and run the server's scheduled work until the context exits; then stop all jobs gracefully.
 
     Raises:
         StorageError: the database cannot be used.
     """
     state: AppState = app.state.app_state
     async with state.backstay:
-        cleaning = CleanupJob(backstay=state.backstay, metrics=state.metrics, cron=state.settings.cleanup)
-        await asyncio.to_thread(remove_left_folders)
-        await _sweep(state.backstay)
-        cleaning.start()
+        cleanup = CleanupJob(backstay=state.backstay, metrics=state.metrics, cron=state.settings.cleanup)
+        await asyncio.to_thread(remove_orphaned_folders)
+        await _recover_backups(state.backstay)
+        cleanup.start()
         if state.settings.automatic_resume:
             state.supervisor.resume_interrupted()
         try:
             yield
         finally:
-            cleaning.stop()
+            cleanup.stop()
             await state.hub.stop()
             await state.supervisor.stop()
             await state.background_backups.stop()
@@ -138,23 +138,23 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
             state.files.close()
 
 
-def _check_entry(server: ServerSettings, token: str | None) -> None:
-    """Check that there is exactly one way to sign in. Raises SettingsError."""
+def _check_sign_in(server: ServerSettings, token: str | None) -> None:
+    """Check that exactly one way to sign in is configured. Raises SettingsError if not."""
     if server.mode == "token" and len(token or "") < SHORTEST_TOKEN:
         raise SettingsError(
-            f"No way to sign in is set up: give create_app a `token` of {SHORTEST_TOKEN} characters or more, or set "
-            "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web Tokens",
+            f"No way to sign in is configured: pass create_app a `token` of at least {SHORTEST_TOKEN} characters, or "
+            "set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web Tokens",
             setting="auth",
         )
     if server.mode == "jwt" and token is not None:
         raise SettingsError(
-            "create_app was given a `token`, and JSON Web Tokens are set up as well: leave the token out, or set "
+            "create_app got a `token`, but JSON Web Tokens are configured too: omit the token, or set "
             "BACKSTAY_AUTH=token",
             setting="auth",
         )
 
 
-async def _sweep(backstay: Backstay) -> None:
+async def _recover_backups(backstay: Backstay) -> None:
     for owner in await backstay.owners():
         await backstay.for_owner(owner).backups.start()
 
@@ -170,11 +170,11 @@ def _app_state(
         backstay=backstay,
         permission=permission,
         metrics=metrics,
-        slots=_concurrency_limit(server, "jobs being worked on", "most_jobs"),
+        slots=_concurrency_limit(server, "running jobs", "most_jobs"),
         grace_seconds=server.grace_seconds,
     )
     hub = Hub(
-        slots=_concurrency_limit(server, "streams of events", "most_listeners"),
+        slots=_concurrency_limit(server, "event streams", "most_listeners"),
         heartbeat_seconds=server.heartbeat_seconds,
         idle_seconds=server.idle_seconds,
     )
@@ -199,8 +199,8 @@ def _app_state(
     return state
 
 
-def _concurrency_limit(server: ServerSettings, what: str, setting: str) -> ConcurrencyLimit:
-    return ConcurrencyLimit(what, setting, getattr(server, setting), share=server.share)
+def _concurrency_limit(server: ServerSettings, counted: str, setting: str) -> ConcurrencyLimit:
+    return ConcurrencyLimit(counted, setting, getattr(server, setting), share=server.share)
 
 
 def _tokens(server: ServerSettings) -> JsonWebTokens:
@@ -209,7 +209,7 @@ def _tokens(server: ServerSettings) -> JsonWebTokens:
 
 
 def _wrap(app: FastAPI, state: AppState) -> None:
-    """Put around the routes what every request goes through; the last one here is the first to see it."""
+    """Add the middleware. The middleware that is added last sees a request first."""
     server = state.settings
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(

@@ -1,4 +1,4 @@
-"""Backups that go on after their request was answered."""
+"""Backups that continue after their request has been answered."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,70 +13,70 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.server")
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
 class StartedBackup:
-    """A backup that is being made; its record says how it ends."""
+    """A backup in progress; its record will show the result."""
 
     backup_id: str
 
 
 class BackgroundBackups:
-    """Makes backups, and waits for those that nobody waits for when the server stops."""
+    """The backups that this server is making. The server waits for them when it stops."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._latest: dict[str, BackupProgress] = {}
 
     def latest(self, backup_id: str) -> BackupProgress | None:
-        """Return how far a backup has come that is being made or used here."""
+        """Return the latest progress of a backup that this server is making or using; None for others."""
         return self._latest.get(backup_id)
 
     async def create(
         self, services: Services, selection: Selection, reason: str, *, digest: str | None, respond_early: bool
     ) -> Backup | StartedBackup:
-        """Make a backup; with `respond_early` return once it has a record. Raises as `Backups.create`."""
+        """Make a backup; with `respond_early`, return as soon as it has a record. Raises like `Backups.create`."""
         if not respond_early:
             return await services.backups.create(selection, digest=digest, reason=reason)
         task, begun = self.begin(
-            lambda tell: services.backups.create(selection, digest=digest, reason=reason, on_progress=tell)
+            lambda listener: services.backups.create(selection, digest=digest, reason=reason, on_progress=listener)
         )
         await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else StartedBackup(begun.result())
 
     def begin(
         self,
-        work: Callable[[Listener], Coroutine[Any, Any, _Made]],
+        work: Callable[[Listener], Coroutine[Any, Any, _Result]],
         *,
-        hear: Callable[[BackupProgress], None] | None = None,
-    ) -> tuple["asyncio.Task[_Made]", "asyncio.Future[str]"]:
-        """Begin something that makes a backup, and that goes on whoever waits; return it, and the backup's id to be.
+        on_progress: Callable[[BackupProgress], None] | None = None,
+    ) -> tuple["asyncio.Task[_Result]", "asyncio.Future[str]"]:
+        """Start work that makes a backup; return its task, and a future of the backup's id.
 
-        `hear` is told each step of it.
+        The work continues even if no one awaits it. `on_progress` is called with each progress report.
         """
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-        def note(progress: BackupProgress) -> None:
+        def record(progress: BackupProgress) -> None:
             self._latest[progress.backup_id] = progress
-            if hear is not None:
-                hear(progress)
+            if on_progress is not None:
+                on_progress(progress)
             if not begun.done():
                 begun.set_result(progress.backup_id)
 
-        def end(task: "asyncio.Task[_Made]") -> None:
+        def end(task: "asyncio.Task[_Result]") -> None:
             if begun.done():
                 self._latest.pop(begun.result(), None)
             self._on_ended(task)
 
-        task = asyncio.create_task(work(note))
+        task = asyncio.create_task(work(record))
         self._tasks.add(task)
         task.add_done_callback(end)
         return task, begun
 
     async def stop(self) -> None:
-        """Return when all are made: a backup that is broken off protects nobody."""
+        """Wait until all backups are complete: an interrupted backup protects nothing."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 

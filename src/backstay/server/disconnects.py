@@ -1,4 +1,4 @@
-"""Disconnects: a read stops when its client is gone."""
+"""Disconnects: a read-only request is cancelled when its client disconnects."""
 
 import asyncio
 from contextlib import suppress
@@ -11,9 +11,9 @@ _READING = frozenset(("GET", "HEAD"))
 
 
 class DisconnectMiddleware:
-    """Cancels a read-only request when its client disconnects before the answer has begun.
+    """Cancels a read-only request if its client disconnects before the response has begun.
 
-    A request that changes something runs to its end. An answer that has begun notices the disconnect itself.
+    A request that changes data runs to its end. A response that has begun detects the disconnect itself.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,8 +26,8 @@ class DisconnectMiddleware:
         client, failed = _Client(receive, send), list[Exception]()
 
         async def work() -> None:
-            # The error is not left to the task: a time-out in its traceback refers to the task, which would then keep
-            # itself, and all that the request had in memory, until the collector comes by.
+            # Not raised in the task: a timeout in the traceback refers to the task, so the task and everything that the
+            # request holds in memory would be a cycle, which only the garbage collector frees.
             try:
                 await self._app(scope, client.receive, client.send)
             except Exception as error:
@@ -36,12 +36,12 @@ class DisconnectMiddleware:
         working, watching = asyncio.create_task(work()), asyncio.create_task(client.watch())
         try:
             await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-            if not working.done() and not client.is_answered:
+            if not working.done() and not client.has_begun:
                 working.cancel()
                 with suppress(asyncio.CancelledError):
                     await working
                 note_code(scope, "client_gone")
-                if client.problem is not None and not client.is_answered:
+                if client.problem is not None and not client.has_begun:
                     await refuse(client.problem, scope, receive, send)
             else:
                 await working
@@ -54,20 +54,20 @@ class DisconnectMiddleware:
 
 
 class _Client:
-    """The client of one request, whose body is not read."""
+    """The client of one request without a body."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._gone = asyncio.Event()
-        self._is_asked = False
-        self.is_answered = False
-        """Whether the answer has begun."""
+        self._is_request_sent = False
+        self.has_begun = False
+        """Whether the response has begun."""
         self.problem: Problem | None = None
-        """The error that stopped reading from it, although it is connected."""
+        """The error that ended reading from the client while it was connected."""
 
     async def watch(self) -> None:
-        """Return when it has disconnected."""
+        """Return when the client has disconnected."""
         try:
             while (await self._receive())["type"] != "http.disconnect":
                 pass
@@ -77,12 +77,12 @@ class _Client:
             self._gone.set()
 
     async def receive(self) -> Message:
-        if not self._is_asked:
-            self._is_asked = True
+        if not self._is_request_sent:
+            self._is_request_sent = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        self.is_answered = True
+        self.has_begun = True
         await self._send(message)

@@ -1,4 +1,4 @@
-"""Backups on their way out: streamed, whole or broken off, never cut short without a sign."""
+"""Downloads of backups: a stream that is either complete or visibly broken."""
 
 import asyncio
 import re
@@ -22,13 +22,13 @@ _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 
 
 def purpose_of(backup_id: str) -> str:
-    """What a ticket for a backup's download is good for."""
+    """Return the purpose of a ticket that downloads a backup."""
     return f"download {backup_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """A part of a file."""
+    """A range of bytes of a file."""
 
     start: int
     length: int
@@ -36,9 +36,9 @@ class ByteRange:
 
 
 class BackupResponse(Response):
-    """The file of a backup: as JSON or, `stored`, as it is on disk.
+    """A response with the file of a backup: as JSON or, if `stored`, as it is on disk.
 
-    Opened before the answer begins, so that what is wrong by then is told as an error. What goes wrong later breaks the
+    The file is opened before the response begins, so that errors until then have a status. Later errors break the
     connection.
     """
 
@@ -48,7 +48,7 @@ class BackupResponse(Response):
         backup_id: str,
         *,
         stored: bool,
-        wanted: str | None,
+        range_header: str | None,
         slots: ConcurrencyLimit,
         idle_seconds: float,
     ) -> None:
@@ -56,26 +56,28 @@ class BackupResponse(Response):
         self._backups = backups
         self._backup_id = backup_id
         self._stored = stored
-        self._wanted = wanted
+        self._range_header = range_header
         self._slots = slots
         self._idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_begun = False
+        has_begun = False
         try:
-            async with self._slots.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as found:
+            async with self._slots.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as opened:
                 if self._stored:
-                    span = span_of(self._wanted, found.size)
-                    is_all = span.length == found.size
-                    blocks = found.stream_file(compressed=True) if is_all else found.read_range(span.start, span.length)
-                    head = self._head_of_stored(found, span)
+                    span = span_of(self._range_header, opened.size)
+                    is_whole = span.length == opened.size
+                    blocks = (
+                        opened.stream_file(compressed=True) if is_whole else opened.read_range(span.start, span.length)
+                    )
+                    head = self._head_of_stored(opened, span)
                 else:
-                    blocks, head = found.stream_file(compressed=False), self._head("application/json", ".json")
+                    blocks, head = opened.stream_file(compressed=False), self._head("application/json", ".json")
                 first = await asyncio.to_thread(next, blocks, b"")
-                is_begun = True
-                await _streamed(head, first, blocks, scope, receive, send, idle_seconds=self._idle_seconds)
+                has_begun = True
+                await _stream(head, first, blocks, scope, receive, send, idle_seconds=self._idle_seconds)
         except (BackstayError, TimeoutError) as error:
-            if not is_begun:
+            if not has_begun:
                 raise
             reason = error.message if isinstance(error, BackstayError) else "the client does not read"
             _log.warning("download_aborted", error=reason)
@@ -88,27 +90,27 @@ class BackupResponse(Response):
         del head.headers["content-length"]
         return head
 
-    def _head_of_stored(self, found: OpenBackup, span: ByteRange) -> Response:
+    def _head_of_stored(self, opened: OpenBackup, span: ByteRange) -> Response:
         head = self._head("application/zstd", ".json.zst")
         head.headers["Content-Length"] = str(span.length)
         head.headers["Accept-Ranges"] = "bytes"
-        head.headers["ETag"] = f'"{(found.backup.file_sha256 or b"").hex()}"'
+        head.headers["ETag"] = f'"{(opened.backup.file_sha256 or b"").hex()}"'
         if span.is_partial:
             head.status_code = 206
-            head.headers["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{found.size}"
+            head.headers["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{opened.size}"
         return head
 
 
-def span_of(wanted: str | None, size: int) -> ByteRange:
-    """Return the part that a Range header asks for: all of it where there is none.
+def span_of(range_header: str | None, size: int) -> ByteRange:
+    """Return the range that a Range header requests; without a header, the whole file.
 
     Raises:
-        Problem: it is not one range, or lies outside of the file.
+        Problem: it is not one range, or lies outside the file.
     """
-    if wanted is None:
+    if range_header is None:
         return ByteRange(0, size, is_partial=False)
-    found = _RANGE.fullmatch(wanted.strip())
-    start, end = (found[1], found[2]) if found is not None else (None, None)
+    match = _RANGE.fullmatch(range_header.strip())
+    start, end = (match[1], match[2]) if match is not None else (None, None)
     if start is not None:
         first, last = int(start), min(int(end) if end is not None else size - 1, size - 1)
     elif end is not None:
@@ -119,35 +121,35 @@ def span_of(wanted: str | None, size: int) -> ByteRange:
         raise Problem(
             416,
             "range_not_satisfiable",
-            "One range of bytes within the file can be asked for",
+            "Range must be one range of bytes within the file",
             headers={"Content-Range": f"bytes */{size}"},
         )
     return ByteRange(first, last - first + 1, is_partial=True)
 
 
-async def _streamed(
+async def _stream(
     head: Response, first: bytes, blocks: Iterator[bytes], scope: Scope, receive: Receive, send: Send,
     *, idle_seconds: float,
 ) -> None:  # fmt: skip
-    """Send an answer block by block, until its end, or until nobody reads it any more.
+    """Send a response block by block, until its end or until the client disconnects.
 
     Raises:
         BackstayError, TimeoutError: the content cannot be read further, or the client does not read.
     """
     await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
-    gone = asyncio.create_task(_gone(receive))
+    disconnected = asyncio.create_task(_disconnected(receive))
     block = first
     try:
-        while block and not gone.done():
+        while block and not disconnected.done():
             async with asyncio.timeout(idle_seconds):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             block = await asyncio.to_thread(next, blocks, b"")
-        if not gone.done():
+        if not disconnected.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
-        gone.cancel()
+        disconnected.cancel()
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -14,12 +14,12 @@ from backstay.settings import load as load_settings
 
 
 def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> Iterator[Check]:
-    """Check the settings that `backstay serve` would use here, if there are any. Open nothing."""
+    """Check the settings that `backstay serve` would use here, if there are any. Open no connection."""
     try:
-        is_said = bool(server_table(here or Path.cwd())[0]) or any(environ.get(name) for name in VARIABLES)
+        is_configured = bool(server_table(here or Path.cwd())[0]) or any(environ.get(name) for name in VARIABLES)
     except SettingsError:
         return  # an unreadable file is reported elsewhere
-    if not is_said:
+    if not is_configured:
         return
     try:
         settings = load(here=here, environ=environ)
@@ -27,21 +27,21 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
         yield Check("serve", CheckLevel.PROBLEM, error.message)
         return
     try:
-        of_library = load_settings(here=here, environ=environ)
+        library = load_settings(here=here, environ=environ)
     except SettingsError:
         return  # reported elsewhere too
     for name, path in settings.recipes.items():
-        yield _recipe(name, Path(path), of_library, environ)
+        yield _recipe(name, Path(path), library, environ)
     yield Check(
-        "serve", CheckLevel.OK, f"would listen at {settings.host}:{settings.port}, and ask for {_asked[settings.mode]}"
+        "serve", CheckLevel.OK, f"would listen at {settings.host}:{settings.port}, with {_SIGN_IN[settings.mode]}"
     )
 
 
-_asked = {"token": "its local token", "jwt": "JSON Web Tokens"}
+_SIGN_IN = {"token": "a local token", "jwt": "JSON Web Tokens"}
 
 
 def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str]) -> Check:
-    """Check that a recipe can be read, that its key may be sent to its address, and that the key is there."""
+    """Check that a recipe can be read, that its API key may be sent to its address, and that the key is set."""
     keys = KeySources(settings.keys, directory=settings.file_directory, environ=environ)
     try:
         recipe = Recipe.load(path)
@@ -58,4 +58,4 @@ def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str
     if not endpoint.key_required:
         return Check("serve", CheckLevel.OK, f"{text}, without a key")
     remedy = f"set {variable} where the server is started, or name a file or command under [keys.{variable}]"
-    return Check("serve", CheckLevel.WARNING, f"{text}: no key: {variable} is not set here", remedy)
+    return Check("serve", CheckLevel.WARNING, f"{text}: no API key: {variable} is not set here", remedy)

@@ -1,4 +1,4 @@
-"""Conversations on their way out, as a file for training."""
+"""Exports of conversations as files for training."""
 
 from collections.abc import AsyncIterator
 
@@ -21,11 +21,11 @@ MEDIA_TYPES = {
 _BLOCK = 256 * 1024
 
 
-async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the same blocks once the first is there: what is wrong by then is raised here, before any answer."""
+async def await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Return the same blocks once the first is available. Errors until then are raised here, before the response."""
     first = await anext(blocks, b"")
 
-    async def all_of_them() -> AsyncIterator[bytes]:
+    async def all_blocks() -> AsyncIterator[bytes]:
         yield first
         try:
             async for block in blocks:
@@ -34,18 +34,18 @@ async def first_of(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             _log.warning("export_aborted", code=error.code, error=error.message)
             raise AbortedResponse from error
 
-    return all_of_them()
+    return all_blocks()
 
 
-async def exported(
+async def export_blocks(
     services: Services, selection: Selection, form: str, slots: ConcurrencyLimit
 ) -> AsyncIterator[bytes]:
-    """Yield selected conversations in one of `FORMATS`, in blocks worth sending."""
-    shape = FORMATS[form]()
+    """Yield the selected conversations in one of `FORMATS`, in large blocks."""
+    formatter = FORMATS[form]()
     async with slots.slot(services.owner):
-        block = bytearray(shape.head())
+        block = bytearray(formatter.head())
         async for conversation in services.conversations.export(selection):
-            block += shape.chunk(conversation)
+            block += formatter.chunk(conversation)
             if len(block) >= _BLOCK:
                 yield bytes(block)
                 block.clear()

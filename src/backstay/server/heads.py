@@ -1,4 +1,4 @@
-"""Limits of connections that wait for the head of a request: how long each may wait, and how many."""
+"""Limits of connections that wait for the head of a request: how long they may wait, and how many of them."""
 
 import asyncio
 import select
@@ -13,38 +13,39 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.server")
 
 _UNREAD_SECONDS = 1.0
-_LOOKED_AT = 16
+_MOST_CHECKED = 16
 
 
 class HeadTimeouts:
-    """Limits the waiting. Honest clients send a head at once, so the connection that waits longest is closed.
+    """Timeouts of connections that wait for a head. Honest clients send it at once, so the longest wait is ended.
 
-    When too many wait, one of the address with the most is closed, so a flood from one address does not harm others.
-    Behind a proxy, where all have one address, a new connection replaces an old one, and is never refused.
+    If too many connections wait, one from the address with the most is closed, so that a flood from one address does
+    not harm others. Behind a proxy all have one address: a new connection then replaces an old one and is never
+    refused.
 
-    A connection on which something lies unread waits for the server, and not for its client: it is left alone.
+    A connection with unread input waits for the server and not for its client, so it is not closed.
     """
 
     def __init__(self, *, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
-        self._waiting: dict[LimitedConnection, asyncio.TimerHandle] = {}  # the one that waits longest first
+        self._waiting: dict[LimitedConnection, asyncio.TimerHandle] = {}  # longest wait first
         self._by_address: Counter[str] = Counter()
 
     def begin(self, connection: "LimitedConnection") -> None:
-        """Note that a connection waits for a head, from now on."""
+        """Start the timeout of a connection that waits for a head."""
         self.end(connection)
         self._waiting[connection] = connection.loop.call_later(self._seconds, self._time_out, connection)
         self._by_address[connection.address] += 1
         self.close_surplus()
 
     def close_surplus(self) -> None:
-        """Close as many as are too many."""
-        while len(self._waiting) > self._most and (silent := self._silent_of_the_most()) is not None:
+        """Close connections while too many wait."""
+        while len(self._waiting) > self._most and (silent := self._silent_of_busiest_address()) is not None:
             self._close(silent)
 
     def end(self, connection: "LimitedConnection") -> None:
-        """Note that it no longer waits. Idempotent."""
+        """Stop the timeout of a connection that no longer waits. Idempotent."""
         timer = self._waiting.pop(connection, None)
         if timer is not None:
             timer.cancel()
@@ -52,12 +53,12 @@ class HeadTimeouts:
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
-    def _silent_of_the_most(self) -> "LimitedConnection | None":
-        """Return a silent connection among those that wait longest, of the address that has the most."""
+    def _silent_of_busiest_address(self) -> "LimitedConnection | None":
+        """Return a silent connection among the longest waits, from the address with the most connections."""
         largest = max(self._by_address.values())
-        crowd = (one for one in self._waiting if self._by_address[one.address] == largest)
-        # Of a few: were none of many read yet, looking at all for each new one would hold up the reading.
-        return next((one for one in islice(crowd, _LOOKED_AT) if one.is_silent()), None)
+        candidates = (connection for connection in self._waiting if self._by_address[connection.address] == largest)
+        # Only a few are checked: if many had unread input, checking all for each new connection would delay reading.
+        return next((connection for connection in islice(candidates, _MOST_CHECKED) if connection.is_silent()), None)
 
     def _time_out(self, connection: "LimitedConnection") -> None:
         if connection.is_silent():
@@ -66,31 +67,31 @@ class HeadTimeouts:
             self._waiting[connection] = connection.loop.call_later(_UNREAD_SECONDS, self._time_out, connection)
 
     def _close(self, connection: "LimitedConnection") -> None:
-        _log.debug("head_given_up", waiting=len(self._waiting))
+        _log.debug("waiting_connection_closed", waiting=len(self._waiting))
         self.end(connection)
-        connection.connections.discard(connection)  # which uvicorn counts; it would only do so a moment later
+        connection.connections.discard(connection)  # uvicorn counts them, and would remove it only a moment later
         connection.transport.abort()
 
 
 class LimitedConnection(H11Protocol):
-    """A connection of uvicorn with a limit: uvicorn itself waits for the head of a request for ever.
+    """A uvicorn connection with a timeout: uvicorn itself waits for the head of a request without a limit.
 
-    It waits from its beginning, and again from the end of each answer, until a request has begun. Other bytes, such as
-    the rest of a refused body, do not extend the wait.
+    The wait starts with the connection, and again at the end of each response, and lasts until a request has begun.
+    Other bytes, such as the rest of a refused body, do not extend it.
     """
 
-    def __init__(self, *, heads: HeadTimeouts, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, *, heads: HeadTimeouts, **options: Any) -> None:
+        super().__init__(**options)
         self._heads = heads
         self.address = ""
 
     def is_silent(self) -> bool:
-        """Whether all that has come on it was read."""
+        """Return whether the connection has no unread input."""
         poll = select.poll()
         poll.register(self.transport.get_extra_info("socket"), select.POLLIN)
         return not poll.poll(0)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # like uvicorn's
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._heads.begin(self)
@@ -104,7 +105,7 @@ class LimitedConnection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._heads.end(self)
         else:
-            self._heads.close_surplus()  # what lay unread before, and so was left alone, is half a head
+            self._heads.close_surplus()  # its unread input, for which it was spared, is half a head
 
     def on_response_complete(self) -> None:
         self._heads.begin(self)  # first, because the next request may already have arrived

@@ -1,4 +1,4 @@
-"""Addresses that contain ids, with any characters."""
+"""Routes with ids of any characters."""
 
 import re
 from collections.abc import MutableMapping
@@ -10,11 +10,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match
 
 _SLASH = re.compile(rb"%2[fF]")
-_STAND_IN = "\x00"  # no id contains it
+_PLACEHOLDER = "\x00"  # no id contains it
 
 
 class _IdConvertor(Convertor[str]):
-    regex = "(?s:.*)"  # an old id may have a line break, which `path` would not match
+    regex = "(?s:.*)"  # an old id may contain a line break, which `path` does not match
 
     def convert(self, value: str) -> str:
         return value
@@ -27,10 +27,10 @@ register_url_convertor("id", _IdConvertor())
 
 
 class IdRoute(APIRoute):
-    """A route with `{…:id}`: a percent-encoded slash belongs to the id.
+    """A route with `{…:id}`, in which a percent-encoded slash belongs to the id.
 
-    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` are the items of `a`. Elsewhere a
-    slash in an id may be sent unencoded.
+    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` lists the items of `a`. Where this is
+    not ambiguous, a slash in an id may be sent unencoded.
     """
 
     def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
@@ -40,6 +40,6 @@ class IdRoute(APIRoute):
         path = unquote(_SLASH.sub(b"%00", raw).decode("latin-1"))
         match, child = super().matches({**scope, "path": path})
         if match is not Match.NONE:
-            given = child["path_params"].items()
-            child["path_params"] = {name: value.replace(_STAND_IN, "/") for name, value in given}
+            params = child["path_params"].items()
+            child["path_params"] = {name: value.replace(_PLACEHOLDER, "/") for name, value in params}
         return match, child

@@ -1,4 +1,4 @@
-"""Requests that make something, under the key of whoever sends them."""
+"""Idempotent requests: responses stored under the client's idempotency key."""
 
 import hashlib
 import json
@@ -23,51 +23,57 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="The same key with the same request is done once, and answered the same for a day.",
+        description="A request that is repeated with its key runs once; for a day, repeats return the same response.",
         examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"],
     ),
 ]
-MakeNote = Callable[[int, ApiObject], ExpiringValue]
-"""Makes the receipt of an answer, to be written in the transaction of the request's work."""
-Act = Callable[[MakeNote | None], Awaitable[tuple[int, ApiObject]]]
+MakeReceipt = Callable[[int, ApiObject], ExpiringValue]
+"""Makes the receipt of a response, which is stored in the transaction of the request's work."""
+Operation = Callable[[MakeReceipt | None], Awaitable[tuple[int, ApiObject]]]
 
 
-async def answer_once(request: Request, key: str | None, asked: Any, act: Act) -> tuple[StoredResponse, bool]:
-    """Return the answer of `act`, or the earlier answer under this key, and whether it is an earlier one.
+async def run_once(
+    request: Request, key: str | None, content: Any, operation: Operation
+) -> tuple[StoredResponse, bool]:
+    """Run an operation, or return the response stored under this key; return also whether it was stored.
 
     Args:
-        request: Says whose key it is, and which address is meant.
-        key: The key, if there is one.
-        asked: The whole request as plain JSON: a key stands for one request.
-        act: Does the work and returns the status and the object of the answer. With a key it is given the maker of its
-            receipt; if it writes none, it must be idempotent.
+        request: The request, for its owner and route.
+        key: The idempotency key, if there is one.
+        content: The whole request as plain JSON: a key belongs to one request.
+        operation: Does the work and returns the status and the object of the response. With a key it gets a function
+            that makes the receipt; if it stores no receipt, it must be idempotent.
     """
 
-    async def do(receipt: ResponseRecorder | None) -> StoredResponse:
-        return _answer(*await act(partial(_note, receipt) if receipt is not None else None))
+    async def run(recorder: ResponseRecorder | None) -> StoredResponse:
+        return _stored(*await operation(partial(_record, recorder) if recorder is not None else None))
 
     query = sorted(request.query_params.multi_items())
-    meant = json.dumps([request.scope["route"].path, query, asked], sort_keys=True).encode()
+    fingerprint = json.dumps([request.scope["route"].path, query, content], sort_keys=True).encode()
     state = state_of(request)
-    return await state.backstay.idempotency.run_once(request.state.owner, key, hashlib.sha256(meant).digest(), do)
+    return await state.backstay.idempotency.run_once(
+        request.state.owner, key, hashlib.sha256(fingerprint).digest(), run
+    )
 
 
-async def once(request: Request, key: str | None, asked: Any, act: Act, *, location: str | None = None) -> Response:
-    """Answer a request, like `answer_once`.
+async def once(
+    request: Request, key: str | None, content: Any, operation: Operation, *, location: str | None = None
+) -> Response:
+    """Run an operation like `run_once`, and return its response.
 
-    `location` is the address of what was made, with `{field}`s of the answer.
+    `location` is the address of the created object, with `{field}`s of the response.
     """
-    answer, was_kept = await answer_once(request, key, asked, act)
-    headers = {"Idempotency-Replayed": "true"} if was_kept else {}
+    stored, is_replayed = await run_once(request, key, content, operation)
+    headers = {"Idempotency-Replayed": "true"} if is_replayed else {}
     if location is not None:
-        named = {name: quote(value, safe="") for name, value in answer.body.items() if isinstance(value, str)}
-        headers["Location"] = f"{request.scope.get('root_path', '')}{location.format(**named)}"
-    return Response(orjson.dumps(answer.body), answer.status, headers, media_type="application/json")
+        fields = {name: quote(value, safe="") for name, value in stored.body.items() if isinstance(value, str)}
+        headers["Location"] = f"{request.scope.get('root_path', '')}{location.format(**fields)}"
+    return Response(orjson.dumps(stored.body), stored.status, headers, media_type="application/json")
 
 
-def _answer(status: int, shown: ApiObject) -> StoredResponse:
-    return StoredResponse(status, shown.model_dump(mode="json", by_alias=True))
+def _stored(status: int, out: ApiObject) -> StoredResponse:
+    return StoredResponse(status, out.model_dump(mode="json", by_alias=True))
 
 
-def _note(receipt: ResponseRecorder, status: int, shown: ApiObject) -> ExpiringValue:
-    return receipt.record(_answer(status, shown))
+def _record(recorder: ResponseRecorder, status: int, out: ApiObject) -> ExpiringValue:
+    return recorder.record(_stored(status, out))

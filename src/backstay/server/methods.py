@@ -1,4 +1,4 @@
-"""Which methods an address takes: all that are described, where the router knows only those of one route."""
+"""The methods that an address allows. The router knows only those of one route; OpenAPI lists all."""
 
 import re
 from functools import cache
@@ -9,10 +9,10 @@ _NAME = re.compile(r"\\{\w+\\}")
 
 
 def methods_of(app: FastAPI, path: str) -> str | None:
-    """Return the methods of an address as an `Allow` header has them; None when it is not described."""
-    matching = [one for one in _described(app) if one[0].fullmatch(path)]
-    # Names may hold slashes, so that several match: what says more of the address is meant.
-    return max(matching, key=lambda one: one[1])[2] if matching else None
+    """Return the methods of an address for an `Allow` header; None if OpenAPI does not describe it."""
+    matching = [route for route in _described(app) if route[0].fullmatch(path)]
+    # Ids may contain slashes, so several routes can match: the most specific one applies.
+    return max(matching, key=lambda route: route[1])[2] if matching else None
 
 
 @cache

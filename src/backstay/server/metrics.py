@@ -1,4 +1,4 @@
-"""Numbers for Prometheus. Every label has few values, and none is of a user's making."""
+"""Metrics for Prometheus. Every label has few values, and none comes from a user."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0
 
 
 class Metrics:
-    """The metrics of one server: a registry of its own, so that several in one process do not mix."""
+    """The metrics of one server, in a registry of its own, so that several servers in one process do not mix."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -17,13 +17,13 @@ class Metrics:
             "backstay_http_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry
         )
         self._seconds = Histogram(
-            "backstay_http_request_seconds", "From the head of a request to the end of its answer.", ("route",),
+            "backstay_http_request_seconds", "Time from the head of a request to the end of its response.", ("route",),
             buckets=_BUCKETS, registry=self._registry,
         )  # fmt: skip
-        self._jobs = Gauge("backstay_jobs_worked", "Jobs that this server works on.", registry=self._registry)
-        self._listeners = Gauge("backstay_event_listeners", "Open streams of events.", registry=self._registry)
+        self._jobs = Gauge("backstay_jobs_worked", "Jobs that this server is working on.", registry=self._registry)
+        self._listeners = Gauge("backstay_event_listeners", "Open event streams.", registry=self._registry)
         self._transfers = Gauge(
-            "backstay_transfers", "Uploads and downloads under way.", ("kind",), registry=self._registry
+            "backstay_transfers", "Uploads and downloads in progress.", ("kind",), registry=self._registry
         )
         self._runs = Counter("backstay_job_runs", "Runs of jobs that ended.", ("ending",), registry=self._registry)
         self._cleanups = Counter(
@@ -42,12 +42,12 @@ class Metrics:
         self._cleanups.labels(result).inc()
 
     def watch(self, *, jobs: Callable[[], int], listeners: Callable[[], int]) -> None:
-        """Say where the numbers are that change by themselves."""
+        """Set the functions that return the current gauges."""
         self._jobs.set_function(jobs)
         self._listeners.set_function(listeners)
 
-    def watch_transfers(self, kind: str, under_way: Callable[[], int]) -> None:
-        self._transfers.labels(kind).set_function(under_way)
+    def watch_transfers(self, kind: str, in_progress: Callable[[], int]) -> None:
+        self._transfers.labels(kind).set_function(in_progress)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

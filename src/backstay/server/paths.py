@@ -7,6 +7,6 @@ OPERATIONS = frozenset(("/healthz", "/readyz", "/metrics"))
 
 
 def path_of(scope: Scope) -> str:
-    """Return the path of a request within the application, wherever that is mounted."""
+    """Return the path of a request relative to the application, which may be mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

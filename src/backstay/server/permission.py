@@ -1,4 +1,4 @@
-"""What a server may resume: what its settings name, and on one's own machine also what a command started."""
+"""Permission to resume jobs: those the settings allow, and on the user's own machine also those of commands."""
 
 import os
 import shlex
@@ -18,23 +18,23 @@ from backstay.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ResumeOptions:
-    """How a job can be resumed."""
+    """The ways to resume a job."""
 
     possible: bool
     """Whether this server may resume it."""
     confirm: str | None = None
-    """The function that this server would call, which a request has to name."""
+    """The function that this server would call, which a request must repeat."""
     reason: str | None = None
     """Why this server may not resume it."""
     command: str | None = None
-    """The command to run on the server's machine instead, if one helps."""
+    """The command to run on the server's machine instead, if there is one."""
 
 
 class ResumePermission:
-    """Decides for each job, from its current row, what may be run for it.
+    """The rules for what may run for a job, decided from its current row.
 
-    A user with the local token of a server on their own machine can run commands there anyway. So that server may do
-    what `backstay resume` does. A request cannot choose what is run: the job's row says it, in a file of that user.
+    A user with the local token of a server on their own machine can run commands there anyway, so that server may do
+    what `backstay resume` does. A request cannot choose what runs: the job's row in the user's own file says so.
     """
 
     def __init__(
@@ -47,17 +47,15 @@ class ResumePermission:
         self._fingerprints = frozenset(recipe.fingerprint for recipe in allowed.recipes.values())
 
     def options(self, job: Job) -> ResumeOptions:
-        """Return how a job can be resumed."""
+        """Return the ways to resume a job."""
         if job.processor == CALLER:
             return ResumeOptions(
                 False,
-                reason="Its conversations are made by a program's own function: only that program can resume it. "
+                reason="Its conversations come from a program's own function, so only that program can resume it. "
                 "Run the program again",
             )
         if job.lacks_items:
-            return ResumeOptions(
-                False, reason="It was taken over from another program, and does not know its items yet"
-            )
+            return ResumeOptions(False, reason="It was imported from another program, and its items are not known yet")
         if self._is_listed(job):
             return ResumeOptions(True)
         if self._is_own_machine():
@@ -111,10 +109,10 @@ class ResumePermission:
 
     def _has_own_file(self) -> bool:
         try:
-            found = self._settings.database.stat()
+            status = self._settings.database.stat()
         except OSError:
             return False
-        return found.st_uid == os.geteuid() and not found.st_mode & stat.S_IWOTH
+        return status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
 
     def _command(self, job: Job) -> str:
         owner = ["--owner", job.owner] if job.owner != self._settings.owner else []

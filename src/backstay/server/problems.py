@@ -1,7 +1,7 @@
-"""How errors are answered: the one table from our errors to statuses, and those that only HTTP knows.
+"""Error responses: the statuses of the project's errors, and errors that exist only in HTTP.
 
-Every answer that is no success has one shape, `{"error": {"code", "message", "details"}}`. What an error says about
-this machine, a path above all, stays in the log.
+Every error response has the shape `{"error": {"code", "message", "details"}}`. What an error says about this machine,
+such as a path, appears only in the log.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from backstay.wrong_values import reason_of
 
 _log = get_logger("backstay.server")
 
-# The nearest class of an error decides.
+# The most specific class of an error decides.
 STATUSES: Mapping[type[BaseException], int] = {
     errors.BackstayError: 500,
     errors.InputError: 422,
@@ -60,29 +60,29 @@ STATUSES: Mapping[type[BaseException], int] = {
     errors.OutcomeRefused: 422,
 }
 
-# Their messages name files and folders of this machine: who asks is told what it means for them.
+# The messages of these errors name files of this machine, so clients get these messages instead.
 _HIDDEN: Mapping[type[BaseException], str] = {
-    errors.StorageError: "The database cannot do this just now; the server's log says why",
+    errors.StorageError: "The database failed; the server's log says why",
     errors.StoreNotFound: "The server has no database; its log says why",
     errors.StoreBusy: "The database is busy; try again in a moment",
     errors.StoreFull: "The database has no space left; nothing was changed",
-    errors.BackupError: "The backup cannot be made or read just now; the server's log says why",
+    errors.BackupError: "The backup cannot be written or read; the server's log says why",
     errors.BackupFailed: "The backup failed, so nothing was deleted; the server's log says why",
-    errors.BackupFolderUnrecognized: "The folder of backups is missing or another library's; the log says more",
-    errors.BackupDiskFull: "There is no space left for backups, so nothing was deleted",
+    errors.BackupFolderUnrecognized: "The backup folder is missing or belongs to another library; the log says more",
+    errors.BackupDiskFull: "No space left for backups, so nothing was deleted",
     errors.BackupUnreachable: "The file of the backup cannot be opened; the server's log says why",
     errors.BackupDamaged: "The backup is damaged and cannot be used; the server's log says why",
     errors.ProcessorUnusable: "The server cannot load the processor; its log says why",
-    errors.OutputUnwritable: "The server cannot write this; its log says why",
+    errors.OutputUnwritable: "The server cannot write its output; its log says why",
 }
-_TOLD = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, errors.ColumnsDiffer, errors.RestoreDiffers,
+_SHOWN = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, errors.ColumnsDiffer, errors.RestoreDiffers,
          errors.OutcomeRefused, errors.ReadTooLong)  # fmt: skip
 
-# Of what Starlette and FastAPI raise.
+# For errors that Starlette and FastAPI raise.
 _CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
 _MESSAGES = {
-    404: "There is no such address; /openapi.json describes all",
-    405: "This address does not take this method",
+    404: "No such address; /openapi.json lists all",
+    405: "This address does not support this method",
     400: "The request cannot be read",
 }
 
@@ -90,7 +90,7 @@ UNAUTHORIZED = "unauthorized"
 
 
 class Problem(HTTPException):
-    """An answer that only HTTP knows; it is told as it is."""
+    """An error that exists only in HTTP; its message is sent unchanged."""
 
     def __init__(
         self,
@@ -107,17 +107,17 @@ class Problem(HTTPException):
 
 
 def unauthorized() -> Problem:
-    """The one answer to whoever cannot show whose request it is, whatever is wrong with what they show."""
+    """Return the one response to all requests that are not authenticated, for whatever reason."""
     return Problem(401, UNAUTHORIZED, "This address needs a valid token", headers={"WWW-Authenticate": "Bearer"})
 
 
 def status_of(error: BackstayError) -> int:
-    """Return the status that an error is answered with."""
+    """Return the HTTP status of an error."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
 def message_for(error: BackstayError) -> ErrorOut:
-    """Return what may be told of an error."""
+    """Return an error as clients may see it."""
     if (hidden := _hidden(error)) is not None:
         return ErrorOut.from_message(error.code, hidden)
     details = {name: value for name, value in error.context.items() if name != "path"}
@@ -125,44 +125,44 @@ def message_for(error: BackstayError) -> ErrorOut:
 
 
 def _hidden(error: BackstayError) -> str | None:
-    """Return what is said instead of a message that speaks of this machine; None where the message may be told."""
-    if isinstance(error, _TOLD):
+    """Return the replacement of a message that reveals details of this machine; None if it may be sent."""
+    if isinstance(error, _SHOWN):
         return None
     return next((_HIDDEN[kind] for kind in type(error).__mro__ if kind in _HIDDEN), None)
 
 
 def install(app: FastAPI) -> None:
-    """Have an application answer all errors in our shape.
+    """Make an application return all errors in the shape of the API.
 
-    `app.state.page_of_problem` may show it as a page instead.
+    `app.state.page_of_problem` may return a page instead.
     """
-    app.add_exception_handler(BackstayError, _refused)
-    app.add_exception_handler(HTTPException, _answered)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(BackstayError, _backstay_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
 
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a problem where no handler reaches: outside of the routes."""
+    """Respond with a problem outside the routes, where exception handlers do not apply."""
     await _problem(Request(scope), problem)(scope, receive, send)
 
 
-async def fault(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a fault of our own, which is in the log."""
-    body = ErrorOut.from_message("fault", "This is a fault in Backstay; the server's log says where")
+async def respond_unexpected_error(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond to an unexpected error, which is in the log."""
+    body = ErrorOut.from_message("fault", "Unexpected error in Backstay; the server's log has the details")
     await _response(500, body, request=Request(scope))(scope, receive, send)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _backstay_error(request: Request, error: Exception) -> Response:
     error = cast("BackstayError", error)
     status = status_of(error)
     note_code(request.scope, error.code)
     if status >= 500 or _hidden(error) is not None:
-        _log.warning("refused", code=error.code, error=error.message, context=error.context)
+        _log.warning("request_refused", code=error.code, error=error.message, context=error.context)
     headers = {"Retry-After": "2"} if status == 503 else None
     return _response(status, message_for(error), headers, request=request)
 
 
-async def _answered(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     return _problem(request, error)
 
 
@@ -174,7 +174,7 @@ def _problem(request: Request, error: Exception) -> Response:
         return _problem(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
         code = _CODES.get(error.status_code, "bad_request")
-        body = ErrorOut.from_message(code, _MESSAGES.get(error.status_code, "The request cannot be answered"))
+        body = ErrorOut.from_message(code, _MESSAGES.get(error.status_code, "The request failed"))
     note_code(request.scope, body.error.code)
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := methods_of(request.app, path_of(request.scope))) is not None:
@@ -182,32 +182,32 @@ def _problem(request: Request, error: Exception) -> Response:
     return _response(error.status_code, body, headers, request=request)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    found = cast("RequestValidationError", error).errors()
-    fields = [{"field": _field(one), "message": _reason(one)} for one in found[:10]]
+async def _validation_error(request: Request, error: Exception) -> Response:
+    details = cast("RequestValidationError", error).errors()
+    fields = [{"field": _field(detail), "message": _reason(detail)} for detail in details[:10]]
     note_code(request.scope, "invalid_request")
     message = f"{fields[0]['field']}: {fields[0]['message']}"
     return _response(422, ErrorOut.from_message("invalid_request", message, {"fields": fields}), request=request)
 
 
 def _field(error: Mapping[str, Any]) -> str:
-    # "body", "query", "path", "header" first; what stands behind it is the name that the client knows.
-    place = error["loc"]
-    if len(place) == 1 or error["type"] == "json_invalid":
-        return str(place[0])
-    return ".".join(str(part)[:100] for part in place[1:])[:300]
+    # The location starts with "body", "query", "path" or "header"; the client knows the names after it.
+    location = error["loc"]
+    if len(location) == 1 or error["type"] == "json_invalid":
+        return str(location[0])
+    return ".".join(str(name)[:100] for name in location[1:])[:300]
 
 
 def _reason(error: Mapping[str, Any]) -> str:
     if error["type"] == "model_attributes_type" and len(error["loc"]) == 1:
         return "it must be a JSON object, sent with Content-Type: application/json"
-    if "Expected UploadFile" in str(error["msg"]):  # the framework's check, which looks like one of ours
+    if "Expected UploadFile" in str(error["msg"]):  # from the framework, but looks like a message of the project
         return "it must be a file"
     return reason_of(error, table="an object")[:300]
 
 
 def note_code(scope: Scope, code: str) -> None:
-    """Have the line that the log has of a request say this code."""
+    """Set the error code in the log line of a request."""
     scope.setdefault("state", {})["code"] = code
 
 

@@ -1,4 +1,4 @@
-"""Query parameters that an address does not have are refused, as unknown fields of a body are."""
+"""Refusal of unknown query parameters, like that of unknown fields in a body."""
 
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
@@ -11,21 +11,21 @@ from backstay.suggestions import did_you_mean
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a request whose query names a parameter that its address does not have.
+    """Refuse a request with a query parameter that its address does not have.
 
-    Scripts and styles accept any: a page may add a version to their addresses.
+    Scripts and styles accept any parameter: a page may add a version to their addresses.
 
     Raises:
-        RequestValidationError: names each such parameter, and the nearest that there is.
+        RequestValidationError: there is an unknown parameter; each is named, with the closest known one.
     """
-    given = dict.fromkeys(request.query_params)
-    if not given:
+    names = dict.fromkeys(request.query_params)
+    if not names:
         return
     route = request.scope["route"]
     if route.path.startswith(STATIC):
         return
     known = _parameters_of(route)
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise RequestValidationError(
             [{"type": "value_error", "loc": ("query", name), "msg": _message(name, known)} for name in unknown]
@@ -34,11 +34,12 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
 def _parameters_of(route: APIRoute) -> tuple[str, ...]:
     others = (Path, Header, Cookie)
-    return tuple(one.alias for one in get_flat_params(route.dependant) if not isinstance(one.field_info, others))
+    fields = get_flat_params(route.dependant)
+    return tuple(field.alias for field in fields if not isinstance(field.field_info, others))
 
 
 def _message(name: str, known: tuple[str, ...]) -> str:
     if not known:
-        return "This address takes no query parameters"
-    hint = did_you_mean(name, known) or "; there are: " + ", ".join(known)
+        return "This address has no query parameters"
+    hint = did_you_mean(name, known) or "; known parameters: " + ", ".join(known)
     return f"Unknown query parameter{hint}"

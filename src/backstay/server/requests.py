@@ -1,4 +1,4 @@
-"""The frame around each request: its id, its line in the log, its place in the metrics, and headers that all have."""
+"""The outermost middleware: request ids, the request log, metrics, and common headers."""
 
 import re
 import time
@@ -9,12 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backstay.library.ids import new_id
 from backstay.logs import get_logger
 from backstay.server.metrics import Metrics
-from backstay.server.problems import fault, note_code
+from backstay.server.problems import note_code, respond_unexpected_error
 
 _log = get_logger("backstay.server")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ANYWHERE = {
+_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -25,11 +25,11 @@ _ANYWHERE = {
 
 
 class AbortedResponse(Exception):
-    """The answer had begun and cannot be ended: the connection is to break, so that nobody takes it for whole."""
+    """The response began and cannot be completed. The connection must break, so that it does not look complete."""
 
 
 class RequestMiddleware:
-    """Sees every request from outside. Its query, where a token or a ticket may be, is never written anywhere."""
+    """Logs and counts every request. Its query, which may hold a token or a ticket, is never logged."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -39,36 +39,36 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _TrackedResponse(send, request_id=_id_of(scope))
+        response = _TrackedResponse(send, request_id=_id_of(scope))
         started = time.perf_counter()
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, response.send)
         except AbortedResponse:
             note_code(scope, "aborted")
         except Exception as error:
             note_code(scope, "fault")
-            _log.exception("fault", request=answer.request_id, error=type(error).__name__)
-            if answer.status is None:
-                await fault(scope, receive, answer.send)
+            _log.exception("unexpected_error", request=response.request_id, error=type(error).__name__)
+            if response.status is None:
+                await respond_unexpected_error(scope, receive, response.send)
         finally:
-            self._note(scope, answer, time.perf_counter() - started)
+            self._record(scope, response, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, answer: "_TrackedResponse", seconds: float) -> None:
+    def _record(self, scope: Scope, response: "_TrackedResponse", seconds: float) -> None:
         route = _route_of(scope)
-        self._metrics.record_response(scope["method"], route, answer.status, seconds)
+        self._metrics.record_response(scope["method"], route, response.status, seconds)
         _log.info(
             "request",
-            request=answer.request_id,
+            request=response.request_id,
             method=scope["method"],
             route=route,
-            status=answer.status,
+            status=response.status,
             code=scope.get("state", {}).get("code"),
             milliseconds=round(1000 * seconds, 1),
         )
 
 
 class _TrackedResponse:
-    """Hands an answer on, and remembers its status."""
+    """A response that is passed on, with its status recorded."""
 
     def __init__(self, send: Send, *, request_id: str) -> None:
         self._send = send
@@ -80,17 +80,17 @@ class _TrackedResponse:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self.request_id
-            for name, value in _ANYWHERE.items():
+            for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
 
 
 def _id_of(scope: Scope) -> str:
-    """Return the id that a proxy gave a request, if it is fit for a log; else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _ID.fullmatch(given) else new_id()
+    """Return the request id from a proxy, if it is safe to log; otherwise a new one."""
+    request_id = Headers(scope=scope).get("x-request-id", "")
+    return request_id if _ID.fullmatch(request_id) else new_id()
 
 
 def _route_of(scope: Scope) -> str:
-    # The template, never the path: ids in it would be without bound, and somebody's.
+    # The template, never the path: ids are unbounded and belong to users.
     return str(getattr(scope.get("route"), "path", "unmatched")).replace(":id}", "}").replace(":path}", "}")

@@ -1,4 +1,4 @@
-"""The daily cleanup: expired backups of all owners, at the time that the settings say, by one of all servers."""
+"""The scheduled cleanup of expired backups of all owners, run by one of all servers."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -15,12 +15,12 @@ from backstay.server.metrics import Metrics
 
 _log = get_logger("backstay.server")
 
-_DUTY = "cleanup"
-_LATE_SECONDS = 3_600  # a machine that slept over the time still cleans within an hour after it
+_TASK = "cleanup"
+_LATE_SECONDS = 3_600  # a machine that was asleep at the scheduled time still cleans up within an hour
 
 
 class CleanupJob:
-    """Runs the cleanup when its time comes."""
+    """The scheduled cleanup."""
 
     def __init__(self, *, backstay: Backstay, metrics: Metrics, cron: str) -> None:
         self._backstay = backstay
@@ -41,16 +41,16 @@ class CleanupJob:
 
     @property
     def next_at(self) -> datetime | None:
-        """When it runs next."""
+        """The next scheduled time."""
         return next((job.next_run_time for job in self._scheduler.get_jobs()), None)
 
     async def run(self, now: datetime | None = None) -> bool:
-        """Clean up, unless another server does; whether it was this one. What goes wrong is logged."""
-        # To the minute: the schedules of all servers are the same, and their clocks nearly so.
+        """Clean up, unless another server does. Log errors. Return whether this server did it."""
+        # To the minute: all servers have the same schedule, and nearly the same time.
         due = (now or self._clock.now()).strftime("%Y-%m-%dT%H:%M")
         try:
-            if not await self._backstay.scheduled.claim(_DUTY, due=due):
-                _log.info("cleanup_left_to_another_server", due=due)
+            if not await self._backstay.scheduled.claim(_TASK, due=due):
+                _log.info("cleanup_claimed_elsewhere", due=due)
                 return False
             await self._backstay.forget_expired()
             owners = await self._backstay.owners()
@@ -63,16 +63,20 @@ class CleanupJob:
 
     async def _clean(self, owner: str) -> None:
         try:
-            done = await self._backstay.for_owner(owner).backups.cleanup()
+            result = await self._backstay.for_owner(owner).backups.cleanup()
         except BackstayError as error:
             self._failed(owner, error)
             return
         removed = sum(
-            decision.action in (RetentionAction.REMOVE, RetentionAction.FINISH) for decision in done.decisions
+            decision.action in (RetentionAction.REMOVE, RetentionAction.FINISH) for decision in result.decisions
         )
         self._metrics.record_cleanup("done")
         _log.info(
-            "cleanup_done", owner=owner, removed=removed, kept=len(done.decisions) - removed, orphans=len(done.orphans)
+            "cleanup_done",
+            owner=owner,
+            removed=removed,
+            kept=len(result.decisions) - removed,
+            orphans=len(result.orphans),
         )
 
     def _failed(self, owner: str | None, error: BackstayError) -> None:

@@ -1,4 +1,4 @@
-"""Serving the application from a process of its own: its socket, its signals, its end."""
+"""`backstay serve`: the application in its own process, with its socket and signals."""
 
 import asyncio
 import logging
@@ -28,39 +28,41 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERRUPTED = 130
 _BACKLOG = 512
 _HEAD_BYTES = 65_536  # of a request: line and headers
-_OTHERS = ("uvicorn", "apscheduler")
+_LIBRARIES = ("uvicorn", "apscheduler")
 
 
 @dataclass(frozen=True, slots=True)
 class ServeAddress:
-    """Where a server listens, and what lets one in."""
+    """The address of a server, and its local token, if it has one."""
 
     url: str
     token: str | None
 
 
-def serve(settings: Settings, server: ServerSettings, *, tell: Callable[[ServeAddress], None]) -> None:
-    """Serve until a signal says to stop; `tell` is told where once requests are taken.
+def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[[ServeAddress], None]) -> None:
+    """Serve until a signal arrives. `on_listening` is called with the address once requests are accepted.
 
-    The first signal stops gracefully, a later one leaves at once.
+    The first signal stops gracefully, a later one exits at once.
 
     Raises:
-        SettingsError: it cannot listen there, or the settings name something that cannot be used.
+        SettingsError: the address cannot be used, or a recipe or processor in the settings cannot.
         StorageError: the database cannot be used.
     """
     with _listening(server) as listener:
         port = listener.getsockname()[1]
-        # A new one at each start: only the printed address signs in.
+        # New at each start: only the printed address signs in.
         token = secrets.token_urlsafe(32) if server.mode == "token" else None
         app = create_app(settings, server.model_copy(update={"port": port}), token=token, listens_alone=True)
-        asyncio.run(_serve(app, listener, port, tell))
+        asyncio.run(_serve(app, listener, port, on_listening))
 
 
-async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callable[[ServeAddress], None]) -> None:
+async def _serve(
+    app: FastAPI, listener: socket.socket, port: int, on_listening: Callable[[ServeAddress], None]
+) -> None:
     state: AppState = app.state.app_state
     server = state.settings
-    _quieten()
-    # h11 limits the head of a request, and refuses an ambiguous one.
+    _redirect_library_logs()
+    # h11 limits the size of a request's head, and refuses ambiguous heads.
     connection: Any = partial(
         LimitedConnection, heads=HeadTimeouts(most=server.most_waiting, seconds=server.head_seconds)
     )
@@ -68,7 +70,7 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callabl
         app,
         http=connection,
         ws="none",
-        lifespan="off",  # it is entered here, so that what goes wrong is told in one line
+        lifespan="off",  # entered below, so that its errors are reported in one line
         log_config=None,
         access_log=False,
         server_header=False,
@@ -81,12 +83,12 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, tell: Callabl
     name = f"[{server.host}]" if ":" in server.host else server.host
     with uvicorn_server.handling():
         async with running(app):
-            tell(ServeAddress(f"http://{name}:{port}", state.local.token if state.local is not None else None))
+            on_listening(ServeAddress(f"http://{name}:{port}", state.local.token if state.local is not None else None))
             await uvicorn_server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Has the jobs stop in the moment of the signal, and not only once the last connection is closed."""
+    """A uvicorn server that stops the jobs upon the signal, not only when the last connection is closed."""
 
     def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
@@ -95,7 +97,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def handling(self) -> Iterator[None]:
-        """Handle signals for as long as anything is still to be stopped: longer than connections are served."""
+        """Handle signals until everything has stopped, which is later than the last connection."""
         before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
@@ -117,20 +119,19 @@ class _Server(uvicorn.Server):
 @contextmanager
 def _listening(server: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    # Named as TCP: only then asyncio sends what is small at once, and does not wait 40 ms for more of it.
+    # With the protocol named, asyncio sets TCP_NODELAY; otherwise small writes could wait 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # A client that stops reading is given up by the kernel too, with what is still to be sent to it.
+            # The kernel then also drops a client that stops reading, together with the unsent data.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * server.idle_seconds))
         try:
             listener.bind((server.host, server.port))
             listener.listen(_BACKLOG)
         except OSError as error:
             raise SettingsError(
-                f"Nothing can listen at {server.host}, port {server.port}: {error.strerror}; choose with --host and "
-                "--port",
+                f"Cannot listen at {server.host}, port {server.port}: {error.strerror}; choose with --host and --port",
                 setting="port",
             ) from error
         yield listener
@@ -138,10 +139,10 @@ def _listening(server: ServerSettings) -> Iterator[socket.socket]:
         listener.close()
 
 
-def _quieten() -> None:
-    """Have what the libraries complain of go where our own log goes."""
+def _redirect_library_logs() -> None:
+    """Send warnings of the libraries to the handlers of the project's own log."""
     own = logging.getLogger("backstay")
-    for name in _OTHERS:
+    for name in _LIBRARIES:
         other = logging.getLogger(name)
         other.handlers, other.propagate = list(own.handlers), False
         other.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a server is told: `[server]` of `backstay.toml` < environment < arguments. Secrets: the environment only."""
+"""Settings of a server: `[server]` of `backstay.toml` < environment < arguments. Secrets: environment only."""
 
 import os
 from collections.abc import Mapping
@@ -37,82 +37,82 @@ _ENVIRONMENT = {
 VARIABLES = tuple(chain.from_iterable(_ENVIRONMENT.values()))
 _LISTS = ("allowed_hosts", "cors_origins")
 _SECRETS = ("jwt_secret", "metrics_token")
-_SHORTEST_SECRET = 32  # bytes: what HS256 asks for
+_SHORTEST_SECRET = 32  # bytes, as HS256 requires
 
 
 class ServerSettings(BaseModel):
-    """All settings of a server. `load` makes one."""
+    """All settings of a server. `load` creates them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
     port: int = Field(default=8717, ge=0, le=65535)
-    """0 takes any that is free."""
+    """0 picks any free port."""
     auth: Literal["token", "jwt"] | None = None
-    """A local token, or JSON Web Tokens; without it, the latter where they are configured."""
+    """A local token or JSON Web Tokens; by default the latter, if they are configured."""
     jwt_secret: str | None = Field(default=None, repr=False)
-    """Verifies tokens that are signed with HS256."""
+    """The secret that verifies tokens signed with HS256."""
     jwks_url: str | None = None
-    """Where the public keys of whoever issues tokens are."""
+    """Address of the issuer's public keys."""
     issuer: str | None = None
     audience: str = "authenticated"
     supabase_url: str | None = None
-    """Says where keys are and who issues tokens, where these are not said."""
+    """The default source of the issuer and of the address of its keys."""
     metrics_token: str | None = Field(default=None, min_length=16, repr=False)
-    """What may read `/metrics`."""
+    """The token that may read `/metrics`."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names that requests may come under; on loopback, those of this machine always may."""
+    """Allowed host names of requests; with a local token, those of loopback are always allowed."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call the API with a token."""
     processors: tuple[str, ...] = ("scripted",)
     """Processors that requests may name: `scripted`, `module:function`."""
     recipes: dict[str, str] = Field(default_factory=dict)
-    """Recipes that requests may name, by those names: paths of their files."""
+    """Paths of recipes, by the names that requests may use."""
     automatic_resume: bool = False
-    """Take interrupted jobs up when the server starts, and when their worker dies."""
+    """Resume interrupted jobs when the server starts, and when their worker dies."""
     concurrency: int = Field(default=16, ge=1, le=10_000)
-    """Calls in flight of one job, where a request does not say it."""
+    """Default limit of calls in flight per job."""
     most_connections: int = Field(default=4_000, ge=10, le=1_000_000)
-    """Connections at once."""
+    """Maximum concurrent connections."""
     most_waiting: int = Field(default=500, ge=5, le=1_000_000)
-    """Connections that may wait for the head of a request; if there are more, one is closed."""
+    """Maximum connections that wait for the head of a request; beyond it, one of them is closed."""
     head_seconds: float = Field(default=15.0, ge=0.1, le=600)
-    """How long a connection may wait for the head of a request."""
+    """Maximum wait of a connection for the head of a request."""
     most_jobs: int = Field(default=8, ge=1, le=1_000)
-    """Jobs that this server works on at once."""
+    """Maximum jobs that this server works on at once."""
     most_listeners: int = Field(default=1_000, ge=1, le=100_000)
-    """Streams of events at once."""
+    """Maximum concurrent event streams."""
     most_downloads: int = Field(default=32, ge=1, le=10_000)
-    """Downloads and exports at once."""
+    """Maximum concurrent downloads and exports."""
     most_uploads: int = Field(default=4, ge=1, le=1_000)
-    """Uploads that are being read at once."""
+    """Maximum concurrent uploads."""
     owner_share: float = Field(default=0.5, gt=0, le=1)
-    """Part of each of these limits that one owner may take, where users sign in with JSON Web Tokens."""
+    """Share of each of these limits that one owner may take, if users sign in with JSON Web Tokens."""
     bodies_bytes: int = Field(default=64_000_000, ge=1_000, le=100_000_000_000)
-    """Bytes of all bodies at once, without uploads: they are held in memory."""
+    """Maximum bytes of all bodies in memory at once; uploads go to disk and do not count."""
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
     upload_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
     import_rows: int = Field(default=250_000, ge=1, le=1_000_000_000)
-    """Conversations and turns together in one imported file: other writers wait while it is written."""
+    """Maximum conversations and turns together in one imported file: other writers wait while it is written."""
     import_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
-    """Bytes of decompressed text in one imported file."""
+    """Maximum bytes of decompressed text in one imported file."""
     upload_items: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
-    """Items in one uploaded file."""
+    """Maximum items in one uploaded file."""
     items_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
-    """Bytes of their text, with the name of the column next to each value."""
+    """Maximum bytes of their text, including the column name of each value."""
     read_seconds: float = Field(default=120.0, ge=0.1, le=86_400)
-    """How long one read of the database may take before it is stopped."""
+    """Maximum duration of one database read."""
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
-    """How long a client may neither send nor read before its connection is given up."""
+    """Maximum time that a client may neither send nor read before its connection is closed."""
     poll_seconds: float = Field(default=0.5, ge=0.02, le=60)
-    """How often a job that somebody listens to is looked at."""
+    """Interval at which a job with listeners is polled."""
     heartbeat_seconds: float = Field(default=15.0, ge=0.05, le=600)
     async_above: int = Field(default=5_000, ge=0)
-    """From so many conversations on a backup is answered with 202 before it is done."""
+    """Number of conversations above which a backup is answered with 202 before it is complete."""
     cleanup: str = "0 2 * * *"
-    """When expired backups are removed: a cron expression, UTC."""
+    """Schedule for removing expired backups: a cron expression, in UTC."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
-    """How long calls in flight may go on when the server stops."""
+    """Time that calls in flight may take to finish when the server stops."""
 
     @field_validator("cleanup")
     @classmethod
@@ -139,12 +139,12 @@ class ServerSettings(BaseModel):
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             if not origin.startswith(("https://", "http://")) or "*" in origin or origin.count("/") != 2:
-                raise ValueError(f"{origin!r} is no origin such as https://app.example.org; * is not taken")
+                raise ValueError(f"{origin!r} is not an origin such as https://app.example.org; * is not allowed")
         return origins
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the server."""
         if self.host == "localhost":
             return True
         try:
@@ -154,33 +154,33 @@ class ServerSettings(BaseModel):
 
     @property
     def keys_at(self) -> str | None:
-        """Address of the JWKS."""
+        """The address of the JWKS."""
         if self.jwks_url is not None or self.supabase_url is None:
             return self.jwks_url
         return f"{self.supabase_url.rstrip('/')}/auth/v1/.well-known/jwks.json"
 
     @property
     def issued_by(self) -> str | None:
-        """Who must have issued a token."""
+        """The required issuer of tokens."""
         if self.issuer is not None or self.supabase_url is None:
             return self.issuer
         return f"{self.supabase_url.rstrip('/')}/auth/v1"
 
     @property
     def mode(self) -> Literal["token", "jwt"]:
-        """How requests show whose they are."""
+        """The way in which users sign in."""
         if self.auth is not None:
             return self.auth
         return "jwt" if self.jwt_secret is not None or self.keys_at is not None else "token"
 
     @property
     def is_scripted_only(self) -> bool:
-        """Whether only the built-in writer is offered, which calls no model."""
+        """Whether only the built-in scripted writer is available, which calls no model."""
         return not self.recipes and all(name.partition(":")[0] == scripted.NAME for name in self.processors)
 
     @property
     def share(self) -> float:
-        """The part of each limit that one owner may take."""
+        """The share of each limit that one owner may take."""
         return self.owner_share if self.mode == "jwt" else 1.0
 
     @property
@@ -192,37 +192,36 @@ class ServerSettings(BaseModel):
         return InputCeiling(self.upload_items, self.items_bytes)
 
     def check(self) -> "ServerSettings":
-        """Return itself, once nothing in it contradicts anything else.
+        """Check that the settings are consistent; return them.
 
         Raises:
-            SettingsError: nobody, or anybody, could sign in.
+            SettingsError: no one, or anyone, could sign in; or two limits conflict.
         """
         if self.mode == "token" and not self.is_loopback:
             raise SettingsError(
-                f"On {self.host} others could come in, and the local token is for this machine only. Set SUPABASE_URL, "
-                "or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or leave --host out",
+                f"The local token is for this machine only, but other machines can reach {self.host}. Set "
+                "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or omit --host",
                 setting="host",
             )
         if self.mode == "jwt" and self.jwt_secret is None and self.keys_at is None:
             raise SettingsError(
-                "Nothing says how tokens are verified: set SUPABASE_URL, BACKSTAY_JWKS_URL or BACKSTAY_JWT_SECRET",
+                "No key to verify tokens is configured: set SUPABASE_URL, BACKSTAY_JWKS_URL or BACKSTAY_JWT_SECRET",
                 setting="auth",
             )
         if self.mode == "jwt" and self.issued_by is None:
             raise SettingsError(
-                "Nothing says who issues tokens: set BACKSTAY_JWT_ISSUER, or SUPABASE_URL", setting="issuer"
+                "No issuer of tokens is configured: set BACKSTAY_JWT_ISSUER, or SUPABASE_URL", setting="issuer"
             )
         if self.body_bytes > self.bodies_bytes * self.share:
             raise SettingsError(
-                f"A body of {self.body_bytes:,} bytes (body_bytes) could never be read: one owner may have "
-                f"{int(self.bodies_bytes * self.share):,} bytes of requests at once. Raise bodies_bytes or lower "
-                "body_bytes",
+                f"A body of {self.body_bytes:,} bytes (body_bytes) could never be read, because one owner may send at "
+                f"most {int(self.bodies_bytes * self.share):,} bytes at once. Raise bodies_bytes or lower body_bytes",
                 setting="bodies_bytes",
             )
         return self
 
     def allowed(self) -> AllowedEntry:
-        """Return what the server may run. Raises RecipeError: the file of a recipe is wrong."""
+        """Return the allowlist of the server. Raises RecipeError if the file of a recipe is wrong."""
         return AllowedEntry(self.processors, {name: Recipe.load(Path(path)) for name, path in self.recipes.items()})
 
 
@@ -233,10 +232,10 @@ def load(
     here: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> ServerSettings:
-    """Gather the settings of a server that hold in the folder `here`; arguments win.
+    """Load the settings of a server that apply in the directory `here`; arguments take precedence.
 
     Raises:
-        SettingsError: a value or name is wrong; the message says which.
+        SettingsError: a value or name is wrong.
     """
     environ = os.environ if environ is None else environ
     refuse_variables(environ, VARIABLES)
@@ -245,10 +244,10 @@ def load(
         raise SettingsError("[server] must be a table of settings", setting="server")
     if secret := next((name for name in _SECRETS if name in table), None):
         raise SettingsError(
-            f"[server] must not hold {secret}: put it into the environment, as {_ENVIRONMENT[secret][0]}",
+            f"[server] must not contain {secret}: set it in the environment, as {_ENVIRONMENT[secret][0]}",
             setting=secret,
         )
-    values: dict[str, Any] = {**table, **_of_environment(environ)}
+    values: dict[str, Any] = {**table, **_from_environment(environ)}
     values |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     if isinstance(recipes := values.get("recipes"), dict):
         values["recipes"] = {
@@ -257,25 +256,25 @@ def load(
     try:
         return ServerSettings(**values).check()
     except ValidationError as error:
-        raise _wrong(error, folder / FILE) from error
+        raise _validation_error(error, folder / FILE) from error
 
 
-def _of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for name, variables in _ENVIRONMENT.items():
         value = next((environ[variable] for variable in variables if environ.get(variable)), None)
         if value is not None:
-            found[name] = [part.strip() for part in value.split(",") if part.strip()] if name in _LISTS else value
-    return found
+            values[name] = [part.strip() for part in value.split(",") if part.strip()] if name in _LISTS else value
+    return values
 
 
-def _wrong(error: ValidationError, path: Path) -> SettingsError:
+def _validation_error(error: ValidationError, path: Path) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = [name for name in ServerSettings.model_fields if name not in _SECRETS]
         hint = did_you_mean(name, known)
-        listed = f"{' There' if hint else '; there'} are: {', '.join(known)}"
+        listed = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
         return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{listed}", setting=name)
     reason = reason_of(first)
     return SettingsError(f"The server's setting {name!r} is wrong: {reason}", setting=name)

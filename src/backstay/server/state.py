@@ -1,4 +1,4 @@
-"""What the routes of one application work with."""
+"""The state of one application, and its dependencies for routes."""
 
 from dataclasses import dataclass
 
@@ -22,15 +22,15 @@ from backstay.server.temporary_folder import TemporaryFolder
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """Everything that an application is made of."""
+    """The components of one application."""
 
     settings: ServerSettings
     backstay: Backstay
     authenticator: Authenticator
     local: LocalToken | None
-    """The local token, where it is what lets people in."""
+    """The local token, if users sign in with it."""
     allowed: AllowedEntry
-    """What requests may have run."""
+    """The recipes and processors that requests may name."""
     permission: ResumePermission
     supervisor: Supervisor
     background_backups: BackgroundBackups
@@ -47,7 +47,7 @@ def state_of(request: Request) -> AppState:
 
 
 def services_of(request: Request) -> Services:
-    """Return the services of the request's owner. Raises Problem: the request is not authenticated."""
+    """Return the services of the request's owner. Raises Problem if the request is not authenticated."""
     if request.state.owner is None:
         raise unauthorized()
     return state_of(request).backstay.for_owner(request.state.owner)

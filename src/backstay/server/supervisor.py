@@ -1,4 +1,4 @@
-"""Jobs that this server works on, in the background of its requests."""
+"""The jobs that this server works on in the background."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ from backstay.server.permission import ResumePermission
 
 _log = get_logger("backstay.server")
 
-_LOOK_SECONDS = 15.0  # how often one looks for interrupted jobs, where these are taken up automatically
-_PATIENCE_SECONDS = 5.0  # beyond the grace, for the last commits
+_POLL_SECONDS = 15.0  # between two searches for interrupted jobs, with automatic resume
+_PATIENCE_SECONDS = 5.0  # after the grace, for the last commits
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run, and what it was told since it began."""
+    """A run, and the requests it received since it began."""
 
     limit: int | None
     allowed: AllowedEntry | None
     stop: StopSignal = field(default_factory=StopSignal)
-    is_wanted_again: bool = False
-    """A request to resume came while it was ending: the job had been paused, or had ended and got items back."""
+    is_requested_again: bool = False
+    """Whether a request to resume arrived while it was ending, after a pause or with requeued items."""
 
 
 class Supervisor:
-    """Starts runs, forgets them when they end, and stops them all when the server stops.
+    """The runs of this server: it starts them, and stops all when the server stops.
 
-    A job is worked on by one run in this process at most. Other processes may work on it too: they share it.
+    A job has at most one run in this process. Other processes may work on the same job.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Supervisor:
         self._slots = slots
         self._runs: dict[tuple[str, str], _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     @property
     def worked(self) -> int:
-        """How many jobs are being worked on here."""
+        """The number of jobs that this server is working on."""
         return len(self._runs)
 
     async def resume(
@@ -73,18 +73,17 @@ class Supervisor:
         limit: int | None = None,
         retries: Sequence[str] | None = (),
     ) -> Job:
-        """Begin to work on a job that may have been started elsewhere, unless this server already does; return the job.
+        """Start working on a job, which may have been started elsewhere, unless this server already does; return it.
 
         Args:
             owner: The owner of the job.
             job_id: Its name.
             confirm: The function that the job may call although the settings do not name it.
-            limits: Kept with the job; a run that is already at work keeps its own.
-            limit: Items claimed at most.
-            retries: Failed items to put back to pending first; None for all.
+            limits: Limits to store with the job; a current run keeps its own.
+            limit: Maximum number of items to claim.
+            retries: Failed items to requeue first; None for all.
 
-        Raises like `Batches.prepare_resume` and `Batches.retry`; ConfirmationNeeded; Problem when too many jobs are
-        running.
+        Raises like `Batches.workable` and `Batches.retry`; ConfirmationNeeded; Problem if too many jobs are running.
         """
         job = await self._backstay.for_owner(owner).batches.checkpoint(job_id)
         allowed = self._permission.allowed_for(job, confirm)
@@ -97,16 +96,16 @@ class Supervisor:
     async def start(
         self, owner: str, job_id: str, *, limit: int | None = None, allowed: AllowedEntry | None = None
     ) -> Job:
-        """Begin to work on a job, unless this server does already; return the job.
+        """Start working on a job, unless this server already does; return it.
 
-        Without `allowed` it runs what the settings name. Raises like `Batches.prepare_resume`, and Problem when too
-        many jobs are running, in total or of this owner.
+        Without `allowed`, it may run what the settings name. Raises like `Batches.workable`; Problem if too many jobs
+        are running, in total or of this owner.
         """
         batches = self._backstay.for_owner(owner, allowed).batches
         job = await batches.prepare_resume(job_id)
         run = self._runs.get((owner, job_id))
         if run is not None:
-            run.is_wanted_again = run.is_wanted_again or (job.is_incomplete and job.state is not JobState.RUNNING)
+            run.is_requested_again = run.is_requested_again or (job.is_incomplete and job.state is not JobState.RUNNING)
         elif job.is_incomplete and not self._is_stopping:
             self._slots.acquire(owner)
             run = self._runs[owner, job_id] = _Run(limit, allowed)
@@ -114,21 +113,21 @@ class Supervisor:
         return job
 
     def resume_interrupted(self) -> None:
-        """Take up interrupted jobs, now and from time to time."""
-        self._looking = asyncio.create_task(self._poll())
+        """Resume interrupted jobs, now and periodically."""
+        self._polling = asyncio.create_task(self._poll())
 
     def stop_soon(self) -> None:
-        """Ask all runs to stop: no new calls, those in flight get their grace. May be called from anywhere."""
+        """Ask all runs to stop: no new calls, a grace for those in flight. May be called from a signal handler."""
         self._is_stopping = True
         for run in list(self._runs.values()):
             run.stop.request()
 
     async def stop(self) -> None:
-        """Stop all runs, and return when they have; what they did not finish can be resumed."""
+        """Stop all runs, and wait until they have stopped. Their unfinished jobs can be resumed."""
         self.stop_soon()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds + _PATIENCE_SECONDS)
@@ -145,7 +144,7 @@ class Supervisor:
             ending = "error"
             _log.warning("job_run_failed", job=job_id, code=error.code, error=error.message)
         except Exception as error:
-            _log.exception("job_run_fault", job=job_id, error=type(error).__name__)
+            _log.exception("job_run_crashed", job=job_id, error=type(error).__name__)
         finally:
             self._slots.release(owner)
             del self._runs[owner, job_id]
@@ -160,9 +159,9 @@ class Supervisor:
             _log.info(
                 "job_run_ended", job=job_id, ending=result.ending, completed=counts.completed, failed=counts.failed
             )
-            if result.ending not in (EndReason.PAUSED, EndReason.FINISHED) or not run.is_wanted_again:
+            if result.ending not in (EndReason.PAUSED, EndReason.FINISHED) or not run.is_requested_again:
                 return result.ending
-            run.is_wanted_again = False
+            run.is_requested_again = False
 
     async def _poll(self) -> None:
         while True:
@@ -172,11 +171,11 @@ class Supervisor:
                         if job.state is JobState.INTERRUPTED:
                             await self._resume_interrupted(owner, job.id)
             except BackstayError as error:
-                _log.warning("interrupted_jobs_unseen", code=error.code, error=error.message)
-            await asyncio.sleep(_LOOK_SECONDS)
+                _log.warning("interrupted_jobs_poll_failed", code=error.code, error=error.message)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _resume_interrupted(self, owner: str, job_id: str) -> None:
         try:
             await self.start(owner, job_id)
-        except Exception as error:  # of this one job: the others are taken up all the same
-            _log.info("interrupted_job_left", job=job_id, code=getattr(error, "code", type(error).__name__))
+        except Exception as error:  # concerns this job only: the others are still resumed
+            _log.info("interrupted_job_not_resumed", job=job_id, code=getattr(error, "code", type(error).__name__))

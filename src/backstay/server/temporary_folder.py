@@ -1,4 +1,4 @@
-"""The folder of a server's temporary files, which is removed with its server."""
+"""The directory of a server's temporary files, removed when the server stops."""
 
 import fcntl
 import os
@@ -16,10 +16,10 @@ _PREFIX = "backstay-server-"
 
 
 class TemporaryFolder:
-    """A folder that is created when first needed, and again if something has removed it.
+    """A directory that is created when first needed, and again if another program has removed it.
 
-    It is locked as long as its server lives. The lock shows the next server that it is in use, and keeps
-    systemd-tmpfiles from removing it; other cleaners of temporary files may ignore the lock.
+    It is locked while its server runs. The lock shows other servers that it is in use, and prevents systemd-tmpfiles
+    from removing it; other cleaners of temporary files may ignore the lock.
     """
 
     def __init__(self) -> None:
@@ -28,24 +28,24 @@ class TemporaryFolder:
         self._lock = -1
 
     def path(self) -> Path:
-        """Return the folder, which exists then. Raises OSError."""
+        """Return the path of the directory, created if missing. Raises OSError."""
         with self._guard:
             if self._path is not None and self._path.is_dir():
                 return self._path
             self._release()
-            return self._make()
+            return self._create()
 
     def close(self) -> None:
-        """Remove it with its content. Idempotent."""
+        """Remove the directory with its content. Idempotent."""
         with self._guard:
             if self._path is not None:
                 shutil.rmtree(self._path, ignore_errors=True)
             self._release()
 
-    def _make(self) -> Path:
+    def _create(self) -> Path:
         while True:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            lock = _locked(path)
+            lock = _try_lock(path)
             if lock is not None and path.is_dir():
                 self._path, self._lock = path, lock
                 return path
@@ -58,19 +58,19 @@ class TemporaryFolder:
         self._path, self._lock = None, -1
 
 
-def remove_left_folders() -> None:
-    """Remove the folders of killed servers. Raises nothing."""
+def remove_orphaned_folders() -> None:
+    """Remove the directories of killed servers. Raises nothing."""
     with suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-            lock = _locked(path)
+            lock = _try_lock(path)
             if lock is not None:
                 shutil.rmtree(path, ignore_errors=True)
                 os.close(lock)
                 _log.info("temporary_files_removed", folder=path.name)
 
 
-def _locked(path: Path) -> int | None:
-    """Lock a folder of this user and return the file descriptor of the lock; None if another server holds it."""
+def _try_lock(path: Path) -> int | None:
+    """Lock a directory of this user; return the file descriptor of the lock, or None if it cannot be locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

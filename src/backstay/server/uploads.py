@@ -1,4 +1,4 @@
-"""Files that a request brings, put on disk under names of ours for as long as they are read."""
+"""Uploaded files, stored on disk under safe names while they are read."""
 
 import asyncio
 import hashlib
@@ -22,26 +22,26 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was brought."""
+    """An uploaded file on disk."""
 
     path: Path
     digest: str
 
 
 @asynccontextmanager
-async def store_upload(upload: UploadFile, kinds: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
-    """Give an upload as a file; it is gone afterwards. Errors that name it call it `upload`.
+async def store_upload(upload: UploadFile, suffixes: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
+    """Store an upload in a file until the context exits. Errors that name it call it `upload`.
 
-    Only the ending of the name it came with is looked at: it says what kind of file it is.
+    Of its original name only the suffix is used, which says the format.
 
     Raises:
-        Problem: files of this kind are not read here.
+        Problem: the suffix is not in `suffixes`.
     """
-    ending = PurePosixPath(upload.filename or "").suffix.lower()
-    if ending not in kinds:
-        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(kinds)}", field="file")
+    suffix = PurePosixPath(upload.filename or "").suffix.lower()
+    if suffix not in suffixes:
+        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(suffixes)}", field="file")
     folder = Path(await asyncio.to_thread(lambda: tempfile.mkdtemp(prefix="upload-", dir=files.path())))
-    path = folder / f"upload{ending}"
+    path = folder / f"upload{suffix}"
     try:
         yield Upload(path, await asyncio.to_thread(_copy, upload, path))
     except BackstayError as error:

@@ -1,1 +1,1 @@
-"""The routes, one file a noun. Each parses, calls one method of a service, and answers with an object."""
+"""The API routes, one file per noun. Each route parses, calls one method of a service, and returns an object."""

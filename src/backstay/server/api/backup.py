@@ -1,4 +1,4 @@
-"""The two addresses that apps written for the original know."""
+"""The two addresses that apps of the legacy library use."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,7 +13,7 @@ from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State,
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.background_backups import StartedBackup
 from backstay.server.downloads import BackupResponse, purpose_of
-from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 from backstay.server.state import services_of
 
 router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
@@ -21,17 +21,17 @@ router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_
 Reason = Annotated[Text, Field(min_length=1, max_length=100)]
 RespondAsync = Annotated[
     str | None,
-    Header(alias="Prefer", max_length=200, description="`respond-async`: answer 202 once the backup has begun."),
+    Header(alias="Prefer", max_length=200, description="`respond-async`: answer 202 as soon as the backup has begun."),
 ]
 
 
 class BackupIn(ApiInput):
-    """Conversations, by ids or by a selection as in a delete."""
+    """The conversations to back up, by ids or by a selection like that of a delete."""
 
     conversation_ids: Ids | None = None
     selection: SelectionIn | None = None
     digest: Digest | None = None
-    """The digest of a delete's plan: if the selection has changed since, no backup is made. The caller deletes."""
+    """The digest of a delete plan: if the selection has changed since, no backup is made. The caller deletes."""
     reason: Reason = "manual_backup"
 
     @model_validator(mode="after")
@@ -40,15 +40,15 @@ class BackupIn(ApiInput):
             raise ValueError("give conversationIds or selection")
         return self
 
-    def chosen(self) -> Selection:
+    def to_selection(self) -> Selection:
         """Return the selection to back up. Raises EmptySelection."""
         if self.selection is not None:
-            return self.selection.selection()
+            return self.selection.to_selection()
         return Selection(ids=tuple(self.conversation_ids or ()))
 
 
 class CreatedBackupOut(ApiObject):
-    """A backup that was made and verified."""
+    """A backup that has been made and verified."""
 
     backup_id: str
     file_path: str
@@ -57,17 +57,17 @@ class CreatedBackupOut(ApiObject):
 
     @classmethod
     def from_backup(cls, backup: Backup) -> "CreatedBackupOut":
-        shown = BackupOut.from_backup(backup)
+        out = BackupOut.from_backup(backup)
         return cls(
-            backup_id=shown.backup_id,
-            file_path=shown.file_path,
-            expires_at=shown.expires_at,
-            conversation_count=shown.conversation_count,
+            backup_id=out.backup_id,
+            file_path=out.file_path,
+            expires_at=out.expires_at,
+            conversation_count=out.conversation_count,
         )
 
 
 class BegunBackupOut(ApiObject):
-    """A backup that is being made; `status` is where to see how it goes."""
+    """A backup in progress; `status` is the address of its record."""
 
     backup_id: str
     status: str
@@ -77,31 +77,33 @@ class BegunBackupOut(ApiObject):
     "/create",
     status_code=201,
     response_model=CreatedBackupOut,
-    responses={**errors(404, 409, 413, 507), 202: {"model": BegunBackupOut, "description": "It is being made."}},
+    responses={**errors(404, 409, 413, 507), 202: {"model": BegunBackupOut, "description": "The backup has begun."}},
 )
 async def create_backup(
     request: Request,
-    given: BackupIn,
+    body: BackupIn,
     services: OwnerServices,
     state: State,
     prefer: RespondAsync = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Back up conversations: all of those named or selected, verified, or nothing."""
-    chosen = given.chosen()
-    many = len(chosen.ids) > state.settings.async_above
-    early = many or "respond-async" in (prefer or "").replace(",", " ").split()
+    """Back up conversations: all that are named or selected, verified, or none."""
+    selection = body.to_selection()
+    is_large = len(selection.ids) > state.settings.async_above
+    respond_early = is_large or "respond-async" in (prefer or "").replace(",", " ").split()
 
-    async def act(_: MakeNote | None) -> tuple[int, ApiObject]:
-        made = await state.background_backups.create(
-            services, chosen, given.reason, digest=given.digest, respond_early=early
+    async def create(_: MakeReceipt | None) -> tuple[int, ApiObject]:
+        backup = await state.background_backups.create(
+            services, selection, body.reason, digest=body.digest, respond_early=respond_early
         )
-        if isinstance(made, StartedBackup):
-            status = f"{request.scope.get('root_path', '')}/api/backups/{made.backup_id}"
-            return 202, BegunBackupOut(backup_id=made.backup_id, status=status)
-        return 201, CreatedBackupOut.from_backup(made)
+        if isinstance(backup, StartedBackup):
+            status = f"{request.scope.get('root_path', '')}/api/backups/{backup.backup_id}"
+            return 202, BegunBackupOut(backup_id=backup.backup_id, status=status)
+        return 201, CreatedBackupOut.from_backup(backup)
 
-    return await once(request, key, [given.model_dump(mode="json"), early], act, location="/api/backups/{backupId}")
+    return await once(
+        request, key, [body.model_dump(mode="json"), respond_early], create, location="/api/backups/{backupId}"
+    )
 
 
 @router.get(
@@ -117,7 +119,7 @@ async def create_backup(
             },
         },
         206: {
-            "description": "The part of the stored file that was asked for.",
+            "description": "The requested range of the stored file.",
             "content": {"application/zstd": {"schema": {"type": "string", "format": "binary"}}},
         },
     },
@@ -126,13 +128,13 @@ async def download_backup(
     request: Request,
     backup_id: BackupId,
     state: State,
-    format: Annotated[Literal["json", "zst"], Query(description="`zst`: the file as it is stored.")] = "json",  # noqa: A002 - its name in the address
+    format: Annotated[Literal["json", "zst"], Query(description="`zst`: the compressed file as stored.")] = "json",  # noqa: A002 - its name in the address
     ticket: Annotated[
-        str | None, Query(max_length=200, description="Instead of a token: from download-ticket.")
+        str | None, Query(max_length=200, description="A ticket from `download-ticket`, instead of a token.")
     ] = None,
-    range_: Annotated[str | None, Header(alias="Range", description="One range; of the stored file only.")] = None,
+    range_: Annotated[str | None, Header(alias="Range", description="One range of the stored file.")] = None,
 ) -> Response:
-    """Download a backup, streamed. Errors after the beginning break the connection off."""
+    """Stream a backup. An error after the response has begun breaks the connection."""
     if request.state.owner is None:
         state.downloads.refuse_when_full()
         # Last, so that a request refused for another reason does not use up its ticket.
@@ -142,7 +144,7 @@ async def download_backup(
         services_of(request).backups,
         backup_id,
         stored=stored,
-        wanted=range_ if stored else None,
+        range_header=range_ if stored else None,
         slots=state.downloads,
         idle_seconds=state.settings.idle_seconds,
     )

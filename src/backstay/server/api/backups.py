@@ -1,4 +1,4 @@
-"""Backups: looked at, verified, restored, pinned, removed."""
+"""Backups: list, show, verify, restore, pin and remove."""
 
 from typing import Annotated, Literal
 
@@ -24,22 +24,22 @@ from backstay.server.api.selections import Ids
 from backstay.server.downloads import purpose_of
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
-from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 
 router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
 
 
 class RestoreIn(ApiInput):
     conversation_ids: Ids | None = None
-    """Some of the backup's conversations; all when it is left out."""
+    """Some of the backup's conversations; all if omitted."""
     on_conflict: Literal["fail", "skip", "replace"] = "fail"
 
-    def selection(self) -> Selection | None:
+    def to_selection(self) -> Selection | None:
         return Selection(ids=tuple(self.conversation_ids)) if self.conversation_ids is not None else None
 
 
 class TicketOut(ApiObject):
-    """An address that downloads the backup once, without any token, until it expires."""
+    """An address that downloads the backup once, without a token, until it expires."""
 
     url: str
     expires_at: Moment
@@ -49,13 +49,13 @@ class TicketOut(ApiObject):
 async def list_backups(
     services: OwnerServices,
     cursors: OwnCursors,
-    every: Annotated[bool, Query(description="Those too whose files are gone.")] = False,
+    every: Annotated[bool, Query(description="Include backups whose files are gone.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BackupsOut:
-    """List backups, the latest first."""
-    found = await services.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
-    return BackupsOut.from_page(found, limit=limit, cursor=cursors.encode)
+    """List backups, latest first."""
+    page = await services.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
+    return BackupsOut.from_page(page, limit=limit, cursor=cursors.encode)
 
 
 @router.get("/{backupId}", responses=errors(404))
@@ -68,9 +68,9 @@ async def show_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut
 async def backup_events(
     backup_id: BackupId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:
-    """Follow a backup, or the delete it was made for, by server-sent events: `progress`, and `state`."""
+    """Follow a backup, or the delete it was made for, through server-sent events: `progress` and `state`."""
 
-    def make() -> BackupFeed:
+    def create_feed() -> BackupFeed:
         return BackupFeed(
             services.backups,
             backup_id,
@@ -79,19 +79,19 @@ async def backup_events(
         )
 
     after = int(last_event_id) if last_event_id is not None else None
-    return EventsResponse(state.hub, "backup", services.owner, backup_id, make, after=after)
+    return EventsResponse(state.hub, "backup", services.owner, backup_id, create_feed, after=after)
 
 
 @router.post("/{backupId}/verify", responses=errors(404, 409))
 async def verify_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
-    """Read a backup back, decode all of it, and compare it with what its snapshot found."""
+    """Read a backup back, decode all of it, and compare it with its snapshot."""
     return BackupOut.from_backup(await services.backups.verify(backup_id))
 
 
 @router.post("/{backupId}/restore-plan", responses=errors(404, 409))
-async def plan_restore(backup_id: BackupId, services: OwnerServices, given: RestoreIn | None = None) -> RestorePlanOut:
-    """Say what a restore would do; nothing is changed."""
-    selection = given.selection() if given is not None else None
+async def plan_restore(backup_id: BackupId, services: OwnerServices, body: RestoreIn | None = None) -> RestorePlanOut:
+    """Plan a restore without changing anything."""
+    selection = body.to_selection() if body is not None else None
     return RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id, selection))
 
 
@@ -100,28 +100,28 @@ async def restore_backup(
     request: Request,
     backup_id: BackupId,
     services: OwnerServices,
-    given: RestoreIn | None = None,
+    body: RestoreIn | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Bring back what a backup holds, all or nothing; twice is safe."""
-    wanted = given or RestoreIn()
+    """Restore a backup, all or nothing. Idempotent."""
+    options = body or RestoreIn()
 
-    async def act(_: MakeNote | None) -> tuple[int, RestoreResultOut]:
-        done = await services.backups.restore(backup_id, wanted.selection(), on_conflict=wanted.on_conflict)
-        return 200, RestoreResultOut.from_result(done)
+    async def restore(_: MakeReceipt | None) -> tuple[int, RestoreResultOut]:
+        result = await services.backups.restore(backup_id, options.to_selection(), on_conflict=options.on_conflict)
+        return 200, RestoreResultOut.from_result(result)
 
-    return await once(request, key, [backup_id, wanted.model_dump(mode="json")], act)
+    return await once(request, key, [backup_id, options.model_dump(mode="json")], restore)
 
 
 @router.post("/{backupId}/pin", responses=errors(404, 409))
 async def pin_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
-    """Keep a backup for good."""
+    """Pin a backup, so that it never expires."""
     return BackupOut.from_backup(await services.backups.pin(backup_id))
 
 
 @router.post("/{backupId}/unpin", responses=errors(404, 409))
 async def unpin_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
-    """Let a backup expire in its time."""
+    """Unpin a backup, so that it expires again."""
     return BackupOut.from_backup(await services.backups.unpin(backup_id))
 
 
@@ -129,7 +129,7 @@ async def unpin_backup(backup_id: BackupId, services: OwnerServices) -> BackupOu
 async def issue_download_ticket(
     backup_id: BackupId, request: Request, services: OwnerServices, state: State
 ) -> TicketOut:
-    """Make an address that downloads a backup once, within a minute: for a browser's `window.open`."""
+    """Create an address that downloads a backup once, within a minute: for `window.open` in a browser."""
     await services.backups.show(backup_id)
     ticket = await state.backstay.tickets.issue(services.owner, purpose_of(backup_id))
     url = f"{request.scope.get('root_path', '')}/api/backup/download/{backup_id}?ticket={ticket.secret}"
@@ -138,6 +138,6 @@ async def issue_download_ticket(
 
 @router.delete("/{backupId}", responses=errors(404, 409))
 async def delete_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
-    """Remove a backup before its time. The conversations in the library stay as they are."""
+    """Remove a backup before it expires. The conversations in the library do not change."""
     await services.backups.delete(backup_id)
     return BackupOut.from_backup(await services.backups.show(backup_id))

@@ -1,4 +1,4 @@
-"""One job as it is, and as it changes. These addresses take any name before their end, so they are looked up last."""
+"""One job and its events. These routes match any job id, so they are registered last."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -16,22 +16,22 @@ router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed
 async def batch_events(
     job_id: JobId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:
-    """Follow a job, whoever works on it, by server-sent events.
+    """Follow a job through server-sent events, whichever process works on it.
 
-    `progress` tells the job, how fast it goes and how long it will take; the latest counts. `state` tells that the
-    job's state has changed. `item_failed` tells of one failed item; its number is the event's id, and who sends the
-    last one as `Last-Event-ID` misses none. The stream ends when the job does.
+    `progress` holds the job, its rate and the estimated time left; each replaces the previous one. `state` is sent when
+    the job's state changes. `item_failed` is sent for each failed item, with its number as the event's id: a client
+    that sends the last id as `Last-Event-ID` misses none. The stream ends when the job ends.
     """
 
-    def make() -> JobFeed:
+    def create_feed() -> JobFeed:
         return JobFeed(services.batches, job_id, poll_seconds=state.settings.poll_seconds)
 
     after = int(last_event_id) if last_event_id is not None else None
-    return EventsResponse(state.hub, "job", services.owner, job_id, make, after=after)
+    return EventsResponse(state.hub, "job", services.owner, job_id, create_feed, after=after)
 
 
 @router.get("/{jobId:id}", responses=errors(404))
 async def show_batch(job_id: JobId, services: OwnerServices) -> JobDetailOut:
-    """Show where a job stands; of one that paused by itself also the answers that led to it, in `pauseEvidence`."""
+    """Show a job. If it paused itself, `pauseEvidence` holds the attempts that led to the pause."""
     job = await services.batches.checkpoint(job_id)
     return JobDetailOut.from_job_and_evidence(job, await services.batches.evidence(job_id))

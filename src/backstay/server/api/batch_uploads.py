@@ -1,4 +1,4 @@
-"""Jobs made of files."""
+"""Jobs created from files."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import OwnerServices, State, Text, errors, signed_in
-from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
@@ -24,9 +24,7 @@ async def upload_batch(
     request: Request,
     services: OwnerServices,
     state: State,
-    file: Annotated[
-        UploadFile, File(description="CSV, TSV, JSONL or a JSON array; the ending of its name says which.")
-    ],
+    file: Annotated[UploadFile, File(description="CSV, TSV, JSONL or a JSON array, according to its suffix.")],
     job_id: Annotated[JobName, Form(alias="jobId")],
     recipe: Annotated[Name | None, Form()] = None,
     processor: Annotated[Name | None, Form()] = None,
@@ -35,22 +33,22 @@ async def upload_batch(
     id_column: Annotated[Column | None, Form(alias="idColumn")] = None,
     topic_column: Annotated[Column | None, Form(alias="topicColumn")] = None,
     persona_column: Annotated[Column | None, Form(alias="personaColumn")] = None,
-    start: Annotated[Literal["true", "false"], Form(description="Begin to work on it at once.")] = "true",
+    start: Annotated[Literal["true", "false"], Form(description="Start working on the job at once.")] = "true",
     concurrency: Annotated[Concurrency | None, Form()] = None,
     rpm: Annotated[Rpm | None, Form()] = None,
     tpm: Annotated[Tpm | None, Form()] = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Make a job of a file's rows. Columns other than id, topic and persona are parameters."""
-    making = processor_from(state, recipe=recipe, processor=processor)
+    """Create a job from the rows of a file. Columns other than id, topic and persona become parameters."""
+    writer = processor_from(state, recipe=recipe, processor=processor)
     columns = ColumnMapping(id_column, topic_column, persona_column)
     async with uploads.store_upload(file, uploads.ITEMS, state.files) as upload:
 
-        async def act(_: MakeNote | None) -> tuple[int, JobOut]:
+        async def create(_: MakeReceipt | None) -> tuple[int, JobOut]:
             job = await services.batches.create(
                 job_id,
                 upload.path,
-                making,
+                writer,
                 max_attempts=max_attempts,
                 timeout=timeout_seconds,
                 columns=columns,
@@ -64,6 +62,6 @@ async def upload_batch(
             return 201, JobOut.from_job(job)
 
         limits = [concurrency, rpm, tpm]
-        file_asked = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column]
-        asked = [job_id, *file_asked, recipe, processor, max_attempts, timeout_seconds, start, limits]
-        return await once(request, key, asked, act, location="/api/batches/{id}")
+        file_content = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column]
+        content = [job_id, *file_content, recipe, processor, max_attempts, timeout_seconds, start, limits]
+        return await once(request, key, content, create, location="/api/batches/{id}")

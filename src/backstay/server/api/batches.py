@@ -1,4 +1,4 @@
-"""Batch jobs: made, looked at, steered."""
+"""Batch jobs: create, list, resume, pause, cancel, retry, skip and discard."""
 
 import json
 from dataclasses import asdict
@@ -26,7 +26,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import Id
 from backstay.server.id_routes import IdRoute
-from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
@@ -42,7 +42,7 @@ ItemIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 
 
 def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    # What Python reads as JSON may be none: NaN, or half of a surrogate pair.
+    # Python reads some invalid JSON: NaN, and halves of surrogate pairs.
     try:
         json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -55,7 +55,7 @@ def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class BatchIn(ApiInput):
-    """A new job. One of `recipe` and `processor` says what makes its conversations: names of the server's settings."""
+    """A new job. Either `recipe` or `processor`, a name from the server's settings, generates its conversations."""
 
     job_id: JobName
     items: Annotated[
@@ -67,95 +67,95 @@ class BatchIn(ApiInput):
         ),
         AfterValidator(_is_json),
     ]
-    """Each with a `topic`; `id` and `persona` where there are any; all else are parameters."""
+    """Items: `topic` is required, `id` and `persona` are optional, and all other fields are parameters."""
     recipe: Name | None = None
     processor: Name | None = None
     max_attempts: Attempts = 3
     timeout_seconds: Seconds = 600.0
     start: bool = True
-    """Begin to work on it at once."""
+    """Start working on the job at once."""
     concurrency: Concurrency | None = None
-    """Calls in flight at most. The job keeps this, `rpm` and `tpm` until new ones are given."""
+    """Maximum calls in flight. The job keeps this value, `rpm` and `tpm` until new ones are set."""
     rpm: Rpm | None = None
-    """Requests a minute at most, where a recipe is followed."""
+    """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
-    """Tokens a minute at most, where a recipe is followed."""
+    """Maximum tokens per minute, if the job uses a recipe."""
 
 
 class ResumeIn(ApiInput):
     concurrency: Concurrency | None = None
-    """Calls in flight at most. The job keeps this, `rpm` and `tpm`; without them its last values apply."""
+    """Maximum calls in flight. The job keeps this value, `rpm` and `tpm`; if omitted, its latest values apply."""
     rpm: Rpm | None = None
-    """Requests a minute at most, where a recipe is followed."""
+    """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
-    """Tokens a minute at most, where a recipe is followed."""
+    """Maximum tokens per minute, if the job uses a recipe."""
     limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    """Items that this run claims at most."""
+    """Maximum number of items that this run claims."""
     confirm: Name | None = None
     """The function that the job calls, if `GET` of this address returns one in `confirm`."""
     retry_failed: bool = False
-    """Put all failed items back to pending first."""
+    """Requeue all failed items first."""
     retry_items: ItemIds | None = None
-    """Put these failed items back to pending first; `retry_failed` includes them."""
+    """Requeue these failed items first; `retryFailed` includes them."""
 
 
 class RetryIn(ApiInput):
     item_ids: ItemIds | None = None
-    """All failed items when it is left out."""
+    """The failed items to requeue; all if omitted."""
 
 
 class SkipIn(ApiInput):
     item_ids: ItemIds
-    """Pending or failed items: all of them are skipped, or none."""
+    """Pending or failed items: either all are skipped, or none."""
 
 
 @router.get("", responses=errors())
 async def list_batches(
     services: OwnerServices,
     cursors: OwnCursors,
-    incomplete: Annotated[bool, Query(description="Only jobs with work left.")] = False,
+    incomplete: Annotated[bool, Query(description="Only unfinished jobs.")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> JobsOut:
-    """List jobs, the latest first."""
-    listed = services.batches.incomplete if incomplete else services.batches.list
-    found = await listed(before=cursors.decode(cursor), limit=limit)
-    return JobsOut.from_page(found, limit=limit, cursor=cursors.encode)
+    """List jobs, latest first."""
+    list_jobs = services.batches.incomplete if incomplete else services.batches.list
+    page = await list_jobs(before=cursors.decode(cursor), limit=limit)
+    return JobsOut.from_page(page, limit=limit, cursor=cursors.encode)
 
 
 @router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))
 async def create_batch(
-    request: Request, given: BatchIn, services: OwnerServices, state: State, key: IdempotencyKey = None
+    request: Request, body: BatchIn, services: OwnerServices, state: State, key: IdempotencyKey = None
 ) -> Response:
-    """Make a job of items.
+    """Create a job from items.
 
-    The same job with the same items again is the job that is there; with others it is refused.
+    If a job with this name and the same items exists, it is returned; one with other items is refused.
     """
-    making = processor_from(state, recipe=given.recipe, processor=given.processor)
+    writer = processor_from(state, recipe=body.recipe, processor=body.processor)
 
-    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
+    async def create(_: MakeReceipt | None) -> tuple[int, JobOut]:
         job = await services.batches.create(
-            given.job_id,
-            given.items,
-            making,
-            max_attempts=given.max_attempts,
-            timeout=given.timeout_seconds,
-            concurrency=given.concurrency,
-            rpm=given.rpm,
-            tpm=given.tpm,
+            body.job_id,
+            body.items,
+            writer,
+            max_attempts=body.max_attempts,
+            timeout=body.timeout_seconds,
+            concurrency=body.concurrency,
+            rpm=body.rpm,
+            tpm=body.tpm,
         )
-        if given.start:
+        if body.start:
             job = await state.supervisor.start(services.owner, job.id)
         return 201, JobOut.from_job(job)
 
-    return await once(request, key, given.model_dump(mode="json"), act, location="/api/batches/{id}")
+    return await once(request, key, body.model_dump(mode="json"), create, location="/api/batches/{id}")
 
 
 @router.get("/{jobId:id}/resume", responses=errors(404))
 async def resume_options(job_id: JobId, services: OwnerServices, state: State) -> ResumeOptionsOut:
-    """Say whether this server may resume a job, and what has to be confirmed first.
+    """Show whether this server may resume a job, and what a request has to confirm.
 
-    A server resumes what its settings name, and on one's own machine also the jobs that a command started there.
+    A server resumes what its settings name. On the user's own machine it also resumes jobs that a command started.
     """
     options = state.permission.options(await services.batches.checkpoint(job_id))
     return ResumeOptionsOut(**asdict(options))
@@ -167,91 +167,91 @@ async def resume_batch(
     job_id: JobId,
     services: OwnerServices,
     state: State,
-    given: ResumeIn | None = None,
+    body: ResumeIn | None = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Have this server go on with a job; it works in the background. While it does, asking again changes nothing."""
-    wanted = given or ResumeIn()
+    """Resume a job in the background of this server. While it runs, repeating the request changes nothing."""
+    options = body or ResumeIn()
 
-    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
+    async def resume(_: MakeReceipt | None) -> tuple[int, JobOut]:
         job = await state.supervisor.resume(
             services.owner,
             job_id,
-            confirm=wanted.confirm,
-            limits=RunLimits(wanted.concurrency, wanted.rpm, wanted.tpm),
-            limit=wanted.limit,
-            retries=None if wanted.retry_failed else wanted.retry_items or (),
+            confirm=options.confirm,
+            limits=RunLimits(options.concurrency, options.rpm, options.tpm),
+            limit=options.limit,
+            retries=None if options.retry_failed else options.retry_items or (),
         )
         return 202, JobOut.from_job(job)
 
-    return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
+    return await once(request, key, [job_id, options.model_dump(mode="json")], resume)
 
 
 @router.post("/{jobId:id}/pause", response_model=JobOut, responses=errors(404, 409))
 async def pause_batch(request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None) -> Response:
-    """Stop a job for now: every worker on it stops gracefully, wherever it runs."""
+    """Pause a job: every worker on it stops gracefully, on any machine."""
 
-    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
+    async def pause(_: MakeReceipt | None) -> tuple[int, JobOut]:
         return 200, JobOut.from_job(await services.batches.pause(job_id))
 
-    return await once(request, key, [job_id], act)
+    return await once(request, key, [job_id], pause)
 
 
 @router.post("/{jobId:id}/cancel", response_model=JobOut, responses=errors(404, 409))
 async def cancel_batch(
     request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None
 ) -> Response:
-    """Stop a job for good. What it made stays."""
+    """Cancel a job permanently. Its conversations stay."""
 
-    async def act(_: MakeNote | None) -> tuple[int, JobOut]:
+    async def cancel(_: MakeReceipt | None) -> tuple[int, JobOut]:
         return 200, JobOut.from_job(await services.batches.cancel(job_id))
 
-    return await once(request, key, [job_id], act)
+    return await once(request, key, [job_id], cancel)
 
 
 @router.post("/{jobId:id}/retry", response_model=RetryOut, responses=errors(404, 409))
 async def retry_items(
-    request: Request, job_id: JobId, services: OwnerServices, given: RetryIn | None = None, key: IdempotencyKey = None
+    request: Request, job_id: JobId, services: OwnerServices, body: RetryIn | None = None, key: IdempotencyKey = None
 ) -> Response:
-    """Put failed items back to pending; resuming works on them."""
-    wanted = given or RetryIn()
+    """Requeue failed items; the next run of the job retries them."""
+    options = body or RetryIn()
 
-    async def act(_: MakeNote | None) -> tuple[int, RetryOut]:
-        number = await services.batches.retry(job_id, wanted.item_ids)
+    async def retry(_: MakeReceipt | None) -> tuple[int, RetryOut]:
+        number = await services.batches.retry(job_id, options.item_ids)
         return 200, RetryOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), retried=number)
 
-    return await once(request, key, [job_id, wanted.model_dump(mode="json")], act)
+    return await once(request, key, [job_id, options.model_dump(mode="json")], retry)
 
 
 @router.post("/{jobId:id}/skip", response_model=SkipOut, responses=errors(404, 409))
 async def skip_items(
-    request: Request, job_id: JobId, services: OwnerServices, given: SkipIn, key: IdempotencyKey = None
+    request: Request, job_id: JobId, services: OwnerServices, body: SkipIn, key: IdempotencyKey = None
 ) -> Response:
-    """Skip pending or failed items; a job with nothing left is then finished."""
+    """Skip pending or failed items. A job without pending items is then finished."""
 
-    async def act(_: MakeNote | None) -> tuple[int, SkipOut]:
-        number = await services.batches.skip(job_id, given.item_ids)
+    async def skip(_: MakeReceipt | None) -> tuple[int, SkipOut]:
+        number = await services.batches.skip(job_id, body.item_ids)
         return 200, SkipOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), skipped=number)
 
-    return await once(request, key, [job_id, given.model_dump(mode="json")], act)
+    return await once(request, key, [job_id, body.model_dump(mode="json")], skip)
 
 
 @router.post("/{jobId:id}/discard", response_model=DiscardOut, responses=errors(404, 409))
 async def discard_batch(
     request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None
 ) -> Response:
-    """Forget a job and free its name. Its conversations stay."""
+    """Discard a job and free its name. Its conversations stay."""
 
-    async def act(_: MakeNote | None) -> tuple[int, DiscardOut]:
+    async def discard(_: MakeReceipt | None) -> tuple[int, DiscardOut]:
         await services.batches.discard(job_id)
         return 200, DiscardOut(id=job_id)
 
-    return await once(request, key, [job_id], act)
+    return await once(request, key, [job_id], discard)
 
 
 @router.get("/{jobId:id}/items", responses=errors(404))
 async def list_items(job_id: JobId, services: OwnerServices, cursor: Cursor = None, limit: Limit = 50) -> ItemsOut:
-    """List the items of a job in their order, each with where it stands."""
+    """List the items of a job in order, each with its state."""
     page = await services.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return ItemsOut.from_page(page, limit=limit)
 
@@ -260,6 +260,6 @@ async def list_items(job_id: JobId, services: OwnerServices, cursor: Cursor = No
 async def list_failed_items(
     job_id: JobId, services: OwnerServices, cursor: Cursor = None, limit: Limit = 50
 ) -> FailedItemsOut:
-    """List failed items in their order, each with the attempt that settled it."""
+    """List failed items in order, each with the attempt that decided its failure."""
     page = await services.batches.failed_page(job_id, after=-1 if cursor is None else cursor, limit=limit)
     return FailedItemsOut.from_page(page, limit=limit)

@@ -1,4 +1,4 @@
-"""What the routes share: whose services, pages, ids in addresses, and how errors are described."""
+"""Types shared by the routes: services, pagination, ids in addresses, and descriptions of errors."""
 
 import re
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ OwnerServices = Annotated[Services, Depends(services_of)]
 State = Annotated[AppState, Depends(state_of)]
 OwnCursors = Annotated[Cursors, Depends(cursors_of)]
 signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
-"""Describes what `AuthenticationMiddleware` has seen to by then."""
+"""Documents the authentication in OpenAPI; `AuthenticationMiddleware` enforces it."""
 
 
 def _is_text(text: str) -> str:
@@ -35,18 +35,18 @@ def _is_text(text: str) -> str:
 
 
 def _is_name(text: str) -> str:
-    # Not an id, so not found: some databases reject such text in a query.
+    # Such text is never an id, and some databases reject it in a query.
     try:
         return _is_text(text)
     except ValueError:
-        raise Problem(404, "not_found", "There is nothing of this name") from None
+        raise Problem(404, "not_found", "Not found") from None
 
 
-def _is_moment(given: Any) -> Any:
-    # A number would be taken for seconds, or for milliseconds, whichever seems likelier.
-    if not isinstance(given, str) or not _MOMENT.fullmatch(given):
+def _is_moment(value: Any) -> Any:
+    # Pydantic would guess whether a number means seconds or milliseconds.
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise ValueError("it must be a time such as 2026-01-31T00:00:00Z")
-    return given
+    return value
 
 
 Text = Annotated[str, AfterValidator(_is_text)]
@@ -60,23 +60,23 @@ ConversationId = Annotated[
 BackupId = Annotated[
     str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_is_name)
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of entries.")]
 Cursor = Annotated[
-    int | None, Query(ge=0, le=LARGEST, description="Go on where a page ended: its `nextCursor`.", examples=[1200])
+    int | None, Query(ge=0, le=LARGEST, description="The `nextCursor` of the previous page.", examples=[1200])
 ]
 LastEventId = Annotated[
     str | None,
     Header(
         alias="Last-Event-ID",
         pattern=r"^[0-9]{1,18}$",
-        description="Go on after this event; a browser's EventSource sends it by itself.",
+        description="Continue after this event. A browser's EventSource sends it automatically.",
         examples=["17"],
     ),
 ]
 
 
 class ApiInput(BaseModel):
-    """Base of what requests say: camelCase, nothing unknown, nothing turned into something else."""
+    """Base of request bodies: camelCase, without unknown fields or type conversions."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=False, extra="forbid", strict=True, frozen=True
@@ -87,21 +87,21 @@ _MEANINGS = {
     400: "The request cannot be read.",
     401: "The token is missing or not valid.",
     403: "Not allowed.",
-    404: "There is no such thing, or it is somebody else's.",
-    408: "The rest of the request did not come.",
-    409: "What is stored and what is asked for contradict each other.",
+    404: "It does not exist, or belongs to another owner.",
+    408: "The rest of the request did not arrive in time.",
+    409: "The request conflicts with the stored state.",
     413: "The body is too large.",
-    415: "The body is of a kind that is not read here.",
-    416: "The range lies outside of the file.",
+    415: "The type of the body is not supported.",
+    416: "The range lies outside the file.",
     422: "A field is wrong; `details.fields` names it.",
-    429: "Too many at once.",
-    503: "Not possible just now.",
+    429: "Too many concurrent requests.",
+    503: "Temporarily unavailable.",
     507: "No space left.",
 }
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the errors that a route may answer with, besides those that all may."""
+    """Describe the errors that a route may return, in addition to the errors that all routes may return."""
     return {
         status: {
             "model": ErrorOut,
@@ -130,13 +130,13 @@ _EVENT = {
     "type": "object",
     "properties": {
         "event": {"type": "string", "enum": ["progress", "state", "item_failed", "deleted", "error"]},
-        "id": {"type": "string", "description": "To be sent as `Last-Event-ID`."},
-        "data": {"type": "string", "description": "JSON, in one line."},
+        "id": {"type": "string", "description": "The value to send as `Last-Event-ID`."},
+        "data": {"type": "string", "description": "JSON on one line."},
     },
     "required": ["event", "data"],
 }
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": _EVENT}}},
-    204: {"description": "Nothing came after `Last-Event-ID`, and nothing more will."},
+    204: {"description": "There are no events after `Last-Event-ID`, and there will be none."},
 }
-"""Describes an answer that is a stream of events."""
+"""Describes a response that is a stream of events."""

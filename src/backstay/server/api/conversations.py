@@ -1,4 +1,4 @@
-"""Conversations: listed, read, brought in and out."""
+"""Conversations: list, show, import and export."""
 
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import SelectionIn
 from backstay.server.id_routes import IdRoute
-from backstay.server.idempotency import IdempotencyKey, MakeNote, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 
@@ -42,18 +42,18 @@ async def list_conversations(
     cursors: OwnCursors,
     job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
     search: Annotated[
-        Text | None, Query(min_length=1, max_length=1_000, description="Part of topic, persona or a turn.")
+        Text | None, Query(min_length=1, max_length=1_000, description="Part of the topic, the persona or a turn.")
     ] = None,
-    persona: Annotated[Text | None, Query(max_length=1_000, description="The whole persona.")] = None,
+    persona: Annotated[Text | None, Query(max_length=1_000, description="The exact persona.")] = None,
     created_before: Annotated[MomentIn | None, Query(alias="createdBefore")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ConversationsOut:
-    """List conversations, the newest first, without the text of their turns."""
-    chosen = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
-    narrowed = chosen if chosen.is_narrowed else None
-    found = await services.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
-    return ConversationsOut.from_page(found, limit=limit, cursor=cursors.encode)
+    """List conversations, newest first, without the text of their turns."""
+    selection = Selection(job_id=job_id, search=search, persona=persona, created_before=created_before)
+    narrowed = selection if selection.is_narrowed else None
+    page = await services.conversations.list(narrowed, before=cursors.decode(cursor), limit=limit)
+    return ConversationsOut.from_page(page, limit=limit, cursor=cursors.encode)
 
 
 @router.post(
@@ -62,7 +62,7 @@ async def list_conversations(
     responses={
         **errors(404, 413, 429),
         200: {
-            "description": "The conversations, a line each, or a row for each turn.",
+            "description": "One line per conversation; in CSV, one row per turn.",
             "content": {
                 "application/jsonl": {"schema": {"type": "string"}},
                 "text/csv": {"schema": {"type": "string"}},
@@ -70,14 +70,14 @@ async def list_conversations(
         },
     },
 )
-async def export_conversations(given: ExportIn, services: OwnerServices, state: State) -> Response:
-    """Download conversations for training, the oldest first. Errors after the beginning break the connection off."""
-    blocks = exports.exported(services, given.selection(), given.format, state.downloads)
-    ending = "csv" if given.format == "csv" else "jsonl"
+async def export_conversations(body: ExportIn, services: OwnerServices, state: State) -> Response:
+    """Export conversations for training, oldest first. An error after the response has begun breaks the connection."""
+    blocks = exports.export_blocks(services, body.to_selection(), body.format, state.downloads)
+    ending = "csv" if body.format == "csv" else "jsonl"
     return StreamingResponse(
-        await exports.first_of(blocks),
-        media_type=exports.MEDIA_TYPES[given.format],
-        headers={"Content-Disposition": f'attachment; filename="conversations.{given.format}.{ending}"'},
+        await exports.await_first_block(blocks),
+        media_type=exports.MEDIA_TYPES[body.format],
+        headers={"Content-Disposition": f'attachment; filename="conversations.{body.format}.{ending}"'},
     )
 
 
@@ -92,19 +92,19 @@ async def import_conversations(
     on_conflict: Annotated[Literal["fail", "skip", "new"], Form(alias="onConflict")] = "fail",
     key: IdempotencyKey = None,
 ) -> Response:
-    """Store the conversations of a file, all or none of them."""
+    """Import the conversations of a file, all or none."""
     async with uploads.store_upload(file, uploads.CONVERSATIONS, state.files) as upload:
 
-        async def act(note: MakeNote | None) -> tuple[int, ImportOut]:
-            def receipt(done: ImportResult) -> ExpiringValue | None:
-                return note(201, ImportOut.from_result(done)) if note is not None else None
+        async def import_(make_receipt: MakeReceipt | None) -> tuple[int, ImportOut]:
+            def receipt(result: ImportResult) -> ExpiringValue | None:
+                return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
 
-            done = await services.conversations.import_file(
+            result = await services.conversations.import_file(
                 upload.path, on_conflict=on_conflict, ceiling=state.settings.ceiling_of_imports, receipt=receipt
             )
-            return 201, ImportOut.from_result(done)
+            return 201, ImportOut.from_result(result)
 
-        return await once(request, key, [upload.digest, upload.path.suffix, on_conflict], act)
+        return await once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

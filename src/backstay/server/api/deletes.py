@@ -1,4 +1,4 @@
-"""Deleting conversations: planned, backed up, verified, then deleted. Any other way has to be spelled out."""
+"""Deletion of conversations: plan, back up, verify, then delete. Deleting without a backup must be explicit."""
 
 from typing import Literal, Self
 
@@ -12,8 +12,8 @@ from backstay.schemas import DeletePlanOut, DeleteResultOut
 from backstay.server.api.backup import Reason
 from backstay.server.api.common import STREAM, ApiInput, OwnerServices, State, errors, signed_in
 from backstay.server.api.selections import Digest, Id, SelectionIn
-from backstay.server.events.delete_stream import deleting
-from backstay.server.idempotency import IdempotencyKey, MakeNote, answer_once, once
+from backstay.server.events.delete_stream import respond_delete
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once, run_once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
 
@@ -21,93 +21,93 @@ router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependen
 class DeletePlanIn(ApiInput):
     selection: SelectionIn
     ignore_missing: bool = False
-    """Leave ids out that are not there, instead of refusing."""
+    """Skip ids that do not exist, instead of refusing the request."""
 
 
 class DeleteIn(ApiInput):
-    """A delete that was planned, by its selection and the plan's digest; or one that was cut off, by its backup."""
+    """A planned delete, by its selection and digest; or an interrupted delete, by its backup."""
 
     selection: SelectionIn | None = None
     digest: Digest | None = None
-    """Of the plan: when anything else is selected by now, nothing is deleted."""
+    """The digest of the plan. If the selection has changed since, nothing is deleted."""
     reason: Reason = "bulk_delete"
     continue_backup_id: Id | None = None
-    """Go on with the delete that this backup was made for."""
+    """Continue the delete that this backup was made for."""
     ignore_missing: bool = False
-    """As the plan was made: leave ids out that are not there."""
+    """Skip ids that do not exist, like the plan did."""
     without_backup: Literal["delete for good"] | None = None
-    """Make no backup: nothing brings these conversations back. A person is to have typed this."""
+    """Make no backup: the conversations cannot be restored. A person should have typed this."""
 
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Self:
-        planned = self.selection is not None and self.digest is not None
-        if planned == (self.continue_backup_id is not None) or (self.selection is None) != (self.digest is None):
+        is_planned = self.selection is not None and self.digest is not None
+        if is_planned == (self.continue_backup_id is not None) or (self.selection is None) != (self.digest is None):
             raise ValueError("give selection and digest of a plan, or continueBackupId")
-        if (self.without_backup is not None or self.ignore_missing) and not planned:
+        if (self.without_backup is not None or self.ignore_missing) and not is_planned:
             raise ValueError("a delete that is continued has its backup and its ids")
         return self
 
 
 @router.post("/delete-plan", responses=errors(404, 413))
-async def plan_delete(given: DeletePlanIn, services: OwnerServices) -> DeletePlanOut:
-    """Say what a delete would remove; nothing is changed."""
-    selection = given.selection.selection()
+async def plan_delete(body: DeletePlanIn, services: OwnerServices) -> DeletePlanOut:
+    """Plan a delete without changing anything."""
+    selection = body.selection.to_selection()
     return DeletePlanOut.from_plan(
-        await services.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
+        await services.conversations.plan_delete(selection, ignore_missing=body.ignore_missing)
     )
 
 
 @router.post("/delete", response_model=DeleteResultOut, responses=errors(404, 409, 413, 507))
 async def delete_conversations(
-    request: Request, given: DeleteIn, services: OwnerServices, key: IdempotencyKey = None
+    request: Request, body: DeleteIn, services: OwnerServices, key: IdempotencyKey = None
 ) -> Response:
-    """Back up, verify, delete; the answer names the backup that undoes it.
+    """Back up, verify, then delete conversations. The response names the backup that undoes the delete.
 
-    Conversations that somebody changed after the backup had read them are kept, and named.
+    Conversations that changed after the backup had read them are kept, and the response lists their ids.
     """
 
-    async def act(_: MakeNote | None) -> tuple[int, DeleteResultOut]:
-        return 200, _told(request, await _delete(given, services))
+    async def delete(_: MakeReceipt | None) -> tuple[int, DeleteResultOut]:
+        return 200, _with_undo(request, await _delete(body, services))
 
-    return await once(request, key, given.model_dump(mode="json"), act)
+    return await once(request, key, body.model_dump(mode="json"), delete)
 
 
 @router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
 async def follow_delete(
-    request: Request, given: DeleteIn, services: OwnerServices, state: State, key: IdempotencyKey = None
+    request: Request, body: DeleteIn, services: OwnerServices, state: State, key: IdempotencyKey = None
 ) -> Response:
-    """Delete as above, and tell how it goes by server-sent events.
+    """Delete conversations and report the progress through server-sent events.
 
-    `progress` tells the phase (`writing`, `verifying`, `deleting`) and how far it has come; the last event is
-    `deleted`, or `error`. The delete continues when the client disconnects; its backup's record shows the
-    result, and the same request under the same key returns it.
+    `progress` holds the phase (`writing`, `verifying`, `deleting`) and the progress in it; the last event is `deleted`
+    or `error`. The delete continues if the client disconnects: the record of its backup shows the result, and the same
+    request under the same key returns it.
     """
 
-    async def work(tell: Listener) -> DeleteResultOut:
-        async def act(_: MakeNote | None) -> tuple[int, DeleteResultOut]:
-            return 200, _told(request, await _delete(given, services, tell))
+    async def work(on_progress: Listener) -> DeleteResultOut:
+        async def delete(_: MakeReceipt | None) -> tuple[int, DeleteResultOut]:
+            return 200, _with_undo(request, await _delete(body, services, on_progress))
 
-        answer, _ = await answer_once(request, key, given.model_dump(mode="json"), act)
+        answer, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
         return DeleteResultOut.model_validate(answer.body)
 
-    return await deleting(state, work)
+    return await respond_delete(state, work)
 
 
-async def _delete(given: DeleteIn, services: OwnerServices, tell: Listener | None = None) -> DeleteResult:
-    if given.selection is None:
-        return await services.conversations.resume_delete(str(given.continue_backup_id), on_progress=tell)
-    selection = given.selection.selection()
-    plan = await services.conversations.plan_delete(selection, ignore_missing=given.ignore_missing)
+async def _delete(body: DeleteIn, services: OwnerServices, on_progress: Listener | None = None) -> DeleteResult:
+    if body.selection is None:
+        return await services.conversations.resume_delete(str(body.continue_backup_id), on_progress=on_progress)
+    selection = body.selection.to_selection()
+    plan = await services.conversations.plan_delete(selection, ignore_missing=body.ignore_missing)
     return await services.conversations.delete(
         plan,
-        backup=given.without_backup is None,
-        digest=given.digest,
-        reason=given.reason,
-        on_progress=tell,
+        backup=body.without_backup is None,
+        digest=body.digest,
+        reason=body.reason,
+        on_progress=on_progress,
     )
 
 
-def _told(request: Request, deletion: DeleteResult) -> DeleteResultOut:
+def _with_undo(request: Request, result: DeleteResult) -> DeleteResultOut:
     root = request.scope.get("root_path", "")
-    undo = f"{root}/api/backups/{deletion.backup_id}/restore" if deletion.backup_id is not None else None
-    return DeleteResultOut.from_result(deletion, undo=undo)
+    undo = f"{root}/api/backups/{result.backup_id}/restore" if result.backup_id is not None else None
+    return DeleteResultOut.from_result(result, undo=undo)

@@ -1,4 +1,4 @@
-"""For whoever runs the server: is it alive, can it work, how does it do."""
+"""Liveness, readiness and metrics, for operators of the server."""
 
 import hmac
 
@@ -19,13 +19,13 @@ class HealthOut(ApiObject):
 
 @router.get("/healthz", responses={422: errors()[422]})
 async def healthz() -> HealthOut:
-    """Say that the process lives, whatever it depends on."""
+    """Report that the process is alive, without checking its dependencies."""
     return HealthOut(status="ok")
 
 
 @router.get("/readyz", responses={status: errors()[status] for status in (422, 503)})
 async def readyz(state: State) -> HealthOut:
-    """Say whether requests can be served: the database answers."""
+    """Report whether requests can be served, by querying the database."""
     await state.backstay.check()
     return HealthOut(status="ok")
 
@@ -40,11 +40,11 @@ async def readyz(state: State) -> HealthOut:
     },
 )
 async def metrics(request: Request, state: State) -> Response:
-    """Show metrics, to whoever has the metrics token or, on one's own machine, the local token."""
-    given = request.headers.getlist("authorization")
-    token = bearer(given[0]) if len(given) == 1 else ""
-    own = state.settings.metrics_token
-    may = own is not None and hmac.compare_digest(token.encode(), own.encode())
-    if not may and not (state.local is not None and state.local.is_token(token)):
+    """Return metrics. Needs the metrics token or, on the user's own machine, the local token."""
+    authorizations = request.headers.getlist("authorization")
+    token = bearer(authorizations[0]) if len(authorizations) == 1 else ""
+    expected = state.settings.metrics_token
+    is_allowed = expected is not None and hmac.compare_digest(token.encode(), expected.encode())
+    if not is_allowed and not (state.local is not None and state.local.is_token(token)):
         raise unauthorized()
     return Response(state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

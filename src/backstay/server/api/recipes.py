@@ -1,4 +1,4 @@
-"""What a new job may name."""
+"""The recipes and processors that a new job may name."""
 
 from fastapi import APIRouter
 
@@ -9,7 +9,7 @@ router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[signed
 
 
 class RecipesOut(ApiObject):
-    """Names of the server's settings; a new job gives one of them as `recipe` or `processor`."""
+    """Names from the server's settings; a new job takes one of them as `recipe` or `processor`."""
 
     recipes: list[str]
     processors: list[str]
@@ -17,6 +17,6 @@ class RecipesOut(ApiObject):
 
 @router.get("", responses=errors())
 async def list_recipes(state: State) -> RecipesOut:
-    """List what this server can have a job made by."""
+    """List the recipes and processors that a new job may name."""
     allowed = state.allowed
     return RecipesOut(recipes=sorted(allowed.recipes), processors=sorted(allowed.processors))

@@ -1,4 +1,4 @@
-"""Which conversations, as requests say it."""
+"""Selections of conversations in requests."""
 
 from typing import Annotated
 
@@ -15,25 +15,25 @@ Ids = Annotated[
     Field(
         min_length=1,
         max_length=MOST_IDS,
-        description=f"{MOST_IDS:,} at most; select more by what they have in common, or in several requests.",
+        description=f"{MOST_IDS:,} at most. Select more by common properties, or in several requests.",
         examples=[["conv-1", "conv-2"]],
     ),
 ]
 
 
 class SelectionIn(ApiInput):
-    """Conversations that meet every condition given. Without any, `all` must be true."""
+    """Conversations that meet every condition. Without a condition, `all` must be true."""
 
     conversation_ids: Ids | None = None
     job_id: Id | None = None
     search: Annotated[Text, Field(min_length=1, max_length=1_000)] | None = None
-    """Part of the topic, the persona or a turn, upper and lower case alike."""
+    """Part of the topic, the persona or a turn; case-insensitive."""
     persona: Annotated[Text, Field(max_length=10_000)] | None = None
     created_before: MomentIn | None = None
     all: bool = False
 
-    def selection(self) -> Selection:
-        """Return what is selected. Raises EmptySelection: nothing is."""
+    def to_selection(self) -> Selection:
+        """Return the selection. Raises EmptySelection if it selects nothing."""
         return Selection(
             ids=tuple(dict.fromkeys(self.conversation_ids or ())),
             job_id=self.job_id,

@@ -1,1 +1,1 @@
-"""Whose a request is."""
+"""Authentication of requests."""

@@ -1,4 +1,4 @@
-"""Who comes in, and as whom: before anything of a request is read but its head."""
+"""Authentication of a request by its head, before its body is read."""
 
 import re
 from dataclasses import dataclass
@@ -13,42 +13,42 @@ from backstay.server.problems import Problem, refuse, unauthorized
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LONGEST_TOKEN = 16_384
 OPEN = OPERATIONS | {"/", "/openapi.json", "/docs"}
-"""What needs no token. `/metrics` has one of its own."""
+"""Paths that need no token. `/metrics` has a token of its own."""
 STATIC = "/static/"
-"""What stands below it is the same for everybody."""
+"""The prefix of static files, which are public."""
 _TICKETED = re.compile(r"/api/backup/download/[^/]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestIdentity:
-    """The owner of a request, and until when the token is valid."""
+    """The owner of a request, and the time when its token expires."""
 
     owner: str
     ends_at: float | None = None
-    """When its token expires, in seconds since 1970; None if it does not."""
+    """The time when its token expires, in seconds since 1970; None if it does not."""
 
 
 class Authenticator(Protocol):
-    """Knows whose a request is."""
+    """A way of signing in."""
 
     async def identity_of(self, token: str) -> RequestIdentity | None:
-        """Return the identity of a bearer token; None if it is not valid.
+        """Return the identity of a bearer token; None if the token is not valid.
 
-        Raises Problem when nobody can tell just now.
+        Raises Problem if it cannot be verified at the moment.
         """
         ...
 
     def owner_of_cookie(self, headers: Headers) -> str | None:
-        """Return the owner that a cookie stands for, where there are any."""
+        """Return the owner that a cookie signs in; None if there is no such cookie."""
         ...
 
     async def close(self) -> None:
-        """Let go of what it holds. Twice is safe."""
+        """Release all resources. Idempotent."""
         ...
 
 
 class AuthenticationMiddleware:
-    """Lets nobody through who does not show whose request it is."""
+    """Refuses requests that are not authenticated."""
 
     def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
         self._app = app
@@ -69,16 +69,18 @@ class AuthenticationMiddleware:
         await self._app(scope, receive, send)
 
     async def _identity(self, scope: Scope) -> RequestIdentity | None:
-        """Return the identity of a request; None where the address itself may accept a ticket instead."""
+        """Return the identity of a request; None if its route may accept a ticket instead."""
         headers = Headers(scope=scope)
-        given = headers.getlist("authorization")
-        if given:
-            # Two of them: one program may have looked at the one and the next at the other.
-            identity = await self._authenticator.identity_of(bearer(given[0])) if len(given) == 1 else None
+        authorizations = headers.getlist("authorization")
+        if authorizations:
+            # Two headers are refused: a proxy may have checked one of them, and this server would check the other.
+            identity = (
+                await self._authenticator.identity_of(bearer(authorizations[0])) if len(authorizations) == 1 else None
+            )
         else:
             owner = self._owner_of_cookie(scope, headers)
             identity = RequestIdentity(owner) if owner is not None else None
-        if identity is None and (given or not _may_have_ticket(scope)):
+        if identity is None and (authorizations or not _may_have_ticket(scope)):
             raise unauthorized()
         return identity
 
@@ -98,7 +100,7 @@ def _may_have_ticket(scope: Scope) -> bool:
 
 
 def bearer(header: str) -> str:
-    """Return the token of an Authorization header; empty when it holds none that could be one."""
+    """Return the bearer token of an Authorization header; empty if it has none."""
     scheme, _, token = header.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or len(token) > _LONGEST_TOKEN or not token.isascii() or " " in token:
@@ -107,11 +109,11 @@ def bearer(header: str) -> str:
 
 
 def refuse_other_origins(headers: Headers, scheme: str) -> None:
-    """See that a request which a cookie speaks for comes from our own pages.
+    """Check that a request that a cookie authenticates comes from this server's own pages.
 
     Raises:
-        Problem: it comes from elsewhere, or does not say.
+        Problem: its Origin header is missing or names another origin.
     """
     own = f"{scheme}://{headers.get('host', '')}"
     if headers.getlist("origin") != [own]:
-        raise Problem(403, "origin_refused", "Changes are made from this server's own pages, or with a bearer token")
+        raise Problem(403, "origin_refused", "Changes need a request from this server's own pages, or a bearer token")

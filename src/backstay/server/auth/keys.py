@@ -1,4 +1,4 @@
-"""Public keys of whoever issues tokens: fetched from one address, kept, and asked for again within bounds."""
+"""The issuer's public keys, fetched from one address and cached, at a limited rate."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from backstay.server.problems import Problem
 _log = get_logger("backstay.server")
 
 _FRESH_SECONDS = 600.0
-_BETWEEN_SECONDS = 30.0  # however many unknown keys are asked for: one request in so long
+_BETWEEN_SECONDS = 30.0  # between two requests, no matter how many unknown keys are looked up
 _TIMEOUT_SECONDS = 5.0
 _LARGEST = 256_000  # bytes
 _MOST = 100  # keys
-_LONGEST_ID = 100  # characters logged of a key's id
+_LONGEST_ID = 100  # characters of a key id in the log
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -32,7 +32,7 @@ class PublicKey:
 
 
 class JwksKeys:
-    """The keys of one JWKS address. What was fetched once stays valid while the address cannot be reached."""
+    """The keys of one JWKS address. Fetched keys stay valid while the address cannot be reached."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -43,23 +43,23 @@ class JwksKeys:
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str) -> PublicKey | None:
-        """Return a key by its id; None when the issuer has none of that name.
+        """Return the key with an id; None if the issuer has no such key.
 
         Raises:
-            Problem: no key could be fetched yet, so nobody can tell.
+            Problem: no keys could be fetched yet.
         """
         now = time.monotonic()
         known = self._keys.get(key_id) if self._keys is not None else None
         if known is not None:
             if now - self._fetched_at > _FRESH_SECONDS:
-                self._fetch()  # for later: nobody waits for it, and if it fails the old ones do
+                self._fetch()  # in the background: until it succeeds, the old keys remain in use
             return known
         if (fetching := self._fetch()) is not None:
-            # One request, however many wait for it; who goes away does not take it with them.
+            # One fetch serves all waiting requests; `wait` keeps it running when one of them is cancelled.
             await asyncio.wait([fetching])
         if self._keys is None:
             raise Problem(
-                503, "auth_unavailable", "Tokens cannot be verified just now; try again in a moment",
+                503, "auth_unavailable", "Tokens cannot be verified at the moment; try again later",
                 headers={"Retry-After": "5"},
             )  # fmt: skip
         return self._keys.get(key_id)
@@ -70,7 +70,7 @@ class JwksKeys:
             await asyncio.wait([self._fetching])
 
     def _fetch(self) -> "asyncio.Task[None] | None":
-        """Begin to fetch, or join the fetch that is under way; None when it was tried a moment ago."""
+        """Start a fetch, or join the current one; None if the last one is too recent."""
         if self._fetching is not None and not self._fetching.done():
             return self._fetching
         now = time.monotonic()
@@ -88,7 +88,7 @@ class JwksKeys:
                 _log.warning("key_malformed", key_id=key_id)
             self._malformed = malformed
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            _log.warning("keys_not_fetched", error=type(error).__name__, kept=len(self._keys or ()))
+            _log.warning("key_fetch_failed", error=type(error).__name__, cached=len(self._keys or ()))
 
     async def _body(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
@@ -107,18 +107,18 @@ class JwksKeys:
 
 
 def _read(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
-    """Return the keys that verify signatures, and the ids of the malformed ones."""
+    """Return the keys that verify signatures, and the ids of malformed keys."""
     document = orjson.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
-        raise ValueError("no JWKS")  # noqa: TRY004 - of what was read, not of an argument
+        raise ValueError("no JWKS")  # noqa: TRY004 - about the input, not an argument
     keys: dict[str, PublicKey] = {}
     malformed: set[str] = set()
-    for described in document["keys"][:_MOST]:
-        key_id = described.get("kid") if isinstance(described, dict) else None
+    for jwk in document["keys"][:_MOST]:
+        key_id = jwk.get("kid") if isinstance(jwk, dict) else None
         if not isinstance(key_id, str):
             continue
         try:
-            key = _key(described)
+            key = _key(jwk)
         except Exception:  # a malformed key must not disable the others
             malformed.add(key_id[:_LONGEST_ID])
             continue
@@ -127,13 +127,13 @@ def _read(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
     return keys, frozenset(malformed)
 
 
-def _key(described: dict[str, Any]) -> PublicKey | None:
-    """Return a key that verifies signatures; None for any other kind, in particular a symmetric one.
+def _key(jwk: dict[str, Any]) -> PublicKey | None:
+    """Return a key that verifies signatures; None for any other kind, in particular a symmetric key.
 
-    Raises whatever the libraries raise for a key that is malformed.
+    Raises any exception of the libraries if the key is malformed.
     """
-    kind = described.get("kty")
-    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else described.get("crv")))  # type: ignore[arg-type]
-    if algorithm is None or described.get("use", "sig") != "sig" or described.get("alg", algorithm) != algorithm:
+    kind = jwk.get("kty")
+    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else jwk.get("crv")))  # type: ignore[arg-type]
+    if algorithm is None or jwk.get("use", "sig") != "sig" or jwk.get("alg", algorithm) != algorithm:
         return None
-    return PublicKey(PyJWK(described, algorithm=algorithm).key, algorithm)
+    return PublicKey(PyJWK(jwk, algorithm=algorithm).key, algorithm)

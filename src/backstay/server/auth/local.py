@@ -13,23 +13,23 @@ SHORTEST_TOKEN = 16  # characters
 
 
 class LocalToken:
-    """Stands for one owner. Implements `Authenticator`."""
+    """The token of one owner. Implements `Authenticator`."""
 
     def __init__(self, *, owner: str, port: int, token: str) -> None:
         self._owner = owner
         self._prefix = f"backstay-{port}-"
         self.token = token
         # Cookies ignore ports: each server needs a name that no other server sets.
-        self.cookie_name = self._prefix + self._derived(b"name")[:16]
-        self.cookie_value = self._derived(b"cookie")
-        """What a browser keeps: it is not the token, and nobody can make the one of the other."""
+        self.cookie_name = self._prefix + self._derive(b"name")[:16]
+        self.cookie_value = self._derive(b"cookie")
+        """The value of the cookie, from which the token cannot be derived."""
 
-    def former_cookies(self, given: Iterable[str]) -> list[str]:
+    def former_cookies(self, names: Iterable[str]) -> list[str]:
         """Return the names of cookies that earlier servers at this port have set."""
-        return [name for name in given if name.startswith(self._prefix) and name != self.cookie_name]
+        return [name for name in names if name.startswith(self._prefix) and name != self.cookie_name]
 
-    def is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(errors="replace"), self.token.encode())
+    def is_token(self, candidate: str) -> bool:
+        return hmac.compare_digest(candidate.encode(errors="replace"), self.token.encode())
 
     async def identity_of(self, token: str) -> RequestIdentity | None:
         return RequestIdentity(self._owner) if self.is_token(token) else None
@@ -39,11 +39,11 @@ class LocalToken:
             morsel = SimpleCookie(headers.get("cookie", "")).get(self.cookie_name)
         except CookieError:
             return None
-        given = morsel.value if morsel is not None else ""
-        return self._owner if hmac.compare_digest(given.encode(errors="replace"), self.cookie_value.encode()) else None
+        value = morsel.value if morsel is not None else ""
+        return self._owner if hmac.compare_digest(value.encode(errors="replace"), self.cookie_value.encode()) else None
 
     async def close(self) -> None:
         return
 
-    def _derived(self, purpose: bytes) -> str:
+    def _derive(self, purpose: bytes) -> str:
         return hmac.digest(self.token.encode(), purpose, hashlib.sha256).hex()

@@ -1,4 +1,4 @@
-"""JSON Web Tokens, as Supabase issues them: the owner is whom they are about."""
+"""JSON Web Tokens like those of Supabase: the owner is their subject."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ _LONGEST_SUBJECT = 512
 
 
 class JsonWebTokens:
-    """Verifies tokens. Implements `Authenticator`.
+    """Authentication by JSON Web Tokens. Implements `Authenticator`.
 
-    The signature comes first, by a key of ours and the one algorithm which that key is for; what the token says about
-    itself decides only which of our keys is tried.
+    The signature is verified with a configured key and the one algorithm of that key. The token's own header only
+    selects the key.
     """
 
     def __init__(self, *, issuer: str, audience: str, keys: JwksKeys | None, secret: str | None) -> None:

@@ -1,1 +1,1 @@
-"""Live events, derived from the tables: whoever works on a job, in whichever process, it shows here."""
+"""Live events, derived from the tables, so that they cover the work of all processes."""

@@ -10,7 +10,7 @@ from backstay.server.events.feed import Feed
 
 
 class BackupFeed(Feed):
-    """`progress`, the latest wins, and `state`: the record whenever its state, or that of its delete, has changed."""
+    """The events of a backup: `progress`, and `state` with its record whenever its or its delete's state changes."""
 
     def __init__(
         self,
@@ -26,44 +26,44 @@ class BackupFeed(Feed):
         self._backup_id = backup_id
 
     async def begin(self) -> None:
-        await self._take()
+        await self._load()
 
     async def poll(self) -> bool:
-        before = (self._backup, self._written, self._told)
-        await self._take()
+        previous = (self._backup, self._written, self._reported)
+        await self._load()
         self.is_over = self._is_at_rest
-        return (self._backup, self._written, self._told) != before or self.is_over
+        return (self._backup, self._written, self._reported) != previous or self.is_over
 
     def has_nothing_after(self, number: int) -> bool:
-        return False  # these have no numbers
+        return False  # these events have no numbers
 
     @property
     def _is_at_rest(self) -> bool:
-        """Whether it is neither being written, nor part of a delete under way."""
+        """Whether the backup is neither being written nor part of a delete in progress."""
         return self._backup.state is not BackupState.RUNNING and not self._backup.is_delete_unfinished
 
     async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
         version = self.version
         yield event("progress", self._progress())
         yield event("state", BackupOut.from_backup(self._backup))
-        backup, seen = self._backup, (self._backup, self._written, self._told)
+        backup, seen = self._backup, (self._backup, self._written, self._reported)
         while True:
-            over = self.is_over
-            if (self._backup, self._written, self._told) != seen:
-                moved = (self._backup.state, self._backup.deletion) != (backup.state, backup.deletion)
-                backup, seen = self._backup, (self._backup, self._written, self._told)
+            is_over = self.is_over
+            if (self._backup, self._written, self._reported) != seen:
+                has_changed_state = (self._backup.state, self._backup.deletion) != (backup.state, backup.deletion)
+                backup, seen = self._backup, (self._backup, self._written, self._reported)
                 yield event("progress", self._progress())
-                if moved:
+                if has_changed_state:
                     yield event("state", BackupOut.from_backup(backup))
-            if over:
+            if is_over:
                 return
             version = await self.changed_since(version)
 
-    async def _take(self) -> None:
+    async def _load(self) -> None:
         self._backup: Backup = await self._backups.show(self._backup_id)
         running = self._backup.state is BackupState.RUNNING
-        self._told = self._latest(self._backup_id)
+        self._reported = self._latest(self._backup_id)
         self._written = await self._backups.count_written(self._backup) if running else self._backup.conversations
 
     def _progress(self) -> BackupProgressOut:
-        return BackupProgressOut.from_backup(self._backup, self._written, self._told)
+        return BackupProgressOut.from_backup(self._backup, self._written, self._reported)

@@ -1,4 +1,4 @@
-"""The answer that tells how a delete goes, from its first step to its end."""
+"""The event stream of a delete, from its first step to its end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -10,37 +10,37 @@ from backstay.backup.backup import BackupPhase, BackupProgress, Listener
 from backstay.errors import BackstayError
 from backstay.schemas import DeleteProgressOut, DeleteResultOut
 from backstay.server.events.event import event
-from backstay.server.problems import message_for as told_error
+from backstay.server.problems import message_for
 from backstay.server.state import AppState
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 class _PhaseQueue:
-    """What of each phase was last heard and not yet told: a phase that was over in a moment is told all the same."""
+    """The latest unsent progress of each phase, so that even a very short phase is sent."""
 
     def __init__(self) -> None:
-        self._untold: dict[BackupPhase, BackupProgress] = {}
+        self._unsent: dict[BackupPhase, BackupProgress] = {}
 
     def put(self, progress: BackupProgress) -> None:
-        self._untold[progress.phase] = progress
+        self._unsent[progress.phase] = progress
 
     def unsent(self) -> list[BackupProgress]:
-        """Return it in the order of the phases; the next time it is what was heard since."""
-        found, self._untold = list(self._untold.values()), {}
-        return found
+        """Return the unsent progress in the order of the phases, and clear it."""
+        unsent, self._unsent = list(self._unsent.values()), {}
+        return unsent
 
 
-async def deleting(
+async def respond_delete(
     state: AppState,
     work: Callable[[Listener], Coroutine[Any, Any, DeleteResultOut]],
 ) -> Response:
-    """Begin a delete that goes on whoever listens, and answer with what it tells.
+    """Start a delete, and return a response that streams its progress. The delete continues if the client disconnects.
 
-    What is wrong before its backup has begun is raised here, as an error of the request.
+    Errors before its backup has begun are raised here, as errors of the request.
     """
     phases = _PhaseQueue()
-    task, begun = state.background_backups.begin(work, hear=phases.put)
+    task, begun = state.background_backups.begin(work, on_progress=phases.put)
     await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
@@ -52,7 +52,7 @@ async def deleting(
             for progress in phases.unsent():
                 yield event("progress", DeleteProgressOut.from_progress(progress)).encoded
             if not is_over:
-                await asyncio.wait((task,), timeout=_LOOK_SECONDS)
+                await asyncio.wait((task,), timeout=_POLL_SECONDS)
         yield _end(task)
 
     return state.hub.response(events())
@@ -62,4 +62,4 @@ def _end(task: "asyncio.Task[DeleteResultOut]") -> bytes:
     try:
         return event("deleted", task.result()).encoded
     except BackstayError as error:
-        return event("error", told_error(error)).encoded
+        return event("error", message_for(error)).encoded

@@ -1,4 +1,4 @@
-"""Events as they are sent."""
+"""Encoded server-sent events."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from backstay.schemas import ApiObject
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One event, ready to be sent to any number of listeners."""
+    """One encoded event, for any number of listeners."""
 
     name: str
     encoded: bytes
 
 
-def event(name: str, shown: ApiObject, *, id: int | None = None) -> ServerEvent:  # noqa: A002 - its name in the protocol
-    """Encode an event: JSON has no line breaks, so one line of data is enough."""
+def event(name: str, data: ApiObject, *, id: int | None = None) -> ServerEvent:  # noqa: A002 - its name in the protocol
+    """Encode an event. JSON has no line breaks, so one line of data is enough."""
     head = f"event: {name}\n" if id is None else f"id: {id}\nevent: {name}\n"
-    return ServerEvent(name, head.encode() + b"data: " + shown.to_json() + b"\n\n")
+    return ServerEvent(name, head.encode() + b"data: " + data.to_json() + b"\n\n")

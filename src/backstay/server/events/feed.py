@@ -1,4 +1,4 @@
-"""One poller for all who listen to the same thing."""
+"""A poller shared by all listeners of one object."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -14,10 +14,10 @@ _LONGEST_PAUSE = 30.0
 
 
 class Feed(ABC):
-    """Looks at something from time to time, and wakes its listeners when it has changed.
+    """A poller of one object that wakes its listeners when the object has changed.
 
-    A listener is handed nothing: it takes what is there when it comes round. So one that is slow misses intermediate
-    progress, keeps nobody waiting, and holds no memory.
+    Listeners get no queue: each reads the current state when it is ready. So a slow listener misses intermediate
+    progress, but delays no one and needs no memory.
     """
 
     def __init__(self, *, poll_seconds: float) -> None:
@@ -27,23 +27,23 @@ class Feed(ABC):
         self._version = 0
         self.listeners = 0
         self.is_over = False
-        """Nothing more will happen."""
+        """Whether there will be no more changes."""
 
     @abstractmethod
     async def begin(self) -> None:
-        """Look for the first time. Raises as the service does."""
+        """Load the object for the first time. Raises like the service."""
 
     @abstractmethod
     async def poll(self) -> bool:
-        """Look again; whether anything has changed."""
+        """Load the object again; return whether it has changed."""
 
     @abstractmethod
     def has_nothing_after(self, number: int) -> bool:
-        """Whether it is over, and that event was its last."""
+        """Return whether the feed is over and this event was its last."""
 
     @abstractmethod
     def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
-        """Yield events for one listener, those after the given one where they have numbers."""
+        """Yield events for one listener; numbered events only after the given number."""
 
     async def start(self) -> None:
         await self.begin()
@@ -56,7 +56,7 @@ class Feed(ABC):
         await self.end()
 
     async def end(self) -> None:
-        """Let the listeners go."""
+        """End the feed, and wake all listeners."""
         self.is_over = True
         await self._wake()
 
@@ -65,7 +65,7 @@ class Feed(ABC):
         return self._version
 
     async def changed_since(self, version: int) -> int:
-        """Wait until something has changed since, or nothing more will; return the number of the present."""
+        """Wait until the version is newer or the feed is over; return the current version."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._version != version or self.is_over)
             return self._version
@@ -81,10 +81,10 @@ class Feed(ABC):
             except NotFound:
                 await self.end()
             except BackstayError as error:
-                _log.warning("events_not_seen", code=error.code, error=error.message)
+                _log.warning("feed_poll_failed", code=error.code, error=error.message)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except Exception as error:
-                _log.exception("events_fault", error=type(error).__name__)
+                _log.exception("feed_crashed", error=type(error).__name__)
                 await self.end()
 
     async def _wake(self) -> None:

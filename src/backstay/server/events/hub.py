@@ -1,4 +1,4 @@
-"""All feeds of a server, each as long as somebody listens."""
+"""All feeds of a server; a feed exists while it has listeners."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -16,7 +16,7 @@ _Key = tuple[str, str, str]
 
 
 class Hub:
-    """Shares feeds among listeners, and lets all go when the server stops."""
+    """The shared feeds of a server, which end when it stops."""
 
     def __init__(self, *, slots: ConcurrencyLimit, heartbeat_seconds: float, idle_seconds: float) -> None:
         self._slots = slots
@@ -30,17 +30,17 @@ class Hub:
         return self._slots.taken
 
     @asynccontextmanager
-    async def listening(self, kind: str, owner: str, name: str, make: Callable[[], Feed]) -> AsyncIterator[Feed]:
-        """Share the feed of one thing; the first listener starts it, the last stops it.
+    async def listening(self, kind: str, owner: str, name: str, create_feed: Callable[[], Feed]) -> AsyncIterator[Feed]:
+        """Join the feed of one object; the first listener starts it, and the last one stops it.
 
-        Raises as the feed's beginning does, and Problem when there are too many listeners.
+        Raises like `Feed.begin`; Problem if there are too many listeners.
         """
         key = (kind, owner, name)
         async with self._slots.slot(owner):
             async with self._starting.setdefault(key, asyncio.Lock()):
                 feed = self._feeds.get(key)
                 if feed is None or feed.is_over:
-                    feed = await self._started(key, make)
+                    feed = await self._start(key, create_feed)
                 feed.listeners += 1
             try:
                 yield feed
@@ -52,20 +52,20 @@ class Hub:
                         self._starting.pop(key, None)
                     await asyncio.shield(feed.stop())
 
-    async def _started(self, key: _Key, make: Callable[[], Feed]) -> Feed:
-        feed = make()
+    async def _start(self, key: _Key, create_feed: Callable[[], Feed]) -> Feed:
+        feed = create_feed()
         try:
             await feed.start()
         except BaseException:
-            self._starting.pop(key, None)  # there may be no such thing: its name is not to be remembered
+            self._starting.pop(key, None)  # the object may not exist, so its lock must not stay
             raise
         self._feeds[key] = feed
         return feed
 
     def response(self, encoded: AsyncGenerator[bytes]) -> EventSourceResponse:
-        """Answer with events, heartbeats between them, for as long as the listener's token is valid.
+        """Return a response with events and heartbeats, which ends when the listener's token expires.
 
-        A client that does not read is given up.
+        A client that does not read is disconnected.
         """
         return _Stream(encoded, ping=self._heartbeat_seconds, send_timeout=self._idle_seconds, sep="\n")
 
@@ -75,7 +75,7 @@ class Hub:
 
 
 class _Stream(EventSourceResponse):
-    """A stream that ends when the token of its request expires: to continue, a client needs a valid one."""
+    """A stream that ends when the token of its request expires; a client continues it with a valid one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ends_at: float | None = scope["state"]["ends_at"]
@@ -91,9 +91,9 @@ async def _until(moment: float, encoded: AsyncGenerator[bytes]) -> AsyncGenerato
         while loop.time() < end:
             try:
                 async with asyncio.timeout_at(end):
-                    one = await anext(encoded, None)
+                    block = await anext(encoded, None)
             except TimeoutError:
                 return
-            if one is None:
+            if block is None:
                 return
-            yield one
+            yield block

@@ -12,13 +12,13 @@ from backstay.server.events.event import ServerEvent, event
 from backstay.server.events.feed import Feed
 
 _AT_REST = (*FINISHED, JobState.CANCELLED)
-_KEPT = 1_000  # failings in memory for all listeners; who is further behind reads them from the database
+_MOST_IN_MEMORY = 1_000  # failures, shared by all listeners; a listener further behind reads the database
 _PAGE = 500
 _WINDOW_SECONDS = 10.0
 
 
 class JobFeed(Feed):
-    """`progress`, the latest wins; `state`; and `item_failed`, each with a number, of which none is left out."""
+    """The events of a job: `progress`, `state`, and `item_failed`, whose numbers let a client miss none."""
 
     def __init__(self, batches: Batches, job_id: str, *, poll_seconds: float) -> None:
         super().__init__(poll_seconds=poll_seconds)
@@ -27,59 +27,59 @@ class JobFeed(Feed):
         self._rates: deque[tuple[float, int]] = deque()
         self._failed: deque[tuple[int, ServerEvent]] = deque()
         self._complete_since = 0
-        """Every failing after this one is in memory."""
+        """The number of a failure; all later failures are in memory."""
 
     async def begin(self) -> None:
-        # The number first: what fails in between is told once too often rather than never.
+        # The number first: a failure in between is then sent twice rather than never.
         self._complete_since = self._last = await self._batches.last_failure(self._job_id)
-        self._take(await self._batches.checkpoint(self._job_id))
+        self._update(await self._batches.checkpoint(self._job_id))
 
     async def poll(self) -> bool:
-        before, last = self._job, self._last
+        previous, last = self._job, self._last
         while page := await self._batches.failures_since(self._job_id, self._last, limit=_PAGE):
             self._remember(page)
             if len(page) < _PAGE:
                 break
-        # After the failings, so that the end is not told before them.
-        self._take(await self._batches.checkpoint(self._job_id))
+        # After the failures, so that they are sent before the end.
+        self._update(await self._batches.checkpoint(self._job_id))
         self.is_over = self._is_at_rest
-        return self._job != before or self._last != last or self.is_over
+        return self._job != previous or self._last != last or self.is_over
 
     def has_nothing_after(self, number: int) -> bool:
         return self._is_at_rest and number >= self._last
 
     @property
     def _is_at_rest(self) -> bool:
-        """Whether the job has come to an end, and nobody is working on it."""
+        """Whether the job has ended and has no workers."""
         return self._job.state in _AT_REST and not self._job.workers
 
     async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
         version, seen = self.version, self._last if after is None else after
-        # Numbered at once: who loses the connection before anything failed knows where to go on all the same.
-        yield event("progress", self._shown, id=seen)
+        # Numbered, so that a client that loses the connection before the first failure knows where to continue.
+        yield event("progress", self._latest, id=seen)
         yield event("state", JobStateOut.from_job(self._job))
         job = self._job
         while True:
-            over = self.is_over
+            is_over = self.is_over
             async for number, failed in self._failed_after(seen):
                 seen = number
                 yield failed
             if self._job != job:
-                moved = (self._job.state, self._job.pause) != (job.state, job.pause)
+                has_changed_state = (self._job.state, self._job.pause) != (job.state, job.pause)
                 job = self._job
                 yield self._progress
-                if moved:
+                if has_changed_state:
                     yield event("state", JobStateOut.from_job(job))
-            if over:
+            if is_over:
                 return
             version = await self.changed_since(version)
 
     async def _failed_after(self, seen: int) -> AsyncIterator[tuple[int, ServerEvent]]:
         while seen < self._complete_since:
             page = await self._batches.failures_since(self._job_id, seen, limit=_PAGE)
-            for failing in page:
-                seen = failing.sequence
-                yield seen, event("item_failed", ItemFailedOut.from_event(failing), id=seen)
+            for failure in page:
+                seen = failure.sequence
+                yield seen, event("item_failed", ItemFailedOut.from_event(failure), id=seen)
             if len(page) < _PAGE:
                 break
         for number, failed in tuple(self._failed):
@@ -88,19 +88,19 @@ class JobFeed(Feed):
                 yield number, failed
 
     def _remember(self, page: Sequence[FailureEvent]) -> None:
-        for failing in page:
-            self._last = failing.sequence
-            self._failed.append((self._last, event("item_failed", ItemFailedOut.from_event(failing), id=self._last)))
-        while len(self._failed) > _KEPT:
+        for failure in page:
+            self._last = failure.sequence
+            self._failed.append((self._last, event("item_failed", ItemFailedOut.from_event(failure), id=self._last)))
+        while len(self._failed) > _MOST_IN_MEMORY:
             self._complete_since, _ = self._failed.popleft()
 
-    def _take(self, job: Job) -> None:
+    def _update(self, job: Job) -> None:
         self._job = job
-        now, done = time.monotonic(), job.counts.done
-        self._rates.append((now, done))
+        now, done_count = time.monotonic(), job.counts.done
+        self._rates.append((now, done_count))
         while len(self._rates) > 2 and now - self._rates[0][0] > _WINDOW_SECONDS:
             self._rates.popleft()
-        since, done_then = self._rates[0]
-        rate = (done - done_then) / (now - since) if now > since else 0.0
-        self._shown = JobProgressOut.from_job(job, rate=max(0.0, rate))
-        self._progress = event("progress", self._shown)
+        since, done_before = self._rates[0]
+        rate = (done_count - done_before) / (now - since) if now > since else 0.0
+        self._latest = JobProgressOut.from_job(job, rate=max(0.0, rate))
+        self._progress = event("progress", self._latest)

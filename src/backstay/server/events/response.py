@@ -1,4 +1,4 @@
-"""The answer that is a stream of events."""
+"""A response that is a stream of events."""
 
 from collections.abc import AsyncGenerator, Callable
 
@@ -10,28 +10,28 @@ from backstay.server.events.hub import Hub
 
 
 class EventsResponse(Response):
-    """Listens to one thing until it is over, or the client goes away.
+    """A response with the events of one object, until its feed is over or the client disconnects.
 
-    What is wrong before the first event, such as that there is no such thing, is told as an error. Who comes back after
-    the last event of something that is over gets 204: browsers then stop coming back.
+    Errors before the first event, such as an unknown id, are sent as error responses. A client that reconnects after
+    the last event gets 204, which makes browsers stop reconnecting.
     """
 
     def __init__(
-        self, hub: Hub, kind: str, owner: str, name: str, make: Callable[[], Feed], *, after: int | None
+        self, hub: Hub, kind: str, owner: str, name: str, create_feed: Callable[[], Feed], *, after: int | None
     ) -> None:
         super().__init__()
         self._hub = hub
         self._key = (kind, owner, name)
-        self._make = make
+        self._create_feed = create_feed
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._hub.listening(*self._key, self._make) as feed:
+        async with self._hub.listening(*self._key, self._create_feed) as feed:
             if self._after is not None and feed.has_nothing_after(self._after):
                 await Response(status_code=204)(scope, receive, send)
             else:
                 await self._hub.response(self._encoded(feed))(scope, receive, send)
 
     async def _encoded(self, feed: Feed) -> AsyncGenerator[bytes]:
-        async for one in feed.events(self._after):
-            yield one.encoded
+        async for event in feed.events(self._after):
+            yield event.encoded

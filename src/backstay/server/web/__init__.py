@@ -1,1 +1,1 @@
-"""Pages for people."""
+"""The pages of the web app."""

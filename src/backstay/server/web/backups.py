@@ -1,4 +1,4 @@
-"""Backups as pages: listed, looked at, verified, restored, pinned, removed; and deletes that were cut off."""
+"""Pages of backups: list, show, verify, restore, pin and remove them, and continue interrupted deletes."""
 
 from typing import Annotated, Literal
 
@@ -11,65 +11,65 @@ from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, OwnerServices
 from backstay.server.web.conversations import ListFilters
 from backstay.server.web.forms import FormName, Name, redirect_to
-from backstay.server.web.rendering import rendered
+from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/backups")
 
 _PAGE = 50
 _NOTICES = {
-    "verified": "Read back and compared: every conversation in it is as it was.",
-    "pinned": "Pinned: it does not expire.",
-    "unpinned": "Unpinned: it expires in its time.",
-    "restored": "Restored: what was missing is in the library again.",
+    "verified": "The backup is intact: every conversation in it was read back and compared.",
+    "pinned": "The backup is pinned and does not expire.",
+    "unpinned": "The backup is no longer pinned and will expire.",
+    "restored": "The missing conversations have been restored.",
     "continued": "The delete is finished.",
-    "undone": "Undone: the conversations are in the library again.",
-    "removed": "The backup was removed.",
+    "undone": "The delete has been undone: the conversations are back in the library.",
+    "removed": "The backup has been removed.",
 }
 
-Done = Annotated[str | None, Query()]
-"""What the form that led here did to the backup."""
+Action = Annotated[str | None, Query(alias="done")]
+"""The action of the form that redirected here."""
 
 
 @router.get("")
 async def list_backups(
-    request: Request, services: OwnerServices, cursor: Cursor = None, every: bool = False, done: Done = None
+    request: Request, services: OwnerServices, cursor: Cursor = None, every: bool = False, action: Action = None
 ) -> Response:
-    """All backups, the latest first; deletes that were cut off before them."""
-    found = await services.backups.list(every=every, before=cursor, limit=_PAGE)
+    """List backups, latest first, and interrupted deletes before them."""
+    backups = await services.backups.list(every=every, before=cursor, limit=_PAGE)
     unfinished = await services.backups.unfinished() if cursor is None else ()
-    return rendered(
+    return render_page(
         request,
         "backups.html",
         section="backups",
-        page=BackupsOut.from_page(found, limit=_PAGE),
+        page=BackupsOut.from_page(backups, limit=_PAGE),
         unfinished=[BackupOut.from_backup(backup) for backup in unfinished],
         is_first=cursor is None,
         every=every,
-        notice=_NOTICES.get(done or ""),
+        notice=_NOTICES.get(action or ""),
         now=SystemClock().now(),
     )
 
 
 @router.get("/one")
-async def show_backup(request: Request, services: OwnerServices, backup_id: Name, done: Done = None) -> Response:
-    """One backup, and what can be done with it."""
-    shown = BackupOut.from_backup(await services.backups.show(backup_id))
-    return rendered(request, "backup.html", section="backups", backup=shown, notice=_NOTICES.get(done or ""))
+async def show_backup(request: Request, services: OwnerServices, backup_id: Name, action: Action = None) -> Response:
+    """Show one backup and the available actions."""
+    backup = BackupOut.from_backup(await services.backups.show(backup_id))
+    return render_page(request, "backup.html", section="backups", backup=backup, notice=_NOTICES.get(action or ""))
 
 
 @router.get("/restore")
 async def plan_restore(request: Request, services: OwnerServices, backup_id: Name) -> Response:
-    """Show what a restore would do, and ask."""
-    shown = BackupOut.from_backup(await services.backups.show(backup_id))
+    """Show the plan of a restore, and ask for confirmation."""
+    backup = BackupOut.from_backup(await services.backups.show(backup_id))
     plan = RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id))
-    return rendered(request, "restore.html", section="backups", backup=shown, plan=plan)
+    return render_page(request, "restore.html", section="backups", backup=backup, plan=plan)
 
 
 @router.get("/remove")
 async def ask_to_remove(request: Request, services: OwnerServices, backup_id: Name) -> Response:
-    """Say what removing a backup means, and ask."""
-    shown = BackupOut.from_backup(await services.backups.show(backup_id))
-    return rendered(request, "remove.html", section="backups", backup=shown)
+    """Explain the removal of a backup, and ask for confirmation."""
+    backup = BackupOut.from_backup(await services.backups.show(backup_id))
+    return render_page(request, "remove.html", section="backups", backup=backup)
 
 
 @router.post("/restore")
@@ -81,41 +81,41 @@ async def restore(
     on_conflict: Annotated[Literal["fail", "skip", "replace"], Form(alias="onConflict")] = "fail",
     back: Annotated[Literal["backups", "conversations"], Form()] = "backups",
 ) -> Response:
-    """Bring back what the backup holds; then show it again, or the list as it was narrowed."""
+    """Restore a backup; then show it again, or the filtered list of conversations."""
     await services.backups.restore(backup_id, on_conflict=on_conflict)
     if back == "conversations":
-        return redirect_to(request, "/conversations", restored="yes", **filters.given)
+        return redirect_to(request, "/conversations", restored="yes", **filters.params)
     return redirect_to(request, "/backups/one", id=backup_id, done="restored")
 
 
 @router.post("/act")
-async def act(
+async def perform_action(
     request: Request,
     services: OwnerServices,
     backup_id: FormName,
     action: Annotated[Literal["verify", "pin", "unpin", "remove", "continue", "undo"], Form()],
 ) -> Response:
-    """Do one thing to a backup, and show it again."""
+    """Perform one action on a backup, and show it again."""
     match action:
         case "verify":
             try:
                 await services.backups.verify(backup_id)
             except BackupDamaged:
-                return redirect_to(request, "/backups/one", id=backup_id)  # which says so, and since when
-            done = "verified"
+                return redirect_to(request, "/backups/one", id=backup_id)  # the page shows the damage, and since when
+            notice = "verified"
         case "pin":
             await services.backups.pin(backup_id)
-            done = "pinned"
+            notice = "pinned"
         case "unpin":
             await services.backups.unpin(backup_id)
-            done = "unpinned"
+            notice = "unpinned"
         case "remove":
             await services.backups.delete(backup_id)
             return redirect_to(request, "/backups", done="removed")
         case "continue":
             await services.conversations.resume_delete(backup_id)
-            done = "continued"
+            notice = "continued"
         case "undo":
             await services.backups.restore(backup_id)
-            done = "undone"
-    return redirect_to(request, "/backups/one", id=backup_id, done=done)
+            notice = "undone"
+    return redirect_to(request, "/backups/one", id=backup_id, done=notice)

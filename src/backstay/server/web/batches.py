@@ -1,4 +1,4 @@
-"""Batches as pages: started from a file, listed, and one with its items."""
+"""Pages of batches: start one from a file, list all, and show one with its items."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from backstay.server.problems import Problem
 from backstay.server.processors import processor_from
 from backstay.server.uploads import ITEMS
 from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, redirect_to
-from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, renamed
-from backstay.server.web.rendering import rendered
+from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, rename_upload
+from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/batches")
 
 _PAGE = 50
 _ITEMS = 100
-_GUESSES: Mapping[str, Sequence[str]] = {
+_USUAL_COLUMNS: Mapping[str, Sequence[str]] = {
     "topic": ("topic", "title", "subject", "question", "prompt", "name"),
     "id": ("id", "key", "uuid"),
     "persona": ("persona", "speaker", "audience", "role"),
@@ -39,7 +39,7 @@ _GUESSES: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _PromptPreview:
-    """What the page shows of one of the first items."""
+    """One of the first items, as the page shows it."""
 
     item_id: str
     topic: str
@@ -51,22 +51,22 @@ class _PromptPreview:
 
 @router.get("")
 async def list_batches(request: Request, services: OwnerServices, state: State, cursor: Cursor = None) -> Response:
-    """The form that starts one, and all that there are, the latest first."""
+    """Show the form that starts a batch, and list batches, latest first."""
     page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
-    return rendered(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
+    return render_page(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
 
 
 @router.post("/upload")
-async def keep_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
-    """Keep a file, and lead to where its columns are chosen."""
+async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
+    """Store a file, and redirect to the page where its columns are selected."""
     name = PurePosixPath((file.filename or "").replace("\\", "/")).name[:200]
-    ending = PurePosixPath(name).suffix.lower()
+    suffix = PurePosixPath(name).suffix.lower()
     if not name:
-        raise Problem(422, "invalid_request", "No file was chosen: choose one, then press the button again")
-    if ending not in ITEMS:
+        raise Problem(422, "invalid_request", "No file selected; select one, then submit again")
+    if suffix not in ITEMS:
         raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEMS)}")
-    kept = await _kept(request).keep(file.file, name, ending)
-    return redirect_to(request, "/batches/new", file=kept.id)
+    upload = await _pending_uploads(request).add(file.file, name, suffix)
+    return redirect_to(request, "/batches/new", file=upload.id)
 
 
 @router.get("/new")
@@ -75,7 +75,7 @@ async def prepare(
     state: State,
     file: Annotated[Text, Query(max_length=100)],
     job_id: Annotated[JobName | None, EmptyIsNone, Query(alias="jobId")] = None,
-    made: Annotated[ShortText, Query()] = None,
+    writer: Annotated[ShortText, Query()] = None,
     topic: Annotated[ShortText, Query()] = None,
     persona: Annotated[ShortText, Query()] = None,
     id_column: Annotated[ShortText, Query(alias="idColumn")] = None,
@@ -83,22 +83,22 @@ async def prepare(
     rpm: Annotated[Rpm | None, EmptyIsNone, Query()] = None,
     max_attempts: Annotated[Attempts | None, EmptyIsNone, Query(alias="maxAttempts")] = None,
 ) -> Response:
-    """Choose what the columns are and what makes the conversations; the first prompts show what will be asked."""
-    kept = _kept(request).find(file)
+    """Show the form for columns and the recipe or processor, with the first prompts."""
+    upload = _pending_uploads(request).find(file)
     choices = _choices(state)
     if "topic" not in request.query_params:
-        topic, persona, id_column = (_guess(kept, what) for what in ("topic", "persona", "id"))
-    chosen = made if made in choices else next(iter(choices), None)
-    recipe = _recipe(state, chosen)
-    prompts, error = await _prompts(kept, ColumnMapping(id_column, topic, persona), recipe)
-    return rendered(
+        topic, persona, id_column = (_guess(upload, role) for role in ("topic", "persona", "id"))
+    selected = writer if writer in choices else next(iter(choices), None)
+    recipe = _recipe(state, selected)
+    prompts, error = await _prompts(upload, ColumnMapping(id_column, topic, persona), recipe)
+    return render_page(
         request,
         "batch_new.html",
         section="batches",
-        file=kept,
-        job_id=job_id or kept.job_id,
+        file=upload,
+        job_id=job_id or upload.job_id,
         choices=choices,
-        chosen=chosen,
+        selected_writer=selected,
         topic=topic,
         persona=persona,
         id_column=id_column,
@@ -108,7 +108,7 @@ async def prepare(
         concurrency=concurrency or state.settings.concurrency,
         rpm=rpm,
         max_attempts=max_attempts or 3,
-        bounds_rate=any(choice.startswith("recipe:") for choice in choices),
+        has_rate_limit=any(choice.startswith("recipe:") for choice in choices),
         is_scripted_only=state.settings.is_scripted_only,
     )
 
@@ -120,7 +120,7 @@ async def start(
     state: State,
     file: Annotated[Text, Form(max_length=100)],
     job_id: Annotated[JobName, Form(alias="jobId")],
-    made: Annotated[Text, Form(max_length=250)],
+    writer: Annotated[Text, Form(max_length=250)],
     topic: Annotated[ShortText, Form()] = None,
     persona: Annotated[ShortText, Form()] = None,
     id_column: Annotated[ShortText, Form(alias="idColumn")] = None,
@@ -128,26 +128,26 @@ async def start(
     rpm: Annotated[Rpm | None, EmptyIsNone, Form()] = None,
     max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
 ) -> Response:
-    """Make the job, and begin to work on it."""
-    kept = _kept(request).find(file)
-    kind, _, name = made.partition(":")
-    making = processor_from(
+    """Create the job, and start working on it."""
+    upload = _pending_uploads(request).find(file)
+    kind, _, name = writer.partition(":")
+    source = processor_from(
         state, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
     )
     columns = ColumnMapping(id_column, topic, persona)
     try:
         job = await services.batches.create(
             job_id,
-            kept.path,
-            making,
+            upload.path,
+            source,
             max_attempts=max_attempts,
             columns=columns,
             ceiling=state.settings.ceiling_of_items,
             concurrency=concurrency,
-            rpm=rpm if kind == "recipe" else None,  # the form has this field for every choice
+            rpm=rpm if kind == "recipe" else None,  # the form always sends this field
         )
     except BackstayError as error:
-        raise renamed(error, kept.path, kept.name) from error
+        raise rename_upload(error, upload.path, upload.name) from error
     await state.supervisor.start(services.owner, job.id)
     return redirect_to(request, "/batches/one", id=job.id)
 
@@ -156,11 +156,11 @@ async def start(
 async def show_batch(
     request: Request, services: OwnerServices, state: State, job_id: Name, cursor: Cursor = None
 ) -> Response:
-    """One job: where it stands, what can be done, its items."""
+    """Show one job with its state, the available actions and its items."""
     job = await services.batches.checkpoint(job_id)
     evidence = await services.batches.evidence(job_id)
     items = await services.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEMS)
-    return rendered(
+    return render_page(
         request,
         "batch.html",
         section="batches",
@@ -169,14 +169,14 @@ async def show_batch(
         options=state.permission.options(job),
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
-        is_worked=_is_worked(job),
+        has_workers=_has_workers(job),
         page=ItemsOut.from_page(items, limit=_ITEMS),
         is_first=cursor is None,
     )
 
 
 @router.post("/act")
-async def act(
+async def perform_action(
     request: Request,
     services: OwnerServices,
     state: State,
@@ -185,7 +185,7 @@ async def act(
     item: Annotated[list[Id] | None, Form()] = None,
     confirm: Annotated[ShortText, Form()] = None,
 ) -> Response:
-    """Do one thing to a job, and show it again."""
+    """Perform one action on a job, and show it again."""
     match action:
         case "resume":
             await state.supervisor.resume(services.owner, job_id, confirm=confirm)
@@ -205,69 +205,71 @@ async def act(
 
 @router.get("/cancel")
 async def ask_to_cancel(request: Request, services: OwnerServices, job_id: Name) -> Response:
-    """Say what cancelling means, and ask."""
-    return rendered(
+    """Explain the cancellation of a batch, and ask for confirmation."""
+    return render_page(
         request, "cancel.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
     )
 
 
 @router.get("/resume")
 async def ask_to_resume(request: Request, services: OwnerServices, state: State, job_id: Name) -> Response:
-    """Name the function that a batch calls, and ask."""
+    """Name the function that a batch calls, and ask for confirmation."""
     job = await services.batches.checkpoint(job_id)
     options = state.permission.options(job)
-    return rendered(request, "resume.html", section="batches", job=JobOut.from_job(job), options=options)
+    return render_page(request, "resume.html", section="batches", job=JobOut.from_job(job), options=options)
 
 
 @router.get("/discard")
 async def ask_to_discard(request: Request, services: OwnerServices, job_id: Name) -> Response:
-    """Say what discarding means, and ask."""
-    return rendered(
+    """Explain the discarding of a batch, and ask for confirmation."""
+    return render_page(
         request, "discard.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
     )
 
 
-def _is_worked(job: Job) -> bool:
-    # A worker that died still has its row; one that stops may have it for a moment after the job was paused.
+def _has_workers(job: Job) -> bool:
+    # A worker that died keeps its row; a worker that stops may keep it for a moment after the job was paused.
     return job.state is JobState.RUNNING or (bool(job.workers) and job.state is not JobState.INTERRUPTED)
 
 
-def _kept(request: Request) -> PendingUploads:
+def _pending_uploads(request: Request) -> PendingUploads:
     files: PendingUploads = request.app.state.pending_uploads
     return files
 
 
 def _choices(state: State) -> dict[str, str]:
-    """Return what can make conversations: the value of a form, and its name."""
+    """Return the recipes and processors to select from: form values and labels."""
     allowed = state.allowed
     recipes = {f"recipe:{name}": f"{name} ({allowed.recipes[name].model})" for name in sorted(allowed.recipes)}
     return recipes | {f"processor:{name}": name for name in sorted(allowed.processors)}
 
 
-def _recipe(state: State, chosen: str | None) -> Recipe | None:
-    kind, _, name = (chosen or "").partition(":")
+def _recipe(state: State, selected: str | None) -> Recipe | None:
+    kind, _, name = (selected or "").partition(":")
     return state.allowed.recipes.get(name) if kind == "recipe" else None
 
 
-def _guess(kept: PendingUpload, what: str) -> str | None:
-    """Return the column that is named as such columns mostly are; for the topic the first where none is."""
-    named = {column.casefold(): column for column in reversed(kept.columns)}
-    found = next((named[name] for name in _GUESSES[what] if name in named), None)
-    return kept.columns[0] if found is None and what == "topic" and kept.columns else found
+def _guess(upload: PendingUpload, role: str) -> str | None:
+    """Return the column with a usual name for this role; for topics, by default, the first column."""
+    by_name = {column.casefold(): column for column in reversed(upload.columns)}
+    usual = next((by_name[name] for name in _USUAL_COLUMNS[role] if name in by_name), None)
+    return upload.columns[0] if usual is None and role == "topic" and upload.columns else usual
 
 
 async def _prompts(
-    kept: PendingUpload, columns: ColumnMapping, recipe: Recipe | None
+    upload: PendingUpload, columns: ColumnMapping, recipe: Recipe | None
 ) -> tuple[Sequence[_PromptPreview], BackstayError | None]:
-    """Return what the first items are and will be asked, or why these columns are of no use."""
-    found: list[_PromptPreview] = []
+    """Return the first items with their prompts, or the error that these columns cause."""
+    previews: list[_PromptPreview] = []
     try:
-        async for chunk in read_items([dict(row) for row in kept.rows], columns):
-            for one in chunk:
-                item = to_item(one)
-                prompt = recipe.prompts.render(item, f"{kept.name} row {one.line}") if recipe is not None else None
+        async for chunk in read_items([dict(row) for row in upload.rows], columns):
+            for new_item in chunk:
+                item = to_item(new_item)
+                prompt = (
+                    recipe.prompts.render(item, f"{upload.name} row {new_item.line}") if recipe is not None else None
+                )
                 system, user = (prompt.system, prompt.user) if prompt is not None else (None, None)
-                found.append(_PromptPreview(item.id, item.topic, item.persona, item.parameters, system, user))
+                previews.append(_PromptPreview(item.id, item.topic, item.persona, item.parameters, system, user))
     except BackstayError as error:
         return (), error
-    return found, None
+    return previews, None

@@ -1,4 +1,4 @@
-"""Conversations as pages: found, read, selected, deleted, exported."""
+"""Pages of conversations: search, read, select, delete and export them."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -17,7 +17,7 @@ from backstay.server.api.common import LARGEST, OwnerServices, State, Text
 from backstay.server.api.selections import MOST_IDS
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
-from backstay.server.web.rendering import rendered
+from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 
@@ -27,11 +27,11 @@ _WITHOUT_BACKUP = "delete for good"
 Search = Annotated[Text | None, EmptyIsNone]
 ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
-"""Browsers change the line breaks of an old id when they send it."""
+"""An id as pages print it, because browsers change line breaks in form values."""
 
 
 class ListFilters(BaseModel):
-    """What a list is narrowed to; the same fields in addresses and in forms."""
+    """The filters of the list, with the same fields in addresses and forms."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -42,16 +42,16 @@ class ListFilters(BaseModel):
 
     @property
     def is_empty(self) -> bool:
-        return self.given == {}
+        return self.params == {}
 
     @property
-    def given(self) -> dict[str, Any]:
-        """What is given, as an address says it."""
+    def params(self) -> dict[str, Any]:
+        """The filters that are set, as query parameters."""
         fields = self.model_dump(include=set(ListFilters.model_fields))
         return {name: str(value) for name, value in fields.items() if value is not None}
 
-    def selection(self) -> Selection:
-        """Return all that match, said to be all where everything does."""
+    def to_selection(self) -> Selection:
+        """Return the selection of all matching conversations."""
         before = self.before
         return Selection(
             job_id=self.job,
@@ -63,7 +63,7 @@ class ListFilters(BaseModel):
 
 
 class ListQuery(ListFilters):
-    """The query of the list: a page of it, and the result of the delete or undo that led here."""
+    """The query of the list: filters, a page, and the result of the delete or undo that redirected here."""
 
     cursor: Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, EmptyIsNone] = None
     deleted: str | None = None
@@ -72,32 +72,32 @@ class ListQuery(ListFilters):
 
 
 class FormSelection(ListFilters):
-    """The selection of a form: printed ids, in `id` and, one a line, in `ids`; or all that match."""
+    """The selection of a form: printed ids, in `id` and, one per line, in `ids`; or all that match."""
 
     scope: Literal["selected", "all"] = "selected"
     id: list[PrintedId] = []
     ids: FormText = ""
 
     @property
-    def chosen_ids(self) -> tuple[str, ...]:
+    def selected_ids(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*self.id, *(id_of_printed(line) for line in self.ids.split("\n") if line)]))
 
-    def selection(self) -> Selection:
-        """Return what is selected. Raises EmptySelection: nothing is."""
+    def to_selection(self) -> Selection:
+        """Return the selection. Raises EmptySelection if it selects nothing."""
         if self.scope == "all":
-            return super().selection()
-        if len(self.chosen_ids) > MOST_IDS:
-            raise Problem(413, "too_many", f"Select {MOST_IDS:,} conversations at most, or all that match")
-        return Selection(ids=self.chosen_ids).check()
+            return super().to_selection()
+        if len(self.selected_ids) > MOST_IDS:
+            raise Problem(413, "too_many", f"Select at most {MOST_IDS:,} conversations, or all that match")
+        return Selection(ids=self.selected_ids).check()
 
     def without(self, gone: Sequence[str]) -> Self:
-        """Return the same without some of its ids."""
-        rest = [one for one in self.chosen_ids if one not in frozenset(gone)]
-        return self.model_copy(update={"id": [], "ids": "\n".join(printed_id(one) for one in rest)})
+        """Return the selection without some of its ids."""
+        rest = [selected_id for selected_id in self.selected_ids if selected_id not in frozenset(gone)]
+        return self.model_copy(update={"id": [], "ids": "\n".join(printed_id(selected_id) for selected_id in rest)})
 
 
 class DeleteForm(FormSelection):
-    """What is to be deleted, once somebody has seen the plan and agreed."""
+    """The confirmed selection of a delete."""
 
     digest: Annotated[str, Query(pattern=r"^[0-9a-f]{64}$")]
     backup: Literal["yes", "no"] = "yes"
@@ -105,7 +105,7 @@ class DeleteForm(FormSelection):
 
 
 class ExportForm(FormSelection):
-    """What is to be exported."""
+    """The selection and format of an export."""
 
     format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
 
@@ -114,94 +114,94 @@ class ExportForm(FormSelection):
 async def list_conversations(
     request: Request,
     services: OwnerServices,
-    listed: Annotated[ListQuery, Query()],
+    filters: Annotated[ListQuery, Query()],
 ) -> Response:
-    """Those that match, the newest first; and how the last delete ended, where one has led here."""
-    found = await services.conversations.list(listed.selection(), before=listed.cursor, limit=_PAGE)
-    return rendered(
+    """List matching conversations, newest first, and show the result of a delete that redirected here."""
+    summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE)
+    return render_page(
         request,
         "conversations.html",
         section="conversations",
-        page=ConversationsOut.from_page(found, limit=_PAGE),
-        filters=listed,
-        is_first=listed.cursor is None,
-        done=await _done(services, listed.deleted),
-        deleted_for_good=listed.deleted_for_good[:20],
-        is_restored=listed.restored is not None,
+        page=ConversationsOut.from_page(summaries, limit=_PAGE),
+        filters=filters,
+        is_first=filters.cursor is None,
+        delete_backup=await _backup_of_delete(services, filters.deleted),
+        deleted_for_good=filters.deleted_for_good[:20],
+        is_restored=filters.restored is not None,
     )
 
 
 @router.get("/one")
 async def show_conversation(request: Request, services: OwnerServices, conversation_id: ConversationName) -> Response:
-    """One conversation with its turns."""
-    shown = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
-    return rendered(request, "conversation.html", section="conversations", conversation=shown)
+    """Show one conversation with its turns."""
+    conversation = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
+    return render_page(request, "conversation.html", section="conversations", conversation=conversation)
 
 
 @router.post("/delete-plan")
-async def plan_delete(request: Request, services: OwnerServices, chosen: Annotated[FormSelection, Form()]) -> Response:
-    """Show what would be deleted, and ask; ids that are not there any more are left out, and counted."""
-    gone = await services.conversations.missing(chosen.selection(), limit=MOST_IDS)
-    left = chosen.without(gone)
-    if gone and not left.chosen_ids:
-        return _gone(request, gone, left)
-    plan = DeletePlanOut.from_plan(await services.conversations.plan_delete(left.selection()))
-    return rendered(
+async def plan_delete(request: Request, services: OwnerServices, form: Annotated[FormSelection, Form()]) -> Response:
+    """Show the plan of a delete, and ask for confirmation. Ids that no longer exist are omitted, and counted."""
+    gone = await services.conversations.missing(form.to_selection(), limit=MOST_IDS)
+    remaining = form.without(gone)
+    if gone and not remaining.selected_ids:
+        return _gone(request, gone, remaining)
+    plan = DeletePlanOut.from_plan(await services.conversations.plan_delete(remaining.to_selection()))
+    return render_page(
         request,
         "delete.html",
         section="conversations",
         plan=plan,
         gone=len(gone),
-        chosen=left,
+        selection=remaining,
         keep_days=backup_days(request),
         phrase=_WITHOUT_BACKUP,
     )
 
 
 @router.post("/delete")
-async def delete(request: Request, services: OwnerServices, doomed: Annotated[DeleteForm, Form()]) -> Response:
-    """Back up, verify, delete; then show the list, and how to undo it."""
-    if doomed.backup == "no" and doomed.confirmation.strip().casefold() != _WITHOUT_BACKUP:
+async def delete(request: Request, services: OwnerServices, form: Annotated[DeleteForm, Form()]) -> Response:
+    """Back up, verify and delete; then show the list with an undo button."""
+    if form.backup == "no" and form.confirmation.strip().casefold() != _WITHOUT_BACKUP:
         raise Problem(
             422,
             "not_confirmed",
-            f"Nothing was deleted: without a backup, “{_WITHOUT_BACKUP}” has to be typed first",
+            f"Nothing was deleted: to delete without a backup, type “{_WITHOUT_BACKUP}” first",
         )
-    deletion = await services.conversations.delete(
-        doomed.selection(), backup=doomed.backup == "yes", digest=doomed.digest, reason="bulk_delete"
+    result = await services.conversations.delete(
+        form.to_selection(), backup=form.backup == "yes", digest=form.digest, reason="bulk_delete"
     )
-    if deletion.backup_id is None:
-        return redirect_to(request, "/conversations", deletedForGood=deletion.deleted)
-    return redirect_to(request, "/conversations", deleted=deletion.backup_id)
+    if result.backup_id is None:
+        return redirect_to(request, "/conversations", deletedForGood=result.deleted)
+    return redirect_to(request, "/conversations", deleted=result.backup_id)
 
 
 @router.post("/export")
 async def export(
-    request: Request, services: OwnerServices, state: State, wanted: Annotated[ExportForm, Form()]
+    request: Request, services: OwnerServices, state: State, form: Annotated[ExportForm, Form()]
 ) -> Response:
-    """Download what is selected, as a file for training; where some of it is gone, say so and offer the rest."""
-    if gone := await services.conversations.missing(wanted.selection(), limit=MOST_IDS):
-        return _gone(request, gone, wanted.without(gone))
-    blocks = exports.exported(services, wanted.selection(), wanted.format, state.downloads)
-    ending = "csv" if wanted.format == "csv" else "jsonl"
+    """Export the selection as a file for training. If some of it is gone, report that and offer the rest."""
+    if gone := await services.conversations.missing(form.to_selection(), limit=MOST_IDS):
+        return _gone(request, gone, form.without(gone))
+    blocks = exports.export_blocks(services, form.to_selection(), form.format, state.downloads)
+    suffix = "csv" if form.format == "csv" else "jsonl"
     return StreamingResponse(
-        await exports.first_of(blocks),
-        media_type=exports.MEDIA_TYPES[wanted.format],
-        headers={"Content-Disposition": f'attachment; filename="conversations.{wanted.format}.{ending}"'},
+        await exports.await_first_block(blocks),
+        media_type=exports.MEDIA_TYPES[form.format],
+        headers={"Content-Disposition": f'attachment; filename="conversations.{form.format}.{suffix}"'},
     )
 
 
-def _gone(request: Request, gone: Sequence[str], left: FormSelection) -> Response:
-    return rendered(request, "gone.html", status=404, section="conversations", gone=gone, left=left)
+def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
+    return render_page(request, "gone.html", status=404, section="conversations", gone=gone, remaining=remaining)
 
 
 def backup_days(request: Request) -> int:
-    """Return for how many days backups are kept."""
+    """Return the number of days for which backups are kept."""
     return int(request.app.state.app_state.backstay.settings.backup_retention.days)
 
 
-async def _done(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
-    """Return the backup of the delete that has led here, or that was undone."""
+async def _backup_of_delete(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
+    """Return the backup of the delete that redirected here; None if there is none."""
     if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
         return None
     try:

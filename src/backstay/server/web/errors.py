@@ -1,4 +1,4 @@
-"""Errors, as a page tells them."""
+"""Error pages."""
 
 from collections.abc import Mapping
 
@@ -8,23 +8,23 @@ from starlette.responses import HTMLResponse
 from backstay.schemas import ErrorOut
 from backstay.server.paths import path_of
 from backstay.server.state import state_of
-from backstay.server.web.rendering import rendered
+from backstay.server.web.rendering import render_page
 
 _SECTIONS = ("batches", "conversations", "backups")
 _MESSAGES = {
-    "no_such_address": "There is no such page.",
-    "method_not_allowed": "This address takes only what the form of another page sends: begin on that page.",
+    "no_such_address": "This page does not exist.",
+    "method_not_allowed": "This address only accepts the form of another page. Start on that page.",
 }
 
 
 def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapping[str, str]) -> HTMLResponse | None:
-    """Return the page for an error; None if the client is a program and not a user's browser."""
+    """Return the page for an error; None if the client is a program instead of a browser."""
     has_pages = state_of(request).local is not None
     first = path_of(request.scope).strip("/").partition("/")[0]
     section = first if has_pages and first in _SECTIONS else ""
-    if not section and not _is_for_a_reader(request, first):
+    if not section and not _is_for_browser(request, first):
         return None
-    page = rendered(
+    page = render_page(
         request,
         "error.html",
         status=status,
@@ -38,10 +38,10 @@ def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapp
     return page
 
 
-def _is_for_a_reader(request: Request, first: str) -> bool:
-    """Return whether a browser will show the answer.
+def _is_for_browser(request: Request, first: str) -> bool:
+    """Return whether a browser will show the response.
 
-    At the API's own addresses `Accept` alone is not enough: some HTTP libraries ask for HTML by default.
+    For the API, the `Accept` header alone does not decide: some HTTP libraries request HTML by default.
     """
     if "text/html" not in request.headers.get("accept", "").lower():
         return False

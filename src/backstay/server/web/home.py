@@ -1,4 +1,4 @@
-"""The first page: takes the token out of the address, and leads on; and the list of the API's addresses."""
+"""The home page, which exchanges the token for a cookie, and the list of API addresses."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from backstay.server.state import state_of
-from backstay.server.web.rendering import rendered
+from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
 async def home(request: Request, token: str | None = None) -> Response:
-    """Exchange `?token=` for a cookie, so that it stands in no address, no history and no log; or lead on."""
+    """Exchange `?token=` for a cookie, which keeps it out of addresses, history and logs; or redirect."""
     root, local = request.scope.get("root_path", ""), state_of(request).local
     if local is None or token is None:
         if local is not None and local.owner_of_cookie(request.headers) is not None:
             return RedirectResponse(f"{root}/batches", status_code=303)
-        return rendered(request, "home.html", section="", has_pages=local is not None)
+        return render_page(request, "home.html", section="", has_pages=local is not None)
     if not local.is_token(token):
-        return rendered(request, "wrong_token.html", section="", status=401)
-    answer = RedirectResponse(f"{root}/", status_code=303)
+        return render_page(request, "wrong_token.html", section="", status=401)
+    response = RedirectResponse(f"{root}/", status_code=303)
     for name in local.former_cookies(request.cookies):
-        answer.delete_cookie(name, path=f"{root}/")
-    answer.set_cookie(
+        response.delete_cookie(name, path=f"{root}/")
+    response.set_cookie(
         local.cookie_name,
         local.cookie_value,
         path=f"{root}/",
@@ -32,20 +32,20 @@ async def home(request: Request, token: str | None = None) -> Response:
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    return answer
+    return response
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """List all addresses of the API, from its own description."""
+    """List all addresses of the API, from its OpenAPI document."""
     addresses = [
-        (method.upper(), path, _about(operation))
+        (method.upper(), path, _summary(operation))
         for path, methods in request.app.openapi()["paths"].items()
         for method, operation in methods.items()
     ]
     has_pages = state_of(request).local is not None
-    return rendered(request, "docs.html", section="", addresses=addresses, has_pages=has_pages)
+    return render_page(request, "docs.html", section="", addresses=addresses, has_pages=has_pages)
 
 
-def _about(operation: dict[str, Any]) -> str:
+def _summary(operation: dict[str, Any]) -> str:
     return str(operation.get("description", "")).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""The web app: its pages, and the scripts and styles that they and pages of other sites use."""
+"""The web app: its pages, and the scripts and styles for them and for other sites."""
 
 from fastapi import FastAPI
 
@@ -8,7 +8,7 @@ from backstay.server.web.pending_uploads import PendingUploads
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages to an application. Those of the library are for a browser that a local token let in."""
+    """Add the pages to an application. The pages of the library need a local token."""
     app.state.pending_uploads = PendingUploads(
         app.state.app_state.files, most_bytes=app.state.app_state.settings.upload_bytes
     )

@@ -1,4 +1,4 @@
-"""Files that are to become jobs, kept from the page where they were dropped to the one where the job is started."""
+"""Files uploaded on one page, stored until the next page creates a job from them."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PendingUpload:
-    """A file that was dropped, its columns and its first rows."""
+    """An uploaded file with its columns and first rows."""
 
     id: str
     path: Path
@@ -32,42 +32,42 @@ class PendingUpload:
     columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     size: int
-    kept_at: float
-    """By a monotonic clock."""
+    stored_at: float
+    """The time of the upload, by a monotonic clock."""
 
     @property
     def job_id(self) -> str:
-        """What the job may be called: as the file is."""
+        """The suggested name of the job: the name of the file."""
         return PurePosixPath(self.name).stem[:200] or "batch"
 
 
 class PendingUploads:
-    """Keeps the latest ones, for an hour at most and up to `most_bytes` together."""
+    """The latest uploads, stored for at most an hour and up to `most_bytes` in total."""
 
     def __init__(self, folder: TemporaryFolder, *, most_bytes: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
         self._files: dict[str, PendingUpload] = {}
 
-    async def keep(self, source: Any, name: str, ending: str) -> PendingUpload:
-        """Keep what a file object holds.
+    async def add(self, source: Any, name: str, suffix: str) -> PendingUpload:
+        """Store the content of a file object.
 
         Raises:
-            InputError: it is of no use as it is.
+            InputError: the file cannot be read as rows.
         """
-        return await asyncio.to_thread(self._keep, source, name, ending)
+        return await asyncio.to_thread(self._add, source, name, suffix)
 
-    def find(self, kept_id: str) -> PendingUpload:
-        """Return a file. Raises Problem when it is not there any more."""
-        kept = self._files.get(kept_id)
-        if kept is None or not kept.path.is_file():  # a cleaner of temporary files may have removed it
-            raise Problem(404, "not_found", "This file is not kept any more: choose it again")
-        return kept
+    def find(self, upload_id: str) -> PendingUpload:
+        """Return an upload. Raises Problem if it no longer exists."""
+        upload = self._files.get(upload_id)
+        if upload is None or not upload.path.is_file():  # a cleaner of temporary files may have removed it
+            raise Problem(404, "not_found", "This file is no longer available; select it again")
+        return upload
 
-    def _keep(self, source: Any, name: str, ending: str) -> PendingUpload:
-        self._make_room(source.seek(0, os.SEEK_END))
-        kept_id = secrets.token_urlsafe(16)
-        path = self._folder.path() / f"{kept_id}{ending}"
+    def _add(self, source: Any, name: str, suffix: str) -> PendingUpload:
+        self._evict(source.seek(0, os.SEEK_END))
+        upload_id = secrets.token_urlsafe(16)
+        path = self._folder.path() / f"{upload_id}{suffix}"
         source.seek(0)
         try:
             with path.open("xb") as file:
@@ -78,32 +78,32 @@ class PendingUploads:
             raise
         columns = list(dict.fromkeys(column for row in rows for column in row))
         size = path.stat().st_size
-        kept = self._files[kept_id] = PendingUpload(kept_id, path, name, columns, rows, size, time.monotonic())
-        return kept
+        upload = self._files[upload_id] = PendingUpload(upload_id, path, name, columns, rows, size, time.monotonic())
+        return upload
 
-    def _make_room(self, size: int) -> None:
-        """Remove files that were kept for too long, and the oldest until there is room for one of that size."""
-        oldest = sorted(self._files.values(), key=lambda kept: kept.kept_at)
-        count, total = len(oldest), size + sum(kept.size for kept in oldest)
-        for kept in oldest:
-            if count >= _MOST or total > self._most_bytes or time.monotonic() - kept.kept_at > _SECONDS:
-                count, total = count - 1, total - kept.size
-                self._files.pop(kept.id, None)
-                kept.path.unlink(missing_ok=True)
+    def _evict(self, size: int) -> None:
+        """Remove expired uploads, and the oldest until a file of this size fits."""
+        oldest = sorted(self._files.values(), key=lambda upload: upload.stored_at)
+        count, total = len(oldest), size + sum(upload.size for upload in oldest)
+        for upload in oldest:
+            if count >= _MOST or total > self._most_bytes or time.monotonic() - upload.stored_at > _SECONDS:
+                count, total = count - 1, total - upload.size
+                self._files.pop(upload.id, None)
+                upload.path.unlink(missing_ok=True)
 
 
 def first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
-    """Return the first rows of a file. Raises InputError, which calls it by the name that the user knows."""
+    """Return the first rows of a file. Raises InputError with the file name that the user knows."""
     rows: Generator[InputRow, None, None] = read_rows(path)
     try:
         return [row.values for row in islice(rows, _FIRST_ROWS)]
     except BackstayError as error:
-        raise renamed(error, path, name) from error
+        raise rename_upload(error, path, name) from error
     finally:
         rows.close()
 
 
-def renamed(error: BackstayError, path: Path, name: str) -> BackstayError:
-    """Return an error that calls a file by the name that the user knows."""
+def rename_upload(error: BackstayError, path: Path, name: str) -> BackstayError:
+    """Return the error with the file name that the user knows instead of the path."""
     context = {key: value for key, value in error.context.items() if key != "path"}
     return type(error)(error.message.replace(str(path), name), **context)

@@ -1,4 +1,4 @@
-"""Scripts and styles: the same for everybody, and for pages of other sites that use our elements."""
+"""Public scripts and styles, also for pages of other sites that use the elements."""
 
 import hashlib
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class _StaticFile:
 async def static_file(
     name: str, if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None
 ) -> Response:
-    """Answer with a file of the package. Names are looked up among those that there are, never on the disk."""
+    """Return a static file. Names are looked up in a table of all files, never on disk."""
     file = _files().get(name)
     if file is None:
-        raise Problem(404, "not_found", "There is nothing of this name")
+        raise Problem(404, "not_found", "Not collected")
     headers = {**_HEADERS, "ETag": file.tag}
     if if_none_match is not None and file.tag in if_none_match:
         return Response(status_code=304, headers=headers)
@@ -45,16 +45,16 @@ async def static_file(
 
 @cache
 def _files() -> dict[str, _StaticFile]:
-    return _below(files("backstay.server.web") / "static", "")
+    return _collect(files("backstay.server.web") / "static", "")
 
 
-def _below(folder: Traversable, prefix: str) -> dict[str, _StaticFile]:
-    found: dict[str, _StaticFile] = {}
+def _collect(folder: Traversable, prefix: str) -> dict[str, _StaticFile]:
+    collected: dict[str, _StaticFile] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
-            found |= _below(entry, f"{prefix}{entry.name}/")
+            collected |= _collect(entry, f"{prefix}{entry.name}/")
         elif (media_type := _TYPES.get(entry.name.rpartition(".")[2])) is not None:
             content = entry.read_bytes()
             tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            found[prefix + entry.name] = _StaticFile(content, media_type, tag)
-    return found
+            collected[prefix + entry.name] = _StaticFile(content, media_type, tag)
+    return collected
