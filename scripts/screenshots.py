@@ -88,7 +88,7 @@ async def _running(opened: Any, server: Any, folder: Path, every: Path) -> None:
         await page.get_by_role("button", name="Choose columns").click()
         await page.wait_for_url("**/batches/new*")
         await _shot(page, every / "new-batch.png")
-        await start_batch(page, folder / "topics.csv", name="support", made="processor:writer:write", at_once=4)
+        await start_batch(page, folder / "topics.csv", name="support", writer="processor:writer:write", at_once=4)
         await page.locator("batch-summary .failed").first.wait_for()
         await page.wait_for_timeout(2_500)
         await _shot(page, every / "batch.png")
@@ -123,7 +123,7 @@ async def _all(opened: Any, server: Any, every: Path, name: str, scheme: str, si
         await page.get_by_text("which expires").wait_for()
         await _shot(page, at("deleted"))
         await page.get_by_role("button", name="Undo").click()
-        await page.get_by_text("all is as it was").wait_for()
+        await page.get_by_text("restored.").wait_for()
         await page.get_by_role("button", name="Done").click()
         first = page.get_by_role("table").get_by_role("link").first
         await first.click()

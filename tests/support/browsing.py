@@ -162,13 +162,13 @@ async def put_off(page: Any) -> None:
     await page.get_by_role("dialog").wait_for(state="detached")
 
 
-async def start_batch(page: Any, file: Any, *, name: str, made: str, at_once: int = 2) -> None:
-    """Start a batch as a user does: choose a file, check the columns, press the button."""
+async def start_batch(page: Any, file: Any, *, name: str, writer: str, at_once: int = 2) -> None:
+    """Start a batch as a person does: choose a file, look at the columns, press the button."""
     await page.goto("/batches")
     await page.set_input_files("input[type=file]", file)
     await page.get_by_role("button", name="Choose columns").click()
-    await page.get_by_label("Name of the batch").fill(name)
-    await page.get_by_label("Made by").select_option(made)
-    await page.get_by_label("At once").fill(str(at_once))
-    await page.get_by_role("button", name="Start the batch").click()
+    await page.get_by_label("Batch name").fill(name)
+    await page.get_by_label("Recipe or processor").select_option(writer)
+    await page.get_by_label("Concurrent items").fill(str(at_once))
+    await page.get_by_role("button", name="Start batch").click()
     await page.wait_for_url("**/batches/one*")

@@ -41,7 +41,7 @@ async def _deleted(page, job, *, count=3):
     await _asked(page, job, count=count)
     await page.get_by_role("button", name="Back up and delete").click()
     await page.get_by_role("dialog", name=f"{count} conversations deleted").wait_for()
-    link = await page.get_by_role("link", name="Download the backup").get_attribute("href")
+    link = await page.get_by_role("link", name="Download backup").get_attribute("href")
     return link.rpartition("/")[2]
 
 
@@ -52,7 +52,7 @@ def _left(server, job):
 async def test_conversations_are_selected_and_a_delete_begun(page, server, job):
     """Select conversations, initiate delete: across pages, and nothing goes before it is confirmed."""
     await page.goto(f"/conversations?job={job}")
-    await page.get_by_label("This page").check()
+    await page.get_by_label("Select this page").check()
     await page.reload()
     await page.get_by_text("6 conversations selected").wait_for()
     await page.get_by_role("button", name="Delete…").click()
@@ -69,8 +69,8 @@ async def test_the_backup_dialog_appears(page, job):
     text = await dialog.inner_text()
 
     assert f"{job} topic 5" in text
-    assert re.search(r"They go with their 12 turns: about \d\.\d kB to back up\.", text)
-    assert await page.get_by_label("Back them up first").is_checked()
+    assert re.search(r"They have 12 turns; their backup needs about \d\.\d kB\.", text)
+    assert await page.get_by_label("Back up first").is_checked()
 
 
 async def test_a_backup_tells_how_far_it_is(page, server, job):
@@ -91,7 +91,7 @@ async def test_a_backup_tells_how_far_it_is(page, server, job):
     phases = await page.evaluate("window.phases")
     assert list(dict.fromkeys(map(tuple, phases))) == [
         ("writing", "Backing up"),
-        ("verifying", "Reading back and comparing"),
+        ("verifying", "Verifying"),
         ("deleting", "Deleting"),
     ]
     assert len(_left(server, job)) == 3
@@ -102,7 +102,7 @@ async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, j
     before = {one["id"]: server.client.get(f"/api/conversations/{one['id']}").json() for one in _left(server, job)}
     await _deleted(page, job, count=2)
     async with page.expect_download() as waiting:
-        await page.get_by_role("link", name="Download the backup").click()
+        await page.get_by_role("link", name="Download backup").click()
     document = json.loads(Path(await (await waiting.value).path()).read_text())
 
     gone = before.keys() - {one["id"] for one in _left(server, job)}
@@ -131,7 +131,7 @@ async def test_after_a_delete_the_backup_is_there_and_undoes_it(page, server, jo
     await page.get_by_role("link", name=f"Restore {backup}").click()
     await page.get_by_role("heading", name="Restore 3 conversations?").wait_for()
     await page.get_by_role("button", name="Restore").click()
-    await page.get_by_text("Restored: what was missing").wait_for()
+    await page.get_by_text("The missing conversations have been restored").wait_for()
 
     assert len(_left(server, job)) == 6
 
@@ -141,7 +141,7 @@ async def test_undo_is_one_press_away(page, server, job):
     await _deleted(page, job)
     assert len(_left(server, job)) == 3
     await page.get_by_role("button", name="Undo").click()
-    await page.get_by_text("3 restored: all is as it was.").wait_for()
+    await page.get_by_text("3 conversations restored.").wait_for()
 
     assert len(_left(server, job)) == 6
 
@@ -163,14 +163,14 @@ async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
     assert list((folder / ".backstay").rglob(f"{backup}*")) == []
     await page.goto("/backups")
     assert backup not in await page.locator("main").inner_text()
-    await page.get_by_role("link", name="Expired and failed ones too").click()
+    await page.get_by_role("link", name="Show expired and failed backups too").click()
     assert "expired" in await page.get_by_role("row").filter(has_text=backup).inner_text()
 
 
 async def test_without_a_backup_it_has_to_be_typed(page, server, job):
     """The button does nothing before that."""
     await _asked(page, job, count=2)
-    await page.get_by_label("Back them up first").uncheck()
+    await page.get_by_label("Back up first").uncheck()
     button = page.get_by_role("button", name="Delete for good")
     assert await button.is_disabled()
     await page.get_by_label("Type “delete for good”").fill("delete for good")

@@ -24,7 +24,7 @@ async def _interrupted(browser, folder, *, by_hand=False):
     with served(folder, SETTINGS) as server:
         if by_hand:
             async with page_of(browser, server) as (page, _):
-                await start_batch(page, folder / "topics.csv", name="boats", made="processor:slow:slow")
+                await start_batch(page, folder / "topics.csv", name="boats", writer="processor:slow:slow")
         else:
             begin_boats(server)
         server.wait_for(lambda: _job(server)["completed"] >= 4)
@@ -54,8 +54,8 @@ async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
 
         shown = await dialog.inner_text()
         assert "boats" in shown
-        assert "Whatever worked on it stopped." in shown
-        assert "tokens spent" in shown
+        assert "Its worker stopped." in shown
+        assert "tokens used" in shown
         await page.get_by_role("button", name="Later").click()
         await page.reload()
         await page.get_by_role("heading", name="All batches").wait_for()
@@ -70,11 +70,11 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
     async with _interrupted(browser, tmp_path) as (server, page):
         done = _job(server)["completed"]
         before = calls(tmp_path)
-        at_once = page.get_by_role("dialog").get_by_label("Items at once")
+        at_once = page.get_by_role("dialog").get_by_label("Concurrent items")
         assert await at_once.input_value() == "2"  # as the batch was started with
         await at_once.fill("0")
         await page.get_by_role("button", name="Resume", exact=True).click()
-        await page.get_by_role("alert").get_by_text("Items at once:").wait_for()
+        await page.get_by_role("alert").get_by_text("Concurrent items:").wait_for()
         await at_once.fill("3")
         await page.get_by_role("button", name="Resume", exact=True).click()
         await page.wait_for_url("**/batches/one*")
@@ -105,7 +105,7 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
     (tmp_path / "topics.csv").write_text("id,topic\na,good\nb,bad luck\nc,good too\n")
     with served(tmp_path, SETTINGS) as server:
         async with page_of(browser, server) as (page, seen):
-            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            await start_batch(page, tmp_path / "topics.csv", name="boats", writer="processor:slow:slow")
             await page.get_by_text("1 failed item").wait_for()
             await page.locator("batch-summary").get_by_text("there is no such topic").wait_for()
             (tmp_path / "mended").touch()
@@ -132,7 +132,7 @@ async def test_items_that_hold_up_a_batch_are_skipped(browser, tmp_path):
         async with page_of(browser, server) as (page, seen):
             await page.goto("/batches/one?id=boats")
             await page.get_by_role("button", name="Later").click()
-            evidence = page.get_by_role("region", name="Paused on 1 answer")
+            evidence = page.get_by_role("region", name="1 attempt led to this pause")
             shown = await evidence.inner_text() + await page.locator("[data-pause]").inner_text()
             await evidence.get_by_role("button", name="Skip this item").click()
             await page.get_by_text("b (skipped)").wait_for()
@@ -154,14 +154,14 @@ async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path
     (tmp_path / "topics.csv").write_text((tmp_path / "topics.csv").read_text().replace("t00,Topic", "t00,bad"))
     with served(tmp_path, SETTINGS) as server:
         async with page_of(browser, server) as (page, _):
-            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            await start_batch(page, tmp_path / "topics.csv", name="boats", writer="processor:slow:slow")
             server.wait_for(lambda: _job(server)["failed"])
             await page.get_by_role("button", name="Pause").click()
             await page.locator("[data-state=paused]").wait_for()
             server.wait_for(lambda: _job(server)["state"] == "paused" and not _job(server)["workers"])
             (tmp_path / "mended").touch()
             await page.goto("/batches")
-            await page.get_by_role("button", name="Resume, and retry 1 failed item").click()
+            await page.get_by_role("button", name="Resume and retry 1 failed item").click()
             await page.get_by_text("Completed: 100% of 64 items.").wait_for()
 
             assert calls(tmp_path)["t00"] == 2
@@ -173,7 +173,7 @@ async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path)
     prepared(tmp_path)
     with served(tmp_path, SETTINGS + "automatic_resume = true\n") as server:
         async with page_of(browser, server) as (page, _):
-            await start_batch(page, tmp_path / "topics.csv", name="boats", made="processor:slow:slow")
+            await start_batch(page, tmp_path / "topics.csv", name="boats", writer="processor:slow:slow")
             server.wait_for(lambda: _job(server)["completed"] >= 2)
             await page.locator("[data-state=running]").wait_for()  # drawn anew since it was started: no more of that
             await page.locator("batch-summary").get_by_text("Running:").wait_for()
@@ -193,7 +193,7 @@ async def test_what_a_command_started_is_resumed_once_its_function_was_named(bro
     with served(tmp_path) as server:
         async with page_of(browser, server) as (page, seen):
             await page.get_by_role("button", name="Resume", exact=True).click()
-            await page.get_by_role("dialog").get_by_text("would call its function slow:slow").wait_for()
+            await page.get_by_role("dialog").get_by_text("calls the function slow:slow").wait_for()
             assert sum(calls(tmp_path).values()) == 4
             await page.get_by_role("button", name="Resume with slow:slow").click()
             await page.get_by_text("Completed: 100% of 24 items.").wait_for()
@@ -212,7 +212,7 @@ async def test_a_retry_of_what_a_command_started_names_its_function_first(browse
         async with page_of(browser, server) as (page, seen):
             await page.goto("/batches/one?id=boats")
             await page.get_by_role("button", name="Retry bad luck").click()
-            await page.get_by_text("this server would call its function slow:slow").wait_for()
+            await page.get_by_text("this server calls the function slow:slow").wait_for()
             assert calls(tmp_path) == {"a": 1, "b": 1}
             await page.get_by_role("button", name="Call slow:slow").click()
             await page.get_by_text("Completed: 100% of 2 items.").wait_for()

@@ -10,12 +10,12 @@ NAVIGATION = {**HTML, "Sec-Fetch-Mode": "navigate"}
 _LARGE = {"content": b"x" * 2_000}
 
 _WRONG = [
-    ("GET", "/nosuch", {}, 404, "There is no such page."),
-    ("GET", "/batches/nosuch", {}, 404, "There is no such page."),
-    ("GET", "/batches/one?id=none", {}, 404, "Job &#39;none&#39; not found"),
-    ("GET", "/batches/start", {}, 405, "begin on that page"),
-    ("DELETE", "/batches", {}, 405, "begin on that page"),
-    ("POST", "/docs", {}, 405, "begin on that page"),
+    ("GET", "/nosuch", {}, 404, "This page does not exist."),
+    ("GET", "/batches/nosuch", {}, 404, "This page does not exist."),
+    ("GET", "/batches/one?id=none", {}, 404, "There is no job"),
+    ("GET", "/batches/start", {}, 405, "Start on that page"),
+    ("DELETE", "/batches", {}, 405, "Start on that page"),
+    ("POST", "/docs", {}, 405, "Start on that page"),
     ("POST", "/batches/act", _LARGE, 413, "1,000 bytes"),
     ("POST", "/nosuch", _LARGE, 413, "1,000 bytes"),
     ("GET", "/batches/one", {}, 422, "id: "),
@@ -60,7 +60,7 @@ async def test_a_browser_that_did_not_come_in_is_told_how(local, path):
     answer = await local.anonymous.get(path, headers=NAVIGATION)
 
     assert (answer.status_code, _is_page(answer)) == (401, True)
-    assert "Please come in first" in answer.text
+    assert "Please sign in first" in answer.text
     assert "<nav" not in answer.text
 
 

@@ -91,16 +91,14 @@ async def test_axe_finds_nothing_in_dialogs(page, server):
     await page.get_by_role("button", name="Delete…").click()
     await page.get_by_role("dialog", name="Delete 1 conversation?").wait_for()
     assert await axe.violations(page) == []
-    await page.get_by_label("Back them up first").uncheck()
+    await page.get_by_label("Back up first").uncheck()
     assert await axe.violations(page) == []
-    await page.get_by_label("Back them up first").check()
+    await page.get_by_label("Back up first").check()
     held = await _held(page, "**/delete/events")
     await page.get_by_role("button", name="Back up and delete").click()
     await page.get_by_role("dialog", name="Backing up, then deleting").wait_for()
     assert await axe.violations(page) == []
-    held.set_result(
-        {"status": 507, "json": {"error": {"code": "x", "message": "There is no space left", "details": {}}}}
-    )
+    held.set_result({"status": 507, "json": {"error": {"code": "x", "message": "No space left", "details": {}}}})
     await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
     assert await axe.violations(page) == []
     await page.get_by_role("button", name="Close").click()
@@ -112,7 +110,7 @@ async def test_axe_finds_nothing_in_dialogs(page, server):
     await page.get_by_role("status").filter(has_text="1 conversation deleted.").wait_for()
     assert await axe.violations(page) == []
     await page.get_by_role("button", name="Undo").click()
-    await page.get_by_text("Undone: the conversations are in the library again.").wait_for()
+    await page.get_by_text("The delete has been undone: the conversations are back in the library.").wait_for()
 
 
 async def test_axe_finds_nothing_where_something_is_gone(page):
@@ -122,7 +120,7 @@ async def test_axe_finds_nothing_where_something_is_gone(page):
     await page.locator("input[name=id]").first.evaluate("(box) => { box.value = 'gone'; }")
     await page.locator("input[name=id]").first.dispatch_event("change", {"bubbles": True})
     await page.get_by_role("button", name="Export").click()
-    await page.get_by_role("heading", name="1 selected conversation is not there any more").wait_for()
+    await page.get_by_role("heading", name="1 selected conversation no longer exists").wait_for()
     assert await axe.violations(page) == []
 
     async with page.expect_download():
@@ -166,7 +164,7 @@ async def test_a_dialog_that_was_closed_this_instant_opens_anew(browser, server)
     async with page_of(browser, server) as (page, _):
         await put_off(page)
         await page.goto("/conversations?job=good")
-        await page.get_by_text("Tick conversations").wait_for()
+        await page.get_by_text("No conversations selected").wait_for()
         await page.evaluate("""() => {
             const [element, id] = ["pre-delete-backup", "input[name=id]"].map((one) => document.querySelector(one));
             element.ask({ conversationIds: [id.value] });
@@ -182,7 +180,7 @@ async def test_a_delete_and_its_undo_by_keyboard_alone(browser, server):
     async with page_of(browser, server) as (page, seen):
         await put_off(page)
         await page.goto("/conversations?job=good")
-        await page.get_by_text("Tick conversations").wait_for()
+        await page.get_by_text("No conversations selected").wait_for()
         await page.locator("input[name=id]").first.focus()
         await page.keyboard.press("Space")
         await page.locator("[data-format], #format").focus()
@@ -199,7 +197,7 @@ async def test_a_delete_and_its_undo_by_keyboard_alone(browser, server):
         await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
         await _tab_to(page, "Undo", most=3)
         await page.keyboard.press("Enter")
-        await page.get_by_text("1 restored: all is as it was.").wait_for()
+        await page.get_by_text("1 conversation restored.").wait_for()
         assert seen.everything == []
 
 
@@ -263,10 +261,10 @@ async def test_a_delete_that_goes_on_cannot_be_put_out_of_sight(browser, server)
         await page.keyboard.press("Escape")
 
         await page.get_by_role("status").filter(has_text="1 conversation deleted.").wait_for()
-        assert await page.get_by_role("link", name="Download the backup").count() == 1
+        assert await page.get_by_role("link", name="Download backup").count() == 1
         assert await page.get_by_text("1 conversation selected").count() == 0
         await page.get_by_role("button", name="Undo").click()
-        await page.get_by_text("Undone: the conversations are in the library again.").wait_for()
+        await page.get_by_text("The delete has been undone: the conversations are back in the library.").wait_for()
         assert "job=good" in page.url  # the list is as narrow as before
         assert seen.everything == []
 
@@ -295,7 +293,7 @@ async def test_a_batch_is_resumed_by_keyboard_alone(browser, server):
         await page.get_by_role("dialog", name="A batch is not finished").wait_for()
         await _tab_to(page, "Discard…", most=5)
         await page.keyboard.press("Enter")
-        await page.get_by_text("Discard it? What is left will not be made.").wait_for()
+        await page.get_by_text("Discard this batch? The remaining items will not be generated.").wait_for()
         await page.keyboard.press("Enter")
         assert await page.get_by_role("button", name="Discard…").count() == 1
         await page.keyboard.press("Escape")
@@ -311,10 +309,10 @@ async def test_a_batch_is_started_by_keyboard_alone(browser, server):
         await _tab_to(page, "Choose columns", most=3)
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/batches/new*")
-        await page.get_by_label("Name of the batch").focus()
+        await page.get_by_label("Batch name").focus()
         await page.keyboard.press("Control+A")
         await page.keyboard.type("by-keys")
-        await _tab_to(page, "Start the batch", most=10)
+        await _tab_to(page, "Start batch", most=10)
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/batches/one*")
 

@@ -116,9 +116,9 @@ async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
     done = await browser.post("/batches/act", data={"id": "j", "action": "cancel"}, follow_redirects=True)
 
     assert 'href="/batches/cancel?id=j"' in page.text
-    assert "2 items will not be made." in asking.text
+    assert "2 items will not be generated." in asking.text
     assert (before, (await local.ann.get("/api/batches/j")).json()["state"]) == ("pending", "cancelled")
-    assert "Cancel for good" not in done.text
+    assert "Cancel permanently" not in done.text
 
 
 async def test_every_page_has_a_title_of_its_own(local, browser):

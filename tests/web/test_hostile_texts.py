@@ -100,7 +100,7 @@ async def test_every_page_of_the_list_and_its_dialog(opened):
     while await page.get_by_role("link", name="Older conversations").count():
         await page.get_by_role("link", name="Older conversations").click()
         await page.wait_for_load_state()
-    await page.get_by_role("button", name="Select all that match").click()
+    await page.get_by_role("button", name="Select all").click()
     await page.get_by_text(f"{len(HOSTILE) + 2} conversations selected").wait_for()
     await page.get_by_role("button", name="Delete…").click()
     await page.get_by_role("dialog", name=f"Delete {len(HOSTILE) + 2} conversations?").wait_for()

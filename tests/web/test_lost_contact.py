@@ -57,11 +57,11 @@ def _backups(server, job):
 
 async def _begin_to_delete(page, job, *, backup=True):
     await page.goto(f"/conversations?job={job}")
-    await page.get_by_label("This page").check()
+    await page.get_by_label("Select this page").check()
     await page.get_by_role("button", name="Delete…").click()
     await page.get_by_role("dialog", name="Delete 3 conversations?").wait_for()
     if not backup:
-        await page.get_by_label("Back them up first").uncheck()
+        await page.get_by_label("Back up first").uncheck()
         await page.get_by_label("Type “delete for good”").fill("delete for good")
     await page.get_by_role("button", name="Back up and delete" if backup else "Delete for good").click()
 
@@ -100,7 +100,7 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
             await page.get_by_text("Until then it is not known whether they were restored.").wait_for()
             server.wait_for(lambda: _left(server, job) == 3)
             proxy.mend()
-            await page.get_by_text("3 restored: all is as it was.").wait_for()
+            await page.get_by_text("3 conversations restored.").wait_for()
 
 
 async def _altered(page, file, before, after):
@@ -118,7 +118,7 @@ async def _altered(page, file, before, after):
 async def test_an_element_that_does_not_ask_again_claims_what_is_wrong(browser, server, job):
     """The control: without asking again, the dialog says something else than that it does not know."""
     async with _page(browser, server) as (page, proxy):
-        await _altered(page, "client.js", "if (!isLost || !isPassing(error)) throw error;", "throw error;")
+        await _altered(page, "client.js", "if (!isLost || !isTransient(error)) throw error;", "throw error;")
         proxy.cut_at(b"POST /api/conversations/delete/events")
         await _begin_to_delete(page, job)
         await page.get_by_role("dialog").get_by_role("alert").wait_for()
@@ -136,7 +136,7 @@ async def test_without_its_key_a_delete_that_is_asked_for_again_is_refused(brows
         await _does_not_know(page)
         server.wait_for(lambda: _left(server, job) == 0)
         proxy.mend()
-        await page.get_by_role("dialog", name="They are not in the library any more").wait_for()
+        await page.get_by_role("dialog", name="They are no longer in the library").wait_for()
 
         assert not _CLAIMS.search(await page.get_by_role("dialog").inner_text())
 
@@ -168,7 +168,7 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
                 database.execute(_SLOWLY)
             async with page_of(browser, server) as (page, _):
                 await page.goto("/conversations?job=many")
-                await page.get_by_role("button", name="Select all that match").click()
+                await page.get_by_role("button", name="Select all").click()
                 await page.get_by_text("60 conversations selected").wait_for()
                 await page.get_by_role("button", name="Delete…").click()
                 await page.get_by_role("button", name="Back up and delete").click()
@@ -177,18 +177,18 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
                 server.stop(signal.SIGKILL)
                 assert not _CLAIMS.search(await _does_not_know(page))
                 with served(folder, SETTINGS, port=port) as again:
-                    await page.get_by_text("This page is signed out.").wait_for()
+                    await page.get_by_text("You are signed out.").wait_for()
                     other = await page.context.new_page()
                     await come_in(other, again)
-                    await page.get_by_role("dialog", name="The delete has stopped").wait_for()
+                    await page.get_by_role("dialog", name="The delete was interrupted").wait_for()
                     assert await axe.violations(page) == []
                     said = await page.get_by_role("dialog").inner_text()
-                    assert re.search(r"(\d+) conversations of 60 are deleted so far", said)
+                    assert re.search(r"(\d+) conversations of 60 deleted so far", said)
                     await page.get_by_role("button", name="Finish deleting").click()
                     await page.get_by_role("dialog", name="60 conversations deleted").wait_for()
                     assert _left(again, "many") == 0
                     await page.get_by_role("button", name="Undo").click()
-                    await page.get_by_text("60 restored: all is as it was.").wait_for()
+                    await page.get_by_text("60 conversations restored.").wait_for()
 
 
 @pytest.fixture
@@ -210,10 +210,10 @@ def _job(server, name):
 @pytest.mark.parametrize(
     ("press", "request_", "what", "tried", "is_keyed"),
     [
-        ("Resume, and retry 1 failed item", b"/resume", "it was resumed", 2, True),
-        ("Retry all", b"/resume", "they are tried again", 2, True),
-        ("Retry all", b"/resume", "they are tried again", 3, False),
-        ("Skip", b"/skip", "it is skipped", 1, True),
+        ("Resume and retry 1 failed item", b"/resume", "it was resumed", 2, True),
+        ("Retry all", b"/resume", "they will be retried", 2, True),
+        ("Retry all", b"/resume", "they will be retried", 3, False),
+        ("Skip", b"/skip", "it was skipped", 1, True),
     ],
 )
 async def test_what_is_asked_of_a_batch_is_done_once(browser, server, paused, press, request_, what, tried, is_keyed):

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from backstay.server.web.rendering import distance, size
+from backstay.server.web.rendering import format_distance, format_size
 from support.addresses import PAGES
 from support.clocks import NOON
 from support.serving import KINDS, ORIGIN, cookied, library, serving
@@ -40,7 +40,7 @@ async def test_a_batch_is_started_without_a_script(local, browser_like):
     )
     columns = await browser_like.get(chosen.headers["location"])
     file = _fields(columns.text, "file")[0]
-    fields = {"file": file, "jobId": "mine", "made": "processor:scripted", "topic": "subject", "idColumn": "key"}
+    fields = {"file": file, "jobId": "mine", "writer": "processor:scripted", "topic": "subject", "idColumn": "key"}
     started = await browser_like.post("/batches/start", data=fields)
     await local.settled("mine")
     shown = await browser_like.get(started.headers["location"])
@@ -50,7 +50,7 @@ async def test_a_batch_is_started_without_a_script(local, browser_like):
     assert started.status_code == 303
     assert shown.status_code == 200
     assert "k1" in shown.text
-    assert shown.text.count("Read it") == 2
+    assert shown.text.count(">Read<") == 2
 
 
 async def test_columns_that_do_not_fit_are_said(browser_like):
@@ -104,7 +104,7 @@ async def test_nothing_goes_without_a_backup_unless_it_was_typed(local, browser_
     refused = await browser_like.post("/conversations/delete", data={**fields, "backup": "no", "confirmation": typed})
 
     assert refused.status_code == 422
-    assert "has to be typed" in refused.text
+    assert "to delete without a backup, type" in refused.text
     assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == 2
 
 
@@ -139,7 +139,7 @@ async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_li
     rest = await browser_like.post("/conversations/export", data=fields)
 
     assert told.status_code == 404
-    assert "1 selected conversation is not there any more" in told.text
+    assert "1 selected conversation no longer exists" in told.text
     assert first in told.text
     assert fields == {"ids": "\n".join(others), "format": "csv"}
     assert "Export the 2 others" in told.text
@@ -153,7 +153,7 @@ async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like)
     for address in ("/conversations/export", "/conversations/delete-plan"):
         told = await browser_like.post(address, data={"id": ids})
         assert told.status_code == 404
-        assert "Nothing of this is there any more" in told.text
+        assert "The selected conversations no longer exist" in told.text
         assert "Export the" not in told.text
         assert 'href="/backups"' in told.text
 
@@ -166,8 +166,8 @@ async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_l
     done = await browser_like.post("/conversations/delete", data={**fields, "backup": "yes"})
 
     assert "Delete 2 conversations?" in plan.text
-    assert "1 selected conversation is not there any more." in plan.text
-    assert re.search(r"about \d\.\d kB to back up", plan.text)
+    assert "1 selected conversation no longer exists." in plan.text
+    assert re.search(r"needs about \d\.\d kB", plan.text)
     assert "deleted=" in done.headers["location"]
     assert (await local.ann.get("/api/conversations")).json()["conversations"] == []
 
@@ -178,7 +178,12 @@ async def test_backups_are_pinned_verified_and_removed_without_a_script(local, b
     created = await local.ann.post("/api/backup/create", json={"conversationIds": ids})
     backup = created.json()["backupId"]
 
-    for action, said in (("pin", "Pinned"), ("verify", "Read back"), ("unpin", "Unpinned"), ("remove", "removed")):
+    for action, said in (
+        ("pin", "is pinned"),
+        ("verify", "is intact"),
+        ("unpin", "no longer pinned"),
+        ("remove", "removed"),
+    ):
         answer = await browser_like.post("/backups/act", data={"id": backup, "action": action})
         assert said in (await browser_like.get(answer.headers["location"])).text
 
@@ -189,7 +194,7 @@ async def test_pages_are_for_those_who_came_in(local, path):
     answer = await local.anonymous.get(path)
 
     assert answer.status_code == 401
-    assert "Please come in first" in answer.text
+    assert "Please sign in first" in answer.text
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
@@ -259,7 +264,7 @@ async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
 )
 def test_sizes_are_said_as_people_say_them(number, said):
     """In powers of a thousand."""
-    assert size(number) == said
+    assert format_size(number) == said
 
 
 @pytest.mark.parametrize(
@@ -272,7 +277,7 @@ def test_sizes_are_said_as_people_say_them(number, said):
 )
 def test_distances_are_said_as_people_say_them(moment, said):
     """From the moment that is now."""
-    assert distance(moment, NOON) == said
+    assert format_distance(moment, NOON) == said
 
 
 async def test_what_goes_along_is_shown_before_a_delete(tmp_path):

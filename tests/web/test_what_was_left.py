@@ -20,7 +20,7 @@ async def local(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("action", "said", "left"), [("continue", "The delete is finished.", 0), ("undo", "Undone:", 3)]
+    ("action", "said", "left"), [("continue", "The delete is finished.", 0), ("undo", "The delete has been undone", 3)]
 )
 async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, left):
     """It is finished or undone there, by a form."""
@@ -29,11 +29,11 @@ async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, 
     listed = await local.ann.get("/backups")
     done = await local.ann.post("/backups/act", data={"id": backup, "action": action}, follow_redirects=True)
 
-    assert "A delete was cut off" in listed.text
+    assert "A delete was interrupted" in listed.text
     assert backup in listed.text
     assert said in done.text
     assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == left
-    assert "A delete was cut off" not in (await local.ann.get("/backups")).text
+    assert "A delete was interrupted" not in (await local.ann.get("/backups")).text
 
 
 async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
@@ -53,8 +53,8 @@ async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
     assert (refused.status_code, refused.headers["location"]) == (303, f"/backups/one?id={backup}")
     assert "chip-damaged" in listed.text
     assert "whose file is damaged: found" in listed.text
-    assert "Damaged: found" in page.text
-    for offer in ("Undo it", "Finish deleting"):
+    assert "(found" in page.text
+    for offer in ("Undo the delete", "Finish deleting"):
         assert offer not in listed.text + page.text
         assert offer in sound.text
     assert "Restore…" not in page.text
@@ -107,7 +107,7 @@ async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is
     async with cookied(local) as client:
         page = await client.get("/batches/one", params={"id": "own"})
 
-    assert "Paused on 1 answer" in page.text
+    assert "1 attempt led to this pause" in page.text
     assert ("Skip this item" in page.text) == is_offered
 
 
@@ -136,7 +136,7 @@ async def test_a_file_can_be_dropped(page):
     """It leads to its columns, as a chosen one does."""
     await page.goto("/batches")
     await page.keyboard.press("Escape")
-    await page.get_by_text("Or drop one here.").wait_for()
+    await page.get_by_text("Or drop a file here.").wait_for()
     await page.evaluate(
         """() => {
           const dropped = new DataTransfer();
@@ -147,5 +147,5 @@ async def test_a_file_can_be_dropped(page):
     )
     await page.wait_for_url("**/batches/new*")
 
-    assert await page.get_by_label("Name of the batch").input_value() == "dropped"
+    assert await page.get_by_label("Batch name").input_value() == "dropped"
     assert "Boats" in await page.locator("main").inner_text()

@@ -1,4 +1,4 @@
-// All elements, for a page that wants them: <script type="module" src="…/static/backstay.js"></script>
+// All elements, for pages that embed them: <script type="module" src="…/static/backstay.js"></script>
 
 export { configure } from "./client.js";
 export { BackupProgress } from "./backup-progress.js";

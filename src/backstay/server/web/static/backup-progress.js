@@ -1,14 +1,14 @@
-// <backup-progress>: how far a backup has come, and its download once it is verified.
+// <backup-progress>: the progress of a backup, and its download once it is verified.
 //
-// Attributes: api, backup-id. Properties: token; progress {backupId, phase, conversations, total, contentBytes} shows
-// what the page knows itself. Events: progress, ready {backup}, failed {backup}.
+// Attributes: api, backup-id. Properties: token; progress {backupId, phase, conversations, total, contentBytes} displays
+// numbers that the page supplies. Events: progress, ready {backup}, failed {backup}.
 
 import { counted, distance, element, number, size } from "./dom.js";
 import { BackstayElement, lostContact, problem, sayLost, skeleton } from "./element.js";
 
 const PHASES = [
   ["writing", "Backing up"],
-  ["verifying", "Reading back and comparing"],
+  ["verifying", "Verifying"],
   ["deleting", "Deleting"],
 ];
 
@@ -28,7 +28,7 @@ export class BackupProgress extends BackstayElement {
 
   #backup = null;
   #latest = null;
-  #parts = null;
+  #nodes = null;
   #following = null;
 
   constructor() {
@@ -39,9 +39,9 @@ export class BackupProgress extends BackstayElement {
     return this.#latest;
   }
 
-  set progress(given) {
-    this.#latest = given;
-    this.#draw(given.phase, given.conversations, given.total, given.contentBytes);
+  set progress(progress) {
+    this.#latest = progress;
+    this.#draw(progress.phase, progress.conversations, progress.total, progress.contentBytes);
   }
 
   start() {
@@ -61,11 +61,11 @@ export class BackupProgress extends BackstayElement {
     this.#following?.abort();
     const following = (this.#following = new AbortController());
     const path = `/api/backups/${encodeURIComponent(this.getAttribute("backup-id"))}`;
-    if (this.#parts === null) this.show(skeleton("", "short"));
+    if (this.#nodes === null) this.show(skeleton("", "short"));
     const { signal } = following;
-    const lost = (error) => (this.#parts === null ? sayLost(this.shadowRoot, error) : this.say(lostContact(error), "lost"));
+    const lost = (error) => (this.#nodes === null ? sayLost(this.shadowRoot, error) : this.say(lostContact(error), "lost"));
     try {
-      await this.client.follow(`${path}/events`, (name, data) => this.#told(name, data), {
+      await this.client.follow(`${path}/events`, (name, data) => this.#onEvent(name, data), {
         signal,
         lost,
         isOver: () => this.#backup !== null && this.#backup.state !== "running" && this.#backup.deletion?.state !== "deleting",
@@ -75,29 +75,29 @@ export class BackupProgress extends BackstayElement {
       await this.#end();
     } catch (error) {
       if (signal.aborted) return;
-      this.#parts = null;
+      this.#nodes = null;
       this.show(problem(error));
     }
   }
 
-  #told(name, data) {
+  #onEvent(name, data) {
     if (name === "state") this.#backup = data;
     if (name !== "progress") return;
     this.#latest = data;
     if (data.state === "running") this.#draw(data.phase ?? "writing", data.conversations, data.total, data.contentBytes);
-    this.tell("progress", data);
+    this.emit("progress", data);
   }
 
   #draw(phase, conversations, total, bytes) {
-    this.#parts ??= this.#build();
-    const { steps, bar } = this.#parts;
-    const place = PHASES.findIndex(([name]) => name === phase);
-    steps.forEach((step, at) => {
-      step.className = at < place ? "done" : "";
-      if (at === place) step.setAttribute("aria-current", "step");
+    this.#nodes ??= this.#build();
+    const { steps, bar } = this.#nodes;
+    const current = PHASES.findIndex(([name]) => name === phase);
+    steps.forEach((step, index) => {
+      step.className = index < current ? "done" : "";
+      if (index === current) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
-      const isDelete = PHASES[at][0] === "deleting";
-      step.hidden = isDelete ? phase !== "deleting" && !this.hasAttribute("deleting") : this.getAttribute("deleting") === "only";
+      const isDeletePhase = PHASES[index][0] === "deleting";
+      step.hidden = isDeletePhase ? phase !== "deleting" && !this.hasAttribute("deleting") : this.getAttribute("deleting") === "only";
     });
     if (total) {
       bar.max = total;
@@ -109,47 +109,47 @@ export class BackupProgress extends BackstayElement {
     this.say(bytes ? `${amount}, ${size(bytes)}` : amount);
   }
 
-  // Say something in place of the amount.
+  // Show a text instead of the amount.
   say(text, kind = "muted") {
-    const { said } = this.#parts;
-    if (said.textContent === text) return;
-    said.className = kind;
-    said.textContent = text;
+    const { status } = this.#nodes;
+    if (status.textContent === text) return;
+    status.className = kind;
+    status.textContent = text;
   }
 
   #build() {
     const steps = PHASES.map(([, label]) => element("li", {}, label));
     const bar = element("progress", { "aria-label": "Progress of the backup" });
-    const said = element("p", { class: "muted", part: "status", role: "status" });
-    this.show(element("ol", { part: "phases" }, steps), bar, said);
-    return { steps, bar, said };
+    const status = element("p", { class: "muted", part: "status", role: "status" });
+    this.show(element("ol", { part: "phases" }, steps), bar, status);
+    return { steps, bar, status };
   }
 
   async #end() {
-    this.#parts = null;
+    this.#nodes = null;
     const backup = this.#backup;
     if (backup.state !== "verified") {
-      this.show(element("p", { class: "problem", role: "alert" }, backup.error ?? `The backup is ${backup.state}${backup.damagedAt ? `: found ${distance(backup.damagedAt)}` : ""}.`));
-      this.tell("failed", { backup });
+      this.show(element("p", { class: "problem", role: "alert" }, backup.error ?? `The backup is ${backup.state}${backup.damagedAt ? ` (found ${distance(backup.damagedAt)})` : ""}.`));
+      this.emit("failed", { backup });
       return;
     }
     this.show(
       element("p", { role: "status" }, `Verified: ${counted(backup.conversationCount, "conversation")}, ${size(backup.fileBytes)}.${expiry(backup)}`),
       element("p", {}, downloadLink(this.client, backup.backupId)),
     );
-    this.tell("ready", { backup });
+    this.emit("ready", { backup });
   }
 }
 
 function expiry(backup) {
-  if (backup.pinned) return " It is pinned, and does not expire.";
+  if (backup.pinned) return " It is pinned and does not expire.";
   return backup.expiresAt === null ? "" : ` It expires ${distance(backup.expiresAt)}.`;
 }
 
-// A link that downloads a backup; where it needs a ticket, one is asked for when it is used.
+// A link that downloads a backup. If it needs a ticket, the ticket is requested on click.
 export function downloadLink(client, backupId) {
   const plain = `${client.api}/api/backup/download/${encodeURIComponent(backupId)}`;
-  const link = element("a", { class: "button", part: "download", href: plain, download: "" }, "Download the backup");
+  const link = element("a", { class: "button", part: "download", href: plain, download: "" }, "Download backup");
   if (client.needsTicket) {
     link.addEventListener("click", async (event) => {
       event.preventDefault();

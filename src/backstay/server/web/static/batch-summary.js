@@ -1,7 +1,7 @@
-// <batch-summary>: where a job stands, live.
+// <batch-summary>: the live progress of a job.
 //
 // Attributes: api, job-id. Properties: token; progress {totalItems, completedItems, failedItems, pendingItems,
-// progressPercentage} shows numbers of the page's own, without an API.
+// progressPercentage} displays numbers that the page supplies, without an API.
 // Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} and skip {itemIds} (cancelable), retried
 // {job}, skipped {job}.
 
@@ -38,12 +38,12 @@ export class BatchSummary extends BackstayElement {
   #job = null;
   #failed = new Map();
   #rates = [];
-  #parts = null;
+  #nodes = null;
   #announced = -1;
   #following = null;
-  // What has been asked for and may have been done, while there is no answer.
-  #asked = null;
-  #stateWhenAsked = null; // while a question stands: the state of the job it is about
+  // The action whose response is still unknown.
+  #pendingAction = null;
+  #stateWhenAsked = null; // while a confirmation is pending: the state of the job at that time
 
   constructor() {
     super(RULES);
@@ -53,16 +53,16 @@ export class BatchSummary extends BackstayElement {
     return this.#job;
   }
 
-  set progress(given) {
+  set progress(progress) {
     this.#build();
-    this.#take({
-      planned: given.totalItems,
-      completed: given.completedItems,
-      failed: given.failedItems,
-      pending: given.pendingItems,
+    this.#update({
+      planned: progress.totalItems,
+      completed: progress.completedItems,
+      failed: progress.failedItems,
+      pending: progress.pendingItems,
       running: 0,
-      percentage: given.progressPercentage,
-      state: given.pendingItems > 0 ? "running" : "completed",
+      percentage: progress.progressPercentage,
+      state: progress.pendingItems > 0 ? "running" : "completed",
       tokensIn: 0,
       tokensOut: 0,
       processor: "",
@@ -92,25 +92,25 @@ export class BatchSummary extends BackstayElement {
     this.#failed.clear();
     this.#rates = [];
     this.#announced = -1;
-    this.#parts = null;
+    this.#nodes = null;
     this.show(skeleton("", "short", ""));
     const { signal } = following;
     const lost = (error) => this.#lost(error);
     try {
       const [job] = await Promise.all([this.client.ask(this.#path, { signal, lost }), this.#collectFailed({ signal, lost })]);
       this.#build();
-      this.#take(job, null, null);
-      await this.client.follow(`${this.#path}/events`, (name, data) => this.#told(name, data), {
+      this.#update(job, null, null);
+      await this.client.follow(`${this.#path}/events`, (name, data) => this.#onEvent(name, data), {
         signal,
         isOver: () => AT_REST.includes(this.#job.state) && this.#job.workers === 0,
         lost,
       });
       if (signal.aborted) return;
-      // The end may have come while nobody listened: what is over then has no events left to tell it.
+      // The job may have ended during a disconnect; there are then no more events to report it.
       this.#announced = -1;
-      this.#take(await this.client.ask(this.#path, { signal, lost }), null, null);
-      this.tell("state", { job: this.#job, id: this.#job.id, state: this.#job.state, pause: this.#job.pause });
-      this.tell("finished", { job: this.#job });
+      this.#update(await this.client.ask(this.#path, { signal, lost }), null, null);
+      this.emit("state", { job: this.#job, id: this.#job.id, state: this.#job.state, pause: this.#job.pause });
+      this.emit("finished", { job: this.#job });
     } catch (error) {
       if (!signal.aborted) this.show(problem(error));
     }
@@ -121,13 +121,13 @@ export class BatchSummary extends BackstayElement {
     for (const item of page.items) this.#failed.set(item.id, item);
   }
 
-  #told(name, data) {
+  #onEvent(name, data) {
     if (name === "progress") {
-      this.#take(data.job, data.rate, data.etaSeconds);
-      this.tell("progress", data);
+      this.#update(data.job, data.rate, data.etaSeconds);
+      this.emit("progress", data);
     } else if (name === "state") {
-      this.tell("state", { job: this.#job, ...data });
-      // What failed before the events began is in none of them.
+      this.emit("state", { job: this.#job, ...data });
+      // Items that failed before the event stream began are not in it.
       this.#collectFailed({ signal: this.#following.signal }).then(() => this.#list(), () => {});
     } else if (name === "item_failed" && this.#failed.size < SHOWN_FAILED) {
       this.#failed.set(data.id, data);
@@ -141,65 +141,65 @@ export class BatchSummary extends BackstayElement {
       return [dd, element("div", {}, element("dt", {}, name[0].toUpperCase() + name.slice(1)), dd)];
     };
     const names = ["total", "completed", "failed", "pending", "rate", "time left", "tokens"];
-    const made = Object.fromEntries(names.map((name) => [name, value(name)]));
+    const entries = Object.fromEntries(names.map((name) => [name, value(name)]));
     const bar = element("progress", { max: 1, value: 0, "aria-label": "Progress" });
     const percentage = element("strong", { part: "percentage" }, "0%");
     const chart = element("figure", { hidden: true, part: "chart" });
-    const said = element("p", { class: "muted", part: "status", role: "status" });
+    const status = element("p", { class: "muted", part: "status", role: "status" });
     const failed = element("div", { part: "failures" });
-    this.#parts = { values: Object.fromEntries(names.map((name) => [name, made[name][0]])), bar, percentage, chart, said, failed };
+    this.#nodes = { values: Object.fromEntries(names.map((name) => [name, entries[name][0]])), bar, percentage, chart, status, failed };
     this.show(
-      element("dl", { class: "figures", part: "figures" }, names.map((name) => made[name][1])),
+      element("dl", { class: "figures", part: "figures" }, names.map((name) => entries[name][1])),
       element("div", { class: "bar" }, bar, percentage),
-      said,
+      status,
       chart,
       failed,
     );
   }
 
-  #take(job, rate, eta) {
+  #update(job, rate, eta) {
     this.#job = job;
-    const { values, bar, percentage } = this.#parts;
-    const left = job.pending + job.running;
+    const { values, bar, percentage } = this.#nodes;
+    const remaining = job.pending + job.running;
     values.total.textContent = number(job.planned);
     values.completed.textContent = number(job.completed);
     values.failed.textContent = number(job.failed);
-    values.pending.textContent = number(left);
+    values.pending.textContent = number(remaining);
     values.rate.textContent = rate ? speed(rate) : "–";
-    values["time left"].textContent = left === 0 ? "none" : eta ? span(eta) : "–";
+    values["time left"].textContent = remaining === 0 ? "none" : eta ? span(eta) : "–";
     values.tokens.textContent = number(job.tokensIn + job.tokensOut);
     bar.max = Math.max(1, job.planned);
-    bar.value = job.planned - left;
+    bar.value = job.planned - remaining;
     percentage.textContent = `${Math.floor(job.percentage)}%`;
     if (rate !== null) this.#plot(rate);
     this.#announce();
     this.#list();
   }
 
-  // A screen reader hears every tenth, not every item.
+  // Announced to screen readers at every tenth, not at every item.
   #announce() {
-    if (this.#hasQuestion()) return;
+    if (this.#isConfirming()) return;
     if (this.#job.waiting) {
       this.#announced = -1;
-      return this.#say(waiting(this.#job.waiting), "lost");
+      return this.#showStatus(waiting(this.#job.waiting), "lost");
     }
     const tenth = Math.floor(this.#job.percentage / 10);
     const key = `${this.#job.state} ${tenth}`;
     if (key === this.#announced) return;
     this.#announced = key;
-    this.#say(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${counted(this.#job.planned, "item")}.`);
+    this.#showStatus(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${counted(this.#job.planned, "item")}.`);
   }
 
   #lost(error) {
-    if (this.#parts === null) return sayLost(this.shadowRoot, error);
+    if (this.#nodes === null) return sayLost(this.shadowRoot, error);
     this.#announced = -1;
-    this.#say(lostContact(error, this.#asked), "lost");
+    this.#showStatus(lostContact(error, this.#pendingAction), "lost");
   }
 
-  #say(text, kind = "muted") {
-    if (this.#parts.said.textContent === text) return;
-    this.#parts.said.className = kind;
-    this.#parts.said.textContent = text;
+  #showStatus(text, kind = "muted") {
+    if (this.#nodes.status.textContent === text) return;
+    this.#nodes.status.className = kind;
+    this.#nodes.status.textContent = text;
   }
 
   #plot(rate) {
@@ -207,25 +207,25 @@ export class BatchSummary extends BackstayElement {
     this.#rates = this.#rates.slice(-POINTS);
     const most = Math.max(...this.#rates);
     if (this.#rates.length < 3 || most === 0) return;
-    const points = this.#rates.map((one, place) => `${((place * WIDTH) / (this.#rates.length - 1)).toFixed(1)},${(HEIGHT - 3 - (one / most) * (HEIGHT - 8)).toFixed(1)}`);
-    const label = `Items a second, of late: ${rate.toFixed(1)} now, ${most.toFixed(1)} at most`;
-    this.#parts.chart.hidden = false;
-    this.#parts.chart.replaceChildren(
+    const points = this.#rates.map((rate, index) => `${((index * WIDTH) / (this.#rates.length - 1)).toFixed(1)},${(HEIGHT - 3 - (rate / most) * (HEIGHT - 8)).toFixed(1)}`);
+    const label = `Items per second: ${rate.toFixed(1)} now, ${most.toFixed(1)} maximum`;
+    this.#nodes.chart.hidden = false;
+    this.#nodes.chart.replaceChildren(
       drawing(
         "svg",
         { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
         drawing("polygon", { class: "under", points: `0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}` }),
         drawing("polyline", { class: "line", points: points.join(" ") }),
       ),
-      element("figcaption", {}, `Items a second; ${most.toFixed(1)} at most`),
+      element("figcaption", {}, `Items per second (maximum ${most.toFixed(1)})`),
     );
   }
 
   #list() {
-    const { failed } = this.#parts;
+    const { failed } = this.#nodes;
     const count = this.#job.failed;
     const items = [...this.#failed.values()].slice(0, count);
-    if (this.#hasQuestion() || failed.dataset.shown === `${count} ${items.length} ${this.#job.state}`) return;
+    if (this.#isConfirming() || failed.dataset.shown === `${count} ${items.length} ${this.#job.state}`) return;
     failed.dataset.shown = `${count} ${items.length} ${this.#job.state}`;
     if (count === 0 || items.length === 0) return failed.replaceChildren();
     const canSkip = this.getAttribute("job-id") !== null && this.#job.processor !== "taken-over" && this.#job.state !== "cancelled";
@@ -258,49 +258,49 @@ export class BatchSummary extends BackstayElement {
   }
 
   async #retry(button, itemIds, confirm) {
-    if (!this.tell("retry", { itemIds }, { cancelable: true })) return;
-    // One request: the items it puts back change the state, for which a page may reload.
-    const asked = { ...(itemIds === null ? { retryFailed: true } : { retryItems: itemIds }), ...(confirm && { confirm }) };
+    if (!this.emit("retry", { itemIds }, { cancelable: true })) return;
+    // One request, because requeued items change the state, and a page may reload upon that.
+    const body = { ...(itemIds === null ? { retryFailed: true } : { retryItems: itemIds }), ...(confirm && { confirm }) };
     const confirmed = (name) => this.#retry(button, itemIds, name);
-    await this.#act(button, "resume", asked, "they are tried again", (job) => this.tell("retried", { job }), confirmed);
+    await this.#act(button, "resume", body, "they will be retried", (job) => this.emit("retried", { job }), confirmed);
   }
 
   async #skip(button, itemIds) {
-    if (!this.tell("skip", { itemIds }, { cancelable: true })) return;
-    await this.#act(button, "skip", { itemIds }, "it is skipped", ({ job }) => this.tell("skipped", { job }));
+    if (!this.emit("skip", { itemIds }, { cancelable: true })) return;
+    await this.#act(button, "skip", { itemIds }, "it was skipped", ({ job }) => this.emit("skipped", { job }));
   }
 
-  // A function that the server's settings do not name is called when the button is pressed once more, with its name on it.
-  #ask(button, error, confirmed) {
+  // A function that the server's settings do not name needs a second click, on a button with its name.
+  #confirm(button, error, confirmed) {
     const name = error.details.processor;
     const again = element("button", { type: "button", class: "small", onclick: () => confirmed(name) }, `Call ${name}`);
-    // The list may have been drawn anew since the button was pressed.
+    // The list may have been redrawn since the click.
     if (button.isConnected) button.replaceWith(again);
-    else this.#parts.failed.prepend(again);
+    else this.#nodes.failed.prepend(again);
     again.focus();
     this.#stateWhenAsked = this.#job.state;
-    this.#say(`It was started by a command: this server would call its function ${name}.`);
+    this.#showStatus(`A command started this batch. To continue, this server calls the function ${name}.`);
   }
 
-  #hasQuestion() {
+  #isConfirming() {
     return this.#stateWhenAsked !== null && this.#stateWhenAsked === this.#job.state;
   }
 
-  async #act(button, action, asked, what, done, confirmed) {
+  async #act(button, action, body, outcome, done, confirmed) {
     const { signal } = this;
     this.#stateWhenAsked = null;
     button.disabled = true;
-    this.#asked = what;
+    this.#pendingAction = outcome;
     try {
-      done(await this.client.act(`${this.#path}/${action}`, asked, { signal, lost: (error) => this.#lost(error) }));
-      this.#asked = null;
+      done(await this.client.act(`${this.#path}/${action}`, body, { signal, lost: (error) => this.#lost(error) }));
+      this.#pendingAction = null;
       await this.#follow();
     } catch (error) {
       if (signal.aborted) return;
-      this.#asked = null;
+      this.#pendingAction = null;
       button.disabled = false;
-      if (error.code === "confirmation_needed" && confirmed) return this.#ask(button, error, confirmed);
-      this.#say(error.message, "problem");
+      if (error.code === "confirmation_needed" && confirmed) return this.#confirm(button, error, confirmed);
+      this.#showStatus(error.message, "problem");
     }
   }
 }

@@ -1,9 +1,9 @@
-// The API: its address, its token, how its errors and events come back, and what holds when contact is lost. A request
-// without an answer may have been carried out, so it is not reported as failed: it is sent again, under the same key.
+// The client of the API: address, token, errors, events, and lost connections. A request without a response may have
+// been executed, so it is not reported as failed but sent again with the same key.
 
 const settings = { api: "", token: null };
 
-// Say it once for all elements of a page. `token` is a text, or a function that returns one or a promise of one.
+// Configure all elements of a page. `token` is a string, or a function that returns a string or a promise of one.
 export function configure({ api, token }) {
   if (api !== undefined) settings.api = api.replace(/\/$/, "");
   if (token !== undefined) settings.token = token;
@@ -19,15 +19,15 @@ export class ApiError extends Error {
   }
 }
 
-const UNREACHABLE = { code: "unreachable", message: "The server does not answer. Is it running? Then try again." };
-// No answer; a token that may be renewed in another tab; too many at once; a database or an issuer out of reach.
-const PASSING = [0, 401, 429, 503];
+const UNREACHABLE = { code: "unreachable", message: "The server does not respond. Check that it is running, then try again." };
+// No response; a token that may be renewed in another tab; too many requests; a database or issuer that is unavailable.
+const TRANSIENT = [0, 401, 429, 503];
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 5_000;
-// Streams have a heartbeat: one that is silent for so long has lost its other end, although it was not closed.
+// Streams have heartbeats: a stream that is silent for this long is dead, although it was not closed.
 const LONGEST_SILENCE = 60_000;
 
-// Contact is lost: there is no answer of the server's, only silence, a broken connection or a proxy that says so.
+// Whether contact is lost: no response from the server, only silence, a broken connection or a proxy's error.
 export function isOutOfContact(error) {
   return error instanceof ApiError && error.status === 0;
 }
@@ -36,7 +36,7 @@ export function outOfContact() {
   return new ApiError(0, UNREACHABLE);
 }
 
-// Names one request, so that it is done once however often it is sent.
+// The key of one request, so that it runs once no matter how often it is sent.
 export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -47,7 +47,7 @@ export class Client {
     this.token = token ?? settings.token;
   }
 
-  // With a token, links cannot carry it: they need a ticket.
+  // A link cannot carry a token, so it needs a ticket instead.
   get needsTicket() {
     return this.token !== null && this.token !== undefined;
   }
@@ -60,19 +60,19 @@ export class Client {
     return this.#json("POST", path, body, options);
   }
 
-  // Have something done once, and return the answer: when contact is lost it is asked for again, see `until`.
+  // Run a request exactly once, and return the response. If contact is lost, it is sent again; see `until`.
   act(path, body = {}, { signal, lost, headers } = {}) {
-    const sent = { ...headers, "Idempotency-Key": newKey() };
-    return this.until(() => this.post(path, body, { headers: sent }), { signal, lost });
+    const keyed = { ...headers, "Idempotency-Key": newKey() };
+    return this.until(() => this.post(path, body, { headers: keyed }), { signal, lost });
   }
 
-  // Read something, see `until`.
+  // Send a GET request; see `until`.
   ask(path, { signal, lost } = {}) {
     return this.until(() => this.get(path, { signal }), { signal, lost });
   }
 
-  // Attempt something until the server has answered; it must be harmless twice. `lost(error)` is called each time that
-  // it has not. An error that is an answer is thrown, but for those that pass once contact has been lost.
+  // Repeat an idempotent attempt until the server responds, and call `lost(error)` after each one without a response.
+  // Throws error responses, except transient ones after contact has been lost.
   async until(attempt, { signal, lost = () => {} }) {
     let pause = FIRST_PAUSE;
     let isLost = false;
@@ -82,7 +82,7 @@ export class Client {
       } catch (error) {
         signal?.throwIfAborted();
         isLost ||= isOutOfContact(error);
-        if (!isLost || !isPassing(error)) throw error;
+        if (!isLost || !isTransient(error)) throw error;
         lost(error);
       }
       await rest(pause, signal);
@@ -91,31 +91,31 @@ export class Client {
     }
   }
 
-  // Send something whose answer is a stream of events; call `tell(name, data)` for each. Resolves at its end.
-  async stream(path, body, tell, options) {
-    await read(await this.#answer("POST", path, body, options), tell);
+  // Send a request whose response is a stream of events; call `onEvent(name, data)` for each. Resolves at its end.
+  async stream(path, body, onEvent, options) {
+    await read(await this.#response("POST", path, body, options), onEvent);
   }
 
-  // Follow the events of a thing until it is over, through lost connections, from the last number seen. A stream that
-  // ends is no proof: a server that stops ends its streams too.
-  async follow(path, tell, { signal, isOver, lost = () => {} }) {
+  // Follow a stream of events until it is over, reconnecting after the last number seen. The end of the stream alone
+  // proves nothing, because a server that stops also ends its streams.
+  async follow(path, onEvent, { signal, isOver, lost = () => {} }) {
     let last = null;
     let pause = FIRST_PAUSE;
     while (!signal.aborted) {
       let wrong = null;
       try {
         const headers = last === null ? {} : { "Last-Event-ID": last };
-        const answer = await this.#answer("GET", path, undefined, { signal, headers });
-        if (answer.status === 204) return;
-        await read(answer, (name, data, id) => {
+        const response = await this.#response("GET", path, undefined, { signal, headers });
+        if (response.status === 204) return;
+        await read(response, (name, data, id) => {
           pause = FIRST_PAUSE;
           last = id ?? last;
-          tell(name, data);
+          onEvent(name, data);
         });
         if (isOver()) return;
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof ApiError && error.status < 500 && !isPassing(error)) throw error;
+        if (error instanceof ApiError && error.status < 500 && !isTransient(error)) throw error;
         wrong = error;
       }
       lost(wrong);
@@ -124,7 +124,7 @@ export class Client {
     }
   }
 
-  // Download a backup: by a link where a cookie speaks for us, else by one that works once.
+  // The address that downloads a backup: a plain link with a cookie, otherwise a link that works once.
   async downloadAddress(backupId) {
     const plain = `/api/backup/download/${encodeURIComponent(backupId)}`;
     if (!this.needsTicket) return this.api + plain;
@@ -133,32 +133,32 @@ export class Client {
   }
 
   async #json(method, path, body, options) {
-    const answer = await this.#answer(method, path, body, options);
-    if (answer.status === 204) return null;
+    const response = await this.#response(method, path, body, options);
+    if (response.status === 204) return null;
     try {
-      return await answer.json();
+      return await response.json();
     } catch (error) {
       if (options?.signal?.aborted) throw error;
-      throw outOfContact(); // it broke off
+      throw outOfContact(); // the response was interrupted
     }
   }
 
-  async #asked() {
+  async #resolveToken() {
     try {
       return typeof this.token === "function" ? await this.token() : this.token;
     } catch (error) {
-      throw new ApiError(401, { code: "no_token", message: `There is no token for the server: ${error.message}` });
+      throw new ApiError(401, { code: "no_token", message: `No token for the server: ${error.message}` });
     }
   }
 
-  async #answer(method, path, body, { signal, headers = {} } = {}) {
+  async #response(method, path, body, { signal, headers = {} } = {}) {
     const sent = { ...headers };
-    const token = await this.#asked();
+    const token = await this.#resolveToken();
     if (token) sent.Authorization = `Bearer ${token}`;
     if (body !== undefined) sent["Content-Type"] = "application/json";
-    let answer;
+    let response;
     try {
-      answer = await fetch(this.api + path, {
+      response = await fetch(this.api + path, {
         method,
         headers: sent,
         body: body === undefined ? undefined : JSON.stringify(body),
@@ -170,18 +170,18 @@ export class Client {
       if (signal?.aborted) throw error;
       throw outOfContact();
     }
-    if (answer.ok) return answer;
-    const told = await answer.json().catch(() => null);
-    if (answer.status >= 500 && !told?.error) throw outOfContact(); // a proxy's: what the server does is not known
-    throw new ApiError(answer.status, told?.error ?? { code: "unknown", message: `The server answered ${answer.status}.` });
+    if (response.ok) return response;
+    const content = await response.json().catch(() => null);
+    if (response.status >= 500 && !content?.error) throw outOfContact(); // from a proxy: the server's result is unknown
+    throw new ApiError(response.status, content?.error ?? { code: "unknown", message: `The server responded with status ${response.status}.` });
   }
 }
 
-function isPassing(error) {
-  return error instanceof ApiError && (PASSING.includes(error.status) || error.code === "idempotency_key_in_flight");
+function isTransient(error) {
+  return error instanceof ApiError && (TRANSIENT.includes(error.status) || error.code === "idempotency_key_in_flight");
 }
 
-// Wait before the next attempt: shorter when the device has its network back, or its reader.
+// Wait before the next attempt, but no longer than until the network or the user returns.
 function rest(milliseconds, signal) {
   return new Promise((go) => {
     const over = new AbortController();
@@ -197,20 +197,20 @@ function rest(milliseconds, signal) {
   });
 }
 
-// Read server-sent events to their end.
-async function read(answer, tell) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let left = "";
+// Read server-sent events to the end of the stream.
+async function read(response, onEvent) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
   for (;;) {
-    const { value, done } = await heard(reader);
+    const { value, done } = await readChunk(reader);
     if (done) return;
-    const blocks = (left + value).split("\n\n");
-    left = blocks.pop();
-    for (const block of blocks) told(block, tell);
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) dispatch(block, onEvent);
   }
 }
 
-async function heard(reader) {
+async function readChunk(reader) {
   let timer;
   const silence = new Promise((_, stop) => {
     timer = setTimeout(() => stop(outOfContact()), LONGEST_SILENCE);
@@ -225,7 +225,7 @@ async function heard(reader) {
   }
 }
 
-function told(block, tell) {
+function dispatch(block, onEvent) {
   let name = "message";
   let data = "";
   let id = null;
@@ -237,5 +237,5 @@ function told(block, tell) {
     else if (line.startsWith("data")) data += value;
     else if (line.startsWith("id")) id = value;
   }
-  if (data) tell(name, JSON.parse(data), id);
+  if (data) onEvent(name, JSON.parse(data), id);
 }

@@ -1,30 +1,30 @@
-// Making elements: whatever is shown goes through textContent, never through markup.
+// DOM helpers. All text is set through textContent, never as markup.
 
 export function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
     if (value === undefined || value === null || value === false) continue;
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key in made && typeof value !== "string") made[key] = value;
-    else made.setAttribute(key, value === true ? "" : String(value));
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key in node && typeof value !== "string") node[key] = value;
+    else node.setAttribute(key, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return made;
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
 }
 
 export function drawing(name, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  made.append(...children);
-  return made;
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
+  node.append(...children);
+  return node;
 }
 
 const LONGEST = 300;
 
-// Text of a user's, short enough for a line of a dialog.
+// Shorten a user's text to fit a line of a dialog.
 export function clipped(text, longest = LONGEST) {
-  const given = String(text ?? "");
-  return given.length > longest ? `${given.slice(0, longest)}…` : given;
+  const full = String(text ?? "");
+  return full.length > longest ? `${full.slice(0, longest)}…` : full;
 }
 
 const numbers = new Intl.NumberFormat("en");
@@ -33,8 +33,8 @@ export function number(value) {
   return numbers.format(value);
 }
 
-export function counted(value, one, many = `${one}s`) {
-  return `${number(value)} ${value === 1 ? one : many}`;
+export function counted(value, singular, plural = `${singular}s`) {
+  return `${number(value)} ${value === 1 ? singular : plural}`;
 }
 
 export function size(bytes) {
@@ -65,11 +65,11 @@ export function distance(moment) {
 
 const HIDDEN = /\\|[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}|^[ -]| $|(?<= ) /gu;
 
-// An id with every character to be seen: those that cannot be are escaped, as the pages and commands read them again.
+// Print an id with all characters visible: invisible ones are escaped in the form that pages and commands accept.
 export function printedId(id) {
-  return id.replace(HIDDEN, (one) => {
-    if (one === "\\") return "\\\\";
-    const code = one.codePointAt(0);
+  return id.replace(HIDDEN, (character) => {
+    if (character === "\\") return "\\\\";
+    const code = character.codePointAt(0);
     const [letter, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
     return `\\${letter}${code.toString(16).padStart(digits, "0")}`;
   });

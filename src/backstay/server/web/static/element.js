@@ -1,4 +1,4 @@
-// What our elements share: where their API is, and that they stop what they began when they leave the page.
+// The base of all elements: access to the API, and cancellation of requests when an element leaves the page.
 
 import { Client } from "./client.js";
 import { element } from "./dom.js";
@@ -14,13 +14,13 @@ export class BackstayElement extends HTMLElement {
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = sheets(rules);
   }
 
-  // A text, or a function that returns one or a promise of one. Without it, the page's cookie or `configure` speaks.
+  // A string, or a function that returns a string or a promise of one. By default, `configure` or the page's cookie.
   get token() {
     return this.#token;
   }
 
-  set token(given) {
-    this.#token = given;
+  set token(token) {
+    this.#token = token;
   }
 
   get client() {
@@ -34,7 +34,7 @@ export class BackstayElement extends HTMLElement {
 
   connectedCallback() {
     if (this.#leaving.signal.aborted) this.#leaving = new AbortController();
-    // Behind the script that has imported us, which may still say where the API is.
+    // After the importing script, which may still configure the API.
     queueMicrotask(() => {
       if (!this.isConnected || this.#isStarted) return;
       this.#isStarted = true;
@@ -47,7 +47,7 @@ export class BackstayElement extends HTMLElement {
     this.#leaving.abort();
   }
 
-  // Whether it has begun: attributes that change before that are seen when it does.
+  // Whether the element has started. Attributes that change earlier take effect when it starts.
   get isStarted() {
     return this.#isStarted;
   }
@@ -58,25 +58,25 @@ export class BackstayElement extends HTMLElement {
     this.shadowRoot.replaceChildren(...children);
   }
 
-  // Tell the page; returns whether it lets us go on.
-  tell(name, detail, { cancelable = false } = {}) {
+  // Dispatch an event to the page; return false if the page cancelled it.
+  emit(name, detail, { cancelable = false } = {}) {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable }));
   }
 }
 
 const LOST = "The connection was lost. Trying again…";
-const OUTSIDE = "This page is signed out. Open the address that the server has printed, or sign in; this page then continues.";
+const OUTSIDE = "You are signed out. Open the address that the server printed, or sign in; this page will then continue.";
 
-// What there is to say while there is no contact; `what` is what may have been done, or not.
-export function lostContact(error, what = null) {
+// The message while contact is lost. `outcome` is what may or may not have happened.
+export function lostContact(error, outcome = null) {
   const why = error?.status === 401 ? OUTSIDE : LOST;
-  return what === null ? why : `${why} Until then it is not known whether ${what}.`;
+  return outcome === null ? why : `${why} Until then it is not known whether ${outcome}.`;
 }
 
-// Say so in a place; once, however often it is found.
-export function sayLost(place, error, what, found = "") {
-  const text = `${lostContact(error, what)}${found}`;
-  if (place.textContent !== text) place.replaceChildren(element("p", { class: "lost", role: "status" }, text));
+// Show that message in a node, without repeating it.
+export function sayLost(node, error, outcome, addition = "") {
+  const text = `${lostContact(error, outcome)}${addition}`;
+  if (node.textContent !== text) node.replaceChildren(element("p", { class: "lost", role: "status" }, text));
 }
 
 export function skeleton(...widths) {

@@ -1,6 +1,6 @@
 // <pre-delete-backup>: shows what a delete would remove, backs it up, verifies, and only then deletes.
 //
-// Attributes: api, open, delete-by ("app": the page deletes, once there is a verified backup). Properties: token, isOpen, conversationIds, selection (as the API takes it).
+// Attributes: api, open, delete-by ("app": the page deletes, after the backup is verified). Properties: token, isOpen, conversationIds, selection (like that of the API).
 // Methods: ask(selection), close().
 // Events: confirm-delete {selection, backup} (cancelable), progress, backup-ready {backupId, selection, waitUntil} (with
 // delete-by="app"), deleted {deletion}, failed {error}, undone {restored}, close.
@@ -12,10 +12,10 @@ import { clipped, counted, distance, element, number, printedId, size } from "./
 import { BackstayElement, problem, sayLost, skeleton } from "./element.js";
 
 const PHRASE = "delete for good";
-// A server that is deleting is seldom silent for so long.
+// A server that is deleting is rarely silent for this long.
 const STANDSTILL = 2_000;
-// The errors that refuse a delete when an earlier attempt has already done it.
-const AFTERMATH = ["plan_outdated", "empty_selection"];
+// Errors of a delete that an earlier attempt has already completed.
+const ALREADY_DONE = ["plan_outdated", "empty_selection"];
 
 const RULES = `
 .sample { margin: 0 0 1rem; padding-left: 1.2rem; list-style: disc; }
@@ -42,8 +42,8 @@ export class PreDeleteBackup extends BackstayElement {
     return this.#selection;
   }
 
-  set selection(given) {
-    this.#selection = given;
+  set selection(selection) {
+    this.#selection = selection;
   }
 
   get conversationIds() {
@@ -54,7 +54,7 @@ export class PreDeleteBackup extends BackstayElement {
     this.#selection = { conversationIds: [...ids] };
   }
 
-  get #isOurs() {
+  get #deletesItself() {
     return this.getAttribute("delete-by") !== "app";
   }
 
@@ -62,8 +62,8 @@ export class PreDeleteBackup extends BackstayElement {
     return this.hasAttribute("open");
   }
 
-  set isOpen(wanted) {
-    this.toggleAttribute("open", Boolean(wanted));
+  set isOpen(isOpen) {
+    this.toggleAttribute("open", Boolean(isOpen));
   }
 
   start() {
@@ -76,9 +76,9 @@ export class PreDeleteBackup extends BackstayElement {
     else if (now === null) this.#dialog?.close();
   }
 
-  // Ask about a selection: `{conversationIds}`, or conditions as the API takes them.
+  // Open the dialog for a selection: `{conversationIds}`, or conditions like those of the API.
   ask(selection) {
-    if (this.#dialog?.open === false) this.#closed(); // its event is still to come
+    if (this.#dialog?.open === false) this.#closed(); // its close event is still pending
     this.#selection = selection;
     this.isOpen = true;
   }
@@ -91,9 +91,9 @@ export class PreDeleteBackup extends BackstayElement {
     const opened = (this.#dialog = element("dialog", {
       "aria-labelledby": "heading",
       part: "dialog",
-      // Escape pressed twice closes a dialog whatever it says to that.
+      // Pressing Escape twice closes a dialog even if its cancel event is prevented.
       onclose: () => {
-        if (opened !== this.#dialog) return; // asked anew meanwhile
+        if (opened !== this.#dialog) return; // opened again in the meantime
         if (this.#isBusy && this.isOpen) opened.showModal();
         else this.#closed();
       },
@@ -105,11 +105,11 @@ export class PreDeleteBackup extends BackstayElement {
     this.#asking = new AbortController();
     this.#put("Delete conversations?", skeleton("", "", "short"), element("div", { class: "lost-contact" }), this.#row());
     this.#dialog.showModal();
-    const place = this.#dialog.querySelector(".lost-contact");
+    const notice = this.#dialog.querySelector(".lost-contact");
     try {
-      const plan = await this.#plan((error) => sayLost(place, error));
-      if (opened !== this.#dialog) return; // closed meanwhile, or opened anew about something else
-      if (plan === null) this.#put("Nothing to delete", element("p", {}, "The selected conversations are not there any more."), this.#row("Close"));
+      const plan = await this.#plan((error) => sayLost(notice, error));
+      if (opened !== this.#dialog) return; // closed in the meantime, or opened again for another selection
+      if (plan === null) this.#put("Nothing to delete", element("p", {}, "The selected conversations no longer exist."), this.#row("Close"));
       else this.#propose(plan);
     } catch (error) {
       if (opened === this.#dialog && !this.#signal.aborted) this.#stopped(error);
@@ -121,11 +121,11 @@ export class PreDeleteBackup extends BackstayElement {
     return AbortSignal.any([this.signal, this.#asking.signal]);
   }
 
-  // What the delete would remove; null when nothing of it is there.
+  // The plan of the delete; null if none of the conversations exist.
   async #plan(lost) {
-    const asked = { selection: this.#selection, ignoreMissing: true };
+    const body = { selection: this.#selection, ignoreMissing: true };
     try {
-      return await this.client.act("/api/conversations/delete-plan", asked, { signal: this.#signal, lost });
+      return await this.client.act("/api/conversations/delete-plan", body, { signal: this.#signal, lost });
     } catch (error) {
       if (error.code === "empty_selection") return null;
       throw error;
@@ -134,15 +134,15 @@ export class PreDeleteBackup extends BackstayElement {
 
   #propose(plan) {
     const others = plan.conversations - plan.sample.length;
-    // A plan names only the first of those that are missing.
+    // A plan lists only the first missing ids.
     const gone = plan.missing.length === 0 ? 0 : this.conversationIds.length - plan.conversations;
     const backup = element("input", { type: "checkbox", checked: true, id: "backup" });
     const typed = element("input", { type: "text", id: "typed", autocomplete: "off", spellcheck: false });
     const warning = element(
       "div",
       { class: "warning", hidden: true },
-      element("p", {}, "Without a backup nothing brings them back: not this page, not anybody."),
-      element("label", { for: "typed" }, `Type “${PHRASE}” to do it all the same`),
+      element("p", {}, "Without a backup, the conversations cannot be restored."),
+      element("label", { for: "typed" }, `Type “${PHRASE}” to confirm`),
       typed,
     );
     const go = element("button", { type: "button", class: "danger", part: "confirm" }, "Back up and delete");
@@ -156,31 +156,31 @@ export class PreDeleteBackup extends BackstayElement {
     go.addEventListener("click", () => this.#delete(plan, backup.checked));
     this.#put(
       `Delete ${counted(plan.conversations, "conversation")}?`,
-      element("p", {}, `They go with their ${counted(plan.turns, "turn")}: about ${size(plan.estimatedBytes)} to back up.`),
+      element("p", {}, `They have ${counted(plan.turns, "turn")}; their backup needs about ${size(plan.estimatedBytes)}.`),
       element(
         "ul",
         { class: "sample", part: "sample" },
-        plan.sample.map((one) => element("li", {}, clipped(one.topic ?? printedId(one.id), 120), " ", element("span", { class: "muted" }, counted(one.turns, "turn")))),
+        plan.sample.map(({ id, topic, turns }) => element("li", {}, clipped(topic ?? printedId(id), 120), " ", element("span", { class: "muted" }, counted(turns, "turn")))),
         others > 0 && element("li", { class: "muted" }, `and ${counted(others, "other")}`),
       ),
-      gone > 0 && element("p", { class: "muted" }, `${counted(gone, "selected conversation is", "selected conversations are")} not there any more.`),
-      ...along(plan),
-      this.#isOurs && element("label", { for: "backup" }, backup, "Back them up first"),
-      element("p", { class: "muted" }, "The backup is read back and compared before anything is deleted. With it, the delete can be undone."),
+      gone > 0 && element("p", { class: "muted" }, `${counted(gone, "selected conversation no longer exists", "selected conversations no longer exist")}.`),
+      ...relatedRows(plan),
+      this.#deletesItself && element("label", { for: "backup" }, backup, "Back up first"),
+      element("p", { class: "muted" }, "The backup is read back and verified before anything is deleted, and can undo the delete."),
       warning,
-      this.#row("Keep them", go),
+      this.#row("Cancel", go),
     );
     this.#dialog.querySelector("button[part~=keep]").focus();
   }
 
   async #delete(plan, backup) {
-    if (!this.tell("confirm-delete", { selection: this.#selection, backup }, { cancelable: true })) return this.close();
+    if (!this.emit("confirm-delete", { selection: this.#selection, backup }, { cancelable: true })) return this.close();
     const work = new Work(plan, backup);
     const signal = this.#signal;
     const lost = (error) => this.#lost(work, error);
     this.#show(work);
     try {
-      const deletion = await (this.#isOurs ? this.client.until(() => this.#attempt(work, signal), { signal, lost }) : this.#deleteByPage(work, signal, lost));
+      const deletion = await (this.#deletesItself ? this.client.until(() => this.#attempt(work, signal), { signal, lost }) : this.#deleteByPage(work, signal, lost));
       this.#isBusy = false;
       this.#deleted(deletion, work);
     } catch (error) {
@@ -190,12 +190,12 @@ export class PreDeleteBackup extends BackstayElement {
     }
   }
 
-  // Begin the delete, or find out its result. Resolves to the result; may be called again whenever contact was lost.
+  // Start the delete, or find out its result. Resolves to the result; may be called again after contact was lost.
   async #attempt(work, signal) {
     if (work.backupId !== null) return this.#settled(work, signal);
-    if (work.isLost) work.left = await this.#left();
+    if (work.isLost) work.remaining = await this.#remaining();
     let end = null;
-    await this.client.stream("/api/conversations/delete/events", work.asked(this.#selection), (name, data) => {
+    await this.client.stream("/api/conversations/delete/events", work.body(this.#selection), (name, data) => {
       if (name === "progress") this.#progress(work, data);
       else end = { name, data };
     }, { signal, headers: { "Idempotency-Key": work.key } });
@@ -204,17 +204,17 @@ export class PreDeleteBackup extends BackstayElement {
     return end.data;
   }
 
-  // Follow a delete by the record of its backup. Resolves to its result, or throws when nothing was deleted.
+  // Follow a delete through the record of its backup. Resolves to its result, or throws if nothing was deleted.
   async #settled(work, signal) {
     const path = `/api/backups/${encodeURIComponent(work.backupId)}`;
     const standstill = new AbortController();
     let backup = null;
-    let isWorked = false; // by the server that we hear; another one may be at it
+    let isWorked = false; // by the connected server; another one may be working on it
     let timer = null;
     await this.client.follow(`${path}/events`, (name, data) => {
       clearTimeout(timer);
       if (name === "state") backup = data;
-      else this.#progress(work, inItsPhase(data));
+      else this.#progress(work, toDeleteProgress(data));
       isWorked = name === "progress" ? data.phase !== null : isWorked;
       if (!isWorked && backup?.deletion?.state === "deleting") timer = setTimeout(() => standstill.abort(), STANDSTILL);
     }, {
@@ -228,52 +228,52 @@ export class PreDeleteBackup extends BackstayElement {
     clearTimeout(timer);
     signal.throwIfAborted();
     const now = await this.client.get(path, { signal });
-    if (now.deletion === null) throw new ApiError(500, { code: "backup_failed", message: now.error ?? "The backup was made, and nothing was deleted." });
-    if (now.deletion.state === "undone") throw new ApiError(409, { code: "undone", message: "The delete was interrupted, and was undone: all of them are in the library." });
-    if (now.deletion.state === "deleting" && now.deletion.deleted > backup.deletion.deleted) return this.#settled(work, signal); // another server is at it
+    if (now.deletion === null) throw new ApiError(500, { code: "backup_failed", message: now.error ?? "The backup was made, but nothing was deleted." });
+    if (now.deletion.state === "undone") throw new ApiError(409, { code: "undone", message: "The delete was interrupted and undone: all conversations are in the library." });
+    if (now.deletion.state === "deleting" && now.deletion.deleted > backup.deletion.deleted) return this.#settled(work, signal); // another server is working on it
     if (now.deletion.state === "deleting") throw new Interrupted(now);
-    // A finished delete is in the answer.
+    // The response holds the result of a finished delete.
     return this.client.post("/api/conversations/delete", { continueBackupId: work.backupId }, { signal });
   }
 
-  // Have the page delete, once there is a verified backup. Resolves to the result, by comparing the library with the backup.
+  // Have the page delete, after the backup is verified. Resolves to the result, by comparing the library with the backup.
   async #deleteByPage(work, signal, lost) {
-    const asked = { selection: this.#selection, digest: work.plan.digest, reason: "bulk_delete" };
-    work.what = "they were backed up";
-    work.after = "Nothing is deleted before that.";
-    const { backupId } = await this.client.act("/api/backup/create", asked, { signal, lost, headers: { Prefer: "respond-async" } });
+    const body = { selection: this.#selection, digest: work.plan.digest, reason: "bulk_delete" };
+    work.outcome = "they were backed up";
+    work.note = "Nothing is deleted until then.";
+    const { backupId } = await this.client.act("/api/backup/create", body, { signal, lost, headers: { Prefer: "respond-async" } });
     const path = `/api/backups/${encodeURIComponent(backupId)}`;
     let backup = null;
     work.backupId = backupId;
     await this.client.follow(`${path}/events`, (name, data) => {
       if (name === "state") backup = data;
-      else this.#progress(work, inItsPhase(data));
+      else this.#progress(work, toDeleteProgress(data));
     }, { signal, lost, isOver: () => backup !== null && backup.state !== "running" });
     signal.throwIfAborted();
     if (backup.state !== "verified") throw new ApiError(500, { code: "backup_failed", message: backup.error ?? `The backup is ${backup.state}.` });
     const waiting = [];
     work.isHandedOver = true;
-    work.what = "they were deleted";
-    work.after = "All of them are in a verified backup.";
-    this.tell("backup-ready", { backupId, selection: this.#selection, waitUntil: (promise) => waiting.push(promise) });
+    work.outcome = "they were deleted";
+    work.note = "All of them are in a verified backup.";
+    this.emit("backup-ready", { backupId, selection: this.#selection, waitUntil: (promise) => waiting.push(promise) });
     const ended = await Promise.allSettled(waiting);
-    const found = await this.client.act(`${path}/restore-plan`, {}, { signal, lost });
-    work.error = ended.find((one) => one.status === "rejected")?.reason ?? null;
-    work.left = found.identical;
-    return { backupId, deleted: found.new, changed: found.conflictCount, gone: 0, changedIds: found.conflicts.map((one) => one.id), goneIds: [], undo: `${path}/restore` };
+    const plan = await this.client.act(`${path}/restore-plan`, {}, { signal, lost });
+    work.error = ended.find((result) => result.status === "rejected")?.reason ?? null;
+    work.remaining = plan.identical;
+    return { backupId, deleted: plan.new, changed: plan.conflictCount, gone: 0, changedIds: plan.conflicts.map((conflict) => conflict.id), goneIds: [], undo: `${path}/restore` };
   }
 
   #show(work) {
     this.#isBusy = true;
-    this.#put(work.backup ? "Backing up, then deleting" : "Deleting", work.shown, work.place);
-    work.shown.progress = { phase: work.backup ? "writing" : "deleting", conversations: 0, total: work.plan.conversations, contentBytes: 0 };
+    this.#put(work.backup ? "Backing up, then deleting" : "Deleting", work.progress, work.notice);
+    work.progress.progress = { phase: work.backup ? "writing" : "deleting", conversations: 0, total: work.plan.conversations, contentBytes: 0 };
   }
 
   #progress(work, data) {
     this.#isBusy = true;
     this.#unknown = null;
-    work.heard(data);
-    this.tell("progress", data);
+    work.update(data);
+    this.emit("progress", data);
   }
 
   // While the result is unknown, the dialog may be closed: the delete does not depend on it.
@@ -281,23 +281,23 @@ export class PreDeleteBackup extends BackstayElement {
     work.isLost = true;
     this.#isBusy = false;
     this.#unknown = error ?? outOfContact();
-    if (work.place.textContent === "") {
-      work.place.replaceChildren(
-        work.said,
-        element("p", { class: "muted" }, work.after),
+    if (work.notice.textContent === "") {
+      work.notice.replaceChildren(
+        work.status,
+        element("p", { class: "muted" }, work.note),
         this.#row("Close"),
       );
     }
-    const found = work.left === null ? "" : ` ${counted(work.left, "conversation")} of ${number(work.plan.conversations)} ${work.left === 1 ? "is" : "are"} in the library now.`;
-    sayLost(work.said, error, work.what, found);
+    const remaining = work.remaining === null ? "" : ` ${counted(work.remaining, "conversation")} of ${number(work.plan.conversations)} ${work.remaining === 1 ? "is" : "are"} in the library now.`;
+    sayLost(work.status, error, work.outcome, remaining);
   }
 
-  // How many of what was to be deleted is in the library.
-  async #left() {
+  // The number of conversations of the selection that are in the library.
+  async #remaining() {
     return (await this.#plan())?.conversations ?? 0;
   }
 
-  // Show the result of a delete that did not end as it should.
+  // Show the result of a delete that failed.
   async #explain(work, error) {
     const signal = this.#signal;
     try {
@@ -310,35 +310,35 @@ export class PreDeleteBackup extends BackstayElement {
         if (backup.deletion?.state === "deleting") this.#interrupted(work, backup, error);
         else this.#stopped(error);
       } else if (work.isLost || !work.backup) {
-        const left = await this.#left();
+        const remaining = await this.#remaining();
         this.#put(
-          left === 0 ? "They are not in the library any more" : `${counted(left, "conversation")} of ${number(work.plan.conversations)} ${left === 1 ? "is" : "are"} in the library`,
-          work.isLost && element("p", {}, "The connection was lost, and the server does not know the delete any more."),
-          work.isLost && work.backup && element("p", {}, "If they were backed up before, they are in the list of backups."),
-          AFTERMATH.includes(error.code) ? null : problem(error),
+          remaining === 0 ? "They are no longer in the library" : `${counted(remaining, "conversation")} of ${number(work.plan.conversations)} ${remaining === 1 ? "is" : "are"} in the library`,
+          work.isLost && element("p", {}, "The connection was lost, and the server no longer knows the delete."),
+          work.isLost && work.backup && element("p", {}, "If they were backed up, their backup is in the list of backups."),
+          ALREADY_DONE.includes(error.code) ? null : problem(error),
           this.#row("Close"),
         );
       } else {
         this.#stopped(error);
       }
       this.#unknown = null;
-      this.tell("failed", { error });
+      this.emit("failed", { error });
     } catch (other) {
       if (!signal.aborted) this.#stopped(other, "It is not known what was deleted");
     }
   }
 
-  // A delete that no server works on: its backup finishes it or undoes it.
+  // Offer to finish or undo a delete that no server is working on.
   #interrupted(work, backup, error = null) {
     const { deleted } = backup.deletion;
-    const place = element("div", { "aria-live": "polite" });
-    const undo = element("button", { type: "button", class: "primary", part: "undo", onclick: () => this.#undo(undo, place, backup, [finish]) }, "Undo");
+    const notice = element("div", { "aria-live": "polite" });
+    const undo = element("button", { type: "button", class: "primary", part: "undo", onclick: () => this.#undo(undo, notice, backup, [finish]) }, "Undo");
     const finish = element("button", { type: "button", class: "danger", part: "confirm", onclick: () => this.#finish(work) }, "Finish deleting");
     this.#put(
-      "The delete has stopped",
+      "The delete was interrupted",
       error !== null && problem(error),
-      element("p", {}, `${counted(deleted, "conversation")} of ${number(backup.conversationCount)} ${deleted === 1 ? "is" : "are"} deleted so far. All of them are in a verified backup.`),
-      place,
+      element("p", {}, `${counted(deleted, "conversation")} of ${number(backup.conversationCount)} deleted so far. All of them are in a verified backup.`),
+      notice,
       this.#row("Close", undo, finish, downloadLink(this.client, backup.backupId)),
     );
     undo.focus();
@@ -348,8 +348,8 @@ export class PreDeleteBackup extends BackstayElement {
     const signal = this.#signal;
     this.#show(work);
     try {
-      const asked = { continueBackupId: work.backupId };
-      const deletion = await this.client.act("/api/conversations/delete", asked, { signal, lost: (error) => this.#lost(work, error) });
+      const body = { continueBackupId: work.backupId };
+      const deletion = await this.client.act("/api/conversations/delete", body, { signal, lost: (error) => this.#lost(work, error) });
       this.#isBusy = false;
       this.#deleted(deletion, work);
     } catch (error) {
@@ -359,22 +359,22 @@ export class PreDeleteBackup extends BackstayElement {
     }
   }
 
-  async #deleted(deletion, { error = null, left = null, isHandedOver }) {
+  async #deleted(deletion, { error = null, remaining = null, isHandedOver }) {
     this.#unknown = null;
-    const place = element("div", { "aria-live": "polite" });
+    const notice = element("div", { "aria-live": "polite" });
     const done = element("button", { type: "button", class: "primary", onclick: () => this.close() }, "Done");
-    const kept = [
+    const notes = [
       error !== null && problem(error),
-      deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept, because they were changed meanwhile.`),
-      isHandedOver && left > 0 && element("p", {}, `${counted(left, "conversation is", "conversations are")} in the library as before.`),
+      deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept: changed in the meantime.`),
+      isHandedOver && remaining > 0 && element("p", {}, `${counted(remaining, "conversation is", "conversations are")} still in the library.`),
     ];
     const heading = deletion.deleted === 0 ? "Nothing was deleted" : `${counted(deletion.deleted, "conversation")} deleted`;
     if (deletion.backupId === null) {
-      this.#put(heading, ...kept, element("p", {}, "There is no backup of them."), element("div", { class: "row" }, done));
+      this.#put(heading, ...notes, element("p", {}, "There is no backup."), element("div", { class: "row" }, done));
     } else {
-      const undo = deletion.deleted > 0 && element("button", { type: "button", part: "undo", onclick: () => this.#undo(undo, place, deletion) }, "Undo");
+      const undo = deletion.deleted > 0 && element("button", { type: "button", part: "undo", onclick: () => this.#undo(undo, notice, deletion) }, "Undo");
       const expiry = element("p", {}, "All of them are in a verified backup.");
-      this.#put(heading, ...kept, expiry, place, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
+      this.#put(heading, ...notes, expiry, notice, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
       this.client.ask(`/api/backups/${encodeURIComponent(deletion.backupId)}`, { signal: this.#signal }).then(
         (backup) => {
           if (backup.expiresAt !== null) expiry.textContent = `All of them are in a verified backup, which expires ${distance(backup.expiresAt)}.`;
@@ -383,25 +383,25 @@ export class PreDeleteBackup extends BackstayElement {
       );
     }
     done.focus();
-    if (error === null) this.tell("deleted", { deletion });
-    else this.tell("failed", { error });
+    if (error === null) this.emit("deleted", { deletion });
+    else this.emit("failed", { error });
   }
 
-  async #undo(button, place, { backupId }, others = []) {
+  async #undo(button, notice, { backupId }, others = []) {
     const signal = this.#signal;
-    for (const one of [button, ...others]) one.disabled = true;
+    for (const each of [button, ...others]) each.disabled = true;
     try {
       const restored = await this.client.act(`/api/backups/${encodeURIComponent(backupId)}/restore`, {}, {
         signal,
-        lost: (error) => sayLost(place, error, "they were restored"),
+        lost: (error) => sayLost(notice, error, "they were restored"),
       });
-      place.replaceChildren(element("p", { class: "good" }, `${number(restored.restored)} restored: all is as it was.`));
-      for (const one of [button, ...others]) one.remove();
-      this.tell("undone", { restored });
+      notice.replaceChildren(element("p", { class: "good" }, `${counted(restored.restored, "conversation")} restored.`));
+      for (const each of [button, ...others]) each.remove();
+      this.emit("undone", { restored });
     } catch (error) {
       if (signal.aborted) return;
-      place.replaceChildren(problem(error));
-      for (const one of [button, ...others]) one.disabled = false;
+      notice.replaceChildren(problem(error));
+      for (const each of [button, ...others]) each.disabled = false;
     }
   }
 
@@ -414,77 +414,77 @@ export class PreDeleteBackup extends BackstayElement {
     this.#dialog?.replaceChildren(element("h2", { id: "heading" }, heading), ...children.filter(Boolean));
   }
 
-  #row(label = "Keep them", ...more) {
+  #row(label = "Cancel", ...more) {
     return element("div", { class: "row" }, element("button", { type: "button", part: "keep", onclick: () => this.close() }, label), ...more);
   }
 
   #closed() {
     this.#asking.abort();
     this.#dialog = null;
-    if (this.#unknown !== null) this.tell("failed", { error: this.#unknown });
+    if (this.#unknown !== null) this.emit("failed", { error: this.#unknown });
     this.#unknown = null;
     this.show();
     this.isOpen = false;
-    this.tell("close");
+    this.emit("close");
   }
 }
 
-// One delete on its way, and where the dialog shows it.
+// One delete in progress, and the nodes that show it.
 class Work {
   key = newKey();
   backupId = null;
   isLost = false;
-  // How many are in the library, when that had to be asked.
-  left = null;
-  place = element("div");
-  said = element("div");
-  what = "they were deleted";
-  // The page deletes, and had its turn; what it has failed with.
+  // The number of conversations in the library, once it had to be queried.
+  remaining = null;
+  notice = element("div");
+  status = element("div");
+  outcome = "they were deleted";
+  // Whether the page was asked to delete, and the error of that.
   isHandedOver = false;
   error = null;
 
   constructor(plan, backup) {
     this.plan = plan;
     this.backup = backup;
-    this.shown = element("backup-progress", { deleting: backup || "only" });
-    this.after = `This dialog can be closed: the delete continues without it.${backup ? " The list of backups shows its result." : ""}`;
+    this.progress = element("backup-progress", { deleting: backup || "only" });
+    this.note = `This dialog can be closed: the delete continues without it.${backup ? " The list of backups shows its result." : ""}`;
   }
 
-  asked(selection) {
-    const asked = { selection, digest: this.plan.digest, ignoreMissing: true };
-    return this.backup ? asked : { ...asked, withoutBackup: PHRASE };
+  body(selection) {
+    const body = { selection, digest: this.plan.digest, ignoreMissing: true };
+    return this.backup ? body : { ...body, withoutBackup: PHRASE };
   }
 
-  heard(data) {
+  update(data) {
     this.backupId ??= data.backupId || null;
-    this.place.replaceChildren();
-    this.said.replaceChildren();
-    this.shown.progress = data;
+    this.notice.replaceChildren();
+    this.status.replaceChildren();
+    this.progress.progress = data;
   }
 }
 
-// The progress of a backup, as that of the delete it is made for.
-function inItsPhase(data) {
+// Convert the progress of a backup to that of its delete.
+function toDeleteProgress(data) {
   if (data.state === "running") return { ...data, phase: data.phase ?? "writing" };
   const { backupId, deleted, changed, gone, conversations: total } = data;
   return { backupId, phase: "deleting", conversations: deleted + changed + gone, total, contentBytes: 0 };
 }
 
-// A delete that was begun, and that no server works on.
+// A delete that was started, and that no server is working on.
 class Interrupted extends Error {
   constructor(backup) {
-    super("The delete has stopped.");
+    super("The delete was interrupted.");
     this.code = "interrupted";
     this.backup = backup;
   }
 }
 
-// What goes along in other tables.
-function along({ related = [], triggers = [] }) {
+// The related rows and triggers of a delete.
+function relatedRows({ related = [], triggers = [] }) {
   return [
-    related.length > 0 && element("p", {}, "Rows elsewhere that go along, and are in the backup too:"),
-    related.length > 0 && element("ul", { class: "sample" }, related.map((one) => element("li", {}, element("code", {}, one.table), ` ${counted(one.rows, "row")} ${one.action}`))),
-    triggers.length > 0 && element("p", { class: "muted" }, `Triggers that run: ${triggers.map((one) => `${one.name} on ${one.table}`).join(", ")}`),
+    related.length > 0 && element("p", {}, "Related rows, which the backup includes:"),
+    related.length > 0 && element("ul", { class: "sample" }, related.map(({ table, rows, action }) => element("li", {}, element("code", {}, table), ` ${counted(rows, "row")} ${action}`))),
+    triggers.length > 0 && element("p", { class: "muted" }, `Triggers that will run: ${triggers.map(({ name, table }) => `${name} on ${table}`).join(", ")}`),
   ];
 }
 

@@ -1,14 +1,14 @@
-// <resume-dialog>: finds unfinished jobs when a page loads, and asks what is to become of them.
+// <resume-dialog>: finds unfinished jobs when a page loads, and offers to resume or discard them.
 //
 // Attributes: api, job-id (only this job), job-page (address of a page that takes ?id=).
-// Properties: token. Methods: look(), close().
-// Events: found {jobs}, resume {job, retryFailed} (cancelable: the page then resumes itself), resumed {job},
-// later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also says `limits`: concurrency and rpm, where they were given.
+// Properties: token. Methods: check(), close().
+// Events: found {jobs}, resume {job, retryFailed} (cancelable, if the page resumes the job itself), resumed {job},
+// later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also has `limits`: concurrency and rpm, if set.
 
 import { clipped, counted, distance, element, number, printedId } from "./dom.js";
 import { BackstayElement, problem, sayLost } from "./element.js";
 
-const PUT_OFF = "backstay-later";
+const POSTPONED = "backstay-later";
 
 const RULES = `
 .job { padding: 1rem 0; border-top: 1px solid var(--_line); }
@@ -32,16 +32,16 @@ export class ResumeDialog extends BackstayElement {
   }
 
   start() {
-    this.look().catch((error) => this.tell("failed", { error }));
+    this.check().catch((error) => this.emit("failed", { error }));
   }
 
-  // Ask the API for unfinished jobs, and show those that nobody works on. Resolves to them.
-  async look({ again = false } = {}) {
+  // Query unfinished jobs, and show those without workers. Resolves to these.
+  async check({ again = false } = {}) {
     const only = this.getAttribute("job-id");
-    const found = only === null ? await this.#incomplete() : [await this.client.get(`/api/batches/${encodeURIComponent(only)}`, { signal: this.signal })];
-    this.#jobs = found.filter((job) => isLeft(job) && (again || !isPutOff(job)));
+    const jobs = only === null ? await this.#incomplete() : [await this.client.get(`/api/batches/${encodeURIComponent(only)}`, { signal: this.signal })];
+    this.#jobs = jobs.filter((job) => isUnattended(job) && (again || !isPostponed(job)));
     this.#options = new Map(await Promise.all(this.#jobs.map(async (job) => [job, await this.#optionsOf(job)])));
-    this.tell("found", { jobs: this.#jobs });
+    this.emit("found", { jobs: this.#jobs });
     if (this.#jobs.length > 0 && this.isConnected) this.#open();
     return this.#jobs;
   }
@@ -59,19 +59,19 @@ export class ResumeDialog extends BackstayElement {
     return jobs;
   }
 
-  // How it can be resumed. What cannot be known just now is seen when it is tried.
+  // The ways to resume a job. If they cannot be loaded, resuming will report the error.
   async #optionsOf(job) {
-    const otherwise = { possible: true, confirm: null, reason: null, command: null };
-    return this.client.get(`/api/batches/${encodeURIComponent(job.id)}/resume`, { signal: this.signal }).catch(() => otherwise);
+    const fallback = { possible: true, confirm: null, reason: null, command: null };
+    return this.client.get(`/api/batches/${encodeURIComponent(job.id)}/resume`, { signal: this.signal }).catch(() => fallback);
   }
 
   #open() {
     this.#asking = new AbortController();
     this.#dialog = element(
       "dialog",
-      { "aria-labelledby": "heading", part: "dialog", onclose: () => this.#closed(), oncancel: () => this.#putOff() },
+      { "aria-labelledby": "heading", part: "dialog", onclose: () => this.#closed(), oncancel: () => this.#postpone() },
       element("h2", { id: "heading" }, this.#heading),
-      element("p", { class: "muted" }, "Everything that was completed is kept, and is not paid for again."),
+      element("p", { class: "muted" }, "Completed items are kept, and are not paid for again."),
       element("ul", { part: "jobs" }, this.#jobs.map((job) => this.#job(job))),
       element("div", { class: "row" }, element("button", { type: "button", part: "later", onclick: () => this.#later() }, "Later")),
     );
@@ -81,8 +81,8 @@ export class ResumeDialog extends BackstayElement {
   }
 
   #job(job) {
-    const left = job.pending + job.running;
-    const place = element("div", { "aria-live": "polite" });
+    const remaining = job.pending + job.running;
+    const panel = element("div", { "aria-live": "polite" });
     const page = this.getAttribute("job-page");
     const name = clipped(printedId(job.id));
     const buttons = element("div", { class: "row" });
@@ -91,165 +91,165 @@ export class ResumeDialog extends BackstayElement {
       { class: "job", part: "job" },
       element("h3", {}, page === null ? name : element("a", { href: `${page}?id=${encodeURIComponent(job.id)}` }, name)),
       element("p", { class: "muted" }, element("span", { class: "why" }, why(job)), ` ${capital(distance(job.updatedAt))}.`),
-      element("progress", { max: Math.max(1, job.planned), value: job.planned - left, "aria-label": `Progress of ${name}` }),
+      element("progress", { max: Math.max(1, job.planned), value: job.planned - remaining, "aria-label": `Progress of ${name}` }),
       element(
         "div",
         { class: "counts" },
         element("span", {}, `${number(job.completed)} done`),
         element("span", {}, `${number(job.failed)} failed`),
-        element("span", {}, `${number(left)} left`),
-        element("span", {}, `${number(job.tokensIn + job.tokensOut)} tokens spent`),
+        element("span", {}, `${number(remaining)} left`),
+        element("span", {}, `${number(job.tokensIn + job.tokensOut)} tokens used`),
       ),
-      place,
+      panel,
       buttons,
     );
-    this.#choices(job, item, buttons, place);
+    this.#choices(job, item, buttons, panel);
     return item;
   }
 
-  #choices(job, item, buttons, place) {
-    const act = (label, kind, action) => element("button", { type: "button", class: kind, onclick: () => this.#try(buttons, place, action) }, label);
-    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, item, buttons, place) }, "Discard…");
+  #choices(job, item, buttons, panel) {
+    const act = (label, kind, action) => element("button", { type: "button", class: kind, onclick: () => this.#try(buttons, panel, action) }, label);
+    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, item, buttons, panel) }, "Discard…");
     const options = this.#options.get(job);
     if (!options.possible) {
       const command = options.command === null ? "." : [": ", element("code", { part: "command" }, options.command)];
-      place.replaceChildren(element("p", { class: "muted" }, options.reason, ...command));
+      panel.replaceChildren(element("p", { class: "muted" }, options.reason, ...command));
       buttons.replaceChildren(discard);
       return;
     }
     const resume = (retryFailed) =>
       options.confirm === null
-        ? this.#resume(job, retryFailed, place, limits)
-        : this.#askForFunction(job, item, buttons, place, () => this.#resume(job, retryFailed, place, limits, options.confirm));
+        ? this.#resume(job, retryFailed, panel, limits)
+        : this.#askForFunction(job, item, buttons, panel, () => this.#resume(job, retryFailed, panel, limits, options.confirm));
     const limits = {
-      concurrency: limit("Items at once", job.concurrency, 10_000, "server's default"),
-      ...(job.recipe !== null && { rpm: limit("Requests a minute at most", job.rpm, 10_000_000, "no bound") }),
+      concurrency: limit("Concurrent items", job.concurrency, 10_000, "server default"),
+      ...(job.recipe !== null && { rpm: limit("Maximum requests per minute", job.rpm, 10_000_000, "no limit") }),
     };
     buttons.replaceChildren(
       element("div", { class: "limits" }, Object.values(limits).map((input) => input.parentElement)),
       act("Resume", "primary", () => resume(false)),
-      ...(job.failed > 0 ? [act(`Resume, and retry ${counted(job.failed, "failed item")}`, "", () => resume(true))] : []),
+      ...(job.failed > 0 ? [act(`Resume and retry ${counted(job.failed, "failed item")}`, "", () => resume(true))] : []),
       discard,
     );
   }
 
-  async #try(buttons, place, action) {
+  async #try(buttons, panel, action) {
     const all = [...buttons.querySelectorAll("button")];
     for (const button of all) button.disabled = true;
     try {
       await action();
     } catch (error) {
-      place.replaceChildren(problem(error));
+      panel.replaceChildren(problem(error));
       for (const button of all) button.disabled = false;
     }
   }
 
-  // Resolves to the answer, or to null when it is no longer needed.
-  async #act(job, action, asked, place, what) {
+  // Resolves to the response, or to null if it is no longer needed.
+  async #act(job, action, body, panel, outcome) {
     const signal = AbortSignal.any([this.signal, this.#asking.signal]);
-    const lost = (error) => sayLost(place, error, what);
+    const lost = (error) => sayLost(panel, error, outcome);
     try {
-      return await this.client.act(`/api/batches/${encodeURIComponent(job.id)}/${action}`, asked, { signal, lost });
+      return await this.client.act(`/api/batches/${encodeURIComponent(job.id)}/${action}`, body, { signal, lost });
     } catch (error) {
       if (signal.aborted) return null;
       throw error;
     }
   }
 
-  async #resume(job, retryFailed, place, inputs, confirm) {
-    // A limit whose field was emptied is lifted. Calls in flight always have one.
-    const given = Object.entries(inputs).filter(([name, input]) => input.value !== "" || (name === "rpm" && job.rpm !== null));
-    const wrong = Object.values(inputs).find((input) => !input.checkValidity());
-    if (wrong) throw new Error(`${wrong.parentElement.textContent}: ${wrong.validationMessage}`);
-    const limits = Object.fromEntries(given.map(([name, input]) => [name, Number(input.value)]));
-    if (!this.tell("resume", { job, retryFailed, limits }, { cancelable: true })) return this.close();
-    const resumed = await this.#act(job, "resume", { retryFailed, ...limits, ...(confirm && { confirm }) }, place, "it was resumed");
+  async #resume(job, retryFailed, panel, inputs, confirm) {
+    // An emptied field removes the limit, except for concurrent items, which always have one.
+    const filled = Object.entries(inputs).filter(([name, input]) => input.value !== "" || (name === "rpm" && job.rpm !== null));
+    const invalid = Object.values(inputs).find((input) => !input.checkValidity());
+    if (invalid) throw new Error(`${invalid.parentElement.textContent}: ${invalid.validationMessage}`);
+    const limits = Object.fromEntries(filled.map(([name, input]) => [name, Number(input.value)]));
+    if (!this.emit("resume", { job, retryFailed, limits }, { cancelable: true })) return this.close();
+    const resumed = await this.#act(job, "resume", { retryFailed, ...limits, ...(confirm && { confirm }) }, panel, "it was resumed");
     if (resumed === null) return;
     this.#forget(job);
-    this.tell("resumed", { job: resumed });
+    this.emit("resumed", { job: resumed });
   }
 
-  // Back from a question to what can be done.
-  #no(label, job, item, buttons, place) {
-    return element("button", { type: "button", onclick: () => { place.replaceChildren(); this.#choices(job, item, buttons, place); buttons.querySelector("button").focus(); } }, label);
+  // A button that returns from a question to the actions.
+  #backButton(label, job, item, buttons, panel) {
+    return element("button", { type: "button", onclick: () => { panel.replaceChildren(); this.#choices(job, item, buttons, panel); buttons.querySelector("button").focus(); } }, label);
   }
 
-  #askForFunction(job, item, buttons, place, action) {
-    const no = this.#no("Not now", job, item, buttons, place);
+  #askForFunction(job, item, buttons, panel, action) {
+    const no = this.#backButton("Not now", job, item, buttons, panel);
     const name = this.#options.get(job).confirm;
-    const yes = element("button", { type: "button", class: "primary", onclick: () => this.#try(buttons, place, action) }, `Resume with ${name}`);
-    place.replaceChildren(element("p", {}, "It was started by a command. This server would call its function ", element("code", {}, name), ", from the folder that the server runs in, as the command did."));
+    const yes = element("button", { type: "button", class: "primary", onclick: () => this.#try(buttons, panel, action) }, `Resume with ${name}`);
+    panel.replaceChildren(element("p", {}, "A command started this batch. To resume it, this server calls the function ", element("code", {}, name), " from the folder that the server runs in, like the command did."));
     buttons.replaceChildren(yes, no);
     no.focus();
   }
 
-  #ask(job, item, buttons, place) {
-    const no = this.#no("Keep it", job, item, buttons, place);
-    const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, place, () => this.#discard(job, place)) }, "Discard");
-    const made = counted(job.completed, "conversation");
-    place.replaceChildren(element("p", {}, `Discard it? What is left will not be made. The ${made} that it made stay.`));
+  #ask(job, item, buttons, panel) {
+    const no = this.#backButton("Keep batch", job, item, buttons, panel);
+    const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, panel, () => this.#discard(job, panel)) }, "Discard");
+    const stays = counted(job.completed, "conversation");
+    panel.replaceChildren(element("p", {}, `Discard this batch? The remaining items will not be generated. Generated conversations stay in the library: ${stays}.`));
     buttons.replaceChildren(yes, no);
     no.focus();
   }
 
-  async #discard(job, place) {
-    if (!this.tell("discard", { job }, { cancelable: true })) return;
-    if ((await this.#act(job, "discard", {}, place, "it was discarded")) === null) return;
+  async #discard(job, panel) {
+    if (!this.emit("discard", { job }, { cancelable: true })) return;
+    if ((await this.#act(job, "discard", {}, panel, "it was discarded")) === null) return;
     this.#forget(job);
-    this.tell("discarded", { jobId: job.id });
+    this.emit("discarded", { jobId: job.id });
   }
 
-  // Take a job off the list; the last one closes the dialog.
+  // Remove a job from the list; removing the last one closes the dialog.
   #forget(job) {
-    const place = this.#jobs.indexOf(job);
-    this.#jobs = this.#jobs.filter((one) => one !== job);
+    const index = this.#jobs.indexOf(job);
+    this.#jobs = this.#jobs.filter((other) => other !== job);
     if (this.#jobs.length === 0) return this.close();
-    this.#dialog.querySelectorAll(".job")[place].remove();
+    this.#dialog.querySelectorAll(".job")[index].remove();
     this.#dialog.querySelector("#heading").textContent = this.#heading;
     this.#dialog.querySelector("button").focus();
   }
 
   #later() {
-    this.#putOff();
+    this.#postpone();
     this.close();
   }
 
-  #putOff() {
-    putOff(this.#jobs);
-    this.tell("later", { jobs: this.#jobs });
+  #postpone() {
+    postpone(this.#jobs);
+    this.emit("later", { jobs: this.#jobs });
   }
 
   #closed() {
     this.#asking.abort();
     this.show();
-    this.tell("close");
+    this.emit("close");
   }
 }
 
-// A field of a limit that a job keeps, inside of its label.
-function limit(label, value, most, otherwise) {
-  const input = element("input", { type: "number", min: 1, max: most, placeholder: otherwise, value: value ?? "" });
+// An input for a limit of a job, inside its label.
+function limit(label, value, most, placeholder) {
+  const input = element("input", { type: "number", min: 1, max: most, placeholder, value: value ?? "" });
   element("label", {}, label, input);
   return input;
 }
 
-function isLeft(job) {
+function isUnattended(job) {
   return ["pending", "interrupted", "paused"].includes(job.state) && job.workers === 0 || job.state === "interrupted";
 }
 
 function why(job) {
-  if (job.pause !== null) return `Paused: ${clipped(job.pause.message)}.`.replace(/\.\.$/, ".");
-  return job.state === "interrupted" ? "Whatever worked on it stopped." : "Nobody has begun to work on it.";
+  if (job.pause !== null) return `Paused: ${clipped(job.pause.message)}.`.repanel(/\.\.$/, ".");
+  return job.state === "interrupted" ? "Its worker stopped." : "Not started yet.";
 }
 
 function capital(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-// What was put off is not asked about again in this tab, until it has changed.
+// A postponed job is not offered again in this tab until it has changed.
 function marks() {
   try {
-    return JSON.parse(sessionStorage.getItem(PUT_OFF) ?? "[]");
+    return JSON.parse(sessionStorage.getItem(POSTPONED) ?? "[]");
   } catch {
     return [];
   }
@@ -259,15 +259,15 @@ function mark(job) {
   return `${job.updatedAt} ${job.id}`;
 }
 
-function isPutOff(job) {
+function isPostponed(job) {
   return marks().includes(mark(job));
 }
 
-function putOff(jobs) {
+function postpone(jobs) {
   try {
-    sessionStorage.setItem(PUT_OFF, JSON.stringify([...marks(), ...jobs.map(mark)].slice(-100)));
+    sessionStorage.setItem(POSTPONED, JSON.stringify([...marks(), ...jobs.map(mark)].slice(-100)));
   } catch {
-    // A page without storage asks each time.
+    // Without storage, a page asks each time.
   }
 }
 

@@ -1,4 +1,4 @@
-// What the elements look like inside. Properties of the page that hosts them win; without any, these hold.
+// The styles inside elements. Custom properties of the host page override these defaults.
 
 const RULES = `
 :host {
@@ -85,7 +85,7 @@ dd { margin: 0; }
 const shared = new CSSStyleSheet();
 shared.replaceSync(RULES);
 
-// The sheets of an element: the shared one, and its own rules behind it.
+// The style sheets of an element: the shared one, then its own rules.
 export function sheets(own = "") {
   const more = new CSSStyleSheet();
   more.replaceSync(own);

@@ -1,7 +1,7 @@
-// The pages of backups: one that is being made goes live, and the page follows when it is ready.
+// The pages of backups: a backup in progress updates live, and the page reloads when it is ready.
 
 import "../backup-progress.js";
 
-for (const shown of document.querySelectorAll("backup-progress")) {
-  shown.addEventListener("ready", () => window.location.reload());
+for (const progress of document.querySelectorAll("backup-progress")) {
+  progress.addEventListener("ready", () => window.location.reload());
 }

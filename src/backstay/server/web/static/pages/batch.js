@@ -1,4 +1,4 @@
-// The page of one batch: its summary goes live, and so does what the server draws around it, items above all.
+// The page of one batch: the summary updates live, and so do the server-rendered parts around it.
 
 import "../batch-summary.js";
 import "../resume-dialog.js";
@@ -9,7 +9,7 @@ const dialog = document.querySelector("resume-dialog");
 const page = new LivePage({ pause: 2_000 });
 
 summary.addEventListener("progress", () => {
-  // Of a large batch, the items of this page may all be settled.
+  // In a large batch, all items of this page may already be final.
   if (document.querySelector("[data-live=items] :is(.chip-pending, .chip-running)") !== null) page.refresh();
 });
 for (const name of ["state", "retried", "skipped", "finished"]) summary.addEventListener(name, () => page.refresh());

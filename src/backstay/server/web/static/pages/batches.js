@@ -1,4 +1,4 @@
-// The page of batches: the dialog for unfinished ones, a file that can be dropped, and a list that is live.
+// The page of batches: the dialog for unfinished batches, file drop, and a live list.
 
 import { Client } from "../client.js";
 import "../resume-dialog.js";
@@ -13,8 +13,8 @@ dialog.addEventListener("resumed", ({ detail }) => {
 });
 dialog.addEventListener("discarded", () => window.location.reload());
 
-// Events are those of one batch, and a browser has six connections to a server, for all its pages: so one batch that runs
-// is followed and tells when to look at the list. What begins or ends elsewhere is seen a little later.
+// A stream has the events of one batch, and a browser opens at most six connections per server for all its pages. So the
+// page follows one running batch, whose events refresh the list. Changes of other batches appear a little later.
 const page = new LivePage({ pause: PAUSE });
 const client = new Client(dialog.getAttribute("api"));
 
@@ -28,11 +28,11 @@ async function follow() {
 
 async function followOne(id) {
   const over = new AbortController();
-  const tell = (name, data) => {
+  const onEvent = (name, data) => {
     page.refresh();
     if (name === "state" && data.state !== "running") over.abort();
   };
-  await client.follow(`/api/batches/${encodeURIComponent(id)}/events`, tell, { signal: over.signal, isOver: () => true });
+  await client.follow(`/api/batches/${encodeURIComponent(id)}/events`, onEvent, { signal: over.signal, isOver: () => true });
 }
 
 setInterval(() => page.refresh(), SELDOM);
@@ -41,8 +41,8 @@ follow();
 const form = document.querySelector("[data-drop]");
 if (form !== null) {
   const input = form.querySelector("input[type=file]");
-  form.querySelector("[data-drop-hint]").hidden = !window.matchMedia("(any-pointer: fine)").matches; // no finger drops a file
-  const over = (is) => form.classList.toggle("over", is);
+  form.querySelector("[data-drop-hint]").hidden = !window.matchMedia("(any-pointer: fine)").matches; // touch screens cannot drop files
+  const over = (isOver) => form.classList.toggle("over", isOver);
   form.addEventListener("dragover", (event) => {
     event.preventDefault();
     over(true);

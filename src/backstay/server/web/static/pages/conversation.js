@@ -1,4 +1,4 @@
-// The page of one conversation: its delete opens the dialog.
+// The page of one conversation: the delete button opens the dialog.
 
 import "../pre-delete-backup.js";
 import { isOutOfContact } from "../client.js";

@@ -1,4 +1,4 @@
-// The page of conversations: a selection that holds across pages, and deletes that open the dialog.
+// The page of conversations: a selection that persists across pages, and deletes through the dialog.
 
 import "../pre-delete-backup.js";
 import { Client, isOutOfContact } from "../client.js";
@@ -19,7 +19,7 @@ function enhance(page) {
   const filters = JSON.parse(page.dataset.filters);
   const selection = new Selection(filters);
   const boxes = [...page.querySelectorAll("input[name=id]")];
-  const [all, said, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
+  const [all, status, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
   let gone = null;
   let isStale = false;
 
@@ -32,7 +32,7 @@ function enhance(page) {
     const here = boxes.filter((box) => box.checked).length;
     all.checked = here === boxes.length;
     all.indeterminate = here > 0 && here < boxes.length;
-    said.textContent = selection.isEverything ? "All that match are selected" : count === 0 ? "Tick conversations to select them" : `${counted(count, "conversation")} selected`;
+    status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${counted(count, "conversation")} selected`;
     clear.hidden = count === 0;
     remove.disabled = send.disabled = count === 0;
   };
@@ -56,11 +56,11 @@ function enhance(page) {
   match.addEventListener("click", async () => {
     match.disabled = true;
     try {
-      await selection.addMatching(new Client(page.dataset.root), (found) => {
-        said.textContent = `${counted(found, "conversation")} found…`;
+      await selection.addMatching(new Client(page.dataset.root), (count) => {
+        status.textContent = `${counted(count, "conversation")} found…`;
       });
     } catch (error) {
-      said.textContent = error.message;
+      status.textContent = error.message;
       return;
     } finally {
       match.disabled = false;
@@ -68,7 +68,7 @@ function enhance(page) {
     draw();
   });
 
-  // The form sends what is selected on all pages, not only the boxes of this one.
+  // The form sends the selection of all pages, not only the boxes of this page.
   page.addEventListener("formdata", (event) => {
     event.formData.delete("id");
     if (selection.isEverything) event.formData.set("scope", "all");
@@ -86,9 +86,9 @@ function enhance(page) {
     gone = null;
     draw();
   });
-  // What was refused has changed nothing here, and may be tried again at once.
+  // A refused delete changed nothing, so the page need not reload.
   dialog.addEventListener("failed", ({ detail }) => { isStale = isOutOfContact(detail.error); });
-  // The list anew, and on it what undoes the delete.
+  // Reload the list, with the undo of the delete.
   dialog.addEventListener("close", () => {
     if (gone !== null) window.location.assign(listAfter(gone, window.location.href));
     else if (isStale) window.location.reload();

@@ -1,4 +1,4 @@
-// The page that tells what of a selection is gone: from here on it is not selected any more.
+// The page that lists missing conversations of a selection: remove them from the selection.
 
 import { Selection } from "./selection.js";
 

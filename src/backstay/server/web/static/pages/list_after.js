@@ -1,8 +1,8 @@
-// Where the list of conversations is, and tells of a delete: what it has come to, and how it is undone.
+// The address of the list of conversations that shows the result of a delete, with its undo.
 
 export function listAfter(deletion, list) {
   const address = new URL(list);
-  for (const told of ["deleted", "deletedForGood", "restored"]) address.searchParams.delete(told);
+  for (const name of ["deleted", "deletedForGood", "restored"]) address.searchParams.delete(name);
   if (deletion.backupId === null) address.searchParams.set("deletedForGood", deletion.deleted);
   else address.searchParams.set("deleted", deletion.backupId);
   return address.href;

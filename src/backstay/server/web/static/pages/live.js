@@ -1,19 +1,19 @@
-// The live parts of a page: the server renders parts with `data-live`, and they are updated in place.
+// Live updates: the server renders regions with `data-live`, and this script updates them in index.
 //
-// Updates do not disturb the reader: unchanged rows and cells stay, and so does what has the focus or is being selected.
-// Nothing is announced, because the summary does that. Errors are silent, and the update is tried again later.
+// Updates do not disturb the reader: unchanged rows and cells stay, and so do focused or selected nodes. Nothing is
+// announced, because the summary does that. Errors are silent, and the update is repeated later.
 
 const LONGEST_PAUSE = 30_000;
-const LONGEST_ANSWER = 20_000;
+const TIMEOUT = 20_000;
 
 export class LivePage {
   #pause;
   #next;
   #timer = null;
-  #isAsking = false;
-  #isWanted = false;
+  #isLoading = false;
+  #isDirty = false;
 
-  // `pause`: milliseconds between two requests, at least.
+  // `pause`: minimum milliseconds between two requests.
   constructor({ pause }) {
     this.#pause = this.#next = pause;
     document.addEventListener("visibilitychange", () => this.#go());
@@ -22,23 +22,23 @@ export class LivePage {
 
   // Update the page soon, with one request at a time, however often this is called. Hidden pages wait.
   refresh() {
-    this.#isWanted = true;
+    this.#isDirty = true;
     this.#go();
   }
 
   async #go() {
-    if (!this.#isWanted || this.#isAsking || this.#timer !== null || document.visibilityState === "hidden") return;
-    this.#isWanted = false;
-    this.#isAsking = true;
+    if (!this.#isDirty || this.#isLoading || this.#timer !== null || document.visibilityState === "hidden") return;
+    this.#isDirty = false;
+    this.#isLoading = true;
     try {
       draw(await load(window.location.href));
       this.#next = this.#pause;
-      this.#isWanted ||= isSettling();
+      this.#isDirty ||= isSettling();
     } catch {
-      this.#isWanted = true;
+      this.#isDirty = true;
       this.#next = Math.min(2 * this.#next, LONGEST_PAUSE);
     }
-    this.#isAsking = false;
+    this.#isLoading = false;
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.#go();
@@ -46,37 +46,37 @@ export class LivePage {
   }
 }
 
-// The page as the server draws it now. Not parsed from a text here, which the policy of our pages does not allow.
+// Load the page as the server renders it now. The browser parses it, because the page's policy forbids parsing strings.
 function load(address) {
-  return new Promise((found, lost) => {
+  return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("GET", address);
     request.responseType = "document";
-    request.timeout = LONGEST_ANSWER;
-    request.onload = () => (request.status === 200 && request.response !== null ? found(request.response) : lost());
-    request.onerror = request.ontimeout = lost;
+    request.timeout = TIMEOUT;
+    request.onload = () => (request.status === 200 && request.response !== null ? resolve(request.response) : reject());
+    request.onerror = request.ontimeout = reject;
     request.send();
   });
 }
 
 function draw(fresh) {
   for (const now of fresh.querySelectorAll("[data-live]")) {
-    const part = document.querySelector(`[data-live="${now.dataset.live}"]`);
-    if (part === null) window.location.reload(); // its first row, for instance
-    else if (part.localName === "tbody") drawRows(part, now);
-    else drawPart(part, now);
+    const region = document.querySelector(`[data-live="${now.dataset.live}"]`);
+    if (region === null) window.location.reload(); // for instance, its first row appeared
+    else if (region.localName === "tbody") drawRows(region, now);
+    else drawPart(region, now);
   }
 }
 
 function drawRows(body, now) {
-  const left = new Map([...body.rows].map((row) => [row.dataset.row, row]));
-  for (const [place, fresh] of [...now.rows].entries()) {
-    const row = left.get(fresh.dataset.row);
-    left.delete(fresh.dataset.row);
-    if (row === undefined) body.insertBefore(document.importNode(fresh, true), body.rows[place] ?? null);
-    else [...fresh.cells].forEach((cell, at) => drawCell(row.cells[at], cell));
+  const remaining = new Map([...body.rows].map((row) => [row.dataset.row, row]));
+  for (const [index, fresh] of [...now.rows].entries()) {
+    const row = remaining.get(fresh.dataset.row);
+    remaining.delete(fresh.dataset.row);
+    if (row === undefined) body.insertBefore(document.importNode(fresh, true), body.rows[index] ?? null);
+    else [...fresh.cells].forEach((cell, column) => drawCell(row.cells[column], cell));
   }
-  for (const row of left.values()) {
+  for (const row of remaining.values()) {
     if (!isInUse(row)) row.remove();
   }
 }
@@ -85,19 +85,19 @@ function drawCell(cell, now) {
   if (!cell.isEqualNode(now) && !isInUse(cell)) cell.replaceChildren(...document.importNode(now, true).childNodes);
 }
 
-function drawPart(part, now) {
-  if (part.isEqualNode(now)) return;
-  const focused = part.contains(document.activeElement) ? document.activeElement.textContent : null;
-  for (const { name, value } of now.attributes) part.setAttribute(name, value);
-  part.replaceChildren(...document.importNode(now, true).childNodes);
+function drawPart(region, now) {
+  if (region.isEqualNode(now)) return;
+  const focused = region.contains(document.activeElement) ? document.activeElement.textContent : null;
+  for (const { name, value } of now.attributes) region.setAttribute(name, value);
+  region.replaceChildren(...document.importNode(now, true).childNodes);
   if (focused === null) return;
-  // On the same button, if it is still there, and on no other: a key that is pressed next may mean something else there.
-  const same = [...part.querySelectorAll("button, a")].find((one) => one.textContent === focused);
-  part.tabIndex = -1;
-  (same ?? part).focus();
+  // Focus the same button, if it still exists, and no other: the next key press could trigger a different action.
+  const same = [...region.querySelectorAll("button, a")].find((control) => control.textContent === focused);
+  region.tabIndex = -1;
+  (same ?? region).focus();
 }
 
-// What is about to change without an event, as when the last worker of a paused job leaves.
+// Whether the page will change without an event, for example when the last worker of a paused job exits.
 function isSettling() {
   return document.querySelector("[data-settling]") !== null;
 }

@@ -1,11 +1,11 @@
-// Which conversations are selected: by their ids, kept for this tab from page to page; or all that match.
+// The selected conversations: ids, stored for this tab across pages; or all that match.
 
-const KEPT = "backstay-selection";
+const STORAGE_KEY = "backstay-selection";
 const MOST = 10_000;
 const PAGE = 200;
 const ESCAPE = /\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))/gi;
 
-// The id that a page has printed; what stands for a character that cannot be seen is that character again.
+// Parse an id that a page printed, and restore its escaped characters.
 export function idOf(printed) {
   return printed.replace(ESCAPE, (all, backslash, ...codes) => backslash ?? String.fromCodePoint(Number.parseInt(codes.slice(0, 3).join(""), 16)));
 }
@@ -16,18 +16,18 @@ export class Selection {
 
   constructor(filters) {
     this.#filters = filters;
-    this.#ids = new Set(kept());
+    this.#ids = new Set(load());
     this.isEverything = false;
   }
 
   static forget() {
-    keep([]);
+    store([]);
   }
 
-  // Ids as a page has printed them.
+  // Remove printed ids from the selection.
   static drop(printed) {
     const gone = new Set(printed.map(idOf));
-    keep(kept().filter((id) => !gone.has(id)));
+    store(load().filter((id) => !gone.has(id)));
   }
 
   get size() {
@@ -48,35 +48,35 @@ export class Selection {
       if (isSelected) this.#ids.add(id);
       else this.#ids.delete(id);
     }
-    keep(this.ids);
+    store(this.ids);
   }
 
   clear() {
     this.isEverything = false;
     this.#ids.clear();
-    keep([]);
+    store([]);
   }
 
-  // Select all that match: one by one as far as the API takes ids, beyond that by what they match.
-  async addMatching(client, tell) {
-    const found = [];
+  // Select all matching conversations: by id up to the API's limit, beyond that by the filters.
+  async addMatching(client, onProgress) {
+    const ids = [];
     let cursor = null;
     do {
       const query = new URLSearchParams({ ...this.#query(), limit: PAGE, ...(cursor === null ? {} : { cursor }) });
       const page = await client.get(`/api/conversations?${query}`);
-      for (const one of page.conversations) found.push(one.id);
+      for (const { id } of page.conversations) ids.push(id);
       cursor = page.nextCursor;
-      tell(found.length);
-    } while (cursor !== null && found.length <= MOST);
-    if (found.length > MOST) {
+      onProgress(ids.length);
+    } while (cursor !== null && ids.length <= MOST);
+    if (ids.length > MOST) {
       this.clear();
       this.isEverything = true;
     } else {
-      this.set(found, true);
+      this.set(ids, true);
     }
   }
 
-  // As the API takes it.
+  // The selection as the API expects it.
   forApi() {
     if (!this.isEverything) return { conversationIds: this.ids };
     const query = this.#query();
@@ -85,23 +85,23 @@ export class Selection {
 
   #query() {
     const { search, job, persona, before } = this.#filters;
-    const given = { search, jobId: job, persona, createdBefore: before && `${before}T00:00:00Z` };
-    return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+    const query = { search, jobId: job, persona, createdBefore: before && `${before}T00:00:00Z` };
+    return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
   }
 }
 
-function kept() {
+function load() {
   try {
-    return JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
+    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
   } catch {
     return [];
   }
 }
 
-function keep(ids) {
+function store(ids) {
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify(ids));
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(ids));
   } catch {
-    // A page without storage keeps its selection for itself.
+    // Without storage, each page has its own selection.
   }
 }
