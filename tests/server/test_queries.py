@@ -42,10 +42,10 @@ async def test_every_address_takes_the_parameters_it_describes(api):
     [
         ("/api/batches?limt=5", "limt: Unknown query parameter; did you mean limit?"),
         ("/api/batches?Limit=5", "Limit: Unknown query parameter; did you mean limit?"),
-        ("/api/batches?zzz=5", "zzz: Unknown query parameter; there are: incomplete, cursor, limit"),
+        ("/api/batches?zzz=5", "zzz: Unknown query parameter; known parameters: incomplete, cursor, limit"),
         ("/api/conversations?job_id=a", "job_id: Unknown query parameter; did you mean jobId?"),
-        ("/api/batches/j?limit=5", "limit: This address takes no query parameters"),
-        ("/healthz?limit=5", "limit: This address takes no query parameters"),
+        ("/api/batches/j?limit=5", "limit: This address has no query parameters"),
+        ("/healthz?limit=5", "limit: This address has no query parameters"),
     ],
 )
 async def test_the_nearest_parameter_is_named(api, address, message):

@@ -63,7 +63,7 @@ def test_nothing_made_up_breaks_anything(kind, who, tmp_path):
             assert not [name for name in ids if name in seen]
             assert '"status": 5' not in seen
             assert _everything(server, headers) == before
-            assert not server.logged("fault")
+            assert not server.logged("unexpected_error")
 
 
 def _run(server, who, folder: Path):

@@ -20,19 +20,19 @@ _WRONG = [
     ("POST", "/nosuch", _LARGE, 413, "1,000 bytes"),
     ("GET", "/batches/one", {}, 422, "id: "),
     ("GET", "/conversations?before=soon", {}, 422, "before: "),
-    ("GET", "/batches", {}, 500, "a fault in Backstay"),
-    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "Backup &#39;none&#39; not found"),
+    ("GET", "/batches", {}, 500, "Unexpected error in Backstay"),
+    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "There is no backup"),
 ]
 
 
 @pytest.fixture
 async def local(tmp_path, monkeypatch):
-    """An application whose list of batches has a fault."""
+    """An application whose list of batches fails with an unexpected error."""
 
-    def faulty(*_):
+    def fail_unexpectedly(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(batches.JobsOut, "from_page", faulty)
+    monkeypatch.setattr(batches.JobsOut, "from_page", fail_unexpectedly)
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings, local=True, body_bytes=1_000) as running:
             yield running
