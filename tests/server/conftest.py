@@ -1,4 +1,4 @@
-"""What the tests of the API share."""
+"""Fixtures of the API tests."""
 
 import sys
 from types import ModuleType
@@ -14,13 +14,13 @@ settings = libraries(KINDS)
 
 @pytest.fixture
 async def api(settings):
-    """An application that is running, with two users."""
+    """A running application with two users."""
     async with serving(settings) as running:
         yield running
 
 
 class Picky:
-    """A module `picky` whose function fails bad topics until they are mended."""
+    """A module `picky` whose function fails bad topics until they are fixed."""
 
     def __init__(self, folder) -> None:
         self._mended = folder / "mended"
@@ -45,7 +45,7 @@ def command(capfd):
 
 @pytest.fixture
 def picky(tmp_path, monkeypatch):
-    """What fails some items."""
+    """A processor that fails some items."""
     monkeypatch.syspath_prepend(str(tmp_path))
     yield Picky(tmp_path)
     sys.modules.pop("picky", None)

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: made of items or files, worked on in the background, steered."""
+"""Jobs over HTTP: created from items or files, run in the background, and controlled."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ async def _create(api, job_id="topics", *, items=_ITEMS, **more):
 
 
 async def test_a_job_of_items_is_worked_on(api):
-    """Created, begun, and completed in the background."""
+    """A job created from items runs in the background and completes."""
     created = await _create(api)
 
     assert created.status_code == 201
@@ -32,7 +32,7 @@ async def test_a_job_of_items_is_worked_on(api):
 
 
 async def test_the_same_job_again_is_the_job_that_is_there(api):
-    """With other items it is refused, and says what differs."""
+    """Creating a job again with the same items returns the existing job, and with other items is refused."""
     await _create(api)
     await api.settled("topics")
 
@@ -44,7 +44,7 @@ async def test_the_same_job_again_is_the_job_that_is_there(api):
 
 
 async def test_a_job_may_wait_for_its_start(api):
-    """`start: false` only makes it; resuming works on it."""
+    """A job created with `start: false` stays pending until it is resumed."""
     created = await _create(api, start=False)
     assert (created.json()["state"], api.state.supervisor.worked) == ("pending", 0)
 
@@ -55,7 +55,7 @@ async def test_a_job_may_wait_for_its_start(api):
 
 
 async def test_jobs_are_listed_in_pages(api):
-    """The latest first; the cursor goes on where a page ended."""
+    """Jobs are listed latest first, and the cursor continues where the page ended."""
     for number in range(3):
         await _create(api, f"job-{number}", start=False)
 
@@ -68,7 +68,7 @@ async def test_jobs_are_listed_in_pages(api):
 
 
 async def test_incomplete_jobs_are_those_with_work_left(api):
-    """Finished ones are left out."""
+    """The list of incomplete jobs omits finished jobs."""
     await _create(api, "done")
     await api.settled("done")
     await _create(api, "waiting", start=False)
@@ -79,7 +79,7 @@ async def test_incomplete_jobs_are_those_with_work_left(api):
 
 
 async def test_a_job_is_paused_and_goes_on(settings, gate):
-    """The worker stops gracefully; nothing that was finished is done again."""
+    """A paused job stops gracefully, and after a resume no finished item is repeated."""
     items = [{"id": str(number), "topic": f"t{number}"} for number in range(200)]
     async with serving(settings, processors=("gate:gate",)) as api:
         await _create(api, items=items, processor="gate:gate", concurrency=4)
@@ -98,7 +98,7 @@ async def test_a_job_is_paused_and_goes_on(settings, gate):
 
 
 async def test_a_job_resumed_while_it_is_pausing_goes_on(settings, gate):
-    """The run that is coming to its end begins again, though nobody asks another time."""
+    """A job that is resumed while its run is still pausing runs again without another request."""
     items = [{"topic": f"t{number}"} for number in range(8)]
     async with serving(settings, processors=("gate:gate",)) as api:
         await _create(api, items=items, processor="gate:gate", concurrency=4)
@@ -113,7 +113,7 @@ async def test_a_job_resumed_while_it_is_pausing_goes_on(settings, gate):
 
 
 async def test_failed_items_retried_while_a_run_comes_to_its_end_are_worked_on(settings, picky, monkeypatch):
-    """A run whose job has ended while it is still closing begins again for items that are put back meanwhile."""
+    """Items that are requeued while the run of an ended job is still closing are processed."""
     is_over, may_end = asyncio.Event(), asyncio.Event()
     resume = Batches.resume
 
@@ -139,7 +139,7 @@ async def test_failed_items_retried_while_a_run_comes_to_its_end_are_worked_on(s
 
 
 async def test_a_cancelled_job_stays_cancelled(api):
-    """It is not resumed; discarding it frees its name."""
+    """A cancelled job cannot be resumed, and discarding it frees its name."""
     await _create(api, start=False)
 
     cancelled = await api.ann.post("/api/batches/topics/cancel")
@@ -153,7 +153,7 @@ async def test_a_cancelled_job_stays_cancelled(api):
 
 
 async def test_failed_items_are_listed_and_retried(settings, picky):
-    """In pages, with their errors; named ones or all of them go back to pending."""
+    """Failed items are listed in pages with their errors, and some or all of them can be requeued."""
     async with serving(settings, processors=("picky:picky",)) as api:
         items = [{"id": f"bad-{number}", "topic": "bad"} for number in range(3)]
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
@@ -178,7 +178,7 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
 
 
 async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypatch):
-    """The answer that paused a job is in its description; once its item is skipped, the rest is worked on."""
+    """A paused job shows the answer that paused it, and continues once that item is skipped."""
     module = ModuleType("stuck")
 
     async def stuck(item, work):
@@ -218,7 +218,7 @@ async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypat
     ],
 )
 async def test_a_job_of_a_file(api, name, content):
-    """The ending of its name says what it is, and nothing else of the name is used."""
+    """The suffix of an uploaded file's name selects its format, and the rest of the name is ignored."""
     answer = await api.ann.post(
         "/api/batches/upload",
         files={"file": (f"../../etc/{name}", content)},
@@ -230,7 +230,7 @@ async def test_a_job_of_a_file(api, name, content):
 
 
 async def test_columns_of_a_file_can_be_named(api):
-    """As on the command line."""
+    """An upload can name the columns for id, topic and persona."""
     answer = await api.ann.post(
         "/api/batches/upload",
         files={"file": ("q.csv", b"key,question,who\nk1,Why?,a child\n")},
@@ -263,7 +263,7 @@ async def test_columns_of_a_file_can_be_named(api):
     ],
 )
 async def test_a_bad_file_is_refused(api, name, content, status, code):
-    """Named as the upload, never by where it was put; and no job is made."""
+    """An unreadable file is refused without revealing its path, and no job is created."""
     answer = await api.ann.post(
         "/api/batches/upload", files={"file": (name, content)}, data={"jobId": "up", "processor": "scripted"}
     )
@@ -275,7 +275,7 @@ async def test_a_bad_file_is_refused(api, name, content, status, code):
 
 
 async def test_only_what_the_settings_name_is_run(api):
-    """Neither what a request names, nor what a job's row does."""
+    """A request cannot run a recipe or processor that the settings do not name."""
     asked = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "os:getcwd"})
     recipe = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "recipe": "mine"})
     neither = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS})
@@ -289,7 +289,7 @@ async def test_only_what_the_settings_name_is_run(api):
 
 
 async def test_a_job_of_another_processor_is_left_to_others(api, settings):
-    """One that the command line made: the server shows it, and does not run it."""
+    """The server shows a job of the command line with another processor, but does not run it."""
     async with Backstay.open(settings.database_url, owner=ANN) as backstay:
         await backstay.batches.create("theirs", [{"topic": "x"}], "json:dumps")
 
@@ -301,7 +301,7 @@ async def test_a_job_of_another_processor_is_left_to_others(api, settings):
 
 
 async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
-    """A job whose row names the same model at another address is not run."""
+    """A job with the same model as an allowed recipe but another address is not run."""
     (tmp_path / "own.toml").write_text('model = "ollama:tiny"\nturns = 2\n')
     async with Backstay.open(settings.database_url, owner=ANN) as backstay:
         await backstay.batches.create(
@@ -319,7 +319,7 @@ async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
 
 
 async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settings, tmp_path, monkeypatch):
-    """The API can ask nobody: the job is refused with host and variable, until the settings name both."""
+    """A recipe that sends an API key to a new host is refused, naming both, until the settings allow it."""
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
     (tmp_path / "own.toml").write_text('model = "m"\nbase_url = "https://models.example/v1"\nturns = 2\n')
     recipes = {"own": str(tmp_path / "own.toml")}
@@ -343,14 +343,14 @@ async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settin
 
 
 async def test_the_server_says_what_it_runs(settings, tmp_path):
-    """By the names that requests use."""
+    """The API lists the recipes and processors by the names that requests use."""
     (tmp_path / "own.toml").write_text('model = "ollama:tiny"\n')
     async with serving(settings, recipes={"own": str(tmp_path / "own.toml")}, processors=("scripted",)) as api:
         assert (await api.ann.get("/api/recipes")).json() == {"recipes": ["own"], "processors": ["scripted"]}
 
 
 async def test_one_owner_takes_no_more_than_a_share(settings, gate):
-    """With half of the places taken an owner is refused, by the names of the settings, and another is not."""
+    """An owner who holds half of the slots is refused with the names of the settings, while another owner is not."""
     async with serving(settings, most_jobs=4, processors=("scripted", "gate:gate")) as api:
         body = {"items": _ITEMS, "processor": "gate:gate"}
         answers = [await api.ann.post("/api/batches", json={**body, "jobId": name}) for name in ("a", "b", "c")]
@@ -362,7 +362,7 @@ async def test_one_owner_takes_no_more_than_a_share(settings, gate):
 
 
 async def test_so_many_jobs_at_once_and_no_more(settings, gate):
-    """The one beyond is told so, and can be resumed later."""
+    """A job beyond the limit is refused with 429, and can be resumed later."""
     async with serving(settings, most_jobs=1, processors=("scripted", "gate:gate")) as api:
         await api.ann.post("/api/batches", json={"jobId": "one", "items": _ITEMS, "processor": "gate:gate"})
         second = await api.ann.post("/api/batches", json={"jobId": "two", "items": _ITEMS, "processor": "scripted"})
@@ -375,7 +375,7 @@ async def test_so_many_jobs_at_once_and_no_more(settings, gate):
 
 
 async def test_resuming_twice_works_once(settings, gate):
-    """In one process one run works on a job."""
+    """Several resume requests start only one run of a job in one process."""
     async with serving(settings, processors=("gate:gate",)) as api:
         await _create(api, processor="gate:gate")
 
@@ -389,7 +389,7 @@ async def test_resuming_twice_works_once(settings, gate):
 
 @pytest.mark.parametrize("name", ["a/b", "a b", "ü→", "...", "a/items", "a%2Fb", "x?y#z", "events", "upload"])
 async def test_any_name_has_an_address(api, name):
-    """Percent-encoded, as every part of an address is."""
+    """A job with any name can be reached at its percent-encoded address."""
     created = await _create(api, name, start=False)
 
     assert created.status_code == 201
@@ -400,7 +400,7 @@ async def test_any_name_has_an_address(api, name):
 
 
 async def test_a_job_keeps_the_limits_that_it_was_given(settings, monkeypatch):
-    """What a request says of its speed holds for the later ones, and a bound of requests needs a recipe."""
+    """A job keeps the limits of a request for later runs, and a request limit needs a recipe."""
     items = [{"topic": f"t{number}"} for number in range(40)]
     module = ModuleType("kept")
     module.write = Writer()

@@ -1,4 +1,4 @@
-"""The controls: with a protection switched off, what the tests of it look for is found."""
+"""Controls: with a protection switched off, the tests' violations occur."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from support.sql import ask
 
 
 async def test_without_owners_everything_of_others_is_there(settings, monkeypatch):
-    """Ann's things answer Bob."""
+    """Without the separation of owners, Bob can read Ann's job and conversation."""
     async with serving(settings) as api:
         (conversation,) = await api.made(1)
         names = {"jobId": "job", "conversationId": conversation}
@@ -29,7 +29,7 @@ async def test_without_owners_everything_of_others_is_there(settings, monkeypatc
 
 
 async def test_without_signatures_anybody_comes_in(api, monkeypatch):
-    """A token of another secret."""
+    """Without signature checks, a token signed with another secret is accepted."""
 
     async def believing(_, token):
         return RequestIdentity(jwt.decode(token, options={"verify_signature": False})["sub"])
@@ -41,7 +41,7 @@ async def test_without_signatures_anybody_comes_in(api, monkeypatch):
 
 
 async def test_without_names_of_hosts_a_page_elsewhere_gets_through(settings, monkeypatch):
-    """One whose own name leads to this machine."""
+    """Without the check of host names, a request under a hostile name is answered."""
 
     async def through(self, scope, receive, send):
         await self._app(scope, receive, send)
@@ -54,7 +54,7 @@ async def test_without_names_of_hosts_a_page_elsewhere_gets_through(settings, mo
 
 
 async def test_without_the_digest_something_else_is_deleted(api):
-    """What came after the plan goes with it, where nobody says which plan was meant."""
+    """Without the digest, a delete also removes conversations that were added after the plan."""
     await api.made(1)
     conversations = api.state.backstay.for_owner(ANN).conversations
     plan = await conversations.plan_delete(Selection(everything=True))
@@ -66,7 +66,7 @@ async def test_without_the_digest_something_else_is_deleted(api):
 
 
 async def test_without_the_trigger_failures_are_missed(settings, picky):
-    """The item fails, and nobody hears of it."""
+    """Without the trigger, a failed item causes no event."""
     async with serving(settings, processors=("picky:picky",)) as api:
         drop = "DROP TRIGGER item_failed" + (" ON items" if settings.server is not None else "")
         ask(settings.database_url, drop)
@@ -81,7 +81,7 @@ async def test_without_the_trigger_failures_are_missed(settings, picky):
 
 
 async def test_without_its_memory_a_resume_during_a_pause_is_lost(settings, gate, monkeypatch):
-    """The run comes to its end, and nobody begins again."""
+    """Without recording the request, a resume during a pause is lost."""
     items = [{"topic": f"t{number}"} for number in range(8)]
     monkeypatch.setattr(Supervisor, "_until_ended", _deaf(Supervisor._until_ended))
     async with serving(settings, processors=("gate:gate",)) as api:
@@ -110,5 +110,5 @@ def _deaf(until_ended):
 
 async def _forget(run):
     while True:
-        run.is_wanted_again = False
+        run.is_requested_again = False
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Deleting: planned, backed up, verified, deleted, undone. Any other way has to be spelled out."""
+"""Deletes over HTTP: plan, back up, verify, delete and undo; other ways must be explicit."""
 
 import pytest
 
@@ -22,7 +22,7 @@ async def _ids(api):
 
 
 async def test_a_delete_can_be_undone(api):
-    """The plan changes nothing; the answer names the backup, and where to undo it."""
+    """A plan changes nothing, and the response of the delete names the backup and the address that undoes it."""
     ids = await api.made(3)
     before = [(await api.ann.get(f"/api/conversations/{name}")).json() for name in ids]
 
@@ -43,7 +43,7 @@ async def test_a_delete_can_be_undone(api):
 
 
 async def test_an_outdated_plan_deletes_nothing(api):
-    """Another id set: 409, and everything is there."""
+    """A delete whose selection has changed since the plan gets 409 and deletes nothing."""
     await api.made(3)
     digest = (await _plan(api, all=True)).json()["digest"]
     await api.made(1, job_id="more")
@@ -56,7 +56,7 @@ async def test_an_outdated_plan_deletes_nothing(api):
 
 
 async def test_a_plan_of_another_selection_deletes_nothing(api):
-    """The digest is of what is selected, not of how."""
+    """The digest depends on the selected conversations, not on the form of the selection."""
     first, second, third = await api.made(3)
     digest = (await _plan(api, conversationIds=[first, second])).json()["digest"]
 
@@ -67,7 +67,7 @@ async def test_a_plan_of_another_selection_deletes_nothing(api):
 
 
 async def test_a_failed_backup_deletes_nothing(api, settings):
-    """Without a place for backups nothing is deleted; and no path of the server is told."""
+    """A delete whose backup cannot be written deletes nothing and reveals no path of the server."""
     await api.made(2)
     digest = (await _plan(api, all=True)).json()["digest"]
     (settings.here / "backups").write_text("in the way")
@@ -95,7 +95,7 @@ async def test_a_failed_backup_deletes_nothing(api, settings):
     ],
 )
 async def test_nothing_less_deletes(api, body):
-    """Neither an empty selection, nor one without its plan, nor a wish to do without a backup."""
+    """An empty selection, a missing plan or a wrong confirmation phrase deletes nothing."""
     await api.made(1)
 
     answer = await api.ann.post("/api/conversations/delete", json=body)
@@ -105,7 +105,7 @@ async def test_nothing_less_deletes(api, body):
 
 
 def test_no_other_address_deletes():
-    """Of all that there are, one deletes conversations, one does and tells how it goes; DELETE is for backups."""
+    """Only the two delete addresses remove conversations, and the DELETE method only removes backups."""
     deleting = [
         f"{method} {path}"
         for path, methods in description()["paths"].items()
@@ -124,7 +124,7 @@ def test_no_other_address_deletes():
 
 @pytest.mark.parametrize("ignored", [True, False])
 async def test_ids_that_are_missing_are_left_out_when_that_was_planned(api, ignored):
-    """However many: a plan names only the first of them, and its digest is that of the others."""
+    """A delete with `ignoreMissing` skips any number of missing ids, like its plan did."""
     (one,) = await api.made(1)
     selection = {"conversationIds": [one, *(f"gone-{number}" for number in range(30))]}
     body = {"selection": selection, "ignoreMissing": True}
@@ -139,7 +139,7 @@ async def test_ids_that_are_missing_are_left_out_when_that_was_planned(api, igno
 
 
 async def test_a_delete_that_was_cut_off_is_gone_on_with(api):
-    """By its backup, at the same address; twice is safe."""
+    """An interrupted delete is continued through its backup at the same address, and repeating that is safe."""
     await api.made(3)
     services = api.state.backstay.for_owner(ANN)
     plan = (await _plan(api, all=True)).json()
@@ -155,7 +155,7 @@ async def test_a_delete_that_was_cut_off_is_gone_on_with(api):
 
 
 async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
-    """What somebody changed after the backup had read it stays, and the answer says which."""
+    """A conversation that changed after the backup had read it is kept, and the response names it."""
     first, second = await api.made(2)
     digest = (await _plan(api, all=True)).json()["digest"]
     write = BackupWriter.write
@@ -174,7 +174,7 @@ async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
 
 
 async def test_a_backup_of_what_a_plan_shows_deletes_nothing(api):
-    """A backup for a delete by the app holds exactly what the plan shows, without missing ids."""
+    """A backup for a delete by the app holds exactly the planned conversations, without missing ids."""
     ids = await api.made(2)
     selection = {"conversationIds": [*ids, "gone"]}
     plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": selection, "ignoreMissing": True})

@@ -1,4 +1,4 @@
-"""The image and the compose file: what can be seen of them without an engine."""
+"""The image and the compose file, as far as they can be checked without a container engine."""
 
 import json
 import os
@@ -44,14 +44,14 @@ _EXAMPLE = _ROOT / "examples" / "server"
 
 @pytest.fixture
 def instructions():
-    """The instructions of the Dockerfile, each with what it says."""
+    """The instructions of the Dockerfile with their arguments."""
     text = re.sub(r"^#.*\n", "", (_ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in text.splitlines() if line.strip()]
 
 
 @pytest.fixture
 def compose():
-    """The compose file, read."""
+    """The parsed compose file."""
     return yaml.safe_load((_ROOT / "compose.yaml").read_text())
 
 
@@ -60,18 +60,18 @@ def _all(instructions, name):
 
 
 def _environment(instructions):
-    """The variables that the image sets."""
+    """Return the variables that the image sets."""
     return dict(word.split("=", 1) for said in _all(instructions, "ENV") for word in shlex.split(said))
 
 
 def _volume(instructions):
-    """The folder of the image that outlives its containers."""
+    """Return the directory of the image that outlives its containers."""
     (volume,) = json.loads(_all(instructions, "VOLUME")[-1])
     return volume
 
 
 def _resolved(environment, given):
-    """The variables of a service as compose would set them for somebody who has set the given ones."""
+    """Return the variables of a service as compose would set them for a user with the given variables."""
     form = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")
     return {
         name: form.sub(lambda found: given.get(found[1]) or (found[3] if found[2] == "-" else ""), str(value))
@@ -80,21 +80,21 @@ def _resolved(environment, given):
 
 
 def test_instructions_are_known(instructions):
-    """And the first one says what it is built on, with a version."""
+    """The Dockerfile has only known instructions, and the first one names a base image with a version."""
     assert {name for name, _ in instructions} <= _KNOWN
     for image in _all(instructions, "FROM"):
         assert re.fullmatch(r"python:\d+\.\d+-slim( AS \w+)?", image)
 
 
 def test_it_does_not_run_as_root(instructions):
-    """The last user that is named is none, by number, so that an orchestrator can see it."""
+    """The last user of the Dockerfile is not root and is numeric, so that an orchestrator can check it."""
     names = [name for name, _ in instructions]
     assert _all(instructions, "USER") == ["10001"]
     assert names.index("USER") < names.index("ENTRYPOINT")
 
 
 def test_what_is_copied_is_there(instructions):
-    """And let through by .dockerignore, which lets through nothing else."""
+    """Every copied file exists, and .dockerignore admits these files and no others."""
     through = {line[1:] for line in (_ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = [shlex.split(said)[:-1] for said in _all(instructions, "COPY") if "--from" not in said]
 
@@ -105,7 +105,7 @@ def test_what_is_copied_is_there(instructions):
 
 
 def test_packages_are_pinned_and_leave_no_cache(instructions):
-    """What is installed is what the tests have seen."""
+    """The image installs the package versions of the tests, and leaves no cache."""
     (install,) = [said for said in _all(instructions, "RUN") if "pip install" in said]
 
     assert "--constraint constraints.txt" in install
@@ -113,7 +113,7 @@ def test_packages_are_pinned_and_leave_no_cache(instructions):
 
 
 def test_the_commands_exist(instructions):
-    """In the form that has no shell between: signals reach the server."""
+    """The image runs existing commands without a shell, so that signals reach the server."""
     (entry,), (command,), (check,) = (_all(instructions, name) for name in ("ENTRYPOINT", "CMD", "HEALTHCHECK"))
 
     assert json.loads(entry)[0] == "backstay"
@@ -122,7 +122,7 @@ def test_the_commands_exist(instructions):
 
 
 def test_the_health_check_passes_whatever_the_server_is_called(instructions, tmp_path):
-    """The image's own check, run as it stands, finds a server healthy that is bound to the names users know it by."""
+    """The image's own health check passes for a server that only allows the host names of its users."""
     (check,) = _all(instructions, "HEALTHCHECK")
     _, *arguments = json.loads(check.partition("CMD ")[2])
 
@@ -136,14 +136,14 @@ def test_the_health_check_passes_whatever_the_server_is_called(instructions, tmp
 
 
 def test_settings_of_the_image_are_ours(instructions):
-    """A variable that nobody reads would say nothing."""
+    """Every variable that the image sets is a known setting."""
     names = {name for name in _environment(instructions) if name.startswith(("BACKSTAY_", "BACKUP_"))}
     assert names == {"BACKSTAY_HOST", "BACKUP_DIRECTORY"}
     assert names <= _OURS
 
 
 def test_what_a_container_writes_outlives_it(instructions, compose):
-    """The library, backups and the home folder lie in the volume, and what is temporary in memory."""
+    """The library, backups and the home directory are in the volume, and temporary files are in memory."""
     volume, environment = Path(_volume(instructions)), _environment(instructions)
     start = Path(_all(instructions, "WORKDIR")[-1])
     (user,) = [said for said in _all(instructions, "RUN") if "useradd" in said]
@@ -158,7 +158,7 @@ def test_what_a_container_writes_outlives_it(instructions, compose):
 
 
 def test_every_key_is_passed_on_to_the_server(compose):
-    """Keys, and addresses of gateways, reach the server by the names that providers give them, and no other service."""
+    """API keys and gateway addresses reach the server under the providers' names, and no other service."""
     server, migrate = (compose["services"][name]["environment"] for name in ("server", "migrate"))
     ours = {names[0] for names in _ENVIRONMENT.values()} - {"BACKSTAY_HOST", "BACKSTAY_PORT", "BACKSTAY_AUTH"}
 
@@ -170,7 +170,7 @@ def test_every_key_is_passed_on_to_the_server(compose):
 
 
 def test_recipes_are_mounted_and_cannot_be_written(instructions, compose):
-    """The example that compose mounts names recipes, which are found where the server starts."""
+    """The directory that compose mounts holds recipes, which the server finds and cannot write."""
     start = Path(_all(instructions, "WORKDIR")[-1])
     for name in ("server", "migrate"):
         mounts = [mount for mount in compose["services"][name]["volumes"] if isinstance(mount, dict)]
@@ -188,7 +188,7 @@ def test_recipes_are_mounted_and_cannot_be_written(instructions, compose):
 
 
 def test_a_batch_runs_as_in_a_container(instructions, compose, tmp_path):
-    """With the variables of the image and of compose alone, and a folder as it has, a recipe's job asks its model."""
+    """With only the variables and directories of the container, the job of a recipe reaches its model."""
     volume = tmp_path / "volume"
     volume.mkdir()
     (tmp_path / "tmp").mkdir()
@@ -225,7 +225,7 @@ def test_a_batch_runs_as_in_a_container(instructions, compose, tmp_path):
 
 
 def test_the_compose_file_is_whole(compose):
-    """Services that others wait for are there and can be waited for; volumes are declared; secrets have no defaults."""
+    """Dependencies of services exist and have health checks, volumes are declared, and secrets have no defaults."""
     services = compose["services"]
 
     assert set(services) == {"postgres", "migrate", "server"}

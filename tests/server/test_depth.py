@@ -1,4 +1,4 @@
-"""JSON that is nested deeply: refused on every way in, and what is taken can be backed up, exported and read again."""
+"""Deeply nested JSON: refused at every entry point, while accepted data can be backed up and exported."""
 
 import json
 
@@ -24,7 +24,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def _items(value):
-    """Each way in for the parameter of an item."""
+    """Yield each entry point for the parameter of an item."""
     item = f'{{"id":"i","topic":"x","p":{value}}}'
     body = f'{{"jobId":"j","items":[{item}],"processor":"scripted","start":false}}'
     yield "/api/batches", {"content": body, "headers": _JSON}
@@ -35,7 +35,7 @@ def _items(value):
 
 
 def _conversations(value):
-    """Each way in for what becomes metadata."""
+    """Yield each entry point for data that becomes metadata."""
     turn = '{"role":"user","content":"x"'
     for number, row in enumerate(
         (
@@ -50,14 +50,14 @@ def _conversations(value):
 
 
 def _others(value):
-    """Each kind of body that takes no such value."""
+    """Yield each kind of body that accepts no such value."""
     yield "/api/backup/create", {"content": f'{{"conversationIds":{value}}}', "headers": _JSON}
     yield "/api/conversations/export", {"content": f'{{"format":{value}}}', "headers": _JSON}
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 async def test_deep_json_is_refused_on_every_way_in(api, opening):
-    """With a 4xx in our shape, whichever parser or writer would give up at that depth."""
+    """Deeply nested JSON gets a 4xx response in the API's shape at every entry point."""
     for levels in _DEEP:
         value = _nested(levels, opening)
         for path, request in (*_items(value), *_conversations(value), *_others(value)):
@@ -68,7 +68,7 @@ async def test_deep_json_is_refused_on_every_way_in(api, opening):
 
 
 async def test_json_as_deep_as_is_allowed_comes_back(api):
-    """The control: it is stored, backed up, exported, and that export is the same conversations again."""
+    """Control: JSON at the depth limit is stored, backed up, exported and imported unchanged."""
     for path, request in (*_items(_nested(99, "[")), *_conversations(_nested(96, "["))):
         answer = await api.ann.post(path, **request)
         assert answer.status_code == 201, answer.text
@@ -83,7 +83,7 @@ async def test_json_as_deep_as_is_allowed_comes_back(api):
 
 
 async def test_deep_metadata_that_another_program_has_stored_is_backed_up(api, settings):
-    """As the text that it is, and brought back as it was."""
+    """Deep metadata that another program stored is backed up as text and restored unchanged."""
     await api.made(1)
     ask(settings.database_url, "UPDATE conversations SET metadata = ?", _nested(300, '{"a":'))
     (conversation,) = (await api.ann.get("/api/conversations")).json()["conversations"]
@@ -98,7 +98,7 @@ async def test_deep_metadata_that_another_program_has_stored_is_backed_up(api, s
 
 
 def test_deep_metadata_of_a_processor_is_refused():
-    """As deep as a row allows is taken; one level more is an outcome that cannot be stored."""
+    """Metadata of a processor is stored up to the depth limit, and beyond it is a failed attempt."""
     for levels, is_taken in ((97, True), (98, False), (300, False), (1_500, False)):
         metadata = json.loads(_nested(levels, '{"a":')) if levels < 900 else _made(levels)
         for conversation in (

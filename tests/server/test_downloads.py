@@ -1,4 +1,4 @@
-"""Downloads: whole or broken off; clients that vanish, stall or ask for odd parts leave nothing behind."""
+"""Downloads: complete or visibly broken; clients that vanish, stall or send odd ranges leave nothing behind."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ async def _backup(api, count=3):
 
 
 async def test_the_two_original_addresses(api):
-    """Paths, fields and the file are as apps written for the original know them."""
+    """The paths, fields and file of a backup are those that apps of the legacy library expect."""
     ids = await api.made(2)
 
     created = await api.ann.post("/api/backup/create", json={"conversationIds": ids, "reason": "bulk_delete"})
@@ -42,7 +42,7 @@ async def test_the_two_original_addresses(api):
 
 
 async def test_a_backup_of_unknown_ids_is_refused(api):
-    """404 naming them, and nothing is written."""
+    """A backup of unknown ids gets 404 with these ids, and nothing is written."""
     (known,) = await api.made(1)
 
     answer = await api.ann.post("/api/backup/create", json={"conversationIds": [known, "none-1", "none-2"]})
@@ -53,7 +53,7 @@ async def test_a_backup_of_unknown_ids_is_refused(api):
 
 
 async def test_the_stored_file_is_the_same(api):
-    """Compressed, with its size and a tag; decompressed it is what the other download gives."""
+    """The stored file has its size and a tag, and decompressed it equals the JSON download."""
     backup_id = (await _backup(api))["backupId"]
     address = f"/api/backup/download/{backup_id}"
 
@@ -78,7 +78,7 @@ async def test_the_stored_file_is_the_same(api):
     ],
 )
 def test_one_range_is_understood(wanted, expected):
-    """As RFC 9110 says it."""
+    """A single range is parsed like RFC 9110 defines it."""
     assert span_of(wanted, 100) == expected
 
 
@@ -88,7 +88,7 @@ def test_one_range_is_understood(wanted, expected):
      "items=0-1", "", "bytes=--5", "bytes=0-0x5", "bytes=" + "9" * 40 + "-", "bytes = 0-1"],
 )  # fmt: skip
 def test_odd_ranges_are_refused(wanted):
-    """416: many ranges of one file above all, which would multiply it."""
+    """Invalid and multiple ranges get 416, because many ranges would multiply one file."""
     with pytest.raises(Problem) as caught:
         span_of(wanted, 100)
 
@@ -96,7 +96,7 @@ def test_odd_ranges_are_refused(wanted):
 
 
 async def test_parts_make_the_whole(api):
-    """Resumed part by part, the file is the same; ranges of the JSON are not offered."""
+    """The ranges of a stored file add up to the whole file, and the JSON download offers no ranges."""
     backup_id = (await _backup(api))["backupId"]
     address = f"/api/backup/download/{backup_id}"
     whole = (await api.ann.get(address, params={"format": "zst"})).content
@@ -117,7 +117,7 @@ async def test_parts_make_the_whole(api):
 
 
 async def test_a_ticket_opens_one_download_once(api):
-    """Without any other word, for that backup only."""
+    """A ticket alone opens one download of its backup once."""
     backup_id = (await _backup(api))["backupId"]
     issued = await api.ann.post(f"/api/backups/{backup_id}/download-ticket")
     url = issued.json()["url"]
@@ -137,7 +137,7 @@ async def test_a_ticket_opens_one_download_once(api):
     ("more", "status"), [("&fromat=zst", 422), ("&format=zip", 422), ("&ticket=" + "x" * 300, 422), ("", 429)]
 )
 async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
-    """After a mistyped parameter, or a refusal because all places are taken, the same ticket still downloads."""
+    """A ticket still works after a request with a wrong parameter or without a free slot was refused."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
     taken = api.state.settings.most_downloads if status == 429 else 0
@@ -150,7 +150,7 @@ async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
 
 
 async def test_a_ticket_speaks_for_nobody_elsewhere(api):
-    """Only the download takes one: any other address, another method, or a token that is not valid, is answered 401."""
+    """A ticket at any other address, with another method or with an invalid token gets 401."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
     query = url.partition("?")[2]
@@ -168,7 +168,7 @@ async def test_a_ticket_speaks_for_nobody_elsewhere(api):
 
 
 async def test_of_many_with_one_ticket_one_gets_in(api):
-    """In the same moment."""
+    """Of many simultaneous requests with one ticket, exactly one succeeds."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
 
@@ -178,7 +178,7 @@ async def test_of_many_with_one_ticket_one_gets_in(api):
 
 
 async def test_a_damaged_file_is_told_before_it_begins(api, settings):
-    """409, and nothing of the file."""
+    """The download of a damaged backup gets 409 and no content."""
     backup_id = (await _backup(api))["backupId"]
     (path,) = (settings.here / "backups").rglob(f"{backup_id}.json.zst")
     path.chmod(0o600)
@@ -202,7 +202,7 @@ async def test_a_damaged_file_is_told_before_it_begins(api, settings):
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory):
-    """A server with a backup that is larger than all buffers between it and a client."""
+    """A server with a backup that is larger than all buffers between server and client."""
     folder = tmp_path_factory.mktemp("big")
     with served(folder, "idle_seconds = 3.0\nmost_downloads = 40\n") as server:
         rows = [
@@ -220,12 +220,12 @@ def big(tmp_path_factory):
 
 
 def _noise(number):
-    """Text that does not compress: 80 KB."""
+    """Return 80 KB of incompressible text."""
     return b"".join(hashlib.sha512(f"{number} {n}".encode()).hexdigest().encode() for n in range(640)).decode()
 
 
 def _asked(server, path, more=""):
-    """A connection on which a request was sent, and nothing read."""
+    """Return a connection on which a request has been sent and nothing read."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\n{more}\r\n"
@@ -234,19 +234,19 @@ def _asked(server, path, more=""):
 
 
 def _ended(server):
-    """Return how many downloads have ended, however they ended."""
+    """Return how many downloads have ended in any way."""
     return sum(line["route"].startswith("/api/backup/download/") for line in server.logged("request"))
 
 
 def _is_quiet(server, before):
-    """Wait until nothing is under way and no descriptor more is open than before."""
+    """Wait until no download runs and no more descriptors are open than before."""
     server.wait_for(lambda: b'backstay_transfers{kind="download"} 0.0' in server.client.get("/metrics").content)
     server.wait_for(lambda: server.descriptors() <= before + 2)
 
 
 @pytest.mark.sweep
 def test_clients_that_vanish_leave_nothing(big):
-    """In the middle of a download, by closing or by a reset: descriptors and memory stay flat."""
+    """Clients that close or reset their connection during a download leave no descriptors or memory behind."""
     server, backup_id, _ = big
     path = f"/api/backup/download/{backup_id}"
     server.client.get(path)
@@ -264,7 +264,7 @@ def test_clients_that_vanish_leave_nothing(big):
 
 
 def test_clients_that_stall_are_given_up(big):
-    """They hold neither the file nor a place for longer than they may be idle."""
+    """A client that stalls holds neither the file nor a slot for longer than the idle timeout."""
     server, backup_id, _ = big
     before, memory, ended = server.descriptors(), server.megabytes(), _ended(server)
     stalled = [_asked(server, f"/api/backup/download/{backup_id}") for _ in range(30)]
@@ -278,7 +278,7 @@ def test_clients_that_stall_are_given_up(big):
 
 
 def test_so_many_downloads_and_no_more(big):
-    """The one beyond is told so; afterwards there is room again."""
+    """A download beyond the limit is refused, and later downloads succeed once slots are free."""
     server, backup_id, _ = big
     path = f"/api/backup/download/{backup_id}"
     stalled = [_asked(server, path) for _ in range(40)]
@@ -292,7 +292,7 @@ def test_so_many_downloads_and_no_more(big):
 
 
 def test_an_error_in_the_middle_breaks_the_connection(big):
-    """The answer is never ended as if it were whole."""
+    """An error during a download breaks the connection, so that the response never looks complete."""
     server, backup_id, folder = big
     (path,) = folder.rglob(f"{backup_id}.json.zst")
     whole = path.read_bytes()
@@ -310,7 +310,7 @@ def test_an_error_in_the_middle_breaks_the_connection(big):
 
 
 def test_a_backup_that_is_removed_meanwhile_is_downloaded_whole(big):
-    """The kernel keeps the file for whoever has opened it."""
+    """A backup that is removed during its download is still downloaded completely."""
     server, backup_id, _ = big
     ids = [one["id"] for one in server.client.get("/api/conversations", params={"limit": 200}).json()["conversations"]]
     other = server.client.post("/api/backup/create", json={"conversationIds": ids}).json()["backupId"]
@@ -327,7 +327,7 @@ def test_a_backup_that_is_removed_meanwhile_is_downloaded_whole(big):
 
 
 def test_a_slow_client_gets_it_all(big):
-    """One that reads a little at a time, but does read."""
+    """A client that reads slowly but steadily gets the whole file."""
     server, backup_id, _ = big
     connection = _asked(server, f"/api/backup/download/{backup_id}?format=zst", "Range: bytes=0-99999\r\n")
     received = b""
@@ -345,5 +345,5 @@ def test_a_slow_client_gets_it_all(big):
 
 
 def test_damage_is_an_error_of_ours():
-    """The control of what a damaged file is told as."""
+    """Control: the error of a damaged file is an error of the project."""
     assert BackupDamaged("x").code == "backup_damaged"

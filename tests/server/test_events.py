@@ -1,4 +1,4 @@
-"""Live events, derived from the tables: whoever works on a job, none of its failures is missed."""
+"""Live events, derived from the tables: no failure of a job is missed, whichever process works on it."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ _EVENTS = "/api/batches/j/events"
 
 
 async def _received(client, path=_EVENTS, *, last=None):
-    """All events of a stream that comes to its end."""
+    """Return all events of a stream until its end."""
     headers = {} if last is None else {"Last-Event-ID": str(last)}
     answer = await client.get(path, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -27,7 +27,7 @@ async def _received(client, path=_EVENTS, *, last=None):
 
 
 async def _attached(api, count=1):
-    """Wait until so many listen."""
+    """Wait until a number of listeners are connected."""
     await until(lambda: sum(feed.listeners for feed in api.state.hub._feeds.values()) >= count)
 
 
@@ -39,13 +39,13 @@ async def _failing(api, count=3, *, good=0):
 
 @pytest.fixture
 async def failing(settings, picky):
-    """An application whose jobs fail items."""
+    """An application whose jobs have failing items."""
     async with serving(settings, processors=("picky:picky",)) as running:
         yield running
 
 
 async def test_a_job_is_followed_to_its_end(api):
-    """Progress first, the states as they change, and the stream ends when the job does."""
+    """A stream sends progress first, then each change of state, and ends with the job."""
     items = [{"topic": f"t{number}"} for number in range(40)]
     await api.ann.post(
         "/api/batches", json={"jobId": "j", "items": items, "processor": "scripted:0.02", "concurrency": 4}
@@ -64,7 +64,7 @@ async def test_a_job_is_followed_to_its_end(api):
 
 
 async def test_failures_come_as_they_happen(failing):
-    """Each once, with its number, its attempt and its error."""
+    """Each failure is sent once, with its number, attempt and error."""
     await failing.ann.post(
         "/api/batches",
         json={
@@ -87,7 +87,7 @@ async def test_failures_come_as_they_happen(failing):
 
 
 async def test_who_comes_back_misses_no_failure(failing):
-    """From whichever number on: those after it, each once, in order."""
+    """A client that reconnects with any event number gets each later failure once, in order."""
     await _failing(failing, 5)
     await failing.settled("j")
     numbers = [f.sequence for f in await failing.state.backstay.for_owner(ANN).batches.failures_since("j", 0)]
@@ -99,7 +99,7 @@ async def test_who_comes_back_misses_no_failure(failing):
 
 
 async def test_a_stream_ends_with_its_token(api):
-    """A stream ends when its token expires, others continue, and a new token misses nothing."""
+    """A stream ends when its token expires, others continue, and a new token misses no event."""
     body = {"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     await api.ann.post("/api/batches", json=body)
     ending = bearer(token_of(exp=int(time.time()) - _LEEWAY_SECONDS + 2))
@@ -119,7 +119,7 @@ async def test_a_stream_ends_with_its_token(api):
 
 
 async def test_who_comes_back_after_the_end_is_let_go(failing):
-    """204: a browser then stops coming back."""
+    """A client that reconnects after the end gets 204, so that browsers stop reconnecting."""
     await _failing(failing, 1)
     await failing.settled("j")
     last = await failing.state.backstay.for_owner(ANN).batches.last_failure("j")
@@ -131,7 +131,7 @@ async def test_who_comes_back_after_the_end_is_let_go(failing):
 
 @pytest.mark.parametrize("last", ["x", "-1", "1" * 19, "1.5", "", "0x1"])
 async def test_a_number_that_is_none_is_refused(api, last):
-    """422, naming the header."""
+    """An invalid `Last-Event-ID` gets 422 naming the header."""
     answer = await api.ann.get(_EVENTS, headers={"Last-Event-ID": last})
 
     assert answer.status_code == 422
@@ -139,7 +139,7 @@ async def test_a_number_that_is_none_is_refused(api, last):
 
 
 async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
-    """More failures than are kept in memory: none is left out, none comes twice."""
+    """A listener that is more failures behind than memory holds gets every failure exactly once."""
     monkeypatch.setattr("backstay.server.events.job_feed._KEPT", 7)
     monkeypatch.setattr("backstay.server.events.job_feed._PAGE", 3)
     await failing.ann.post(
@@ -169,7 +169,7 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch)
 
 
 async def test_a_job_of_another_process_is_followed(api, settings):
-    """Started by a program on the same database: it shows live as well."""
+    """A job that another process runs on the same database sends live events."""
     async with Backstay.open(settings.database_url, owner=ANN) as backstay:
         items = [{"topic": f"t{number}"} for number in range(20)]
         await backstay.batches.create("j", items, "scripted:0.05")
@@ -185,7 +185,7 @@ async def test_a_job_of_another_process_is_followed(api, settings):
 
 
 async def test_listeners_share_one_poller(api):
-    """However many there are; when the last is gone, nobody polls."""
+    """All listeners of a job share one poller, which stops with the last listener."""
     items = [{"topic": f"t{number}"} for number in range(4)]
     await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "scripted", "start": False})
 
@@ -200,7 +200,7 @@ async def test_listeners_share_one_poller(api):
 
 
 async def test_so_many_listeners_and_no_more(settings):
-    """The one beyond is told so."""
+    """A listener beyond the limit is refused with 429."""
     async with serving(settings, most_listeners=1) as api:
         items = [{"topic": "x"}]
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "scripted", "start": False})
@@ -215,7 +215,7 @@ async def test_so_many_listeners_and_no_more(settings):
 
 
 async def test_a_job_that_is_discarded_ends_its_stream(api):
-    """There is nothing more to tell."""
+    """Discarding a job ends its event stream."""
     await api.ann.post(
         "/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     )
@@ -228,7 +228,7 @@ async def test_a_job_that_is_discarded_ends_its_stream(api):
 
 
 async def test_unknown_names_leave_nothing_behind(api):
-    """Of listeners that were refused."""
+    """Listeners of unknown jobs are refused and leave nothing in memory."""
     for number in range(20):
         assert (await api.ann.get(f"/api/batches/none-{number}/events")).status_code == 404
 
@@ -236,7 +236,7 @@ async def test_unknown_names_leave_nothing_behind(api):
 
 
 async def test_a_backup_is_followed(api):
-    """Its progress, and its states to the end."""
+    """The stream of a backup sends its progress and its states until the end."""
     ids = await api.made(60)
     begun = await api.ann.post("/api/backup/create", json={"conversationIds": ids}, headers={"Prefer": "respond-async"})
     assert begun.status_code == 202
@@ -249,7 +249,7 @@ async def test_a_backup_is_followed(api):
 
 
 def test_heartbeats_come_while_nothing_happens(tmp_path):
-    """So that nobody between takes the connection for dead."""
+    """An idle stream sends heartbeats, so that no proxy considers the connection dead."""
     with served(tmp_path, 'heartbeat_seconds = 0.1\nprocessors = ["scripted"]\n') as server:
         server.client.post(
             "/api/batches",
@@ -269,7 +269,7 @@ def test_heartbeats_come_while_nothing_happens(tmp_path):
 
 
 def test_a_listener_that_does_not_read_slows_nobody(tmp_path):
-    """The job comes to its end at its own pace, others hear of it, and the slow one is given up."""
+    """A listener that does not read is disconnected, and slows neither the job nor other listeners."""
     toml = 'processors = ["scripted:0.005"]\nidle_seconds = 1.0\npoll_seconds = 0.02\n'
     with served(tmp_path, toml) as server:
         items = [{"topic": "x" * 2_000, "id": str(number)} for number in range(2_000)]

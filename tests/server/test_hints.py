@@ -1,4 +1,4 @@
-"""Errors over HTTP say what helps there: no command of a terminal."""
+"""Errors over HTTP give hints that work there, and no terminal commands."""
 
 import pytest
 
@@ -30,18 +30,18 @@ from backstay.server.hints import HINTS, message_of
     ],
 )
 def test_a_hint_stands_for_commands(error, said):
-    """What comes before stays; what speaks of no command stays whole."""
+    """A hint replaces the part of a message that names commands, and other messages stay unchanged."""
     assert message_of(error) == said
 
 
 def test_no_hint_speaks_of_a_command():
-    """Nor is there one for what is no error of ours."""
+    """No hint names a command, and only the project's errors have hints."""
     assert all(issubclass(kind, errors.BackstayError) for kind in HINTS)
     assert all("backstay " not in hint and " --" not in hint for hint in HINTS.values())
 
 
 async def test_what_is_missing_is_told_without_commands(api):
-    """Whatever is asked for, and whatever is asked of a job that is over."""
+    """Errors about missing objects and finished jobs name no commands over HTTP."""
     await api.made(1, job_id="over")
     answers = [
         await api.ann.get("/api/batches/none"),

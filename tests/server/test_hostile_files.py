@@ -1,4 +1,4 @@
-"""Handmade files of conversations: refused whole, with the place, or stored so that they can be exported."""
+"""Handmade files of conversations: refused as a whole with the location, or stored so that they can be exported."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ _ALL = Selection(everything=True)
 
 
 async def _comes_out(api):
-    """Check that everything that is stored comes out in each format, as an object, and in a verified backup."""
+    """Check that all stored data can be exported in each format and backed up."""
     stored = []
     for form in FORMATS:
         answer = await api.ann.post("/api/conversations/export", json={"all": True, "format": form})
@@ -49,7 +49,7 @@ async def _comes_out(api):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_is_refused_or_works(settings, kind, capfd):
-    """Each file is refused whole with its place and none of its text, or comes out in every format and in a backup."""
+    """Each file is refused as a whole with the location and without its text, or can be exported and backed up."""
     stored, without_place = 0, []
     async with serving(settings, async_above=10_000) as api:
         for column in _COLUMNS:
@@ -75,7 +75,7 @@ async def test_each_is_refused_or_works(settings, kind, capfd):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_commands_refuse_them_in_a_line(command, tmp_path, kind):
-    """A command refuses such a file in one line that has its place and no text of it, and stores nothing of it."""
+    """A command refuses such a file in one line with the location and without its text, and stores nothing."""
     database, refused = str(tmp_path / "backstay.db"), 0
     for wrong, data in sample(list(files(kind)), 25):
         (tmp_path / "in.jsonl").write_bytes(data)
@@ -113,7 +113,7 @@ _ROW = st.builds(
 )  # fmt: skip
 @given(found=st.lists(_ROW, min_size=1, max_size=3), is_backup=st.booleans())
 def test_what_is_taken_comes_out(tmp_path, found, is_backup):
-    """Whatever file an import takes, everything stored comes out in every format."""
+    """Everything that an import accepts can be exported in every format."""
     lines = [json.dumps(row).encode() for row in found]
     (tmp_path / "in.jsonl").write_bytes(archive(*lines) if is_backup else b"\n".join(lines))
 
@@ -130,7 +130,7 @@ def test_what_is_taken_comes_out(tmp_path, found, is_backup):
 
 
 async def test_a_file_in_the_place_of_a_backup_restores_nothing(tmp_path, caplog):
-    """A file that was put in the place of a backup's own is refused whatever it holds, and nothing of it is stored."""
+    """A file that replaces the file of a backup is refused, and nothing of it is stored."""
     (tmp_path / "in.jsonl").write_bytes(json.dumps(native()).encode())
     async with Backstay.open(tmp_path / "backstay.db") as backstay:
         await backstay.conversations.import_file(tmp_path / "in.jsonl")

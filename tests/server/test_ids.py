@@ -1,4 +1,4 @@
-"""Ids of all kinds: each goes in through every way, and selects itself, and nothing else, wherever it is shown."""
+"""Ids of all kinds: each is accepted by every entry point and selects exactly itself wherever it is shown."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ _OLD = [" a", "a", "a ", "a\nb", "b", "a\tb", "a\rb", "..", "\u200b", " ", "x" *
 
 
 def _with_rivals(ids):
-    """Return ids together with what is printed of them, which is another id wherever that differs."""
+    """Return ids together with their printed forms, where these are ids of their own."""
     return list(dict.fromkeys([*ids, *(one for one in map(printed_id, ids) if id_fault(one) is None)]))
 
 
@@ -61,7 +61,7 @@ async def _made(database, ids):
 
 
 async def _through_the_server(options, ids, *, are_new=True):
-    """Read and select each of the ids of conversations; and each as the name of a job, where they are new."""
+    """Read and select each conversation id; also use each as the name of a job, where jobs are new."""
     async with serving(options, local=True) as api:
         listed = (await api.ann.get("/api/conversations", params={"limit": 200})).json()["conversations"]
         assert sorted(one["id"] for one in listed) == sorted(ids)
@@ -136,7 +136,7 @@ def _check(command, folder, ids):
 
 
 def test_each_id_selects_itself(command, tmp_path):
-    """Ids that people have, and ids that look like one another, are each listed and selected as themselves."""
+    """Realistic ids and ids that look alike are each listed and selected as themselves."""
     _check(command, tmp_path, _USUAL + _ODD)
 
 
@@ -146,12 +146,12 @@ def test_each_id_selects_itself(command, tmp_path):
 )  # fmt: skip
 @given(ids=_MANY)
 def test_any_id_selects_itself(command, tmp_path_factory, ids):
-    """Whatever id is taken is listed and selected as itself, through every way."""
+    """Any accepted id is listed and selected as itself through every entry point."""
     _check(command, tmp_path_factory.mktemp("ids"), ids)
 
 
 def test_what_was_printed_without_escapes_selected_another(command, tmp_path, monkeypatch):
-    """The control: without the escapes two ids are printed alike, and the innocent one is selected."""
+    """Control: without escapes, two ids are printed alike and the wrong one is selected."""
     monkeypatch.setattr("backstay.cli.conversations.printed_id", lambda one: one)
     database = str(tmp_path / "backstay.db")
     command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", ["good\u200e", "good"]))
@@ -162,7 +162,7 @@ def test_what_was_printed_without_escapes_selected_another(command, tmp_path, mo
 
 
 def test_old_ids_stay_of_use(command, tmp_path):
-    """What an older library has under ids that none gets now is read, deleted alone, and restored."""
+    """Conversations with ids that only older versions allowed can be read, deleted alone and restored."""
     database = str(tmp_path / "backstay.db")
     command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", map(str, range(len(_OLD)))))
     with sqlite3.connect(database) as direct:
@@ -188,7 +188,7 @@ def test_old_ids_stay_of_use(command, tmp_path):
 
 @pytest.mark.parametrize("one", [" a", "a\nb", "..", "x" * 513])
 async def test_what_is_no_id_is_refused_at_every_way_in(one, settings):
-    """An id that could not be named is refused with its place, through a batch, a job's name and an import."""
+    """An invalid id is refused with its location through a batch, a job name and an import."""
     async with serving(settings) as api:
         body = {
             "jobId": "job",

@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same key with the same request is done once."""
+"""Idempotency-Key: a request that is repeated with its key runs once."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def _key(value="k1"):
 
 
 async def test_same_key_same_answer(api):
-    """A backup that is asked for twice is made once, and the second answer says that it is the first."""
+    """A backup that is requested twice with one key is made once, and the second response is marked as replayed."""
     (conversation,) = await api.made(1)
     body = {"conversationIds": [conversation]}
 
@@ -32,7 +32,7 @@ async def test_same_key_same_answer(api):
 
 
 async def test_without_a_key_it_is_done_again(api):
-    """The control."""
+    """Control: without a key, a repeated request runs again."""
     (conversation,) = await api.made(1)
 
     for _ in range(2):
@@ -42,7 +42,7 @@ async def test_without_a_key_it_is_done_again(api):
 
 
 async def test_same_key_other_body(api):
-    """Or another address: refused, and nothing is done."""
+    """A key that is reused with another body or address is refused, and nothing is done."""
     await api.ann.post("/api/batches", json=_BODY, headers=_key())
 
     other = await api.ann.post("/api/batches", json={**_BODY, "jobId": "k"}, headers=_key())
@@ -54,14 +54,14 @@ async def test_same_key_other_body(api):
 
 
 async def test_same_key_other_user(api):
-    """Keys are each one's own."""
+    """Two users can use the same key for different requests."""
     await api.ann.post("/api/batches", json=_BODY, headers=_key())
 
     assert (await api.bob.post("/api/batches", json={**_BODY, "jobId": "b"}, headers=_key())).status_code == 201
 
 
 async def test_same_file_same_answer(api):
-    """Whatever boundary a browser puts between the parts."""
+    """The same file under the same key gets the same response, whatever the multipart boundary is."""
     answers = [
         await api.ann.post(
             "/api/batches/upload",
@@ -80,7 +80,7 @@ async def test_same_file_same_answer(api):
 
 
 async def test_in_flight(api):
-    """Of many at once one is done; the others are told that it is under way, or what it came to."""
+    """Of many simultaneous requests with one key one runs, and the others get its response or a conflict."""
     (conversation,) = await api.made(1)
     body = {"conversationIds": [conversation]}
 
@@ -94,7 +94,7 @@ async def test_in_flight(api):
 
 
 async def test_what_failed_may_be_tried_again(api):
-    """Under the same key, once what was wrong is mended."""
+    """A failed request can be repeated with its key once the cause is fixed."""
     missing = await api.ann.post("/api/batches", json={**_BODY, "processor": "none"}, headers=_key())
     again = await api.ann.post("/api/batches", json={**_BODY, "processor": "none"}, headers=_key())
     mended = await api.ann.post("/api/batches", json=_BODY, headers=_key())
@@ -103,7 +103,7 @@ async def test_what_failed_may_be_tried_again(api):
 
 
 async def test_another_server_knows_the_answer(settings):
-    """The keys are in the database."""
+    """Another server on the same database knows the response of a key."""
     async with serving(settings) as one:
         first = await one.ann.post("/api/batches", json=_BODY, headers=_key())
     async with serving(settings) as other:
@@ -114,7 +114,7 @@ async def test_another_server_knows_the_answer(settings):
 
 
 async def test_a_key_is_printable(api):
-    """And not endless."""
+    """A key that is empty, too long or not printable is refused."""
     for key in ("", "a b", "x" * 256):
         answer = await api.ann.post("/api/batches", json=_BODY, headers=_key(key))
         assert answer.status_code == 422
@@ -122,7 +122,7 @@ async def test_a_key_is_printable(api):
 
 
 async def test_a_delete_is_done_once(api):
-    """A client that lost the events of a delete gets its result from the same request."""
+    """A client that lost the events of a delete gets its result by repeating the request."""
     await api.made(3)
     plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": {"all": True}})
     body = {"selection": {"all": True}, "digest": plan.json()["digest"]}
@@ -150,7 +150,7 @@ async def test_a_delete_is_done_once(api):
     [("pause", {}), ("cancel", {}), ("skip", {"itemIds": ["i0"]}), ("retry", {}), ("discard", {}), ("resume", {})],
 )
 async def test_a_job_is_steered_once(api, action, body):
-    """A request that would be refused or repeated the second time gets the first answer again."""
+    """A repeated request that controls a job gets the first response again."""
     job = {"jobId": "j", "items": [{"id": "i0", "topic": "x"}], "processor": "scripted:0.5", "start": action == "pause"}
     await api.ann.post("/api/batches", json=job)
 
@@ -162,7 +162,7 @@ async def test_a_job_is_steered_once(api, action, body):
 
 
 async def test_another_job_under_the_same_key(api):
-    """A key stands for one job: under that of one, another is not steered."""
+    """A key that was used for one job does not control another job."""
     for name in ("one", "two"):
         await api.ann.post("/api/batches", json={**_BODY, "jobId": name, "start": False})
     await api.ann.post("/api/batches/one/cancel", headers=_key())
@@ -173,7 +173,7 @@ async def test_another_job_under_the_same_key(api):
 
 
 async def test_a_restore_is_done_once(api):
-    """A restore is done once, and the second answer has the same number of restored conversations."""
+    """A repeated restore gets the first response, with the same number of restored conversations."""
     ids = await api.made(2)
     plan = await api.ann.post("/api/conversations/delete-plan", json={"selection": {"conversationIds": ids}})
     body = {"selection": {"conversationIds": ids}, "digest": plan.json()["digest"]}
@@ -197,7 +197,7 @@ def _create(client):
 
 
 def _after_a_crash(folder, ask_for, address, *, without="answering"):
-    """Ask a server that dies once it has done it, then another one twice; return both answers, and what is there."""
+    """Send a request to a server that dies after its work, then twice to another; return the results."""
     toml = 'processors = ["scripted"]\n'
     with served(folder, toml, without=without) as dying, pytest.raises(httpx.TransportError):
         ask_for(dying.client)
@@ -209,7 +209,7 @@ def _after_a_crash(folder, ask_for, address, *, without="answering"):
 
 
 async def test_an_import_is_done_once_over_a_crash(tmp_path):
-    """A server that dies after an import's commit has answered: the same key brings that answer, and nothing twice."""
+    """An import whose server died after the commit is answered from its receipt, and nothing is stored twice."""
     answers, there = _after_a_crash(tmp_path, _bring_in, "/api/conversations")
 
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -220,14 +220,14 @@ async def test_an_import_is_done_once_over_a_crash(tmp_path):
 
 
 async def test_without_a_receipt_an_import_is_done_twice(tmp_path):
-    """The control: where the receipt is not written with the import, a crash between them has it done again."""
+    """Control: without a receipt in the import's transaction, a crash makes the import run twice."""
     _, there = _after_a_crash(tmp_path, _bring_in, "/api/conversations", without="answering,receipts")
 
     assert len(there["conversations"]) == 2
 
 
 async def test_a_job_is_made_once_over_a_crash(tmp_path):
-    """A job is made again under its name by the same items only, so the same key comes to the same job."""
+    """Creating a job again after a crash returns the same job."""
     answers, there = _after_a_crash(tmp_path, _create, "/api/batches")
 
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -236,7 +236,7 @@ async def test_a_job_is_made_once_over_a_crash(tmp_path):
 
 
 async def test_options_are_part_of_the_request(api):
-    """The same file under the same key, with another option or as another kind of file, is another request."""
+    """The same file and key with another option or file type is a different request."""
     upload = {"jobId": "j", "processor": "scripted", "start": "false", "idColumn": "topic", "topicColumn": "topic"}
     rows = b"topic,other\nx,y\n"
 
@@ -266,7 +266,7 @@ async def test_options_are_part_of_the_request(api):
 
 
 async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):
-    """A client that goes away after the commit leaves the receipt: sent again, nothing is stored twice."""
+    """The receipt remains if the client disconnects after the commit, so a repeated request stores nothing twice."""
     store = api.state.backstay.once._store  # the last step of a request under a key
 
     async def gone(*_, **__):

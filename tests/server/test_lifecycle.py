@@ -1,4 +1,4 @@
-"""Servers that stop, die, come back, and stand beside each other on one database."""
+"""Servers that stop, die, restart, and share one database."""
 
 import signal
 import socket
@@ -37,7 +37,7 @@ def _job(server, job="j"):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_stops_gracefully(tmp_path, number):
-    """Its job gives back what it holds, nothing is counted as a crash, and it ends with 0."""
+    """A stopping server releases its leases, counts no crash, and exits with 0."""
     with served(tmp_path, _SLOW) as server:
         _begin(server)
         started = time.monotonic()
@@ -52,7 +52,7 @@ def test_a_server_stops_gracefully(tmp_path, number):
 
 
 def test_a_second_signal_leaves_at_once(tmp_path):
-    """Whatever is still under way; the job stays resumable."""
+    """A second signal stops the server at once, and its job stays resumable."""
     with served(tmp_path, 'processors = ["scripted:30"]\ngrace_seconds = 60.0\n') as server:
         server.client.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted:30"})
         server.wait_for(lambda: _job(server)["running"])
@@ -74,7 +74,7 @@ def _lets_nobody_in(server):
 
 
 def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
-    """A server that was killed left it; the next one shows it as interrupted, and resumes it when told to."""
+    """The next server shows the job of a killed server as interrupted, and resumes it on request."""
     with served(tmp_path, _SLOW) as server:
         _begin(server)
         server.stop(signal.SIGKILL)
@@ -95,7 +95,7 @@ def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
 
 
 def test_an_interrupted_job_is_taken_up_where_that_is_wanted(tmp_path):
-    """`automatic_resume` in the settings."""
+    """With `automatic_resume`, the server resumes interrupted jobs by itself."""
     with served(tmp_path, _SLOW) as server:
         _begin(server)
         server.stop(signal.SIGKILL)
@@ -105,7 +105,7 @@ def test_an_interrupted_job_is_taken_up_where_that_is_wanted(tmp_path):
 
 
 def test_two_servers_share_a_job(tmp_path):
-    """Both work on it, no item is done twice, and either can be asked about it."""
+    """Two servers work on one job without repeating an item, and both can report on it."""
     other = tmp_path / "other"
     other.mkdir()
     database = str(tmp_path / ".backstay" / "backstay.db")
@@ -122,7 +122,7 @@ def test_two_servers_share_a_job(tmp_path):
 
 
 def test_a_job_of_the_command_line_shows_live(tmp_path):
-    """And is paused from the server."""
+    """A job of the command line sends live events, and the server can pause it."""
     with served(tmp_path, _SLOW) as server:
         (tmp_path / "topics.csv").write_text("topic\n" + "".join(f"t{n}\n" for n in range(400)))
         command = [sys.executable, "-m", "backstay", "run", "topics.csv", "--job", "j", "--model", "scripted:0.05"]
@@ -135,7 +135,7 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
 
 
 def test_a_server_without_pages_says_why(tmp_path):
-    """Where requests need JSON Web Tokens it says so, and how pages are had on this machine, which works."""
+    """A server with JSON Web Tokens says that it has no pages, and how to get them on this machine."""
     with served(tmp_path, jwt_mode=True) as server:
         told = lambda: [line["text"] for line in server.logged("note") if "no pages" in line["text"]]  # noqa: E731
         server.wait_for(told)
@@ -149,7 +149,7 @@ def test_a_server_without_pages_says_why(tmp_path):
 
 
 def test_a_server_that_calls_no_model_says_so(tmp_path):
-    """Without recipes it names the only writer there is, on the page too, until recipes are named as its words say."""
+    """A server without recipes says that it only has the scripted writer, until recipes are configured."""
     (tmp_path / "tutor.toml").write_text('model = "openai:writer"\n')
     pages = []
 
@@ -169,7 +169,7 @@ def test_a_server_that_calls_no_model_says_so(tmp_path):
 
 
 def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
-    """A key that is missing or refused is said to need a restart of the server; one in a file reaches it without."""
+    """A missing or refused API key needs a restart if it is a variable, but not if it is in a file."""
     wrong, recipes = (
         "sk-wrong-0123456789abcdef",
         "[server.recipes]\nopenai = 'openai.toml'\nanthropic = 'anthropic.toml'\n",
@@ -222,7 +222,7 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
     "toml, said", [("port = 'x'\n", "port"), ("nonsense = 1\n", "nonsense"), ("jwt_secret = 'x'\n", "jwt_secret")]
 )
 def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml, said):
-    """A wrong setting ends the command with one line, before anything is opened or made."""
+    """A wrong setting ends the command with one line before anything is opened or created."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "backstay.toml").write_text("[server]\n" + toml)
 
@@ -246,13 +246,13 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, monkeypatch, capfd):
 
 
 def test_small_answers_are_sent_at_once():
-    """asyncio has a socket do so only where it is named as TCP; otherwise answers wait for 40 ms to be gathered."""
+    """The listening socket is created as TCP, so that small responses are not delayed by 40 ms."""
     with _listening(ServerSettings(port=0)) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_the_log_tells_requests_and_no_secrets(tmp_path):
-    """Their ids, codes and times; neither tokens, nor queries, nor what is in a conversation."""
+    """The request log has ids, codes and times, but no tokens, queries or content."""
     with served(tmp_path) as server:
         server.client.get("/", params={"token": server.token})
         server.client.get("/api/batches/none", headers={"X-Request-Id": "abc-1"})
@@ -283,7 +283,7 @@ async def _expired_backup(api, settings):
 
 
 async def test_the_cleanup_removes_what_has_expired(api, settings):
-    """Of every owner; each run is logged and counted."""
+    """The cleanup removes expired backups of all owners, and each run is logged and counted."""
     backup = await _expired_backup(api, settings)
     cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
 
@@ -295,7 +295,7 @@ async def test_the_cleanup_removes_what_has_expired(api, settings):
 
 
 async def test_one_server_of_all_cleans_up(api):
-    """The others leave it to the one that came first."""
+    """Only the first of several servers runs a scheduled cleanup."""
     cleaning = [CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *") for _ in range(3)]
     due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 
@@ -304,7 +304,7 @@ async def test_one_server_of_all_cleans_up(api):
 
 
 async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
-    """One owner's trouble is not another's, and the server goes on."""
+    """A failed cleanup of one owner is logged, and the cleanup of others continues."""
     await _expired_backup(api, settings)
     ask(settings.database_url, "UPDATE backups SET created_at = created_at + 86400000000, verified_at = NULL")
     cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
@@ -317,7 +317,7 @@ async def test_a_cleanup_that_fails_is_logged(api, settings, caplog):
 
 
 async def test_the_cleanup_comes_at_two(api):
-    """UTC, unless the settings say another time."""
+    """The cleanup runs at 02:00 UTC by default, or as the settings say."""
     cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
     cleaning.start()
 
@@ -329,7 +329,7 @@ async def test_the_cleanup_comes_at_two(api):
 
 
 async def test_the_api_can_be_mounted(settings):
-    """In somebody's own application, under a path of its own."""
+    """The API can be mounted in another application under a path."""
     async with serving(settings) as api:
         outer = FastAPI()
         outer.mount("/backstay", api.app)

@@ -1,4 +1,4 @@
-"""The local token: for whoever started the server, on this machine, and for nobody's page but ours."""
+"""The local token: only for the user who started the server, and only for this server's own pages."""
 
 import logging
 
@@ -13,13 +13,13 @@ settings = libraries(ENOUGH)
 
 @pytest.fixture
 async def local(settings):
-    """An application that a local token lets into; its `ann` has it."""
+    """An application with a local token, which its client `ann` has."""
     async with serving(settings, local=True) as running:
         yield running
 
 
 async def _signed_in(local):
-    """A client that has exchanged the token for a cookie."""
+    """Return a client that has exchanged the token for a cookie."""
     client = local.anonymous
     answer = await client.get("/", params={"token": LOCAL})
     assert answer.status_code == 303
@@ -28,7 +28,7 @@ async def _signed_in(local):
 
 
 async def test_the_token_is_exchanged_for_a_cookie(local):
-    """Which no script reads, no other site sends, and which is not the token."""
+    """The token is exchanged for an HttpOnly, SameSite cookie that is not the token itself."""
     client, answer = await _signed_in(local)
 
     cookie = answer.headers["set-cookie"]
@@ -39,13 +39,13 @@ async def test_the_token_is_exchanged_for_a_cookie(local):
 
 
 async def test_the_token_is_a_bearer_token_too(local):
-    """For programs."""
+    """Programs can use the token as a bearer token."""
     assert (await local.ann.get("/api/batches")).status_code == 200
     assert (await local.anonymous.get("/api/batches", headers=bearer(LOCAL + "x"))).status_code == 401
 
 
 async def test_a_wrong_token_gets_no_cookie(local):
-    """Nor does one at another address."""
+    """A wrong token, or a token at another address, gets no cookie."""
     wrong = await local.anonymous.get("/", params={"token": "wrong"})
     elsewhere = await local.anonymous.get("/api/batches", params={"token": LOCAL})
 
@@ -54,7 +54,7 @@ async def test_a_wrong_token_gets_no_cookie(local):
 
 
 async def test_the_first_page_says_where_the_api_is(local):
-    """Without a token, without a script, without anything from elsewhere."""
+    """The home page names the addresses of the API without a token, scripts or external content."""
     page = await local.anonymous.get("/")
     listed = await local.anonymous.get("/docs")
 
@@ -71,7 +71,7 @@ async def test_the_first_page_says_where_the_api_is(local):
     "origin", [None, "https://evil.example", "null", "http://127.0.0.1:9999", ORIGIN + ".evil.example"]
 )
 async def test_a_cookie_changes_nothing_from_elsewhere(local, origin):
-    """A form on another site is sent with the cookie by careless browsers."""
+    """A form of another site that is sent with the cookie is refused."""
     client, _ = await _signed_in(local)
     headers = {} if origin is None else {"Origin": origin}
 
@@ -81,7 +81,7 @@ async def test_a_cookie_changes_nothing_from_elsewhere(local, origin):
 
 
 async def test_a_cookie_changes_things_from_our_own_page(local):
-    """The control of the others."""
+    """Control: the same request from the server's own page succeeds."""
     client, _ = await _signed_in(local)
 
     answer = await client.post("/api/batches/j/cancel", headers={"Origin": ORIGIN})
@@ -91,7 +91,7 @@ async def test_a_cookie_changes_things_from_our_own_page(local):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8717", ""])
 async def test_other_names_of_the_server_are_refused(local, host):
-    """A page elsewhere may have had its own name lead to this machine."""
+    """Requests under another host name are refused, because a hostile page can resolve its name to this machine."""
     answer = await local.ann.get("/api/batches", headers={"Host": host})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (421, "wrong_host")
@@ -99,7 +99,7 @@ async def test_other_names_of_the_server_are_refused(local, host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8717", "localhost", "LOCALHOST:1", "[::1]:8717"])
 async def test_names_of_this_machine_are_taken(local, host):
-    """With any port."""
+    """The host names of loopback are accepted with any port."""
     assert (await local.ann.get("/api/batches", headers={"Host": host})).status_code == 200
 
 
@@ -107,7 +107,7 @@ async def test_names_of_this_machine_are_taken(local, host):
     "cookie", ["{name}=x", "{name}=" + LOCAL, "{name}", "backstay-8717={value}", "=;;=", "a" * 9_000]
 )
 async def test_made_up_cookies_are_refused(local, cookie):
-    """Also those that are no cookies at all, or have another name; the token itself is none."""
+    """Forged, malformed or differently named cookies are refused, and so is the token as a cookie."""
     own = local.state.local
     given = cookie.format(name=own.cookie_name, value=own.cookie_value)
 
@@ -115,7 +115,7 @@ async def test_made_up_cookies_are_refused(local, cookie):
 
 
 async def test_the_token_is_never_logged(local, caplog):
-    """Whatever is asked for with it."""
+    """No request with the token writes it to the log."""
     caplog.set_level(logging.DEBUG)
     await _signed_in(local)
     await local.anonymous.get("/", params={"token": LOCAL + "x"})
@@ -128,7 +128,7 @@ async def test_the_token_is_never_logged(local, caplog):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
 def test_a_local_token_is_for_loopback_only(host):
-    """Anybody could come in otherwise."""
+    """A local token is refused for an address that other machines can reach."""
     with pytest.raises(SettingsError) as caught:
         ServerSettings(host=host).check()
 

@@ -1,4 +1,4 @@
-"""Health, metrics, headers, other origins, and malformed requests."""
+"""Health, metrics, headers, cross-origin requests, and malformed requests."""
 
 import json
 
@@ -13,7 +13,7 @@ from support.serving import LOCAL, bearer, serving
 
 
 async def test_health_and_readiness(api, monkeypatch):
-    """Alive whatever happens; ready while the database answers. What is wrong with it is not told to just anybody."""
+    """The server is alive at all times, and ready while the database answers; anonymous clients see no details."""
 
     async def gone():
         raise StoreGone("The database /srv/secret/x.db is gone", path="/srv/secret/x.db")
@@ -30,7 +30,7 @@ async def test_health_and_readiness(api, monkeypatch):
 
 
 async def test_metrics_need_their_token(settings):
-    """A user's token does not open them."""
+    """The token of a user does not give access to the metrics."""
     async with serving(settings, metrics_token="m" * 20) as api:
         assert (await api.anonymous.get("/metrics")).status_code == 401
         assert (await api.ann.get("/metrics")).status_code == 401
@@ -41,7 +41,7 @@ async def test_metrics_need_their_token(settings):
 
 
 async def test_health_and_metrics_answer_under_any_host(settings):
-    """A health check or Prometheus that comes by an address of its own is answered, and nothing else is."""
+    """Health checks and metrics are answered under any host name, and nothing else is."""
     bound = ("/", "/docs", "/openapi.json", "/static/none.css", "/api/batches", "/readyz/", "/healthz/x")
     async with serving(settings, allowed_hosts=("api.example",), metrics_token="m" * 20) as api:
         for host in ("127.0.0.1:8717", "10.0.0.7", "evil.example", ""):
@@ -58,7 +58,7 @@ async def test_health_and_metrics_answer_under_any_host(settings):
 
 
 async def test_metrics_have_few_labels(settings):
-    """However many names are asked for: none is one."""
+    """Requests for many unknown paths create no new metric labels."""
     async with serving(settings, local=True) as api:
         for number in range(50):
             await api.ann.get(f"/api/batches/job-{number}")
@@ -73,7 +73,7 @@ async def test_metrics_have_few_labels(settings):
 
 
 async def test_every_answer_has_the_headers_of_all(api):
-    """Also those of errors; a request's own id is kept when it is fit for a log."""
+    """All responses have the common headers, and a request id that is safe to log is kept."""
     for answer in (
         await api.anonymous.get("/api/batches"),
         await api.ann.get("/api/batches/none"),
@@ -89,7 +89,7 @@ async def test_every_answer_has_the_headers_of_all(api):
 
 
 async def test_other_origins_must_be_named(settings):
-    """Only those may read answers, and none may use cookies."""
+    """Only configured origins may read responses, and none may use cookies."""
     async with serving(settings, cors_origins=("https://app.example",)) as api:
         preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         known = await api.anonymous.options("/api/batches", headers={"Origin": "https://app.example", **preflight})
@@ -103,14 +103,14 @@ async def test_other_origins_must_be_named(settings):
 
 
 async def test_without_settings_no_origin_may_read(api):
-    """The control."""
+    """Control: without settings, no other origin may read responses."""
     answer = await api.ann.get("/api/batches", headers={"Origin": "https://app.example"})
 
     assert "access-control-allow-origin" not in answer.headers
 
 
 async def test_a_fault_tells_nothing(api, monkeypatch, caplog):
-    """500 in our shape; the log says where."""
+    """An unexpected error gets a 500 response without details, which are in the log."""
 
     async def broken(*_, **__):
         raise RuntimeError("secret of the inside")
@@ -142,7 +142,7 @@ _TOLD_WHOLE = {
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda kind: kind.code)
 def test_every_error_has_a_status_and_tells_no_path(kind):
-    """Whatever its message says about this machine."""
+    """Every error has a status, and no response reveals a path of the server."""
     error = kind("It is at /srv/private/here.db", path="/srv/private/here.db", job_id="j")
 
     assert 400 <= problems.status_of(error) < 600
@@ -204,7 +204,7 @@ _WITH_BODY = [address for address, case in CASES.items() if address.startswith("
 
 
 async def test_malformed_bodies_are_refused(api):
-    """Each at every address that takes one: a 4xx in our shape that names the field, never a fault."""
+    """A malformed body gets a 4xx response that names the field at every address that takes a body."""
     names = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
     for address in _WITH_BODY:
         for body in _BAD:
@@ -222,7 +222,7 @@ _IDS = ["%2e%2e", "..%2f", "a%00b", "%00", "%ff", "%ED%A0%80", "a" * 10_000, "%0
 
 
 async def test_ids_that_are_none_are_missing(api):
-    """Wherever they stand in an address: a 4xx, whatever the database would make of them."""
+    """An invalid id anywhere in an address gets a 4xx response on every database."""
     for address in CASES:
         if "{" in address:
             for name in _IDS:
@@ -239,7 +239,7 @@ async def test_ids_that_are_none_are_missing(api):
      "search=", "createdBefore=x", "jobId=a%00b", "search=%00", "persona=%00", "jobId=" + "a" * 600],
 )  # fmt: skip
 async def test_malformed_queries_are_refused(api, query):
-    """422, naming the parameter."""
+    """A malformed query parameter gets 422 naming the parameter."""
     answer = await api.ann.get(f"/api/conversations?{query}")
 
     assert answer.status_code == 422, answer.text
@@ -247,7 +247,7 @@ async def test_malformed_queries_are_refused(api, query):
 
 
 async def test_methods_that_an_address_does_not_take_are_refused(api):
-    """405 in our shape, with those it takes; a name may hold slashes, so that `…/j/resume` may be a missing job."""
+    """An unsupported method gets 405 with the allowed methods, also where ids contain slashes."""
     names = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a"}
     every = {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "MADE-UP"}
     for path, described in description()["paths"].items():
@@ -266,7 +266,7 @@ async def test_methods_that_an_address_does_not_take_are_refused(api):
     "path", ["/api", "/api/none", "/api/batches/j/none/x", "/none", "//api/batches", "/api/../etc"]
 )
 async def test_addresses_that_are_none_are_missing(api, path):
-    """404 in our shape, whatever the method."""
+    """An unknown address gets a 404 response in the API's shape for every method."""
     for method in ("GET", "POST", "PUT", "DELETE"):
         answer = await api.ann.request(method, path)
 
@@ -275,7 +275,7 @@ async def test_addresses_that_are_none_are_missing(api, path):
 
 
 async def test_other_media_types_are_refused(api):
-    """A form of another site, above all, which a browser sends without asking."""
+    """Other media types are refused, above all forms that other sites can send without a preflight."""
     for kind in (
         "text/plain",
         "application/x-www-form-urlencoded",
@@ -290,7 +290,7 @@ async def test_other_media_types_are_refused(api):
 
 
 def test_the_description_is_complete():
-    """Every operation says what it does, whose it is, what it answers, and how errors look."""
+    """Every operation in OpenAPI has a description, security, responses and errors."""
     found = description()
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
@@ -317,7 +317,7 @@ def _loaded(tmp_path, toml="", **environ):
 
 
 def test_supabase_says_everything(tmp_path):
-    """Its address alone: where the keys are, and who issues."""
+    """The Supabase URL alone configures the issuer and the address of its keys."""
     for name in ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"):
         found = _loaded(tmp_path, **{name: "https://p.supabase.co/"})
 
@@ -327,7 +327,7 @@ def test_supabase_says_everything(tmp_path):
 
 
 def test_settings_of_file_environment_and_arguments(tmp_path):
-    """The later wins; paths of recipes are relative to the file."""
+    """Arguments override the environment, which overrides the file, and recipe paths are relative to the file."""
     found = load(
         port=1,
         here=tmp_path,
@@ -355,7 +355,7 @@ def test_settings_of_file_environment_and_arguments(tmp_path):
     ],
 )
 def test_wrong_settings_say_what_is_wrong(tmp_path, toml, environ, said):
-    """In one line, and never the secret itself."""
+    """A wrong setting is reported in one line that never contains the secret."""
     with pytest.raises(SettingsError) as caught:
         _loaded(tmp_path, toml, **environ)
 
@@ -365,5 +365,5 @@ def test_wrong_settings_say_what_is_wrong(tmp_path, toml, environ, said):
 
 
 def test_secrets_are_not_shown():
-    """In what is printed of the settings."""
+    """Printing the settings does not reveal secrets."""
     assert "zzz" not in repr(ServerSettings(jwt_secret="z" * 40, metrics_token="z" * 40))

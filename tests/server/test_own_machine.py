@@ -1,4 +1,4 @@
-"""Jobs that a command started, resumed by the server of one's own machine."""
+"""Jobs of commands, resumed by the server on the user's own machine."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ async def _resumed(api, **body):
 
 
 async def test_a_recipe_is_followed_as_it_is_frozen_in_the_job(on_any_database):
-    """A job of a recipe that the settings do not name is resumed where its database is the user's own file."""
+    """A job with an unlisted recipe is resumed if its database is the user's own file."""
     settings = on_any_database
     with ProviderServer() as provider:
         await _started_by_command(settings, Recipe(model="tiny", base_url=provider.base_url, turns=2))
@@ -53,7 +53,7 @@ async def test_a_recipe_is_followed_as_it_is_frozen_in_the_job(on_any_database):
 
 
 async def test_a_function_is_called_once_it_was_named(settings, picky):
-    """A function is not even imported before it is confirmed, and another name does not confirm it."""
+    """A function is imported only after it is confirmed, and another name does not confirm it."""
     await _started_by_command(settings)
     sys.modules.pop("picky", None)
     async with serving(settings, **_OWN) as api:
@@ -71,7 +71,7 @@ async def test_a_function_is_called_once_it_was_named(settings, picky):
 
 
 async def test_the_page_asks_before_a_function_is_called(settings, picky):
-    """The page that asks names the function, and its button confirms it."""
+    """The confirmation page names the function, and its button confirms the call."""
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:
         shown = (await api.ann.get("/batches/one", params={"id": "job"})).text
@@ -85,7 +85,7 @@ async def test_the_page_asks_before_a_function_is_called(settings, picky):
 
 
 async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
-    """A job of a program's own callable is not resumed by a server."""
+    """A server never resumes a job whose function is a callable of a program."""
     async with Backstay.open(settings.database_url) as backstay:
         await backstay.batches.run("job", items(3), Writer(), limit=1)
     async with serving(settings, **_OWN) as api:
@@ -102,7 +102,7 @@ async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
     ids=["with JSON Web Tokens", "within another application", "under other names", "for other pages"],
 )
 async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(settings, picky, change):
-    """Any other server refuses to call the function, and shows the command that resumes the job."""
+    """A server that others can reach refuses to call the function, and shows the command that resumes the job."""
     await _started_by_command(settings, owner="local" if change.get("local", True) else ANN)
     sys.modules.pop("picky", None)
     async with serving(settings, **{**_OWN, **change}) as api:
@@ -118,7 +118,7 @@ async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(set
 
 @pytest.mark.parametrize("name", ["-f", "good\u200e", "two words"])
 async def test_the_command_names_the_job_so_that_it_can_be_pasted(settings, picky, name):
-    """A name that begins as an option does, or has invisible characters, is printed as commands read it."""
+    """The command to resume a job with an unusual name can be pasted into a shell."""
     async with Backstay.open(settings.database_url) as backstay:
         await backstay.batches.create(name, items(1), "picky:picky")
     async with serving(settings, **{**_OWN, "listens_alone": False}) as api:
@@ -131,7 +131,7 @@ async def test_the_command_names_the_job_so_that_it_can_be_pasted(settings, pick
 
 @pytest.mark.parametrize("change", ["owner", "mode"])
 async def test_a_file_that_others_may_write_is_not_trusted(settings, picky, change):
-    """A row of a database that is another user's, or that all may write, is not run."""
+    """A job in a database that other users own or can write is not run."""
     if change == "owner" and os.geteuid() != 0:
         pytest.skip("only root gives files away")
     await _started_by_command(settings)
@@ -150,7 +150,7 @@ async def test_a_file_that_others_may_write_is_not_trusted(settings, picky, chan
 
 
 async def test_a_key_goes_only_where_that_was_allowed(settings, monkeypatch):
-    """A job's recipe is not what the user says: the host that it names gets no key by being resumed."""
+    """Resuming a job does not send an API key to a host that the user has not allowed."""
     recipe = Recipe(model="tiny", base_url="https://models.example/v1", turns=2)
     await _started_by_command(settings, recipe)
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
@@ -159,7 +159,7 @@ async def test_a_key_goes_only_where_that_was_allowed(settings, monkeypatch):
 
 
 async def test_nothing_is_taken_up_by_itself(settings, picky):
-    """What the settings do not name is resumed on request, never automatically."""
+    """Automatic resume does not run jobs that the settings do not name."""
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:
         with pytest.raises(ProcessorNotAllowed):

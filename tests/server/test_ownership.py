@@ -1,4 +1,4 @@
-"""Nobody reaches what is somebody else's: generated from the API's own description."""
+"""No owner reaches another owner's data: cases generated from the OpenAPI document."""
 
 from itertools import pairwise
 
@@ -20,19 +20,19 @@ def _app(tmp_path):
 
 
 def test_every_address_has_a_case():
-    """A new address fails this test until it is said how to use it, and whose it is."""
+    """Every address of the API has a case in these tests."""
     assert set(addresses()) == set(CASES) | OPEN
 
 
 def test_every_route_is_described(tmp_path):
-    """But the pages for people, and the description itself."""
+    """Every route except the pages and the OpenAPI document itself is described."""
     open_to_all = {"GET /", "GET /docs", "GET /static/{name}", "GET /openapi.json", "HEAD /openapi.json"}
 
     assert set(routes(_app(tmp_path))) - PAGES - open_to_all == set(CASES) | OPEN
 
 
 async def _owned(api, number=0):
-    """Give Ann a job, a conversation and a backup, whose names nobody guesses."""
+    """Create a job, a conversation and a backup for Ann, with unguessable names."""
     (conversation,) = await api.made(1, job_id=f"anns-{number}")
     created = await api.ann.post("/api/backup/create", json={"conversationIds": [conversation]})
     backup = created.json()["backupId"]
@@ -40,7 +40,7 @@ async def _owned(api, number=0):
 
 
 async def test_ones_own(api):
-    """Everything of one's own is there, and each answer is of a kind that is described."""
+    """An owner can reach all of their own data, and each response has a described type."""
     for number, (address, case) in enumerate(CASES.items()):
         names = await _owned(api, number)
 
@@ -51,7 +51,7 @@ async def test_ones_own(api):
 
 
 async def test_anothers_is_as_missing(api):
-    """The same status and the same words as of something that is not there; and nothing happens to it."""
+    """Another owner's data gets the same response as missing data, and does not change."""
     names = await _owned(api)
     missing = {name: f"missing-{name}" for name in names}
     before = await _everything(api, names)
@@ -67,7 +67,7 @@ async def test_anothers_is_as_missing(api):
 
 
 async def test_lists_hold_ones_own_only(api):
-    """Bob, who has nothing, sees nothing of Ann's."""
+    """Lists show Bob none of Ann's data."""
     names = await _owned(api)
 
     for address in _LISTS:
@@ -78,7 +78,7 @@ async def test_lists_hold_ones_own_only(api):
 
 
 async def test_an_owner_in_a_request_counts_for_nothing(api):
-    """An owner in a header is passed over, and one in a query or a body is refused."""
+    """An owner in a header is ignored, and an owner in a query or body is refused."""
     names = await _owned(api)
 
     for number, (address, case) in enumerate(CASES.items()):
@@ -95,7 +95,7 @@ async def test_an_owner_in_a_request_counts_for_nothing(api):
 
 
 async def test_a_body_that_names_an_owner_is_refused(api):
-    """Whatever it calls it."""
+    """A body with an owner field of any name is refused."""
     names = await _owned(api)
 
     for address, case in CASES.items():
@@ -134,7 +134,7 @@ async def _everything(api, names):
 
 
 async def test_cursors_do_not_count_what_others_store(api):
-    """Paging leads to everything of one's own, once, and its cursors tell nothing of what others stored in between."""
+    """Paging returns every own object once, and cursors reveal nothing about other owners."""
     for number in range(6):
         await _owned(api, number)
         await api.made(number + 1, job_id=f"bobs-{number}", client=api.bob)

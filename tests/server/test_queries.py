@@ -1,4 +1,4 @@
-"""Query parameters that an address does not have are refused everywhere, and those that it has are not."""
+"""Unknown query parameters are refused at every address, and known ones are accepted."""
 
 import pytest
 
@@ -12,7 +12,7 @@ _NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": 
 
 
 async def test_every_address_refuses_a_parameter_it_does_not_have(api):
-    """Each described address answers 422 with the parameter's name, and does nothing."""
+    """Every address answers an unknown parameter with 422 naming it, and does nothing."""
     for address in addresses():
         request = request_of(address, CASES.get(address) or CASES["GET /api/batches"], _NAMES)
 
@@ -25,7 +25,7 @@ async def test_every_address_refuses_a_parameter_it_does_not_have(api):
 
 
 async def test_every_address_takes_the_parameters_it_describes(api):
-    """No described parameter is refused as unknown, one at a time and all together."""
+    """Described parameters are accepted, one at a time and all together."""
     tried = 0
     for path, methods in description()["paths"].items():
         for method, operation in methods.items():
@@ -49,26 +49,26 @@ async def test_every_address_takes_the_parameters_it_describes(api):
     ],
 )
 async def test_the_nearest_parameter_is_named(api, address, message):
-    """The message says which parameter is unknown, and which was probably meant."""
+    """The message names the unknown parameter and the closest known one."""
     answer = await api.ann.get(address)
 
     assert (answer.status_code, answer.json()["error"]["message"]) == (422, message)
 
 
 async def test_each_unknown_parameter_is_named(api):
-    """Several unknown parameters come as several fields, and a known one next to them is not among them."""
+    """Each unknown parameter is listed as a field, and known ones are not."""
     answer = await api.ann.get("/api/batches?limit=5&a=1&b=2&a=3")
 
     assert [one["field"] for one in answer.json()["error"]["details"]["fields"]] == ["a", "b"]
 
 
 async def test_who_is_not_signed_in_learns_nothing_of_parameters(api):
-    """A request without a token is answered 401, whatever its query says."""
+    """A request without a token gets 401, whatever its query is."""
     assert (await api.anonymous.get("/api/batches?nope=1")).status_code == 401
 
 
 async def test_every_page_refuses_a_parameter_it_does_not_have(settings):
-    """A misspelt filter would be a list of everything: pages and their forms name it, as the API's addresses do."""
+    """A page with a misspelled filter is refused instead of listing everything."""
     async with serving(settings, local=True) as local, cookied(local) as browser:
         walked = {address for address in routes(local.app) if not address.endswith(_FILES)} - set(CASES)
         for address in sorted(walked):
@@ -84,6 +84,6 @@ async def test_every_page_refuses_a_parameter_it_does_not_have(settings):
 
 
 async def test_scripts_take_a_version(settings):
-    """Pages of other sites may add one, so that a browser fetches them anew."""
+    """Static files accept any query parameter, so that a page can add a version to bypass caches."""
     async with serving(settings, local=True) as local:
         assert (await local.anonymous.get("/static/backstay.js", params={"v": "2"})).status_code == 200

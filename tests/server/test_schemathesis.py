@@ -1,4 +1,4 @@
-"""Requests made up from the API's own description, in all phases: no fault, no answer that is not described."""
+"""Requests generated from the OpenAPI document: no unexpected errors and no undescribed responses."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ _SECRET = "a-topic-of-the-others-own"
 
 
 def _has_something(server, owner, topic):
-    """Give a user a job, a conversation and a backup."""
+    """Create a job, a conversation and a backup for a user."""
     headers = bearer(token_of(owner))
     items = [{"id": "0", "topic": topic}]
     body = {"jobId": "0", "items": items, "processor": "scripted"}
@@ -41,7 +41,7 @@ def _has_something(server, owner, topic):
 @pytest.mark.sweep
 @pytest.mark.parametrize("kind, who", _RUNS, ids=lambda given: getattr(given, "name", given))
 def test_nothing_made_up_breaks_anything(kind, who, tmp_path):
-    """Two users; all phases as one of them; nothing of the other is ever answered, and nothing of theirs changes."""
+    """Generated requests of one user cause no unexpected error, and neither read nor change another user's data."""
     require(kind)
     other = BOB if who == ANN else ANN
     with library(kind, tmp_path) as settings:

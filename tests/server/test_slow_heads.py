@@ -1,4 +1,4 @@
-"""Connections on which the head of a request does not come: they end, and take nothing from others."""
+"""Connections without a complete request head: they time out and do not harm others."""
 
 import socket
 from contextlib import ExitStack, closing
@@ -16,13 +16,13 @@ def _connected(server, address="127.0.0.1"):
 
 
 def _crowd(stack, server, address):
-    """Send many half heads, and return once the server has had each of them."""
+    """Send many incomplete heads, and return once the server has received them all."""
     for _ in range(_MANY):
         stack.enter_context(_connected(server, address)).sendall(_HALF)
 
 
 def _rest(connection, data=b""):
-    """Return all that comes on a connection until the server ends it."""
+    """Return all data of a connection until the server closes it."""
     try:
         while more := connection.recv(65536):
             data += more
@@ -38,7 +38,7 @@ def _answers(server, address):
 
 
 def test_many_half_heads_lock_no_one_out(tmp_path):
-    """A whole head is answered, and from another address even a slow one."""
+    """A complete head is answered despite many incomplete ones, and so is a slow one from another address."""
     with served(tmp_path, _CROWDED) as server, ExitStack() as stack:
         early = stack.enter_context(_connected(server, "127.0.0.2"))
         early.sendall(_HALF)
@@ -52,7 +52,7 @@ def test_many_half_heads_lock_no_one_out(tmp_path):
 
 
 def test_without_the_bound_half_heads_lock_everybody_out(tmp_path):
-    """The control: connections that wait fill the server, and a whole head is refused."""
+    """Control: without the limit, waiting connections fill the server and a complete head is refused."""
     with served(tmp_path, _CROWDED, without="heads") as server, ExitStack() as stack:
         _crowd(stack, server, "127.0.0.3")
 
@@ -64,7 +64,7 @@ _REFUSED = b"POST /api/batches HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10
 
 
 def test_a_head_that_does_not_come_is_given_up(tmp_path):
-    """The connection ends after a while: a new one, one with half a head, one that sends a refused body, a kept one."""
+    """Every connection that waits for a head is closed after the timeout."""
     with served(tmp_path, "head_seconds = 0.5\n") as server:
         for begin, more in ((b"", b""), (_HALF, b"1"), (_REFUSED, b"{"), (_KEPT, _HALF)):
             with _connected(server) as connection:

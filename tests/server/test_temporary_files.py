@@ -1,4 +1,4 @@
-"""Temporary files of a server: they outlive neither it nor a cleaner, and the server outlives both."""
+"""Temporary files of a server: removed with the server, and recreated if a cleaner removed them."""
 
 import shutil
 import signal
@@ -22,7 +22,7 @@ def _served(tmp_path, name, temporary):
 
 
 def _keep(server):
-    """Drop a file on a page; return the address of the page that it leads to."""
+    """Upload a file on a page; return the address of the next page."""
     answer = server.client.post("/batches/upload", files={"file": ("t.csv", b"topic\nx\n")})
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
@@ -33,7 +33,7 @@ def _files(temporary):
 
 
 def test_a_folder_that_a_cleaner_removed_is_made_again(tmp_path, temporary):
-    """Uploads go on; a file that was kept for a page has to be chosen again, and the page says so."""
+    """Uploads continue after a cleaner removed the directory, and a page says that its file must be selected again."""
     with _served(tmp_path, "one", temporary) as server:
         page = _keep(server)
         assert server.client.get(page).status_code == 200
@@ -50,7 +50,7 @@ def test_a_folder_that_a_cleaner_removed_is_made_again(tmp_path, temporary):
 
 
 def test_files_of_a_server_that_was_killed_are_removed_by_the_next(tmp_path, temporary):
-    """Those of one that lives stay, and it removes them itself when it stops."""
+    """A server removes the files of killed servers, keeps those of running ones, and removes its own when it stops."""
     with _served(tmp_path, "alive", temporary) as alive:
         page = _keep(alive)
         kept = _files(temporary)

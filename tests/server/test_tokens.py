@@ -1,4 +1,4 @@
-"""JSON Web Tokens: whoever cannot show a valid one gets one and the same answer, whatever is wrong with it."""
+"""JSON Web Tokens: every invalid token gets the same response."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ def _part(value):
 
 
 def _made(head, said, secret=SECRET):
-    """A token put together by hand, signed with HMAC whatever its head says."""
+    """Return a handmade token that is signed with HMAC, whatever its header claims."""
     signed = f"{_part(head)}.{_part(said)}"
     digest = hmac.digest(secret if isinstance(secret, bytes) else secret.encode(), signed.encode(), hashlib.sha256)
     return f"{signed}.{_part(digest)}"
@@ -116,7 +116,7 @@ _PAIRS = [(name, address) for name in HOSTILE for address in CASES]
 
 @pytest.fixture
 def issuer():
-    """Somebody who issues tokens."""
+    """An issuer of tokens."""
     issuer = Issuer()
     yield issuer
     issuer.close()
@@ -130,7 +130,7 @@ def _is_refused(answer):
 
 
 async def test_every_hostile_token_is_refused_everywhere(api):
-    """Each of them at each address, before anything else of the request is looked at: 401, and the same words."""
+    """Every hostile token gets the same 401 response at every address, before the request is read."""
     assert len(HOSTILE) >= 30
 
     for name, address in _PAIRS:
@@ -139,38 +139,38 @@ async def test_every_hostile_token_is_refused_everywhere(api):
 
 
 async def test_a_hostile_token_is_refused(api):
-    """Each of them, at an address that says nothing else."""
+    """Every hostile token is refused at an address without other checks."""
     for name, headers in HOSTILE.items():
         assert _is_refused(await api.anonymous.get("/api/batches", headers=headers)), name
 
 
 async def test_a_good_token_is_taken(api):
-    """The control of all the others; within the leeway for clocks as well."""
+    """Control: a valid token is accepted, also within the leeway for clocks."""
     for token in (token_of(), token_of(exp=int(time.time()) - 10), token_of(aud=["other", "authenticated"])):
         assert (await api.anonymous.get("/api/batches", headers=bearer(token))).status_code == 200
 
 
 async def test_two_headers_are_refused(api):
-    """Though each is good: whoever stands before us may have looked at the other one."""
+    """Two valid Authorization headers are refused, because a proxy may have checked the other one."""
     headers = [("Authorization", f"Bearer {token_of()}"), ("Authorization", f"Bearer {token_of()}")]
 
     assert _is_refused(await api.anonymous.get("/api/batches", headers=headers))
 
 
 async def test_a_token_in_the_query_is_no_token(api):
-    """It would stand in logs."""
+    """A token in the query is refused, because it would appear in logs."""
     for name in ("token", "access_token", "ticket"):
         assert _is_refused(await api.anonymous.get("/api/batches", params={name: token_of()}))
 
 
 async def test_unknown_addresses_are_not_told_apart(api):
-    """Without a token, what there is and what there is not look alike."""
+    """Without a token, known and unknown addresses get the same response."""
     assert _is_refused(await api.anonymous.get("/api/none-such"))
     assert (await api.ann.get("/api/none-such")).json()["error"]["code"] == "no_such_address"
 
 
 async def test_a_bad_body_without_a_token_is_not_read(api):
-    """401, and not what is wrong with the body."""
+    """A malformed body without a token gets 401 and no details about the body."""
     answer = await api.anonymous.post("/api/batches", content=b"{", headers={"Content-Type": "application/json"})
 
     assert _is_refused(answer)
@@ -188,7 +188,7 @@ async def _status(api, token):
 
 
 async def test_tokens_are_verified_by_the_issuers_keys(settings, issuer):
-    """Fetched once, of every kind that Supabase has."""
+    """Tokens are verified by the issuer's keys of every supported kind, which are fetched once."""
     issuer.add_rsa("rsa")
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, issuer.token()) == 200
@@ -198,7 +198,7 @@ async def test_tokens_are_verified_by_the_issuers_keys(settings, issuer):
 
 
 async def test_a_public_key_is_no_secret(settings, issuer):
-    """HS256 with the bytes of the public key, which everybody has."""
+    """A token signed with HS256 and the bytes of the public key is refused."""
     issuer.add_rsa("rsa")
     public, said = issuer.public_pem("rsa"), claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
@@ -207,7 +207,7 @@ async def test_a_public_key_is_no_secret(settings, issuer):
 
 
 async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
-    """Nor any key that is for something else."""
+    """Symmetric keys, and keys with another use, in the issuer's list are ignored."""
     secret = b"s" * 40
     issuer.body = json.dumps({"keys": [{"kty": "oct", "kid": "o", "k": _part(secret), "alg": "HS256"}]}).encode()
     said = claims(iss=f"{issuer.project}/auth/v1")
@@ -230,7 +230,7 @@ _MALFORMED = (
 
 
 async def test_malformed_keys_lock_nobody_out(settings, issuer, monkeypatch, caplog):
-    """The issuer's other keys let their owners in, and the log names each malformed one once."""
+    """The issuer's other keys keep working, and the log names each malformed key once."""
     monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     malformed = [{"kid": f"bad-{number}", **described} for number, described in enumerate(_MALFORMED)]
     whole = json.loads(issuer.jwks())["keys"]
@@ -246,7 +246,7 @@ async def test_malformed_keys_lock_nobody_out(settings, issuer, monkeypatch, cap
 
 
 def test_versions_of_the_library_with_known_flaws_are_not_installed():
-    """PyJWT before 2.13 takes a part of an issuer, unknown `crit` headers, or a public key as a secret."""
+    """The installed PyJWT is at least 2.13, because earlier versions have known flaws in token checks."""
     (needed,) = [
         requirement
         for requirement in map(
@@ -259,7 +259,7 @@ def test_versions_of_the_library_with_known_flaws_are_not_installed():
 
 
 async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
-    """A token under a new key leads to a new look at them; the old one is then void."""
+    """A token with a new key makes the server fetch the keys again, which invalidates the old key."""
     monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     async with _by_keys(settings, issuer) as api:
         old = issuer.token()
@@ -271,7 +271,7 @@ async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
 
 
 async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypatch):
-    """Also when they are due to be fetched again."""
+    """Cached keys stay valid while the issuer is down, even if they are due for a fetch."""
     monkeypatch.setattr("backstay.server.auth.keys._FRESH_SECONDS", 0.0)
     monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     async with _by_keys(settings, issuer) as api:
@@ -284,7 +284,7 @@ async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypa
 
 
 async def test_without_any_key_nobody_can_tell(settings, issuer):
-    """503, not 401: a good token is not to be thrown away by its client."""
+    """Without any key a token gets 503 instead of 401, so that clients keep it."""
     issuer.status = 500
     async with _by_keys(settings, issuer) as api:
         answer = await api.anonymous.get("/api/batches", headers=bearer(issuer.token()))
@@ -294,7 +294,7 @@ async def test_without_any_key_nobody_can_tell(settings, issuer):
 
 
 async def test_redirects_of_the_issuer_are_not_followed(settings, issuer):
-    """The keys come from the configured address alone."""
+    """Keys are fetched only from the configured address, without following redirects."""
     other = Issuer()
     issuer.status, issuer.body, issuer.location = 302, b"", other.url
     async with _by_keys(settings, issuer) as api:
@@ -304,7 +304,7 @@ async def test_redirects_of_the_issuer_are_not_followed(settings, issuer):
 
 
 async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monkeypatch):
-    """Who comes with a known key is let in meanwhile; who does not is told after a while."""
+    """While the issuer is slow, tokens with known keys are accepted, and others get a response after the timeout."""
     monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", PATIENCE_SECONDS)
     async with _by_keys(settings, issuer) as api:
@@ -327,7 +327,7 @@ async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monke
 
 @contextmanager
 def _slow(issuer):
-    """Make the issuer hold its answers while in this context."""
+    """Make the issuer delay its responses within this context."""
     may_answer, keys = threading.Event(), issuer.jwks
     issuer.jwks = lambda: may_answer.wait(PATIENCE_SECONDS) and keys()
     try:
@@ -339,7 +339,7 @@ def _slow(issuer):
 
 @pytest.mark.sweep
 async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
-    """However many tokens name keys that nobody has."""
+    """Many tokens with unknown keys cause only one request to the issuer."""
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, issuer.token()) == 200
         said = claims(iss=f"{issuer.project}/auth/v1")
@@ -355,7 +355,7 @@ async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
 
 
 async def test_who_goes_away_leaves_the_fetch_to_others(settings, issuer):
-    """A request that is cancelled while keys are fetched takes nothing with it."""
+    """A request that is cancelled during a fetch of keys does not cancel the fetch for others."""
     async with _by_keys(settings, issuer) as api:
         with _slow(issuer):
             first = asyncio.create_task(_status(api, issuer.token()))

@@ -1,4 +1,4 @@
-"""One owner's long reads do not block others, and end when their client is gone."""
+"""Long reads of one owner do not block others, and end when their client disconnects."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ _SEARCH = "/api/conversations?search=nowhere"
 
 @contextmanager
 def _held_searches(settings, monkeypatch):
-    """Hold searches up in the middle; yields what says how many are held."""
+    """Block searches midway; yield a function that returns how many are blocked."""
     if settings.server is not None:
         with psycopg.connect(settings.server) as other:
             other.execute("LOCK TABLE backstay.turns IN ACCESS EXCLUSIVE MODE")
@@ -41,7 +41,7 @@ def _held_searches(settings, monkeypatch):
 
 
 async def test_searches_of_one_owner_hold_up_no_other(settings, monkeypatch):
-    """Another owner reads, and the server is ready, while an owner's searches take all threads that owners may have."""
+    """Another owner's reads and the readiness check work while one owner's searches take all their threads."""
     async with serving(settings) as api:
         await api.made(1)
         with _held_searches(settings, monkeypatch) as held:
@@ -55,7 +55,7 @@ async def test_searches_of_one_owner_hold_up_no_other(settings, monkeypatch):
 
 
 async def test_without_turns_searches_of_one_owner_hold_up_all(settings, monkeypatch):
-    """The control: where an owner may have every thread, another owner's read and the health of the server wait."""
+    """Control: if one owner may take every thread, other owners and the health check wait."""
     monkeypatch.setattr(reader_pool.ReaderPool, "_has_room_for", lambda pool, _: pool._running.total() < 2)
     async with serving(settings) as api:
         await api.made(1)
@@ -74,7 +74,7 @@ async def test_without_turns_searches_of_one_owner_hold_up_all(settings, monkeyp
 
 @pytest.mark.parametrize("method, is_stopped", [("GET", True), ("POST", False)])
 async def test_a_request_of_a_client_that_has_gone(settings, monkeypatch, method, is_stopped):
-    """What only reads is stopped before its answer has begun; what changes something is done to its end."""
+    """A read-only request of a disconnected client is stopped, and a changing request is completed."""
     begun, go_on, stopped = asyncio.Event(), asyncio.Event(), []
 
     async def endless(*_, **__):
@@ -121,7 +121,7 @@ def _scope(method, path):
 
 
 def _leaving_after(begun, body):
-    """Send a body, and go away once the request is worked on."""
+    """Return a client that sends a body and disconnects once the request is being processed."""
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive():

@@ -1,4 +1,4 @@
-"""Uploads: of any size, at any pace, in any shape; what is too much is refused while it comes."""
+"""Uploads of any size, pace and shape: excess is refused while it arrives."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ _MARK = "mark"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server that takes little and waits little."""
+    """A server with low limits and short timeouts."""
     toml = (
         "body_bytes = 100_000\nbodies_bytes = 150_000\nupload_bytes = 3_000_000\nidle_seconds = 1.0\nmost_uploads = 2\n"
     )
@@ -54,7 +54,7 @@ def _answer(connection):
 
 
 def _sent(server, *pieces):
-    """Send pieces until they are all sent, or nobody takes them any more; return the status."""
+    """Send chunks until all are sent or the server stops reading; return the status."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     try:
         for piece in pieces:
@@ -82,28 +82,28 @@ _CHUNKED = "Transfer-Encoding: chunked"
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(server):
-    """413 at once."""
+    """A body with a Content-Length beyond the limit gets 413 at once."""
     head = _head(server, "/api/batches", _JSON, "Content-Length: 100001")
 
     assert _sent(server, head) == 413
 
 
 def test_a_body_that_turns_out_too_large_is_refused(server):
-    """Chunked, without a length: 413 when it has become too much, or the connection is closed."""
+    """A chunked body gets 413, or a closed connection, when it exceeds the limit."""
     head = _head(server, "/api/batches", _JSON, _CHUNKED)
 
     assert _sent(server, head, *_chunked(b" " * 5_000_000)) in {413, None}
 
 
 def test_a_body_at_the_edge_is_read(server):
-    """The control: as much as is allowed."""
+    """Control: a body of exactly the maximum size is read."""
     body = b'{"jobId":"edge","items":[{"topic":"x"}],"processor":"scripted"}'.ljust(100_000)
 
     assert _sent(server, _head(server, "/api/batches", _JSON, "Content-Length: 100000"), body) == 201
 
 
 def test_a_file_that_is_too_large_is_refused(server):
-    """While it comes, whatever its length is said to be; memory stays flat."""
+    """A file beyond the limit is refused while it arrives, and memory stays flat."""
     body = _form(b"topic\n" + b"x\n" * 10_000_000)
     memory = server.megabytes()
 
@@ -117,7 +117,7 @@ def test_a_file_that_is_too_large_is_refused(server):
 
 
 def test_a_file_is_read_in_pieces(server):
-    """Chunked, a byte at a time at its boundaries."""
+    """A chunked upload is read correctly even if its boundaries arrive byte by byte."""
     body = _form(b"topic\nx\ny\n", job="pieces")
     head = _head(server, "/api/batches/upload", _MULTIPART, _CHUNKED)
 
@@ -125,7 +125,7 @@ def test_a_file_is_read_in_pieces(server):
 
 
 def test_a_body_that_stops_coming_is_given_up(server):
-    """408 after a while, and the place is free again."""
+    """A body that stops arriving gets 408 after the timeout, and its slot is free again."""
     before = server.descriptors()
     started = time.monotonic()
     for path, kind, beginning in (("/api/batches", _JSON, b"{"), ("/api/batches/upload", _MULTIPART, b"--mark\r\n")):
@@ -135,7 +135,7 @@ def test_a_body_that_stops_coming_is_given_up(server):
 
 
 def test_clients_that_vanish_in_the_middle_leave_nothing(server):
-    """Neither a descriptor, nor a file, nor a job."""
+    """Clients that disconnect during an upload leave no descriptor, file or job."""
     before = server.descriptors()
     body = _form(b"topic\n" + b"x\n" * 500_000, job="gone")
     for cut in (10, 200, 100_000, len(body) - 5):
@@ -151,7 +151,7 @@ def test_clients_that_vanish_in_the_middle_leave_nothing(server):
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "zstd", "identity, gzip"])
 def test_compressed_bodies_are_refused(server, encoding):
-    """A few bytes of them can be any number."""
+    """Compressed bodies are refused, because a few bytes could expand without limit."""
     body = gzip.compress(b" " * 1_000_000)
     head = _head(server, "/api/batches", _JSON, f"Content-Length: {len(body)}", f"Content-Encoding: {encoding}")
 
@@ -172,7 +172,7 @@ def test_compressed_bodies_are_refused(server, encoding):
     ],
 )
 def test_malformed_heads_are_refused(server, head):
-    """400, or another 4xx; and the server goes on."""
+    """A malformed head gets a 4xx response, and the server keeps running."""
     status = _sent(server, head)
 
     assert status is None or 400 <= status < 500
@@ -190,7 +190,7 @@ def test_malformed_heads_are_refused(server, head):
     ],
 )
 def test_malformed_forms_are_refused(server, body):
-    """A 4xx in our shape, never a fault."""
+    """A malformed form gets a 4xx response in the API's shape."""
     answer = server.client.post(
         "/api/batches/upload",
         content=body,
@@ -203,7 +203,7 @@ def test_malformed_forms_are_refused(server, body):
 
 @pytest.fixture(scope="module")
 def patient_server(tmp_path_factory):
-    """A server that takes little, and waits for the rest of it."""
+    """A server with low limits that waits for the rest of a body."""
     with served(
         tmp_path_factory.mktemp("patient"), "bodies_bytes = 150_000\nbody_bytes = 100_000\nmost_uploads = 2\n"
     ) as running:
@@ -218,7 +218,7 @@ def _begun(server, head, beginning):
 
 
 def test_uploads_beyond_the_limit_are_refused_before_they_are_read(patient_server):
-    """A head is enough for the answer; once another upload has ended there is room again."""
+    """An upload without a free slot is refused by its head alone, and later uploads succeed."""
     server = patient_server
     body = _form(b"topic\nx\n", job="waited")
     head = _head(server, "/api/batches/upload", _MULTIPART, f"Content-Length: {len(body)}")
@@ -236,7 +236,7 @@ def test_uploads_beyond_the_limit_are_refused_before_they_are_read(patient_serve
 
 
 def test_bodies_are_bounded_together(patient_server):
-    """A body that would make too many bytes with those of others is refused; when they have gone it is read."""
+    """A body that would exceed the total limit is refused, and accepted once others have ended."""
     server = patient_server
     head, body = _head(server, "/api/batches", _JSON, "Content-Length: 100000"), b" " * 100_000
     with _begun(server, head, body[:90_000]):
@@ -255,7 +255,7 @@ def test_bodies_are_bounded_together(patient_server):
     ids=["field", "fields", "files", "encoded"],
 )
 def test_forms_beyond_their_limits_are_refused(server, content, kind):
-    """Each field, the number of fields and the number of files have a limit of their own, which the answer names."""
+    """A form with a field that is too long, too many fields or too many files is refused, naming the limit."""
     head = {"Content-Type": kind.partition(": ")[2]}
 
     refused = server.client.post("/api/batches/upload", content=content, headers=head)
@@ -265,7 +265,7 @@ def test_forms_beyond_their_limits_are_refused(server, content, kind):
 
 
 def test_a_form_at_its_limits_is_read(server):
-    """The control: as many fields as are allowed, one of them as long as is allowed."""
+    """Control: a form at the limits of length and number of fields is read."""
     fields = b"".join(_part(f"f{number}", b"x" * 65_536 if number == 0 else b"x") for number in range(298))
 
     answer = server.client.post(
@@ -277,7 +277,7 @@ def test_a_form_at_its_limits_is_read(server):
 
 @pytest.fixture(scope="module")
 def narrow_server(tmp_path_factory):
-    """A server that lets little come of an upload."""
+    """A server with low limits for the content of uploads."""
     toml = "import_rows = 30\nimport_bytes = 20_000\nupload_items = 10\nitems_bytes = 20_000\n"
     with served(tmp_path_factory.mktemp("narrow"), toml) as running:
         yield running
@@ -292,7 +292,7 @@ def _rows(count, text="x"):
 
 
 def _compressed_backup(count, text):
-    """Write a backup of a few bytes that holds much."""
+    """Write a backup file of a few bytes that expands to much data."""
     writer = ArchiveWriter()
     manifest = Manifest("backup-1-a", "2026-01-01T00:00:00Z", "x", "o", "sqlite")
     turn = {"id": None, "sequence": 1, "role": "user", "content": text, "metadata": {}}
@@ -313,7 +313,7 @@ def _compressed_backup(count, text):
     ids=["rows", "text", "compressed", "items", "names of columns"],
 )  # fmt: skip
 def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, form, said):
-    """A file that would become too much is refused whole, and the message names the limit and its setting."""
+    """A file whose content exceeds a limit is refused as a whole, naming the limit and its setting."""
     client = narrow_server.client
 
     refused = client.post(
@@ -328,7 +328,7 @@ def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, 
 
 
 def test_the_halves_of_a_file_that_is_too_large_are_taken(tmp_path):
-    """What the message advises: each half is within the limits, and so is a file that goes up to them."""
+    """Splitting a file as the message advises makes each half acceptable."""
     with served(tmp_path, "import_rows = 30\nupload_items = 10\n") as server:
         for half in (_rows(10), _rows(1)):
             answer = server.client.post("/api/conversations/import", files={"file": ("r.jsonl", half)})
@@ -340,7 +340,7 @@ def test_the_halves_of_a_file_that_is_too_large_are_taken(tmp_path):
 
 
 async def test_a_backup_of_the_original_is_brought_in(api):
-    """The file that the original writes is uploaded as it is."""
+    """A file that the legacy library wrote can be imported unchanged."""
     turns = [{"id": "turn-1", "content": "Turn content", "role": "user", "sequence": 1}]
     conversation = {"id": "conv-1", "content": "Conversation content", "persona": "Expert", "conversation_turns": turns}
     backup = {"version": "1.0", "createdAt": "2025-11-04T10:00:00.000Z", "backupReason": "bulk_delete"}
@@ -354,7 +354,7 @@ async def test_a_backup_of_the_original_is_brought_in(api):
 
 
 async def test_items_of_the_original_make_a_job(api):
-    """Items with `parameters` and a `status` are the items they would be without."""
+    """Items of the legacy library, with `parameters` and `status`, become the same items as without."""
     items = [{"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": "completed"}]
     body = {"jobId": "job", "processor": "scripted", "start": False}
 

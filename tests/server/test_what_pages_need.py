@@ -1,4 +1,4 @@
-"""What the pages ask the API for, and other apps may too: items of a job, and deletes that tell how they go."""
+"""What pages and other apps need from the API: the items of a job, and deletes that report their progress."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from support.serving import ANN, serving
 
 
 async def test_items_are_listed_in_their_order(settings, picky):
-    """Each with where it stands: what it became, or why not."""
+    """Items are listed in order, each with its result or its error."""
     items = [{"id": f"i{number}", "topic": "bad" if number == 1 else f"topic {number}"} for number in range(3)]
     async with serving(settings, processors=("picky:picky",)) as api:
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
@@ -23,7 +23,7 @@ async def test_items_are_listed_in_their_order(settings, picky):
 
 
 async def test_failed_items_do_not_say_where_files_are(settings, picky):
-    """The traceback of a processor stays with who runs the server: it names files of that machine."""
+    """The API omits the traceback of a failed item, because it names files of the server."""
     async with serving(settings, processors=("picky:picky",)) as api:
         items = [{"id": "i", "topic": "bad"}]
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
@@ -37,7 +37,7 @@ async def test_failed_items_do_not_say_where_files_are(settings, picky):
 
 
 async def test_items_keep_their_topic_when_the_checkpoint_is_cleaned(api):
-    """It is then the conversation's."""
+    """After the cleanup of the checkpoint, an item shows the topic of its conversation."""
     await api.made(2, job_id="j")
 
     shown = (await api.ann.get("/api/batches/j/items")).json()["items"]
@@ -46,7 +46,7 @@ async def test_items_keep_their_topic_when_the_checkpoint_is_cleaned(api):
 
 
 async def test_items_of_others_are_not_there(api):
-    """As the job is not."""
+    """The items of another owner's job get 404, like the job."""
     await api.made(1, job_id="j")
 
     assert (await api.bob.get("/api/batches/j/items")).status_code == 404
@@ -63,7 +63,7 @@ async def _planned(api, selection):
 
 
 async def test_a_delete_tells_how_it_goes(api):
-    """Its last event is what it came to, with what undoes it."""
+    """The last event of a delete holds its result and the address that undoes it."""
     await api.made(5)
 
     status, events = await _followed(api, await _planned(api, {"jobId": "job"}))
@@ -76,7 +76,7 @@ async def test_a_delete_tells_how_it_goes(api):
 
 
 async def test_a_delete_that_cannot_begin_is_an_error_of_the_request(api):
-    """And not an event."""
+    """A delete that cannot start gets an error response instead of an event."""
     await api.made(2)
     planned = await _planned(api, {"jobId": "job"})
     await api.made(1, job_id="other")
@@ -87,7 +87,7 @@ async def test_a_delete_that_cannot_begin_is_an_error_of_the_request(api):
 
 
 async def test_without_a_backup_it_has_to_be_spelled_out(api):
-    """Nothing undoes it."""
+    """A delete without a backup needs the exact phrase, and cannot be undone."""
     await api.made(2)
     planned = await _planned(api, {"jobId": "job"})
 
@@ -100,7 +100,7 @@ async def test_without_a_backup_it_has_to_be_spelled_out(api):
 
 @pytest.mark.parametrize("continued", ["none", "backup-1-a"])
 async def test_a_continued_delete_has_its_backup(api, continued):
-    """It cannot be told to have none."""
+    """A continued delete cannot be requested without a backup."""
     body = {"continueBackupId": continued, "withoutBackup": "delete for good"}
 
     assert (await api.ann.post("/api/conversations/delete", json=body)).status_code == 422

@@ -1,4 +1,4 @@
-"""Why a request is refused is said in our words, with the limit, and never in those of the libraries that check it."""
+"""Refusals of wrong values use the project's own wording with the limit, never that of the libraries."""
 
 import math
 import re
@@ -42,7 +42,7 @@ def _app() -> FastAPI:
 
 
 def _models(found: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models in an annotation, and those in their fields."""
+    """Yield the models in an annotation and in their fields."""
     if isinstance(found, type) and issubclass(found, BaseModel):
         yield found
         for field in found.model_fields.values():
@@ -52,7 +52,7 @@ def _models(found: Any) -> Iterator[type[BaseModel]]:
 
 
 def _errors() -> Iterator[tuple[Any, str]]:
-    """Yield the library's error for each bad value in each place of a request or a settings file, and our words."""
+    """Yield the library's error and the project's wording for each bad value of each field."""
     of_files = {Settings, ServerSettings, Recipe}
     models: set[type[BaseModel]] = set(of_files)
     for route in _all_routes(_app().router.routes):
@@ -78,7 +78,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
 
 
 def test_every_error_of_the_libraries_has_words_of_ours():
-    """No message about a bad value at any address, in any body, settings file or recipe uses a library's words."""
+    """No message about a bad value in a request, settings file or recipe uses a library's wording."""
     kinds = set()
     for error, said in _errors():
         kinds.add(error["type"])
@@ -121,7 +121,7 @@ _REFUSED = [
 
 
 async def test_the_api_names_the_field_and_its_limit(api):
-    """Each refusal is one line that says which field, and what it takes."""
+    """Each refusal is one line that names the field and its limit."""
     for method, path, body, message in _REFUSED:
         answer = await api.ann.request(method, path, json=body)
 
@@ -130,7 +130,7 @@ async def test_the_api_names_the_field_and_its_limit(api):
 
 
 def test_how_many_ids_a_request_takes_is_described():
-    """OpenAPI has the number, and says how more are selected."""
+    """OpenAPI states the maximum number of ids, and how to select more."""
     described = [
         schema["properties"]["conversationIds"]
         for schema in description()["components"]["schemas"].values()
@@ -144,7 +144,7 @@ def test_how_many_ids_a_request_takes_is_described():
 
 
 async def test_pages_name_the_field_and_its_limit(settings):
-    """A manipulated form is refused by a page in the same words."""
+    """A page refuses a manipulated form with the same wording as the API."""
     async with serving(settings, local=True) as running, cookied(running) as browser:
         answers = [
             await browser.get("/conversations?before=soon"),

@@ -1,4 +1,4 @@
-"""What the tests of the pages share: one browser for all, one server for each module."""
+"""Fixtures of the page tests: one browser for all, and one server per module."""
 
 import pytest
 import pytest_asyncio
@@ -10,7 +10,7 @@ from support.serving import served
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser():
-    """The browser of the machine."""
+    """The browser of this machine."""
     async with started_browser() as started:
         yield started
 
@@ -24,7 +24,7 @@ def server(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser, server):
-    """A page that has come in; at its end it must not have done what no page may."""
+    """A signed-in page, which must not have broken any rule for pages at its end."""
     async with page_of(browser, server) as (opened, seen):
         yield opened
     assert seen.everything == []

@@ -1,4 +1,4 @@
-"""The checklist of backups that people once went through by hand: each line of it, in a real browser."""
+"""The manual checklist of backups, line by line, in a real browser."""
 
 import json
 import re
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.fixture
 def job(server, request):
-    """A job with six conversations; its name."""
+    """The name of a job with six conversations."""
     name = request.node.name
     items = [{"id": f"i{number}", "topic": f"{name} topic {number}"} for number in range(6)]
     server.client.post("/api/batches", json={"jobId": name, "items": items, "processor": "scripted"}).raise_for_status()
@@ -25,7 +25,7 @@ def job(server, request):
 
 
 async def _asked(page, job, *, count=3):
-    """Select conversations of a job, and ask to delete them; return the dialog."""
+    """Select conversations of a job and open the delete dialog; return the dialog."""
     await page.goto(f"/conversations?job={job}")
     boxes = page.locator("input[name=id]")
     for number in range(count):
@@ -50,7 +50,7 @@ def _left(server, job):
 
 
 async def test_conversations_are_selected_and_a_delete_begun(page, server, job):
-    """Select conversations, initiate delete: across pages, and nothing goes before it is confirmed."""
+    """Select conversations, initiate delete: it spans pages, and nothing is deleted before confirmation."""
     await page.goto(f"/conversations?job={job}")
     await page.get_by_label("Select this page").check()
     await page.reload()
@@ -64,7 +64,7 @@ async def test_conversations_are_selected_and_a_delete_begun(page, server, job):
 
 
 async def test_the_backup_dialog_appears(page, job):
-    """Verify backup dialog appears: counts, a sample, a backup unless one is declined."""
+    """Verify backup dialog appears: it shows counts, a sample, and a backup option that is on by default."""
     dialog = await _asked(page, job)
     text = await dialog.inner_text()
 
@@ -74,7 +74,7 @@ async def test_the_backup_dialog_appears(page, job):
 
 
 async def test_a_backup_tells_how_far_it_is(page, server, job):
-    """Create backup, verify progress indicator: written, read back, and only then deleted."""
+    """Create backup, verify progress indicator: the backup is written and verified before the delete."""
     await _asked(page, job)
     await page.evaluate(
         """() => {
@@ -98,7 +98,7 @@ async def test_a_backup_tells_how_far_it_is(page, server, job):
 
 
 async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, job):
-    """Download backup, verify file contents."""
+    """Download backup, verify file contents: it holds exactly the deleted conversations."""
     before = {one["id"]: server.client.get(f"/api/conversations/{one['id']}").json() for one in _left(server, job)}
     await _deleted(page, job, count=2)
     async with page.expect_download() as waiting:
@@ -113,7 +113,7 @@ async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, j
 
 
 def _different(document, before):
-    """Return which conversations of a file are not what they were."""
+    """Return the conversations of a file that differ from the originals."""
     return [
         one["id"]
         for one in document["conversations"]
@@ -123,7 +123,7 @@ def _different(document, before):
 
 
 async def test_after_a_delete_the_backup_is_there_and_undoes_it(page, server, job):
-    """Complete delete, verify backup available."""
+    """Complete delete, verify backup available: its restore undoes the delete."""
     backup = await _deleted(page, job)
     await page.goto("/backups")
     row = page.get_by_role("row").filter(has_text=backup)
@@ -137,7 +137,7 @@ async def test_after_a_delete_the_backup_is_there_and_undoes_it(page, server, jo
 
 
 async def test_undo_is_one_press_away(page, server, job):
-    """In the dialog that tells of the delete."""
+    """One click in the delete dialog undoes the delete."""
     await _deleted(page, job)
     assert len(_left(server, job)) == 3
     await page.get_by_role("button", name="Undo").click()
@@ -147,7 +147,7 @@ async def test_undo_is_one_press_away(page, server, job):
 
 
 async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
-    """Wait for expiration (or trigger cleanup), verify backup deleted: nine days later by a clock that was moved."""
+    """Wait for expiration, verify backup deleted: a cleanup nine days later removes it."""
     backup = await _deleted(page, job)
     folder = server.log.parent
     assert list((folder / ".backstay").rglob(f"{backup}*"))
@@ -168,7 +168,7 @@ async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
 
 
 async def test_without_a_backup_it_has_to_be_typed(page, server, job):
-    """The button does nothing before that."""
+    """The button for a delete without a backup is disabled until the phrase is typed."""
     await _asked(page, job, count=2)
     await page.get_by_label("Back up first").uncheck()
     button = page.get_by_role("button", name="Delete for good")
@@ -182,7 +182,7 @@ async def test_without_a_backup_it_has_to_be_typed(page, server, job):
 
 
 async def test_a_failed_backup_deletes_nothing(page, server, job):
-    """The dialog says why, and everything is there."""
+    """If the backup fails, the dialog says why and nothing is deleted."""
     folder = server.log.parent / ".backstay"
     (folders,) = folder.glob("*.backups")
     moved = folders.rename(folder / "elsewhere")
@@ -198,7 +198,7 @@ async def test_a_failed_backup_deletes_nothing(page, server, job):
 
 
 async def test_an_old_id_with_a_line_break_selects_no_others(page, server):
-    """An id that is two others with a line break between is deleted alone, and those two stay."""
+    """An id that consists of two others with a line break between them is deleted alone."""
     rows = [
         {"id": one, "topic": "lines", "messages": [{"role": "user", "content": "Hi"}]} for one in ("one", "two", "x")
     ]

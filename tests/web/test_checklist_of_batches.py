@@ -1,4 +1,4 @@
-"""The checklist of batches that people once went through by hand: each line of it, in a real browser."""
+"""The manual checklist of batches, line by line, in a real browser."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ def _job(server, name="boats"):
 
 @asynccontextmanager
 async def _interrupted(browser, folder, *, by_hand=False):
-    """Start a batch, and kill its server midway; give the next one, and a page that has come in there."""
+    """Start a batch and kill its server midway; yield the next server and a page that is signed in there."""
     prepared(folder)
     with served(folder, SETTINGS) as server:
         if by_hand:
@@ -36,7 +36,7 @@ async def _interrupted(browser, folder, *, by_hand=False):
 
 
 async def test_interrupted_midway_the_checkpoint_is_saved(browser, tmp_path):
-    """Start batch, interrupt midway, verify checkpoint saved."""
+    """Start batch, interrupt midway, verify checkpoint saved: completed items are kept."""
     async with _interrupted(browser, tmp_path, by_hand=True) as (server, _):
         ((job_id, completed, _),) = checkpoints(tmp_path)
 
@@ -46,7 +46,7 @@ async def test_interrupted_midway_the_checkpoint_is_saved(browser, tmp_path):
 
 
 async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
-    """Reload page, verify resume dialog appears; put off, it does not come back until something has changed."""
+    """Reload page, verify resume dialog appears: once postponed, it stays away until the job has changed."""
     async with _interrupted(browser, tmp_path) as (_, page):
         await page.reload()
         dialog = page.get_by_role("dialog", name="A batch is not finished")
@@ -66,7 +66,7 @@ async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
 
 
 async def test_resumed_it_skips_completed_items(browser, tmp_path):
-    """Resume batch, verify skips completed items."""
+    """Resume batch, verify skips completed items: no completed item is generated again."""
     async with _interrupted(browser, tmp_path) as (server, page):
         done = _job(server)["completed"]
         before = calls(tmp_path)
@@ -87,7 +87,7 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
 
 
 async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
-    """Complete batch, verify checkpoint cleaned up; the page goes on to show it after its server was started anew."""
+    """Complete batch, verify checkpoint cleaned up: the page still shows the batch after a restart of the server."""
     async with _interrupted(browser, tmp_path) as (server, page):
         await page.get_by_role("button", name="Resume", exact=True).click()
         await page.locator("[data-state=completed]").wait_for()  # the page was drawn anew, for the last time
@@ -100,7 +100,7 @@ async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
 
 
 async def test_failed_items_are_retried_on_resume(browser, tmp_path):
-    """Test with failed items, verify retry on resume: from their list, when what they failed for is mended."""
+    """Test with failed items, verify retry on resume: they succeed from their list once the cause is fixed."""
     prepared(tmp_path)
     (tmp_path / "topics.csv").write_text("id,topic\na,good\nb,bad luck\nc,good too\n")
     with served(tmp_path, SETTINGS) as server:
@@ -122,7 +122,7 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
 
 
 async def test_items_that_hold_up_a_batch_are_skipped(browser, tmp_path):
-    """The page shows the answer that a batch paused on and skips its item, and another that has failed."""
+    """The page shows the answer that paused a batch, and skips its item and another failed one."""
     prepared(tmp_path)
     items = [{"id": name, "topic": topic} for name, topic in (("a", "bad luck"), ("b", "refused"), ("c", "good"))]
     body = {"jobId": "boats", "items": items, "processor": "slow:slow", "concurrency": 1, "maxAttempts": 1}
@@ -147,7 +147,7 @@ async def test_items_that_hold_up_a_batch_are_skipped(browser, tmp_path):
 
 
 async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path):
-    """The dialog offers both: the rest alone, or the failed ones too."""
+    """The dialog offers to resume the remaining items alone or together with the failed ones."""
     prepared(tmp_path)
     with (tmp_path / "topics.csv").open("a") as file:
         file.write("".join(f"u{number:02},Topic {number},a keeper\n" for number in range(40)))
@@ -169,7 +169,7 @@ async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path
 
 
 async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path):
-    """Its numbers go on from where they were, without anybody loading it again."""
+    """The numbers of a page continue after a restart of the server, without a reload."""
     prepared(tmp_path)
     with served(tmp_path, SETTINGS + "automatic_resume = true\n") as server:
         async with page_of(browser, server) as (page, _):
@@ -186,7 +186,7 @@ async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path)
 
 
 async def test_what_a_command_started_is_resumed_once_its_function_was_named(browser, tmp_path):
-    """The dialog of one's own server asks before it calls a function that no setting names, and then resumes."""
+    """On the user's own machine the dialog asks before it calls an unlisted function, and then resumes."""
     prepared(tmp_path)
     command = ["run", "topics.csv", "--job", "boats", "--processor", "slow:slow", "--limit", "4"]
     subprocess.run([sys.executable, "-m", "backstay", *command], cwd=tmp_path, check=False, capture_output=True)
@@ -202,7 +202,7 @@ async def test_what_a_command_started_is_resumed_once_its_function_was_named(bro
 
 
 async def test_a_retry_of_what_a_command_started_names_its_function_first(browser, tmp_path):
-    """The button of a failed item becomes the question; pressed once more, it calls the function."""
+    """The retry button of a failed item asks first, and calls the function on the second click."""
     prepared(tmp_path)
     (tmp_path / "topics.csv").write_text("id,topic\na,good\nb,bad luck\n")
     command = ["run", "topics.csv", "--job", "boats", "--processor", "slow:slow"]
@@ -221,7 +221,7 @@ async def test_a_retry_of_what_a_command_started_names_its_function_first(browse
 
 
 async def test_what_only_a_command_resumes_says_which(browser, tmp_path):
-    """Where the server may not, the dialog shows the command in place of a button."""
+    """If the server may not resume a job, the dialog shows the command instead of a button."""
     prepared(tmp_path)
     command = ["run", "topics.csv", "--job", "boats", "--processor", "slow:slow", "--limit", "4"]
     subprocess.run([sys.executable, "-m", "backstay", *command], cwd=tmp_path, check=False, capture_output=True)

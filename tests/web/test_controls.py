@@ -1,4 +1,4 @@
-"""The controls of the checklists: with a protection switched off, what their tests look at is otherwise."""
+"""Controls of the checklists: with a protection switched off, the violations occur."""
 
 import signal
 
@@ -13,7 +13,7 @@ from support.sql import ask
 
 @pytest.fixture
 async def local(tmp_path):
-    """An application with pages; its `ann` asks as a page of its own would."""
+    """An application with pages; its client `ann` sends requests like its own pages."""
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings, local=True) as running:
             running.ann.headers["Origin"] = ORIGIN
@@ -21,7 +21,7 @@ async def local(tmp_path):
 
 
 def test_without_outcomes_an_interruption_leaves_an_empty_checkpoint(tmp_path):
-    """What was made is made, and nothing knows of it."""
+    """Without stored outcomes, an interruption leaves a checkpoint without completed items."""
     with served(prepared(tmp_path), SETTINGS, without="outcomes") as server:
         begin_boats(server)
         server.wait_for(lambda: sum(calls(tmp_path).values()) >= 2)
@@ -32,7 +32,7 @@ def test_without_outcomes_an_interruption_leaves_an_empty_checkpoint(tmp_path):
 
 
 def test_without_its_memory_a_resume_makes_completed_items_again(tmp_path):
-    """More calls than were left, and an item that was completed among them."""
+    """Without stored outcomes, a resume generates completed items again."""
     with served(prepared(tmp_path), SETTINGS) as server:
         begin_boats(server)
         server.wait_for(lambda: server.client.get("/api/batches/boats").json()["completed"] >= 4)
@@ -45,7 +45,7 @@ def test_without_its_memory_a_resume_makes_completed_items_again(tmp_path):
 
 
 async def test_without_cleaning_the_checkpoint_stays(local, monkeypatch):
-    """Of a job that is completed; and goes when the next one does its work."""
+    """Without cleanup the checkpoint of a completed job stays, until the next job's cleanup removes it."""
     switch_off("cleaning", monkeypatch.setattr)
     await local.made(1)
     url = local.state.backstay.settings.database_url
@@ -57,7 +57,7 @@ async def test_without_cleaning_the_checkpoint_stays(local, monkeypatch):
 
 
 async def _delete(local):
-    """Delete all there is, as the dialog does; return the names of its events and of its phases."""
+    """Delete everything like the dialog does; return the names of the events and phases."""
     selection = {"all": True}
     plan = (await local.ann.post("/api/conversations/delete-plan", json={"selection": selection})).json()
     body = {"selection": selection, "digest": plan["digest"]}
@@ -66,7 +66,7 @@ async def _delete(local):
 
 
 async def test_without_verification_its_phase_is_missing(local, monkeypatch):
-    """Nothing is read back, and what is shown says so."""
+    """Without verification, the events of a delete lack its phase."""
     await local.made(2)
     switch_off("verification", monkeypatch.setattr)
 
@@ -74,7 +74,7 @@ async def test_without_verification_its_phase_is_missing(local, monkeypatch):
 
 
 async def test_unless_it_stops_a_failed_backup_deletes_all_the_same(local, monkeypatch, tmp_path):
-    """And everything is gone; until then it is there."""
+    """Without the stop on errors, a failed backup still deletes everything."""
     await local.made(2)
     (tmp_path / "backups").write_text("no folder")
     conversations = local.state.backstay.for_owner("local").conversations
@@ -87,7 +87,7 @@ async def test_unless_it_stops_a_failed_backup_deletes_all_the_same(local, monke
 
 
 async def test_without_removal_the_file_of_an_expired_backup_stays(local, monkeypatch, tmp_path):
-    """Although its record says that it is gone."""
+    """Without the removal, the file of an expired backup stays although its record says it is gone."""
     ids = await local.made(1)
     created = await local.ann.post("/api/backup/create", json={"conversationIds": ids})
     switch_off("removal", monkeypatch.setattr)

@@ -1,4 +1,4 @@
-"""The elements on a page of another site, with a token of that site's: as the reference shows it."""
+"""The elements on a page of another site, with a token of that site, as the reference shows it."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "elements.md"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Another site: what it answers is in `content`."""
+    """Another site, which serves the pages in `content`."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -35,7 +35,7 @@ def site(tmp_path_factory):
             self.end_headers()
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Discard the log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as running:
         running.content = ""
@@ -48,7 +48,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(site, tmp_path_factory):
-    """A server that lets pages of the other site call it."""
+    """A server that allows cross-origin calls from the other site."""
     folder = prepared(tmp_path_factory.mktemp("elements"))
     origin = f"http://127.0.0.1:{site.server_port}"
     with served(folder, f'{SETTINGS}cors_origins = ["{origin}"]\n') as running:
@@ -62,7 +62,7 @@ def server(site, tmp_path_factory):
 
 @asynccontextmanager
 async def _page(browser):
-    """Give a page of a browser that knows nothing yet."""
+    """Yield a page in a fresh browser context."""
     context = await browser.new_context()
     try:
         context.set_default_timeout(30_000)
@@ -72,7 +72,7 @@ async def _page(browser):
 
 
 async def test_the_page_of_the_reference_works(browser, server, site):
-    """Resume, summary, delete with its download by a ticket, and events that the page hears."""
+    """The reference's page can resume, follow and delete with a ticket download, and receives the events."""
     page_of_reference = re.search(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)[1]
     site.content = page_of_reference.replace("https://backstay.example", server.url).replace("TOKEN", server.token)
     async with _page(browser) as page:
@@ -96,7 +96,7 @@ async def test_the_page_of_the_reference_works(browser, server, site):
 
 
 async def test_a_page_may_do_it_its_own_way(browser, server, site):
-    """An event that is cancelled does nothing; a summary shows numbers of the page's own."""
+    """A cancelled event prevents the action, and a summary displays the page's own numbers."""
     site.content = f"""<!doctype html><html lang="en"><title>x</title><batch-summary></batch-summary>
         <pre-delete-backup></pre-delete-backup><script type="module">
         import {{ configure }} from "{server.url}/static/backstay.js";
@@ -123,7 +123,7 @@ async def test_a_page_may_do_it_its_own_way(browser, server, site):
 
 
 async def test_attributes_may_come_late(browser, server, site):
-    """As a framework sets them: after the element is on the page; the last value counts."""
+    """Attributes set after the element is on the page take effect, and the last value counts."""
     site.content = f"""<!doctype html><html lang="en"><title>x</title><batch-summary></batch-summary>
         <script type="module">
         import {{ configure }} from "{server.url}/static/backstay.js";
@@ -139,7 +139,7 @@ async def test_attributes_may_come_late(browser, server, site):
 
 @pytest.mark.parametrize(("deleted", "status"), [(2, 200), (1, 500), (0, 200)])
 async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
-    """It is handed a verified backup; the dialog shows what has become of the conversations, and undoes it."""
+    """An app that deletes by itself gets a verified backup, and the dialog shows and undoes the result."""
     html, snippet = re.findall(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)
     assert 'delete-by="app"' in snippet
     listed = server.client.get("/api/conversations?jobId=topics").json()["conversations"]
@@ -182,7 +182,7 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
 
 
 async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server, site):
-    """What was selected has changed since it was shown: there is no backup, and no event."""
+    """If the selection has changed since the plan, the app gets neither a backup nor an event."""
     site.content = f"""<!doctype html><html lang="en"><title>x</title>
         <pre-delete-backup delete-by="app"></pre-delete-backup><script type="module">
         import {{ configure }} from "{server.url}/static/backstay.js";
@@ -205,7 +205,7 @@ async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server,
 
 
 async def test_an_app_that_edits_instead_is_told_how_many_are_left(browser, server, site):
-    """All are counted that were changed meanwhile, although the plan of the restore names the first thousand only."""
+    """All conversations that changed in the meantime are counted, although the plan lists only a thousand."""
     body = {"jobId": "many", "items": [{"topic": f"x {number}"} for number in range(1_001)], "processor": "scripted"}
     server.client.post("/api/batches", json=body).raise_for_status()
     server.wait_for(lambda: server.client.get("/api/batches/many").json()["state"] == "completed")

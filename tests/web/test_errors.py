@@ -1,4 +1,4 @@
-"""A browser gets an error as a page, and a program as JSON."""
+"""Errors are pages for browsers and JSON for programs."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def _is_page(answer):
 
 
 async def test_a_browser_is_told_by_a_page_in_our_layout(local):
-    """Whatever goes wrong, at pages and at addresses that are none, with the same status as programs get."""
+    """A browser gets every error as a page with the same status as programs get."""
     async with cookied(local, **HTML) as browser:
         for method, path, more, status, said in _WRONG:
             answer = await browser.request(method, path, **more)
@@ -56,7 +56,7 @@ async def test_a_browser_is_told_by_a_page_in_our_layout(local):
 
 @pytest.mark.parametrize("path", ["/nosuch", "/batches", "/api/batches"])
 async def test_a_browser_that_did_not_come_in_is_told_how(local, path):
-    """The page names where the address with the token is, and offers no pages that would not open."""
+    """A browser without a cookie gets a page that says how to sign in, without links to other pages."""
     answer = await local.anonymous.get(path, headers=NAVIGATION)
 
     assert (answer.status_code, _is_page(answer)) == (401, True)
@@ -66,7 +66,7 @@ async def test_a_browser_that_did_not_come_in_is_told_how(local, path):
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", HTML["Accept"]])
 async def test_a_program_is_told_by_json(local, accept):
-    """At the API's addresses it may even ask for HTML, as some HTTP libraries do when they are told nothing."""
+    """The API returns JSON errors to programs even if their HTTP library accepts HTML by default."""
     async with cookied(local, **({} if accept is None else {"Accept": accept})) as program:
         paths = ["/api/batches/none", "/api/nosuch", *([] if accept == HTML["Accept"] else ["/nosuch"])]
         answers = [await program.get(path) for path in paths]
@@ -78,7 +78,7 @@ async def test_a_program_is_told_by_json(local, accept):
 
 
 async def test_a_server_without_pages_tells_a_browser_by_a_page_too(tmp_path):
-    """It leads to no page, since there is none, and asks for no token of a terminal."""
+    """A server without pages still returns error pages, without links and without a request for a token."""
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings) as running:
             running.ann.headers.update(HTML)

@@ -1,4 +1,4 @@
-"""Pages and dialogs for those who see, hear or move otherwise: axe-core finds nothing, and a keyboard is enough."""
+"""Accessibility of pages and dialogs: axe-core finds no violations, and the keyboard is enough."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.fixture(scope="module", autouse=True)
 def filled(server):
-    """A library with conversations and a backup, a paused batch, one with failures; the backup's id."""
+    """The id of the backup in a library with conversations, a paused batch and one with failures."""
     topics = [{"id": f"i{number}", "topic": f"Topic {number}", "persona": "a keeper"} for number in range(60)]
     for name, items, made in (
         ("good", topics, "scripted"),
@@ -32,7 +32,7 @@ def filled(server):
 
 @pytest_asyncio.fixture(params=["light", "dark"], loop_scope="session")
 async def page(request, browser, server):
-    """A page in each of the two colour schemes, without motion."""
+    """A page in each colour scheme, without motion."""
     options = {"color_scheme": request.param, "reduced_motion": "reduce"}
     async with page_of(browser, server, **options) as (opened, _):
         await put_off(opened)
@@ -40,7 +40,7 @@ async def page(request, browser, server):
 
 
 async def test_axe_finds_nothing_on_pages(page, server, filled, request):
-    """Each page, with and without content; in the dark only colours are others."""
+    """No page, with or without content, has accessibility violations in either colour scheme."""
     is_dark = "dark" in request.node.name
     conversation = server.client.get("/api/conversations?limit=1").json()["conversations"][0]["id"]
     found = {}
@@ -68,7 +68,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
 
 
 async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
-    """Columns and first items."""
+    """The page that prepares a batch has no accessibility violations."""
     await page.goto("/batches")
     await page.set_input_files("input[type=file]", server.log.parent / "topics.csv")
     await page.get_by_role("button", name="Choose columns").click()
@@ -78,7 +78,7 @@ async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
 
 
 async def test_axe_finds_nothing_in_dialogs(page, server):
-    """To resume; to delete, without a backup too; while it goes on, when it fails, after it, in its toast."""
+    """The resume and delete dialogs have no accessibility violations in any of their states."""
     await page.evaluate("sessionStorage.clear()")
     await page.goto("/batches")
     await page.get_by_role("dialog").wait_for()
@@ -114,7 +114,7 @@ async def test_axe_finds_nothing_in_dialogs(page, server):
 
 
 async def test_axe_finds_nothing_where_something_is_gone(page):
-    """After an export of what somebody else has deleted."""
+    """The page about missing conversations of an export has no accessibility violations."""
     await page.goto("/conversations")
     await page.locator("input[name=id]").first.check()
     await page.locator("input[name=id]").first.evaluate("(box) => { box.value = 'gone'; }")
@@ -130,7 +130,7 @@ async def test_axe_finds_nothing_where_something_is_gone(page):
 
 
 async def _held(page, address):
-    """Keep one answer back; return the future that takes it, or None to let the request through."""
+    """Hold one response back; return the future that receives it, or None to let the request through."""
     held = asyncio.get_running_loop().create_future()
 
     async def answer(route):
@@ -142,7 +142,7 @@ async def _held(page, address):
 
 
 async def test_axe_notices(page):
-    """The control of the others: a picture without words."""
+    """Control: axe reports an image without alternative text."""
     await page.goto("/backups")
     await page.evaluate("document.body.append(document.createElement('img'))")
 
@@ -150,7 +150,7 @@ async def test_axe_notices(page):
 
 
 async def _tab_to(page, name, *, role="button", most=60):
-    """Press Tab until something has the focus, as somebody does who has no mouse."""
+    """Press Tab until an element has the focus, like a user without a mouse."""
     for _ in range(most):
         await page.keyboard.press("Tab")
         wanted = page.get_by_role(role, name=name, exact=True).first
@@ -160,7 +160,7 @@ async def _tab_to(page, name, *, role="button", most=60):
 
 
 async def test_a_dialog_that_was_closed_this_instant_opens_anew(browser, server):
-    """Its event that it has closed is still to come then; it must not close the new one, nor keep it from opening."""
+    """A dialog that is reopened before its close event arrives stays open."""
     async with page_of(browser, server) as (page, _):
         await put_off(page)
         await page.goto("/conversations?job=good")
@@ -176,7 +176,7 @@ async def test_a_dialog_that_was_closed_this_instant_opens_anew(browser, server)
 
 
 async def test_a_delete_and_its_undo_by_keyboard_alone(browser, server):
-    """The focus goes into the dialog, stays there, and comes back to where it was."""
+    """In a delete by keyboard, the focus enters the dialog, stays inside, and returns afterwards."""
     async with page_of(browser, server) as (page, seen):
         await put_off(page)
         await page.goto("/conversations?job=good")
@@ -209,7 +209,7 @@ _FOCUS = """() => {
 
 
 async def _places_of_tab(page, key):
-    """Press a key as often as it takes to come round; return where the focus was."""
+    """Press a key for a full round of the focus; return the focused elements."""
     places = set()
     for _ in range(9):
         await page.keyboard.press(key)
@@ -218,7 +218,7 @@ async def _places_of_tab(page, key):
 
 
 async def test_dialogs_keep_the_focus(browser, server):
-    """Forwards and backwards it stays in them, or goes to the browser's own controls: never to the page behind."""
+    """In a dialog, Tab moves the focus within it or to the browser's own controls, never to the page behind."""
     async with page_of(browser, server) as (page, _):
         dialog = page.get_by_role("dialog")
         await dialog.wait_for()
@@ -243,7 +243,7 @@ async def test_dialogs_keep_the_focus(browser, server):
 
 
 async def test_a_delete_that_goes_on_cannot_be_put_out_of_sight(browser, server):
-    """Escape, however often, leaves its dialog open; it tells how the delete ended, and what undoes it is there."""
+    """Escape does not close the dialog of a running delete, which later shows the result and the undo."""
     async with page_of(browser, server) as (page, seen):
         await put_off(page)
         await page.goto("/conversations?job=good")
@@ -271,7 +271,7 @@ async def test_a_delete_that_goes_on_cannot_be_put_out_of_sight(browser, server)
 
 @pytest.mark.parametrize(("motion", "moves"), [("reduce", False), ("no-preference", True)])
 async def test_nothing_moves_for_who_wants_no_motion(browser, server, motion, moves):
-    """Neither pages nor dialogs; for others dialogs appear softly."""
+    """With reduced motion nothing is animated; otherwise dialogs fade in."""
     async with page_of(browser, server, reduced_motion=motion) as (page, _):
         await page.get_by_role("dialog").wait_for()
         name = await page.get_by_role("dialog").evaluate("(one) => getComputedStyle(one).animationName")
@@ -287,7 +287,7 @@ async def test_nothing_moves_for_who_wants_no_motion(browser, server, motion, mo
 
 
 async def test_a_batch_is_resumed_by_keyboard_alone(browser, server):
-    """The dialog has the focus when it opens."""
+    """The resume dialog has the focus when it opens, and can be used by keyboard alone."""
     async with page_of(browser, server) as (page, _):
         await page.goto("/batches")
         await page.get_by_role("dialog", name="A batch is not finished").wait_for()
@@ -301,7 +301,7 @@ async def test_a_batch_is_resumed_by_keyboard_alone(browser, server):
 
 
 async def test_a_batch_is_started_by_keyboard_alone(browser, server):
-    """From the file, which only the browser's own window can choose, to the running batch."""
+    """A batch can be started by keyboard alone, except for the browser's own file chooser."""
     async with page_of(browser, server) as (page, _):
         await put_off(page)
         await page.set_input_files("input[type=file]", server.log.parent / "topics.csv")
@@ -319,7 +319,7 @@ async def test_a_batch_is_started_by_keyboard_alone(browser, server):
 
 @pytest.mark.parametrize("width", [320, 390, 1600])
 async def test_nothing_is_wider_than_the_screen(browser, server, width):
-    """From a phone on: nobody scrolls sideways."""
+    """No page scrolls sideways on a phone or any wider screen."""
     async with page_of(browser, server, viewport={"width": width, "height": 800}) as (page, _):
         await put_off(page)
         for address in ("/batches", "/conversations", "/backups", "/batches/one?id=some"):

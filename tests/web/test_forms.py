@@ -1,4 +1,4 @@
-"""Every form of every page, sent as browsers send them: with all of its fields, those too that were left empty."""
+"""Every form of every page, sent like browsers send it, including empty fields."""
 
 import pytest
 
@@ -28,7 +28,7 @@ async def local(tmp_path):
 
 @pytest.fixture
 async def browser(local):
-    """A client that came in, and sends what a browser sends."""
+    """A signed-in client that sends requests like a browser."""
     async with cookied(local, Accept="text/html,application/xhtml+xml,*/*;q=0.8") as client:
         yield client
 
@@ -39,7 +39,7 @@ async def _doomed(item, work):
 
 
 async def _walked(local, browser):
-    """Read all pages of a server that has some of everything."""
+    """Return all pages of a server with every kind of content."""
     ids = await local.made(3)
     services = local.state.backstay.for_owner("local")
     await services.batches.run("paused", [{"topic": "x"}], _doomed)
@@ -58,7 +58,7 @@ async def _walked(local, browser):
 
 
 async def test_every_form_may_be_sent_with_its_optional_fields_empty(local, browser):
-    """A press of any button of any page is answered with a page, a file or another address, and never with a fault."""
+    """Each button of each page leads to a page, a file or another address, and never to an unexpected error."""
     walk = await _walked(local, browser)
     presses = [(form, *press) for form in walk.forms for press in form.presses()]
     presses.sort(key=lambda press: press[1].method)  # what changes nothing first
@@ -75,7 +75,7 @@ async def test_every_form_may_be_sent_with_its_optional_fields_empty(local, brow
 
 
 async def test_a_file_whose_first_columns_do_not_fit_is_started_all_the_same(local, browser):
-    """Other columns are chosen, the prompts are shown again, and the batch is started with what was filled in."""
+    """A batch whose guessed columns do not fit can be started after other columns are chosen."""
     chosen = await browser.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,Boats\n")})
     walk = await Walk().over(browser, chosen.headers["location"])
     form = next(form for form in walk.forms if form.action == "/batches/new")
@@ -96,7 +96,7 @@ async def test_a_file_whose_first_columns_do_not_fit_is_started_all_the_same(loc
 
 
 async def test_what_cannot_be_taken_back_is_asked_about_on_a_page_of_its_own(local, browser):
-    """No list and no page of a batch or a backup has a button that ends, discards, removes or deletes at once."""
+    """No list and no page has a button that cancels, discards, removes or deletes without a confirmation page."""
     walk = await _walked(local, browser)
 
     found = {
@@ -107,7 +107,7 @@ async def test_what_cannot_be_taken_back_is_asked_about_on_a_page_of_its_own(loc
 
 
 async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
-    """Its page leads to one that says what is lost and what stays, and the job goes on until its form is sent."""
+    """Cancelling leads to a confirmation page, and the job continues until its form is sent."""
     body = {"jobId": "j", "items": [{"topic": "x"}, {"topic": "y"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=body)).raise_for_status()
     page = await browser.get("/batches/one?id=j")
@@ -122,7 +122,7 @@ async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
 
 
 async def test_every_page_has_a_title_of_its_own(local, browser):
-    """The name of the page comes first, then that of the program, which stands alone on the first page."""
+    """Each page's title has the name of the page before the product name, except on the home page."""
     walk = await _walked(local, browser)
     first = Walk()
     first.read("/", (await local.anonymous.get("/")).text)

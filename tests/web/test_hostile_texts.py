@@ -1,4 +1,4 @@
-"""Whatever texts say, pages show them as text: nothing runs, nothing is asked for, the policy has nothing to refuse."""
+"""Pages show hostile texts as text: nothing runs, nothing is requested, and the policy refuses nothing."""
 
 import json
 from urllib.parse import quote
@@ -25,7 +25,7 @@ _NAMES = [text for text in HOSTILE if text.isprintable() and text.strip() and le
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server whose library has every hostile text in every place that takes one."""
+    """A server whose library has every hostile text in every possible place."""
     folder = prepared(tmp_path_factory.mktemp("hostile"))
     (folder / "failing.py").write_text(_FAILING)
     with served(folder, _SETTINGS) as running:
@@ -69,18 +69,18 @@ def _fill(server):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def opened(browser, server):
-    """A page, and what it did that none may."""
+    """A page, and its forbidden actions."""
     async with page_of(browser, server) as (page, seen):
         yield page, seen
 
 
 async def test_there_are_more_than_a_hundred():
-    """Of them all."""
+    """The collection has more than a hundred hostile texts."""
     assert len(set(HOSTILE)) >= 100
 
 
 async def test_lists_show_them_as_text(opened):
-    """Conversations, batches, items, backups; their dialogs too."""
+    """Lists of conversations, batches, items and backups, and their dialogs, show hostile texts as text."""
     page, seen = opened
     for address in ("/conversations", "/backups", "/backups?every=true", "/batches"):
         await page.goto(address)
@@ -94,7 +94,7 @@ async def test_lists_show_them_as_text(opened):
 
 
 async def test_every_page_of_the_list_and_its_dialog(opened):
-    """All of them selected at once, on the way to be deleted."""
+    """All pages of the list and the delete dialog of the whole selection show hostile texts as text."""
     page, seen = opened
     await page.goto("/conversations")
     while await page.get_by_role("link", name="Older conversations").count():
@@ -109,7 +109,7 @@ async def test_every_page_of_the_list_and_its_dialog(opened):
 
 
 async def test_each_is_read_as_it_is(opened):
-    """What the page shows is what is stored, character by character."""
+    """A page shows exactly the stored text, character by character."""
     page, seen = opened
     await page.goto("/conversations/one?id=all")
     shown = await page.locator(".turn .text").evaluate_all("(all) => all.map((one) => one.textContent)")
@@ -122,7 +122,7 @@ async def test_each_is_read_as_it_is(opened):
 
 
 async def test_a_hostile_file_is_shown_before_it_is_started(opened, tmp_path):
-    """Its name, its columns, its first rows."""
+    """The preview of a file shows its hostile name, columns and rows as text."""
     page, seen = opened
     bad = '<img src=x onerror=alert(1)>"'
     file = tmp_path / "<svg onload=alert(1)>.jsonl"
@@ -138,7 +138,7 @@ async def test_a_hostile_file_is_shown_before_it_is_started(opened, tmp_path):
 
 
 async def test_hostile_addresses_are_answered_as_text(opened):
-    """Searches, ids and cursors that are in the address come back on the page."""
+    """Hostile searches, ids and cursors in an address appear on the page as text."""
     page, seen = opened
     for text in _NAMES[::16]:
         for address in ("/conversations?search=", "/conversations/one?id=", "/batches/one?id=", "/backups/one?id="):
@@ -148,7 +148,7 @@ async def test_hostile_addresses_are_answered_as_text(opened):
 
 
 async def test_what_is_not_text_is_noticed(opened):
-    """The control of the others: markup in a page is refused by its policy, and these tests hear of it."""
+    """Control: markup in a page violates the policy, and these tests detect it."""
     page, seen = opened
     await page.goto("/batches")
     await page.evaluate(

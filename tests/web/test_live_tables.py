@@ -1,4 +1,4 @@
-"""The tables of batches and of items are live: what changes is drawn in place, and whoever reads them is left alone."""
+"""The tables of batches and items update live without disturbing the reader."""
 
 import re
 
@@ -40,7 +40,7 @@ def _named(request):
 
 
 async def test_the_items_of_a_running_batch_are_live(page, server, request):
-    """States, attempts and results appear in their rows, and so does what can be done; nothing else moves."""
+    """States, attempts, results and actions update in place, and nothing else moves."""
     name = _named(request)
     _begin(server, name, ["bad", *(f"t{number}" for number in range(80)), "last"])
     asked = []
@@ -60,7 +60,7 @@ async def test_the_items_of_a_running_batch_are_live(page, server, request):
 
 
 async def test_the_list_of_batches_is_live(page, server, request):
-    """Progress and states appear in its rows, and a batch that is begun elsewhere in one of its own."""
+    """Progress and states update in the rows of the list, and new batches get a row."""
     name = _named(request)
     _begin(server, name, [f"t{number}" for number in range(160)])
     server.wait_for(lambda: server.client.get(f"/api/batches/{name}").json()["completed"])
@@ -79,7 +79,7 @@ async def test_the_list_of_batches_is_live(page, server, request):
 
 
 async def test_a_table_without_contact_is_quiet(browser, server, request):
-    """It stands still, says nothing, asks less often, and is live again once there is contact."""
+    """Without contact a table shows nothing new, polls less often, and updates again once contact returns."""
     name = _named(request)
     _begin(server, name, [f"t{number}" for number in range(100)])
     server.wait_for(lambda: server.client.get(f"/api/batches/{name}").json()["completed"])
@@ -103,7 +103,7 @@ async def test_a_table_without_contact_is_quiet(browser, server, request):
 
 
 async def test_the_buttons_of_a_paused_batch_follow_its_last_worker(page, server, request):
-    """A batch that is paused while calls are in flight can be resumed once they have ended, and the focus stays put."""
+    """A paused batch gets its resume button once its calls in flight have ended, and the focus stays."""
     name = _named(request)
     _begin(server, name, [f"held {number}" for number in range(8)])
     await page.goto(f"/batches/one?id={name}")

@@ -1,4 +1,4 @@
-"""Contact with the server is lost after a request has arrived: no element claims what it cannot know."""
+"""Contact is lost after a request has arrived: no element claims what it cannot know."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ _CLAIMS = re.compile(r"Nothing|failed|not found|was done|has stopped|deleted$", 
 
 @pytest.fixture
 def job(server, request):
-    """A job with three conversations; its name."""
+    """The name of a job with three conversations."""
     name = re.sub(r"\W+", "-", request.node.name)
     items = [{"id": f"i{number}", "topic": f"{name} {number}"} for number in range(3)]
     server.client.post("/api/batches", json={"jobId": name, "items": items, "processor": "scripted"}).raise_for_status()
@@ -37,7 +37,7 @@ def job(server, request):
 
 @asynccontextmanager
 async def _page(browser, server):
-    """Give a page that has come in through a proxy, and the proxy."""
+    """Yield a page that is signed in through a proxy, and the proxy."""
     with CuttingProxy(server.port) as proxy:
         behind = Server(server.process, proxy.url, server.token, server.log)
         async with page_of(browser, behind) as (page, seen):
@@ -67,7 +67,7 @@ async def _begin_to_delete(page, job, *, backup=True):
 
 
 async def _does_not_know(page):
-    """Wait until the dialog says that it does not know; return all that it says."""
+    """Wait until the dialog says that the result is unknown; return its text."""
     dialog = page.get_by_role("dialog")
     await dialog.get_by_text("Until then it is not known whether they were deleted.").wait_for()
     assert await axe.violations(page) == []
@@ -80,7 +80,7 @@ async def _does_not_know(page):
     ids=["backup unknown", "backup known", "for good"],
 )
 async def test_a_delete_without_an_answer_is_found_out(browser, server, job, backup, answer):
-    """The dialog says that the result is unknown, and shows it once there is contact again."""
+    """The dialog says that the result is unknown, and shows it once contact returns."""
     before = len(_backups(server, job))
     async with _page(browser, server) as (page, proxy):
         proxy.cut_at(b"POST /api/conversations/delete/events", answer)
@@ -104,7 +104,7 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
 
 
 async def _altered(page, file, before, after):
-    """Have a page get one of its scripts with a protection taken out."""
+    """Serve a page one of its scripts without a protection."""
 
     async def answer(route):
         got = await route.fetch()
@@ -116,7 +116,7 @@ async def _altered(page, file, before, after):
 
 
 async def test_an_element_that_does_not_ask_again_claims_what_is_wrong(browser, server, job):
-    """The control: without asking again, the dialog says something else than that it does not know."""
+    """Control: without repeated requests, the dialog does not say that the result is unknown."""
     async with _page(browser, server) as (page, proxy):
         await _altered(page, "client.js", "if (!isLost || !isTransient(error)) throw error;", "throw error;")
         proxy.cut_at(b"POST /api/conversations/delete/events")
@@ -128,7 +128,7 @@ async def test_an_element_that_does_not_ask_again_claims_what_is_wrong(browser, 
 
 
 async def test_without_its_key_a_delete_that_is_asked_for_again_is_refused(browser, server, job):
-    """The other control: asked for anew, a delete that was made cannot be found again."""
+    """Control: without its key, the repeated request cannot find a completed delete."""
     async with _page(browser, server) as (page, proxy):
         await _altered(page, "pre-delete-backup.js", '"Idempotency-Key": work.key', "")
         proxy.cut_at(b"POST /api/conversations/delete/events")
@@ -142,7 +142,7 @@ async def test_without_its_key_a_delete_that_is_asked_for_again_is_refused(brows
 
 
 async def test_a_dialog_that_does_not_know_can_be_closed(browser, server, job):
-    """The page hears that the end is not known, and shows what is there."""
+    """A dialog with an unknown result can be closed, and the page then shows the current conversations."""
     async with _page(browser, server) as (page, proxy):
         proxy.cut_at(b"POST /api/conversations/delete/events")
         await _begin_to_delete(page, job)
@@ -156,7 +156,7 @@ async def test_a_dialog_that_does_not_know_can_be_closed(browser, server, job):
 
 
 async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, tmp_path):
-    """The dialog waits for the server to come back, and offers both."""
+    """After a killed server restarts, the dialog offers to finish or undo the delete."""
     folder = prepared(tmp_path)
     items = [{"id": f"i{number}", "topic": f"Topic {number}"} for number in range(60)]
     async with asyncio.timeout(120):
@@ -193,7 +193,7 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
 
 @pytest.fixture
 def paused(server, request):
-    """A batch with a failed item, and one that is left; its name."""
+    """The name of a batch with a failed and a pending item."""
     name = re.sub(r"\W+", "-", request.node.name)
     items = [{"id": f"{name}-bad", "topic": "bad"}, {"id": f"{name}-good", "topic": "good"}]
     body = {"jobId": name, "items": items, "processor": "slow:slow", "maxAttempts": 1, "start": False}
@@ -217,7 +217,7 @@ def _job(server, name):
     ],
 )
 async def test_what_is_asked_of_a_batch_is_done_once(browser, server, paused, press, request_, what, tried, is_keyed):
-    """A failed item is tried again once although contact was lost; without a key, each time that it is asked for."""
+    """Despite lost contact a failed item is retried once; without a key, once per request."""
     async with _page(browser, server) as (page, proxy):
         if not is_keyed:
             await _altered(page, "client.js", '"Idempotency-Key": newKey()', "")
@@ -240,7 +240,7 @@ async def test_what_is_asked_of_a_batch_is_done_once(browser, server, paused, pr
 
 
 async def test_a_connection_that_is_silent_is_lost(browser, server):
-    """A summary whose stream has no heartbeat for a minute says so, and is live again when the network is back."""
+    """A summary without heartbeats for a minute reports the lost connection, and recovers with the network."""
     items = [{"id": f"s{number}", "topic": f"Topic {number}"} for number in range(3)]
     body = {"jobId": "silent", "items": items, "processor": "scripted", "start": False}
     server.client.post("/api/batches", json=body).raise_for_status()

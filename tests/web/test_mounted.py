@@ -1,4 +1,4 @@
-"""The API and the pages in an application of one's own, as the guide shows it: under a path, over real HTTP."""
+"""The API and pages in another application, as the guide shows it: under a path, over real HTTP."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ _LINKS = """() => [...document.querySelectorAll("[href], [src], [action], [forma
 
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory):
-    """The application of the guide, word for word, in a process of its own."""
+    """The application of the guide, verbatim, in its own process."""
     folder = tmp_path_factory.mktemp("mounted")
     (program,) = [text for text in re.findall(r"```python\n(.*?)```", _GUIDE.read_text(), re.DOTALL) if "mount" in text]
     (folder / "app.py").write_text(program)
@@ -53,7 +53,7 @@ def mounted(tmp_path_factory):
 
 
 def test_the_application_of_the_guide_lets_people_in(mounted):
-    """Its token opens it and nothing else does; what it answers with leads to addresses below its path."""
+    """Only the token opens the mounted application, and all its addresses are below its path."""
     with httpx.Client(base_url=mounted.origin) as client:
         assert client.get("/backstay/api/batches").status_code == 401
         entered = client.get("/backstay", params={"token": LOCAL}, follow_redirects=True)
@@ -80,7 +80,7 @@ def test_the_application_of_the_guide_lets_people_in(mounted):
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_its_pages_stay_below_its_path(browser, mounted):
-    """A batch, its conversations, a delete with its download and its undoing: every link and request begins with it."""
+    """Every link and request of the mounted pages stays below the path."""
     seen_links = set()
     async with page_of(browser, mounted) as (page, seen):
 
@@ -127,7 +127,7 @@ async def test_its_pages_stay_below_its_path(browser, mounted):
     ],
 )
 def test_an_application_that_lets_nobody_in_is_not_made(tmp_path, server, token, said):
-    """Without a token or JSON Web Tokens, or with both, it is refused at once, and the words name what to give."""
+    """`create_app` refuses to start without a way to sign in or with two, and says what to pass."""
     with pytest.raises(SettingsError) as caught:
         create_app(Settings(here=tmp_path), ServerSettings(**server), token=token)
 

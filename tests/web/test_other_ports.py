@@ -1,4 +1,4 @@
-"""Other servers of the same host: a browser sends them our cookie, since cookies do not know ports."""
+"""Other servers of the same host: browsers send them the cookie, because cookies ignore ports."""
 
 import threading
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _JOB = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", 
 
 @contextmanager
 def _neighbour(form_action):
-    """Serve a page at another port whose form goes to this address; yield its port and the cookies that it got."""
+    """Serve a page at another port with a form to this address; yield its port and the received cookies."""
     page = (
         f"<form method=post action='{form_action}'><input name=id value=waiting>"
         "<button name=action value=cancel>Go</button></form>"
@@ -43,14 +43,14 @@ def _neighbour(form_action):
 
 
 def _origins(server):
-    """Return how a browser may call a server: as it was printed, and by a name that other programs do not have."""
+    """Yield the names of a server for a browser: the printed one, and one that other programs lack."""
     return {"127.0.0.1": server.url, _NAME: f"http://{_NAME}:{server.port}"}
 
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(("name", "is_seen"), [("127.0.0.1", True), (_NAME, False)])
 async def test_a_page_at_another_port_changes_nothing(browser, tmp_path, name, is_seen):
-    """Its form arrives with our cookie and is refused by its origin; a name of our own keeps the cookie from it."""
+    """A form from another port has the cookie but is refused by its origin; another host name withholds the cookie."""
     with served(tmp_path, f'allowed_hosts = ["{_NAME}"]\n') as server:
         server.client.post("/api/batches", json=_JOB).raise_for_status()
         own = _origins(server)[name]
@@ -74,7 +74,7 @@ async def test_a_page_at_another_port_changes_nothing(browser, tmp_path, name, i
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_two_servers_of_one_host_let_the_same_browser_in(browser, tmp_path):
-    """Neither signs the other out; at a port that is used again, the cookie of the server before goes."""
+    """Two servers of a host do not sign each other out, and a reused port drops the former cookie."""
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
@@ -100,7 +100,7 @@ async def test_two_servers_of_one_host_let_the_same_browser_in(browser, tmp_path
 
 @pytest.mark.parametrize(("is_checked", "status"), [(True, 403), (False, 303)])
 async def test_a_cookie_speaks_for_the_port_of_its_page_only(tmp_path, monkeypatch, is_checked, status):
-    """A form from another port of the same host changes something only where origins are not looked at."""
+    """A form from another port changes data only if origins are not checked."""
     if not is_checked:
         monkeypatch.setattr(authenticator, "refuse_other_origins", lambda *_: None)
     with library(KINDS[0], tmp_path) as settings:

@@ -1,4 +1,4 @@
-"""The pages as plain HTML, without a browser: links, forms, and what keeps others out."""
+"""Pages as plain HTML without a browser: links, forms and protection."""
 
 import re
 from html import unescape
@@ -24,7 +24,7 @@ async def local(tmp_path):
 
 @pytest.fixture
 async def browser_like(local):
-    """A client that has a cookie, and says where its forms come from, as browsers do."""
+    """A client with a cookie that sends an Origin header like a browser."""
     async with cookied(local) as client:
         yield client
 
@@ -34,7 +34,7 @@ def _fields(page, name):
 
 
 async def test_a_batch_is_started_without_a_script(local, browser_like):
-    """File, columns, first items, start, items: all of it forms and links."""
+    """A batch can be started through forms and links alone, from the file to the items."""
     chosen = await browser_like.post(
         "/batches/upload", files={"file": ("my topics.csv", b"key,subject\nk1,Boats\nk2,Knots\n")}
     )
@@ -54,7 +54,7 @@ async def test_a_batch_is_started_without_a_script(local, browser_like):
 
 
 async def test_columns_that_do_not_fit_are_said(browser_like):
-    """On the page where they are chosen, which starts nothing with them."""
+    """The page where columns are chosen reports columns that do not fit, and disables the start."""
     chosen = await browser_like.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,1\n")})
 
     page = await browser_like.get(chosen.headers["location"])
@@ -64,7 +64,7 @@ async def test_columns_that_do_not_fit_are_said(browser_like):
 
 
 async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
-    """Filled from the file, for the columns that are chosen."""
+    """The page shows the recipe's prompts for the chosen columns before anything is sent."""
     (tmp_path / "r.toml").write_text('model = "openai:m"\nprompt = "Write about {{ topic }} for {{ who }}."\nturns = 3')
     with library(SQLITE, tmp_path) as settings:
         async with serving(settings, local=True, recipes={"r": str(tmp_path / "r.toml")}) as running:
@@ -78,7 +78,7 @@ async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
 
 
 async def test_a_delete_is_planned_done_and_undone_without_a_script(local, browser_like):
-    """Each step a form; the last page has what undoes it."""
+    """A delete and its undo work through forms alone."""
     ids = await local.made(3)
     plan = await browser_like.post("/conversations/delete-plan", data={"id": ids[:2]})
     fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
@@ -97,7 +97,7 @@ async def test_a_delete_is_planned_done_and_undone_without_a_script(local, brows
 
 @pytest.mark.parametrize("typed", ["", "yes", "delete"])
 async def test_nothing_goes_without_a_backup_unless_it_was_typed(local, browser_like, typed):
-    """The button alone is not enough."""
+    """A delete without a backup is refused unless the phrase was typed."""
     ids = await local.made(2)
     plan = await browser_like.post("/conversations/delete-plan", data={"id": ids})
     fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
@@ -109,7 +109,7 @@ async def test_nothing_goes_without_a_backup_unless_it_was_typed(local, browser_
 
 
 async def test_all_that_match_are_exported(local, browser_like):
-    """Not only those of the page."""
+    """An export of all matching conversations is not limited to one page."""
     await local.made(3, job_id="one")
     await local.made(2, job_id="two")
 
@@ -122,7 +122,7 @@ async def test_all_that_match_are_exported(local, browser_like):
 
 
 async def _some_gone(local, count):
-    """Three conversations, the first of which are deleted by somebody else; the ids of all."""
+    """Create three conversations and delete the first ones; return all ids."""
     ids = await local.made(3)
     body = {"conversationIds": ids[:count]}
     plan = (await local.ann.post("/api/conversations/delete-plan", json={"selection": body})).json()
@@ -132,7 +132,7 @@ async def _some_gone(local, count):
 
 
 async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_like):
-    """It names what is gone; one press more downloads the others, and nothing of them was sent before."""
+    """An export with missing conversations names them, sends nothing, and offers the others."""
     first, *others = await _some_gone(local, 1)
     told = await browser_like.post("/conversations/export", data={"ids": "\n".join([first, *others]), "format": "csv"})
     fields = {name: _fields(told.text, name)[0] for name in ("ids", "format")}
@@ -147,7 +147,7 @@ async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_li
 
 
 async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like):
-    """But where it may be brought back from."""
+    """An export of only missing conversations offers no download, but names the list of backups."""
     ids = await _some_gone(local, 3)
 
     for address in ("/conversations/export", "/conversations/delete-plan"):
@@ -159,7 +159,7 @@ async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like)
 
 
 async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_like):
-    """The plan counts what is left out, and its form deletes the others."""
+    """The plan counts missing conversations, and its form deletes the others."""
     ids = await _some_gone(local, 1)
     plan = await browser_like.post("/conversations/delete-plan", data={"id": ids})
     fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
@@ -173,7 +173,7 @@ async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_l
 
 
 async def test_backups_are_pinned_verified_and_removed_without_a_script(local, browser_like):
-    """Each a form that leads back to the backup."""
+    """Backups can be pinned, verified and removed through forms alone."""
     ids = await local.made(1)
     created = await local.ann.post("/api/backup/create", json={"conversationIds": ids})
     backup = created.json()["backupId"]
@@ -190,7 +190,7 @@ async def test_backups_are_pinned_verified_and_removed_without_a_script(local, b
 
 @pytest.mark.parametrize("path", ["/batches", "/conversations", "/backups", "/batches/one?id=x"])
 async def test_pages_are_for_those_who_came_in(local, path):
-    """Others are told how, as a page."""
+    """A page without a cookie says how to sign in."""
     answer = await local.anonymous.get(path)
 
     assert answer.status_code == 401
@@ -199,7 +199,7 @@ async def test_pages_are_for_those_who_came_in(local, path):
 
 @pytest.mark.parametrize("page", sorted(PAGES))
 async def test_no_page_is_open(local, browser_like, page):
-    """Each needs the cookie, and each form an origin of ours."""
+    """Every page needs the cookie, and every form an origin of the server."""
     method, _, path = page.partition(" ")
     stranger = await local.anonymous.request(method, path, headers={"Origin": ORIGIN})
     del browser_like.headers["Origin"]
@@ -214,7 +214,7 @@ async def test_no_page_is_open(local, browser_like, page):
     "path", ["/batches/upload", "/batches/act", "/conversations/delete", "/backups/act", "/backups/restore"]
 )
 async def test_forms_of_other_sites_are_refused(browser_like, path, origin):
-    """A cookie alone changes nothing."""
+    """A form with the cookie but another origin is refused."""
     del browser_like.headers["Origin"]
 
     answer = await browser_like.post(path, data={"id": "x"}, headers={"Origin": origin} if origin else {})
@@ -224,7 +224,7 @@ async def test_forms_of_other_sites_are_refused(browser_like, path, origin):
 
 @pytest.mark.parametrize("path", ["/", "/batches", "/conversations", "/backups", "/docs", "/backups/one?id=none"])
 async def test_every_page_has_the_strict_policy(browser_like, path):
-    """No inline script, no inline style, nothing from elsewhere, no markup made of text."""
+    """Every page has a policy without inline code, external content or markup from strings."""
     page = await browser_like.get(path, follow_redirects=True)
     policy = page.headers["content-security-policy"]
 
@@ -237,7 +237,7 @@ async def test_every_page_has_the_strict_policy(browser_like, path):
 
 @pytest.mark.parametrize("name", ["backstay.js", "backstay.css", "pages/batch.js", "mark.svg"])
 async def test_scripts_and_styles_are_for_everybody(local, name):
-    """And are not sent again to those who have them."""
+    """Static files are public, and are not sent again to clients that have them."""
     first = await local.anonymous.get(f"/static/{name}")
     again = await local.anonymous.get(f"/static/{name}", headers={"If-None-Match": first.headers["etag"]})
 
@@ -247,12 +247,12 @@ async def test_scripts_and_styles_are_for_everybody(local, name):
 
 @pytest.mark.parametrize("name", ["../home.py", "%2e%2e/home.py", "/etc/passwd", "pages", ""])
 async def test_only_the_packages_own_files_are_static(local, name):
-    """Names lead nowhere else."""
+    """Static names that point outside the package get 404."""
     assert (await local.anonymous.get(f"/static/{name}")).status_code in (404, 401)
 
 
 async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
-    """Only the elements, for the app's own pages."""
+    """With JSON Web Tokens the server has no pages, only the elements for the app's own pages."""
     with library(SQLITE, tmp_path) as settings:
         async with serving(settings) as running:
             assert (await running.ann.get("/batches")).status_code == 404
@@ -263,7 +263,7 @@ async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
     ("number", "said"), [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (2 * 10**9, "2.0 GB")]
 )
 def test_sizes_are_said_as_people_say_them(number, said):
-    """In powers of a thousand."""
+    """Sizes are formatted in powers of a thousand."""
     assert format_size(number) == said
 
 
@@ -276,12 +276,12 @@ def test_sizes_are_said_as_people_say_them(number, said):
     ],
 )
 def test_distances_are_said_as_people_say_them(moment, said):
-    """From the moment that is now."""
+    """Distances are formatted relative to now."""
     assert format_distance(moment, NOON) == said
 
 
 async def test_what_goes_along_is_shown_before_a_delete(tmp_path):
-    """Rows of other tables that hang on the conversations."""
+    """The page of a delete shows the related rows of other tables."""
     with library(SQLITE, tmp_path) as settings:
         async with serving(settings, local=True) as running:
             ids = await running.made(1)

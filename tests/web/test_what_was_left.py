@@ -1,4 +1,4 @@
-"""What was left behind: deletes that were cut off, jobs that only their program can go on with, conflicts."""
+"""Unfinished business: interrupted deletes, jobs that only their program can resume, and conflicts."""
 
 import re
 
@@ -12,7 +12,7 @@ from support.sql import ask
 
 @pytest.fixture
 async def local(tmp_path):
-    """An application with pages; its `ann` asks as a page of its own would."""
+    """An application with pages; its client `ann` sends requests like its own pages."""
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings, local=True) as running:
             running.ann.headers["Origin"] = ORIGIN
@@ -23,7 +23,7 @@ async def local(tmp_path):
     ("action", "said", "left"), [("continue", "The delete is finished.", 0), ("undo", "The delete has been undone", 3)]
 )
 async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, left):
-    """It is finished or undone there, by a form."""
+    """An interrupted delete is shown at the top of the backups, and can be finished or undone there."""
     await local.made(3)
     backup = await cut_off(local.state.backstay.for_owner("local"))
     listed = await local.ann.get("/backups")
@@ -37,7 +37,7 @@ async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, 
 
 
 async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
-    """List and page say since when; a delete that was cut off waits for its file, which a verification makes good."""
+    """A damaged backup shows since when, and its delete can continue only after a successful verification."""
     await local.made(3)
     owned = local.state.backstay.for_owner("local")
     backup = await cut_off(owned)
@@ -62,7 +62,7 @@ async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
 
 
 async def test_a_restore_over_other_content_asks_what_to_do(local):
-    """What is there stays, unless it is said to be replaced; then it is backed up first."""
+    """A restore keeps different content by default, and backs it up before replacing it."""
     (one,) = await local.made(1)
     backup = (await local.ann.post("/api/backup/create", json={"conversationIds": [one]})).json()["backupId"]
     ask(local.state.backstay.settings.database_url, "UPDATE conversations SET topic = 'edited'")
@@ -84,7 +84,7 @@ async def _own(item):
 
 
 async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local):
-    """Nobody but that program can resume it."""
+    """The page of a job that only its program can resume has no resume button."""
     async with cookied(local) as client:
         await local.state.backstay.for_owner("local").batches.run(
             "own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1
@@ -97,7 +97,7 @@ async def test_the_page_of_a_programs_own_job_offers_nothing_it_cannot_do(local)
 
 @pytest.mark.parametrize(("code", "is_offered"), [("refused", True), ("bad_key", False), ("length", False)])
 async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is_offered):
-    """Not where a key or a recipe is: skipping one item after the other would mend nothing."""
+    """The page offers to skip an item only if the item, and not a key or recipe, can be the cause."""
 
     async def doomed(item, work):
         work.raw("no")
@@ -113,7 +113,7 @@ async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_dialog_lists_several_and_tells_which_it_cannot_resume(page, server):
-    """Each is dealt with by itself; the list and its heading follow."""
+    """The dialog lists several jobs, handles each separately, and says which it cannot resume."""
     async with Backstay.open(server.log.parent / ".backstay" / "backstay.db") as backstay:
         await backstay.batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)
     body = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
@@ -133,7 +133,7 @@ async def test_the_dialog_lists_several_and_tells_which_it_cannot_resume(page, s
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_a_file_can_be_dropped(page):
-    """It leads to its columns, as a chosen one does."""
+    """A dropped file leads to its columns, like a chosen one."""
     await page.goto("/batches")
     await page.keyboard.press("Escape")
     await page.get_by_text("Or drop a file here.").wait_for()
