@@ -161,7 +161,7 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
 
         first = (await api.ann.get("/api/batches/j/failed", params={"limit": 2})).json()
         second = (await api.ann.get("/api/batches/j/failed", params={"cursor": first["nextCursor"]})).json()
-        one = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["bad-1"]})
+        retried = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["bad-1"]})
         unknown = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["none"]})
         picky.mend()
         named = await api.ann.post("/api/batches/j/resume", json={"retryItems": ["bad-2"]})
@@ -170,7 +170,7 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
 
         assert [item["id"] for item in first["items"] + second["items"]] == ["bad-0", "bad-1", "bad-2"]
         assert first["items"][0]["errorCode"] == "processor_error.ValueError"
-        assert (one.json()["retried"], one.json()["job"]["pending"]) == (1, 1)
+        assert (retried.json()["retried"], retried.json()["job"]["pending"]) == (1, 1)
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "item_not_found")
         assert (named.status_code, resumed.status_code) == (202, 202)
         assert (in_between["completed"], in_between["failed"]) == (2, 1)
@@ -190,7 +190,7 @@ async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypat
     async with serving(settings, processors=("stuck:stuck",)) as api:
         items = [{"id": name, "topic": name} for name in "abc"]
         await _create(api, items=items, processor="stuck:stuck", concurrency=1)
-        shown = await api.settled("topics")
+        paused = await api.settled("topics")
         unknown = await api.ann.post("/api/batches/topics/skip", json={"itemIds": ["b", "none"]})
         completed = await api.ann.post("/api/batches/topics/skip", json={"itemIds": ["b", "a"]})
         nothing = await api.ann.post("/api/batches/topics/skip", json={"itemIds": []})
@@ -198,9 +198,9 @@ async def test_a_batch_shows_what_it_paused_on_and_passes_it(settings, monkeypat
         await api.ann.post("/api/batches/topics/resume")
         ended = await api.settled("topics")
 
-    (found,) = shown["pauseEvidence"]
-    assert (found["id"], found["state"], found["errorCode"]) == ("b", "pending", "refused")
-    assert (found["attempts"], found["raw"]) == (1, "<html>refused</html>")
+    (attempt,) = paused["pauseEvidence"]
+    assert (attempt["id"], attempt["state"], attempt["errorCode"]) == ("b", "pending", "refused")
+    assert (attempt["attempts"], attempt["raw"]) == (1, "<html>refused</html>")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "item_not_found")
     assert (completed.status_code, completed.json()["error"]["code"]) == (409, "invalid_transition")
     assert nothing.status_code == 422
@@ -276,14 +276,14 @@ async def test_a_bad_file_is_refused(api, name, content, status, code):
 
 async def test_only_what_the_settings_name_is_run(api):
     """A request cannot run a recipe or processor that the settings do not name."""
-    asked = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "os:getcwd"})
+    unlisted = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "os:getcwd"})
     recipe = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "recipe": "mine"})
     neither = await api.ann.post("/api/batches", json={"jobId": "j", "items": _ITEMS})
     both = await api.ann.post(
         "/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted", "recipe": "mine"}
     )
 
-    assert (asked.status_code, asked.json()["error"]["code"]) == (403, "processor_not_allowed")
+    assert (unlisted.status_code, unlisted.json()["error"]["code"]) == (403, "processor_not_allowed")
     assert (recipe.status_code, recipe.json()["error"]["code"]) == (403, "processor_not_allowed")
     assert neither.status_code == both.status_code == 422
 
@@ -293,10 +293,10 @@ async def test_a_job_of_another_processor_is_left_to_others(api, settings):
     async with Backstay.open(settings.database_url, owner=ANN) as backstay:
         await backstay.batches.create("theirs", [{"topic": "x"}], "json:dumps")
 
-    shown = await api.ann.get("/api/batches/theirs")
+    response = await api.ann.get("/api/batches/theirs")
     resumed = await api.ann.post("/api/batches/theirs/resume")
 
-    assert shown.json()["processor"] == "json:dumps"
+    assert response.json()["processor"] == "json:dumps"
     assert (resumed.status_code, resumed.json()["error"]["code"]) == (403, "processor_not_allowed")
 
 
@@ -323,23 +323,23 @@ async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settin
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789abcdef")
     (tmp_path / "own.toml").write_text('model = "m"\nbase_url = "https://models.example/v1"\nturns = 2\n')
     recipes = {"own": str(tmp_path / "own.toml")}
-    asked = {"jobId": "j", "items": _ITEMS, "recipe": "own", "start": False}
+    body = {"jobId": "j", "items": _ITEMS, "recipe": "own", "start": False}
 
     async with serving(settings, recipes=recipes) as api:
-        refused = await api.ann.post("/api/batches", json=asked)
-        found = await api.ann.get("/api/batches/j")
+        refused = await api.ann.post("/api/batches", json=body)
+        job = await api.ann.get("/api/batches/j")
     allowing = settings.model_copy(update={"allowed_keys": ["models.example OPENAI_API_KEY"]})
     async with serving(allowing, recipes=recipes) as api:
-        allowed = await api.ann.post("/api/batches", json=asked)
-        resumable = await api.state.backstay.for_owner(ANN).batches.prepare_resume("j")
+        allowed = await api.ann.post("/api/batches", json=body)
+        workable = await api.state.backstay.for_owner(ANN).batches.prepare_resume("j")
 
     error = refused.json()["error"]
     assert (refused.status_code, error["code"]) == (503, "api_key_not_allowed")
     assert "sends the key in OPENAI_API_KEY to models.example" in error["message"]
     assert "allowed_keys" in error["message"]
     assert "--allow-key" not in error["message"]
-    assert found.status_code == 404
-    assert (allowed.status_code, resumable.id) == (201, "j")
+    assert job.status_code == 404
+    assert (allowed.status_code, workable.id) == (201, "j")
 
 
 async def test_the_server_says_what_it_runs(settings, tmp_path):
@@ -393,9 +393,9 @@ async def test_any_name_has_an_address(api, name):
     created = await _create(api, name, start=False)
 
     assert created.status_code == 201
-    shown = await api.ann.get(f"/api/batches/{quote(name, safe='')}")
-    assert shown.status_code == 200, shown.text
-    assert shown.json()["id"] == name
+    response = await api.ann.get(f"/api/batches/{quote(name, safe='')}")
+    assert response.status_code == 200, response.text
+    assert response.json()["id"] == name
     assert (await api.ann.get(created.headers["location"])).json()["id"] == name
 
 

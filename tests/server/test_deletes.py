@@ -125,8 +125,8 @@ def test_no_other_address_deletes():
 @pytest.mark.parametrize("ignored", [True, False])
 async def test_ids_that_are_missing_are_left_out_when_that_was_planned(api, ignored):
     """A delete with `ignoreMissing` skips any number of missing ids, like its plan did."""
-    (one,) = await api.made(1)
-    selection = {"conversationIds": [one, *(f"gone-{number}" for number in range(30))]}
+    (conversation_id,) = await api.made(1)
+    selection = {"conversationIds": [conversation_id, *(f"gone-{number}" for number in range(30))]}
     body = {"selection": selection, "ignoreMissing": True}
     plan = (await api.ann.post("/api/conversations/delete-plan", json=body)).json()
     deleted = await api.ann.post(
@@ -184,8 +184,8 @@ async def test_a_backup_of_what_a_plan_shows_deletes_nothing(api):
     both = await api.ann.post("/api/backup/create", json={**body, "conversationIds": ids})
 
     assert created.json()["conversationCount"] == 2
-    shown = (await api.ann.get(f"/api/backups/{created.json()['backupId']}")).json()
-    assert (shown["state"], shown["deletion"]) == ("verified", None)
+    backup = (await api.ann.get(f"/api/backups/{created.json()['backupId']}")).json()
+    assert (backup["state"], backup["deletion"]) == ("verified", None)
     assert (outdated.status_code, outdated.json()["error"]["code"]) == (409, "plan_outdated")
     assert both.status_code == 422
     assert len(await _ids(api)) == 2

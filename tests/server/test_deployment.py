@@ -70,11 +70,11 @@ def _volume(instructions):
     return volume
 
 
-def _resolved(environment, given):
+def _resolved(environment, variables):
     """Return the variables of a service as compose would set them for a user with the given variables."""
     form = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")
     return {
-        name: form.sub(lambda found: given.get(found[1]) or (found[3] if found[2] == "-" else ""), str(value))
+        name: form.sub(lambda found: variables.get(found[1]) or (found[3] if found[2] == "-" else ""), str(value))
         for name, value in environment.items()
     }
 
@@ -150,8 +150,8 @@ def test_what_a_container_writes_outlives_it(instructions, compose):
     settings = load_settings(here=start, environ=environment)
     server = compose["services"]["server"]
 
-    for place in (settings.database, settings.backup_folder, Path(re.search(r"--home-dir (\S+)", user)[1])):
-        assert place.is_relative_to(volume), place
+    for path in (settings.database, settings.backup_place, Path(re.search(r"--home-dir (\S+)", user)[1])):
+        assert path.is_relative_to(volume), path
     assert f"library:{volume}" in server["volumes"]
     assert "TMPDIR" not in environment
     assert server["tmpfs"] == ["/tmp"]
@@ -160,11 +160,15 @@ def test_what_a_container_writes_outlives_it(instructions, compose):
 def test_every_key_is_passed_on_to_the_server(compose):
     """API keys and gateway addresses reach the server under the providers' names, and no other service."""
     server, migrate = (compose["services"][name]["environment"] for name in ("server", "migrate"))
-    ours = {names[0] for names in _ENVIRONMENT.values()} - {"BACKSTAY_HOST", "BACKSTAY_PORT", "BACKSTAY_AUTH"}
+    server_variables = {names[0] for names in _ENVIRONMENT.values()} - {
+        "BACKSTAY_HOST",
+        "BACKSTAY_PORT",
+        "BACKSTAY_AUTH",
+    }
 
     assert {name for name in server if name in _OF_PROVIDERS} == _OF_PROVIDERS
     assert not _OF_PROVIDERS & migrate.keys()
-    assert ours <= server.keys()
+    assert server_variables <= server.keys()
     for name in _OF_PROVIDERS:
         assert server[name] == f"${{{name}:-}}"
 
@@ -196,8 +200,8 @@ def test_a_batch_runs_as_in_a_container(instructions, compose, tmp_path):
     image = {name: value for name, value in _environment(instructions).items() if name != "PATH"}
 
     with ProviderServer() as model:
-        given = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model.base_url, "BACKSTAY_ALLOWED_HOSTS": "api.example"}
-        environment = _resolved(compose["services"]["server"]["environment"], given)
+        variables = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model.base_url, "BACKSTAY_ALLOWED_HOSTS": "api.example"}
+        environment = _resolved(compose["services"]["server"]["environment"], variables)
         del environment[
             "BACKSTAY_DATABASE_URL"
         ]  # nobody is called postgres here; without it, it is the image's default

@@ -66,7 +66,7 @@ async def test_the_stored_file_is_the_same(api):
 
 
 @pytest.mark.parametrize(
-    "wanted, expected",
+    "range_header, expected",
     [
         (None, ByteRange(0, 100, is_partial=False)),
         ("bytes=0-0", ByteRange(0, 1, is_partial=True)),
@@ -77,20 +77,20 @@ async def test_the_stored_file_is_the_same(api):
         ("bytes=-500", ByteRange(0, 100, is_partial=True)),
     ],
 )
-def test_one_range_is_understood(wanted, expected):
+def test_one_range_is_understood(range_header, expected):
     """A single range is parsed like RFC 9110 defines it."""
-    assert span_of(wanted, 100) == expected
+    assert span_of(range_header, 100) == expected
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "range_header",
     ["bytes=100-", "bytes=5-2", "bytes=-0", "bytes=-", "bytes=0-1,3-4", "bytes=" + "0-1," * 500, "bytes=a-b",
      "items=0-1", "", "bytes=--5", "bytes=0-0x5", "bytes=" + "9" * 40 + "-", "bytes = 0-1"],
 )  # fmt: skip
-def test_odd_ranges_are_refused(wanted):
+def test_odd_ranges_are_refused(range_header):
     """Invalid and multiple ranges get 416, because many ranges would multiply one file."""
     with pytest.raises(Problem) as caught:
-        span_of(wanted, 100)
+        span_of(range_header, 100)
 
     assert (caught.value.status_code, caught.value.headers) == (416, {"Content-Range": "bytes */100"})
 
@@ -101,17 +101,17 @@ async def test_parts_make_the_whole(api):
     address = f"/api/backup/download/{backup_id}"
     whole = (await api.ann.get(address, params={"format": "zst"})).content
 
-    parts = []
+    ranges = []
     for start in range(0, len(whole), 100):
         answer = await api.ann.get(address, params={"format": "zst"}, headers={"Range": f"bytes={start}-{start + 99}"})
         assert answer.status_code == 206
         end = min(start + 99, len(whole) - 1)
         assert answer.headers["content-range"] == f"bytes {start}-{end}/{len(whole)}"
-        parts.append(answer.content)
+        ranges.append(answer.content)
     plain = await api.ann.get(address, headers={"Range": "bytes=0-1"})
     beyond = await api.ann.get(address, params={"format": "zst"}, headers={"Range": "bytes=999999999-"})
 
-    assert b"".join(parts) == whole
+    assert b"".join(ranges) == whole
     assert (plain.status_code, len(plain.content) > 2) == (200, True)
     assert (beyond.status_code, beyond.json()["error"]["code"]) == (416, "range_not_satisfiable")
 
@@ -140,10 +140,10 @@ async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
     """A ticket still works after a request with a wrong parameter or without a free slot was refused."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
-    taken = api.state.settings.most_downloads if status == 429 else 0
-    api.state.downloads._by_owner["another"] += taken
+    slots = api.state.settings.most_downloads if status == 429 else 0
+    api.state.downloads._by_owner["another"] += slots
     refused = await api.anonymous.get(url + more)
-    api.state.downloads._by_owner["another"] -= taken
+    api.state.downloads._by_owner["another"] -= slots
 
     assert refused.status_code == status
     assert (await api.anonymous.get(url)).status_code == 200
@@ -190,10 +190,10 @@ async def test_a_damaged_file_is_told_before_it_begins(api, settings):
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "backup_damaged")
     assert (verified.status_code, verified.json()["error"]["code"]) == (409, "backup_damaged")
     restored = await api.ann.post(f"/api/backups/{backup_id}/restore")
-    shown = (await api.ann.get(f"/api/backups/{backup_id}")).json()
+    backup = (await api.ann.get(f"/api/backups/{backup_id}")).json()
     assert (restored.status_code, restored.json()["error"]["code"]) == (409, "backup_unusable")
     assert restored.json()["error"]["message"].endswith("; put back a copy of its file, then have it verified")
-    assert (shown["state"], shown["damagedAt"] is not None) == ("damaged", True)
+    assert (backup["state"], backup["damagedAt"] is not None) == ("damaged", True)
     assert str(settings.here) not in answer.text + verified.text
 
 

@@ -140,7 +140,7 @@ async def test_a_number_that_is_none_is_refused(api, last):
 
 async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
     """A listener that is more failures behind than memory holds gets every failure exactly once."""
-    monkeypatch.setattr("backstay.server.events.job_feed._KEPT", 7)
+    monkeypatch.setattr("backstay.server.events.job_feed._MOST_IN_MEMORY", 7)
     monkeypatch.setattr("backstay.server.events.job_feed._PAGE", 3)
     await failing.ann.post(
         "/api/batches",
@@ -258,8 +258,8 @@ def test_heartbeats_come_while_nothing_happens(tmp_path):
         listener = Listener(server.url, _EVENTS, server.token)
 
         names = []
-        for one in listener.events():
-            names.append(one.name)
+        for event in listener.events():
+            names.append(event.name)
             if names.count("comment") >= 3 and "state" in names:
                 break
 
@@ -278,12 +278,12 @@ def test_a_listener_that_does_not_read_slows_nobody(tmp_path):
         quick = Listener(server.url, _EVENTS, server.token, timeout=60)
 
         started = time.monotonic()
-        last = [one for one in quick.events() if one.name == "state"][-1]
+        last = [event for event in quick.events() if event.name == "state"][-1]
 
         assert last.data["state"] == "completed"
         assert time.monotonic() - started < 60
-        for one in slow:
-            one.close()
+        for connection in slow:
+            connection.close()
         quick.close()
         server.wait_for(lambda: b"backstay_event_listeners 0.0" in server.client.get("/metrics").content)
         assert server.stop() == 0

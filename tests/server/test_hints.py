@@ -7,7 +7,7 @@ from backstay.server.hints import HINTS, message_of
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             errors.JobNotFound("Job 'a--b; c' not found; `backstay jobs` lists all"),
@@ -29,9 +29,9 @@ from backstay.server.hints import HINTS, message_of
         (errors.PlanOutdated("It has changed; look at a new plan"), "It has changed; look at a new plan"),
     ],
 )
-def test_a_hint_stands_for_commands(error, said):
+def test_a_hint_stands_for_commands(error, message):
     """A hint replaces the part of a message that names commands, and other messages stay unchanged."""
-    assert message_of(error) == said
+    assert message_of(error) == message
 
 
 def test_no_hint_speaks_of_a_command():

@@ -68,9 +68,9 @@ async def test_each_is_refused_or_works(settings, kind, capfd):
                 without_place.append(wrong)
         assert without_place == []
         assert len(await _comes_out(api)) == stored > 10
-    told = capfd.readouterr()
-    assert "Traceback" not in told.err
-    assert SECRET not in told.err + told.out
+    output = capfd.readouterr()
+    assert "Traceback" not in output.err
+    assert SECRET not in output.err + output.out
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,9 +98,9 @@ _JSON = st.recursive(
     max_leaves=5,
 )
 _NAMES = st.sampled_from([*native(), *native()["conversation_turns"][0], "score", "related", "from", "value"])
-_TURN = st.dictionaries(_NAMES, _JSON, max_size=3).map(lambda said: {**native()["conversation_turns"][0], **said})
+_TURN = st.dictionaries(_NAMES, _JSON, max_size=3).map(lambda fields: {**native()["conversation_turns"][0], **fields})
 _ROW = st.builds(
-    lambda said, key, turns: {**native(), **said, **({key: turns} if key else {})},
+    lambda fields, key, turns: {**native(), **fields, **({key: turns} if key else {})},
     st.dictionaries(_NAMES, _JSON, max_size=3),
     st.sampled_from([None, "conversation_turns", "turns", "messages"]),
     st.lists(_TURN | _JSON, max_size=3),
@@ -111,20 +111,20 @@ _ROW = st.builds(
     max_examples=2_000 if FULL else 15, deadline=None, database=None, derandomize=not FULL,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-@given(found=st.lists(_ROW, min_size=1, max_size=3), is_backup=st.booleans())
-def test_what_is_taken_comes_out(tmp_path, found, is_backup):
+@given(content=st.lists(_ROW, min_size=1, max_size=3), is_backup=st.booleans())
+def test_what_is_taken_comes_out(tmp_path, content, is_backup):
     """Everything that an import accepts can be exported in every format."""
-    lines = [json.dumps(row).encode() for row in found]
+    lines = [json.dumps(row).encode() for row in content]
     (tmp_path / "in.jsonl").write_bytes(archive(*lines) if is_backup else b"\n".join(lines))
 
     async def bring_in():
         async with Backstay.open(tmp_path / "backstay.db") as backstay:
             with suppress(InputError, BackupError):
                 await backstay.conversations.import_file(tmp_path / "in.jsonl", on_conflict="new")
-            async for one in backstay.conversations.export(_ALL):
+            async for conversation in backstay.conversations.export(_ALL):
                 for form in FORMATS.values():
-                    form().chunk(one)
-                ConversationOut.from_conversation(one).to_json()
+                    form().chunk(conversation)
+                ConversationOut.from_conversation(conversation).to_json()
 
     asyncio.run(bring_in())
 

@@ -56,29 +56,33 @@ async def _answer(item):
 
 async def _made(database, ids):
     async with Backstay.open(database) as backstay:
-        done = await backstay.batches.run("made", [{"id": one, "topic": "x"} for one in ids], _answer)
-    assert done.completed == len(ids)
+        result = await backstay.batches.run("made", [{"id": one, "topic": "x"} for one in ids], _answer)
+    assert result.completed == len(ids)
 
 
 async def _through_the_server(options, ids, *, are_new=True):
     """Read and select each conversation id; also use each as the name of a job, where jobs are new."""
     async with serving(options, local=True) as api:
         listed = (await api.ann.get("/api/conversations", params={"limit": 200})).json()["conversations"]
-        assert sorted(one["id"] for one in listed) == sorted(ids)
+        assert sorted(row["id"] for row in listed) == sorted(ids)
         page = (await api.ann.get("/conversations")).text
         boxes = [unescape(box) for box in re.findall(r'type="checkbox" name="id" value="([^"]*)"', page)]
-        assert boxes == [printed_id(one["id"]) for one in listed]
-        for one in ids:
-            if one != "..":  # a client takes it for a way up
-                assert (await api.ann.get(f"/api/conversations/{quote(one, safe='')}")).json()["id"] == one
-            read = await api.ann.get("/conversations/one", params={"id": one})
-            assert f"<code>{printed_id(one)}</code>" in unescape(read.text)
-            asked = {"selection": {"conversationIds": [one]}}
-            plan = (await api.ann.post("/api/conversations/delete-plan", json=asked)).json()
-            assert [sample["id"] for sample in plan["sample"]] == [one]
+        assert boxes == [printed_id(row["id"]) for row in listed]
+        for conversation_id in ids:
+            if conversation_id != "..":  # a client takes it for a way up
+                assert (await api.ann.get(f"/api/conversations/{quote(conversation_id, safe='')}")).json()[
+                    "id"
+                ] == conversation_id
+            read = await api.ann.get("/conversations/one", params={"id": conversation_id})
+            assert f"<code>{printed_id(conversation_id)}</code>" in unescape(read.text)
+            body = {"selection": {"conversationIds": [conversation_id]}}
+            plan = (await api.ann.post("/api/conversations/delete-plan", json=body)).json()
+            assert [sample["id"] for sample in plan["sample"]] == [conversation_id]
             for field in ("id", "ids"):
-                asked = await api.ann.post("/conversations/export", data={field: printed_id(one), "format": "native"})
-                assert [json.loads(line)["id"] for line in asked.text.splitlines()] == [one]
+                body = await api.ann.post(
+                    "/conversations/export", data={field: printed_id(conversation_id), "format": "native"}
+                )
+                assert [json.loads(line)["id"] for line in body.text.splitlines()] == [conversation_id]
         for name in ids[::3] if are_new else ():
             await _as_a_job(api, name, ids)
 
@@ -105,12 +109,12 @@ def _listed(command, database):
 
 def _through_commands(command, database, ids):
     assert sorted(_listed(command, database)) == sorted(map(printed_id, ids))
-    for one in ids:
-        shown = command("--database", database, "conversations", "show", printed_id(one), "--json")
-        assert shown.json["id"] == one
-    chosen = [printed_id(one) for one in ids[::2]]
-    plan = command("--database", database, "conversations", "delete", *chosen, "--dry-run", "--json").json
-    assert plan["conversations"] == len(chosen)
+    for conversation_id in ids:
+        output = command("--database", database, "conversations", "show", printed_id(conversation_id), "--json")
+        assert output.json["id"] == conversation_id
+    selected = [printed_id(conversation_id) for conversation_id in ids[::2]]
+    plan = command("--database", database, "conversations", "delete", *selected, "--dry-run", "--json").json
+    assert plan["conversations"] == len(selected)
     assert {sample["id"] for sample in plan["sample"]} <= set(ids[::2])
 
 
@@ -119,8 +123,8 @@ def _jobs_through_commands(command, database, ids):
     assert sorted(line.split("\t")[0] for line in listed) == sorted(map(printed_id, ids[::3]))
     for one in ids[::3]:
         assert command("--database", database, "status", printed_id(one), "--json").json["id"] == one
-        done = command("--database", database, "skip", printed_id(one), printed_id(ids[0]), "--json")
-        assert (done.json["job"]["id"], done.json["skipped"]) == (one, 1)
+        skipped = command("--database", database, "skip", printed_id(one), printed_id(ids[0]), "--json")
+        assert (skipped.json["job"]["id"], skipped.json["skipped"]) == (one, 1)
 
 
 def _check(command, folder, ids):
@@ -167,38 +171,39 @@ def test_old_ids_stay_of_use(command, tmp_path):
     command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", map(str, range(len(_OLD)))))
     with sqlite3.connect(database) as direct:
         direct.executemany(
-            "UPDATE conversations SET id = ? WHERE id = ?", [(one, str(at)) for at, one in enumerate(_OLD)]
+            "UPDATE conversations SET id = ? WHERE id = ?", [(old_id, str(at)) for at, old_id in enumerate(_OLD)]
         )
     before = command("--database", database, "conversations", "export", "--all", "--format", "native").out
 
     _through_commands(command, database, _OLD)
     options = Settings(database_url=database, backup_directory=str(tmp_path / "backups"), here=tmp_path)
     asyncio.run(_through_the_server(options, _OLD, are_new=False))
-    for one in (" a", "a\nb", "..", "x" * 600):
-        deleted = command("--database", database, "conversations", "delete", printed_id(one), "--yes", "--json").json
-        left = [
+    for old_id in (" a", "a\nb", "..", "x" * 600):
+        deleted = command("--database", database, "conversations", "delete", printed_id(old_id), "--yes", "--json").json
+        remaining = [
             line.split("\t")[0] for line in command("--database", database, "conversations", "list").out.splitlines()
         ]
-        assert sorted(left) == sorted(printed_id(other) for other in _OLD if other != one)
+        assert sorted(remaining) == sorted(printed_id(other) for other in _OLD if other != old_id)
         command("--database", database, "backups", "restore", deleted["backupId"], "--yes")
 
     after = command("--database", database, "conversations", "export", "--all", "--format", "native").out
     assert sorted(after.splitlines()) == sorted(before.splitlines())
 
 
-@pytest.mark.parametrize("one", [" a", "a\nb", "..", "x" * 513])
-async def test_what_is_no_id_is_refused_at_every_way_in(one, settings):
+@pytest.mark.parametrize("invalid", [" a", "a\nb", "..", "x" * 513])
+async def test_what_is_no_id_is_refused_at_every_way_in(invalid, settings):
     """An invalid id is refused with its location through a batch, a job name and an import."""
     async with serving(settings) as api:
         body = {
             "jobId": "job",
-            "items": [{"id": "good", "topic": "x"}, {"id": one, "topic": "x"}],
+            "items": [{"id": "good", "topic": "x"}, {"id": invalid, "topic": "x"}],
             "processor": "scripted",
         }
         item = await api.ann.post("/api/batches", json=body)
-        job = await api.ann.post("/api/batches", json={**body, "jobId": one, "items": [{"topic": "x"}]})
+        job = await api.ann.post("/api/batches", json={**body, "jobId": invalid, "items": [{"topic": "x"}]})
         rows = b"\n".join(
-            json.dumps({"id": name, "messages": [{"role": "user", "content": "Hi"}]}).encode() for name in ("good", one)
+            json.dumps({"id": name, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+            for name in ("good", invalid)
         )
         brought = await api.ann.post("/api/conversations/import", files={"file": ("in.jsonl", rows)})
 

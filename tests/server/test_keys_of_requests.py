@@ -241,8 +241,8 @@ async def test_options_are_part_of_the_request(api):
     rows = b"topic,other\nx,y\n"
 
     async def send(name="t.csv", **changed):
-        said = {name: value for name, value in {**upload, **changed}.items() if value is not None}
-        return await api.ann.post("/api/batches/upload", files={"file": (name, rows)}, data=said, headers=_key("u"))
+        fields = {name: value for name, value in {**upload, **changed}.items() if value is not None}
+        return await api.ann.post("/api/batches/upload", files={"file": (name, rows)}, data=fields, headers=_key("u"))
 
     first = await send(idColumn="other")
     others = [
@@ -272,12 +272,12 @@ async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):
     async def gone(*_, **__):
         raise asyncio.CancelledError
 
-    asked = {"url": "/api/conversations/import", "files": {"file": ("in.jsonl", _ROWS)}, "headers": _key("g")}
+    request = {"url": "/api/conversations/import", "files": {"file": ("in.jsonl", _ROWS)}, "headers": _key("g")}
     with monkeypatch.context() as patch:
         patch.setattr(type(store), "put", gone)
         with pytest.raises(asyncio.CancelledError):
-            await api.ann.post(**asked)
-    again = await api.ann.post(**asked)
+            await api.ann.post(**request)
+    again = await api.ann.post(**request)
 
     assert again.headers["idempotency-replayed"] == "true"
     assert len((await api.ann.get("/api/conversations")).json()["conversations"]) == 1

@@ -80,12 +80,12 @@ def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
         server.stop(signal.SIGKILL)
 
     with served(tmp_path, _SLOW) as server:
-        found = _job(server)
-        assert (found["state"], found["completed"] >= 8) == ("interrupted", True)
+        interrupted = _job(server)
+        assert (interrupted["state"], interrupted["completed"] >= 8) == ("interrupted", True)
         other = {"jobId": "other", "items": [{"topic": "x"}], "processor": "scripted:0.05"}
         server.client.post("/api/batches", json=other).raise_for_status()
         server.wait_for(lambda: server.client.get("/api/batches/other").json()["state"] == "completed")
-        assert (_job(server)["state"], _job(server)["completed"]) == ("interrupted", found["completed"])
+        assert (_job(server)["state"], _job(server)["completed"]) == ("interrupted", interrupted["completed"])
 
         resumed = server.client.post("/api/batches/j/resume", json={"concurrency": 64})
 
@@ -137,9 +137,9 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
 def test_a_server_without_pages_says_why(tmp_path):
     """A server with JSON Web Tokens says that it has no pages, and how to get them on this machine."""
     with served(tmp_path, jwt_mode=True) as server:
-        told = lambda: [line["text"] for line in server.logged("note") if "no pages" in line["text"]]  # noqa: E731
-        server.wait_for(told)
-        (note,) = told()
+        notes = lambda: [line["text"] for line in server.logged("note") if "no pages" in line["text"]]  # noqa: E731
+        server.wait_for(notes)
+        (note,) = notes()
     variable, value = note.split()[-3].split("=")
     with served(tmp_path, jwt_mode=True, **{variable: value}) as server:
         page = server.client.get("/batches", headers={"Accept": "text/html"})
@@ -219,9 +219,9 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "toml, said", [("port = 'x'\n", "port"), ("nonsense = 1\n", "nonsense"), ("jwt_secret = 'x'\n", "jwt_secret")]
+    "toml, message", [("port = 'x'\n", "port"), ("nonsense = 1\n", "nonsense"), ("jwt_secret = 'x'\n", "jwt_secret")]
 )
-def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml, said):
+def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml, message):
     """A wrong setting ends the command with one line before anything is opened or created."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "backstay.toml").write_text("[server]\n" + toml)
@@ -229,7 +229,7 @@ def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml,
     ended = in_process(capfd)("serve")
 
     assert ended.code == 2
-    assert said in ended.one_line_error()
+    assert message in ended.one_line_error()
     assert ended.err.count("\n") == 1
     assert not (tmp_path / ".backstay").exists()
 
@@ -266,8 +266,12 @@ def test_the_log_tells_requests_and_no_secrets(tmp_path):
         lines = server.logged("request")
         text = server.log.read_text()
 
-    told = {line["request"]: line for line in lines}["abc-1"]
-    assert (told["status"], told["code"], told["route"]) == (404, "job_not_found", "/api/batches/{jobId}")
+    line_of_request = {line["request"]: line for line in lines}["abc-1"]
+    assert (line_of_request["status"], line_of_request["code"], line_of_request["route"]) == (
+        404,
+        "job_not_found",
+        "/api/batches/{jobId}",
+    )
     assert server.token not in text
     assert "private" not in text
 
@@ -340,10 +344,10 @@ async def test_the_api_can_be_mounted(settings):
             created = await client.post(
                 "/backstay/api/batches", json={"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
             )
-            shown = await client.get(created.headers["location"])
+            response = await client.get(created.headers["location"])
             described = await client.get("/backstay/openapi.json")
 
     assert refused.status_code == 401
     assert created.headers["location"] == "/backstay/api/batches/j"
-    assert shown.json()["id"] == "j"
+    assert response.json()["id"] == "j"
     assert described.status_code == 200

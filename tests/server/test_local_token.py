@@ -109,9 +109,9 @@ async def test_names_of_this_machine_are_taken(local, host):
 async def test_made_up_cookies_are_refused(local, cookie):
     """Forged, malformed or differently named cookies are refused, and so is the token as a cookie."""
     own = local.state.local
-    given = cookie.format(name=own.cookie_name, value=own.cookie_value)
+    header = cookie.format(name=own.cookie_name, value=own.cookie_value)
 
-    assert (await local.anonymous.get("/api/batches", headers={"Cookie": given})).status_code == 401
+    assert (await local.anonymous.get("/api/batches", headers={"Cookie": header})).status_code == 401
 
 
 async def test_the_token_is_never_logged(local, caplog):
@@ -121,9 +121,9 @@ async def test_the_token_is_never_logged(local, caplog):
     await local.anonymous.get("/", params={"token": LOCAL + "x"})
     await local.ann.get("/api/batches/none", params={"token": LOCAL})
 
-    ours = [record for record in caplog.records if record.name.startswith("backstay")]
-    assert len(ours) >= 3
-    assert all(LOCAL not in f"{record.__dict__}" for record in ours)
+    records = [record for record in caplog.records if record.name.startswith("backstay")]
+    assert len(records) >= 3
+    assert all(LOCAL not in f"{record.__dict__}" for record in records)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])

@@ -34,10 +34,10 @@ async def test_metrics_need_their_token(settings):
     async with serving(settings, metrics_token="m" * 20) as api:
         assert (await api.anonymous.get("/metrics")).status_code == 401
         assert (await api.ann.get("/metrics")).status_code == 401
-        shown = await api.anonymous.get("/metrics", headers=bearer("m" * 20))
+        metrics = await api.anonymous.get("/metrics", headers=bearer("m" * 20))
 
-    assert shown.status_code == 200
-    assert shown.headers["content-type"].startswith("text/plain")
+    assert metrics.status_code == 200
+    assert metrics.headers["content-type"].startswith("text/plain")
 
 
 async def test_health_and_metrics_answer_under_any_host(settings):
@@ -47,9 +47,9 @@ async def test_health_and_metrics_answer_under_any_host(settings):
         for host in ("127.0.0.1:8717", "10.0.0.7", "evil.example", ""):
             for path in ("/healthz", "/readyz"):
                 assert (await api.anonymous.get(path, headers={"Host": host})).status_code == 200, (path, host)
-            shown = await api.anonymous.get("/metrics", headers={"Host": host, **bearer("m" * 20)})
+            metrics = await api.anonymous.get("/metrics", headers={"Host": host, **bearer("m" * 20)})
             refused = await api.anonymous.get("/metrics", headers={"Host": host})
-            assert (shown.status_code, refused.status_code) == (200, 401), host
+            assert (metrics.status_code, refused.status_code) == (200, 401), host
             for path in bound:
                 answer = await api.ann.get(path, headers={"Host": host})
                 assert (answer.status_code, answer.json()["error"]["code"]) == (421, "wrong_host"), (path, host)
@@ -64,11 +64,11 @@ async def test_metrics_have_few_labels(settings):
             await api.ann.get(f"/api/batches/job-{number}")
             await api.ann.get(f"/nowhere/{number}")
             await api.ann.request(f"VERB{number}", "/api/batches")
-        shown = (await api.ann.get("/metrics", headers=bearer(LOCAL))).text
+        metrics = (await api.ann.get("/metrics", headers=bearer(LOCAL))).text
 
-    counted = [line for line in shown.splitlines() if line.startswith("backstay_http_requests_total")]
-    assert 'route="/api/batches/{jobId}"' in shown
-    assert "job-1" not in shown
+    counted = [line for line in metrics.splitlines() if line.startswith("backstay_http_requests_total")]
+    assert 'route="/api/batches/{jobId}"' in metrics
+    assert "job-1" not in metrics
     assert len(counted) <= 8
 
 
@@ -146,11 +146,11 @@ def test_every_error_has_a_status_and_tells_no_path(kind):
     error = kind("It is at /srv/private/here.db", path="/srv/private/here.db", job_id="j")
 
     assert 400 <= problems.status_of(error) < 600
-    told = problems.message_for(error).error
-    assert told.code == kind.code
-    assert "path" not in told.details
+    detail = problems.message_for(error).error
+    assert detail.code == kind.code
+    assert "path" not in detail.details
     if problems.status_of(error) >= 500 and kind not in _TOLD_WHOLE:
-        assert "/srv" not in told.message
+        assert "/srv" not in detail.message
 
 
 _BAD = [
@@ -251,15 +251,15 @@ async def test_methods_that_an_address_does_not_take_are_refused(api):
     names = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a"}
     every = {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "MADE-UP"}
     for path, described in description()["paths"].items():
-        taken = {method.upper() for method in described}
-        for method in every - taken:
+        allowed = {method.upper() for method in described}
+        for method in every - allowed:
             answer = await api.ann.request(method, filled(path, names))
 
             if method == "GET" and answer.status_code == 404:
                 assert answer.json()["error"]["code"].endswith("_not_found"), path
                 continue
             assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed"), (method, path)
-            assert taken <= set(answer.headers["allow"].split(", ")), (method, path)
+            assert allowed <= set(answer.headers["allow"].split(", ")), (method, path)
 
 
 @pytest.mark.parametrize(
@@ -291,8 +291,8 @@ async def test_other_media_types_are_refused(api):
 
 def test_the_description_is_complete():
     """Every operation in OpenAPI has a description, security, responses and errors."""
-    found = description()
-    for path, methods in found["paths"].items():
+    document = description()
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             where = f"{method} {path}"
             assert operation["description"], where
@@ -305,7 +305,7 @@ def test_the_description_is_complete():
                     schema = answer["content"]["application/json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/ErrorOut"}, where
                     assert answer["content"]["application/json"]["example"], where
-    assert "HTTPValidationError" not in found["components"]["schemas"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
@@ -319,27 +319,27 @@ def _loaded(tmp_path, toml="", **environ):
 def test_supabase_says_everything(tmp_path):
     """The Supabase URL alone configures the issuer and the address of its keys."""
     for name in ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"):
-        found = _loaded(tmp_path, **{name: "https://p.supabase.co/"})
+        settings = _loaded(tmp_path, **{name: "https://p.supabase.co/"})
 
-        assert found.mode == "jwt"
-        assert found.keys_at == "https://p.supabase.co/auth/v1/.well-known/jwks.json"
-        assert found.issued_by == "https://p.supabase.co/auth/v1"
+        assert settings.mode == "jwt"
+        assert settings.keys_at == "https://p.supabase.co/auth/v1/.well-known/jwks.json"
+        assert settings.issued_by == "https://p.supabase.co/auth/v1"
 
 
 def test_settings_of_file_environment_and_arguments(tmp_path):
     """Arguments override the environment, which overrides the file, and recipe paths are relative to the file."""
-    found = load(
+    settings = load(
         port=1,
         here=tmp_path,
         environ={"BACKSTAY_CORS_ORIGINS": "https://a.example, https://b.example", "BACKSTAY_PORT": "2"},
     )
-    assert (found.port, found.cors_origins) == (1, ("https://a.example", "https://b.example"))
+    assert (settings.port, settings.cors_origins) == (1, ("https://a.example", "https://b.example"))
     recipes = _loaded(tmp_path, "[server.recipes]\nown = 'sub/own.toml'\n").recipes
     assert recipes == {"own": str(tmp_path / "sub" / "own.toml")}
 
 
 @pytest.mark.parametrize(
-    "toml, environ, said",
+    "toml, environ, message",
     [
         ("[server]\nmetrics_token = 'x'\n", {}, "BACKSTAY_METRICS_TOKEN"),
         ("server = 3\n", {}, "[server]"),
@@ -354,12 +354,12 @@ def test_settings_of_file_environment_and_arguments(tmp_path):
         ("", {"BACKSTAY_PORT": "70000"}, "port"),
     ],
 )
-def test_wrong_settings_say_what_is_wrong(tmp_path, toml, environ, said):
+def test_wrong_settings_say_what_is_wrong(tmp_path, toml, environ, message):
     """A wrong setting is reported in one line that never contains the secret."""
     with pytest.raises(SettingsError) as caught:
         _loaded(tmp_path, toml, **environ)
 
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert "\n" not in caught.value.message
     assert "short" not in caught.value.message.replace("it must", "")
 

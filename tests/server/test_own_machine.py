@@ -74,13 +74,13 @@ async def test_the_page_asks_before_a_function_is_called(settings, picky):
     """The confirmation page names the function, and its button confirms the call."""
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:
-        shown = (await api.ann.get("/batches/one", params={"id": "job"})).text
-        asked = (await api.ann.get("/batches/resume", params={"id": "job"})).text
+        page = (await api.ann.get("/batches/one", params={"id": "job"})).text
+        question = (await api.ann.get("/batches/resume", params={"id": "job"})).text
         answer = await api.ann.post("/batches/act", data={"id": "job", "action": "resume", "confirm": "picky:picky"})
         job = await api.settled("job")
 
-    assert "/batches/resume?id=job" in shown
-    assert "<code>picky:picky</code>" in asked
+    assert "/batches/resume?id=job" in page
+    assert "<code>picky:picky</code>" in question
     assert (answer.status_code, job["completed"]) == (303, 3)
 
 

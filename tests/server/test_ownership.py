@@ -119,7 +119,7 @@ def _words(answer, names):
 
 
 async def _everything(api, names):
-    shown = [
+    responses = [
         await api.ann.get(address)
         for address in (
             f"/api/batches/{names['jobId']}",
@@ -130,7 +130,7 @@ async def _everything(api, names):
             "/api/batches",
         )
     ]
-    return [answer.json() for answer in shown]
+    return [answer.json() for answer in responses]
 
 
 async def test_cursors_do_not_count_what_others_store(api):

@@ -53,14 +53,14 @@ def test_files_of_a_server_that_was_killed_are_removed_by_the_next(tmp_path, tem
     """A server removes the files of killed servers, keeps those of running ones, and removes its own when it stops."""
     with _served(tmp_path, "alive", temporary) as alive:
         page = _keep(alive)
-        kept = _files(temporary)
+        files = _files(temporary)
         with _served(tmp_path, "killed", temporary) as killed:
             _keep(killed)
             assert len(_files(temporary)) == 2
             killed.stop(signal.SIGKILL)
 
         with _served(tmp_path, "next", temporary):
-            assert _files(temporary) == kept
+            assert _files(temporary) == files
             assert alive.client.get(page).status_code == 200
         alive.stop()
 

@@ -35,9 +35,9 @@ def _part(value):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _made(head, said, secret=SECRET):
+def _made(head, payload, secret=SECRET):
     """Return a handmade token that is signed with HMAC, whatever its header claims."""
-    signed = f"{_part(head)}.{_part(said)}"
+    signed = f"{_part(head)}.{_part(payload)}"
     digest = hmac.digest(secret if isinstance(secret, bytes) else secret.encode(), signed.encode(), hashlib.sha256)
     return f"{signed}.{_part(digest)}"
 
@@ -200,19 +200,19 @@ async def test_tokens_are_verified_by_the_issuers_keys(settings, issuer):
 async def test_a_public_key_is_no_secret(settings, issuer):
     """A token signed with HS256 and the bytes of the public key is refused."""
     issuer.add_rsa("rsa")
-    public, said = issuer.public_pem("rsa"), claims(iss=f"{issuer.project}/auth/v1")
+    public, payload = issuer.public_pem("rsa"), claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
         for head in ({"alg": "HS256", "kid": "rsa"}, {"alg": "RS256", "kid": "rsa"}, {"alg": "ES256", "kid": "rsa"}):
-            assert await _status(api, _made(head, said, public)) == 401
+            assert await _status(api, _made(head, payload, public)) == 401
 
 
 async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
     """Symmetric keys, and keys with another use, in the issuer's list are ignored."""
     secret = b"s" * 40
     issuer.body = json.dumps({"keys": [{"kty": "oct", "kid": "o", "k": _part(secret), "alg": "HS256"}]}).encode()
-    said = claims(iss=f"{issuer.project}/auth/v1")
+    payload = claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
-        assert await _status(api, _made({"alg": "HS256", "kid": "o"}, said, secret)) == 401
+        assert await _status(api, _made({"alg": "HS256", "kid": "o"}, payload, secret)) == 401
 
 
 _MALFORMED = (
@@ -241,8 +241,8 @@ async def test_malformed_keys_lock_nobody_out(settings, issuer, monkeypatch, cap
         assert await _status(api, issuer.token()) == 200
 
     assert issuer.requests == 2
-    told = [record.key_id for record in caplog.records if record.message == "key_malformed"]
-    assert told == [one["kid"] for one in malformed]
+    key_ids = [record.key_id for record in caplog.records if record.message == "key_malformed"]
+    assert key_ids == [one["kid"] for one in malformed]
 
 
 def test_versions_of_the_library_with_known_flaws_are_not_installed():
@@ -342,9 +342,10 @@ async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
     """Many tokens with unknown keys cause only one request to the issuer."""
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, issuer.token()) == 200
-        said = claims(iss=f"{issuer.project}/auth/v1")
+        payload = claims(iss=f"{issuer.project}/auth/v1")
         tokens = [
-            _made({"alg": "ES256", "kid": f"k{number}"}, said) for number in range(len(sample(list(range(5_000)), 200)))
+            _made({"alg": "ES256", "kid": f"k{number}"}, payload)
+            for number in range(len(sample(list(range(5_000)), 200)))
         ]
 
         statuses = await asyncio.gather(*(_status(api, token) for token in tokens))

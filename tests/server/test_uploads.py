@@ -302,7 +302,7 @@ def _compressed_backup(count, text):
 
 
 @pytest.mark.parametrize(
-    "path, name, content, form, said",
+    "path, name, content, form, message",
     [
         ("conversations/import", "r.jsonl", _rows(11), {}, "30 conversations and turns together"),
         ("conversations/import", "r.jsonl", _rows(4, "x" * 6_000), {}, "20,000 bytes of text"),
@@ -312,7 +312,7 @@ def _compressed_backup(count, text):
     ],
     ids=["rows", "text", "compressed", "items", "names of columns"],
 )  # fmt: skip
-def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, form, said):
+def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, form, message):
     """A file whose content exceeds a limit is refused as a whole, naming the limit and its setting."""
     client = narrow_server.client
 
@@ -321,7 +321,7 @@ def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, 
     )
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "input_too_large")
-    assert said in refused.json()["error"]["message"]
+    assert message in refused.json()["error"]["message"]
     assert "split it, or ask the server's operator to raise `import_rows`" in refused.json()["error"]["message"]
     assert client.get("/api/batches/much").status_code == 404
     assert client.get("/api/conversations").json()["conversations"] == []
@@ -346,11 +346,14 @@ async def test_a_backup_of_the_original_is_brought_in(api):
     backup = {"version": "1.0", "createdAt": "2025-11-04T10:00:00.000Z", "backupReason": "bulk_delete"}
     data = json.dumps({**backup, "conversations": [conversation]}, indent=2).encode()
 
-    done = await api.ann.post("/api/conversations/import", files={"file": ("backup-1-a.json", data)})
+    imported = await api.ann.post("/api/conversations/import", files={"file": ("backup-1-a.json", data)})
 
-    assert (done.status_code, done.json()["imported"]) == (201, 1), done.text
-    shown = (await api.ann.get("/api/conversations/conv-1")).json()
-    assert (shown["persona"], shown["turns"][0]["content"]) == ("Expert", "Turn content")
+    assert (imported.status_code, imported.json()["imported"]) == (201, 1), imported.text
+    imported_conversation = (await api.ann.get("/api/conversations/conv-1")).json()
+    assert (imported_conversation["persona"], imported_conversation["turns"][0]["content"]) == (
+        "Expert",
+        "Turn content",
+    )
 
 
 async def test_items_of_the_original_make_a_job(api):

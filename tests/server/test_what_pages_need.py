@@ -29,20 +29,20 @@ async def test_failed_items_do_not_say_where_files_are(settings, picky):
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "picky:picky"})
         await api.settled("j")
 
-        shown = (await api.ann.get("/api/batches/j/failed")).json()["items"]
-        (kept,) = await api.state.backstay.for_owner(ANN).batches.failed_page("j")
+        failed_items = (await api.ann.get("/api/batches/j/failed")).json()["items"]
+        (stored,) = await api.state.backstay.for_owner(ANN).batches.failed_page("j")
 
-    assert "traceback" not in shown[0]
-    assert "picky.py" in kept.traceback
+    assert "traceback" not in failed_items[0]
+    assert "picky.py" in stored.traceback
 
 
 async def test_items_keep_their_topic_when_the_checkpoint_is_cleaned(api):
     """After the cleanup of the checkpoint, an item shows the topic of its conversation."""
     await api.made(2, job_id="j")
 
-    shown = (await api.ann.get("/api/batches/j/items")).json()["items"]
+    items = (await api.ann.get("/api/batches/j/items")).json()["items"]
 
-    assert [one["topic"] for one in shown] == ["topic 0", "topic 1"]
+    assert [one["topic"] for one in items] == ["topic 0", "topic 1"]
 
 
 async def test_items_of_others_are_not_there(api):
@@ -92,10 +92,10 @@ async def test_without_a_backup_it_has_to_be_spelled_out(api):
     planned = await _planned(api, {"jobId": "job"})
 
     refused = await api.ann.post("/api/conversations/delete", json={**planned, "withoutBackup": "yes"})
-    done = await api.ann.post("/api/conversations/delete", json={**planned, "withoutBackup": "delete for good"})
+    deleted = await api.ann.post("/api/conversations/delete", json={**planned, "withoutBackup": "delete for good"})
 
     assert refused.status_code == 422
-    assert (done.json()["backupId"], done.json()["undo"], done.json()["deleted"]) == (None, None, 2)
+    assert (deleted.json()["backupId"], deleted.json()["undo"], deleted.json()["deleted"]) == (None, None, 2)
 
 
 @pytest.mark.parametrize("continued", ["none", "backup-1-a"])

@@ -41,13 +41,13 @@ def _app() -> FastAPI:
     return create_app(Settings(here=Path("/nowhere")), ServerSettings(), token=LOCAL)
 
 
-def _models(found: Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     """Yield the models in an annotation and in their fields."""
-    if isinstance(found, type) and issubclass(found, BaseModel):
-        yield found
-        for field in found.model_fields.values():
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
             yield from _models(field.annotation)
-    for inner in typing.get_args(found):
+    for inner in typing.get_args(annotation):
         yield from _models(inner)
 
 
@@ -80,9 +80,9 @@ def _errors() -> Iterator[tuple[Any, str]]:
 def test_every_error_of_the_libraries_has_words_of_ours():
     """No message about a bad value in a request, settings file or recipe uses a library's wording."""
     kinds = set()
-    for error, said in _errors():
+    for error, wording in _errors():
         kinds.add(error["type"])
-        assert not _LIBRARY.search(said), (error["type"], error["loc"], said)
+        assert not _LIBRARY.search(wording), (error["type"], error["loc"], wording)
         assert error["type"] in {*wrong_values.REASONS, "value_error"}, error
 
     assert {
@@ -138,9 +138,9 @@ def test_how_many_ids_a_request_takes_is_described():
     ]
 
     assert len(described) >= 4
-    for one in described:
-        assert {inner.get("maxItems") for inner in one.get("anyOf", [one])} >= {10_000}
-        assert "10,000 at most" in f"{one}"
+    for field in described:
+        assert {inner.get("maxItems") for inner in field.get("anyOf", [field])} >= {10_000}
+        assert "10,000 at most" in f"{field}"
 
 
 async def test_pages_name_the_field_and_its_limit(settings):
@@ -152,8 +152,8 @@ async def test_pages_name_the_field_and_its_limit(settings):
             await browser.post("/batches/upload", data={"file": "no file"}),
         ]
 
-    for answer, said in zip(
+    for answer, message in zip(
         answers, ("a date such as 2026-01-31", "&#39;pause&#39;", "file: it must be a file"), strict=True
     ):
-        assert (answer.status_code, said in answer.text) == (422, True), answer.text
+        assert (answer.status_code, message in answer.text) == (422, True), answer.text
         assert not _LIBRARY.search(answer.text), answer.text

@@ -215,5 +215,5 @@ async def test_an_old_id_with_a_line_break_selects_no_others(page, server):
     await page.get_by_role("button", name="Back up and delete").click()
     await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
 
-    left = server.client.get("/api/conversations", params={"search": "lines"}).json()["conversations"]
-    assert [one["id"] for one in left] == ["two", "one"]
+    remaining = server.client.get("/api/conversations", params={"search": "lines"}).json()["conversations"]
+    assert [one["id"] for one in remaining] == ["two", "one"]

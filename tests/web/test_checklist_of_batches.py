@@ -52,10 +52,10 @@ async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
         dialog = page.get_by_role("dialog", name="A batch is not finished")
         await dialog.wait_for()
 
-        shown = await dialog.inner_text()
-        assert "boats" in shown
-        assert "Its worker stopped." in shown
-        assert "tokens used" in shown
+        text = await dialog.inner_text()
+        assert "boats" in text
+        assert "Its worker stopped." in text
+        assert "tokens used" in text
         await page.get_by_role("button", name="Later").click()
         await page.reload()
         await page.get_by_role("heading", name="All batches").wait_for()
@@ -68,7 +68,7 @@ async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
 async def test_resumed_it_skips_completed_items(browser, tmp_path):
     """Resume batch, verify skips completed items: no completed item is generated again."""
     async with _interrupted(browser, tmp_path) as (server, page):
-        done = _job(server)["completed"]
+        completed = _job(server)["completed"]
         before = calls(tmp_path)
         at_once = page.get_by_role("dialog").get_by_label("Concurrent items")
         assert await at_once.input_value() == "2"  # as the batch was started with
@@ -81,7 +81,7 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
         await page.get_by_text("Completed: 100% of 24 items.").wait_for()
 
         after = calls(tmp_path) - before
-        assert sum(after.values()) == 24 - done
+        assert sum(after.values()) == 24 - completed
         assert all(count <= 2 for count in calls(tmp_path).values())
         assert (_job(server)["completed"], _job(server)["concurrency"]) == (24, 3)
 
@@ -109,13 +109,13 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
             await page.get_by_text("1 failed item").wait_for()
             await page.locator("batch-summary").get_by_text("there is no such topic").wait_for()
             (tmp_path / "mended").touch()
-            asked = []
-            page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+            requests = []
+            page.on("request", lambda request: requests.append(request.url) if request.method == "POST" else None)
             await page.get_by_role("button", name="Retry bad luck").click()
             await page.get_by_text("Completed: 100% of 3 items.").wait_for()
 
             # One request: after the first of two, the page might load itself anew, and the second would never be sent.
-            assert asked == [f"{server.url}/api/batches/boats/resume"]
+            assert requests == [f"{server.url}/api/batches/boats/resume"]
             assert calls(tmp_path) == {"a": 1, "b": 2, "c": 1}
             assert _job(server)["completed"] == 3
         assert seen.everything == []
@@ -133,15 +133,15 @@ async def test_items_that_hold_up_a_batch_are_skipped(browser, tmp_path):
             await page.goto("/batches/one?id=boats")
             await page.get_by_role("button", name="Later").click()
             evidence = page.get_by_role("region", name="1 attempt led to this pause")
-            shown = await evidence.inner_text() + await page.locator("[data-pause]").inner_text()
+            text = await evidence.inner_text() + await page.locator("[data-pause]").inner_text()
             await evidence.get_by_role("button", name="Skip this item").click()
             await page.get_by_text("b (skipped)").wait_for()
             await page.get_by_role("button", name="Later").click()
             await page.locator("batch-summary").get_by_role("button", name="Skip bad luck").click()
             server.wait_for(lambda: _job(server)["skipped"] == 2)
         assert seen.everything == []
-        assert "the prompt was refused" in shown
-        assert "<b>refused</b>" in shown
+        assert "the prompt was refused" in text
+        assert "<b>refused</b>" in text
         assert calls(tmp_path) == {"a": 1, "b": 1}
         assert _job(server)["state"] == "paused"
 

@@ -148,11 +148,11 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
         html.replace("https://backstay.example", server.url).replace("TOKEN", server.token).partition("<resume-dialog>")
     )
     site.content = head[0] + snippet.replace('"conv-1", "conv-2"', ", ".join(f'"{one}"' for one in ids))
-    found = []
+    requests = []
 
     def delete(asked):
         (backup, *_) = server.client.get("/api/backups").json()["backups"]
-        found.append((asked, backup["state"], backup["deletion"], backup["conversationCount"]))
+        requests.append((asked, backup["state"], backup["deletion"], backup["conversationCount"]))
         with closing(sqlite3.connect(server.log.parent / ".backstay" / "backstay.db")) as database:
             database.execute("PRAGMA foreign_keys = ON")
             database.executemany("DELETE FROM conversations WHERE id = ?", [(one,) for one in asked[:deleted]])
@@ -167,13 +167,13 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
         await page.get_by_role("button", name="Back up and delete").click()
         heading = {0: "Nothing was deleted", 1: "1 conversation deleted", 2: "2 conversations deleted"}[deleted]
         await page.get_by_role("dialog", name=heading).wait_for()
-        said = await page.get_by_role("dialog").inner_text()
-        left = server.client.get("/api/conversations?jobId=topics").json()["conversations"]
+        text = await page.get_by_role("dialog").inner_text()
+        remaining = server.client.get("/api/conversations?jobId=topics").json()["conversations"]
 
-        assert found == [(ids, "verified", None, 2)]
-        assert len(listed) - len(left) == deleted
-        assert ("could not be deleted" in said) == (status == 500)
-        assert ("still in the library" in said) == (deleted < 2)
+        assert requests == [(ids, "verified", None, 2)]
+        assert len(listed) - len(remaining) == deleted
+        assert ("could not be deleted" in text) == (status == 500)
+        assert ("still in the library" in text) == (deleted < 2)
         assert await page.get_by_role("button", name="Undo").count() == (deleted > 0)
         if deleted:
             await page.get_by_role("button", name="Undo").click()

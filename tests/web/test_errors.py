@@ -45,11 +45,11 @@ def _is_page(answer):
 async def test_a_browser_is_told_by_a_page_in_our_layout(local):
     """A browser gets every error as a page with the same status as programs get."""
     async with cookied(local, **HTML) as browser:
-        for method, path, more, status, said in _WRONG:
+        for method, path, more, status, text in _WRONG:
             answer = await browser.request(method, path, **more)
 
             assert (answer.status_code, _is_page(answer)) == (status, True), (path, answer.text)
-            assert said in answer.text, (path, answer.text)
+            assert text in answer.text, (path, answer.text)
             assert 'href="/batches"' in answer.text
             assert "default-src 'none'" in answer.headers["content-security-policy"]
 

@@ -43,7 +43,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
     """No page, with or without content, has accessibility violations in either colour scheme."""
     is_dark = "dark" in request.node.name
     conversation = server.client.get("/api/conversations?limit=1").json()["conversations"][0]["id"]
-    found = {}
+    violations = {}
     for address in (
         "/batches",
         "/batches/one?id=some",
@@ -62,9 +62,9 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/docs",
     ):
         await drawn(page, address)
-        found[address] = await axe.violations(page, only_colours=is_dark)
+        violations[address] = await axe.violations(page, only_colours=is_dark)
 
-    assert {address: wrong for address, wrong in found.items() if wrong} == {}
+    assert {address: wrong for address, wrong in violations.items() if wrong} == {}
 
 
 async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
@@ -134,8 +134,8 @@ async def _held(page, address):
     held = asyncio.get_running_loop().create_future()
 
     async def answer(route):
-        given = await held
-        await (route.continue_() if given is None else route.fulfill(**given))
+        response = await held
+        await (route.continue_() if response is None else route.fulfill(**response))
 
     await page.route(address, answer, times=1)
     return held
@@ -153,8 +153,8 @@ async def _tab_to(page, name, *, role="button", most=60):
     """Press Tab until an element has the focus, like a user without a mouse."""
     for _ in range(most):
         await page.keyboard.press("Tab")
-        wanted = page.get_by_role(role, name=name, exact=True).first
-        if await wanted.count() and await wanted.evaluate("(one) => one.getRootNode().activeElement === one"):
+        target = page.get_by_role(role, name=name, exact=True).first
+        if await target.count() and await target.evaluate("(one) => one.getRootNode().activeElement === one"):
             return
     raise AssertionError(f"Tab does not lead to {name}")
 
@@ -210,11 +210,11 @@ _FOCUS = """() => {
 
 async def _places_of_tab(page, key):
     """Press a key for a full round of the focus; return the focused elements."""
-    places = set()
+    focused = set()
     for _ in range(9):
         await page.keyboard.press(key)
-        places.add(await page.evaluate(_FOCUS))
-    return places
+        focused.add(await page.evaluate(_FOCUS))
+    return focused
 
 
 async def test_dialogs_keep_the_focus(browser, server):

@@ -48,8 +48,8 @@ async def _walked(local, browser):
     deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
     walk = await Walk().over(browser, "/batches", f"/conversations?deleted={deleted.backup_id}", "/backups")
     for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second has a problem with its topics
-        chosen = await browser.post("/batches/upload", files={"file": ("topics.csv", rows)})
-        await walk.over(browser, chosen.headers["location"])
+        uploaded = await browser.post("/batches/upload", files={"file": ("topics.csv", rows)})
+        await walk.over(browser, uploaded.headers["location"])
     plan = await browser.post("/conversations/delete-plan", data={"id": ids[:2]})
     walk.read("/conversations/delete-plan", plan.text)
     await cut_off(services)
@@ -76,8 +76,8 @@ async def test_every_form_may_be_sent_with_its_optional_fields_empty(local, brow
 
 async def test_a_file_whose_first_columns_do_not_fit_is_started_all_the_same(local, browser):
     """A batch whose guessed columns do not fit can be started after other columns are chosen."""
-    chosen = await browser.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,Boats\n")})
-    walk = await Walk().over(browser, chosen.headers["location"])
+    uploaded = await browser.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,Boats\n")})
+    walk = await Walk().over(browser, uploaded.headers["location"])
     form = next(form for form in walk.forms if form.action == "/batches/new")
     sent = form.sent(form.buttons[0]) | {"url": "/batches/new"}
     sent["params"] |= {"topic": "b", "concurrency": "2", "maxAttempts": "7"}
@@ -99,11 +99,11 @@ async def test_what_cannot_be_taken_back_is_asked_about_on_a_page_of_its_own(loc
     """No list and no page has a button that cancels, discards, removes or deletes without a confirmation page."""
     walk = await _walked(local, browser)
 
-    found = {
+    buttons = {
         (value, form.page.partition("?")[0]) for form in walk.forms for b in form.buttons for value in b.sent.values()
     }
 
-    assert {(value, page) for value, page in found if value in _ASKING} == set(_ASKING.items())
+    assert {(value, page) for value, page in buttons if value in _ASKING} == set(_ASKING.items())
 
 
 async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
@@ -113,12 +113,12 @@ async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
     page = await browser.get("/batches/one?id=j")
     asking = await browser.get("/batches/cancel?id=j")
     before = (await local.ann.get("/api/batches/j")).json()["state"]
-    done = await browser.post("/batches/act", data={"id": "j", "action": "cancel"}, follow_redirects=True)
+    cancelled = await browser.post("/batches/act", data={"id": "j", "action": "cancel"}, follow_redirects=True)
 
     assert 'href="/batches/cancel?id=j"' in page.text
     assert "2 items will not be generated." in asking.text
     assert (before, (await local.ann.get("/api/batches/j")).json()["state"]) == ("pending", "cancelled")
-    assert "Cancel permanently" not in done.text
+    assert "Cancel permanently" not in cancelled.text
 
 
 async def test_every_page_has_a_title_of_its_own(local, browser):

@@ -112,11 +112,11 @@ async def test_each_is_read_as_it_is(opened):
     """A page shows exactly the stored text, character by character."""
     page, seen = opened
     await page.goto("/conversations/one?id=all")
-    shown = await page.locator(".turn .text").evaluate_all("(all) => all.map((one) => one.textContent)")
+    texts = await page.locator(".turn .text").evaluate_all("(all) => all.map((one) => one.textContent)")
     await page.goto(f"/conversations/one?id=c{len(HOSTILE)}")
     million = await page.locator(".turn .text").evaluate("(one) => one.textContent")
 
-    assert shown == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML has one line end
+    assert texts == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML has one line end
     assert million == MILLION
     assert seen.everything == []
 

@@ -43,8 +43,8 @@ async def test_the_items_of_a_running_batch_are_live(page, server, request):
     """States, attempts, results and actions update in place, and nothing else moves."""
     name = _named(request)
     _begin(server, name, ["bad", *(f"t{number}" for number in range(80)), "last"])
-    asked = []
-    page.on("request", lambda one: asked.append(one.url) if "/batches/one" in one.url else None)
+    requests = []
+    page.on("request", lambda one: requests.append(one.url) if "/batches/one" in one.url else None)
     await page.goto(f"/batches/one?id={name}")
     await page.locator("[data-row=last] .chip-pending").wait_for()
     marked = await page.evaluate(_MARK)
@@ -56,7 +56,7 @@ async def test_the_items_of_a_running_batch_are_live(page, server, request):
     assert await page.evaluate(_AS_MARKED) == [marked, True, 0]
     assert await page.locator("[data-live=items] .chip-completed").count() == 81
     assert await page.locator("[data-live=state]").inner_text() == "completed with failures"
-    assert len(asked) <= 3 + seconds * _REQUESTS_A_SECOND
+    assert len(requests) <= 3 + seconds * _REQUESTS_A_SECOND
 
 
 async def test_the_list_of_batches_is_live(page, server, request):

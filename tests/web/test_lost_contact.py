@@ -85,13 +85,13 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
     async with _page(browser, server) as (page, proxy):
         proxy.cut_at(b"POST /api/conversations/delete/events", answer)
         await _begin_to_delete(page, job, backup=backup)
-        said = await _does_not_know(page)
+        text = await _does_not_know(page)
         server.wait_for(lambda: _left(server, job) == 0)
         proxy.mend()
         await page.get_by_role("dialog", name="3 conversations deleted").wait_for()
 
-        assert not _CLAIMS.search(said)
-        assert ("✓" in said or "Backing up" in said) == backup
+        assert not _CLAIMS.search(text)
+        assert ("✓" in text or "Backing up" in text) == backup
         assert len(_backups(server, job)) - before == backup  # asked for twice, done once
         assert await page.get_by_role("button", name="Undo").count() == backup
         if backup:
@@ -182,8 +182,8 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
                     await come_in(other, again)
                     await page.get_by_role("dialog", name="The delete was interrupted").wait_for()
                     assert await axe.violations(page) == []
-                    said = await page.get_by_role("dialog").inner_text()
-                    assert re.search(r"(\d+) conversations of 60 deleted so far", said)
+                    text = await page.get_by_role("dialog").inner_text()
+                    assert re.search(r"(\d+) conversations of 60 deleted so far", text)
                     await page.get_by_role("button", name="Finish deleting").click()
                     await page.get_by_role("dialog", name="60 conversations deleted").wait_for()
                     assert _left(again, "many") == 0

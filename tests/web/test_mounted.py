@@ -67,10 +67,10 @@ def test_the_application_of_the_guide_lets_people_in(mounted):
         assert created.headers["location"] == "/backstay/api/batches/j"
         until(lambda: client.get(created.headers["location"]).json()["state"] == "completed")
         (stored,) = client.get("/backstay/api/conversations?jobId=j").json()["conversations"]
-        asked = {"conversationIds": [stored["id"]]}
-        early = client.post("/backstay/api/backup/create", json=asked, headers={"Prefer": "respond-async"}).json()
+        selection = {"conversationIds": [stored["id"]]}
+        early = client.post("/backstay/api/backup/create", json=selection, headers={"Prefer": "respond-async"}).json()
         assert client.get(early["status"]).json()["backupId"] == early["backupId"]
-        made = client.post("/backstay/api/backup/create", json=asked)
+        made = client.post("/backstay/api/backup/create", json=selection)
         assert client.get(made.headers["location"]).json()["filePath"] == made.json()["filePath"]
         ticket = client.post(f"{made.headers['location']}/download-ticket", json={}).json()
         assert httpx.get(mounted.origin + ticket["url"]).json()["conversations"][0]["id"] == stored["id"]
@@ -117,7 +117,7 @@ async def test_its_pages_stay_below_its_path(browser, mounted):
 
 
 @pytest.mark.parametrize(
-    "server, token, said",
+    "server, token, message",
     [
         ({}, None, "give create_app a `token`"),
         ({}, "", "give create_app a `token`"),
@@ -126,10 +126,10 @@ async def test_its_pages_stay_below_its_path(browser, mounted):
         ({"jwt_secret": SECRET, "issuer": "https://i.example"}, LOCAL, "BACKSTAY_AUTH=token"),
     ],
 )
-def test_an_application_that_lets_nobody_in_is_not_made(tmp_path, server, token, said):
+def test_an_application_that_lets_nobody_in_is_not_made(tmp_path, server, token, message):
     """`create_app` refuses to start without a way to sign in or with two, and says what to pass."""
     with pytest.raises(SettingsError) as caught:
         create_app(Settings(here=tmp_path), ServerSettings(**server), token=token)
 
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert not list(tmp_path.iterdir())

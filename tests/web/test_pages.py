@@ -35,29 +35,29 @@ def _fields(page, name):
 
 async def test_a_batch_is_started_without_a_script(local, browser_like):
     """A batch can be started through forms and links alone, from the file to the items."""
-    chosen = await browser_like.post(
+    uploaded = await browser_like.post(
         "/batches/upload", files={"file": ("my topics.csv", b"key,subject\nk1,Boats\nk2,Knots\n")}
     )
-    columns = await browser_like.get(chosen.headers["location"])
+    columns = await browser_like.get(uploaded.headers["location"])
     file = _fields(columns.text, "file")[0]
     fields = {"file": file, "jobId": "mine", "writer": "processor:scripted", "topic": "subject", "idColumn": "key"}
     started = await browser_like.post("/batches/start", data=fields)
     await local.settled("mine")
-    shown = await browser_like.get(started.headers["location"])
+    page = await browser_like.get(started.headers["location"])
 
     assert 'value="my topics"' in columns.text
     assert "Boats" in columns.text
     assert started.status_code == 303
-    assert shown.status_code == 200
-    assert "k1" in shown.text
-    assert shown.text.count(">Read<") == 2
+    assert page.status_code == 200
+    assert "k1" in page.text
+    assert page.text.count(">Read<") == 2
 
 
 async def test_columns_that_do_not_fit_are_said(browser_like):
     """The page where columns are chosen reports columns that do not fit, and disables the start."""
-    chosen = await browser_like.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,1\n")})
+    uploaded = await browser_like.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,1\n")})
 
-    page = await browser_like.get(chosen.headers["location"])
+    page = await browser_like.get(uploaded.headers["location"])
 
     assert "the topic is missing or empty" in page.text
     assert "disabled" in page.text
@@ -70,8 +70,8 @@ async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
         async with serving(settings, local=True, recipes={"r": str(tmp_path / "r.toml")}) as running:
             upload = {"file": ("t.csv", b"subject,who\nBoats,children\n")}
             origin = {"Origin": ORIGIN}
-            chosen = await running.ann.post("/batches/upload", files=upload, headers=origin)
-            page = await running.ann.get(chosen.headers["location"])
+            uploaded = await running.ann.post("/batches/upload", files=upload, headers=origin)
+            page = await running.ann.get(uploaded.headers["location"])
 
     assert "Write about Boats for children." in page.text
     assert "With 3 turns each conversation ends with the user" in page.text
@@ -113,11 +113,11 @@ async def test_all_that_match_are_exported(local, browser_like):
     await local.made(3, job_id="one")
     await local.made(2, job_id="two")
 
-    one = await browser_like.post("/conversations/export", data={"scope": "all", "job": "one", "format": "native"})
+    exported = await browser_like.post("/conversations/export", data={"scope": "all", "job": "one", "format": "native"})
     nothing = await browser_like.post("/conversations/export", data={"format": "native"})
 
-    assert one.text.count("\n") == 3
-    assert "attachment" in one.headers["content-disposition"]
+    assert exported.text.count("\n") == 3
+    assert "attachment" in exported.headers["content-disposition"]
     assert nothing.status_code == 422
 
 
@@ -126,23 +126,23 @@ async def _some_gone(local, count):
     ids = await local.made(3)
     body = {"conversationIds": ids[:count]}
     plan = (await local.ann.post("/api/conversations/delete-plan", json={"selection": body})).json()
-    done = {"selection": body, "digest": plan["digest"]}
-    (await local.ann.post("/api/conversations/delete", json=done)).raise_for_status()
+    body_of_delete = {"selection": body, "digest": plan["digest"]}
+    (await local.ann.post("/api/conversations/delete", json=body_of_delete)).raise_for_status()
     return ids
 
 
 async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_like):
     """An export with missing conversations names them, sends nothing, and offers the others."""
     first, *others = await _some_gone(local, 1)
-    told = await browser_like.post("/conversations/export", data={"ids": "\n".join([first, *others]), "format": "csv"})
-    fields = {name: _fields(told.text, name)[0] for name in ("ids", "format")}
+    page = await browser_like.post("/conversations/export", data={"ids": "\n".join([first, *others]), "format": "csv"})
+    fields = {name: _fields(page.text, name)[0] for name in ("ids", "format")}
     rest = await browser_like.post("/conversations/export", data=fields)
 
-    assert told.status_code == 404
-    assert "1 selected conversation no longer exists" in told.text
-    assert first in told.text
+    assert page.status_code == 404
+    assert "1 selected conversation no longer exists" in page.text
+    assert first in page.text
     assert fields == {"ids": "\n".join(others), "format": "csv"}
-    assert "Export the 2 others" in told.text
+    assert "Export the 2 others" in page.text
     assert 'filename="conversations.csv.csv"' in rest.headers["content-disposition"]
 
 
@@ -151,11 +151,11 @@ async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like)
     ids = await _some_gone(local, 3)
 
     for address in ("/conversations/export", "/conversations/delete-plan"):
-        told = await browser_like.post(address, data={"id": ids})
-        assert told.status_code == 404
-        assert "The selected conversations no longer exist" in told.text
-        assert "Export the" not in told.text
-        assert 'href="/backups"' in told.text
+        page = await browser_like.post(address, data={"id": ids})
+        assert page.status_code == 404
+        assert "The selected conversations no longer exist" in page.text
+        assert "Export the" not in page.text
+        assert 'href="/backups"' in page.text
 
 
 async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_like):
@@ -163,12 +163,12 @@ async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_l
     ids = await _some_gone(local, 1)
     plan = await browser_like.post("/conversations/delete-plan", data={"id": ids})
     fields = {name: _fields(plan.text, name)[0] for name in ("digest", "scope", "ids")}
-    done = await browser_like.post("/conversations/delete", data={**fields, "backup": "yes"})
+    deleted = await browser_like.post("/conversations/delete", data={**fields, "backup": "yes"})
 
     assert "Delete 2 conversations?" in plan.text
     assert "1 selected conversation no longer exists." in plan.text
     assert re.search(r"needs about \d\.\d kB", plan.text)
-    assert "deleted=" in done.headers["location"]
+    assert "deleted=" in deleted.headers["location"]
     assert (await local.ann.get("/api/conversations")).json()["conversations"] == []
 
 
@@ -178,14 +178,14 @@ async def test_backups_are_pinned_verified_and_removed_without_a_script(local, b
     created = await local.ann.post("/api/backup/create", json={"conversationIds": ids})
     backup = created.json()["backupId"]
 
-    for action, said in (
+    for action, notice in (
         ("pin", "is pinned"),
         ("verify", "is intact"),
         ("unpin", "no longer pinned"),
         ("remove", "removed"),
     ):
         answer = await browser_like.post("/backups/act", data={"id": backup, "action": action})
-        assert said in (await browser_like.get(answer.headers["location"])).text
+        assert notice in (await browser_like.get(answer.headers["location"])).text
 
 
 @pytest.mark.parametrize("path", ["/batches", "/conversations", "/backups", "/batches/one?id=x"])
@@ -260,24 +260,24 @@ async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (2 * 10**9, "2.0 GB")]
+    ("number", "text"), [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (2 * 10**9, "2.0 GB")]
 )
-def test_sizes_are_said_as_people_say_them(number, said):
+def test_sizes_are_said_as_people_say_them(number, text):
     """Sizes are formatted in powers of a thousand."""
-    assert format_size(number) == said
+    assert format_size(number) == text
 
 
 @pytest.mark.parametrize(
-    ("moment", "said"),
+    ("moment", "text"),
     [
         ("2024-02-29T12:00:00Z", "just now"),
         ("2024-03-07T12:00:00Z", "in 7 days"),
         ("2024-02-29T10:59:00Z", "1 hour ago"),
     ],
 )
-def test_distances_are_said_as_people_say_them(moment, said):
+def test_distances_are_said_as_people_say_them(moment, text):
     """Distances are formatted relative to now."""
-    assert format_distance(moment, NOON) == said
+    assert format_distance(moment, NOON) == text
 
 
 async def test_what_goes_along_is_shown_before_a_delete(tmp_path):

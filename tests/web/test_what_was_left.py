@@ -20,19 +20,20 @@ async def local(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("action", "said", "left"), [("continue", "The delete is finished.", 0), ("undo", "The delete has been undone", 3)]
+    ("action", "notice", "remaining"),
+    [("continue", "The delete is finished.", 0), ("undo", "The delete has been undone", 3)],
 )
-async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, said, left):
+async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, notice, remaining):
     """An interrupted delete is shown at the top of the backups, and can be finished or undone there."""
     await local.made(3)
     backup = await cut_off(local.state.backstay.for_owner("local"))
     listed = await local.ann.get("/backups")
-    done = await local.ann.post("/backups/act", data={"id": backup, "action": action}, follow_redirects=True)
+    page = await local.ann.post("/backups/act", data={"id": backup, "action": action}, follow_redirects=True)
 
     assert "A delete was interrupted" in listed.text
     assert backup in listed.text
-    assert said in done.text
-    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == left
+    assert notice in page.text
+    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == remaining
     assert "A delete was interrupted" not in (await local.ann.get("/backups")).text
 
 
@@ -63,15 +64,17 @@ async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
 
 async def test_a_restore_over_other_content_asks_what_to_do(local):
     """A restore keeps different content by default, and backs it up before replacing it."""
-    (one,) = await local.made(1)
-    backup = (await local.ann.post("/api/backup/create", json={"conversationIds": [one]})).json()["backupId"]
+    (conversation_id,) = await local.made(1)
+    backup = (await local.ann.post("/api/backup/create", json={"conversationIds": [conversation_id]})).json()[
+        "backupId"
+    ]
     ask(local.state.backstay.settings.database_url, "UPDATE conversations SET topic = 'edited'")
     plan = await local.ann.get("/backups/restore", params={"id": backup})
     topics = []
     for choice in ("skip", "replace"):
         restored = await local.ann.post("/backups/restore", data={"id": backup, "onConflict": choice})
         assert restored.status_code == 303, restored.text
-        topics.append((await local.ann.get(f"/api/conversations/{one}")).json()["topic"])
+        topics.append((await local.ann.get(f"/api/conversations/{conversation_id}")).json()["topic"])
 
     assert "1 conversation is in the library with other content" in plan.text
     assert re.search(r'value="skip" checked', plan.text)
