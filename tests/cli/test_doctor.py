@@ -399,7 +399,7 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
             "good: openai:m at api.openai.com, the key in OPENAI_API_KEY",
             "filed: groq:m at api.groq.com, the key from the file for GROQ_API_KEY",
             "local: m at 127.0.0.1",
-            "keyless: anthropic:m at api.anthropic.com: no key: ANTHROPIC_API_KEY is not set here",
+            "keyless: anthropic:m at api.anthropic.com: no API key: ANTHROPIC_API_KEY is not set here",
             "elsewhere: The recipe",
             "there is no field 'turms'",
             "broken.toml is not valid TOML",

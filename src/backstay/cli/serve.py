@@ -70,4 +70,4 @@ def serve(
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")
 
-    serve.serve(settings, server, tell=announce)
+    serve.serve(settings, server, on_listening=announce)
