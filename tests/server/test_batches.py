@@ -31,7 +31,7 @@ async def test_a_job_of_items_is_worked_on(api):
     assert (job["state"], job["completed"], job["percentage"]) == ("completed", 2, 100.0)
 
 
-async def test_the_same_job_again_is_the_job_that_is_there(api):
+async def test_the_same_job_again_is_the_existing_job(api):
     """Creating a job again with the same items returns the existing job, and with other items is refused."""
     await _create(api)
     await api.settled("topics")
@@ -78,7 +78,7 @@ async def test_incomplete_jobs_are_those_with_work_left(api):
     assert [job["id"] for job in listed["jobs"]] == ["waiting"]
 
 
-async def test_a_job_is_paused_and_goes_on(settings, gate):
+async def test_a_job_is_paused_and_resumed(settings, gate):
     """A paused job stops gracefully, and after a resume no finished item is repeated."""
     items = [{"id": str(number), "topic": f"t{number}"} for number in range(200)]
     async with serving(settings, processors=("gate:gate",)) as api:
@@ -97,7 +97,7 @@ async def test_a_job_is_paused_and_goes_on(settings, gate):
         assert len(gate.calls) == 200
 
 
-async def test_a_job_resumed_while_it_is_pausing_goes_on(settings, gate):
+async def test_a_job_resumed_while_it_is_pausing_continues(settings, gate):
     """A job that is resumed while its run is still pausing runs again without another request."""
     items = [{"topic": f"t{number}"} for number in range(8)]
     async with serving(settings, processors=("gate:gate",)) as api:

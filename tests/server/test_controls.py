@@ -15,7 +15,7 @@ from support.serving import ANN, bearer, claims, serving
 from support.sql import ask
 
 
-async def test_without_owners_everything_of_others_is_there(settings, monkeypatch):
+async def test_without_owners_data_of_others_is_readable(settings, monkeypatch):
     """Without the separation of owners, Bob can read Ann's job and conversation."""
     async with serving(settings) as api:
         (conversation,) = await api.made(1)
@@ -28,7 +28,7 @@ async def test_without_owners_everything_of_others_is_there(settings, monkeypatc
             assert answer.status_code == 200
 
 
-async def test_without_signatures_anybody_comes_in(api, monkeypatch):
+async def test_without_signatures_a_forged_token_is_accepted(api, monkeypatch):
     """Without signature checks, a token signed with another secret is accepted."""
 
     async def believing(_, token):

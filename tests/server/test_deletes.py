@@ -138,7 +138,7 @@ async def test_ids_that_are_missing_are_left_out_when_that_was_planned(api, igno
     assert len(await _ids(api)) == (0 if ignored else 1)
 
 
-async def test_a_delete_that_was_cut_off_is_gone_on_with(api):
+async def test_an_interrupted_delete_is_continued(api):
     """An interrupted delete is continued through its backup at the same address, and repeating that is safe."""
     await api.made(3)
     services = api.state.backstay.for_owner(ANN)
@@ -154,7 +154,7 @@ async def test_a_delete_that_was_cut_off_is_gone_on_with(api):
     assert plan["conversations"] == 3
 
 
-async def test_edited_meanwhile_is_kept_and_named(api, settings, monkeypatch):
+async def test_conversations_edited_meanwhile_are_kept_and_named(api, settings, monkeypatch):
     """A conversation that changed after the backup had read it is kept, and the response names it."""
     first, second = await api.made(2)
     digest = (await _plan(api, all=True)).json()["digest"]

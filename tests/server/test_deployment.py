@@ -135,7 +135,7 @@ def test_the_health_check_passes_whatever_the_server_is_called(instructions, tmp
     assert checked.returncode == 0, checked.stderr
 
 
-def test_settings_of_the_image_are_ours(instructions):
+def test_settings_of_the_image_are_known(instructions):
     """Every variable that the image sets is a known setting."""
     names = {name for name in _environment(instructions) if name.startswith(("BACKSTAY_", "BACKUP_"))}
     assert names == {"BACKSTAY_HOST", "BACKUP_DIRECTORY"}

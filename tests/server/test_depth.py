@@ -67,7 +67,7 @@ async def test_deep_json_is_refused_on_every_way_in(api, opening):
             assert answer.json()["error"]["code"] in {"invalid_request", "bad_request", "invalid_row"}
 
 
-async def test_json_as_deep_as_is_allowed_comes_back(api):
+async def test_json_at_the_depth_limit_is_restored(api):
     """Control: JSON at the depth limit is stored, backed up, exported and imported unchanged."""
     for path, request in (*_items(_nested(99, "[")), *_conversations(_nested(96, "["))):
         answer = await api.ann.post(path, **request)
@@ -100,7 +100,7 @@ async def test_deep_metadata_that_another_program_has_stored_is_backed_up(api, s
 def test_deep_metadata_of_a_processor_is_refused():
     """Metadata of a processor is stored up to the depth limit, and beyond it is a failed attempt."""
     for levels, is_taken in ((97, True), (98, False), (300, False), (1_500, False)):
-        metadata = json.loads(_nested(levels, '{"a":')) if levels < 900 else _made(levels)
+        metadata = json.loads(_nested(levels, '{"a":')) if levels < 900 else _metadata(levels)
         for conversation in (
             Conversation([Turn("user", "x")], metadata=metadata),
             Conversation([Turn("user", "x", None, metadata)]),
@@ -112,7 +112,7 @@ def test_deep_metadata_of_a_processor_is_refused():
                     validate(conversation)
 
 
-def _made(levels):
+def _metadata(levels):
     value = 1
     for _ in range(levels):
         value = {"a": value}

@@ -22,7 +22,7 @@ async def _backup(api, count=3):
     return (await api.ann.post("/api/backup/create", json={"conversationIds": ids})).json()
 
 
-async def test_the_two_original_addresses(api):
+async def test_the_two_addresses_of_the_legacy_library(api):
     """The paths, fields and file of a backup are those that apps of the legacy library expect."""
     ids = await api.made(2)
 
@@ -149,7 +149,7 @@ async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
     assert (await api.anonymous.get(url)).status_code == 200
 
 
-async def test_a_ticket_speaks_for_nobody_elsewhere(api):
+async def test_a_ticket_is_invalid_elsewhere(api):
     """A ticket at any other address, with another method or with an invalid token gets 401."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
@@ -177,7 +177,7 @@ async def test_of_many_with_one_ticket_one_gets_in(api):
     assert sorted(statuses) == [200] + [401] * 7
 
 
-async def test_a_damaged_file_is_told_before_it_begins(api, settings):
+async def test_a_damaged_file_is_reported_before_the_download(api, settings):
     """The download of a damaged backup gets 409 and no content."""
     backup_id = (await _backup(api))["backupId"]
     (path,) = (settings.here / "backups").rglob(f"{backup_id}.json.zst")
@@ -224,7 +224,7 @@ def _noise(number):
     return b"".join(hashlib.sha512(f"{number} {n}".encode()).hexdigest().encode() for n in range(640)).decode()
 
 
-def _asked(server, path, more=""):
+def _unread_download(server, path, more=""):
     """Return a connection on which a request has been sent and nothing read."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -253,7 +253,7 @@ def test_clients_that_vanish_leave_nothing(big):
     before, memory = server.descriptors(), server.megabytes()
 
     for number in range(len(sample(list(range(2_000)), 60))):
-        connection = _asked(server, path + ("?format=zst" if number % 3 == 0 else ""))
+        connection = _unread_download(server, path + ("?format=zst" if number % 3 == 0 else ""))
         assert connection.recv(10).startswith(b"HTTP/1.1 2")
         if number % 2:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -263,11 +263,11 @@ def test_clients_that_vanish_leave_nothing(big):
     assert server.megabytes() < memory + 60
 
 
-def test_clients_that_stall_are_given_up(big):
+def test_clients_that_stall_are_disconnected(big):
     """A client that stalls holds neither the file nor a slot for longer than the idle timeout."""
     server, backup_id, _ = big
     before, memory, ended = server.descriptors(), server.megabytes(), _ended(server)
-    stalled = [_asked(server, f"/api/backup/download/{backup_id}") for _ in range(30)]
+    stalled = [_unread_download(server, f"/api/backup/download/{backup_id}") for _ in range(30)]
 
     server.wait_for(lambda: _ended(server) == ended + 30)
     _is_quiet(server, before + 30)  # their connections are the kernel's for a little longer
@@ -281,7 +281,7 @@ def test_so_many_downloads_and_no_more(big):
     """A download beyond the limit is refused, and later downloads succeed once slots are free."""
     server, backup_id, _ = big
     path = f"/api/backup/download/{backup_id}"
-    stalled = [_asked(server, path) for _ in range(40)]
+    stalled = [_unread_download(server, path) for _ in range(40)]
     server.wait_for(lambda: b'backstay_transfers{kind="download"} 40.0' in server.client.get("/metrics").content)
 
     assert server.client.get(path).status_code == 429
@@ -329,7 +329,7 @@ def test_a_backup_that_is_removed_meanwhile_is_downloaded_whole(big):
 def test_a_slow_client_gets_it_all(big):
     """A client that reads slowly but steadily gets the whole file."""
     server, backup_id, _ = big
-    connection = _asked(server, f"/api/backup/download/{backup_id}?format=zst", "Range: bytes=0-99999\r\n")
+    connection = _unread_download(server, f"/api/backup/download/{backup_id}?format=zst", "Range: bytes=0-99999\r\n")
     received = b""
     while len(received) < 100_000:
         received += connection.recv(20_000)
@@ -344,6 +344,6 @@ def test_a_slow_client_gets_it_all(big):
     connection.close()
 
 
-def test_damage_is_an_error_of_ours():
+def test_damage_is_an_error_of_the_project():
     """Control: the error of a damaged file is an error of the project."""
     assert BackupDamaged("x").code == "backup_damaged"

@@ -86,7 +86,7 @@ async def test_failures_come_as_they_happen(failing):
     assert {one.data["attempt"] for one in failed} == {1}
 
 
-async def test_who_comes_back_misses_no_failure(failing):
+async def test_a_reconnecting_client_misses_no_failure(failing):
     """A client that reconnects with any event number gets each later failure once, in order."""
     await _failing(failing, 5)
     await failing.settled("j")
@@ -118,7 +118,7 @@ async def test_a_stream_ends_with_its_token(api):
     assert (await api.ann.get(_EVENTS, headers={"Last-Event-ID": received[0].id})).status_code == 204
 
 
-async def test_who_comes_back_after_the_end_is_let_go(failing):
+async def test_a_client_that_reconnects_after_the_end_gets_204(failing):
     """A client that reconnects after the end gets 204, so that browsers stop reconnecting."""
     await _failing(failing, 1)
     await failing.settled("j")
@@ -268,7 +268,7 @@ def test_heartbeats_come_while_nothing_happens(tmp_path):
         server.stop()
 
 
-def test_a_listener_that_does_not_read_slows_nobody(tmp_path):
+def test_a_listener_that_does_not_read_slows_no_one(tmp_path):
     """A listener that does not read is disconnected, and slows neither the job nor other listeners."""
     toml = 'processors = ["scripted:0.005"]\nidle_seconds = 1.0\npoll_seconds = 0.02\n'
     with served(tmp_path, toml) as server:

@@ -29,7 +29,7 @@ from backstay.server.hints import HINTS, message_of
         (errors.PlanOutdated("It has changed; look at a new plan"), "It has changed; look at a new plan"),
     ],
 )
-def test_a_hint_stands_for_commands(error, message):
+def test_a_hint_replaces_commands(error, message):
     """A hint replaces the part of a message that names commands, and other messages stay unchanged."""
     assert message_of(error) == message
 
@@ -40,7 +40,7 @@ def test_no_hint_speaks_of_a_command():
     assert all("backstay " not in hint and " --" not in hint for hint in HINTS.values())
 
 
-async def test_what_is_missing_is_told_without_commands(api):
+async def test_errors_of_missing_objects_name_no_commands(api):
     """Errors about missing objects and finished jobs name no commands over HTTP."""
     await api.made(1, job_id="over")
     answers = [

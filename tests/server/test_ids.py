@@ -54,7 +54,7 @@ async def _answer(item):
     return Conversation([Turn("user", item.topic)], id=item.id)
 
 
-async def _made(database, ids):
+async def _create_conversations(database, ids):
     async with Backstay.open(database) as backstay:
         result = await backstay.batches.run("made", [{"id": one, "topic": "x"} for one in ids], _answer)
     assert result.completed == len(ids)
@@ -131,7 +131,7 @@ def _check(command, folder, ids):
     ids = _with_rivals(ids)
     database, other = str(folder / "brought.db"), str(folder / "made.db")
     assert command("--database", database, "conversations", "import", _file(folder / "in.jsonl", ids)).code == 0
-    asyncio.run(_made(other, ids))
+    asyncio.run(_create_conversations(other, ids))
     assert sorted(_listed(command, other)) == sorted(map(printed_id, ids))
     _through_commands(command, database, ids)
     options = Settings(database_url=database, backup_directory=str(folder / "backups"), here=folder)
@@ -165,7 +165,7 @@ def test_what_was_printed_without_escapes_selected_another(command, tmp_path, mo
     assert {line.split("\t")[0] for line in listed} == {"good"}
 
 
-def test_old_ids_stay_of_use(command, tmp_path):
+def test_old_ids_stay_usable(command, tmp_path):
     """Conversations with ids that only older versions allowed can be read, deleted alone and restored."""
     database = str(tmp_path / "backstay.db")
     command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", map(str, range(len(_OLD)))))

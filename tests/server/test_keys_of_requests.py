@@ -93,7 +93,7 @@ async def test_in_flight(api):
     assert len((await api.ann.get("/api/backups")).json()["backups"]) == 1
 
 
-async def test_what_failed_may_be_tried_again(api):
+async def test_a_failed_request_may_be_repeated(api):
     """A failed request can be repeated with its key once the cause is fixed."""
     missing = await api.ann.post("/api/batches", json={**_BODY, "processor": "none"}, headers=_key())
     again = await api.ann.post("/api/batches", json={**_BODY, "processor": "none"}, headers=_key())
@@ -149,7 +149,7 @@ async def test_a_delete_is_done_once(api):
     ("action", "body"),
     [("pause", {}), ("cancel", {}), ("skip", {"itemIds": ["i0"]}), ("retry", {}), ("discard", {}), ("resume", {})],
 )
-async def test_a_job_is_steered_once(api, action, body):
+async def test_a_job_is_controlled_once(api, action, body):
     """A repeated request that controls a job gets the first response again."""
     job = {"jobId": "j", "items": [{"id": "i0", "topic": "x"}], "processor": "scripted:0.5", "start": action == "pause"}
     await api.ann.post("/api/batches", json=job)
@@ -187,7 +187,7 @@ async def test_a_restore_is_done_once(api):
 _ROWS = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode()
 
 
-def _bring_in(client):
+def _import(client):
     files = {"file": ("in.jsonl", _ROWS)}
     return client.post("/api/conversations/import", files=files, headers=_key())
 
@@ -210,7 +210,7 @@ def _after_a_crash(folder, ask_for, address, *, without="answering"):
 
 async def test_an_import_is_done_once_over_a_crash(tmp_path):
     """An import whose server died after the commit is answered from its receipt, and nothing is stored twice."""
-    answers, there = _after_a_crash(tmp_path, _bring_in, "/api/conversations")
+    answers, there = _after_a_crash(tmp_path, _import, "/api/conversations")
 
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json()
@@ -221,7 +221,7 @@ async def test_an_import_is_done_once_over_a_crash(tmp_path):
 
 async def test_without_a_receipt_an_import_is_done_twice(tmp_path):
     """Control: without a receipt in the import's transaction, a crash makes the import run twice."""
-    _, there = _after_a_crash(tmp_path, _bring_in, "/api/conversations", without="answering,receipts")
+    _, there = _after_a_crash(tmp_path, _import, "/api/conversations", without="answering,receipts")
 
     assert len(there["conversations"]) == 2
 
@@ -265,7 +265,7 @@ async def test_options_are_part_of_the_request(api):
     assert [other.json()["error"]["code"] for other in refused] == ["idempotency_key_reused"] * 5
 
 
-async def test_a_receipt_outlasts_a_request_that_was_given_up(api, monkeypatch):
+async def test_a_receipt_outlasts_a_disconnect(api, monkeypatch):
     """The receipt remains if the client disconnects after the commit, so a repeated request stores nothing twice."""
     store = api.state.backstay.once._store  # the last step of a request under a key
 

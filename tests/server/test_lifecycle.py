@@ -73,7 +73,7 @@ def _lets_nobody_in(server):
     return False
 
 
-def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
+def test_an_interrupted_job_waits_for_a_request(tmp_path):
     """The next server shows the job of a killed server as interrupted, and resumes it on request."""
     with served(tmp_path, _SLOW) as server:
         _begin(server)
@@ -94,7 +94,7 @@ def test_an_interrupted_job_waits_until_it_is_asked_for(tmp_path):
         assert _job(server)["completed"] == 200
 
 
-def test_an_interrupted_job_is_taken_up_where_that_is_wanted(tmp_path):
+def test_an_interrupted_job_is_resumed_automatically(tmp_path):
     """With `automatic_resume`, the server resumes interrupted jobs by itself."""
     with served(tmp_path, _SLOW) as server:
         _begin(server)
@@ -221,7 +221,7 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
 @pytest.mark.parametrize(
     "toml, message", [("port = 'x'\n", "port"), ("nonsense = 1\n", "nonsense"), ("jwt_secret = 'x'\n", "jwt_secret")]
 )
-def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml, message):
+def test_wrong_settings_are_reported_in_one_line(tmp_path, monkeypatch, capfd, toml, message):
     """A wrong setting ends the command with one line before anything is opened or created."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "backstay.toml").write_text("[server]\n" + toml)
@@ -234,7 +234,7 @@ def test_wrong_settings_are_told_in_one_line(tmp_path, monkeypatch, capfd, toml,
     assert not (tmp_path / ".backstay").exists()
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, monkeypatch, capfd):
+def test_a_port_in_use_is_reported_in_one_line(tmp_path, monkeypatch, capfd):
     """A port in use ends the command with one line that names `--port`."""
     monkeypatch.chdir(tmp_path)
     with served(tmp_path) as server:
@@ -251,7 +251,7 @@ def test_small_answers_are_sent_at_once():
         assert listener.proto == socket.IPPROTO_TCP
 
 
-def test_the_log_tells_requests_and_no_secrets(tmp_path):
+def test_the_log_has_requests_and_no_secrets(tmp_path):
     """The request log has ids, codes and times, but no tokens, queries or content."""
     with served(tmp_path) as server:
         server.client.get("/", params={"token": server.token})

@@ -109,7 +109,7 @@ async def test_without_settings_no_origin_may_read(api):
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_fault_tells_nothing(api, monkeypatch, caplog):
+async def test_an_unexpected_error_reveals_nothing(api, monkeypatch, caplog):
     """An unexpected error gets a 500 response without details, which are in the log."""
 
     async def broken(*_, **__):
@@ -141,7 +141,7 @@ _TOLD_WHOLE = {
 
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda kind: kind.code)
-def test_every_error_has_a_status_and_tells_no_path(kind):
+def test_every_error_has_a_status_and_reveals_no_path(kind):
     """Every error has a status, and no response reveals a path of the server."""
     error = kind("It is at /srv/private/here.db", path="/srv/private/here.db", job_id="j")
 

@@ -158,7 +158,7 @@ async def test_a_key_goes_only_where_that_was_allowed(settings, monkeypatch):
         assert await _resumed(api) == (503, "api_key_not_allowed")
 
 
-async def test_nothing_is_taken_up_by_itself(settings, picky):
+async def test_nothing_is_resumed_automatically(settings, picky):
     """Automatic resume does not run jobs that the settings do not name."""
     await _started_by_command(settings)
     async with serving(settings, **_OWN) as api:

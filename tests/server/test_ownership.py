@@ -50,7 +50,7 @@ async def test_ones_own(api):
         assert str(answer.status_code) in _described(address)["responses"], address
 
 
-async def test_anothers_is_as_missing(api):
+async def test_data_of_others_looks_missing(api):
     """Another owner's data gets the same response as missing data, and does not change."""
     names = await _owned(api)
     missing = {name: f"missing-{name}" for name in names}

@@ -62,7 +62,7 @@ async def test_each_unknown_parameter_is_named(api):
     assert [one["field"] for one in answer.json()["error"]["details"]["fields"]] == ["a", "b"]
 
 
-async def test_who_is_not_signed_in_learns_nothing_of_parameters(api):
+async def test_anonymous_clients_learn_nothing_about_parameters(api):
     """A request without a token gets 401, whatever its query is."""
     assert (await api.anonymous.get("/api/batches?nope=1")).status_code == 401
 

@@ -51,7 +51,7 @@ def test_many_half_heads_lock_no_one_out(tmp_path):
         assert server.descriptors() < 100
 
 
-def test_without_the_bound_half_heads_lock_everybody_out(tmp_path):
+def test_without_the_limit_half_heads_lock_everyone_out(tmp_path):
     """Control: without the limit, waiting connections fill the server and a complete head is refused."""
     with served(tmp_path, _CROWDED, without="heads") as server, ExitStack() as stack:
         _crowd(stack, server, "127.0.0.3")
@@ -63,7 +63,7 @@ _KEPT = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _REFUSED = b"POST /api/batches HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
 
 
-def test_a_head_that_does_not_come_is_given_up(tmp_path):
+def test_a_head_that_does_not_arrive_times_out(tmp_path):
     """Every connection that waits for a head is closed after the timeout."""
     with served(tmp_path, "head_seconds = 0.5\n") as server:
         for begin, more in ((b"", b""), (_HALF, b"1"), (_REFUSED, b"{"), (_KEPT, _HALF)):

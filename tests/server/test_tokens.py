@@ -35,7 +35,7 @@ def _part(value):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _made(head, payload, secret=SECRET):
+def _handmade_token(head, payload, secret=SECRET):
     """Return a handmade token that is signed with HMAC, whatever its header claims."""
     signed = f"{_part(head)}.{_part(payload)}"
     digest = hmac.digest(secret if isinstance(secret, bytes) else secret.encode(), signed.encode(), hashlib.sha256)
@@ -67,38 +67,38 @@ HOSTILE = {
     "a bit of the signature flipped": bearer(_GOOD[:-2] + ("A" if _GOOD[-2] != "A" else "B") + _GOOD[-1]),
     "claims exchanged": bearer(f"{_HEAD}.{_part(claims('somebody'))}.{_SIGNATURE}"),
     "another secret": bearer(jwt.encode(claims(), "b" * 40, algorithm="HS256")),
-    "an empty secret": bearer(_made({"alg": "HS256"}, claims(), b"")),
+    "an empty secret": bearer(_handmade_token({"alg": "HS256"}, claims(), b"")),
     "alg none": bearer(f"{_part({'alg': 'none'})}.{_part(claims())}."),
     "alg None": bearer(f"{_part({'alg': 'None'})}.{_part(claims())}.{_SIGNATURE}"),
-    "no alg": bearer(_made({"typ": "JWT"}, claims())),
-    "alg is a list": bearer(_made({"alg": ["HS256"]}, claims())),
+    "no alg": bearer(_handmade_token({"typ": "JWT"}, claims())),
+    "alg is a list": bearer(_handmade_token({"alg": ["HS256"]}, claims())),
     "HS384": bearer(jwt.encode(claims(), SECRET * 2, algorithm="HS384")),
     "RS256 without such keys": bearer(_rsa_token()),
     "ES256 of nobody": bearer(jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), algorithm="ES256")),
     "EdDSA of nobody": bearer(jwt.encode(claims(), ed25519.Ed25519PrivateKey.generate(), algorithm="EdDSA")),
     "its own key in its head": bearer(
-        _made({"alg": "HS256", "jwk": {"kty": "oct", "k": _part(b"x" * 40)}}, claims(), b"x" * 40)
+        _handmade_token({"alg": "HS256", "jwk": {"kty": "oct", "k": _part(b"x" * 40)}}, claims(), b"x" * 40)
     ),
-    "its own address of keys": bearer(_made({"alg": "RS256", "kid": "k", "jku": "http://evil.example/jwks"}, claims())),
-    "an unknown critical head": bearer(_made({"alg": "HS256", "crit": ["exp"], "exp": 1}, claims())),
-    "head is no object": bearer(_made(b"[]", claims())),
-    "head is no JSON": bearer(_made(b"{", claims())),
-    "claims are no object": bearer(_made({"alg": "HS256"}, b'"ann"')),
-    "claims are a list": bearer(_made({"alg": "HS256"}, [claims()])),
-    "claims are deep": bearer(_made({"alg": "HS256"}, b'{"a":' * 2_000 + b"1" + b"}" * 2_000)),
+    "its own address of keys": bearer(_handmade_token({"alg": "RS256", "kid": "k", "jku": "http://evil.example/jwks"}, claims())),
+    "an unknown critical head": bearer(_handmade_token({"alg": "HS256", "crit": ["exp"], "exp": 1}, claims())),
+    "head is no object": bearer(_handmade_token(b"[]", claims())),
+    "head is no JSON": bearer(_handmade_token(b"{", claims())),
+    "claims are no object": bearer(_handmade_token({"alg": "HS256"}, b'"ann"')),
+    "claims are a list": bearer(_handmade_token({"alg": "HS256"}, [claims()])),
+    "claims are deep": bearer(_handmade_token({"alg": "HS256"}, b'{"a":' * 2_000 + b"1" + b"}" * 2_000)),
     "expired": bearer(token_of(exp=_NOW - 60)),
     "not yet valid": bearer(token_of(nbf=_NOW + 86_400)),
     "issued in the future": bearer(token_of(iat=_NOW + 86_400)),
     "no exp": bearer(token_of(exp=None)),
     "exp is text": bearer(token_of(exp="tomorrow")),
     "exp is huge": bearer(
-        _made({"alg": "HS256"}, json.dumps(claims(exp=0)).replace('"exp": 0', '"exp": 1e400').encode())
+        _handmade_token({"alg": "HS256"}, json.dumps(claims(exp=0)).replace('"exp": 0', '"exp": 1e400').encode())
     ),
     "no sub": bearer(token_of(sub=None)),
     "empty sub": bearer(token_of(sub="")),
     "blank sub": bearer(token_of(sub="  ")),
-    "sub is a number": bearer(_made({"alg": "HS256"}, {**claims(), "sub": 7})),
-    "sub is a list": bearer(_made({"alg": "HS256"}, {**claims(), "sub": [ANN]})),
+    "sub is a number": bearer(_handmade_token({"alg": "HS256"}, {**claims(), "sub": 7})),
+    "sub is a list": bearer(_handmade_token({"alg": "HS256"}, {**claims(), "sub": [ANN]})),
     "sub with NUL": bearer(token_of(sub="a\x00b")),
     "sub is endless": bearer(token_of(sub="a" * 600)),
     "no aud": bearer(token_of(aud=None)),
@@ -163,7 +163,7 @@ async def test_a_token_in_the_query_is_no_token(api):
         assert _is_refused(await api.anonymous.get("/api/batches", params={name: token_of()}))
 
 
-async def test_unknown_addresses_are_not_told_apart(api):
+async def test_unknown_addresses_look_like_known_ones(api):
     """Without a token, known and unknown addresses get the same response."""
     assert _is_refused(await api.anonymous.get("/api/none-such"))
     assert (await api.ann.get("/api/none-such")).json()["error"]["code"] == "no_such_address"
@@ -203,7 +203,7 @@ async def test_a_public_key_is_no_secret(settings, issuer):
     public, payload = issuer.public_pem("rsa"), claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
         for head in ({"alg": "HS256", "kid": "rsa"}, {"alg": "RS256", "kid": "rsa"}, {"alg": "ES256", "kid": "rsa"}):
-            assert await _status(api, _made(head, payload, public)) == 401
+            assert await _status(api, _handmade_token(head, payload, public)) == 401
 
 
 async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
@@ -212,7 +212,7 @@ async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
     issuer.body = json.dumps({"keys": [{"kty": "oct", "kid": "o", "k": _part(secret), "alg": "HS256"}]}).encode()
     payload = claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
-        assert await _status(api, _made({"alg": "HS256", "kid": "o"}, payload, secret)) == 401
+        assert await _status(api, _handmade_token({"alg": "HS256", "kid": "o"}, payload, secret)) == 401
 
 
 _MALFORMED = (
@@ -229,7 +229,7 @@ _MALFORMED = (
 )
 
 
-async def test_malformed_keys_lock_nobody_out(settings, issuer, monkeypatch, caplog):
+async def test_malformed_keys_lock_no_one_out(settings, issuer, monkeypatch, caplog):
     """The issuer's other keys keep working, and the log names each malformed key once."""
     monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
     malformed = [{"kid": f"bad-{number}", **described} for number, described in enumerate(_MALFORMED)]
@@ -237,7 +237,9 @@ async def test_malformed_keys_lock_nobody_out(settings, issuer, monkeypatch, cap
     issuer.body = json.dumps({"keys": [*malformed, None, 5, {"kid": 7}, *whole]}).encode()
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, issuer.token()) == 200
-        assert await _status(api, _made({"alg": "ES256", "kid": "unknown"}, claims())) == 401  # they are fetched again
+        assert (
+            await _status(api, _handmade_token({"alg": "ES256", "kid": "unknown"}, claims())) == 401
+        )  # they are fetched again
         assert await _status(api, issuer.token()) == 200
 
     assert issuer.requests == 2
@@ -283,7 +285,7 @@ async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypa
             assert await _status(api, issuer.token()) == 200
 
 
-async def test_without_any_key_nobody_can_tell(settings, issuer):
+async def test_without_any_key_tokens_get_503(settings, issuer):
     """Without any key a token gets 503 instead of 401, so that clients keep it."""
     issuer.status = 500
     async with _by_keys(settings, issuer) as api:
@@ -344,7 +346,7 @@ async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
         assert await _status(api, issuer.token()) == 200
         payload = claims(iss=f"{issuer.project}/auth/v1")
         tokens = [
-            _made({"alg": "ES256", "kid": f"k{number}"}, payload)
+            _handmade_token({"alg": "ES256", "kid": f"k{number}"}, payload)
             for number in range(len(sample(list(range(5_000)), 200)))
         ]
 
@@ -355,7 +357,7 @@ async def test_a_flood_of_unknown_keys_is_one_request(settings, issuer):
     assert issuer.requests <= 2
 
 
-async def test_who_goes_away_leaves_the_fetch_to_others(settings, issuer):
+async def test_a_cancelled_request_leaves_the_fetch_to_others(settings, issuer):
     """A request that is cancelled during a fetch of keys does not cancel the fetch for others."""
     async with _by_keys(settings, issuer) as api:
         with _slow(issuer):

@@ -40,7 +40,7 @@ def _held_searches(settings, monkeypatch):
         gate.set()
 
 
-async def test_searches_of_one_owner_hold_up_no_other(settings, monkeypatch):
+async def test_searches_of_one_owner_do_not_block_others(settings, monkeypatch):
     """Another owner's reads and the readiness check work while one owner's searches take all their threads."""
     async with serving(settings) as api:
         await api.made(1)
@@ -54,7 +54,7 @@ async def test_searches_of_one_owner_hold_up_no_other(settings, monkeypatch):
         assert [(await search).status_code for search in searches] == [200] * 4
 
 
-async def test_without_turns_searches_of_one_owner_hold_up_all(settings, monkeypatch):
+async def test_without_turns_searches_of_one_owner_block_all(settings, monkeypatch):
     """Control: if one owner may take every thread, other owners and the health check wait."""
     monkeypatch.setattr(reader_pool.ReaderPool, "_has_room_for", lambda pool, _: pool._running.total() < 2)
     async with serving(settings) as api:

@@ -124,7 +124,7 @@ def test_a_file_is_read_in_pieces(server):
     assert _sent(server, head, *_chunked(body, 7)) == 201
 
 
-def test_a_body_that_stops_coming_is_given_up(server):
+def test_a_body_that_stops_arriving_times_out(server):
     """A body that stops arriving gets 408 after the timeout, and its slot is free again."""
     before = server.descriptors()
     started = time.monotonic()
@@ -312,7 +312,7 @@ def _compressed_backup(count, text):
     ],
     ids=["rows", "text", "compressed", "items", "names of columns"],
 )  # fmt: skip
-def test_what_comes_of_an_upload_is_bounded(narrow_server, path, name, content, form, message):
+def test_the_content_of_an_upload_is_limited(narrow_server, path, name, content, form, message):
     """A file whose content exceeds a limit is refused as a whole, naming the limit and its setting."""
     client = narrow_server.client
 
@@ -339,7 +339,7 @@ def test_the_halves_of_a_file_that_is_too_large_are_taken(tmp_path):
     assert job.status_code == 201, job.text
 
 
-async def test_a_backup_of_the_original_is_brought_in(api):
+async def test_a_backup_of_the_legacy_library_is_imported(api):
     """A file that the legacy library wrote can be imported unchanged."""
     turns = [{"id": "turn-1", "content": "Turn content", "role": "user", "sequence": 1}]
     conversation = {"id": "conv-1", "content": "Conversation content", "persona": "Expert", "conversation_turns": turns}
@@ -356,7 +356,7 @@ async def test_a_backup_of_the_original_is_brought_in(api):
     )
 
 
-async def test_items_of_the_original_make_a_job(api):
+async def test_items_of_the_legacy_library_make_a_job(api):
     """Items of the legacy library, with `parameters` and `status`, become the same items as without."""
     items = [{"id": "1", "topic": "AI Ethics", "parameters": {"tone": "calm"}, "status": "completed"}]
     body = {"jobId": "job", "processor": "scripted", "start": False}

@@ -62,7 +62,7 @@ async def _planned(api, selection):
     return {"selection": selection, "digest": plan.json()["digest"]}
 
 
-async def test_a_delete_tells_how_it_goes(api):
+async def test_a_delete_reports_its_progress(api):
     """The last event of a delete holds its result and the address that undoes it."""
     await api.made(5)
 
@@ -86,7 +86,7 @@ async def test_a_delete_that_cannot_begin_is_an_error_of_the_request(api):
     assert (status, answer.json()["error"]["code"]) == (409, "plan_outdated")
 
 
-async def test_without_a_backup_it_has_to_be_spelled_out(api):
+async def test_a_delete_without_a_backup_needs_the_phrase(api):
     """A delete without a backup needs the exact phrase, and cannot be undone."""
     await api.made(2)
     planned = await _planned(api, {"jobId": "job"})

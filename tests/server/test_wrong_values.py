@@ -77,7 +77,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
                     yield from ((one, words(one)) for one in error.errors(include_url=False))
 
 
-def test_every_error_of_the_libraries_has_words_of_ours():
+def test_every_error_of_the_libraries_has_own_wording():
     """No message about a bad value in a request, settings file or recipe uses a library's wording."""
     kinds = set()
     for error, wording in _errors():

@@ -24,7 +24,7 @@ def job(server, request):
     return name
 
 
-async def _asked(page, job, *, count=3):
+async def _open_delete_dialog(page, job, *, count=3):
     """Select conversations of a job and open the delete dialog; return the dialog."""
     await page.goto(f"/conversations?job={job}")
     boxes = page.locator("input[name=id]")
@@ -38,14 +38,14 @@ async def _asked(page, job, *, count=3):
 
 async def _deleted(page, job, *, count=3):
     """Delete conversations of a job with a backup; return its id."""
-    await _asked(page, job, count=count)
+    await _open_delete_dialog(page, job, count=count)
     await page.get_by_role("button", name="Back up and delete").click()
     await page.get_by_role("dialog", name=f"{count} conversations deleted").wait_for()
     link = await page.get_by_role("link", name="Download backup").get_attribute("href")
     return link.rpartition("/")[2]
 
 
-def _left(server, job):
+def _remaining(server, job):
     return server.client.get("/api/conversations", params={"jobId": job}).json()["conversations"]
 
 
@@ -59,13 +59,13 @@ async def test_conversations_are_selected_and_a_delete_begun(page, server, job):
     await page.get_by_role("dialog", name="Delete 6 conversations?").wait_for()
     await page.keyboard.press("Escape")
 
-    assert len(_left(server, job)) == 6
+    assert len(_remaining(server, job)) == 6
     assert await page.get_by_role("dialog").count() == 0
 
 
 async def test_the_backup_dialog_appears(page, job):
     """Verify backup dialog appears: it shows counts, a sample, and a backup option that is on by default."""
-    dialog = await _asked(page, job)
+    dialog = await _open_delete_dialog(page, job)
     text = await dialog.inner_text()
 
     assert f"{job} topic 5" in text
@@ -73,9 +73,9 @@ async def test_the_backup_dialog_appears(page, job):
     assert await page.get_by_label("Back up first").is_checked()
 
 
-async def test_a_backup_tells_how_far_it_is(page, server, job):
+async def test_a_backup_shows_its_progress(page, server, job):
     """Create backup, verify progress indicator: the backup is written and verified before the delete."""
-    await _asked(page, job)
+    await _open_delete_dialog(page, job)
     await page.evaluate(
         """() => {
           window.phases = [];
@@ -94,18 +94,18 @@ async def test_a_backup_tells_how_far_it_is(page, server, job):
         ("verifying", "Verifying"),
         ("deleting", "Deleting"),
     ]
-    assert len(_left(server, job)) == 3
+    assert len(_remaining(server, job)) == 3
 
 
 async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, job):
     """Download backup, verify file contents: it holds exactly the deleted conversations."""
-    before = {one["id"]: server.client.get(f"/api/conversations/{one['id']}").json() for one in _left(server, job)}
+    before = {one["id"]: server.client.get(f"/api/conversations/{one['id']}").json() for one in _remaining(server, job)}
     await _deleted(page, job, count=2)
     async with page.expect_download() as waiting:
         await page.get_by_role("link", name="Download backup").click()
     document = json.loads(Path(await (await waiting.value).path()).read_text())
 
-    gone = before.keys() - {one["id"] for one in _left(server, job)}
+    gone = before.keys() - {one["id"] for one in _remaining(server, job)}
     assert {one["id"] for one in document["conversations"]} == gone
     assert _different(document, before) == []
     document["conversations"][0]["conversation_turns"][0]["content"] += " "
@@ -122,7 +122,7 @@ def _different(document, before):
     ]
 
 
-async def test_after_a_delete_the_backup_is_there_and_undoes_it(page, server, job):
+async def test_after_a_delete_its_backup_undoes_it(page, server, job):
     """Complete delete, verify backup available: its restore undoes the delete."""
     backup = await _deleted(page, job)
     await page.goto("/backups")
@@ -133,17 +133,17 @@ async def test_after_a_delete_the_backup_is_there_and_undoes_it(page, server, jo
     await page.get_by_role("button", name="Restore").click()
     await page.get_by_text("The missing conversations have been restored").wait_for()
 
-    assert len(_left(server, job)) == 6
+    assert len(_remaining(server, job)) == 6
 
 
 async def test_undo_is_one_press_away(page, server, job):
     """One click in the delete dialog undoes the delete."""
     await _deleted(page, job)
-    assert len(_left(server, job)) == 3
+    assert len(_remaining(server, job)) == 3
     await page.get_by_role("button", name="Undo").click()
     await page.get_by_text("3 conversations restored.").wait_for()
 
-    assert len(_left(server, job)) == 6
+    assert len(_remaining(server, job)) == 6
 
 
 async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
@@ -169,7 +169,7 @@ async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
 
 async def test_without_a_backup_it_has_to_be_typed(page, server, job):
     """The button for a delete without a backup is disabled until the phrase is typed."""
-    await _asked(page, job, count=2)
+    await _open_delete_dialog(page, job, count=2)
     await page.get_by_label("Back up first").uncheck()
     button = page.get_by_role("button", name="Delete for good")
     assert await button.is_disabled()
@@ -177,7 +177,7 @@ async def test_without_a_backup_it_has_to_be_typed(page, server, job):
     await button.click()
     await page.get_by_role("dialog", name="2 conversations deleted").wait_for()
 
-    assert len(_left(server, job)) == 4
+    assert len(_remaining(server, job)) == 4
     assert await page.get_by_role("button", name="Undo").count() == 0
 
 
@@ -188,10 +188,10 @@ async def test_a_failed_backup_deletes_nothing(page, server, job):
     moved = folders.rename(folder / "elsewhere")
     folders.write_text("no folder")
     try:
-        await _asked(page, job)
+        await _open_delete_dialog(page, job)
         await page.get_by_role("button", name="Back up and delete").click()
         await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
-        assert len(_left(server, job)) == 6
+        assert len(_remaining(server, job)) == 6
     finally:
         folders.unlink()
         moved.rename(folders)

@@ -121,7 +121,7 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
         assert seen.everything == []
 
 
-async def test_items_that_hold_up_a_batch_are_skipped(browser, tmp_path):
+async def test_items_that_block_a_batch_are_skipped(browser, tmp_path):
     """The page shows the answer that paused a batch, and skips its item and another failed one."""
     prepared(tmp_path)
     items = [{"id": name, "topic": topic} for name, topic in (("a", "bad luck"), ("b", "refused"), ("c", "good"))]

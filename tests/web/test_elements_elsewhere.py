@@ -204,7 +204,7 @@ async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server,
         assert await page.evaluate("window.isReady") is None
 
 
-async def test_an_app_that_edits_instead_is_told_how_many_are_left(browser, server, site):
+async def test_an_app_that_edits_instead_sees_how_many_are_left(browser, server, site):
     """All conversations that changed in the meantime are counted, although the plan lists only a thousand."""
     body = {"jobId": "many", "items": [{"topic": f"x {number}"} for number in range(1_001)], "processor": "scripted"}
     server.client.post("/api/batches", json=body).raise_for_status()

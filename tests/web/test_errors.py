@@ -42,7 +42,7 @@ def _is_page(answer):
     return answer.headers["content-type"].startswith("text/html") and "<header" in answer.text
 
 
-async def test_a_browser_is_told_by_a_page_in_our_layout(local):
+async def test_a_browser_gets_errors_as_pages(local):
     """A browser gets every error as a page with the same status as programs get."""
     async with cookied(local, **HTML) as browser:
         for method, path, more, status, text in _WRONG:
@@ -55,7 +55,7 @@ async def test_a_browser_is_told_by_a_page_in_our_layout(local):
 
 
 @pytest.mark.parametrize("path", ["/nosuch", "/batches", "/api/batches"])
-async def test_a_browser_that_did_not_come_in_is_told_how(local, path):
+async def test_a_browser_without_a_cookie_learns_how_to_sign_in(local, path):
     """A browser without a cookie gets a page that says how to sign in, without links to other pages."""
     answer = await local.anonymous.get(path, headers=NAVIGATION)
 
@@ -65,7 +65,7 @@ async def test_a_browser_that_did_not_come_in_is_told_how(local, path):
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", HTML["Accept"]])
-async def test_a_program_is_told_by_json(local, accept):
+async def test_a_program_gets_errors_as_json(local, accept):
     """The API returns JSON errors to programs even if their HTTP library accepts HTML by default."""
     async with cookied(local, **({} if accept is None else {"Accept": accept})) as program:
         paths = ["/api/batches/none", "/api/nosuch", *([] if accept == HTML["Accept"] else ["/nosuch"])]
@@ -77,7 +77,7 @@ async def test_a_program_is_told_by_json(local, accept):
     assert {answer.headers["content-type"] for answer in answers} == {"application/json"}
 
 
-async def test_a_server_without_pages_tells_a_browser_by_a_page_too(tmp_path):
+async def test_a_server_without_pages_has_error_pages(tmp_path):
     """A server without pages still returns error pages, without links and without a request for a token."""
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings) as running:

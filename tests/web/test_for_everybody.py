@@ -242,7 +242,7 @@ async def test_dialogs_keep_the_focus(browser, server):
         assert await page.evaluate("document.activeElement.textContent") == "Delete…"
 
 
-async def test_a_delete_that_goes_on_cannot_be_put_out_of_sight(browser, server):
+async def test_the_dialog_of_a_running_delete_stays_open(browser, server):
     """Escape does not close the dialog of a running delete, which later shows the result and the undo."""
     async with page_of(browser, server) as (page, seen):
         await put_off(page)
@@ -270,7 +270,7 @@ async def test_a_delete_that_goes_on_cannot_be_put_out_of_sight(browser, server)
 
 
 @pytest.mark.parametrize(("motion", "moves"), [("reduce", False), ("no-preference", True)])
-async def test_nothing_moves_for_who_wants_no_motion(browser, server, motion, moves):
+async def test_nothing_moves_with_reduced_motion(browser, server, motion, moves):
     """With reduced motion nothing is animated; otherwise dialogs fade in."""
     async with page_of(browser, server, reduced_motion=motion) as (page, _):
         await page.get_by_role("dialog").wait_for()

@@ -106,7 +106,7 @@ async def test_what_cannot_be_taken_back_is_asked_about_on_a_page_of_its_own(loc
     assert {(value, page) for value, page in buttons if value in _ASKING} == set(_ASKING.items())
 
 
-async def test_a_batch_is_cancelled_once_somebody_agreed(local, browser):
+async def test_a_batch_is_cancelled_once_confirmed(local, browser):
     """Cancelling leads to a confirmation page, and the job continues until its form is sent."""
     body = {"jobId": "j", "items": [{"topic": "x"}, {"topic": "y"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=body)).raise_for_status()

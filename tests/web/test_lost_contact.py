@@ -46,7 +46,7 @@ async def _page(browser, server):
         assert seen.everything == []
 
 
-def _left(server, job):
+def _remaining(server, job):
     return len(server.client.get("/api/conversations", params={"jobId": job}).json()["conversations"])
 
 
@@ -86,7 +86,7 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
         proxy.cut_at(b"POST /api/conversations/delete/events", answer)
         await _begin_to_delete(page, job, backup=backup)
         text = await _does_not_know(page)
-        server.wait_for(lambda: _left(server, job) == 0)
+        server.wait_for(lambda: _remaining(server, job) == 0)
         proxy.mend()
         await page.get_by_role("dialog", name="3 conversations deleted").wait_for()
 
@@ -98,7 +98,7 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
             proxy.cut_at(b"/restore")
             await page.get_by_role("button", name="Undo").click()
             await page.get_by_text("Until then it is not known whether they were restored.").wait_for()
-            server.wait_for(lambda: _left(server, job) == 3)
+            server.wait_for(lambda: _remaining(server, job) == 3)
             proxy.mend()
             await page.get_by_text("3 conversations restored.").wait_for()
 
@@ -122,7 +122,7 @@ async def test_an_element_that_does_not_ask_again_claims_what_is_wrong(browser, 
         proxy.cut_at(b"POST /api/conversations/delete/events")
         await _begin_to_delete(page, job)
         await page.get_by_role("dialog").get_by_role("alert").wait_for()
-        server.wait_for(lambda: _left(server, job) == 0)
+        server.wait_for(lambda: _remaining(server, job) == 0)
 
         assert _CLAIMS.search(await page.get_by_role("dialog").inner_text())
 
@@ -134,7 +134,7 @@ async def test_without_its_key_a_delete_that_is_asked_for_again_is_refused(brows
         proxy.cut_at(b"POST /api/conversations/delete/events")
         await _begin_to_delete(page, job)
         await _does_not_know(page)
-        server.wait_for(lambda: _left(server, job) == 0)
+        server.wait_for(lambda: _remaining(server, job) == 0)
         proxy.mend()
         await page.get_by_role("dialog", name="They are no longer in the library").wait_for()
 
@@ -147,7 +147,7 @@ async def test_a_dialog_that_does_not_know_can_be_closed(browser, server, job):
         proxy.cut_at(b"POST /api/conversations/delete/events")
         await _begin_to_delete(page, job)
         await _does_not_know(page)
-        server.wait_for(lambda: _left(server, job) == 0)
+        server.wait_for(lambda: _remaining(server, job) == 0)
         proxy.mend()
         await page.keyboard.press("Escape")
         await page.get_by_text("No conversation").or_(page.locator(".empty")).first.wait_for()
@@ -186,7 +186,7 @@ async def test_a_delete_whose_server_was_killed_is_finished_or_undone(browser, t
                     assert re.search(r"(\d+) conversations of 60 deleted so far", text)
                     await page.get_by_role("button", name="Finish deleting").click()
                     await page.get_by_role("dialog", name="60 conversations deleted").wait_for()
-                    assert _left(again, "many") == 0
+                    assert _remaining(again, "many") == 0
                     await page.get_by_role("button", name="Undo").click()
                     await page.get_by_text("60 conversations restored.").wait_for()
 

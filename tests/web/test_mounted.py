@@ -126,7 +126,7 @@ async def test_its_pages_stay_below_its_path(browser, mounted):
         ({"jwt_secret": SECRET, "issuer": "https://i.example"}, LOCAL, "BACKSTAY_AUTH=token"),
     ],
 )
-def test_an_application_that_lets_nobody_in_is_not_made(tmp_path, server, token, message):
+def test_an_application_without_a_sign_in_is_not_created(tmp_path, server, token, message):
     """`create_app` refuses to start without a way to sign in or with two, and says what to pass."""
     with pytest.raises(SettingsError) as caught:
         create_app(Settings(here=tmp_path), ServerSettings(**server), token=token)

@@ -53,7 +53,7 @@ async def test_a_batch_is_started_without_a_script(local, browser_like):
     assert page.text.count(">Read<") == 2
 
 
-async def test_columns_that_do_not_fit_are_said(browser_like):
+async def test_columns_that_do_not_fit_are_reported(browser_like):
     """The page where columns are chosen reports columns that do not fit, and disables the start."""
     uploaded = await browser_like.post("/batches/upload", files={"file": ("t.csv", b"a,b\n,1\n")})
 
@@ -189,7 +189,7 @@ async def test_backups_are_pinned_verified_and_removed_without_a_script(local, b
 
 
 @pytest.mark.parametrize("path", ["/batches", "/conversations", "/backups", "/batches/one?id=x"])
-async def test_pages_are_for_those_who_came_in(local, path):
+async def test_pages_need_a_sign_in(local, path):
     """A page without a cookie says how to sign in."""
     answer = await local.anonymous.get(path)
 
@@ -236,7 +236,7 @@ async def test_every_page_has_the_strict_policy(browser_like, path):
 
 
 @pytest.mark.parametrize("name", ["backstay.js", "backstay.css", "pages/batch.js", "mark.svg"])
-async def test_scripts_and_styles_are_for_everybody(local, name):
+async def test_scripts_and_styles_are_public(local, name):
     """Static files are public, and are not sent again to clients that have them."""
     first = await local.anonymous.get(f"/static/{name}")
     again = await local.anonymous.get(f"/static/{name}", headers={"If-None-Match": first.headers["etag"]})
@@ -262,7 +262,7 @@ async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
 @pytest.mark.parametrize(
     ("number", "text"), [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (2 * 10**9, "2.0 GB")]
 )
-def test_sizes_are_said_as_people_say_them(number, text):
+def test_sizes_are_formatted_for_people(number, text):
     """Sizes are formatted in powers of a thousand."""
     assert format_size(number) == text
 
@@ -275,12 +275,12 @@ def test_sizes_are_said_as_people_say_them(number, text):
         ("2024-02-29T10:59:00Z", "1 hour ago"),
     ],
 )
-def test_distances_are_said_as_people_say_them(moment, text):
+def test_distances_are_formatted_for_people(moment, text):
     """Distances are formatted relative to now."""
     assert format_distance(moment, NOON) == text
 
 
-async def test_what_goes_along_is_shown_before_a_delete(tmp_path):
+async def test_related_rows_are_shown_before_a_delete(tmp_path):
     """The page of a delete shows the related rows of other tables."""
     with library(SQLITE, tmp_path) as settings:
         async with serving(settings, local=True) as running:

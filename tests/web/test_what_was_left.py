@@ -23,7 +23,7 @@ async def local(tmp_path):
     ("action", "notice", "remaining"),
     [("continue", "The delete is finished.", 0), ("undo", "The delete has been undone", 3)],
 )
-async def test_a_delete_that_was_cut_off_stands_at_the_top(local, action, notice, remaining):
+async def test_an_interrupted_delete_is_shown_at_the_top(local, action, notice, remaining):
     """An interrupted delete is shown at the top of the backups, and can be finished or undone there."""
     await local.made(3)
     backup = await cut_off(local.state.backstay.for_owner("local"))
@@ -115,7 +115,7 @@ async def test_an_item_is_to_be_skipped_where_it_can_be_at_fault(local, code, is
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_the_dialog_lists_several_and_tells_which_it_cannot_resume(page, server):
+async def test_the_dialog_lists_several_and_says_which_it_cannot_resume(page, server):
     """The dialog lists several jobs, handles each separately, and says which it cannot resume."""
     async with Backstay.open(server.log.parent / ".backstay" / "backstay.db") as backstay:
         await backstay.batches.run("own", [{"topic": "x"}, {"topic": "y"}], _own, limit=1)

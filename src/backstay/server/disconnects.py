@@ -11,7 +11,7 @@ _READING = frozenset(("GET", "HEAD"))
 
 
 class DisconnectMiddleware:
-    """Cancels a read-only request if its client disconnects before the response has begun.
+    """Middleware that cancels a read-only request if its client disconnects before the response has begun.
 
     A request that changes data runs to its end. A response that has begun detects the disconnect itself.
     """

@@ -16,7 +16,7 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class AllowedHosts:
-    """Refuses requests under other host names, because a hostile page can make its own name resolve to this server.
+    """Middleware that refuses other host names, because a hostile page can make its own name resolve to this server.
 
     Health checks and metrics accept any name: orchestrators use addresses that are not known beforehand, and the
     responses reveal nothing about users.
@@ -37,7 +37,7 @@ class AllowedHosts:
 
 
 class BodyLimit:
-    """Limits the size of bodies, and the wait for the next part of one.
+    """Middleware that limits the size of bodies, and the wait for the next part of one.
 
     An upload goes to disk, so it takes a slot of `uploads` before any of it is read. Every other body is held in
     memory, so each byte of it takes a slot of `bytes_held` until the request has ended.

@@ -29,7 +29,7 @@ class AbortedResponse(Exception):
 
 
 class RequestMiddleware:
-    """Logs and counts every request. Its query, which may hold a token or a ticket, is never logged."""
+    """Middleware that logs and counts every request. Its query, which may hold a token or a ticket, is never logged."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app

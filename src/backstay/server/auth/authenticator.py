@@ -48,7 +48,7 @@ class Authenticator(Protocol):
 
 
 class AuthenticationMiddleware:
-    """Refuses requests that are not authenticated."""
+    """Middleware that refuses unauthenticated requests."""
 
     def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
         self._app = app
