@@ -23,18 +23,18 @@ class Picky:
     """A module `picky` whose function fails bad topics until they are fixed."""
 
     def __init__(self, folder) -> None:
-        self._mended = folder / "mended"
+        self._fixed = folder / "fixed"
         (folder / "picky.py").write_text(
             "from pathlib import Path\n"
             "from backstay import Conversation, Turn\n\n\n"
             "async def picky(item):\n"
-            f"    if item.topic == 'bad' and not Path({str(self._mended)!r}).exists():\n"
+            f"    if item.topic == 'bad' and not Path({str(self._fixed)!r}).exists():\n"
             "        raise ValueError('there is no such topic')\n"
             "    return Conversation(turns=[Turn('user', item.topic), Turn('assistant', 'Indeed.')])\n"
         )
 
-    def mend(self) -> None:
-        self._mended.touch()
+    def fix(self) -> None:
+        self._fixed.touch()
 
 
 @pytest.fixture

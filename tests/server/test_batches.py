@@ -128,7 +128,7 @@ async def test_failed_items_retried_while_a_run_comes_to_its_end_are_worked_on(s
         items = [{"id": "a", "topic": "bad"}, {"id": "b", "topic": "good"}]
         await _create(api, items=items, processor="picky:picky", maxAttempts=1)
         await until(is_over.is_set)
-        picky.mend()
+        picky.fix()
 
         await api.ann.post("/api/batches/topics/retry")
         resumed = await api.ann.post("/api/batches/topics/resume")
@@ -163,7 +163,7 @@ async def test_failed_items_are_listed_and_retried(settings, picky):
         second = (await api.ann.get("/api/batches/j/failed", params={"cursor": first["nextCursor"]})).json()
         retried = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["bad-1"]})
         unknown = await api.ann.post("/api/batches/j/retry", json={"itemIds": ["none"]})
-        picky.mend()
+        picky.fix()
         named = await api.ann.post("/api/batches/j/resume", json={"retryItems": ["bad-2"]})
         in_between = await api.settled("j")
         resumed = await api.ann.post("/api/batches/j/resume", json={"retryFailed": True})

@@ -97,9 +97,9 @@ async def test_a_failed_request_may_be_repeated(api):
     """A failed request can be repeated with its key once the cause is fixed."""
     missing = await api.ann.post("/api/batches", json={**_BODY, "processor": "none"}, headers=_key())
     again = await api.ann.post("/api/batches", json={**_BODY, "processor": "none"}, headers=_key())
-    mended = await api.ann.post("/api/batches", json=_BODY, headers=_key())
+    fixed = await api.ann.post("/api/batches", json=_BODY, headers=_key())
 
-    assert (missing.status_code, again.status_code, mended.status_code) == (403, 403, 201)
+    assert (missing.status_code, again.status_code, fixed.status_code) == (403, 403, 201)
 
 
 async def test_another_server_knows_the_answer(settings):

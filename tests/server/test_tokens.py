@@ -79,7 +79,9 @@ HOSTILE = {
     "its own key in its head": bearer(
         _handmade_token({"alg": "HS256", "jwk": {"kty": "oct", "k": _part(b"x" * 40)}}, claims(), b"x" * 40)
     ),
-    "its own address of keys": bearer(_handmade_token({"alg": "RS256", "kid": "k", "jku": "http://evil.example/jwks"}, claims())),
+    "its own address of keys": bearer(
+        _handmade_token({"alg": "RS256", "kid": "k", "jku": "http://evil.example/jwks"}, claims())
+    ),
     "an unknown critical head": bearer(_handmade_token({"alg": "HS256", "crit": ["exp"], "exp": 1}, claims())),
     "head is no object": bearer(_handmade_token(b"[]", claims())),
     "head is no JSON": bearer(_handmade_token(b"{", claims())),

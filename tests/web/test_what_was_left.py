@@ -53,7 +53,7 @@ async def test_a_damaged_backup_offers_only_what_can_be_done_with_it(local):
 
     assert (refused.status_code, refused.headers["location"]) == (303, f"/backups/one?id={backup}")
     assert "chip-damaged" in listed.text
-    assert "whose file is damaged: found" in listed.text
+    assert "which is damaged (found" in listed.text
     assert "(found" in page.text
     for offer in ("Undo the delete", "Finish deleting"):
         assert offer not in listed.text + page.text
@@ -76,7 +76,7 @@ async def test_a_restore_over_other_content_asks_what_to_do(local):
         assert restored.status_code == 303, restored.text
         topics.append((await local.ann.get(f"/api/conversations/{conversation_id}")).json()["topic"])
 
-    assert "1 conversation is in the library with other content" in plan.text
+    assert "1 conversation is in the library with different content" in plan.text
     assert re.search(r'value="skip" checked', plan.text)
     assert topics == ["edited", "topic 0"]
     assert len((await local.ann.get("/api/backups")).json()["backups"]) == 2

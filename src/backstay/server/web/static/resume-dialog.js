@@ -238,7 +238,7 @@ function isUnattended(job) {
 }
 
 function why(job) {
-  if (job.pause !== null) return `Paused: ${clipped(job.pause.message)}.`.repanel(/\.\.$/, ".");
+  if (job.pause !== null) return `Paused: ${clipped(job.pause.message)}.`.replace(/\.\.$/, ".");
   return job.state === "interrupted" ? "Its worker stopped." : "Not started yet.";
 }
 
