@@ -202,9 +202,7 @@ def test_a_batch_runs_as_in_a_container(instructions, compose, tmp_path):
     with ProviderServer() as model:
         variables = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model.base_url, "BACKSTAY_ALLOWED_HOSTS": "api.example"}
         environment = _resolved(compose["services"]["server"]["environment"], variables)
-        del environment[
-            "BACKSTAY_DATABASE_URL"
-        ]  # nobody is called postgres here; without it, it is the image's default
+        del environment["BACKSTAY_DATABASE_URL"]  # this machine has no user postgres, the image's default
         environment = {**image, **environment, "BACKSTAY_HOST": "127.0.0.1", "TMPDIR": str(tmp_path / "tmp")}
         environment |= {
             name: value.replace(_volume(instructions), str(volume))

@@ -270,7 +270,7 @@ def test_clients_that_stall_are_disconnected(big):
     stalled = [_unread_download(server, f"/api/backup/download/{backup_id}") for _ in range(30)]
 
     server.wait_for(lambda: _ended(server) == ended + 30)
-    _is_quiet(server, before + 30)  # their connections are the kernel's for a little longer
+    _is_quiet(server, before + 30)  # the kernel keeps their connections a little longer
 
     assert server.megabytes() < memory + 150
     for connection in stalled:

@@ -146,7 +146,7 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch)
         "/api/batches",
         json={
             "jobId": "j",
-            # Good ones first: a job whose first calls all fail would pause.
+            # Good items first, because a job whose first calls all fail would pause.
             "items": [{"id": f"{n}", "topic": "good" if n < 20 else "bad"} for n in range(60)],
             "processor": "picky:picky",
             "start": False,

@@ -148,7 +148,7 @@ async def test_a_file_in_the_place_of_a_backup_restores_nothing(tmp_path, caplog
                 await backstay.backups.restore(backup_id)
             assert SECRET not in caught.value.message, wrong
             assert await backstay.conversations.count(_ALL) == 0, wrong
-            # As if nothing had been noted, so that the next file is read too.
+            # Clear the recorded damage, so that the next file is read too.
             await asyncio.to_thread(
                 ask, tmp_path / "backstay.db", "UPDATE backups SET state = 'verified', damaged_at = NULL"
             )

@@ -69,7 +69,7 @@ async def _through_the_server(options, ids, *, are_new=True):
         boxes = [unescape(box) for box in re.findall(r'type="checkbox" name="id" value="([^"]*)"', page)]
         assert boxes == [printed_id(row["id"]) for row in listed]
         for conversation_id in ids:
-            if conversation_id != "..":  # a client takes it for a way up
+            if conversation_id != "..":  # clients resolve it to the parent path
                 assert (await api.ann.get(f"/api/conversations/{quote(conversation_id, safe='')}")).json()[
                     "id"
                 ] == conversation_id

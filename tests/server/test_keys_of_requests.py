@@ -202,7 +202,7 @@ def _after_a_crash(folder, ask_for, address, *, without="answering"):
     with served(folder, toml, without=without) as dying, pytest.raises(httpx.TransportError):
         ask_for(dying.client)
     with served(folder, toml) as server:
-        # Three minutes later: a claim has lapsed, a receipt has not.
+        # Three minutes later, a claim has expired but a receipt has not.
         ask(folder / ".backstay" / "backstay.db", "UPDATE notes SET expires_at = expires_at - 180000000")
         answers = [ask_for(server.client) for _ in range(2)]
         return answers, server.client.get(address).json()

@@ -57,9 +57,9 @@ def test_a_second_signal_leaves_at_once(tmp_path):
         server.client.post("/api/batches", json={"jobId": "j", "items": _ITEMS, "processor": "scripted:30"})
         server.wait_for(lambda: _job(server)["running"])
         server.process.send_signal(signal.SIGTERM)
-        server.process.send_signal(signal.SIGTERM)  # as a wrapper does that passes on what its whole group was sent
+        server.process.send_signal(signal.SIGTERM)  # like a wrapper that forwards a signal to its whole group
         server.wait_for(lambda: _lets_nobody_in(server))
-        time.sleep(1.1 * SAME_SIGNAL_SECONDS)  # until then it is the first signal once more
+        time.sleep(1.1 * SAME_SIGNAL_SECONDS)  # a repetition before that counts as the first signal
         assert server.process.poll() is None
 
         assert server.stop(signal.SIGTERM) == 130
@@ -162,7 +162,7 @@ def test_a_server_that_calls_no_model_says_so(tmp_path):
     (note,) = notes("")
     again = notes(f"[server.recipes]\n{note.partition('as in: ')[2]}\n")
 
-    assert again == [note]  # of the first start, in the same log
+    assert again == [note]  # from the first start, in the same log
     assert "calls no model" in pages[0]
     assert "calls no model" not in pages[1]
     assert "tutor (openai:writer)" in pages[1]

@@ -159,6 +159,6 @@ async def test_cursors_do_not_count_what_others_store(api):
 
         assert paged == rows
         assert not set(keys) & set(cursors)
-        # As far apart as any two numbers of 52 bits; keys lie a few rows apart.
+        # Cursors are as far apart as random 52-bit numbers, while the keys are a few rows apart.
         assert all(abs(one - other) > 1_000_000 for one, other in pairwise(cursors[:-1]))
         assert all("cursor" not in row for row in rows)

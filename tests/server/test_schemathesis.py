@@ -14,9 +14,9 @@ from support.torture import FULL
 _EXAMPLES = 200 if FULL else 1
 _EACH = [(kind, who) for kind in KINDS for who in (ANN, BOB)]
 _RUNS = _EACH if FULL else _EACH[:1]
-# What a schema cannot say (a selection that is not empty, a name that ends in .csv) is refused all the same.
+# Rules that a schema cannot express (a selection that is not empty, a suffix .csv) are refused as well.
 _LEFT_OUT = "positive_data_acceptance"
-# A conversation may be called `delete/events`, so that a GET there is of a missing one: 404, where 405 is looked for.
+# A conversation may be named `delete/events`, so a GET of that address gets 404 instead of the expected 405.
 _CONFIGURATION = """
 [[operations]]
 include-path = "/api/conversations/delete/events"

@@ -44,7 +44,7 @@ def test_many_half_heads_lock_no_one_out(tmp_path):
         early.sendall(_HALF)
         _crowd(stack, server, "127.0.0.3")
 
-        assert _answers(server, "127.0.0.3")  # as behind a proxy, where all have one address
+        assert _answers(server, "127.0.0.3")  # like behind a proxy, where all clients have one address
         assert _answers(server, "127.0.0.4")
         early.sendall(_REST)
         assert _rest(early).startswith(b"HTTP/1.1 200")

@@ -95,7 +95,7 @@ async def test_a_request_of_a_client_that_has_gone(settings, monkeypatch, method
         )
         await begun.wait()
         if not is_stopped:
-            for _ in range(20):  # turns of the loop, in which it could be stopped
+            for _ in range(20):  # iterations of the event loop, in which it could be stopped
                 await asyncio.sleep(0)
             go_on.set()
         await asyncio.wait([working])

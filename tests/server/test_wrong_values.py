@@ -64,7 +64,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
             models |= set(_models(route.body_field.field_info.annotation))
         for field in fields:
             for value in _BAD:
-                with suppress(problems.Problem):  # a name in an address that can be none is one that is not there
+                with suppress(problems.Problem):  # an invalid name in an address is reported as not found
                     _, errors = field.validate(value, {}, loc=("query", field.alias))
                     yield from ((one, problems._reason(one)) for one in errors or ())
     for model in models:

@@ -109,7 +109,7 @@ async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, j
     assert {one["id"] for one in document["conversations"]} == gone
     assert _different(document, before) == []
     document["conversations"][0]["conversation_turns"][0]["content"] += " "
-    assert _different(document, before) == [document["conversations"][0]["id"]]  # it would be noticed
+    assert _different(document, before) == [document["conversations"][0]["id"]]  # a difference would be noticed
 
 
 def _different(document, before):
@@ -154,8 +154,8 @@ async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
 
     async with Backstay.open(folder / ".backstay" / "backstay.db") as backstay:
         await backstay.backups.cleanup()
-        assert list((folder / ".backstay").rglob(f"{backup}*"))  # before its time nothing takes it
-        for days in (8, 9):  # two daily cleanups have to find that it has expired
+        assert list((folder / ".backstay").rglob(f"{backup}*"))  # nothing removes it before it expires
+        for days in (8, 9):  # two daily cleanups must find it expired
             assert list((folder / ".backstay").rglob(f"{backup}*"))
             monkeypatch.setattr(SystemClock, "now", lambda _, days=days: datetime.now(UTC) + timedelta(days=days))
             await backstay.backups.cleanup()

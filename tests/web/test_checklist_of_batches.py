@@ -60,7 +60,7 @@ async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
         await page.reload()
         await page.get_by_role("heading", name="All batches").wait_for()
         assert await page.get_by_role("dialog").count() == 0
-        await page.evaluate("sessionStorage.clear()")  # had it not been put off, the dialog would be there
+        await page.evaluate("sessionStorage.clear()")  # unless postponed, the dialog would appear
         await page.reload()
         await dialog.wait_for()
 
@@ -71,7 +71,7 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
         completed = _job(server)["completed"]
         before = calls(tmp_path)
         at_once = page.get_by_role("dialog").get_by_label("Concurrent items")
-        assert await at_once.input_value() == "2"  # as the batch was started with
+        assert await at_once.input_value() == "2"  # the value with which the batch was started
         await at_once.fill("0")
         await page.get_by_role("button", name="Resume", exact=True).click()
         await page.get_by_role("alert").get_by_text("Concurrent items:").wait_for()
@@ -90,7 +90,7 @@ async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
     """Complete batch, verify checkpoint cleaned up: the page still shows the batch after a restart of the server."""
     async with _interrupted(browser, tmp_path) as (server, page):
         await page.get_by_role("button", name="Resume", exact=True).click()
-        await page.locator("[data-state=completed]").wait_for()  # the page was drawn anew, for the last time
+        await page.locator("[data-state=completed]").wait_for()  # the page was updated for the last time
         server.wait_for(lambda: _job(server)["cleaned"])
 
         assert checkpoints(tmp_path) == []
@@ -114,7 +114,7 @@ async def test_failed_items_are_retried_on_resume(browser, tmp_path):
             await page.get_by_role("button", name="Retry bad luck").click()
             await page.get_by_text("Completed: 100% of 3 items.").wait_for()
 
-            # One request: after the first of two, the page might load itself anew, and the second would never be sent.
+            # One request, because the page might reload after the first of two and never send the second.
             assert requests == [f"{server.url}/api/batches/boats/resume"]
             assert calls(tmp_path) == {"a": 1, "b": 2, "c": 1}
             assert _job(server)["completed"] == 3
@@ -175,13 +175,13 @@ async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path)
         async with page_of(browser, server) as (page, _):
             await start_batch(page, tmp_path / "topics.csv", name="boats", writer="processor:slow:slow")
             server.wait_for(lambda: _job(server)["completed"] >= 2)
-            await page.locator("[data-state=running]").wait_for()  # drawn anew since it was started: no more of that
+            await page.locator("[data-state=running]").wait_for()  # updated since its start, so no update is pending
             await page.locator("batch-summary").get_by_text("Running:").wait_for()
             server.stop(signal.SIGKILL)
             await page.get_by_text("The connection was lost. Trying again…").wait_for()
             with served(tmp_path, SETTINGS + "automatic_resume = true\n", port=server.port) as again:
                 other = await page.context.new_page()
-                await come_in(other, again)  # a new server has a new token: the cookie is the whole browser's
+                await come_in(other, again)  # a new server has a new token, and the browser shares its cookies
                 await page.get_by_text("Completed: 100% of 24 items.").wait_for(timeout=30_000)
 
 
@@ -216,7 +216,7 @@ async def test_a_retry_of_what_a_command_started_names_its_function_first(browse
             assert calls(tmp_path) == {"a": 1, "b": 1}
             await page.get_by_role("button", name="Call slow:slow").click()
             await page.get_by_text("Completed: 100% of 2 items.").wait_for()
-        assert [told for told in seen.everything if "422" not in told] == []  # what the server asked back
+        assert [event for event in seen.everything if "422" not in event] == []  # except the server's question
     assert calls(tmp_path) == {"a": 1, "b": 2}
 
 

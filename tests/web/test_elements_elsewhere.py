@@ -116,7 +116,7 @@ async def test_a_page_may_do_it_its_own_way(browser, server, site):
         page.on("request", lambda request: sent.append(request.url))
         await page.get_by_role("button", name="Back up and delete").click()
         await page.get_by_role("dialog").wait_for(state="detached")
-        await page.evaluate("fetch('/late')")  # anything else would have been sent by now
+        await page.evaluate("fetch('/late')")  # any other request would have been sent by now
 
         assert [address.rpartition("/")[2] for address in sent] == ["late"]
         assert server.client.get("/api/conversations").json()["conversations"] == before

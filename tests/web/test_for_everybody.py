@@ -238,7 +238,7 @@ async def test_dialogs_keep_the_focus(browser, server):
 
         assert {"dialog"} <= resuming <= {"dialog", "browser"}
         assert {"dialog"} <= deleting <= {"dialog", "browser"}
-        assert behind - {"dialog", "browser"}  # where there is no dialog the page has it
+        assert behind - {"dialog", "browser"}  # without a dialog, the focus moves in the page
         assert await page.evaluate("document.activeElement.textContent") == "Delete…"
 
 
@@ -265,7 +265,7 @@ async def test_the_dialog_of_a_running_delete_stays_open(browser, server):
         assert await page.get_by_text("1 conversation selected").count() == 0
         await page.get_by_role("button", name="Undo").click()
         await page.get_by_text("The delete has been undone: the conversations are back in the library.").wait_for()
-        assert "job=good" in page.url  # the list is as narrow as before
+        assert "job=good" in page.url  # the list is still filtered
         assert seen.everything == []
 
 
@@ -283,7 +283,7 @@ async def test_nothing_moves_with_reduced_motion(browser, server, motion, moves)
         )
 
         assert (name != "none") is moves
-        assert rules == []  # what moves stands below a question for the preference
+        assert rules == []  # all animations are inside a media query for the preference
 
 
 async def test_a_batch_is_resumed_by_keyboard_alone(browser, server):

@@ -47,7 +47,7 @@ async def _walked(local, browser):
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
     deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
     walk = await Walk().over(browser, "/batches", f"/conversations?deleted={deleted.backup_id}", "/backups")
-    for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second has a problem with its topics
+    for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second file has no usable topics
         uploaded = await browser.post("/batches/upload", files={"file": ("topics.csv", rows)})
         await walk.over(browser, uploaded.headers["location"])
     plan = await browser.post("/conversations/delete-plan", data={"id": ids[:2]})
@@ -61,7 +61,7 @@ async def test_every_form_may_be_sent_with_its_optional_fields_empty(local, brow
     """Each button of each page leads to a page, a file or another address, and never to an unexpected error."""
     walk = await _walked(local, browser)
     presses = [(form, *press) for form in walk.forms for press in form.presses()]
-    presses.sort(key=lambda press: press[1].method)  # what changes nothing first
+    presses.sort(key=lambda press: press[1].method)  # read-only requests first
 
     for form, button, empty in presses:
         answer = await browser.request(**form.sent(button, empty))

@@ -116,7 +116,7 @@ async def test_each_is_read_as_it_is(opened):
     await page.goto(f"/conversations/one?id=c{len(HOSTILE)}")
     million = await page.locator(".turn .text").evaluate("(one) => one.textContent")
 
-    assert texts == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML has one line end
+    assert texts == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML normalizes line ends
     assert million == MILLION
     assert seen.everything == []
 

@@ -92,7 +92,7 @@ async def test_a_delete_without_an_answer_is_found_out(browser, server, job, bac
 
         assert not _CLAIMS.search(text)
         assert ("✓" in text or "Backing up" in text) == backup
-        assert len(_backups(server, job)) - before == backup  # asked for twice, done once
+        assert len(_backups(server, job)) - before == backup  # requested twice, made once
         assert await page.get_by_role("button", name="Undo").count() == backup
         if backup:
             proxy.cut_at(b"/restore")

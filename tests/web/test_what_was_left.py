@@ -129,7 +129,7 @@ async def test_the_dialog_lists_several_and_says_which_it_cannot_resume(page, se
     assert await own.get_by_role("button", name="Resume").count() == 0
     await own.get_by_role("button", name="Discard…").click()
     await own.get_by_role("button", name="Discard", exact=True).click()
-    await page.wait_for_url("**/batches")  # the page is loaded anew, and asks about what is left
+    await page.wait_for_url("**/batches")  # the page reloads, and the dialog shows the remaining jobs
     await page.get_by_role("dialog", name="A batch is not finished").wait_for()
     assert [one["id"] for one in server.client.get("/api/batches").json()["jobs"]] == ["waiting"]
 
