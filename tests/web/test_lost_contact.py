@@ -22,7 +22,7 @@ CREATE TRIGGER slowly BEFORE DELETE ON conversations BEGIN
     );
 END
 """
-_CLAIMS = re.compile(r"Nothing|failed|not found|was done|has stopped|deleted$", re.IGNORECASE)
+_CLAIMS = re.compile(r"Nothing|failed|not found|was done|was interrupted|deleted$", re.IGNORECASE)
 
 
 @pytest.fixture
