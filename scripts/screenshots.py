@@ -123,7 +123,7 @@ async def _all(opened: Any, server: Any, every: Path, name: str, scheme: str, si
         await page.get_by_text("which expires").wait_for()
         await _shot(page, at("deleted"))
         await page.get_by_role("button", name="Undo").click()
-        await page.get_by_text("restored.").wait_for()
+        await page.get_by_text("3 conversations restored.").wait_for()
         await page.get_by_role("button", name="Done").click()
         first = page.get_by_role("table").get_by_role("link").first
         await first.click()
