@@ -62,7 +62,7 @@ async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> 
     name = PurePosixPath((file.filename or "").replace("\\", "/")).name[:200]
     suffix = PurePosixPath(name).suffix.lower()
     if not name:
-        raise Problem(422, "invalid_request", "No file selected; select one, then submit again")
+        raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")
     if suffix not in ITEMS:
         raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEMS)}")
     upload = await _pending_uploads(request).add(file.file, name, suffix)

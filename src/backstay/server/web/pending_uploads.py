@@ -61,7 +61,7 @@ class PendingUploads:
         """Return an upload. Raises Problem if it no longer exists."""
         upload = self._files.get(upload_id)
         if upload is None or not upload.path.is_file():  # a cleaner of temporary files may have removed it
-            raise Problem(404, "not_found", "This file is no longer available; select it again")
+            raise Problem(404, "not_found", "This file is no longer available; choose it again")
         return upload
 
     def _add(self, source: Any, name: str, suffix: str) -> PendingUpload:
