@@ -119,8 +119,8 @@ async def test_its_pages_stay_below_its_path(browser, mounted):
 @pytest.mark.parametrize(
     "server, token, message",
     [
-        ({}, None, "give create_app a `token`"),
-        ({}, "", "give create_app a `token`"),
+        ({}, None, "pass create_app a `token`"),
+        ({}, "", "pass create_app a `token`"),
         ({}, "short", "16 characters"),
         ({"auth": "token"}, None, "SUPABASE_URL"),
         ({"jwt_secret": SECRET, "issuer": "https://i.example"}, LOCAL, "BACKSTAY_AUTH=token"),
