@@ -104,7 +104,7 @@ def test_every_error_code_is_explained():
 
 def test_every_decision_is_listed():
     """The index of decisions links every decision."""
-    folder = _ROOT / "docs" / "decisions"
+    folder = _ROOT / "docs" / "engineering" / "decisions"
     index = (folder / "README.md").read_text()
 
     for page in folder.glob("[0-9]*.md"):

@@ -1,7 +1,7 @@
 """What the stores ask of a database: transactions that execute statements by name.
 
-The statement `name` is the file that `statement_files` finds for the open database. Values are bound by name. A statement
-over many rows takes them all in one execution, after `fixed` values that are the same for all rows.
+The statement `name` is the file that `statement_files` finds for the open database. Values are bound by name. A
+statement over many rows takes them all in one execution, after `fixed` values that are the same for all rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
