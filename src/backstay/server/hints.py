@@ -1,4 +1,4 @@
-"""What helps where there is no terminal: messages of errors name commands, and these hints are told instead."""
+"""Hints for clients without a terminal: they replace the commands that error messages name."""
 
 import re
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.NothingToRun: "the list of batches shows all there are",
     errors.JobDiffers: "choose another name, or discard the batch that has this one",
     errors.ItemsDiffer: "choose another name",
-    errors.ProcessorNotAllowed: "whoever runs the server can add it there",
-    errors.ApiKeyNotAllowed: "whoever runs the server can allow it in `allowed_keys` of its settings",
+    errors.ProcessorNotAllowed: "the operator of the server can add it there",
+    errors.ApiKeyNotAllowed: "the operator of the server can allow it in `allowed_keys` of its settings",
     errors.InputTooLarge: (
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"

@@ -102,7 +102,7 @@ CREATE TABLE {schema}.workers (
     tokens_out    bigint NOT NULL DEFAULT 0,
     started_at    bigint NOT NULL,
     committed_at  bigint NOT NULL
-) WITH (fillfactor = 50);                              -- a row changes with each commit; its next version fits beside it
+) WITH (fillfactor = 50);                              -- a row changes with each commit; its next version fits on the same page
 
 CREATE INDEX workers_by_job ON {schema}.workers (job_key);
 

@@ -1,9 +1,9 @@
--- Where there is Supabase's table of users: whose rows are whose, and who may see them. Elsewhere nothing is changed.
+-- If Supabase's table of users exists: link rows to users, and let each user read only their own. Otherwise change nothing.
 --
--- Backstay itself connects as the owner of its tables, whom policies do not concern.
+-- Backstay itself connects as the owner of its tables, to whom no policy applies.
 DO $supabase$
 DECLARE
-    ours    CONSTANT regnamespace := '{schema}'::regnamespace;
+    library CONSTANT regnamespace := '{schema}'::regnamespace;
     shown   CONSTANT text[] := ARRAY['conversations', 'turns', 'jobs', 'items', 'item_inputs', 'attempts', 'failures',
                                      'backup_items'];
     named   text;
@@ -13,9 +13,9 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Whose -------------------------------------------------------------------------------------------------------
+    -- Owners -------------------------------------------------------------------------------------------------------
 
-    -- An owner who is a user of theirs is one by the text of the id; any other, such as `local`, is nobody's.
+    -- An owner that is the text of a user's id belongs to that user; others, such as `local`, belong to no user.
     FOREACH named IN ARRAY ARRAY['conversations', 'jobs', 'backups'] LOOP
         EXECUTE format(
             $sql$
@@ -25,7 +25,7 @@ BEGIN
                 FOREIGN KEY (user_id) REFERENCES auth.users (id) ON DELETE CASCADE NOT VALID;
             CREATE INDEX %3$I ON {schema}.%1$I (user_id) WHERE user_id IS NOT NULL;
             $sql$, named, named || '_user_id_fkey', named || '_by_user');
-        -- While some owner looks like a user and is none, it stays as it is, and says so before a delete.
+        -- If an owner looks like a user id but is none, the constraint stays NOT VALID, which is reported before a delete.
         BEGIN
             EXECUTE format('ALTER TABLE {schema}.%1$I VALIDATE CONSTRAINT %2$I', named, named || '_user_id_fkey');
         EXCEPTION WHEN foreign_key_violation THEN
@@ -33,7 +33,7 @@ BEGIN
         END;
     END LOOP;
 
-    -- With a user goes everything of theirs, also what no foreign key says belongs to it.
+    -- Deleting a user deletes all their rows, including those without a foreign key.
     CREATE FUNCTION {schema}.drop_with_job() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $sql$
     BEGIN
         DELETE FROM {schema}.workers WHERE job_key = OLD.key;
@@ -55,14 +55,14 @@ BEGIN
     CREATE TRIGGER drop_with_backup BEFORE DELETE ON {schema}.backups
        FOR EACH ROW EXECUTE FUNCTION {schema}.drop_with_backup();
 
-    -- Who may see it ----------------------------------------------------------------------------------------------
+    -- Privileges --------------------------------------------------------------------------------------------------
 
     CREATE FUNCTION {schema}.signed_in() RETURNS text LANGUAGE sql STABLE SET search_path = '' AS $sql$
         SELECT coalesce(nullif(current_setting('request.jwt.claims', TRUE), '')::jsonb ->> 'sub',
                         nullif(current_setting('request.jwt.claim.sub', TRUE), ''))
     $sql$;
 
-    FOR one IN SELECT relname FROM pg_class WHERE relnamespace = ours AND relkind = 'r' LOOP
+    FOR one IN SELECT relname FROM pg_class WHERE relnamespace = library AND relkind = 'r' LOOP
         EXECUTE format('ALTER TABLE {schema}.%I ENABLE ROW LEVEL SECURITY', one.relname);
         EXECUTE format('REVOKE ALL ON {schema}.%I FROM PUBLIC', one.relname);
     END LOOP;
@@ -92,7 +92,7 @@ BEGIN
         FOREACH named IN ARRAY shown LOOP
             EXECUTE format('GRANT SELECT ON {schema}.%I TO authenticated', named);
         END LOOP;
-        -- Where files are, and on which machine, is nobody's business but the operator's.
+        -- Only the operator may see where files are, and on which machine.
         GRANT SELECT (key, owner, user_id, id, state, reason, conversations, turns, content_bytes, file_bytes, pinned,
                       expires_at, created_at, verified_at, removed_at, deletion, deleted, changed, gone)
            ON {schema}.backups TO authenticated;
@@ -107,7 +107,7 @@ BEGIN
         GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO service_role;
         GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO service_role;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO service_role;
-        FOR one IN SELECT relname FROM pg_class WHERE relnamespace = ours AND relkind = 'r' LOOP
+        FOR one IN SELECT relname FROM pg_class WHERE relnamespace = library AND relkind = 'r' LOOP
             EXECUTE format('CREATE POLICY every_row ON {schema}.%I TO service_role USING (TRUE) WITH CHECK (TRUE)',
                            one.relname);
         END LOOP;

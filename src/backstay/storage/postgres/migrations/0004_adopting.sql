@@ -1,20 +1,20 @@
--- A user's own tables in the place of ours. All of this is empty, and changes nothing, until `backstay adopt` is run.
+-- User tables in place of the built-in ones. All of this stays empty until `backstay adopt` is run.
 CREATE TABLE {schema}.adopted (
     name              text COLLATE "C" PRIMARY KEY CHECK (name IN ('conversations', 'turns')),
     place             regclass NOT NULL,
-    asked             jsonb NOT NULL,     -- which of their columns is which of ours
-    numbers           jsonb NOT NULL,     -- by their names, the numbers that columns keep when they get other names
-    owner             text NOT NULL,      -- whose rows are where no column says it
-    made              text NOT NULL,      -- a digest of the statements that made the views
-    stored            jsonb NOT NULL,     -- their columns as the view was made for them, as `stored_columns` tells them
-    columns           jsonb NOT NULL,     -- by their names, those of the view
-    raw               jsonb NOT NULL,     -- by names of the view, those under which it shows the same in their type
-    conversation_key  text,               -- of turns: the foreign key by which they go with their conversation
-    owner_pattern     text,               -- what an owner has to look like; null where any will do
-    hindered          text                -- why nothing new can be put in; null where it can
+    asked             jsonb NOT NULL,     -- the user column of each built-in column
+    numbers           jsonb NOT NULL,     -- by name, the column numbers, which survive renaming
+    owner             text NOT NULL,      -- the owner of rows without an owner column
+    made              text NOT NULL,      -- a digest of the statements that created the views
+    stored            jsonb NOT NULL,     -- the user columns for which the view was created, as returned by `stored_columns`
+    columns           jsonb NOT NULL,     -- the columns of the view, by name
+    raw               jsonb NOT NULL,     -- by columns of the view, those with the same value in the user column's type
+    conversation_key  text,               -- of turns: the foreign key that deletes them with their conversation
+    owner_pattern     text,               -- the pattern of valid owners; null if any is valid
+    hindered          text                -- why no new rows can be inserted; null if they can
 );
 
--- Where what is kept really is.
+-- The tables in which conversations and turns are stored.
 CREATE VIEW {schema}.places AS
 SELECT kept.name, coalesce(adopted.place, pg_catalog.to_regclass('{schema}.' || kept.name)) AS place, adopted.name IS NOT NULL AS is_adopted
   FROM (VALUES ('conversations'), ('turns')) AS kept (name)
@@ -31,7 +31,7 @@ CREATE FUNCTION {schema}.stored_columns(place regclass) RETURNS jsonb LANGUAGE s
        AND attgenerated = ''
 $$;
 
--- What a new conversation is to be called; null where an id of ours will do.
+-- The id of a new conversation; null if Backstay chooses one.
 CREATE FUNCTION {schema}.new_id() RETURNS text LANGUAGE sql AS 'SELECT NULL::text';
 
 DO $supabase$

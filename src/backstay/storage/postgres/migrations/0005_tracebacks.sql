@@ -9,7 +9,7 @@ BEGIN
        OR NOT has_table_privilege('authenticated', '{schema}.attempts', 'SELECT') THEN
         RETURN;
     END IF;
-    -- It names files of the machine that ran the job, which concern nobody but the operator.
+    -- It names files of the machine that ran the job, which only the operator may see.
     REVOKE SELECT ON {schema}.attempts FROM authenticated;
     GRANT SELECT (job_key, position, number, owner, worker, result, error_code, error_message, raw, tokens_in,
                   tokens_out, started_at, ended_at)

@@ -49,7 +49,7 @@ CREATE TABLE jobs (
                                                   'completed', 'completed_with_failures')),
     processor      TEXT NOT NULL,
     settings       TEXT NOT NULL,                    -- JSON: what is frozen into the job
-    recipe         TEXT,                             -- JSON: likewise, where a model writes; NULL for other processors
+    recipe         TEXT,                             -- JSON, if a model is called; NULL for other processors
     pending        INTEGER NOT NULL DEFAULT 0,
     running        INTEGER NOT NULL DEFAULT 0,
     completed      INTEGER NOT NULL DEFAULT 0,
@@ -74,7 +74,7 @@ CREATE TABLE workers (
     owner        TEXT NOT NULL,
     job_key      INTEGER NOT NULL REFERENCES jobs (key),
     beat         INTEGER NOT NULL DEFAULT 0,
-    stopping     INTEGER NOT NULL DEFAULT 0,         -- told to stop: what it still holds was not interrupted
+    stopping     INTEGER NOT NULL DEFAULT 0,         -- asked to stop: items that it still holds do not count as interrupted
     host         TEXT NOT NULL,
     boot_id      TEXT NOT NULL,
     pid          INTEGER NOT NULL,
@@ -107,7 +107,7 @@ CREATE TABLE items (
     attempt              INTEGER NOT NULL DEFAULT 0, -- number of the latest attempt
     tries                INTEGER NOT NULL DEFAULT 0, -- failed attempts that count
     interruptions        INTEGER NOT NULL DEFAULT 0, -- attempts whose worker died
-    alone_interruptions  INTEGER NOT NULL DEFAULT 0, -- of these, while nothing ran beside it
+    alone_interruptions  INTEGER NOT NULL DEFAULT 0, -- of these, while no other item was running
     alone                INTEGER NOT NULL DEFAULT 0, -- the running attempt has its worker to itself
     available_at         INTEGER NOT NULL DEFAULT 0, -- not to be claimed before
     started_at           INTEGER,                    -- of the running attempt
@@ -149,7 +149,7 @@ CREATE TABLE attempts (
     PRIMARY KEY (job_key, position, number)
 ) WITHOUT ROWID;
 
--- For whoever knows the design with one JSON array a job. Ours is one row an item; this shows it in the old columns.
+-- For programs that expect one row per job with JSON arrays of item ids.
 CREATE VIEW batch_checkpoints AS
 SELECT jobs.key                                                      AS id,
        jobs.id                                                       AS job_id,

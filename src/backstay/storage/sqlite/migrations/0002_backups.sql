@@ -6,7 +6,7 @@ CREATE TABLE backups (
     id               TEXT NOT NULL,
     state            TEXT NOT NULL CHECK (state IN ('running', 'verified', 'failed', 'expired')),
     reason           TEXT NOT NULL,
-    folder           TEXT,                           -- NULL: beside the database, wherever that is moved to
+    folder           TEXT,                           -- NULL: next to the database, even if that is moved
     conversations    INTEGER NOT NULL DEFAULT 0,
     turns            INTEGER NOT NULL DEFAULT 0,
     content_bytes    INTEGER NOT NULL DEFAULT 0,     -- before compression
@@ -44,7 +44,7 @@ CREATE TABLE backup_items (
 -- When the conversation of a completed item was deleted: the item stays completed, and is not generated again.
 ALTER TABLE items ADD COLUMN deleted_at INTEGER;
 
--- For whoever knows the design with one JSON array a backup. Ours is one row a conversation; this shows it in the old columns.
+-- For programs that expect one row per backup with a JSON array of conversation ids.
 CREATE VIEW backup_exports AS
 SELECT backups.key                                                   AS id,
        backups.id                                                    AS backup_id,

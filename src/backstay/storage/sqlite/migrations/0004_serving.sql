@@ -1,9 +1,9 @@
--- What a server needs: pages of a million conversations, failures in the order they came, and notes that expire.
+-- For servers: pages of a million conversations, failures in commit order, and expiring values.
 
--- Behind the owner SQLite keeps the key, so that a page of the order of storing is one look into this index.
+-- SQLite stores the key after the owner, so one search of this index finds a page in the order of storing.
 CREATE INDEX conversations_by_owner ON conversations (owner);
 
--- Each time that an item failed, in the order of the commits: whoever has seen one of them can ask for those after it.
+-- Each failure of an item, in the order of the commits, so that a client can ask for the failures after the last one it has seen.
 CREATE TABLE failures (
     sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
     job_key   INTEGER NOT NULL REFERENCES jobs (key),

@@ -12,7 +12,7 @@ CREATE TABLE backups (
     id                     TEXT NOT NULL,
     state                  TEXT NOT NULL CHECK (state IN ('running', 'verified', 'damaged', 'failed', 'expired')),
     reason                 TEXT NOT NULL,
-    folder                 TEXT,                     -- NULL: beside the database, wherever that is moved to
+    folder                 TEXT,                     -- NULL: next to the database, even if that is moved
     host                   TEXT,                     -- the machine that the folder is on; NULL: made before this was noted
     conversations          INTEGER NOT NULL DEFAULT 0,
     turns                  INTEGER NOT NULL DEFAULT 0,
