@@ -88,6 +88,7 @@ def at(url: str, *, user: str = "", password: str = _SECRET, host: str = "", dat
 
 
 def test_wrong_password(run_command, url):
+    """A wrong password is reported with the setting to check."""
     code, line = run_command(at(url))
 
     assert code == 1
@@ -95,18 +96,22 @@ def test_wrong_password(run_command, url):
 
 
 def test_no_password(run_command, url):
+    """A missing password is reported like a wrong one."""
     assert "does not let 'postgres' in" in run_command(url.replace(f":{urlsplit(url).password}@", "@"))[1]
 
 
 def test_unknown_user(run_command, url):
+    """An unknown user is reported by name."""
     assert "does not let 'stranger' in" in run_command(at(url, user="stranger"))[1]
 
 
 def test_role_that_may_not_log_in(run_command, role):
+    """A role without the right to log in is reported by name."""
     assert "does not let 'backstay_no_login' in" in run_command(role("backstay_no_login", "NOLOGIN"))[1]
 
 
 def test_role_that_may_not_connect(run_command, url, role, ask_server):
+    """A role that may not connect to the database is reported by name."""
     name = urlsplit(url).path[1:]
     ask_server(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
 
@@ -114,6 +119,7 @@ def test_role_that_may_not_connect(run_command, url, role, ask_server):
 
 
 def test_missing_database(run_command, url):
+    """A missing database is reported by name, with what to do."""
     code, line = run_command(url.replace(urlsplit(url).path, "/nowhere"))
 
     assert code == 1
@@ -123,6 +129,7 @@ def test_missing_database(run_command, url):
 
 @pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check")], ids=" ".join)
 def test_no_right_to_make_the_schema(run_command, url, role, words):
+    """A role that may not create the schema gets the statement that grants it."""
     code, line = run_command(role("backstay_small"), *words, BACKSTAY_SCHEMA="another")
 
     assert code == 1
@@ -131,6 +138,7 @@ def test_no_right_to_make_the_schema(run_command, url, role, words):
 
 
 def test_no_right_to_the_tables(run_command, role):
+    """A role without rights on the tables gets the statements that grant them."""
     line = run_command(role("backstay_small"))[1]
 
     assert "the role 'backstay_small' lacks a right on the schema backstay; have another role grant it: " in line
@@ -169,6 +177,7 @@ def test_names_that_are_too_long_together(url, tmp_path, monkeypatch, capfd):
 
 
 def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_server, monkeypatch, capfd):
+    """A role that owns the schema migrates without the right to create one."""
     url = role("backstay_given")
     ask_server("CREATE SCHEMA given AUTHORIZATION backstay_given")
     monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
@@ -182,6 +191,7 @@ def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_ser
 
 
 def test_server_too_old(run_command, url, monkeypatch):
+    """A server older than the oldest supported version is refused with both versions."""
     monkeypatch.setattr(connection, "OLDEST", 99)
 
     code, line = run_command(url)
@@ -219,6 +229,7 @@ def test_replica(run_command):
 
 
 def test_database_of_another_encoding(run_command, url, ask_server):
+    """A database whose encoding is not UTF-8 is refused by a migration."""
     ask_server("CREATE DATABASE backstay_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         assert "stores text as LATIN1" in run_command(url.replace(urlsplit(url).path, "/backstay_latin"), "migrate")[1]
@@ -227,6 +238,7 @@ def test_database_of_another_encoding(run_command, url, ask_server):
 
 
 def test_nothing_migrated(run_command, url):
+    """A schema without tables is refused with the command that migrates it."""
     code, line = run_command(url, BACKSTAY_SCHEMA="another")
 
     assert code == 1
@@ -249,6 +261,7 @@ def test_nothing_migrated(run_command, url):
     ids=["half a schema", "without a view", "newer", "another program's"],
 )
 def test_schema_that_cannot_be_used(run_command, url, ask_server, words, change, code, says):
+    """An unusable schema is refused with a message that says why."""
     ask_server(change)
 
     assert run_command(url, *words)[0] == code
@@ -267,10 +280,12 @@ def test_tables_without_a_record_of_them(run_command, url, ask_server, change):
 
 @pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "Mine", "a-b"])
 def test_schema_whose_name_is_not_allowed(run_command, url, schema):
+    """An invalid schema name is a usage error."""
     assert run_command(url, BACKSTAY_SCHEMA=schema)[0] == 2
 
 
 def test_schema_named_as_a_word_of_sql(run_command, url):
+    """A schema name that PostgreSQL reserves is refused by name."""
     code, line = run_command(url, "migrate", BACKSTAY_SCHEMA="user")
 
     assert code == 2
@@ -312,6 +327,7 @@ def test_address_that_cannot_be_read(run_command, address):
     ],
 )
 def test_address_that_asks_for_what_there_is_not(run_command, url, more, says):
+    """An address with unusable parameters is refused with the reason."""
     code, line = run_command(f"{url}?{more}")
 
     assert code == 2
@@ -341,6 +357,7 @@ def test_address_of_another_driver(url, monkeypatch, capfd):
     ],
 )
 def test_server_that_is_not_there(run_command, host, says):
+    """An unreachable server is reported in one line without the password."""
     code, line = run_command(f"postgresql://ann:{_SECRET}@{host}/x")
 
     assert code == 1
@@ -382,6 +399,7 @@ def test_without_the_package(tmp_path):
 
 
 def test_server_without_encryption(run_command, url):
+    """A server without encryption is refused if the address requires it."""
     code, line = run_command(f"{url}?sslmode=verify-full")
 
     assert code == 2
@@ -392,6 +410,7 @@ def test_server_without_encryption(run_command, url):
 
 
 def test_certificate_that_no_one_signed(run_command, url, tmp_path):
+    """An untrusted certificate and a missing root certificate are usage errors that name the cause."""
     with Encrypted(url, tmp_path) as front:
         strict = f"{front.url}&sslmode=verify-full"
         (tmp_path / "other").mkdir()
@@ -405,6 +424,7 @@ def test_certificate_that_no_one_signed(run_command, url, tmp_path):
 
 
 def test_certificate_of_another_host(run_command, url, tmp_path):
+    """A certificate for another host is refused."""
     with Encrypted(url, tmp_path, name="db.example") as front:
         code, line = run_command(f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
 
@@ -413,6 +433,7 @@ def test_certificate_of_another_host(run_command, url, tmp_path):
 
 
 def test_certificate_that_is_trusted(url, tmp_path, monkeypatch, capfd):
+    """A trusted certificate for the host is accepted."""
     with Encrypted(url, tmp_path) as front:
         monkeypatch.setenv("BACKSTAY_DATABASE_URL", f"{front.url}&sslmode=verify-full&sslrootcert={front.certificate}")
 
@@ -489,12 +510,15 @@ def pooled(url):
 
 
 def test_pooler_that_does_not_know_the_user(run_command, pooled):
+    """A pooler's refusal of an unknown user is reported like the server's."""
     assert "does not let 'stranger' in" in run_command(at(pooled, user="stranger"))[1]
 
 
 def test_pooler_with_another_password(run_command, pooled):
+    """A pooler's refusal of a password is reported like the server's."""
     assert "does not let 'postgres' in" in run_command(at(pooled))[1]
 
 
 def test_pooler_before_a_missing_database(run_command, pooled):
+    """A missing database behind a pooler is reported by name."""
     assert "There is no database 'nowhere'" in run_command(pooled.replace(urlsplit(pooled).path, "/nowhere"))[1]
