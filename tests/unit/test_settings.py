@@ -282,7 +282,7 @@ def test_owner_that_is_said_is_checked(tmp_path, owner):
 
 
 def test_settings_do_not_change():
-    """Settings are immutable."""
+    """Settings cannot be changed after they are loaded."""
     with pytest.raises(ValueError, match="frozen"):
         Settings().owner = "other"
 
