@@ -69,10 +69,27 @@ async def test_cleanup_during_a_read(any_library, read):
     assert late < _ROUNDS or not FULL
 
 
-async def test_two_deletes_of_one_selection(any_library):
+def _wait_before_the_first_step(backstay, barrier, monkeypatch):
+    """Let the first step of a delete wait until the other delete has its backup too."""
+    delete_step, has_waited = backstay._store.backups.delete_step, False
+
+    async def waiting(backup, **options):
+        nonlocal has_waited
+        if not has_waited:
+            has_waited = True
+            await barrier.wait()
+        return await delete_step(backup, **options)
+
+    monkeypatch.setattr(backstay._store.backups, "delete_step", waiting)
+
+
+async def test_two_deletes_of_one_selection(any_library, monkeypatch):
     """Two concurrent deletes of one selection delete each conversation once, and either backup restores all."""
     library = any_library
     async with Backstay.open(library.database) as one, Backstay.open(library.database) as other:
+        both_backed_up = asyncio.Barrier(2)
+        for backstay in (one, other):
+            _wait_before_the_first_step(backstay, both_backed_up, monkeypatch)
         first, second = await asyncio.gather(one.conversations.delete(ALL), other.conversations.delete(ALL))
 
         assert first.deleted + second.deleted == len(library.originals)
