@@ -131,7 +131,7 @@ def test_a_permanent_delete_asks_nothing(within, library):
         (["--older-than", "999999w", "--yes"], 2, "--older-than is too long ago"),
         (["c00001", "--expires-in", "0d", "--yes"], 2, "--expires-in must be a number"),
         (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),
-        (["c00001", "none", "other", "--yes"], 1, "Conversation 'none' not found, 'other'; nothing was done"),
+        (["c00001", "none", "other", "--yes"], 1, "Conversations 'none', 'other' not found; nothing was done"),
         (["c00001", "--no-backup", "--yes"], 2, "--permanently"),
         (["c00001", "--continue", "backup-1-a"], 2, "takes no other selection"),
         (["--continue", "backup-1-a"], 1, "Backup 'backup-1-a' not found"),
@@ -200,7 +200,7 @@ def test_an_interrupted_delete_says_how_to_continue(within, backstay, library, m
     assert f"Undo with: backstay backups restore {backup}\n" in ended.err
     assert f"The delete of {backup} is unfinished.\n  continue with  backstay " in listed.err
     assert f"the delete of {backup} is unfinished" in checked.out
-    assert "is needed by its delete, which is unfinished" in outcome.one_line_error()
+    assert "is needed by its unfinished delete" in outcome.one_line_error()
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
     assert result.out == "30 conversations deleted.\n"
     assert again.out == "This delete is already finished: 30 conversations deleted, nothing to do.\n"
@@ -234,7 +234,7 @@ def test_an_interrupted_delete_may_be_undone(within, backstay, library, monkeypa
 
     assert ended.out == f"{backup}: 1 conversation restored.\n"
     assert undone.out == f"{backup}: 15 conversations restored, 15 were already stored.\n"
-    assert refused.one_line_error() == f"{backup} is undone; there is no delete to go on with"
+    assert refused.one_line_error() == f"{backup} is undone; it has no delete to resume"
     assert within("backups", "list", "--json").json["backups"][0]["deletion"]["state"] == "undone"
     assert _exported(within, backstay) == library
 

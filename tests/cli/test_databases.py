@@ -153,7 +153,7 @@ def test_a_read_only_database_is_reported(bound, read_only):
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith(f"Error: {read_only} can")
-    assert "rights" in ended.stderr
+    assert "permissions" in ended.stderr
 
 
 def test_doctor_looks_at_a_read_only_database(bound, read_only):

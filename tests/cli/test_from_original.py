@@ -50,7 +50,9 @@ def test_an_import_from_check_to_continued_job(command, app):
         "0 unfinished jobs imported, 1 imported before.\n0 live backups imported, 1 imported before.\n"
     )
 
-    how = "run it with all its items, finished ones too, under the ids that they had: `backstay run FILE --job batch-1`"
+    how = (
+        "run it with all its items, finished ones included, under their original ids: `backstay run FILE --job batch-1`"
+    )
     jobs, status, doctor = command("jobs"), command("status", "batch-1"), command("doctor")
     assert jobs.out.split("\t")[:4] == ["batch-1", "paused", "3 imported", "1"]
     assert how in jobs.err

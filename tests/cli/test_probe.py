@@ -186,7 +186,7 @@ def test_an_answer_that_is_cut_takes_a_higher_bound(within, provider):
 
     ended = within("probe", "--model", "m", "--base-url", provider.base_url)
 
-    assert "the answer was cut at its maximum length; raise `max_tokens` in the recipe\n" in ended.out
+    assert "the answer was truncated at its maximum length; raise `max_tokens` in the recipe\n" in ended.out
 
 
 def test_an_unreachable_endpoint_answers_no_call(within):

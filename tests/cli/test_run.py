@@ -168,9 +168,9 @@ def test_columns_can_be_named(within, backstay):
     [
         ([], "Choose what makes the conversations: --model PROVIDER:NAME"),
         (["--model", "gpt-9"], "The model 'gpt-9' names no provider; name it as openai:…"),
-        (["--model", "scripted:soon"], "'scripted:soon' is no writer"),
+        (["--model", "scripted:soon"], "'scripted:soon' is not a writer"),
         (["--model", "scripted", "--processor", "a:b"], "--processor cannot be combined with --model"),
-        (["--processor", "nowhere_at_all:f"], "There is no module 'nowhere_at_all'"),
+        (["--processor", "nowhere_at_all:f"], "Module 'nowhere_at_all' not found"),
         (["--processor", "json:nothing"], "Module 'json' has no function 'nothing'"),
         (["--processor", "made:needs_three"], "must take (item) or (item, work)"),
         (["--processor", "made"], "'made' is not a processor"),

@@ -451,8 +451,8 @@ async def test_an_order_that_new_turns_cannot_have_is_named(url):
     )
     counted = await _adopt_small(url, check=True)
 
-    assert "public.lines.at is unique, and no sequence is its default" in str(checked.hindered)
-    assert counted.hindered is None
+    assert "public.lines.at is unique, and no sequence is its default" in str(checked.not_writable_reason)
+    assert counted.not_writable_reason is None
 
 
 async def test_columns_that_are_too_short_are_named(url):
@@ -467,7 +467,7 @@ async def test_columns_that_are_too_short_are_named(url):
     )  # fmt: skip
     widened = await _adopt_small(url, check=True)
 
-    assert str(checked.hindered).split("; ") == [
+    assert str(checked.not_writable_reason).split("; ") == [
         "public.talks.id holds 35 characters, and a built-in id has 36",
         "public.lines.id holds 8 characters, and a built-in id has 36",
         "public.lines.role holds 5 characters, and 'assistant' has 9",
@@ -583,10 +583,13 @@ async def test_a_check_writes_nothing(url):
 
     assert between == before
     assert checked == adopted
-    assert [(table.place, table.rows) for table in adopted.tables] == [("public.chats", 13), ("public.messages", 52)]
-    assert adopted.tables[0].beside == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
-    assert adopted.tables[1].kept == ["reply_to", "tokens"]
-    assert adopted.hindered is None
+    assert [(table.user_table, table.rows) for table in adopted.tables] == [
+        ("public.chats", 13),
+        ("public.messages", 52),
+    ]
+    assert adopted.tables[0].side_columns == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
+    assert adopted.tables[1].other_columns == ["reply_to", "tokens"]
+    assert adopted.not_writable_reason is None
     assert adopted.remarks == [
         "Rows of public.chats without user_id: 1. They belong to no one, so they are neither shown nor deleted",
         "Limits on characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",
@@ -640,8 +643,8 @@ async def test_an_adoption_without_its_tables_is_undone(url, what):
     undone = await Backstay.open(url).unadopt()
 
     assert checked == undone
-    assert (undone.places, undone.dropped, undone.conversations) == (places, dropped, lost)
-    assert (await Backstay.open(url).unadopt()).is_nothing
+    assert (undone.tables, undone.dropped, undone.conversations) == (places, dropped, lost)
+    assert (await Backstay.open(url).unadopt()).is_empty
     async with Backstay.open(url) as backstay:
         assert await backstay.conversations.list() == []
 
@@ -729,7 +732,7 @@ async def test_concurrent_adoptions_adopt_once(url):
     """Of many concurrent adoptions one takes place, and the others find it done."""
     results = await asyncio.gather(*(_adopt(url) for _ in range(20)))
 
-    assert sorted(result.was_there for result in results) == [False, *[True] * 19]
+    assert sorted(result.was_adopted for result in results) == [False, *[True] * 19]
     assert await asyncio.to_thread(sql, url, "SELECT count(*) FROM backstay.adopted_conversations") == [(13,)]
 
 

@@ -311,7 +311,7 @@ async def test_a_recipe_is_allowed_by_all_that_is_in_it(settings, tmp_path):
 
     async with serving(settings, recipes={"own": str(tmp_path / "own.toml")}) as api:
         evil = await api.ann.post("/api/batches/evil/resume")
-        good = await api.state.backstay.for_owner(ANN).batches.workable("good")
+        good = await api.state.backstay.for_owner(ANN).batches.prepare_resume("good")
 
     assert (evil.status_code, evil.json()["error"]["code"]) == (403, "processor_not_allowed")
     assert "10.0.0.1" not in evil.text
@@ -331,7 +331,7 @@ async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settin
     allowing = settings.model_copy(update={"allowed_keys": ["models.example OPENAI_API_KEY"]})
     async with serving(allowing, recipes=recipes) as api:
         allowed = await api.ann.post("/api/batches", json=body)
-        workable = await api.state.backstay.for_owner(ANN).batches.prepare_resume("j")
+        resumable = await api.state.backstay.for_owner(ANN).batches.prepare_resume("j")
 
     error = refused.json()["error"]
     assert (refused.status_code, error["code"]) == (503, "api_key_not_allowed")
@@ -339,7 +339,7 @@ async def test_a_recipe_that_sends_a_key_elsewhere_waits_for_the_settings(settin
     assert "allowed_keys" in error["message"]
     assert "--allow-key" not in error["message"]
     assert job.status_code == 404
-    assert (allowed.status_code, workable.id) == (201, "j")
+    assert (allowed.status_code, resumable.id) == (201, "j")
 
 
 async def test_the_server_says_what_it_runs(settings, tmp_path):

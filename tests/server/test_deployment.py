@@ -150,7 +150,7 @@ def test_what_a_container_writes_outlives_it(instructions, compose):
     settings = load_settings(here=start, environ=environment)
     server = compose["services"]["server"]
 
-    for path in (settings.database, settings.backup_place, Path(re.search(r"--home-dir (\S+)", user)[1])):
+    for path in (settings.database, settings.backup_folder, Path(re.search(r"--home-dir (\S+)", user)[1])):
         assert path.is_relative_to(volume), path
     assert f"library:{volume}" in server["volumes"]
     assert "TMPDIR" not in environment

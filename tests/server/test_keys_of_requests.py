@@ -267,7 +267,7 @@ async def test_options_are_part_of_the_request(api):
 
 async def test_a_receipt_outlasts_a_disconnect(api, monkeypatch):
     """The receipt remains if the client disconnects after the commit, so a repeated request stores nothing twice."""
-    store = api.state.backstay.once._store  # the last step of a request under a key
+    store = api.state.backstay.idempotency._store  # the last step of a request under a key
 
     async def gone(*_, **__):
         raise asyncio.CancelledError

@@ -160,7 +160,7 @@ def test_a_server_that_calls_no_model_says_so(tmp_path):
             return [line["text"] for line in server.logged("note") if "scripted" in line["text"]]
 
     (note,) = notes("")
-    again = notes(f"[server.recipes]\n{note.partition('as in: ')[2]}\n")
+    again = notes(f"[server.recipes]\n{note.partition('for example: ')[2]}\n")
 
     assert again == [note]  # from the first start, in the same log
     assert "calls no model" in pages[0]

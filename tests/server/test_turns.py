@@ -56,7 +56,7 @@ async def test_searches_of_one_owner_do_not_block_others(settings, monkeypatch):
 
 async def test_without_turns_searches_of_one_owner_block_all(settings, monkeypatch):
     """Control: if one owner may take every thread, other owners and the health check wait."""
-    monkeypatch.setattr(reader_pool.ReaderPool, "_has_room_for", lambda pool, _: pool._running.total() < 2)
+    monkeypatch.setattr(reader_pool.ReaderPool, "_may_start", lambda pool, _: pool._running.total() < 2)
     async with serving(settings) as api:
         await api.made(1)
         pool = api.state.backstay._store._database._readers

@@ -107,7 +107,7 @@ def _no_fence(put: Put) -> None:
 
 def _no_guards(put: Put) -> None:
     """Write whatever the state of the items, and over attempts recorded by others."""
-    for module, holder in ((queries, "lease.token"), (server_queries, ":1")):
+    for module, holder in ((queries, "?1"), (server_queries, ":1")):
         finish = module.query("finish_items").rstrip() + "\n"
         guards = (
             "   AND items.attempt = ended.attempt\n",

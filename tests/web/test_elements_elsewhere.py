@@ -200,7 +200,7 @@ async def test_an_app_whose_backup_fails_is_not_asked_to_delete(browser, server,
         await page.get_by_role("button", name="Back up and delete").click()
         await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
 
-        assert "has changed since the plan was made" in await page.get_by_role("dialog").inner_text()
+        assert "have changed since the plan was made" in await page.get_by_role("dialog").inner_text()
         assert await page.evaluate("window.isReady") is None
 
 

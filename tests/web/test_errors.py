@@ -12,7 +12,7 @@ _LARGE = {"content": b"x" * 2_000}
 _WRONG = [
     ("GET", "/nosuch", {}, 404, "This page does not exist."),
     ("GET", "/batches/nosuch", {}, 404, "This page does not exist."),
-    ("GET", "/batches/one?id=none", {}, 404, "There is no job"),
+    ("GET", "/batches/one?id=none", {}, 404, "not found"),
     ("GET", "/batches/start", {}, 405, "Start on that page"),
     ("DELETE", "/batches", {}, 405, "Start on that page"),
     ("POST", "/docs", {}, 405, "Start on that page"),
@@ -21,7 +21,7 @@ _WRONG = [
     ("GET", "/batches/one", {}, 422, "id: "),
     ("GET", "/conversations?before=soon", {}, 422, "before: "),
     ("GET", "/batches", {}, 500, "Unexpected error in Backstay"),
-    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "There is no backup"),
+    ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "not found"),
 ]
 
 

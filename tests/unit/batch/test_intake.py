@@ -224,7 +224,7 @@ async def test_id_may_be_text_or_a_whole_number(raw, expected):
         (" a", "the id begins or ends with a space; remove it"),
         ("a\u3000", "the id begins or ends with a space; remove it"),
         ("..", "the id is '..', which addresses cannot name; choose another"),
-        ("\ud800", "the id has half of a surrogate pair, which is no character; remove it"),
+        ("\ud800", "the id has half of a surrogate pair, which is not a character; remove it"),
     ],
 )
 async def test_bad_id_is_refused(raw, reason):

@@ -73,7 +73,7 @@ _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\
 
 
 # Their own text may quote the values that were to be stored.
-RAISED = "a trigger or a function of the database's own raised an error; its words are in the server's log"
+RAISED = "a trigger or function of the user's raised an error; the server's log has its message"
 # SQLSTATEs that Backstay's own functions raise.
 UNLIKE, ABSENT = "HF001", "HF002"
 _RAISED_BY_BACKSTAY = {

@@ -142,7 +142,7 @@ class PostgresLegacyTables:
 
 
 def _row_column(column: str) -> str:
-    return f"kept.{quoted(column)}"
+    return f"legacy.{quoted(column)}"
 
 
 @contextmanager
