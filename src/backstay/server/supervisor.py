@@ -83,7 +83,7 @@ class Supervisor:
             limit: Maximum number of items to claim.
             retries: Failed items to requeue first; None for all.
 
-        Raises like `Batches.prepare_resume` and `Batches.retry`; ConfirmationNeeded; Problem if too many jobs are running.
+        Raises like `Batches.prepare_resume` and `Batches.retry`; ConfirmationNeeded; Problem if too many jobs run.
         """
         job = await self._backstay.for_owner(owner).batches.checkpoint(job_id)
         allowed = self._permission.allowed_for(job, confirm)
@@ -98,8 +98,8 @@ class Supervisor:
     ) -> Job:
         """Start working on a job, unless this server already does; return it.
 
-        Without `allowed`, it may run what the settings name. Raises like `Batches.prepare_resume`; Problem if too many jobs
-        are running, in total or of this owner.
+        Without `allowed`, it may run what the settings name. Raises like `Batches.prepare_resume`; Problem if too many
+        jobs         are running, in total or of this owner.
         """
         batches = self._backstay.for_owner(owner, allowed).batches
         job = await batches.prepare_resume(job_id)

@@ -113,7 +113,7 @@ async def test_a_delete_stops_when_its_backup_file_is_emptied(any_library, monke
             return await step(backup, **options)
 
         monkeypatch.setattr(backstay._store.backups, "delete_step", emptied)
-        with pytest.raises(BackupUnusable, match="not whole; nothing further is deleted"):
+        with pytest.raises(BackupUnusable, match="missing or incomplete; nothing further is deleted"):
             await backstay.conversations.delete(ALL)
 
         assert await backstay.conversations.count(ALL) > 0

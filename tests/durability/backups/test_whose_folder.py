@@ -134,7 +134,7 @@ def test_use_folder_replaces_a_lost_folder(backstay, library, directory):
     assert "what is there now is not that folder" in unconfirmed.err
     assert "`backstay backups use-folder`" in refused.err
     assert "what is there now is not that folder" in doctor.out
-    assert used.out.strip().endswith("is the folder of this library's backups.")
+    assert used.out.strip().endswith("is now the folder for this library's backups.")
     assert (made.code, removed.code) == (0, 0)
 
 

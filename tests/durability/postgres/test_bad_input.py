@@ -319,7 +319,7 @@ def test_address_that_cannot_be_read(run_command, address):
     "more, says",
     [
         ("connect_timeout=soon", "connect_timeout in the database address is no number"),
-        ("nonsense=1", "The parameter nonsense in the database address is not known"),
+        ("nonsense=1", "The parameter nonsense in the database address is unknown"),
         ("schema=public", "The parameter schema in the database address cannot be honoured"),
         ("sslmode=maybe", 'invalid sslmode value: "maybe"'),
         ("options=-cnonsense%3D1", 'unrecognized configuration parameter "nonsense"'),

@@ -164,7 +164,7 @@ def test_interrupted_while_the_server_is_gone(server, scene, url, outage):
     last = errors.splitlines()[-1]
     assert code == 130, errors
     assert last.startswith("Interrupted; everything stored is kept. "), errors
-    assert "Resume with: backstay" in last
+    assert "Continue with: backstay" in last
     assert "Traceback" not in errors
     assert "Exception" not in errors
     assert str(server.password) not in errors
@@ -187,7 +187,7 @@ def test_interrupted_while_a_table_is_locked(scene, url, table):
         code, errors = ended(run)
 
     assert code == 130, errors
-    assert "Resume with: backstay" in errors.splitlines()[-1]
+    assert "Continue with: backstay" in errors.splitlines()[-1]
     assert resumed(scene, url) == 0
     assert completed(url) == 1_000
     assert violations(url, planned=1_000) == []
