@@ -1,0 +1,93 @@
+"""A file is verified against each fact that was recorded, without relying on the others."""
+
+import hashlib
+import io
+from dataclasses import replace
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from backstay.backup.backup import SealedFile
+from backstay.backup.progress import BackupProgressReporter
+from backstay.backup.verifier import Verifier
+from backstay.errors import BackupDamaged
+from backstay.library.archive import ArchiveWriter, Manifest
+
+_BACKUP = SimpleNamespace(id="backup-1-a")
+_LINES = [orjson.dumps({"conversation_turns": [], "id": f"c{number}"}) for number in range(3)]
+
+
+class _Records:
+    """The one method of a BackupStore that a verifier calls."""
+
+    def __init__(self, records):
+        self.records = records
+
+    async def digests(self, backup, *, first, limit):
+        return self.records[first : first + limit]
+
+
+@pytest.fixture
+def store():
+    return _Records([(f"c{number}", hashlib.sha256(line).digest()) for number, line in enumerate(_LINES)])
+
+
+@pytest.fixture
+def verify(store):
+    writer = ArchiveWriter()
+    content = writer.head(Manifest(_BACKUP.id, "now", "why", "local", "sqlite")) + writer.lines(_LINES, 0)[0]
+    content += writer.tail()
+    sealed = SealedFile(len(_LINES), 0, writer.content_bytes, len(content), hashlib.sha256(content).digest())
+
+    async def verify(*, backup=_BACKUP, **changes):
+        reporter = BackupProgressReporter(backup.id, None)
+        await Verifier(store=store).verify(backup, replace(sealed, **changes), io.BytesIO(content), reporter)
+
+    return verify
+
+
+async def test_file_that_equals_its_record_is_intact(verify):
+    """A file that agrees with its whole record is verified without an error."""
+    await verify()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"conversations": 2}, {"conversations": 4}, {"content_bytes": 1}, {"file_bytes": 1}, {"file_sha256": b"other"}],
+    ids=lambda changes: "-".join(f"{name}" for name in changes),
+)
+async def test_one_wrong_fact_is_enough(verify, changes):
+    """A file that differs from its record in a single fact is damaged."""
+    with pytest.raises(BackupDamaged):
+        await verify(**changes)
+
+
+async def test_file_of_another_backup_is_refused(verify):
+    """A file that names another backup is damaged, even if its content agrees with the record."""
+    with pytest.raises(BackupDamaged, match="holds backup 'backup-1-a'"):
+        await verify(backup=SimpleNamespace(id="backup-2-b"))
+
+
+async def test_conversation_under_another_id_is_refused(verify, store):
+    """A conversation whose id differs from the recorded one is damaged, even if its digest agrees."""
+    store.records[1] = ("c9", store.records[1][1])
+
+    with pytest.raises(BackupDamaged, match="Conversation 2 of the file is not what was backed up"):
+        await verify()
+
+
+async def test_conversation_with_another_digest_is_refused(verify, store):
+    """A conversation whose digest differs from the recorded one is damaged, even if its id agrees."""
+    store.records[1] = ("c1", b"other")
+
+    with pytest.raises(BackupDamaged, match="Conversation 2 of the file is not what was backed up"):
+        await verify()
+
+
+async def test_conversation_without_a_record_is_refused(verify, store):
+    """A file with more conversations than were recorded is damaged."""
+    del store.records[2]
+
+    with pytest.raises(BackupDamaged, match="more than the 2 conversations"):
+        await verify()
