@@ -1,5 +1,8 @@
 """Each statement that writes has its own conditions, also where another check comes before it."""
 
+from datetime import timedelta
+from typing import NamedTuple
+
 import pytest
 
 from backstay.batch.checkpoint import ItemCounts
@@ -7,11 +10,299 @@ from backstay.batch.store import Lease
 from backstay.errors import LeaseLost
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
-from support.conversations import conversation
-from support.jobs import OWNER, claim, claim_one, commit, create, enter, job
-from support.verdicts import completed
+from support.conversations import conversation, items
+from support.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
+from support.verdicts import completed, failed
 
 pytestmark = pytest.mark.promise("B4", "K4")
+
+_RETURNING = ("claim_items", "interrupt_items", "skip_item", "take_note")
+_OWNERS = (OWNER, OWNER, "you")
+
+
+class _Case(NamedTuple):
+    """A statement that changes one row of three alike, of which another owner has the last."""
+
+    name: str
+    matching: str = ""
+    """What is set in all rows, so that only their key and their owner tell which one is changed."""
+    others: tuple[str, ...] = ()
+    """What is set in all rows after that, each so that none of them may be changed."""
+    count: int = 1
+    """Rows that are changed."""
+    parameters: tuple[str, ...] = ("owner",)
+    """Values each of which, when wrong, prevents any change."""
+
+
+class _RolledBack(Exception):
+    pass
+
+
+async def _count_changes(store, name, values):
+    """Return how many rows a statement changes, and change none."""
+
+    def execute(session):
+        raise _RolledBack(len(session.rows(name, values)) if name in _RETURNING else session.execute(name, values))
+
+    with pytest.raises(_RolledBack) as rolled_back:
+        await store.batches.work._database.write(execute)
+    return rolled_back.value.args[0]
+
+
+async def _missing_guards(store, table, cases, values):
+    """Return the conditions that each statement lacks."""
+    missing = []
+    for case in cases:
+        if case.matching:
+            store.sql(f"UPDATE {table} SET {case.matching}")
+        if (count := await _count_changes(store, case.name, values)) != case.count:
+            missing.append(f"{case.name}: {count} rows")
+        for parameter in case.parameters:
+            wrong = {"owner": "you"}.get(parameter, values[parameter])
+            wrong = f"not {wrong}" if parameter != "owner" and isinstance(wrong, str) else wrong
+            wrong = 9_999_999 if isinstance(wrong, int) else wrong
+            if await _count_changes(store, case.name, {**values, parameter: wrong}):
+                missing.append(f"{case.name}: {parameter}")
+        for other in case.others:
+            store.sql(f"UPDATE {table} SET {case.matching}")
+            store.sql(f"UPDATE {table} SET {other}")
+            if await _count_changes(store, case.name, values):
+                missing.append(f"{case.name}: {other}")
+    return missing
+
+
+async def test_statement_changes_only_the_backup_that_it_names(store):
+    """A statement changes a backup only by its key, for its owner and in the right state."""
+    for number, owner in enumerate(_OWNERS):
+        name = f"backup-{number}"
+        backup = await store.backups.begin(owner, name, reason="", folder=None, host="", keep=timedelta(days=1))
+        for position in range(2):
+            store.sql(
+                "INSERT INTO backup_items (backup_key, position, owner, id, conversation_key, digest, row_version) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *(backup.key, position, owner, f"c{position}", position, b"d", b"v"),
+            )
+    ((key,),) = store.sql("SELECT key FROM backups WHERE id = 'backup-0'")
+    values = {
+        "key": key,
+        "owner": OWNER,
+        "now": 1_000,
+        "damaged_at": 5,
+        "seen_at": 5,
+        "early": False,
+        "pinned": True,
+        "conversations": 0,
+        "turns": 0,
+        "content_bytes": 0,
+        "file_bytes": 0,
+        "file_sha256": b"",
+        "error": "e",
+        "deletion": None,
+        "expires_at": None,
+        "deleted": 0,
+        "changed": 0,
+        "gone": 0,
+        "ended": True,
+        "limit": 9,
+    }
+    expired = "state = 'verified', pinned = FALSE, deletion = NULL, expires_at = 1"
+    in_expired = ("state = 'expired'", "state = 'running'", "pinned = TRUE", "deletion = 'deleting'")
+    cases = (
+        _Case("backup_seen_expired"),
+        _Case("backup_failed", "state = 'running'", ("state = 'verified'",)),
+        _Case("backup_verified", "state = 'running'", ("state = 'failed'",)),
+        _Case("backup_damaged", "state = 'verified'", ("state = 'expired'", "state = 'failed'")),
+        _Case("backup_sound", "state = 'damaged', damaged_at = 5", ("state = 'expired'", "damaged_at = 6")),
+        _Case("backup_removed", "state = 'expired'", ("state = 'verified'", "state = 'running'")),
+        _Case("pin_backup", "state = 'verified'", ("state = 'running'", "state = 'expired'")),
+        _Case("delete_moved", "deletion = 'deleting'", ("deletion = 'deleted'", "deletion = NULL")),
+        _Case("delete_undone", "deletion = 'deleting'", ("deletion = 'deleted'", "deletion = NULL")),
+        _Case("backup_expired", expired, (*in_expired, "expires_at = 2000")),
+        _Case("drop_backup_items", count=2),
+    )
+
+    assert await _missing_guards(store, "backups", cases, values) == []
+    early = (_Case("backup_expired", expired, in_expired),)
+    assert await _missing_guards(store, "backups", early, {**values, "early": True}) == []
+
+
+async def test_statement_changes_only_the_job_that_it_names(store):
+    """A statement changes a job only by its key, for its owner and in the right state."""
+    for owner in _OWNERS:
+        await store.batches.work._database.write(
+            lambda session, owner=owner: session.value("stage_job", {"owner": owner, "now": 1})
+        )
+    ((key,),) = store.sql("SELECT min(key) FROM jobs")
+    values = {
+        "job_key": key,
+        "owner": OWNER,
+        "job_id": "new",
+        "now": 1_000,
+        "processor": "p",
+        "settings": "{}",
+        "recipe": None,
+        "pause_code": None,
+        "pause_message": None,
+        "pause_evidence": None,
+        "finished_at": None,
+        "state": "paused",
+        "added": 1,
+        "count": 1,
+        "pending": 0,
+        "failed": 0,
+        "skipped": 0,
+    }
+    creating = "state = 'creating', id = NULL"
+    named = "state = 'completed', id = 'job ' || key"
+    taken = ", ".join(
+        f"{column} = CASE key WHEN {key} THEN {first} ELSE {other} END"
+        for column, first, other in (("state", "'creating'", "'pending'"), ("id", "NULL", "'new'"))
+    )
+    cases = (
+        _Case("drop_job", creating, (named,)),
+        _Case("publish_job", creating, (named, taken)),
+        _Case("publish_settled", creating, (named, taken)),
+        _Case("mark_cleaned", named, ("state = 'pending'", "state = 'completed_with_failures'")),
+        *(_Case(name, named) for name in ("hide_job", "job_added", "job_regenerates", "job_relinked", "job_retried")),
+        *(_Case(name, named) for name in ("job_skipped", "set_settings", "set_state", "take_up_job")),
+    )
+
+    assert await _missing_guards(store, "jobs", cases, values) == []
+    store.sql(f"UPDATE jobs SET {creating}")
+    store.sql("UPDATE jobs SET state = 'pending', id = 'new' WHERE owner = 'you'")
+    assert await _count_changes(store, "publish_job", values) == 1
+    assert await _count_changes(store, "publish_settled", values) == 1
+    store.is_left_unchecked = True
+
+
+async def test_statement_changes_only_the_worker_that_it_names(store):
+    """A statement changes a worker only by its token, for its owner."""
+    for number, owner in enumerate(_OWNERS):
+        await create(store, 1, job_id=f"job-{number}", owner=owner)
+    leases = [await enter(store, f"job-{number}", owner=owner) for number, owner in enumerate(_OWNERS)]
+    counts = ("pending", "running", "completed", "failed", "skipped", "tokens_in", "tokens_out")
+    values = {
+        "token": leases[0].token,
+        "job_key": leases[0].job_key,
+        "owner": OWNER,
+        "now": 1,
+        "waiting": None,
+        **dict.fromkeys(counts, 0),
+    }
+    names = ("beat", "mark_stopping", "move_counts", "note_waiting", "fold_counts", "delete_worker")
+    cases = [_Case(name, parameters=("owner", "token")) for name in names]
+    cases.append(_Case("drop_creators", parameters=("owner", "job_key")))
+
+    assert await _missing_guards(store, "workers", cases, values) == []
+
+
+async def _failed_jobs(store):
+    """Create three jobs alike, of which another owner has the last, and fail their items; return their keys."""
+    keys = []
+    for owner, job_id in zip(_OWNERS, ("one", "two", "one"), strict=True):
+        created = await create(store, 3, job_id=job_id, owner=owner)
+        lease = await enter(store, job_id, owner=owner)
+        await commit(store, lease, *map(failed, await claim(store, lease, 3)))
+        keys.append(created.key)
+    store.is_left_unchecked = True
+    return keys
+
+
+async def test_statement_changes_only_the_items_that_it_names(store):
+    """A statement changes items only of its job, for its owner or worker and in the right state."""
+    key, *_ = await _failed_jobs(store)
+    values = {
+        "job_key": key,
+        "owner": OWNER,
+        "id": "item-1",
+        "state": "failed",
+        "limit": 99,
+        "now": 1_000,
+        "token": 77,
+        "stopping": False,
+        "crash_limit": 3,
+    }
+    item, running = ("owner", "job_key", "id"), "state = 'running', worker = 77, attempt = 2, started_at = 1"
+    deleted = "state = 'completed', deleted_at = 1"
+    cases = (
+        *(_Case(f"drop_{name}", "", (), 3, item[:2]) for name in ("items", "item_inputs", "attempts", "failures")),
+        _Case("skip_item", "state = 'failed'", ("state = 'running'",), parameters=(*item, "state")),
+        _Case("failed_to_pending", "state = 'failed'", ("state = 'pending'",), 3, item[:2]),
+        _Case("failed_to_pending_by_id", "state = 'failed'", ("state = 'pending'",), parameters=item),
+        _Case("deleted_to_pending_by_id", deleted, ("state = 'failed'", "deleted_at = NULL"), parameters=item),
+        _Case("interrupt_attempts", running, ("state = 'pending'", "worker = 78"), 3, ("job_key", "token")),
+        _Case("interrupt_items", running, ("state = 'pending'", "worker = 78"), 3, ("job_key", "token")),
+    )
+
+    assert await _missing_guards(store, "items", cases, values) == []
+    store.sql(f"UPDATE items SET {deleted}")
+    store.sql("DELETE FROM item_inputs WHERE job_key = ? AND position = 0", key)
+    assert await _count_changes(store, "deleted_to_pending_by_id", values) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "matching", "other"),
+    [
+        ("failed_to_pending_by_position", "state = 'failed'", "state = 'pending'"),
+        ("forget_tries_by_position", "state = 'pending'", "state = 'failed'"),
+        ("relink_items", "state = 'failed'", "state = 'running'"),
+        ("results_deleted", "state = 'completed', conversation_id = 'c'", "state = 'failed'"),
+        ("results_deleted", "state = 'completed', conversation_id = 'c'", "conversation_id = 'd'"),
+    ],
+)
+async def test_statement_over_rows_changes_only_these(store, name, matching, other):
+    """A statement over rows changes only the items that they name, in the right state."""
+    key, *_ = await _failed_jobs(store)
+    rows, fixed = {
+        "relink_items": ([(key, 0, "c")], ()),
+        "results_deleted": ([("one", "item-1", "c")], (OWNER, 1)),
+    }.get(name, ([(0,)], (key,)))
+
+    async def count():
+        def execute(session):
+            raise _RolledBack(session.execute_rows(name, rows, *fixed))
+
+        with pytest.raises(_RolledBack) as rolled_back:
+            await store.batches.work._database.write(execute)
+        return rolled_back.value.args[0]
+
+    store.sql(f"UPDATE items SET {matching}")
+    assert await count() == 1
+    store.sql(f"UPDATE items SET {other}")
+    assert await count() == 0
+
+
+async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
+    """Staged items are copied from, and fill, only the job that is named, and only the positions that are named."""
+    key, *_ = await _failed_jobs(store)
+    staged = await stage(store, items(3))
+    store.sql("UPDATE items SET digest = ? WHERE job_key <> ?", b"", staged.job_key)
+    store.sql("DELETE FROM item_inputs WHERE job_key = ?", key)
+    target = await stage(store)
+    values = {"job_key": key, "staged": staged.job_key, "owner": OWNER}
+    copied = {"staged": target.job_key, "owner": OWNER, "job_id": "one", "first": 1, "upto": 2}
+
+    assert await _count_changes(store, "fill_inputs", values) == 3
+    assert await _count_changes(store, "fill_items", values) == 3
+    assert await _count_changes(store, "copy_items", copied) == 1
+
+
+async def test_statement_changes_only_the_expiring_value_that_it_names(store):
+    """A statement changes an expiring value only by its kind, name and value, for its owner and before it expires."""
+    for kind, owner, name in (("k", OWNER, "n"), ("k", OWNER, "m"), ("l", OWNER, "n"), ("k", "you", "n")):
+        await store.notes.put(owner, kind, name, "v", lasts=timedelta(days=1))
+    values = {"kind": "k", "owner": OWNER, "name": "n", "value": "v", "now": 1_000, "expires_at": 9_000}
+    owned, valid = ("kind", "owner", "name", "value"), "expires_at = 2000"
+    cases = (
+        _Case("drop_note", valid, parameters=owned[:1] + owned[2:]),
+        _Case("renew_note", valid, parameters=owned[:1] + owned[2:]),
+        _Case("take_note", valid, ("expires_at = 1",), 2, ("kind", "name")),
+    )
+
+    assert await _missing_guards(store, "notes", cases, values) == []
+    store.sql("DELETE FROM notes WHERE owner = ?", OWNER)
+    assert await _count_changes(store, "drop_note", values) == 0
+    assert await _count_changes(store, "renew_note", values) == 0
 
 
 async def test_items_of_another_owner_are_not_claimed(store):
