@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs bench bench-peers torture clean
+.PHONY: help demo test check docs bench bench-peers mutate torture clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,8 +50,12 @@ bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a ven
 	@failed=0; for script in side_by_side.py side_by_side_postgres.py side_by_side_generation.py "provider_refusals.py --peers"; do \
 		$(BIN)/python benchmarks/$$script || failed=1; done; exit $$failed
 
-torture: $(TESTS) ## Run the sweeps of the tests at their full count
+mutate: $(TESTS) ## Take out one condition at a time, and list those that no test misses
+	$(BIN)/python scripts/mutate.py
+
+torture: $(TESTS) ## Run the sweeps of the tests at their full count, then the mutations
 	BACKSTAY_TORTURE=1 $(BIN)/pytest tests -m sweep
+	@$(MAKE) --no-print-directory mutate
 
 clean: ## Remove what make, the tests and the demo made
 	rm -rf $(VENV) .venv-peers .axe-core .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,7 +7,7 @@ import pytest
 
 from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.store import Lease
-from backstay.errors import LeaseLost
+from backstay.errors import BackupInUse, LeaseLost
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
 from support.conversations import conversation, items
@@ -124,6 +124,18 @@ async def test_statement_changes_only_the_backup_that_it_names(store):
     assert await _missing_guards(store, "backups", cases, values) == []
     early = (_Case("backup_expired", expired, in_expired),)
     assert await _missing_guards(store, "backups", early, {**values, "early": True}) == []
+
+
+async def test_only_a_failed_backup_is_begun_again(store):
+    """A backup that did not fail cannot be begun again under its id, and stays as it is."""
+    for state in ("running", "verified", "damaged", "expired"):
+        backup = await store.backups.begin(OWNER, state, reason="first", folder=None, host="", keep=timedelta(days=1))
+        store.sql("UPDATE backups SET state = ? WHERE id = ?", state, state)
+
+        with pytest.raises(BackupInUse):
+            await store.backups.begin(OWNER, state, reason="second", folder=None, host="", keep=timedelta(days=1))
+
+        assert store.sql("SELECT state, reason FROM backups WHERE key = ?", backup.key) == [(state, "first")]
 
 
 async def test_statement_changes_only_the_job_that_it_names(store):
