@@ -50,7 +50,7 @@ bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a ven
 	@failed=0; for script in side_by_side.py side_by_side_postgres.py side_by_side_generation.py "provider_refusals.py --peers"; do \
 		$(BIN)/python benchmarks/$$script || failed=1; done; exit $$failed
 
-mutate: $(TESTS) ## Take out one condition at a time, and list those that no test misses
+mutate: $(TESTS) ## Take out one condition at a time, and list those whose loss no test detects
 	$(BIN)/python scripts/mutate.py
 
 torture: $(TESTS) ## Run the sweeps of the tests at their full count, then the mutations

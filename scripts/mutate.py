@@ -1,4 +1,4 @@
-"""Take out one condition at a time, and list those that no test misses: `python scripts/mutate.py [--only PATH]`.
+"""Take out one condition at a time, and list those whose loss no test detects: `python scripts/mutate.py`.
 
 In SQL that writes, each condition of each WHERE becomes TRUE. In the listed modules, conditions are negated or left out
 and `raise` does nothing. Each mutant is made in a copy of the tree, and only the tests that execute its statement or
@@ -35,7 +35,7 @@ MODULES = (
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")
 TESTS = (*SQL_TESTS, "tests/unit/batch", "tests/unit/backup", "tests/durability/backups/test_corruption.py")
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not postgres and not pgbouncer and not adopted")
-MISSED, NOT_RUN = (1, 2, None), 70  # 2: the mutant could not be imported; None: the tests ran out of time
+DETECTED, NOT_RUN = (1, 2, None), 70  # 2: the mutant could not be imported; None: the tests ran out of time
 _SQL_TOKEN = re.compile(r"--[^\n]*|'[^']*'|[()]|\w+|\Z")
 _AFTER_WHERE = {"ORDER", "GROUP", "LIMIT", "RETURNING", "UNION", "ON", "FOR", ")", ""}
 
@@ -48,7 +48,7 @@ class Mutant(NamedTuple):
     end: int
     new: str
     scope: str
-    """The statement, or the file and function, that a test must execute to miss it."""
+    """The statement, or the file and function, that a test must execute to detect it."""
 
 
 def sql_mutants(path: str, text: str) -> Iterator[Mutant]:
@@ -148,7 +148,7 @@ def run(arguments: list[str], seconds: float, record: Path | None = None) -> int
     return None
 
 
-def is_missed(mutant: Mutant, tests: dict[str, float], seconds: float) -> bool:
+def is_detected(mutant: Mutant, tests: dict[str, float], seconds: float) -> bool:
     """Return whether a test fails with this mutant."""
     path = Path(mutant.path)
     original = path.read_text()
@@ -161,9 +161,9 @@ def is_missed(mutant: Mutant, tests: dict[str, float], seconds: float) -> bool:
         status = run(sorted(tests, key=tests.__getitem__), seconds) if tests else 0
     finally:
         path.write_text(original)
-    if status not in (0, *MISSED):
+    if status not in (0, *DETECTED):
         sys.exit(f"{mutant.path}:{mutant.line}: the tests could not be run: {status}")
-    return status in MISSED
+    return status in DETECTED
 
 
 def find_mutants(only: str) -> list[Mutant]:
@@ -201,7 +201,7 @@ def main() -> None:
         tests = json.loads(record.read_text())
         survivors = 0
         for mutant in mutants:
-            if not is_missed(mutant, tests.get(mutant.scope, {}), options.seconds):
+            if not is_detected(mutant, tests.get(mutant.scope, {}), options.seconds):
                 survivors += 1
                 print(f"{mutant.path}:{mutant.line}: {' '.join(mutant.text.split())}", flush=True)
         os.chdir(ROOT)

@@ -287,15 +287,16 @@ async def test_statement_over_rows_changes_only_these(store, name, matching, oth
 async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
     """Staged items are copied from, and fill, only the job that is named, and only the positions that are named."""
     key, *_ = await _failed_jobs(store)
-    staged = await stage(store, items(3))
-    store.sql("UPDATE items SET digest = ? WHERE job_key <> ?", b"", staged.job_key)
+    staged = await stage(store, items(2))
+    store.sql("UPDATE items SET digest = ? WHERE job_key <> ? AND position <> 1", b"", staged.job_key)
     store.sql("DELETE FROM item_inputs WHERE job_key = ?", key)
     target = await stage(store)
     values = {"job_key": key, "staged": staged.job_key, "owner": OWNER}
     copied = {"staged": target.job_key, "owner": OWNER, "job_id": "one", "first": 1, "upto": 2}
 
-    assert await _count_changes(store, "fill_inputs", values) == 3
-    assert await _count_changes(store, "fill_items", values) == 3
+    # Of three items, the content of the second is known already, and the third is not staged.
+    assert await _count_changes(store, "fill_inputs", values) == 1
+    assert await _count_changes(store, "fill_items", values) == 1
     assert await _count_changes(store, "copy_items", copied) == 1
 
 
@@ -367,3 +368,18 @@ async def test_token_of_one_job_claims_nothing_of_another(store):
         await claim(store, mixed, 1)
 
     assert (await job(store, "two")).counts == ItemCounts(pending=2)
+
+
+async def test_worker_settles_only_items_of_its_job(store):
+    """A worker settles its item alone, even if an item of another job names its token and the same attempt."""
+    await create(store, 1, job_id="one")
+    await create(store, 1, job_id="two")
+    lease, other = await enter(store, "one"), await enter(store, "two")
+    held = await claim_one(store, lease)
+    await claim_one(store, other)
+    store.sql("UPDATE items SET worker = ?", lease.token)
+
+    await commit(store, lease, completed(held))
+
+    assert (await job(store, "two")).counts == ItemCounts(running=1)
+    assert store.sql("SELECT count(*) FROM items WHERE state = 'running'") == [(1,)]
