@@ -49,6 +49,17 @@ async def _count_changes(store, name, values):
     return rolled_back.value.args[0]
 
 
+async def _count_row_changes(store, name, rows, *fixed):
+    """Return how many rows a statement over rows changes, and change none."""
+
+    def execute(session):
+        raise _RolledBack(session.execute_rows(name, rows, *fixed))
+
+    with pytest.raises(_RolledBack) as rolled_back:
+        await store.batches.work._database.write(execute)
+    return rolled_back.value.args[0]
+
+
 async def _missing_guards(store, table, cases, values):
     """Return the conditions that each statement lacks."""
     missing = []
@@ -122,6 +133,7 @@ async def test_statement_changes_only_the_backup_that_it_names(store):
     )
 
     assert await _missing_guards(store, "backups", cases, values) == []
+    assert await _count_row_changes(store, "note_outcomes", [(0, "gone")], key) == 1
     early = (_Case("backup_expired", expired, in_expired),)
     assert await _missing_guards(store, "backups", early, {**values, "early": True}) == []
 
@@ -270,18 +282,10 @@ async def test_statement_over_rows_changes_only_these(store, name, matching, oth
         "results_deleted": ([("one", "item-1", "c")], (OWNER, 1)),
     }.get(name, ([(0,)], (key,)))
 
-    async def count():
-        def execute(session):
-            raise _RolledBack(session.execute_rows(name, rows, *fixed))
-
-        with pytest.raises(_RolledBack) as rolled_back:
-            await store.batches.work._database.write(execute)
-        return rolled_back.value.args[0]
-
     store.sql(f"UPDATE items SET {matching}")
-    assert await count() == 1
+    assert await _count_row_changes(store, name, rows, *fixed) == 1
     store.sql(f"UPDATE items SET {other}")
-    assert await count() == 0
+    assert await _count_row_changes(store, name, rows, *fixed) == 0
 
 
 async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
@@ -298,6 +302,20 @@ async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
     assert await _count_changes(store, "fill_inputs", values) == 1
     assert await _count_changes(store, "fill_items", values) == 1
     assert await _count_changes(store, "copy_items", copied) == 1
+
+
+async def test_published_job_counts_only_its_own_items(store):
+    """A job that is published with settled items counts those, and none of other jobs."""
+    key, *_ = await _failed_jobs(store)
+    store.sql("UPDATE jobs SET state = 'creating', id = NULL WHERE key = ?", key)
+    values = {
+        **{"job_key": key, "owner": OWNER, "job_id": "new", "now": 1_000, "processor": "p", "settings": "{}"},
+        **{"pause_code": None, "pause_message": None},
+    }
+
+    await store.batches.work._database.write(lambda session: session.execute("publish_settled", values))
+
+    assert store.sql("SELECT completed, failed FROM jobs WHERE key = ?", key) == [(0, 3)]
 
 
 async def test_statement_changes_only_the_expiring_value_that_it_names(store):
