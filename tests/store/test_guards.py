@@ -16,7 +16,7 @@ from support.verdicts import completed, failed
 
 pytestmark = pytest.mark.promise("B4", "K4")
 
-_RETURNING = ("claim_items", "interrupt_items", "skip_item", "take_note")
+_RETURNING = ("fence", "interrupt_items", "skip_item", "take_note", "worker_at_beat")
 _OWNERS = (OWNER, OWNER, "you")
 
 
@@ -211,11 +211,14 @@ async def test_statement_changes_only_the_worker_that_it_names(store):
         "owner": OWNER,
         "now": 1,
         "waiting": None,
+        "beat": 0,
         **dict.fromkeys(counts, 0),
     }
     names = ("beat", "mark_stopping", "move_counts", "note_waiting", "fold_counts", "delete_worker")
     cases = [_Case(name, parameters=("owner", "token")) for name in names]
     cases.append(_Case("drop_creators", parameters=("owner", "job_key")))
+    cases.append(_Case("fence", parameters=("owner", "token", "job_key")))
+    cases.append(_Case("worker_at_beat", parameters=("owner", "token", "beat")))
 
     assert await _missing_guards(store, "workers", cases, values) == []
 
@@ -309,8 +312,14 @@ async def test_published_job_counts_only_its_own_items(store):
     key, *_ = await _failed_jobs(store)
     store.sql("UPDATE jobs SET state = 'creating', id = NULL WHERE key = ?", key)
     values = {
-        **{"job_key": key, "owner": OWNER, "job_id": "new", "now": 1_000, "processor": "p", "settings": "{}"},
-        **{"pause_code": None, "pause_message": None},
+        "job_key": key,
+        "owner": OWNER,
+        "job_id": "new",
+        "now": 1_000,
+        "processor": "p",
+        "settings": "{}",
+        "pause_code": None,
+        "pause_message": None,
     }
 
     await store.batches.work._database.write(lambda session: session.execute("publish_settled", values))
