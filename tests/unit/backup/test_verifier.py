@@ -10,7 +10,7 @@ import pytest
 
 from backstay.backup.backup import SealedFile
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.verifier import Verifier
+from backstay.backup.verifier import Verifier, _check
 from backstay.errors import BackupDamaged
 from backstay.library.archive import ArchiveWriter, Manifest
 
@@ -91,3 +91,12 @@ async def test_conversation_without_a_record_is_refused(verify, store):
 
     with pytest.raises(BackupDamaged, match="more than the 2 conversations"):
         await verify()
+
+
+@pytest.mark.parametrize("line", [b"no JSON", b"[]", b"{}"], ids=["no JSON", "no object", "no id"])
+async def test_line_that_is_no_conversation_is_refused(line):
+    """A line that cannot be read as a conversation is damaged, even if its digest agrees."""
+    digest = hashlib.sha256(line).digest()
+
+    with pytest.raises(BackupDamaged, match="Conversation 1 of the file cannot be read"):
+        _check([(line, digest)], [("c0", digest)], 0)
