@@ -16,7 +16,7 @@ from support.verdicts import completed, failed
 
 pytestmark = pytest.mark.promise("B4", "K4")
 
-_RETURNING = ("fence", "interrupt_items", "skip_item", "take_note", "worker_at_beat")
+_RETURNING = ("fence", "interrupt_items", "skip_item", "pop_value", "worker_at_beat")
 _OWNERS = (OWNER, OWNER, "you")
 
 
@@ -119,22 +119,22 @@ async def test_statement_changes_only_the_backup_that_it_names(store):
     expired = "state = 'verified', pinned = FALSE, deletion = NULL, expires_at = 1"
     in_expired = ("state = 'expired'", "state = 'running'", "pinned = TRUE", "deletion = 'deleting'")
     cases = (
-        _Case("backup_seen_expired"),
-        _Case("backup_failed", "state = 'running'", ("state = 'verified'",)),
-        _Case("backup_verified", "state = 'running'", ("state = 'failed'",)),
-        _Case("backup_damaged", "state = 'verified'", ("state = 'expired'", "state = 'failed'")),
-        _Case("backup_sound", "state = 'damaged', damaged_at = 5", ("state = 'expired'", "damaged_at = 6")),
-        _Case("backup_removed", "state = 'expired'", ("state = 'verified'", "state = 'running'")),
+        _Case("note_backup_expired"),
+        _Case("mark_backup_failed", "state = 'running'", ("state = 'verified'",)),
+        _Case("mark_backup_verified", "state = 'running'", ("state = 'failed'",)),
+        _Case("mark_backup_damaged", "state = 'verified'", ("state = 'expired'", "state = 'failed'")),
+        _Case("mark_backup_intact", "state = 'damaged', damaged_at = 5", ("state = 'expired'", "damaged_at = 6")),
+        _Case("mark_backup_removed", "state = 'expired'", ("state = 'verified'", "state = 'running'")),
         _Case("pin_backup", "state = 'verified'", ("state = 'running'", "state = 'expired'")),
-        _Case("delete_moved", "deletion = 'deleting'", ("deletion = 'deleted'", "deletion = NULL")),
-        _Case("delete_undone", "deletion = 'deleting'", ("deletion = 'deleted'", "deletion = NULL")),
-        _Case("backup_expired", expired, (*in_expired, "expires_at = 2000")),
+        _Case("advance_delete", "deletion = 'deleting'", ("deletion = 'deleted'", "deletion = NULL")),
+        _Case("mark_delete_undone", "deletion = 'deleting'", ("deletion = 'deleted'", "deletion = NULL")),
+        _Case("mark_backup_expired", expired, (*in_expired, "expires_at = 2000")),
         _Case("drop_backup_items", count=2),
     )
 
     assert await _missing_guards(store, "backups", cases, values) == []
-    assert await _count_row_changes(store, "note_outcomes", [(0, "gone")], key) == 1
-    early = (_Case("backup_expired", expired, in_expired),)
+    assert await _count_row_changes(store, "record_outcomes", [(0, "gone")], key) == 1
+    early = (_Case("mark_backup_expired", expired, in_expired),)
     assert await _missing_guards(store, "backups", early, {**values, "early": True}) == []
 
 
@@ -187,8 +187,17 @@ async def test_statement_changes_only_the_job_that_it_names(store):
         _Case("publish_job", creating, (named, taken)),
         _Case("publish_settled", creating, (named, taken)),
         _Case("mark_cleaned", named, ("state = 'pending'", "state = 'completed_with_failures'")),
-        *(_Case(name, named) for name in ("hide_job", "job_added", "job_regenerates", "job_relinked", "job_retried")),
-        *(_Case(name, named) for name in ("job_skipped", "set_settings", "set_state", "take_up_job")),
+        *(
+            _Case(name, named)
+            for name in (
+                "hide_job",
+                "record_added_items",
+                "record_regenerated_items",
+                "record_relinked_items",
+                "record_retried_items",
+            )
+        ),
+        *(_Case(name, named) for name in ("record_skipped_items", "set_settings", "set_state", "set_processor")),
     )
 
     assert await _missing_guards(store, "jobs", cases, values) == []
@@ -214,9 +223,9 @@ async def test_statement_changes_only_the_worker_that_it_names(store):
         "beat": 0,
         **dict.fromkeys(counts, 0),
     }
-    names = ("beat", "mark_stopping", "move_counts", "note_waiting", "fold_counts", "delete_worker")
+    names = ("beat", "mark_stopping", "move_counts", "set_waiting", "fold_counts", "delete_worker")
     cases = [_Case(name, parameters=("owner", "token")) for name in names]
-    cases.append(_Case("drop_creators", parameters=("owner", "job_key")))
+    cases.append(_Case("drop_job_workers", parameters=("owner", "job_key")))
     cases.append(_Case("fence", parameters=("owner", "token", "job_key")))
     cases.append(_Case("worker_at_beat", parameters=("owner", "token", "beat")))
 
@@ -273,8 +282,8 @@ async def test_statement_changes_only_the_items_that_it_names(store):
         ("failed_to_pending_by_position", "state = 'failed'", "state = 'pending'"),
         ("forget_tries_by_position", "state = 'pending'", "state = 'failed'"),
         ("relink_items", "state = 'failed'", "state = 'running'"),
-        ("results_deleted", "state = 'completed', conversation_id = 'c'", "state = 'failed'"),
-        ("results_deleted", "state = 'completed', conversation_id = 'c'", "conversation_id = 'd'"),
+        ("mark_results_deleted", "state = 'completed', conversation_id = 'c'", "state = 'failed'"),
+        ("mark_results_deleted", "state = 'completed', conversation_id = 'c'", "conversation_id = 'd'"),
     ],
 )
 async def test_statement_over_rows_changes_only_these(store, name, matching, other):
@@ -282,7 +291,7 @@ async def test_statement_over_rows_changes_only_these(store, name, matching, oth
     key, *_ = await _failed_jobs(store)
     rows, fixed = {
         "relink_items": ([(key, 0, "c")], ()),
-        "results_deleted": ([("one", "item-1", "c")], (OWNER, 1)),
+        "mark_results_deleted": ([("one", "item-1", "c")], (OWNER, 1)),
     }.get(name, ([(0,)], (key,)))
 
     store.sql(f"UPDATE items SET {matching}")
@@ -302,8 +311,8 @@ async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
     copied = {"staged": target.job_key, "owner": OWNER, "job_id": "one", "first": 1, "upto": 2}
 
     # Of three items, the content of the second is known already, and the third is not staged.
-    assert await _count_changes(store, "fill_inputs", values) == 1
-    assert await _count_changes(store, "fill_items", values) == 1
+    assert await _count_changes(store, "attach_inputs", values) == 1
+    assert await _count_changes(store, "attach_digests", values) == 1
     assert await _count_changes(store, "copy_items", copied) == 1
 
 
@@ -334,15 +343,15 @@ async def test_statement_changes_only_the_expiring_value_that_it_names(store):
     values = {"kind": "k", "owner": OWNER, "name": "n", "value": "v", "now": 1_000, "expires_at": 9_000}
     owned, valid = ("kind", "owner", "name", "value"), "expires_at = 2000"
     cases = (
-        _Case("drop_note", valid, parameters=owned[:1] + owned[2:]),
-        _Case("renew_note", valid, parameters=owned[:1] + owned[2:]),
-        _Case("take_note", valid, ("expires_at = 1",), 2, ("kind", "name")),
+        _Case("drop_value", valid, parameters=owned[:1] + owned[2:]),
+        _Case("renew_value", valid, parameters=owned[:1] + owned[2:]),
+        _Case("pop_value", valid, ("expires_at = 1",), 2, ("kind", "name")),
     )
 
     assert await _missing_guards(store, "notes", cases, values) == []
     store.sql("DELETE FROM notes WHERE owner = ?", OWNER)
-    assert await _count_changes(store, "drop_note", values) == 0
-    assert await _count_changes(store, "renew_note", values) == 0
+    assert await _count_changes(store, "drop_value", values) == 0
+    assert await _count_changes(store, "renew_value", values) == 0
 
 
 async def test_items_of_another_owner_are_not_claimed(store):

@@ -99,7 +99,7 @@ class Supervisor:
         """Start working on a job, unless this server already does; return it.
 
         Without `allowed`, it may run what the settings name. Raises like `Batches.prepare_resume`; Problem if too many
-        jobs         are running, in total or of this owner.
+        jobs are running, in total or of this owner.
         """
         batches = self._backstay.for_owner(owner, allowed).batches
         job = await batches.prepare_resume(job_id)

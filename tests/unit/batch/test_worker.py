@@ -12,7 +12,9 @@ from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import Worker, WorkerOptions
 from support.conversations import claimed
 
-_REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), suspects_wait=False, next_due_seconds=None)
+_REPORT = CommitReport(
+    [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
+)
 
 
 class _Claims:
@@ -42,7 +44,7 @@ def make_worker(store):
             callee=CallableProcessor.from_processor(lambda item: None),
             settings=JobSettings(),
             options=WorkerOptions(**options),
-            watch=None,
+            monitor=None,
             stop=StopSignal(),
             on_report=None,
         )
@@ -55,15 +57,15 @@ def _end(worker, count):
         worker._on_ended(claimed(position), Skip(), AttemptUsage())
 
 
-@pytest.mark.parametrize(("ended", "room"), [(0, 16), (GROUP, 16), (GROUP + 5, 11), (GROUP + 100, 0)])
-async def test_uncommitted_results_beyond_one_group_take_up_slots(make_worker, store, ended, room):
+@pytest.mark.parametrize(("ended", "free_slots"), [(0, 16), (GROUP, 16), (GROUP + 5, 11), (GROUP + 100, 0)])
+async def test_uncommitted_results_beyond_one_group_take_up_slots(make_worker, store, ended, free_slots):
     """A worker whose results wait for later commits claims that many items fewer, so that they cannot pile up."""
     worker = make_worker(concurrency=16)
     _end(worker, ended)
 
     await worker._commit()
 
-    assert store.claims[0].room == room
+    assert store.claims[0].free_slots == free_slots
 
 
 async def test_limit_bounds_the_claim(make_worker, store):
@@ -72,7 +74,7 @@ async def test_limit_bounds_the_claim(make_worker, store):
 
     await worker._commit()
 
-    assert store.claims[0].room == 3
+    assert store.claims[0].free_slots == 3
 
 
 async def test_stopping_worker_claims_nothing(make_worker, store):
@@ -82,4 +84,4 @@ async def test_stopping_worker_claims_nothing(make_worker, store):
 
     await worker._commit()
 
-    assert store.claims[0].room == 0
+    assert store.claims[0].free_slots == 0
