@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.backup.backup import Backup, BackupProgress, BackupState
     from backstay.backup.restore_plan import RestorePlan, RestoreResult
-    from backstay.batch.checkpoint import ItemCounts, JobProgress, TokenCounts
     from backstay.batch.intake import ColumnMapping
     from backstay.batch.item import FailedItem, Item
     from backstay.batch.job import Job, JobState
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.processor import Work
+    from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
     from backstay.batch.result import BatchResult
     from backstay.batch.stop import StopSignal
     from backstay.errors import BackstayError
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
     from backstay.library.deletion import DeletePlan, DeleteResult
-    from backstay.library.imports.incoming import ImportResult
+    from backstay.library.imports.imported_conversation import ImportResult
     from backstay.library.selection import Selection
 
 __all__ = [
@@ -78,11 +78,11 @@ _MODULES = {
     "Fail": "backstay.batch.outcome",
     "FailedItem": "backstay.batch.item",
     "Halt": "backstay.batch.outcome",
-    "ImportResult": "backstay.library.imports.incoming",
+    "ImportResult": "backstay.library.imports.imported_conversation",
     "Item": "backstay.batch.item",
-    "ItemCounts": "backstay.batch.checkpoint",
+    "ItemCounts": "backstay.batch.progress",
     "Job": "backstay.batch.job",
-    "JobProgress": "backstay.batch.checkpoint",
+    "JobProgress": "backstay.batch.progress",
     "JobState": "backstay.batch.job",
     "Recipe": "backstay.generate.recipe",
     "RestorePlan": "backstay.backup.restore_plan",
@@ -91,7 +91,7 @@ _MODULES = {
     "Selection": "backstay.library.selection",
     "Skip": "backstay.batch.outcome",
     "StopSignal": "backstay.batch.stop",
-    "TokenCounts": "backstay.batch.checkpoint",
+    "TokenCounts": "backstay.batch.progress",
     "Turn": "backstay.library.conversation",
     "Work": "backstay.batch.processor",
 }

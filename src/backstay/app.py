@@ -24,7 +24,7 @@ from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
-from backstay.files import is_own
+from backstay.files import belongs_to_this_user
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_registry import ProcessorRegistry
@@ -157,7 +157,7 @@ class Backstay:
 
     async def count_other_owners(self, noun: OwnedKind) -> OtherOwners:
         """Count what other owners have, if the database role may see it; in another user's file count nothing."""
-        if not all(is_own(path) for path in self._store.files):
+        if not all(belongs_to_this_user(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
         return await self._store.notes.count_other_owners(self.settings.owner, noun)
 

@@ -34,7 +34,7 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
             with target.open("wb") as out:
                 yield out
             return
-        with replacing(target) as out:
+        with replace_atomically(target) as out:
             yield out
     except OSError as error:
         raise OutputUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
@@ -46,7 +46,7 @@ def _is_among(target: Path, others: Iterable[Path]) -> bool:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def replace_atomically(target: Path) -> Iterator[BinaryIO]:
     """Write like `write_atomically`, to a path that is no link or device. Raises OSError.
 
     The temporary file `.<name>.<…>.part` is locked meanwhile, so that one left by a dead process can be recognized.
@@ -101,7 +101,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def is_own(path: Path) -> bool:
+def belongs_to_this_user(path: Path) -> bool:
     """Return whether a file belongs to the user of this process; true for a missing one."""
     try:
         return path.stat().st_uid == os.geteuid()

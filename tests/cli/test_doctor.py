@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from backstay.doctor import CheckLevel, examine, file, filesystem
+from backstay.doctor import CheckLevel, examine, filesystem, sqlite
 from backstay.doctor.filesystem import file_system
 from support.sql import ask
 from support.waiting import until
@@ -137,7 +137,7 @@ def test_wrong_counters_are_found(within, database):
 
 def test_a_large_database_is_searched_only_when_asked(within, database, monkeypatch):
     """Doctor checks a large database for damage only with --deep."""
-    monkeypatch.setattr(file, "QUICK_UP_TO", 1000)
+    monkeypatch.setattr(sqlite, "QUICK_UP_TO", 1000)
 
     quick = within("doctor", "--json")
     deep = within("doctor", "--deep", "--json")
@@ -249,7 +249,7 @@ def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, b
 
 
 def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monkeypatch):
-    """Doctor reports each wrong key file, header, adopted table and server setting as a problem."""
+    """Doctor reports each wrong key sqlite, header, adopted table and server setting as a problem."""
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GATEWAY"):
         monkeypatch.delenv(name, raising=False)
     wrong = """

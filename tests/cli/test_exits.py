@@ -6,8 +6,8 @@ import pytest
 import typer
 
 from backstay import errors
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.job import JobState
+from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.result import BatchResult
 from backstay.batch.worker import EndReason
 from backstay.cli.app import app

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from backstay import Backstay, Conversation, Turn
-from backstay.batch.checkpoint import ItemCounts, JobProgress, TokenCounts
+from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
 from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output

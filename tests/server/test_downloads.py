@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from backstay.errors import BackupDamaged
-from backstay.server.downloads import ByteRange, span_of
+from backstay.server.backup_download import ByteRange, parse_range_header
 from backstay.server.problems import Problem
 from support.serving import served
 from support.torture import sample
@@ -79,7 +79,7 @@ async def test_the_stored_file_is_the_same(api):
 )
 def test_one_range_is_understood(range_header, expected):
     """A single range is parsed like RFC 9110 defines it."""
-    assert span_of(range_header, 100) == expected
+    assert parse_range_header(range_header, 100) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_one_range_is_understood(range_header, expected):
 def test_odd_ranges_are_refused(range_header):
     """Invalid and multiple ranges get 416, because many ranges would multiply one file."""
     with pytest.raises(Problem) as caught:
-        span_of(range_header, 100)
+        parse_range_header(range_header, 100)
 
     assert (caught.value.status_code, caught.value.headers) == (416, {"Content-Range": "bytes */100"})
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from backstay.library.archive import ArchiveWriter, Manifest
-from backstay.library.imports.incoming import KEYS
+from backstay.library.imports.imported_conversation import KEYS
 from backstay.library.record import TURNS
 from support.serving import served
 

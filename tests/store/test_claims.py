@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.item import ClaimedItem, Item
 from backstay.batch.job import JobAction, JobState
+from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, JobNotFound
 from support.clocks import NOON
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import Item
 from backstay.batch.job import JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
+from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.errors import LeaseLost, OutcomeRefused, StorageError
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.selection import Selection

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.job import FINISHED, UNFINISHED, JobAction, JobState, Pause
+from backstay.batch.progress import ItemCounts
 from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, die, enter, job, stage
 from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts, ProviderWait
 from backstay.batch.job import JobState, Pause
+from backstay.batch.progress import ItemCounts, ProviderWait
 from backstay.batch.store import Lease
 from backstay.errors import LeaseLost
 from support.clocks import NOON

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
+from backstay.batch.progress import ItemCounts
 from backstay.batch.store import Lease
 from backstay.errors import BackupInUse, LeaseLost
 from backstay.library.selection import Selection

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.item import Item
 from backstay.batch.job import ItemsDifference, JobAction, JobSettings, JobState
+from backstay.batch.progress import ItemCounts
 from backstay.errors import DuplicateItem, InvalidTransition, JobNotFound, LeaseLost
 from support.clocks import NOON
 from support.conversations import drafts_of, items

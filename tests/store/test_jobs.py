@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.job import JobAction, JobState, Pause, RunLimits
 from backstay.batch.outcome import AttemptUsage
+from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, ItemNotFound, JobHasWorkers, JobNotFound
 from backstay.library.selection import Selection
 from support.clocks import NOON

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.job import JobAction, JobSettings
+from backstay.batch.progress import ItemCounts
 from backstay.errors import ConversationNotFound, JobNotFound
 from backstay.library.selection import Selection
 from support.conversations import conversation, items

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backstay.library.imports.incoming import OnImportConflict
+from backstay.library.imports.imported_conversation import ImportConflictPolicy
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from support.stores import DATABASES, require
@@ -40,7 +40,9 @@ _conversations = st.fixed_dictionaries(
 
 async def _records(store, path):
     """Import a file into a fresh store, and return the records of a backup of it."""
-    await store.conversations.import_conversations("local", ImportSource(path), OnImportConflict.FAIL, lambda _: None)
+    await store.conversations.import_conversations(
+        "local", ImportSource(path), ImportConflictPolicy.FAIL, lambda _: None
+    )
     digests = []
     async with store.backups.snapshot("local", Selection(everything=True)) as snapshot:
         async for records in snapshot.chunks():

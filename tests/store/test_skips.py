@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.job import JobAction, JobState, Pause
+from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, ItemNotFound
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, doomed, failed, retried, skipped

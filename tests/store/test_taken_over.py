@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts
 from backstay.batch.item import SettledItem
 from backstay.batch.job import TAKEN_OVER, JobAction, JobSettings, JobState, Pause
+from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, ItemsNeeded, LeaseLost
 from support.conversations import items
 from support.jobs import OWNER, claim, commit, create, enter, job, stage

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.job import JobState
 from backstay.batch.outcome import AttemptUsage
+from backstay.batch.progress import ItemCounts, TokenCounts
 from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 from support.verdicts import completed, failed, retried
 

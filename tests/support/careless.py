@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 
-from backstay.batch import progress
+from backstay.batch import progress_reporter
 from backstay.errors import StorageError
 from backstay.storage.sqlite import database
 from support import victim
@@ -29,6 +29,6 @@ def _whatever_becomes_of_it(connection: apsw.Connection, begin: str, function: C
 
 
 if __name__ == "__main__":
-    progress._SECONDS_BETWEEN = 0.0
+    progress_reporter._SECONDS_BETWEEN = 0.0
     database.in_transaction = _whatever_becomes_of_it
     victim.main()

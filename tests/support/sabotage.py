@@ -244,9 +244,11 @@ def _no_removal(put: Put) -> None:
 
 def _no_bound_of_heads(put: Put) -> None:
     """Let any number of connections wait for the head of a request for ever."""
-    from backstay.server.heads import HeadTimeouts  # not every process that is sabotaged is a server
+    from backstay.server.waiting_connections import (
+        WaitingConnections,
+    )  # not every process that is sabotaged is a server
 
-    put(HeadTimeouts, "begin", lambda *_: None)
+    put(WaitingConnections, "begin", lambda *_: None)
 
 
 def _guess(made: bool) -> Callable[[Put], None]:

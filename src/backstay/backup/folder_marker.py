@@ -15,7 +15,7 @@ import orjson
 from backstay.backup.directory import MARKER
 from backstay.backup.location import FileLocation
 from backstay.errors import BackupFolderUnrecognized
-from backstay.files import replacing
+from backstay.files import replace_atomically
 
 _LONGEST_MARKER = 65_536
 
@@ -109,5 +109,5 @@ def read_marker(folder: Path) -> FolderMarker | None:
 
 def write_marker(folder: Path, marker: FolderMarker) -> None:
     """Write or replace the marker of an existing folder, atomically. Raises OSError."""
-    with replacing(folder / MARKER) as file:
+    with replace_atomically(folder / MARKER) as file:
         file.write(orjson.dumps(marker, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from backstay.batch.frames import format_frames
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Outcome, Retry, outcome_from_exception, outcome_from_result
 from backstay.batch.processor import CallableProcessor, Work, is_waiting, recorded_usage, timeout_outcome
 from backstay.batch.stagger import Stagger
 from backstay.batch.thread_pool import ThreadPool
+from backstay.batch.traceback_text import format_traceback
 
 
 class _Attempt(Work):
@@ -141,7 +141,7 @@ class Executor:
             return
 
     def _outcome_of_exception(self, call: _Attempt, error: BaseException) -> Outcome:
-        call.traceback = format_frames(error)
+        call.traceback = format_traceback(error)
         return outcome_from_exception(error, retry_on=self._callee.retry_on)
 
     def _continue(self, call: _Attempt, coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import InvalidTransition, ItemsNeeded
 from backstay.library.id_text import quoted_id, typed_id

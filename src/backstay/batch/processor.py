@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.item import Item
 from backstay.batch.outcome import (
     NOTHING_USED,
@@ -19,6 +18,7 @@ from backstay.batch.outcome import (
     outcome_from_result,
     truncate_text,
 )
+from backstay.batch.progress import ProviderWait
 from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorUnusable, SettingsError, kind_of
 from backstay.library.conversation import Conversation

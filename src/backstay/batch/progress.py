@@ -1,55 +1,95 @@
-"""Reports of a run's progress to a listener."""
+"""The stored progress of a job, and the live progress of a run."""
 
-import inspect
-import time
-from collections.abc import Awaitable, Callable
-
-from backstay.batch.checkpoint import ItemCounts, JobProgress, ProviderWait, TokenCounts
-from backstay.logs import get_logger
-
-_log = get_logger("backstay.progress")
-
-Listener = Callable[[JobProgress], Awaitable[None] | None]
-
-_SECONDS_BETWEEN = 0.1
+import math
+from dataclasses import dataclass
+from datetime import datetime
 
 
-class ProgressReporter:
-    """The reporter of a run's progress, at most ten times a second, and always of the final state.
+@dataclass(frozen=True, slots=True)
+class ItemCounts:
+    """How many items of a job are in each state. Their sum is always the number of planned items."""
 
-    A listener that raises is not called again: a broken progress bar must not end a batch.
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def planned(self) -> int:
+        return self.pending + self.running + self.completed + self.failed + self.skipped
+
+    @property
+    def settled(self) -> int:
+        """Number of items that need no more work."""
+        return self.completed + self.failed + self.skipped
+
+    @property
+    def done(self) -> int:
+        """Number of items that need no more work and have not failed."""
+        return self.completed + self.skipped
+
+    @property
+    def all_settled(self) -> bool:
+        return self.pending == 0 and self.running == 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens sent and received, including those of failed attempts."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderWait:
+    """A pause of all of a worker's calls, for example because of a rate limit."""
+
+    reason: str
+    """Such as `Rate limited by api.openai.com`."""
+    detail: str
+    """Such as `429: per-minute quota`."""
+    until: datetime
+    """Time of the next call, in UTC."""
+
+    def format_message(self, now: datetime) -> str:
+        """Return `Rate limited by api.openai.com; retrying in 8 s (429: per-minute quota)`."""
+        seconds = max(0, math.ceil((self.until - now).total_seconds()))
+        duration = f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} min"
+        return f"{self.reason}; retrying in {duration} ({self.detail})"
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """The progress of a job during a run.
+
+    `rate` is the number of items completed or skipped per second, and `eta_seconds` is computed from it. Both
+    cover this run only, since the speed of earlier runs does not predict it. Failed items do not count.
     """
 
-    def __init__(self, *, job_id: str, listener: Listener | None) -> None:
-        self._job_id = job_id
-        self._listener = listener
-        self._started_at = time.monotonic()
-        self._done_at_start: int | None = None
-        self._reported_at = 0.0
+    job_id: str
+    counts: ItemCounts
+    tokens: TokenCounts
+    elapsed_seconds: float
+    rate: float
+    eta_seconds: float | None
+    provider_wait: ProviderWait | None = None
+    """What all calls currently wait for, if anything."""
 
-    async def report(
-        self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None = None, *, last: bool = False
-    ) -> None:
-        """Call the listener, unless it was called less than 0.1 s ago; the `last` report is always made."""
-        if self._done_at_start is None:
-            self._done_at_start = counts.done
-        now = time.monotonic()
-        if self._listener is None or (not last and now - self._reported_at < _SECONDS_BETWEEN):
-            return
-        self._reported_at = now
-        try:
-            returned = self._listener(self._progress(counts, tokens, waiting, now - self._started_at))
-            if inspect.isawaitable(returned):
-                await returned
-        except Exception as error:
-            _log.exception("progress_listener_failed", job=self._job_id, error=type(error).__name__)
-            self._listener = None
+    @property
+    def planned(self) -> int:
+        return self.counts.planned
 
-    def _progress(
-        self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
-    ) -> JobProgress:
-        finished = counts.done - (self._done_at_start or 0)
-        rate = finished / elapsed if elapsed > 0 else 0.0
-        remaining = counts.planned - counts.settled
-        eta = remaining / rate if rate > 0 else (0.0 if remaining == 0 else None)
-        return JobProgress(self._job_id, counts, tokens, elapsed, rate, eta, waiting)
+    @property
+    def completed(self) -> int:
+        return self.counts.completed
+
+    @property
+    def failed(self) -> int:
+        return self.counts.failed
+
+    @property
+    def percentage(self) -> float:
+        """Percentage of the items that are settled, from 0 to 100."""
+        return 100.0 * self.counts.settled / self.counts.planned if self.counts.planned else 100.0

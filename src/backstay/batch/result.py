@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.creation import CreateResult
 from backstay.batch.job import JobState, Pause
+from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.worker import EndReason
 
 

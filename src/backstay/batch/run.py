@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from backstay.batch import liveness
-from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.job import Job, JobState
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress import ProgressReporter
+from backstay.batch.progress import ProviderWait
+from backstay.batch.progress_reporter import ProgressReporter
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease, WorkStore
 from backstay.batch.worker import EndReason, Worker, WorkerOptions

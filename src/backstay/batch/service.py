@@ -24,7 +24,7 @@ from backstay.batch.job import (
 )
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.processor import CALLER, CallableProcessor, Processor, ProcessorSource, RateLimitable
-from backstay.batch.progress import Listener, ProgressReporter
+from backstay.batch.progress_reporter import Listener, ProgressReporter
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.result import BatchResult
 from backstay.batch.run import LeasedRun

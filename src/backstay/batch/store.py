@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem, SettledItem
 from backstay.batch.job import ItemsDifference, Job, JobAction, JobSettings, JobState, Pause, RunLimits
 from backstay.batch.outcome import Verdict
+from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
 
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.breaker import CircuitBreaker
-from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.committer import GROUP, Committer
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem, ItemState
@@ -20,6 +19,7 @@ from backstay.batch.job import FINISHED, MAX_EVIDENCE, UNFINISHED, JobSettings, 
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
 from backstay.batch.processor import CallableProcessor, CanWait
+from backstay.batch.progress import ProviderWait
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused, StoreBusy, StoreUnavailable

@@ -13,7 +13,7 @@ from backstay.cli.text import format_count, printable
 
 
 class ImportConflictChoice(StrEnum):
-    """Values of `backstay.library.imports.incoming.OnImportConflict`, without loading it."""
+    """Values of `backstay.library.imports.imported_conversation.ImportConflictPolicy`, without loading it."""
 
     FAIL = "fail"
     SKIP = "skip"

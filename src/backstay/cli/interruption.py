@@ -20,7 +20,7 @@ from backstay.signals import SignalCounter
 if TYPE_CHECKING:
     import asyncio
 
-    from backstay.batch.checkpoint import JobProgress
+    from backstay.batch.progress import JobProgress
     from backstay.cli.progress import ProgressView
 
 GRACE_SECONDS = 10.0

@@ -14,7 +14,7 @@ from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.backup.backup import BackupProgress
-    from backstay.batch.checkpoint import JobProgress
+    from backstay.batch.progress import JobProgress
 
 P = TypeVar("P")
 

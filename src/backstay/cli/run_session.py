@@ -19,7 +19,7 @@ from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
-    from backstay.batch.checkpoint import JobProgress
+    from backstay.batch.progress import JobProgress
     from backstay.batch.result import BatchResult
     from backstay.batch.stop import StopSignal
 

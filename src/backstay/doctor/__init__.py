@@ -11,8 +11,8 @@ from importlib.metadata import version
 
 from backstay import former_name
 from backstay.doctor.check import Check, CheckLevel
-from backstay.doctor.file import check_file, check_library
 from backstay.doctor.sources import check_sources
+from backstay.doctor.sqlite import check_database, check_sqlite_version
 from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
 from backstay.extras import installation
@@ -57,8 +57,8 @@ def examine(
                 CheckLevel.OK,
                 f"ignored in the address, because they are for other drivers: {', '.join(ignored)}",
             )
-        yield check_library()
-        yield from check_file(location, settings, deep=deep)
+        yield check_sqlite_version()
+        yield from check_database(location, settings, deep=deep)
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
@@ -73,9 +73,9 @@ def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
 
 def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
     try:
-        from backstay.doctor.server import check_server
+        from backstay.doctor.postgres import check_database
     except ImportError:
         text = "the packages for PostgreSQL are not installed"
         yield Check("postgres", CheckLevel.PROBLEM, text, f"add them with {installation('postgres')}")
         return
-    yield from check_server(url, settings, deep=deep)
+    yield from check_database(url, settings, deep=deep)

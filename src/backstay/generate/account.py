@@ -16,10 +16,10 @@ from backstay.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from backstay.generate.adaptation import Adaptation
     from backstay.generate.endpoint import Endpoint
     from backstay.generate.http import HttpResponse
     from backstay.generate.providers.provider import Structure
+    from backstay.generate.request_adaptation import Adaptation
     from backstay.generate.stream_collector import StreamCollector
 
 _log = get_logger("backstay.keys")
@@ -63,7 +63,7 @@ class Account:
 
     def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
         """Return the adaptation for a model and the structures to request from it. All jobs share it."""
-        from backstay.generate.adaptation import Adaptation
+        from backstay.generate.request_adaptation import Adaptation
 
         key = (model, tuple(structures))
         return self._adaptations.setdefault(key, Adaptation.from_structures(structures))

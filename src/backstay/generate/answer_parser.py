@@ -15,7 +15,7 @@ from backstay.generate.json_fix import is_open, repaired_values
 from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
-from backstay.generate.shapes import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
+from backstay.generate.turn_parser import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
 
 # Placeholders for a text in an example: dots alone, or a word about the text in brackets.

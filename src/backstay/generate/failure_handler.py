@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from backstay.batch.outcome import Fail, Halt, Outcome, Retry
 from backstay.generate.account import Account
-from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import ErrorKind, ErrorResponse, RequestChange, classify_unreachable
 from backstay.generate.http import ConnectFailed
 from backstay.generate.model_call import ModelCall
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
+from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 from backstay.generate.suspected_errors import ErrorScope
 from backstay.logs import get_logger
 
@@ -158,14 +158,14 @@ class FailureHandler:
         """Change the form of the request; return False if no other form is left."""
         if error.change is RequestChange.RESAMPLE:
             call.tries.fallback_level += 1
-            return self._adaptation.allow_resample()
+            return self._adaptation.claim_resample()
         if error.change is RequestChange.SIMPLER and error.is_by_text and self._is_unconfirmed(call):
             call.tries.unconfirmed_structures |= {call.structure}
             return True
         if error.parameter in call.omitted:
             return False  # it was omitted already
         is_new = error.parameter not in self._adaptation.omitted
-        if not adapt(self._adaptation, error, call.structure, self._user_parameters):
+        if not adapt_to_error(self._adaptation, error, call.structure, self._user_parameters):
             return False
         if error.change is RequestChange.OMIT and is_new:
             _log.warning("parameter_omitted", host=self._endpoint.host, parameter=error.parameter)

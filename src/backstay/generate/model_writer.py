@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.item import Item
 from backstay.batch.outcome import Done, Fail, Outcome, Retry
 from backstay.batch.processor import Work
+from backstay.batch.progress import ProviderWait
 from backstay.clock import SystemClock
 from backstay.generate import estimate
 from backstay.generate.account import Account
@@ -241,7 +241,7 @@ class ModelWriter:
         # Check again: joining the parts of a body, or repairing its JSON, may have completed a secret.
         if self._account.secrets.are_in_texts(_texts_of(conversation)):
             return self._key_in_answer()
-        self._adaptation.record_conversation()
+        self._adaptation.record_usable_answer()
         return Done(conversation)
 
     def _unusable(self, call: ModelCall, error: UnusableAnswer) -> Outcome:

@@ -12,7 +12,6 @@ import orjson
 from backstay.batch.item import Item
 from backstay.clock import SystemClock
 from backstay.generate.account import Account
-from backstay.generate.adaptation import Adaptation, adapt
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import (
@@ -27,6 +26,7 @@ from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import parse_object, status_of, text_of
+from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 from backstay.generate.stream_collector import AnyShapeCollector
 
 PROBE_SECONDS = 120.0
@@ -190,7 +190,7 @@ def _learn(
         if error_response.change is RequestChange.RESAMPLE:
             return adaptation.drop_structure(request.structure)
         is_adaptable = error_response.kind is ErrorKind.ADAPTABLE
-        return is_adaptable and adapt(adaptation, error_response, request.structure, recipe.parameters)
+        return is_adaptable and adapt_to_error(adaptation, error_response, request.structure, recipe.parameters)
     if body is None:
         error_response = classify_not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
         report.fail(error_response.code, error_response.message)

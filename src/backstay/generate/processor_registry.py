@@ -70,7 +70,7 @@ class ProcessorRegistry:
         from backstay.generate import scripted
 
         if name.partition(":")[0] == scripted.NAME:
-            return scripted.scripted(name)
+            return scripted.scripted_processor(name)
         module, colon, function = name.partition(":")
         if not (colon and module and function):
             raise ProcessorNotFound(

@@ -12,7 +12,7 @@ NAME = "scripted"
 _LONGEST_SECONDS = 3600.0
 
 
-def scripted(name: str) -> Processor:
+def scripted_processor(name: str) -> Processor:
     """Return the scripted writer for `scripted`, or for `scripted:SECONDS`, which takes that long per conversation.
 
     Raises:

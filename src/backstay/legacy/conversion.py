@@ -11,7 +11,7 @@ from backstay.clock import to_text
 from backstay.errors import InvalidRow
 from backstay.legacy.values import with_offset
 from backstay.library.id_text import check_id
-from backstay.library.imports.incoming import ImportedConversation, to_document
+from backstay.library.imports.imported_conversation import ImportedConversation, to_document
 from backstay.library.imports.shapes import read
 from backstay.library.record import TURNS, Document, Record, digest_of_document, document_to_line
 from backstay.readers.origin import InputErrors

@@ -12,7 +12,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
 from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
-from backstay.library.imports.incoming import ImportResult, OnImportConflict
+from backstay.library.imports.imported_conversation import ImportConflictPolicy, ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
@@ -72,7 +72,7 @@ class Conversations:
         self,
         source: str | Path,
         *,
-        on_conflict: OnImportConflict | str = OnImportConflict.FAIL,
+        on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -102,7 +102,7 @@ class Conversations:
             if ceiling is not None:
                 await asyncio.to_thread(rows.check, ceiling)
             return await self._store.import_conversations(
-                self._owner, rows, OnImportConflict(on_conflict), report, receipt
+                self._owner, rows, ImportConflictPolicy(on_conflict), report, receipt
             )
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:

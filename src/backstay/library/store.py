@@ -6,7 +6,7 @@ from typing import Protocol
 
 from backstay.library.conversation import Conversation
 from backstay.library.expiring_value import ExpiringValue
-from backstay.library.imports.incoming import ImportResult, OnImportConflict
+from backstay.library.imports.imported_conversation import ImportConflictPolicy, ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 
@@ -63,7 +63,7 @@ class ConversationStore(Protocol):
         self,
         owner: str,
         source: ImportSource,
-        on_conflict: OnImportConflict,
+        on_conflict: ImportConflictPolicy,
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
     ) -> ImportResult:

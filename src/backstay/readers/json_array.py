@@ -24,7 +24,7 @@ def read_json_array(text: InputText) -> Iterator[InputRow]:
     while more:
         _expect_object(scanner, text.origin)
         line = scanner.line
-        yield InputRow(line, parse_object(scanner.take_object(), text.origin, line))
+        yield InputRow(line, parse_object(scanner.take_container(), text.origin, line))
         more = _take_comma(scanner, text.origin)
     _close(scanner, text.origin)
 

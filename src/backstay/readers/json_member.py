@@ -61,7 +61,7 @@ class JsonMember:
             if (character := scanner.peek()) != "{":
                 raise self._origin.invalid_row(scanner.line, "not a conversation") if character else self._truncated()
             line = scanner.line
-            yield InputRow(line, parse_object(scanner.take_object(), self._origin, line))
+            yield InputRow(line, parse_object(scanner.take_container(), self._origin, line))
             more = self._take_comma("]")
         self._expect("]")
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
-from backstay.library.imports.incoming import ImportResult
+from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
 from backstay.schemas.base import ApiObject, Moment
 

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from backstay.batch.checkpoint import ProviderWait
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
+from backstay.batch.progress import ProviderWait
 from backstay.batch.result import BatchResult
 from backstay.schemas.base import ApiObject, Moment
 

@@ -193,7 +193,7 @@ def _app_state(
         uploads=_concurrency_limit(server, "uploads", "most_uploads"),
         files=TemporaryFolder(),
     )
-    metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listeners)
+    metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listener_count)
     metrics.watch_transfers("download", lambda: state.downloads.taken)
     metrics.watch_transfers("upload", lambda: state.uploads.taken)
     return state

@@ -18,9 +18,9 @@ from fastapi import FastAPI
 
 from backstay.errors import SettingsError
 from backstay.server.app import create_app, running
-from backstay.server.heads import HeadTimeouts, LimitedConnection
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
+from backstay.server.waiting_connections import TimedConnection, WaitingConnections
 from backstay.settings import Settings
 from backstay.signals import SignalCounter
 
@@ -64,7 +64,7 @@ async def _serve(
     _redirect_library_logs()
     # h11 limits the size of a request's head, and refuses ambiguous heads.
     connection: Any = partial(
-        LimitedConnection, heads=HeadTimeouts(most=server.most_waiting, seconds=server.head_seconds)
+        TimedConnection, heads=WaitingConnections(most=server.most_waiting, seconds=server.head_seconds)
     )
     config = uvicorn.Config(
         app,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.job import Job, JobSettings, JobState
+from backstay.batch.progress import ItemCounts, TokenCounts
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.committer import GROUP, Committer
 from backstay.batch.item import ItemState
 from backstay.batch.job import JobState
+from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.store import Claim, CommitReport, Lease
 from backstay.errors import LeaseLost, OutcomeRefused, StorageError, StoreBusy
 from support.conversations import claimed

@@ -2,11 +2,11 @@
 
 import pytest
 
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.committer import GROUP
 from backstay.batch.job import JobSettings, JobState
 from backstay.batch.outcome import AttemptUsage, Skip
 from backstay.batch.processor import CallableProcessor
+from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import Worker, WorkerOptions

@@ -7,7 +7,7 @@ import pytest
 from backstay.batch.item import Item
 from backstay.errors import ProcessorNotFound
 from backstay.generate.processor_registry import ProcessorRegistry
-from backstay.generate.scripted import compose, scripted
+from backstay.generate.scripted import compose, scripted_processor
 from backstay.library.conversation import validate
 
 _ITEM = Item("tea", id="a", persona="a monk", parameters={"depth": 3, "tags": ["x"]})
@@ -55,7 +55,7 @@ async def test_writer_may_take_its_time(name):
     """A writer with a number of seconds takes that long for each conversation."""
     started = time.monotonic()
 
-    await scripted(name)(_ITEM)
+    await scripted_processor(name)(_ITEM)
 
     assert time.monotonic() - started >= 0.019
 
@@ -63,7 +63,7 @@ async def test_writer_may_take_its_time(name):
 @pytest.mark.parametrize("name", ["scripted:0", "scripted:3600", "scripted:1.5"])
 def test_seconds_that_are_some(name):
     """Any number of seconds from zero to an hour is accepted."""
-    assert callable(scripted(name))
+    assert callable(scripted_processor(name))
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_seconds_that_are_some(name):
 def test_other_seconds_are_refused(name):
     """Other values after the colon are rejected before a conversation is written."""
     with pytest.raises(ProcessorNotFound, match=r"as in scripted:0.2"):
-        scripted(name)
+        scripted_processor(name)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backstay.clock import from_text, to_text
-from backstay.library.imports.incoming import KEYS, TURN_KEYS
+from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.record import TURNS, Document
 from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow

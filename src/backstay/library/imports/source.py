@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from backstay.errors import BackupError, BackupTooNew, InputUnreadable
 from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompressed
-from backstay.library.imports.incoming import ImportedConversation
+from backstay.library.imports.imported_conversation import ImportedConversation
 from backstay.library.imports.shapes import read, read_exact
 from backstay.library.record import TURNS
 from backstay.readers import read_rows

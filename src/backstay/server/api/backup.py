@@ -12,7 +12,7 @@ from backstay.schemas import ApiObject, BackupOut, Moment
 from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State, Text, errors, signed_in
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.background_backups import StartedBackup
-from backstay.server.downloads import BackupResponse, purpose_of
+from backstay.server.backup_download import BackupResponse, download_ticket_purpose
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 from backstay.server.state import services_of
 
@@ -138,7 +138,7 @@ async def download_backup(
     if request.state.owner is None:
         state.downloads.refuse_when_full()
         # Last, so that a request refused for another reason does not use up its ticket.
-        request.state.owner = await state.backstay.tickets.redeem(ticket or "", purpose_of(backup_id))
+        request.state.owner = await state.backstay.tickets.redeem(ticket or "", download_ticket_purpose(backup_id))
     stored = format == "zst"
     return BackupResponse(
         services_of(request).backups,

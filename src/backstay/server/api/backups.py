@@ -21,7 +21,7 @@ from backstay.server.api.common import (
     signed_in,
 )
 from backstay.server.api.selections import Ids
-from backstay.server.downloads import purpose_of
+from backstay.server.backup_download import download_ticket_purpose
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
@@ -131,7 +131,7 @@ async def issue_download_ticket(
 ) -> TicketOut:
     """Create an address that downloads a backup once, within a minute: for `window.open` in a browser."""
     await services.backups.show(backup_id)
-    ticket = await state.backstay.tickets.issue(services.owner, purpose_of(backup_id))
+    ticket = await state.backstay.tickets.issue(services.owner, download_ticket_purpose(backup_id))
     url = f"{request.scope.get('root_path', '')}/api/backup/download/{backup_id}?ticket={ticket.secret}"
     return TicketOut(url=url, expires_at=ticket.expires_at)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response, StreamingResponse
 
 from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import LONGEST_ID
-from backstay.library.imports.incoming import ImportResult
+from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads

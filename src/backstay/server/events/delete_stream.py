@@ -55,7 +55,7 @@ async def respond_delete(
                 await asyncio.wait((task,), timeout=_POLL_SECONDS)
         yield _end(task)
 
-    return state.hub.response(events())
+    return state.hub.stream_response(events())
 
 
 def _end(task: "asyncio.Task[DeleteResultOut]") -> bytes:

@@ -26,14 +26,14 @@ class Hub:
         self._starting: dict[_Key, asyncio.Lock] = {}
 
     @property
-    def listeners(self) -> int:
+    def listener_count(self) -> int:
         return self._slots.taken
 
     @asynccontextmanager
-    async def listening(self, kind: str, owner: str, name: str, create_feed: Callable[[], Feed]) -> AsyncIterator[Feed]:
+    async def join(self, kind: str, owner: str, name: str, create_feed: Callable[[], Feed]) -> AsyncIterator[Feed]:
         """Join the feed of one object; the first listener starts it, and the last one stops it.
 
-        Raises like `Feed.begin`; Problem if there are too many listeners.
+        Raises what `Feed.begin` raises, and Problem if there are too many listeners.
         """
         key = (kind, owner, name)
         async with self._slots.slot(owner):
@@ -62,35 +62,35 @@ class Hub:
         self._feeds[key] = feed
         return feed
 
-    def response(self, encoded: AsyncGenerator[bytes]) -> EventSourceResponse:
-        """Return a response with events and heartbeats, which ends when the listener's token expires.
+    def stream_response(self, encoded: AsyncGenerator[bytes]) -> EventSourceResponse:
+        """Return a response that streams events and heartbeats until the listener's token expires.
 
-        A client that does not read is disconnected.
+        A client that stops reading is disconnected.
         """
-        return _Stream(encoded, ping=self._heartbeat_seconds, send_timeout=self._idle_seconds, sep="\n")
+        return _ExpiringResponse(encoded, ping=self._heartbeat_seconds, send_timeout=self._idle_seconds, sep="\n")
 
     async def stop(self) -> None:
         for feed in list(self._feeds.values()):
             await feed.stop()
 
 
-class _Stream(EventSourceResponse):
-    """A stream that ends when the token of its request expires; a client continues it with a valid one."""
+class _ExpiringResponse(EventSourceResponse):
+    """A stream that ends when the token of its request expires; the client reconnects with a fresh token."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ends_at: float | None = scope["state"]["ends_at"]
         if ends_at is not None:
-            self.body_iterator = _until(ends_at, cast("AsyncGenerator[bytes]", self.body_iterator))
+            self.body_iterator = _until_expiry(ends_at, cast("AsyncGenerator[bytes]", self.body_iterator))
         await super().__call__(scope, receive, send)
 
 
-async def _until(moment: float, encoded: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def _until_expiry(expires_at: float, encoded: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     loop = asyncio.get_running_loop()
-    end = loop.time() + moment - SystemClock().now().timestamp()
+    deadline = loop.time() + expires_at - SystemClock().now().timestamp()
     async with aclosing(encoded):
-        while loop.time() < end:
+        while loop.time() < deadline:
             try:
-                async with asyncio.timeout_at(end):
+                async with asyncio.timeout_at(deadline):
                     block = await anext(encoded, None)
             except TimeoutError:
                 return

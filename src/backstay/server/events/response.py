@@ -26,11 +26,11 @@ class EventsResponse(Response):
         self._after = after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._hub.listening(*self._key, self._create_feed) as feed:
+        async with self._hub.join(*self._key, self._create_feed) as feed:
             if self._after is not None and feed.has_nothing_after(self._after):
                 await Response(status_code=204)(scope, receive, send)
             else:
-                await self._hub.response(self._encoded(feed))(scope, receive, send)
+                await self._hub.stream_response(self._encoded(feed))(scope, receive, send)
 
     async def _encoded(self, feed: Feed) -> AsyncGenerator[bytes]:
         async for event in feed.events(self._after):

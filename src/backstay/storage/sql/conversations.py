@@ -9,7 +9,7 @@ from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
-from backstay.library.imports.incoming import ImportResult, OnImportConflict
+from backstay.library.imports.imported_conversation import ImportConflictPolicy, ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
@@ -78,7 +78,7 @@ class SqlConversations:
         self,
         owner: str,
         source: ImportSource,
-        on_conflict: OnImportConflict,
+        on_conflict: ImportConflictPolicy,
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
     ) -> ImportResult:

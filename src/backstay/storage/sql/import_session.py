@@ -11,12 +11,12 @@ from backstay.clock import to_text
 from backstay.errors import ConversationExists, InvalidRow, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.library.ids import new_id
-from backstay.library.imports.incoming import (
+from backstay.library.imports.imported_conversation import (
     KEYS,
     TURN_KEYS,
+    ImportConflictPolicy,
     ImportedConversation,
     ImportResult,
-    OnImportConflict,
     is_same,
     to_document,
 )
@@ -35,7 +35,7 @@ class ImportSession:
     """One import."""
 
     def __init__(
-        self, session: Session, owner: str, source: ImportSource, on_conflict: OnImportConflict, now: int
+        self, session: Session, owner: str, source: ImportSource, on_conflict: ImportConflictPolicy, now: int
     ) -> None:
         self._session = session
         self._owner = owner
@@ -92,10 +92,10 @@ class ImportSession:
             self._add(identical=1)
             return None
         match self._on_conflict:
-            case OnImportConflict.SKIP:
+            case ImportConflictPolicy.SKIP:
                 self._add(skipped=1)
                 return None
-            case OnImportConflict.NEW:
+            case ImportConflictPolicy.NEW:
                 self._add(renamed=1)
                 return self._new_id()
         origin = self._source.origin

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import orjson
 
-from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import FailedItem, FailureEvent, ItemState, ItemSummary
 from backstay.batch.job import (
     FINISHED,
@@ -19,6 +18,7 @@ from backstay.batch.job import (
     check_action,
     items_needed_error,
 )
+from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.clock import Clock, to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id

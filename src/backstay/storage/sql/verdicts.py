@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from backstay.batch.checkpoint import ItemCounts, TokenCounts
 from backstay.batch.item import ItemState
 from backstay.batch.outcome import Verdict
+from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.store import Lease
 from backstay.clock import to_text
 from backstay.errors import LeaseLost
@@ -32,7 +32,7 @@ class CountChanges:
     def add(self, state: ItemState, change: int) -> None:
         setattr(self, state, getattr(self, state) + change)
 
-    def counts_from(self, before: ItemCounts) -> ItemCounts:
+    def apply_to_counts(self, before: ItemCounts) -> ItemCounts:
         """Return the counts of a job after the changes."""
         return ItemCounts(
             before.pending + self.pending,
@@ -42,7 +42,7 @@ class CountChanges:
             before.skipped + self.skipped,
         )
 
-    def tokens_from(self, before: TokenCounts) -> TokenCounts:
+    def apply_to_tokens(self, before: TokenCounts) -> TokenCounts:
         """Return the token counts of a job after the changes."""
         return TokenCounts(before.tokens_in + self.tokens_in, before.tokens_out + self.tokens_out)
 

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import orjson
 
-from backstay.batch.checkpoint import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.item import ClaimedItem, Item, ItemState
 from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
+from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.store import Claim, CommitReport, EnterResult, Lease, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import LeaseLost
@@ -77,7 +77,7 @@ class SqlWork:
             session.execute("move_counts", values)
         if claimed:
             # Items are left, so the changes of other workers since may wait for the next commit.
-            counts, tokens = changes.counts_from(counts), changes.tokens_from(tokens)
+            counts, tokens = changes.apply_to_counts(counts), changes.apply_to_tokens(tokens)
         else:
             state, counts, tokens = job_progress(session, lease)
         halting = next((v for v in verdicts if v.result == "doomed"), None)

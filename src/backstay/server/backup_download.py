@@ -21,8 +21,8 @@ _log = get_logger("backstay.server")
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 
 
-def purpose_of(backup_id: str) -> str:
-    """Return the purpose of a ticket that downloads a backup."""
+def download_ticket_purpose(backup_id: str) -> str:
+    """Return the purpose of a ticket for downloading a backup."""
     return f"download {backup_id}"
 
 
@@ -38,8 +38,8 @@ class ByteRange:
 class BackupResponse(Response):
     """A response with the file of a backup: as JSON or, if `stored`, as it is on disk.
 
-    The file is opened before the response begins, so that errors until then have a status. Later errors break the
-    connection.
+    The file is opened before the response begins, so that errors up to that point get an HTTP status; later
+    ones break the connection.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BackupResponse(Response):
         try:
             async with self._slots.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as opened:
                 if self._stored:
-                    span = span_of(self._range_header, opened.size)
+                    span = parse_range_header(self._range_header, opened.size)
                     is_whole = span.length == opened.size
                     blocks = (
                         opened.stream_file(compressed=True) if is_whole else opened.read_range(span.start, span.length)
@@ -79,7 +79,7 @@ class BackupResponse(Response):
         except (BackstayError, TimeoutError) as error:
             if not has_begun:
                 raise
-            reason = error.message if isinstance(error, BackstayError) else "the client does not read"
+            reason = error.message if isinstance(error, BackstayError) else "the client stopped reading"
             _log.warning("download_aborted", error=reason)
             raise AbortedResponse from error
 
@@ -101,11 +101,11 @@ class BackupResponse(Response):
         return head
 
 
-def span_of(range_header: str | None, size: int) -> ByteRange:
+def parse_range_header(range_header: str | None, size: int) -> ByteRange:
     """Return the range that a Range header requests; without a header, the whole file.
 
     Raises:
-        Problem: it is not one range, or lies outside the file.
+        Problem: the header is not a single range, or lies outside the file.
     """
     if range_header is None:
         return ByteRange(0, size, is_partial=False)
@@ -134,10 +134,10 @@ async def _stream(
     """Send a response block by block, until its end or until the client disconnects.
 
     Raises:
-        BackstayError, TimeoutError: the content cannot be read further, or the client does not read.
+        BackstayError, TimeoutError: the content cannot be read further, or the client stopped reading.
     """
     await send({"type": "http.response.start", "status": head.status_code, "headers": head.raw_headers})
-    disconnected = asyncio.create_task(_disconnected(receive))
+    disconnected = asyncio.create_task(_wait_for_disconnect(receive))
     block = first
     try:
         while block and not disconnected.done():
@@ -150,6 +150,6 @@ async def _stream(
         disconnected.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

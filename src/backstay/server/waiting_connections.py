@@ -1,4 +1,4 @@
-"""Limits of connections that wait for the head of a request: how long they may wait, and how many of them."""
+"""Limits on connections that have not yet sent the head of a request: how many there may be, and for how long."""
 
 import asyncio
 import select
@@ -13,26 +13,26 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.server")
 
 _UNREAD_SECONDS = 1.0
-_MOST_CHECKED = 16
+_MAX_CHECKED = 16
 
 
-class HeadTimeouts:
-    """Timeouts of connections that wait for a head. Honest clients send it at once, so the longest wait is ended.
+class WaitingConnections:
+    """The connections that wait for a head, with their timeouts. Honest clients send the head at once.
 
-    If too many connections wait, one from the address with the most is closed, so that a flood from one address does
-    not harm others. Behind a proxy all have one address: a new connection then replaces an old one and is never
-    refused.
+    If too many connections wait, one is closed, from the address with the most connections waiting, so that a flood
+    from one address does not harm others. Behind a proxy all connections share one address, so a new one replaces an
+    old one and is never refused.
 
-    A connection with unread input waits for the server and not for its client, so it is not closed.
+    A connection with unread input is waiting for the server, not for its client, so it is not closed.
     """
 
     def __init__(self, *, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
-        self._waiting: dict[LimitedConnection, asyncio.TimerHandle] = {}  # longest wait first
+        self._waiting: dict[TimedConnection, asyncio.TimerHandle] = {}  # longest wait first
         self._by_address: Counter[str] = Counter()
 
-    def begin(self, connection: "LimitedConnection") -> None:
+    def begin(self, connection: "TimedConnection") -> None:
         """Start the timeout of a connection that waits for a head."""
         self.end(connection)
         self._waiting[connection] = connection.loop.call_later(self._seconds, self._time_out, connection)
@@ -41,10 +41,10 @@ class HeadTimeouts:
 
     def close_surplus(self) -> None:
         """Close connections while too many wait."""
-        while len(self._waiting) > self._most and (silent := self._silent_of_busiest_address()) is not None:
-            self._close(silent)
+        while len(self._waiting) > self._most and (connection := self._silent_of_busiest_address()) is not None:
+            self._close(connection)
 
-    def end(self, connection: "LimitedConnection") -> None:
+    def end(self, connection: "TimedConnection") -> None:
         """Stop the timeout of a connection that no longer waits. Idempotent."""
         timer = self._waiting.pop(connection, None)
         if timer is not None:
@@ -53,34 +53,34 @@ class HeadTimeouts:
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
-    def _silent_of_busiest_address(self) -> "LimitedConnection | None":
+    def _silent_of_busiest_address(self) -> "TimedConnection | None":
         """Return a silent connection among the longest waits, from the address with the most connections."""
         largest = max(self._by_address.values())
         candidates = (connection for connection in self._waiting if self._by_address[connection.address] == largest)
         # Only a few are checked: if many had unread input, checking all for each new connection would delay reading.
-        return next((connection for connection in islice(candidates, _MOST_CHECKED) if connection.is_silent()), None)
+        return next((connection for connection in islice(candidates, _MAX_CHECKED) if connection.is_silent()), None)
 
-    def _time_out(self, connection: "LimitedConnection") -> None:
+    def _time_out(self, connection: "TimedConnection") -> None:
         if connection.is_silent():
             self._close(connection)
         else:
             self._waiting[connection] = connection.loop.call_later(_UNREAD_SECONDS, self._time_out, connection)
 
-    def _close(self, connection: "LimitedConnection") -> None:
+    def _close(self, connection: "TimedConnection") -> None:
         _log.debug("waiting_connection_closed", waiting=len(self._waiting))
         self.end(connection)
-        connection.connections.discard(connection)  # uvicorn counts them, and would remove it only a moment later
+        connection.connections.discard(connection)  # uvicorn counts them, and would remove this one too late
         connection.transport.abort()
 
 
-class LimitedConnection(H11Protocol):
+class TimedConnection(H11Protocol):
     """A uvicorn connection with a timeout: uvicorn itself waits for the head of a request without a limit.
 
     The wait starts with the connection, and again at the end of each response, and lasts until a request has begun.
     Other bytes, such as the rest of a refused body, do not extend it.
     """
 
-    def __init__(self, *, heads: HeadTimeouts, **options: Any) -> None:
+    def __init__(self, *, heads: WaitingConnections, **options: Any) -> None:
         super().__init__(**options)
         self._heads = heads
         self.address = ""
@@ -105,7 +105,8 @@ class LimitedConnection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._heads.end(self)
         else:
-            self._heads.close_surplus()  # its unread input, for which it was spared, is half a head
+            # What looked like unread input was only part of a head, so it may be closed after all.
+            self._heads.close_surplus()
 
     def on_response_complete(self) -> None:
         self._heads.begin(self)  # first, because the next request may already have arrived

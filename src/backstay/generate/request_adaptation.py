@@ -1,4 +1,4 @@
-"""Adaptation of requests to the features that an endpoint rejects, learned from its error responses."""
+"""Adaptation of requests after an endpoint has rejected some of their features."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from backstay.generate.error_response import ErrorResponse, RequestChange
 from backstay.generate.providers.provider import Structure
 
-_UNUSABLE_LIMIT = 8
+_MAX_UNUSABLE_IN_A_ROW = 8
 _CONFIRMING_REJECTIONS = 3
 _REQUIRED = frozenset({"model", "messages"})
 
@@ -23,15 +23,15 @@ class Adaptation:
     omitted: frozenset[str] = frozenset()
     """Parameters that the endpoint rejects."""
     change_count: int = 0
-    """How often the form of requests has changed."""
+    """How many times the form of requests has changed."""
     unconfirmed_rejections: dict[Structure, int] = field(default_factory=dict)
-    """Structure → items in a row for which only the wording of an error rejected it."""
+    """Structure → how many items in a row seem to have had it rejected, judging only by the wording of the error."""
     hint: str | None = None
-    """The fault of most answers, to be mentioned in every prompt."""
+    """What was wrong with recent answers, to be mentioned in every prompt."""
     unusable_in_a_row: int = 0
     """Unusable answers since the last usable one."""
     has_resampled: bool = False
-    """Whether a failed sample was requested again at once since the last conversation."""
+    """Whether an immediate retry of a failed sample has been used since the last usable answer."""
 
     @classmethod
     def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
@@ -40,7 +40,7 @@ class Adaptation:
     def adapt_body(self, body: Mapping[str, Any], user_parameters: Container[str] = ()) -> dict[str, Any]:
         """Return a request body with rejected parameters omitted and renamed ones under their other name.
 
-        Parameters that the user has set stay unchanged: another job may have learned about them.
+        Parameters that the user has set stay unchanged, because what was learned may come from another job.
         """
         if not self.renamed and not self.omitted:
             return dict(body)
@@ -63,16 +63,16 @@ class Adaptation:
         return True
 
     def learn_unconfirmed_rejection(self, rejected: Structure) -> bool:
-        """Count an item for which the wording of an error, which may quote its prompt, rejects a structure.
+        """Count an item whose error text seems to reject a structure. The text may merely quote the prompt.
 
-        Return whether the rejection counts as confirmed. If so, all items get a simpler structure, otherwise only this
-        one.
+        Return whether the rejection counts as confirmed. If so, every later item uses a simpler structure; if not, only
+        this item does.
         """
         self.unconfirmed_rejections[rejected] = self.unconfirmed_rejections.get(rejected, 0) + 1
         return self.unconfirmed_rejections[rejected] >= _CONFIRMING_REJECTIONS
 
     def learn_accepted(self, structure: Structure, unconfirmed_structures: Iterable[Structure]) -> None:
-        """Learn from an accepted request: it confirms that the structures rejected for its item were the cause."""
+        """Learn from an accepted request: the structures rejected earlier for the same item were the cause."""
         self.unconfirmed_rejections.pop(structure, None)
         for rejected in unconfirmed_structures:
             self.drop_structure(rejected)
@@ -80,23 +80,23 @@ class Adaptation:
     def learn_unusable_answer(self, structure: Structure, hint: str | None) -> None:
         """Count an unusable answer; after several in a row, fall back to a simpler structure or add a hint for all."""
         self.unusable_in_a_row += 1
-        if self.unusable_in_a_row >= _UNUSABLE_LIMIT:
+        if self.unusable_in_a_row >= _MAX_UNUSABLE_IN_A_ROW:
             self.unusable_in_a_row = 0
             if not self.drop_structure(structure):
                 self.hint = hint
 
-    def allow_resample(self) -> bool:
-        """Return whether a failed sample may be requested again at once: only the first one since a conversation."""
+    def claim_resample(self) -> bool:
+        """Return whether a failed sample may be retried at once: true only once between two usable answers."""
         may_resample = not self.has_resampled
         self.has_resampled = True
         return may_resample
 
-    def record_conversation(self) -> None:
+    def record_usable_answer(self) -> None:
         """Record a usable answer."""
         self.unusable_in_a_row = 0
         self.has_resampled = False
 
-    def learn_omitted(self, parameter: str) -> bool:
+    def omit_parameter(self, parameter: str) -> bool:
         """Omit a rejected parameter from now on; return False if requests need it."""
         if parameter in _REQUIRED:
             return False
@@ -105,7 +105,7 @@ class Adaptation:
             self.change_count += 1
         return True
 
-    def learn_renamed(self, parameter: str, new_name: str) -> bool:
+    def rename_parameter(self, parameter: str, new_name: str) -> bool:
         """Use another name for a parameter from now on; return False if that cannot help."""
         if new_name in ("", parameter) or self.renamed.get(new_name) == parameter:
             return False
@@ -115,7 +115,9 @@ class Adaptation:
         return True
 
 
-def adapt(adaptation: Adaptation, error: ErrorResponse, structure: Structure, user_parameters: Container[str]) -> bool:
+def adapt_to_error(
+    adaptation: Adaptation, error: ErrorResponse, structure: Structure, user_parameters: Container[str]
+) -> bool:
     """Change the form of requests after an error response; return False if no other form is left.
 
     Args:
@@ -130,5 +132,5 @@ def adapt(adaptation: Adaptation, error: ErrorResponse, structure: Structure, us
     if parameter is None or parameter in user_parameters:
         return False
     if error.change is RequestChange.RENAME:
-        return adaptation.learn_renamed(parameter, error.new_name or "")
-    return error.change is RequestChange.OMIT and adaptation.learn_omitted(parameter)
+        return adaptation.rename_parameter(parameter, error.new_name or "")
+    return error.change is RequestChange.OMIT and adaptation.omit_parameter(parameter)

@@ -13,7 +13,7 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.inspection import PostgresInspection, inspect
 
 
-def check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
+def check_database(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
     """Check the server, the schema and the backup folder."""
     yield from _backups(settings.backup_folder)
     try:

@@ -17,8 +17,8 @@ TURN_KEYS = frozenset(("id", "sequence", "role", "content", "metadata"))
 _LONGEST_NAME = 40
 
 
-class OnImportConflict(StrEnum):
-    """The handling of an imported conversation whose id another one has."""
+class ImportConflictPolicy(StrEnum):
+    """What to do with an imported conversation whose id is already taken."""
 
     FAIL = "fail"
     """Import nothing."""
@@ -30,7 +30,7 @@ class OnImportConflict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportedConversation:
-    """A conversation of a file as a dict in the native shape, with any unknown keys of the file at the same level.
+    """A conversation of a file as a dict in the native shape, plus any unknown keys from the file, at the top level.
 
     `id` and the times are None if the file has none.
     """
@@ -38,12 +38,12 @@ class ImportedConversation:
     line: int
     document: Document
     is_exact: bool = False
-    """Whether it comes from a backup, in which a list encodes a value that JSON cannot represent."""
+    """Whether it comes from a backup, where a list stands for a value that JSON cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The counts of what an import did."""
+    """What an import did, in numbers."""
 
     imported: int
     identical: int
@@ -53,7 +53,7 @@ class ImportResult:
     renamed: int
     """How many of the imported ones got a new id."""
     relinked: int
-    """How many of the imported ones are again the result of an item whose conversation was deleted."""
+    """How many of the imported ones were linked again to the item that had produced them."""
 
 
 def to_document(
@@ -62,7 +62,7 @@ def to_document(
     """Return the conversation to store: a dict in which keys without a column are moved into `metadata`.
 
     Raises:
-        InvalidRow: it may not be stored; the message names the line, the turn and the field, never the text.
+        InvalidRow: it cannot be stored; the message names the line, the turn and the field, never the text.
     """
     document = _fold_into_metadata(incoming, incoming.document, KEYS, columns, "the conversation", origin)
     turns = [
@@ -70,25 +70,25 @@ def to_document(
         for number, turn in enumerate(document[TURNS], start=1)
     ]
     whole = {**document, TURNS: turns}
-    _check(whole, incoming, origin)
+    _check_storable(whole, incoming, origin)
     return whole
 
 
 def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any], *, exactly: bool) -> bool:
     """Return whether the stored conversation has all values of the incoming one.
 
-    Unless `exactly`, it may have values where the incoming one has none.
+    Unless `exactly`, the stored one may have values that the incoming one lacks.
     """
     incoming_turns, stored_turns = incoming[TURNS], stored[TURNS]
     ignored: Collection[Any] = () if exactly else (None, {})
     return (
-        _agree(incoming, stored, ignored)
+        _values_match(incoming, stored, ignored)
         and len(incoming_turns) == len(stored_turns)
-        and all(_agree(turn, other, ignored) for turn, other in zip(incoming_turns, stored_turns, strict=True))
+        and all(_values_match(turn, other, ignored) for turn, other in zip(incoming_turns, stored_turns, strict=True))
     )
 
 
-def _agree(incoming: Mapping[str, Any], stored: Mapping[str, Any], ignored: Collection[Any]) -> bool:
+def _values_match(incoming: Mapping[str, Any], stored: Mapping[str, Any], ignored: Collection[Any]) -> bool:
     return all(value == stored.get(name) for name, value in incoming.items() if name != TURNS and value not in ignored)
 
 
@@ -107,28 +107,31 @@ def _fold_into_metadata(
         if name not in columns or (isinstance(value, list | dict) and not incoming.is_exact)
     ]
     for name in added.keys() - set(others):
-        if (fault := _fault_of_column(added[name])) is not None:
-            raise origin.invalid_row(incoming.line, f"{_named(name)} of {what} {fault}")
+        if (fault := _column_fault(added[name])) is not None:
+            raise origin.invalid_row(incoming.line, f"{_quoted_name(name)} of {what} {fault}")
     if not others:
         return document
     metadata, line = document["metadata"], incoming.line
     if not isinstance(metadata, dict):
-        raise origin.invalid_row(line, f"the metadata of {what} cannot be read, so other keys cannot be put into it")
+        raise origin.invalid_row(
+            line, f"the metadata of {what} is not an object, so unknown keys cannot be moved into it"
+        )
     for name in others:
         if name in metadata and metadata[name] != document[name]:
             raise origin.invalid_row(
-                line, f"{what} has {_named(name)} in its metadata and next to it; rename one of them"
+                line,
+                f"{what} has {_quoted_name(name)} both as a key and in its metadata, with different values; rename one",
             )
     columns_only = {name: value for name, value in document.items() if name not in others}
     return {**columns_only, "metadata": {**metadata, **{name: document[name] for name in others}}}
 
 
-def _fault_of_column(value: Any) -> str | None:
+def _column_fault(value: Any) -> str | None:
     """Return why the value of a column cannot be stored, or None if it can."""
     if isinstance(value, str):
         return text_fault(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "is a whole number of more than 64 bits"
+        return "does not fit in 64 bits"
     try:
         value_from_line(value)
     except ValueError:
@@ -136,15 +139,15 @@ def _fault_of_column(value: Any) -> str | None:
     return None
 
 
-def _named(name: str) -> str:
+def _quoted_name(name: str) -> str:
     return repr(name[:_LONGEST_NAME])  # a key may be any text of the file
 
 
-def _check(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:
+def _check_storable(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:
     owners = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
     for what, owner in owners.items():
         # Only in a backup may metadata be something other than an object.
-        fault = None if isinstance(owner["metadata"], dict) else _fault_of_metadata(owner["metadata"])
+        fault = None if isinstance(owner["metadata"], dict) else _metadata_fault(owner["metadata"])
         if fault is not None:
             raise origin.invalid_row(incoming.line, f"the metadata of {what} {fault}")
     known = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
@@ -156,8 +159,8 @@ def _check(document: Document, incoming: ImportedConversation, origin: InputErro
         raise origin.invalid_row(incoming.line, error.message) from error
 
 
-def _fault_of_metadata(value: Any) -> str | None:
-    return _fault_of_column(value) if isinstance(value, str | list | None) else "is neither an object nor text"
+def _metadata_fault(value: Any) -> str | None:
+    return _column_fault(value) if isinstance(value, str | list | None) else "is neither an object nor text"
 
 
 def _metadata_dict(owner: Document) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from backstay.doctor.check import Check, CheckLevel, format_bytes
 from backstay.doctor.filesystem import check_backup_base, check_filesystem
 from backstay.doctor.work import check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
-from backstay.files import is_own
+from backstay.files import belongs_to_this_user
 from backstay.settings import Settings
 from backstay.storage.sqlite.connection import check_sqlite
 from backstay.storage.sqlite.inspection import CheckDepth, SqliteInspection, inspect
@@ -20,7 +20,7 @@ from backstay.storage.sqlite.inspection import CheckDepth, SqliteInspection, ins
 QUICK_UP_TO = 256 * 1024 * 1024  # bytes; larger files are only checked on request
 
 
-def check_library() -> Check:
+def check_sqlite_version() -> Check:
     """Check the SQLite library."""
     text = f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"
     try:
@@ -30,7 +30,7 @@ def check_library() -> Check:
     return Check("sqlite", CheckLevel.OK, text)
 
 
-def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
+def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
     """Check the database at a path, which may be missing."""
     yield from check_filesystem(path)
     default_folder = path.parent / f"{path.stem}.backups"
@@ -63,7 +63,7 @@ def check_file(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]
         yield _counters(inspection)
     if inspection.schema == inspection.known_schema and not inspection.damage:
         yield from check_work(inspection.standing)
-        if is_own(path):
+        if belongs_to_this_user(path):
             yield from check_others(inspection.standing, settings.owner)
         yield from check_backups(inspection.standing, settings, default_folder=default_folder, deep=deep)
 

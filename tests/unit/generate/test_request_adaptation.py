@@ -2,8 +2,8 @@
 
 import pytest
 
-from backstay.generate.adaptation import Adaptation
 from backstay.generate.providers.provider import Structure
+from backstay.generate.request_adaptation import Adaptation
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def test_words_are_believed_when_several_items_in_a_row_draw_them(adaptation):
 
 def test_one_sample_that_failed_is_asked_for_again(adaptation):
     """A failed sample is requested again at once only if a conversation was received since the last failed sample."""
-    assert [adaptation.allow_resample() for _ in range(3)] == [True, False, False]
+    assert [adaptation.claim_resample() for _ in range(3)] == [True, False, False]
 
-    adaptation.record_conversation()
+    adaptation.record_usable_answer()
 
-    assert adaptation.allow_resample()
+    assert adaptation.claim_resample()
 
 
 def test_bodies_go_out_as_they_are_taken(adaptation):
@@ -77,16 +77,16 @@ def test_bodies_go_out_as_they_are_taken(adaptation):
     body = {"model": "m", "max_tokens": 5, "temperature": 0.8}
     assert adaptation.adapt_body(body) == body
 
-    assert adaptation.learn_renamed("max_tokens", "max_completion_tokens")
-    adaptation.learn_omitted("temperature")
+    assert adaptation.rename_parameter("max_tokens", "max_completion_tokens")
+    adaptation.omit_parameter("temperature")
 
     assert adaptation.adapt_body(body) == {"model": "m", "max_completion_tokens": 5}
 
 
 def test_what_the_user_has_set_stays_as_it_is(adaptation):
     """Learning in one job changes no parameter that the user of another job has set."""
-    adaptation.learn_renamed("max_tokens", "max_completion_tokens")
-    adaptation.learn_omitted("temperature")
+    adaptation.rename_parameter("max_tokens", "max_completion_tokens")
+    adaptation.omit_parameter("temperature")
     body = {"model": "m", "max_tokens": 5, "temperature": 0.8}
 
     assert adaptation.adapt_body(body, {"temperature": 0.8, "max_tokens": 5}) == body
@@ -95,11 +95,11 @@ def test_what_the_user_has_set_stays_as_it_is(adaptation):
 @pytest.mark.parametrize("instead", ["max_tokens", ""])
 def test_a_name_that_leads_nowhere_is_not_learnt(adaptation, instead):
     """A parameter is not renamed to itself or to an empty name."""
-    assert not adaptation.learn_renamed("max_tokens", instead)
+    assert not adaptation.rename_parameter("max_tokens", instead)
     assert adaptation.renamed == {}
 
 
 def test_names_do_not_go_in_circles(adaptation):
     """A renamed parameter is not renamed back, so that two names do not alternate for ever."""
-    assert adaptation.learn_renamed("max_tokens", "max_completion_tokens")
-    assert not adaptation.learn_renamed("max_completion_tokens", "max_tokens")
+    assert adaptation.rename_parameter("max_tokens", "max_completion_tokens")
+    assert not adaptation.rename_parameter("max_completion_tokens", "max_tokens")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.batch.frames import format_frames
+from backstay.batch.traceback_text import format_traceback
 
 
 def _raised(function, *arguments):
@@ -32,7 +32,7 @@ def test_frames_name_file_line_and_function(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     error = _raised(_module(str(tmp_path / "made.py"), _TEXT)["outer"], "hunter2")
 
-    formatted = format_frames(error)
+    formatted = format_traceback(error)
 
     assert formatted.splitlines()[-2:] == ["made.py:3 in outer", "made.py:7 in inner"]
     assert "hunter2" not in formatted
@@ -44,14 +44,14 @@ def test_frames_elsewhere_are_named_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     error = _raised(_module("/somewhere/else.py", _TEXT)["inner"], "x")
 
-    assert format_frames(error).splitlines()[-1] == "/somewhere/else.py:7 in inner"
+    assert format_traceback(error).splitlines()[-1] == "/somewhere/else.py:7 in inner"
 
 
 def test_innermost_frames_win():
     """A deep recursion keeps the innermost frames, up to 4,000 characters, and states how many were omitted."""
     error = _raised(_module("deep.py", "def down(n):\n    return 1 // n if n < 1 else down(n - 1)\n")["down"], 400)
 
-    lines = format_frames(error).splitlines()
+    lines = format_traceback(error).splitlines()
 
     assert len("\n".join(lines[1:])) <= 4_000
     assert lines[-1] == "deep.py:2 in down"
@@ -62,9 +62,9 @@ def test_unstorable_file_name_is_cleaned():
     """A file name with control characters or half a surrogate pair becomes one line of plain text."""
     error = _raised(_module("od\ud800d\n.py", _TEXT)["inner"], "x")
 
-    assert format_frames(error).splitlines()[-1] == "od?d?.py:7 in inner"
+    assert format_traceback(error).splitlines()[-1] == "od?d?.py:7 in inner"
 
 
 def test_exception_that_was_never_raised_has_no_frames():
     """An exception that was never raised gives None."""
-    assert format_frames(ValueError("x")) is None
+    assert format_traceback(ValueError("x")) is None

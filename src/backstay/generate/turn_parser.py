@@ -38,7 +38,7 @@ def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
         InvalidTurns: it has no turns, or other turns than requested.
     """
     parsed = _read(value, turn_keys(turns), _MAX_WRAPPERS)
-    if exactly and not _holds_only(value, {_folded(key) for key in turn_keys(turns)}):
+    if exactly and not _has_only_known_keys(value, {_normalized(key) for key in turn_keys(turns)}):
         raise InvalidTurns("its punctuation is broken")
     return parsed
 
@@ -47,15 +47,15 @@ def is_one_turn(value: Any) -> bool:
     """Return whether a value is a single turn, as in output with one object per line."""
     if not isinstance(value, dict):
         return False
-    return _pair(value) is not None or any(_folded(name) in _ROLE_NAMES for name in value)
+    return _role_and_content(value) is not None or any(_normalized(name) in _ROLE_NAMES for name in value)
 
 
 def continues_turns(value: Any, turns: int) -> bool:
     """Return whether a value after a conversation of so many turns seems to contain further turns."""
     if is_one_turn(value):
         return True
-    known = {_folded(key) for key in turn_keys(turns)}
-    return isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_folded, value))
+    known = {_normalized(key) for key in turn_keys(turns)}
+    return isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_normalized, value))
 
 
 def begins_turns(text: str, start: int) -> bool:
@@ -63,7 +63,7 @@ def begins_turns(text: str, start: int) -> bool:
     begin = _BEGIN.match(text, start)
     if begin is None:
         return False
-    key = _folded(begin["key"] or "")
+    key = _normalized(begin["key"] or "")
     if begin["end"]:
         return (
             key in _NAMES or _TURN_KEY.fullmatch(key) is not None or _INNER.search(text, start, start + 400) is not None
@@ -77,14 +77,14 @@ def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
     _check_repeated(value, "it")
     if isinstance(value, dict):
         if all(map(value.__contains__, keys)) or (value := _with_keys(value, keys)).keys() & set(keys):
-            return _keyed(value, keys)
-        if len(value) > 1 and all(_folded(key) in _ROLES for key in value):
+            return _turns_from_keys(value, keys)
+        if len(value) > 1 and all(_normalized(key) in _ROLES for key in value):
             value = [{key: text} for key, text in value.items()]
     if wrappers and (inner := _unwrapped(value)) is not None:
         return _read(inner, keys, wrappers - 1)
     if not isinstance(value, list):
         raise InvalidTurns("it is JSON without turns")
-    return _alternating([_listed(entry, number) for number, entry in enumerate(value)], len(keys))
+    return _check_alternating([_turn_from_entry(entry, number) for number, entry in enumerate(value)], len(keys))
 
 
 def _unwrapped(value: Any) -> Any:
@@ -98,7 +98,9 @@ def _unwrapped(value: Any) -> Any:
     if not isinstance(value, dict) or is_one_turn(value):
         return None
     inner = [
-        inner for name, inner in value.items() if _folded(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
+        inner
+        for name, inner in value.items()
+        if _normalized(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
     ]
     inner = inner or (list(value.values()) if len(value) == 1 else [])
     return inner[0] if len(inner) == 1 else None
@@ -106,29 +108,29 @@ def _unwrapped(value: Any) -> Any:
 
 def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
     """Return a mapping with variants of the requested keys replaced by the keys themselves."""
-    by_folded_key = {_folded(key): key for key in keys}
+    by_folded_key = {_normalized(key): key for key in keys}
     renamed: dict[str, Any] = {}
     for key, text in value.items():
-        name = by_folded_key.get(_folded(key), key)
+        name = by_folded_key.get(_normalized(key), key)
         if name in renamed:
             raise InvalidTurns("it has two keys for one turn")
         renamed[name] = text
     return renamed
 
 
-def _keyed(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
+def _turns_from_keys(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
     try:
         turns = [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
     except KeyError as error:
         raise InvalidTurns(f"{error.args[0]} is missing") from None
     if len(value) > len(keys) and (more := list(filter(_is_like_a_turn, value.keys() - set(keys)))):
-        if all(_TURN_KEY.fullmatch(_folded(key)) for key in more):
+        if all(_TURN_KEY.fullmatch(_normalized(key)) for key in more):
             raise _miscounted(len(keys) + len(more), len(keys))
         raise InvalidTurns("it has more keys that look like turns")
     return turns
 
 
-def _alternating(entries: list[Turn], turns: int) -> list[Turn]:
+def _check_alternating(entries: list[Turn], turns: int) -> list[Turn]:
     for number, turn in enumerate(entries):
         if turn.role != role_of(number):
             raise InvalidTurns(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
@@ -148,7 +150,7 @@ def _text(value: Any, name: str) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     _check_repeated(value, name)
-    if isinstance(value, dict) and {_folded(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
+    if isinstance(value, dict) and {_normalized(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
         texts = _all_of(value, _TEXT_NAMES)
         value = texts[0] if len(texts) == 1 else None
     if not isinstance(value, str):
@@ -156,14 +158,14 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _listed(entry: Any, number: int) -> Turn:
+def _turn_from_entry(entry: Any, number: int) -> Turn:
     if not isinstance(entry, dict):
         raise InvalidTurns(f"turn {number + 1} is not an object with a role and content")
     _check_repeated(entry, f"turn {number + 1}")
-    role, content = _pair(entry) or (_only(entry, _ROLE_NAMES), _only(entry, _TEXT_NAMES))
+    role, content = _role_and_content(entry) or (_single_value(entry, _ROLE_NAMES), _single_value(entry, _TEXT_NAMES))
     if not isinstance(role, str) or content is None:
         raise InvalidTurns(f"turn {number + 1} has no role, or no content, or two of them")
-    match = _TURN_KEY.fullmatch(_folded(role))
+    match = _TURN_KEY.fullmatch(_normalized(role))
     if match is None:
         raise InvalidTurns(f"turn {number + 1} has a role other than user and assistant")
     if match[2] and int(match[2][:6]) != number // 2 + 1:
@@ -171,27 +173,27 @@ def _listed(entry: Any, number: int) -> Turn:
     return Turn(_ROLES[match[1]], _text(content, f"turn {number + 1}"))
 
 
-def _pair(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
+def _role_and_content(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
     """Return the role and text of an object whose only key is the role; None for others."""
     if len(entry) == 1:
         ((role, content),) = entry.items()
-        if _TURN_KEY.fullmatch(_folded(role)):
+        if _TURN_KEY.fullmatch(_normalized(role)):
             return role, content
     return None
 
 
-def _only(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
+def _single_value(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
     """Return the value under any of the names; None if there is none, or if values differ."""
     values = [value for value in _all_of(entry, names) if value is not None]
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
 def _all_of(entry: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
-    return [value for key, value in entry.items() if _folded(key) in names]
+    return [value for key, value in entry.items() if _normalized(key) in names]
 
 
 def _is_like_a_turn(key: str) -> bool:
-    return _LIKE_A_TURN.match(_folded(key)) is not None
+    return _LIKE_A_TURN.match(_normalized(key)) is not None
 
 
 def _check_repeated(value: Any, name: str) -> None:
@@ -199,13 +201,13 @@ def _check_repeated(value: Any, name: str) -> None:
         raise InvalidTurns(f"{name} has one key twice")
 
 
-def _holds_only(value: Any, keys: set[str]) -> bool:
+def _has_only_known_keys(value: Any, keys: set[str]) -> bool:
     """Return whether all keys in a value belong to turns, their fields or wrappers."""
     if isinstance(value, dict):
         known = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
-        return all(_folded(key) in known and _holds_only(inner, keys) for key, inner in value.items())
-    return all(_holds_only(inner, keys) for inner in value) if isinstance(value, list) else True
+        return all(_normalized(key) in known and _has_only_known_keys(inner, keys) for key, inner in value.items())
+    return all(_has_only_known_keys(inner, keys) for inner in value) if isinstance(value, list) else True
 
 
-def _folded(key: str) -> str:
+def _normalized(key: str) -> str:
     return _LINKS.sub("", key).lower()

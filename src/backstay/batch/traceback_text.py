@@ -6,12 +6,12 @@ from itertools import islice
 from pathlib import Path
 from types import CodeType, TracebackType
 
-_CAP = 4_000  # characters of a stored traceback at most
+_MAX_CHARACTERS = 4_000  # characters of a stored traceback at most
 _MAX_FRAMES = 10_000  # frames that are walked at most
 _OWN_FOLDER = str(Path(__file__).parent) + os.sep
 
 
-def format_frames(error: BaseException) -> str | None:
+def format_traceback(error: BaseException) -> str | None:
     """Return the frames of an exception, the innermost last, as one line each; None when there are none.
 
     The frames of Backstay that made the call are left out. If not all frames fit, the innermost are kept.
@@ -24,7 +24,7 @@ def format_frames(error: BaseException) -> str | None:
         line = f"{_relative_path(code.co_filename, folder)}:{number} in {code.co_qualname}"
         line = "".join(character if character.isprintable() else "?" for character in line)
         size += len(line) + 1
-        if size > _CAP:
+        if size > _MAX_CHARACTERS:
             omitted = len(frames) - len(lines)
             break
         lines.append(line)
@@ -35,14 +35,14 @@ def format_frames(error: BaseException) -> str | None:
 
 def _frames(traceback: TracebackType | None) -> list[tuple[CodeType, int]]:
     frames: list[tuple[CodeType, int]] = []
-    for entry in islice(_entries(traceback), _MAX_FRAMES):
+    for entry in islice(_traceback_entries(traceback), _MAX_FRAMES):
         code = entry.tb_frame.f_code
         if frames or not code.co_filename.startswith(_OWN_FOLDER):
             frames.append((code, entry.tb_lineno or code.co_firstlineno))
     return frames
 
 
-def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+def _traceback_entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next
