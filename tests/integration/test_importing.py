@@ -198,7 +198,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.jsonl", '{"messages": [{"role": "user", "content": " "}]}', InvalidRow, "turn 1 is empty"),
         ("in.jsonl", '{"id": true, "messages": []}', InvalidRow, "the id must be text or a whole number"),
         ("in.jsonl", '{"id": "", "messages": [{"role": "u", "content": "x"}]}', InvalidRow, "id is empty"),
-        ("in.jsonl", '{"a":1,"metadata": {"a": 2},"messages": [{"role": "u","content": "x"}]}', InvalidRow, "'a' in"),
+        ("in.jsonl", '{"a":1,"metadata": {"a": 2},"messages": [{"role": "u","content": "x"}]}', InvalidRow, "'a' both"),
         ("in.jsonl", "[" * 1_000_000, InvalidRow, "line 1: not valid JSON"),
         ("in.jsonl", "", InputEmpty, "there are no rows"),
         ("in.txt", "x", InputUnreadable, "unknown kind of file"),

@@ -196,7 +196,7 @@ async def test_listeners_share_one_poller(api):
     ended = await asyncio.gather(*listening)
 
     assert {[one.data["state"] for one in events if one.name == "state"][-1] for events in ended} == {"completed"}
-    assert (api.state.hub._feeds, api.state.hub._starting, api.state.hub.listeners) == ({}, {}, 0)
+    assert (api.state.hub._feeds, api.state.hub._starting, api.state.hub.listener_count) == ({}, {}, 0)
 
 
 async def test_so_many_listeners_and_no_more(settings):
@@ -232,7 +232,7 @@ async def test_unknown_names_leave_nothing_behind(api):
     for number in range(20):
         assert (await api.ann.get(f"/api/batches/none-{number}/events")).status_code == 404
 
-    assert (api.state.hub._starting, api.state.hub.listeners) == ({}, 0)
+    assert (api.state.hub._starting, api.state.hub.listener_count) == ({}, 0)
 
 
 async def test_a_backup_is_followed(api):

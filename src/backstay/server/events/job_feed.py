@@ -53,8 +53,11 @@ class JobFeed(Feed):
         """Whether the job has ended and has no workers."""
         return self._job.state in _AT_REST and not self._job.workers
 
-    async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
-        version, seen = self.version, self._last if after is None else after
+    def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
+        # The position is read now and not at the first event, so that a listener misses nothing since it joined.
+        return self._events(self.version, self._last if after is None else after)
+
+    async def _events(self, version: int, seen: int) -> AsyncIterator[ServerEvent]:
         # Numbered, so that a client that loses the connection before the first failure knows where to continue.
         yield event("progress", self._latest, id=seen)
         yield event("state", JobStateOut.from_job(self._job))

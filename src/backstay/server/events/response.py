@@ -1,10 +1,11 @@
 """A response that is a stream of events."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from backstay.server.events.event import ServerEvent
 from backstay.server.events.feed import Feed
 from backstay.server.events.hub import Hub
 
@@ -30,8 +31,9 @@ class EventsResponse(Response):
             if self._after is not None and feed.has_nothing_after(self._after):
                 await Response(status_code=204)(scope, receive, send)
             else:
-                await self._hub.stream_response(self._encoded(feed))(scope, receive, send)
+                await self._hub.stream_response(_encoded(feed.events(self._after)))(scope, receive, send)
 
-    async def _encoded(self, feed: Feed) -> AsyncGenerator[bytes]:
-        async for event in feed.events(self._after):
-            yield event.encoded
+
+async def _encoded(events: AsyncIterator[ServerEvent]) -> AsyncGenerator[bytes]:
+    async for event in events:
+        yield event.encoded
