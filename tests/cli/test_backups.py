@@ -133,6 +133,7 @@ def test_a_permanent_delete_asks_nothing(within, library):
         (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),
         (["c00001", "none", "other", "--yes"], 1, "Conversations 'none', 'other' not found; nothing was done"),
         (["c00001", "--no-backup", "--yes"], 2, "--permanently"),
+        (["c00001", "--permanently", "--yes"], 2, "--permanently needs --no-backup"),
         (["c00001", "--continue", "backup-1-a"], 2, "takes no other selection"),
         (["--continue", "backup-1-a"], 1, "Backup 'backup-1-a' not found"),
         (["--continue", "../../etc"], 1, "Backup '../../etc' not found"),

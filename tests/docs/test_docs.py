@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import backstay
 from backstay import errors
 from backstay.cli.app import app
 from backstay.generate.providers import PROVIDERS
@@ -100,6 +101,14 @@ def test_every_error_code_is_explained():
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.BackstayError):
             assert f"`{kind.code}`" in page, kind.code
+
+
+def test_every_public_name_is_on_the_page_about_the_python_api():
+    """The page about the Python API renders each name that `backstay` exports."""
+    page = (_ROOT / "docs" / "reference" / "python.md").read_text()
+
+    for name in set(backstay.__all__) - {"errors"}:
+        assert f"\n::: backstay.{name}\n" in page, name
 
 
 def test_every_decision_is_listed():

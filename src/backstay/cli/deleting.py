@@ -55,7 +55,7 @@ def delete(
         bool, typer.Option("--no-backup", help="Make no backup; with --yes, needs --permanently, too.")
     ] = False,
     permanently: Annotated[
-        bool, typer.Option("--permanently", help="Delete without a backup; nothing can be restored.")
+        bool, typer.Option("--permanently", help="With --no-backup: confirm that nothing can be restored.")
     ] = False,
     unfinished: Annotated[
         str | None, typer.Option("--continue", metavar="BACKUP", help="Continue a delete that was interrupted.")
@@ -92,6 +92,8 @@ def delete(
         return _delete(
             invocation, out, lambda backstay, view: backstay.conversations.resume_delete(unfinished, on_progress=view)
         )
+    if permanently and not no_backup:
+        raise SettingsError("--permanently needs --no-backup; nothing was deleted", setting="permanently")
     selection.check()
 
     async def plan() -> "DeletePlan":

@@ -42,12 +42,14 @@ async def preview(
     """
     where = "standard input" if file == "-" else file
     samples: list[PromptSample] = []
-    items = tokens = 0
+    item_count = tokens = 0
     async for chunk in read_items(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
-        for draft in chunk:
-            prompt = recipe.prompts.render(to_item(draft), f"{where} line {draft.line}")
-            items += 1
-            tokens += estimate.estimate_tokens_in(prompt)
+        for item in chunk:
+            prompt = recipe.prompts.render(to_item(item), f"{where} line {item.line}")
+            prompt_tokens = estimate.estimate_tokens_in(prompt)
+            item_count += 1
+            tokens += prompt_tokens
             if len(samples) < count:
-                samples.append(PromptSample(draft.base_id, prompt, estimate.estimate_tokens_in(prompt)))
-    return RecipePreview(samples, items, tokens, items * estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens))
+                samples.append(PromptSample(item.base_id, prompt, prompt_tokens))
+    tokens_out = item_count * estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens)
+    return RecipePreview(samples, item_count, tokens, tokens_out)

@@ -18,7 +18,7 @@ def append_new_items(session: Session, staged: StagedJob, key: int) -> int:
     An item of the job whose input is unknown gets the input of the staged item of the same id.
     """
     values = {"staged": staged.job_key, "job_key": key}
-    # `fill_inputs` comes first: it finds these items by their empty digest, which `fill_items` sets.
+    # `attach_inputs` comes first: it finds these items by their empty digest, which `attach_digests` sets.
     if session.execute("attach_inputs", values):
         session.execute("attach_digests", values)
     base = session.value("last_position", {"job_key": key, "owner": staged.owner}) + 1

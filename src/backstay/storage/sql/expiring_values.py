@@ -62,7 +62,7 @@ class SqlExpiringValues:
 
 
 def to_values(expiring: ExpiringValue, now: int) -> Values:
-    """Return an expiring value as the statement `keep_note` takes it."""
+    """Return an expiring value as the statement `put_value` takes it."""
     return {
         "kind": expiring.kind,
         "owner": expiring.owner,

@@ -265,36 +265,36 @@ class _StagingPosition:
 
 
 class _ItemNaming:
-    """The assignment of ids to the drafts of a chunk, unique in the job and the chunk."""
+    """The assignment of ids to the new items of a chunk, unique in the job and the chunk."""
 
     def __init__(self, session: Session, staged: StagedJob, position: _StagingPosition) -> None:
         self._session = session
         self._staged = staged
         self._position = position
 
-    def name(self, drafts: Sequence[NewItem]) -> list[tuple[str, NewItem]]:
-        """Return the drafts to store, with their ids. A draft that repeats an id and its content is left out.
+    def name(self, items: Sequence[NewItem]) -> list[tuple[str, NewItem]]:
+        """Return the items to store, with their ids. An item that repeats an id and its content is left out.
 
-        Raises DuplicateItem if two drafts have the same id and different content.
+        Raises DuplicateItem if two items have the same id and different content.
         """
-        base_ids = {draft.base_id for draft in drafts} if self._position.looks_up else ()
+        base_ids = {item.base_id for item in items} if self._position.looks_up else ()
         id_rows: list[Row] = [(base_id,) for base_id in base_ids]
         existing: dict[str, tuple[bytes, int | None]] = {
             item_id: (digest, line)
             for item_id, digest, line in self._session.select_rows("items_with_ids", id_rows, self._staged.job_key)
         }
         named = []
-        for draft in drafts:
-            if draft.base_id not in existing:
-                item_id = draft.base_id
-            elif draft.id is None:
-                item_id = self._next_occurrence(draft.base_id, existing)
-            elif existing[draft.base_id][0] == draft.digest:
+        for item in items:
+            if item.base_id not in existing:
+                item_id = item.base_id
+            elif item.id is None:
+                item_id = self._next_occurrence(item.base_id, existing)
+            elif existing[item.base_id][0] == item.digest:
                 continue
             else:
-                raise _duplicate(draft, existing[draft.base_id][1])
-            existing[item_id] = (draft.digest, draft.line)
-            named.append((item_id, draft))
+                raise _duplicate(item, existing[item.base_id][1])
+            existing[item_id] = (item.digest, item.line)
+            named.append((item_id, item))
         return named
 
     def _next_occurrence(self, base_id: str, existing: Container[str]) -> str:
@@ -310,12 +310,12 @@ class _ItemNaming:
         return self._session.row("item_state", values) is not None
 
 
-def _duplicate(draft: NewItem, other_line: int | None) -> DuplicateItem:
-    lines = f"lines {other_line} and {draft.line}" if other_line is not None else f"line {draft.line} and the job"
+def _duplicate(item: NewItem, other_line: int | None) -> DuplicateItem:
+    lines = f"lines {other_line} and {item.line}" if other_line is not None else f"line {item.line} and the job"
     return DuplicateItem(
-        f"Two different items have the id {quoted_id(draft.base_id)} ({lines}); give each its own id",
-        item_id=draft.base_id,
-        line=draft.line,
+        f"Two different items have the id {quoted_id(item.base_id)} ({lines}); give each its own id",
+        item_id=item.base_id,
+        line=item.line,
         other_line=other_line,
     )
 
