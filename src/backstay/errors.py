@@ -22,11 +22,15 @@
                              StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated,
                              UnsafeSQLite, OutcomeRefused, StoreClosed
 
-Each class has a stable `code`. Each instance has a message for people, which names the thing and the next step, and a
-`context` of plain values for programs. The tables of HTTP statuses and exit statuses are in the server and the command.
+Each class has a stable `code`. Each instance has a message for people, which names the thing and says what is the case,
+a `remedy` if there is a next step that users can take, and a `context` of plain values for programs. The tables of HTTP
+statuses, of exit statuses and of how a remedy is phrased are in the server and the command.
 """
 
-from typing import Any, ClassVar
+from types import EllipsisType
+from typing import Any, ClassVar, Self
+
+from backstay.remedy import IN_PYTHON, Remedy, join_remedy
 
 
 def kind_of(value: object) -> str:
@@ -39,14 +43,25 @@ class BackstayError(Exception):
     """Base of all errors raised on purpose.
 
     `message` is one line for people. `context` holds JSON-compatible values: never a prompt, an answer or a key.
+    `remedy` is that of the class, unless an instance has another or, with None, has none.
     """
 
     code: ClassVar[str] = "error"
+    remedy: Remedy | None = None
 
-    def __init__(self, message: str, **context: Any) -> None:
+    def __init__(self, message: str, *, remedy: Remedy | EllipsisType | None = ..., **context: Any) -> None:
         super().__init__(message)
         self.message = message
         self.context = context
+        if remedy is not ...:
+            self.remedy = remedy
+
+    def __str__(self) -> str:
+        return join_remedy(self.message, IN_PYTHON.get(self.remedy) if self.remedy is not None else None)
+
+    def with_message(self, message: str, **context: Any) -> Self:
+        """Return this error with another message and context."""
+        return type(self)(message, remedy=self.remedy, **context)
 
 
 class InputError(BackstayError):
@@ -73,6 +88,7 @@ class InputTooLarge(InputError):
     """A file expands to more rows or text than a server accepts at once."""
 
     code = "input_too_large"
+    remedy = Remedy.SPLIT_INPUT
 
 
 class InvalidRow(InputError):
@@ -99,6 +115,7 @@ class NotFound(BackstayError):
 
 class JobNotFound(NotFound):
     code = "job_not_found"
+    remedy = Remedy.LIST_JOBS
 
 
 class ItemNotFound(NotFound):
@@ -107,10 +124,12 @@ class ItemNotFound(NotFound):
 
 class ConversationNotFound(NotFound):
     code = "conversation_not_found"
+    remedy = Remedy.LIST_CONVERSATIONS
 
 
 class BackupNotFound(NotFound):
     code = "backup_not_found"
+    remedy = Remedy.LIST_BACKUPS
 
 
 class StoreNotFound(NotFound):
@@ -129,12 +148,14 @@ class JobDiffers(Conflict):
     """The job exists with another processor or recipe."""
 
     code = "job_differs"
+    remedy = Remedy.FREE_JOB_NAME
 
 
 class ItemsDiffer(Conflict):
     """The job exists with other items."""
 
     code = "items_differ"
+    remedy = Remedy.CHOOSE_JOB_NAME
 
 
 class InvalidTransition(Conflict):
@@ -153,18 +174,21 @@ class JobHasWorkers(Conflict):
     """The job has a live worker, so it cannot be discarded."""
 
     code = "job_has_workers"
+    remedy = Remedy.CANCEL_JOB
 
 
 class ConversationExists(Conflict):
     """An import contains a conversation whose id another one has."""
 
     code = "conversation_exists"
+    remedy = Remedy.SKIP_OR_RENAME
 
 
 class RestoreConflict(Conflict):
     """A restore found other content under the same id, or another result of the same item."""
 
     code = "restore_conflict"
+    remedy = Remedy.SKIP_OR_REPLACE
 
 
 class PlanOutdated(Conflict):
@@ -225,10 +249,12 @@ class ItemsNeeded(Refused):
 
 class EmptySelection(Refused):
     code = "empty_selection"
+    remedy = Remedy.LIST_CONVERSATIONS
 
 
 class NothingToRun(Refused):
     code = "nothing_to_run"
+    remedy = Remedy.LIST_JOBS
 
 
 class CannotAdopt(Refused):
@@ -247,6 +273,7 @@ class ProcessorNotAllowed(Refused):
     """The server's settings do not name this recipe or function, and it runs no other."""
 
     code = "processor_not_allowed"
+    remedy = Remedy.ALLOW_PROCESSOR
 
 
 class SettingsError(BackstayError):
@@ -265,6 +292,7 @@ class ApiKeyNotAllowed(SettingsError):
     """A recipe file or a stored job would send a key to a host that has not been allowed."""
 
     code = "api_key_not_allowed"
+    remedy = Remedy.ALLOW_KEY
 
 
 class RecipeError(BackstayError):
@@ -382,6 +410,7 @@ class ClockBehind(BackupError):
     """The clock is behind the newest backup, so that expiry cannot be decided."""
 
     code = "clock_behind"
+    remedy = Remedy.SET_CLOCK
 
 
 class StorageError(BackstayError):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from backstay.errors import SettingsError
+from backstay.remedy import Remedy
 
 NAME = "holdfast"
 WHO = f"{NAME.capitalize()}, the former name of Backstay"
@@ -63,8 +64,8 @@ def refuse_library(folder: Path) -> None:
     library = folder / f".{NAME}"
     if _is_there(library / f"{NAME}.db"):
         raise SettingsError(
-            f"{library} is a library of {WHO}, which this version cannot read. Move it away to start a new one here, "
-            "or name another database with --database or BACKSTAY_DATABASE_URL",
+            f"{library} is a library of {WHO}, which this version cannot read. Move it away to start a new one here",
+            remedy=Remedy.NAME_DATABASE,
             path=str(library),
         )
 

@@ -14,6 +14,7 @@ from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
 from backstay.ownership import VARIABLE, foreign_owner
+from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
 
@@ -267,19 +268,19 @@ def _nearest_folder(here: Path) -> Path:
     for folder in (here, *here.parents):
         library = folder / FOLDER
         if library.is_dir():
-            remedy = f"Make it yours with chown, name a database with --database or {_ENVIRONMENT['database_url']}"
-            _refuse_foreign(library, os.environ, remedy)
+            _refuse_foreign(library, os.environ, "Make it yours with chown", Remedy.NAME_DATABASE)
             return library
         refuse_library(folder)
     return here / FOLDER
 
 
-def _refuse_foreign(path: Path, environ: Mapping[str, str], remedy: str) -> None:
+def _refuse_foreign(path: Path, environ: Mapping[str, str], advice: str, remedy: Remedy | None = None) -> None:
     owner = foreign_owner(path, environ)
     if owner is not None:
         raise SettingsError(
             f"{path} belongs to another user (uid {owner}), and is not used: its content could run commands as you. "
-            f"{remedy}, or trust the folder with {VARIABLE}={path.parent}",
+            f"{advice}, or trust the folder with {VARIABLE}={path.parent}",
+            remedy=remedy,
             path=str(path),
         )
 

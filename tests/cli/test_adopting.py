@@ -80,7 +80,10 @@ def _adopted(report):
 @pytest.mark.parametrize(
     "words, why",
     [
-        (("--turns", "public.messages"), "--conversations is missing"),
+        (
+            ("--turns", "public.messages"),
+            "table of conversations to adopt is not named; for instance --conversations public.chats",
+        ),
         ((*_WORDS, "--map", "topic"), "--map takes pairs of name=column, not 'topic'"),
         ((*_WORDS, "--map", "id=user_id"), "names the column of id twice"),
         ((*_WORDS, "--map", "persona=nothing"), "public.chats has no column 'nothing'"),

@@ -131,7 +131,7 @@ def test_a_permanent_delete_asks_nothing(within, library):
         (["--older-than", "999999w", "--yes"], 2, "--older-than is too long ago"),
         (["c00001", "--expires-in", "0d", "--yes"], 2, "--expires-in must be a number"),
         (["c00001", "--reason", "two\nlines", "--yes"], 2, "A reason is one line"),
-        (["c00001", "none", "other", "--yes"], 1, "Conversations 'none', 'other' not found; nothing was done"),
+        (["c00001", "none", "other", "--yes"], 1, "Conversations 'none', 'other' not found, so nothing was done"),
         (["c00001", "--no-backup", "--yes"], 2, "--permanently"),
         (["c00001", "--permanently", "--yes"], 2, "--permanently needs --no-backup"),
         (["c00001", "--continue", "backup-1-a"], 2, "takes no other selection"),
@@ -464,9 +464,7 @@ def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, wo
     message = ended.err.splitlines()[-1]
     assert message.startswith("Error: ")
     assert backup in message
-    assert message.endswith(
-        f"Put back a copy of its file, then `backstay backups verify {backup}`; or use another backup"
-    )
+    assert message.endswith(f"eplace its file by a copy, then `backstay backups verify {backup}`")
 
 
 def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay, library):

@@ -142,7 +142,9 @@ def test_export_of_nothing_leaves_a_file_as_it_was(within, three, backstay):
     assert mistyped.code == 1
     assert "Job 'typo' not found" in mistyped.one_line_error()
     assert ended.code == 2
-    assert ended.one_line_error() == f"No conversation is selected; {target} is unchanged"
+    assert ended.one_line_error() == (
+        f"No conversation is selected; {target} is unchanged. `backstay conversations list` shows all"
+    )
     assert target.read_bytes() == b"good\n"
 
 

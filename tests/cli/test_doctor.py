@@ -403,7 +403,7 @@ def test_recipes_of_the_server_are_looked_at(within, backstay, monkeypatch):
             "elsewhere: The recipe",
             "there is no field 'turms'",
             "broken.toml is not valid TOML",
-            "not found; `backstay init` writes",
+            "not found",
         ],
         strict=True,
     ):

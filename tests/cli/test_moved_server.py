@@ -72,7 +72,9 @@ def test_what_the_pause_says_finishes_the_job(code, within, job, before, closing
     ended = within("resume", job, "--base-url", now.base_url)
 
     assert (paused.code, why["code"]) == (5, code)
-    assert "with the right one: `backstay resume JOB --base-url URL`. Continue with: backstay" in paused.err
+    assert paused.err.splitlines()[-2 if "--raw" in paused.err else -1].endswith(
+        f"Continue with: backstay resume {job}; at another address with: backstay resume {job} --base-url URL"
+    )
     assert ended.code == 0, ended.err
     assert ended.err.startswith(f"openai, at {now.base_url}; ")
     assert ended.out.startswith("mv: 40 of 40 completed, 0 failed")

@@ -198,6 +198,7 @@ def test_errors_as_json_have_code_message_and_details(within):
         "code": "input_not_found",
         "message": "none.csv: there is no such file",
         "details": {"path": "none.csv"},
+        "remedy": None,
     }
 
 

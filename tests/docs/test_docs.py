@@ -15,9 +15,11 @@ import typer
 import backstay
 from backstay import errors
 from backstay.cli.app import app
+from backstay.cli.remedies import COMMANDS
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
 from backstay.library.archive import Manifest
+from backstay.remedy import Remedy
 from backstay.server.settings import _ENVIRONMENT, ServerSettings
 
 _ROOT = Path(__file__).parents[2]
@@ -101,6 +103,16 @@ def test_every_error_code_is_explained():
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.BackstayError):
             assert f"`{kind.code}`" in page, kind.code
+
+
+def test_every_remedy_is_explained():
+    """The reference of errors lists every remedy with its phrase on the command line."""
+    page = (_ROOT / "docs" / "reference" / "errors.md").read_text()
+    arguments = {"job_id": "JOB", "backup_id": "BACKUP", "host": "HOST", "map": "NAME"}
+
+    for remedy in Remedy:
+        phrase = COMMANDS[remedy].format(**arguments, raw={"use": "VARIABLE@HOST"})
+        assert f"| `{remedy}` | {phrase} |" in page, remedy
 
 
 def test_every_public_name_is_on_the_page_about_the_python_api():

@@ -213,7 +213,7 @@ async def test_malformed_bodies_are_refused(api):
             answer = await api.ann.request(**request, headers={"Content-Type": "application/json"})
 
             assert 400 <= answer.status_code < 500, (address, body[:80], answer.text)
-            assert set(answer.json()["error"]) == {"code", "message", "details"}
+            assert set(answer.json()["error"]) == {"code", "message", "details", "remedy"}
             if answer.json()["error"]["code"] == "invalid_request":
                 assert all(one["field"] and one["message"] for one in answer.json()["error"]["details"]["fields"])
 
@@ -230,7 +230,7 @@ async def test_ids_that_are_none_are_missing(api):
                 url = path[: path.index("{")] + name + path[path.index("}") + 1 :]
                 answer = await api.ann.request(method, url)
                 assert 400 <= answer.status_code < 500, (address, name[:40], answer.text)
-                assert set(answer.json()["error"]) == {"code", "message", "details"}
+                assert set(answer.json()["error"]) == {"code", "message", "details", "remedy"}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ async def test_addresses_that_are_none_are_missing(api, path):
         answer = await api.ann.request(method, path)
 
         assert answer.status_code in {404, 405}, (method, answer.text)
-        assert set(answer.json()["error"]) == {"code", "message", "details"}
+        assert set(answer.json()["error"]) == {"code", "message", "details", "remedy"}
 
 
 async def test_other_media_types_are_refused(api):

@@ -27,7 +27,9 @@ settings = libraries(ENOUGH)
 
 _NAMES = {"jobId": "j", "conversationId": "c", "backupId": "backup-1-a", "new": "n"}
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-_BODY = {"error": {"code": "unauthorized", "message": "This address needs a valid token", "details": {}}}
+_BODY = {
+    "error": {"code": "unauthorized", "message": "This address needs a valid token", "details": {}, "remedy": None}
+}
 
 
 def _part(value):

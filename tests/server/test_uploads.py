@@ -198,7 +198,7 @@ def test_malformed_forms_are_refused(server, body):
     )
 
     assert 400 <= answer.status_code < 500, answer.text
-    assert set(answer.json()["error"]) == {"code", "message", "details"}
+    assert set(answer.json()["error"]) == {"code", "message", "details", "remedy"}
 
 
 @pytest.fixture(scope="module")

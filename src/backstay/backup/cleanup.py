@@ -123,10 +123,9 @@ class Cleaner:
     async def _refuse_clock_behind(self, now: datetime) -> None:
         newest = await self._store.newest(self._owner)
         if newest is not None and (problem := clock_problem(now, *newest)) is not None:
-            fact, remedy = map(capitalized, problem)
             backup_id, newest_at = newest
             raise ClockBehind(
-                f"{fact}. Nothing was removed. {remedy}",
+                f"{capitalized(problem)}. Nothing was removed",
                 now=to_text(now),
                 newest=to_text(newest_at),
                 backup_id=backup_id,

@@ -23,6 +23,7 @@ from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore
 from backstay.logs import get_logger
+from backstay.remedy import Remedy
 
 _log = get_logger("backstay.backup")
 
@@ -134,10 +135,11 @@ class DeleteService:
         missing = await self._conversations.missing(self._owner, selection.ids, limit=_NAMED)
         if missing and not ignored:
             named = ", ".join(repr(name) for name in missing)
-            remedy = "`backstay conversations list` shows those there are; a delete takes --ignore-missing"
             noun = "Conversation" if len(missing) == 1 else "Conversations"
             raise ConversationNotFound(
-                f"{noun} {named} not found; nothing was done. {remedy}", conversation_ids=list(missing)
+                f"{noun} {named} not found, so nothing was done",
+                remedy=Remedy.IGNORE_MISSING,
+                conversation_ids=list(missing),
             )
         return missing
 
@@ -199,7 +201,7 @@ class DeleteService:
 
 def _refuse_empty_selection(count: int) -> None:
     if not count:
-        raise EmptySelection("No conversation is selected; `backstay conversations list` shows those there are")
+        raise EmptySelection("No conversation is selected")
 
 
 def _next_limit(limit: int, seconds: float) -> int:

@@ -16,6 +16,7 @@ from backstay.backup.directory import MARKER
 from backstay.backup.location import FileLocation
 from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replace_atomically
+from backstay.remedy import Remedy
 
 _LONGEST_MARKER = 65_536
 
@@ -68,19 +69,18 @@ def folder_state(
     return FolderState.OWN if is_own else FolderState.FOREIGN
 
 
-def describe_problem(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, str] | None:
+def describe_problem(folder: Path, marker: FolderMarker | None, state: FolderState) -> tuple[str, Remedy] | None:
     """Return why backups may not be written to or removed from a folder, and the remedy; None if they may."""
     if state is FolderState.MISSING:
         return (
             f"backups were made in {folder}, but what is there now is not that folder: a disk may not be mounted",
-            "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one",
+            Remedy.MOUNT_BACKUP_FOLDER,
         )
     if state is FolderState.FOREIGN and marker is not None:
         return (
             f"{folder} belongs to the database {marker.database}; this one is a copy of it, was moved from another "
             "disk, or has replaced it",
-            "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` "
-            "gives the folder to this database",
+            Remedy.CHOOSE_BACKUP_FOLDER,
         )
     return None
 
@@ -101,8 +101,8 @@ def read_marker(folder: Path) -> FolderMarker | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BackupFolderUnrecognized(
-            f"{path}, which says which database the folder belongs to, cannot be read. Nothing was written or deleted. "
-            "If the folder is this library's, `backstay backups use-folder` writes a new marker",
+            f"{path}, which says which database the folder belongs to, cannot be read. Nothing was written or deleted",
+            remedy=Remedy.MARK_BACKUP_FOLDER,
             path=str(path),
         ) from error
 

@@ -17,6 +17,7 @@ from backstay.backup.folder_marker import (
 from backstay.backup.location import FileLocation
 from backstay.backup.store import BackupStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
+from backstay.remedy import Remedy
 
 
 class BackupLocations:
@@ -68,10 +69,12 @@ class BackupLocations:
     async def check(self, folder: BackupDirectory) -> None:
         """Raise BackupFolderUnrecognized unless the folder is this library's, or new."""
         if (problem := await self.problem(folder)) is not None:
-            fact, remedy = map(capitalized, problem)
-            raise BackupFolderUnrecognized(f"{fact}. Nothing was written or deleted. {remedy}", path=str(folder.path))
+            fact, remedy = problem
+            raise BackupFolderUnrecognized(
+                f"{capitalized(fact)}. Nothing was written or deleted", remedy=remedy, path=str(folder.path)
+            )
 
-    async def problem(self, folder: BackupDirectory) -> tuple[str, str] | None:
+    async def problem(self, folder: BackupDirectory) -> tuple[str, Remedy] | None:
         """Return why backups may not be written to a folder, and the remedy; None if they may. Raises like `state`."""
         marker = await self._marker(folder)
         state = await self._state(folder, marker)

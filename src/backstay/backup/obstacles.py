@@ -6,6 +6,7 @@ from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
 from backstay.errors import BackupUnusable, DeleteBlocked
 from backstay.library.deletion import Obstacle, ObstacleKind
+from backstay.remedy import Remedy
 
 _WHY = {
     ObstacleKind.FORBIDS: (
@@ -51,7 +52,8 @@ def backup_unusable(backup: Backup) -> BackupUnusable:
             why = f"failed and holds nothing ({backup.error})"
         case BackupState.DAMAGED:
             since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
-            why = f"is damaged{since}; put back a copy of its file, then `backstay backups verify {backup.id}`"
+            why = f"is damaged{since}"
         case _:
             why = "has expired, and its file was removed"
-    return BackupUnusable(f"{backup.id} {why}", backup_id=backup.id, state=str(backup.state))
+    remedy = Remedy.REPLACE_BACKUP_FILE if backup.state is BackupState.DAMAGED else None
+    return BackupUnusable(f"{backup.id} {why}", remedy=remedy, backup_id=backup.id, state=str(backup.state))

@@ -17,6 +17,7 @@ from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Line, Manifest, decompressed
 from backstay.logs import get_logger
+from backstay.remedy import Remedy
 
 _log = get_logger("backstay.backup")
 
@@ -171,10 +172,9 @@ class BackupReader:
 
 
 def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
-    """Return the error of reading a backup's file, with the backup's id and the remedy."""
+    """Return the error of reading a backup's file, with the backup's id."""
     named = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
-    remedy = f"Put back a copy of its file, then `backstay backups verify {backup_id}`; or use another backup"
-    return BackupDamaged(f"{named}. {remedy}", **{"backup_id": backup_id, **error.context})
+    return BackupDamaged(named, remedy=Remedy.REPLACE_BACKUP_FILE, **{"backup_id": backup_id, **error.context})
 
 
 def _matching_entries(lines: Sequence[Line], first: int, matches: Matcher | None) -> Iterator[BackupEntry]:

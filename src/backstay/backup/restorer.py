@@ -166,10 +166,12 @@ class _RestoreSelection:
             named = ", ".join(repr(name) for name in missing[:10])
             raise ConversationNotFound(
                 f"{backup_id} holds no conversation {named}; nothing was restored",
+                remedy=None,
                 backup_id=backup_id,
                 conversation_ids=missing[:100],
             )
         if not self._count:
             raise EmptySelection(
-                f"No conversation of {backup_id} is selected; without a selection all of it is restored"
+                f"No conversation of {backup_id} is selected; without a selection all of it is restored",
+                remedy=None,
             )

@@ -32,15 +32,11 @@ class RetentionDecision:
     """When it was first found expired, to be recorded if the action is `WAIT`."""
 
 
-def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> tuple[str, str] | None:
-    """Return the problem of a backup that is newer than now, and the remedy; None if it is not newer."""
+def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> str | None:
+    """Return the problem of a backup that is newer than now; None if it is not newer."""
     if made_at <= now:
         return None
-    return (
-        f"the clock shows {to_text(now)}, but {backup_id} was made at {to_text(made_at)}",
-        "set the clock; if it was wrong when that backup was made, `backstay backups cleanup --now` removes expired "
-        f"ones anyway, and `backstay backups delete {backup_id}` removes that one",
-    )
+    return f"the clock shows {to_text(now)}, but {backup_id} was made at {to_text(made_at)}"
 
 
 def decide(

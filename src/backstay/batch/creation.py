@@ -10,11 +10,11 @@ from backstay.batch import liveness
 from backstay.batch.intake import Chunks
 from backstay.batch.item import NewItem
 from backstay.batch.job import ItemsDifference, Job, JobSettings
-from backstay.batch.processor import CALLER
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.store import BatchStores, StagedJob, WorkerIdentity
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
-from backstay.library.id_text import quoted_id, typed_id
+from backstay.library.id_text import quoted_id
+from backstay.remedy import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,7 @@ class JobCreator:
         if job.processor != request.processor and not (request.recipe is not None and job.recipe is not None):
             raise JobDiffers(
                 f"Job {quoted_id(request.job_id)} exists with the processor {job.processor!r}, not "
-                f"{request.processor!r}; "
-                f"choose another name with --job, or free this one with `backstay discard {typed_id(request.job_id)}`",
+                f"{request.processor!r}",
                 job_id=request.job_id,
                 stored=job.processor,
                 given=request.processor,
@@ -135,11 +134,9 @@ class JobCreator:
         differences = request.recipe.differences(job.recipe) if request.recipe and job.recipe is not None else ()
         if differences:
             is_moved = any(difference.startswith("base_url:") for difference in differences)
-            elsewhere = ", and with --base-url at another address" if is_moved else ""
             raise JobDiffers(
-                f"Job {quoted_id(request.job_id)} exists with another recipe: {'; '.join(differences)}. "
-                f"`backstay resume {typed_id(request.job_id)}` continues with its own recipe{elsewhere}; "
-                "choose another name with --job for the new one",
+                f"Job {quoted_id(request.job_id)} exists with another recipe: {'; '.join(differences)}",
+                remedy=Remedy.CHANGE_BASE_URL if is_moved else Remedy.USE_STORED_RECIPE,
                 job_id=request.job_id,
                 differences=list(differences),
             )
@@ -170,16 +167,11 @@ def _same(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
 
 
 def _items_differ(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
-    job_id, is_caller = request.job_id, request.processor == CALLER
-    if not difference.new or difference.changed:
-        remedy = "use another job name for these" if is_caller else "choose another name with --job"
-    elif is_caller:
-        remedy = "to add the new ones, run it with accept_new_items=True; otherwise use another job name for these"
-    else:
-        remedy = f"to add the new ones: `backstay resume {typed_id(job_id)} --accept-new-items FILE`"
+    is_growing = difference.new and not difference.changed
     return ItemsDiffer(
-        f"Job {quoted_id(job_id)} exists with other items: {difference}; {remedy}",
-        job_id=job_id,
+        f"Job {quoted_id(request.job_id)} exists with other items: {difference}",
+        remedy=Remedy.ACCEPT_NEW_ITEMS if is_growing else Remedy.CHOOSE_JOB_NAME,
+        job_id=request.job_id,
         new=difference.new,
         missing=difference.missing,
         changed=difference.changed,
@@ -187,12 +179,11 @@ def _items_differ(request: JobRequest, difference: ItemsDifference) -> ItemsDiff
 
 
 def _items_missing(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
-    job_id = request.job_id
-    accept = "accept_new_items=True" if request.processor == CALLER else "--accept-new-items"
     return ItemsDiffer(
-        f"Job {quoted_id(job_id)} was imported, and some of its settled items are missing from the input: "
-        f"{difference.only_missing}. Pass all items under their original ids; {accept} continues without them",
-        job_id=job_id,
+        f"Job {quoted_id(request.job_id)} was imported, and some of its settled items are missing from the input: "
+        f"{difference.only_missing}. Pass all items under their original ids",
+        remedy=Remedy.PROVIDE_ALL_ITEMS,
+        job_id=request.job_id,
         missing=difference.missing,
     )
 

@@ -17,6 +17,7 @@ from backstay.library.canonical import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
 from backstay.readers.ceiling import InputCeiling
+from backstay.remedy import Remedy
 
 ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[NewItem]]
@@ -124,7 +125,8 @@ def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
     if topic not in row.values:
         column_names = ", ".join(list(row.values)[:20])
         raise UnknownColumn(
-            f"{where} has no column 'topic'; name it with --topic-column (it has: {column_names})",
+            f"{where} has no column 'topic', only {column_names}",
+            remedy=Remedy.NAME_TOPIC_COLUMN,
             column="topic",
             path=where,
         )

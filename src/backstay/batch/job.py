@@ -10,6 +10,7 @@ from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import InvalidTransition, ItemsNeeded
 from backstay.library.id_text import quoted_id, typed_id
+from backstay.remedy import Remedy
 
 TAKEN_OVER = "taken-over"
 """The processor of a job imported from another program, until a run attaches its items and a processor."""
@@ -64,7 +65,8 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     if state not in allowed:
         state_text = str(state).replace("_", " ")
         raise InvalidTransition(
-            f"Job {quoted_id(job_id)} is {state_text}: {action} is not possible. {_remedy(job_id, state)}",
+            f"Job {quoted_id(job_id)} is {state_text}: {action} is not possible",
+            remedy=_NEXT_STEPS.get(state, Remedy.SHOW_JOB),
             job_id=job_id,
             state=str(state),
         )
@@ -89,12 +91,8 @@ def format_how_to_resume(job_id: str) -> str:
     )
 
 
-def _remedy(job_id: str, state: JobState) -> str:
-    if state == JobState.CANCELLED:
-        return f"`backstay discard {typed_id(job_id)}` frees its name; its conversations stay"
-    if state == JobState.PAUSED:
-        return f"`backstay resume {typed_id(job_id)}` continues it"
-    return f"`backstay status {typed_id(job_id)}` shows its state"
+# For an action that a state does not allow; in other states, look at the job.
+_NEXT_STEPS = {JobState.CANCELLED: Remedy.DISCARD_JOB, JobState.PAUSED: Remedy.RESUME_JOB}
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from backstay.errors import (
     SettingsError,
     Stopped,
 )
-from backstay.library.id_text import check_id, quoted_id, typed_id
+from backstay.library.id_text import check_id, quoted_id
 from backstay.logs import get_logger
 from backstay.readers.ceiling import InputCeiling
 
@@ -417,9 +417,7 @@ class Batches:
                 or time.monotonic() > deadline
             ):
                 raise JobHasWorkers(
-                    f"A worker is running job {quoted_id(job_id)}; stop it first, for instance with "
-                    f"`backstay cancel {typed_id(job_id)}`",
-                    job_id=job_id,
+                    f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
                 )
             await asyncio.sleep(self._lease_seconds / 20)
 
@@ -443,7 +441,7 @@ class Batches:
     async def _only_incomplete(self) -> Job:
         jobs = await self.incomplete(limit=6)
         if not jobs:
-            raise NothingToRun("No job is unfinished; `backstay jobs` lists all jobs")
+            raise NothingToRun("No job is unfinished")
         if len(jobs) > 1:
             names = ", ".join(job.id for job in jobs[:5]) + (" and more" if len(jobs) > 5 else "")
             raise JobNameNeeded(f"Several jobs are unfinished; name one of: {names}", jobs=[job.id for job in jobs])

@@ -1,5 +1,6 @@
 """`backstay adopt`: use an app's own tables as conversations and turns."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, Yes
 from backstay.cli.output import Output
 from backstay.cli.text import format_count
+from backstay.errors import SettingsError
 from backstay.library.adoption import AdoptionResult
 
 
@@ -65,9 +67,8 @@ def adopt(
     if undo:
         _undo(invocation, out, check=check, yes=yes)
         return
-    from backstay.library.adoption_file import parse_column_pairs
 
-    result = run_async(invocation.open().adopt(conversations, turns, parse_column_pairs(mapping or ()), check=check))
+    result = run_async(invocation.open().adopt(conversations, turns, _parse_column_pairs(mapping or ()), check=check))
     if as_json:
         from backstay.schemas import AdoptionOut
 
@@ -118,3 +119,21 @@ def _print_result(out: Output, result: AdoptionResult, *, check: bool) -> None:
         out.line(f"Does not work: import, generating. {result.not_writable_reason}")
     for remark in result.remarks:
         out.note(remark)
+
+
+def _parse_column_pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Parse texts of comma-separated pairs `name=column`. Raises SettingsError."""
+    mapping: dict[str, str] = {}
+    for pair in (pair.strip() for text in texts for pair in text.split(",")):
+        if not pair:
+            continue
+        name, separator, column = pair.partition("=")
+        if not separator or not name.strip():
+            raise SettingsError(
+                f"--map takes pairs of name=column, not {pair!r}, for instance id=chat_id,turns.content=body",
+                setting="map",
+            )
+        if name.strip() in mapping:
+            raise SettingsError(f"--map names the column of {name.strip()} twice", setting="map")
+        mapping[name.strip()] = column.strip()
+    return mapping

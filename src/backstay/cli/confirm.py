@@ -1,12 +1,14 @@
 """Confirmation of a command that cannot be undone."""
 
+from typing import Any
+
 import typer
 
 from backstay.cli.output import is_terminal
 from backstay.errors import ConfirmationNeeded
 
 
-def confirm(question: str, **context: str) -> None:
+def confirm(question: str, **context: Any) -> None:
     """Ask on the terminal, and return if the answer is yes. Not within an event loop, so that Ctrl-C ends the prompt.
 
     Raises:

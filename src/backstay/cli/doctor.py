@@ -9,7 +9,9 @@ from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output, is_terminal
+from backstay.cli.remedies import phrase, with_options
 from backstay.cli.text import printable
+from backstay.remedy import Remedy
 
 if TYPE_CHECKING:
     from backstay.doctor import Check
@@ -48,23 +50,31 @@ def doctor(
         checks.append(Check("serve", CheckLevel.OK, f"not available: {error.name} is not installed"))
     else:
         checks += examine_server(os.environ)
+    remedies = [_remedy(invocation, check) for check in checks]
     is_ok = all(check.level is not CheckLevel.PROBLEM for check in checks)
     if as_json:
         from backstay.schemas import CheckOut, DoctorOut
 
         outs = [
-            CheckOut(name=check.name, level=check.level, message=check.message, remedy=check.remedy) for check in checks
+            CheckOut(name=check.name, level=check.level, message=check.message, remedy=remedy)
+            for check, remedy in zip(checks, remedies, strict=True)
         ]
         out.print_json(DoctorOut(ok=is_ok, checks=outs))
-    for check in checks:
-        _print(out, check)
+    for check, remedy in zip(checks, remedies, strict=True):
+        _print(out, check, remedy)
     return ExitStatus.DONE if is_ok else ExitStatus.ERROR
 
 
-def _print(out: Output, check: "Check") -> None:
+def _remedy(invocation: Invocation, check: "Check") -> str | None:
+    if isinstance(check.remedy, Remedy):
+        return phrase(invocation, check.remedy, check.context)
+    return with_options(invocation, check.remedy) if check.remedy is not None else None
+
+
+def _print(out: Output, check: "Check", remedy: str | None) -> None:
     level = f"{check.level:<8}"
     if is_terminal(1) and "NO_COLOR" not in os.environ:
         level = f"{_STYLES[check.level]}{level}{_PLAIN}"
     out.line(f"{level} {check.name:<12} {printable(check.message)}")
-    if check.remedy is not None:
-        out.line(f"{'':<21} → {printable(check.remedy)}")
+    if remedy is not None:
+        out.line(f"{'':<21} → {printable(remedy)}")

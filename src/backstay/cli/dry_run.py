@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from backstay.cli.endpoint_line import describe
-from backstay.cli.invocation import run_async
+from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.output import Output
+from backstay.cli.remedies import full_message
 from backstay.cli.text import format_count, printable, printable_lines
 from backstay.errors import ApiKeyNotAllowed
 from backstay.library.id_text import printed_id
@@ -74,4 +75,4 @@ def _print_permission(out: Output, recipe: "Recipe", allowed_keys: Iterable[str]
     try:
         allowed_endpoint(recipe, allowed_keys, environ)
     except ApiKeyNotAllowed as error:
-        out.line(f"{printable(error.message)}.")
+        out.line(f"{printable(full_message(Invocation(), error))}.")

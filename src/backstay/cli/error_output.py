@@ -7,13 +7,16 @@ from backstay.cli.exits import ExitStatus, status_of_error
 from backstay.cli.invocation import Invocation
 from backstay.cli.logs import TRACEBACK
 from backstay.cli.output import to_stderr
+from backstay.cli.remedies import full_message
 from backstay.cli.text import printable
 from backstay.errors import BackstayError
+from backstay.remedy import Remedy
 
 
 def print_error(invocation: Invocation, error: BackstayError, *, as_json: bool) -> ExitStatus:
     """Print an error of Backstay's own; return its exit status."""
-    _print_message(invocation, error.code, error.message, error.context, as_json=as_json)
+    message = full_message(invocation, error)
+    _print_message(invocation, error.code, message, error.context, as_json=as_json, remedy=error.remedy)
     return status_of_error(error)
 
 
@@ -46,12 +49,13 @@ def _print_message(
     details: dict[str, Any],
     *,
     as_json: bool,
+    remedy: Remedy | None = None,
     raised: Exception | None = None,
 ) -> None:
     if as_json or invocation.json_logs:
         from backstay.schemas import ErrorOut
 
-        answer = ErrorOut.from_message(code, message, details)
+        answer = ErrorOut.from_message(code, message, details, remedy)
         if invocation.json_logs:
             from backstay.logs import get_logger
 

@@ -104,7 +104,10 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
 
 def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
     """Yield the problem, and whatever was found out before it."""
-    yield "problem", str(report.problem)
+    yield (
+        "problem",
+        f"{report.problem}; give it longer with --timeout" if report.problem_code == "timeout" else str(report.problem),
+    )
     if report.excerpt is not None:
         yield "said", report.excerpt
     if report.rejected:

@@ -13,6 +13,7 @@ from backstay.cli.interruption import SignalHandling
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.output import Output, OutputClosed
 from backstay.cli.progress import ProgressView, format_tokens, job_progress_view
+from backstay.cli.remedies import full_message
 from backstay.cli.text import format_count, format_duration, printable
 from backstay.errors import CommitUnknown, StorageError, StoreBusy, StoreUnavailable
 from backstay.library.id_text import printed_id
@@ -77,10 +78,8 @@ async def _supervise(
             raise
         resume = _resume(invocation, live)
         if live.stop.requested and isinstance(error, _TRANSIENT):
-            out.note(
-                f"Interrupted; everything stored is kept. {printable(error.message)}. {resume}".rstrip(),
-                always=True,
-            )
+            reason = printable(full_message(invocation, error))
+            out.note(f"Interrupted; everything stored is kept. {reason}. {resume}".rstrip(), always=True)
             return ExitStatus.INTERRUPTED
         if resume:
             out.note(resume, always=True)

@@ -41,7 +41,7 @@ def examine(
         location = settings.server or settings.database
         ignored = () if settings.server else settings.ignored_parameters
     except SettingsError as error:
-        yield Check("settings", CheckLevel.PROBLEM, error.message)
+        yield Check.from_error("settings", error)
         return
     path = settings_file(settings.here, environ)
     yield Check("settings", CheckLevel.OK, f"from {path}" if path else f"no {FILE} in {settings.here} or above it")

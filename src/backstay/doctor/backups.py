@@ -16,6 +16,7 @@ from backstay.doctor.check import Check, CheckLevel
 from backstay.doctor.filesystem import check_backup_folder
 from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecognized, BackupUnreachable
 from backstay.logs import get_logger
+from backstay.remedy import Remedy
 from backstay.settings import Settings
 from backstay.storage.sql.inspection import BackupRecord, DatabaseReport
 
@@ -82,7 +83,7 @@ def _check_clock(report: DatabaseReport) -> Iterator[Check]:
     """Check that no backup is newer than now: a cleanup would then remove nothing."""
     newest = max(report.backups, key=lambda backup: backup.made_at, default=None)
     if newest is not None and (problem := clock_problem(SystemClock().now(), newest.id, newest.made_at)) is not None:
-        yield Check("clock", CheckLevel.PROBLEM, *problem)
+        yield Check("clock", CheckLevel.PROBLEM, problem, Remedy.SET_CLOCK, {"backup_id": newest.id})
 
 
 def _check_folder(report: DatabaseReport, *, default_folder: Path | None, configured: Path | None) -> Iterator[Check]:
@@ -98,9 +99,7 @@ def _check_folder(report: DatabaseReport, *, default_folder: Path | None, config
     try:
         marker = read_marker(folder)
     except BackupFolderUnrecognized as error:
-        yield Check(
-            "backups", CheckLevel.PROBLEM, error.message, "`backstay backups use-folder` assigns it to this library"
-        )
+        yield Check.from_error("backups", error)
         return
     state = folder_state(
         folder, marker, database_id=report.database_id, database=report.location, is_recorded=bool(recorded)
@@ -138,13 +137,11 @@ async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) ->
 
 def _damaged(backup: BackupRecord, *, is_intact: bool | None) -> Check:
     since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
-    verify = f"`backstay backups verify {backup.id}`"
     if is_intact:
-        return Check(
-            "backups", CheckLevel.WARNING, f"{backup.id} was damaged{since}, and its file is intact again", verify
-        )
+        text = f"{backup.id} was damaged{since}, and its file is intact again"
+        return Check("backups", CheckLevel.WARNING, text, f"`backstay backups verify {backup.id}`")
     text = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
-    return Check("backups", CheckLevel.PROBLEM, text, f"replace its file by a copy, then {verify}")
+    return Check("backups", CheckLevel.PROBLEM, text, Remedy.REPLACE_BACKUP_FILE, {"backup_id": backup.id})
 
 
 def _listed(names: Sequence[str]) -> str:

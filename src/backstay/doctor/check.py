@@ -1,7 +1,12 @@
 """The result of a check."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Self
+
+from backstay.errors import BackstayError
+from backstay.remedy import Remedy
 
 
 class CheckLevel(StrEnum):
@@ -12,12 +17,19 @@ class CheckLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Result of one check, and what to do about it."""
+    """Result of one check, and what to do about it: in words, or as a remedy with its `context`."""
 
     name: str
     level: CheckLevel
     message: str
-    remedy: str | None = None
+    remedy: str | Remedy | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_error(cls, name: str, error: BackstayError, level: CheckLevel = CheckLevel.PROBLEM) -> Self:
+        # An error that says to examine the database has come from examining it.
+        remedy = error.remedy if error.remedy is not Remedy.EXAMINE else None
+        return cls(name, level, error.message, remedy, error.context)
 
 
 def format_bytes(size: float) -> str:

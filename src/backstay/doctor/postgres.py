@@ -20,7 +20,7 @@ def check_database(url: str, settings: Settings, *, deep: bool) -> Iterator[Chec
         address = ServerAddress.from_url(url)
         inspection = inspect(address, settings.database_schema, owner=settings.owner, deep=deep)
     except BackstayError as error:
-        yield Check("server", CheckLevel.PROBLEM, error.message)
+        yield Check.from_error("server", error)
         return
     if address.ignored:
         names = ", ".join(address.ignored)

@@ -30,7 +30,7 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
         try:
             sources.headers(host)
         except SettingsError as error:
-            yield Check("headers", CheckLevel.PROBLEM, error.message)
+            yield Check.from_error("headers", error)
     try:
         if adopt_table(settings.here)[0]:
             adoption_from_settings(settings.here, conversations="any", turns="any")  # the command line may name them

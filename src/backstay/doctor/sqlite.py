@@ -26,7 +26,7 @@ def check_sqlite_version() -> Check:
     try:
         check_sqlite()
     except UnsafeSQLite as error:
-        return Check("sqlite", CheckLevel.PROBLEM, error.message)
+        return Check.from_error("sqlite", error)
     return Check("sqlite", CheckLevel.OK, text)
 
 
@@ -54,7 +54,7 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
     try:
         inspection = inspect(path, owner=settings.owner, depth=depth)
     except BackstayError as error:
-        yield Check("contents", CheckLevel.PROBLEM, error.message)
+        yield Check.from_error("contents", error)
         return
     yield _schema(inspection)
     yield _journal(inspection)

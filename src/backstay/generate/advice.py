@@ -1,5 +1,6 @@
 """Advice about a failed item or a paused job, by its error code. Pure."""
 
+from backstay.generate.error_messages import MESSAGES
 from backstay.generate.error_rule import ErrorKind
 from backstay.generate.error_rules import RULES
 
@@ -29,6 +30,11 @@ def may_try_again(code: str) -> bool:
 def may_resume(code: str) -> bool:
     """Return whether a job that paused with this code can be resumed; if not, a new job is needed."""
     return code not in _OF_RECIPE
+
+
+def may_be_elsewhere(code: str) -> bool:
+    """Return whether a job that paused with this code may have a wrong base URL."""
+    return "{address}" in MESSAGES.get(code, "")
 
 
 def may_concern_one_item(code: str) -> bool:

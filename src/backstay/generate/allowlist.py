@@ -36,9 +36,7 @@ class Allowlist:
         # Compare all fields: a stored job may name another address than the recipe of the same name in the settings.
         if not isinstance(recipe, Recipe) or recipe.fingerprint not in self._fingerprints:
             raise ProcessorNotAllowed(
-                "This server does not run the job's recipe, which is not in its settings. Add it there, or use "
-                "`backstay resume`",
-                model=recipe.model,
+                "This server does not run the job's recipe, which is not in its settings", model=recipe.model
             )
         return await self._source.writer(recipe)
 
@@ -46,8 +44,7 @@ class Allowlist:
         """Return the processor of that name. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         if name not in self._processors:
             raise ProcessorNotAllowed(
-                f"This server does not run {name!r}, which is not among the processors in its settings. Add it there, "
-                "or use `backstay resume`",
+                f"This server does not run {name!r}, which is not among the processors in its settings",
                 processor=name,
             )
         return self._source.resolve(name)

@@ -11,6 +11,7 @@ from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
 from backstay.generate.providers.provider import Provider
+from backstay.remedy import Remedy
 
 _BARE = "openai"  # the API of users' own endpoints
 _NORMALISERS = {"OLLAMA_HOST": from_ollama_host, "ANTHROPIC_BASE_URL": from_anthropic_base_url}
@@ -105,8 +106,9 @@ def resolve_endpoint(
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
     if address is None and provider.base_url is None:
         raise RecipeError(
-            f"{provider.name} has a separate address for each customer: set yours with --base-url or base_url, as in "
+            f"{provider.name} has a separate address for each customer, such as "
             "https://NAME.openai.azure.com/openai/v1",
+            remedy=Remedy.SET_BASE_URL,
             field="base_url",
         )
     if anthropic_version is not None and not isinstance(provider, Anthropic):
@@ -151,9 +153,7 @@ def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provi
             return named, rest
         known = ", ".join(f"{name}:…" for name in providers)
         what = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
-        raise RecipeError(
-            f"{what}; name it as {known}, or give the address of your own endpoint with --base-url", field="model"
-        )
+        raise RecipeError(f"{what}; the known providers are {known}", remedy=Remedy.NAME_MODEL, field="model")
     # At other hosts the prefix is part of the name: Ollama and others have models such as mistral:7b.
     if named is not None and not (named.is_api_style or named.owns(address.host)):
         named = None

@@ -1,10 +1,5 @@
 """Messages about error responses: the fact, then the remedy. They quote nothing of the response."""
 
-# Web pages show these messages too, so options appear within a whole command.
-_ADDRESS = (
-    "If the base URL is wrong (it often ends in /v1), resume with the right one: `backstay resume JOB --base-url URL`"
-)
-
 MESSAGES = {
     # -- the key and the account
     "no_key": "No key is set: {host} requires one ({status}); put it into {variable}{restart}{or_file}, then {go_on}",
@@ -121,8 +116,8 @@ _OF_JOB = {
     "use": "discard the job and run it with",
     # A recipe is frozen into its job, and so are the items.
     "start": "start a new job with",
-    "wait": "wait, or pause the job and resume it at a lower rate: `backstay resume JOB --rpm N --tpm N`",
-    "address": _ADDRESS,
+    "wait": "wait, or pause the job and resume it at a lower rate",
+    "address": "If the base URL is wrong (it often ends in /v1), resume with the right one",
 }
 
 _OF_PROBE = {

@@ -109,10 +109,10 @@ class AllowedKeys:
         if use is not None and use not in self:
             subject = f"{whose[0].upper()}{whose[1:]}"
             raise ApiKeyNotAllowed(
-                f"{subject} sends the key in {use.variable} to {use.host}, which has not been allowed yet. If you want "
-                f'that, use --allow-key {use.host}, or set allowed_keys = ["{use}"] in backstay.toml',
+                f"{subject} sends the key in {use.variable} to {use.host}, which has not been allowed yet",
                 host=use.host,
                 variable=use.variable,
+                use=str(use),
                 whose=subject,
             )
 

@@ -110,7 +110,7 @@ async def probe(
             break
         except TimeoutError:
             fact = f"{endpoint.host} did not answer within {timeout_seconds:g} s"
-            report.fail("timeout", f"{fact}; give it longer with --timeout")
+            report.fail("timeout", fact)
             break
         report.answered += 1
         # Any part of a response may repeat the key, and the report is displayed.

@@ -21,6 +21,7 @@ from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
 from backstay.library.canonical import canonical_json
+from backstay.remedy import Remedy
 from backstay.wrong_values import reason_of
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -134,10 +135,7 @@ class Recipe(BaseModel):
     def from_fields(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
         """Create a recipe from fields; `outside` names those that come from a file or a job. Raises like `load`."""
         if "model" not in fields:
-            raise RecipeError(
-                f"{where} names no model; name one with --model, as in --model openai:gpt-4o-mini",
-                field="model",
-            )
+            raise RecipeError(f"{where} names no model", remedy=Remedy.NAME_MODEL, field="model")
         try:
             recipe = cls(**fields)
         except ValidationError as error:
@@ -145,7 +143,7 @@ class Recipe(BaseModel):
         except RecipeError as error:
             # A template does not know its file.
             if "template" in error.context:
-                raise RecipeError(f"{where}: {error.message}", **error.context) from error
+                raise error.with_message(f"{where}: {error.message}", **error.context) from error
             raise
         recipe._outside, recipe._where = frozenset(outside), where
         return recipe

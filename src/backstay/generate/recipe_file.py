@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from backstay.errors import RecipeError
+from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 
 _LARGEST = 1_000_000  # bytes
@@ -43,9 +44,7 @@ def _text(path: Path) -> str:
             raise RecipeError(f"{path} is larger than 1 MB, the maximum for recipes", path=str(path))
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise RecipeError(
-            f"Recipe {path} not found; `backstay init` writes one to begin with", path=str(path)
-        ) from error
+        raise RecipeError(f"Recipe {path} not found", remedy=Remedy.WRITE_RECIPE, path=str(path)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 (byte {error.start + 1})", path=str(path)) from error
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """Requests to adopt tables, read from `[adopt]` in `backstay.toml` and from command line options."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backstay.errors import SettingsError
 from backstay.library.adoption import AdoptionRequest
+from backstay.remedy import Remedy
 from backstay.settings import FILE, adopt_table
 from backstay.suggestions import did_you_mean
-
-_EXAMPLE = "for instance --conversations public.chats --turns public.messages --map id=chat_id,turns.content=body"
 
 
 class _Table(BaseModel):
@@ -48,24 +47,9 @@ def adoption_from_settings(
         ) from error
     conversations, turns = conversations or table.conversations, turns or table.turns
     if conversations is None or turns is None:
-        missing = "--conversations" if conversations is None else "--turns"
-        raise SettingsError(f"Say which tables to adopt: {missing} is missing, {_EXAMPLE}", setting="adopt")
+        missing = "conversations" if conversations is None else "turns"
+        raise SettingsError(f"The table of {missing} to adopt is not named", remedy=Remedy.NAME_TABLES, setting="adopt")
     return AdoptionRequest(conversations, turns, {**_flatten(table.map), **(columns or {})})
-
-
-def parse_column_pairs(texts: Iterable[str]) -> dict[str, str]:
-    """Parse texts of comma-separated pairs `name=column`. Raises SettingsError."""
-    mapping: dict[str, str] = {}
-    for pair in (pair.strip() for text in texts for pair in text.split(",")):
-        if not pair:
-            continue
-        name, separator, column = pair.partition("=")
-        if not separator or not name.strip():
-            raise SettingsError(f"--map takes pairs of name=column, not {pair!r}; {_EXAMPLE}", setting="map")
-        if name.strip() in mapping:
-            raise SettingsError(f"--map names the column of {name.strip()} twice", setting="map")
-        mapping[name.strip()] = column.strip()
-    return mapping
 
 
 def _flatten(nested: dict[str, Any]) -> dict[str, str]:

@@ -42,7 +42,9 @@ class Selection:
             EmptySelection: it has no condition, and `everything` is not set.
         """
         if not (self.is_narrowed or self.everything):
-            raise EmptySelection("Nothing is selected; give ids, a job or another condition, or select all")
+            raise EmptySelection(
+                "Nothing is selected; give ids, a job or another condition, or select all", remedy=None
+            )
         return self
 
     @property

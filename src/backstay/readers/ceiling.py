@@ -16,9 +16,4 @@ class InputCeiling:
         """Raise InputTooLarge if the file exceeds a limit; `what` names its rows."""
         for count, limit, unit in ((rows, self.rows, what), (text_bytes, self.text_bytes, "bytes of text")):
             if count > limit:
-                raise InputTooLarge(
-                    f"{path} holds more than {limit:,} {unit}; split it, or import it with `backstay run` or `backstay "
-                    "conversations import`, which have no limit",
-                    path=path,
-                    limit=limit,
-                )
+                raise InputTooLarge(f"{path} holds more than {limit:,} {unit}", path=path, limit=limit)

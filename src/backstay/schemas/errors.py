@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic.alias_generators import to_camel
 
-from backstay.errors import BackstayError
+from backstay.remedy import Remedy
 from backstay.schemas.base import ApiObject
 
 
@@ -12,21 +12,20 @@ class ErrorDetail(ApiObject):
     code: str
     message: str
     details: dict[str, Any]
+    remedy: Remedy | None = None
 
 
 class ErrorOut(ApiObject):
-    """An error: a stable code, a one-line message for people, and plain values for programs."""
+    """An error: a stable code, a one-line message for people, plain values for programs, and the next step."""
 
     error: ErrorDetail
 
     @classmethod
-    def from_error(cls, error: BackstayError) -> Self:
-        return cls.from_message(error.code, error.message, error.context)
-
-    @classmethod
-    def from_message(cls, code: str, message: str, details: dict[str, Any] | None = None) -> Self:
+    def from_message(
+        cls, code: str, message: str, details: dict[str, Any] | None = None, remedy: Remedy | None = None
+    ) -> Self:
         values = {to_camel(name): value for name, value in (details or {}).items()}
-        return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(values)))
+        return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(values), remedy=remedy))
 
 
 def _plain(value: Any) -> Any:

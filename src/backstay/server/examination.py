@@ -24,7 +24,7 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
     try:
         settings = load(here=here, environ=environ)
     except SettingsError as error:
-        yield Check("serve", CheckLevel.PROBLEM, error.message)
+        yield Check.from_error("serve", error)
         return
     try:
         library = load_settings(here=here, environ=environ)
@@ -49,8 +49,8 @@ def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str
     except RecipeError as error:
         remedy = "correct the file, or recipes in [server] of backstay.toml"
         return Check("serve", CheckLevel.PROBLEM, f"recipe {name}: {error.message}", remedy)
-    except ApiKeyNotAllowed as error:  # its message names the remedy
-        return Check("serve", CheckLevel.PROBLEM, f"recipe {name}: {error.message}")
+    except ApiKeyNotAllowed as error:
+        return Check.from_error("serve", error.with_message(f"recipe {name}: {error.message}", **error.context))
     variable = endpoint.key_variable
     text = f"recipe {name}: {recipe.model} at {endpoint.host}"
     if keys.environment.get(variable, "").strip():

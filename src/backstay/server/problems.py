@@ -18,9 +18,9 @@ from backstay.errors import BackstayError
 from backstay.logs import get_logger
 from backstay.schemas import ErrorOut
 from backstay.server import form_limits
-from backstay.server.hints import message_of
 from backstay.server.methods import methods_of
 from backstay.server.paths import path_of
+from backstay.server.remedies import full_message
 from backstay.wrong_values import reason_of
 
 _log = get_logger("backstay.server")
@@ -121,7 +121,7 @@ def message_for(error: BackstayError) -> ErrorOut:
     if (hidden := _hidden(error)) is not None:
         return ErrorOut.from_message(error.code, hidden)
     details = {name: value for name, value in error.context.items() if name != "path"}
-    return ErrorOut.from_message(error.code, message_of(error), details)
+    return ErrorOut.from_message(error.code, full_message(error), details, error.remedy)
 
 
 def _hidden(error: BackstayError) -> str | None:

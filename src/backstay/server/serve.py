@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from backstay.errors import SettingsError
+from backstay.remedy import Remedy
 from backstay.server.app import create_app, running
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
@@ -131,7 +132,8 @@ def _listening(server: ServerSettings) -> Iterator[socket.socket]:
             listener.listen(_BACKLOG)
         except OSError as error:
             raise SettingsError(
-                f"Cannot listen at {server.host}, port {server.port}: {error.strerror}; choose with --host and --port",
+                f"Cannot listen at {server.host}, port {server.port}: {error.strerror}",
+                remedy=Remedy.CHOOSE_ADDRESS,
                 setting="port",
             ) from error
         yield listener

@@ -200,7 +200,7 @@ class ServerSettings(BaseModel):
         if self.mode == "token" and not self.is_loopback:
             raise SettingsError(
                 f"The local token is for this machine only, but other machines can reach {self.host}. Set "
-                "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or omit --host",
+                "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or listen on this machine only",
                 setting="host",
             )
         if self.mode == "jwt" and self.jwt_secret is None and self.keys_at is None:

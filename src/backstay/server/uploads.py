@@ -62,4 +62,4 @@ def _copy(upload: UploadFile, path: Path) -> str:
 
 def _without_path(error: BackstayError, path: Path) -> BackstayError:
     context = {name: value for name, value in error.context.items() if name != "path"}
-    return type(error)(error.message.replace(str(path), "upload"), **context)
+    return error.with_message(error.message.replace(str(path), "upload"), **context)

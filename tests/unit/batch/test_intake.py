@@ -385,7 +385,9 @@ async def test_file_without_topics_is_refused(tmp_path):
     path = tmp_path / "topics.csv"
     path.write_text("subject,depth\ntea,3\n")
 
-    with pytest.raises(UnknownColumn, match=r"name it with --topic-column \(it has: subject, depth\)$"):
+    with pytest.raises(
+        UnknownColumn, match="has no column 'topic', only subject, depth; name it with columns=ColumnMapping"
+    ):
         await _of_file(path)
 
 

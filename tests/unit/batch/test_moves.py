@@ -7,6 +7,7 @@ import pytest
 from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobAction, JobState, check_action
 from backstay.batch.job import ItemsDifference as ItemDifference
 from backstay.errors import InvalidTransition
+from backstay.remedy import Remedy
 
 _STORED = [state for state in JobState if state is not JobState.INTERRUPTED]
 
@@ -51,7 +52,8 @@ def test_any_other_move_is_refused(state, move):
         check_action("topics", state, move)
 
     message = caught.value.message
-    assert message.startswith(f"Job 'topics' is {str(state).replace('_', ' ')}: {move} is not possible. `backstay ")
+    assert message.startswith(f"Job 'topics' is {str(state).replace('_', ' ')}: {move} is not possible")
+    assert caught.value.remedy in (Remedy.RESUME_JOB, Remedy.DISCARD_JOB, Remedy.SHOW_JOB)
     assert caught.value.context == {"job_id": "topics", "state": str(state)}
 
 

@@ -98,7 +98,7 @@ class ImportSource:
         try:
             yield from self._in_any_shape(file)
         except BackupError as error:
-            raise type(error)(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
+            raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
 
     def _in_any_shape(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         try:

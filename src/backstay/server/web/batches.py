@@ -18,9 +18,9 @@ from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, OwnerServices, State, Text
 from backstay.server.api.selections import Id
-from backstay.server.hints import message_of
 from backstay.server.problems import Problem
 from backstay.server.processors import processor_from
+from backstay.server.remedies import full_message
 from backstay.server.uploads import ITEMS
 from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, redirect_to
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, rename_upload
@@ -104,7 +104,7 @@ async def prepare(
         id_column=id_column,
         prompts=prompts,
         caution=recipe.caution if recipe is not None else None,
-        problem=message_of(error) if error is not None else None,
+        problem=full_message(error) if error is not None else None,
         concurrency=concurrency or state.settings.concurrency,
         rpm=rpm,
         max_attempts=max_attempts or 3,

@@ -106,4 +106,4 @@ def first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
 def rename_upload(error: BackstayError, path: Path, name: str) -> BackstayError:
     """Return the error with the file name that the user knows instead of the path."""
     context = {key: value for key, value in error.context.items() if key != "path"}
-    return type(error)(error.message.replace(str(path), name), **context)
+    return error.with_message(error.message.replace(str(path), name), **context)

@@ -21,6 +21,7 @@ from backstay.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from backstay.remedy import Remedy
 from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.queries import quoted
@@ -168,13 +169,13 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
             )
         case pg.UndefinedTable() | pg.UndefinedColumn() if _ADOPTED.search(error.diag.context or ""):
             return SchemaOutdated(
-                f"{place}: an adopted table, or a column of it, was renamed; run `backstay adopt` again, with the "
-                "present names",
+                f"{place}: an adopted table, or a column of it, was renamed",
+                remedy=Remedy.ADOPT_AGAIN,
                 database=place,
             )
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
             return SchemaOutdated(
-                f"{place} does not have the tables that this Backstay uses; run `backstay migrate`", database=place
+                f"{place} does not have the tables that this Backstay uses", remedy=Remedy.MIGRATE, database=place
             )
         case pg.ReadOnlySqlTransaction():
             return StoreReadOnly(f"{place} is read-only, perhaps a replica; name the primary server", database=place)

@@ -7,6 +7,7 @@ import psycopg
 
 from backstay.errors import InputUnreadable, SettingsError
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyElement, LegacyExport
+from backstay.remedy import Remedy
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
@@ -45,14 +46,14 @@ class PostgresLegacyStore:
                 rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
             if source == self._schema or any(is_ours for _, _, is_ours in rows):
                 raise SettingsError(
-                    f"The schema {source!r} is Backstay's own, and so are the views in it; name the one that the "
-                    "original's tables are in with --source",
+                    f"The schema {source!r} is Backstay's own, and so are the views in it",
+                    remedy=Remedy.NAME_SOURCE,
                     setting="source",
                 )
             if not rows:
                 raise SettingsError(
-                    f"{self._address} has neither {CHECKPOINTS} nor {EXPORTS} in a schema {source!r}; name the one "
-                    "they are in with --source",
+                    f"{self._address} has neither {CHECKPOINTS} nor {EXPORTS} in a schema {source!r}",
+                    remedy=Remedy.NAME_SOURCE,
                     setting="source",
                 )
             columns: dict[str, set[str]] = {}

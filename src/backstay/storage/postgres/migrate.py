@@ -12,6 +12,7 @@ from backstay import former_name
 from backstay.batch import liveness
 from backstay.batch.store import WorkerIdentity
 from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
+from backstay.remedy import Remedy
 from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
@@ -135,7 +136,8 @@ def refuse_unmigrated(
     if version < known[-1][0]:
         problem = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
         raise SchemaOutdated(
-            f"{address} {problem}; run `backstay migrate` (`backstay migrate --check` shows what it would do)",
+            f"{address} {problem}",
+            remedy=Remedy.MIGRATE,
             database=address.place,
             schema=version,
         )
@@ -154,14 +156,15 @@ def refuse_incomplete(
     if missing := _expected(known) - _existing(connection, schema, known) - without:
         if missing <= set(BUILT_IN_TABLES) and _has_adopted(connection, schema):
             raise StoreCorrupt(
-                f"{address}: adopted tables, or columns of them, were dropped, and with them our views over them; "
-                "run `backstay adopt --undo`, then adopt what is there now, or work without",
+                f"{address}: adopted tables, or columns of them, were dropped, and with them Backstay's views over "
+                "them",
+                remedy=Remedy.UNDO_ADOPTION,
                 database=address.place,
                 missing=sorted(missing),
             )
         raise StoreCorrupt(
-            f"{address}: the schema {schema!r} lacks {', '.join(sorted(missing))}; restore it whole from a dump, or "
-            "begin another with BACKSTAY_SCHEMA and `backstay migrate`",
+            f"{address}: the schema {schema!r} lacks {', '.join(sorted(missing))}; restore it whole from a dump",
+            remedy=Remedy.MIGRATE_OTHER_SCHEMA,
             database=address.place,
             missing=sorted(missing),
         )

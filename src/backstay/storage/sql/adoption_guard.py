@@ -1,6 +1,7 @@
 """Refuses what adopted tables do not allow, before a provider is called or anything is deleted."""
 
 from backstay.errors import AdoptedTableNotWritable, BackupError
+from backstay.remedy import Remedy
 from backstay.storage.sql.session import Session
 
 
@@ -13,5 +14,5 @@ def refuse_unwritable(session: Session, owner: str) -> None:
 def changed_since(table: str) -> BackupError:
     """Return the error for a table whose columns have changed since it was adopted: a backup would lack some."""
     return BackupError(
-        f"The columns of {table} have changed since it was adopted; `backstay adopt` again includes them", table=table
+        f"The columns of {table} have changed since it was adopted", remedy=Remedy.ADOPT_AGAIN, table=table
     )

@@ -310,7 +310,7 @@ def find_backup(session: Session, owner: str, backup_id: str, *, name: str = "ba
     """Return one backup; `name` is the statement that reads it. Raises BackupNotFound."""
     row = session.row(name, {"owner": owner, "id": backup_id})
     if row is None:
-        raise BackupNotFound(f"Backup {backup_id!r} not found; `backstay backups list` shows all", backup_id=backup_id)
+        raise BackupNotFound(f"Backup {backup_id!r} not found", backup_id=backup_id)
     return _backup(row)
 
 

@@ -36,7 +36,7 @@ class SqlConversations:
             rows = session.rows("conversation", values)
             if not rows:
                 raise ConversationNotFound(
-                    f"Conversation {quoted_id(conversation_id)} not found; `backstay conversations list` shows all",
+                    f"Conversation {quoted_id(conversation_id)} not found",
                     conversation_id=conversation_id,
                 )
             return _with_turns(session, owner, rows)[0]

@@ -101,7 +101,7 @@ class ImportSession:
         origin = self._source.origin
         raise ConversationExists(
             f"{origin.path} line {incoming.line}: another conversation has the id {quoted_id(own_id)}; nothing was "
-            "imported. --on-conflict skip leaves it out, new gives it another id",
+            "imported",
             path=origin.path,
             line=incoming.line,
             conversation_id=own_id,

@@ -176,7 +176,9 @@ class SqlJobs:
         def discard(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
             if job.workers:
-                raise JobHasWorkers(f"A worker is running job {quoted_id(job_id)}; cancel it first", job_id=job_id)
+                raise JobHasWorkers(
+                    f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
+                )
             session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
             return key
 
@@ -187,7 +189,7 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     """Return a job with its key. Raises JobNotFound."""
     row = session.row("job", {"owner": owner, "job_id": job_id})
     if row is None:
-        raise JobNotFound(f"Job {quoted_id(job_id)} not found; `backstay jobs` lists all", job_id=job_id)
+        raise JobNotFound(f"Job {quoted_id(job_id)} not found", job_id=job_id)
     return row[0], _job(row)
 
 

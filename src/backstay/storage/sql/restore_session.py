@@ -21,6 +21,7 @@ from backstay.batch.job import FINISHED, JobState
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
+from backstay.remedy import Remedy
 from backstay.storage.sql.cascade.closure import CascadeTables
 from backstay.storage.sql.cascade.related import RelatedEntry, RelatedRowsPass, restore_differs
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
@@ -216,9 +217,9 @@ def restore_conflict(backup_id: str, conflicts: Sequence[ConflictingConversation
         case ConflictKind.BUSY:
             what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
     more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
-    remedy = "" if first.kind is ConflictKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
     return RestoreConflict(
-        f"Nothing was restored from {backup_id}: {what}{more}{remedy}",
+        f"Nothing was restored from {backup_id}: {what}{more}",
+        remedy=None if first.kind is ConflictKind.BUSY else Remedy.SKIP_OR_REPLACE,
         backup_id=backup_id,
         conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for item in conflicts[:100]],
     )

@@ -18,6 +18,7 @@ from backstay.errors import (
     StoreFull,
     StoreReadOnly,
 )
+from backstay.remedy import Remedy
 
 # Errors that a single value causes: they fail the one outcome that holds it.
 _REFUSALS = (
@@ -77,7 +78,7 @@ def _corrupt(path: Path, error: Exception) -> StoreCorrupt:
     if isinstance(error, UnicodeDecodeError):
         text = "holds text that is not UTF-8, written by another program; CAST it to BLOB, or correct it"
         return StoreCorrupt(f"{path} {text}", path=str(path))
-    return StoreCorrupt(f"{path} is damaged ({error}); `backstay doctor` says more", path=str(path))
+    return StoreCorrupt(f"{path} is damaged ({error})", remedy=Remedy.EXAMINE, path=str(path))
 
 
 def _io_error(path: Path, error: apsw.IOError) -> StorageError:

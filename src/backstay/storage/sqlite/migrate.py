@@ -15,6 +15,7 @@ from backstay.batch import liveness
 from backstay.batch.store import WorkerIdentity
 from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreFull, StoreNotFound
 from backstay.files import sync_folder
+from backstay.remedy import Remedy
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
@@ -96,7 +97,8 @@ def _check_file(path: Path, *, create: bool) -> None:
     except FileNotFoundError:
         if not create:
             raise StoreNotFound(
-                f"There is no database at {path}; `backstay run` creates one, BACKSTAY_DATABASE_URL names another",
+                f"There is no database at {path}",
+                remedy=Remedy.CREATE_DATABASE,
                 path=str(path),
             ) from None
         with translate_errors(path):

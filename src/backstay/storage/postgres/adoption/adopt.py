@@ -15,6 +15,7 @@ from backstay.library.adoption import (
     AdoptionResult,
     UnadoptResult,
 )
+from backstay.remedy import Remedy
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import ddl, preflight, row_security, side_tables, status
 from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable, find_table, foreign_keys_between
@@ -32,7 +33,7 @@ from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, 
 _LOCK_TIMEOUT = "10s"
 """How long to wait for programs of the app that hold its tables; they wait for this transaction meanwhile."""
 
-_OTHER_ADOPTION = "Tables are adopted already, in another way; `backstay adopt --undo` first"
+_OTHER_ADOPTION = "Tables are adopted already, in another way"
 
 
 def check(address: ServerAddress, schema: str, request: AdoptionRequest, owner: str) -> AdoptionResult:
@@ -125,12 +126,12 @@ def _map_tables(
     prior = status.prior_adoption(connection, schema)
     if prior is not None:
         if prior.tables != (conversations.name, turns.name):
-            raise CannotAdopt(_OTHER_ADOPTION)
+            raise CannotAdopt(_OTHER_ADOPTION, remedy=Remedy.UNDO_ADOPTION)
         request, owner = prior.extend(request), prior.owner
     foreign_keys = foreign_keys_between(connection, turns, conversations)
     mapping = map_columns(request, conversations, turns, foreign_keys, owner)
     if prior is not None and prior.mapping != _names(mapping):
-        raise CannotAdopt(_OTHER_ADOPTION)
+        raise CannotAdopt(_OTHER_ADOPTION, remedy=Remedy.UNDO_ADOPTION)
     # In a fixed order, so that the same mapping always makes the same statements.
     return prior, replace(
         mapping,
@@ -148,7 +149,8 @@ def _refuse_own_conversations(connection: Connection, schema: str) -> None:
     if row is not None and row[0]:
         raise CannotAdopt(
             f"The schema {schema!r} has conversations of its own, which an adoption would hide; export and delete "
-            "them first, or choose another schema with BACKSTAY_SCHEMA and `backstay migrate`"
+            "them first",
+            remedy=Remedy.MIGRATE_OTHER_SCHEMA,
         )
 
 
@@ -158,8 +160,8 @@ def _refuse_unfinished(connection: Connection, schema: str) -> None:
     ).fetchone()
     if row is not None:
         raise CannotAdopt(
-            f"Backup {row[0]} is being written, or its delete is unfinished; finish it first "
-            f"(`backstay conversations delete --continue {row[0]}`)",
+            f"Backup {row[0]} is being written, or its delete is unfinished; wait for it",
+            remedy=Remedy.RESUME_DELETE,
             backup_id=row[0],
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backstay.errors import CannotAdopt
 from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest
+from backstay.remedy import Remedy
 from backstay.storage.postgres.adoption.catalog import TurnForeignKey, UserColumn, UserTable
 from backstay.storage.postgres.queries import quoted
 
@@ -78,8 +79,10 @@ def map_columns(
     identity = _required(conversation_columns, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(
-            f"{conversations.name}.{identity.name} is no id: name another column with --map id=…, or have it unique "
-            f"and never null: `{_add_unique(conversations, identity)}`",
+            f"{conversations.name}.{identity.name} is no id. Make it unique and never null: "
+            f"`{_add_unique(conversations, identity)}`",
+            remedy=Remedy.MAP_COLUMN,
+            map="id",
             table=conversations.name,
             column=identity.name,
         )
@@ -157,8 +160,9 @@ def _check_type(table: UserTable, name: str, column: UserColumn, allowed: frozen
 def _required(mapped: Mapping[str, UserColumn], name: str, table: UserTable, prefix: str) -> UserColumn:
     if name not in mapped:
         raise CannotAdopt(
-            f"Say which column of {table.name} is the {name}: --map {prefix}{name}=…; "
-            f"it has: {', '.join(table.columns)}",
+            f"No column of {table.name} is mapped to the {name}; it has: {', '.join(table.columns)}",
+            remedy=Remedy.MAP_COLUMN,
+            map=f"{prefix}{name}",
             table=table.name,
         )
     return mapped[name]
@@ -181,7 +185,9 @@ def _foreign_key(
     if len({column.name for _, column in matching}) > 1:
         raise CannotAdopt(
             f"Several columns of {turns.name} refer to {conversations.name}: "
-            f"{', '.join(sorted({column.name for _, column in matching}))}; say which: --map turns.conversation=…",
+            f"{', '.join(sorted({column.name for _, column in matching}))}",
+            remedy=Remedy.MAP_COLUMN,
+            map="turns.conversation",
             table=turns.name,
         )
     if not matching:
@@ -229,20 +235,25 @@ def _check_order(
         return
     if order is None and sequence is not None:
         raise CannotAdopt(
-            f"{turns.name}.{sequence.name} does not number the turns of a conversation: say --map "
-            f"turns.order={sequence.name}, or have each number there once: `{_add_unique(turns, parent, sequence)}`",
+            f"{turns.name}.{sequence.name} does not number the turns of a conversation. Let each number occur "
+            f"there once: `{_add_unique(turns, parent, sequence)}`",
+            remedy=Remedy.MAP_COLUMN,
+            map="turns.order",
             table=turns.name,
             column=sequence.name,
         )
     if order is None:
         raise CannotAdopt(
-            f"Say which turn comes first: --map turns.order=… with a column of {turns.name} that grows, or "
-            "turns.sequence=… with one that numbers them in their conversation",
+            f"Nothing says which turn comes first: map turns.sequence to a column of {turns.name} that numbers the "
+            "turns of a conversation, or turns.order to one that grows",
+            remedy=Remedy.MAP_COLUMN,
+            map="turns.order",
             table=turns.name,
         )
     if not has_id:
         raise CannotAdopt(
-            f"{turns.name} has no unique id of a turn; say which column is one, with NOT NULL and a unique index: "
-            "--map turns.id=…",
+            f"{turns.name} has no unique id of a turn, which is a column with NOT NULL and a unique index",
+            remedy=Remedy.MAP_COLUMN,
+            map="turns.id",
             table=turns.name,
         )

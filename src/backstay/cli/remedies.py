@@ -1,0 +1,90 @@
+"""The remedies of errors as commands that can be pasted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backstay.cli.invocation import Invocation
+from backstay.errors import BackstayError
+from backstay.library.id_text import typed_id
+from backstay.remedy import Remedy, join_remedy
+
+# In braces are values of the error's `context`, quoted for a shell unless they are `raw`.
+COMMANDS: Mapping[Remedy, str] = {
+    Remedy.LIST_JOBS: "`backstay jobs` lists all",
+    Remedy.SHOW_JOB: "`backstay status {job_id}` shows its state",
+    Remedy.RESUME_JOB: "`backstay resume {job_id}` continues it",
+    Remedy.CANCEL_JOB: "`backstay cancel {job_id}` stops it",
+    Remedy.DISCARD_JOB: "`backstay discard {job_id}` frees its name; its conversations stay",
+    Remedy.CHOOSE_JOB_NAME: "choose another name with --job",
+    Remedy.FREE_JOB_NAME: "choose another name with --job, or free this one with `backstay discard {job_id}`",
+    Remedy.USE_STORED_RECIPE: (
+        "`backstay resume {job_id}` continues with its own recipe; choose another name with --job for the new one"
+    ),
+    Remedy.CHANGE_BASE_URL: (
+        "`backstay resume {job_id}` continues with its own recipe, and with --base-url at another address; choose "
+        "another name with --job for the new one"
+    ),
+    Remedy.ACCEPT_NEW_ITEMS: "`backstay resume {job_id} --accept-new-items FILE` adds the new ones",
+    Remedy.PROVIDE_ALL_ITEMS: "--accept-new-items continues without the others",
+    Remedy.NAME_TOPIC_COLUMN: "name it with --topic-column",
+    Remedy.SPLIT_INPUT: "split it",
+    Remedy.SKIP_OR_RENAME: "--on-conflict skip leaves it out, new gives it another id",
+    Remedy.NAME_MODEL: (
+        "name one as in --model openai:gpt-4o-mini, or give the address of your own endpoint with --base-url"
+    ),
+    Remedy.SET_BASE_URL: "set yours with --base-url",
+    Remedy.WRITE_RECIPE: "`backstay init` writes one to begin with",
+    Remedy.ALLOW_KEY: 'if you want that, use --allow-key {host}, or set allowed_keys = ["{raw[use]}"] in backstay.toml',
+    Remedy.ALLOW_PROCESSOR: "add it to the server's settings",
+    Remedy.LIST_CONVERSATIONS: "`backstay conversations list` shows all",
+    Remedy.IGNORE_MISSING: "`backstay conversations list` shows all; --ignore-missing ignores unknown ids",
+    Remedy.LIST_BACKUPS: "`backstay backups list` shows all",
+    Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then `backstay backups verify {backup_id}`",
+    Remedy.SKIP_OR_REPLACE: "--on-conflict skip restores the others, replace restores all",
+    Remedy.RESUME_DELETE: "`backstay conversations delete --continue {backup_id}` finishes its delete",
+    Remedy.MOUNT_BACKUP_FOLDER: (
+        "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one"
+    ),
+    Remedy.CHOOSE_BACKUP_FOLDER: (
+        "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` gives "
+        "the folder to this database"
+    ),
+    Remedy.MARK_BACKUP_FOLDER: "if the folder is this library's, `backstay backups use-folder` writes a new marker",
+    Remedy.SET_CLOCK: (
+        "set the clock; if it was wrong when that backup was made, `backstay backups cleanup --now` removes expired "
+        "ones anyway, and `backstay backups delete {backup_id}` removes that one"
+    ),
+    Remedy.NAME_DATABASE: "name another database with --database or BACKSTAY_DATABASE_URL",
+    Remedy.CREATE_DATABASE: "`backstay run` creates one; --database or BACKSTAY_DATABASE_URL names another",
+    Remedy.MIGRATE: "run `backstay migrate` (`backstay migrate --check` shows what it would do)",
+    Remedy.MIGRATE_OTHER_SCHEMA: "or choose another schema with BACKSTAY_SCHEMA, and run `backstay migrate`",
+    Remedy.EXAMINE: "`backstay doctor` says more",
+    Remedy.NAME_SOURCE: "name the one that they are in with --source",
+    Remedy.NAME_TABLES: (
+        "for instance --conversations public.chats --turns public.messages --map id=chat_id,turns.content=body"
+    ),
+    Remedy.MAP_COLUMN: "name a column with --map {map}=COLUMN",
+    Remedy.ADOPT_AGAIN: "run `backstay adopt` again, with the present names",
+    Remedy.UNDO_ADOPTION: "run `backstay adopt --undo`, then adopt what is there now",
+    Remedy.CHOOSE_ADDRESS: "choose another with --host and --port",
+}
+
+_COMMAND = "`backstay "
+
+
+def full_message(invocation: Invocation, error: BackstayError) -> str:
+    """Return the message of an error with its remedy."""
+    return join_remedy(error.message, phrase(invocation, error.remedy, error.context))
+
+
+def phrase(invocation: Invocation, remedy: Remedy | None, context: Mapping[str, Any]) -> str | None:
+    """Return a remedy with commands for the same database and owner; None if there is none."""
+    if remedy is None:
+        return None
+    values = {name: typed_id(value) for name, value in context.items() if isinstance(value, str)}
+    return with_options(invocation, COMMANDS[remedy]).format(raw=context, **values)
+
+
+def with_options(invocation: Invocation, text: str) -> str:
+    """Return a text with the global options of this call in each of its commands."""
+    return text.replace(_COMMAND, f"`{invocation.command()} ")

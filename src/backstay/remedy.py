@@ -1,0 +1,87 @@
+"""What users can do about an error: a stable value for programs, which each edge phrases for its own users.
+
+An error's message says what is the case. The command line adds a command that can be pasted (`cli/remedies.py`), the
+server a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """A next step. Its arguments, such as `job_id`, are in the error's `context`."""
+
+    # -- jobs
+    LIST_JOBS = "list_jobs"
+    SHOW_JOB = "show_job"
+    RESUME_JOB = "resume_job"
+    CANCEL_JOB = "cancel_job"
+    DISCARD_JOB = "discard_job"
+    CHOOSE_JOB_NAME = "choose_job_name"
+    FREE_JOB_NAME = "free_job_name"
+    """Choose another name, or discard the job that has this one."""
+    USE_STORED_RECIPE = "use_stored_recipe"
+    """Resume the job with its own recipe, or choose another name."""
+    CHANGE_BASE_URL = "change_base_url"
+    """Like `USE_STORED_RECIPE`; a resumed job may use another base URL."""
+    ACCEPT_NEW_ITEMS = "accept_new_items"
+    PROVIDE_ALL_ITEMS = "provide_all_items"
+    # -- input and recipes
+    NAME_TOPIC_COLUMN = "name_topic_column"
+    SPLIT_INPUT = "split_input"
+    SKIP_OR_RENAME = "skip_or_rename"
+    """Resolve the conflicts of an import."""
+    NAME_MODEL = "name_model"
+    SET_BASE_URL = "set_base_url"
+    WRITE_RECIPE = "write_recipe"
+    ALLOW_KEY = "allow_key"
+    ALLOW_PROCESSOR = "allow_processor"
+    # -- conversations and backups
+    LIST_CONVERSATIONS = "list_conversations"
+    IGNORE_MISSING = "ignore_missing"
+    LIST_BACKUPS = "list_backups"
+    REPLACE_BACKUP_FILE = "replace_backup_file"
+    """Replace the file by a copy, then verify the backup."""
+    SKIP_OR_REPLACE = "skip_or_replace"
+    """Resolve the conflicts of a restore."""
+    RESUME_DELETE = "resume_delete"
+    MOUNT_BACKUP_FOLDER = "mount_backup_folder"
+    CHOOSE_BACKUP_FOLDER = "choose_backup_folder"
+    MARK_BACKUP_FOLDER = "mark_backup_folder"
+    SET_CLOCK = "set_clock"
+    # -- the database and its tables
+    NAME_DATABASE = "name_database"
+    CREATE_DATABASE = "create_database"
+    MIGRATE = "migrate"
+    MIGRATE_OTHER_SCHEMA = "migrate_other_schema"
+    EXAMINE = "examine"
+    NAME_SOURCE = "name_source"
+    NAME_TABLES = "name_tables"
+    MAP_COLUMN = "map_column"
+    ADOPT_AGAIN = "adopt_again"
+    UNDO_ADOPTION = "undo_adoption"
+    # -- the server
+    CHOOSE_ADDRESS = "choose_address"
+
+
+IN_PYTHON: Mapping[Remedy, str] = {
+    Remedy.ACCEPT_NEW_ITEMS: "accept_new_items=True adds the new ones",
+    Remedy.PROVIDE_ALL_ITEMS: "accept_new_items=True continues without the others",
+    Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
+    Remedy.SKIP_OR_RENAME: "on_conflict='skip' leaves it out, 'new' gives it another id",
+    Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
+    Remedy.SET_BASE_URL: "set yours as base_url",
+    Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",
+    Remedy.IGNORE_MISSING: "ignore_missing=True ignores unknown ids",
+    Remedy.SKIP_OR_REPLACE: "on_conflict='skip' restores the others, 'replace' restores all",
+}
+"""Remedies that are arguments of the Python API. Others are methods that its reference lists."""
+
+
+def join_remedy(message: str, remedy: str | None) -> str:
+    """Return a message with its remedy: after a semicolon or, if the message has several parts, as a sentence."""
+    if remedy is None:
+        return message
+    if "; " in message or ". " in message:
+        return f"{message}. {remedy[0].upper()}{remedy[1:]}"
+    return f"{message}; {remedy}"

@@ -1,0 +1,41 @@
+"""The remedies of errors as hints for clients, who have no terminal on the server."""
+
+from collections.abc import Mapping
+
+from backstay.errors import BackstayError
+from backstay.remedy import Remedy, join_remedy
+
+# Each is for programs and for people: it names no address and no button. A remedy of the server's operator has none.
+HINTS: Mapping[Remedy, str] = {
+    Remedy.LIST_JOBS: "the list of batches shows all",
+    Remedy.SHOW_JOB: "look at it again: its state has changed, and says what is possible",
+    Remedy.RESUME_JOB: "it can be resumed",
+    Remedy.CANCEL_JOB: "pause or cancel it first",
+    Remedy.DISCARD_JOB: "discard it to free its name; its conversations stay",
+    Remedy.CHOOSE_JOB_NAME: "choose another name",
+    Remedy.FREE_JOB_NAME: "choose another name, or discard the batch that has this one",
+    Remedy.USE_STORED_RECIPE: "resume it with its own recipe, or choose another name for the new one",
+    Remedy.CHANGE_BASE_URL: "resume it with its own recipe, or choose another name for the new one",
+    Remedy.ACCEPT_NEW_ITEMS: "choose another name",
+    Remedy.PROVIDE_ALL_ITEMS: "create it with all its items, finished ones included",
+    Remedy.NAME_TOPIC_COLUMN: "say which column the topic is",
+    Remedy.SPLIT_INPUT: (
+        "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
+        "and `items_bytes`"
+    ),
+    Remedy.SKIP_OR_RENAME: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
+    Remedy.NAME_MODEL: "name a model, as in openai:gpt-4o-mini",
+    Remedy.ALLOW_KEY: "the operator of the server can allow it in `allowed_keys` of its settings",
+    Remedy.ALLOW_PROCESSOR: "the operator of the server can add it there",
+    Remedy.LIST_CONVERSATIONS: "the list of conversations shows all",
+    Remedy.IGNORE_MISSING: "the list of conversations shows all; `ignoreMissing` ignores unknown ids",
+    Remedy.LIST_BACKUPS: "the list of backups shows all",
+    Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then have it verified",
+    Remedy.SKIP_OR_REPLACE: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",
+    Remedy.RESUME_DELETE: "finish its delete first",
+}
+
+
+def full_message(error: BackstayError) -> str:
+    """Return the message of an error with a hint."""
+    return join_remedy(error.message, HINTS.get(error.remedy) if error.remedy is not None else None)

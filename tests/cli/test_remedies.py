@@ -1,0 +1,153 @@
+"""Every remedy that an error message names works when it is pasted, for the database and owner that were given."""
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from backstay.cli.invocation import Invocation
+from backstay.cli.remedies import COMMANDS, phrase
+from backstay.remedy import IN_PYTHON, Remedy
+from support.commands import Ended
+
+_LIBRARY = ("--database", "a library.db", "--owner", "ann b")
+_RUN = ("--model", "scripted")
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A command that fails, and what its message says to do."""
+
+    failing: tuple[str, ...]
+    remedy: Remedy
+    code: int = 1
+    extra: tuple[str, ...] = ()
+    """What the command of the remedy needs without a terminal."""
+    changed: tuple[str, ...] | None = None
+    """The command that failed, changed as the message says; None if the remedy is a command."""
+    names: tuple[str, ...] = field(default=())
+    """What the message has to contain."""
+
+
+_CASES = [
+    _Case(("status", "none"), Remedy.LIST_JOBS),
+    _Case(("pause", "whole"), Remedy.SHOW_JOB),
+    _Case(("pause", "halted"), Remedy.RESUME_JOB),
+    _Case(("resume", "cancelled one"), Remedy.DISCARD_JOB, extra=("--yes",)),
+    _Case(
+        ("run", "fewer.csv", "--job", "whole", *_RUN),
+        Remedy.CHOOSE_JOB_NAME,
+        changed=("run", "fewer.csv", "--job", "another", *_RUN),
+        names=("--job",),
+    ),
+    _Case(
+        ("run", "two.csv", "--job", "whole", "--processor", "made:picky"),
+        Remedy.FREE_JOB_NAME,
+        extra=("--yes",),
+        names=("--job",),
+    ),
+    _Case(("run", "two.csv", "--job", "recipe", "--recipe", "b.toml"), Remedy.USE_STORED_RECIPE, names=("--job",)),
+    _Case(("run", "more.csv", "--job", "whole", *_RUN), Remedy.ACCEPT_NEW_ITEMS),
+    _Case(
+        ("run", "subjects.csv", *_RUN),
+        Remedy.NAME_TOPIC_COLUMN,
+        2,
+        changed=("run", "subjects.csv", *_RUN, "--topic-column", "subject"),
+        names=("--topic-column",),
+    ),
+    _Case(
+        ("conversations", "import", "changed.jsonl"),
+        Remedy.SKIP_OR_RENAME,
+        changed=("conversations", "import", "changed.jsonl", "--on-conflict", "skip"),
+        names=("--on-conflict skip",),
+    ),
+    _Case(
+        ("run", "two.csv", "--model", "gpt"),
+        Remedy.NAME_MODEL,
+        2,
+        changed=("probe", "--help"),
+        names=("--model", "--base-url"),
+    ),
+    _Case(
+        ("run", "two.csv", "--model", "azure:m"),
+        Remedy.SET_BASE_URL,
+        2,
+        changed=("probe", "--help"),
+        names=("--base-url",),
+    ),
+    _Case(("run", "two.csv", "--recipe", "recipe.toml"), Remedy.WRITE_RECIPE, 2),
+    _Case(("conversations", "show", "none"), Remedy.LIST_CONVERSATIONS),
+    _Case(
+        ("conversations", "delete", "none", "--yes"),
+        Remedy.IGNORE_MISSING,
+        changed=("conversations", "delete", "none", "--ignore-missing", "--yes"),
+        names=("--ignore-missing",),
+    ),
+    _Case(("backups", "show", "backup-1-a"), Remedy.LIST_BACKUPS),
+]
+
+
+@pytest.fixture
+def library(within, backstay) -> Any:
+    """Create a library with jobs in several states."""
+
+    def run(*words: str) -> Ended:
+        return within(*_LIBRARY, *words)
+
+    backstay.write("two.csv", "Gardens", "Tea")
+    backstay.write("more.csv", "Gardens", "Tea", "Salt")
+    backstay.write("fewer.csv", "Gardens")
+    backstay.write("bad.csv", "bad things")
+    (backstay.folder / "subjects.csv").write_text("subject\nTea\n")
+    for name, turns in (("a", 2), ("b", 4)):
+        (backstay.folder / f"{name}.toml").write_text(
+            f'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nturns = {turns}\n'
+        )
+    assert run("run", "two.csv", "--job", "whole", *_RUN).code == 0
+    assert run("run", "two.csv", "--job", "cancelled one", *_RUN, "--limit", "1").code == 4
+    assert run("cancel", "cancelled one", "--yes").code == 0
+    assert run("run", "two.csv", "--job", "recipe", "--recipe", "a.toml", "--patience", "1s").code == 5
+    assert run("run", "bad.csv", "--job", "halted", "--processor", "made:refused").code == 5
+    exported = run("conversations", "export", "--job", "whole", "--format", "native").out
+    (backstay.folder / "changed.jsonl").write_text(exported.replace("Tea", "Coffee"))
+    return run
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: str(case.remedy))
+def test_a_remedy_works(library, case):
+    """The command that an error message names, or the option, leads on."""
+    failed = library(*case.failing)
+    as_json = library(*case.failing, "--json")
+
+    assert failed.code == case.code
+    assert as_json.error["remedy"] == case.remedy
+    assert as_json.error["message"] == failed.one_line_error()
+    assert all(name in failed.err for name in case.names)
+    commands = _commands(failed)
+    assert all(command[: len(_LIBRARY)] == list(_LIBRARY) for command in commands)
+    if case.changed is not None:
+        assert library(*case.changed).code == 0
+    else:
+        words = [{"FILE": "more.csv"}.get(word, word) for word in commands[0][len(_LIBRARY) :]]
+        assert library(*words, *case.extra).code in (0, 5)
+
+
+def _commands(ended: Ended) -> list[list[str]]:
+    return [shlex.split(command)[1:] for command in re.findall(r"`(backstay [^`]+)`", ended.err)]
+
+
+def test_every_remedy_is_phrased():
+    """Every remedy has a phrase for the command line; those of Python are remedies."""
+    assert set(COMMANDS) == set(Remedy)
+    assert set(IN_PYTHON) <= set(Remedy)
+
+
+def test_values_are_quoted_for_a_shell():
+    """An id in a command is quoted for a shell, and a command begins with the options of this call."""
+    invocation = Invocation(database="postgresql://ann:secret@host/db", owner="ann b")
+
+    text = phrase(invocation, Remedy.CANCEL_JOB, {"job_id": "a; rm -rf b"})
+
+    assert text == "`backstay --database postgresql://ann@host/db --owner 'ann b' cancel 'a; rm -rf b'` stops it"
