@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.cli.export import FormatName
+from backstay.cli.commands.conversation_export import FormatName
 from backstay.library.formats import FORMATS
 
 

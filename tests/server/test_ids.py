@@ -156,7 +156,7 @@ def test_any_id_selects_itself(command, tmp_path_factory, ids):
 
 def test_what_was_printed_without_escapes_selected_another(command, tmp_path, monkeypatch):
     """Control: without escapes, two ids are printed alike and the wrong one is selected."""
-    monkeypatch.setattr("backstay.cli.conversations.printed_id", lambda one: one)
+    monkeypatch.setattr("backstay.cli.commands.conversations.printed_id", lambda one: one)
     database = str(tmp_path / "backstay.db")
     command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", ["good\u200e", "good"]))
 

@@ -5,22 +5,20 @@ from typing import Annotated
 
 import typer
 
-from backstay.cli import (
+from backstay.cli import dry_run, logs, variables
+from backstay.cli.commands import (
     adopt,
     backups,
     conversations,
     doctor,
-    dry_run,
     init,
     job_control,
     jobs,
-    logs,
     migrate,
     probe,
     resume,
     run,
     serve,
-    variables,
 )
 from backstay.cli.exits import EPILOG
 from backstay.cli.invocation import Invocation, LogFormat

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli import reminders
-from backstay.cli.cleaning import cleanup
+from backstay.cli.commands.backup_cleanup import cleanup
+from backstay.cli.commands.backup_restore import restore
 from backstay.cli.confirm import confirm
 from backstay.cli.durations import parse_duration
 from backstay.cli.exits import EPILOG, ExitStatus
@@ -15,7 +16,6 @@ from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
 from backstay.cli.output import Output, flush
 from backstay.cli.progress import backup_progress_view
-from backstay.cli.restoring import restore
 from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
 from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text

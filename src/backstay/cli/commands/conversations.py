@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backstay.cli import reminders
-from backstay.cli.deleting import delete
+from backstay.cli.commands.conversation_delete import delete
+from backstay.cli.commands.conversation_export import export
+from backstay.cli.commands.conversation_import import import_
 from backstay.cli.exits import EPILOG
-from backstay.cli.export import export
-from backstay.cli.importing import import_
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
