@@ -1,6 +1,7 @@
 """The Typer application: the commands, and the options before them."""
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -8,11 +9,16 @@ import typer
 from backstay.cli import dry_run, logs, variables
 from backstay.cli.commands import (
     adopt,
+    backup_folder,
+    backup_restore,
     backups,
+    conversation_delete,
+    conversation_export,
+    conversation_import,
     conversations,
     doctor,
     init,
-    job_control,
+    items,
     jobs,
     migrate,
     probe,
@@ -90,17 +96,24 @@ def backstay(
         typer.echo(context.get_help())
 
 
+def _add_group(name: str, description: str, commands: Mapping[str, Callable[..., int]]) -> None:
+    group = typer.Typer(help=description, no_args_is_help=False)
+    for verb, function in commands.items():
+        group.command(verb, epilog=EPILOG)(function)
+    app.add_typer(group, name=name, epilog=EPILOG)
+
+
 app.command(epilog=EPILOG, cls=dry_run.DryRunCommand)(run.run)
 for command in (
     resume.resume,
     jobs.jobs,
     jobs.status,
-    jobs.failed,
-    job_control.retry,
-    job_control.skip,
-    job_control.pause,
-    job_control.cancel,
-    job_control.discard,
+    items.failed,
+    items.retry,
+    items.skip,
+    jobs.pause,
+    jobs.cancel,
+    jobs.discard,
     init.init,
     probe.probe,
     migrate.migrate,
@@ -109,5 +122,31 @@ for command in (
     serve.serve,
 ):
     app.command(epilog=EPILOG)(command)
-app.add_typer(conversations.app, name="conversations", epilog=EPILOG)
-app.add_typer(backups.app, name="backups", epilog=EPILOG)
+_add_group(
+    "conversations",
+    "List, show, import, export and delete conversations.",
+    {
+        "list": conversations.list_conversations,
+        "show": conversations.show,
+        "import": conversation_import.import_,
+        "export": conversation_export.export,
+        "delete": conversation_delete.delete,
+    },
+)
+_add_group(
+    "backups",
+    "Create, verify, restore and manage backups of conversations.",
+    {
+        "create": backups.create,
+        "list": backups.list_backups,
+        "show": backups.show,
+        "verify": backups.verify,
+        "download": backups.download,
+        "restore": backup_restore.restore,
+        "pin": backups.pin,
+        "unpin": backups.unpin,
+        "delete": backups.delete,
+        "cleanup": backup_folder.cleanup,
+        "use-folder": backup_folder.use_folder,
+    },
+)

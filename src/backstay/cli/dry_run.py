@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from backstay.cli import schemas
 from backstay.cli.endpoint_line import describe
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.output import Output
@@ -49,9 +50,7 @@ def show(
     endpoint = recipe.endpoint.in_environment(environ)
     sampled = run_async(preview(recipe, file, count, columns=columns))
     if out.as_json:
-        from backstay.schemas import PreviewOut
-
-        out.print_json(PreviewOut.from_preview(sampled, endpoint, environ))
+        out.print_json(schemas.PreviewOut.from_preview(sampled, endpoint, environ))
         return
     for sample in sampled.samples:
         out.line(f"── {printed_id(sample.item_id)}, about {format_count(sample.tokens_in, 'token')}")

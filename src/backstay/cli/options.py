@@ -1,10 +1,18 @@
 """Arguments and options that several commands share, each described once."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.cli.durations import parse_duration
+from backstay.errors import SettingsError
 from backstay.library.id_text import id_of_printed
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from backstay.batch.intake import ColumnMapping
 
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="Name of the job.", parser=id_of_printed, show_default=False)
@@ -17,40 +25,7 @@ Concurrency = Annotated[
         metavar="N", help="Maximum calls in flight [default: the job's last value, else 16].", show_default=False
     ),
 ]
-Rpm = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=0,
-        help="Maximum requests per minute, per account; 0 for no limit. The job stores it.",
-        show_default=False,
-    ),
-]
-Tpm = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=0,
-        help="Maximum tokens per minute, per account; 0 for no limit. The job stores it.",
-        show_default=False,
-    ),
-]
-Patience = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Pause after this time without a successful answer [default: 10m, longer if the provider names a time].",
-        show_default=False,
-    ),
-]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Start at most N items in this run.", show_default=False)]
-IdColumn = Annotated[
-    str | None, typer.Option(metavar="C", help="Column of the items' ids [default: id, if there is one].")
-]
-TopicColumn = Annotated[str | None, typer.Option(metavar="C", help="Column of the topics [default: topic].")]
-PersonaColumn = Annotated[
-    str | None, typer.Option(metavar="C", help="Column of the personas [default: persona, if there is one].")
-]
 AllowKey = Annotated[
     str | None,
     typer.Option(
@@ -58,10 +33,92 @@ AllowKey = Annotated[
     ),
 ]
 BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="Id of the backup.", show_default=False)]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, shown in the list of backups.")]
-ExpiresIn = Annotated[
-    str | None,
-    typer.Option(
-        metavar="AGE", help="Time to keep the backup, such as 12h, 30d or 2w [default: BACKUP_RETENTION_DAYS]."
-    ),
-]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateOptions:
+    """The limits of a run's rate, and how long it waits for a provider."""
+
+    rpm: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Maximum requests per minute, per account; 0 for no limit. The job stores it.",
+            show_default=False,
+        ),
+    ] = None
+    tpm: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Maximum tokens per minute, per account; 0 for no limit. The job stores it.",
+            show_default=False,
+        ),
+    ] = None
+    patience: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Pause after this time without a successful answer [default: 10m, longer if the provider names a "
+            "time].",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnOptions:
+    """The columns of the input that name an item."""
+
+    id_column: Annotated[
+        str | None, typer.Option(metavar="C", help="Column of the items' ids [default: id, if there is one].")
+    ] = None
+    topic_column: Annotated[str | None, typer.Option(metavar="C", help="Column of the topics [default: topic].")] = None
+    persona_column: Annotated[
+        str | None, typer.Option(metavar="C", help="Column of the personas [default: persona, if there is one].")
+    ] = None
+
+    def mapping(self) -> "ColumnMapping":
+        from backstay.batch.intake import ColumnMapping
+
+        return ColumnMapping(self.id_column, self.topic_column, self.persona_column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupOptions:
+    """What is recorded with a new backup."""
+
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, shown in the list of backups.")] = None
+    expires_in: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE", help="Time to keep the backup, such as 12h, 30d or 2w [default: BACKUP_RETENTION_DAYS]."
+        ),
+    ] = None
+
+    def retention(self) -> "timedelta | None":
+        """Return the time to keep the backup, if it is given. Raises SettingsError."""
+        return parse_duration(self.expires_in, option="--expires-in") if self.expires_in is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """Where a command writes its result."""
+
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write, completely or not at all [default: standard output]."
+        ),
+    ] = None
+
+    def path(self, *, as_json: bool) -> str | None:
+        """Return the file to write; None for standard output. Raises SettingsError."""
+        path = None if self.target == "-" else self.target
+        if as_json and path is None:
+            raise SettingsError(
+                "--json needs a file to write with -o: the JSON result goes to standard output", setting="output"
+            )
+        return path

@@ -40,6 +40,13 @@ class Output:
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
             self.write(f"{text}\n".encode(encoding, "backslashreplace"))
 
+    def print_result(self, to_object: "Callable[[], ApiObject]", *lines: str) -> None:
+        """Print the result: the object if it is printed as JSON, else the lines."""
+        if self.as_json:
+            self.print_json(to_object())
+        for line in lines:
+            self.line(line)
+
     def print_json(self, result: "ApiObject") -> None:
         """Print the result as JSON."""
         self.write(result.to_json() + b"\n")

@@ -1,10 +1,13 @@
 """The options that choose what makes conversations: the scripted writer, a function, or a recipe's model."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from backstay.cli.options import AllowKey, RateOptions
 from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -12,36 +15,54 @@ if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
 _SCRIPTED = "scripted"
+_RECIPE_FIELDS = ("base_url", "turns", "language", "temperature", "max_tokens")
 _CHOICE = (
     "--model PROVIDER:NAME, --recipe FILE, --processor module:function, or --model scripted (the built-in writer, no "
     "model is called). The providers are "
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorOptions:
     """Options of `backstay run` that choose the processor."""
 
-    model: str | None
-    processor: str | None
-    recipe: str | None
-    fields: dict[str, Any]
-    """Options that set fields of the recipe; None for options that are not used."""
-    bounds: dict[str, Any] = field(default_factory=dict)
-    """Options that limit the request rate."""
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M", help="Model: openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
+        ),
+    ] = None
+    recipe: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Recipe, in TOML or YAML; `backstay init` writes one.")
+    ] = None
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible endpoint, up to /v1.")
+    ] = None
+    allow_key: AllowKey = None
+    turns: Annotated[int | None, typer.Option(metavar="N", help="Turns per conversation [default: 4].")] = None
+    language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature (0–2).")] = None
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Maximum tokens of one answer.")] = None
+    processor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MOD:FUNC", help="Python function, sync or async, that makes the conversation of an item."
+        ),
+    ] = None
 
     @property
     def is_scripted(self) -> bool:
         return self.model is not None and self.model.partition(":")[0] == _SCRIPTED
 
-    def resolve(self) -> "Recipe | str":
+    def resolve(self, rates: RateOptions) -> "Recipe | str":
         """Return the recipe, or the name of the processor.
 
         Raises:
             SettingsError: the options contradict each other, or none chooses a processor.
             RecipeError: the recipe cannot be used.
         """
-        options = {**self.fields, **self.bounds}
+        fields = {name: getattr(self, name) for name in _RECIPE_FIELDS}
+        options = {**fields, "rpm": rates.rpm, "tpm": rates.tpm}
         names = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
         if self.processor is not None:
             _refuse_combination("--processor", [*(["--model"] if self.model else []), *self._recipe_option(), *names])
@@ -58,7 +79,7 @@ class ProcessorOptions:
         from backstay.generate.recipe import Recipe
 
         path = Path(self.recipe) if self.recipe is not None else None
-        return Recipe.load(path, {"model": self.model, **self.fields})
+        return Recipe.load(path, {"model": self.model, **fields})
 
     def check(self, source: "Recipe | str", keys: "KeySources", allowed_keys: Iterable[str]) -> None:
         """Check that it can be used before a database is created: a mistyped name must not create one.

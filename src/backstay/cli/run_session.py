@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backstay.cli import gc_tuning, reminders
+from backstay.cli import gc_tuning, reminders, schemas
+from backstay.cli.command import CommandSession
 from backstay.cli.exits import ExitStatus, status_of_result
 from backstay.cli.file_limits import raise_file_limit
 from backstay.cli.interruption import SignalHandling
@@ -42,11 +43,12 @@ Begin = Callable[["Backstay", RunContext], Awaitable["BatchResult"]]
 
 
 def supervise(
-    invocation: Invocation, out: Output, begin: Begin, *, name: str, create: bool = False, is_resumed: bool = False
+    session: CommandSession, begin: Begin, *, name: str, create: bool = False, is_resumed: bool = False
 ) -> ExitStatus:
     """Run a job to its end, print the summary, and return the exit status."""
     from backstay.batch.stop import StopSignal
 
+    invocation, out = session.invocation, session.out
     live = RunContext(job_progress_view(out, name), StopSignal())
     raise_file_limit()
     gc_tuning.tune_garbage_collector()
@@ -91,9 +93,7 @@ async def _conclude(
     invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool
 ) -> None:
     if out.as_json:
-        from backstay.schemas import RunOut
-
-        out.print_json(RunOut.from_result(await backstay.batches.checkpoint(result.job_id), result))
+        out.print_json(schemas.RunOut.from_result(await backstay.batches.checkpoint(result.job_id), result))
     out.line(_summary(result))
     if result.created is not None and result.created.added:
         out.note(f"{format_count(result.created.added, 'new item')} added.")

@@ -1,6 +1,8 @@
-"""The options that select conversations, shared by list, export, backups and delete."""
+"""The options that select conversations, one group for all commands."""
 
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,78 +19,82 @@ if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.library.selection import Selection
 
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed, show_default=False),
-]
-IdsFile = Annotated[str | None, typer.Option(metavar="F", help="File with one id per line; - for standard input.")]
-Job = Annotated[str | None, typer.Option(metavar="J", help="Only conversations of this job.", parser=id_of_printed)]
-Search = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="Only those that contain TEXT in topic, persona or a turn, ignoring case."),
-]
-Persona = Annotated[str | None, typer.Option(metavar="P", help="Only those with exactly this persona.")]
-OlderThan = Annotated[
-    str | None, typer.Option(metavar="AGE", help="Only those created longer ago than AGE, such as 12h, 30d or 2w.")
-]
-Everything = Annotated[bool, typer.Option("--all", help="Select all conversations.")]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionOptions:
+    """The conditions that a selected conversation meets."""
+
+    job: Annotated[
+        str | None, typer.Option(metavar="J", help="Only conversations of this job.", parser=id_of_printed)
+    ] = None
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only those that contain TEXT in topic, persona or a turn, ignoring case."),
+    ] = None
+    persona: Annotated[str | None, typer.Option(metavar="P", help="Only those with exactly this persona.")] = None
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only those created longer ago than AGE, such as 12h, 30d or 2w.")
+    ] = None
+
+    def selection(self, ids: Iterable[str] = (), *, everything: bool = False) -> "Selection":
+        """Return the selection of these conditions, which may be empty. Raises SettingsError."""
+        from backstay.library.selection import Selection
+
+        if self.search == "":
+            raise SettingsError("--search is empty; select all conversations with --all", setting="search")
+        return Selection(
+            tuple(dict.fromkeys(ids)),
+            self.job,
+            everything,
+            search=self.search,
+            persona=self.persona,
+            created_before=_before(self.older_than),
+        )
+
+    def as_words(self) -> list[str]:
+        """Return the options as words of a command line."""
+        options = (
+            ("--job", self.job and printed_id(self.job)),
+            ("--search", self.search),
+            ("--persona", self.persona),
+            ("--older-than", self.older_than),
+        )
+        return [word for name, value in options if value is not None for word in (name, value)]
 
 
-def selection_from(
-    ids: list[str] | None = None,
-    ids_file: str | None = None,
-    *,
-    job: str | None = None,
-    search: str | None = None,
-    persona: str | None = None,
-    older_than: str | None = None,
-    everything: bool = False,
-) -> "Selection":
-    """Return the selection of these options, which may be empty. Reads standard input for `-`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionOptions:
+    """The options that select conversations: by ids, by conditions, or all."""
 
-    Raises:
-        SettingsError: the options contradict each other, or one is wrong.
-        EmptySelection: the file of ids is empty.
-        InputError: the file of ids cannot be read.
-    """
-    from backstay.library.selection import Selection
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed, show_default=False),
+    ] = None
+    ids_file: Annotated[
+        str | None, typer.Option(metavar="F", help="File with one id per line; - for standard input.")
+    ] = None
+    conditions: ConditionOptions
+    everything: Annotated[bool, typer.Option("--all", help="Select all conversations.")] = False
 
-    named = list(ids or [])
-    if ids_file is not None:
-        listed = _read_ids(ids_file)
-        if not listed:
-            raise EmptySelection(f"{printable(ids_file)} names no conversations", path=ids_file)
-        named += listed
-    if search == "":
-        raise SettingsError("--search is empty; select all conversations with --all", setting="search")
-    selection = Selection(
-        tuple(dict.fromkeys(named)),
-        job,
-        everything,
-        search=search,
-        persona=persona,
-        created_before=_before(older_than),
-    )
-    if everything and selection.is_narrowed:
-        raise SettingsError("--all cannot be combined with ids or conditions", setting="all")
-    return selection
+    def selection(self) -> "Selection":
+        """Return the selection of these options, which may be empty. Reads standard input for `-`.
+
+        Raises:
+            SettingsError: the options contradict each other, or one is wrong.
+            EmptySelection: the file of ids is empty.
+            InputError: the file of ids cannot be read.
+        """
+        listed = _read_ids(self.ids_file) if self.ids_file is not None else []
+        selection = self.conditions.selection([*(self.ids or ()), *listed], everything=self.everything)
+        if self.everything and selection.is_narrowed:
+            raise SettingsError("--all cannot be combined with ids or conditions", setting="all")
+        return selection
 
 
 async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> None:
     """Raise JobNotFound if the selection names a job that does not exist."""
     if selection.job_id is not None:
         await backstay.batches.checkpoint(selection.job_id)
-
-
-def format_conditions(*, job: str | None, search: str | None, persona: str | None, older_than: str | None) -> list[str]:
-    """Return the options as words of a command line."""
-    options = (
-        ("--job", job and printed_id(job)),
-        ("--search", search),
-        ("--persona", persona),
-        ("--older-than", older_than),
-    )
-    return [word for name, value in options if value is not None for word in (name, value)]
 
 
 def _before(older_than: str | None) -> datetime | None:
@@ -110,4 +116,7 @@ def _read_ids(name: str) -> list[str]:
         raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
     except UnicodeDecodeError as error:
         raise InputUnreadable(f"{printable(name)}: not UTF-8 text", path=name) from error
-    return [id_of_printed(line.strip()) for line in lines if line.strip()]
+    ids = [id_of_printed(line.strip()) for line in lines if line.strip()]
+    if not ids:
+        raise EmptySelection(f"{printable(name)} names no conversations", path=name)
+    return ids

@@ -1,21 +1,21 @@
 """`backstay adopt`: use an app's own tables as conversations and turns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
-from backstay.cli.confirm import confirm
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AsJson, Yes
-from backstay.cli.output import Output
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.options import Yes
 from backstay.cli.text import format_count
 from backstay.errors import SettingsError
-from backstay.library.adoption import AdoptionResult
+from backstay.library.adoption import AdoptionResult, UnadoptResult
 
 
-def adopt(
-    context: typer.Context,
+@command()
+async def adopt(
+    session: CommandSession,
     conversations: Annotated[
         str | None, typer.Option(metavar="TABLE", help="Your table of conversations, like public.chats.")
     ] = None,
@@ -41,7 +41,6 @@ def adopt(
         ),
     ] = False,
     yes: Yes = False,
-    as_json: AsJson = False,
 ) -> None:
     """Use your app's tables of conversations and turns, in the same PostgreSQL database.
 
@@ -62,63 +61,61 @@ def adopt(
                      --map turns.role=sender,turns.content=body,turns.order=created_at
       backstay adopt --undo
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
     if undo:
-        _undo(invocation, out, check=check, yes=yes)
+        await _undo(session, check=check, yes=yes)
         return
+    pairs = _parse_column_pairs(mapping or ())
+    result = await session.invocation.open().adopt(conversations, turns, pairs, check=check)
+    session.out.print_result(
+        lambda: schemas.AdoptionOut.from_adoption(result, is_check=check), *_format_result(result, check=check)
+    )
+    for remark in result.remarks:
+        session.out.note(remark)
 
-    result = run_async(invocation.open().adopt(conversations, turns, _parse_column_pairs(mapping or ()), check=check))
-    if as_json:
-        from backstay.schemas import AdoptionOut
 
-        out.print_json(AdoptionOut.from_adoption(result, is_check=check))
-    _print_result(out, result, check=check)
-
-
-def _undo(invocation: Invocation, out: Output, *, check: bool, yes: bool) -> None:
-    preview = run_async(invocation.open().unadopt(check=True))
+async def _undo(session: CommandSession, *, check: bool, yes: bool) -> None:
+    preview = await session.invocation.open().unadopt(check=True)
     lost = " and ".join(
         format_count(number, what)
         for number, what in ((preview.conversations, "conversation"), (preview.turns, "turn"))
         if number
     )
     if lost and not check and not yes:
-        confirm(f"Stop using {' and '.join(preview.tables)}, and delete the values of {lost} that have no column there")
-    result = preview if check else run_async(invocation.open().unadopt())
-    if out.as_json:
-        from backstay.schemas import UnadoptResultOut
+        tables = " and ".join(preview.tables)
+        await session.confirm(f"Stop using {tables}, and delete the values of {lost} that have no column there")
+    result = preview if check else await session.invocation.open().unadopt()
+    session.out.print_result(
+        lambda: schemas.UnadoptResultOut.from_result(result, is_check=check),
+        *_format_undo(result, lost, check=check),
+    )
 
-        out.print_json(UnadoptResultOut.from_result(result, is_check=check))
+
+def _format_undo(result: UnadoptResult, lost: str, *, check: bool) -> Iterator[str]:
     if result.is_empty:
-        out.line("No tables are adopted.")
+        yield "No tables are adopted."
     if result.tables:
         outcome = "would no longer be adopted" if check else "are no longer adopted; their rows are unchanged"
-        out.line(f"{' and '.join(result.tables)} {outcome}.")
+        yield f"{' and '.join(result.tables)} {outcome}."
     if result.dropped:
-        out.line(f"No longer in the database: {' and '.join(result.dropped)}.")
+        yield f"No longer in the database: {' and '.join(result.dropped)}."
     if lost:
-        out.line(f"Values of {lost} that had no column there {'would be' if check else 'are'} deleted.")
+        yield f"Values of {lost} that had no column there {'would be' if check else 'are'} deleted."
 
 
-def _print_result(out: Output, result: AdoptionResult, *, check: bool) -> None:
+def _format_result(result: AdoptionResult, *, check: bool) -> Iterator[str]:
     for table in result.tables:
         word = "would be" if check else "are already" if result.was_adopted else "are now"
-        out.line(f"{table.user_table} ({format_count(table.rows, 'row')}) {word} {table.name}")
+        yield f"{table.user_table} ({format_count(table.rows, 'row')}) {word} {table.name}"
         pairs = ", ".join(f"{name} = {column}" for name, column in table.columns.items())
-        out.line(f"  {pairs}")
+        yield f"  {pairs}"
         if table.side_columns:
-            out.line(f"  stored by Backstay, without a column there: {', '.join(table.side_columns)}")
+            yield f"  stored by Backstay, without a column there: {', '.join(table.side_columns)}"
         if table.other_columns:
-            out.line(f"  also in every backup: {', '.join(table.other_columns)}")
-    out.line(
-        "Works: list, search, export, backup, delete, restore"
-        + ("" if result.not_writable_reason else ", import, generating")
-    )
+            yield f"  also in every backup: {', '.join(table.other_columns)}"
+    writable = "" if result.not_writable_reason else ", import, generating"
+    yield f"Works: list, search, export, backup, delete, restore{writable}"
     if result.not_writable_reason:
-        out.line(f"Does not work: import, generating. {result.not_writable_reason}")
-    for remark in result.remarks:
-        out.note(remark)
+        yield f"Does not work: import, generating. {result.not_writable_reason}"
 
 
 def _parse_column_pairs(texts: Iterable[str]) -> dict[str, str]:

@@ -1,48 +1,28 @@
-"""`backstay backups`: create, list, verify, download, pin and delete backups; `restore` has a module of its own."""
+"""`backstay backups`: create, list, verify, download, pin and delete backups."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import reminders
-from backstay.cli.commands.backup_cleanup import cleanup
-from backstay.cli.commands.backup_restore import restore
-from backstay.cli.confirm import confirm
-from backstay.cli.durations import parse_duration
-from backstay.cli.exits import EPILOG, ExitStatus
-from backstay.cli.interruption import interrupt_on_sigterm
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AsJson, BackupArgument, ExpiresIn, Reason, Yes
-from backstay.cli.output import Output, flush
-from backstay.cli.progress import backup_progress_view
-from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
+from backstay.cli import reminders, schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.invocation import Invocation
+from backstay.cli.options import BackupArgument, BackupOptions, OutputOptions, Yes
+from backstay.cli.output import flush
+from backstay.cli.selection_options import SelectionOptions
 from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text
 from backstay.coordination.store import OwnedKind
-from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup
 
 _COLUMNS = ("ID", "STATE", "CONVERSATIONS", "SIZE", "REASON", "CREATED", "EXPIRES")
 
-app = typer.Typer(help="Create, verify, restore and manage backups of conversations.", no_args_is_help=False)
 
-
-def create(
-    context: typer.Context,
-    ids: Ids = None,
-    ids_file: IdsFile = None,
-    job: Job = None,
-    search: Search = None,
-    persona: Persona = None,
-    older_than: OlderThan = None,
-    everything: Everything = False,
-    reason: Reason = None,
-    expires_in: ExpiresIn = None,
-    as_json: AsJson = False,
-) -> ExitStatus:
+@command(when_interrupted="Interrupted; no backup was created.")
+async def create(session: CommandSession, options: SelectionOptions, backup_options: BackupOptions) -> None:
     """Back up conversations, and verify the backup. Select them by ids, by conditions, or with --all.
 
     \b
@@ -50,44 +30,26 @@ def create(
       backstay backups create --all --reason "before the cleanup"
       backstay backups create --job topics --expires-in 30d
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-    selection = selection_from(
-        ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
-    ).check()
-    keep = parse_duration(expires_in, option="--expires-in") if expires_in is not None else None
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            with backup_progress_view(out) as view:
-                backup = await backstay.backups.create(
-                    selection, reason=reason or "manual_backup", expires_in=keep, on_progress=view
-                )
-            if as_json:
-                from backstay.schemas import BackupOut
-
-                out.print_json(BackupOut.from_backup(backup))
-            out.line(
-                f"{backup.id}: {format_count(backup.conversations, 'conversation')}, "
-                f"{format_size(backup.file_bytes)}, verified."
-            )
-            out.note(f"Restore them with: {invocation.command('backups', 'restore', backup.id)}")
-            await reminders.remind(invocation, out, backstay)
-
-    try:
-        with interrupt_on_sigterm():
-            run_async(execute())
-    except KeyboardInterrupt:
-        out.note("Interrupted; no backup was created.", always=True)
-        return ExitStatus.INTERRUPTED
-    return ExitStatus.DONE
+    selection, retention = options.selection().check(), backup_options.retention()
+    backstay = await session.open()
+    with session.backup_progress as view:
+        backup = await backstay.backups.create(
+            selection, reason=backup_options.reason or "manual_backup", expires_in=retention, on_progress=view
+        )
+    session.out.print_result(
+        lambda: schemas.BackupOut.from_backup(backup),
+        f"{backup.id}: {format_count(backup.conversations, 'conversation')}, "
+        f"{format_size(backup.file_bytes)}, verified.",
+    )
+    session.out.note(f"Restore them with: {session.invocation.command('backups', 'restore', backup.id)}")
+    await session.remind()
 
 
-def list_backups(
-    context: typer.Context,
+@command()
+async def list_backups(
+    session: CommandSession,
     every: Annotated[bool, typer.Option("--every", help="Include backups whose files were removed.")] = False,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Maximum number of backups.")] = 100,
-    as_json: AsJson = False,
 ) -> None:
     """List backups, the latest first.
 
@@ -97,52 +59,36 @@ def list_backups(
     Example:
       backstay backups list --json
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            backups = await backstay.backups.list(every=every, limit=limit)
-            if as_json:
-                from backstay.schemas import BackupsOut
-
-                out.print_json(BackupsOut.from_page(backups, limit=limit))
-            elif backups:
-                out.table(_COLUMNS, [_row(backup) for backup in backups], whole=("CREATED", "EXPIRES"))
-            else:
-                out.note("No backups.")
-                await reminders.mention_other_owners(out, backstay, OwnedKind.BACKUP)
-            for backup in await backstay.backups.unfinished():
-                out.note(_format_unfinished(invocation, backup))
-            await reminders.remind(invocation, out, backstay)
-
-    run_async(execute())
+    backstay, out = await session.open(), session.out
+    backups = await backstay.backups.list(every=every, limit=limit)
+    if out.as_json:
+        out.print_json(schemas.BackupsOut.from_page(backups, limit=limit))
+    elif backups:
+        out.table(_COLUMNS, [_row(backup) for backup in backups], whole=("CREATED", "EXPIRES"))
+    else:
+        out.note("No backups.")
+        await reminders.mention_other_owners(out, backstay, OwnedKind.BACKUP)
+    for backup in await backstay.backups.unfinished():
+        out.note(_format_unfinished(session.invocation, backup))
+    await session.remind()
 
 
-def show(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
+@command()
+async def show(session: CommandSession, backup: BackupArgument) -> None:
     """Show one backup.
 
     \b
     Example:
       backstay backups show backup-1730720400123-abc123
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            record = await backstay.backups.show(backup)
-            if as_json:
-                from backstay.schemas import BackupOut
-
-                out.print_json(BackupOut.from_backup(record))
-            for line in _format_lines(record, await backstay.backups.path_for(record)):
-                out.line(line)
-
-    run_async(execute())
+    backups = (await session.open()).backups
+    record = await backups.show(backup)
+    path = await backups.path_for(record)
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), *_format_lines(record, path))
 
 
-def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
+@command()
+async def verify(session: CommandSession, backup: BackupArgument) -> None:
     """Verify a backup: read and decode its file, and compare every conversation with the recorded digest.
 
     If the file differs from what was verified before, the backup becomes `damaged`: nothing is deleted or restored with
@@ -152,36 +98,19 @@ def verify(context: typer.Context, backup: BackupArgument, as_json: AsJson = Fal
     Example:
       backstay backups verify backup-1730720400123-abc123
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            with backup_progress_view(out) as view:
-                record = await backstay.backups.verify(backup, on_progress=view)
-            if as_json:
-                from backstay.schemas import BackupOut
-
-                out.print_json(BackupOut.from_backup(record))
-            out.line(
-                f"{record.id}: intact, {format_count(record.conversations, 'conversation')}, "
-                f"{format_size(record.content_bytes)}."
-            )
-
-    run_async(execute())
+    backstay = await session.open()
+    with session.backup_progress as view:
+        record = await backstay.backups.verify(backup, on_progress=view)
+    size = f"{format_count(record.conversations, 'conversation')}, {format_size(record.content_bytes)}"
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), f"{record.id}: intact, {size}.")
 
 
-def download(
-    context: typer.Context,
+@command()
+async def download(
+    session: CommandSession,
     backup: BackupArgument,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="File to write, completely or not at all [default: standard output]."
-        ),
-    ] = None,
+    output: OutputOptions,
     compressed: Annotated[bool, typer.Option("--compressed", help="As stored, compressed with zstd.")] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Write a copy of a backup, as JSON.
 
@@ -192,58 +121,56 @@ def download(
     """
     from backstay.files import write_atomically
 
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-    path = None if target in (None, "-") else target
-    if as_json and path is None:
-        raise SettingsError(
-            "--json needs a file to write with -o: the JSON result goes to standard output", setting="output"
-        )
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            blocks = backstay.backups.download(backup, compressed=compressed)
-            if path is None:
-                write = out.stream()
-                async for block in blocks:
-                    write(block)
-                flush()
-                return
-            number = 0
-            with write_atomically(Path(path)) as file:
-                async for block in blocks:
-                    number += file.write(block)
-            if as_json:
-                from backstay.schemas import DownloadOut
-
-                out.print_json(DownloadOut(backup_id=backup, path=path, bytes=number))
-            else:
-                out.note(f"{backup}: {format_size(number)} written to {printable(path)}.")
-
-    run_async(execute())
+    out = session.out
+    path = output.path(as_json=out.as_json)
+    backstay = await session.open()
+    blocks = backstay.backups.download(backup, compressed=compressed)
+    if path is None:
+        write = out.stream()
+        async for block in blocks:
+            write(block)
+        flush()
+        return
+    number = 0
+    with write_atomically(Path(path)) as file:
+        async for block in blocks:
+            number += file.write(block)
+    if out.as_json:
+        out.print_json(schemas.DownloadOut(backup_id=backup, path=path, bytes=number))
+    else:
+        out.note(f"{backup}: {format_size(number)} written to {printable(path)}.")
 
 
-def pin(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
+@command()
+async def pin(session: CommandSession, backup: BackupArgument) -> None:
     """Pin a backup: it does not expire.
 
     \b
     Example:
       backstay backups pin backup-1730720400123-abc123
     """
-    _set_pin(context, backup, pinned=True, as_json=as_json)
+    backstay = await session.open()
+    record = await backstay.backups.pin(backup)
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), f"{record.id}: pinned.")
 
 
-def unpin(context: typer.Context, backup: BackupArgument, as_json: AsJson = False) -> None:
+@command()
+async def unpin(session: CommandSession, backup: BackupArgument) -> None:
     """Unpin a backup: it expires at its time.
 
     \b
     Example:
       backstay backups unpin backup-1730720400123-abc123
     """
-    _set_pin(context, backup, pinned=False, as_json=as_json)
+    backstay = await session.open()
+    record = await backstay.backups.unpin(backup)
+    session.out.print_result(
+        lambda: schemas.BackupOut.from_backup(record), f"{record.id}: expires {_format_expiry(record)}."
+    )
 
 
-def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_json: AsJson = False) -> None:
+@command()
+async def delete(session: CommandSession, backup: BackupArgument, yes: Yes = False) -> None:
     """Delete a backup before it expires. Asks on a terminal; elsewhere it needs --yes.
 
     A backup that is pinned, or whose delete is unfinished, is not deleted, unless it is damaged: then its unfinished
@@ -253,75 +180,15 @@ def delete(context: typer.Context, backup: BackupArgument, yes: Yes = False, as_
     Example:
       backstay backups delete backup-1730720400123-abc123 --yes
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def describe() -> str:
-        async with invocation.open() as backstay:
-            record = await backstay.backups.show(backup)
-            return f"{record.id} ({format_count(record.conversations, 'conversation')})"
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            await backstay.backups.delete(backup)
-            if as_json:
-                from backstay.schemas import BackupOut
-
-                out.print_json(BackupOut.from_backup(await backstay.backups.show(backup)))
-            out.line(f"{printable(backup)}: removed.")
-
     if not yes:
-        confirm(f"Remove {run_async(describe())} for good", backup_id=backup)
-    run_async(execute())
-
-
-def use_folder(context: typer.Context, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Assign the folder for new backups to this library, whatever it was used for before. Asks on a terminal.
-
-    Use it when the disk with the former folder is gone for good, or when this database was moved from another file
-    system or machine. A copy of a database needs its own folder instead: set BACKUP_DIRECTORY.
-
-    \b
-    Example:
-      BACKUP_DIRECTORY=/mnt/backups backstay backups use-folder --yes
-    """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def question() -> str:
-        async with invocation.open() as backstay:
-            folder, problem = await backstay.backups.folder()
-            why = f" ({printable(problem)})" if problem is not None else ""
-            return f"Use {printable(folder)} for the backups of this library, and of no other database{why}"
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            folder = await backstay.backups.use_folder()
-            if as_json:
-                from backstay.schemas import BackupFolderOut
-
-                out.print_json(BackupFolderOut(folder=str(folder)))
-            out.line(f"{printable(folder)} is now the folder for this library's backups.")
-
-    if not yes:
-        confirm(run_async(question()))
-    run_async(execute())
-
-
-def _set_pin(context: typer.Context, backup: str, *, pinned: bool, as_json: bool) -> None:
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            record = await (backstay.backups.pin(backup) if pinned else backstay.backups.unpin(backup))
-            if as_json:
-                from backstay.schemas import BackupOut
-
-                out.print_json(BackupOut.from_backup(record))
-            out.line(f"{record.id}: {'pinned' if pinned else f'expires {_format_expiry(record)}'}.")
-
-    run_async(execute())
+        backstay = await session.open()
+        record = await backstay.backups.show(backup)
+        size = format_count(record.conversations, "conversation")
+        await session.confirm(f"Remove {record.id} ({size}) for good", backup_id=backup)
+    backstay = await session.open()
+    await backstay.backups.delete(backup)
+    removed = await backstay.backups.show(backup)
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(removed), f"{printable(backup)}: removed.")
 
 
 def _row(backup: "Backup") -> tuple[object, ...]:
@@ -382,16 +249,3 @@ def _format_lines(backup: "Backup", path: Path) -> list[str]:
     if backup.removed_at is None:
         fields.append(("file", path))
     return lines + [f"  {name:<10} {printable(value)}" for name, value in fields]
-
-
-app.command(epilog=EPILOG)(create)
-app.command("list", epilog=EPILOG)(list_backups)
-app.command(epilog=EPILOG)(show)
-app.command(epilog=EPILOG)(verify)
-app.command(epilog=EPILOG)(download)
-app.command(epilog=EPILOG)(restore)
-app.command(epilog=EPILOG)(pin)
-app.command(epilog=EPILOG)(unpin)
-app.command(epilog=EPILOG)(delete)
-app.command(epilog=EPILOG)(cleanup)
-app.command(epilog=EPILOG)(use_folder)

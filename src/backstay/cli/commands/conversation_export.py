@@ -8,23 +8,13 @@ from typing import Annotated
 
 import typer
 
-from backstay.cli import reminders
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AsJson
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.options import OutputOptions
 from backstay.cli.output import Output, flush
-from backstay.cli.selection_options import (
-    Everything,
-    Ids,
-    IdsFile,
-    Job,
-    OlderThan,
-    Persona,
-    Search,
-    refuse_unknown_job,
-    selection_from,
-)
+from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
-from backstay.errors import EmptySelection, SettingsError
+from backstay.errors import EmptySelection
 
 Write = Callable[[bytes], object]
 
@@ -38,25 +28,15 @@ class FormatName(StrEnum):
     CSV = "csv"
 
 
-def export(
-    context: typer.Context,
-    ids: Ids = None,
-    ids_file: IdsFile = None,
-    job: Job = None,
-    search: Search = None,
-    persona: Persona = None,
-    older_than: OlderThan = None,
-    everything: Everything = False,
+@command()
+async def export(
+    session: CommandSession,
+    *,
+    options: SelectionOptions,
     form: Annotated[
         FormatName, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
     ] = FormatName.MESSAGES,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="File to write, completely or not at all [default: standard output]."
-        ),
-    ] = None,
-    as_json: AsJson = False,
+    output: OutputOptions,
 ) -> None:
     """Export conversations for training, oldest first. Select them by ids, by conditions, or with --all.
 
@@ -66,40 +46,32 @@ def export(
       backstay conversations export --all --format sharegpt | zstd > all.jsonl.zst
       backstay conversations export --ids-file good.txt --format csv -o good.csv
     """
-    invocation = Invocation.from_context(context)
-    path = None if target in (None, "-") else target
-    out = Output(invocation, as_json=as_json)
-    if as_json and path is None:
-        raise SettingsError(
-            "--json needs a file to write with -o: the JSON result goes to standard output", setting="output"
-        )
-    # Outside the event loop, so that Ctrl-C ends the reading of standard input.
-    selection = selection_from(
-        ids, ids_file, job=job, search=search, persona=persona, older_than=older_than, everything=everything
-    ).check()
+    from backstay.library.formats import FORMATS
 
-    async def execute() -> None:
-        from backstay.library.formats import FORMATS
-
-        writer = FORMATS[form]()
-        number = 0
-        async with invocation.open() as backstay:
-            with _target(path, out, backstay.files) as write:
-                write(writer.head())
-                async for conversation in backstay.conversations.export(selection):
-                    write(writer.chunk(conversation))
-                    number += 1
-                if not number:
-                    await refuse_unknown_job(backstay, selection)
-                if path is not None and not number:
-                    # Raised inside `_target`: a mistyped name must not replace a good file by an empty one.
-                    raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
-            if path is None:
-                flush()  # raises if the reader has closed standard output
-            _print_result(out, number, form, path)
-            await reminders.remind(invocation, out, backstay)
-
-    run_async(execute())
+    out = session.out
+    path = output.path(as_json=out.as_json)
+    selection = options.selection().check()
+    writer = FORMATS[form]()
+    number = 0
+    backstay = await session.open()
+    with _target(path, out, backstay.files) as write:
+        write(writer.head())
+        async for conversation in backstay.conversations.export(selection):
+            write(writer.chunk(conversation))
+            number += 1
+        if not number:
+            await refuse_unknown_job(backstay, selection)
+        if path is not None and not number:
+            # Raised inside `_target`: a mistyped name must not replace a good file by an empty one.
+            raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
+    if path is None:
+        flush()  # raises if the reader has closed standard output
+    if out.as_json:
+        out.print_json(schemas.ExportOut(exported=number, format=form, path=path))
+    else:
+        where = f" to {printable(path)}" if path is not None else ""
+        out.note(f"{format_count(number, 'conversation')} exported{where}.")
+    await session.remind()
 
 
 @contextmanager
@@ -111,13 +83,3 @@ def _target(path: str | None, out: Output, excluded: Sequence[Path]) -> Iterator
 
     with write_atomically(Path(path), excluded=excluded) as file:
         yield file.write
-
-
-def _print_result(out: Output, number: int, form: FormatName, path: str | None) -> None:
-    if out.as_json:
-        from backstay.schemas import ExportOut
-
-        out.print_json(ExportOut(exported=number, format=form, path=path))
-    else:
-        where = f" to {printable(path)}" if path is not None else ""
-        out.note(f"{format_count(number, 'conversation')} exported{where}.")

@@ -1,15 +1,16 @@
 """`backstay conversations import`: import conversations from a file."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import reminders
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AsJson
-from backstay.cli.output import Output
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
 from backstay.cli.text import format_count, printable
+
+if TYPE_CHECKING:
+    from backstay.library.imports.imported_conversation import ImportResult
 
 
 class ImportConflictChoice(StrEnum):
@@ -20,8 +21,9 @@ class ImportConflictChoice(StrEnum):
     NEW = "new"
 
 
-def import_(
-    context: typer.Context,
+@command()
+async def import_(
+    session: CommandSession,
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="File to import; - for standard input.", show_default=False)
     ],
@@ -29,7 +31,6 @@ def import_(
         ImportConflictChoice,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictChoice.FAIL,
-    as_json: AsJson = False,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
@@ -42,23 +43,17 @@ def import_(
       backstay conversations import chats.jsonl
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
+    backstay = await session.open(create=True)
+    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+    name = "standard input" if file == "-" else printable(file)
+    session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_result(result)}.")
+    await session.remind()
 
-    async def execute() -> None:
-        async with invocation.open(create=True) as backstay:
-            result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
-            if as_json:
-                from backstay.schemas import ImportOut
 
-                out.print_json(ImportOut.from_result(result))
-            clauses = [format_count(result.imported, "conversation") + " imported"]
-            clauses += [f"{result.renamed:,} of them under new ids"] if result.renamed else []
-            was = "was" if result.identical == 1 else "were"
-            clauses += [f"{result.identical:,} {was} already stored"] if result.identical else []
-            clauses += [f"{result.skipped:,} skipped, because others have their ids"] if result.skipped else []
-            name = "standard input" if file == "-" else printable(file)
-            out.line(f"{name}: {', '.join(clauses)}.")
-            await reminders.remind(invocation, out, backstay)
-
-    run_async(execute())
+def _format_result(result: "ImportResult") -> str:
+    clauses = [format_count(result.imported, "conversation") + " imported"]
+    clauses += [f"{result.renamed:,} of them under new ids"] if result.renamed else []
+    was = "was" if result.identical == 1 else "were"
+    clauses += [f"{result.identical:,} {was} already stored"] if result.identical else []
+    clauses += [f"{result.skipped:,} skipped, because others have their ids"] if result.skipped else []
+    return ", ".join(clauses)

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from backstay.cli.invocation import Invocation
-from backstay.cli.options import AsJson
-from backstay.cli.output import Output
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
 from backstay.cli.text import printable
 
 
+@command()
 def init(
-    context: typer.Context,
+    session: CommandSession,
     folder: Annotated[
         Path,
         typer.Argument(
@@ -21,7 +21,6 @@ def init(
             show_default=False,
         ),
     ] = Path(),
-    as_json: AsJson = False,
 ) -> None:
     """Write a commented recipe, and a few topics for it.
 
@@ -34,14 +33,10 @@ def init(
     """
     from backstay.generate import starter
 
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
     paths = starter.write(folder)
-    if as_json:
-        from backstay.schemas import InitOut
-
-        out.print_json(InitOut(files=[str(path) for path in paths]))
-    for path in paths:
-        out.line(f"{printable(path)} written.")
+    session.out.print_result(
+        lambda: schemas.InitOut(files=[str(path) for path in paths]), *(f"{printable(path)} written." for path in paths)
+    )
     topics, recipe = str(folder / "topics.csv"), str(folder / "recipe.toml")
-    out.note(f"Preview the prompts with: {invocation.command('run', topics, '--recipe', recipe, '--dry-run')}")
+    preview = session.invocation.command("run", topics, "--recipe", recipe, "--dry-run")
+    session.out.note(f"Preview the prompts with: {preview}")

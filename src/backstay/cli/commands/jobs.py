@@ -1,25 +1,24 @@
-"""`backstay jobs`, `status` and `failed`: show jobs."""
+"""`backstay jobs`, `status`, `pause`, `cancel` and `discard`: show jobs and change their state."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import reminders
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AsJson, JobArgument
-from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import format_count, format_duration, printable, printable_lines, shortened
+from backstay.cli import reminders, schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.invocation import Invocation
+from backstay.cli.options import JobArgument, Yes
+from backstay.cli.text import format_count, format_duration, printable, shortened
 from backstay.clock import SystemClock
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.recipe import FrozenRecipe
-    from backstay.schemas import ApiObject
 
 _MAX_JOBS = 1_000_000
 _LONGEST_SAMPLE = 300  # characters of the sample message
@@ -27,10 +26,10 @@ _MAX_NOTES = 5  # imported jobs whose next step is printed
 _COLUMNS = ("JOB", "STATE", "SETTLED", "FAILED", "SKIPPED", "PROCESSOR", "UPDATED")
 
 
-def jobs(
-    context: typer.Context,
+@command()
+async def jobs(
+    session: CommandSession,
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Only unfinished jobs.")] = False,
-    as_json: AsJson = False,
 ) -> None:
     """List jobs, the latest first.
 
@@ -41,113 +40,116 @@ def jobs(
       backstay jobs
       backstay jobs --incomplete --json
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            batches = backstay.batches
-            records = await (batches.incomplete(limit=_MAX_JOBS) if incomplete else batches.list(limit=_MAX_JOBS))
-            if as_json:
-                from backstay.schemas import JobsOut
-
-                out.print_json(JobsOut.from_page(records, limit=_MAX_JOBS))
-            elif records:
-                out.table(_COLUMNS, [_row(job) for job in records], whole=("UPDATED",))
-                for job in [job for job in records if job.lacks_items and job.pause is not None][:_MAX_NOTES]:
-                    out.note(f"{printed_id(job.id)}: {printable(job.pause.message if job.pause else '')}")
-            else:
-                out.note("No job is unfinished." if incomplete else "No jobs.")
-                await reminders.mention_other_owners(
-                    out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB
-                )
-
-    run_async(execute())
+    backstay, out = await session.open(), session.out
+    batches = backstay.batches
+    records = await (batches.incomplete(limit=_MAX_JOBS) if incomplete else batches.list(limit=_MAX_JOBS))
+    if out.as_json:
+        out.print_json(schemas.JobsOut.from_page(records, limit=_MAX_JOBS))
+    elif records:
+        out.table(_COLUMNS, [_row(job) for job in records], whole=("UPDATED",))
+        for job in [job for job in records if job.lacks_items and job.pause is not None][:_MAX_NOTES]:
+            out.note(f"{printed_id(job.id)}: {printable(job.pause.message if job.pause else '')}")
+    else:
+        out.note("No job is unfinished." if incomplete else "No jobs.")
+        await reminders.mention_other_owners(out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB)
 
 
-def status(context: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
+@command()
+async def status(session: CommandSession, job: JobArgument) -> None:
     """Show the state and progress of a job.
 
     \b
     Example:
       backstay status topics --json
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            checkpoint = await backstay.batches.checkpoint(job)
-            evidence = await backstay.batches.evidence(job)
-            if as_json:
-                from backstay.schemas import JobDetailOut
-
-                out.print_json(JobDetailOut.from_job_and_evidence(checkpoint, evidence))
-            codes = await backstay.batches.failure_codes(job) if checkpoint.counts.failed else {}
-            for line in _format_lines(invocation, checkpoint, evidence, has_answers=any(codes.values())):
-                out.line(line)
-            await reminders.remind(invocation, out, backstay, about=job)
-
-    run_async(execute())
+    batches = (await session.open()).batches
+    checkpoint = await batches.checkpoint(job)
+    evidence = await batches.evidence(job)
+    codes = await batches.failure_codes(job) if checkpoint.counts.failed else {}
+    session.out.print_result(
+        lambda: schemas.JobDetailOut.from_job_and_evidence(checkpoint, evidence),
+        *_format_lines(session.invocation, checkpoint, evidence, has_answers=any(codes.values())),
+    )
+    await session.remind(about=job)
 
 
-def failed(
-    context: typer.Context,
-    job: JobArgument,
-    raw: Annotated[bool, typer.Option("--raw", help="Also show the raw answer.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Also show the processor's traceback.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the failed items of a job.
+@command()
+async def pause(session: CommandSession, job: JobArgument) -> None:
+    """Pause a job.
 
-    Shows each with its last attempt. If the job paused by itself, the answers that caused the pause follow, marked
-    `paused on`: their items have not failed.
-
-    In a pipe, without --raw and --traceback: one failed item per line, tabs between id, error code, attempts, time,
-    topic and message; lines marked `paused on` are left out.
+    Its workers, on whatever machine, finish their calls in flight and stop. `backstay resume` continues the job.
 
     \b
-    Examples:
-      backstay failed topics
-      backstay failed topics --raw
-      backstay failed topics --traceback
-      backstay failed topics --json > failed.json
-      backstay failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 backstay retry topics
+    Example:
+      backstay pause topics
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-
-    async def execute() -> None:
-        async with invocation.open() as backstay:
-            failures = backstay.batches.failed(job)
-            evidence = await backstay.batches.evidence(job)
-            if as_json:
-                from backstay.schemas import PauseEvidenceOut
-
-                pauses = {"pauseEvidence": [PauseEvidenceOut.from_failure(failure) for failure in evidence]}
-                await out.print_json_list("items", _as_objects(failures), others=pauses)
-            else:
-                number, has_answers = 0, any(failure.raw for failure in evidence)
-                async for failure in failures:
-                    number, has_answers = number + 1, has_answers or bool(failure.raw)
-                    _print_failure(out, failure, raw=raw, traceback=traceback)
-                if raw or traceback or is_terminal(1):
-                    for failure in evidence:
-                        _print_failure(out, failure, raw=raw, traceback=traceback, mark="paused on ")
-                paused_on = f"; paused on {format_count(len(evidence), 'answer')}" if evidence else ""
-                out.note(f"{format_count(number, 'failed item')}{paused_on}.")
-                if has_answers and not raw:
-                    out.note(f"Show the answers: {invocation.job_command('failed', job, '--raw')}")
-            await reminders.remind(invocation, out, backstay, about=job)
-
-    run_async(execute())
+    backstay = await session.open()
+    paused = await backstay.batches.pause(job)
+    workers = "; its workers finish their calls in flight" if paused.workers else ""
+    _print_state(session, paused, workers)
+    session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
+    await session.remind(about=job)
 
 
-async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":
-    from backstay.schemas import FailureOut
+@command()
+async def cancel(session: CommandSession, job: JobArgument, yes: Yes = False) -> None:
+    """Cancel a job for good.
 
-    async for failure in failures:
-        yield FailureOut.from_failure(failure)
+    Its conversations stay; its remaining items are never processed. Asks on a terminal; elsewhere it needs --yes.
+
+    \b
+    Example:
+      backstay cancel topics --yes
+    """
+    if not yes:
+        backstay = await session.open()
+        record = await backstay.batches.checkpoint(job)
+        await session.confirm(f"Cancel {_describe(record)} for good", job_id=job)
+    backstay = await session.open()
+    _print_state(session, await backstay.batches.cancel(job), "; its conversations stay")
+    await session.remind(about=job)
+
+
+@command()
+async def discard(session: CommandSession, job: JobArgument, yes: Yes = False) -> None:
+    """Discard a job and free its name.
+
+    Its conversations stay; its checkpoint, with the remaining items, is deleted. A new job of the same items would
+    process all of them again. Asks on a terminal; elsewhere it needs --yes.
+
+    \b
+    Example:
+      backstay discard topics --yes
+    """
+    if not yes:
+        backstay = await session.open()
+        record = await backstay.batches.checkpoint(job)
+        await session.confirm(f"{_warning(record)}Discard {_describe(record)} and its checkpoint", job_id=job)
+    backstay = await session.open()
+    await backstay.batches.discard(job)
+    session.out.print_result(
+        lambda: schemas.DiscardOut(id=job), f"{printed_id(job)}: discarded; its conversations stay."
+    )
+    await session.remind(about=job)
+
+
+def _print_state(session: CommandSession, job: "Job", clause: str) -> None:
+    session.out.print_result(
+        lambda: schemas.JobOut.from_job(job), f"{printed_id(job.id)}: {reminders.format_job(job)}{clause}."
+    )
+
+
+def _describe(job: "Job") -> str:
+    return f"{printed_id(job.id)} ({reminders.format_job(job)})"
+
+
+def _warning(job: "Job") -> str:
+    completed = job.counts.completed
+    if not completed:
+        return ""
+    stay, them = ("stays", "it") if completed == 1 else ("stay", "them")
+    warning = f"{format_count(completed, 'conversation')} of {printed_id(job.id)} {stay} in the library"
+    return f"{warning}, and a new job of the same items would generate {them} again. "
 
 
 def _row(job: "Job") -> tuple[object, ...]:
@@ -229,23 +231,3 @@ def _fingerprint(recipe: "FrozenRecipe") -> str:
     from backstay.generate.recipe import fingerprint
 
     return f"{fingerprint(recipe)[:12]}, {recipe.get('turns')} turns"
-
-
-def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: bool, mark: str = "") -> None:
-    error = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
-    if not raw and not traceback and not is_terminal(1):
-        out.line("\t".join(printable(cell) for cell in (*error, failure.topic or "", failure.error_message)))
-        return
-    item, code, attempts, moment = (printable(cell) for cell in error)
-    state = f" ({failure.state})" if mark else ""
-    out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}")
-    if failure.topic is not None:
-        out.line(f"    topic: {printable(failure.topic)}")
-    for line in printable_lines(failure.error_message):
-        out.line(f"    {line}")
-    if traceback:
-        for line in printable_lines(failure.traceback) if failure.traceback else ["(no traceback stored)"]:
-            out.line(f"      {line}")
-    if raw:
-        for line in printable_lines(failure.raw) if failure.raw else ["(no answer stored)"]:
-            out.line(f"    | {line}")

@@ -4,20 +4,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
 from backstay.cli.exits import ExitStatus
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AsJson
-from backstay.cli.output import Output
 from backstay.cli.text import format_count, printable
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from backstay.legacy.report import LegacyReport, PartReport
     from backstay.storage.sql.migration_result import MigrationResult
 
 
-def migrate(
-    context: typer.Context,
+@command()
+async def migrate(
+    session: CommandSession,
     check: Annotated[bool, typer.Option("--check", help="Only report what would be done.")] = False,
     from_original: Annotated[
         bool,
@@ -31,7 +33,6 @@ def migrate(
             help="Owner of imported jobs, and of backups without a user [default: as for every command].",
         ),
     ] = None,
-    as_json: AsJson = False,
 ) -> ExitStatus:
     """Create the tables in a PostgreSQL database, or migrate them to the current schema.
 
@@ -48,71 +49,64 @@ def migrate(
       backstay migrate
       BACKUP_DIRECTORY=/var/backups backstay migrate --from-original --check
     """
-    invocation = Invocation.from_context(context)
-    invocation.owner = owner if owner is not None else invocation.owner
-    out = Output(invocation, as_json=as_json)
+    session.invocation.owner = owner if owner is not None else session.invocation.owner
     if from_original:
-        return _from_original(invocation, out, source, check=check)
-    result = run_async(invocation.open().migrate(check=check))
-    if as_json:
-        from backstay.schemas import MigrationOut
-
-        out.print_json(MigrationOut.from_result(result, is_check=check))
-    _print_migration(invocation, out, result, "migrate", check=check)
+        return await _from_original(session, source, check=check)
+    result = await session.invocation.open().migrate(check=check)
+    if session.out.as_json:
+        session.out.print_json(schemas.MigrationOut.from_result(result, is_check=check))
+    _print_migration(session, result, "migrate", check=check)
     return ExitStatus.DONE
 
 
-def _print_migration(
-    invocation: Invocation, out: Output, result: "MigrationResult", *command: str, check: bool
-) -> None:
+def _print_migration(session: CommandSession, result: "MigrationResult", *words: str, check: bool) -> None:
+    number = format_count(len(result.applied), "migration")
     if not result.applied:
-        out.line(f"The database is up to date (schema {result.after}).")
+        session.out.line(f"The database is up to date (schema {result.after}).")
     elif check:
-        number = format_count(len(result.applied), "migration")
-        out.line(f"{number} would be applied: schema {result.before} to {result.after}.")
-        out.note(f"Apply with: {invocation.command(*command)}")
+        session.out.line(f"{number} would be applied: schema {result.before} to {result.after}.")
+        session.out.note(f"Apply with: {session.invocation.command(*words)}")
     else:
-        out.line(f"{format_count(len(result.applied), 'migration')} applied: schema {result.before} to {result.after}.")
+        session.out.line(f"{number} applied: schema {result.before} to {result.after}.")
 
 
-def _from_original(invocation: Invocation, out: Output, source: str, *, check: bool) -> ExitStatus:
-    result = run_async(invocation.open().migrate_from_original(source, check=check))
+async def _from_original(session: CommandSession, source: str, *, check: bool) -> ExitStatus:
+    out = session.out
+    result = await session.invocation.open().migrate_from_original(source, check=check)
     report = result.report
     if out.as_json:
-        from backstay.schemas import LegacyImportOut, MigrationOut
-
-        out.print_json(LegacyImportOut.from_report(report, MigrationOut.from_result(result.migrated, is_check=check)))
-    _print_migration(invocation, out, result.migrated, "migrate", "--from-original", "--source", source, check=check)
-    _print_jobs(out, report)
-    _print_backups(out, report)
+        migrated = schemas.MigrationOut.from_result(result.migrated, is_check=check)
+        out.print_json(schemas.LegacyImportOut.from_report(report, migrated))
+    _print_migration(session, result.migrated, "migrate", "--from-original", "--source", source, check=check)
+    for line in (*_format_jobs(report), *_format_backups(report)):
+        out.line(line)
     if report.jobs and not check:
-        out.note(f"Continue each of them by a run with all its items: {invocation.command('run')} FILE --job JOB")
+        run = session.invocation.command("run")
+        out.note(f"Continue each of them by a run with all its items: {run} FILE --job JOB")
     return ExitStatus.WITH_FAILURES if report.left else ExitStatus.DONE
 
 
-def _print_jobs(out: Output, report: "LegacyReport") -> None:
+def _format_jobs(report: "LegacyReport") -> "Iterator[str]":
     for job in report.jobs:
-        out.line(
-            f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {printable(job.owner)}"
-        )
-    _print_totals(out, report, "unfinished job", len(report.jobs), report.of_jobs, "finished")
+        yield f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {printable(job.owner)}"
+    yield from _format_totals(report, "unfinished job", len(report.jobs), report.of_jobs, "finished")
 
 
-def _print_backups(out: Output, report: "LegacyReport") -> None:
+def _format_backups(report: "LegacyReport") -> "Iterator[str]":
     for backup in report.backups:
         until = f"until {backup.expires_at:%Y-%m-%d %H:%M}Z" if backup.expires_at is not None else "pinned"
         contents = format_count(backup.conversations, "conversation")
-        out.line(f"  {printable(backup.id)}: {contents}, {until}, of {printable(backup.owner)}")
-    _print_totals(out, report, "live backup", len(report.backups), report.of_backups, "expired")
+        yield f"  {printable(backup.id)}: {contents}, {until}, of {printable(backup.owner)}"
+    yield from _format_totals(report, "live backup", len(report.backups), report.of_backups, "expired")
 
 
-def _print_totals(
-    out: Output, report: "LegacyReport", noun: str, imported: int, totals: "PartReport", over: str
-) -> None:
+def _format_totals(
+    report: "LegacyReport", noun: str, imported: int, totals: "PartReport", over: str
+) -> "Iterator[str]":
     clauses = [f"{format_count(imported, noun)} {'would be ' if report.is_check else ''}imported"]
     clauses += [f"{totals.there:,} imported before"] if totals.there else []
     clauses += [f"{totals.over:,} {over}"] if totals.over else []
     clauses += [f"{len(totals.left):,} not imported"] if totals.left else []
-    out.line(f"{', '.join(clauses)}.")
+    yield f"{', '.join(clauses)}."
     for record in totals.left:
-        out.line(f"  {printable(record.id)} was not imported: {printable(record.reason)}")
+        yield f"  {printable(record.id)} was not imported: {printable(record.reason)}"

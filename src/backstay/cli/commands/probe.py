@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import key_permission
+from backstay.cli import key_permission, schemas
+from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import ExitStatus
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.options import AllowKey, AsJson
+from backstay.cli.invocation import run_async
+from backstay.cli.options import AllowKey
 from backstay.cli.output import Output
 from backstay.cli.text import format_count, printable
 from backstay.errors import SettingsError
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
 
+@command()
 def probe(
-    context: typer.Context,
+    session: CommandSession,
     recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Recipe that names the endpoint.")] = None,
     model: Annotated[str | None, typer.Option(metavar="M", help="Model, like --model of `backstay run`.")] = None,
     base_url: Annotated[
@@ -32,7 +34,6 @@ def probe(
         float, typer.Option(metavar="S", min=0.001, max=604_800, help="Maximum seconds per call.")
     ] = 120.0,
     allow_key: AllowKey = None,
-    as_json: AsJson = False,
 ) -> int:
     """Test what an endpoint supports.
 
@@ -52,17 +53,15 @@ def probe(
             "Name the endpoint: --recipe FILE, or --model M, with --base-url URL for an endpoint of your own",
             setting="model",
         )
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
     path = Path(recipe) if recipe is not None else None
     resolved = Recipe.load(path, {"model": model, "base_url": base_url})
-    settings = invocation.settings()
+    settings = session.invocation.settings()
     keys = KeySources.from_settings(settings)
-    out.note(f"{describe(resolved, keys)}.")
+    session.out.note(f"{describe(resolved, keys)}.")
     report = key_permission.with_permission(
         lambda: run_async(_probe(resolved, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
     )
-    _print(out, resolved, report, keys.environment)
+    _print(session.out, resolved, report, keys.environment)
     return ExitStatus.DONE if report.problem is None else ExitStatus.ERROR
 
 
@@ -86,9 +85,7 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
 
     lines = recipe_lines(recipe, report) if report.problem is None else []
     if out.as_json:
-        from backstay.schemas import ProbeOut
-
-        out.print_json(ProbeOut.from_report(report, lines, recipe.endpoint.in_environment(environ), environ))
+        out.print_json(schemas.ProbeOut.from_report(report, lines, recipe.endpoint.in_environment(environ), environ))
         return
     findings = dict(_problem(report) if report.problem is not None else _findings(report))
     answered = "" if report.answered == report.calls else f"{report.answered} of "

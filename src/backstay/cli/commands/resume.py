@@ -4,23 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli import key_permission, reminders
+from backstay.cli import key_permission, reminders, schemas
+from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.invocation import Invocation
-from backstay.cli.options import (
-    AllowKey,
-    AsJson,
-    Concurrency,
-    IdColumn,
-    Limit,
-    Patience,
-    PersonaColumn,
-    Rpm,
-    TopicColumn,
-    Tpm,
-)
+from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.output import Output
 from backstay.cli.run_session import SCRIPTED, RunContext, supervise
 from backstay.coordination.store import OwnedKind
@@ -32,8 +21,10 @@ if TYPE_CHECKING:
     from backstay.batch.result import BatchResult
 
 
+@command()
 def resume(
-    context: typer.Context,
+    session: CommandSession,
+    *,
     job: Annotated[
         str | None,
         typer.Argument(metavar="JOB", help="Name of the job; needed if several are unfinished.", parser=id_of_printed),
@@ -48,14 +39,9 @@ def resume(
     ] = None,
     allow_key: AllowKey = None,
     concurrency: Concurrency = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    patience: Patience = None,
+    rates: RateOptions,
     limit: Limit = None,
-    id_column: IdColumn = None,
-    topic_column: TopicColumn = None,
-    persona_column: PersonaColumn = None,
-    as_json: AsJson = False,
+    columns: ColumnOptions,
 ) -> int:
     """Continue an unfinished job.
 
@@ -76,26 +62,23 @@ def resume(
       backstay resume topics --accept-new-items more-topics.csv
       backstay resume topics --base-url http://localhost:8001/v1
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-    invocation.set_rate_limits(rpm, tpm, patience)
-    invocation.base_url = base_url
+    out = session.out
+    session.invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
+    session.invocation.base_url = base_url
 
     async def begin(backstay: "Backstay", live: RunContext) -> "BatchResult":
-        from backstay.batch.intake import ColumnMapping
-
         try:
             await _print_endpoint(out, live, backstay, job, base_url)
             return await backstay.batches.resume(
                 job,
                 concurrency=concurrency,
-                rpm=rpm,
-                tpm=tpm,
+                rpm=rates.rpm,
+                tpm=rates.tpm,
                 limit=limit,
                 retry_failed=retry_failed,
                 accept_new_items=accept_new_items,
                 base_url=base_url,
-                columns=ColumnMapping(id_column, topic_column, persona_column),
+                columns=columns.mapping(),
                 on_progress=live.watcher,
                 stop=live.stop,
                 grace_seconds=GRACE_SECONDS,
@@ -107,7 +90,7 @@ def resume(
 
     try:
         return key_permission.with_permission(
-            lambda: supervise(invocation, out, begin, name=job or "resume", is_resumed=True), allow_key
+            lambda: supervise(session, begin, name=job or "resume", is_resumed=True), allow_key
         )
     except NothingToRun:
         return _print_nothing(out)
@@ -128,9 +111,5 @@ async def _print_endpoint(
 
 
 def _print_nothing(out: Output) -> ExitStatus:
-    if out.as_json:
-        from backstay.schemas import RunOut
-
-        out.print_json(RunOut.from_nothing())
-    out.line("No job is unfinished; `backstay jobs` lists all jobs.")
+    out.print_result(schemas.RunOut.from_nothing, "No job is unfinished; `backstay jobs` lists all jobs.")
     return ExitStatus.DONE

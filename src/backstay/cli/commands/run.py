@@ -9,23 +9,11 @@ import typer
 
 from backstay.cli import dry_run as preview
 from backstay.cli import key_permission
+from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe
 from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.invocation import Invocation
-from backstay.cli.options import (
-    AllowKey,
-    AsJson,
-    Concurrency,
-    IdColumn,
-    Limit,
-    Patience,
-    PersonaColumn,
-    Rpm,
-    TopicColumn,
-    Tpm,
-)
-from backstay.cli.output import Output
+from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.processor_options import ProcessorOptions
 from backstay.cli.run_session import SCRIPTED, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
@@ -36,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from backstay.app import Backstay
-    from backstay.batch.intake import ColumnMapping
     from backstay.batch.result import BatchResult
 
 
+@command()
 def run(
-    context: typer.Context,
+    session: CommandSession,
+    *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or JSON array; - for standard input.")],
     job: Annotated[
         str | None,
@@ -49,40 +38,14 @@ def run(
             metavar="ID", help="Name of the job [default: the file's name without its ending].", parser=id_of_printed
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="M", help="Model: openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Recipe, in TOML or YAML; `backstay init` writes one.")
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible endpoint, up to /v1.")
-    ] = None,
-    allow_key: AllowKey = None,
-    turns: Annotated[int | None, typer.Option(metavar="N", help="Turns per conversation [default: 4].")] = None,
-    language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature (0–2).")] = None,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Maximum tokens of one answer.")] = None,
-    processor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MOD:FUNC", help="Python function, sync or async, that makes the conversation of an item."
-        ),
-    ] = None,
+    processor: ProcessorOptions,
     concurrency: Concurrency = None,
-    id_column: IdColumn = None,
-    topic_column: TopicColumn = None,
-    persona_column: PersonaColumn = None,
+    columns: ColumnOptions,
     max_attempts: Annotated[
         int, typer.Option(metavar="N", help="Maximum attempts per item, if its error is temporary.")
     ] = 3,
     timeout: Annotated[float, typer.Option(metavar="S", help="Maximum seconds per attempt.")] = 600.0,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    patience: Patience = None,
+    rates: RateOptions,
     limit: Limit = None,
     dry_run: Annotated[
         int | None,
@@ -91,7 +54,6 @@ def run(
     accept_new_items: Annotated[
         bool, typer.Option("--accept-new-items", help="Add items that the existing job does not have.")
     ] = False,
-    as_json: AsJson = False,
 ) -> int:
     """Process every item of a file once.
 
@@ -111,64 +73,50 @@ def run(
     """
     from backstay.generate.key_source import KeySources
 
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
-    fields = {
-        "base_url": base_url,
-        "turns": turns,
-        "language": language,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-    }
-    options = ProcessorOptions(model, processor, recipe, fields, {"rpm": rpm, "tpm": tpm})
-    source = options.resolve()
+    invocation, out = session.invocation, session.out
+    source = processor.resolve(rates)
     if not isinstance(source, str) and source.caution is not None:
         out.note(f"{source.caution}.", always=True)
-    columns = _columns(id_column, topic_column, persona_column)
     if dry_run is not None:
         if isinstance(source, str):
             raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
         settings = invocation.settings()
-        preview.show(out, source, file, dry_run, columns, settings.allowed_keys, KeySources.from_settings(settings))
+        preview.show(
+            out, source, file, dry_run, columns.mapping(), settings.allowed_keys, KeySources.from_settings(settings)
+        )
         return ExitStatus.DONE
     job_id = job if job is not None else _name_of(file)
     _check_readable(file)
-    invocation.set_rate_limits(rpm, tpm, patience)
+    invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     settings = invocation.settings()
     warn_of_supabase(settings, os.environ, out)
     invocation.keys = keys = KeySources.from_settings(settings)
-    key_permission.with_permission(lambda: options.check(source, keys, settings.allowed_keys), allow_key)
+    key_permission.with_permission(lambda: processor.check(source, keys, settings.allowed_keys), processor.allow_key)
     if not isinstance(source, str):
-        if base_url is not None:
+        if processor.base_url is not None:
             key_permission.remember_own_endpoint(source, keys.environment)
         out.note(f"{describe(source, keys)}.")
 
     def begin(backstay: "Backstay", live: RunContext) -> "Awaitable[BatchResult]":
-        live.watcher.announcement = SCRIPTED if options.is_scripted else None
+        live.watcher.announcement = SCRIPTED if processor.is_scripted else None
         return backstay.batches.run(
             job_id,
             file,
             source,
             concurrency=concurrency,
-            rpm=rpm,
-            tpm=tpm,
+            rpm=rates.rpm,
+            tpm=rates.tpm,
             max_attempts=max_attempts,
             timeout=timeout,
             limit=limit,
-            columns=columns,
+            columns=columns.mapping(),
             accept_new_items=accept_new_items,
             on_progress=live.watcher,
             stop=live.stop,
             grace_seconds=GRACE_SECONDS,
         )
 
-    return supervise(invocation, out, begin, name=job_id, create=True)
-
-
-def _columns(*names: str | None) -> "ColumnMapping":
-    from backstay.batch.intake import ColumnMapping
-
-    return ColumnMapping(*names)
+    return supervise(session, begin, name=job_id, create=True)
 
 
 def _name_of(file: str) -> str:

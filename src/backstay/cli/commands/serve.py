@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from backstay.cli.invocation import Invocation
-from backstay.cli.options import AsJson
-from backstay.cli.output import Output, flush
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.output import flush
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
@@ -22,8 +22,9 @@ _SCRIPTED_ONLY = (
 )
 
 
+@command()
 def serve(
-    context: typer.Context,
+    session: CommandSession,
     host: Annotated[
         str | None, typer.Option(metavar="HOST", help="Address to listen on [default: 127.0.0.1].", show_default=False)
     ] = None,
@@ -33,7 +34,6 @@ def serve(
             metavar="PORT", min=0, max=65535, help="Port; 0 for any free one [default: 8717].", show_default=False
         ),
     ] = None,
-    as_json: AsJson = False,
 ) -> None:
     """Serve the HTTP API and the pages until Ctrl-C or SIGTERM.
 
@@ -46,23 +46,20 @@ def serve(
       backstay serve --port 9000
       SUPABASE_URL=https://project.supabase.co backstay serve --host 0.0.0.0
     """
-    invocation = Invocation.from_context(context)
-    out = Output(invocation, as_json=as_json)
     try:
         from backstay.server import serve
         from backstay.server.settings import load
     except ModuleNotFoundError as error:
         message = packages_missing("backstay serve", "server")
         raise SettingsError(message, setting="server", missing=error.name) from error
-    settings, server = invocation.settings(), load(host=host, port=port)
+    settings, server, out = session.invocation.settings(), load(host=host, port=port), session.out
     warn_of_supabase(settings, os.environ, out)
 
     def announce(address: serve.ServeAddress) -> None:
-        if as_json:
-            from backstay.schemas import ServeOut
-
-            out.print_json(ServeOut(url=address.url, token=address.token))
-        out.line(f"{address.url}/?token={address.token}" if address.token is not None else address.url)
+        out.print_result(
+            lambda: schemas.ServeOut(url=address.url, token=address.token),
+            f"{address.url}/?token={address.token}" if address.token is not None else address.url,
+        )
         flush()
         if address.token is None:
             out.note(_NO_PAGES)

@@ -1,0 +1,150 @@
+"""`backstay failed`, `retry` and `skip`: show the failed items of a job, and change the state of items."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli import reminders, schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.options import JobArgument
+from backstay.cli.output import Output, is_terminal
+from backstay.cli.text import format_count, printable, printable_lines
+from backstay.library.id_text import id_of_printed, printed_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from backstay.batch.item import FailedItem
+    from backstay.schemas import ApiObject
+
+
+@command()
+async def failed(
+    session: CommandSession,
+    job: JobArgument,
+    raw: Annotated[bool, typer.Option("--raw", help="Also show the raw answer.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Also show the processor's traceback.")] = False,
+) -> None:
+    """List the failed items of a job.
+
+    Shows each with its last attempt. If the job paused by itself, the answers that caused the pause follow, marked
+    `paused on`: their items have not failed.
+
+    In a pipe, without --raw and --traceback: one failed item per line, tabs between id, error code, attempts, time,
+    topic and message; lines marked `paused on` are left out.
+
+    \b
+    Examples:
+      backstay failed topics
+      backstay failed topics --raw
+      backstay failed topics --traceback
+      backstay failed topics --json > failed.json
+      backstay failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 backstay retry topics
+    """
+    backstay, out = await session.open(), session.out
+    failures = backstay.batches.failed(job)
+    evidence = await backstay.batches.evidence(job)
+    if out.as_json:
+        pauses = {"pauseEvidence": [schemas.PauseEvidenceOut.from_failure(failure) for failure in evidence]}
+        await out.print_json_list("items", _as_objects(failures), others=pauses)
+    else:
+        number, has_answers = 0, any(failure.raw for failure in evidence)
+        async for failure in failures:
+            number, has_answers = number + 1, has_answers or bool(failure.raw)
+            _print_failure(out, failure, raw=raw, traceback=traceback)
+        if raw or traceback or is_terminal(1):
+            for failure in evidence:
+                _print_failure(out, failure, raw=raw, traceback=traceback, mark="paused on ")
+        paused_on = f"; paused on {format_count(len(evidence), 'answer')}" if evidence else ""
+        out.note(f"{format_count(number, 'failed item')}{paused_on}.")
+        if has_answers and not raw:
+            out.note(f"Show the answers: {session.invocation.job_command('failed', job, '--raw')}")
+    await session.remind(about=job)
+
+
+@command()
+async def retry(
+    session: CommandSession,
+    job: JobArgument,
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ITEM", help="Ids of failed items [default: all].", parser=id_of_printed),
+    ] = None,
+) -> None:
+    """Return failed items to pending.
+
+    `backstay resume` then processes them.
+
+    \b
+    Examples:
+      backstay retry topics
+      backstay retry topics topic-17 topic-42
+    """
+    batches = (await session.open()).batches
+    number = await batches.retry(job, items or None)
+    checkpoint = await batches.checkpoint(job)
+    session.out.print_result(
+        lambda: schemas.RetryOut(job=schemas.JobOut.from_job(checkpoint), retried=number),
+        f"{printed_id(job)}: {format_count(number, 'failed item')} returned to pending.",
+    )
+    if number:
+        session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
+    await session.remind(about=job)
+
+
+@command()
+async def skip(
+    session: CommandSession,
+    job: JobArgument,
+    items: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ITEM", help="Ids of pending or failed items.", parser=id_of_printed, show_default=False
+        ),
+    ],
+) -> None:
+    """Skip items of a job.
+
+    Use it, for instance, for the item on which a job pauses each time it is resumed. If one of the items is running,
+    completed or already skipped, none is skipped.
+
+    \b
+    Examples:
+      backstay skip topics topic-17
+      backstay skip topics topic-17 topic-42 --json
+    """
+    batches = (await session.open()).batches
+    number = await batches.skip(job, items)
+    checkpoint = await batches.checkpoint(job)
+    session.out.print_result(
+        lambda: schemas.SkipOut(job=schemas.JobOut.from_job(checkpoint), skipped=number),
+        f"{printed_id(job)}: {format_count(number, 'item')} skipped; {reminders.format_job(checkpoint)}.",
+    )
+    if checkpoint.is_incomplete and checkpoint.state != "running":
+        session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
+    await session.remind(about=job)
+
+
+async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":
+    async for failure in failures:
+        yield schemas.FailureOut.from_failure(failure)
+
+
+def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: bool, mark: str = "") -> None:
+    error = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
+    if not raw and not traceback and not is_terminal(1):
+        out.line("\t".join(printable(cell) for cell in (*error, failure.topic or "", failure.error_message)))
+        return
+    item, code, attempts, moment = (printable(cell) for cell in error)
+    state = f" ({failure.state})" if mark else ""
+    out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}")
+    if failure.topic is not None:
+        out.line(f"    topic: {printable(failure.topic)}")
+    for line in printable_lines(failure.error_message):
+        out.line(f"    {line}")
+    if traceback:
+        for line in printable_lines(failure.traceback) if failure.traceback else ["(no traceback stored)"]:
+            out.line(f"      {line}")
+    if raw:
+        for line in printable_lines(failure.raw) if failure.raw else ["(no answer stored)"]:
+            out.line(f"    | {line}")
