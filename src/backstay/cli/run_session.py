@@ -11,8 +11,8 @@ from backstay.cli.command import CommandSession
 from backstay.cli.exits import ExitStatus, status_of_result
 from backstay.cli.file_limits import raise_file_limit
 from backstay.cli.interruption import SignalHandling
-from backstay.cli.invocation import Invocation, run_async
-from backstay.cli.output import Output, OutputClosed
+from backstay.cli.invocation import run_async
+from backstay.cli.output import OutputClosed
 from backstay.cli.progress import ProgressView, format_tokens, job_progress_view
 from backstay.cli.remedies import full_message
 from backstay.cli.text import format_count, format_duration, printable
@@ -33,8 +33,9 @@ SCRIPTED = "The built-in scripted writer composes these conversations; no model 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Progress view and stop signal of a run."""
+    """The session, progress view and stop signal of a run."""
 
+    session: CommandSession
     watcher: "ProgressView[JobProgress]"
     stop: "StopSignal"
 
@@ -48,39 +49,36 @@ def supervise(
     """Run a job to its end, print the summary, and return the exit status."""
     from backstay.batch.stop import StopSignal
 
-    invocation, out = session.invocation, session.out
-    live = RunContext(job_progress_view(out, name), StopSignal())
+    live = RunContext(session, job_progress_view(session.out, name), StopSignal())
     raise_file_limit()
     gc_tuning.tune_garbage_collector()
 
     def farewell() -> str:
-        return f"Stopped at once; all finished items are stored. {_resume(invocation, live)}".rstrip()
+        return f"Stopped at once; all finished items are stored. {_resume(live)}".rstrip()
 
-    interruption = SignalHandling(stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=out.json_logs)
+    interruption = SignalHandling(
+        stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=session.out.json_logs
+    )
     with interruption:
-        return run_async(
-            _supervise(invocation, out, begin, live, create=create, is_resumed=is_resumed), interruption.watch
-        )
+        return run_async(_supervise(live, begin, create=create, is_resumed=is_resumed), interruption.watch)
 
 
-async def _supervise(
-    invocation: Invocation, out: Output, begin: Begin, live: RunContext, *, create: bool, is_resumed: bool
-) -> ExitStatus:
-    result = None
+async def _supervise(live: RunContext, begin: Begin, *, create: bool, is_resumed: bool) -> ExitStatus:
+    session, out, result = live.session, live.session.out, None
     try:
-        async with invocation.open(create=create) as backstay:
+        async with session.invocation.open(create=create) as backstay:
             # What a processor prints is not the command's result, so it goes to standard error.
             with live.watcher, contextlib.redirect_stdout(sys.stderr):
                 result = await begin(backstay, live)
             # The run is over, whether or not its summary is read.
             with contextlib.suppress(OutputClosed):
-                await _conclude(invocation, out, backstay, result, is_resumed=is_resumed)
+                await _conclude(session, backstay, result, is_resumed=is_resumed)
     except StorageError as error:
         if result is not None:
             raise
-        resume = _resume(invocation, live)
+        resume = _resume(live)
         if live.stop.requested and isinstance(error, _TRANSIENT):
-            reason = printable(full_message(invocation, error))
+            reason = printable(full_message(session.invocation, error))
             out.note(f"Interrupted; everything stored is kept. {reason}. {resume}".rstrip(), always=True)
             return ExitStatus.INTERRUPTED
         if resume:
@@ -89,9 +87,8 @@ async def _supervise(
     return status_of_result(result)
 
 
-async def _conclude(
-    invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool
-) -> None:
+async def _conclude(session: CommandSession, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool) -> None:
+    out = session.out
     if out.as_json:
         out.print_json(schemas.RunOut.from_result(await backstay.batches.checkpoint(result.job_id), result))
     out.line(_summary(result))
@@ -101,15 +98,15 @@ async def _conclude(
         out.note(
             f"{format_count(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once."
         )
-    await _print_next_step(invocation, out, backstay, result)
+    await _print_next_step(session, backstay, result)
     # After a resume, always list the remaining jobs.
-    await reminders.remind(invocation, out, backstay, about=result.job_id, always=is_resumed)
+    await reminders.remind(session.invocation, out, backstay, about=result.job_id, always=is_resumed)
 
 
-def _resume(invocation: Invocation, live: RunContext) -> str:
+def _resume(live: RunContext) -> str:
     """Return the command that continues an unfinished run; nothing if it never began."""
     latest = live.watcher.latest
-    return f"Continue with: {invocation.resume_command(latest.job_id)}" if latest is not None else ""
+    return f"Continue with: {live.session.invocation.resume_command(latest.job_id)}" if latest is not None else ""
 
 
 def _summary(result: "BatchResult") -> str:
@@ -125,7 +122,8 @@ def _summary(result: "BatchResult") -> str:
     return f"{text} in {format_duration(result.seconds)}"
 
 
-async def _print_next_step(invocation: Invocation, out: Output, backstay: "Backstay", result: "BatchResult") -> None:
+async def _print_next_step(session: CommandSession, backstay: "Backstay", result: "BatchResult") -> None:
+    invocation, out = session.invocation, session.out
     status, name = status_of_result(result), result.job_id
     resume = f"Continue with: {invocation.resume_command(name)}"
     match status:

@@ -1,6 +1,7 @@
 """`backstay doctor`: find problems, and name their remedies."""
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,9 +16,10 @@ from backstay.cli.text import printable
 from backstay.remedy import Remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from backstay.doctor import Check
+    from backstay.schemas import ApiObject
 
 _STYLES = {"ok": "\x1b[32m", "warning": "\x1b[33m", "problem": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
@@ -52,18 +54,10 @@ def doctor(
         checks.append(Check("serve", CheckLevel.OK, f"not available: {error.name} is not installed"))
     else:
         checks += examine_server(os.environ)
-    remedies = [_phrase_remedy(session.invocation, check) for check in checks]
+    checks = [replace(check, remedy=_phrase_remedy(invocation, check)) for check in checks]
     is_ok = all(check.level is not CheckLevel.PROBLEM for check in checks)
-    session.out.print_result(
-        lambda: schemas.DoctorOut(
-            ok=is_ok,
-            checks=[
-                schemas.CheckOut(name=check.name, level=check.level, message=check.message, remedy=remedy)
-                for check, remedy in zip(checks, remedies, strict=True)
-            ],
-        ),
-        *(line for check, remedy in zip(checks, remedies, strict=True) for line in _format_lines(check, remedy)),
-    )
+    lines = [line for check in checks for line in _format_lines(check)]
+    session.out.print_result(lambda: _as_object(checks, is_ok=is_ok), *lines)
     return ExitStatus.DONE if is_ok else ExitStatus.ERROR
 
 
@@ -73,10 +67,17 @@ def _phrase_remedy(invocation: Invocation, check: "Check") -> str | None:
     return with_options(invocation, check.remedy) if check.remedy is not None else None
 
 
-def _format_lines(check: "Check", remedy: str | None) -> "Iterator[str]":
+def _as_object(checks: "Iterable[Check]", *, is_ok: bool) -> "ApiObject":
+    outs = [
+        schemas.CheckOut(name=each.name, level=each.level, message=each.message, remedy=each.remedy) for each in checks
+    ]
+    return schemas.DoctorOut(ok=is_ok, checks=outs)
+
+
+def _format_lines(check: "Check") -> "Iterator[str]":
     level = f"{check.level:<8}"
     if is_terminal(1) and "NO_COLOR" not in os.environ:
         level = f"{_STYLES[check.level]}{level}{_PLAIN}"
     yield f"{level} {check.name:<12} {printable(check.message)}"
-    if remedy is not None:
-        yield f"{'':<21} → {printable(remedy)}"
+    if check.remedy is not None:
+        yield f"{'':<21} → {printable(check.remedy)}"

@@ -93,7 +93,8 @@ def resume(
             lambda: supervise(session, begin, name=job or "resume", is_resumed=True), allow_key
         )
     except NothingToRun:
-        return _print_nothing(out)
+        out.print_result(schemas.RunOut.from_nothing, "No job is unfinished; `backstay jobs` lists all jobs.")
+        return ExitStatus.DONE
 
 
 async def _print_endpoint(
@@ -108,8 +109,3 @@ async def _print_endpoint(
 
         keys = KeySources.from_settings(backstay.settings)
         out.note(f"{describe(ProcessorRegistry().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
-
-
-def _print_nothing(out: Output) -> ExitStatus:
-    out.print_result(schemas.RunOut.from_nothing, "No job is unfinished; `backstay jobs` lists all jobs.")
-    return ExitStatus.DONE
