@@ -259,6 +259,18 @@ def test_a_backup_is_made_shown_verified_and_downloaded(within, backstay, librar
     assert len(json.loads(piped.out)["conversations"]) == 15
 
 
+def test_a_download_never_overwrites_the_database(within, backstay, library):
+    """A download of a backup to the file of the database is refused, and the library stays as it was."""
+    backup = within("backups", "create", "--all", "--json").json["backupId"]
+    before = within("conversations", "list").out
+
+    ended = within("backups", "download", backup, "-o", ".backstay/backstay.db")
+
+    assert ended.code == 1
+    assert "belongs to the database" in ended.one_line_error()
+    assert within("conversations", "list").out == before
+
+
 def test_a_backup_of_nothing_leaves_no_trace(within, library):
     """A backup of an empty selection leaves neither a file nor a record."""
     nothing = within("backups", "create", "--job", "none")

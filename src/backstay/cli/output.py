@@ -3,8 +3,9 @@
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from backstay.cli.text import printable, shortened
 from backstay.errors import OutputUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from backstay.schemas import ApiObject
 
@@ -119,15 +120,24 @@ class Output:
         elif always or not self.as_json or is_terminal(2):
             to_stderr(text)
 
-    def stream(self) -> "Callable[[bytes], object]":
-        """Return a function that writes raw bytes of the result.
+    @contextmanager
+    def target(self, path: str | None, *, excluded: Iterable[Path]) -> "Iterator[Callable[[bytes], object]]":
+        """Yield a function that writes to a file, completely or not at all, or to standard output if there is no path.
 
         Raises:
-            OutputUnwritable: the process was started without a standard output.
+            OutputUnwritable: the file cannot be written or is `excluded`, or the process has no standard output.
+            OutputClosed: the reader of standard output has closed it.
         """
-        if sys.stdout is None:
+        if path is not None:
+            from backstay.files import write_atomically
+
+            with write_atomically(Path(path), excluded=excluded) as file:
+                yield file.write
+        elif sys.stdout is None:
             raise OutputUnwritable("Standard output is closed; name a file with -o")
-        return self.write
+        else:
+            yield self.write
+            flush()
 
     def write(self, data: bytes) -> None:
         """Print bytes of the result.

@@ -9,7 +9,6 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import BackupArgument, BackupOptions, OutputOptions, Yes
-from backstay.cli.output import flush
 from backstay.cli.selection_options import SelectionOptions
 from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text
@@ -119,22 +118,15 @@ async def download(
       backstay backups download backup-1730720400123-abc123 -o library.json
       backstay backups download backup-1730720400123-abc123 --compressed -o /mnt/safe/library.json.zst
     """
-    from backstay.files import write_atomically
-
-    out = session.out
+    out, number = session.out, 0
     path = output.path(as_json=out.as_json)
     backstay = await session.open()
-    blocks = backstay.backups.download(backup, compressed=compressed)
-    if path is None:
-        write = out.stream()
-        async for block in blocks:
+    with out.target(path, excluded=backstay.files) as write:
+        async for block in backstay.backups.download(backup, compressed=compressed):
             write(block)
-        flush()
+            number += len(block)
+    if path is None:
         return
-    number = 0
-    with write_atomically(Path(path)) as file:
-        async for block in blocks:
-            number += file.write(block)
     if out.as_json:
         out.print_json(schemas.DownloadOut(backup_id=backup, path=path, bytes=number))
     else:

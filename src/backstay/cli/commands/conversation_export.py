@@ -1,9 +1,6 @@
 """`backstay conversations export`: write training files."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +8,9 @@ import typer
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.options import OutputOptions
-from backstay.cli.output import Output, flush
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection
-
-Write = Callable[[bytes], object]
 
 
 class FormatName(StrEnum):
@@ -54,7 +48,7 @@ async def export(
     writer = FORMATS[form]()
     number = 0
     backstay = await session.open()
-    with _target(path, out, backstay.files) as write:
+    with out.target(path, excluded=backstay.files) as write:
         write(writer.head())
         async for conversation in backstay.conversations.export(selection):
             write(writer.chunk(conversation))
@@ -62,24 +56,11 @@ async def export(
         if not number:
             await refuse_unknown_job(backstay, selection)
         if path is not None and not number:
-            # Raised inside `_target`: a mistyped name must not replace a good file by an empty one.
+            # Raised before the file is complete: a mistyped name must not replace a good file by an empty one.
             raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
-    if path is None:
-        flush()  # raises if the reader has closed standard output
     if out.as_json:
         out.print_json(schemas.ExportOut(exported=number, format=form, path=path))
     else:
         where = f" to {printable(path)}" if path is not None else ""
         out.note(f"{format_count(number, 'conversation')} exported{where}.")
     await session.remind()
-
-
-@contextmanager
-def _target(path: str | None, out: Output, excluded: Sequence[Path]) -> Iterator[Write]:
-    if path is None:
-        yield out.stream()
-        return
-    from backstay.files import write_atomically
-
-    with write_atomically(Path(path), excluded=excluded) as file:
-        yield file.write
