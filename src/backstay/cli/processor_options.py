@@ -62,10 +62,10 @@ class ProcessorOptions:
             RecipeError: the recipe cannot be used.
         """
         fields = {name: getattr(self, name) for name in _RECIPE_FIELDS}
-        options = {**fields, "rpm": rates.rpm, "tpm": rates.tpm}
-        names = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+        others = {"recipe": self.recipe, **fields, "rpm": rates.rpm, "tpm": rates.tpm}
+        used = [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]
         if self.processor is not None:
-            _refuse_combination("--processor", [*(["--model"] if self.model else []), *self._recipe_option(), *names])
+            _refuse_combination("--processor", [*(["--model"] if self.model else []), *used])
             return self.processor
         if self.model is None and self.recipe is None:
             from backstay.generate.providers import PROVIDERS
@@ -74,7 +74,7 @@ class ProcessorOptions:
                 f"Choose what makes the conversations: {_CHOICE}{', '.join(PROVIDERS)}", setting="model"
             )
         if self.model is not None and self.is_scripted:
-            _refuse_combination("--model scripted, which follows no recipe,", [*self._recipe_option(), *names])
+            _refuse_combination("--model scripted, which follows no recipe,", used)
             return self.model
         from backstay.generate.recipe import Recipe
 
@@ -99,9 +99,6 @@ class ProcessorOptions:
             processors.resolve(source)
         else:
             run_async(processors.writer(source))
-
-    def _recipe_option(self) -> list[str]:
-        return ["--recipe"] if self.recipe is not None else []
 
 
 def _refuse_combination(option: str, others: list[str]) -> None:

@@ -29,13 +29,11 @@ def _print_interruption(session: CommandSession) -> None:
     from backstay.backup.backup import BackupPhase
 
     invocation, out, latest = session.invocation, session.out, session.backup_progress.latest
-    if latest is None or latest.phase is not BackupPhase.DELETING or not latest.backup_id:
-        outcome = (
-            "nothing was deleted"
-            if latest is None or latest.phase is not BackupPhase.DELETING
-            else "what was deleted is gone"
-        )
-        out.note(f"Interrupted; {outcome}.", always=True)
+    if latest is None or latest.phase is not BackupPhase.DELETING:
+        out.note("Interrupted; nothing was deleted.", always=True)
+        return
+    if not latest.backup_id:
+        out.note("Interrupted; what was deleted is gone.", always=True)
         return
     go_on = invocation.command("conversations", "delete", "--continue", latest.backup_id)
     undo = invocation.command("backups", "restore", latest.backup_id)
