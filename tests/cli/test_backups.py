@@ -271,6 +271,21 @@ def test_a_download_never_overwrites_the_database(within, backstay, library):
     assert within("conversations", "list").out == before
 
 
+def test_nothing_is_written_among_the_backups(within, backstay, library):
+    """A download or an export into a folder of backups is refused, and the backups stay intact."""
+    backup = within("backups", "create", "--all", "--json").json["backupId"]
+    (file,) = backstay.folder.rglob(f"{backup}.json.zst")
+
+    over_itself = within("backups", "download", backup, "-o", str(file))
+    exported = within("conversations", "export", "--all", "-o", str(file.parent / "new.jsonl"))
+
+    for ended in (over_itself, exported):
+        assert ended.code == 1
+        assert "is in a folder of backups" in ended.one_line_error()
+    assert within("backups", "verify", backup).code == 0
+    assert not (file.parent / "new.jsonl").exists()
+
+
 def test_a_backup_of_nothing_leaves_no_trace(within, library):
     """A backup of an empty selection leaves neither a file nor a record."""
     nothing = within("backups", "create", "--job", "none")

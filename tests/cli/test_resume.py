@@ -44,7 +44,7 @@ def test_resume_with_nothing_to_do_says_so(within, backstay):
     ended = within("resume")
     as_json = within("resume", "--json")
 
-    assert (ended.code, ended.out) == (0, "No job is unfinished; `backstay jobs` lists all jobs.\n")
+    assert (ended.code, ended.out) == (0, "No job is unfinished; `backstay jobs` lists all.\n")
     assert as_json.code == 0
     assert as_json.json == {
         "job": None,

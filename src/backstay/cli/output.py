@@ -125,12 +125,16 @@ class Output:
         """Yield a function that writes to a file, completely or not at all, or to standard output if there is no path.
 
         Raises:
-            OutputUnwritable: the file cannot be written or is `excluded`, or the process has no standard output.
+            OutputUnwritable: the file cannot be written, is `excluded` or would be among backups, or the process has no
+                standard output.
             OutputClosed: the reader of standard output has closed it.
         """
         if path is not None:
+            from backstay.backup.directory import MARKER
             from backstay.files import write_atomically
 
+            if (Path(path).parent / MARKER).is_file():
+                raise OutputUnwritable(f"{printable(path)} is in a folder of backups; choose another folder", path=path)
             with write_atomically(Path(path), excluded=excluded) as file:
                 yield file.write
         elif sys.stdout is None:

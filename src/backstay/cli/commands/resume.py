@@ -11,6 +11,7 @@ from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.output import Output
+from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED, RunContext, supervise
 from backstay.coordination.store import OwnedKind
 from backstay.errors import JobNotFound, NothingToRun
@@ -92,8 +93,8 @@ def resume(
         return key_permission.with_permission(
             lambda: supervise(session, begin, name=job or "resume", is_resumed=True), allow_key
         )
-    except NothingToRun:
-        out.print_result(schemas.RunOut.from_nothing, "No job is unfinished; `backstay jobs` lists all jobs.")
+    except NothingToRun as error:
+        out.print_result(schemas.RunOut.from_nothing, f"{full_message(session.invocation, error)}.")
         return ExitStatus.DONE
 
 
