@@ -6,6 +6,7 @@ from backstay.errors import ConversationNotFound
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationSummary
+from backstay.remedy import Remedy
 from support.conversations import conversation
 from support.jobs import OWNER, claim, commit, create, enter
 from support.verdicts import completed
@@ -44,9 +45,10 @@ async def test_conversation_is_read_back_as_it_was(store):
 
 
 async def test_unknown_conversation_is_told(store):
-    """With what shows those there are."""
-    with pytest.raises(ConversationNotFound, match="Conversation 'none' not found; `backstay conversations list`"):
+    """An unknown conversation raises an error that says to list the conversations."""
+    with pytest.raises(ConversationNotFound) as caught:
         await store.conversations.conversation(OWNER, "none")
+    assert caught.value.remedy is Remedy.LIST_CONVERSATIONS
 
 
 async def test_pages_continue_where_the_last_one_ended(store):

@@ -9,6 +9,7 @@ import pytest
 from backstay import Backstay
 from backstay.backup.directory import BackupDirectory
 from backstay.errors import BackupDamaged, BackupError, BackupUnreachable, BackupUnusable
+from backstay.remedy import Remedy
 from support.library import ALL, digests
 from support.sql import ask
 
@@ -51,10 +52,12 @@ async def test_each_read_records_damage(any_library, read):
         backup_id = (await backstay.conversations.delete(ALL)).backup_id
         path, whole = await _truncated(backstay, backup_id)
 
-        with pytest.raises(BackupDamaged, match=f"then `backstay backups verify {backup_id}`"):
+        with pytest.raises(BackupDamaged) as caught:
             await read(backstay, backup_id)
+        assert caught.value.remedy is Remedy.REPLACE_BACKUP_FILE
+        assert caught.value.context["backup_id"] == backup_id
         damaged = await backstay.backups.show(backup_id)
-        with pytest.raises(BackupUnusable, match=r"is damaged since 20.*; put back a copy of its file, then"):
+        with pytest.raises(BackupUnusable, match=r"is damaged since 20"):
             await backstay.backups.restore(backup_id)
         with pytest.raises(BackupDamaged):
             await backstay.backups.verify(backup_id)

@@ -1,6 +1,7 @@
 """A folder of backups is written to and cleaned up only by the database that it was made for."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_use_folder_replaces_a_lost_folder(backstay, library, directory):
 
     assert (refused.code, unconfirmed.code) == (1, 2)
     assert "what is there now is not that folder" in unconfirmed.err
-    assert "`backstay backups use-folder`" in refused.err
+    assert re.search(r"`backstay --database \S+ backups use-folder`", refused.err)
     assert "what is there now is not that folder" in doctor.out
     assert used.out.strip().endswith("is now the folder for this library's backups.")
     assert (made.code, removed.code) == (0, 0)

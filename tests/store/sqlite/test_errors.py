@@ -33,7 +33,7 @@ _PATH = Path("/data/library.db")
         (apsw.FullError("full"), StoreFull, "No space is left for /data/library.db; free some, then resume"),
         (apsw.ReadOnlyError("ro"), StoreReadOnly, "cannot be written; check the permissions"),
         (apsw.NotADBError("x"), NotADatabase, "is not a SQLite database; name another file"),
-        (apsw.CorruptError("malformed"), StoreCorrupt, r"is damaged \(malformed\); `backstay doctor` says more"),
+        (apsw.CorruptError("malformed"), StoreCorrupt, r"is damaged \(malformed\)"),
         (apsw.CantOpenError("x"), StorageError, "cannot be opened; check the permissions"),
         (apsw.IOError("disk I/O error"), StorageError, "The disk failed while using /data/library.db: disk I/O error"),
         (apsw.SQLError("no such table: x"), StorageError, "no such table: x"),

@@ -14,6 +14,7 @@ from backstay import former_name
 from backstay.batch.liveness import LivenessLock
 from backstay.clock import SystemClock
 from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
+from backstay.remedy import Remedy
 from backstay.storage.sqlite import SqliteStore, connection
 from backstay.storage.sqlite.migrate import migrations, prepare
 from backstay.storage.sqlite.schema import APPLICATION_ID
@@ -97,7 +98,8 @@ def test_reading_makes_no_database(tmp_path):
     with pytest.raises(StoreNotFound) as caught:
         prepare(path, create=False)
 
-    assert caught.value.message.startswith(f"There is no database at {path}; ")
+    assert caught.value.message == f"There is no database at {path}"
+    assert caught.value.remedy is Remedy.CREATE_DATABASE
     assert _names(tmp_path) == []
 
 
@@ -229,14 +231,15 @@ def test_newer_schema_is_refused(path):
 
 
 def test_damaged_database_is_reported(path):
-    """A damaged database raises StoreCorrupt, which names `backstay doctor`."""
+    """A damaged database raises StoreCorrupt, with the remedy to examine it."""
     prepare(path, create=True)
     content = bytearray(path.read_bytes())
     content[100:4096] = b"\xff" * (4096 - 100)
     path.write_bytes(content)
 
-    with pytest.raises(StoreCorrupt, match=r"`backstay doctor` says more$"):
+    with pytest.raises(StoreCorrupt) as caught:
         prepare(path, create=True)
+    assert caught.value.remedy is Remedy.EXAMINE
 
 
 def test_folder_that_cannot_be_made_is_reported(tmp_path):
