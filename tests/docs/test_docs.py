@@ -18,6 +18,7 @@ from backstay.cli.app import app
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
 from backstay.library.archive import Manifest
+from backstay.library.choices import ExportFormat
 from backstay.server.settings import _ENVIRONMENT, ServerSettings
 
 _ROOT = Path(__file__).parents[2]
@@ -245,6 +246,14 @@ def test_every_provider_is_explained():
         assert f"`{provider.key_variable}`" in key
         assert structures == ", ".join(provider.structures)
         assert provider.base_url_variable is None or f"| `{provider.base_url_variable}` |" in page
+
+
+def test_every_export_format_is_explained():
+    """The quickstart has one row for each export format."""
+    page = (_ROOT / "docs" / "quickstart.md").read_text()
+    table = page.partition("| `--format` | shape |\n")[2].partition("\n\n")[0]
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(ExportFormat)
 
 
 def test_every_field_of_a_recipe_is_explained():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,17 +24,9 @@ from backstay.cli.selection_options import (
 )
 from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection, SettingsError
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 
 Write = Callable[[bytes], object]
-
-
-class FormatName(StrEnum):
-    """Names of `backstay.library.formats`, without loading them."""
-
-    MESSAGES = "messages"
-    NATIVE = "native"
-    SHAREGPT = "sharegpt"
-    CSV = "csv"
 
 
 def export(
@@ -48,8 +39,8 @@ def export(
     older_than: OlderThan = None,
     everything: Everything = False,
     form: Annotated[
-        FormatName, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
-    ] = FormatName.MESSAGES,
+        ExportFormat, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
+    ] = DEFAULT_FORMAT,
     target: Annotated[
         str | None,
         typer.Option(
@@ -79,9 +70,9 @@ def export(
     ).check()
 
     async def execute() -> None:
-        from backstay.library.formats import FORMATS
+        from backstay.library.formats import load_format
 
-        writer = FORMATS[form]()
+        writer = load_format(form)()
         number = 0
         async with invocation.open() as backstay:
             with _target(path, out, backstay.files) as write:
@@ -113,7 +104,7 @@ def _target(path: str | None, out: Output, excluded: Sequence[Path]) -> Iterator
         yield file.write
 
 
-def _print_result(out: Output, number: int, form: FormatName, path: str | None) -> None:
+def _print_result(out: Output, number: int, form: ExportFormat, path: str | None) -> None:
     if out.as_json:
         from backstay.schemas import ExportOut
 

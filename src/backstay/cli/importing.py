@@ -1,6 +1,5 @@
 """`backstay conversations import`: import conversations from a file."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,14 +9,7 @@ from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson
 from backstay.cli.output import Output
 from backstay.cli.text import format_count, printable
-
-
-class ImportConflictChoice(StrEnum):
-    """Values of `backstay.library.imports.imported_conversation.ImportConflictPolicy`, without loading it."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    NEW = "new"
+from backstay.library.choices import ImportConflictPolicy
 
 
 def import_(
@@ -26,9 +18,9 @@ def import_(
         str, typer.Argument(metavar="FILE", help="File to import; - for standard input.", show_default=False)
     ],
     on_conflict: Annotated[
-        ImportConflictChoice,
+        ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
-    ] = ImportConflictChoice.FAIL,
+    ] = ImportConflictPolicy.FAIL,
     as_json: AsJson = False,
 ) -> None:
     """Import conversations from a file: all of them or none.

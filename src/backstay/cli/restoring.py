@@ -1,6 +1,5 @@
 """`backstay backups restore`: undo a delete."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from backstay.cli.output import Output
 from backstay.cli.progress import backup_progress_view
 from backstay.cli.selection_options import Everything, Ids, IdsFile, Job, OlderThan, Persona, Search, selection_from
 from backstay.cli.text import format_count
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 _MAX_SHOWN = 10
 _ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
-
-
-class ConflictChoice(StrEnum):
-    """The choices of `backstay.backup.restore_plan.OnConflict`, known without loading it."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    REPLACE = "replace"
 
 
 def restore(
@@ -43,11 +35,11 @@ def restore(
     older_than: OlderThan = None,
     everything: Everything = False,
     on_conflict: Annotated[
-        ConflictChoice,
+        RestoreConflictPolicy,
         typer.Option(
             help="On a conflict: restore nothing, skip those in conflict, or back up and replace what is stored."
         ),
-    ] = ConflictChoice.FAIL,
+    ] = RestoreConflictPolicy.FAIL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be restored.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -83,7 +75,7 @@ def restore(
     if dry_run:
         _print_plan(out, run_async(plan()))
         return ExitStatus.DONE
-    if on_conflict is ConflictChoice.REPLACE and not yes:
+    if on_conflict is RestoreConflictPolicy.REPLACE and not yes:
         planned = run_async(plan())
         if planned.conflicts:
             confirm(f"Replace {format_count(planned.conflicts, 'conversation')} (backed up first)", backup_id=backup)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from backstay.errors import InvalidConversation
@@ -15,17 +14,6 @@ KEYS = frozenset(
 )
 TURN_KEYS = frozenset(("id", "sequence", "role", "content", "metadata"))
 _LONGEST_NAME = 40
-
-
-class ImportConflictPolicy(StrEnum):
-    """What to do with an imported conversation whose id is already taken."""
-
-    FAIL = "fail"
-    """Import nothing."""
-    SKIP = "skip"
-    """Skip it."""
-    NEW = "new"
-    """Give it a new id."""
 
 
 @dataclass(frozen=True, slots=True)

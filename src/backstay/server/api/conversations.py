@@ -1,10 +1,12 @@
 """Conversations: list, show, import and export."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
-from starlette.responses import Response, StreamingResponse
+from pydantic import Field
+from starlette.responses import Response
 
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import LONGEST_ID
 from backstay.library.imports.imported_conversation import ImportResult
@@ -33,7 +35,7 @@ Given = Annotated[Text | None, Query(min_length=1, max_length=LONGEST_ID)]
 
 
 class ExportIn(SelectionIn):
-    format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
+    format: Annotated[ExportFormat, Field(strict=False)] = DEFAULT_FORMAT
 
 
 @router.get("", responses=errors())
@@ -64,21 +66,14 @@ async def list_conversations(
         200: {
             "description": "One line per conversation; in CSV, one row per turn.",
             "content": {
-                "application/jsonl": {"schema": {"type": "string"}},
-                "text/csv": {"schema": {"type": "string"}},
+                form.media_type.partition(";")[0]: {"schema": {"type": "string"}} for form in exports.FORMATS.values()
             },
         },
     },
 )
 async def export_conversations(body: ExportIn, services: OwnerServices, state: State) -> Response:
     """Export conversations for training, oldest first. An error after the response has begun breaks the connection."""
-    blocks = exports.export_blocks(services, body.to_selection(), body.format, state.downloads)
-    ending = "csv" if body.format == "csv" else "jsonl"
-    return StreamingResponse(
-        await exports.await_first_block(blocks),
-        media_type=exports.MEDIA_TYPES[body.format],
-        headers={"Content-Disposition": f'attachment; filename="conversations.{body.format}.{ending}"'},
-    )
+    return await exports.respond(services, body.to_selection(), body.format, state.downloads)
 
 
 @router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
@@ -89,7 +84,7 @@ async def import_conversations(
     file: Annotated[
         UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
     ],
-    on_conflict: Annotated[Literal["fail", "skip", "new"], Form(alias="onConflict")] = "fail",
+    on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none."""

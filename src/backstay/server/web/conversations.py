@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from backstay.errors import BackstayError
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
@@ -107,7 +108,7 @@ class DeleteForm(FormSelection):
 class ExportForm(FormSelection):
     """The selection and format of an export."""
 
-    format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
+    format: ExportFormat = DEFAULT_FORMAT
 
 
 @router.get("")
@@ -128,6 +129,7 @@ async def list_conversations(
         delete_backup=await _backup_of_delete(services, filters.deleted),
         deleted_for_good=filters.deleted_for_good[:20],
         is_restored=filters.restored is not None,
+        formats=exports.FORMATS,
     )
 
 
@@ -182,13 +184,7 @@ async def export(
     """Export the selection as a file for training. If some of it is gone, report that and offer the rest."""
     if gone := await services.conversations.missing(form.to_selection(), limit=MOST_IDS):
         return _gone(request, gone, form.without(gone))
-    blocks = exports.export_blocks(services, form.to_selection(), form.format, state.downloads)
-    suffix = "csv" if form.format == "csv" else "jsonl"
-    return StreamingResponse(
-        await exports.await_first_block(blocks),
-        media_type=exports.MEDIA_TYPES[form.format],
-        headers={"Content-Disposition": f'attachment; filename="conversations.{form.format}.{suffix}"'},
-    )
+    return await exports.respond(services, form.to_selection(), form.format, state.downloads)
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
