@@ -92,7 +92,7 @@ def backstay(
         typer.echo(context.get_help())
 
 
-app.command(epilog=EPILOG, cls=dry_run.DryRunCommand)(run.run)
+app.command(epilog=EPILOG, cls=dry_run.RunCommand)(run.run)
 for command in (
     resume.resume,
     jobs.jobs,

@@ -52,7 +52,8 @@ def run(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="M", help="Model: openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
+            metavar="M",
+            help="Model: PROVIDER:NAME, any name with --base-url, or scripted. The providers are {providers}.",
         ),
     ] = None,
     recipe: Annotated[

@@ -12,7 +12,7 @@ from backstay.generate.request_fields import is_credential_name
 
 _REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
 _LISTS = ("/models",)
-_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _DEPLOYMENTS = "/openai/deployments/"
 _LONGEST_LABEL = 63  # characters; the limits of the domain name system
 _LONGEST_NAME = 253
@@ -52,7 +52,7 @@ class BaseUrl:
             raise _invalid_url(what, text, why)
         host = parts.hostname.rstrip(".")
         full_path = parts.path.rstrip("/")
-        path = _without_request(full_path, is_azure=host.endswith(_AZURE))
+        path = _without_request(full_path, is_azure=host.endswith(AZURE_HOSTS))
         return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_query(parts.query, what))
 
     @property
@@ -72,7 +72,7 @@ class BaseUrl:
 
     @property
     def is_azure(self) -> bool:
-        return self.host.endswith(_AZURE)
+        return self.host.endswith(AZURE_HOSTS)
 
     @property
     def has_deployment(self) -> bool:
