@@ -13,7 +13,7 @@ import pytest
 import typer
 
 import backstay
-from backstay import errors
+from backstay import errors, limits
 from backstay.cli.app import app
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
@@ -227,6 +227,29 @@ def test_every_setting_of_the_server_is_explained():
     for name in ServerSettings.model_fields:
         variables = _ENVIRONMENT.get(name, ())
         assert any(f"`{item}`" in page or f"`{item}" in page for item in (name, *variables)), name
+
+
+def test_limits_of_requests_are_those_that_apply():
+    """The reference of the API states the limits that requests are checked against."""
+    page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", page.partition("## Limits of requests")[2], re.MULTILINE))
+
+    for field, values in {
+        "`conversationIds`, `itemIds`, `retryItems`": [limits.MAX_IDS],
+        "`items` of `POST /api/batches`": [limits.MAX_ITEMS],
+        "`limit` of a list": [limits.MAX_PAGE],
+        "a new id or job name": [limits.MAX_ID],
+        "`search`; `persona`": [limits.MAX_SEARCH, limits.MAX_PERSONA],
+        "names of columns, `recipe`, `processor`": [limits.MAX_NAME],
+        "`reason`": [limits.MAX_REASON],
+        "`concurrency`; `maxAttempts`; `timeoutSeconds`": [
+            limits.MAX_CONCURRENCY,
+            limits.MAX_ATTEMPTS,
+            limits.MAX_SECONDS,
+        ],
+        "`rpm`; `tpm`": [limits.MAX_RPM, limits.MAX_TPM],
+    }.items():
+        assert re.findall(r"[\d,]*\d", rows[field])[: len(values)] == [f"{value:,}" for value in values], field
 
 
 def test_every_provider_is_explained():

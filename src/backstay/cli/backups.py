@@ -21,6 +21,7 @@ from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text
 from backstay.coordination.store import OwnedKind
 from backstay.errors import SettingsError
+from backstay.limits import MAX_LISTED
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup
@@ -86,7 +87,7 @@ def create(
 def list_backups(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--every", help="Include backups whose files were removed.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Maximum number of backups.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_LISTED, help="Maximum number of backups.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List backups, the latest first.

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from backstay.library.id_text import id_of_printed
+from backstay.limits import MAX_RPM, MAX_TPM
 
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="Name of the job.", parser=id_of_printed, show_default=False)
@@ -22,6 +23,7 @@ Rpm = Annotated[
     typer.Option(
         metavar="N",
         min=0,
+        max=MAX_RPM,
         help="Maximum requests per minute, per account; 0 for no limit. The job stores it.",
         show_default=False,
     ),
@@ -31,6 +33,7 @@ Tpm = Annotated[
     typer.Option(
         metavar="N",
         min=0,
+        max=MAX_TPM,
         help="Maximum tokens per minute, per account; 0 for no limit. The job stores it.",
         show_default=False,
     ),

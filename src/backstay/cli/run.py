@@ -31,6 +31,7 @@ from backstay.cli.run_session import SCRIPTED, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 from backstay.library.id_text import id_of_printed
+from backstay.limits import MAX_TEMPERATURE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -65,7 +66,9 @@ def run(
     allow_key: AllowKey = None,
     turns: Annotated[int | None, typer.Option(metavar="N", help="Turns per conversation [default: 4].")] = None,
     language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature (0–2).")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="T", help=f"Sampling temperature (0–{MAX_TEMPERATURE}).")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Maximum tokens of one answer.")] = None,
     processor: Annotated[
         str | None,

@@ -9,13 +9,13 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from backstay.errors import RecipeError
 from backstay.generate.request_fields import is_credential_name
+from backstay.limits import MAX_HOST
 
 _REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
 _LISTS = ("/models",)
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _DEPLOYMENTS = "/openai/deployments/"
-_LONGEST_LABEL = 63  # characters; the limits of the domain name system
-_LONGEST_NAME = 253
+_MAX_LABEL = 63  # characters between dots, in the domain name system
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
@@ -98,8 +98,8 @@ def why_no_name(host: str) -> str | None:
     labels = host.removesuffix(".").split(".")
     if "" in labels:
         return "its host begins with a dot, or has two in a row"
-    if max(map(len, labels)) > _LONGEST_LABEL or len(host) > _LONGEST_NAME:
-        return f"no host has so long a name: {_LONGEST_LABEL} characters between dots at most, {_LONGEST_NAME} in all"
+    if max(map(len, labels)) > _MAX_LABEL or len(host) > MAX_HOST:
+        return f"no host has so long a name: {_MAX_LABEL} characters between dots at most, {MAX_HOST} in all"
     if not all(map(_LABEL.fullmatch, labels)):
         return "its host has characters that no name of a host has"
     # Some programs read 127.1 as an address, others as a name.

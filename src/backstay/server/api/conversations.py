@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.expiring_value import ExpiringValue
-from backstay.library.id_text import LONGEST_ID
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
+from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
@@ -25,13 +25,11 @@ from backstay.server.api.common import (
     errors,
     signed_in,
 )
-from backstay.server.api.selections import SelectionIn
+from backstay.server.api.selections import Id, SelectionIn
 from backstay.server.id_routes import IdRoute
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
-
-Given = Annotated[Text | None, Query(min_length=1, max_length=LONGEST_ID)]
 
 
 class ExportIn(SelectionIn):
@@ -42,11 +40,11 @@ class ExportIn(SelectionIn):
 async def list_conversations(
     services: OwnerServices,
     cursors: OwnCursors,
-    job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
+    job_id: Annotated[Id | None, Query(alias="jobId", max_length=MAX_ID)] = None,
     search: Annotated[
-        Text | None, Query(min_length=1, max_length=1_000, description="Part of the topic, the persona or a turn.")
+        Text | None, Query(min_length=1, max_length=MAX_SEARCH, description="Part of the topic, the persona or a turn.")
     ] = None,
-    persona: Annotated[Text | None, Query(max_length=1_000, description="The exact persona.")] = None,
+    persona: Annotated[Text | None, Query(max_length=MAX_PERSONA, description="The exact persona.")] = None,
     created_before: Annotated[MomentIn | None, Query(alias="createdBefore")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
