@@ -1,7 +1,6 @@
 """Batch jobs: create, list, resume, pause, cancel, retry, skip and discard."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -170,7 +169,7 @@ async def resume_options(job_id: JobId, services: OwnerServices, state: State) -
     A server resumes what its settings name. On the user's own machine it also resumes jobs that a command started.
     """
     options = state.permission.options(await services.batches.checkpoint(job_id))
-    return ResumeOptionsOut(**asdict(options))
+    return ResumeOptionsOut.model_validate(options)
 
 
 @router.post("/{jobId:id}/resume", status_code=202, response_model=JobOut, responses=errors(403, 404, 409, 429))
