@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARC
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
 from backstay.server.api.common import OwnerServices, State, Text
+from backstay.server.api.deletes import WithoutBackup
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
 from backstay.server.web.rendering import render_page
@@ -23,7 +24,7 @@ from backstay.server.web.rendering import render_page
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 
 _PAGE = 50
-_WITHOUT_BACKUP = "delete for good"
+(_WITHOUT_BACKUP,) = get_args(WithoutBackup)
 
 ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
