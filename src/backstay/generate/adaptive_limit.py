@@ -42,11 +42,11 @@ _CATCH_UP_SECONDS = 0.05  # delay of starts that later starts may make up for
 _SLOWEST_PER_SECOND = 0.33  # a slower rate is no faster than probing
 
 _FIRST_PROBE_SECONDS = 0.5
-LONGEST_PROBE_SECONDS = 3.0
+MAX_PROBE_SECONDS = 3.0
 """The longest time between probes while no call succeeds and the provider names no later time."""
-_LONGEST_COSTLY_PROBE_SECONDS = 30.0  # if unanswered calls may be charged
+_MAX_COSTLY_PROBE_SECONDS = 30.0  # if unanswered calls may be charged
 _FIRST_RETRY_AFTER_SECONDS = 2.0
-LONGEST_RETRY_AFTER_SECONDS = 60.0
+MAX_RETRY_AFTER_SECONDS = 60.0
 """The longest part of a Retry-After that is waited before the next probe."""
 _RAMP_END = 4096  # calls in flight
 _ACCEPTED_SECONDS = 1.0  # plus four times the duration of rejections: by then, a call in flight was not rejected
@@ -230,9 +230,9 @@ class AdaptiveLimit:
         """Block calls until the next probe: soon, or after the Retry-After, of which each probe honours more."""
         self._set(now, LimitMode.BACKOFF, math.inf)
         growth = 2.0 ** min(self._probes, 20)
-        honoured = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
+        honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
         is_costly = trouble is not None and trouble.cause is TroubleKind.SILENT
-        longest = _LONGEST_COSTLY_PROBE_SECONDS if is_costly else LONGEST_PROBE_SECONDS
+        longest = _MAX_COSTLY_PROBE_SECONDS if is_costly else MAX_PROBE_SECONDS
         retry_after = trouble.retry_after_seconds if trouble is not None else None
         self._probes += 1
         self.backoff_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(retry_after or 0.0, honoured))
