@@ -64,6 +64,97 @@ class LegacyImportResult:
     report: LegacyReport
 
 
+class _Wiring:
+    """The components that the services of all owners share, and their connections."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        allowed: "AllowedEntry | None",
+        keys: KeySources | None,
+        read_seconds: float | None,
+        concurrency: int,
+    ) -> None:
+        self.settings = settings
+        self.allowed = allowed
+        self.concurrency = concurrency
+        self.clock = SystemClock()
+        self.store = _store(settings, self.clock, read_seconds)
+        self.folders = BackupLocations(
+            store=self.store.backups, default_folder=self.store.backup_place, configured_folder=settings.backup_folder
+        )
+        self.accounts = Accounts(
+            rpm=settings.rpm,
+            tpm=settings.tpm,
+            patience_seconds=settings.patience_seconds,
+            keys=keys or KeySources.from_settings(settings),
+        )
+        self.processors = ProcessorRegistry(self.accounts, allowed_keys=settings.allowed_keys)
+
+    def services(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
+        """Return the services of one owner."""
+        store, keep = self.store.backups, self.settings.backup_retention
+        verifier = Verifier(store=store)
+        reading = BackupReader(store=store, folders=self.folders, verifier=verifier, owner=owner)
+        writer = BackupWriter(store=store, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
+        cleaner = Cleaner(store=store, folders=self.folders, clock=self.clock, owner=owner)
+        deletions = DeleteService(
+            store=store,
+            conversations=self.store.conversations,
+            writer=writer,
+            reader=reading,
+            folders=self.folders,
+            cleaner=cleaner,
+            owner=owner,
+            keep=keep,
+        )
+        return Services(
+            owner=owner,
+            batches=Batches(
+                stores=self.store.batches,
+                owner=owner,
+                source=_processor_source(self.processors, allowed or self.allowed),
+                folder=self.store.locks,
+                lease_seconds=self.settings.lease_seconds,
+                concurrency=self.concurrency,
+            ),
+            conversations=Conversations(store=self.store.conversations, deleter=deletions, owner=owner),
+            backups=Backups(
+                store=store,
+                folders=self.folders,
+                writer=writer,
+                reader=reading,
+                restorer=Restorer(
+                    store=store, folders=self.folders, reader=reading, writer=writer, owner=owner, keep=keep
+                ),
+                cleaner=cleaner,
+                deleter=deletions,
+                owner=owner,
+                keep=keep,
+            ),
+        )
+
+    def legacy_import(self) -> LegacyImport:
+        """Return the import of the original's tables. Raises SettingsError for a database in a file."""
+        if self.store.original is None:
+            raise SettingsError(
+                "The original's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL database in "
+                "BACKSTAY_DATABASE_URL",
+                setting="database_url",
+            )
+        keep, allocate = self.settings.backup_retention, self.store.backups.allocate_keys
+        owner, locks = self.settings.owner, self.store.locks
+        return LegacyImport(
+            store=self.store.original,
+            jobs=LegacyJobImporter(stores=self.store.batches, owner=owner, folder=locks),
+            keepers=lambda name: BackupImporter(self.services(name).backups, keep, allocate),
+            owner=owner,
+            folder=self.settings.backup_folder,
+            clock=self.clock,
+        )
+
+
 class Backstay:
     """Library of batches, conversations and backups. Use `Backstay.open()` in an `async with`."""
 
@@ -80,27 +171,16 @@ class Backstay:
         """Prepare a library without opening it; `read_seconds` limits the duration of a read."""
         self.settings = settings
         self._create = create
-        self._concurrency = concurrency
         self._database_id: str | None = None
-        self._clock = SystemClock()
-        self._store = _store(settings, self._clock, read_seconds)
-        self._folders = BackupLocations(
-            store=self._store.backups, default_folder=self._store.backup_place, configured_folder=settings.backup_folder
-        )
-        self._accounts = Accounts(
-            rpm=settings.rpm,
-            tpm=settings.tpm,
-            patience_seconds=settings.patience_seconds,
-            keys=keys or KeySources.from_settings(settings),
-        )
-        self._processors = ProcessorRegistry(self._accounts, allowed_keys=settings.allowed_keys)
-        self._allowed = allowed
-        self._own = self.for_owner(settings.owner)
-        self.batches = self._own.batches
-        self.conversations = self._own.conversations
-        self.backups = self._own.backups
+        self._wiring = _Wiring(settings, allowed=allowed, keys=keys, read_seconds=read_seconds, concurrency=concurrency)
+        self._store = self._wiring.store
+        self._accounts = self._wiring.accounts
+        own = self.for_owner(settings.owner)
+        self.batches = own.batches
+        self.conversations = own.conversations
+        self.backups = own.backups
         self.idempotency = IdempotentRequests(store=self._store.notes)
-        self.tickets = Tickets(store=self._store.notes, clock=self._clock)
+        self.tickets = Tickets(store=self._store.notes, clock=self._wiring.clock)
         self.scheduled = ScheduledTasks(store=self._store.notes)
 
     def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
@@ -110,46 +190,7 @@ class Backstay:
             owner: The owner.
             allowed: The processors that the owner's jobs may use; by default those of this library.
         """
-        store, keep = self._store.backups, self.settings.backup_retention
-        verifier = Verifier(store=store)
-        reading = BackupReader(store=store, folders=self._folders, verifier=verifier, owner=owner)
-        writer = BackupWriter(store=store, folders=self._folders, verifier=verifier, clock=self._clock, owner=owner)
-        cleaner = Cleaner(store=store, folders=self._folders, clock=self._clock, owner=owner)
-        deletions = DeleteService(
-            store=store,
-            conversations=self._store.conversations,
-            writer=writer,
-            reader=reading,
-            folders=self._folders,
-            cleaner=cleaner,
-            owner=owner,
-            keep=keep,
-        )
-        return Services(
-            owner=owner,
-            batches=Batches(
-                stores=self._store.batches,
-                owner=owner,
-                source=_processor_source(self._processors, allowed or self._allowed),
-                folder=self._store.locks,
-                lease_seconds=self.settings.lease_seconds,
-                concurrency=self._concurrency,
-            ),
-            conversations=Conversations(store=self._store.conversations, deleter=deletions, owner=owner),
-            backups=Backups(
-                store=store,
-                folders=self._folders,
-                writer=writer,
-                reader=reading,
-                restorer=Restorer(
-                    store=store, folders=self._folders, reader=reading, writer=writer, owner=owner, keep=keep
-                ),
-                cleaner=cleaner,
-                deleter=deletions,
-                owner=owner,
-                keep=keep,
-            ),
-        )
+        return self._wiring.services(owner, allowed)
 
     async def owners(self) -> Sequence[str]:
         """Return the owners that have unfinished jobs or backups."""
@@ -243,7 +284,7 @@ class Backstay:
             SettingsError: this is no PostgreSQL database, or the schema has no tables of the original.
             BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
-        original = self._original()
+        original = self._wiring.legacy_import()
         await original.find(source)
         migrated = await self.migrate(check=check)
         if check and migrated.applied:
@@ -252,24 +293,6 @@ class Backstay:
             )
         async with self:
             return LegacyImportResult(migrated, await original.import_everything(source, check=check))
-
-    def _original(self) -> LegacyImport:
-        if self._store.original is None:
-            raise SettingsError(
-                "The original's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL database in "
-                "BACKSTAY_DATABASE_URL",
-                setting="database_url",
-            )
-        keep, allocate = self.settings.backup_retention, self._store.backups.allocate_keys
-        owner, locks = self.settings.owner, self._store.locks
-        return LegacyImport(
-            store=self._store.original,
-            jobs=LegacyJobImporter(stores=self._store.batches, owner=owner, folder=locks),
-            keepers=lambda name: BackupImporter(self.for_owner(name).backups, keep, allocate),
-            owner=owner,
-            folder=self.settings.backup_folder,
-            clock=self._clock,
-        )
 
     async def adopt(
         self,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
+from backstay.limits import MAX_ID, MAX_RPM, MAX_SECONDS, MAX_TPM
 from backstay.ownership import VARIABLE, foreign_owner
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
@@ -68,14 +69,14 @@ class Settings(BaseModel):
     """A path, `sqlite:///path` or `postgresql://…`; without it, `backstay.db` in the nearest `.backstay` folder."""
     database_schema: str = Field(default="backstay", pattern=r"^[a-z_][a-z0-9_]{0,39}$")
     """On PostgreSQL, the schema of Backstay's tables."""
-    owner: str = Field(default="local", min_length=1, max_length=512)
+    owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
     """How long a worker on another host may be silent before its lease is reclaimed."""
-    rpm: int | None = Field(default=None, ge=1, le=10_000_000)
+    rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
     """Maximum requests per minute, for each account with a provider in this process."""
-    tpm: int | None = Field(default=None, ge=1, le=10_000_000_000)
+    tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
     """Maximum tokens per minute, for each account with a provider in this process."""
-    patience_seconds: float = Field(default=600.0, ge=1, le=604_800)
+    patience_seconds: float = Field(default=600.0, ge=1, le=MAX_SECONDS)
     """How long a run waits without a successful answer of the provider before the job pauses."""
     allowed_keys: list[str] = Field(default_factory=list)
     """Hosts to which recipe files and stored jobs may send a key, each as `HOST VARIABLE`; see `key_permission`."""

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from backstay.cli.commands.conversation_export import FormatName
-from backstay.library.formats import FORMATS
-
 
 @pytest.fixture
 def three(within, backstay):
@@ -95,11 +92,6 @@ def test_export_writes_messages(within, three):
         {"role": "user", "content": "I would like to talk about this: =Bridges()"},
     ]
     assert ended.err == "2 conversations exported.\n"
-
-
-def test_every_format_can_be_named():
-    """The option --format offers every export format."""
-    assert [str(name) for name in FormatName] == list(FORMATS)
 
 
 def test_export_formats(within, three):

@@ -13,12 +13,13 @@ import pytest
 import typer
 
 import backstay
-from backstay import errors
+from backstay import errors, limits
 from backstay.cli.app import app
 from backstay.cli.remedies import COMMANDS
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
 from backstay.library.archive import Manifest
+from backstay.library.choices import ExportFormat
 from backstay.remedy import Remedy
 from backstay.server.settings import _ENVIRONMENT, ServerSettings
 
@@ -240,6 +241,29 @@ def test_every_setting_of_the_server_is_explained():
         assert any(f"`{item}`" in page or f"`{item}" in page for item in (name, *variables)), name
 
 
+def test_limits_of_requests_are_those_that_apply():
+    """The reference of the API states the limits that requests are checked against."""
+    page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", page.partition("## Limits of requests")[2], re.MULTILINE))
+
+    for field, values in {
+        "`conversationIds`, `itemIds`, `retryItems`": [limits.MAX_IDS],
+        "`items` of `POST /api/batches`": [limits.MAX_ITEMS],
+        "`limit` of a list": [limits.MAX_PAGE],
+        "a new id or job name": [limits.MAX_ID],
+        "`search`; `persona`": [limits.MAX_SEARCH, limits.MAX_PERSONA],
+        "names of columns, `recipe`, `processor`": [limits.MAX_NAME],
+        "`reason`": [limits.MAX_REASON],
+        "`concurrency`; `maxAttempts`; `timeoutSeconds`": [
+            limits.MAX_CONCURRENCY,
+            limits.MAX_ATTEMPTS,
+            limits.MAX_SECONDS,
+        ],
+        "`rpm`; `tpm`": [limits.MAX_RPM, limits.MAX_TPM],
+    }.items():
+        assert re.findall(r"[\d,]*\d", rows[field])[: len(values)] == [f"{value:,}" for value in values], field
+
+
 def test_every_provider_is_explained():
     """The guide has one row for each provider, with its endpoint, key variable and structures."""
     page = (_ROOT / "docs" / "guides" / "providers.md").read_text()
@@ -257,6 +281,14 @@ def test_every_provider_is_explained():
         assert f"`{provider.key_variable}`" in key
         assert structures == ", ".join(provider.structures)
         assert provider.base_url_variable is None or f"| `{provider.base_url_variable}` |" in page
+
+
+def test_every_export_format_is_explained():
+    """The quickstart has one row for each export format."""
+    page = (_ROOT / "docs" / "quickstart.md").read_text()
+    table = page.partition("| `--format` | shape |\n")[2].partition("\n\n")[0]
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(ExportFormat)
 
 
 def test_every_field_of_a_recipe_is_explained():

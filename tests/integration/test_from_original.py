@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay import Conversation, Turn
+from backstay import Backstay, Conversation, Turn
 from backstay.backup.backup import BackupState
 from backstay.batch.job import JobState
 from backstay.errors import (
@@ -591,8 +591,8 @@ async def test_without_a_backup_folder_jobs_are_imported(app):
     """Without a backup folder jobs are imported and backups are named."""
     app.backup([conversation(1)])
     app.checkpoint("batch-1", ["1"])
-    backstay = app.backstay()
-    backstay.settings = backstay.settings.model_copy(update={"backup_directory": None})
+    settings = app.backstay().settings.model_copy(update={"backup_directory": None})
+    backstay = Backstay(settings)
 
     report = (await backstay.migrate_from_original()).report
 

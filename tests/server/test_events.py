@@ -140,7 +140,7 @@ async def test_a_number_that_is_none_is_refused(api, last):
 
 async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
     """A listener that is more failures behind than memory holds gets every failure exactly once."""
-    monkeypatch.setattr("backstay.server.events.job_feed._MOST_IN_MEMORY", 7)
+    monkeypatch.setattr("backstay.server.events.job_feed._MAX_IN_MEMORY", 7)
     monkeypatch.setattr("backstay.server.events.job_feed._PAGE", 3)
     await failing.ann.post(
         "/api/batches",

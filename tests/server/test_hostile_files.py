@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from backstay import Backstay, Selection
 from backstay.errors import BackupError, InputError
-from backstay.library.formats import FORMATS
+from backstay.library.choices import ExportFormat
+from backstay.library.formats import load_format
 from backstay.schemas import ConversationOut
 from support.hostile_files import KINDS, SECRET, archive, files, native, rows
 from support.serving import serving
@@ -33,7 +34,7 @@ _ALL = Selection(everything=True)
 async def _comes_out(api):
     """Check that all stored data can be exported in each format and backed up."""
     stored = []
-    for form in FORMATS:
+    for form in ExportFormat:
         answer = await api.ann.post("/api/conversations/export", json={"all": True, "format": form})
         assert answer.status_code == 200
         if form == "native":
@@ -122,8 +123,8 @@ def test_what_is_taken_comes_out(tmp_path, content, is_backup):
             with suppress(InputError, BackupError):
                 await backstay.conversations.import_file(tmp_path / "in.jsonl", on_conflict="new")
             async for conversation in backstay.conversations.export(_ALL):
-                for form in FORMATS.values():
-                    form().chunk(conversation)
+                for form in ExportFormat:
+                    load_format(form)().chunk(conversation)
                 ConversationOut.from_conversation(conversation).to_json()
 
     asyncio.run(bring_in())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backstay.library.imports.imported_conversation import ImportConflictPolicy
+from backstay.library.choices import ImportConflictPolicy
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from support.stores import DATABASES, require

@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 
+from backstay.limits import MAX_IDS, MAX_PAGE, MAX_PERSONA, MAX_SEARCH
 from backstay.server.web.rendering import format_distance, format_size
 from support.addresses import PAGES
 from support.clocks import NOON
@@ -119,6 +120,33 @@ async def test_all_that_match_are_exported(local, browser_like):
     assert exported.text.count("\n") == 3
     assert "attachment" in exported.headers["content-disposition"]
     assert nothing.status_code == 422
+
+
+@pytest.mark.parametrize(("field", "limit"), [("search", MAX_SEARCH), ("persona", MAX_PERSONA)])
+async def test_a_filter_has_the_same_limit_everywhere(local, browser_like, field, limit):
+    """A list, a selection and a page accept the longest search text and persona, and nothing longer."""
+
+    async def statuses(text):
+        listed = await local.ann.get("/api/conversations", params={field: text})
+        exported = await local.ann.post("/api/conversations/export", json={field: text})
+        page = await browser_like.get("/conversations", params={field: text})
+        return listed.status_code, exported.status_code, page.status_code
+
+    assert await statuses("x" * limit) == (200, 200, 200)
+    assert await statuses("x" * (limit + 1)) == (422, 422, 422)
+
+
+async def test_forms_state_the_limits_that_apply(local, browser_like):
+    """A form field has the length that its request accepts, and the script of the page reads its limits there."""
+    await local.made(1)
+
+    page = (await browser_like.get("/conversations")).text
+
+    assert re.findall(r'name="(search|persona)".*? maxlength="(\d+)"', page) == [
+        ("search", f"{MAX_SEARCH}"),
+        ("persona", f"{MAX_PERSONA}"),
+    ]
+    assert f'data-max-ids="{MAX_IDS}" data-max-page="{MAX_PAGE}"' in page
 
 
 async def _some_gone(local, count):

@@ -8,17 +8,6 @@ MAX_LISTED_CONFLICTS = 1_000
 """The maximum number of conflicts that a plan lists."""
 
 
-class OnConflict(StrEnum):
-    """The handling of conversations that conflict with the library's content."""
-
-    FAIL = "fail"
-    """Restore nothing."""
-    SKIP = "skip"
-    """Restore the others."""
-    REPLACE = "replace"
-    """Restore all; conversations to be replaced are backed up first."""
-
-
 class ConflictKind(StrEnum):
     CONTENT = "content"
     """A conversation with this id exists, and its content differs."""

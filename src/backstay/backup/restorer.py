@@ -11,10 +11,11 @@ from backstay.backup.backup import Backup, BackupPhase, Listener
 from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader, OpenBackup
-from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
+from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.store import BackupEntry, BackupStore
 from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 
@@ -53,7 +54,7 @@ class Restorer:
         backup_id: str,
         selection: Selection | None = None,
         *,
-        on_conflict: OnConflict = OnConflict.FAIL,
+        on_conflict: RestoreConflictPolicy = RestoreConflictPolicy.FAIL,
         on_progress: Listener | None = None,
     ) -> RestoreResult:
         """Restore the conversations of a backup, or those selected. Idempotent.
@@ -70,7 +71,7 @@ class Restorer:
         async with self._reader.open(backup_id) as opened:
             selected = _RestoreSelection(opened, selection)
             replaced: Backup | None = None
-            if on_conflict is OnConflict.REPLACE:
+            if on_conflict is RestoreConflictPolicy.REPLACE:
                 ids = tuple((await self._plan(opened, selected)).in_the_way)
                 if ids:
                     replaced = await self._writer.write(
@@ -91,7 +92,7 @@ class Restorer:
         self,
         opened: OpenBackup,
         selected: "_RestoreSelection",
-        on_conflict: OnConflict,
+        on_conflict: RestoreConflictPolicy,
         replaced: Backup | None,
         on_progress: Listener | None,
     ) -> RestoreResult:

@@ -11,11 +11,12 @@ from backstay.backup.cleanup import Cleaner, CleanupResult
 from backstay.backup.deleter import DeleteService
 from backstay.backup.locations import BackupLocations
 from backstay.backup.reader import BackupReader, OpenBackup
-from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
+from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.restorer import Restorer
 from backstay.backup.store import BackupStore, Snapshot
 from backstay.backup.writer import BackupWriter
 from backstay.errors import BackstayError, BackupFolderUnrecognized
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 
@@ -183,7 +184,7 @@ class Backups:
         backup_id: str,
         selection: Selection | None = None,
         *,
-        on_conflict: OnConflict | str = OnConflict.FAIL,
+        on_conflict: RestoreConflictPolicy | str = RestoreConflictPolicy.FAIL,
         on_progress: Listener | None = None,
     ) -> RestoreResult:
         """Restore the conversations of a backup, or those selected, all or none of them. Idempotent.
@@ -200,7 +201,7 @@ class Backups:
             RestoreConflict: a conversation conflicts with another one in the library.
             ColumnsDiffer, RestoreDiffers: a restored conversation would differ from the backup.
         """
-        choice = OnConflict(on_conflict)
+        choice = RestoreConflictPolicy(on_conflict)
         return await self._restorer.restore(backup_id, selection, on_conflict=choice, on_progress=on_progress)
 
     async def pin(self, backup_id: str) -> Backup:

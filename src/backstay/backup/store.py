@@ -8,7 +8,8 @@ from typing import Protocol
 
 from backstay.backup.backup import Backup, BackupItem, SealedFile
 from backstay.backup.location import FileLocation
-from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
+from backstay.backup.restore_plan import RestorePlan, RestoreResult
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, RelatedRowCount
 from backstay.library.record import Document, Record
 from backstay.library.selection import Selection
@@ -272,7 +273,7 @@ class BackupStore(Protocol):
         columns: UserColumns,
         *,
         undoes: bool,
-        on_conflict: OnConflict,
+        on_conflict: RestoreConflictPolicy,
         replaced: Backup | None,
         file_exists: Callable[[], bool],
         on_progress: Callable[[int], None],

@@ -31,11 +31,10 @@ from backstay.library.deletion import plan_line
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Record
 from backstay.library.selection import Selection
+from backstay.limits import MAX_REASON
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.backup")
-
-_LONGEST_REASON = 100
 
 
 class BackupWriter:
@@ -259,8 +258,8 @@ def _manifest(backup: Backup, request: _BackupRequest, snapshot: Snapshot) -> Ma
 
 
 def _check_reason(reason: str) -> None:
-    if not 1 <= len(reason) <= _LONGEST_REASON or not reason.isprintable():
-        raise SettingsError(f"A reason is one line of up to {_LONGEST_REASON} characters", setting="reason")
+    if not 1 <= len(reason) <= MAX_REASON or not reason.isprintable():
+        raise SettingsError(f"A reason is one line of up to {MAX_REASON} characters", setting="reason")
 
 
 class _FileSummary:

@@ -40,6 +40,7 @@ from backstay.errors import (
     Stopped,
 )
 from backstay.library.id_text import check_id, quoted_id
+from backstay.limits import MAX_ATTEMPTS, MAX_CONCURRENCY, MAX_RPM, MAX_RUN_ITEMS, MAX_SECONDS, MAX_TPM, MIN_SECONDS
 from backstay.logs import get_logger
 from backstay.readers.ceiling import InputCeiling
 
@@ -527,7 +528,7 @@ async def _until_stopped(stop: StopSignal, chunks: Chunks) -> Chunks:
         yield chunk
 
 
-_MAXIMUMS = {"concurrency": 10_000, "rpm": 10_000_000, "tpm": 10_000_000_000}
+_MAXIMUMS = {"concurrency": MAX_CONCURRENCY, "rpm": MAX_RPM, "tpm": MAX_TPM}
 
 
 def _check_bounds(limits: RunLimits, callee: CallableProcessor) -> None:
@@ -541,9 +542,9 @@ def _check_bounds(limits: RunLimits, callee: CallableProcessor) -> None:
 def _check_run(limits: RunLimits, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
     checks: tuple[tuple[str, Any, type[int | float], float, float], ...] = (
         *((name, value, int, int(name == "concurrency"), _MAXIMUMS[name]) for name, value in limits.to_dict().items()),
-        ("max_attempts", max_attempts, int, 1, 1_000),
-        ("timeout", timeout_seconds, float, 0.001, 604_800),
-        ("limit", 1 if limit is None else limit, int, 1, 10**12),
+        ("max_attempts", max_attempts, int, 1, MAX_ATTEMPTS),
+        ("timeout", timeout_seconds, float, MIN_SECONDS, MAX_SECONDS),
+        ("limit", 1 if limit is None else limit, int, 1, MAX_RUN_ITEMS),
     )
     for name, value, kind, minimum, maximum in checks:
         if isinstance(value, bool) or not isinstance(value, (int, kind)):

@@ -103,7 +103,7 @@ def _add_group(name: str, description: str, commands: Mapping[str, Callable[...,
     app.add_typer(group, name=name, epilog=EPILOG)
 
 
-app.command(epilog=EPILOG, cls=dry_run.DryRunCommand)(run.run)
+app.command(epilog=EPILOG, cls=dry_run.RunCommand)(run.run)
 for command in (
     resume.resume,
     jobs.jobs,

@@ -1,7 +1,7 @@
 """`backstay run --dry-run`: print the prompts and an estimate of the tokens."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -23,8 +23,8 @@ _OPTION = "--dry-run"
 _DEFAULT_COUNT = "3"
 
 
-class DryRunCommand(typer.core.TyperCommand):
-    """Command whose `--dry-run` takes an optional number."""
+class RunCommand(typer.core.TyperCommand):
+    """The command `run`: its `--dry-run` takes an optional number, and its help names the providers."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # one class
         if _OPTION in args:
@@ -32,6 +32,14 @@ class DryRunCommand(typer.core.TyperCommand):
             if at == len(args) or not args[at].isdecimal():
                 args = [*args[:at], _DEFAULT_COUNT, *args[at:]]
         return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        from backstay.generate.providers import PROVIDERS  # which loads what no other help needs
+
+        for parameter in self.params:
+            if isinstance(parameter, typer.core.TyperOption) and parameter.name == "model":
+                parameter.help = (parameter.help or "").replace("{providers}", ", ".join(PROVIDERS))
+        super().format_options(ctx, formatter)
 
 
 def show(

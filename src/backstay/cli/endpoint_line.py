@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
 
-_NOT_READ = {"OPENAI_BASE_URL": "OPENAI_API_BASE", "ANTHROPIC_BASE_URL": "ANTHROPIC_API_URL"}
-
 
 def describe(recipe: "Recipe", keys: "KeySources") -> str:
     """Return the provider, its base URL, and the source of the key.
@@ -22,10 +20,9 @@ def describe(recipe: "Recipe", keys: "KeySources") -> str:
     endpoint = recipe.endpoint.in_environment(environ)
     origin = f" ({endpoint.variable})" if endpoint.variable is not None else ""
     line = f"{endpoint.provider.name}, at {printable(endpoint.base_url)}{origin}; {_key(endpoint, keys)}"
-    read = endpoint.provider.base_url_variable or ""
-    unread = _NOT_READ.get(read, "")
-    if endpoint.is_default and environ.get(unread):
-        line += f". {unread} is set but not read: set {read} instead"
+    unread = endpoint.provider.unread_variable
+    if endpoint.is_default and unread is not None and environ.get(unread):
+        line += f". {unread} is set but not read: set {endpoint.provider.base_url_variable} instead"
     return line
 
 

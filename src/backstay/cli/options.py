@@ -8,6 +8,7 @@ import typer
 from backstay.cli.durations import parse_duration
 from backstay.errors import SettingsError
 from backstay.library.id_text import id_of_printed
+from backstay.limits import MAX_RPM, MAX_TPM
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -44,6 +45,7 @@ class RateOptions:
         typer.Option(
             metavar="N",
             min=0,
+            max=MAX_RPM,
             help="Maximum requests per minute, per account; 0 for no limit. The job stores it.",
             show_default=False,
         ),
@@ -53,6 +55,7 @@ class RateOptions:
         typer.Option(
             metavar="N",
             min=0,
+            max=MAX_TPM,
             help="Maximum tokens per minute, per account; 0 for no limit. The job stores it.",
             show_default=False,
         ),

@@ -9,6 +9,7 @@ import typer
 
 from backstay.cli.options import AllowKey, RateOptions
 from backstay.errors import SettingsError
+from backstay.limits import MAX_TEMPERATURE
 
 if TYPE_CHECKING:
     from backstay.generate.key_source import KeySources
@@ -29,7 +30,8 @@ class ProcessorOptions:
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="M", help="Model: openai:…, anthropic:…, gemini:…, ollama:…, any name with --base-url, or scripted."
+            metavar="M",
+            help="Model: PROVIDER:NAME, any name with --base-url, or scripted. The providers are {providers}.",
         ),
     ] = None
     recipe: Annotated[
@@ -41,7 +43,9 @@ class ProcessorOptions:
     allow_key: AllowKey = None
     turns: Annotated[int | None, typer.Option(metavar="N", help="Turns per conversation [default: 4].")] = None
     language: Annotated[str | None, typer.Option(metavar="L", help="Language of the conversations.")] = None
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature (0–2).")] = None
+    temperature: Annotated[
+        float | None, typer.Option(metavar="T", help=f"Sampling temperature (0–{MAX_TEMPERATURE}).")
+    ] = None
     max_tokens: Annotated[int | None, typer.Option(metavar="N", help="Maximum tokens of one answer.")] = None
     processor: Annotated[
         str | None,

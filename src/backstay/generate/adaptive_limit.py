@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from backstay.generate.answer_meter import AnswerMeter
+from backstay.generate.concurrency_evidence import ConcurrencyEvidence
 from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 
 # A limit is proven when more than share + errors / sqrt(calls) of a window were rejected.
@@ -35,20 +36,17 @@ _TRIAL = 2.0  # times the cap, to test whether a higher rate increases the throu
 _MORE = 1.3  # … by at least this factor
 _ENOUGH_ANSWERS = 5
 
-# When rejections depend on the number of calls in flight.
-_VOTES = 8
 _STEADY = 1.2  # times the throughput; a larger cap is still growing, and correlates with everything
-_MEAN_WEIGHT = 0.05
 
 _CATCH_UP_SECONDS = 0.05  # delay of starts that later starts may make up for
 _SLOWEST_PER_SECOND = 0.33  # a slower rate is no faster than probing
 
 _FIRST_PROBE_SECONDS = 0.5
-LONGEST_PROBE_SECONDS = 3.0
+MAX_PROBE_SECONDS = 3.0
 """The longest time between probes while no call succeeds and the provider names no later time."""
-_LONGEST_COSTLY_PROBE_SECONDS = 30.0  # if unanswered calls may be charged
+_MAX_COSTLY_PROBE_SECONDS = 30.0  # if unanswered calls may be charged
 _FIRST_RETRY_AFTER_SECONDS = 2.0
-LONGEST_RETRY_AFTER_SECONDS = 60.0
+MAX_RETRY_AFTER_SECONDS = 60.0
 """The longest part of a Retry-After that is waited before the next probe."""
 _RAMP_END = 4096  # calls in flight
 _ACCEPTED_SECONDS = 1.0  # plus four times the duration of rejections: by then, a call in flight was not rejected
@@ -91,10 +89,7 @@ class AdaptiveLimit:
         self._futile_measurements = 0  # in a row, without a lower share of rejections
         self._last_share = 0.0
         self._passed_before_trial = 0.0
-        self._votes = 0
-        self._min_in_flight = math.inf
-        self._mean_in_flight = 0.0
-        self._in_flight_spread = 1.0
+        self._concurrency_evidence = ConcurrencyEvidence()
         self._backoff_began_at = -math.inf
         self._probes = 0
         self._ramped_at = -math.inf
@@ -147,9 +142,7 @@ class AdaptiveLimit:
         if self.mode in (LimitMode.BACKOFF, LimitMode.RAMP):
             self._ramp(now, is_quick=self._is_quick)
         elif self.mode is not LimitMode.FREE:
-            off = start.in_flight - self._mean_in_flight
-            self._mean_in_flight += _MEAN_WEIGHT * off
-            self._in_flight_spread += _MEAN_WEIGHT * (abs(off) - self._in_flight_spread)
+            self._concurrency_evidence.record_success(start.in_flight)
             self._raise_cap(now)
 
     def record_trouble(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
@@ -169,7 +162,9 @@ class AdaptiveLimit:
         if self._rejection_count > _NOISE_SHARE * calls + _STANDARD_ERRORS * math.sqrt(calls):
             self._respond_to_limit(now, trouble, self._rejection_count / calls)
         elif self.mode is LimitMode.RATE and self.cap <= _STEADY * self._meter.rate(now):
-            self._vote(now, start)
+            max_in_flight = self._concurrency_evidence.record_rejection(start.in_flight)
+            if max_in_flight is not None:
+                self._set(now, LimitMode.CONCURRENCY, max_in_flight)
 
     # -- measuring the limit ---------------------------------------------------------------------------------------
 
@@ -208,16 +203,6 @@ class AdaptiveLimit:
             self._passed_before_trial = passes
             self._cap_rate(now, _TRIAL * self.cap)
 
-    def _vote(self, now: float, start: CallStart) -> None:
-        """Switch to a cap on concurrency once rejected calls started with more calls in flight than good ones."""
-        if start.in_flight < self._mean_in_flight + max(1.0, self._in_flight_spread):
-            self._votes = max(0, self._votes - 2)
-            return
-        self._votes += 1
-        self._min_in_flight = min(self._min_in_flight, start.in_flight)
-        if self._votes >= _VOTES:
-            self._set(now, LimitMode.CONCURRENCY, max(1.0, self._min_in_flight))
-
     def _cap_rate(self, now: float, rate: float) -> None:
         if rate < _SLOWEST_PER_SECOND:
             self._begin_backoff(now)
@@ -245,9 +230,9 @@ class AdaptiveLimit:
         """Block calls until the next probe: soon, or after the Retry-After, of which each probe honours more."""
         self._set(now, LimitMode.BACKOFF, math.inf)
         growth = 2.0 ** min(self._probes, 20)
-        honoured = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
+        honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
         is_costly = trouble is not None and trouble.cause is TroubleKind.SILENT
-        longest = _LONGEST_COSTLY_PROBE_SECONDS if is_costly else LONGEST_PROBE_SECONDS
+        longest = _MAX_COSTLY_PROBE_SECONDS if is_costly else MAX_PROBE_SECONDS
         retry_after = trouble.retry_after_seconds if trouble is not None else None
         self._probes += 1
         self.backoff_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(retry_after or 0.0, honoured))
@@ -275,6 +260,5 @@ class AdaptiveLimit:
         self._epoch += 1
         self._next_at = now
         self._call_count = self._rejection_count = self._success_streak = 0
-        self._votes, self._min_in_flight = 0, math.inf
-        self._mean_in_flight, self._in_flight_spread = float(self.in_flight), 1.0
+        self._concurrency_evidence = ConcurrencyEvidence(self.in_flight)
         self._meter.reset(now)

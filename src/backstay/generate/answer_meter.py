@@ -1,7 +1,7 @@
 """Throughput and concurrency of the calls that a provider answers. Pure: callers pass the time."""
 
 _SPAN_SECONDS = 1.0
-_LONGEST_SPAN_SECONDS = 30.0
+_MAX_SPAN_SECONDS = 30.0
 _ENOUGH = 20  # good answers that end a window; with fewer, it continues
 
 
@@ -48,7 +48,7 @@ class AnswerMeter:
 
     def _roll_window(self, now: float) -> None:
         age = now - self._window_began_at
-        if age >= _LONGEST_SPAN_SECONDS or (age >= _SPAN_SECONDS and self._count >= _ENOUGH):
+        if age >= _MAX_SPAN_SECONDS or (age >= _SPAN_SECONDS and self._count >= _ENOUGH):
             self._began_at, self._window_began_at = self._window_began_at, now
             self._before, self._count = self._count, 0
             self._busy_before, self._busy = self._busy, 0.0

@@ -78,8 +78,8 @@ def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] |
 
 def _credential_error(path: str) -> RecipeError:
     return RecipeError(
-        f"The recipe's {path} carries a credential; leave it out. The key goes into the environment (OPENAI_API_KEY, "
-        "ANTHROPIC_API_KEY, or the variable that api_key_env names) and is sent in the header that key_header names; "
+        f"The recipe's {path} carries a credential; leave it out. The key goes into the environment (the "
+        "provider's variable, or the one that api_key_env names) and is sent in the header that key_header names; "
         "any other secret header goes into [headers] of backstay.toml",
         field=path,
     )

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from backstay.errors import RecipeError
-from backstay.generate.endpoint_url import BaseUrl, check_deployment, from_anthropic_base_url, from_ollama_host
+from backstay.generate.endpoint_url import BaseUrl, check_deployment
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
@@ -14,7 +14,6 @@ from backstay.generate.providers.provider import Provider
 from backstay.remedy import Remedy
 
 _BARE = "openai"  # the API of users' own endpoints
-_NORMALISERS = {"OLLAMA_HOST": from_ollama_host, "ANTHROPIC_BASE_URL": from_anthropic_base_url}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Endpoint:
         variable = self.provider.base_url_variable
         if not self.is_default or variable is None or not (text := environ.get(variable, "").strip()):
             return self
-        address = BaseUrl.parse(_NORMALISERS.get(variable, str)(text), f"The base URL in {variable}")
+        address = BaseUrl.parse(self.provider.normalize_url(text), f"The base URL in {variable}")
         address = _completed(address, self.provider)
         query = {**address.query, **self.query}
         check_deployment(address, query)
@@ -106,8 +105,7 @@ def resolve_endpoint(
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
     if address is None and provider.base_url is None:
         raise RecipeError(
-            f"{provider.name} has a separate address for each customer, such as "
-            "https://NAME.openai.azure.com/openai/v1",
+            f"{provider.name} has a separate address for each customer, such as {provider.example_url}",
             remedy=Remedy.SET_BASE_URL,
             field="base_url",
         )

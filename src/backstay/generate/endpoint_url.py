@@ -9,13 +9,13 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from backstay.errors import RecipeError
 from backstay.generate.request_fields import is_credential_name
+from backstay.limits import MAX_HOST
 
 _REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
 _LISTS = ("/models",)
-_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _DEPLOYMENTS = "/openai/deployments/"
-_LONGEST_LABEL = 63  # characters; the limits of the domain name system
-_LONGEST_NAME = 253
+_MAX_LABEL = 63  # characters between dots, in the domain name system
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
@@ -52,7 +52,7 @@ class BaseUrl:
             raise _invalid_url(what, text, why)
         host = parts.hostname.rstrip(".")
         full_path = parts.path.rstrip("/")
-        path = _without_request(full_path, is_azure=host.endswith(_AZURE))
+        path = _without_request(full_path, is_azure=host.endswith(AZURE_HOSTS))
         return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_query(parts.query, what))
 
     @property
@@ -72,7 +72,7 @@ class BaseUrl:
 
     @property
     def is_azure(self) -> bool:
-        return self.host.endswith(_AZURE)
+        return self.host.endswith(AZURE_HOSTS)
 
     @property
     def has_deployment(self) -> bool:
@@ -98,8 +98,8 @@ def why_no_name(host: str) -> str | None:
     labels = host.removesuffix(".").split(".")
     if "" in labels:
         return "its host begins with a dot, or has two in a row"
-    if max(map(len, labels)) > _LONGEST_LABEL or len(host) > _LONGEST_NAME:
-        return f"no host has so long a name: {_LONGEST_LABEL} characters between dots at most, {_LONGEST_NAME} in all"
+    if max(map(len, labels)) > _MAX_LABEL or len(host) > MAX_HOST:
+        return f"no host has so long a name: {_MAX_LABEL} characters between dots at most, {MAX_HOST} in all"
     if not all(map(_LABEL.fullmatch, labels)):
         return "its host has characters that no name of a host has"
     # Some programs read 127.1 as an address, others as a name.

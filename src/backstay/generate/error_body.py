@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_LARGEST_JSON = 256_000  # characters that are parsed; of a longer body, only the start is read, as text
+_MAX_JSON = 256_000  # characters that are parsed; of a longer body, only the start is read, as text
 _TEXT_CAP = 4_000  # characters that are searched for phrases
 _FIELD_CAP = 300  # fields that are read
 _MAX_DEPTH = 12
@@ -85,7 +85,7 @@ def parse_error_text(body: str) -> ErrorBody:
     if is_page(body):
         title = _TITLE.search(body, 0, _TEXT_CAP)
         return ErrorBody(text=title[1].casefold() if title else "", is_page=True)
-    value = _parsed(body) if len(body) <= _LARGEST_JSON else None
+    value = _parsed(body) if len(body) <= _MAX_JSON else None
     return parse_error_value(body[:_TEXT_CAP] if value is None else value)
 
 
@@ -144,7 +144,7 @@ def _scalars(value: Any, path: str = "", name: str = "", depth: int = 0) -> Iter
 
 
 def _embedded(text: str, start: int) -> Any:
-    if len(text) > _LARGEST_JSON:
+    if len(text) > _MAX_JSON:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)

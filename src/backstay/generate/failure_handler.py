@@ -20,7 +20,7 @@ _log = get_logger("backstay.provider")
 _SERVER_ERROR = "server_error"
 _MAX_TROUBLES = 3  # of one item, while other items succeed in between
 _IDLE_SECONDS = 120.0  # without a rejection, after which the wait is counted anew
-_LONGEST_RETRY_AFTER_SECONDS = 3599.0  # more than an hour pauses the job at once
+_MAX_RETRY_AFTER_SECONDS = 3599.0  # more than an hour pauses the job at once
 _PROBE_SECONDS = 1.0  # minimum delay before a rejected item is requested again, so that others go first
 
 
@@ -135,7 +135,7 @@ class FailureHandler:
             self._outage_timer.restart()
         self._rejected_at = now
         # While other calls succeed, a very long Retry-After concerns one call only.
-        seconds = min(trouble.retry_after_seconds or 0.0, _LONGEST_RETRY_AFTER_SECONDS)
+        seconds = min(trouble.retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
         self._outage_timer.record_trouble(now, replace(trouble, retry_after_seconds=seconds))
         return self._outage_timer.exhausted(now) if self._account.limiter.is_recovering else None
 

@@ -17,10 +17,10 @@ from backstay.generate.headers import merge_headers
 from backstay.generate.proxy import Proxy, find_proxy
 from backstay.generate.stream_collector import IncompleteStream, StreamCollector
 
-_LARGEST_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
-_LARGEST_STREAM = 4 * _LARGEST_BODY  # a stream takes some 300 bytes for each token
+_MAX_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
+_MAX_STREAM = 4 * _MAX_BODY  # a stream takes some 300 bytes for each token
 _TOO_LARGE = "the answer is larger than 16 MB"
-_LARGEST_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill more than the usual 8 KB
+_MAX_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill more than the usual 8 KB
 _CONNECT_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
 _LAST_SECONDS = 1.0  # for events after a complete answer: its usage, and the end of the stream
@@ -165,8 +165,8 @@ class HttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             # The duration of a whole call is bounded by the item's deadline.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            max_line_size=_LARGEST_HEADER,
-            max_field_size=_LARGEST_HEADER,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
             # Otherwise aiohttp would look up the proxy in a thread for each request, and let a password in .netrc
             # replace the key.
             trust_env=False,
@@ -217,7 +217,7 @@ class HttpClient:
                     break
                 size += len(piece)
                 reader.feed(piece)
-                if size > _LARGEST_STREAM or reader.pending_size > _LARGEST_BODY:
+                if size > _MAX_STREAM or reader.pending_size > _MAX_BODY:
                     raise MalformedResponse(_TOO_LARGE, reader.partial_body())
         except TimeoutError as error:
             if not reader.is_whole:
@@ -228,7 +228,7 @@ class HttpClient:
             if not reader.is_whole:
                 raise
         body = reader.body()
-        if len(body) > _LARGEST_BODY:
+        if len(body) > _MAX_BODY:
             raise MalformedResponse(_TOO_LARGE, body)
         return body
 
@@ -251,7 +251,7 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
             piece = await content.readany()
             pieces.append(piece)
             size += len(piece)
-            if size > _LARGEST_BODY:
+            if size > _MAX_BODY:
                 raise MalformedResponse(_TOO_LARGE, b"".join(pieces))
     except aiohttp.ClientPayloadError as error:
         if (why := _why_broken(error)) is not None:

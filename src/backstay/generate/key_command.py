@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-LONGEST = 65_536  # bytes
+MAX_BYTES = 65_536  # bytes
 _STEP_SECONDS = 0.05  # between checks whether it has ended or must be stopped
 
 
@@ -62,16 +62,16 @@ def _printed(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float,
             # Checked before reading: then the output is complete, even if a child keeps the pipe open.
             has_ended = process.poll() is not None
             if is_open and selector.select(0 if has_ended else _STEP_SECONDS):
-                block = os.read(out.fileno(), LONGEST)
+                block = os.read(out.fileno(), MAX_BYTES)
                 printed, is_open = printed + block, bool(block)
             elif has_ended:
                 return printed
             elif not is_open:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_STEP_SECONDS)
-            if len(printed) > LONGEST:
+            if len(printed) > MAX_BYTES:
                 raise KeyCommandFailed(
-                    f"prints more than {LONGEST:,} bytes, which is no key; have it print the key alone"
+                    f"prints more than {MAX_BYTES:,} bytes, which is no key; have it print the key alone"
                 )
             if stop.is_set():
                 raise KeyCommandFailed("was stopped before it ended")

@@ -12,7 +12,7 @@ from typing import Self
 
 from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.headers import merge_headers
-from backstay.generate.key_command import LONGEST, KeyCommandFailed, run_key_command
+from backstay.generate.key_command import MAX_BYTES, KeyCommandFailed, run_key_command
 from backstay.generate.request_fields import check_header_name
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
@@ -242,4 +242,4 @@ def _first_line(path: Path) -> tuple[bytes, int]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("it is not a regular file; a pipe can be read by a `command`, as in cat")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        return file.readline(LONGEST), os.fstat(file.fileno()).st_mode
+        return file.readline(MAX_BYTES), os.fstat(file.fileno()).st_mode

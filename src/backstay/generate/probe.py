@@ -33,7 +33,7 @@ PROBE_SECONDS = 120.0
 """The time limit of one call."""
 
 _MAX_CALLS = 4
-_LONGEST_EXCERPT = 300  # characters
+_MAX_EXCERPT = 300  # characters
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
 _LIMITS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
@@ -228,7 +228,7 @@ def _beginning(text: str, account: Account) -> str | None:
     """Return the beginning of a received text, on one line, without secrets; None if it is blank."""
     redacted = account.secrets.redact(text.encode()).decode("utf-8", "replace")
     line = " ".join(redacted.split())
-    return f"{line[: _LONGEST_EXCERPT - 1]}…" if len(line) > _LONGEST_EXCERPT else line or None
+    return f"{line[: _MAX_EXCERPT - 1]}…" if len(line) > _MAX_EXCERPT else line or None
 
 
 def _thinking(value: Any) -> set[str]:

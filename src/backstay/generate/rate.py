@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 
 from backstay.generate.adaptive_limit import (
-    LONGEST_PROBE_SECONDS,
-    LONGEST_RETRY_AFTER_SECONDS,
+    MAX_PROBE_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
     AdaptiveLimit,
     CallStart,
     LimitMode,
@@ -17,7 +17,7 @@ _MINUTE = 60.0
 _TOKEN_BURST_SECONDS = 3.0  # the burst is the refill of this time
 
 _FIRST_DELAY_SECONDS = 0.5
-_LONGEST_DELAY_SECONDS = 30.0
+_MAX_DELAY_SECONDS = 30.0
 _FIRST_RETRY_AFTER_SECONDS = 5.0  # part of a Retry-After that one item waits while others may succeed
 _REJECTIONS_IN_A_ROW = 3  # and …
 _STANDSTILL_SECONDS = 2.0  # … no good answer for so long: no calls succeed
@@ -138,10 +138,10 @@ class AccountRate:
 
     def _delay_seconds(self, now: float, trouble: ProviderTrouble, retries: int) -> float:
         growth = 2.0 ** min(retries, 20)
-        longest = _LONGEST_DELAY_SECONDS if self.is_recovering(now) else LONGEST_PROBE_SECONDS
+        longest = _MAX_DELAY_SECONDS if self.is_recovering(now) else MAX_PROBE_SECONDS
         delay = min(longest, _FIRST_DELAY_SECONDS * growth)
         delay *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         if self._limit.mode is LimitMode.BACKOFF:
             return max(delay, self._limit.backoff_until - now)
-        honoured = min(LONGEST_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
+        honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
         return max(delay, min(trouble.retry_after_seconds or 0.0, honoured))

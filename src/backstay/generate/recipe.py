@@ -21,6 +21,7 @@ from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
 from backstay.library.canonical import canonical_json
+from backstay.limits import MAX_ANSWER_TOKENS, MAX_ID, MAX_TEMPERATURE, MAX_TURNS
 from backstay.remedy import Remedy
 from backstay.wrong_values import reason_of
 
@@ -34,7 +35,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: str = Field(min_length=1, max_length=512)
+    model: str = Field(min_length=1, max_length=MAX_ID)
     """`openai:…`, `anthropic:…`, `ollama:…`, or the name used by the server at `base_url`."""
     base_url: str | None = Field(default=None, max_length=2_048)
     """Address of an endpoint with the provider's API, without the path of a request."""
@@ -44,12 +45,12 @@ class Recipe(BaseModel):
     """System prompt, a template."""
     prompt: str = Field(default=PROMPT, min_length=1)
     """User prompt, a template over the item's columns."""
-    turns: int = Field(default=4, ge=1, le=200)
+    turns: int = Field(default=4, ge=1, le=MAX_TURNS)
     language: str | None = Field(default=None, min_length=1, max_length=100)
     roles: dict[str, str] = Field(default_factory=dict)
     """Descriptions of the user and the assistant, templates."""
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
+    temperature: float | None = Field(default=None, ge=0, le=MAX_TEMPERATURE)
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_ANSWER_TOKENS)
     structured: Literal["auto", "schema", "json", "text"] = "auto"
     """The structured output to request; `auto` begins with the strictest that the provider supports."""
     parameters: dict[str, Any] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from backstay.errors import RecipeError
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 
-_LARGEST = 1_000_000  # bytes
+_MAX_BYTES = 1_000_000  # bytes
 _YAML = (".yaml", ".yml")
 
 
@@ -40,7 +40,7 @@ def _text(path: Path) -> str:
     if path.suffix.lower() not in (".toml", *_YAML):
         raise RecipeError(f"{path} must end in .toml, .yaml or .yml", path=str(path))
     try:
-        if path.is_file() and path.stat().st_size > _LARGEST:
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
             raise RecipeError(f"{path} is larger than 1 MB, the maximum for recipes", path=str(path))
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:

@@ -8,7 +8,7 @@ from typing import Any
 from backstay.batch.retry_after import header_seconds
 from backstay.generate.error_body import ErrorBody, parse_error_value
 
-LONGEST_SECONDS = 86_400.0
+MAX_WAIT_SECONDS = 86_400.0
 """The longest time returned: more than a day counts as a day."""
 
 _RESETS = (
@@ -123,7 +123,7 @@ def _until_epoch(text: str, now: datetime) -> float | None:
     seconds = number / 1000 if number >= _EARLIEST_EPOCH * 1000 else number
     wait = seconds - now.timestamp()
     # A value far from now does not count from 1970.
-    return max(0.0, wait) if -LONGEST_SECONDS <= wait <= 40 * LONGEST_SECONDS else None
+    return max(0.0, wait) if -MAX_WAIT_SECONDS <= wait <= 40 * MAX_WAIT_SECONDS else None
 
 
 def _seconds_until(moment: datetime, now: datetime) -> float:
@@ -142,4 +142,4 @@ def _number(text: str | None) -> float | None:
 def _bounded(seconds: float | None) -> float | None:
     if seconds is None or not seconds >= 0:  # written this way, it also excludes NaN
         return None
-    return min(seconds, LONGEST_SECONDS)
+    return min(seconds, MAX_WAIT_SECONDS)

@@ -9,7 +9,7 @@ from backstay.errors import ProcessorNotFound
 from backstay.library.conversation import Conversation, Turn
 
 NAME = "scripted"
-_LONGEST_SECONDS = 3600.0
+_MAX_SECONDS = 3600.0
 
 
 def scripted_processor(name: str) -> Processor:
@@ -20,7 +20,7 @@ def scripted_processor(name: str) -> Processor:
     """
     _, _, text = name.partition(":")
     seconds = float(text) if re.fullmatch(r"\d*\.?\d+", text) else None
-    if name != NAME and (seconds is None or seconds > _LONGEST_SECONDS):
+    if name != NAME and (seconds is None or seconds > _MAX_SECONDS):
         raise ProcessorNotFound(
             f"{name!r} is not a writer; after the colon, set the seconds per conversation, as in scripted:0.2",
             processor=name,

@@ -23,8 +23,8 @@ from backstay.errors import RecipeError, UnknownVariable
 _MAX_STEPS = 20_000
 _STEP_CHARACTERS = 1_000  # characters of a value that cost one more step
 _ENTRY_CHARACTERS = 20  # size of a list entry
-_LONGEST_TEXT = 2_000_000  # characters of one prompt, and of any value in it
-_LONGEST_MARKUP = 100_000  # for filters whose time grows with its square
+_MAX_TEXT = 2_000_000  # characters of one prompt, and of any value in it
+_MAX_MARKUP = 100_000  # for filters whose time grows with its square
 _MAX_DIGITS = 30
 _NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
 # The only methods that may be called: none creates a large value from a small one without being measured.
@@ -85,8 +85,8 @@ class Template:
             length = 0
             for piece in self._template.generate(values):
                 length += len(piece)
-                if length > _LONGEST_TEXT:
-                    raise SecurityError(f"its text is longer than {_LONGEST_TEXT:,} characters")
+                if length > _MAX_TEXT:
+                    raise SecurityError(f"its text is longer than {_MAX_TEXT:,} characters")
                 pieces.append(piece)
             return "".join(pieces)
         except UndefinedError as error:
@@ -188,8 +188,8 @@ def _measured(*values: Any) -> Any:
         elif isinstance(value, Namespace):
             pending.append(object.__getattribute__(value, "_Namespace__attrs"))
         size += 1
-        if size > _LONGEST_TEXT:
-            raise SecurityError(f"a value is larger than {_LONGEST_TEXT:,} characters")
+        if size > _MAX_TEXT:
+            raise SecurityError(f"a value is larger than {_MAX_TEXT:,} characters")
     _spend(1 + size // _STEP_CHARACTERS)
     return values[0] if values else None
 
@@ -213,8 +213,8 @@ def _in_bounds(function: Callable[..., Any], before: Callable[..., Any] | None) 
 
 
 def _check_length(length: int) -> None:
-    if length > _LONGEST_TEXT:
-        raise SecurityError(f"a text is longer than {_LONGEST_TEXT:,} characters")
+    if length > _MAX_TEXT:
+        raise SecurityError(f"a text is longer than {_MAX_TEXT:,} characters")
 
 
 def _before_replace(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -252,8 +252,8 @@ def _before_sum(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
 
 
 def _before_markup(*args: Any, **_: Any) -> tuple[Any, ...]:
-    if any(isinstance(text, str) and len(text) > _LONGEST_MARKUP for text in args):
-        raise SecurityError(f"it takes markup of at most {_LONGEST_MARKUP:,} characters")
+    if any(isinstance(text, str) and len(text) > _MAX_MARKUP for text in args):
+        raise SecurityError(f"it takes markup of at most {_MAX_MARKUP:,} characters")
     return args
 
 

@@ -8,6 +8,7 @@ from backstay.batch.item import SettledItem
 from backstay.errors import InputUnreadable, InvalidRow
 from backstay.legacy.store import LegacyElement
 from backstay.library.id_text import check_id
+from backstay.limits import MAX_REASON
 
 NO_REASON = "the original recorded no reason"
 
@@ -16,7 +17,6 @@ _WHOLE = re.compile(r"-?[0-9]+")
 _HUNDRED = 100.0
 # The original rounds: with fewer items than this, a job with items left never has a hundred percent.
 _TOLD_BY_ROUNDING = 199
-_LONGEST_REASON = 100
 _EXAMPLES = 3
 _NEVER, _LONG_AGO = "infinity", "-infinity"
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
@@ -110,7 +110,7 @@ def with_offset(text: object) -> object:
 def reason(text: str | None) -> str:
     """Return the reason of a backup in the form that Backstay accepts."""
     shown = "".join(character if character.isprintable() else " " for character in text or "").strip()
-    return shown[:_LONGEST_REASON] or "taken_over"
+    return shown[:MAX_REASON] or "taken_over"
 
 
 def difference(recorded: set[str], held: set[str]) -> str | None:

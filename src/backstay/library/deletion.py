@@ -27,6 +27,10 @@ class RelatedRowCount:
     goes: bool
     """Whether they are deleted; else they stay, and refer to nothing or to a default."""
 
+    @property
+    def action(self) -> str:
+        return "deleted" if self.goes else "changed"
+
 
 @dataclass(frozen=True, slots=True)
 class FiringTrigger:

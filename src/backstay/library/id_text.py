@@ -10,9 +10,7 @@ import unicodedata
 from typing import Any
 
 from backstay.errors import InvalidRow
-
-LONGEST_ID = 512
-"""Characters. PostgreSQL has no index over texts of more than 2,704 bytes."""
+from backstay.limits import MAX_ID
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WAYS_UP = (".", "..")
@@ -29,8 +27,8 @@ def id_fault(value: str) -> str | None:
     """Return why a text is not allowed as an id, with the remedy; None if it is allowed."""
     if not value.strip():
         return "is empty"
-    if len(value) > LONGEST_ID:
-        return f"is longer than {LONGEST_ID} characters; shorten it"
+    if len(value) > MAX_ID:
+        return f"is longer than {MAX_ID} characters; shorten it"
     if _CONTROL.search(value):
         return "has a control character or a line break; remove it"
     if value != value.strip():

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backstay.errors import ConversationNotFound, PlanOutdated
+from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
 from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
-from backstay.library.imports.imported_conversation import ImportConflictPolicy, ImportResult
+from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary

@@ -8,7 +8,7 @@ from backstay.readers.text import MAX_RECORD_BYTES, InputText, too_long
 # No pattern backtracks: each repeat of a character is possessive (`*+`), each repeat of a group is in an atomic group.
 # A possessive repeat of a group would be equivalent, but matches too little before Python 3.11.5.
 _SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
-_LONGEST_SCALAR = 1024
+_MAX_SCALAR = 1024
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _IN_STRING_SOURCE = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
 _IN_STRING = re.compile(_IN_STRING_SOURCE, re.DOTALL)
@@ -82,7 +82,7 @@ class JsonScanner:
         while True:
             size = self._match_end(_SCALAR, 0)
             # A scalar at the end of the window may continue in the next chunk. A valid one has few characters.
-            if self._byte_at(size) is not None or size > _LONGEST_SCALAR or not self._read_chunk():
+            if self._byte_at(size) is not None or size > _MAX_SCALAR or not self._read_chunk():
                 return size
 
     def _step_over_space(self) -> None:

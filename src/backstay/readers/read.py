@@ -28,7 +28,8 @@ _BY_SUFFIX: dict[str, _Reader] = {
     ".ndjson": read_jsonl,
     ".json": read_json_array,
 }
-_KINDS = " ".join(_BY_SUFFIX)
+SUFFIXES = tuple(_BY_SUFFIX)
+_KINDS = " ".join(SUFFIXES)
 
 
 def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:

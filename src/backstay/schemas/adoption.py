@@ -1,5 +1,7 @@
 """Adopted tables: the user's own tables in place of the built-in ones."""
 
+from pydantic import Field
+
 from backstay.library.adoption import AdoptionResult, UnadoptResult
 from backstay.schemas.base import ApiObject
 
@@ -8,11 +10,11 @@ class AdoptedTableOut(ApiObject):
     """An adopted table. `columns` maps its columns to the built-in ones; `beside` lists those it lacks."""
 
     name: str
-    place: str
+    place: str = Field(validation_alias="user_table")
     rows: int
     columns: dict[str, str]
-    beside: list[str]
-    kept: list[str]
+    beside: list[str] = Field(validation_alias="side_columns")
+    kept: list[str] = Field(validation_alias="other_columns")
 
 
 class AdoptionOut(ApiObject):
@@ -29,17 +31,7 @@ class AdoptionOut(ApiObject):
         return cls(
             is_check=is_check,
             was_there=adoption.was_adopted,
-            tables=[
-                AdoptedTableOut(
-                    name=table.name,
-                    place=table.user_table,
-                    rows=table.rows,
-                    columns=dict(table.columns),
-                    beside=list(table.side_columns),
-                    kept=list(table.other_columns),
-                )
-                for table in adoption.tables
-            ],
+            tables=[AdoptedTableOut.model_validate(table) for table in adoption.tables],
             hindered=adoption.not_writable_reason,
             remarks=list(adoption.remarks),
         )

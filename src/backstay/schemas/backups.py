@@ -3,16 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Self
 
+from pydantic import AliasPath, Field
+
 from backstay.backup.backup import Backup, BackupProgress
 from backstay.backup.cleanup import CleanupResult
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
-from backstay.schemas.base import ApiObject, Moment
+from backstay.schemas.base import ApiObject, Moment, next_cursor
 
 
 class BackupDeleteOut(ApiObject):
     """The delete that a backup was made for."""
 
-    state: str
+    state: str = Field(validation_alias="deletion")
     deleted: int
     changed: int
     gone: int
@@ -48,11 +50,6 @@ class BackupOut(ApiObject):
 
     @classmethod
     def from_backup(cls, backup: Backup) -> Self:
-        deletion = None
-        if backup.deletion is not None:
-            deletion = BackupDeleteOut(
-                state=str(backup.deletion), deleted=backup.deleted, changed=backup.changed, gone=backup.gone
-            )
         return cls(
             backup_id=backup.id,
             file_path=f"/backups/{backup.id}.json",
@@ -68,7 +65,7 @@ class BackupOut(ApiObject):
             verified_at=backup.verified_at,
             damaged_at=backup.damaged_at,
             expires_at=backup.expires_at,
-            deletion=deletion,
+            deletion=BackupDeleteOut.model_validate(backup) if backup.deletion is not None else None,
         )
 
 
@@ -80,9 +77,8 @@ class BackupsOut(ApiObject):
 
     @classmethod
     def from_page(cls, backups: Sequence[Backup], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
-        full = bool(backups) and len(backups) >= limit
         page = [BackupOut.from_backup(backup) for backup in backups]
-        return cls(backups=page, next_cursor=cursor(backups[-1].key) if full else None)
+        return cls(backups=page, next_cursor=next_cursor([backup.key for backup in backups], limit, cursor))
 
 
 class BackupProgressOut(ApiObject):
@@ -127,13 +123,7 @@ class DeleteProgressOut(ApiObject):
 
     @classmethod
     def from_progress(cls, progress: BackupProgress) -> Self:
-        return cls(
-            backup_id=progress.backup_id,
-            phase=str(progress.phase),
-            conversations=progress.conversations,
-            total=progress.total,
-            content_bytes=progress.content_bytes,
-        )
+        return cls.model_validate(progress)
 
 
 class DownloadOut(ApiObject):
@@ -155,23 +145,12 @@ class RestorePlanOut(ApiObject):
     new: int
     identical: int
     unlinked: int
-    conflict_count: int
-    conflicts: list[ConflictOut]
+    conflict_count: int = Field(validation_alias="conflicts")
+    conflicts: list[ConflictOut] = Field(validation_alias="clashes")
 
     @classmethod
     def from_plan(cls, plan: RestorePlan) -> Self:
-        conflicts = [
-            ConflictOut(id=conflict.id, kind=str(conflict.kind), other_id=conflict.other_id)
-            for conflict in plan.clashes
-        ]
-        return cls(
-            backup_id=plan.backup_id,
-            new=plan.new,
-            identical=plan.identical,
-            unlinked=plan.unlinked,
-            conflict_count=plan.conflicts,
-            conflicts=conflicts,
-        )
+        return cls.model_validate(plan)
 
 
 class RestoreResultOut(ApiObject):
@@ -184,26 +163,15 @@ class RestoreResultOut(ApiObject):
     unlinked: int
     replaced_backup_id: str | None
     related: int
-    related_left: int
+    related_left: int = Field(validation_alias="left")
 
     @classmethod
     def from_result(cls, result: RestoreResult) -> Self:
-        return cls(
-            backup_id=result.backup_id,
-            restored=result.restored,
-            identical=result.identical,
-            skipped=result.skipped,
-            replaced=result.replaced,
-            relinked=result.relinked,
-            unlinked=result.unlinked,
-            replaced_backup_id=result.replaced_backup_id,
-            related=result.related,
-            related_left=result.left,
-        )
+        return cls.model_validate(result)
 
 
 class DecisionOut(ApiObject):
-    backup_id: str
+    backup_id: str = Field(validation_alias=AliasPath("backup", "id"))
     action: str
     reason: str
 
@@ -211,20 +179,11 @@ class DecisionOut(ApiObject):
 class CleanupResultOut(ApiObject):
     """The result of a cleanup; of a dry run, what it would have done."""
 
-    dry_run: bool
-    backups: list[DecisionOut]
+    dry_run: bool = Field(validation_alias="is_dry_run")
+    backups: list[DecisionOut] = Field(validation_alias="decisions")
     orphans: list[str]
     orphans_removed: bool
 
     @classmethod
     def from_result(cls, result: CleanupResult) -> Self:
-        decisions = [
-            DecisionOut(backup_id=decision.backup.id, action=str(decision.action), reason=decision.reason)
-            for decision in result.decisions
-        ]
-        return cls(
-            dry_run=result.is_dry_run,
-            backups=decisions,
-            orphans=list(result.orphans),
-            orphans_removed=result.orphans_removed,
-        )
+        return cls.model_validate(result)

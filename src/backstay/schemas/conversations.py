@@ -7,7 +7,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
-from backstay.schemas.base import ApiObject, Moment
+from backstay.schemas.base import ApiObject, Moment, next_cursor
 
 
 class ConversationSummaryOut(ApiObject):
@@ -23,15 +23,7 @@ class ConversationSummaryOut(ApiObject):
 
     @classmethod
     def from_summary(cls, summary: ConversationSummary) -> Self:
-        return cls(
-            id=summary.id,
-            topic=summary.topic,
-            persona=summary.persona,
-            job_id=summary.job_id,
-            item_id=summary.item_id,
-            turns=summary.turns,
-            created_at=summary.created_at,
-        )
+        return cls.model_validate(summary)
 
 
 class ConversationsOut(ApiObject):
@@ -44,10 +36,9 @@ class ConversationsOut(ApiObject):
     def from_page(
         cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int
     ) -> Self:
-        full = bool(summaries) and len(summaries) >= limit
         return cls(
             conversations=[ConversationSummaryOut.from_summary(summary) for summary in summaries],
-            next_cursor=cursor(summaries[-1].cursor) if full else None,
+            next_cursor=next_cursor([summary.cursor for summary in summaries], limit, cursor),
         )
 
 
@@ -107,13 +98,7 @@ class ImportOut(ApiObject):
 
     @classmethod
     def from_result(cls, result: ImportResult) -> Self:
-        return cls(
-            imported=result.imported,
-            identical=result.identical,
-            skipped=result.skipped,
-            renamed=result.renamed,
-            relinked=result.relinked,
-        )
+        return cls.model_validate(result)
 
 
 class ExportOut(ApiObject):
@@ -160,19 +145,7 @@ class DeletePlanOut(ApiObject):
 
     @classmethod
     def from_plan(cls, plan: DeletePlan) -> Self:
-        return cls(
-            conversations=plan.conversations,
-            turns=plan.turns,
-            estimated_bytes=plan.estimated_bytes,
-            digest=plan.digest,
-            sample=[SampleOut(id=sample.id, topic=sample.topic, turns=sample.turns) for sample in plan.sample],
-            missing=list(plan.missing),
-            related=[
-                RelatedRowsOut(table=related.table, rows=related.rows, action="deleted" if related.goes else "changed")
-                for related in plan.related
-            ],
-            triggers=[TriggerOut(name=trigger.name, table=trigger.table) for trigger in plan.triggers],
-        )
+        return cls.model_validate(plan)
 
 
 class DeleteResultOut(ApiObject):

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
-from backstay.batch.progress import ProviderWait
 from backstay.batch.result import BatchResult
-from backstay.schemas.base import ApiObject, Moment
+from backstay.schemas.base import ApiObject, Moment, next_cursor
 
 _NOT_ALL = 99.9  # of an imported job that lacks its items: some remain, but their number is not known yet
 
@@ -77,8 +76,8 @@ class JobOut(ApiObject):
             tokens_in=job.tokens.tokens_in,
             tokens_out=job.tokens.tokens_out,
             workers=job.workers,
-            waiting=_waiting(job.provider_wait),
-            pause=PauseOut(code=job.pause.code, message=job.pause.message) if job.pause else None,
+            waiting=WaitingOut.model_validate(job.provider_wait) if job.provider_wait else None,
+            pause=PauseOut.model_validate(job.pause) if job.pause else None,
             cleaned=job.cleaned,
             max_attempts=job.settings.max_attempts,
             timeout_seconds=job.settings.timeout_seconds,
@@ -100,8 +99,8 @@ class JobsOut(ApiObject):
 
     @classmethod
     def from_page(cls, jobs: Sequence[Job], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
-        full = bool(jobs) and len(jobs) >= limit
-        return cls(jobs=[JobOut.from_job(job) for job in jobs], next_cursor=cursor(jobs[-1].key) if full else None)
+        page = [JobOut.from_job(job) for job in jobs]
+        return cls(jobs=page, next_cursor=next_cursor([job.key for job in jobs], limit, cursor))
 
 
 class RunOut(ApiObject):
@@ -171,17 +170,7 @@ class ItemOut(ApiObject):
 
     @classmethod
     def from_item(cls, item: ItemSummary) -> Self:
-        return cls(
-            id=item.id,
-            position=item.position,
-            state=str(item.state),
-            topic=item.topic,
-            persona=item.persona,
-            attempts=item.attempts,
-            conversation_id=item.conversation_id,
-            error_code=item.error_code,
-            error_message=item.error_message,
-        )
+        return cls.model_validate(item)
 
 
 class ItemsOut(ApiObject):
@@ -192,14 +181,14 @@ class ItemsOut(ApiObject):
 
     @classmethod
     def from_page(cls, items: Sequence[ItemSummary], *, limit: int) -> Self:
-        full = bool(items) and len(items) >= limit
-        return cls(items=[ItemOut.from_item(item) for item in items], next_cursor=items[-1].position if full else None)
+        page = [ItemOut.from_item(item) for item in items]
+        return cls(items=page, next_cursor=next_cursor([item.position for item in items], limit))
 
 
 class FailedItemOut(ApiObject):
     """A failed item with the attempt that decided its failure."""
 
-    id: str
+    id: str = Field(validation_alias="item_id")
     position: int
     topic: str | None
     attempts: int
@@ -210,16 +199,7 @@ class FailedItemOut(ApiObject):
 
     @classmethod
     def from_failure(cls, failure: FailedItem) -> Self:
-        return cls(
-            id=failure.item_id,
-            position=failure.position,
-            topic=failure.topic,
-            attempts=failure.attempts,
-            error_code=failure.error_code,
-            error_message=failure.error_message,
-            raw=failure.raw,
-            failed_at=failure.failed_at,
-        )
+        return cls.model_validate(failure)
 
 
 class FailureOut(FailedItemOut):
@@ -227,19 +207,11 @@ class FailureOut(FailedItemOut):
 
     traceback: str | None
 
-    @classmethod
-    def from_failure(cls, failure: FailedItem) -> Self:
-        return cls(**dict(FailedItemOut.from_failure(failure)), traceback=failure.traceback)
-
 
 class PauseEvidenceOut(FailedItemOut):
     """An attempt that led to the job's pause; its item has not failed. `attempts` is the number of that attempt."""
 
     state: str
-
-    @classmethod
-    def from_failure(cls, failure: FailedItem) -> Self:
-        return cls(**FailedItemOut.from_failure(failure).model_dump(), state=str(failure.state))
 
 
 class JobDetailOut(JobOut):
@@ -261,11 +233,8 @@ class FailedItemsOut(ApiObject):
 
     @classmethod
     def from_page(cls, failures: Sequence[FailedItem], *, limit: int) -> Self:
-        full = bool(failures) and len(failures) >= limit
-        return cls(
-            items=[FailedItemOut.from_failure(failure) for failure in failures],
-            next_cursor=failures[-1].position if full else None,
-        )
+        page = [FailedItemOut.from_failure(failure) for failure in failures]
+        return cls(items=page, next_cursor=next_cursor([failure.position for failure in failures], limit))
 
 
 class JobProgressOut(ApiObject):
@@ -294,14 +263,13 @@ class JobStateOut(ApiObject):
 
     @classmethod
     def from_job(cls, job: Job) -> Self:
-        pause = PauseOut(code=job.pause.code, message=job.pause.message) if job.pause else None
-        return cls(id=job.id, state=str(job.state), pause=pause)
+        return cls.model_validate(job)
 
 
 class ItemFailedOut(ApiObject):
     """An item that has just failed."""
 
-    id: str
+    id: str = Field(validation_alias="item_id")
     position: int
     attempt: int
     topic: str | None
@@ -311,21 +279,7 @@ class ItemFailedOut(ApiObject):
 
     @classmethod
     def from_event(cls, event: FailureEvent) -> Self:
-        return cls(
-            id=event.item_id,
-            position=event.position,
-            attempt=event.attempt,
-            topic=event.topic,
-            error_code=event.error_code,
-            error_message=event.error_message,
-            failed_at=event.failed_at,
-        )
-
-
-def _waiting(waiting: ProviderWait | None) -> WaitingOut | None:
-    if waiting is None:
-        return None
-    return WaitingOut(reason=waiting.reason, detail=waiting.detail, until=waiting.until)
+        return cls.model_validate(event)
 
 
 def _percentage(settled: int, planned: int) -> float:

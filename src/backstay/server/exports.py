@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+from starlette.responses import StreamingResponse
+
 from backstay.app import Services
 from backstay.errors import BackstayError
-from backstay.library.formats import FORMATS
+from backstay.library.choices import ExportFormat
+from backstay.library.formats import Format, load_format
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 from backstay.server.limits import ConcurrencyLimit
@@ -12,16 +15,23 @@ from backstay.server.requests import AbortedResponse
 
 _log = get_logger("backstay.server")
 
-MEDIA_TYPES = {
-    "messages": "application/jsonl",
-    "native": "application/jsonl",
-    "sharegpt": "application/jsonl",
-    "csv": "text/csv; charset=utf-8",
-}
+FORMATS = {name: load_format(name) for name in ExportFormat}
 _BLOCK = 256 * 1024
 
 
-async def await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def respond(
+    services: Services, selection: Selection, name: ExportFormat, slots: ConcurrencyLimit
+) -> StreamingResponse:
+    """Respond with the selected conversations as a file. Errors before the first block are raised here."""
+    form = FORMATS[name]
+    return StreamingResponse(
+        await _await_first_block(_blocks(services, selection, form(), slots)),
+        media_type=form.media_type,
+        headers={"Content-Disposition": f'attachment; filename="conversations.{name}.{form.suffix}"'},
+    )
+
+
+async def _await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Return the same blocks once the first is available. Errors until then are raised here, before the response."""
     first = await anext(blocks, b"")
 
@@ -37,15 +47,13 @@ async def await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes
     return all_blocks()
 
 
-async def export_blocks(
-    services: Services, selection: Selection, form: str, slots: ConcurrencyLimit
+async def _blocks(
+    services: Services, selection: Selection, form: Format, slots: ConcurrencyLimit
 ) -> AsyncIterator[bytes]:
-    """Yield the selected conversations in one of `FORMATS`, in large blocks."""
-    formatter = FORMATS[form]()
     async with slots.slot(services.owner):
-        block = bytearray(formatter.head())
+        block = bytearray(form.head())
         async for conversation in services.conversations.export(selection):
-            block += formatter.chunk(conversation)
+            block += form.chunk(conversation)
             if len(block) >= _BLOCK:
                 yield bytes(block)
                 block.clear()

@@ -16,6 +16,7 @@ from backstay.former_name import refuse_variables
 from backstay.generate import scripted
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.recipe import Recipe
+from backstay.limits import MAX_CONCURRENCY, MAX_HOST, MAX_PORT
 from backstay.readers.ceiling import InputCeiling
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
@@ -45,8 +46,8 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
-    port: int = Field(default=8717, ge=0, le=65535)
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=MAX_HOST)
+    port: int = Field(default=8717, ge=0, le=MAX_PORT)
     """0 picks any free port."""
     auth: Literal["token", "jwt"] | None = None
     """A local token or JSON Web Tokens; by default the latter, if they are configured."""
@@ -70,7 +71,7 @@ class ServerSettings(BaseModel):
     """Paths of recipes, by the names that requests may use."""
     automatic_resume: bool = False
     """Resume interrupted jobs when the server starts, and when their worker dies."""
-    concurrency: int = Field(default=16, ge=1, le=10_000)
+    concurrency: int = Field(default=16, ge=1, le=MAX_CONCURRENCY)
     """Default limit of calls in flight per job."""
     most_connections: int = Field(default=4_000, ge=10, le=1_000_000)
     """Maximum concurrent connections."""

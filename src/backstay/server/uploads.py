@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 from fastapi import UploadFile
 
 from backstay.errors import BackstayError
+from backstay.readers.read import SUFFIXES
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 
-ITEMS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+ITEMS = SUFFIXES
 CONVERSATIONS = (".jsonl", ".ndjson", ".json", ".zst")
 _BLOCK = 1024 * 1024
 

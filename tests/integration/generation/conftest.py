@@ -36,8 +36,8 @@ def recipe(request: pytest.FixtureRequest, provider: ProviderServer, monkeypatch
 def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten all waits for a rejecting provider by a factor of 300."""
     for module, names in (
-        (adaptive_limit, ("_FIRST_PROBE_SECONDS", "LONGEST_PROBE_SECONDS")),
-        (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_LONGEST_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
+        (adaptive_limit, ("_FIRST_PROBE_SECONDS", "MAX_PROBE_SECONDS")),
+        (rate, ("MAX_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_MAX_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
         (failure_handler, ("_PROBE_SECONDS",)),
         (suspected_errors, ("_OUTAGE_SECONDS",)),
     ):

@@ -9,7 +9,7 @@ import pytest
 
 from backstay import Backstay, ItemCounts, JobState, Recipe, StopSignal
 from backstay.batch.worker import EndReason
-from backstay.generate import model_writer
+from backstay.generate import reply_reader
 from backstay.generate.error_response import ErrorKind, ErrorResponse
 from support.invariants import violations
 from support.provider import Hang, Reset, Said, Sent, Status
@@ -106,7 +106,7 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
     """If errors of the account are classified as errors of items, every item of the job fails."""
     codes = (f"code_{number}" for number in itertools.count())
     monkeypatch.setattr(
-        model_writer, "classify_response", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
+        reply_reader, "classify_response", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
     )
     provider.behaviour = lambda _: Status(401)
 

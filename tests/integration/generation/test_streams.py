@@ -131,8 +131,8 @@ async def test_a_stream_is_not_waited_for_after_its_end(provider):
 
 async def test_a_stream_without_end_is_given_up(provider, monkeypatch):
     """Neither an endless stream of events nor an endless line fills the memory."""
-    monkeypatch.setattr("backstay.generate.http._LARGEST_BODY", 10_000)
-    monkeypatch.setattr("backstay.generate.http._LARGEST_STREAM", 40_000)
+    monkeypatch.setattr("backstay.generate.http._MAX_BODY", 10_000)
+    monkeypatch.setattr("backstay.generate.http._MAX_STREAM", 40_000)
     for pieces in (_pieces() * 300, [b"data: ", *[b"x" * 1_000] * 20], [*_pieces() * 40, _chunk(20_000), _FINISH]):
         provider.behaviour = lambda _, pieces=pieces: Streamed(pieces)
 

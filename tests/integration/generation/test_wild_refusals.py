@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
-from backstay.generate import failure_handler, model_writer
+from backstay.generate import failure_handler, reply_reader
 from backstay.generate.error_response import ErrorKind, RequestChange
 from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
 from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
@@ -126,7 +126,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 @pytest.mark.parametrize("kind", list(ErrorKind))
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
     """Every error response of the corpus has the effect of its kind, at its maximum number of calls."""
-    monkeypatch.setattr(model_writer, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
+    monkeypatch.setattr(reply_reader, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
     monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in REFUSALS:

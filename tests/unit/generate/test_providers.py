@@ -1,6 +1,7 @@
 """Requests of each provider, and parsing of its answers."""
 
 from dataclasses import replace
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,6 +10,7 @@ from backstay.batch.item import Item
 from backstay.generate.prompt import Prompt, PromptTemplates
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, TokenUsage, UnreadableResponse
+from backstay.generate.recipe import Recipe
 
 _OPENAI, _ANTHROPIC, _OLLAMA = PROVIDERS["openai"], PROVIDERS["anthropic"], PROVIDERS["ollama"]
 _ALL = tuple(PROVIDERS.values())
@@ -46,6 +48,11 @@ def test_anthropic_is_asked():
         "messages": [{"role": "user", "content": "x"}],
     }
     assert _ANTHROPIC.headers("k") == {"anthropic-version": "2023-06-01", "x-api-key": "k"}
+
+
+def test_a_recipe_may_name_every_structure():
+    """The field `structured` of a recipe accepts each structure that a provider can be asked for, and `auto`."""
+    assert get_args(Recipe.model_fields["structured"].annotation) == ("auto", *Structure)
 
 
 def test_a_stream_is_asked_for():

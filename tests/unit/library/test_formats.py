@@ -8,8 +8,13 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.conversation import Conversation, Turn
-from backstay.library.formats import FORMATS, Csv, Messages, Native, ShareGPT
+from backstay.library.formats import load_format
+from backstay.library.formats.csv import Csv
+from backstay.library.formats.messages import Messages
+from backstay.library.formats.native import Native
+from backstay.library.formats.sharegpt import ShareGPT
 
 _CONVERSATION = Conversation(
     [
@@ -123,15 +128,16 @@ def test_control_characters_are_written_out():
 
 def test_every_format_goes_by_its_name():
     """Each format is registered under the name that the export command uses."""
-    assert list(FORMATS.items()) == [
-        ("messages", Messages),
-        ("native", Native),
-        ("sharegpt", ShareGPT),
-        ("csv", Csv),
-    ]
+    assert {str(name): load_format(name) for name in ExportFormat} == {
+        "messages": Messages,
+        "native": Native,
+        "sharegpt": ShareGPT,
+        "csv": Csv,
+    }
+    assert next(iter(ExportFormat)) is DEFAULT_FORMAT is ExportFormat("messages")
 
 
-@pytest.mark.parametrize("form", FORMATS.values())
+@pytest.mark.parametrize("form", [load_format(name) for name in ExportFormat])
 def test_nothing_exported_is_only_a_head(form):
     """An export of no conversation is empty, or only the header of CSV."""
     assert _export(form()).count(b"\n") == (form is Csv)

@@ -1,6 +1,5 @@
 """`backstay backups restore`: undo a delete."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from backstay.cli.options import BackupArgument, Yes
 from backstay.cli.output import Output
 from backstay.cli.selection_options import SelectionOptions
 from backstay.cli.text import format_count
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
@@ -23,14 +23,6 @@ _MAX_SHOWN = 10
 _ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
 
 
-class ConflictChoice(StrEnum):
-    """The choices of `backstay.backup.restore_plan.OnConflict`, known without loading it."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    REPLACE = "replace"
-
-
 @command(
     when_interrupted="Interrupted; nothing was restored, unless the restore had just ended. Run the same command again."
 )
@@ -39,11 +31,11 @@ async def restore(
     backup: BackupArgument,
     options: SelectionOptions,
     on_conflict: Annotated[
-        ConflictChoice,
+        RestoreConflictPolicy,
         typer.Option(
             help="On a conflict: restore nothing, skip those in conflict, or back up and replace what is stored."
         ),
-    ] = ConflictChoice.FAIL,
+    ] = RestoreConflictPolicy.FAIL,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be restored.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -64,7 +56,7 @@ async def restore(
         plan = await backstay.backups.plan_restore(backup, selection)
         session.out.print_result(lambda: schemas.RestorePlanOut.from_plan(plan), *_format_plan(plan))
         return
-    if on_conflict is ConflictChoice.REPLACE and not yes:
+    if on_conflict is RestoreConflictPolicy.REPLACE and not yes:
         plan = await backstay.backups.plan_restore(backup, selection)
         if plan.conflicts:
             conflicts = format_count(plan.conflicts, "conversation")

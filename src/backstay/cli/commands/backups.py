@@ -13,6 +13,7 @@ from backstay.cli.selection_options import SelectionOptions
 from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text
 from backstay.coordination.store import OwnedKind
+from backstay.limits import MAX_LISTED
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup
@@ -48,7 +49,7 @@ async def create(session: CommandSession, options: SelectionOptions, backup_opti
 async def list_backups(
     session: CommandSession,
     every: Annotated[bool, typer.Option("--every", help="Include backups whose files were removed.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Maximum number of backups.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_LISTED, help="Maximum number of backups.")] = 100,
 ) -> None:
     """List backups, the latest first.
 

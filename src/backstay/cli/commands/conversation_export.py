@@ -1,6 +1,5 @@
 """`backstay conversations export`: write training files."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,15 +10,7 @@ from backstay.cli.options import OutputOptions
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection
-
-
-class FormatName(StrEnum):
-    """Names of `backstay.library.formats`, without loading them."""
-
-    MESSAGES = "messages"
-    NATIVE = "native"
-    SHAREGPT = "sharegpt"
-    CSV = "csv"
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 
 
 @command()
@@ -28,8 +19,8 @@ async def export(
     *,
     options: SelectionOptions,
     form: Annotated[
-        FormatName, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
-    ] = FormatName.MESSAGES,
+        ExportFormat, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
+    ] = DEFAULT_FORMAT,
     output: OutputOptions,
 ) -> None:
     """Export conversations for training, oldest first. Select them by ids, by conditions, or with --all.
@@ -40,12 +31,12 @@ async def export(
       backstay conversations export --all --format sharegpt | zstd > all.jsonl.zst
       backstay conversations export --ids-file good.txt --format csv -o good.csv
     """
-    from backstay.library.formats import FORMATS
+    from backstay.library.formats import load_format
 
     out = session.out
     path = output.path(as_json=out.as_json)
     selection = options.selection().check()
-    writer = FORMATS[form]()
+    writer = load_format(form)()
     number = 0
     backstay = await session.open()
     with out.target(path, excluded=backstay.files) as write:

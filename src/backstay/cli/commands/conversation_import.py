@@ -1,6 +1,5 @@
 """`backstay conversations import`: import conversations from a file."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,17 +7,10 @@ import typer
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.text import format_count, printable
+from backstay.library.choices import ImportConflictPolicy
 
 if TYPE_CHECKING:
     from backstay.library.imports.imported_conversation import ImportResult
-
-
-class ImportConflictChoice(StrEnum):
-    """Values of `backstay.library.imports.imported_conversation.ImportConflictPolicy`, without loading it."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-    NEW = "new"
 
 
 @command()
@@ -28,9 +20,9 @@ async def import_(
         str, typer.Argument(metavar="FILE", help="File to import; - for standard input.", show_default=False)
     ],
     on_conflict: Annotated[
-        ImportConflictChoice,
+        ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
-    ] = ImportConflictChoice.FAIL,
+    ] = ImportConflictPolicy.FAIL,
 ) -> None:
     """Import conversations from a file: all of them or none.
 

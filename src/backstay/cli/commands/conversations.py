@@ -10,6 +10,7 @@ from backstay.cli.selection_options import ConditionOptions
 from backstay.cli.text import printable, printable_lines
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import id_of_printed, printed_id
+from backstay.limits import MAX_LISTED
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -22,7 +23,9 @@ _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
 async def list_conversations(
     session: CommandSession,
     conditions: ConditionOptions,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Maximum number of conversations.")] = 50,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_LISTED, help="Maximum number of conversations.")
+    ] = 50,
     before: Annotated[
         int | None, typer.Option(metavar="CURSOR", help="Continue a list; its last line names the cursor.")
     ] = None,

@@ -15,6 +15,7 @@ from backstay.cli.options import AllowKey
 from backstay.cli.output import Output
 from backstay.cli.text import format_count, printable
 from backstay.errors import SettingsError
+from backstay.limits import MAX_SECONDS, MIN_SECONDS
 
 if TYPE_CHECKING:
     from backstay.generate.key_source import KeySources
@@ -31,7 +32,7 @@ def probe(
         str | None, typer.Option(metavar="URL", help="Endpoint, like --base-url of `backstay run`.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(metavar="S", min=0.001, max=604_800, help="Maximum seconds per call.")
+        float, typer.Option(metavar="S", min=MIN_SECONDS, max=MAX_SECONDS, help="Maximum seconds per call.")
     ] = 120.0,
     allow_key: AllowKey = None,
 ) -> int:

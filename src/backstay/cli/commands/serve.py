@@ -11,6 +11,7 @@ from backstay.cli.output import flush
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
+from backstay.limits import MAX_PORT
 
 _NO_PAGES = (
     "The settings require a JSON Web Token for requests, so there are no pages for a browser. For pages on this "
@@ -31,7 +32,7 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(
-            metavar="PORT", min=0, max=65535, help="Port; 0 for any free one [default: 8717].", show_default=False
+            metavar="PORT", min=0, max=MAX_PORT, help="Port; 0 for any free one [default: 8717].", show_default=False
         ),
     ] = None,
 ) -> None:

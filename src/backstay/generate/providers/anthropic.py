@@ -1,9 +1,10 @@
 """Anthropic's Messages API. Structured output is requested through a tool that the model must call."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backstay.generate.endpoint_url import from_anthropic_base_url
 from backstay.generate.prompt import turn_keys
 from backstay.generate.providers.finish_reasons import finish_reason
 from backstay.generate.providers.parts import texts_in
@@ -36,6 +37,8 @@ class Anthropic(Provider):
     key_variable: str = "ANTHROPIC_API_KEY"
     key_header: str | None = "x-api-key"
     base_url_variable: str | None = "ANTHROPIC_BASE_URL"
+    normalize_url: Callable[[str], str] = from_anthropic_base_url
+    unread_variable: str | None = "ANTHROPIC_API_URL"
     is_api_style: bool = True
     structures: tuple[Structure, ...] = (Structure.SCHEMA, Structure.TEXT)
     version: str = "2023-06-01"

@@ -1,5 +1,6 @@
-"""Hosted providers with OpenAI's API. A new one needs an entry here and a line in the guide."""
+"""Providers with OpenAI's API. A new one is a row here, and its row in the guide; everything else derives from it."""
 
+from backstay.generate.endpoint_url import AZURE_HOSTS, from_ollama_host
 from backstay.generate.providers.openai import OpenAICompatible
 from backstay.generate.providers.provider import Quirk, Structure
 
@@ -12,15 +13,17 @@ HOSTED = (
         key_variable="OPENAI_API_KEY",
         token_field=_NEWER,
         base_url_variable="OPENAI_BASE_URL",
+        unread_variable="OPENAI_API_BASE",
         is_api_style=True,
     ),
     OpenAICompatible(
         name="azure",
         base_url=None,
+        example_url="https://NAME.openai.azure.com/openai/v1",
         key_variable="AZURE_OPENAI_API_KEY",
         token_field=_NEWER,
         key_header="api-key",
-        hosts=(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
+        hosts=AZURE_HOSTS,
         is_api_style=True,
     ),
     OpenAICompatible(
@@ -74,6 +77,7 @@ HOSTED = (
         key_variable="OLLAMA_API_KEY",
         needs_key=False,
         base_url_variable="OLLAMA_HOST",
+        normalize_url=from_ollama_host,
         is_api_style=True,
     ),
 )

@@ -6,7 +6,7 @@ same for all providers, and done elsewhere.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -98,7 +98,7 @@ class Provider(ABC):
     name: str
     """The prefix of its model names, before the colon."""
     base_url: str | None
-    """The default base URL; None if each customer has an address of their own."""
+    """The default base URL; None if each customer has an address of their own, like `example_url`."""
     key_variable: str
     """Environment variable of the key."""
     path: str
@@ -113,6 +113,12 @@ class Provider(ABC):
     """Its other hosts, in addition to that of `base_url`; a leading dot includes all subdomains."""
     base_url_variable: str | None = None
     """Environment variable that sets another address."""
+    normalize_url: Callable[[str], str] = str
+    """Turns the value of that variable into a base URL."""
+    unread_variable: str | None = None
+    """A variable that other programs read instead, and Backstay does not."""
+    example_url: str | None = None
+    """The form of customers' addresses, for messages."""
     is_api_style: bool = False
     """Whether other servers offer the same API, so that its name may prefix a model at any address."""
 

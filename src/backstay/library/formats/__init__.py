@@ -1,14 +1,47 @@
-"""Export formats, one per module. All of them stream.
+"""Export formats. Each module here is one format and carries its name: a format is added as one file.
 
-A format turns one conversation into one chunk of bytes; its `head` precedes the chunks.
+All of them stream: a format turns one conversation into one chunk of bytes; its `head` precedes the chunks.
 """
 
-from backstay.library.formats.csv import Csv
-from backstay.library.formats.format import Format
-from backstay.library.formats.messages import Messages
-from backstay.library.formats.native import Native
-from backstay.library.formats.sharegpt import ShareGPT
+from abc import ABC, abstractmethod
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, ClassVar
 
-FORMATS: dict[str, type[Format]] = {"messages": Messages, "native": Native, "sharegpt": ShareGPT, "csv": Csv}
+if TYPE_CHECKING:
+    from backstay.library.conversation import Conversation
 
-__all__ = ["FORMATS", "Csv", "Format", "Messages", "Native", "ShareGPT"]
+DEFAULT = "messages"
+
+
+class Format(ABC):
+    """An encoder of conversations. Each export uses a new instance."""
+
+    label: ClassVar[str]
+    """Its name for people."""
+    media_type: ClassVar[str] = "application/jsonl"
+    suffix: ClassVar[str] = "jsonl"
+
+    def head(self) -> bytes:
+        """Return the bytes before the first conversation."""
+        return b""
+
+    @abstractmethod
+    def chunk(self, conversation: "Conversation") -> bytes:
+        """Return the bytes of one conversation, with the line end."""
+
+
+def format_names() -> list[str]:
+    """Return the names of all formats, the default first. Loads none of them: commands list them in their help."""
+    return sorted((module.name for module in iter_modules(__path__)), key=lambda name: (name != DEFAULT, name))
+
+
+def load_format(name: str) -> type[Format]:
+    """Return the format of that name: the only one that its module defines."""
+    module = import_module(f"{__name__}.{name}")
+    (form,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Format) and value.__module__ == module.__name__
+    )
+    return form

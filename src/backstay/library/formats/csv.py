@@ -5,6 +5,7 @@ import io
 import re
 
 from backstay.library.conversation import Conversation
+from backstay.library.formats import Format
 
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
 # Spreadsheets run a cell that starts with one of these as a formula (OWASP, "CSV Injection").
@@ -14,11 +15,15 @@ _BLANKS = " \u00a0\u3000\ufeff"  # some spreadsheets skip these
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-class Csv:
+class Csv(Format):
     """One row per turn, UTF-8, CRLF line ends (RFC 4180).
 
     Formulas become text, and control characters become escapes such as `\\x1b`.
     """
+
+    label = "CSV, a row per turn"
+    media_type = "text/csv; charset=utf-8"
+    suffix = "csv"
 
     def head(self) -> bytes:
         return _line(_COLUMNS)

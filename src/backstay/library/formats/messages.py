@@ -3,13 +3,13 @@
 import orjson
 
 from backstay.library.conversation import Conversation
+from backstay.library.formats import Format
 
 
-class Messages:
+class Messages(Format):
     """The shape of OpenAI chat fine-tuning, as JSON lines."""
 
-    def head(self) -> bytes:
-        return b""
+    label = "OpenAI messages (JSONL)"
 
     def chunk(self, conversation: Conversation) -> bytes:
         messages = [{"role": turn.role, "content": turn.content} for turn in conversation.turns]

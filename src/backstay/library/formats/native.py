@@ -3,13 +3,13 @@
 import orjson
 
 from backstay.library.conversation import Conversation
+from backstay.library.formats import Format
 
 
-class Native:
+class Native(Format):
     """The native shape (`Conversation.to_dict`), as JSON lines."""
 
-    def head(self) -> bytes:
-        return b""
+    label = "All fields (JSONL)"
 
     def chunk(self, conversation: Conversation) -> bytes:
         return orjson.dumps(conversation.to_dict(), option=orjson.OPT_APPEND_NEWLINE)

@@ -3,15 +3,15 @@
 import orjson
 
 from backstay.library.conversation import Conversation
+from backstay.library.formats import Format
 
 _SPEAKER = {"user": "human", "assistant": "gpt"}
 
 
-class ShareGPT:
+class ShareGPT(Format):
     """The shape of ShareGPT, as JSON lines; roles other than user and assistant keep their names."""
 
-    def head(self) -> bytes:
-        return b""
+    label = "ShareGPT (JSONL)"
 
     def chunk(self, conversation: Conversation) -> bytes:
         turns = [{"from": _SPEAKER.get(turn.role, turn.role), "value": turn.content} for turn in conversation.turns]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from backstay.errors import InvalidConversation
@@ -14,18 +13,7 @@ KEYS = frozenset(
     ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at", TURNS)
 )
 TURN_KEYS = frozenset(("id", "sequence", "role", "content", "metadata"))
-_LONGEST_NAME = 40
-
-
-class ImportConflictPolicy(StrEnum):
-    """What to do with an imported conversation whose id is already taken."""
-
-    FAIL = "fail"
-    """Import nothing."""
-    SKIP = "skip"
-    """Skip it."""
-    NEW = "new"
-    """Give it a new id."""
+_MAX_NAME = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +128,7 @@ def _column_fault(value: Any) -> str | None:
 
 
 def _quoted_name(name: str) -> str:
-    return repr(name[:_LONGEST_NAME])  # a key may be any text of the file
+    return repr(name[:_MAX_NAME])  # a key may be any text of the file
 
 
 def _check_storable(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from backstay.backup.backup import Backup
 from backstay.library.selection import Selection
+from backstay.limits import MAX_REASON
 from backstay.schemas import ApiObject, BackupOut, Moment
 from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State, Text, errors, signed_in
 from backstay.server.api.selections import Digest, Ids, SelectionIn
@@ -18,7 +19,7 @@ from backstay.server.state import services_of
 
 router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
 
-Reason = Annotated[Text, Field(min_length=1, max_length=100)]
+Reason = Annotated[Text, Field(min_length=1, max_length=MAX_REASON)]
 RespondAsync = Annotated[
     str | None,
     Header(alias="Prefer", max_length=200, description="`respond-async`: answer 202 as soon as the backup has begun."),

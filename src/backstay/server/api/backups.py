@@ -1,10 +1,12 @@
 """Backups: list, show, verify, restore, pin and remove."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
 from backstay.schemas import ApiObject, BackupOut, BackupsOut, Moment, RestorePlanOut, RestoreResultOut
 from backstay.server.api.common import (
@@ -32,7 +34,7 @@ router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed
 class RestoreIn(ApiInput):
     conversation_ids: Ids | None = None
     """Some of the backup's conversations; all if omitted."""
-    on_conflict: Literal["fail", "skip", "replace"] = "fail"
+    on_conflict: Annotated[RestoreConflictPolicy, Field(strict=False)] = RestoreConflictPolicy.FAIL
 
     def to_selection(self) -> Selection | None:
         return Selection(ids=tuple(self.conversation_ids)) if self.conversation_ids is not None else None

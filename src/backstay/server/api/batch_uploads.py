@@ -7,6 +7,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from backstay.batch.intake import ColumnMapping
+from backstay.limits import MAX_NAME
 from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
@@ -16,7 +17,7 @@ from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
 
-Column = Annotated[Text, Field(min_length=1, max_length=1_000)]
+Column = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 
 
 @router.post("/upload", status_code=201, response_model=JobOut, responses=errors(403, 408, 409, 413, 415, 429))

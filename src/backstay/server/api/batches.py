@@ -1,7 +1,6 @@
 """Batch jobs: create, list, resume, pause, cancel, retry, skip and discard."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +8,19 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from backstay.batch.job import RunLimits
-from backstay.library.id_text import LONGEST_ID
+from backstay.limits import (
+    MAX_ATTEMPTS,
+    MAX_CONCURRENCY,
+    MAX_ID,
+    MAX_IDS,
+    MAX_ITEMS,
+    MAX_NAME,
+    MAX_RPM,
+    MAX_RUN_ITEMS,
+    MAX_SECONDS,
+    MAX_TPM,
+    MIN_SECONDS,
+)
 from backstay.readers.depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
@@ -31,14 +42,14 @@ from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 
-JobName = Annotated[Text, Field(min_length=1, max_length=LONGEST_ID, examples=["topics"])]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
-Attempts = Annotated[int, Field(ge=1, le=1_000)]
-Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False, strict=False)]
-Concurrency = Annotated[int, Field(ge=1, le=10_000)]
-Rpm = Annotated[int, Field(ge=0, le=10_000_000, description="0 lifts the limit.")]
-Tpm = Annotated[int, Field(ge=0, le=10_000_000_000, description="0 lifts the limit.")]
-ItemIds = Annotated[list[Id], Field(min_length=1, max_length=10_000)]
+JobName = Annotated[Text, Field(min_length=1, max_length=MAX_ID, examples=["topics"])]
+Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
+Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+Seconds = Annotated[float, Field(ge=MIN_SECONDS, le=MAX_SECONDS, allow_inf_nan=False, strict=False)]
+Concurrency = Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)]
+Rpm = Annotated[int, Field(ge=0, le=MAX_RPM, description="0 lifts the limit.")]
+Tpm = Annotated[int, Field(ge=0, le=MAX_TPM, description="0 lifts the limit.")]
+ItemIds = Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)]
 
 
 def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -62,7 +73,7 @@ class BatchIn(ApiInput):
         list[dict[str, Any]],
         Field(
             min_length=1,
-            max_length=100_000,
+            max_length=MAX_ITEMS,
             examples=[[{"id": "t1", "topic": "Lighthouses", "persona": "a keeper", "audience": "children"}]],
         ),
         AfterValidator(_is_json),
@@ -89,7 +100,7 @@ class ResumeIn(ApiInput):
     """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
     """Maximum tokens per minute, if the job uses a recipe."""
-    limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_RUN_ITEMS)] | None = None
     """Maximum number of items that this run claims."""
     confirm: Name | None = None
     """The function that the job calls, if `GET` of this address returns one in `confirm`."""
@@ -158,7 +169,7 @@ async def resume_options(job_id: JobId, services: OwnerServices, state: State) -
     A server resumes what its settings name. On the user's own machine it also resumes jobs that a command started.
     """
     options = state.permission.options(await services.batches.checkpoint(job_id))
-    return ResumeOptionsOut(**asdict(options))
+    return ResumeOptionsOut.model_validate(options)
 
 
 @router.post("/{jobId:id}/resume", status_code=202, response_model=JobOut, responses=errors(403, 404, 409, 429))

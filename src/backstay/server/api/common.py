@@ -10,11 +10,11 @@ from pydantic.alias_generators import to_camel
 
 from backstay.app import Services
 from backstay.coordination.cursors import Cursors
+from backstay.limits import MAX_INTEGER, MAX_PAGE
 from backstay.schemas import ErrorOut
 from backstay.server.problems import Problem
 from backstay.server.state import AppState, cursors_of, services_of, state_of
 
-LARGEST = 2**63 - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?")
 
 OwnerServices = Annotated[Services, Depends(services_of)]
@@ -60,9 +60,9 @@ ConversationId = Annotated[
 BackupId = Annotated[
     str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_is_name)
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of entries.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum number of entries.")]
 Cursor = Annotated[
-    int | None, Query(ge=0, le=LARGEST, description="The `nextCursor` of the previous page.", examples=[1200])
+    int | None, Query(ge=0, le=MAX_INTEGER, description="The `nextCursor` of the previous page.", examples=[1200])
 ]
 LastEventId = Annotated[
     str | None,

@@ -1,14 +1,16 @@
 """Conversations: list, show, import and export."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
-from starlette.responses import Response, StreamingResponse
+from pydantic import Field
+from starlette.responses import Response
 
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.expiring_value import ExpiringValue
-from backstay.library.id_text import LONGEST_ID
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
+from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
@@ -23,28 +25,26 @@ from backstay.server.api.common import (
     errors,
     signed_in,
 )
-from backstay.server.api.selections import SelectionIn
+from backstay.server.api.selections import Id, SelectionIn
 from backstay.server.id_routes import IdRoute
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 
-Given = Annotated[Text | None, Query(min_length=1, max_length=LONGEST_ID)]
-
 
 class ExportIn(SelectionIn):
-    format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
+    format: Annotated[ExportFormat, Field(strict=False)] = DEFAULT_FORMAT
 
 
 @router.get("", responses=errors())
 async def list_conversations(
     services: OwnerServices,
     cursors: OwnCursors,
-    job_id: Annotated[Text | None, Query(alias="jobId", min_length=1, max_length=LONGEST_ID)] = None,
+    job_id: Annotated[Id | None, Query(alias="jobId", max_length=MAX_ID)] = None,
     search: Annotated[
-        Text | None, Query(min_length=1, max_length=1_000, description="Part of the topic, the persona or a turn.")
+        Text | None, Query(min_length=1, max_length=MAX_SEARCH, description="Part of the topic, the persona or a turn.")
     ] = None,
-    persona: Annotated[Text | None, Query(max_length=1_000, description="The exact persona.")] = None,
+    persona: Annotated[Text | None, Query(max_length=MAX_PERSONA, description="The exact persona.")] = None,
     created_before: Annotated[MomentIn | None, Query(alias="createdBefore")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -64,21 +64,14 @@ async def list_conversations(
         200: {
             "description": "One line per conversation; in CSV, one row per turn.",
             "content": {
-                "application/jsonl": {"schema": {"type": "string"}},
-                "text/csv": {"schema": {"type": "string"}},
+                form.media_type.partition(";")[0]: {"schema": {"type": "string"}} for form in exports.FORMATS.values()
             },
         },
     },
 )
 async def export_conversations(body: ExportIn, services: OwnerServices, state: State) -> Response:
     """Export conversations for training, oldest first. An error after the response has begun breaks the connection."""
-    blocks = exports.export_blocks(services, body.to_selection(), body.format, state.downloads)
-    ending = "csv" if body.format == "csv" else "jsonl"
-    return StreamingResponse(
-        await exports.await_first_block(blocks),
-        media_type=exports.MEDIA_TYPES[body.format],
-        headers={"Content-Disposition": f'attachment; filename="conversations.{body.format}.{ending}"'},
-    )
+    return await exports.respond(services, body.to_selection(), body.format, state.downloads)
 
 
 @router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
@@ -89,7 +82,7 @@ async def import_conversations(
     file: Annotated[
         UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
     ],
-    on_conflict: Annotated[Literal["fail", "skip", "new"], Form(alias="onConflict")] = "fail",
+    on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none."""

@@ -15,6 +15,9 @@ from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import respond_delete
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once, run_once
 
+WithoutBackup = Literal["delete for good"]
+"""What a person types to delete without a backup."""
+
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
 
 
@@ -35,7 +38,7 @@ class DeleteIn(ApiInput):
     """Continue the delete that this backup was made for."""
     ignore_missing: bool = False
     """Skip ids that do not exist, like the plan did."""
-    without_backup: Literal["delete for good"] | None = None
+    without_backup: WithoutBackup | None = None
     """Make no backup: the conversations cannot be restored. A person should have typed this."""
 
     @model_validator(mode="after")

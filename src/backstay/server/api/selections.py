@@ -5,17 +5,17 @@ from typing import Annotated
 from pydantic import Field
 
 from backstay.library.selection import Selection
+from backstay.limits import MAX_IDS, MAX_PERSONA, MAX_SEARCH
 from backstay.server.api.common import ApiInput, MomentIn, Text
 
-MOST_IDS = 10_000
 Id = Annotated[Text, Field(min_length=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Ids = Annotated[
     list[Id],
     Field(
         min_length=1,
-        max_length=MOST_IDS,
-        description=f"{MOST_IDS:,} at most. Select more by common properties, or in several requests.",
+        max_length=MAX_IDS,
+        description=f"{MAX_IDS:,} at most. Select more by common properties, or in several requests.",
         examples=[["conv-1", "conv-2"]],
     ),
 ]
@@ -26,9 +26,9 @@ class SelectionIn(ApiInput):
 
     conversation_ids: Ids | None = None
     job_id: Id | None = None
-    search: Annotated[Text, Field(min_length=1, max_length=1_000)] | None = None
+    search: Annotated[Text, Field(min_length=1, max_length=MAX_SEARCH)] | None = None
     """Part of the topic, the persona or a turn; case-insensitive."""
-    persona: Annotated[Text, Field(max_length=10_000)] | None = None
+    persona: Annotated[Text, Field(max_length=MAX_PERSONA)] | None = None
     created_before: MomentIn | None = None
     all: bool = False
 

@@ -11,7 +11,7 @@ from backstay.server.paths import OPERATIONS, path_of
 from backstay.server.problems import Problem, refuse, unauthorized
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_LONGEST_TOKEN = 16_384
+_MAX_TOKEN = 16_384
 OPEN = OPERATIONS | {"/", "/openapi.json", "/docs"}
 """Paths that need no token. `/metrics` has a token of its own."""
 STATIC = "/static/"
@@ -103,7 +103,7 @@ def bearer(header: str) -> str:
     """Return the bearer token of an Authorization header; empty if it has none."""
     scheme, _, token = header.partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or len(token) > _LONGEST_TOKEN or not token.isascii() or " " in token:
+    if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN or not token.isascii() or " " in token:
         return ""
     return token
 

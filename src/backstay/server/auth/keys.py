@@ -17,9 +17,9 @@ _log = get_logger("backstay.server")
 _FRESH_SECONDS = 600.0
 _BETWEEN_SECONDS = 30.0  # between two requests, no matter how many unknown keys are looked up
 _TIMEOUT_SECONDS = 5.0
-_LARGEST = 256_000  # bytes
-_MOST = 100  # keys
-_LONGEST_ID = 100  # characters of a key id in the log
+_MAX_BYTES = 256_000  # bytes
+_MAX_KEYS = 100  # keys
+_MAX_KEY_ID = 100  # characters of a key id in the log
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -98,10 +98,10 @@ class JwksKeys:
         ):
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
-            body = await response.content.read(_LARGEST + 1)
-            while len(body) <= _LARGEST and (more := await response.content.read(_LARGEST + 1 - len(body))):
+            body = await response.content.read(_MAX_BYTES + 1)
+            while len(body) <= _MAX_BYTES and (more := await response.content.read(_MAX_BYTES + 1 - len(body))):
                 body += more
-            if len(body) > _LARGEST:
+            if len(body) > _MAX_BYTES:
                 raise ValueError("too large")
             return body
 
@@ -113,14 +113,14 @@ def _read(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
         raise ValueError("no JWKS")  # noqa: TRY004 - about the input, not an argument
     keys: dict[str, PublicKey] = {}
     malformed: set[str] = set()
-    for jwk in document["keys"][:_MOST]:
+    for jwk in document["keys"][:_MAX_KEYS]:
         key_id = jwk.get("kid") if isinstance(jwk, dict) else None
         if not isinstance(key_id, str):
             continue
         try:
             key = _key(jwk)
         except Exception:  # a malformed key must not disable the others
-            malformed.add(key_id[:_LONGEST_ID])
+            malformed.add(key_id[:_MAX_KEY_ID])
             continue
         if key is not None:
             keys[key_id] = key

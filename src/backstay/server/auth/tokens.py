@@ -5,13 +5,13 @@ from typing import Any
 import jwt
 from starlette.datastructures import Headers
 
+from backstay.limits import MAX_ID
 from backstay.server.auth.authenticator import RequestIdentity
 from backstay.server.auth.keys import JwksKeys, PublicKey
 
 _LEEWAY_SECONDS = 30
 _REQUIRED = ["exp", "sub", "aud", "iss"]
 _ROLE = "authenticated"
-_LONGEST_SUBJECT = 512
 
 
 class JsonWebTokens:
@@ -69,7 +69,7 @@ class JsonWebTokens:
 
 def _owner(claims: dict[str, Any]) -> str | None:
     subject = claims["sub"]
-    is_name = isinstance(subject, str) and 0 < len(subject) <= _LONGEST_SUBJECT
+    is_name = isinstance(subject, str) and 0 < len(subject) <= MAX_ID
     if not is_name or not subject.isprintable() or not subject.strip() or claims.get("role") != _ROLE:
         return None
     return str(subject)

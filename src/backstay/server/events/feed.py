@@ -10,7 +10,7 @@ from backstay.server.events.event import ServerEvent
 
 _log = get_logger("backstay.server")
 
-_LONGEST_PAUSE = 30.0
+_MAX_PAUSE = 30.0
 
 
 class Feed(ABC):
@@ -82,7 +82,7 @@ class Feed(ABC):
                 await self.end()
             except BackstayError as error:
                 _log.warning("feed_poll_failed", code=error.code, error=error.message)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, _MAX_PAUSE)
             except Exception as error:
                 _log.exception("feed_crashed", error=type(error).__name__)
                 await self.end()

@@ -12,7 +12,7 @@ from backstay.server.events.event import ServerEvent, event
 from backstay.server.events.feed import Feed
 
 _AT_REST = (*FINISHED, JobState.CANCELLED)
-_MOST_IN_MEMORY = 1_000  # failures, shared by all listeners; a listener further behind reads the database
+_MAX_IN_MEMORY = 1_000  # failures, shared by all listeners; a listener further behind reads the database
 _PAGE = 500
 _WINDOW_SECONDS = 10.0
 
@@ -94,7 +94,7 @@ class JobFeed(Feed):
         for failure in page:
             self._last = failure.sequence
             self._failed.append((self._last, event("item_failed", ItemFailedOut.from_event(failure), id=self._last)))
-        while len(self._failed) > _MOST_IN_MEMORY:
+        while len(self._failed) > _MAX_IN_MEMORY:
             self._complete_since, _ = self._failed.popleft()
 
     def _update(self, job: Job) -> None:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from backstay.clock import SystemClock
 from backstay.errors import BackupDamaged
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, OwnerServices
 from backstay.server.web.conversations import ListFilters
@@ -78,7 +79,7 @@ async def restore(
     services: OwnerServices,
     backup_id: FormName,
     filters: Annotated[ListFilters, Query()],
-    on_conflict: Annotated[Literal["fail", "skip", "replace"], Form(alias="onConflict")] = "fail",
+    on_conflict: Annotated[RestoreConflictPolicy, Form(alias="onConflict")] = RestoreConflictPolicy.FAIL,
     back: Annotated[Literal["backups", "conversations"], Form()] = "backups",
 ) -> Response:
     """Restore a backup; then show it again, or the filtered list of conversations."""

@@ -14,6 +14,7 @@ from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
 from backstay.generate.advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
+from backstay.limits import MAX_NAME
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, OwnerServices, State, Text
@@ -120,7 +121,7 @@ async def start(
     state: State,
     file: Annotated[Text, Form(max_length=100)],
     job_id: Annotated[JobName, Form(alias="jobId")],
-    writer: Annotated[Text, Form(max_length=250)],
+    writer: Annotated[Text, Form(max_length=MAX_NAME)],
     topic: Annotated[ShortText, Form()] = None,
     persona: Annotated[ShortText, Form()] = None,
     id_column: Annotated[ShortText, Form(alias="idColumn")] = None,

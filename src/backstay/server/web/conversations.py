@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from backstay.errors import BackstayError
-from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
+from backstay.library.id_text import id_of_printed, printed_id
 from backstay.library.selection import Selection
+from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
-from backstay.server.api.common import LARGEST, OwnerServices, State, Text
-from backstay.server.api.selections import MOST_IDS
+from backstay.server.api.common import OwnerServices, State, Text
+from backstay.server.api.deletes import WithoutBackup
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
 from backstay.server.web.rendering import render_page
@@ -22,9 +24,8 @@ from backstay.server.web.rendering import render_page
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 
 _PAGE = 50
-_WITHOUT_BACKUP = "delete for good"
+(_WITHOUT_BACKUP,) = get_args(WithoutBackup)
 
-Search = Annotated[Text | None, EmptyIsNone]
 ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
 """An id as pages print it, because browsers change line breaks in form values."""
@@ -35,9 +36,10 @@ class ListFilters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    search: Search = None
-    job: Search = None
-    persona: Search = None
+    # Each limit is inside the optional type: outside, it would apply to None as well.
+    search: Annotated[Annotated[Text, Field(max_length=MAX_SEARCH)] | None, EmptyIsNone] = None
+    job: Annotated[Text | None, EmptyIsNone] = None
+    persona: Annotated[Annotated[Text, Field(max_length=MAX_PERSONA)] | None, EmptyIsNone] = None
     before: Annotated[date | None, EmptyIsNone] = None
 
     @property
@@ -65,7 +67,7 @@ class ListFilters(BaseModel):
 class ListQuery(ListFilters):
     """The query of the list: filters, a page, and the result of the delete or undo that redirected here."""
 
-    cursor: Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, EmptyIsNone] = None
+    cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
     deleted: str | None = None
     deleted_for_good: Annotated[str, Query(alias="deletedForGood")] = ""
     restored: str | None = None
@@ -86,8 +88,8 @@ class FormSelection(ListFilters):
         """Return the selection. Raises EmptySelection if it selects nothing."""
         if self.scope == "all":
             return super().to_selection()
-        if len(self.selected_ids) > MOST_IDS:
-            raise Problem(413, "too_many", f"Select at most {MOST_IDS:,} conversations, or all that match")
+        if len(self.selected_ids) > MAX_IDS:
+            raise Problem(413, "too_many", f"Select at most {MAX_IDS:,} conversations, or all that match")
         return Selection(ids=self.selected_ids).check()
 
     def without(self, gone: Sequence[str]) -> Self:
@@ -107,7 +109,7 @@ class DeleteForm(FormSelection):
 class ExportForm(FormSelection):
     """The selection and format of an export."""
 
-    format: Literal["messages", "native", "sharegpt", "csv"] = "messages"
+    format: ExportFormat = DEFAULT_FORMAT
 
 
 @router.get("")
@@ -128,6 +130,7 @@ async def list_conversations(
         delete_backup=await _backup_of_delete(services, filters.deleted),
         deleted_for_good=filters.deleted_for_good[:20],
         is_restored=filters.restored is not None,
+        formats=exports.FORMATS,
     )
 
 
@@ -141,7 +144,7 @@ async def show_conversation(request: Request, services: OwnerServices, conversat
 @router.post("/delete-plan")
 async def plan_delete(request: Request, services: OwnerServices, form: Annotated[FormSelection, Form()]) -> Response:
     """Show the plan of a delete, and ask for confirmation. Ids that no longer exist are omitted, and counted."""
-    gone = await services.conversations.missing(form.to_selection(), limit=MOST_IDS)
+    gone = await services.conversations.missing(form.to_selection(), limit=MAX_IDS)
     remaining = form.without(gone)
     if gone and not remaining.selected_ids:
         return _gone(request, gone, remaining)
@@ -180,15 +183,9 @@ async def export(
     request: Request, services: OwnerServices, state: State, form: Annotated[ExportForm, Form()]
 ) -> Response:
     """Export the selection as a file for training. If some of it is gone, report that and offer the rest."""
-    if gone := await services.conversations.missing(form.to_selection(), limit=MOST_IDS):
+    if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
         return _gone(request, gone, form.without(gone))
-    blocks = exports.export_blocks(services, form.to_selection(), form.format, state.downloads)
-    suffix = "csv" if form.format == "csv" else "jsonl"
-    return StreamingResponse(
-        await exports.await_first_block(blocks),
-        media_type=exports.MEDIA_TYPES[form.format],
-        headers={"Content-Disposition": f'attachment; filename="conversations.{form.format}.{suffix}"'},
-    )
+    return await exports.respond(services, form.to_selection(), form.format, state.downloads)
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
@@ -202,7 +199,7 @@ def backup_days(request: Request) -> int:
 
 async def _backup_of_delete(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
     """Return the backup of the delete that redirected here; None if there is none."""
-    if backup_id is None or len(backup_id) > LONGEST_ID or not backup_id.isprintable():
+    if backup_id is None or len(backup_id) > MAX_ID or not backup_id.isprintable():
         return None
     try:
         return BackupOut.from_backup(await services.backups.show(backup_id))

@@ -7,7 +7,7 @@ from fastapi import Form, Query, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import RedirectResponse
 
-from backstay.library.id_text import LONGEST_ID
+from backstay.limits import MAX_ID, MAX_NAME
 from backstay.server.api.common import Text
 
 
@@ -20,12 +20,12 @@ def _normalize_lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-Name = Annotated[Text, Query(min_length=1, max_length=LONGEST_ID, alias="id")]
-FormName = Annotated[Text, Form(min_length=1, max_length=LONGEST_ID, alias="id")]
+Name = Annotated[Text, Query(min_length=1, max_length=MAX_ID, alias="id")]
+FormName = Annotated[Text, Form(min_length=1, max_length=MAX_ID, alias="id")]
 FormText = Annotated[str, Form(), AfterValidator(_normalize_lines)]
 EmptyIsNone = BeforeValidator(_empty_to_none)
 # The limit is inside the optional type: outside, it would apply to None as well.
-ShortText = Annotated[Annotated[Text, Field(max_length=1_000)] | None, EmptyIsNone]
+ShortText = Annotated[Annotated[Text, Field(max_length=MAX_NAME)] | None, EmptyIsNone]
 
 
 def redirect_to(request: Request, page: str, **query: str | int | None) -> RedirectResponse:

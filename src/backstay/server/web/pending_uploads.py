@@ -16,7 +16,7 @@ from backstay.readers import InputRow, read_rows
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 
-_MOST = 20
+_MAX_UPLOADS = 20
 _SECONDS = 3_600.0
 _FIRST_ROWS = 3
 _BLOCK = 1024 * 1024
@@ -86,7 +86,7 @@ class PendingUploads:
         oldest = sorted(self._files.values(), key=lambda upload: upload.stored_at)
         count, total = len(oldest), size + sum(upload.size for upload in oldest)
         for upload in oldest:
-            if count >= _MOST or total > self._most_bytes or time.monotonic() - upload.stored_at > _SECONDS:
+            if count >= _MAX_UPLOADS or total > self._most_bytes or time.monotonic() - upload.stored_at > _SECONDS:
                 count, total = count - 1, total - upload.size
                 self._files.pop(upload.id, None)
                 upload.path.unlink(missing_ok=True)

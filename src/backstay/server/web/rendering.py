@@ -8,6 +8,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from backstay import limits
 from backstay.clock import SystemClock, from_text
 from backstay.library.id_text import printed_id
 
@@ -88,7 +89,7 @@ def _environment() -> Environment:
         "state": format_state,
         "printed_id": printed_id,
     }
-    environment.globals |= {"count": format_count}
+    environment.globals |= {"count": format_count, "limits": limits}
     return environment
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState, SealedFile
 from backstay.backup.location import FileLocation
 from backstay.backup.obstacles import backup_unusable
-from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
+from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.store import (
     BackupEntries,
     DeleteStepResult,
@@ -19,6 +19,7 @@ from backstay.backup.store import (
 )
 from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupNotFound, BackupUnusable
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql import delete_plan, delete_step, restore_session
@@ -273,7 +274,7 @@ class SqlBackups:
         columns: UserColumns,
         *,
         undoes: bool,
-        on_conflict: OnConflict,
+        on_conflict: RestoreConflictPolicy,
         replaced: Backup | None,
         file_exists: Callable[[], bool],
         on_progress: Callable[[int], None],

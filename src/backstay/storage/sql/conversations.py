@@ -6,10 +6,11 @@ from functools import partial
 
 from backstay.clock import Clock, from_text
 from backstay.errors import ConversationNotFound, OutcomeRefused
+from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
-from backstay.library.imports.imported_conversation import ImportConflictPolicy, ImportResult
+from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection

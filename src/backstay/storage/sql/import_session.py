@@ -9,12 +9,12 @@ import orjson
 
 from backstay.clock import to_text
 from backstay.errors import ConversationExists, InvalidRow, OutcomeRefused
+from backstay.library.choices import ImportConflictPolicy
 from backstay.library.id_text import quoted_id
 from backstay.library.ids import new_id
 from backstay.library.imports.imported_conversation import (
     KEYS,
     TURN_KEYS,
-    ImportConflictPolicy,
     ImportedConversation,
     ImportResult,
     is_same,

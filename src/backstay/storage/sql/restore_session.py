@@ -11,7 +11,6 @@ from backstay.backup.restore_plan import (
     MAX_LISTED_CONFLICTS,
     ConflictingConversation,
     ConflictKind,
-    OnConflict,
     RestorePlan,
     RestoreResult,
 )
@@ -19,6 +18,7 @@ from backstay.backup.store import BackupEntries, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Document, Record
 from backstay.remedy import Remedy
@@ -71,7 +71,7 @@ class RestoreSession:
         session: Session,
         backup: Backup,
         added: UserColumns,
-        on_conflict: OnConflict,
+        on_conflict: RestoreConflictPolicy,
         now: int,
     ) -> None:
         self._session = session
@@ -133,11 +133,11 @@ class RestoreSession:
         """
         if not chunk.conflicts:
             return []
-        if self._on_conflict is OnConflict.SKIP:
+        if self._on_conflict is RestoreConflictPolicy.SKIP:
             self._add(skipped=len(chunk.conflicts))
             return []
         busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
-        if self._on_conflict is OnConflict.FAIL or busy:
+        if self._on_conflict is RestoreConflictPolicy.FAIL or busy:
             raise restore_conflict(self._backup.id, [conflict for _, conflict in chunk.conflicts])
         others = [conflict.other_id for _, conflict in chunk.conflicts if conflict.other_id is not None]
         live = lock_by_ids(self._session, self._backup.owner, others, StoredColumns.from_session(self._session))

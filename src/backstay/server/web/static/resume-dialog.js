@@ -122,8 +122,8 @@ export class ResumeDialog extends BackstayElement {
         ? this.#resume(job, retryFailed, panel, limits)
         : this.#askForFunction(job, item, buttons, panel, () => this.#resume(job, retryFailed, panel, limits, options.confirm));
     const limits = {
-      concurrency: limit("Concurrent items", job.concurrency, 10_000, "server default"),
-      ...(job.recipe !== null && { rpm: limit("Maximum requests per minute", job.rpm, 10_000_000, "no limit") }),
+      concurrency: limit("Concurrent items", job.concurrency, "server default"),
+      ...(job.recipe !== null && { rpm: limit("Maximum requests per minute", job.rpm, "no limit") }),
     };
     buttons.replaceChildren(
       element("div", { class: "limits" }, Object.values(limits).map((input) => input.parentElement)),
@@ -227,8 +227,8 @@ export class ResumeDialog extends BackstayElement {
 }
 
 // An input for a limit of a job, inside its label.
-function limit(label, value, most, placeholder) {
-  const input = element("input", { type: "number", min: 1, max: most, placeholder, value: value ?? "" });
+function limit(label, value, placeholder) {
+  const input = element("input", { type: "number", min: 1, placeholder, value: value ?? "" });
   element("label", {}, label, input);
   return input;
 }

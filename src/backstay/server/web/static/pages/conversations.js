@@ -16,8 +16,7 @@ if (form === null) {
 }
 
 function enhance(page) {
-  const filters = JSON.parse(page.dataset.filters);
-  const selection = new Selection(filters);
+  const selection = new Selection(page.dataset);
   const boxes = [...page.querySelectorAll("input[name=id]")];
   const [all, status, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
   let gone = null;

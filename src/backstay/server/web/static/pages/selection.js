@@ -1,8 +1,6 @@
 // The selected conversations: ids, stored for this tab across pages; or all that match.
 
 const STORAGE_KEY = "backstay-selection";
-const MOST = 10_000;
-const PAGE = 200;
 const ESCAPE = /\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))/gi;
 
 // Parse an id that a page printed, and restore its escaped characters.
@@ -13,9 +11,13 @@ export function idOf(printed) {
 export class Selection {
   #filters;
   #ids;
+  #maxIds;
+  #maxPage;
 
-  constructor(filters) {
-    this.#filters = filters;
+  constructor({ filters, maxIds, maxPage }) {
+    this.#filters = JSON.parse(filters);
+    this.#maxIds = Number(maxIds);
+    this.#maxPage = Number(maxPage);
     this.#ids = new Set(load());
     this.isEverything = false;
   }
@@ -62,13 +64,13 @@ export class Selection {
     const ids = [];
     let cursor = null;
     do {
-      const query = new URLSearchParams({ ...this.#query(), limit: PAGE, ...(cursor === null ? {} : { cursor }) });
+      const query = new URLSearchParams({ ...this.#query(), limit: this.#maxPage, ...(cursor === null ? {} : { cursor }) });
       const page = await client.get(`/api/conversations?${query}`);
       for (const { id } of page.conversations) ids.push(id);
       cursor = page.nextCursor;
       onProgress(ids.length);
-    } while (cursor !== null && ids.length <= MOST);
-    if (ids.length > MOST) {
+    } while (cursor !== null && ids.length <= this.#maxIds);
+    if (ids.length > this.#maxIds) {
       this.clear();
       this.isEverything = true;
     } else {

@@ -1,0 +1,37 @@
+"""Closed choices that the command line, the API and the pages offer."""
+
+from enum import StrEnum
+
+from backstay.library import formats
+
+
+class ExportFormat(StrEnum):
+    """The shape of exported conversations."""
+
+    # Each module of the package is a member, so that a new one appears in the command, the API and the pages.
+    vars().update({name.upper(): name for name in formats.format_names()})
+
+
+DEFAULT_FORMAT = ExportFormat(formats.DEFAULT)
+
+
+class ImportConflictPolicy(StrEnum):
+    """What to do with an imported conversation whose id is already taken."""
+
+    FAIL = "fail"
+    """Import nothing."""
+    SKIP = "skip"
+    """Skip it."""
+    NEW = "new"
+    """Give it a new id."""
+
+
+class RestoreConflictPolicy(StrEnum):
+    """What to do with conversations of a backup that conflict with stored ones."""
+
+    FAIL = "fail"
+    """Restore nothing."""
+    SKIP = "skip"
+    """Restore the others."""
+    REPLACE = "replace"
+    """Restore all; conversations to be replaced are backed up first."""
