@@ -28,9 +28,9 @@ from backstay.files import belongs_to_this_user
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_registry import ProcessorRegistry
-from backstay.legacy.jobs import LegacyJobImporter
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
+from backstay.legacy.waiting import WaitingImports
 from backstay.library.adoption import AdoptionResult, UnadoptResult
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
@@ -48,12 +48,13 @@ _log = get_logger("backstay")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Services for one owner's jobs, conversations and backups."""
+    """Services for one owner's jobs, conversations, backups and imported jobs."""
 
     owner: str
     batches: Batches
     conversations: Conversations
     backups: Backups
+    imports: WaitingImports
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Backstay:
         self.batches = self._own.batches
         self.conversations = self._own.conversations
         self.backups = self._own.backups
+        self.imports = self._own.imports
         self.idempotency = IdempotentRequests(store=self._store.notes)
         self.tickets = Tickets(store=self._store.notes, clock=self._clock)
         self.scheduled = ScheduledTasks(store=self._store.notes)
@@ -149,6 +151,7 @@ class Backstay:
                 owner=owner,
                 keep=keep,
             ),
+            imports=WaitingImports(store=self._store.imports, owner=owner),
         )
 
     async def owners(self) -> Sequence[str]:
@@ -232,8 +235,9 @@ class Backstay:
     async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> LegacyImportResult:
         """Migrate, then import unfinished jobs and live backups from the original's tables.
 
-        Each unfinished checkpoint becomes a paused job, each live backup a backup of Backstay. The original's tables
-        and files do not change. Not within `async with`. Idempotent, also in several processes at once.
+        Each unfinished checkpoint waits for a run with all its items, each live backup becomes a backup of Backstay.
+        The original's tables and files do not change. Not within `async with`. Idempotent, also in several processes at
+        once.
 
         Args:
             source: The schema of `batch_checkpoints` and `backup_exports`.
@@ -261,12 +265,11 @@ class Backstay:
                 setting="database_url",
             )
         keep, allocate = self.settings.backup_retention, self._store.backups.allocate_keys
-        owner, locks = self.settings.owner, self._store.locks
         return LegacyImport(
             store=self._store.original,
-            jobs=LegacyJobImporter(stores=self._store.batches, owner=owner, folder=locks),
+            jobs=self.imports,
             keepers=lambda name: BackupImporter(self.for_owner(name).backups, keep, allocate),
-            owner=owner,
+            owner=self.settings.owner,
             folder=self.settings.backup_folder,
             clock=self._clock,
         )

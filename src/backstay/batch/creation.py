@@ -53,7 +53,8 @@ class JobCreator:
 
         Raises:
             InputError: an item is unusable. Nothing is left behind.
-            JobDiffers, ItemsDiffer: the existing job has another processor or other items.
+            JobDiffers, ItemsDiffer: the existing job has another processor or other items, or items that were imported
+                as settled are missing.
         """
         existing = await self._find(request)
         matched, rest = 0, None
@@ -88,41 +89,24 @@ class JobCreator:
             repeated += await intake.stage_items(staged, chunk)
         if existing is None:
             frozen = request.recipe.frozen() if request.recipe is not None else None
-            if await intake.publish(staged, request.job_id, request.processor, request.settings, frozen):
+            accept = request.accept_new_items
+            if await intake.publish(
+                staged, request.job_id, request.processor, request.settings, frozen, accept_missing=accept
+            ):
                 return CreateResult(is_new=True, repeated=repeated)
-            existing = await self._find(request)  # another process was faster
-        difference = await intake.difference(staged, request.job_id)
-        if existing is not None and existing.lacks_items:
-            added = await self._attach_items(request, staged, difference)
-            if added is not None:
-                return CreateResult(is_new=False, added=added, repeated=repeated)
             await self._find(request)  # another process was faster
-            difference = await intake.difference(staged, request.job_id)
+        difference = await intake.difference(staged, request.job_id)
         if request.accept_new_items and not difference.changed:
             return CreateResult(is_new=False, added=await intake.accept_new(staged, request.job_id), repeated=repeated)
         if not difference.is_empty:
             raise _items_differ(request, difference)
         return CreateResult(is_new=False, repeated=repeated)
 
-    async def _attach_items(self, request: JobRequest, staged: StagedJob, difference: ItemsDifference) -> int | None:
-        """Attach its items to an imported job. Raises ItemsDiffer if some of the items that it knows are missing.
-
-        Then the ids are not those of the other program, and every item would be processed a second time.
-        """
-        if difference.missing and not request.accept_new_items:
-            raise _items_missing(request, difference)
-        frozen = request.recipe.frozen() if request.recipe is not None else None
-        return await self._stores.intake.attach_items(
-            staged, request.job_id, request.processor, request.settings, frozen
-        )
-
     async def _find(self, request: JobRequest) -> Job | None:
         try:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:
             return None
-        if job.lacks_items:
-            return job  # it has no processor yet
         if job.processor != request.processor and not (request.recipe is not None and job.recipe is not None):
             raise JobDiffers(
                 f"Job {quoted_id(request.job_id)} exists with the processor {job.processor!r}, not "
@@ -183,17 +167,6 @@ def _items_differ(request: JobRequest, difference: ItemsDifference) -> ItemsDiff
         new=difference.new,
         missing=difference.missing,
         changed=difference.changed,
-    )
-
-
-def _items_missing(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
-    job_id = request.job_id
-    accept = "accept_new_items=True" if request.processor == CALLER else "--accept-new-items"
-    return ItemsDiffer(
-        f"Job {quoted_id(job_id)} was imported, and some of its settled items are missing from the input: "
-        f"{difference.only_missing}. Pass all items under their original ids; {accept} continues without them",
-        job_id=job_id,
-        missing=difference.missing,
     )
 
 

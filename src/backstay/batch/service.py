@@ -20,7 +20,6 @@ from backstay.batch.job import (
     Pause,
     RunLimits,
     check_action,
-    items_needed_error,
 )
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.processor import CALLER, CallableProcessor, Processor, ProcessorSource, RateLimitable
@@ -203,7 +202,6 @@ class Batches:
             SettingsError: a base URL is passed, but the job has no recipe.
             RecipeError: the base URL is not valid.
             ProcessorNotPortable: only the program that created the job can resume it.
-            ItemsNeeded: it was imported; `run` it with all its items.
             InvalidTransition: the job was cancelled.
         """
         limits = RunLimits(concurrency, rpm, tpm)
@@ -246,7 +244,6 @@ class Batches:
             JobNotFound: no job has this name.
             InvalidTransition: it was cancelled.
             ProcessorNotPortable: only the program that created the job can resume it.
-            ItemsNeeded: it was imported, and still lacks its items.
             ProcessorUnusable, ProcessorNotAllowed, RecipeError, ApiKeyMissing: its processor or recipe cannot be used.
         """
         job = await self.checkpoint(job_id)
@@ -297,7 +294,6 @@ class Batches:
 
         Raises:
             JobNotFound, ItemNotFound: the job or an item does not exist.
-            ItemsNeeded: the job was imported, and still lacks its items.
             InvalidTransition: the job was cancelled, or a named item has not failed.
         """
         named = (
@@ -310,7 +306,6 @@ class Batches:
 
         Raises:
             JobNotFound, ItemNotFound: the job or an item does not exist.
-            ItemsNeeded: the job was imported, and still lacks its items.
             InvalidTransition: the job was cancelled, or a named item is running, completed or skipped.
         """
         named = [item_ids] if isinstance(item_ids, str) else item_ids  # as in `retry`
@@ -336,7 +331,9 @@ class Batches:
                 waits for slightly more than a lease to see whether it lives.
         """
         await self._check_no_workers(job_id)
-        await drop(self._stores, self._owner, await self._stores.jobs.discard(self._owner, job_id))
+        job_key = await self._stores.jobs.discard(self._owner, job_id)
+        if job_key is not None:
+            await drop(self._stores, self._owner, job_key)
 
     # -- private -----------------------------------------------------------------------------------------------------
 
@@ -456,8 +453,6 @@ class Batches:
         retry_on: tuple[type[Exception], ...] = (),
         base_url: str | None = None,
     ) -> CallableProcessor:
-        if job.lacks_items:
-            raise items_needed_error(job.id)
         if base_url is not None and (process is not None or job.recipe is None):
             raise SettingsError(
                 f"This run of job {quoted_id(job.id)} uses no recipe, so a base URL has no effect; leave it out",

@@ -162,9 +162,16 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
             await reminders.remind(invocation, out, backstay, about=job)
 
     if not yes:
-        checkpoint = run_async(_job(invocation, job))
-        confirm(f"{_warning(checkpoint)}Discard {_describe(checkpoint)} and its checkpoint", job_id=job)
+        confirm(run_async(_discard_question(invocation, job)), job_id=job)
     run_async(execute())
+
+
+async def _discard_question(invocation: Invocation, job: str) -> str:
+    async with invocation.open() as backstay:
+        if any(waiting.job_id == job for waiting in await backstay.imports.list()):
+            return f"Discard the imported job {printed_id(job)}"
+        checkpoint = await backstay.batches.checkpoint(job)
+        return f"{_warning(checkpoint)}Discard {_describe(checkpoint)} and its checkpoint"
 
 
 async def _job(invocation: Invocation, job: str) -> "Job":

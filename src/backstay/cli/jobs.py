@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.recipe import FrozenRecipe
+    from backstay.legacy.waiting import WaitingImport
     from backstay.schemas import ApiObject
 
 _MAX_JOBS = 1_000_000
@@ -34,7 +35,8 @@ def jobs(
 ) -> None:
     """List jobs, the latest first.
 
-    In a pipe: one job per line, tabs between name, state, settled, failed, skipped, processor and time.
+    In a pipe: one job per line, tabs between name, state, settled, failed, skipped, processor and time. Jobs in the
+    state `imported` wait for a run with all their items.
 
     \b
     Examples:
@@ -48,14 +50,15 @@ def jobs(
         async with invocation.open() as backstay:
             batches = backstay.batches
             records = await (batches.incomplete(limit=_MAX_JOBS) if incomplete else batches.list(limit=_MAX_JOBS))
+            waiting = await backstay.imports.list()
             if as_json:
                 from backstay.schemas import JobsOut
 
-                out.print_json(JobsOut.from_page(records, limit=_MAX_JOBS))
-            elif records:
-                out.table(_COLUMNS, [_row(job) for job in records], whole=("UPDATED",))
-                for job in [job for job in records if job.lacks_items and job.pause is not None][:_MAX_NOTES]:
-                    out.note(f"{printed_id(job.id)}: {printable(job.pause.message if job.pause else '')}")
+                out.print_json(JobsOut.from_page(records, waiting, limit=_MAX_JOBS))
+            elif records or waiting:
+                rows = [*map(_waiting_row, waiting), *map(_row, records)]
+                out.table(_COLUMNS, rows, whole=("UPDATED",))
+                _explain_waiting(out, waiting)
             else:
                 out.note("No job is unfinished." if incomplete else "No jobs.")
                 await reminders.mention_other_owners(
@@ -152,10 +155,21 @@ async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[A
 
 def _row(job: "Job") -> tuple[object, ...]:
     counts = job.counts
-    settled = reminders.format_settled(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
+    settled = f"{counts.settled} of {counts.planned}"
     state = reminders.format_state(job)
     updated = f"{job.updated_at:%Y-%m-%d %H:%M}Z"
     return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
+
+
+def _waiting_row(job: "WaitingImport") -> tuple[object, ...]:
+    return printed_id(job.job_id), "imported", job.settled, job.failed, 0, "", f"{job.imported_at:%Y-%m-%d %H:%M}Z"
+
+
+def _explain_waiting(out: Output, jobs: "Sequence[WaitingImport]") -> None:
+    from backstay.legacy.waiting import format_how_to_resume
+
+    for job in jobs[:_MAX_NOTES]:
+        out.note(f"{printed_id(job.job_id)} waits for all its items; {format_how_to_resume(job.job_id)}")
 
 
 def _format_lines(
@@ -187,8 +201,6 @@ def _format_lines(
     lines += _pause_lines(invocation, job, evidence)
     if counts.failed and not evidence:
         lines.append(f"  failed     {invocation.job_command('failed', job.id, *(['--raw'] if has_answers else []))}")
-    if job.lacks_items:
-        return lines  # the reason of the pause names the next step
     if job.processor == "caller" and job.is_incomplete:
         lines.append("  continue with the program that created it: its processor is a function of that program")
     elif job.pause is not None and not may_resume(job.pause.code):

@@ -15,7 +15,6 @@ HINTS: Mapping[type[BaseException], str] = {
     errors.EmptySelection: "the list of conversations shows those there are",
     errors.InvalidTransition: "look at it again: its state has changed, and says what is possible",
     errors.JobHasWorkers: "pause or cancel it first",
-    errors.ItemsNeeded: "make it with all its items, finished ones too, under the ids that they had",
     errors.NothingToRun: "the list of batches shows all there are",
     errors.JobDiffers: "choose another name, or discard the batch that has this one",
     errors.ItemsDiffer: "choose another name",
