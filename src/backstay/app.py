@@ -54,7 +54,7 @@ class Services:
     batches: Batches
     conversations: Conversations
     backups: Backups
-    imports: WaitingImports
+    waiting_imports: WaitingImports
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Backstay:
         self.batches = self._own.batches
         self.conversations = self._own.conversations
         self.backups = self._own.backups
-        self.imports = self._own.imports
+        self.waiting_imports = self._own.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.notes)
         self.tickets = Tickets(store=self._store.notes, clock=self._clock)
         self.scheduled = ScheduledTasks(store=self._store.notes)
@@ -151,7 +151,7 @@ class Backstay:
                 owner=owner,
                 keep=keep,
             ),
-            imports=WaitingImports(store=self._store.imports, owner=owner),
+            waiting_imports=WaitingImports(store=self._store.waiting_imports, owner=owner),
         )
 
     async def owners(self) -> Sequence[str]:
@@ -267,7 +267,7 @@ class Backstay:
         keep, allocate = self.settings.backup_retention, self._store.backups.allocate_keys
         return LegacyImport(
             store=self._store.original,
-            jobs=self.imports,
+            jobs=self.waiting_imports,
             keepers=lambda name: BackupImporter(self.for_owner(name).backups, keep, allocate),
             owner=self.settings.owner,
             folder=self.settings.backup_folder,

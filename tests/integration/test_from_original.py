@@ -84,7 +84,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     await taken(app)
 
     async with app.backstay() as backstay:
-        (waiting,) = await backstay.imports.list()
+        (waiting,) = await backstay.waiting_imports.list()
         unfinished = await backstay.batches.incomplete()
         result = await backstay.batches.run("batch-1", items(20), calls)
         failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("batch-1")}
@@ -203,7 +203,7 @@ async def test_a_discarded_one_can_be_imported_again(app):
             await backstay.batches.cancel("batch-1")
         assert (await taken(app)).of_jobs.there == 1
         await backstay.batches.discard("batch-1")
-        assert await backstay.imports.list() == []
+        assert await backstay.waiting_imports.list() == []
 
     assert [job.id for job in (await taken(app)).jobs] == ["batch-1"]
 
@@ -308,7 +308,7 @@ async def test_a_large_checkpoint_is_imported(app):
 
     report = await taken(app)
     async with app.backstay() as backstay:
-        (waiting,) = await backstay.imports.list()
+        (waiting,) = await backstay.waiting_imports.list()
         every = [{"id": str(number), "topic": "t"} for number in range(20_010)]
         result = await backstay.batches.run("large", every, "scripted")
         (*_, failure) = [item async for item in backstay.batches.failed("large")]

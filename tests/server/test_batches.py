@@ -69,7 +69,7 @@ async def test_jobs_are_listed_in_pages(api):
 
 async def test_an_imported_job_waits_for_its_items(api):
     """An imported job is listed until a job of its name is created with all its items, or it is discarded."""
-    imports = api.state.backstay.for_owner(ANN).imports
+    imports = api.state.backstay.for_owner(ANN).waiting_imports
     for job_id in ("nightly", "unwanted"):
         await imports.add(job_id, {"a": None, "gone": "it was late"})
 
@@ -91,7 +91,7 @@ async def test_an_imported_job_waits_for_its_items(api):
 async def test_the_page_lists_imported_jobs(settings):
     """The page of batches shows imported jobs, with how they continue, and discards one."""
     async with Backstay.open(settings.database_url) as backstay:
-        await backstay.imports.add("nightly", {"a": None, "gone": "it was late"})
+        await backstay.waiting_imports.add("nightly", {"a": None, "gone": "it was late"})
 
     async with serving(settings, local=True) as running:
         page = await running.ann.get("/batches")

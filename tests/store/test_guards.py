@@ -313,7 +313,7 @@ async def test_imported_items_settle_only_those_of_their_job(store):
     key, *_ = await _failed_jobs(store)
     for owner in _OWNERS[1:]:
         for job_id in ("new", "other"):
-            await store.imports.add(owner, job_id, {"item-1": None, "item-2": "it was late"})
+            await store.waiting_imports.add(owner, job_id, {"item-1": None, "item-2": "it was late"})
     values = {"job_key": key, "owner": OWNER, "job_id": "new", "token": 77, "now": 1_000}
     store.sql("DELETE FROM attempts")
 

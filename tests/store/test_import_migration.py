@@ -90,7 +90,7 @@ async def test_an_imported_job_waits_after_the_migration(database):
     assert ask(place, "SELECT id FROM jobs") == ask(place, "SELECT id FROM items") == []
     assert ask(place, "SELECT number FROM attempts") == []
     async with Backstay.open(place) as backstay:
-        waiting = {job.job_id: (job.completed, job.failed) for job in await backstay.imports.list()}
+        waiting = {job.job_id: (job.completed, job.failed) for job in await backstay.waiting_imports.list()}
         with pytest.raises(JobNotFound, match="was imported and waits"):
             await backstay.batches.checkpoint("nightly")
         items = [{"id": name, "topic": name} for name in "abc"]

@@ -16,7 +16,7 @@ from support.verdicts import completed
 async def imported(store, *settled, job_id="job", owner=OWNER):
     """Import a job of these items, of which those that begin with `!` have failed; return whether it is new."""
     known = {name.lstrip("!"): "it was late" if name.startswith("!") else None for name in settled}
-    return await store.imports.add(owner, job_id, known)
+    return await store.waiting_imports.add(owner, job_id, known)
 
 
 async def published(store, given, **options):
@@ -30,8 +30,8 @@ async def test_job_waits_with_what_is_known(store):
     assert await imported(store, "item-1", "!item-2", "item-3")
     assert await imported(store, job_id="empty", owner="you")
 
-    (waiting,) = await store.imports.waiting(OWNER)
-    (other,) = await store.imports.waiting("you")
+    (waiting,) = await store.waiting_imports.waiting(OWNER)
+    (other,) = await store.waiting_imports.waiting("you")
 
     assert waiting == WaitingImport("job", 2, 1, waiting.imported_at)
     assert (other.job_id, other.settled) == ("empty", 0)
@@ -51,15 +51,19 @@ async def test_a_name_that_is_used_stays_whose_it_is(store):
     assert not await imported(store, "a", "b", job_id="other")
 
     assert (await job(store)).counts == ItemCounts(pending=2)
-    assert [(one.job_id, one.settled) for one in await store.imports.waiting(OWNER)] == [("other", 1)]
-    assert [await store.imports.is_name_used(OWNER, name) for name in ("job", "other", "x")] == [True, True, False]
+    assert [(one.job_id, one.settled) for one in await store.waiting_imports.waiting(OWNER)] == [("other", 1)]
+    assert [await store.waiting_imports.is_name_used(OWNER, name) for name in ("job", "other", "x")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 async def test_many_import_it_at_once(store):
     """Of concurrent imports exactly one stores the job, whole."""
     settled = {f"item-{number}": None for number in range(9_000)}
 
-    are_new = await asyncio.gather(*[store.imports.add(OWNER, "job", settled) for _ in range(5)])
+    are_new = await asyncio.gather(*[store.waiting_imports.add(OWNER, "job", settled) for _ in range(5)])
 
     assert sorted(are_new) == [False, False, False, False, True]
     assert store.sql("SELECT count(*) FROM legacy_settled") == [(9_000,)]
@@ -69,9 +73,9 @@ async def test_an_import_that_fails_leaves_nothing(store):
     """An import whose last items cannot be stored leaves none of them, and not the job either."""
     settled = {f"item-{number}": None for number in range(9_000)}
     with pytest.raises(OutcomeRefused):
-        await store.imports.add(OWNER, "job", {**settled, None: None})
+        await store.waiting_imports.add(OWNER, "job", {**settled, None: None})
 
-    assert await store.imports.waiting(OWNER) == []
+    assert await store.waiting_imports.waiting(OWNER) == []
     assert store.sql("SELECT count(*) FROM legacy_settled") == [(0,)]
 
 
@@ -102,7 +106,7 @@ async def test_its_items_come_with_a_run(store):
     assert [one.item.id for one in held] == ["item-2", "item-4"]
     await commit(store, lease, *[completed(one) for one in held])
     assert (await job(store)).state is JobState.COMPLETED_WITH_FAILURES
-    assert await store.imports.waiting(OWNER) == []
+    assert await store.waiting_imports.waiting(OWNER) == []
     assert store.sql("SELECT count(*) FROM legacy_settled") == [(0,)]
 
 
@@ -114,7 +118,7 @@ async def test_only_the_import_of_that_name_and_owner_counts(store):
     assert await published(store, items(2))
 
     assert (await job(store)).counts == ItemCounts(pending=2)
-    assert len([*await store.imports.waiting(OWNER), *await store.imports.waiting("you")]) == 2
+    assert len([*await store.waiting_imports.waiting(OWNER), *await store.waiting_imports.waiting("you")]) == 2
 
 
 async def test_a_failed_item_is_retried_with_what_it_was_given(store):
@@ -143,7 +147,7 @@ async def test_without_its_items_nothing_is_done_with_it(store):
         with pytest.raises(JobNotFound, match="waits for all its items"):
             await refused
 
-    assert len(await store.imports.waiting(OWNER)) == 1
+    assert len(await store.waiting_imports.waiting(OWNER)) == 1
 
 
 async def test_items_that_did_not_come_are_named(store):
@@ -153,13 +157,13 @@ async def test_items_that_did_not_come_are_named(store):
     with pytest.raises(ItemsDiffer, match=r"3 missing \(missing: away; missing: gone\)\. Pass all items") as refusal:
         await published(store, items(2))
     assert refusal.value.context["missing"] == 3
-    assert [one.settled for one in await store.imports.waiting(OWNER)] == [4]
+    assert [one.settled for one in await store.waiting_imports.waiting(OWNER)] == [4]
     with pytest.raises(JobNotFound):
         await job(store)
 
     assert await published(store, items(2), accept_missing=True)
     assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
-    assert await store.imports.waiting(OWNER) == []
+    assert await store.waiting_imports.waiting(OWNER) == []
 
 
 async def test_many_bring_its_items_at_once(store):

@@ -33,7 +33,7 @@ class OpenStore:
     conversations: ConversationStore
     backups: BackupStore
     notes: ExpiringValueStore
-    imports: WaitingImportStore
+    waiting_imports: WaitingImportStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
     """Runs one statement on the database as another program would, past Backstay."""
@@ -69,7 +69,9 @@ def _empty_sqlite() -> bytes:
 
 
 def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, broken: Any) -> OpenStore:
-    return OpenStore(store.batches, store.conversations, store.backups, store.notes, store.imports, clock, sql, broken)
+    return OpenStore(
+        store.batches, store.conversations, store.backups, store.notes, store.waiting_imports, clock, sql, broken
+    )
 
 
 @asynccontextmanager

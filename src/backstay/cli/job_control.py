@@ -168,7 +168,7 @@ def discard(context: typer.Context, job: JobArgument, yes: Yes = False, as_json:
 
 async def _discard_question(invocation: Invocation, job: str) -> str:
     async with invocation.open() as backstay:
-        if any(waiting.job_id == job for waiting in await backstay.imports.list()):
+        if any(waiting.job_id == job for waiting in await backstay.waiting_imports.list()):
             return f"Discard the imported job {printed_id(job)}"
         checkpoint = await backstay.batches.checkpoint(job)
         return f"{_warning(checkpoint)}Discard {_describe(checkpoint)} and its checkpoint"

@@ -50,7 +50,7 @@ def jobs(
         async with invocation.open() as backstay:
             batches = backstay.batches
             records = await (batches.incomplete(limit=_MAX_JOBS) if incomplete else batches.list(limit=_MAX_JOBS))
-            waiting = await backstay.imports.list()
+            waiting = await backstay.waiting_imports.list()
             if as_json:
                 from backstay.schemas import JobsOut
 

@@ -120,7 +120,7 @@ async def list_batches(
     """List jobs, latest first."""
     list_jobs = services.batches.incomplete if incomplete else services.batches.list
     page = await list_jobs(before=cursors.decode(cursor), limit=limit)
-    waiting = await services.imports.list() if cursor is None else ()
+    waiting = await services.waiting_imports.list() if cursor is None else ()
     return JobsOut.from_page(page, waiting, limit=limit, cursor=cursors.encode)
 
 

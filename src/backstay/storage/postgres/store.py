@@ -45,7 +45,7 @@ class PostgresStore:
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
         self.backups = SqlBackups(database=self._database, clock=clock, locate=locate)
-        self.imports = SqlWaitingImports(database=self._database, clock=clock)
+        self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = PostgresLegacyStore(self.address, schema=schema)
 

@@ -42,7 +42,7 @@ class SqliteStore:
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
         self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path))
-        self.imports = SqlWaitingImports(database=self._database, clock=clock)
+        self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = None  # the legacy program never stores its tables in a file
 
