@@ -15,7 +15,8 @@ from backstay.backup.service import Backups
 from backstay.backup.verifier import Verifier
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
-from backstay.batch.service import CONCURRENCY, Batches
+from backstay.batch.runner import CONCURRENCY
+from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
 from backstay.coordination.idempotency import IdempotentRequests

@@ -4,7 +4,9 @@ A job is staged first, where it is invisible, and gets its name in one last step
 job, and of two that run at once the first to finish creates the job and the other compares its items with it.
 """
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from backstay.batch import liveness
 from backstay.batch.intake import Chunks
@@ -12,7 +14,7 @@ from backstay.batch.item import NewItem
 from backstay.batch.job import ItemsDifference, Job, JobSettings
 from backstay.batch.processor import CALLER
 from backstay.batch.recipe import JobRecipe
-from backstay.batch.store import BatchStores, StagedJob, WorkerIdentity
+from backstay.batch.store import BatchStores, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
 from backstay.library.id_text import quoted_id, typed_id
 
@@ -39,14 +41,13 @@ class CreateResult:
 
 
 class JobCreator:
-    """The creation of one job in one pass over its items."""
+    """The creator of one owner's jobs, each in one pass over its items."""
 
-    def __init__(self, *, stores: BatchStores, owner: str, identity: WorkerIdentity) -> None:
+    def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
+        """Take the stores, and the `folder` of the liveness locks under which items are staged."""
         self._stores = stores
         self._owner = owner
-        self._card = identity
-        self.is_cleaned_up = True
-        """Whether nothing staged is left behind."""
+        self._folder = folder
 
     async def create(self, request: JobRequest, chunks: Chunks) -> CreateResult:
         """Create the job, or check that the existing one has these items (and add new ones if accepted).
@@ -62,13 +63,18 @@ class JobCreator:
             matched, rest = await self._match(existing, chunks)
             if rest is None and matched == existing.counts.planned:
                 return CreateResult(is_new=False)
-        self.is_cleaned_up = False
-        staged = await self._stores.intake.stage(self._owner, self._card)
+        lock = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
+        is_cleaned_up = False
         try:
-            return await self._create_staged(request, staged, existing, matched, rest, chunks)
+            staged = await self._stores.intake.stage(self._owner, lock.identity)
+            try:
+                return await self._create_staged(request, staged, existing, matched, rest, chunks)
+            finally:
+                await drop(self._stores, self._owner, staged.job_key)
+                is_cleaned_up = True
         finally:
-            await drop(self._stores, self._owner, staged.job_key)
-            self.is_cleaned_up = True
+            # If staged rows are left behind, the file stays: unlocked, it proves that their creator is dead.
+            lock.close(remove=is_cleaned_up)
 
     async def _create_staged(
         self,
