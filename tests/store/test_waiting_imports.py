@@ -6,6 +6,7 @@ import pytest
 
 from backstay.batch.job import JobAction, JobSettings, JobState
 from backstay.batch.progress import ItemCounts
+from backstay.coordination.store import OwnedKind
 from backstay.errors import ItemsDiffer, JobNotFound, OutcomeRefused
 from backstay.legacy.waiting import WaitingImport
 from support.conversations import items
@@ -40,6 +41,16 @@ async def test_job_waits_with_what_is_known(store):
         await job(store)
     with pytest.raises(JobNotFound, match="not found"):
         await job(store, "empty")
+
+
+async def test_other_owners_are_reported_to_have_it(store):
+    """An imported job counts as a job of its owner, for one who looks under another name."""
+    await imported(store, "item-1", owner="you")
+
+    others = [await store.notes.count_other_owners(OWNER, noun) for noun in (OwnedKind.JOB, OwnedKind.UNFINISHED_JOB)]
+
+    assert [(other.owners, other.count) for other in others] == [(1, 1), (1, 1)]
+    assert (await store.notes.count_other_owners("you", OwnedKind.JOB)).count == 0
 
 
 async def test_a_name_that_is_used_stays_whose_it_is(store):
