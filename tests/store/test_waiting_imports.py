@@ -57,6 +57,7 @@ async def test_a_name_that_is_used_stays_whose_it_is(store):
     """An import changes nothing under the name of a job, or of an imported one that waits."""
     await create(store, 2)
     assert await imported(store, "a", job_id="other")
+    await create(store, 1, job_id="x", owner="you")
 
     assert not await imported(store, "item-1")
     assert not await imported(store, "a", "b", job_id="other")
@@ -122,13 +123,14 @@ async def test_its_items_come_with_a_run(store):
 
 
 async def test_only_the_import_of_that_name_and_owner_counts(store):
-    """Imports of other names and owners settle nothing, and go on waiting."""
-    await imported(store, "item-1", job_id="other")
-    await imported(store, "item-1", owner="you")
+    """Imports of other names and owners settle nothing, and still wait afterwards."""
+    await imported(store, "item-1")
+    await imported(store, "!item-2", "item-3", job_id="other")
+    await imported(store, "!item-2", "item-3", owner="you")
 
-    assert await published(store, items(2))
+    assert await published(store, items(3))
 
-    assert (await job(store)).counts == ItemCounts(pending=2)
+    assert (await job(store)).counts == ItemCounts(pending=2, completed=1)
     assert len([*await store.waiting_imports.waiting(OWNER), *await store.waiting_imports.waiting("you")]) == 2
 
 
@@ -163,18 +165,21 @@ async def test_without_its_items_nothing_is_done_with_it(store):
 
 async def test_items_that_did_not_come_are_named(store):
     """A run without some of the settled items publishes no job, unless it accepts that they are forgotten."""
-    await imported(store, "item-1", "!lost", "gone", "away")
+    await imported(store, "item-1", "!lost", "item-5", "mine")
+    await create(store, 5, job_id="large")
+    await imported(store, "a", job_id="other")
+    await imported(store, "a", owner="you")
 
-    with pytest.raises(ItemsDiffer, match=r"3 missing \(missing: away; missing: gone\)\. Pass all items") as refusal:
+    with pytest.raises(ItemsDiffer, match=r"3 missing \(missing: item-5; missing: lost\)\. Pass all items") as refusal:
         await published(store, items(2))
     assert refusal.value.context["missing"] == 3
-    assert [one.settled for one in await store.waiting_imports.waiting(OWNER)] == [4]
+    assert {one.job_id: one.settled for one in await store.waiting_imports.waiting(OWNER)} == {"job": 4, "other": 1}
     with pytest.raises(JobNotFound):
         await job(store)
 
     assert await published(store, items(2), accept_missing=True)
     assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
-    assert await store.waiting_imports.waiting(OWNER) == []
+    assert [one.job_id for one in await store.waiting_imports.waiting(OWNER)] == ["other"]
 
 
 async def test_many_bring_its_items_at_once(store):
