@@ -15,7 +15,8 @@ from backstay.backup.service import Backups
 from backstay.backup.verifier import Verifier
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
-from backstay.batch.service import CONCURRENCY, Batches
+from backstay.batch.runner import CONCURRENCY
+from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
 from backstay.coordination.idempotency import IdempotentRequests
@@ -28,9 +29,9 @@ from backstay.files import belongs_to_this_user
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_registry import ProcessorRegistry
-from backstay.legacy.jobs import LegacyJobImporter
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
+from backstay.legacy.waiting import WaitingImports
 from backstay.library.adoption import AdoptionResult, UnadoptResult
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
@@ -48,12 +49,13 @@ _log = get_logger("backstay")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Services for one owner's jobs, conversations and backups."""
+    """Services for one owner's jobs, conversations, backups and imported jobs."""
 
     owner: str
     batches: Batches
     conversations: Conversations
     backups: Backups
+    waiting_imports: WaitingImports
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class _Wiring:
                 owner=owner,
                 keep=keep,
             ),
+            waiting_imports=WaitingImports(store=self.store.waiting_imports, owner=owner),
         )
 
     def legacy_import(self) -> LegacyImport:
@@ -144,10 +147,10 @@ class _Wiring:
                 setting="database_url",
             )
         keep, allocate = self.settings.backup_retention, self.store.backups.allocate_keys
-        owner, locks = self.settings.owner, self.store.locks
+        owner = self.settings.owner
         return LegacyImport(
             store=self.store.original,
-            jobs=LegacyJobImporter(stores=self.store.batches, owner=owner, folder=locks),
+            jobs=WaitingImports(store=self.store.waiting_imports, owner=owner),
             keepers=lambda name: BackupImporter(self.services(name).backups, keep, allocate),
             owner=owner,
             folder=self.settings.backup_folder,
@@ -179,6 +182,7 @@ class Backstay:
         self.batches = own.batches
         self.conversations = own.conversations
         self.backups = own.backups
+        self.waiting_imports = own.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.notes)
         self.tickets = Tickets(store=self._store.notes, clock=self._wiring.clock)
         self.scheduled = ScheduledTasks(store=self._store.notes)
@@ -273,8 +277,9 @@ class Backstay:
     async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> LegacyImportResult:
         """Migrate, then import unfinished jobs and live backups from the original's tables.
 
-        Each unfinished checkpoint becomes a paused job, each live backup a backup of Backstay. The original's tables
-        and files do not change. Not within `async with`. Idempotent, also in several processes at once.
+        Each unfinished checkpoint waits for a run with all its items, each live backup becomes a backup of Backstay.
+        The original's tables and files do not change. Not within `async with`. Idempotent, also in several processes at
+        once.
 
         Args:
             source: The schema of `batch_checkpoints` and `backup_exports`.

@@ -7,8 +7,8 @@
       Conflict               JobDiffers, ItemsDiffer, InvalidTransition, LeaseLost, JobHasWorkers, ConversationExists,
                              RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse,
                              IdempotencyKeyReused, IdempotencyKeyInFlight
-      Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, ItemsNeeded, EmptySelection,
-                             NothingToRun, CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed
+      Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, EmptySelection, NothingToRun,
+                             CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed
       SettingsError          ApiKeyMissing, ApiKeyNotAllowed
       RecipeError            UnknownVariable
       Stopped
@@ -239,12 +239,6 @@ class ProcessorNotPortable(Refused):
     """The job's processor is a callable of a program: only that program can continue the job."""
 
     code = "processor_not_portable"
-
-
-class ItemsNeeded(Refused):
-    """The job was imported without its items: only a run with all of them can continue it."""
-
-    code = "items_needed"
 
 
 class EmptySelection(Refused):

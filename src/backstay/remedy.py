@@ -26,6 +26,7 @@ class Remedy(StrEnum):
     """Like `USE_STORED_RECIPE`; a resumed job may use another base URL."""
     ACCEPT_NEW_ITEMS = "accept_new_items"
     PROVIDE_ALL_ITEMS = "provide_all_items"
+    RUN_IMPORTED_JOB = "run_imported_job"
     # -- input and recipes
     NAME_TOPIC_COLUMN = "name_topic_column"
     SPLIT_INPUT = "split_input"

@@ -21,7 +21,6 @@ _USAGE = {
     "ProcessorNotPortable",
     "CannotAdopt",
     "AdoptedTableNotWritable",
-    "ItemsNeeded",
     "EmptySelection",
     "NothingToRun",
     "InputNotFound",

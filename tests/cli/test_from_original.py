@@ -54,16 +54,17 @@ def test_an_import_from_check_to_continued_job(command, app):
         "run it with all its items, finished ones included, under their original ids: `backstay run FILE --job batch-1`"
     )
     jobs, status, doctor = command("jobs"), command("status", "batch-1"), command("doctor")
-    assert jobs.out.split("\t")[:4] == ["batch-1", "paused", "3 imported", "1"]
+    assert jobs.out.split("\t")[:4] == ["batch-1", "imported", "3", "1"]
     assert how in jobs.err
-    assert how in status.out
-    assert "backstay resume" not in status.out + jobs.err
-    assert "unfinished: batch-1 (paused, 3 imported)" in doctor.out
+    assert how in status.one_line_error()
+    assert "backstay resume" not in status.err + jobs.err
+    assert "imported, without their items yet: batch-1 (3 settled)" in doctor.out
     assert how in doctor.out
-    assert json.loads(command("status", "batch-1", "--json").out)["percentage"] == 99.9
+    (waiting,) = json.loads(command("jobs", "--json").out)["waitingImports"]
+    assert (waiting["jobId"], waiting["completed"], waiting["failed"]) == ("batch-1", 2, 1)
 
-    resumed = command("resume")
-    assert (resumed.code, how in resumed.one_line_error()) == (2, True)
+    resumed = command("resume", "batch-1")
+    assert (resumed.code, how in resumed.one_line_error()) == (1, True)
     Path("all.csv").write_text("id,topic\n" + "".join(f"{number},topic {number}\n" for number in range(1, 6)))
     ran = command("run", "all.csv", "--job", "batch-1", "--model", "scripted")
     assert (ran.code, "batch-1: 4 of 5 completed, 1 failed" in ran.out) == (3, True)
@@ -89,13 +90,13 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
         "isCheck": True,
         "migration": {"before": _NEWEST, "after": _NEWEST, "applied": [], "isCheck": True},
         "jobs": {
-            "takenOver": [],
+            "imported": [],
             "there": 0,
             "finished": 1,
             "left": [{"id": "bad\x1b[31m", "reason": "the job_id has a control character or a line break; remove it"}],
         },
         "backups": {
-            "takenOver": [],
+            "imported": [],
             "there": 0,
             "expired": 0,
             "left": [

@@ -51,7 +51,7 @@ def test_no_jobs_are_an_empty_list(within, stopped):
     ended = within("jobs")
 
     assert (ended.code, ended.out, ended.err) == (0, "", "No jobs.\n")
-    assert within("jobs", "--json").json == {"jobs": [], "nextCursor": None}
+    assert within("jobs", "--json").json == {"jobs": [], "waitingImports": [], "nextCursor": None}
 
 
 def test_status_shows_where_a_job_stands(within, stopped):
@@ -309,4 +309,8 @@ def test_other_owners_jobs_are_not_seen(within, stopped):
 
     assert ended.code == 1
     assert ended.error["code"] == "job_not_found"
-    assert stopped("jobs", "--json", BACKSTAY_OWNER="ann").json == {"jobs": [], "nextCursor": None}
+    assert stopped("jobs", "--json", BACKSTAY_OWNER="ann").json == {
+        "jobs": [],
+        "waitingImports": [],
+        "nextCursor": None,
+    }

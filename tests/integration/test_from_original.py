@@ -19,10 +19,9 @@ from backstay.batch.job import JobState
 from backstay.errors import (
     BackupFailed,
     BackupNotFound,
-    InvalidTransition,
     ItemsDiffer,
-    ItemsNeeded,
     JobDiffers,
+    JobNotFound,
     SettingsError,
     StoreDenied,
 )
@@ -85,15 +84,15 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     await taken(app)
 
     async with app.backstay() as backstay:
-        (waiting,) = await backstay.batches.incomplete()
-        failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("batch-1")}
+        (waiting,) = await backstay.waiting_imports.list()
+        unfinished = await backstay.batches.incomplete()
         result = await backstay.batches.run("batch-1", items(20), calls)
+        failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("batch-1")}
         again = await backstay.batches.run("batch-1", items(20), calls)
         first = dict(calls.of)
         retried = await backstay.batches.resume("batch-1", calls, retry_failed=True)
 
-    assert (waiting.id, waiting.state, waiting.counts.completed, waiting.counts.failed) == ("batch-1", "paused", 3, 2)
-    assert "run it with all its items" in waiting.pause.message
+    assert (waiting.job_id, waiting.completed, waiting.failed, unfinished) == ("batch-1", 3, 2, [])
     assert failed == {"4": "the original recorded no reason", "5": "rate limit"}
     assert (result.state, result.completed, result.failed) == (JobState.COMPLETED_WITH_FAILURES, 18, 2)
     assert again.did_nothing
@@ -172,7 +171,7 @@ async def test_ids_that_are_others_are_refused_before_any_call(app):
                 "batch-1", [*items(3), {"id": "4", "topic": "more"}], calls, accept_new_items=False
             )
 
-    assert (result.state, result.completed, calls.of) == (JobState.COMPLETED, 4, {"3": 1})
+    assert (result.state, result.completed, calls.of) == (JobState.COMPLETED, 3, {"3": 1})
 
 
 async def test_only_a_run_with_all_items_continues(app):
@@ -182,9 +181,9 @@ async def test_only_a_run_with_all_items_continues(app):
 
     async with app.backstay() as backstay:
         for going_on in (backstay.batches.resume, backstay.batches.prepare_resume, backstay.batches.retry):
-            with pytest.raises(ItemsNeeded, match="backstay run FILE --job batch-1"):
+            with pytest.raises(JobNotFound, match="backstay run FILE --job batch-1"):
                 await going_on("batch-1")
-        with pytest.raises(ItemsNeeded):
+        with pytest.raises(JobNotFound):
             await backstay.batches.resume("batch-1", Calls(), accept_new_items=items(3))
         await backstay.batches.create("batch-1", items(3), "scripted")
         with pytest.raises(JobDiffers):
@@ -194,17 +193,17 @@ async def test_only_a_run_with_all_items_continues(app):
     assert (result.completed, result.failed) == (2, 1)
 
 
-async def test_a_cancelled_one_stays_so(app):
-    """A cancelled imported job stays cancelled; once discarded, it can be imported again."""
+async def test_a_discarded_one_can_be_imported_again(app):
+    """An imported job that waits cannot be cancelled; once discarded, it can be imported again."""
     app.checkpoint("batch-1", ["1"])
     await taken(app)
 
     async with app.backstay() as backstay:
-        await backstay.batches.cancel("batch-1")
-        with pytest.raises(InvalidTransition):
-            await backstay.batches.run("batch-1", items(3), Calls())
+        with pytest.raises(JobNotFound, match="was imported and waits"):
+            await backstay.batches.cancel("batch-1")
         assert (await taken(app)).of_jobs.there == 1
         await backstay.batches.discard("batch-1")
+        assert await backstay.waiting_imports.list() == []
 
     assert [job.id for job in (await taken(app)).jobs] == ["batch-1"]
 
@@ -309,10 +308,12 @@ async def test_a_large_checkpoint_is_imported(app):
 
     report = await taken(app)
     async with app.backstay() as backstay:
-        job = await backstay.batches.checkpoint("large")
+        (waiting,) = await backstay.waiting_imports.list()
+        every = [{"id": str(number), "topic": "t"} for number in range(20_010)]
+        result = await backstay.batches.run("large", every, "scripted")
         (*_, failure) = [item async for item in backstay.batches.failed("large")]
 
-    assert (job.counts.completed, job.counts.failed) == (20_000, 10)
+    assert (waiting.completed, waiting.failed) == (result.completed, result.failed) == (20_000, 10)
     assert [(job.completed, job.failed) for job in report.jobs] == [(20_000, 10)]
     assert len(failure.error_message) == 2_000
     assert violations(app.url, planned=20_010, may_fail=frozenset(map(str, range(20_000, 20_010)))) == []
@@ -611,10 +612,10 @@ def fill(app):
 
 def outcome(app):
     """Return what was imported of the data of `fill`, and whether nothing else was."""
-    jobs = app.sql("SELECT id, state, completed, failed FROM backstay.jobs ORDER BY id NULLS FIRST")
+    jobs = app.sql("SELECT job_id, completed, failed FROM backstay.legacy_jobs ORDER BY job_id")
     backups = app.sql("SELECT id, state, conversations FROM backstay.backups ORDER BY id")
     counts = app.sql(
-        "SELECT (SELECT count(*) FROM backstay.items), (SELECT count(*) FROM backstay.attempts),"
+        "SELECT (SELECT count(*) FROM backstay.legacy_settled), (SELECT count(error) FROM backstay.legacy_settled),"
         " (SELECT count(*) FROM backstay.backup_items), (SELECT count(*) FROM backstay.workers)"
     )
     files = sorted(path.name for path in app.folder.rglob("*backup-*.zst*"))
@@ -622,7 +623,7 @@ def outcome(app):
 
 
 WHOLE = (
-    [(f"batch-{number}", "paused", 3 + number, 1) for number in range(3)],
+    [(f"batch-{number}", 3 + number, 1) for number in range(3)],
     [(f"backup-{number}-x", "verified", number + 1) for number in range(3)],
     [(15, 3, 6, 0)],
     [f"backup-{number}-x.json.zst" for number in range(3)],
@@ -688,27 +689,23 @@ def kill(app, when):
     assert killed.returncode == -9
 
 
-@pytest.mark.parametrize(
-    ("when", "protection"),
-    [("after:2", "backstay.legacy.jobs.drop_leftovers"), ("before:18", "backstay.backup.service.Backups.start")],
-)
-def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch, when, protection):
+def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch):
     """Without the removal of leftovers, a killed import would be noticed."""
     fill(app)
-    kill(app, when)
+    kill(app, "before:9")
 
     async def nothing(*_):
         pass
 
-    monkeypatch.setattr(protection, nothing)
+    monkeypatch.setattr("backstay.backup.service.Backups.start", nothing)
     asyncio.run(taken(app))
 
     assert outcome(app) != WHOLE
 
 
-# A commit of each kind: staging a job, its items, its publishing; a backup's record, its places, its items, its end.
-_SAMPLE = ("after:2", "before:3", "after:17", "before:18")
-_EVERY = tuple(f"{when}:{number}" for number in range(1, 28) for when in ("before", "after"))
+# A commit of each kind: a job; a backup's record, its places, its items, its end.
+_SAMPLE = ("after:1", "before:3", "after:8", "before:9")
+_EVERY = tuple(f"{when}:{number}" for number in range(1, 16) for when in ("before", "after"))
 
 
 @pytest.mark.sweep

@@ -67,6 +67,42 @@ async def test_jobs_are_listed_in_pages(api):
     assert second["nextCursor"] is None
 
 
+async def test_an_imported_job_waits_for_its_items(api):
+    """An imported job is listed until a job of its name is created with all its items, or it is discarded."""
+    imports = api.state.backstay.for_owner(ANN).waiting_imports
+    for job_id in ("nightly", "unwanted"):
+        await imports.add(job_id, {"a": None, "gone": "it was late"})
+
+    listed = (await api.ann.get("/api/batches")).json()
+    shown = await api.ann.get("/api/batches/nightly")
+    discarded = await api.ann.post("/api/batches/unwanted/discard")
+    without = await _create(api, "nightly")
+    created = await _create(api, "nightly", items=[*_ITEMS, {"id": "gone", "topic": "Rocks"}], start=False)
+
+    waiting = sorted((job["jobId"], job["completed"], job["failed"]) for job in listed["waitingImports"])
+    assert (listed["jobs"], waiting) == ([], [("nightly", 1, 1), ("unwanted", 1, 1)])
+    assert (shown.status_code, "was imported and waits" in shown.json()["error"]["message"]) == (404, True)
+    assert discarded.status_code == 200
+    assert (without.status_code, without.json()["error"]["code"]) == (409, "items_differ")
+    assert [created.json()[name] for name in ("state", "pending", "completed", "failed")] == ["pending", 1, 1, 1]
+    assert (await api.ann.get("/api/batches")).json()["waitingImports"] == []
+
+
+async def test_the_page_lists_imported_jobs(settings):
+    """The page of batches shows imported jobs, with how they continue, and discards one."""
+    async with Backstay.open(settings.database_url) as backstay:
+        await backstay.waiting_imports.add("nightly", {"a": None, "gone": "it was late"})
+
+    async with serving(settings, local=True) as running:
+        page = await running.ann.get("/batches")
+        await running.ann.post("/batches/act", data={"id": "nightly", "action": "discard"})
+        after = await running.ann.get("/batches")
+
+    assert "nightly</span>: 1 completed, 1 failed" in page.text
+    assert "Start a batch of the same name with all its items" in page.text
+    assert (after.status_code, "nightly" in after.text) == (200, False)
+
+
 async def test_incomplete_jobs_are_those_with_work_left(api):
     """The list of incomplete jobs omits finished jobs."""
     await _create(api, "done")

@@ -10,7 +10,7 @@ from backstay.batch.store import Lease
 from backstay.errors import BackupInUse, LeaseLost
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
-from support.conversations import conversation, items
+from support.conversations import conversation
 from support.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
 from support.verdicts import completed, failed
 
@@ -173,6 +173,7 @@ async def test_statement_changes_only_the_job_that_it_names(store):
         "added": 1,
         "count": 1,
         "pending": 0,
+        "completed": 0,
         "failed": 0,
         "skipped": 0,
     }
@@ -185,7 +186,6 @@ async def test_statement_changes_only_the_job_that_it_names(store):
     cases = (
         _Case("drop_job", creating, (named,)),
         _Case("publish_job", creating, (named, taken)),
-        _Case("publish_settled", creating, (named, taken)),
         _Case("mark_cleaned", named, ("state = 'pending'", "state = 'completed_with_failures'")),
         *(
             _Case(name, named)
@@ -197,14 +197,13 @@ async def test_statement_changes_only_the_job_that_it_names(store):
                 "record_retried_items",
             )
         ),
-        *(_Case(name, named) for name in ("record_skipped_items", "set_settings", "set_state", "set_processor")),
+        *(_Case(name, named) for name in ("record_skipped_items", "record_legacy_items", "set_settings", "set_state")),
     )
 
     assert await _missing_guards(store, "jobs", cases, values) == []
     store.sql(f"UPDATE jobs SET {creating}")
     store.sql("UPDATE jobs SET state = 'pending', id = 'new' WHERE owner = 'you'")
     assert await _count_changes(store, "publish_job", values) == 1
-    assert await _count_changes(store, "publish_settled", values) == 1
     store.is_left_unchecked = True
 
 
@@ -301,39 +300,32 @@ async def test_statement_over_rows_changes_only_these(store, name, matching, oth
 
 
 async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
-    """Staged items are copied from, and fill, only the job that is named, and only the positions that are named."""
-    key, *_ = await _failed_jobs(store)
-    staged = await stage(store, items(2))
-    store.sql("UPDATE items SET digest = ? WHERE job_key <> ? AND position <> 1", b"", staged.job_key)
-    store.sql("DELETE FROM item_inputs WHERE job_key = ?", key)
+    """Items are copied only from the job that is named, and only the positions that are named."""
+    await _failed_jobs(store)
     target = await stage(store)
-    values = {"job_key": key, "staged": staged.job_key, "owner": OWNER}
     copied = {"staged": target.job_key, "owner": OWNER, "job_id": "one", "first": 1, "upto": 2}
 
-    # Of three items, the content of the second is known already, and the third is not staged.
-    assert await _count_changes(store, "attach_inputs", values) == 1
-    assert await _count_changes(store, "attach_digests", values) == 1
     assert await _count_changes(store, "copy_items", copied) == 1
 
 
-async def test_published_job_counts_only_its_own_items(store):
-    """A job that is published with settled items counts those, and none of other jobs."""
+async def test_imported_items_settle_only_those_of_their_job(store):
+    """What was imported settles items only of the new job, by the import of its name and owner."""
     key, *_ = await _failed_jobs(store)
-    store.sql("UPDATE jobs SET state = 'creating', id = NULL WHERE key = ?", key)
-    values = {
-        "job_key": key,
-        "owner": OWNER,
-        "job_id": "new",
-        "now": 1_000,
-        "processor": "p",
-        "settings": "{}",
-        "pause_code": None,
-        "pause_message": None,
-    }
+    for owner in _OWNERS[1:]:
+        for job_id in ("new", "other"):
+            await store.waiting_imports.add(owner, job_id, {"item-1": None, "item-2": "it was late"})
+    values = {"job_key": key, "owner": OWNER, "job_id": "new", "token": 77, "now": 1_000}
+    store.sql("DELETE FROM attempts")
 
-    await store.batches.work._database.write(lambda session: session.execute("publish_settled", values))
+    cases = (
+        _Case("settle_legacy_items", count=2, parameters=("job_key", "owner", "job_id")),
+        _Case("insert_legacy_attempts", count=1, parameters=("job_key", "owner", "job_id")),
+    )
 
-    assert store.sql("SELECT completed, failed FROM jobs WHERE key = ?", key) == [(0, 3)]
+    assert await _missing_guards(store, "items", cases, values) == []
+    store.sql("DELETE FROM legacy_jobs WHERE owner = 'you'")
+    drop = (_Case("drop_legacy_job", parameters=("owner", "job_id")),)
+    assert await _missing_guards(store, "legacy_jobs", drop, values) == []
 
 
 async def test_statement_changes_only_the_expiring_value_that_it_names(store):

@@ -19,8 +19,8 @@ import pytest
 
 from backstay import Backstay, Conversation, Fail, Item, Retry, Skip, Turn, Work
 from backstay.batch.committer import Committer
+from backstay.batch.creation import JobCreator
 from backstay.batch.outcome import Verdict
-from backstay.batch.service import Batches
 from backstay.settings import Settings
 from backstay.storage.sqlite import database, migrate
 from support.invariants import violations
@@ -173,16 +173,16 @@ def _hear_commits(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
 
 
 def _hear_creations(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
-    create = Batches._create
+    create = JobCreator.create
 
-    async def heard(self: Batches, wanted: Any, chunks: Any) -> Any:
+    async def heard(self: JobCreator, wanted: Any, chunks: Any) -> Any:
         created = await create(self, wanted, chunks)
         if created.is_new:
             recorder.note(Stands(wanted.job_id, "pending"))
             recorder.note(Stands(wanted.job_id, None))
         return created
 
-    patch.setattr(Batches, "_create", heard)
+    patch.setattr(JobCreator, "create", heard)
 
 
 def _run_on_connect(patch: pytest.MonkeyPatch, module: Any, pragmas: Sequence[str]) -> None:

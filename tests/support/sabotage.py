@@ -14,7 +14,7 @@ from backstay.backup.deleter import DeleteService
 from backstay.backup.directory import BackupDirectory
 from backstay.backup.writer import BackupWriter
 from backstay.batch import committer, liveness
-from backstay.batch.service import Batches
+from backstay.batch.runner import JobRunner
 from backstay.batch.store import Claim, CommitReport
 from backstay.errors import BackupError
 from backstay.library.deletion import DeletePlan, DeleteResult
@@ -209,10 +209,10 @@ def _no_memory(put: Put) -> None:
 def _no_cleaning(put: Put) -> None:
     """Keep the checkpoint of a completed job."""
 
-    async def nothing(_: Batches, __: str) -> None:
+    async def nothing(_: JobRunner, __: str) -> None:
         pass
 
-    put(Batches, "_clean", nothing)
+    put(JobRunner, "_clean", nothing)
 
 
 def _no_verification(put: Put) -> None:

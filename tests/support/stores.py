@@ -14,6 +14,7 @@ import pytest
 from backstay.backup.store import BackupStore
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
+from backstay.legacy.waiting import WaitingImportStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sqlite import SqliteStore
@@ -32,6 +33,7 @@ class OpenStore:
     conversations: ConversationStore
     backups: BackupStore
     notes: ExpiringValueStore
+    waiting_imports: WaitingImportStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]
     """Runs one statement on the database as another program would, past Backstay."""
@@ -67,7 +69,9 @@ def _empty_sqlite() -> bytes:
 
 
 def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, broken: Any) -> OpenStore:
-    return OpenStore(store.batches, store.conversations, store.backups, store.notes, clock, sql, broken)
+    return OpenStore(
+        store.batches, store.conversations, store.backups, store.notes, store.waiting_imports, clock, sql, broken
+    )
 
 
 @asynccontextmanager

@@ -4,14 +4,16 @@ A job is staged first, where it is invisible, and gets its name in one last step
 job, and of two that run at once the first to finish creates the job and the other compares its items with it.
 """
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from backstay.batch import liveness
 from backstay.batch.intake import Chunks
 from backstay.batch.item import NewItem
 from backstay.batch.job import ItemsDifference, Job, JobSettings
 from backstay.batch.recipe import JobRecipe
-from backstay.batch.store import BatchStores, StagedJob, WorkerIdentity
+from backstay.batch.store import BatchStores, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy
@@ -39,21 +41,21 @@ class CreateResult:
 
 
 class JobCreator:
-    """The creation of one job in one pass over its items."""
+    """The creator of one owner's jobs, each in one pass over its items."""
 
-    def __init__(self, *, stores: BatchStores, owner: str, identity: WorkerIdentity) -> None:
+    def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
+        """Take the stores, and the `folder` of the liveness locks under which items are staged."""
         self._stores = stores
         self._owner = owner
-        self._card = identity
-        self.is_cleaned_up = True
-        """Whether nothing staged is left behind."""
+        self._folder = folder
 
     async def create(self, request: JobRequest, chunks: Chunks) -> CreateResult:
         """Create the job, or check that the existing one has these items (and add new ones if accepted).
 
         Raises:
             InputError: an item is unusable. Nothing is left behind.
-            JobDiffers, ItemsDiffer: the existing job has another processor or other items.
+            JobDiffers, ItemsDiffer: the existing job has another processor or other items, or items that were imported
+                as settled are missing.
         """
         existing = await self._find(request)
         matched, rest = 0, None
@@ -61,13 +63,18 @@ class JobCreator:
             matched, rest = await self._match(existing, chunks)
             if rest is None and matched == existing.counts.planned:
                 return CreateResult(is_new=False)
-        self.is_cleaned_up = False
-        staged = await self._stores.intake.stage(self._owner, self._card)
+        lock = await asyncio.to_thread(liveness.LivenessLock.open, self._folder)
+        is_cleaned_up = False
         try:
-            return await self._create_staged(request, staged, existing, matched, rest, chunks)
+            staged = await self._stores.intake.stage(self._owner, lock.identity)
+            try:
+                return await self._create_staged(request, staged, existing, matched, rest, chunks)
+            finally:
+                await drop(self._stores, self._owner, staged.job_key)
+                is_cleaned_up = True
         finally:
-            await drop(self._stores, self._owner, staged.job_key)
-            self.is_cleaned_up = True
+            # If staged rows are left behind, the file stays: unlocked, it proves that their creator is dead.
+            lock.close(remove=is_cleaned_up)
 
     async def _create_staged(
         self,
@@ -88,41 +95,24 @@ class JobCreator:
             repeated += await intake.stage_items(staged, chunk)
         if existing is None:
             frozen = request.recipe.frozen() if request.recipe is not None else None
-            if await intake.publish(staged, request.job_id, request.processor, request.settings, frozen):
+            accept = request.accept_new_items
+            if await intake.publish(
+                staged, request.job_id, request.processor, request.settings, frozen, accept_missing=accept
+            ):
                 return CreateResult(is_new=True, repeated=repeated)
-            existing = await self._find(request)  # another process was faster
-        difference = await intake.difference(staged, request.job_id)
-        if existing is not None and existing.lacks_items:
-            added = await self._attach_items(request, staged, difference)
-            if added is not None:
-                return CreateResult(is_new=False, added=added, repeated=repeated)
             await self._find(request)  # another process was faster
-            difference = await intake.difference(staged, request.job_id)
+        difference = await intake.difference(staged, request.job_id)
         if request.accept_new_items and not difference.changed:
             return CreateResult(is_new=False, added=await intake.accept_new(staged, request.job_id), repeated=repeated)
         if not difference.is_empty:
             raise _items_differ(request, difference)
         return CreateResult(is_new=False, repeated=repeated)
 
-    async def _attach_items(self, request: JobRequest, staged: StagedJob, difference: ItemsDifference) -> int | None:
-        """Attach its items to an imported job. Raises ItemsDiffer if some of the items that it knows are missing.
-
-        Then the ids are not those of the other program, and every item would be processed a second time.
-        """
-        if difference.missing and not request.accept_new_items:
-            raise _items_missing(request, difference)
-        frozen = request.recipe.frozen() if request.recipe is not None else None
-        return await self._stores.intake.attach_items(
-            staged, request.job_id, request.processor, request.settings, frozen
-        )
-
     async def _find(self, request: JobRequest) -> Job | None:
         try:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:
             return None
-        if job.lacks_items:
-            return job  # it has no processor yet
         if job.processor != request.processor and not (request.recipe is not None and job.recipe is not None):
             raise JobDiffers(
                 f"Job {quoted_id(request.job_id)} exists with the processor {job.processor!r}, not "
@@ -175,16 +165,6 @@ def _items_differ(request: JobRequest, difference: ItemsDifference) -> ItemsDiff
         new=difference.new,
         missing=difference.missing,
         changed=difference.changed,
-    )
-
-
-def _items_missing(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
-    return ItemsDiffer(
-        f"Job {quoted_id(request.job_id)} was imported, and some of its settled items are missing from the input: "
-        f"{difference.only_missing}. Pass all items under their original ids",
-        remedy=Remedy.PROVIDE_ALL_ITEMS,
-        job_id=request.job_id,
-        missing=difference.missing,
     )
 
 

@@ -11,8 +11,10 @@ from typing import Any, BinaryIO
 import orjson
 
 from backstay.batch.given_values import plain_values
-from backstay.batch.item import Item, NewItem, content_digest_source
-from backstay.errors import InputEmpty, InvalidRow, UnknownColumn, kind_of
+from backstay.batch.item import Item, NewItem, content_digest_source, to_item
+from backstay.batch.recipe import JobRecipe
+from backstay.batch.stop import StopSignal
+from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind_of
 from backstay.library.canonical import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
@@ -240,3 +242,23 @@ def _kind(value: object) -> str:
             return "a list"
         case _:
             return kind_of(value)
+
+
+async def checked_by_recipe(recipe: JobRecipe | None, items: Items, chunks: Chunks) -> Chunks:
+    """Yield the chunks, with each item checked against the recipe before any call is made."""
+    where = "item"
+    if isinstance(items, str | Path):
+        where = "standard input line" if str(items) == "-" else f"{items} line"
+    async for chunk in chunks:
+        if recipe is not None:
+            for item in chunk:
+                recipe.check(to_item(item), f"{where} {item.line}")
+        yield chunk
+
+
+async def until_stopped(stop: StopSignal, chunks: Chunks) -> Chunks:
+    """Yield the chunks until a stop is requested. Raises Stopped."""
+    async for chunk in chunks:
+        if stop.requested:
+            raise Stopped("Stopped while the items were being read; no call was made. Run the same command again")
+        yield chunk

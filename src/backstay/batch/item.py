@@ -52,15 +52,6 @@ class NewItem:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class SettledItem:
-    """An item that another program has settled; neither its inputs nor its result are known here."""
-
-    id: str
-    error: str | None = None
-    """Why it failed; None if it was completed."""
-
-
 def to_item(new_item: NewItem) -> Item:
     """Return the item that a processor receives; without an id of its own it has the `base_id`."""
     return Item(new_item.topic, new_item.base_id, new_item.persona, orjson.loads(new_item.parameters_json))

@@ -8,12 +8,9 @@ from typing import Any
 
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
-from backstay.errors import InvalidTransition, ItemsNeeded
-from backstay.library.id_text import quoted_id, typed_id
+from backstay.errors import InvalidTransition
+from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy
-
-TAKEN_OVER = "taken-over"
-"""The processor of a job imported from another program, until a run attaches its items and a processor."""
 
 
 class JobState(StrEnum):
@@ -73,22 +70,6 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     if target is None or (action in (JobAction.RETRY, JobAction.ADD) and state in UNFINISHED):
         return state
     return target
-
-
-def items_needed_error(job_id: str) -> ItemsNeeded:
-    """Return the error that says how to resume an imported job."""
-    return ItemsNeeded(
-        f"Job {quoted_id(job_id)} was imported and does not know its items yet; {format_how_to_resume(job_id)}",
-        job_id=job_id,
-    )
-
-
-def format_how_to_resume(job_id: str) -> str:
-    """Describe how to give an imported job its items."""
-    command = f"backstay run FILE --job {typed_id(job_id)}"
-    return (
-        f"run it with all its items, finished ones included, under their original ids: `{command}`, or from a program"
-    )
 
 
 # For an action that a state does not allow; in other states, look at the job.
@@ -178,11 +159,6 @@ class Job:
     def is_incomplete(self) -> bool:
         return self.state in (*UNFINISHED, JobState.INTERRUPTED)
 
-    @property
-    def lacks_items(self) -> bool:
-        """Whether it was imported, and knows of its items only that some are settled: others are still to come."""
-        return self.processor == TAKEN_OVER and self.recipe is None
-
 
 @dataclass(frozen=True, slots=True)
 class ItemsDifference:
@@ -197,13 +173,6 @@ class ItemsDifference:
     @property
     def is_empty(self) -> bool:
         return not (self.new or self.missing or self.changed)
-
-    @property
-    def only_missing(self) -> "ItemsDifference":
-        """The missing items alone."""
-        return ItemsDifference(
-            missing=self.missing, examples=tuple(e for e in self.examples if e.startswith("missing: "))
-        )
 
     def __str__(self) -> str:
         counts = [

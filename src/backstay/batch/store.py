@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem, SettledItem
+from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
 from backstay.batch.job import ItemsDifference, Job, JobAction, JobSettings, JobState, Pause, RunLimits
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
@@ -124,45 +124,22 @@ class IntakeStore(Protocol):
         processor: str,
         settings: JobSettings,
         recipe: FrozenRecipe | None = None,
+        *,
+        accept_missing: bool = False,
     ) -> bool:
-        """Name the staged job and make it visible; if the name is taken, change nothing and return False."""
-        ...
+        """Name the staged job and make it visible; if the name is taken, change nothing and return False.
 
-    async def stage_settled(self, staged: StagedJob, items: Sequence[SettledItem]) -> int:
-        """Store items that another program has settled, and return how many of them repeat a stored id.
-
-        If two have the same id, the first counts. Raises LeaseLost.
+        If a job of that name was imported, its settled items become completed or failed. Raises ItemsDiffer: some of
+        them are not staged. With `accept_missing` these are forgotten.
         """
-        ...
-
-    async def publish_settled(self, staged: StagedJob, job_id: str, settings: JobSettings, pause: Pause) -> bool:
-        """Publish an imported job, which has settled items only: it is paused until `attach_items` adds the others."""
         ...
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
-        """Compare the staged items with those of a job by id and digest. An item of unknown stored content is new."""
+        """Compare the staged items with those of a job by id and digest."""
         ...
 
     async def accept_new(self, staged: StagedJob, job_id: str) -> int:
-        """Append the staged items whose ids the job lacks, and return their number. Raises InvalidTransition.
-
-        Items of which only the id is stored get the content of the staged item with the same id.
-        """
-        ...
-
-    async def attach_items(
-        self,
-        staged: StagedJob,
-        job_id: str,
-        processor: str,
-        settings: JobSettings,
-        recipe: FrozenRecipe | None = None,
-    ) -> int | None:
-        """Attach the staged items and their processor to a job that lacks its items: paused → pending.
-
-        Returns like `accept_new`. If the job no longer lacks its items, changes nothing and returns None. Raises
-        InvalidTransition.
-        """
+        """Append the staged items whose ids the job lacks, and return their number. Raises InvalidTransition."""
         ...
 
     async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
@@ -258,8 +235,7 @@ class JobStore(Protocol):
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         """Return failed items (all, or those named) to pending with their tries reset; return how many.
 
-        Items of which only the id is known stay unchanged. Raises JobNotFound, ItemNotFound, ItemsNeeded,
-        InvalidTransition (the job's state, or a named item that has not failed or of which only the id is known).
+        Raises JobNotFound, ItemNotFound, InvalidTransition (the job's state, or a named item that has not failed).
         """
         ...
 
@@ -267,7 +243,7 @@ class JobStore(Protocol):
         """Skip pending and failed items on the user's request, either all named ones or none; return how many.
 
         Each is recorded as an attempt. The job is settled if no item is left. Raises JobNotFound, ItemNotFound,
-        ItemsNeeded, InvalidTransition (the job's state, or a named item that is neither pending nor failed).
+        InvalidTransition (the job's state, or a named item that is neither pending nor failed).
         """
         ...
 
@@ -310,8 +286,11 @@ class JobStore(Protocol):
         """Return the ids of jobs completed without failures whose checkpoint is not yet fully cleaned."""
         ...
 
-    async def discard(self, owner: str, job_id: str) -> int:
-        """Free the job's name and hide it; return its key for `drop_step`. Raises JobNotFound, JobHasWorkers."""
+    async def discard(self, owner: str, job_id: str) -> int | None:
+        """Free the job's name and hide it; return its key for `drop_step`. Raises JobNotFound, JobHasWorkers.
+
+        An imported job that still waits for its items is removed at once: None.
+        """
         ...
 
 

@@ -1,38 +1,31 @@
 """A worker: it claims, processes and commits until the job is done, it is asked to stop, or its lease is lost."""
 
 import asyncio
-import math
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any, TypeVar
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.breaker import CircuitBreaker
 from backstay.batch.committer import GROUP, Committer
+from backstay.batch.end_deadline import EndDeadline
 from backstay.batch.executor import Executor
-from backstay.batch.item import ClaimedItem, ItemState
-from backstay.batch.job import FINISHED, MAX_EVIDENCE, UNFINISHED, JobSettings, JobState, Pause
+from backstay.batch.item import ClaimedItem
+from backstay.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
-from backstay.batch.processor import CallableProcessor, CanWait
+from backstay.batch.pause_evidence import PauseEvidence
+from backstay.batch.persistent_writer import PersistentWriter
+from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ProviderWait
+from backstay.batch.provider_wait import ProviderWaitRecorder
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
-from backstay.errors import OutcomeRefused, StoreBusy, StoreUnavailable
-from backstay.logs import get_logger
-
-T = TypeVar("T")
-
-_log = get_logger("backstay.worker")
+from backstay.errors import OutcomeRefused
 
 _POLL_SECONDS = 1.0  # how often a worker without free slots checks whether its job was paused
-_PATIENCE_SECONDS = 5.0  # to wait for an unresponsive database after a stop was requested
-_WAIT_TOLERANCE_SECONDS = 1.0  # change of a wait's end below which it is not recorded again
-_ANNOUNCE_SECONDS = 1.0  # until a worker that waits for calls before it pauses logs that
 _IDLE_SECONDS = 0.25  # how often a worker with nothing to claim checks for items released by others
 
 
@@ -83,20 +76,26 @@ class Worker:
         self._on_report = on_report
         self._executor = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
         self._committer = Committer(store=store, lease=lease, on_committed=self._on_committed)
+        self._deadline = EndDeadline(stop=stop, grace_seconds=options.grace_seconds, job_id=lease.job_id)
+        self._writer = PersistentWriter(
+            job_id=lease.job_id,
+            stop=stop,
+            deadline=self._deadline,
+            is_stopping=self._is_stopping,
+            committer=self._committer,
+        )
+        self._provider_wait = ProviderWaitRecorder(
+            store=store, lease=lease, function=callee.function, writer=self._writer
+        )
         self._breaker = CircuitBreaker(concurrency=options.concurrency)
         self._tripped: Pause | None = None
         self._pauses_itself = False
-        self._announce_at = 0.0
-        self._can_wait = callee.function if isinstance(callee.function, CanWait) else None
-        self._provider_wait: ProviderWait | None = None
-        self._recent_retries: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
-        """Position and attempt of the latest tries that left their item pending, since the last completed item."""
+        self._evidence = PauseEvidence()
         self._claimed = 0
         self._runs_suspect = False
         self._is_lease_lost = False
         self._state = JobState.RUNNING
         self._wake = asyncio.Event()
-        self._stop_by: float | None = None
         self._poll_at = 0.0
 
     def wake(self) -> None:
@@ -121,13 +120,13 @@ class Worker:
                 self._start(report.claimed)
                 # The calls that tripped the breaker must be committed first; until then nothing is claimed.
                 if (pause := self._tripped) is not None and not len(self._committer):
-                    await self._retry_until_written(partial(self._requeue, pause))
+                    await self._writer.write(partial(self._requeue, pause))
                     if self._tripped is pause:  # otherwise another call has ended, whose item must be requeued too
                         self._tripped = None
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
-                await self._note_waiting()
-                await self._on_report(report, self._provider_wait)
+                await self._provider_wait.record()
+                await self._on_report(report, self._provider_wait.recorded)
                 if (end_reason := self._end_reason()) is not None:
                     return end_reason
                 await self._poll_others(report)
@@ -143,7 +142,7 @@ class Worker:
     # -- the steps of a round ------------------------------------------------------------------------------------
 
     async def _commit_and_claim(self) -> CommitReport:
-        report = await self._retry_until_written(self._commit)
+        report = await self._writer.write(self._commit)
         # Once paused, this worker stays paused even if another resumes the job, unless the job reaches a final state.
         if self._state is JobState.RUNNING or report.state not in UNFINISHED:
             self._state = report.state
@@ -155,64 +154,6 @@ class Worker:
 
     async def _requeue(self, pause: Pause) -> None:
         await self._store.requeue(self._lease, self._breaker.failed_positions, pause)
-
-    async def _note_waiting(self) -> None:
-        """Record what the calls wait for, if that has changed."""
-        before = self._provider_wait
-        waiting = self._can_wait.waiting_for_provider() if self._can_wait is not None else None
-        is_similar = (
-            waiting is not None
-            and before is not None
-            and (waiting.reason, waiting.detail) == (before.reason, before.detail)
-            and abs((waiting.until - before.until).total_seconds()) < _WAIT_TOLERANCE_SECONDS
-        )
-        if waiting != before and not is_similar:
-            await self._retry_until_written(partial(self._store.note_waiting, self._lease, waiting))
-            self._provider_wait = waiting
-
-    async def _retry_until_written(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Repeat a write until the database accepts it: another program may lock it, or its server may be unreachable.
-
-        Meanwhile finished calls wait in the committer, where they occupy the slots of new calls.
-        """
-        while True:
-            try:
-                return await self._await_write(write())
-            except (StoreBusy, StoreUnavailable) as error:
-                if self._is_stopping():
-                    raise
-                _log.warning(
-                    "database_unavailable_retrying",
-                    job=self._lease.job_id,
-                    code=error.code,
-                    waiting=len(self._committer),
-                )
-
-    async def _await_write(self, write: Coroutine[Any, Any, T]) -> T:
-        """Await a write, but after a stop request no longer than calls in flight are awaited.
-
-        An unresponsive database must not keep a run from ending.
-        """
-        task = asyncio.create_task(write)
-        patience_ends_at = None
-        try:
-            while not (await asyncio.wait([task], timeout=_POLL_SECONDS))[0]:
-                if not self._stop.requested:
-                    continue
-                patience_ends_at = patience_ends_at or time.monotonic() + _PATIENCE_SECONDS
-                if time.monotonic() > max(patience_ends_at, self._stop_deadline()):
-                    raise StoreUnavailable("The database does not answer; items not stored yet will be processed again")
-            return task.result()
-        finally:
-            task.cancel()
-
-    def _stop_deadline(self) -> float:
-        """Return the time after which a requested stop no longer waits for calls in flight."""
-        if self._stop.at_once:
-            self._stop_by = 0.0
-        elif self._stop_by is None:
-            self._stop_by = time.monotonic() + self._options.grace_seconds
-        return self._stop_by
 
     def _start(self, claimed_items: Sequence[ClaimedItem]) -> None:
         self._breaker.note_started(len(claimed_items))
@@ -227,7 +168,7 @@ class Worker:
         if is_waiting_for_others or now >= self._poll_at:
             # Poll often: each delay in noticing that beats have stopped also delays the takeover.
             self._poll_at = now + self._options.lease_seconds / 15
-            await self._retry_until_written(partial(self._monitor.poll, self._lease))
+            await self._writer.write(partial(self._monitor.poll, self._lease))
 
     async def _wait(self, report: CommitReport) -> None:
         if len(self._committer):
@@ -237,10 +178,8 @@ class Worker:
         if self._free_slots() > 0 or self._is_idle():
             due = report.next_due_seconds
             timeout = _IDLE_SECONDS if due is None else max(0.01, min(_IDLE_SECONDS, due))
-        if self._stop_by is not None:
-            timeout = min(timeout, max(0.0, self._stop_by - time.monotonic()))
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self._deadline.bound(timeout)):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -269,9 +208,9 @@ class Worker:
         if self._state in FINISHED:
             return EndReason.FINISHED
         if self._is_stopping():
-            deadline = (
-                self._stop_deadline() if self._stop.requested or not self._pauses_itself else self._deadline_for_pause()
-            )
+            is_pause = self._pauses_itself and not self._stop.requested
+            calls = len(self._executor)
+            deadline = self._deadline.before_pause(calls) if is_pause else self._deadline.after_stop()
             self._executor.abandon_waiting()
             if (len(self._executor) and time.monotonic() < deadline) or len(self._committer):
                 return None
@@ -287,34 +226,16 @@ class Worker:
             return EndReason.LIMIT
         return None
 
-    def _deadline_for_pause(self) -> float:
-        """Return no deadline for calls in flight, since they may be paid for and have time-outs; log a long wait."""
-        now = time.monotonic()
-        self._announce_at = self._announce_at or now + _ANNOUNCE_SECONDS
-        if now >= self._announce_at and len(self._executor):
-            self._announce_at = math.inf
-            _log.warning("pause_delayed_by_calls", job=self._lease.job_id, calls=len(self._executor))
-        return math.inf
-
     # -- what calls and the committer report -----------------------------------------------------------------------
 
     def _on_ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
         if claimed.runs_alone:
             self._runs_suspect = False
-        verdict = decide(
-            claimed,
-            outcome,
-            usage=usage,
-            max_attempts=self._settings.max_attempts,
-            backoff=self._options.backoff,
-        )
+        max_attempts, backoff = self._settings.max_attempts, self._options.backoff
+        verdict = decide(claimed, outcome, usage=usage, max_attempts=max_attempts, backoff=backoff)
+        verdict = self._evidence.note(verdict)
         if verdict.result == "doomed":
             self._pauses_itself = True
-            verdict = replace(verdict, evidence=tuple(reversed(self._recent_retries)))
-        elif verdict.state is ItemState.PENDING:
-            self._recent_retries.append((claimed.position, claimed.attempt))
-        elif verdict.state is ItemState.COMPLETED:
-            self._recent_retries.clear()
         if (pause := self._breaker.record(verdict)) is not None:
             self._tripped, self._pauses_itself = pause, True
         self._committer.add(verdict)

@@ -26,6 +26,10 @@ COMMANDS: Mapping[Remedy, str] = {
     ),
     Remedy.ACCEPT_NEW_ITEMS: "`backstay resume {job_id} --accept-new-items FILE` adds the new ones",
     Remedy.PROVIDE_ALL_ITEMS: "--accept-new-items continues without the others",
+    Remedy.RUN_IMPORTED_JOB: (
+        "run it with all its items, finished ones included, under their original ids: "
+        "`backstay run FILE --job {job_id}`"
+    ),
     Remedy.NAME_TOPIC_COLUMN: "name it with --topic-column",
     Remedy.SPLIT_INPUT: "split it",
     Remedy.SKIP_OR_RENAME: "--on-conflict skip leaves it out, new gives it another id",

@@ -9,7 +9,7 @@ from backstay.cli.output import Output
 from backstay.cli.text import format_count, printable
 from backstay.clock import SystemClock
 from backstay.errors import BackstayError
-from backstay.library.id_text import printed_id, typed_id
+from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -70,10 +70,7 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
     named = ", ".join(f"{printed_id(job.id)} ({format_job(job)})" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
     resume = invocation.job_command("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
-    if all(job.lacks_items for job in jobs):
-        name = typed_id(jobs[0].id) if len(jobs) == 1 else "JOB"
-        resume = f"{invocation.command('run')} FILE --job {name}, where FILE has all its items"
-    elif all(job.processor == "caller" for job in jobs):
+    if all(job.processor == "caller" for job in jobs):
         resume = f"the program{'' if len(jobs) == 1 else 's'} that created {'it' if len(jobs) == 1 else 'them'}"
     at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
     return f"{at_least}{format_count(len(jobs), 'unfinished job')}: {named}{more}; continue with: {resume}"
@@ -99,13 +96,7 @@ async def has_answers(backstay: "Backstay", name: str) -> bool:
 
 def format_job(job: "Job") -> str:
     """Return `interrupted, 40 of 120`."""
-    return f"{format_state(job)}, {format_settled(job)}"
-
-
-def format_settled(job: "Job") -> str:
-    """Return `40 of 120`; for an imported job, whose total is not known yet, `40 imported`."""
-    settled = f"{job.counts.settled:,}"
-    return f"{settled} imported" if job.lacks_items else f"{settled} of {job.counts.planned:,}"
+    return f"{format_state(job)}, {job.counts.settled:,} of {job.counts.planned:,}"
 
 
 def format_state(job: "Job") -> str:

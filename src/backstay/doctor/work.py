@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from backstay.batch import liveness
-from backstay.batch.job import TAKEN_OVER, JobState, format_how_to_resume
 from backstay.batch.processor import CALLER
 from backstay.doctor.check import Check, CheckLevel
+from backstay.remedy import Remedy
 from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
 
 _NAMED = 5  # jobs in a message
@@ -18,17 +18,20 @@ def check_work(report: DatabaseReport) -> Iterator[Check]:
     working = {job_id for _, job_id in alive}
     unfinished = [
         f"{job.id} ({'interrupted' if job.state == 'running' and job.id not in working else job.state}, "
-        f"{job.settled} {'imported' if _lacks_items(job) else f'of {job.planned}'})"
+        f"{job.settled} of {job.planned})"
         for job in report.unfinished
     ]
     if unfinished:
         waiting = any(job.id not in working for job in report.unfinished)
         remedy = _remedy([job for job in report.unfinished if job.id not in working]) if waiting else None
-        more = f" and {len(unfinished) - _NAMED:,} more" if len(unfinished) > _NAMED else ""
-        text = f"unfinished: {', '.join(unfinished[:_NAMED])}{more}"
+        text = f"unfinished: {_format_first(unfinished)}"
         yield Check("jobs", CheckLevel.WARNING if waiting else CheckLevel.OK, text, remedy)
     else:
         yield Check("jobs", CheckLevel.OK, "none is unfinished")
+    if waits := [f"{job.job_id} ({job.settled} settled)" for job in report.waiting_imports]:
+        text = f"imported, without their items yet: {_format_first(waits)}"
+        context = {"job_id": report.waiting_imports[0].job_id if len(waits) == 1 else "JOB"}
+        yield Check("imports", CheckLevel.WARNING, text, Remedy.RUN_IMPORTED_JOB, context)
     for holder in dead:
         text = f"process {holder.identity.pid} on {holder.identity.host} died while it worked on {holder.job_id}"
         yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job returns its items to pending")
@@ -57,16 +60,12 @@ def _format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def _format_first(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _NAMED:,} more" if len(texts) > _NAMED else ""
+    return f"{', '.join(texts[:_NAMED])}{more}"
+
+
 def _remedy(waiting: Sequence[UnfinishedJob]) -> str:
-    remedies = []
-    if any(job.processor != CALLER and not _lacks_items(job) for job in waiting):
-        remedies.append("`backstay resume JOB` continues one")
-    elif any(job.processor == CALLER for job in waiting):
-        remedies.append("run the program that created it again")
-    if imported := [job.id for job in waiting if _lacks_items(job)]:
-        remedies.append(format_how_to_resume(imported[0] if len(imported) == 1 else "JOB"))
-    return "; for imported jobs: ".join(remedies)
-
-
-def _lacks_items(job: UnfinishedJob) -> bool:
-    return job.processor == TAKEN_OVER and job.state == JobState.PAUSED
+    if any(job.processor != CALLER for job in waiting):
+        return "`backstay resume JOB` continues one"
+    return "run the program that created it again"

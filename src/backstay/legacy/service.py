@@ -5,8 +5,8 @@ also in several processes at once and after an interruption.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 from backstay.backup.backup import BackupImportRequest, BackupState
 from backstay.backup.directory import is_backup_id
 from backstay.backup.service import Backups
-from backstay.batch.item import SettledItem
 from backstay.clock import Clock
 from backstay.errors import (
     BackupDiskFull,
@@ -28,10 +27,10 @@ from backstay.errors import (
 )
 from backstay.legacy import file as files
 from backstay.legacy import values
-from backstay.legacy.jobs import LegacyJobImporter
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
-from backstay.legacy.source import LegacyFileSource, Places, in_thread
+from backstay.legacy.source import LegacyFileSource, Places
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
+from backstay.legacy.waiting import WaitingImports
 from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 
@@ -57,7 +56,7 @@ class LegacyImport:
         self,
         *,
         store: LegacyStore,
-        jobs: LegacyJobImporter,
+        jobs: WaitingImports,
         keepers: Callable[[str], BackupImporter],
         owner: str,
         folder: Path | None,
@@ -67,7 +66,7 @@ class LegacyImport:
 
         Args:
             store: The store of the original's tables.
-            jobs: The importer of jobs for `owner`.
+            jobs: The imported jobs of `owner`.
             keepers: Returns the importer of backups for an owner.
             owner: Owner of jobs, and of backups without a user.
             folder: Folder of the original's backup files, unless their records name another.
@@ -130,21 +129,20 @@ class LegacyImport:
                 totals.there += 1
                 return
             check_id(job_id, "the job_id")
-            # Everything is read first: a checkpoint with one unusable value is not imported at all.
-            counted = _CountedItems()
-            async for chunk in _settled(tables, job_id):
-                counted.add(chunk)
-            if values.is_finished(checkpoint.progress, counted.items):
+            settled = await asyncio.to_thread(_settled_items, tables, job_id)
+            if values.is_finished(checkpoint.progress, len(settled)):
                 totals.over += 1
                 return
-            if not report.is_check and not await self._jobs.import_job(job_id, _settled(tables, job_id)):
+            if not report.is_check and not await self._jobs.add(job_id, settled):
                 totals.there += 1
                 return
         except _OF_ONE as error:
             totals.left.append(SkippedEntry(job_id, error.message))
             return
-        report.jobs.append(ImportedJob(job_id, self._owner, counted.completed, counted.failed))
-        _log.info("job_imported", job=job_id, completed=counted.completed, failed=counted.failed)
+        failed = sum(error is not None for error in settled.values())
+        job = ImportedJob(job_id, self._owner, len(settled) - failed, failed)
+        report.jobs.append(job)
+        _log.info("job_imported", job=job_id, completed=job.completed, failed=job.failed)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
@@ -210,41 +208,19 @@ class LegacyImport:
         return self._known[owner]
 
 
-class _CountedItems:
-    """Counter of a checkpoint's distinct items."""
+def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
+    """Return the settled items of a checkpoint, each with why it failed, if it did. Blocks. Raises InputUnreadable.
 
-    def __init__(self) -> None:
-        self._completed: set[str] = set()
-        self._failed: set[str] = set()
-
-    def add(self, items: Sequence[SettledItem]) -> None:
-        for item in items:
-            (self._completed if item.error is None else self._failed).add(item.id)
-
-    @property
-    def completed(self) -> int:
-        return len(self._completed)
-
-    @property
-    def failed(self) -> int:
-        return len(self._failed - self._completed)
-
-    @property
-    def items(self) -> int:
-        return self.completed + self.failed
-
-
-async def _settled(tables: LegacyTables, job_id: str) -> AsyncIterator[Sequence[SettledItem]]:
-    def items() -> Generator[Sequence[SettledItem]]:
-        first, before = 0, False
-        for has_failed, elements in tables.items(job_id):
-            first = first if has_failed is before else 0
-            yield values.settled(elements, first, has_failed=has_failed)
-            first, before = first + len(elements), has_failed
-
-    with closing(items()) as found:
-        async for chunk in in_thread(found):
-            yield chunk
+    Of several with one id the first counts, so an item that is both completed and failed is completed.
+    """
+    items: dict[str, str | None] = {}
+    first, before = 0, False
+    for has_failed, elements in tables.items(job_id):
+        first = first if has_failed is before else 0
+        for item_id, error in values.settled(elements, first, has_failed=has_failed):
+            items.setdefault(item_id, error)
+        first, before = first + len(elements), has_failed
+    return items
 
 
 def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:

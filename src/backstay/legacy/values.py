@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from backstay.batch.item import SettledItem
 from backstay.errors import InputUnreadable, InvalidRow
 from backstay.legacy.store import LegacyElement
 from backstay.library.id_text import check_id
@@ -36,11 +35,14 @@ def identifier(element: LegacyElement, what: str) -> str:
     return element.id
 
 
-def settled(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[SettledItem]:
-    """Return the items of a part of an array, which begins with element `first`. Raises InputUnreadable."""
+def settled(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[tuple[str, str | None]]:
+    """Return the items of a part of an array, which begins with element `first`, each with why it failed, if it did.
+
+    Raises InputUnreadable.
+    """
     column = "failed_items" if has_failed else "completed_items"
     return [
-        SettledItem(identifier(element, f"{column}[{number}]"), _error(element) if has_failed else None)
+        (identifier(element, f"{column}[{number}]"), _error(element) if has_failed else None)
         for number, element in enumerate(elements, start=first)
     ]
 

@@ -48,6 +48,7 @@ from backstay.schemas.jobs import (
     RetryOut,
     RunOut,
     SkipOut,
+    WaitingImportOut,
 )
 from backstay.schemas.legacy import LegacyImportOut
 from backstay.schemas.migrations import MigrationOut
@@ -111,4 +112,5 @@ __all__ = [
     "SkipOut",
     "TurnOut",
     "UnadoptResultOut",
+    "WaitingImportOut",
 ]

@@ -9,9 +9,8 @@ from pydantic import Field
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
 from backstay.batch.result import BatchResult
+from backstay.legacy.waiting import WaitingImport
 from backstay.schemas.base import ApiObject, Moment, next_cursor
-
-_NOT_ALL = 99.9  # of an imported job that lacks its items: some remain, but their number is not known yet
 
 
 class PauseOut(ApiObject):
@@ -72,7 +71,7 @@ class JobOut(ApiObject):
             completed=counts.completed,
             failed=counts.failed,
             skipped=counts.skipped,
-            percentage=_NOT_ALL if job.lacks_items else _percentage(counts.settled, counts.planned),
+            percentage=_percentage(counts.settled, counts.planned),
             tokens_in=job.tokens.tokens_in,
             tokens_out=job.tokens.tokens_out,
             workers=job.workers,
@@ -91,16 +90,51 @@ class JobOut(ApiObject):
         )
 
 
+class WaitingImportOut(ApiObject):
+    """An imported job, of which only the settled items are known.
+
+    Creating a job of its name with all items, under their original ids, continues it.
+    """
+
+    job_id: str
+    completed: int
+    failed: int
+    imported_at: Moment
+
+    @classmethod
+    def from_import(cls, waiting: WaitingImport) -> Self:
+        return cls(
+            job_id=waiting.job_id,
+            completed=waiting.completed,
+            failed=waiting.failed,
+            imported_at=waiting.imported_at,
+        )
+
+
 class JobsOut(ApiObject):
-    """A page of jobs. `next_cursor` is the cursor of the next older page; null if this page is not full."""
+    """A page of jobs. `next_cursor` is the cursor of the next older page; null if this page is not full.
+
+    The first page has all imported jobs that still wait for their items.
+    """
 
     jobs: list[JobOut]
+    waiting_imports: list[WaitingImportOut]
     next_cursor: int | None
 
     @classmethod
-    def from_page(cls, jobs: Sequence[Job], *, limit: int, cursor: Callable[[int], int] = int) -> Self:
-        page = [JobOut.from_job(job) for job in jobs]
-        return cls(jobs=page, next_cursor=next_cursor([job.key for job in jobs], limit, cursor))
+    def from_page(
+        cls,
+        jobs: Sequence[Job],
+        waiting: Sequence[WaitingImport] = (),
+        *,
+        limit: int,
+        cursor: Callable[[int], int] = int,
+    ) -> Self:
+        return cls(
+            jobs=[JobOut.from_job(job) for job in jobs],
+            waiting_imports=[WaitingImportOut.from_import(each) for each in waiting],
+            next_cursor=next_cursor([job.key for job in jobs], limit, cursor),
+        )
 
 
 class RunOut(ApiObject):

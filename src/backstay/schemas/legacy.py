@@ -35,9 +35,9 @@ class ImportedBackupOut(ApiObject):
 
 
 class ImportedJobsOut(ApiObject):
-    """Checkpoints: those imported as jobs, how many had been imported before or have no items left, and the rest."""
+    """Checkpoints: those that were imported, how many had been imported before or have no items left, and the rest."""
 
-    taken_over: list[ImportedJobOut]
+    imported: list[ImportedJobOut]
     there: int
     finished: int
     left: list[SkippedEntryOut]
@@ -46,7 +46,7 @@ class ImportedJobsOut(ApiObject):
 class ImportedBackupsOut(ApiObject):
     """Backups: those that were imported, how many had been imported before or have expired, and the rest."""
 
-    taken_over: list[ImportedBackupOut]
+    imported: list[ImportedBackupOut]
     there: int
     expired: int
     left: list[SkippedEntryOut]
@@ -73,9 +73,9 @@ class LegacyImportOut(ApiObject):
             source=report.source,
             is_check=report.is_check,
             migration=migration,
-            jobs=ImportedJobsOut(taken_over=jobs, there=of_jobs.there, finished=of_jobs.over, left=_skipped(of_jobs)),
+            jobs=ImportedJobsOut(imported=jobs, there=of_jobs.there, finished=of_jobs.over, left=_skipped(of_jobs)),
             backups=ImportedBackupsOut(
-                taken_over=backups, there=of_backups.there, expired=of_backups.over, left=_skipped(of_backups)
+                imported=backups, there=of_backups.there, expired=of_backups.over, left=_skipped(of_backups)
             ),
         )
 

@@ -54,8 +54,6 @@ class ResumePermission:
                 reason="Its conversations come from a program's own function, so only that program can resume it. "
                 "Run the program again",
             )
-        if job.lacks_items:
-            return ResumeOptions(False, reason="It was imported from another program, and its items are not known yet")
         if self._is_listed(job):
             return ResumeOptions(True)
         if self._is_own_machine():

@@ -35,7 +35,6 @@ STATUSES: Mapping[type[BaseException], int] = {
     errors.Conflict: 409,
     errors.Refused: 422,
     errors.ProcessorNotPortable: 409,
-    errors.ItemsNeeded: 409,
     errors.NothingToRun: 409,
     errors.ProcessorNotAllowed: 403,
     errors.AdoptedTableNotWritable: 409,

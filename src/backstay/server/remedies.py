@@ -18,6 +18,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.CHANGE_BASE_URL: "resume it with its own recipe, or choose another name for the new one",
     Remedy.ACCEPT_NEW_ITEMS: "choose another name",
     Remedy.PROVIDE_ALL_ITEMS: "create it with all its items, finished ones included",
+    Remedy.RUN_IMPORTED_JOB: "create it with all its items, finished ones included, under their original ids",
     Remedy.NAME_TOPIC_COLUMN: "say which column the topic is",
     Remedy.SPLIT_INPUT: (
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "

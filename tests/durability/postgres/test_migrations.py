@@ -69,7 +69,7 @@ def test_many_starters_of_the_command(empty):
 
     assert [starter.returncode for starter in starters] == [0] * _STARTERS, outputs
     did = [out for out, _ in outputs if out != f"The database is up to date (schema {_KNOWN}).\n"]
-    steps = [re.fullmatch(r"(\d) migrations? applied: schema (\d) to (\d)\.\n", out) for out in did]
+    steps = [re.fullmatch(r"(\d+) migrations? applied: schema (\d+) to (\d+)\.\n", out) for out in did]
     applied = [tuple(map(int, step.groups())) for step in steps if step]
     assert len(applied) == len(did), outputs
     # Each migration is a transaction of its own: between two of one starter, another may apply the one that is next.

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.promise("K4")
 
 _ALL = Selection(everything=True)
 _OWNED = ("conversations", "turns", "jobs", "items", "item_inputs", "attempts", "failures", "backups", "backup_items")
-_HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations")
+_HIDDEN = ("adopted", "workers", "notes", "meta", "receipts", "migrations", "legacy_jobs", "legacy_settled")
 _VIEWS = ("batch_checkpoints", "backup_exports")
 
 
@@ -38,6 +38,7 @@ async def _fill(url):
             items = [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}]
             await own.batches.run("half", items, _picky)
             await own.backups.create(_ALL)
+            await own.waiting_imports.add("imported", {"a": None, "b": "it was late"})
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +193,7 @@ async def test_deleting_a_user_deletes_all_their_rows(tmp_path, monkeypatch):
     with supabase.database() as fresh:
         await _fill(fresh)
         await asyncio.to_thread(ask, fresh, f"DELETE FROM auth.users WHERE id = '{BOB}'")
-        for name in (*_OWNED, "workers"):
+        for name in (*_OWNED, "workers", "legacy_jobs", "legacy_settled"):
             rows = await asyncio.to_thread(ask, fresh, f"SELECT DISTINCT owner FROM {name}")
             assert {owner for (owner,) in rows} <= {ANN, "local"}, name
         async with Backstay.open(fresh) as backstay:

@@ -8,17 +8,21 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import JobArgument, Yes
+from backstay.cli.remedies import phrase
 from backstay.cli.text import format_count, format_duration, printable, shortened
 from backstay.clock import SystemClock
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
+from backstay.remedy import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backstay.app import Backstay
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.recipe import FrozenRecipe
+    from backstay.legacy.waiting import WaitingImport
 
 _MAX_JOBS = 1_000_000
 _LONGEST_SAMPLE = 300  # characters of the sample message
@@ -33,7 +37,8 @@ async def jobs(
 ) -> None:
     """List jobs, the latest first.
 
-    In a pipe: one job per line, tabs between name, state, settled, failed, skipped, processor and time.
+    In a pipe: one job per line, tabs between name, state, settled, failed, skipped, processor and time. Jobs in the
+    state `imported` wait for a run with all their items.
 
     \b
     Examples:
@@ -43,12 +48,14 @@ async def jobs(
     backstay, out = await session.open(), session.out
     batches = backstay.batches
     records = await (batches.incomplete(limit=_MAX_JOBS) if incomplete else batches.list(limit=_MAX_JOBS))
+    waiting = await backstay.waiting_imports.list()
     if out.as_json:
-        out.print_json(schemas.JobsOut.from_page(records, limit=_MAX_JOBS))
-    elif records:
-        out.table(_COLUMNS, [_row(job) for job in records], whole=("UPDATED",))
-        for job in [job for job in records if job.lacks_items and job.pause is not None][:_MAX_NOTES]:
-            out.note(f"{printed_id(job.id)}: {printable(job.pause.message if job.pause else '')}")
+        out.print_json(schemas.JobsOut.from_page(records, waiting, limit=_MAX_JOBS))
+    elif records or waiting:
+        out.table(_COLUMNS, [*map(_waiting_row, waiting), *map(_row, records)], whole=("UPDATED",))
+        for job in waiting[:_MAX_NOTES]:
+            next_step = phrase(session.invocation, Remedy.RUN_IMPORTED_JOB, {"job_id": job.job_id})
+            out.note(f"{printed_id(job.job_id)} waits for all its items; {next_step}")
     else:
         out.note("No job is unfinished." if incomplete else "No jobs.")
         await reminders.mention_other_owners(out, backstay, OwnedKind.UNFINISHED_JOB if incomplete else OwnedKind.JOB)
@@ -122,15 +129,20 @@ async def discard(session: CommandSession, job: JobArgument, yes: Yes = False) -
       backstay discard topics --yes
     """
     if not yes:
-        backstay = await session.open()
-        record = await backstay.batches.checkpoint(job)
-        await session.confirm(f"{_warning(record)}Discard {_describe(record)} and its checkpoint", job_id=job)
+        await session.confirm(await _discard_question(await session.open(), job), job_id=job)
     backstay = await session.open()
     await backstay.batches.discard(job)
     session.out.print_result(
         lambda: schemas.DiscardOut(id=job), f"{printed_id(job)}: discarded; its conversations stay."
     )
     await session.remind(about=job)
+
+
+async def _discard_question(backstay: "Backstay", job: str) -> str:
+    if any(waiting.job_id == job for waiting in await backstay.waiting_imports.list()):
+        return f"Discard the imported job {printed_id(job)}"
+    record = await backstay.batches.checkpoint(job)
+    return f"{_warning(record)}Discard {_describe(record)} and its checkpoint"
 
 
 def _print_state(session: CommandSession, job: "Job", clause: str) -> None:
@@ -154,10 +166,14 @@ def _warning(job: "Job") -> str:
 
 def _row(job: "Job") -> tuple[object, ...]:
     counts = job.counts
-    settled = reminders.format_settled(job) if job.lacks_items else f"{counts.settled} of {counts.planned}"
+    settled = f"{counts.settled} of {counts.planned}"
     state = reminders.format_state(job)
     updated = f"{job.updated_at:%Y-%m-%d %H:%M}Z"
     return printed_id(job.id), state, settled, counts.failed, counts.skipped, job.processor, updated
+
+
+def _waiting_row(job: "WaitingImport") -> tuple[object, ...]:
+    return printed_id(job.job_id), "imported", job.settled, job.failed, 0, "", f"{job.imported_at:%Y-%m-%d %H:%M}Z"
 
 
 def _format_lines(
@@ -189,8 +205,6 @@ def _format_lines(
     lines += _pause_lines(invocation, job, evidence)
     if counts.failed and not evidence:
         lines.append(f"  failed     {invocation.job_command('failed', job.id, *(['--raw'] if has_answers else []))}")
-    if job.lacks_items:
-        return lines  # the reason of the pause names the next step
     if job.processor == "caller" and job.is_incomplete:
         lines.append("  continue with the program that created it: its processor is a function of that program")
     elif job.pause is not None and not may_resume(job.pause.code):

@@ -39,9 +39,9 @@ async def migrate(
     Each migration is applied completely or not at all. Running it several times, or in several processes, does no harm.
     A SQLite file is migrated when it is opened; there, this command only creates an empty database.
 
-    With --from-original, each unfinished checkpoint becomes a paused job, which continues when it is run with all its
-    items; each live backup, whose file must be on this machine, becomes a backup of Backstay. The original's tables and
-    files do not change, and jobs and backups that were imported before are skipped.
+    With --from-original, each unfinished checkpoint is imported, and waits for a run with all its items, which
+    continues it; each live backup, whose file must be on this machine, becomes a backup of Backstay. The original's
+    tables and files do not change, and jobs and backups that were imported before are skipped.
 
     \b
     Examples:

@@ -131,7 +131,8 @@ async def list_batches(
     """List jobs, latest first."""
     list_jobs = services.batches.incomplete if incomplete else services.batches.list
     page = await list_jobs(before=cursors.decode(cursor), limit=limit)
-    return JobsOut.from_page(page, limit=limit, cursor=cursors.encode)
+    waiting = await services.waiting_imports.list() if cursor is None else ()
+    return JobsOut.from_page(page, waiting, limit=limit, cursor=cursors.encode)
 
 
 @router.post("", status_code=201, response_model=JobOut, responses=errors(403, 409, 413, 429))

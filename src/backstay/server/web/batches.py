@@ -53,7 +53,8 @@ class _PromptPreview:
 @router.get("")
 async def list_batches(request: Request, services: OwnerServices, state: State, cursor: Cursor = None) -> Response:
     """Show the form that starts a batch, and list batches, latest first."""
-    page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE), limit=_PAGE)
+    waiting = await services.waiting_imports.list() if cursor is None else ()
+    page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE), waiting, limit=_PAGE)
     return render_page(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
 
 

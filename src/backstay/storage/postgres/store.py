@@ -23,6 +23,7 @@ from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
+from backstay.storage.sql.legacy import SqlWaitingImports
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.work import SqlWork
 
@@ -44,6 +45,7 @@ class PostgresStore:
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
         self.backups = SqlBackups(database=self._database, clock=clock, locate=locate)
+        self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = PostgresLegacyStore(self.address, schema=schema)
 

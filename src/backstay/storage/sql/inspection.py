@@ -7,6 +7,8 @@ from datetime import datetime
 from backstay.backup.location import FileLocation
 from backstay.batch.store import WorkerIdentity
 from backstay.coordination.store import OtherOwners, OwnedKind
+from backstay.legacy.waiting import WaitingImport
+from backstay.storage.sql.legacy import waiting_imports
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
@@ -61,6 +63,7 @@ class DatabaseReport:
     location: FileLocation | None = None
     others: Sequence[OtherOwners] = ()
     """What other owners have, by noun; nouns of which they have none are left out."""
+    waiting_imports: Sequence[WaitingImport] = ()
 
 
 def database_report(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
@@ -73,6 +76,7 @@ def database_report(session: Session, owner: str, location: FileLocation) -> Dat
         str(session.value("database_id")),
         location,
         [others for noun in _COUNTED if (others := count_of_others(session, owner, noun)).count],
+        waiting_imports(session, owner),
     )
 
 

@@ -5,16 +5,16 @@ from dataclasses import asdict
 
 import orjson
 
-from backstay.batch.item import NewItem, SettledItem
-from backstay.batch.job import TAKEN_OVER, ItemsDifference, JobAction, JobSettings, JobState, Pause, check_action
+from backstay.batch.item import NewItem
+from backstay.batch.job import ItemsDifference, JobAction, JobSettings, check_action
 from backstay.batch.recipe import FrozenRecipe
 from backstay.batch.store import ItemIdentity, StagedJob, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.adoption_guard import refuse_unwritable
-from backstay.storage.sql.append_items import append_new_items, append_settled_items
-from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, set_state, settings_text
+from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
+from backstay.storage.sql.legacy import settle_imported_items
 from backstay.storage.sql.session import Database, Row, Session, Value, Values
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.work import check_current, fence
@@ -106,50 +106,30 @@ class SqlIntake:
         processor: str,
         settings: JobSettings,
         recipe: FrozenRecipe | None = None,
+        *,
+        accept_missing: bool = False,
     ) -> bool:
-        values: Values = {
-            "owner": staged.owner,
-            "job_key": staged.job_key,
-            "job_id": job_id,
-            **_processing(processor, settings),
-            "recipe": _recipe_json(recipe),
-            "now": now_micros(self._clock),
-        }
-
-        return await self._database.write(lambda session: self._publish(session, staged, "publish_job", values))
-
-    @staticmethod
-    def _publish(session: Session, staged: StagedJob, name: str, values: Values) -> bool:
-        fence(session, staged.owner, staged.job_key, staged.token)
-        session.lock("lock_job_name", {"owner": staged.owner, "job_id": values["job_id"]})
-        if not session.execute(name, values):
-            return False
-        session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
-        return True
-
-    async def stage_settled(self, staged: StagedJob, items: Sequence[SettledItem]) -> int:
         now = now_micros(self._clock)
-        position = self._positions.get((staged.owner, staged.job_key), _StagingPosition())  # as in `stage_items`
-
-        def stage_settled(session: Session) -> int:
-            fence(session, staged.owner, staged.job_key, staged.token)
-            return append_settled_items(session, staged, items, position.next_position, now)
-
-        stored = await self._database.write(stage_settled)
-        position.next_position += stored
-        return len(items) - stored
-
-    async def publish_settled(self, staged: StagedJob, job_id: str, settings: JobSettings, pause: Pause) -> bool:
         values: Values = {
             "owner": staged.owner,
             "job_key": staged.job_key,
             "job_id": job_id,
-            **_processing(TAKEN_OVER, settings),
-            "pause_code": pause.code,
-            "pause_message": pause.message,
-            "now": now_micros(self._clock),
+            "processor": processor,
+            "settings": settings_text(settings),
+            "recipe": orjson.dumps(dict(recipe)).decode() if recipe is not None else None,
+            "now": now,
         }
-        return await self._database.write(lambda session: self._publish(session, staged, "publish_settled", values))
+
+        def publish(session: Session) -> bool:
+            fence(session, staged.owner, staged.job_key, staged.token)
+            session.lock("lock_job_name", {"owner": staged.owner, "job_id": job_id})
+            if not session.execute("publish_job", values):
+                return False
+            settle_imported_items(session, staged, job_id, now, accept_missing=accept_missing)
+            session.execute("delete_worker", {"token": staged.token, "owner": staged.owner})
+            return True
+
+        return await self._database.write(publish)
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
         def difference(session: Session) -> ItemsDifference:
@@ -174,48 +154,30 @@ class SqlIntake:
         return await self._database.read(difference, owner=staged.owner)
 
     async def accept_new(self, staged: StagedJob, job_id: str) -> int:
+        owner = staged.owner
+
         def accept_new(session: Session) -> int:
-            fence(session, staged.owner, staged.job_key, staged.token)
-            key, job = lock_job(session, staged.owner, job_id)
+            fence(session, owner, staged.job_key, staged.token)
+            key, job = lock_job(session, owner, job_id)
             state = check_action(job_id, job.state, JobAction.ADD)
-            added = append_new_items(session, staged, key)
+            base = session.value("last_position", {"job_key": key, "owner": owner}) + 1
+            values = {"staged": staged.job_key, "job_key": key, "base": base}
+            added = session.execute("append_items", values)
             if added:
+                session.execute("append_inputs", values)
                 session.execute(
                     "record_added_items",
-                    {"job_key": key, "owner": staged.owner, "state": str(state), "added": added,
-                     "now": now_micros(self._clock)},
-                )  # fmt: skip
+                    {
+                        "job_key": key,
+                        "owner": owner,
+                        "state": str(state),
+                        "added": added,
+                        "now": now_micros(self._clock),
+                    },
+                )
             return added
 
         return await self._database.write(accept_new)
-
-    async def attach_items(
-        self,
-        staged: StagedJob,
-        job_id: str,
-        processor: str,
-        settings: JobSettings,
-        recipe: FrozenRecipe | None = None,
-    ) -> int | None:
-        columns = {**_processing(processor, settings), "recipe": _recipe_json(recipe)}
-
-        def attach_items(session: Session) -> int | None:
-            fence(session, staged.owner, staged.job_key, staged.token)
-            key, job = lock_job(session, staged.owner, job_id)
-            if not job.lacks_items:
-                return None
-            check_action(job_id, job.state, JobAction.ADD)
-            added = append_new_items(session, staged, key)
-            now = now_micros(self._clock)
-            session.execute("set_processor", {**columns, "job_key": key, "owner": staged.owner})
-            session.execute(
-                "record_added_items",
-                {"job_key": key, "owner": staged.owner, "state": str(job.state), "added": added, "now": now},
-            )
-            set_state(session, staged.owner, key, JobState.PENDING, now)  # it was paused because it lacked them
-            return added
-
-        return await self._database.write(attach_items)
 
     async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
         def drop_step(session: Session) -> bool:
@@ -318,12 +280,3 @@ def _duplicate(item: NewItem, other_line: int | None) -> DuplicateItem:
         line=item.line,
         other_line=other_line,
     )
-
-
-def _processing(processor: str, settings: JobSettings) -> dict[str, Value]:
-    """Return the columns of a job that say how its items are processed."""
-    return {"processor": processor, "settings": settings_text(settings)}
-
-
-def _recipe_json(recipe: FrozenRecipe | None) -> str | None:
-    return orjson.dumps(dict(recipe)).decode() if recipe is not None else None

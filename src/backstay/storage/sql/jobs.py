@@ -16,12 +16,12 @@ from backstay.batch.job import (
     Pause,
     RunLimits,
     check_action,
-    items_needed_error,
 )
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.clock import Clock, to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
+from backstay.storage.sql.legacy import drop_waiting_import, refuse_waiting_import
 from backstay.storage.sql.named_items import retry_item, skip_items
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
@@ -66,8 +66,6 @@ class SqlJobs:
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         def retry(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
-            if job.lacks_items:
-                raise items_needed_error(job_id)
             state = check_action(job_id, job.state, JobAction.RETRY)
             if item_ids is None:
                 count = session.execute("failed_to_pending", {"job_key": key, "owner": owner})
@@ -87,8 +85,6 @@ class SqlJobs:
     async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
         def skip(session: Session) -> int:
             key, job = lock_job(session, owner, job_id)
-            if job.lacks_items:
-                raise items_needed_error(job_id)
             state, now = check_action(job_id, job.state, JobAction.SKIP), now_micros(self._clock)
             moved = skip_items(session, owner, key, job_id, item_ids, now)
             if moved.total():
@@ -172,8 +168,10 @@ class SqlJobs:
             lambda s: [job_id for (job_id,) in s.rows(name, {"owner": owner})], owner=owner
         )
 
-    async def discard(self, owner: str, job_id: str) -> int:
-        def discard(session: Session) -> int:
+    async def discard(self, owner: str, job_id: str) -> int | None:
+        def discard(session: Session) -> int | None:
+            if drop_waiting_import(session, owner, job_id):
+                return None
             key, job = lock_job(session, owner, job_id)
             if job.workers:
                 raise JobHasWorkers(
@@ -189,6 +187,7 @@ def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
     """Return a job with its key. Raises JobNotFound."""
     row = session.row("job", {"owner": owner, "job_id": job_id})
     if row is None:
+        refuse_waiting_import(session, owner, job_id)
         raise JobNotFound(f"Job {quoted_id(job_id)} not found", job_id=job_id)
     return row[0], _job(row)
 

@@ -24,8 +24,6 @@ def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str
             return was
     state, deleted_at = _stored_state(session, owner, key, job_id, item_id)
     reason = "only failed items can be retried, and those whose conversation was deleted"
-    if state == ItemState.FAILED:
-        reason = "its input is unknown"
     if deleted_at is not None:
         reason = "its input was cleaned up with its job. Restore its conversation, or run it in a new job"
     raise _refused(job_id, item_id, state, reason)

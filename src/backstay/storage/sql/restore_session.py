@@ -181,11 +181,7 @@ class RestoreSession:
         lock_job(self._session, owner, job_id)
         self._session.execute("record_relinked_items", {"job_key": key, "owner": owner, **moved})
         _, job = find_job(self._session, owner, job_id)
-        if (
-            job.counts.all_settled
-            and not job.lacks_items
-            and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED)
-        ):
+        if job.counts.all_settled and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
             state = JobState.COMPLETED_WITH_FAILURES if job.counts.failed else JobState.COMPLETED
             set_state(self._session, owner, key, state, self._now)
 

@@ -15,6 +15,7 @@ from backstay.storage.sql.conversations import SqlConversations
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
+from backstay.storage.sql.legacy import SqlWaitingImports
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.work import SqlWork
 from backstay.storage.sqlite import migrate
@@ -41,6 +42,7 @@ class SqliteStore:
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
         self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path))
+        self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = None  # the legacy program never stores its tables in a file
 

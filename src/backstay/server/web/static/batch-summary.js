@@ -228,8 +228,8 @@ export class BatchSummary extends BackstayElement {
     if (this.#isConfirming() || failed.dataset.shown === `${count} ${items.length} ${this.#job.state}`) return;
     failed.dataset.shown = `${count} ${items.length} ${this.#job.state}`;
     if (count === 0 || items.length === 0) return failed.replaceChildren();
-    const canSkip = this.getAttribute("job-id") !== null && this.#job.processor !== "taken-over" && this.#job.state !== "cancelled";
-    const canRetry = this.getAttribute("job-id") !== null && !["caller", "taken-over"].includes(this.#job.processor) && this.#job.state !== "cancelled";
+    const canSkip = this.getAttribute("job-id") !== null && this.#job.state !== "cancelled";
+    const canRetry = this.getAttribute("job-id") !== null && this.#job.processor !== "caller" && this.#job.state !== "cancelled";
     failed.replaceChildren(
       element(
         "div",

@@ -1,5 +1,5 @@
--- Return the staged items that a job lacks, has with other content, or knows by id only.
-SELECT staged.id, inputs.line, coalesce(octet_length(stored.digest) > 0, FALSE) AS changed
+-- Return the staged items that a job lacks or has with other content.
+SELECT staged.id, inputs.line, stored.digest IS NOT NULL AS changed
   FROM {schema}.items AS staged
   LEFT JOIN {schema}.items AS stored ON stored.job_key = :job_key AND stored.id = staged.id
   LEFT JOIN {schema}.item_inputs AS inputs ON inputs.job_key = staged.job_key AND inputs.position = staged.position

@@ -1,7 +1,6 @@
--- failed → pending, all items of a job, except those of which only the id is known
+-- failed → pending, all items of a job
 UPDATE {schema}.items {indexed_by:items_failed}
    SET state = 'pending', tries = 0, interruptions = 0, alone_interruptions = 0, available_at = 0
  WHERE job_key = :job_key
    AND owner = :owner
    AND state = 'failed'
-   AND octet_length(digest) > 0

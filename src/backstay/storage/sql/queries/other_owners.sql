@@ -6,6 +6,9 @@ SELECT count(DISTINCT owner), count(*)
         SELECT owner FROM {schema}.jobs
          WHERE :noun = 'unfinished job' AND state IN ('pending', 'running', 'paused')
          UNION ALL
+        SELECT owner FROM {schema}.legacy_jobs
+         WHERE :noun IN ('job', 'unfinished job')
+         UNION ALL
         SELECT owner FROM {schema}.conversations
          WHERE :noun = 'conversation'
          UNION ALL

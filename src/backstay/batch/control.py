@@ -1,0 +1,175 @@
+"""Control of jobs: resume, pause, cancel, retry, skip and discard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from backstay.batch.callees import Callees
+from backstay.batch.creation import JobCreator, JobRequest, drop
+from backstay.batch.inspection import JobInspection
+from backstay.batch.intake import ColumnMapping, Items, checked_by_recipe, read_items, until_stopped
+from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, RunLimits, check_action
+from backstay.batch.lease import LEASE_SECONDS
+from backstay.batch.processor import Processor, ProcessorSource
+from backstay.batch.progress_reporter import Listener
+from backstay.batch.result import BatchResult
+from backstay.batch.run_limits import check_rate_limits, check_run
+from backstay.batch.runner import CONCURRENCY, JobRunner
+from backstay.batch.stop import StopSignal
+from backstay.batch.store import BatchStores
+from backstay.errors import JobNameNeeded, NothingToRun
+
+
+class JobControl(JobInspection):
+    """The jobs of one owner, and what a user does with existing ones."""
+
+    def __init__(
+        self,
+        *,
+        stores: BatchStores,
+        owner: str,
+        source: ProcessorSource,
+        folder: Path,
+        lease_seconds: float = LEASE_SECONDS,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        super().__init__(stores=stores, owner=owner)
+        self._callees = Callees(source)
+        self._creator = JobCreator(stores=stores, owner=owner, folder=folder)
+        self._runner = JobRunner(
+            stores=stores, owner=owner, folder=folder, lease_seconds=lease_seconds, concurrency=concurrency
+        )
+
+    async def resume(
+        self,
+        job_id: str | None = None,
+        process: Processor | None = None,
+        *,
+        concurrency: int | None = None,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        limit: int | None = None,
+        retry_failed: bool = False,
+        accept_new_items: Items | None = None,
+        base_url: str | None = None,
+        columns: ColumnMapping | None = None,
+        on_progress: Listener | None = None,
+        stop: StopSignal | None = None,
+        stdin: BinaryIO | None = None,
+        grace_seconds: float = 10.0,
+        retry_on: tuple[type[Exception], ...] = (),
+    ) -> BatchResult:
+        """Resume a job that was interrupted, paused, or created but never run.
+
+        Without `job_id` there must be exactly one unfinished job. `process` is needed if the job was created with a
+        program's own callable. The other arguments are like those of `run`.
+
+        Args:
+            base_url: Base URL of the recipe's model in this run, which overrides the recipe and the environment. It is
+                not stored with the job.
+
+        Raises:
+            NothingToRun, JobNameNeeded: no job is unfinished, or several are.
+            JobNotFound: no job has this name.
+            SettingsError: a base URL is passed, but the job has no recipe.
+            RecipeError: the base URL is not valid.
+            ProcessorNotPortable: only the program that created the job can resume it.
+            InvalidTransition: the job was cancelled.
+        """
+        limits = RunLimits(concurrency, rpm, tpm)
+        check_run(limits, 1, 1.0, limit)
+        job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
+        callee = await self._callees.from_job(job, process, retry_on, base_url)
+        check_rate_limits(limits, callee)
+        created, stop = None, stop or StopSignal()
+        if accept_new_items is not None:
+            request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True)
+            items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
+            added = checked_by_recipe(self._callees.recipe(job), accept_new_items, items)
+            created = await self._creator.create(request, until_stopped(stop, added))
+        if retry_failed:
+            await self._stores.jobs.retry(self._owner, job.id, None)
+        await self._set_limits(job.id, limits)
+        return await self._runner.run(
+            job.id, callee, created, limit=limit, grace_seconds=grace_seconds, on_progress=on_progress, stop=stop
+        )
+
+    async def prepare_resume(self, job_id: str, limits: RunLimits | None = None) -> Job:
+        """Check that this program can resume a job, store the `limits` of its runs, and return the job.
+
+        Raises:
+            SettingsError: it has no recipe, so its requests cannot be limited.
+            JobNotFound: no job has this name.
+            InvalidTransition: it was cancelled.
+            ProcessorNotPortable: only the program that created the job can resume it.
+            ProcessorUnusable, ProcessorNotAllowed, RecipeError, ApiKeyMissing: its processor or recipe cannot be used.
+        """
+        job = await self.checkpoint(job_id)
+        if job.state is JobState.CANCELLED:
+            check_action(job_id, job.state, JobAction.WORK)
+        if job.state not in FINISHED:
+            callee = await self._callees.from_job(job)
+            if limits is not None and limits.to_dict():
+                check_rate_limits(limits, callee)
+                await self._set_limits(job_id, limits)
+                return await self.checkpoint(job_id)
+        return job
+
+    async def retry(self, job_id: str, item_ids: Sequence[str] | None = None) -> int:
+        """Return failed items (all, or those named) to pending, for `resume` to process; return how many.
+
+        Raises:
+            JobNotFound, ItemNotFound: the job or an item does not exist.
+            InvalidTransition: the job was cancelled, or a named item has not failed.
+        """
+        named = (
+            [item_ids] if isinstance(item_ids, str) else item_ids
+        )  # otherwise a single id would be read as one id per letter
+        return await self._stores.jobs.retry(self._owner, job_id, named)
+
+    async def skip(self, job_id: str, item_ids: Sequence[str]) -> int:
+        """Skip the named pending or failed items of a job, either all of them or none; return how many.
+
+        Raises:
+            JobNotFound, ItemNotFound: the job or an item does not exist.
+            InvalidTransition: the job was cancelled, or a named item is running, completed or skipped.
+        """
+        named = [item_ids] if isinstance(item_ids, str) else item_ids  # as in `retry`
+        return await self._stores.jobs.skip(self._owner, job_id, named)
+
+    async def pause(self, job_id: str) -> Job:
+        """Stop all workers of a job gracefully, in any process. Raises JobNotFound, InvalidTransition."""
+        pause = Pause("by_user", "paused by the user")
+        return await self._with_live_state(
+            await self._stores.jobs.apply_action(self._owner, job_id, JobAction.PAUSE, pause)
+        )
+
+    async def cancel(self, job_id: str) -> Job:
+        """Stop a job permanently; its conversations stay. Raises JobNotFound, InvalidTransition."""
+        return await self._with_live_state(await self._stores.jobs.apply_action(self._owner, job_id, JobAction.CANCEL))
+
+    async def discard(self, job_id: str) -> None:
+        """Remove a job's checkpoint and free its name; its conversations stay.
+
+        Raises:
+            JobNotFound: the job does not exist.
+            JobHasWorkers: a worker is running it; pause or cancel it first. If the worker is on another host, this
+                waits for slightly more than a lease to see whether it lives.
+        """
+        await self._runner.check_no_workers(job_id)
+        job_key = await self._stores.jobs.discard(self._owner, job_id)
+        if job_key is not None:
+            await drop(self._stores, self._owner, job_key)
+
+    async def _set_limits(self, job_id: str, limits: RunLimits) -> None:
+        if limits.to_dict():
+            await self._stores.jobs.set_limits(self._owner, job_id, limits)
+
+    async def _only_incomplete(self) -> Job:
+        jobs = await self.incomplete(limit=6)
+        if not jobs:
+            raise NothingToRun("No job is unfinished")
+        if len(jobs) > 1:
+            names = ", ".join(job.id for job in jobs[:5]) + (" and more" if len(jobs) > 5 else "")
+            raise JobNameNeeded(f"Several jobs are unfinished; name one of: {names}", jobs=[job.id for job in jobs])
+        return jobs[0]

@@ -1,0 +1,45 @@
+"""How long a worker that ends waits for its calls in flight."""
+
+import math
+import time
+
+from backstay.batch.stop import StopSignal
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.worker")
+
+_ANNOUNCE_SECONDS = 1.0  # until a worker that waits for calls before it pauses logs that
+
+
+class EndDeadline:
+    """The time, by the monotonic clock, after which a worker that ends abandons its calls in flight."""
+
+    def __init__(self, *, stop: StopSignal, grace_seconds: float, job_id: str) -> None:
+        self._stop = stop
+        self._grace_seconds = grace_seconds
+        self._job_id = job_id
+        self._stop_by: float | None = None
+        self._announce_at = 0.0
+
+    def after_stop(self) -> float:
+        """Return the deadline of a requested stop; the grace period begins with the first call."""
+        if self._stop.at_once:
+            self._stop_by = 0.0
+        elif self._stop_by is None:
+            self._stop_by = time.monotonic() + self._grace_seconds
+        return self._stop_by
+
+    def before_pause(self, calls: int) -> float:
+        """Return no deadline for calls in flight, since they may be paid for and have time-outs; log a long wait."""
+        now = time.monotonic()
+        self._announce_at = self._announce_at or now + _ANNOUNCE_SECONDS
+        if now >= self._announce_at and calls:
+            self._announce_at = math.inf
+            _log.warning("pause_delayed_by_calls", job=self._job_id, calls=calls)
+        return math.inf
+
+    def bound(self, timeout_seconds: float) -> float:
+        """Return the part of a timeout that ends before the deadline of a stop, if the grace period has begun."""
+        if self._stop_by is None:
+            return timeout_seconds
+        return min(timeout_seconds, max(0.0, self._stop_by - time.monotonic()))

@@ -1,0 +1,35 @@
+"""What the calls of a worker wait for, recorded in its row."""
+
+from functools import partial
+
+from backstay.batch.persistent_writer import PersistentWriter
+from backstay.batch.processor import CanWait
+from backstay.batch.progress import ProviderWait
+from backstay.batch.store import Lease, WorkStore
+
+_TOLERANCE_SECONDS = 1.0  # change of a wait's end below which it is not recorded again
+
+
+class ProviderWaitRecorder:
+    """The recorder of what a processor's calls wait for."""
+
+    def __init__(self, *, store: WorkStore, lease: Lease, function: object, writer: PersistentWriter) -> None:
+        self._store = store
+        self._lease = lease
+        self._can_wait = function if isinstance(function, CanWait) else None
+        self._writer = writer
+        self.recorded: ProviderWait | None = None
+
+    async def record(self) -> None:
+        """Record what the calls wait for, if that has changed."""
+        waiting = self._can_wait.waiting_for_provider() if self._can_wait is not None else None
+        if waiting == self.recorded or _is_similar(waiting, self.recorded):
+            return
+        await self._writer.write(partial(self._store.note_waiting, self._lease, waiting))
+        self.recorded = waiting
+
+
+def _is_similar(one: ProviderWait | None, other: ProviderWait | None) -> bool:
+    if one is None or other is None or (one.reason, one.detail) != (other.reason, other.detail):
+        return False
+    return abs((one.until - other.until).total_seconds()) < _TOLERANCE_SECONDS

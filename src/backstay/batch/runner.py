@@ -1,0 +1,124 @@
+"""Runs of jobs in this process, and the removal of what interrupted ones have left."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from backstay.batch import liveness
+from backstay.batch.creation import CreateResult, drop_leftovers
+from backstay.batch.inspection import JobInspection
+from backstay.batch.job import FINISHED, JobState
+from backstay.batch.lease import LeaseMonitor
+from backstay.batch.processor import CallableProcessor, RateLimitable
+from backstay.batch.progress_reporter import Listener, ProgressReporter
+from backstay.batch.result import BatchResult
+from backstay.batch.run import LeasedRun
+from backstay.batch.stop import StopSignal
+from backstay.batch.store import BatchStores
+from backstay.batch.worker import EndReason, WorkerOptions
+from backstay.errors import JobHasWorkers
+from backstay.library.id_text import quoted_id
+from backstay.logs import get_logger
+
+_log = get_logger("backstay.batch")
+
+CONCURRENCY = 16
+"""Default maximum of calls in flight per run."""
+
+
+class JobRunner:
+    """The runner of one owner's jobs."""
+
+    def __init__(
+        self, *, stores: BatchStores, owner: str, folder: Path, lease_seconds: float, concurrency: int
+    ) -> None:
+        self._stores = stores
+        self._owner = owner
+        self._folder = folder
+        self._lease_seconds = lease_seconds
+        self._concurrency = concurrency
+        self._jobs = JobInspection(stores=stores, owner=owner)
+
+    async def run(
+        self,
+        job_id: str,
+        callee: CallableProcessor,
+        created: CreateResult | None,
+        *,
+        limit: int | None,
+        grace_seconds: float,
+        on_progress: Listener | None,
+        stop: StopSignal,
+    ) -> BatchResult:
+        """Work on a job until there is a reason to end, and clean it if it is completed."""
+        started = time.monotonic()
+        await self._remove_leftovers()
+        job = await self._jobs.checkpoint(job_id)
+        end_reason = EndReason.FINISHED
+        did_nothing = job.state in FINISHED
+        if not did_nothing:
+            limits = job.settings.limits
+            if isinstance(callee.function, RateLimitable):
+                callee.function.bound_rate(rpm=limits.rpm, tpm=limits.tpm)
+            concurrency = limits.concurrency or self._concurrency
+            reporter = ProgressReporter(job_id=job_id, listener=on_progress)
+            run = LeasedRun(
+                store=self._stores.work,
+                owner=self._owner,
+                job=job,
+                callee=callee,
+                options=WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds),
+                monitor=self._monitor(job_id),
+                stop=stop,
+                folder=self._folder,
+                reporter=reporter,
+            )
+            end_reason = await run.run_until_ended()
+            job = await self._jobs.checkpoint(job_id)
+            await reporter.report(job.counts, job.tokens, last=True)
+        if job.state is JobState.COMPLETED and not job.cleaned:
+            await self._clean(job_id)
+        return BatchResult(
+            job_id=job_id,
+            state=job.state,
+            counts=job.counts,
+            tokens=job.tokens,
+            ending=end_reason,
+            pause=job.pause,
+            created=created,
+            did_nothing=did_nothing,
+            seconds=time.monotonic() - started,
+        )
+
+    async def check_no_workers(self, job_id: str) -> None:
+        """Wait until a job has no worker that may be alive. Raises JobHasWorkers if one still may be after a lease."""
+        monitor = self._monitor(job_id)
+        deadline = time.monotonic() + 1.2 * self._lease_seconds
+        while await monitor.poll():
+            rows = await self._stores.work.workers(self._owner, job_id)
+            if (
+                any(liveness.liveness_of(row.identity) is liveness.Liveness.ALIVE for row in rows)
+                or time.monotonic() > deadline
+            ):
+                raise JobHasWorkers(
+                    f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
+                )
+            await asyncio.sleep(self._lease_seconds / 20)
+
+    async def _remove_leftovers(self) -> None:
+        """Remove the leftovers of interrupted creations, discards, leases and cleanings."""
+        await drop_leftovers(self._stores, self._owner)
+        for job_id in await self._stores.jobs.finished_jobs_with_leases(self._owner):
+            await self._monitor(job_id).poll()
+        for job_id in await self._stores.jobs.jobs_to_clean(self._owner):
+            await self._clean(job_id)
+
+    async def _clean(self, job_id: str) -> None:
+        while await self._stores.jobs.clean_step(self._owner, job_id):
+            pass
+        _log.info("checkpoint_cleaned", job=job_id)
+
+    def _monitor(self, job_id: str) -> LeaseMonitor:
+        return LeaseMonitor(
+            store=self._stores.work, owner=self._owner, job_id=job_id, lease_seconds=self._lease_seconds
+        )

@@ -1,0 +1,97 @@
+"""Imported jobs that wait for a run with all their items. Implements `legacy.waiting.WaitingImportStore`.
+
+A name is either that of a job or that of an imported one: whoever makes or removes one of them holds the lock of the
+name.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from backstay.batch.store import StagedJob
+from backstay.clock import Clock
+from backstay.legacy.waiting import WaitingImport, items_missing_error, job_waits_error
+from backstay.storage.sql.batched import batched
+from backstay.storage.sql.session import Database, Session
+from backstay.storage.sql.times import from_micros, now_micros
+
+_BATCH_ROWS = 4_000
+_MAX_EXAMPLES = 2
+
+
+class SqlWaitingImports:
+    """The imported jobs of a database that wait."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def is_name_used(self, owner: str, job_id: str) -> bool:
+        return await self._database.read(lambda s: _is_name_used(s, owner, job_id), owner=owner)
+
+    async def add(self, owner: str, job_id: str, settled: Mapping[str, str | None]) -> bool:
+        failed = sum(error is not None for error in settled.values())
+        job = {
+            "owner": owner,
+            "job_id": job_id,
+            "completed": len(settled) - failed,
+            "failed": failed,
+            "now": now_micros(self._clock),
+        }
+
+        def add(session: Session) -> bool:
+            session.lock("lock_job_name", {"owner": owner, "job_id": job_id})
+            if _is_name_used(session, owner, job_id):
+                return False
+            session.execute("insert_legacy_job", job)
+            for items in batched(settled.items(), _BATCH_ROWS):
+                session.execute_rows("insert_legacy_settled", [(owner, job_id, *item) for item in items])
+            return True
+
+        return await self._database.write(add)
+
+    async def waiting(self, owner: str) -> Sequence[WaitingImport]:
+        return await self._database.read(lambda s: waiting_imports(s, owner), owner=owner)
+
+
+def waiting_imports(session: Session, owner: str) -> list[WaitingImport]:
+    """Return the imported jobs that wait, the latest first."""
+    return [
+        WaitingImport(job_id, completed, failed, from_micros(imported_at))
+        for job_id, completed, failed, imported_at in session.rows("legacy_jobs", {"owner": owner})
+    ]
+
+
+def settle_imported_items(session: Session, staged: StagedJob, job_id: str, now: int, *, accept_missing: bool) -> None:
+    """Settle those items of a newly published job that were imported as settled; the job then no longer waits.
+
+    If no job waits under that name, this is one lookup. Raises ItemsDiffer, unless `accept_missing`: the job lacks some
+    of these items.
+    """
+    name = {"owner": staged.owner, "job_id": job_id}
+    waiting = session.row("legacy_job", name)
+    if waiting is None:
+        return
+    job = {"job_key": staged.job_key, "owner": staged.owner}
+    failed = session.execute("insert_legacy_attempts", {**name, **job, "token": staged.token, "now": now})
+    settled = session.execute("settle_legacy_items", {**name, **job})
+    missing = sum(waiting) - settled
+    if missing and not accept_missing:
+        examples = session.rows("missing_legacy_items", {**name, **job, "limit": _MAX_EXAMPLES})
+        raise items_missing_error(job_id, missing, [item_id for (item_id,) in examples])
+    session.execute("record_legacy_items", {**job, "completed": settled - failed, "failed": failed})
+    session.execute("drop_legacy_job", name)
+
+
+def drop_waiting_import(session: Session, owner: str, job_id: str) -> bool:
+    """Remove an imported job that waits; return whether there was one."""
+    session.lock("lock_job_name", {"owner": owner, "job_id": job_id})
+    return session.execute("drop_legacy_job", {"owner": owner, "job_id": job_id}) > 0
+
+
+def refuse_waiting_import(session: Session, owner: str, job_id: str) -> None:
+    """Raise JobNotFound, with how to continue it, if an imported job waits under this name."""
+    if session.row("legacy_job", {"owner": owner, "job_id": job_id}) is not None:
+        raise job_waits_error(job_id)
+
+
+def _is_name_used(session: Session, owner: str, job_id: str) -> bool:
+    return session.row("is_job_name_used", {"owner": owner, "job_id": job_id}) is not None

@@ -1,0 +1,5 @@
+-- Count the items of a new job that its import found settled.
+UPDATE {schema}.jobs
+   SET pending = pending - :completed - :failed, completed = :completed, failed = :failed
+ WHERE key = :job_key
+   AND owner = :owner
