@@ -15,6 +15,8 @@ from support import postgres
 from support.invariants import violations
 from support.sql import ask
 
+pytestmark = pytest.mark.promise("B5", "B7")
+
 _BEFORE = 9
 _JOB = "INSERT INTO jobs (owner, id, state, processor, settings, completed, failed, created_at, updated_at) VALUES "
 _ITEM = "INSERT INTO items (job_key, position, owner, id, digest, state, attempt, tries) VALUES "

@@ -1,7 +1,7 @@
 """Imported jobs that wait for a run with all their items. Implements `legacy.waiting.WaitingImportStore`.
 
-A name is either that of a job or that of an imported one: whoever makes or removes one of them holds the lock of the
-name.
+A name is either that of a job or that of an imported one: a transaction that adds or removes one of them holds the lock
+of the name.
 """
 
 from collections.abc import Mapping, Sequence
