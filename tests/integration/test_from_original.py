@@ -27,6 +27,7 @@ from backstay.errors import (
 )
 from backstay.legacy.source import LegacyFileSource
 from backstay.library.selection import Selection
+from backstay.remedy import Remedy
 from backstay.storage.postgres.migrate import migrations
 from support.invariants import violations
 from support.original import BACKUP, MADE_AT, TABLES, conversation, original
@@ -181,8 +182,9 @@ async def test_only_a_run_with_all_items_continues(app):
 
     async with app.backstay() as backstay:
         for going_on in (backstay.batches.resume, backstay.batches.prepare_resume, backstay.batches.retry):
-            with pytest.raises(JobNotFound, match="backstay run FILE --job batch-1"):
+            with pytest.raises(JobNotFound) as caught:
                 await going_on("batch-1")
+            assert caught.value.remedy is Remedy.RUN_IMPORTED_JOB
         with pytest.raises(JobNotFound):
             await backstay.batches.resume("batch-1", Calls(), accept_new_items=items(3))
         await backstay.batches.create("batch-1", items(3), "scripted")
