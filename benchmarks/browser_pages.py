@@ -16,7 +16,7 @@ from serving import Serving, library, serving
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.browsing import browser, page_of
+from support.browser.pages import browser, page_of
 
 QUESTION = "How do the pages do with many conversations?"
 

@@ -20,7 +20,7 @@ from refusing_provider import BUCKET_PER_SECOND, OUTAGE, OUTAGE_SECONDS, measure
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.provider_model import ROUND_TRIP_SECONDS, Result
+from support.fakes.provider_simulation import ROUND_TRIP_SECONDS, Result
 
 QUESTION = "What do a provider's refusals cost?"
 

@@ -1,7 +1,7 @@
 """The local provider as providers are: it refuses calls, at random, beyond a limit or for a minute.
 
-When it does is said by the same code as in the simulation of waiting (`tests/support/provider_model.py`). Its clock
-starts with the first call.
+When it does is said by the same code as in the simulation of waiting (`tests/support/fakes/provider_simulation.py`).
+Its clock starts with the first call.
 """
 
 import json
@@ -18,7 +18,7 @@ from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.provider_model import (
+from support.fakes.provider_simulation import (
     CALL_SECONDS,
     MEAN_TOKENS,
     REFUSAL_SECONDS,

@@ -17,7 +17,7 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from support.postgres import Server
+from support.stores.postgres import Server
 
 SCHEMA = "backstay"
 _AS_IT_COMES = {

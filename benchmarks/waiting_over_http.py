@@ -19,7 +19,7 @@ from refusing_provider import CONDITIONS, measured, refusing_provider
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.provider_model import Result, Simulation
+from support.fakes.provider_simulation import Result, Simulation
 
 QUESTION = "Does the simulation of waiting match reality?"
 

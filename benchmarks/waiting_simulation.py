@@ -18,7 +18,7 @@ from waiting_rules import Aimd, Alone, HoldAll
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.provider_model import (
+from support.fakes.provider_simulation import (
     ROUND_TRIP_SECONDS,
     BucketLimit,
     ConcurrencyLimit,

@@ -31,7 +31,7 @@ class Result:
 
     status: int
     record: Mapping[str, Any]
-    """What `tests/support/failure_record.py` wrote; empty when pytest did not come to its end."""
+    """What `tests/support/harness/failure_record.py` wrote; empty when pytest did not come to its end."""
 
     @property
     def failed(self) -> dict[str, list[str]]:

@@ -14,8 +14,8 @@ from typing import Any
 _ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(_ROOT / "tests"))
 
-from support.browsing import browser, page_of, start_batch  # noqa: E402 - the path first
-from support.serving import served  # noqa: E402
+from support.browser.pages import browser, page_of, start_batch  # noqa: E402 - the path first
+from support.servers.api import served  # noqa: E402
 
 _IMAGES = _ROOT / "docs" / "images"
 _RECIPE = """

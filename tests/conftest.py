@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.failure_record import VARIABLE, FailureRecord
-from support.stores import SAMPLED
-from support.torture import FULL, is_sampled
+from support.harness.failure_record import VARIABLE, FailureRecord
+from support.harness.sampling import FULL, is_sampled
+from support.stores.kinds import SAMPLED
 
 # Who is started in the background, or by nohup, inherits that signals are ignored; so would every process of the tests.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

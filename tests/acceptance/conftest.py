@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.scene import Scene
-from support.stores import PARAMETERS, Kind, require
+from support.faults.scene import Scene
+from support.stores.kinds import PARAMETERS, Kind, require
 
 
 @pytest.fixture(params=PARAMETERS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from support.waiting import until
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B5", "B7")
 

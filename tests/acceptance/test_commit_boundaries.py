@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from support.torture import sample
+from support.harness.sampling import sample
 
 pytestmark = pytest.mark.promise("B1", "B2", "B5", "B7")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.frozen import wake_up_beside_a_successor
-from support.invariants import violations
-from support.waiting import until
+from support.faults.batch_invariants import violations
+from support.faults.suspended_worker import wake_up_beside_a_successor
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B2", "B3", "B4", "B5", "B6", "B7")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.frozen import wake_up_beside_a_successor
+from support.faults.suspended_worker import wake_up_beside_a_successor
 
 pytestmark = pytest.mark.promise("B3", "B4")
 

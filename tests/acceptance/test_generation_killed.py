@@ -10,10 +10,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from support.invariants import violations
-from support.provider import CutOff, Drip, Hang, ProviderServer, Reset, Said, Status
-from support.torture import sample
-from support.waiting import until
+from support.fakes.provider import CutOff, Drip, Hang, ProviderServer, Reset, Said, Status
+from support.faults.batch_invariants import violations
+from support.harness.sampling import sample
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B3", "B5")
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from support.torture import FULL
-from support.waiting import until
+from support.harness.sampling import FULL
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B5")
 

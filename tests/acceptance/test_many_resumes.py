@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.torture import FULL
+from support.harness.sampling import FULL
 
 pytestmark = [pytest.mark.promise("B2", "B5"), pytest.mark.sweep]
 

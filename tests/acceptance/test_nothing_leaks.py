@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import in_process
+from support.harness.commands import in_process
 
 pytestmark = pytest.mark.promise("B8")
 

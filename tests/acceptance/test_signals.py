@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from support.sql import ask
-from support.waiting import until
+from support.harness.waiting import until
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from backstay import Backstay, BackstayError, Job
-from support.commands import Ended, in_process
-from support.waiting import PATIENCE_SECONDS
+from support.harness.commands import Ended, in_process
+from support.harness.waiting import PATIENCE_SECONDS
 
 _PROCESSORS = """
 import asyncio

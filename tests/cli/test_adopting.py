@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from support import postgres, real_app
-from support.supabase import ANN
+from support.stores import chat_app, postgres
+from support.stores.supabase import ANN
 
 _WORDS = (
     "--conversations", "public.chats", "--turns", "public.messages", "--map", "id=chat_id,owner=user_id,topic=title",
@@ -16,7 +16,7 @@ _WORDS = (
 @pytest.fixture(scope="module")
 def url():
     postgres.need_a_server()
-    url = real_app.fresh_database()
+    url = chat_app.fresh_database()
     yield url
     postgres.drop_database(url)
 
@@ -36,7 +36,7 @@ def test_from_the_check_to_the_undo(command, url):
     result = json.loads(command("adopt", "--json", *_WORDS).out)
     again = command("adopt", *_WORDS)
     looked = json.loads(command("doctor", "--deep", "--json").out)
-    real_app.sql(url, "ALTER TABLE chats ADD COLUMN later text")
+    chat_app.sql(url, "ALTER TABLE chats ADD COLUMN later text")
     changed = json.loads(command("doctor", "--json").out)
     undone = command("adopt", "--undo")
     twice = json.loads(command("adopt", "--undo", "--json").out)

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from backstay.storage.sql.backups import SqlBackups
-from support.library import rows
+from support.stores.library import rows
 
 _ID = re.compile(r"backup-\d+-[0-9a-f]{20}")
 

@@ -7,8 +7,8 @@ import pytest
 
 from backstay.doctor import CheckLevel, examine, filesystem, sqlite
 from backstay.doctor.filesystem import file_system
-from support.sql import ask
-from support.waiting import until
+from support.harness.waiting import until
+from support.stores.sql import ask
 
 
 @pytest.fixture

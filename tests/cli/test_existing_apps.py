@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import supabase
-from support.sql import ask
+from support.stores import supabase
+from support.stores.sql import ask
 
 _ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

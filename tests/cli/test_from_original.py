@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.storage.postgres.migrate import migrations
-from support.original import BACKUP, conversation, original
+from support.stores.original_app import BACKUP, conversation, original
 
 _NEWEST = migrations()[-1][0]
 _ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.provider import KEY, ProviderServer, Said, Sent, Status
-from support.waiting import until
+from support.fakes.provider import KEY, ProviderServer, Said, Sent, Status
+from support.harness.waiting import until
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.waiting import until
+from support.harness.waiting import until
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from support.provider import ProviderServer, Said, Sent, Status, well
+from support.fakes.provider import ProviderServer, Said, Sent, Status, well
 
 _DONE, _ALL = 16, 40
 

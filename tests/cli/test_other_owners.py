@@ -7,9 +7,9 @@ import pytest
 
 from backstay import Backstay
 from backstay.errors import BackupDamaged
-from support import postgres
-from support.library import ALL
-from support.needs import refused
+from support.harness.requirements import refused
+from support.stores import postgres
+from support.stores.library import ALL
 
 _ITEMS = [{"topic": "tea"}, {"topic": "jam"}]
 

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 from backstay.generate.recipe import Recipe
-from support.postgres import free_port
-from support.provider import KEY, Hang, ProviderServer, Said, Status, shaped
+from support.fakes.provider import KEY, Hang, ProviderServer, Said, Status, shaped
+from support.stores.postgres import free_port
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from backstay.cli.invocation import Invocation
 from backstay.cli.remedies import COMMANDS, phrase
 from backstay.remedy import IN_PYTHON, Remedy
-from support.commands import Ended
+from support.harness.commands import Ended
 
 _LIBRARY = ("--database", "a library.db", "--owner", "ann b")
 _RUN = ("--model", "scripted")

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from backstay.storage.postgres.migrate import migrations
-from support import postgres
-from support.library import rows
-from support.sql import ask
-from support.waiting import until
+from support.harness.waiting import until
+from support.stores import postgres
+from support.stores.library import rows
+from support.stores.sql import ask
 
 _NUMBERS = [number for number, _ in migrations()]
 _NEWEST = _NUMBERS[-1]

@@ -12,7 +12,7 @@ import pytest
 
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.signals import SAME_SIGNAL_SECONDS
-from support.waiting import unread, until
+from support.harness.waiting import unread, until
 
 
 def _running(backstay, *words: str, processor: str = "made:slow", items: int = 200):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.serving import served
+from support.servers.api import served
 
 _SUPABASE = {
     "NEXT_PUBLIC_SUPABASE_URL": "https://project.supabase.co",

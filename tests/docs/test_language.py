@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.needs import missing
+from support.harness.requirements import missing
 
 _ROOT = Path(__file__).parents[2]
 _LARGEST_GLOSSARY = 60

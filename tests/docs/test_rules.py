@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.former_name import NAME
-from support.needs import missing
+from support.harness.requirements import missing
 
 _ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from backstay import Backstay
-from support.invariants import refuse, violations
-from support.sql import is_server
-from support.stores import PARAMETERS, Kind, require
+from support.faults.batch_invariants import refuse, violations
+from support.stores.kinds import PARAMETERS, Kind, require
+from support.stores.sql import is_server
 
 
 @pytest.fixture(autouse=True)

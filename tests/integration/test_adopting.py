@@ -23,12 +23,12 @@ from backstay.errors import (
     StoreDenied,
 )
 from backstay.remedy import Remedy
-from support import postgres, real_app
-from support.library import ALL
-from support.real_app import COLUMNS, WANTED, everything, sql
-from support.supabase import ANN, BOB
-from support.torture import FULL
-from support.waiting import until
+from support.harness.sampling import FULL
+from support.harness.waiting import until
+from support.stores import chat_app, postgres
+from support.stores.chat_app import COLUMNS, WANTED, everything, sql
+from support.stores.library import ALL
+from support.stores.supabase import ANN, BOB
 
 pytestmark = pytest.mark.promise("K1", "K2")
 
@@ -38,7 +38,7 @@ def url(tmp_path, monkeypatch):
     """A database with the app's tables and Backstay's."""
     postgres.need_a_server()
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
-    url = real_app.fresh_database()
+    url = chat_app.fresh_database()
     yield url
     postgres.drop_database(url)
 
@@ -577,10 +577,10 @@ async def test_an_owner_that_does_not_fit_is_refused(backstay):
 
 async def test_a_check_writes_nothing(url):
     """A check reports what an adoption would do, and changes neither rows nor the catalog."""
-    before = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
+    before = await asyncio.to_thread(chat_app.catalogue, url), await asyncio.to_thread(everything, url)
 
     checked = await _adopt(url, check=True)
-    between = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
+    between = await asyncio.to_thread(chat_app.catalogue, url), await asyncio.to_thread(everything, url)
     adopted = await _adopt(url)
 
     assert between == before
@@ -600,7 +600,7 @@ async def test_a_check_writes_nothing(url):
 
 async def test_an_adoption_is_undone(url):
     """Undoing an adoption restores everything of Backstay's and of the app's as it was before."""
-    before = await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)
+    before = await asyncio.to_thread(chat_app.catalogue, url), await asyncio.to_thread(everything, url)
 
     await _adopt(url)
     again = await _adopt(url)
@@ -610,7 +610,7 @@ async def test_an_adoption_is_undone(url):
     assert again.was_adopted
     assert list(given_back.tables) == ["public.chats", "public.messages"]
     assert list(twice.tables) == []
-    assert (await asyncio.to_thread(real_app.catalogue, url), await asyncio.to_thread(everything, url)) == before
+    assert (await asyncio.to_thread(chat_app.catalogue, url), await asyncio.to_thread(everything, url)) == before
     async with Backstay.open(url) as backstay:
         await backstay.batches.run("own", [{"topic": "a"}], "scripted")
         assert len(await backstay.conversations.list()) == 1
@@ -745,10 +745,10 @@ async def test_concurrent_adoptions_adopt_once(url):
 @pytest.mark.sweep
 async def test_a_killed_adoption_is_complete_or_absent(url):
     """An adoption or its undo that is killed at any moment is complete or has no effect, and succeeds when repeated."""
-    bare = await asyncio.to_thread(real_app.catalogue, url)
+    bare = await asyncio.to_thread(chat_app.catalogue, url)
     rows = await asyncio.to_thread(everything, url)
     await _adopt(url)
-    whole = await asyncio.to_thread(real_app.catalogue, url)
+    whole = await asyncio.to_thread(chat_app.catalogue, url)
     await Backstay.open(url).unadopt()
     words = [
         "--conversations",
@@ -772,7 +772,7 @@ async def test_a_killed_adoption_is_complete_or_absent(url):
             assert catalog in (before, after)
             seen.add(catalog == after)
             await (_adopt(url) if verb is words else Backstay.open(url).unadopt())
-            assert await asyncio.to_thread(real_app.catalogue, url) == after
+            assert await asyncio.to_thread(chat_app.catalogue, url) == after
             assert await asyncio.to_thread(everything, url) == rows
 
 
@@ -783,7 +783,7 @@ def _settled(url):
         " AND state <> 'idle' AND backend_type = 'client backend'"
     )
     until(lambda: sql(url, busy) == [(0,)])
-    return real_app.catalogue(url)
+    return chat_app.catalogue(url)
 
 
 # -- refusals ------------------------------------------------------------------------------------------------------
@@ -811,7 +811,7 @@ _REFUSED = {
 @pytest.fixture(scope="module")
 def refusing():
     postgres.need_a_server()
-    url = real_app.fresh_database(rows=False)
+    url = chat_app.fresh_database(rows=False)
     sql(url, "CREATE VIEW seen AS SELECT * FROM chats; CREATE TABLE parted (id integer) PARTITION BY RANGE (id)")
     yield url
     postgres.drop_database(url)

@@ -8,10 +8,10 @@ from backstay import Backstay, Fail, ItemCounts, JobState, Selection
 from backstay.batch.job import JobSettings
 from backstay.batch.liveness import LivenessLock
 from backstay.errors import JobNotFound, StoreFull
-from support.conversations import conversation, drafts_of, items
-from support.processors import Writer
-from support.sql import ask
-from support.workers import card
+from support.data.conversations import conversation, drafts_of, items
+from support.fakes.processors import Writer
+from support.fakes.workers import card
+from support.stores.sql import ask
 
 
 def _count(path, *tables):

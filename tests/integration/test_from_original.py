@@ -29,10 +29,10 @@ from backstay.legacy.source import LegacyFileSource
 from backstay.library.selection import Selection
 from backstay.remedy import Remedy
 from backstay.storage.postgres.migrate import migrations
-from support.invariants import violations
-from support.original import BACKUP, MADE_AT, TABLES, conversation, original
-from support.scene import Scene
-from support.torture import FULL
+from support.faults.batch_invariants import violations
+from support.faults.scene import Scene
+from support.harness.sampling import FULL
+from support.stores.original_app import BACKUP, MADE_AT, TABLES, conversation, original
 
 pytestmark = pytest.mark.promise("B5", "K1", "K2")
 
@@ -685,7 +685,7 @@ async def test_many_at_once_do_it_once(app):
 def kill(app, when):
     """Kill a process that imports."""
     killed = subprocess.run(
-        [sys.executable, "-m", "support.taking_over", app.url, str(app.folder), when],
+        [sys.executable, "-m", "integration._killed_import", app.url, str(app.folder), when],
         cwd=Path(__file__).parents[1], env={"PATH": os.environ["PATH"]}, check=False, timeout=60,
     )  # fmt: skip
     assert killed.returncode == -9

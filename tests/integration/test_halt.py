@@ -7,9 +7,9 @@ import pytest
 from backstay import Fail, Halt, ItemCounts, JobState, Retry, Selection
 from backstay.batch.executor import Executor
 from backstay.batch.worker import EndReason, Worker
-from support.conversations import conversation, items
-from support.loop_waiting import until
-from support.processors import Gate, Writer
+from support.data.conversations import conversation, items
+from support.fakes.processors import Gate, Writer
+from support.harness.async_waiting import until
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from backstay import Backstay, Selection
-from support.conversations import conversation
+from support.data.conversations import conversation
 
 
 @pytest.mark.parametrize("given_first", [True, False])

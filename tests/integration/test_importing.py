@@ -25,8 +25,8 @@ from backstay.errors import (
 from backstay.library.imports.source import ImportSource
 from backstay.readers.ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
-from support.library import ALL, digests, filled
-from support.sql import ask
+from support.stores.library import ALL, digests, filled
+from support.stores.sql import ask
 
 _DATA = Path(__file__).parents[3] / "shared" / "data" / "sgd_dialogues.json"
 _MESSAGES = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from backstay import Backstay
-from support.invariants import violations
-from support.library import ALL, digests, filled
-from support.sql import ask, is_server
+from support.faults.batch_invariants import violations
+from support.stores.library import ALL, digests, filled
+from support.stores.sql import ask, is_server
 
 pytestmark = pytest.mark.promise("K1")
 

@@ -6,9 +6,9 @@ import pytest
 
 from backstay import Backstay, Selection
 from backstay.errors import EmptySelection, SettingsError, StoreClosed, StoreNotFound
-from support.conversations import items
-from support.processors import Writer
-from support.stores import DATABASES
+from support.data.conversations import items
+from support.fakes.processors import Writer
+from support.stores.kinds import DATABASES
 
 files = pytest.mark.parametrize("path", DATABASES[:1], indirect=True, ids=["sqlite"])
 

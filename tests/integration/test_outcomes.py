@@ -11,11 +11,11 @@ import pytest
 
 from backstay import Conversation, Done, Fail, Item, ItemCounts, JobState, Retry, Selection, Skip, TokenCounts, Turn
 from backstay.errors import SettingsError
-from support.conversations import conversation, items
-from support.loop_waiting import until
-from support.processors import Writer
-from support.sql import ask, is_server
-from support.waiting import PATIENCE_SECONDS
+from support.data.conversations import conversation, items
+from support.fakes.processors import Writer
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS
+from support.stores.sql import ask, is_server
 
 
 async def _failures(backstay, job_id="batch"):

@@ -6,10 +6,10 @@ import pytest
 
 from backstay import Backstay, Selection
 from backstay.errors import DeleteBlocked, PlanOutdated, RestoreDiffers
-from support import app_schema
-from support.invariants import violations
-from support.library import ALL, filled
-from support.sql import ask, is_server
+from support.faults.batch_invariants import violations
+from support.stores import app_schema
+from support.stores.library import ALL, filled
+from support.stores.sql import ask, is_server
 
 pytestmark = [
     pytest.mark.promise("K1", "K2"),

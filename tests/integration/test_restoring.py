@@ -17,10 +17,10 @@ from backstay.errors import (
     RestoreDiffers,
     StoreCorrupt,
 )
-from support.invariants import violations
-from support.library import ALL, digests, filled
-from support.sql import ask, is_server
-from support.stores import DATABASES
+from support.faults.batch_invariants import violations
+from support.stores.kinds import DATABASES
+from support.stores.library import ALL, digests, filled
+from support.stores.sql import ask, is_server
 
 pytestmark = pytest.mark.promise("K1", "K2")
 

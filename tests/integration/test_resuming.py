@@ -21,8 +21,8 @@ from backstay.errors import (
     SettingsError,
 )
 from backstay.remedy import Remedy
-from support.conversations import conversation, items
-from support.processors import Writer
+from support.data.conversations import conversation, items
+from support.fakes.processors import Writer
 
 
 def _fail(*ids, code="no"):

@@ -8,7 +8,7 @@ from backstay import Backstay
 from backstay.backup import retention
 from backstay.clock import SystemClock
 from backstay.errors import ClockBehind
-from support.library import ALL, filled
+from support.stores.library import ALL, filled
 
 pytestmark = pytest.mark.promise("K5")
 

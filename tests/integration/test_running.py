@@ -21,10 +21,10 @@ from backstay.errors import (
     SettingsError,
     UnknownColumn,
 )
-from support.conversations import conversation, items
-from support.processors import Writer
-from support.sql import ask
-from support.waiting import PATIENCE_SECONDS
+from support.data.conversations import conversation, items
+from support.fakes.processors import Writer
+from support.harness.waiting import PATIENCE_SECONDS
+from support.stores.sql import ask
 
 
 async def _stored(backstay, job_id="batch"):

@@ -9,12 +9,12 @@ from backstay import Backstay, ItemCounts, JobState, Selection, StopSignal
 from backstay.batch.worker import Worker
 from backstay.errors import ConversationNotFound, JobNotFound, StoreBusy
 from backstay.storage.sqlite import connection
-from support.conversations import conversation, items
-from support.invariants import violations
-from support.loop_waiting import until
-from support.processors import Gate, Writer
-from support.stores import DATABASES
-from support.waiting import PATIENCE_SECONDS
+from support.data.conversations import conversation, items
+from support.fakes.processors import Gate, Writer
+from support.faults.batch_invariants import violations
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS
+from support.stores.kinds import DATABASES
 
 pytestmark = pytest.mark.promise("B1", "B2", "B4")
 

@@ -4,7 +4,7 @@ import pytest
 
 from backstay import Backstay, StopSignal
 from backstay.errors import JobNotFound, Stopped
-from support.conversations import conversation
+from support.data.conversations import conversation
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(tmp_path):

@@ -11,11 +11,11 @@ from backstay.batch.executor import Executor
 from backstay.batch.worker import EndReason
 from backstay.errors import InvalidTransition, JobHasWorkers, Stopped
 from backstay.remedy import Remedy
-from support.conversations import conversation, items
-from support.invariants import violations
-from support.loop_waiting import until
-from support.processors import Gate, Writer
-from support.waiting import PATIENCE_SECONDS
+from support.data.conversations import conversation, items
+from support.fakes.processors import Gate, Writer
+from support.faults.batch_invariants import violations
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.promise("B1", "B6")
 

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, {str(_ROOT / "tests")!r})
-from support.failure_record import VARIABLE, FailureRecord
-from support.invariants import refuse
+from support.harness.failure_record import VARIABLE, FailureRecord
+from support.faults.batch_invariants import refuse
 
 
 def pytest_configure(config):

@@ -5,9 +5,9 @@ from types import ModuleType
 
 import pytest
 
-from support.commands import in_process
-from support.processors import Gate
-from support.serving import KINDS, libraries, serving
+from support.fakes.processors import Gate
+from support.harness.commands import in_process
+from support.servers.api import KINDS, libraries, serving
 
 settings = libraries(KINDS)
 

@@ -9,9 +9,9 @@ import pytest
 
 from backstay import Backstay, Halt, Recipe
 from backstay.batch.service import Batches
-from support.loop_waiting import until
-from support.processors import Writer
-from support.serving import ANN, serving
+from support.fakes.processors import Writer
+from support.harness.async_waiting import until
+from support.servers.api import ANN, serving
 
 _ITEMS = [{"id": "a", "topic": "Lighthouses", "audience": "children"}, {"id": "b", "topic": "Tides"}]
 

@@ -10,9 +10,9 @@ from backstay.server.auth.tokens import JsonWebTokens
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.limits import AllowedHosts
 from backstay.server.supervisor import Supervisor
-from support.addresses import CASES, request_of
-from support.serving import ANN, bearer, claims, serving
-from support.sql import ask
+from support.servers.api import ANN, bearer, claims, serving
+from support.servers.route_requests import CASES, request_of
+from support.stores.sql import ask
 
 
 async def test_without_owners_data_of_others_is_readable(settings, monkeypatch):

@@ -3,10 +3,10 @@
 import pytest
 
 from backstay.backup.writer import BackupWriter
-from support.addresses import addresses, description
-from support.cut_off import cut_off
-from support.serving import ANN
-from support.sql import ask
+from support.faults.interrupted_delete import cut_off
+from support.servers.api import ANN
+from support.servers.route_requests import addresses, description
+from support.stores.sql import ask
 
 
 async def _plan(api, **selection):

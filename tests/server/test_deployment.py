@@ -17,8 +17,8 @@ from backstay.cli.app import app
 from backstay.generate.providers import PROVIDERS
 from backstay.server.settings import _ENVIRONMENT, load
 from backstay.settings import load as load_settings
-from support.provider import KEY, ProviderServer
-from support.serving import served
+from support.fakes.provider import KEY, ProviderServer
+from support.servers.api import served
 
 _ROOT = Path(__file__).parents[2]
 _KNOWN = {

@@ -7,8 +7,8 @@ import pytest
 from backstay import Conversation, Turn
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import validate
-from support.serving import ENOUGH, libraries
-from support.sql import ask
+from support.servers.api import ENOUGH, libraries
+from support.stores.sql import ask
 
 settings = libraries(ENOUGH)
 

@@ -13,8 +13,8 @@ import zstandard
 from backstay.errors import BackupDamaged
 from backstay.server.backup_download import ByteRange, parse_range_header
 from backstay.server.problems import Problem
-from support.serving import served
-from support.torture import sample
+from support.harness.sampling import sample
+from support.servers.api import served
 
 
 async def _backup(api, count=3):

@@ -8,10 +8,10 @@ import pytest
 from backstay import Backstay
 from backstay.server.auth.tokens import _LEEWAY_SECONDS
 from backstay.server.events.job_feed import JobFeed
-from support.eventstream import Listener, parsed
-from support.loop_waiting import until
-from support.serving import ANN, bearer, served, serving, token_of
-from support.waiting import PATIENCE_SECONDS
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS
+from support.servers.api import ANN, bearer, served, serving, token_of
+from support.servers.event_listener import Listener, parsed
 
 _EVENTS = "/api/batches/j/events"
 

@@ -16,10 +16,10 @@ from backstay.errors import BackupError, InputError
 from backstay.library.choices import ExportFormat
 from backstay.library.formats import load_format
 from backstay.schemas import ConversationOut
-from support.hostile_files import KINDS, SECRET, archive, files, native, rows
-from support.serving import serving
-from support.sql import ask
-from support.torture import FULL, sample
+from server._hostile_files import KINDS, SECRET, archive, files, native, rows
+from support.harness.sampling import FULL, sample
+from support.servers.api import serving
+from support.stores.sql import ask
 
 _COLUMNS = (
     "ALTER TABLE conversations ADD COLUMN score INTEGER CHECK (score > 0)",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from backstay import Backstay, Conversation, Turn
 from backstay.library.id_text import id_fault, printed_id
 from backstay.settings import Settings
-from support.serving import serving
-from support.torture import FULL
+from support.harness.sampling import FULL
+from support.servers.api import serving
 
 _USUAL = ["a/b", "user@example.com", "item #3", "a/items", "用户 1", "👩\u200d🚀", "x?y=1&z", "%2e%2e", "a/../b", "/a/"]
 _ODD = [

@@ -6,9 +6,9 @@ import json
 import httpx
 import pytest
 
-from support.eventstream import parsed
-from support.serving import served, serving
-from support.sql import ask
+from support.servers.api import served, serving
+from support.servers.event_listener import parsed
+from support.stores.sql import ask
 
 _BODY = {"jobId": "j", "items": [{"topic": "x"}], "processor": "scripted"}
 

@@ -15,11 +15,11 @@ from backstay.server import ServerSettings
 from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.serve import _listening
 from backstay.signals import SAME_SIGNAL_SECONDS
-from support.commands import in_process
-from support.provider import KEY, ProviderServer, Said, Status
-from support.serving import ANN, bearer, served, serving, token_of
-from support.sql import ask
-from support.waiting import PATIENCE_SECONDS
+from support.fakes.provider import KEY, ProviderServer, Said, Status
+from support.harness.commands import in_process
+from support.harness.waiting import PATIENCE_SECONDS
+from support.servers.api import ANN, bearer, served, serving, token_of
+from support.stores.sql import ask
 
 _ITEMS = [{"id": f"i{number}", "topic": f"t{number}"} for number in range(200)]
 _SLOW = 'processors = ["scripted:0.05"]\n'

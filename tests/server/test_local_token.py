@@ -6,7 +6,7 @@ import pytest
 
 from backstay.errors import SettingsError
 from backstay.server import ServerSettings
-from support.serving import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
+from support.servers.api import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
 
 settings = libraries(ENOUGH)
 

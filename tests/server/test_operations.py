@@ -8,8 +8,8 @@ from backstay import errors
 from backstay.errors import SettingsError, StoreGone
 from backstay.server import ServerSettings, problems
 from backstay.server.settings import load
-from support.addresses import CASES, description, filled, request_of
-from support.serving import LOCAL, bearer, serving
+from support.servers.api import LOCAL, bearer, serving
+from support.servers.route_requests import CASES, description, filled, request_of
 
 
 async def test_health_and_readiness(api, monkeypatch):

@@ -10,10 +10,10 @@ import pytest
 from backstay import Backstay, Recipe
 from backstay.errors import ProcessorNotAllowed
 from backstay.library.id_text import id_of_printed
-from support.conversations import items
-from support.processors import Writer
-from support.provider import ProviderServer
-from support.serving import ANN, ENOUGH, KINDS, libraries, serving
+from support.data.conversations import items
+from support.fakes.processors import Writer
+from support.fakes.provider import ProviderServer
+from support.servers.api import ANN, ENOUGH, KINDS, libraries, serving
 
 settings = libraries(ENOUGH)
 on_any_database = libraries(KINDS)

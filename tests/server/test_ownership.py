@@ -6,8 +6,8 @@ import pytest
 
 from backstay.server import ServerSettings, create_app
 from backstay.settings import Settings
-from support.addresses import CASES, OPEN, PAGES, addresses, description, request_of, routes
-from support.serving import ANN, LOCAL
+from support.servers.api import ANN, LOCAL
+from support.servers.route_requests import CASES, OPEN, PAGES, addresses, description, request_of, routes
 
 pytestmark = pytest.mark.promise("K4")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.addresses import CASES, OPEN, PAGES, addresses, description, filled, request_of, routes
-from support.serving import ENOUGH, cookied, libraries, serving
+from support.servers.api import ENOUGH, cookied, libraries, serving
+from support.servers.route_requests import CASES, OPEN, PAGES, addresses, description, filled, request_of, routes
 
 settings = libraries(ENOUGH)
 

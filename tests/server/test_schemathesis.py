@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support.serving import ANN, BOB, KINDS, bearer, library, served, token_of
-from support.stores import require
-from support.torture import FULL
+from support.harness.sampling import FULL
+from support.servers.api import ANN, BOB, KINDS, bearer, library, served, token_of
+from support.stores.kinds import require
 
 _EXAMPLES = 200 if FULL else 1
 _EACH = [(kind, who) for kind in KINDS for who in (ANN, BOB)]

@@ -3,7 +3,7 @@
 import socket
 from contextlib import ExitStack, closing
 
-from support.serving import served
+from support.servers.api import served
 
 _MANY = 300
 _HALF = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "

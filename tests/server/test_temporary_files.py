@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from support.serving import served
+from support.servers.api import served
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from packaging.requirements import Requirement
 
-from support.addresses import CASES, request_of
-from support.issuer import Issuer
-from support.loop_waiting import until
-from support.serving import ANN, ENOUGH, ISSUER, SECRET, bearer, claims, libraries, serving, token_of
-from support.torture import sample
-from support.waiting import PATIENCE_SECONDS
+from server._token_issuer import Issuer
+from support.harness.async_waiting import until
+from support.harness.sampling import sample
+from support.harness.waiting import PATIENCE_SECONDS
+from support.servers.api import ANN, ENOUGH, ISSUER, SECRET, bearer, claims, libraries, serving, token_of
+from support.servers.route_requests import CASES, request_of
 
 settings = libraries(ENOUGH)
 

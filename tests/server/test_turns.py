@@ -10,9 +10,9 @@ import pytest
 from backstay.library.service import Conversations
 from backstay.storage.sql import reader_pool
 from backstay.storage.sqlite import session
-from support.loop_waiting import until
-from support.serving import ANN, ORIGIN, bearer, serving, token_of
-from support.waiting import locks_waited_for
+from support.harness.async_waiting import until
+from support.harness.waiting import locks_waited_for
+from support.servers.api import ANN, ORIGIN, bearer, serving, token_of
 
 _SEARCH = "/api/conversations?search=nowhere"
 

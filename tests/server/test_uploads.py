@@ -11,7 +11,7 @@ import pytest
 from backstay.library.archive import ArchiveWriter, Manifest
 from backstay.library.imports.imported_conversation import KEYS
 from backstay.library.record import TURNS
-from support.serving import served
+from support.servers.api import served
 
 _MARK = "mark"
 

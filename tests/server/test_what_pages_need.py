@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.eventstream import parsed
-from support.serving import ANN, serving
+from support.servers.api import ANN, serving
+from support.servers.event_listener import parsed
 
 
 async def test_items_are_listed_in_their_order(settings, picky):

@@ -16,8 +16,8 @@ from backstay import wrong_values
 from backstay.generate.recipe import Recipe
 from backstay.server import ServerSettings, create_app, problems
 from backstay.settings import Settings
-from support.addresses import _all_routes, description
-from support.serving import ENOUGH, LOCAL, cookied, libraries, serving
+from support.servers.api import ENOUGH, LOCAL, cookied, libraries, serving
+from support.servers.route_requests import _all_routes, description
 
 settings = libraries(ENOUGH)
 

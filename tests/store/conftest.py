@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.invariants import refuse
-from support.stores import PARAMETERS, Kind, OpenStore, require
+from support.faults.batch_invariants import refuse
+from support.stores.kinds import PARAMETERS, Kind, OpenStore, require
 
 
 @pytest.fixture(params=PARAMETERS)

@@ -7,9 +7,9 @@ import pytest
 from backstay.backup.backup import SealedFile
 from backstay.errors import BackupNotFound, BackupUnusable
 from backstay.library.selection import Selection
-from support.conversations import conversation
-from support.jobs import OWNER, claim, commit, create, enter
-from support.verdicts import completed
+from support.data.conversations import conversation
+from support.data.verdicts import completed
+from support.stores.jobs import OWNER, claim, commit, create, enter
 
 pytestmark = pytest.mark.promise("K1", "K2")
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from backstay.batch.job import JobAction
-from support.clocks import NOON
-from support.jobs import OWNER, claim, claim_one, commit, create, enter, stage
-from support.verdicts import completed, failed, skipped
+from support.data.verdicts import completed, failed, skipped
+from support.fakes.clock import NOON
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, stage
 
 _COLUMNS = (
     "id",

@@ -8,10 +8,10 @@ from backstay.batch.item import ClaimedItem, Item
 from backstay.batch.job import JobAction, JobState
 from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, JobNotFound
-from support.clocks import NOON
-from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage
-from support.verdicts import completed, doomed, failed, retried
-from support.workers import card
+from support.data.verdicts import completed, doomed, failed, retried
+from support.fakes.clock import NOON
+from support.fakes.workers import card
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage
 
 
 async def _enter(store, *, after_lease_loss=False):

@@ -11,10 +11,10 @@ from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.errors import LeaseLost, OutcomeRefused, StorageError
 from backstay.library.conversation import Conversation, Turn
 from backstay.library.selection import Selection
-from support.clocks import NOON
-from support.conversations import conversation
-from support.jobs import OWNER, claim, claim_one, commit, create, enter, job
-from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+from support.data.conversations import conversation
+from support.data.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+from support.fakes.clock import NOON
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job
 
 pytestmark = pytest.mark.promise("B1", "B2")
 

@@ -7,9 +7,9 @@ from backstay.library.conversation import Conversation, Turn
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationSummary
 from backstay.remedy import Remedy
-from support.conversations import conversation
-from support.jobs import OWNER, claim, commit, create, enter
-from support.verdicts import completed
+from support.data.conversations import conversation
+from support.data.verdicts import completed
+from support.stores.jobs import OWNER, claim, commit, create, enter
 
 _ALL = Selection(everything=True)
 

@@ -8,9 +8,9 @@ import pytest
 
 from backstay.batch.job import FINISHED, UNFINISHED, JobAction, JobState, Pause
 from backstay.batch.progress import ItemCounts
-from support.conversations import items
-from support.jobs import OWNER, claim, commit, create, die, enter, job, stage
-from support.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+from support.data.conversations import items
+from support.data.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
+from support.stores.jobs import OWNER, claim, commit, create, die, enter, job, stage
 
 pytestmark = pytest.mark.promise("B7")
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.stores import DATABASES, require
+from support.stores.kinds import DATABASES, require
 
 _MISSING = replace(DATABASES[0], name="elsewhere", missing=lambda: "no server is running")
 

@@ -8,7 +8,7 @@ import pytest
 from backstay.batch.job import JobAction
 from backstay.coordination.store import TakenValue
 from backstay.coordination.tickets import Tickets
-from support.jobs import OWNER, create
+from support.stores.jobs import OWNER, create
 
 _MINUTE = timedelta(minutes=1)
 

@@ -6,8 +6,8 @@ import pytest
 
 from backstay.batch.outcome import AttemptUsage
 from backstay.errors import JobNotFound
-from support.jobs import OWNER, claim, claim_one, commit, create, die, enter
-from support.verdicts import completed, failed, retried
+from support.data.verdicts import completed, failed, retried
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter
 
 
 async def _since(store, after=0, *, limit=100, owner=OWNER):

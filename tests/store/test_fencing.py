@@ -8,9 +8,9 @@ from backstay.batch.job import JobState, Pause
 from backstay.batch.progress import ItemCounts, ProviderWait
 from backstay.batch.store import Lease
 from backstay.errors import LeaseLost
-from support.clocks import NOON
-from support.jobs import OWNER, claim, commit, create, die, enter, job
-from support.verdicts import completed, failed, retried
+from support.data.verdicts import completed, failed, retried
+from support.fakes.clock import NOON
+from support.stores.jobs import OWNER, claim, commit, create, die, enter, job
 
 pytestmark = pytest.mark.promise("B4")
 

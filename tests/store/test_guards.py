@@ -10,9 +10,9 @@ from backstay.batch.store import Lease
 from backstay.errors import BackupInUse, LeaseLost
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
-from support.conversations import conversation
-from support.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
-from support.verdicts import completed, failed
+from support.data.conversations import conversation
+from support.data.verdicts import completed, failed
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
 
 pytestmark = pytest.mark.promise("B4", "K4")
 

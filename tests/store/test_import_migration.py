@@ -11,9 +11,9 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate
 from backstay.storage.postgres.migrate import migrations as server_migrations
 from backstay.storage.sqlite.migrate import migrations, prepare
-from support import postgres
-from support.invariants import violations
-from support.sql import ask
+from support.faults.batch_invariants import violations
+from support.stores import postgres
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("B5", "B7")
 

@@ -8,11 +8,11 @@ from backstay.batch.item import Item
 from backstay.batch.job import ItemsDifference, JobAction, JobSettings, JobState
 from backstay.batch.progress import ItemCounts
 from backstay.errors import DuplicateItem, InvalidTransition, JobNotFound, LeaseLost
-from support.clocks import NOON
-from support.conversations import drafts_of, items
-from support.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
-from support.verdicts import completed, failed
-from support.workers import card
+from support.data.conversations import drafts_of, items
+from support.data.verdicts import completed, failed
+from support.fakes.clock import NOON
+from support.fakes.workers import card
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
 
 
 async def _add(store, staged, rows):

@@ -9,9 +9,9 @@ from backstay.batch.outcome import AttemptUsage
 from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, ItemNotFound, JobHasWorkers, JobNotFound
 from backstay.library.selection import Selection
-from support.clocks import NOON
-from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
-from support.verdicts import completed, completed_with_none, failed, retried, skipped
+from support.data.verdicts import completed, completed_with_none, failed, retried, skipped
+from support.fakes.clock import NOON
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 
 
 async def _finish(store, count, *, failing=0, job_id="job"):

@@ -7,7 +7,7 @@ import pytest
 from backstay.library.record import digest_of_document
 from backstay.library.selection import Selection
 from backstay.storage.sql import records
-from support.jobs import OWNER
+from support.stores.jobs import OWNER
 
 pytestmark = pytest.mark.promise("K2")
 

@@ -6,10 +6,10 @@ from backstay.batch.job import JobAction, JobSettings
 from backstay.batch.progress import ItemCounts
 from backstay.errors import ConversationNotFound, JobNotFound
 from backstay.library.selection import Selection
-from support.conversations import conversation, items
-from support.jobs import claim, claim_one, commit, create, enter, job, stage
-from support.verdicts import completed, failed
-from support.workers import card
+from support.data.conversations import conversation, items
+from support.data.verdicts import completed, failed
+from support.fakes.workers import card
+from support.stores.jobs import claim, claim_one, commit, create, enter, job, stage
 
 pytestmark = pytest.mark.promise("K4")
 

@@ -5,8 +5,8 @@ import pytest
 from backstay.batch.job import MAX_EVIDENCE, JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
 from backstay.errors import JobNotFound
-from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
-from support.verdicts import completed, doomed, failed, retried
+from support.data.verdicts import completed, doomed, failed, retried
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 
 
 async def _evidence(store, *, owner=OWNER):

@@ -11,9 +11,9 @@ from backstay.errors import ReadTooLong
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sql.reader_pool import ReadDeadline
 from backstay.storage.sqlite import SqliteStore
-from support import postgres
-from support.loop_waiting import until
-from support.stores import DATABASES, SAMPLED, require
+from support.harness.async_waiting import until
+from support.stores import postgres
+from support.stores.kinds import DATABASES, SAMPLED, require
 
 _ENDLESS = {
     "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
-from support.stores import DATABASES, require
+from support.stores.kinds import DATABASES, require
 
 pytestmark = pytest.mark.promise("K2")
 

@@ -7,8 +7,8 @@ import pytest
 from backstay.batch.job import JobAction, JobState, Pause
 from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, ItemNotFound
-from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
-from support.verdicts import completed, doomed, failed, retried, skipped
+from support.data.verdicts import completed, doomed, failed, retried, skipped
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 
 
 async def _skip(store, *ids):

@@ -7,8 +7,8 @@ import pytest
 from backstay.batch.job import JobState
 from backstay.batch.outcome import AttemptUsage
 from backstay.batch.progress import ItemCounts, TokenCounts
-from support.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
-from support.verdicts import completed, failed, retried
+from support.data.verdicts import completed, failed, retried
+from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
 
 pytestmark = pytest.mark.promise("B4", "B5")
 

@@ -9,9 +9,9 @@ from backstay.batch.progress import ItemCounts
 from backstay.coordination.store import OwnedKind
 from backstay.errors import ItemsDiffer, JobNotFound, OutcomeRefused
 from backstay.legacy.waiting import WaitingImport
-from support.conversations import items
-from support.jobs import OWNER, claim, commit, create, enter, job, stage
-from support.verdicts import completed
+from support.data.conversations import items
+from support.data.verdicts import completed
+from support.stores.jobs import OWNER, claim, commit, create, enter, job, stage
 
 
 async def imported(store, *settled, job_id="job", owner=OWNER):

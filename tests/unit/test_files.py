@@ -10,7 +10,7 @@ import pytest
 
 from backstay.errors import OutputUnwritable
 from backstay.files import write_atomically
-from support.waiting import PATIENCE_SECONDS
+from support.harness.waiting import PATIENCE_SECONDS
 
 
 def _names(folder):

@@ -3,9 +3,9 @@
 import pytest
 import pytest_asyncio
 
-from support.browsing import SETTINGS, page_of, prepared
-from support.browsing import browser as started_browser
-from support.serving import served
+from support.browser.pages import SETTINGS, page_of, prepared
+from support.browser.pages import browser as started_browser
+from support.servers.api import served
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

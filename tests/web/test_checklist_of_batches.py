@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from support.browsing import SETTINGS, begin_boats, calls, checkpoints, come_in, page_of, prepared, start_batch
-from support.serving import served
+from support.browser.pages import SETTINGS, begin_boats, calls, checkpoints, come_in, page_of, prepared, start_batch
+from support.servers.api import served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

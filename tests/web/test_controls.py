@@ -5,10 +5,10 @@ import signal
 import pytest
 
 from backstay import Selection
-from support.browsing import SETTINGS, begin_boats, calls, checkpoints, prepared
-from support.sabotage import switch_off
-from support.serving import KINDS, ORIGIN, library, served, serving
-from support.sql import ask
+from support.browser.pages import SETTINGS, begin_boats, calls, checkpoints, prepared
+from support.faults.sabotage import switch_off
+from support.servers.api import KINDS, ORIGIN, library, served, serving
+from support.stores.sql import ask
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.browsing import SETTINGS, prepared
-from support.serving import served
+from support.browser.pages import SETTINGS, prepared
+from support.servers.api import served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

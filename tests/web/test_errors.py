@@ -3,7 +3,7 @@
 import pytest
 
 from backstay.server.web import batches
-from support.serving import KINDS, cookied, library, serving
+from support.servers.api import KINDS, cookied, library, serving
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 NAVIGATION = {**HTML, "Sec-Fetch-Mode": "navigate"}

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from support import axe
-from support.browsing import drawn, page_of, put_off
+from support.browser import axe
+from support.browser.pages import drawn, page_of, put_off
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

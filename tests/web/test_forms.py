@@ -3,10 +3,10 @@
 import pytest
 
 from backstay import Halt, Selection
-from support.addresses import PAGES
-from support.cut_off import cut_off
-from support.forms import Walk
-from support.serving import KINDS, cookied, library, serving
+from support.faults.interrupted_delete import cut_off
+from support.servers.api import KINDS, cookied, library, serving
+from support.servers.route_requests import PAGES
+from web._page_forms import Walk
 
 _ASKING = {
     "cancel": "/batches/cancel",

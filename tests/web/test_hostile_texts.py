@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 
 from backstay.library.id_text import id_fault
-from support.browsing import page_of, prepared, put_off
-from support.hostile import HOSTILE, MILLION
-from support.loop_waiting import until
-from support.serving import served
+from support.browser.pages import page_of, prepared, put_off
+from support.harness.async_waiting import until
+from support.servers.api import served
+from web._hostile_texts import HOSTILE, MILLION
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

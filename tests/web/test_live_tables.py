@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from support.browsing import page_of
-from support.cutting_proxy import CuttingProxy
-from support.serving import Server
+from support.browser.pages import page_of
+from support.browser.proxy import CuttingProxy
+from support.servers.api import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

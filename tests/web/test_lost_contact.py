@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from support import axe
-from support.browsing import SETTINGS, calls, come_in, page_of, prepared, put_off
-from support.cutting_proxy import CuttingProxy
-from support.serving import Server, served
+from support.browser import axe
+from support.browser.pages import SETTINGS, calls, come_in, page_of, prepared, put_off
+from support.browser.proxy import CuttingProxy
+from support.servers.api import Server, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

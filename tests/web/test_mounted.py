@@ -13,9 +13,9 @@ import pytest
 from backstay.errors import SettingsError
 from backstay.server import ServerSettings, create_app
 from backstay.settings import Settings
-from support.browsing import page_of
-from support.serving import LOCAL, SECRET, bearer
-from support.waiting import until
+from support.browser.pages import page_of
+from support.harness.waiting import until
+from support.servers.api import LOCAL, SECRET, bearer
 
 _GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "http-api.md"
 _LINKS = """() => [...document.querySelectorAll("[href], [src], [action], [formaction], [api], [job-page]")].flatMap(

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from backstay.server.auth import authenticator
-from support.browsing import come_in
-from support.serving import KINDS, cookied, library, served, serving
+from support.browser.pages import come_in
+from support.servers.api import KINDS, cookied, library, served, serving
 
 _NAME = "backstay.localhost"
 _JOB = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}

@@ -7,10 +7,10 @@ import pytest
 
 from backstay.limits import MAX_IDS, MAX_PAGE, MAX_PERSONA, MAX_SEARCH
 from backstay.server.web.rendering import format_distance, format_size
-from support.addresses import PAGES
-from support.clocks import NOON
-from support.serving import KINDS, ORIGIN, cookied, library, serving
-from support.sql import ask
+from support.fakes.clock import NOON
+from support.servers.api import KINDS, ORIGIN, cookied, library, serving
+from support.servers.route_requests import PAGES
+from support.stores.sql import ask
 
 SQLITE = KINDS[0]
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from backstay import Backstay, Conversation, Halt, Turn
-from support.cut_off import cut_off
-from support.serving import KINDS, ORIGIN, cookied, library, serving
-from support.sql import ask
+from support.faults.interrupted_delete import cut_off
+from support.servers.api import KINDS, ORIGIN, cookied, library, serving
+from support.stores.sql import ask
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from backstay import Backstay
-from support import adopted, postgres
-from support.commands import in_process
-from support.keeping import Digests, violations
-from support.library import ALL, fill
-from support.sql import ask
+from support.faults.backup_invariants import Digests, violations
+from support.harness.commands import in_process
+from support.stores import adopted_database, postgres
+from support.stores.library import ALL, fill
+from support.stores.sql import ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ def pristine_on_a_server(request, tmp_path_factory) -> LibraryFixture:
     if getattr(request, "param", "own") == "own":
         url = postgres.fresh_database()
         return LibraryFixture(url, fill(url, 60))
-    url = adopted.fresh_database()
+    url = adopted_database.fresh_database()
     fill(url, 60)
-    ask(url, adopted.HANGING)
+    ask(url, adopted_database.HANGING)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("BACKUP_DIRECTORY", str(tmp_path_factory.mktemp("safe")))
         return LibraryFixture(url, asyncio.run(_as_backed_up(url)))

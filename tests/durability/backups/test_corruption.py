@@ -11,8 +11,8 @@ from backstay import Backstay
 from backstay.backup import verifier
 from backstay.errors import BackupDamaged, BackupError
 from backstay.library.archive import ArchiveReader, ArchiveWriter, decompressed
-from support.library import ALL, digests
-from support.torture import sample
+from support.harness.sampling import sample
+from support.stores.library import ALL, digests
 
 pytestmark = pytest.mark.promise("K2")
 

@@ -6,11 +6,11 @@ import pytest
 
 from backstay import Backstay
 from backstay.backup import directory as folders
-from support.keeping import contents
-from support.library import ALL
-from support.recorded_disk import Noted
-from support.recorded_folder import FolderDisk, RecordedFolder
-from support.torture import FULL
+from durability.backups._recorded_directory import FolderDisk, RecordedFolder
+from support.faults.backup_invariants import contents
+from support.faults.recorded_disk import Noted
+from support.harness.sampling import FULL
+from support.stores.library import ALL
 
 pytestmark = pytest.mark.promise("K1", "K3")
 

@@ -10,8 +10,8 @@ from backstay import Backstay
 from backstay.backup.directory import BackupDirectory
 from backstay.errors import BackupDamaged, BackupError, BackupUnreachable, BackupUnusable
 from backstay.remedy import Remedy
-from support.library import ALL, digests
-from support.sql import ask
+from support.stores.library import ALL, digests
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K2")
 

@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from support import needs
-from support.mounts import Mounts
-from support.sql import ask
+from support.faults.mounts import Mounts
+from support.harness import requirements
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K3")
 
 
 @pytest.fixture
 def mounts():
-    with Mounts(needs.mounts_of_its_own()) as mounts:
+    with Mounts(requirements.mounts_of_its_own()) as mounts:
         yield mounts
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from support import needs, strace
-from support.commands import Ended
-from support.torture import FULL
+from support.faults import strace
+from support.harness import requirements
+from support.harness.commands import Ended
+from support.harness.sampling import FULL
 
 pytestmark = pytest.mark.promise("K1", "K2", "K3", "K6")
 
@@ -25,7 +26,7 @@ _FAULTS = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
 
 @pytest.fixture(scope="module", autouse=True)
 def _strace() -> None:
-    needs.injected_faults()
+    requirements.injected_faults()
 
 
 def _backstay(library, *words: str, under: Sequence[str] = ()) -> Ended:

@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from support import postgres
-from support.sql import ask
-from support.torture import FULL
-from support.waiting import until
+from support.harness.sampling import FULL
+from support.harness.waiting import until
+from support.stores import postgres
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K2", "K3", "K6")
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from support.torture import FULL
+from support.harness.sampling import FULL
 
 pytestmark = pytest.mark.promise("K7")
 

@@ -11,10 +11,10 @@ from backstay.backup.backup import BackupState
 from backstay.errors import BackupError, BackupNotFound, RestoreConflict
 from backstay.settings import Settings
 from backstay.storage.sql import restore_session
-from support.keeping import contents
-from support.library import ALL, digests
-from support.sql import ask
-from support.torture import FULL
+from support.faults.backup_invariants import contents
+from support.harness.sampling import FULL
+from support.stores.library import ALL, digests
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K4", "K5")
 

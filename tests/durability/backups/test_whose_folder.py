@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from backstay.backup import locations
-from support import needs, postgres
-from support.commands import in_process
-from support.mounts import Mounts
-from support.sql import ask
+from support.faults.mounts import Mounts
+from support.harness import requirements
+from support.harness.commands import in_process
+from support.stores import postgres
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1", "K5")
 
@@ -80,7 +81,7 @@ def disk(tmp_path, directory):
     """A disk that can be mounted at `directory`, inside the mount namespace of the test."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    with Mounts(needs.mounts_of_its_own()) as mounts:
+    with Mounts(requirements.mounts_of_its_own()) as mounts:
         yield (
             lambda do: (
                 mounts.do(*(["mount", "--bind", disk, directory] if do == "mount" else ["umount", directory])) or mounts

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from support import needs
-from support.mounts import Mounts
-from support.scene import Scene
+from support.faults.mounts import Mounts
+from support.faults.scene import Scene
+from support.harness import requirements
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 @pytest.fixture
 def mounts(scene: Scene) -> Iterator[Mounts]:
     """File systems of the test's own. The scene's workers start inside them; its database has a folder of its own."""
-    with Mounts(needs.mounts_of_its_own()) as mounts:
+    with Mounts(requirements.mounts_of_its_own()) as mounts:
         scene.inside, scene.root = mounts.inside, mounts.root
         scene.database = scene.folder / "disk" / "backstay.db"
         scene.database.parent.mkdir()

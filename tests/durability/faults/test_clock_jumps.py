@@ -7,8 +7,8 @@ import apsw
 import pytest
 
 import backstay
-from support.skewed import move_clock
-from support.waiting import until
+from durability.faults._clock_victim import move_clock
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B4", "B5")
 
@@ -66,7 +66,9 @@ def test_only_the_clock_reads_the_time_of_day():
 def _two_workers_with_an_item_that_waits(scene, **options):
     move_clock(scene.ledger, 0)
     workers = [
-        scene.start(program="support.skewed", seconds=0.1, lease=5, doing="hang@5", timeout=1, **options)
+        scene.start(
+            program="durability.faults._clock_victim", seconds=0.1, lease=5, doing="hang@5", timeout=1, **options
+        )
         for _ in range(2)
     ]
     until(lambda: scene.database.exists() and _waiting(scene) == [("i5", 1)])

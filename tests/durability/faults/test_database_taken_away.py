@@ -10,10 +10,11 @@ import pytest
 
 from backstay import Backstay
 from backstay.errors import StorageError, StoreGone, StoreReadOnly
-from support import needs, strace
-from support.conversations import conversation, items
-from support.invariants import violations
-from support.scene import Scene, last_words
+from support.data.conversations import conversation, items
+from support.faults import strace
+from support.faults.batch_invariants import violations
+from support.faults.scene import Scene, last_words
+from support.harness import requirements
 
 pytestmark = pytest.mark.promise("B1")
 
@@ -110,7 +111,7 @@ def test_a_deleted_log_is_noticed_and_loses_nothing(scene):
 
 def test_a_file_system_that_becomes_read_only(scene):
     """A run whose file system becomes read-only ends with StorageError, harms no other job, and is resumed later."""
-    needs.injected_faults()
+    requirements.injected_faults()
     log = Path(f"{scene.database}-wal")
     _another_job(scene.database)
     before = _other_rows(scene.database)
@@ -154,7 +155,7 @@ def test_a_read_only_file_system_is_refused(scene, mounts):
 
 def test_permissions_removed_during_a_run(scene):
     """A worker that has the file open keeps its access; the next one is refused until the permissions are restored."""
-    bound_by_permissions = needs.rights_that_bind()
+    bound_by_permissions = requirements.rights_that_bind()
     worker = scene.start(seconds=0.05, under=bound_by_permissions)
     scene.until_called(worker, 40)
 
@@ -178,7 +179,7 @@ def test_permissions_removed_during_a_run(scene):
 
 def test_a_folder_of_lock_files_that_cannot_be_written(scene):
     """A worker that cannot create its lock file does not start, and names the folder."""
-    bound_by_permissions = needs.rights_that_bind()
+    bound_by_permissions = requirements.rights_that_bind()
     locks = scene.folder / "backstay.workers"
     locks.mkdir(mode=0o500)
 

@@ -2,8 +2,8 @@
 
 The calls are those on the database file, its log, the log's index, the journal of its first transaction and its
 folder: pwrite64, fdatasync, ftruncate and unlink. A job renames nothing. `strace` counts calls separately for each
-thread (see `support.strace`), so each job is started in three ways; a call that no number strikes in one is struck in
-another:
+thread (see `support.faults.strace`), so each job is started in three ways; a call that no number strikes in one is
+struck in another:
 
 new     creates the file in one thread, then works in another, whose first calls on the log are not counted
 made    starts with an empty database: all calls of the work are counted
@@ -21,9 +21,10 @@ import apsw
 import pytest
 
 from backstay.storage.sqlite import migrate
-from support import needs, strace
-from support.scene import Scene, last_words
-from support.torture import FULL
+from support.faults import strace
+from support.faults.scene import Scene, last_words
+from support.harness import requirements
+from support.harness.sampling import FULL
 
 pytestmark = pytest.mark.promise("B1", "B5")
 
@@ -40,7 +41,7 @@ _EXTRA_CALLS = 3  # that another run may make more than the counted one
 
 @pytest.fixture(scope="module", autouse=True)
 def _strace() -> None:
-    needs.injected_faults()
+    requirements.injected_faults()
 
 
 @pytest.fixture(scope="module")

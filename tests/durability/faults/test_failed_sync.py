@@ -17,10 +17,11 @@ import pytest
 
 from backstay.errors import StorageError
 from backstay.storage.sqlite import migrate
-from support import needs, strace
-from support.scene import Scene, last_words
-from support.torture import sample
-from support.waiting import until
+from support.faults import strace
+from support.faults.scene import Scene, last_words
+from support.harness import requirements
+from support.harness.sampling import sample
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1")
 
@@ -29,7 +30,7 @@ _SYNCS = list(range(1, 20))
 
 @pytest.fixture(autouse=True)
 def _small_job(scene: Scene) -> None:
-    needs.injected_faults()
+    requirements.injected_faults()
     scene.items, scene.concurrency = 12, 4
     migrate.prepare(scene.database, create=True)
 
@@ -78,7 +79,7 @@ def test_a_failed_commit_that_is_ignored(scene):
     If a result is lost, an item was reported that is not stored; if a claim is lost, an attempt is made twice.
     """
     scene.items = 60
-    process = scene.start(under=_failing(scene, "12+"), program="support.careless", seconds=0.05)
+    process = scene.start(under=_failing(scene, "12+"), program="support.faults.early_ack_victim", seconds=0.05)
     until(lambda: "lease_lost" in scene.errors())
     scene.end()
 

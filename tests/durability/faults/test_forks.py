@@ -16,8 +16,8 @@ import pytest
 
 from backstay.batch import liveness
 from backstay.batch.store import WorkerIdentity
-from support.forking import child_of
-from support.waiting import until
+from durability.faults._forking_victim import child_of
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B4")
 
@@ -42,7 +42,7 @@ def child(scene):
 
 def test_a_child_that_ends_drops_no_lock(scene, child):
     """A child that ends closes its copies of all descriptors, and its parent keeps its locks and its lease."""
-    worker = scene.start(program="support.forking", doing="leaves@0", seconds=0.05, lease=_LEASE)
+    worker = scene.start(program="durability.faults._forking_victim", doing="leaves@0", seconds=0.05, lease=_LEASE)
     child()
     scene.until_called(worker, 20)
 
@@ -57,7 +57,7 @@ def test_a_child_that_ends_drops_no_lock(scene, child):
 
 def test_a_child_that_closes_what_it_inherited_drops_no_lock(scene, child):
     """Lock file and database stay locked by the parent after its child has closed its copies and lives on."""
-    worker = scene.start(program="support.forking", doing="closes@0", seconds=0.05, lease=_LEASE)
+    worker = scene.start(program="durability.faults._forking_victim", doing="closes@0", seconds=0.05, lease=_LEASE)
     child()
     scene.until_called(worker, 20)
 
@@ -72,7 +72,7 @@ def test_a_child_that_closes_what_it_inherited_drops_no_lock(scene, child):
 
 def test_a_child_does_not_make_its_dead_parent_look_alive(scene, child):
     """A child that holds a killed parent's descriptors does not delay the reclaim of the parent's items."""
-    worker = scene.start(program="support.forking", doing="stays@0", seconds=0.05, lease=_LEASE)
+    worker = scene.start(program="durability.faults._forking_victim", doing="stays@0", seconds=0.05, lease=_LEASE)
     inherited = child()
     scene.until_called(worker, 20)
     worker.kill()
@@ -95,7 +95,9 @@ def test_a_child_does_not_make_its_dead_parent_look_alive(scene, child):
 def test_with_locks_that_a_child_inherits(scene, child, monkeypatch):
     """The control: with `flock` in place of `lockf`, a child makes its dead parent look alive."""
     monkeypatch.setattr(liveness.fcntl, "lockf", liveness.fcntl.flock)
-    worker = scene.start(program="support.forking", doing="stays@0", without="lockf", seconds=0.05, lease=_LEASE)
+    worker = scene.start(
+        program="durability.faults._forking_victim", doing="stays@0", without="lockf", seconds=0.05, lease=_LEASE
+    )
     child()
     scene.until_called(worker, 20)
 

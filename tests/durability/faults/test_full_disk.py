@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from backstay.errors import StoreFull
-from support.scene import last_words
-from support.waiting import until
+from support.faults.scene import last_words
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B5", "B6")
 
@@ -96,7 +96,7 @@ def test_a_disk_that_is_full_from_the_start(scene, mounts, disk, kilobytes):
 
 def test_a_full_disk_that_is_ignored(scene, disk):
     """The control: a worker that ignores failed commits breaks a promise."""
-    scene.start(program="support.careless", seconds=0.02)
+    scene.start(program="support.faults.early_ack_victim", seconds=0.02)
     until(lambda: "lease_lost" in scene.errors())
     scene.end()
     scene.crashes += 1

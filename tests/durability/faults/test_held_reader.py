@@ -13,7 +13,7 @@ import pytest
 
 from backstay import Backstay, Conversation, Turn
 from backstay.storage.sqlite import connection
-from support.conversations import items
+from support.data.conversations import items
 
 _MB = 1024 * 1024
 _ITEMS = 5_000

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support.frozen import stop, stop_between_transactions
+from support.faults.suspended_worker import stop, stop_between_transactions
 
 pytestmark = pytest.mark.promise("B4", "B5")
 

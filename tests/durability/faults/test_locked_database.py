@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from support.ticking import Ticks
-from support.torture import FULL
+from durability.faults._timing_victim import Ticks
+from support.harness.sampling import FULL
 
 pytestmark = pytest.mark.promise("B4", "B5", "B6")
 
@@ -32,7 +32,7 @@ def _locked(database: Path, seconds: float) -> Iterator[tuple[float, float]]:
 def test_the_loop_runs_while_the_database_is_locked(scene):
     """A locked database blocks the event loop for less than a second; calls in flight end, and none is repeated."""
     scene.items, scene.concurrency = 60, 8
-    worker = scene.start(program="support.ticking", seconds=0.1)
+    worker = scene.start(program="durability.faults._timing_victim", seconds=0.1)
     scene.until_called(worker, 16)
 
     with _locked(scene.database, _SECONDS) as (begun, ended):
@@ -53,7 +53,7 @@ def test_a_blocked_loop_is_noticed(scene):
     """The control: a processor that blocks the event loop leaves a gap."""
     scene.items = 10
 
-    code = scene.run(program="support.ticking", doing="block@3", seconds=0.001)
+    code = scene.run(program="durability.faults._timing_victim", doing="block@3", seconds=0.001)
 
     assert code == 0, scene.errors()
     assert Ticks.of(scene.ledger).longest_gap > 1

@@ -7,8 +7,8 @@ from backstay import Backstay
 from backstay.errors import SchemaOutdated, SchemaTooNew
 from backstay.storage.sqlite import identity, migrate
 from backstay.storage.sqlite.migrate import migrations, prepare
-from support.conversations import items
-from support.scene import last_words
+from support.data.conversations import items
+from support.faults.scene import last_words
 
 pytestmark = pytest.mark.promise("B4")
 

@@ -9,9 +9,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from backstay.storage.sql import work
 from backstay.storage.sql.session import Session, Values
 from backstay.storage.sqlite import queries, session
-from support import postgres, sabotage
-from support.engine_machine import EngineMachine
-from support.torture import FULL
+from durability.model._engine_machine import EngineMachine
+from support.faults import sabotage
+from support.harness.sampling import FULL
+from support.stores import postgres
 
 pytestmark = pytest.mark.promise("B4", "B5", "B6", "B7")
 

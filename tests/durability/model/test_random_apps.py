@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from backstay import Backstay, Selection
 from backstay.errors import AdoptedTableNotWritable, DeleteBlocked, OutcomeRefused
-from support import made_up_apps, postgres
-from support.library import ALL
-from support.sql import ask
-from support.torture import FULL
+from durability.model import _random_apps
+from support.harness.sampling import FULL
+from support.stores import postgres
+from support.stores.library import ALL
+from support.stores.sql import ask
 
 _OPTIONS = settings(
     max_examples=600 if FULL else 6, deadline=None, database=None, derandomize=not FULL,
@@ -22,7 +23,7 @@ _OPTIONS = settings(
 pytestmark = [pytest.mark.promise("K1", "K2"), pytest.mark.sweep]
 
 
-@given(app=made_up_apps.apps(), indexes=st.sets(st.integers(0, 6), min_size=1))
+@given(app=_random_apps.apps(), indexes=st.sets(st.integers(0, 6), min_size=1))
 @_OPTIONS
 def test_there_and_back(app, indexes):
     """An app's random tables are unchanged after they were adopted, deleted from, restored and given back."""

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from backstay import Backstay, Selection
 from backstay.errors import DeleteBlocked, OutcomeRefused
-from support import app_schema, made_up, postgres
-from support.library import fill
-from support.sql import ask
-from support.torture import FULL
+from durability.model import _random_schemas
+from support.harness.sampling import FULL
+from support.stores import app_schema, postgres
+from support.stores.library import fill
+from support.stores.sql import ask
 
 _EXAMPLES = 600 if FULL else 12
 _OPTIONS = settings(
@@ -42,23 +43,23 @@ def url():
     postgres.drop_database(url)
 
 
-@given(tables=made_up.schemas(), keys=_KEYS, again=_KEYS)
+@given(tables=_random_schemas.schemas(), keys=_KEYS, again=_KEYS)
 @_OPTIONS
 def test_in_a_file(file, tables, keys, again):
     """A delete and a restore on SQLite leave every row of random tables that refer to conversations as before."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(file, folder))
-        ask(path, made_up.statements(tables, server=False))
+        ask(path, _random_schemas.statements(tables, server=False))
         asyncio.run(_there_and_back(path, tables, keys, again))
 
 
-@given(tables=made_up.schemas(), keys=_KEYS, again=_KEYS)
+@given(tables=_random_schemas.schemas(), keys=_KEYS, again=_KEYS)
 @_OPTIONS
 def test_on_a_server(url, tables, keys, again):
     """A delete and a restore on PostgreSQL leave every row of random tables that refer to conversations as before."""
     copy = postgres.copied_database(url)
     try:
-        ask(copy, f"SET search_path = public; {made_up.statements(tables, server=True)}")
+        ask(copy, f"SET search_path = public; {_random_schemas.statements(tables, server=True)}")
         with tempfile.TemporaryDirectory() as safe, pytest.MonkeyPatch.context() as patched:
             patched.setenv("BACKUP_DIRECTORY", safe)
             asyncio.run(_there_and_back(copy, tables, keys, again))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support import postgres
-from support.scene import Scene
+from support.faults.scene import Scene
+from support.stores import postgres
 
 
 @pytest.fixture

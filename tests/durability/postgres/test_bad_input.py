@@ -16,10 +16,10 @@ from backstay.storage.postgres import connection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.errors import unavailable
 from backstay.storage.postgres.migrate import migrations
-from support import pgbouncer, postgres
-from support.commands import in_process
-from support.stores import DATABASES, require
-from support.tls import Encrypted
+from durability.postgres._tls_proxy import Encrypted
+from support.harness.commands import in_process
+from support.stores import pgbouncer, postgres
+from support.stores.kinds import DATABASES, require
 
 _SECRET = "sesame"
 _KNOWN = migrations()[-1][0]

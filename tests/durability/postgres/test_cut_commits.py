@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from support.proxy import Cut, Proxy
-from support.torture import FULL
-from support.waiting import until
+from support.faults.postgres_proxy import Cut, Proxy
+from support.harness.sampling import FULL
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B1", "B2", "B5")
 

@@ -15,14 +15,14 @@ from backstay import Backstay, former_name
 from backstay.errors import BackstayError, SchemaOutdated, SchemaTooNew, SettingsError
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import check, migrate, migrations
-from support import postgres
-from support.conversations import items
-from support.postgres import SCHEMA
-from support.proxy import Cut, Proxy
-from support.scene import last_words
-from support.sql import ask
-from support.torture import FULL
-from support.waiting import locks_waited_for, until
+from support.data.conversations import items
+from support.faults.postgres_proxy import Cut, Proxy
+from support.faults.scene import last_words
+from support.harness.sampling import FULL
+from support.harness.waiting import locks_waited_for, until
+from support.stores import postgres
+from support.stores.postgres import SCHEMA
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("B4")
 

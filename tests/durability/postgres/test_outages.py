@@ -10,12 +10,12 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from support import postgres
-from support.invariants import violations
-from support.proxy import Proxy
-from support.sql import ask
-from support.torture import FULL
-from support.waiting import locks_waited_for, until
+from support.faults.batch_invariants import violations
+from support.faults.postgres_proxy import Proxy
+from support.harness.sampling import FULL
+from support.harness.waiting import locks_waited_for, until
+from support.stores import postgres
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("B1", "B5", "B6")
 

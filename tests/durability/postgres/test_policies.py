@@ -8,7 +8,7 @@ import pytest
 
 from backstay import Backstay, Selection
 from backstay.errors import BackupUnusable
-from support.library import ALL, digests, filled
+from support.stores.library import ALL, digests, filled
 
 pytestmark = pytest.mark.promise("K1")
 

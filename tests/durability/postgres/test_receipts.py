@@ -18,13 +18,13 @@ from backstay.storage.postgres import database, write_connection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.migrate import migrations
-from support import pgbouncer
-from support.postgres import SCHEMA
-from support.proxy import LOST, Cut, Proxy
-from support.sql import ask
-from support.stores import DATABASES, require
-from support.torture import FULL
-from support.waiting import until
+from support.faults.postgres_proxy import LOST, Cut, Proxy
+from support.harness.sampling import FULL
+from support.harness.waiting import until
+from support.stores import pgbouncer
+from support.stores.kinds import DATABASES, require
+from support.stores.postgres import SCHEMA
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("B1", "B2")
 

@@ -16,9 +16,9 @@ from backstay.doctor import Check, CheckLevel, examine
 from backstay.errors import BackstayError, StorageError
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate, migrations
-from support import postgres, supabase
-from support.library import ALL, filled
-from support.waiting import until
+from support.harness.waiting import until
+from support.stores import postgres, supabase
+from support.stores.library import ALL, filled
 
 _SQL = re.compile(r"`((?:GRANT|ALTER|CREATE|SELECT) [^`]+)`")
 

@@ -11,10 +11,10 @@ from backstay.storage.postgres import write_connection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import connect
 from backstay.storage.postgres.errors import translate_errors
-from support.invariants import violations
-from support.library import ALL, digests, filled
-from support.sql import ask
-from support.waiting import locks_waited_for, until
+from support.faults.batch_invariants import violations
+from support.harness.waiting import locks_waited_for, until
+from support.stores.library import ALL, digests, filled
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("B1", "K2")
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from backstay import Backstay
-from support.library import ALL, filled
-from support.proxy import Proxy
+from support.faults.postgres_proxy import Proxy
+from support.stores.library import ALL, filled
 
 _COUNT = 300
 

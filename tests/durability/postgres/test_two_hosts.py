@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.frozen import stop
-from support.hosts import Host
-from support.torture import FULL
-from support.waiting import until
+from durability.postgres._hosts import Host
+from support.faults.suspended_worker import stop
+from support.harness.sampling import FULL
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B2", "B4", "B6")
 

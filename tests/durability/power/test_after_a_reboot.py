@@ -12,9 +12,9 @@ from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim
 from backstay.settings import Settings
 from backstay.storage.sqlite.migrate import migrations, prepare
-from support.conversations import conversation, drafts_of, items
-from support.invariants import violations
-from support.workers import card
+from support.data.conversations import conversation, drafts_of, items
+from support.fakes.workers import card
+from support.faults.batch_invariants import violations
 
 pytestmark = pytest.mark.promise("B6")
 

@@ -1,8 +1,8 @@
 """The power fails at any instant, and the disk keeps any part of what was not synced: nothing promised is lost.
 
 A real run is recorded once, change by change. For every change the states are rebuilt in which a disk may be left if
-the power fails right after it (`support.power_cut` says which, and why no others). Each is opened like any library and
-searched for what was acknowledged before the cut. Some are then resumed to the end.
+the power fails right after it (`support.faults.power_cut` says which, and why no others). Each is opened like any
+library and searched for what was acknowledged before the cut. Some are then resumed to the end.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ import pytest
 
 from backstay.batch import liveness
 from backstay.storage.sqlite.migrate import prepare
-from support import memory
-from support.power_cut import Contents, Disk
-from support.power_story import Left, Promises, listening, tell, tell_the_rest
-from support.recorded_disk import Event, Noted, Recorder
-from support.torture import FULL, sample
+from durability.power._power_story import Left, Promises, listening, tell, tell_the_rest
+from support.faults.power_cut import Contents, Disk
+from support.faults.recorded_disk import Event, Noted, Recorder
+from support.harness.sampling import FULL, sample
+from support.stores import memory_folder
 
 pytestmark = pytest.mark.promise("B1")
 
@@ -65,7 +65,7 @@ class State:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder in memory if there is one, since the cost of syncs is not tested here."""
-    path = memory.new_folder("backstay-states-")
+    path = memory_folder.new_folder("backstay-states-")
     yield path
     shutil.rmtree(path)
 

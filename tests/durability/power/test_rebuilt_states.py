@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.power_cut import SECTOR, Disk
-from support.recorded_disk import Created, Deleted, FolderSynced, Synced, Truncated, Written
-from support.torture import FULL
+from support.faults.power_cut import SECTOR, Disk
+from support.faults.recorded_disk import Created, Deleted, FolderSynced, Synced, Truncated, Written
+from support.harness.sampling import FULL
 
 _NAMES = ("a", "b")
 _ACTIONS = st.tuples(

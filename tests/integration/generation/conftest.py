@@ -9,7 +9,7 @@ import pytest
 
 from backstay import Backstay, BatchResult, Recipe
 from backstay.generate import adaptive_limit, failure_handler, rate, suspected_errors
-from support.provider import KEY, ProviderServer
+from support.fakes.provider import KEY, ProviderServer
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from backstay import Backstay, ItemCounts, JobState, Recipe
 from backstay.batch.breaker import CircuitBreaker
 from backstay.generate import answer_parser
 from backstay.generate.limiter import RateLimiter
-from support.invariants import violations
-from support.provider import KEY, CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
+from support.fakes.provider import KEY, CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
+from support.faults.batch_invariants import violations
 
 pytestmark = pytest.mark.promise("B3", "B6")
 

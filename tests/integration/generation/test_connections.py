@@ -9,7 +9,7 @@ import pytest
 from backstay import ItemCounts, Recipe
 from backstay.generate import http as http_module
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpClient
-from support.provider import KEY, ProviderServer, Reply, Reset, Said, Sent, Streamed
+from support.fakes.provider import KEY, ProviderServer, Reply, Reset, Said, Sent, Streamed
 
 _FINE = Sent(b"{}")
 

@@ -9,7 +9,7 @@ from backstay import Backstay, ItemCounts, Recipe
 from backstay.errors import ApiKeyNotAllowed, SettingsError
 from backstay.generate.account import Accounts
 from backstay.generate.http import ConnectFailed, HttpClient
-from support.provider import KEY, ProviderServer
+from support.fakes.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # no host has this name, so only a proxy can answer
 

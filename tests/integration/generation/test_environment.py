@@ -10,9 +10,9 @@ import pytest
 from backstay import ItemCounts, Recipe
 from backstay.errors import SettingsError
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpClient, HttpResponse
-from support.certificates import make_certificate
-from support.http_proxy import HttpProxy
-from support.provider import KEY, ProviderServer, Reset, Sent, Status, Streamed
+from integration.generation._certificates import make_certificate
+from integration.generation._http_proxy import HttpProxy
+from support.fakes.provider import KEY, ProviderServer, Reset, Sent, Status, Streamed
 
 _ELSEWHERE = "http://models.example/v1"  # no host has this name, so only a proxy can answer
 

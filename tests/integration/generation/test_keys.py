@@ -13,8 +13,8 @@ from backstay.generate.account import Accounts
 from backstay.generate.credentials import Secrets
 from backstay.generate.key_source import KeySources
 from backstay.settings import KeySetting, Settings
-from support.provider import KEY, Said, Sent, Status
-from support.waiting import until
+from support.fakes.provider import KEY, Said, Sent, Status
+from support.harness.waiting import until
 
 pytestmark = pytest.mark.promise("B8")
 

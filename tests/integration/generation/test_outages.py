@@ -12,9 +12,9 @@ from backstay.batch.outcome import Retry
 from backstay.generate import failure_handler
 from backstay.generate.error_response import ErrorKind
 from backstay.generate.limiter import RateLimiter
-from support.loop_waiting import until
-from support.provider import KEY, CutOff, Hang, ProviderServer, Reply, Reset, Said, Sent, Status
-from support.refusals import REFUSALS
+from support.data.error_responses import REFUSALS
+from support.fakes.provider import KEY, CutOff, Hang, ProviderServer, Reply, Reset, Said, Sent, Status
+from support.harness.async_waiting import until
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

@@ -11,8 +11,8 @@ from backstay import Backstay, ItemCounts, JobState, Recipe, StopSignal
 from backstay.batch.worker import EndReason
 from backstay.generate import reply_reader
 from backstay.generate.error_response import ErrorKind, ErrorResponse
-from support.invariants import violations
-from support.provider import Hang, Reset, Said, Sent, Status
+from support.fakes.provider import Hang, Reset, Said, Sent, Status
+from support.faults.batch_invariants import violations
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

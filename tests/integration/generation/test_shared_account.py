@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe
-from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
+from support.fakes.provider import KEY, Call, ProviderServer, Reply, Said, Status
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

@@ -10,7 +10,7 @@ import pytest
 
 from backstay import Backstay, BatchResult, Recipe
 from backstay.batch.worker import EndReason
-from support.invariants import violations
+from support.faults.batch_invariants import violations
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

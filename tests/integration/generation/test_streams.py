@@ -7,7 +7,7 @@ import pytest
 from backstay import ItemCounts, Recipe
 from backstay.generate.http import ConnectionLost, HttpClient, HttpResponse, MalformedResponse
 from backstay.generate.stream_collector import OpenAICollector
-from support.provider import KEY, ProviderServer, Said, Sent, Streamed, shaped
+from support.fakes.provider import KEY, ProviderServer, Said, Sent, Streamed, shaped
 
 _CONTENT = ["Hel", "lo ", "there é"]
 _FINISH = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\r\n\r\n'

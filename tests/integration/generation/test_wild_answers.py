@@ -1,4 +1,4 @@
-"""The answers of `support/answers.py` over HTTP, as the items of one job."""
+"""The answers of `support/data/model_answers.py` over HTTP, as the items of one job."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import apsw
 import pytest
 
 from backstay import Backstay, ItemCounts, Recipe
-from support.answers import INSTRUCTIONS, ROWS, AnswerRow
-from support.invariants import violations
-from support.provider import KEY, Call, Reply, Sent, Status
+from support.data.model_answers import INSTRUCTIONS, ROWS, AnswerRow
+from support.fakes.provider import KEY, Call, Reply, Sent, Status
+from support.faults.batch_invariants import violations
 
 pytestmark = pytest.mark.promise("B3")
 

@@ -1,4 +1,4 @@
-"""The error responses of `support/refusals.py` over HTTP: the states of items and job, and the number of calls."""
+"""The error responses of `support/data/error_responses.py` over HTTP: states of items and job, and number of calls."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSi
 from backstay.generate import failure_handler, reply_reader
 from backstay.generate.error_response import ErrorKind, RequestChange
 from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
-from support.provider import KEY, Call, ProviderServer, Reply, Said, Status
-from support.refusals import MODEL, NOW, REFUSALS, Row
+from support.data.error_responses import MODEL, NOW, REFUSALS, Row
+from support.fakes.provider import KEY, Call, ProviderServer, Reply, Said, Status
 
 pytestmark = pytest.mark.promise("B5", "B6")
 

@@ -7,7 +7,7 @@ import pytest
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.migrate import migrations
-from support import postgres
+from support.stores import postgres
 
 
 @pytest.fixture

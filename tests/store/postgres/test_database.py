@@ -10,9 +10,9 @@ from psycopg import errors as pg
 
 from backstay.errors import OutcomeRefused, SchemaTooNew, StorageError, StoreClosed
 from backstay.storage.postgres import database as database_module
-from support.loop_waiting import until
-from support.sql import ask
-from support.waiting import PATIENCE_SECONDS, locks_waited_for
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS, locks_waited_for
+from support.stores.sql import ask
 
 
 def _note(name):

@@ -4,9 +4,9 @@ import pytest
 
 from backstay import Backstay
 from backstay.errors import DeleteBlocked, StoreDenied
-from support import postgres
-from support.library import ALL, filled
-from support.sql import ask
+from support.stores import postgres
+from support.stores.library import ALL, filled
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.promise("K1")
 

@@ -8,7 +8,7 @@ import pytest
 
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
-from support import postgres
+from support.stores import postgres
 
 _ITEMS = 20_000
 _FILL = (

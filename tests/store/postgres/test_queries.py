@@ -10,7 +10,7 @@ import backstay
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, query
 from backstay.storage.sqlite.queries import query as sqlite_query
-from support import postgres
+from support.stores import postgres
 
 _SOURCE = Path(backstay.__file__).parent
 _STORAGE = _SOURCE / "storage"

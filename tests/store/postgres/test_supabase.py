@@ -10,10 +10,10 @@ from backstay.errors import OutcomeRefused
 from backstay.library.selection import Selection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.migrate import migrate, migrations
-from support import postgres, supabase
-from support.invariants import violations
-from support.sql import ask
-from support.supabase import ANN, BOB, as_role
+from support.faults.batch_invariants import violations
+from support.stores import postgres, supabase
+from support.stores.sql import ask
+from support.stores.supabase import ANN, BOB, as_role
 
 pytestmark = pytest.mark.promise("K4")
 

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 
 from backstay import Backstay
-from support import real_app, supabase
-from support.sql import ask
-from support.supabase import ANN, BOB, as_role
+from support.stores import chat_app, supabase
+from support.stores.sql import ask
+from support.stores.supabase import ANN, BOB, as_role
 
 pytestmark = pytest.mark.promise("K4")
 
@@ -33,10 +33,10 @@ _SIDE_TABLES = ("adopted_conversations", "adopted_turns")
 def url(request):
     """An app with rows of two users, with policies of its own and without any."""
     with supabase.database() as url:
-        real_app.make(url)
+        chat_app.make(url)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(_GRANTS + request.param)
-        asyncio.run(Backstay.open(url, owner=ANN).adopt(*real_app.WANTED))
+        asyncio.run(Backstay.open(url, owner=ANN).adopt(*chat_app.WANTED))
         # Values without a user column, for both users.
         ask(url, "UPDATE backstay.turns SET metadata = '{}' WHERE sequence = 1")
         ask(url, "UPDATE backstay.conversations SET persona = 'in the side table'")
@@ -116,8 +116,8 @@ def test_every_table_is_guarded(url):
 def test_an_adoption_is_undone():
     """Undoing an adoption next to Supabase's users removes the side tables and their policies."""
     with supabase.database() as url:
-        real_app.make(url)
-        asyncio.run(Backstay.open(url, owner=ANN).adopt(*real_app.WANTED))
+        chat_app.make(url)
+        asyncio.run(Backstay.open(url, owner=ANN).adopt(*chat_app.WANTED))
 
         asyncio.run(Backstay.open(url).unadopt())
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from support import supabase
-from support.sql import ask
+from support.stores import supabase
+from support.stores.sql import ask
 
 # As that design has them, but that names and reasons are text, and so are owners without a table of users.
 _CHECKPOINT = {

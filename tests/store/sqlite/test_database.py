@@ -12,8 +12,8 @@ from backstay.storage.sqlite import connection
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.database import SqliteDatabase
 from backstay.storage.sqlite.log import WriteAheadLog
-from support.loop_waiting import until
-from support.waiting import PATIENCE_SECONDS
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.migrate import prepare
 from backstay.storage.sqlite.queries import query
 from backstay.storage.sqlite.session import SqliteSession
-from support.clocks import MovableClock
+from support.fakes.clock import MovableClock
 
 _TEXT = some.text(some.characters(exclude_categories=["Cs"]), max_size=20)
 _VALUE = (

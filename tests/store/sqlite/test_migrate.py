@@ -18,9 +18,9 @@ from backstay.remedy import Remedy
 from backstay.storage.sqlite import SqliteStore, connection
 from backstay.storage.sqlite.migrate import migrations, prepare
 from backstay.storage.sqlite.schema import APPLICATION_ID
-from support import needs
-from support.mounts import Mounts
-from support.workers import card
+from support.fakes.workers import card
+from support.faults.mounts import Mounts
+from support.harness import requirements
 
 _ADDED = (99, "ALTER TABLE jobs ADD COLUMN note TEXT; CREATE TABLE extras (name TEXT);")
 
@@ -378,7 +378,7 @@ def test_migration_that_fails_leaves_the_database(path):
 @pytest.mark.parametrize("size", ["600k", "900k"], ids=["no space for the copy", "no space for the migration"])
 def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
     """No copy is left on a full disk, whether the copy or the migration does not fit."""
-    with Mounts(needs.mounts_of_its_own()) as mounts:
+    with Mounts(requirements.mounts_of_its_own()) as mounts:
         folder = tmp_path / "disk"
         folder.mkdir()
         mounts.bounded(folder, "8m")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from backstay.batch.breaker import FIRST_CALLS, CircuitBreaker
 from backstay.batch.outcome import AttemptUsage
-from support.conversations import claimed, conversation
-from support.verdicts import completed, completed_with_none, doomed, failed, put_off, retried, skipped
+from support.data.conversations import claimed, conversation
+from support.data.verdicts import completed, completed_with_none, doomed, failed, put_off, retried, skipped
 
 
 @pytest.mark.parametrize(("concurrency", "calls"), [(1, 20), (19, 20), (20, 20), (21, 21), (500, 500)])

@@ -8,8 +8,8 @@ from backstay.batch.job import JobState
 from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.store import Claim, CommitReport, Lease
 from backstay.errors import LeaseLost, OutcomeRefused, StorageError, StoreBusy
-from support.conversations import claimed
-from support.verdicts import completed
+from support.data.conversations import claimed
+from support.data.verdicts import completed
 
 _LEASE = Lease("local", 1, "job", 7)
 _REPORT = CommitReport(

@@ -12,10 +12,10 @@ from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Done, Fail, Halt, Outcome, Retry, Skip
 from backstay.batch.processor import CallableProcessor, Work, is_waiting
-from support import waiting
-from support.conversations import claimed, conversation
-from support.loop_waiting import until
-from support.waiting import PATIENCE_SECONDS
+from support.data.conversations import claimed, conversation
+from support.harness import waiting
+from support.harness.async_waiting import until
+from support.harness.waiting import PATIENCE_SECONDS
 
 
 class _Ended(NamedTuple):

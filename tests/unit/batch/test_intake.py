@@ -15,8 +15,8 @@ from backstay.batch.intake import CHUNK, ColumnMapping, read_items
 from backstay.batch.item import Item, content_digest_source
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, UnknownColumn
 from backstay.library.id_text import check_id
-from support.conversations import drafts_of
-from support.loop_waiting import until
+from support.data.conversations import drafts_of
+from support.harness.async_waiting import until
 
 
 async def _one(item, columns=None):

@@ -12,9 +12,9 @@ from backstay.batch.lease import CRASH_LIMIT, Heartbeat, LeaseMonitor
 from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Lease, WorkerRow
 from backstay.errors import LeaseLost, StoreBusy
-from support.loop_waiting import until
-from support.waiting import until as held_until
-from support.workers import card
+from support.fakes.workers import card
+from support.harness.async_waiting import until
+from support.harness.waiting import until as held_until
 
 _LEASE = Lease("local", 1, "job", 7)
 

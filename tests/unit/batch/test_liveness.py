@@ -15,7 +15,7 @@ import pytest
 from backstay.batch import liveness
 from backstay.batch.liveness import Liveness, LivenessLock, is_proven_dead, liveness_of, remove_lock_file
 from backstay.batch.store import WorkerIdentity
-from support.waiting import PATIENCE_SECONDS
+from support.harness.waiting import PATIENCE_SECONDS
 
 _HOLD = """
 import json, sys

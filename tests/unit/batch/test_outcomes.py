@@ -21,7 +21,7 @@ from backstay.batch.outcome import (
 )
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, Turn
-from support.conversations import claimed, conversation
+from support.data.conversations import claimed, conversation
 
 
 def _decide(outcome: Outcome, *, tries: int = 0, max_attempts: int = 3, backoff: Backoff | None = None) -> Verdict:

@@ -5,7 +5,7 @@ import time
 
 from backstay.batch import stagger
 from backstay.batch.stagger import Stagger
-from support.loop_waiting import until
+from support.harness.async_waiting import until
 
 
 async def _started_before(count, step):

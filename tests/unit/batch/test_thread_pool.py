@@ -9,7 +9,7 @@ import pytest
 
 from backstay.batch import thread_pool
 from backstay.batch.thread_pool import ThreadPool
-from support.waiting import PATIENCE_SECONDS, until
+from support.harness.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture

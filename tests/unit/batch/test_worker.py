@@ -10,7 +10,7 @@ from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import Worker, WorkerOptions
-from support.conversations import claimed
+from support.data.conversations import claimed
 
 _REPORT = CommitReport(
     [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None

@@ -1,4 +1,4 @@
-"""The answers of `support/answers.py`, parsed without a network."""
+"""The answers of `support/data/model_answers.py`, parsed without a network."""
 
 import json
 
@@ -11,7 +11,7 @@ from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import UnreadableResponse
 from backstay.generate.reply_body import parse_object
 from backstay.library.conversation import Conversation
-from support.answers import INSTRUCTIONS, ROWS, AnswerRow
+from support.data.model_answers import INSTRUCTIONS, ROWS, AnswerRow
 
 _PROMPT = Prompt(INSTRUCTIONS, "Write a conversation about the sea.")
 _OF_SHAPE = {"wrong_shape", "unreadable_answer", "empty_answer"}

@@ -21,7 +21,7 @@ from backstay.generate.error_response import (
     classify_response,
     classify_unreachable,
 )
-from support.refusals import MODEL, NOW, REFUSALS, Row
+from support.data.error_responses import MODEL, NOW, REFUSALS, Row
 
 _ENDPOINT = resolve_endpoint(f"openai:{MODEL}", None, None)
 _MARKER = "zebra-4711"

@@ -12,7 +12,7 @@ import pytest
 from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.key_source import KeySources
 from backstay.settings import KeySetting
-from support.waiting import until
+from support.harness.waiting import until
 
 _KEY = "sk-0123456789abcdef"
 _PRINT = f"printf {_KEY}"

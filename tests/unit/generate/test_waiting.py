@@ -7,7 +7,7 @@ import pytest
 
 from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
-from support.provider_model import (
+from support.fakes.provider_simulation import (
     ROUND_TRIP_SECONDS,
     BucketLimit,
     ConcurrencyLimit,

@@ -8,7 +8,7 @@ import pytest
 
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, Turn, validate
-from support.conversations import conversation
+from support.data.conversations import conversation
 
 _GOOD = conversation("tea", metadata={"a": [1, None]}, topic="tea")
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from backstay.library.prefetch import prefetch
-from support.waiting import PATIENCE_SECONDS
+from support.harness.waiting import PATIENCE_SECONDS
 
 
 def test_everything_comes_in_its_order():

@@ -12,7 +12,7 @@ import pytest
 
 from backstay.errors import InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
 from backstay.readers import InputRow, read_rows
-from support.waiting import PATIENCE_SECONDS
+from support.harness.waiting import PATIENCE_SECONDS
 
 _GOOD = {
     "a.csv": b"id\n1\n2\n",

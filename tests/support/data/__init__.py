@@ -1,0 +1,1 @@
+"""Conversations, verdicts, and answers of providers, each with what is expected of it."""

@@ -1,0 +1,1 @@
+"""Stand-ins for the clock, for providers, for processors and for workers."""

@@ -1,0 +1,234 @@
+"""The one checker of what Backstay promises about batches. Every fault test ends with it.
+
+B1  an item reported done is on disk, exactly once
+B2  a completed item has its one conversation, a recorded deletion of it, or a recorded None; no other item has one
+B3  a stored conversation is what the processor answered for that item in that attempt
+B4  nothing was written by the holder of an outdated token
+B5  calls ≤ items × attempts + crashes × concurrency, none for a completed item; crashes fail no innocent item
+B6  when faults stop, every job is final or paused, and nobody holds anything
+B7  planned = pending + running + completed + failed + skipped; counters equal rows
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from support.faults.ledger import Witness
+from support.stores.sql import Ask, asking, is_server
+
+_STATES = ("pending", "running", "completed", "failed", "skipped")
+_AT_REST = ("completed", "completed_with_failures", "paused", "cancelled")
+
+
+class BrokenPromise(AssertionError):
+    """The checker found broken promises after a test, which is then not run again."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__("\n".join(found))
+        self.promises = {line.partition(":")[0] for line in found}
+
+
+def refuse(found: list[str]) -> None:
+    """Raise BrokenPromise if a checker found any violation."""
+    if found:
+        raise BrokenPromise(found)
+
+
+def violations(
+    database: Path | str,
+    witness: Witness | None = None,
+    *,
+    planned: int | None = None,
+    crashes: int = 0,
+    concurrency: int = 0,
+    may_fail: frozenset[str] = frozenset(),
+    at_rest: bool = True,
+    renewed: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Return every broken promise, each as a line that starts with its number; none when all hold.
+
+    Args:
+        witness: What the processes did, where that was written down.
+        planned: How many items the one job must have.
+        crashes: Workers that died with calls in flight.
+        concurrency: Of each of them.
+        may_fail: Ids of items that were meant to fail.
+        at_rest: The faults are over and every job was worked on to its end.
+        renewed: Jobs whose names, or items, were used before, so that earlier results of theirs may be there, too.
+    """
+    with asking(database) as ask:
+        broken = [] if is_server(database) else _damage(ask)
+        broken += [*_conversations(ask, renewed), *_counters(ask), *_attempts(ask), *_evidence(ask)]
+        if planned is not None:
+            broken += _planned(ask, planned)
+        if at_rest:
+            broken += _rest(ask, may_fail)
+        if witness is not None:
+            broken += _answers(ask, witness)
+            broken += _calls(ask, witness, crashes, concurrency)
+        return broken
+
+
+def _damage(ask: Ask) -> list[str]:
+    broken = [f"damaged: {text}" for (text,) in ask("PRAGMA integrity_check") if text != "ok"]
+    return broken + [f"dangling: {row}" for row in ask("PRAGMA foreign_key_check")]
+
+
+def _conversations(ask: Ask, renewed: frozenset[str]) -> list[str]:
+    broken = []
+    for job, item, count in ask(
+        """SELECT job_id, item_id, count(*) FROM conversations
+            WHERE item_id IS NOT NULL GROUP BY owner, job_id, item_id HAVING count(*) > 1"""
+    ):
+        if job not in renewed:
+            broken.append(f"B2: item {item} of {job} has {count} conversations")
+    for job, item, state in ask(
+        """SELECT jobs.id, items.id, items.state
+             FROM conversations
+             JOIN jobs ON jobs.owner = conversations.owner AND jobs.id = conversations.job_id
+             JOIN items ON items.job_key = jobs.key AND items.id = conversations.item_id
+            WHERE items.state <> 'completed' OR items.conversation_id IS DISTINCT FROM conversations.id"""
+    ):
+        if job not in renewed:
+            broken.append(f"B2: item {item} of {job} is {state} but has a conversation that is not its result")
+    for job, item in ask(
+        """SELECT jobs.id, items.id
+             FROM items
+             JOIN jobs ON jobs.key = items.job_key
+        LEFT JOIN conversations ON conversations.owner = jobs.owner AND conversations.id = items.conversation_id
+            WHERE items.state = 'completed' AND items.conversation_id IS NOT NULL AND conversations.key IS NULL
+              AND items.deleted_at IS NULL"""
+    ):
+        broken.append(f"B2: completed item {item} of {job} has lost its conversation")
+    for job, item in ask(
+        """SELECT jobs.id, items.id
+             FROM items
+             JOIN jobs ON jobs.key = items.job_key
+        LEFT JOIN conversations ON conversations.owner = jobs.owner AND conversations.id = items.conversation_id
+            WHERE items.deleted_at IS NOT NULL AND (items.state <> 'completed' OR conversations.key IS NOT NULL)"""
+    ):
+        broken.append(f"B2: item {item} of {job} says that its conversation was deleted, and it was not")
+    for (key,) in ask(
+        """SELECT key FROM conversations WHERE NOT EXISTS (SELECT 1 FROM turns WHERE conversation_key = key)"""
+    ):
+        broken.append(f"B2: conversation {key} has no turns")
+    return broken
+
+
+def _counters(ask: Ask) -> list[str]:
+    broken = []
+    for key, name, *counted in ask(
+        """SELECT jobs.key, jobs.id,
+                  jobs.pending + coalesce(sum(w.pending), 0), jobs.running + coalesce(sum(w.running), 0),
+                  jobs.completed + coalesce(sum(w.completed), 0), jobs.failed + coalesce(sum(w.failed), 0),
+                  jobs.skipped + coalesce(sum(w.skipped), 0)
+             FROM jobs LEFT JOIN workers AS w ON w.job_key = jobs.key
+            WHERE jobs.state <> 'creating' GROUP BY jobs.key"""
+    ):
+        rows = Counter(dict(ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)))
+        for state, number in zip(_STATES, counted, strict=True):
+            if rows[state] != number:
+                broken.append(f"B7: {name} counts {number} {state}, its rows say {rows[state]}")
+    return broken
+
+
+def _attempts(ask: Ask) -> list[str]:
+    """Each attempt that ended has one row; what ended the item agrees with its state."""
+    broken = []
+    for job, item, state, attempt, count, last in ask(
+        """SELECT jobs.id, items.id, items.state, items.attempt,
+                  count(attempts.number), coalesce(max(attempts.number), 0)
+             FROM items
+             JOIN jobs ON jobs.key = items.job_key AND jobs.cleaned_at IS NULL AND jobs.state <> 'completed'
+        LEFT JOIN attempts ON attempts.job_key = items.job_key AND attempts.position = items.position
+            GROUP BY jobs.key, items.job_key, items.position"""
+    ):
+        ended = attempt - (state == "running")
+        if (count, last) != (ended, ended):
+            broken.append(f"B4: item {item} of {job} is {state} after {attempt} attempts, {count} of them recorded")
+    for job, item, worker in ask(
+        """SELECT jobs.id, items.id, items.worker
+             FROM items JOIN jobs ON jobs.key = items.job_key
+            WHERE items.state = 'running' AND items.worker NOT IN (SELECT token FROM workers)"""
+    ):
+        broken.append(f"B6: item {item} of {job} is held by worker {worker}, which has no lease")
+    return broken
+
+
+def _evidence(ask: Ask) -> list[str]:
+    """A pause names attempts that ended without settling their items; where there is no pause nothing is named."""
+    broken = []
+    for key, name, state, evidence in ask(
+        "SELECT key, id, state, pause_evidence FROM jobs WHERE pause_evidence IS NOT NULL AND id IS NOT NULL"
+    ):
+        if state != "paused":
+            broken.append(f"B4: {name} is {state}, and says what it paused on")
+        results = {
+            (position, number): result
+            for position, number, result in ask("SELECT position, number, result FROM attempts WHERE job_key = ?", key)
+        }
+        for position, number in json.loads(evidence):
+            if results.get((position, number)) in (None, "completed", "skipped"):
+                broken.append(f"B4: {name} paused on attempt {number} of its item {position}, which led to no pause")
+    return broken
+
+
+def _planned(ask: Ask, planned: int) -> list[str]:
+    (rows,) = ask("SELECT count(*) FROM items")[0]
+    return [] if rows == planned else [f"B7: {planned} items were planned, {rows} are there"]
+
+
+def _rest(ask: Ask, may_fail: frozenset[str]) -> list[str]:
+    broken = [
+        f"B6: job {name} is {state} for ever"
+        for name, state in ask("SELECT id, state FROM jobs")
+        if state not in _AT_REST
+    ]
+    broken += [f"B6: worker {token} still holds a lease" for (token,) in ask("SELECT token FROM workers")]
+    broken += [f"B6: item {item} is still running" for (item,) in ask("SELECT id FROM items WHERE state = 'running'")]
+    broken += [
+        f"B5: innocent item {item} failed"
+        for (item,) in ask("SELECT id FROM items WHERE state = 'failed'")
+        if item not in may_fail
+    ]
+    return broken
+
+
+def _answers(ask: Ask, witness: Witness) -> list[str]:
+    answered = {(item, attempt): nonce for item, attempt, nonce in witness.calls}
+    broken = []
+    for item, attempt, text in ask(
+        """SELECT items.id, items.attempt, turns.content
+             FROM items
+             JOIN conversations ON conversations.owner = items.owner AND conversations.id = items.conversation_id
+             JOIN turns ON turns.conversation_key = conversations.key AND turns.role = 'assistant'
+            WHERE items.state = 'completed'"""
+    ):
+        if answered.get((item, attempt)) != text:
+            broken.append(f"B3: what is stored for item {item} is not the answer of its attempt {attempt}")
+    (completed,) = ask("SELECT count(*) FROM items WHERE state = 'completed'")[0]
+    if completed < witness.reported:
+        broken.append(f"B1: {witness.reported} items were reported completed, {completed} are on disk")
+    return broken
+
+
+def _calls(ask: Ask, witness: Witness, crashes: int, concurrency: int) -> list[str]:
+    broken = []
+    counted = Counter((item, attempt) for item, attempt, _ in witness.calls)
+    broken += [f"B5: attempt {key[1]} of item {key[0]} was called {n} times" for key, n in counted.items() if n > 1]
+    items = {item: (state, attempt) for item, state, attempt in ask("SELECT id, state, attempt FROM items")}
+    allowed = crashes * concurrency
+    for item, attempt, _ in witness.calls:
+        state, last = items[item]
+        if state == "completed" and attempt > last:
+            broken.append(f"B5: item {item} was called again after it was completed")
+    settled = sum(state in ("completed", "failed", "skipped") for state, _ in items.values())
+    if len(witness.calls) > settled + allowed + sum(_tries(ask)):
+        broken.append(f"B5: {len(witness.calls)} calls for {settled} settled items and {allowed} in flight at crashes")
+    return broken
+
+
+def _tries(ask: Ask) -> list[int]:
+    return [
+        number for (number,) in ask("SELECT count(*) FROM attempts WHERE result IN ('retried', 'doomed', 'released')")
+    ]

@@ -1,0 +1,1 @@
+"""What test runs share: waiting, sampling, requirements, commands, the record of failures."""
