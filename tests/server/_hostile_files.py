@@ -37,8 +37,8 @@ def _turn(**changed: Any) -> dict[str, Any]:
 
 def native(**changed: Any) -> dict[str, Any]:
     said = {"content": None, "conversation_turns": [_turn(), _turn(role="assistant", sequence=2)], "created_at": _AT}
-    known = {"id": "c", "item_id": None, "job_id": None, "metadata": {}, "persona": SECRET, "topic": SECRET}
-    return {**said, **known, "updated_at": _AT, **changed}
+    made = {"id": "c", "item_id": None, "job_id": None, "updated_at": _AT}
+    return {**said, **made, "metadata": {}, "persona": SECRET, "topic": SECRET, **changed}
 
 
 def _messages(**changed: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Issuer:
         self.status = 200
         self.body: bytes | None = None
         self.location: str | None = None
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey] = {}
         self.rotate("first")
         issuer = self
 
@@ -63,14 +63,15 @@ class Issuer:
         self.current = key_id
 
     def add_rsa(self, key_id: str) -> rsa.RSAPrivateKey:
-        self._keys[key_id] = rsa.generate_private_key(65537, 2048)
-        return self._keys[key_id]
+        self._keys[key_id] = key = rsa.generate_private_key(65537, 2048)
+        return key
 
     def jwks(self) -> bytes:
         keys = []
         for key_id, key in self._keys.items():
-            algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
-            keys.append({**json.loads(algorithm.to_jwk(key.public_key())), "kid": key_id, "use": "sig"})
+            public = key.public_key()
+            shown = RSAAlgorithm.to_jwk(public) if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm.to_jwk(public)
+            keys.append({**json.loads(shown), "kid": key_id, "use": "sig"})
         return json.dumps({"keys": keys}).encode()
 
     def public_pem(self, key_id: str) -> bytes:

@@ -38,7 +38,7 @@ class RecordedFolder:
         real = {name: getattr(os, name) for name in ("open", "write", "fsync", "rename", "unlink", "close")}
 
         def opened(path: Any, flags: int, *rest: Any, **more: Any) -> int:
-            descriptor = real["open"](path, flags, *rest, **more)
+            descriptor: int = real["open"](path, flags, *rest, **more)
             if self._is_ours(path):
                 if Path(path).is_dir():
                     self._open[descriptor] = None
@@ -51,7 +51,7 @@ class RecordedFolder:
         def written(descriptor: int, data: Any) -> int:
             file = self._open.get(descriptor)
             offset = os.lseek(descriptor, 0, os.SEEK_CUR) if file is not None else 0
-            size = real["write"](descriptor, data)
+            size: int = real["write"](descriptor, data)
             if file is not None:
                 self.events.append(Written(file, offset, bytes(data)[:size]))
             return size

@@ -32,15 +32,15 @@ def _skew(ledger: Path) -> None:
     def moved() -> int:
         return int(_file(ledger).read_text())
 
-    SystemClock.now = lambda _: datetime.now(UTC) + timedelta(seconds=moved())
-    time.time = lambda: _time() + moved()
-    time.time_ns = lambda: _time_ns() + moved() * 1_000_000_000
+    victim.replace(SystemClock, "now", lambda _: datetime.now(UTC) + timedelta(seconds=moved()))
+    victim.replace(time, "time", lambda: _time() + moved())
+    victim.replace(time, "time_ns", lambda: _time_ns() + moved() * 1_000_000_000)
 
 
 if __name__ == "__main__":
     options = victim.arguments(sys.argv[1:])
     if options.without == "bound":
-        work._LONGEST_WAIT = _CENTURY
+        victim.replace(work, "_LONGEST_WAIT", _CENTURY)
         sys.argv[1:] = [word for word in sys.argv[1:] if word not in ("--without", "bound")]
     _skew(options.ledger)
     victim.main()

@@ -79,8 +79,8 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)
     _OPTIONS = victim.arguments(sys.argv[1:])
     _WHAT, _OPTIONS.doing = _OPTIONS.doing.removesuffix("@0"), ""
-    victim.Processor = _Forking
+    victim.replace(victim, "Processor", _Forking)
     if _OPTIONS.without == "lockf":
-        fcntl.lockf = fcntl.flock
+        victim.replace(fcntl, "lockf", fcntl.flock)
     logging.basicConfig(format="%(message)s")
     asyncio.run(victim.work_and_exit(_OPTIONS))

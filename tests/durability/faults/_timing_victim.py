@@ -77,5 +77,6 @@ async def _work_and_exit(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     _OPTIONS = victim.arguments(sys.argv[1:])
     work_and_exit = victim.work_and_exit
-    victim.Processor, victim.work_and_exit = _Noting, _work_and_exit
+    victim.replace(victim, "Processor", _Noting)
+    victim.replace(victim, "work_and_exit", _work_and_exit)
     victim.main()

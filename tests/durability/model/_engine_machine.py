@@ -80,7 +80,7 @@ some_concurrency = st.integers(1, 4)
 some_limit = st.sampled_from((1, None, 2, 4))
 some_incident = st.one_of(st.none(), st.tuples(st.sampled_from(INCIDENTS), st.integers(0, 2)))
 
-Incident = tuple[str, int] | None
+Incident = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -153,7 +153,16 @@ class EngineMachine(RuleBasedStateMachine):
         limit=some_limit,
         incident=some_incident,
     )
-    def begin(self, which, scripts, max_attempts, is_named, concurrency, limit, incident):
+    def begin(
+        self,
+        which: int,
+        scripts: list[list[str]],
+        max_attempts: int,
+        is_named: bool,
+        concurrency: int,
+        limit: int | None,
+        incident: Incident | None,
+    ) -> None:
         """Create a job and run it; if all names are used, run the same job again."""
         free = [(library, name) for library in self._libraries for name in NAMES if name not in library.jobs]
         if not free:
@@ -165,7 +174,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not any(len(job.items) >= FIRST_CALLS for _, job in self._all_jobs()))
     @rule(which=some_job, count=st.integers(FIRST_CALLS, FIRST_CALLS + 3), outcome=st.sampled_from(("fail", "raise")))
-    def begin_broken(self, which, count, outcome):
+    def begin_broken(self, which: int, count: int, outcome: str) -> None:
         """Create a job whose processor fails the same way for every item, as often as the circuit breaker allows."""
         free = [(library, name) for library in self._libraries for name in NAMES if name not in library.jobs]
         if not free:
@@ -176,14 +185,14 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, by_run=st.booleans(), concurrency=some_concurrency, limit=some_limit, incident=some_incident)
-    def go_on(self, which, by_run, concurrency, limit, incident):
+    def go_on(self, which: int, by_run: bool, concurrency: int, limit: int | None, incident: Incident | None) -> None:
         """Run or resume an existing job."""
         library, job = self._pick(which)
         self._await(self._run(library, job, "run" if by_run else "resume", concurrency, limit, incident))
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, concurrency=some_concurrency, limit=some_limit)
-    def resume_with_failed(self, which, concurrency, limit):
+    def resume_with_failed(self, which: int, concurrency: int, limit: int | None) -> None:
         """Resume a job after returning its failed items to pending."""
         library, job = self._pick(which)
         if job.state == "cancelled":
@@ -194,7 +203,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, scripts=some_scripts, by_run=st.booleans(), concurrency=some_concurrency, limit=some_limit)
-    def add(self, which, scripts, by_run, concurrency, limit):
+    def add(self, which: int, scripts: list[list[str]], by_run: bool, concurrency: int, limit: int | None) -> None:
         """Continue a job with more items than it has."""
         library, job = self._pick(which)
         if job.state == "cancelled":
@@ -210,7 +219,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, change=st.sampled_from(("new", "missing", "changed", "processor")))
-    def differ(self, which, change):
+    def differ(self, which: int, change: str) -> None:
         """Run a job with something that differs: it is refused without a change."""
         library, job = self._pick(which)
         given = job.inputs()
@@ -234,7 +243,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def pause(self, which):
+    def pause(self, which: int) -> None:
         library, job = self._pick(which)
         if job.state not in ("pending", "running"):
             self._refused(InvalidTransition, library.backstay.batches.pause(job.name))
@@ -244,7 +253,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def cancel(self, which):
+    def cancel(self, which: int) -> None:
         library, job = self._pick(which)
         if job.state not in UNFINISHED:
             self._refused(InvalidTransition, library.backstay.batches.cancel(job.name))
@@ -254,7 +263,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def retry_all(self, which):
+    def retry_all(self, which: int) -> None:
         """Return all failed items of a job to pending."""
         library, job = self._pick(which)
         if job.state == "cancelled":
@@ -264,7 +273,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
-    def retry_some(self, which, places):
+    def retry_some(self, which: int, places: list[int]) -> None:
         """Return items to pending by name: all of them, or none if one has not failed or does not exist."""
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
@@ -279,7 +288,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
-    def skip_some(self, which, places):
+    def skip_some(self, which: int, places: list[int]) -> None:
         """Skip items by name: all of them, or none if one cannot be skipped or does not exist."""
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
@@ -295,14 +304,14 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def discard(self, which):
+    def discard(self, which: int) -> None:
         library, job = self._pick(which)
         self._await(library.backstay.batches.discard(job.name))
         self._forget(library, job)
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def discard_under_a_worker(self, which):
+    def discard_under_a_worker(self, which: int) -> None:
         """Discard a job while a live worker holds some of it: refused."""
         library, job = self._pick(which)
         if job.is_settled or job.state not in UNFINISHED:
@@ -326,7 +335,7 @@ class EngineMachine(RuleBasedStateMachine):
         stopping=st.sampled_from((False, False, True)),
         times=st.sampled_from((1, 3, 9)),
     )
-    def kill(self, which, room, commits, stopping, times):
+    def kill(self, which: int, room: int, commits: int, stopping: bool, times: int) -> None:
         """Claim items as a worker, commit the outcomes of some, and die; perhaps one after the other does."""
         library, job = self._pick(which)
         for _ in range(times):
@@ -358,13 +367,13 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def take_over(self, which):
+    def take_over(self, which: int) -> None:
         """Reclaim the leases of a job's dead workers."""
         self._look_for_dead(*self._pick(which))
 
     @precondition(lambda self: any(dead.is_gone for dead in self._dead))
     @rule(which=some_job)
-    def late_word(self, which):
+    def late_word(self, which: int) -> None:
         """Wake up a worker whose lease was reclaimed, with answers: it can write nothing."""
         gone = [dead for dead in self._dead if dead.is_gone]
         dead = gone[which % len(gone)]
@@ -378,7 +387,7 @@ class EngineMachine(RuleBasedStateMachine):
         self._await(work.release(dead.lease))
 
     @rule(which=some_job, count=st.integers(0, 3))
-    def cut_creation(self, which, count):
+    def cut_creation(self, which: int, count: int) -> None:
         """Die while creating a job: nobody ever sees it."""
         library = self._libraries[which % len(self._libraries)]
         intake = library.backstay._store.batches.intake
@@ -395,7 +404,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def cut_discard(self, which):
+    def cut_discard(self, which: int) -> None:
         """Die while discarding a job: its name is free, and the next run removes the rest."""
         library, job = self._pick(which)
         if any(dead.job is job and not dead.is_gone for dead in self._dead):
@@ -407,7 +416,7 @@ class EngineMachine(RuleBasedStateMachine):
     # -- what holds after every step ----------------------------------------------------------------------------------
 
     @invariant()
-    def agrees(self):
+    def agrees(self) -> None:
         """Check that engine and model agree and that no promise is broken."""
         self._notice_takeovers()
         for library in self._libraries:
@@ -415,7 +424,7 @@ class EngineMachine(RuleBasedStateMachine):
             self._compare_conversations(library)
         self._check_promises(at_rest=False)
 
-    def teardown(self):
+    def teardown(self) -> None:
         """Let every job come to its end without interference, unless a step has failed already."""
         try:
             if sys.exc_info()[0] is None:
@@ -457,7 +466,7 @@ class EngineMachine(RuleBasedStateMachine):
         how: str,
         concurrency: int,
         limit: int | None,
-        incident: Incident,
+        incident: Incident | None,
         *,
         more: bool = False,
     ) -> None:
@@ -826,7 +835,7 @@ class EngineMachine(RuleBasedStateMachine):
         return self._runner.run(coroutine)
 
     def _refused(self, kind: Any, coroutine: Coroutine[Any, Any, Any]) -> BackstayError:
-        return self._await(_refused(kind, coroutine))
+        return self._runner.run(_refused(kind, coroutine))
 
     def _sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return ask(self._database, statement, *values)
@@ -835,7 +844,8 @@ class EngineMachine(RuleBasedStateMachine):
 async def _refused(kind: Any, coroutine: Coroutine[Any, Any, Any]) -> BackstayError:
     with pytest.raises(kind) as caught:
         await coroutine
-    return caught.value
+    error: BackstayError = caught.value
+    return error
 
 
 def _as_dict(counts: Any) -> dict[str, int]:

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 from hypothesis import strategies as st
+
+Choice = TypeVar("Choice")
 
 OWNERS = {
     "uuid": ("00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"),
@@ -98,7 +101,6 @@ def apps(draw: st.DrawFn) -> App:
 class _Maker:
     def __init__(self, app: App, draw: st.DrawFn, chance: Random) -> None:
         self._app, self._draw, self._chance = app, draw, chance
-        self._pick = lambda *choices: draw(st.sampled_from(choices))
         self._extras: dict[str, list[tuple[str, str, bool]]] = {}
 
     def make(self) -> None:
@@ -106,6 +108,9 @@ class _Maker:
         self._chats(chat)
         self._messages(chat)
         self._others(chat)
+
+    def _pick(self, *choices: Choice) -> Choice:
+        return self._draw(st.sampled_from(choices))
 
     def _id(self, what: str) -> tuple[str, str]:
         """Return how an id is declared, and of what type those are that refer to it."""

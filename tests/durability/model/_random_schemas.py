@@ -42,8 +42,8 @@ def schemas(draw: st.DrawFn) -> list[MadeUp]:
     tables: list[MadeUp] = []
     for number in range(draw(st.integers(1, 4))):
         keyed = draw(st.sampled_from((1, 1, 2, 0)))
-        ends = ["conversations", "conversations", "turns", *(one.number for one in tables if one.keyed)]
-        ends += [number] if keyed else []
+        ends: list[str | int] = ["conversations", "conversations", "turns"]
+        ends += [*(one.number for one in tables if one.keyed), *([number] if keyed else [])]
         references = []
         for _ in range(draw(st.integers(1, 3))):
             rule = draw(st.sampled_from(_RULES)) if keyed else "CASCADE"

@@ -189,7 +189,7 @@ def _run_on_connect(patch: pytest.MonkeyPatch, module: Any, pragmas: Sequence[st
     connect = module.connect
 
     def connected(*given: Any, **named: Any) -> apsw.Connection:
-        connection = connect(*given, **named)
+        connection: apsw.Connection = connect(*given, **named)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
         return connection

@@ -101,12 +101,13 @@ def _thinking() -> Iterator[AnswerRow]:
     channel = "<|channel|>analysis<|message|>"
     yield _bad("no final channel", "vllm", chat(f"{channel}{DRAFT_TEXT}"), "unreadable_answer")
     yield _good("end of a turn after the answer", "vllm", chat(f"{TEXT}<|end|>"))
-    for name, part in {
+    shapes: dict[str, dict[str, Any]] = {
         "thought": {"type": "thought", "text": thought},
         "thought in its field": {"type": "thought", "thought": thought},
         "reasoning_text": {"type": "reasoning_text", "text": thought},
         "thought: true": {"text": thought, "thought": True},
-    }.items():
+    }
+    for name, part in shapes.items():
         yield _good(f"part: {name}", "gemini", chat([part, _text(TEXT)]), reasoning=thought)
         yield _bad(f"only a part: {name}", "gemini", chat([{**part, "text": DRAFT_TEXT}]), "empty_answer")
     inside = {**GOOD, "assistant_1": f"<think>Be kind.</think>\n{ASSISTANT}"}
@@ -399,8 +400,8 @@ def _ends() -> Iterator[AnswerRow]:
     for word in ("STOP", "eos", "eos_token", "end_turn", "complete", "FINISH_REASON_STOP"):
         yield _good(f"end: {word}", "gemini" if word.isupper() else "vllm", chat(TEXT, word))
     yield _good("end: stop_sequence", "anthropic", blocks(_text(TEXT), stop="stop_sequence"))
-    for word in (None, ""):
-        yield _good(f"end: {word!r}", "llama.cpp", chat(TEXT, word), end="not given")
+    for none in (None, ""):
+        yield _good(f"end: {none!r}", "llama.cpp", chat(TEXT, none), end="not given")
     yield _good("end: none for Anthropic", "anthropic", blocks(_call(GOOD), stop=None), end="not given")
     yield _bad("end: none after broken JSON", "ollama", chat(f"{TEXT[:-1]},}}", None), "incomplete_answer")
     yield _bad("end: none after a cut", "ollama", chat(TEXT[:-1], None), "incomplete_answer")
@@ -415,13 +416,15 @@ def _ends() -> Iterator[AnswerRow]:
     part = {"type": "refusal", "refusal": "I cannot."}
     yield _bad("refusal as a part", "openai", chat([part]), "refusal", may_retry=False)
     yield _bad("end: pause_turn", "anthropic", blocks(_text(TEXT), stop="pause_turn"), "incomplete_answer")
-    for word in ("insufficient_system_resource", "abort", "error", "OTHER", 7):
-        yield _bad(f"end: {word}", "deepseek", chat(TEXT, word), "incomplete_answer")
+    for unknown in ("insufficient_system_resource", "abort", "error", "OTHER", 7):
+        yield _bad(f"end: {unknown}", "deepseek", chat(TEXT, unknown), "incomplete_answer")
 
 
 def _bodies() -> Iterator[AnswerRow]:
     good = chat(TEXT)
-    for name, error in {"null": None, "{}": {}, '""': "", "[]": [], "blank": {"message": "", "code": None}}.items():
+    blank = {"message": "", "code": None}
+    errors: dict[str, Any] = {"null": None, "{}": {}, '""': "", "[]": [], "blank": blank}
+    for name, error in errors.items():
         yield _good(f"error {name}", "openrouter", {**good, "error": error})
     yield _good("error null of Anthropic", "anthropic", {**blocks(_text(TEXT)), "error": None})
     data = json.dumps(good).encode()

@@ -125,7 +125,8 @@ def _counters(ask: Ask) -> list[str]:
              FROM jobs LEFT JOIN workers AS w ON w.job_key = jobs.key
             WHERE jobs.state <> 'creating' GROUP BY jobs.key"""
     ):
-        rows = Counter(dict(ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)))
+        found = ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)
+        rows: Counter[str] = Counter(dict(found))
         for state, number in zip(_STATES, counted, strict=True):
             if rows[state] != number:
                 broken.append(f"B7: {name} counts {number} {state}, its rows say {rows[state]}")

@@ -13,7 +13,9 @@ from support.faults import victim
 _in_transaction = database.in_transaction
 
 
-def _whatever_becomes_of_it(connection: apsw.Connection, begin: str, function: Callable, path: Path) -> object:
+def _whatever_becomes_of_it(
+    connection: apsw.Connection, begin: str, function: Callable[[apsw.Connection], object], path: Path
+) -> object:
     results = []
 
     def noting(connection: apsw.Connection) -> object:
@@ -29,6 +31,6 @@ def _whatever_becomes_of_it(connection: apsw.Connection, begin: str, function: C
 
 
 if __name__ == "__main__":
-    progress_reporter._SECONDS_BETWEEN = 0.0
-    database.in_transaction = _whatever_becomes_of_it
+    victim.replace(progress_reporter, "_SECONDS_BETWEEN", 0.0)
+    victim.replace(database, "in_transaction", _whatever_becomes_of_it)
     victim.main()

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 class Ledger:
@@ -71,7 +72,7 @@ class Witness:
         return witness
 
 
-def _lines(path: Path) -> Iterable[dict]:
+def _lines(path: Path) -> Iterable[dict[str, Any]]:
     if path.exists():
         with path.open("rb") as file:
             yield from map(json.loads, file)

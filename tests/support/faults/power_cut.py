@@ -98,9 +98,10 @@ class Disk:
         if self.is_certain():
             return
         for keep in (0.1, 0.5, 0.9):
-            yield f"sectors, each with a chance of {keep}", self._drawn(chance, lambda _, k=keep: chance.random() < k)
+            keeps = _with_chance(chance, keep)
+            yield f"sectors, each with a chance of {keep}", self._drawn(chance, keeps)
             stale = chance.random() < 0.5
-            drawn = self._drawn(chance, lambda _, k=keep: chance.random() < k, grown=True, stale=stale)
+            drawn = self._drawn(chance, keeps, grown=True, stale=stale)
             yield f"the same, grown, {'stale' if stale else 'zeros'} where nothing was written", drawn
         whole: dict[object, bool] = {}
         yield "whole writes, in any order", self._drawn(chance, lambda p: _toss(chance, whole, (p.file, p.number)))
@@ -214,6 +215,10 @@ class _Piece:
     """Un-synced writes to the same file after this one."""
     share_before: float
     """How much of its write lies before it, from 0 to 1."""
+
+
+def _with_chance(chance: random.Random, keep: float) -> Callable[[_Piece], bool]:
+    return lambda _: chance.random() < keep
 
 
 def _toss(chance: random.Random, tossed: dict[object, bool], key: object) -> bool:

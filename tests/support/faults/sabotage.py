@@ -6,7 +6,9 @@ A fault test whose checker stays silent with the protection switched off proves 
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import apsw
 
@@ -15,16 +17,18 @@ from backstay.backup.directory import BackupDirectory
 from backstay.backup.writer import BackupWriter
 from backstay.batch import committer, liveness
 from backstay.batch.runner import JobRunner
-from backstay.batch.store import Claim, CommitReport
+from backstay.batch.store import Claim, CommitReport, Lease
 from backstay.errors import BackupError
 from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
-from backstay.storage.sql import conversations, expiring_values, verdicts, work
+from backstay.storage.sql import conversations, expiring_values, jobs, verdicts, work
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite import database, identity, migrate, queries, session
 
 Put = Callable[[object, str, object], None]
+
+_replace: Put = setattr
 
 _REPLACE_ATTEMPTS = """
 INSERT INTO {schema}.attempts (job_key, position, number, owner, worker, result, error_code, error_message, raw,
@@ -48,7 +52,9 @@ def die_at_commit(when: str, number: int) -> None:
     count = 0
     commit = database.in_transaction
 
-    def counted(connection: apsw.Connection, begin: str, function: Callable, path: object) -> object:
+    def counted(
+        connection: apsw.Connection, begin: str, function: Callable[[apsw.Connection], object], path: Path
+    ) -> object:
         nonlocal count
         count += begin == "BEGIN IMMEDIATE"
         if begin != "BEGIN IMMEDIATE" or count != number:
@@ -64,27 +70,27 @@ def die_at_commit(when: str, number: int) -> None:
         _die()
         return result
 
-    database.in_transaction = counted
-    migrate.in_transaction = counted
+    _replace(database, "in_transaction", counted)
+    _replace(migrate, "in_transaction", counted)
     made = write_connection.WriteConnection.commit
 
-    def commit_counted(self: write_connection.WriteConnection, *given: object) -> None:
+    def commit_counted(self: write_connection.WriteConnection, patience_seconds: float) -> None:
         nonlocal count
         count += 1
         if count == number and when == "before":
             _die()
-        made(self, *given)
+        made(self, patience_seconds)
         if count == number:
             _die()
 
-    write_connection.WriteConnection.commit = commit_counted
+    _replace(write_connection.WriteConnection, "commit", commit_counted)
 
 
 def freeze_within_commit(number: int) -> None:
     """Stop this process, as a closed lid does, in its `number`-th commit of results, right after it was let through."""
-    count, write = 0, work.write_verdicts
+    count, write = 0, verdicts.write_verdicts
 
-    def stopping(*given: object) -> None:
+    def stopping(*given: Any) -> None:
         nonlocal count
         count += bool(given[2])
         if count == number and given[2]:
@@ -92,7 +98,7 @@ def freeze_within_commit(number: int) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         write(*given)
 
-    work.write_verdicts = stopping
+    _replace(work, "write_verdicts", stopping)
 
 
 def _die() -> None:
@@ -126,11 +132,11 @@ def _no_guards(put: Put) -> None:
     put(work, "job_progress", lambda session, lease: _progress_without_row(progress, session, lease))
 
 
-def _progress_without_row(progress: Callable, session: Session, lease: object) -> object:
+def _progress_without_row(progress: Callable[[Session, Lease], object], session: Session, lease: Lease) -> object:
     try:
         return progress(session, lease)
     except TypeError:
-        job = work.find_job(session, lease.owner, lease.job_id)[1]
+        job = jobs.find_job(session, lease.owner, lease.job_id)[1]
         return job.state, job.counts, job.tokens
 
 
@@ -138,7 +144,7 @@ def _no_shared_transaction(put: Put) -> None:
     """Commit the conversations alone, and the items' states in a later transaction."""
     insert = verdicts._insert_conversations
 
-    def alone(session: Session, *rest: object) -> object:
+    def alone(session: Any, *rest: Any) -> object:
         ids = insert(session, *rest)
         session.connection.execute("COMMIT")
         session.connection.execute("BEGIN IMMEDIATE" if session.kind == "sqlite" else "BEGIN")
@@ -188,7 +194,7 @@ def _any_schema(put: Put) -> None:
     begin = write_connection.WriteConnection.begin
 
     def asking_for_what_is_there(self: write_connection.WriteConnection) -> float:
-        self._known = f"(SELECT max(number) FROM {self._schema}.migrations)"
+        _replace(self, "_known", f"(SELECT max(number) FROM {self._schema}.migrations)")
         return begin(self)
 
     put(write_connection.WriteConnection, "begin", asking_for_what_is_there)
@@ -228,7 +234,7 @@ def _no_stop_at_failures(put: Put) -> None:
     """Delete although the backup has failed."""
     delete = DeleteService.delete
 
-    async def whatever_becomes_of_it(self: DeleteService, plan: DeletePlan, **given: object) -> DeleteResult:
+    async def whatever_becomes_of_it(self: DeleteService, plan: DeletePlan, **given: Any) -> DeleteResult:
         try:
             return await delete(self, plan, **given)
         except BackupError:
@@ -280,7 +286,7 @@ def _no_receipts(put: Put) -> None:
     """Omit the receipt from the transaction of the work."""
     bring_in = conversations.SqlConversations.import_conversations
 
-    async def without(self: conversations.SqlConversations, *given: object) -> object:
+    async def without(self: conversations.SqlConversations, *given: Any) -> object:
         return await bring_in(self, *given[:4])
 
     put(conversations.SqlConversations, "import_conversations", without)

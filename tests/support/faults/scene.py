@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -77,7 +78,7 @@ class Scene:
             self.crashes += 1
         return code
 
-    def run(self, **options: object) -> int:
+    def run(self, **options: Any) -> int:
         """Start a victim and wait for its end."""
         return self.finish(self.start(**options))
 
@@ -110,7 +111,7 @@ class Scene:
     def witness(self) -> Witness:
         return Witness.of(self.ledger)
 
-    def broken(self, *, untouched: bool = False, **expected: object) -> list[str]:
+    def broken(self, *, untouched: bool = False, **expected: Any) -> list[str]:
         """Return the promises that are broken now.
 
         Whoever opens a database mends it. With `untouched` a copy is looked at, so that the next victim finds what the
@@ -119,18 +120,18 @@ class Scene:
         expected = {"planned": self.items, "crashes": self.crashes, "concurrency": self.concurrency, **expected}
         database = self.database
         if not is_server(database):
-            database = self._copy() if untouched or self.inside else database
+            database = self._copy(Path(database)) if untouched or self.inside else Path(database)
             if not _is_made(database):
                 return []
         return violations(database, self.witness(), **expected)
 
-    def _copy(self) -> Path:
+    def _copy(self, database: Path) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="copy-", dir=self.folder))
-        there = self.root / self.database.parent.relative_to("/")
-        for file in there.glob(f"{self.database.name}*"):
+        there = self.root / database.parent.relative_to("/")
+        for file in there.glob(f"{database.name}*"):
             if not file.name.endswith("-shm"):
                 shutil.copy(file, folder)
-        return folder / self.database.name
+        return folder / database.name
 
     def errors(self) -> str:
         """Return everything that the victims have written to standard error."""

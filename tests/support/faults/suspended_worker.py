@@ -5,17 +5,19 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import apsw
 
+from support.faults.scene import Scene
 from support.harness.waiting import until
 from support.stores.sql import ask, is_server
 
 
-def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Popen[bytes]]:
+def wake_up_beside_a_successor(scene: Scene, **changed: Any) -> list[subprocess.Popen[bytes]]:
     """Stop a worker past its lease, let another reclaim it and do its work, continue the first; return both."""
     scene.items = 400
-    options = {"seconds": 0.05, "lease": 1.2, **options}
+    options = {"seconds": 0.05, "lease": 1.2, **changed}
     frozen = scene.start(**options)
     scene.until_called(frozen, 31)
     stop_between_transactions(scene, frozen)
@@ -25,14 +27,14 @@ def wake_up_beside_a_successor(scene, **options: object) -> list[subprocess.Pope
     return [frozen, successor]
 
 
-def _is_done_anew(scene) -> bool:
+def _is_done_anew(scene: Scene) -> bool:
     """Return whether every item of the reclaimed worker has since been completed by another."""
     ((unfinished, taken_over),) = ask(
         scene.database,
         "SELECT coalesce(sum(CASE WHEN state <> 'completed' THEN 1 ELSE 0 END), 0), count(*) FROM items "
         "WHERE interruptions > 0",
     )
-    return taken_over > 0 and unfinished == 0
+    return bool(taken_over > 0 and unfinished == 0)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -41,7 +43,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
-def stop_between_transactions(scene, process: subprocess.Popen[bytes]) -> None:
+def stop_between_transactions(scene: Scene, process: subprocess.Popen[bytes]) -> None:
     """Stop a worker where it keeps nobody from the database.
 
     Stopped within a transaction it would keep the file's write lock, and nobody could do anything until it goes on.
@@ -49,7 +51,7 @@ def stop_between_transactions(scene, process: subprocess.Popen[bytes]) -> None:
     """
     while True:
         stop(process)
-        if is_server(scene.database) or not _is_within_a_transaction(scene.database):
+        if is_server(scene.database) or not _is_within_a_transaction(Path(scene.database)):
             return
         process.send_signal(signal.SIGCONT)
         time.sleep(0.01)

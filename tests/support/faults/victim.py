@@ -16,7 +16,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from backstay import Backstay, Conversation, Item, JobProgress, StopSignal, Turn, Work
@@ -46,6 +46,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 def items(count: int) -> Iterator[dict[str, object]]:
     for number in range(count):
         yield {"id": f"i{number}", "topic": f"topic {number}"}
+
+
+replace: Callable[[object, str, object], None] = setattr
+"""Replaces what a module or class of the engine has under a name, by something that need not be of the same type."""
 
 
 class Processor:
@@ -104,7 +108,7 @@ async def _stubborn() -> None:
             continue
 
 
-_MISBEHAVIOUR: dict[str, Callable] = {
+_MISBEHAVIOUR: dict[str, Callable[[], Awaitable[None]]] = {
     "answer": _answer,
     "clash": _answer,
     "exit": _exit,

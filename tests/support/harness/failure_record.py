@@ -1,8 +1,9 @@
 """Record the failures of a test run for `scripts/ci.py`, which decides whether they are flaky."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ class FailureRecord:
         self._failed: dict[str, set[str]] = {}
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]):
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         """Add to the report what only the process that runs the test knows."""
         report = yield
         promises = {name for marker in item.iter_markers("promise") for name in marker.args}

@@ -1,12 +1,15 @@
 """How much of a sweep is run: a bounded sample in `make test`, all of it in `make torture`."""
 
 import os
+from typing import TypeVar
 from zlib import crc32
+
+Case = TypeVar("Case")
 
 FULL = os.environ.get("BACKSTAY_TORTURE") == "1"
 
 
-def sample(cases: list, count: int) -> list:
+def sample(cases: list[Case], count: int) -> list[Case]:
     """Return `count` of the cases, evenly spread, the first and the last included; all of them under torture."""
     if FULL or len(cases) <= count:
         return cases

@@ -26,16 +26,17 @@ def until(holds: Callable[[], Found], *, seconds: float = PATIENCE_SECONDS) -> F
 
 def unread(pipe: int) -> int:
     """Return the number of unread bytes in a pipe, by its read end."""
-    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def locks_waited_for(url: str, *, milliseconds: int = 0) -> int:
     """Return how many sessions of this database have waited for a lock for at least so many milliseconds."""
-    (waiting,) = ask(
+    ((waiting,),) = ask(
         url,
         """SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'
               AND clock_timestamp() - query_start >= ? * interval '1 ms'""",
         milliseconds,
-    )[0]
-    return waiting
+    )
+    return int(waiting)

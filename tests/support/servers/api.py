@@ -101,7 +101,8 @@ class Serving:
 
     @property
     def state(self) -> AppState:
-        return self.app.state.app_state
+        state: AppState = self.app.state.app_state
+        return state
 
     async def settled(self, job_id: str, *, client: httpx.AsyncClient | None = None) -> dict[str, Any]:
         """Wait until a job is at rest and has no worker."""
@@ -109,7 +110,7 @@ class Serving:
             while True:
                 # Asked before the job is read: a run that ends in between has left what was read behind.
                 is_worked = self.state.supervisor.worked
-                job = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
+                job: dict[str, Any] = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
                 if job["state"] != "running" and not job["workers"] and not is_worked:
                     return job
                 await asyncio.sleep(0.02)
@@ -174,10 +175,10 @@ class Server:
         return int(self.url.rpartition(":")[2])
 
     def descriptors(self) -> int:
-        return psutil.Process(self.process.pid).num_fds()
+        return int(psutil.Process(self.process.pid).num_fds())
 
     def megabytes(self) -> float:
-        return psutil.Process(self.process.pid).memory_info().rss / 1e6
+        return float(psutil.Process(self.process.pid).memory_info().rss / 1e6)
 
     def stop(self, number: int = signal.SIGTERM, *, seconds: float = PATIENCE_SECONDS) -> int:
         """Send a signal and return the exit status."""

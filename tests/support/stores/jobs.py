@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backstay.batch.item import ClaimedItem, NewItem
+from backstay.batch.item import ClaimedItem
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, Lease, StagedJob
@@ -14,7 +14,7 @@ from support.stores.kinds import OpenStore
 OWNER = "local"
 
 
-async def stage(store: OpenStore, given: Sequence[Any] | list[NewItem] = (), *, owner: str = OWNER) -> StagedJob:
+async def stage(store: OpenStore, given: Sequence[Any] = (), *, owner: str = OWNER) -> StagedJob:
     """Stage a job with these items."""
     staged = await store.batches.intake.stage(owner, card("creator"))
     if given:

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from support.harness.requirements import program
@@ -53,13 +54,14 @@ server_idle_timeout = 5
 server_login_retry = 1
 """
     )
-    who = postgres.unprivileged()
+    ids = postgres.unprivileged()
+    who: dict[str, Any] = {"user": ids[0], "group": ids[1], "extra_groups": []} if ids else {}
     process = subprocess.Popen(
         [program("pgbouncer"), "--quiet", str(folder / "pgbouncer.ini")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        **({"user": who[0], "group": who[1], "extra_groups": []} if who else {}),
+        **who,
     )
 
     def end() -> None:

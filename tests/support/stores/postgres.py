@@ -16,6 +16,7 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -98,7 +99,7 @@ class Server:
         return str(self._bin / name)
 
     def _run(self, program: str, *words: object) -> None:
-        who = {"user": self._as[0], "group": self._as[1], "extra_groups": []} if self._as else {}
+        who: dict[str, Any] = {"user": self._as[0], "group": self._as[1], "extra_groups": []} if self._as else {}
         done = subprocess.run(
             [self.program(program), *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder, check=False,
@@ -217,7 +218,9 @@ def unprivileged() -> tuple[int, int] | None:
 
 def _binaries(folder: Path) -> Path:
     """Return the folder of the programs; a copy where another user than us is to run them, who may not see ours."""
-    package = Path(str(find_spec(_PACKAGE).origin)).parent
+    found = find_spec(_PACKAGE)
+    assert found is not None
+    package = Path(str(found.origin)).parent
     there = package / "pginstall18"
     if unprivileged() is not None:
         here, libraries = folder / "programs", f"{_PACKAGE}.libs"

@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 import psycopg
 
-Ask = Callable[..., list[tuple[Any, ...]]]
+Row = tuple[Any, ...]
+Ask = Callable[..., list[Row]]
 """Runs one statement, with `?` where its values go, and returns its rows."""
 
 
@@ -16,10 +17,10 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 def asking(database: Path | str) -> Iterator[Ask]:
     """Open a SQLite file or a PostgreSQL database in one transaction."""
     if is_server(database):
-        with psycopg.connect(str(database), prepare_threshold=None) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.execute("SET LOCAL search_path = backstay")
-            yield lambda statement, *values: _of_postgres(connection, statement, values)
+        with psycopg.connect(str(database), prepare_threshold=None) as server:
+            server.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            server.execute("SET LOCAL search_path = backstay")
+            yield lambda statement, *values: _of_postgres(server, statement, values)
         return
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -30,7 +31,7 @@ def asking(database: Path | str) -> Iterator[Ask]:
         connection.close()
 
 
-def ask(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+def ask(database: Path | str, statement: str, *values: Any) -> list[Row]:
     """Run one statement by itself."""
     with asking(database) as asked:
         return asked(statement, *values)
@@ -40,6 +41,6 @@ def is_server(database: Path | str) -> bool:
     return str(database).startswith("postgresql://")
 
 
-def _of_postgres(connection: psycopg.Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def _of_postgres(connection: psycopg.Connection[Row], statement: str, values: Row) -> list[Row]:
     cursor = connection.execute(statement.replace("%", "%%").replace("?", "%s"), values)
     return cursor.fetchall() if cursor.description is not None else []
