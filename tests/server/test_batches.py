@@ -9,6 +9,7 @@ import pytest
 
 from backstay import Backstay, Halt, Recipe
 from backstay.batch.service import Batches
+from backstay.server.supervisor import Supervisor
 from support.fakes.processors import Writer
 from support.harness.async_waiting import until
 from support.servers.api import ANN, serving
@@ -135,6 +136,35 @@ async def test_a_job_is_paused_and_resumed(settings, gate):
 
 async def test_a_job_resumed_while_it_is_pausing_continues(settings, gate):
     """A job that is resumed while its run is still pausing runs again without another request."""
+    await _check_that_a_resume_during_a_pause_counts(settings, gate)
+
+
+async def test_control_without_its_memory_a_resume_during_a_pause_is_lost(settings, gate, monkeypatch):
+    """If the supervisor forgets the request, a job that is resumed during a pause stays paused."""
+    monkeypatch.setattr(Supervisor, "_until_ended", _forgetful(Supervisor._until_ended))
+
+    with pytest.raises(AssertionError, match=r"^the job is paused, 4 items are completed"):
+        await _check_that_a_resume_during_a_pause_counts(settings, gate)
+
+
+def _forgetful(until_ended):
+    async def working(self, owner, job_id, run):
+        forgetting = asyncio.create_task(_forget(run))
+        try:
+            return await until_ended(self, owner, job_id, run)
+        finally:
+            forgetting.cancel()
+
+    return working
+
+
+async def _forget(run):
+    while True:
+        run.is_requested_again = False
+        await asyncio.sleep(0)
+
+
+async def _check_that_a_resume_during_a_pause_counts(settings, gate):
     items = [{"topic": f"t{number}"} for number in range(8)]
     async with serving(settings, processors=("gate:gate",)) as api:
         await _create(api, items=items, processor="gate:gate", concurrency=4)
@@ -145,7 +175,8 @@ async def test_a_job_resumed_while_it_is_pausing_continues(settings, gate):
         gate.open()
 
         assert resumed.status_code == 202
-        assert (await api.settled("topics"))["completed"] == 8
+        job = await api.settled("topics")
+        assert job["completed"] == 8, f"the job is {job['state']}, {job['completed']} items are completed"
 
 
 async def test_failed_items_retried_while_a_run_comes_to_its_end_are_worked_on(settings, picky, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 
 from backstay.backup.writer import BackupWriter
+from backstay.library.service import Conversations
 from support.faults.interrupted_delete import cut_off
 from support.servers.api import ANN
 from support.servers.route_requests import addresses, description
@@ -44,14 +45,32 @@ async def test_a_delete_can_be_undone(api):
 
 async def test_an_outdated_plan_deletes_nothing(api):
     """A delete whose selection has changed since the plan gets 409 and deletes nothing."""
+    await _check_that_an_outdated_plan_deletes_nothing(api)
+
+
+async def test_control_without_the_digest_more_than_planned_is_deleted(api, monkeypatch):
+    """If the digest is not compared, a delete also removes conversations that were added after the plan."""
+    delete = Conversations.delete
+
+    async def trusting(self, selection, **given):
+        return await delete(self, selection, **{**given, "digest": None})
+
+    monkeypatch.setattr(Conversations, "delete", trusting)
+
+    with pytest.raises(AssertionError, match=r"^4 of 4 conversations were deleted"):
+        await _check_that_an_outdated_plan_deletes_nothing(api)
+
+
+async def _check_that_an_outdated_plan_deletes_nothing(api):
     await api.made(3)
     digest = (await _plan(api, all=True)).json()["digest"]
     await api.made(1, job_id="more")
 
     refused = await _delete(api, digest, all=True)
 
+    left = len(await _ids(api))
+    assert left == 4, f"{4 - left} of 4 conversations were deleted"
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "plan_outdated")
-    assert len(await _ids(api)) == 4
     assert (await api.ann.get("/api/backups")).json()["backups"] == []
 
 

@@ -12,6 +12,7 @@ from support.harness.async_waiting import until
 from support.harness.waiting import PATIENCE_SECONDS
 from support.servers.api import ANN, bearer, served, serving, token_of
 from support.servers.event_listener import Listener, parsed
+from support.stores.sql import ask
 
 _EVENTS = "/api/batches/j/events"
 
@@ -88,10 +89,22 @@ async def test_failures_come_as_they_happen(failing):
 
 async def test_a_reconnecting_client_misses_no_failure(failing):
     """A client that reconnects with any event number gets each later failure once, in order."""
+    await _check_that_no_failure_is_missed(failing)
+
+
+async def test_control_without_the_trigger_failures_are_missed(failing, settings):
+    """If no trigger numbers the failures, no listener gets them."""
+    ask(settings.database_url, "DROP TRIGGER item_failed" + (" ON items" if settings.server is not None else ""))
+
+    with pytest.raises(AssertionError, match=r"^0 of 5 failures have a number"):
+        await _check_that_no_failure_is_missed(failing)
+
+
+async def _check_that_no_failure_is_missed(failing):
     await _failing(failing, 5)
-    await failing.settled("j")
+    assert (await failing.settled("j"))["failed"] == 5
     numbers = [f.sequence for f in await failing.state.backstay.for_owner(ANN).batches.failures_since("j", 0)]
-    assert len(numbers) == 5
+    assert len(numbers) == 5, f"{len(numbers)} of 5 failures have a number"
 
     for seen in [0, *numbers[:-1]]:
         received = await _received(failing.ann, last=seen)

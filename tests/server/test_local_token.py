@@ -6,6 +6,7 @@ import pytest
 
 from backstay.errors import SettingsError
 from backstay.server import ServerSettings
+from backstay.server.limits import AllowedHosts
 from support.servers.api import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
 
 settings = libraries(ENOUGH)
@@ -92,9 +93,25 @@ async def test_a_cookie_changes_things_from_our_own_page(local):
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8717", ""])
 async def test_other_names_of_the_server_are_refused(local, host):
     """Requests under another host name are refused, because a hostile page can resolve its name to this machine."""
-    answer = await local.ann.get("/api/batches", headers={"Host": host})
+    await _check_that_a_host_is_refused(local, host)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (421, "wrong_host")
+
+async def test_control_without_names_of_hosts_a_page_elsewhere_gets_through(settings, monkeypatch):
+    """If host names are not checked, a request under a hostile name is answered."""
+
+    async def through(self, scope, receive, send):
+        await self._app(scope, receive, send)
+
+    monkeypatch.setattr(AllowedHosts, "__call__", through)
+    async with serving(settings, local=True) as local:
+        with pytest.raises(AssertionError, match=r"^200 "):
+            await _check_that_a_host_is_refused(local, "evil.example")
+
+
+async def _check_that_a_host_is_refused(local, host):
+    answer = await local.ann.get("/api/batches", headers={"Host": host})
+    assert answer.status_code == 421, f"{answer.status_code} {answer.text}"
+    assert answer.json()["error"]["code"] == "wrong_host"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8717", "localhost", "LOCALHOST:1", "[::1]:8717"])

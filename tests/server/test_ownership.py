@@ -52,6 +52,19 @@ async def test_ones_own(api):
 
 async def test_data_of_others_looks_missing(api):
     """Another owner's data gets the same response as missing data, and does not change."""
+    await _check_that_foreign_looks_missing(api)
+
+
+async def test_control_without_owners_data_of_others_is_found(api, monkeypatch):
+    """If every request is served as Ann's, Bob's requests for her data differ from those for missing data."""
+    every = api.state.backstay.for_owner
+    monkeypatch.setattr(type(api.state.backstay), "for_owner", lambda _, __, *more: every(ANN, *more))
+
+    with pytest.raises(AssertionError, match=r"^GET /api/batches/{jobId} reaches data of another owner: 200"):
+        await _check_that_foreign_looks_missing(api)
+
+
+async def _check_that_foreign_looks_missing(api):
     names = await _owned(api)
     missing = {name: f"missing-{name}" for name in names}
     before = await _everything(api, names)
@@ -61,7 +74,8 @@ async def test_data_of_others_looks_missing(api):
         foreign = await api.bob.request(**request_of(address, case, names))
         absent = await api.bob.request(**request_of(address, case, missing))
 
-        assert foreign.status_code == absent.status_code == case.foreign, (address, foreign.text)
+        assert foreign.status_code == case.foreign, f"{address} reaches data of another owner: {foreign.status_code}"
+        assert absent.status_code == case.foreign, (address, absent.text)
         assert _words(foreign, names) == _words(absent, missing), address
         assert await _everything(api, names) == before, address
 

@@ -16,6 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from packaging.requirements import Requirement
 
+from backstay.server.auth.authenticator import RequestIdentity
+from backstay.server.auth.tokens import JsonWebTokens
 from server._token_issuer import Issuer
 from support.harness.async_waiting import until
 from support.harness.sampling import sample
@@ -127,7 +129,7 @@ def issuer():
 
 
 def _is_refused(answer):
-    assert answer.status_code == 401, answer.text
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text}"
     assert answer.json() == _BODY
     assert answer.headers["www-authenticate"] == "Bearer"
     return True
@@ -144,8 +146,24 @@ async def test_every_hostile_token_is_refused_everywhere(api):
 
 async def test_a_hostile_token_is_refused(api):
     """Every hostile token is refused at an address without other checks."""
-    for name, headers in HOSTILE.items():
-        assert _is_refused(await api.anonymous.get("/api/batches", headers=headers)), name
+    for name in HOSTILE:
+        assert await _is_refused_by_its_name(api, name), name
+
+
+async def test_control_without_signatures_a_forged_token_is_accepted(api, monkeypatch):
+    """If signatures are not verified, the token that is signed with another secret is accepted."""
+
+    async def believing(_, token):
+        return RequestIdentity(jwt.decode(token, options={"verify_signature": False})["sub"])
+
+    monkeypatch.setattr(JsonWebTokens, "identity_of", believing)
+
+    with pytest.raises(AssertionError, match=r"^200 "):
+        await _is_refused_by_its_name(api, "another secret")
+
+
+async def _is_refused_by_its_name(api, name):
+    return _is_refused(await api.anonymous.get("/api/batches", headers=HOSTILE[name]))
 
 
 async def test_a_good_token_is_taken(api):
