@@ -5,7 +5,7 @@ import pytest_asyncio
 
 from support.browser.pages import SETTINGS, page_of, prepared
 from support.browser.pages import browser as started_browser
-from support.servers.api import served
+from support.servers.api import KINDS, ORIGIN, library, served, serving
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -28,3 +28,12 @@ async def page(browser, server):
     async with page_of(browser, server) as (opened, seen):
         yield opened
     assert seen.everything == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def local(tmp_path):
+    """An application with pages in this process; its client `ann` sends requests like its own pages."""
+    with library(KINDS[0], tmp_path) as settings:
+        async with serving(settings, local=True) as running:
+            running.ann.headers["Origin"] = ORIGIN
+            yield running

@@ -10,6 +10,8 @@ import pytest
 
 from backstay.app import Backstay
 from backstay.clock import SystemClock
+from support.faults.sabotage import switch_off
+from support.servers.event_listener import parsed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -88,13 +90,35 @@ async def test_a_backup_shows_its_progress(page, server, job):
     await page.get_by_role("button", name="Back up and delete").click()
     await page.get_by_role("dialog", name="3 conversations deleted").wait_for()
 
-    phases = await page.evaluate("window.phases")
-    assert list(dict.fromkeys(map(tuple, phases))) == [
-        ("writing", "Backing up"),
-        ("verifying", "Verifying"),
-        ("deleting", "Deleting"),
-    ]
+    phases = list(dict.fromkeys(map(tuple, await page.evaluate("window.phases"))))
+    _check_that_no_phase_is_skipped([phase for phase, _ in phases])
+    assert [shown for _, shown in phases] == ["Backing up", "Verifying", "Deleting"]
     assert len(_remaining(server, job)) == 3
+
+
+async def test_control_without_verification_its_phase_is_skipped(local, monkeypatch):
+    """If backups are not verified, a delete skips that phase."""
+    await local.made(2)
+    _check_that_no_phase_is_skipped(await _phases_of_a_delete(local))
+    await local.made(2, job_id="next")
+    switch_off("verification", monkeypatch.setattr)
+
+    with pytest.raises(AssertionError, match=r"^phases: \['writing', 'deleting'\]"):
+        _check_that_no_phase_is_skipped(await _phases_of_a_delete(local))
+
+
+async def _phases_of_a_delete(local):
+    """Delete everything like the dialog does; return the phases that it reports."""
+    selection = {"all": True}
+    plan = (await local.ann.post("/api/conversations/delete-plan", json={"selection": selection})).json()
+    body = {"selection": selection, "digest": plan["digest"]}
+    answer = await local.ann.post("/api/conversations/delete/events", json=body)
+    events = parsed(iter(answer.text.splitlines()))
+    return list(dict.fromkeys(event.data["phase"] for event in events if event.name == "progress"))
+
+
+def _check_that_no_phase_is_skipped(phases):
+    assert phases == ["writing", "verifying", "deleting"], f"phases: {phases}"
 
 
 async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, job):
@@ -150,21 +174,34 @@ async def test_an_expired_backup_is_gone(page, server, job, monkeypatch):
     """Wait for expiration, verify backup deleted: a cleanup nine days later removes it."""
     backup = await _deleted(page, job)
     folder = server.log.parent
-    assert list((folder / ".backstay").rglob(f"{backup}*"))
+    await _check_that_an_expired_file_is_removed(folder / ".backstay", backup, monkeypatch)
 
-    async with Backstay.open(folder / ".backstay" / "backstay.db") as backstay:
-        await backstay.backups.cleanup()
-        assert list((folder / ".backstay").rglob(f"{backup}*"))  # nothing removes it before it expires
-        for days in (8, 9):  # two daily cleanups must find it expired
-            assert list((folder / ".backstay").rglob(f"{backup}*"))
-            monkeypatch.setattr(SystemClock, "now", lambda _, days=days: datetime.now(UTC) + timedelta(days=days))
-            await backstay.backups.cleanup()
-
-    assert list((folder / ".backstay").rglob(f"{backup}*")) == []
     await page.goto("/backups")
     assert backup not in await page.locator("main").inner_text()
     await page.get_by_role("link", name="Show expired and failed backups too").click()
     assert "expired" in await page.get_by_role("row").filter(has_text=backup).inner_text()
+
+
+async def test_control_without_removal_the_file_of_an_expired_backup_stays(page, server, job, monkeypatch):
+    """If a cleanup reports files as removed and keeps them, the file of an expired backup stays."""
+    backup = await _deleted(page, job)
+    switch_off("removal", monkeypatch.setattr)
+
+    with pytest.raises(AssertionError, match=f"^left: .*{backup}"):
+        await _check_that_an_expired_file_is_removed(server.log.parent / ".backstay", backup, monkeypatch)
+
+
+async def _check_that_an_expired_file_is_removed(folder, backup, monkeypatch):
+    async with Backstay.open(folder / "backstay.db") as backstay:
+        await backstay.backups.cleanup()
+        assert list(folder.rglob(f"{backup}*"))  # nothing removes it before it expires
+        for days in (8, 9):  # two daily cleanups must find it expired
+            assert list(folder.rglob(f"{backup}*"))
+            monkeypatch.setattr(SystemClock, "now", lambda _, days=days: datetime.now(UTC) + timedelta(days=days))
+            await backstay.backups.cleanup()
+
+    left = list(folder.rglob(f"{backup}*"))
+    assert left == [], f"left: {left}"
 
 
 async def test_without_a_backup_it_has_to_be_typed(page, server, job):
@@ -191,10 +228,31 @@ async def test_a_failed_backup_deletes_nothing(page, server, job):
         await _open_delete_dialog(page, job)
         await page.get_by_role("button", name="Back up and delete").click()
         await page.get_by_role("dialog", name="Nothing was deleted").wait_for()
-        assert len(_remaining(server, job)) == 6
+        _check_that_all_remain(_remaining(server, job))
     finally:
         folders.unlink()
         moved.rename(folders)
+
+
+async def test_control_unless_it_stops_a_failed_backup_deletes_all_the_same(local, monkeypatch, tmp_path):
+    """If a delete does not stop at errors, a failed backup still deletes everything."""
+    await local.made(6)
+    (tmp_path / "backups").write_text("no folder")
+    assert await _phases_of_a_delete(local) == []
+    _check_that_all_remain(await _remaining_in(local))
+    switch_off("stop-at-failures", monkeypatch.setattr)
+    await _phases_of_a_delete(local)
+
+    with pytest.raises(AssertionError, match=r"^0 of 6 conversations remain"):
+        _check_that_all_remain(await _remaining_in(local))
+
+
+async def _remaining_in(local):
+    return (await local.ann.get("/api/conversations", params={"jobId": "job"})).json()["conversations"]
+
+
+def _check_that_all_remain(remaining):
+    assert len(remaining) == 6, f"{len(remaining)} of 6 conversations remain"
 
 
 async def test_an_old_id_with_a_line_break_selects_no_others(page, server):

@@ -1,5 +1,6 @@
 """The manual checklist of batches, line by line, in a real browser."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from support.browser.pages import SETTINGS, begin_boats, calls, checkpoints, come_in, page_of, prepared, start_batch
+from support.faults.sabotage import switch_off
 from support.servers.api import served
+from support.stores.sql import ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -17,18 +20,24 @@ def _job(server, name="boats"):
     return server.client.get(f"/api/batches/{name}").json()
 
 
-@asynccontextmanager
-async def _interrupted(browser, folder, *, by_hand=False):
-    """Start a batch and kill its server midway; yield the next server and a page that is signed in there."""
+async def _begin_and_kill(folder, *, browser=None, without=""):
+    """Start a batch, in a page if there is a browser, and kill its server midway."""
     prepared(folder)
-    with served(folder, SETTINGS) as server:
-        if by_hand:
+    with served(folder, SETTINGS, without=without) as server:
+        if browser is not None:
             async with page_of(browser, server) as (page, _):
                 await start_batch(page, folder / "topics.csv", name="boats", writer="processor:slow:slow")
         else:
             begin_boats(server)
-        server.wait_for(lambda: _job(server)["completed"] >= 4)
+        # An item is called once the outcome of an earlier one is committed, so at least four were by then.
+        server.wait_for(lambda: sum(calls(folder).values()) >= 8)
         server.stop(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def _interrupted(browser, folder, *, by_hand=False):
+    """Start a batch and kill its server midway; yield the next server and a page that is signed in there."""
+    await _begin_and_kill(folder, browser=browser if by_hand else None)
     with served(folder, SETTINGS) as server:
         async with page_of(browser, server) as (page, seen):
             yield server, page
@@ -38,11 +47,23 @@ async def _interrupted(browser, folder, *, by_hand=False):
 async def test_interrupted_midway_the_checkpoint_is_saved(browser, tmp_path):
     """Start batch, interrupt midway, verify checkpoint saved: completed items are kept."""
     async with _interrupted(browser, tmp_path, by_hand=True) as (server, _):
-        ((job_id, completed, _),) = checkpoints(tmp_path)
-
-        assert job_id == "boats"
-        assert 4 <= completed.count('"t') < 24
+        _check_that_the_checkpoint_is_saved(tmp_path)
         assert _job(server)["state"] == "interrupted"
+
+
+async def test_control_without_outcomes_the_checkpoint_is_empty(tmp_path):
+    """If outcomes are not stored, the checkpoint of an interrupted batch lacks the completed items."""
+    await _begin_and_kill(tmp_path, without="outcomes")
+
+    with pytest.raises(AssertionError, match=r"^the checkpoint holds 0 completed items"):
+        _check_that_the_checkpoint_is_saved(tmp_path)
+
+
+def _check_that_the_checkpoint_is_saved(folder):
+    ((job_id, completed, _),) = checkpoints(folder)
+    assert job_id == "boats"
+    count = completed.count('"t')
+    assert 4 <= count < 24, f"the checkpoint holds {count} completed items"
 
 
 async def test_after_a_reload_the_dialog_appears(browser, tmp_path):
@@ -69,6 +90,7 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
     """Resume batch, verify skips completed items: no completed item is generated again."""
     async with _interrupted(browser, tmp_path) as (server, page):
         completed = _job(server)["completed"]
+        earlier = _completed_items(tmp_path)
         before = calls(tmp_path)
         at_once = page.get_by_role("dialog").get_by_label("Concurrent items")
         assert await at_once.input_value() == "2"  # the value with which the batch was started
@@ -80,10 +102,33 @@ async def test_resumed_it_skips_completed_items(browser, tmp_path):
         await page.wait_for_url("**/batches/one*")
         await page.get_by_text("Completed: 100% of 24 items.").wait_for()
 
+        _check_that_none_is_repeated(tmp_path, before, earlier)
         after = calls(tmp_path) - before
         assert sum(after.values()) == 24 - completed
         assert all(count <= 2 for count in calls(tmp_path).values())
         assert (_job(server)["completed"], _job(server)["concurrency"]) == (24, 3)
+
+
+async def test_control_without_its_memory_a_resume_repeats_completed_items(tmp_path):
+    """If completed items are claimed like pending ones, a resumed batch calls them again."""
+    await _begin_and_kill(tmp_path)
+    earlier, before = _completed_items(tmp_path), calls(tmp_path)
+    with served(tmp_path, SETTINGS, without="memory") as server:
+        server.client.post("/api/batches/boats/resume", json={}).raise_for_status()
+        server.wait_for(lambda: sum((calls(tmp_path) - before).values()) >= 24 - len(earlier))
+
+    with pytest.raises(AssertionError, match=r"^called again: \['t00', "):
+        _check_that_none_is_repeated(tmp_path, before, earlier)
+
+
+def _completed_items(folder):
+    ((_, completed, _),) = checkpoints(folder)
+    return json.loads(completed)
+
+
+def _check_that_none_is_repeated(folder, before, earlier):
+    repeated = sorted(set(earlier) & set(calls(folder) - before))
+    assert repeated == [], f"called again: {repeated}"
 
 
 async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
@@ -93,10 +138,27 @@ async def test_once_complete_the_checkpoint_is_gone(browser, tmp_path):
         await page.locator("[data-state=completed]").wait_for()  # the page was updated for the last time
         server.wait_for(lambda: _job(server)["cleaned"])
 
-        assert checkpoints(tmp_path) == []
+        _check_that_no_checkpoint_is_left(tmp_path / ".backstay" / "backstay.db")
         await page.goto("/batches")
         assert await page.get_by_role("dialog").count() == 0
         assert "24 of 24" in await page.get_by_role("row", name="boats").inner_text()
+
+
+async def test_control_without_cleaning_the_checkpoint_stays(local, monkeypatch):
+    """If nothing is cleaned, the checkpoint of a completed job stays, until the next job's cleanup removes it."""
+    switch_off("cleaning", monkeypatch.setattr)
+    await local.made(1)
+    with pytest.raises(AssertionError, match=r"^left: \['job'\]"):
+        _check_that_no_checkpoint_is_left(local.state.backstay.settings.database_url)
+
+    monkeypatch.undo()
+    await local.made(1, job_id="next")
+    _check_that_no_checkpoint_is_left(local.state.backstay.settings.database_url)
+
+
+def _check_that_no_checkpoint_is_left(database):
+    left = [name for (name,) in ask(database, "SELECT job_id FROM batch_checkpoints")]
+    assert left == [], f"left: {left}"
 
 
 async def test_failed_items_are_retried_on_resume(browser, tmp_path):
