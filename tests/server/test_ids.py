@@ -107,8 +107,13 @@ def _listed(command, database):
     return [line.split("\t")[0] for line in command("--database", database, "conversations", "list").out.splitlines()]
 
 
+def _check_that_each_is_listed_as_itself(command, database, ids):
+    listed = _listed(command, database)
+    assert sorted(listed) == sorted(map(printed_id, ids)), f"listed as {listed}"
+
+
 def _through_commands(command, database, ids):
-    assert sorted(_listed(command, database)) == sorted(map(printed_id, ids))
+    _check_that_each_is_listed_as_itself(command, database, ids)
     for conversation_id in ids:
         output = command("--database", database, "conversations", "show", printed_id(conversation_id), "--json")
         assert output.json["id"] == conversation_id
@@ -158,11 +163,11 @@ def test_what_was_printed_without_escapes_selected_another(command, tmp_path, mo
     """Control: without escapes, two ids are printed alike and the wrong one is selected."""
     monkeypatch.setattr("backstay.cli.commands.conversations.printed_id", lambda one: one)
     database = str(tmp_path / "backstay.db")
-    command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", ["good\u200e", "good"]))
+    ids = ["good\u200e", "good"]
+    command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", ids))
 
-    listed = command("--database", database, "conversations", "list").out.splitlines()
-
-    assert {line.split("\t")[0] for line in listed} == {"good"}
+    with pytest.raises(AssertionError, match=r"^listed as \['good', 'good'\]"):
+        _check_that_each_is_listed_as_itself(command, database, ids)
 
 
 def test_old_ids_stay_usable(command, tmp_path):

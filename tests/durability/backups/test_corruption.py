@@ -1,15 +1,17 @@
 """Verification detects any change to a verified backup's file."""
 
+import hashlib
 import io
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import zstandard
 
 from backstay import Backstay
 from backstay.backup import verifier
-from backstay.errors import BackupDamaged, BackupError
+from backstay.errors import BackupError
 from backstay.library.archive import ArchiveReader, ArchiveWriter, decompressed
 from support.harness.sampling import sample
 from support.stores.library import ALL, digests
@@ -119,36 +121,26 @@ async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, fil
     assert await _is_noticed(backstay, file_library, backup, edited)
 
 
-async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, monkeypatch):
-    """The control: a verification that trusts the file's own checksum accepts the edited file."""
-    path = await backstay.backups.path_for(backup)
-    path.write_bytes(_edited(path.read_bytes()))
+async def test_an_edited_file_without_the_snapshots_digests(backstay, file_library, backup, monkeypatch):
+    """The control: verification accepts the edited file if it compares neither the snapshot nor the file's hash."""
+    edited = _edited((await backstay.backups.path_for(backup)).read_bytes())
 
-    class Trusting(verifier.Verifier):
-        async def _compare(self, backup, sealed, reader, reporter):
-            for _ in reader.batches():
-                pass
+    async def trusting(self, backup, sealed, reader, reporter):
+        for _ in reader.batches():
+            pass
 
-    trusting = Trusting(store=backstay._store.backups)
-    with path.open("rb") as file, pytest.raises(BackupDamaged, match="not the one that was verified"):
-        await trusting.verify(backup, _sealed(backup), file, _Quiet())
-    monkeypatch.setattr(verifier._HashingReader, "read", lambda self, size=-1: self._file.read(size))
-    sealed = verifier.SealedFile(
-        backup.conversations, backup.turns, backup.content_bytes, 0, verifier._HashingReader(None).sha.digest()
-    )
-    with path.open("rb") as file:
-        await trusting.verify(backup, sealed, file, _Quiet())
+    monkeypatch.setattr(verifier.Verifier, "_compare", trusting)
+    assert await _is_noticed(backstay, file_library, backup, edited)
+    verify = verifier.Verifier.verify
 
+    async def whatever_its_hash(self, backup, sealed, file, reporter):
+        data = file.read()
+        file.seek(0)
+        seen = replace(sealed, file_bytes=len(data), file_sha256=hashlib.sha256(data).digest())
+        await verify(self, backup, seen, file, reporter)
 
-def _sealed(backup):
-    return verifier.SealedFile(
-        backup.conversations, backup.turns, backup.content_bytes, backup.file_bytes, backup.file_sha256
-    )
-
-
-class _Quiet:
-    async def report(self, *_):
-        return
+    monkeypatch.setattr(verifier.Verifier, "verify", whatever_its_hash)
+    assert not await _is_noticed(backstay, file_library, backup, edited)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def _may_be_the_items(trial: _Trial, others: Sequence[str] = _OTHERS) -> N
     behaviour = lambda call: trial.refusal() if call.topic == "bad" else Said()  # noqa: E731
     result = await trial.run(behaviour, ["bad", *others], suffix="-one")
 
-    assert result.counts == ItemCounts(completed=len(others), failed=1)
+    assert result.counts == ItemCounts(completed=len(others), failed=1), f"the job is {result.state}: {result.counts}"
     assert (trial.about("bad"), len(trial.calls)) == (2, len(others) + 2)
 
 
@@ -177,7 +177,7 @@ async def test_control_a_suspicion_taken_for_certain_stops_the_others(provider, 
     monkeypatch.setattr(SuspectedErrors, "judge", lambda *_: ErrorScope.ALL)
     row = next(row for row in _of_items() if row.kind is ErrorKind.ACCOUNT)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match=r"^the job is paused: "):
             await _may_be_the_items(_Trial(row, backstay, provider), _MANY)
 
 
