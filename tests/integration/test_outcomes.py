@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from backstay import Conversation, Done, Fail, Item, ItemCounts, JobState, Retry, Selection, Skip, TokenCounts, Turn
+from backstay.batch import thread_pool
 from backstay.errors import SettingsError
 from support.data.conversations import conversation, items
 from support.fakes.processors import Writer
@@ -337,20 +338,20 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay)
     assert cancelled == ["item-2"]
 
 
-async def test_blocking_call_over_its_deadline_frees_its_slot(backstay):
+async def test_blocking_call_over_its_deadline_frees_its_slot(backstay, monkeypatch):
     """A blocking call that times out frees its slot, and its late result is dropped."""
-    release, returns = threading.Event(), threading.Event()
+    monkeypatch.setattr(thread_pool, "_IDLE_SECONDS", 0.0)
+    release, threads = threading.Event(), []
 
     def process(item):
         if item.id == "item-1":
+            threads.append(threading.current_thread())
             release.wait(PATIENCE_SECONDS)
-            returns.set()
         return conversation(item.topic)
 
     result = await backstay.batches.run("batch", items(5), process, timeout=1.5, max_attempts=1, concurrency=1)
     release.set()
-    await until(returns.is_set)
-    await asyncio.sleep(0.02)  # the late result must not be stored
+    await until(lambda: not threads[0].is_alive())  # it has handed over its late result
 
     assert result.counts == ItemCounts(completed=4, failed=1)
     assert await backstay.conversations.count(Selection(job_id="batch")) == 4

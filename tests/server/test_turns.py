@@ -42,34 +42,38 @@ def _held_searches(settings, monkeypatch):
 
 async def test_searches_of_one_owner_do_not_block_others(settings, monkeypatch):
     """Another owner's reads and the readiness check work while one owner's searches take all their threads."""
-    async with serving(settings) as api:
-        await api.made(1)
-        with _held_searches(settings, monkeypatch) as held:
-            searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(4)]
-            await until(lambda: held() == 2)
-
-            assert (await api.bob.get("/api/batches")).status_code == 200
-            assert (await api.anonymous.get("/readyz")).status_code == 200
-            assert not any(search.done() for search in searches)
-        assert [(await search).status_code for search in searches] == [200] * 4
+    await _check_that_others_are_answered(settings, monkeypatch)
 
 
 async def test_without_turns_searches_of_one_owner_block_all(settings, monkeypatch):
     """Control: if one owner may take every thread, other owners and the health check wait."""
     monkeypatch.setattr(reader_pool.ReaderPool, "_may_start", lambda pool, _: pool._running.total() < 2)
+
+    with pytest.raises(AssertionError, match=r"^0 of 2 others were answered"):
+        await _check_that_others_are_answered(settings, monkeypatch)
+
+
+def _are_all_blocked(pool, count):
+    with pool._changed:
+        return pool.waiting == count and not any(map(pool._may_start, pool._waiting))
+
+
+async def _check_that_others_are_answered(settings, monkeypatch):
     async with serving(settings) as api:
         await api.made(1)
         pool = api.state.backstay._store._database._readers
         with _held_searches(settings, monkeypatch) as held:
-            searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(2)]
-            await until(lambda: held() == 2)
+            searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(4)]
+            await until(lambda: (held(), pool.waiting) == (2, 2))
             others = [
                 asyncio.create_task(api.bob.get("/api/batches")),
                 asyncio.create_task(api.anonymous.get("/readyz")),
             ]
-
-            await until(lambda: pool.waiting == 2)
-        assert [(await answer).status_code for answer in (*searches, *others)] == [200] * 4
+            await until(lambda: all(other.done() for other in others) or _are_all_blocked(pool, 4))
+            answered = sum(other.done() for other in others)
+            assert not any(search.done() for search in searches)
+        assert [(await answer).status_code for answer in (*searches, *others)] == [200] * 6
+    assert answered == 2, f"{answered} of 2 others were answered"
 
 
 @pytest.mark.parametrize("method, is_stopped", [("GET", True), ("POST", False)])
