@@ -270,3 +270,22 @@ async def test_references_to_a_conversation_that_goes_later(path, by):
         restored = await backstay.backups.restore(deleted.backup_id)
 
     assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (60, 0, 60, 0)
+
+
+async def test_tables_that_refer_to_each_other_are_restored(app, path):
+    """Rows of two tables that refer to each other are restored, even if the first by name needs the second."""
+    schema = "backstay." if is_server(path) else ""
+    chat = f"chat bigint REFERENCES {schema}conversations (key) ON DELETE CASCADE"
+    await _sql(path, f"CREATE TABLE a2 (id integer PRIMARY KEY, {chat}, a1 integer)")
+    await _sql(path, f"CREATE TABLE a1 (id integer PRIMARY KEY, {chat},"
+                     " a2 integer NOT NULL REFERENCES a2 ON DELETE CASCADE)")  # fmt: skip
+    await _sql(path, "ALTER TABLE a2 ADD COLUMN back integer REFERENCES a1 ON DELETE CASCADE")
+    await _sql(path, "INSERT INTO a2 VALUES (1, 1, 1, NULL), (2, 2, 1, NULL)")
+    await _sql(path, "INSERT INTO a1 VALUES (1, 1, 1), (2, 2, 1); UPDATE a2 SET back = id")
+    before = [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")]
+
+    deleted = await app.conversations.delete(ALL)
+    restored = await app.backups.restore(deleted.backup_id)
+
+    assert restored.left == 0
+    assert [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")] == before

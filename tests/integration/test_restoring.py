@@ -236,18 +236,11 @@ async def test_without_the_comparison_before_the_commit(library, path, monkeypat
 
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.key > 0"))
-    monkeypatch.setattr(restore_session, "_differs", lambda *_: None)
-    monkeypatch.setattr(restore_session.RestoreSession, "_store", _store_unchecked)
+    monkeypatch.setattr(restore_session.RestoreSession, "_compare", lambda *_: None)
 
     await library.backups.restore(deleted.backup_id)
 
     assert {one.persona async for one in library.conversations.export(ALL)} == {"changed"}
-
-
-def _store_unchecked(self, entries):
-    from backstay.storage.sql import restore_session
-
-    restore_session.put(self._session, [(entry.key, entry.archived.rows) for entry in entries], self._columns)
 
 
 # -- conflicts -------------------------------------------------------------------------------------------------------
@@ -370,7 +363,7 @@ async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library,
 @pytest.fixture
 async def renewed(library, monkeypatch):
     """Discard a job and run it again under its name, so that two conversations name each item."""
-    monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", _one_by_one)
+    monkeypatch.setattr("backstay.backup.reader.prefetch", _one_by_one)
     await library.batches.discard("job")
     await library.batches.run(
         "job", [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)], "scripted"
@@ -419,7 +412,7 @@ async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_whi
 @pytest.mark.parametrize("chunks", [_one_by_one, iter], ids=["in chunks", "at once"])
 async def test_an_item_without_a_result_takes_the_latest(library, half, monkeypatch, chunks):
     """An item without a result gets the latest of two restored conversations that name it."""
-    monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", chunks)
+    monkeypatch.setattr("backstay.backup.reader.prefetch", chunks)
     await library.batches.discard("half")
     await library.batches.run("half", [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}], half.processor)
     before, results = await _all_rows(library), await _results(library, "half")

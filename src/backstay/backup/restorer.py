@@ -1,7 +1,7 @@
 """Restores of backups: planned first, then all or nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -12,7 +12,7 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
-from backstay.backup.store import BackupEntry, BackupStore
+from backstay.backup.store import ArchivedConversation, BackupStore, RecordedItems, ToRows
 from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.selection import Selection
@@ -83,9 +83,7 @@ class Restorer:
 
     async def _plan(self, opened: OpenBackup, selected: "_RestoreSelection") -> RestorePlan:
         manifest = await asyncio.to_thread(opened.manifest)
-        plan = await self._store.plan_restore(opened.backup, selected.entries, manifest.columns)
-        selected.check()
-        return plan
+        return await self._store.plan_restore(opened.backup, selected.conversations, manifest.columns)
 
     async def _restore(
         self,
@@ -103,13 +101,9 @@ class Restorer:
                 reporter.report(BackupPhase.RESTORING, conversations, opened.backup.conversations), loop
             )
 
-        def entries() -> Iterator[Iterable[BackupEntry]]:
-            yield from selected.entries()
-            selected.check()
-
         return await self._store.restore(
             opened.backup,
-            entries,
+            selected.conversations,
             manifest.columns,
             undoes=selected.is_all,
             on_conflict=on_conflict,
@@ -126,7 +120,7 @@ class Restorer:
 
 
 class _RestoreSelection:
-    """The selected entries of a backup, and a check that the selection was found in it."""
+    """The selected conversations of a backup, and a check that the selection was found in it."""
 
     def __init__(self, opened: OpenBackup, selection: Selection | None) -> None:
         self._opened = opened
@@ -140,10 +134,15 @@ class _RestoreSelection:
     def is_all(self) -> bool:
         return self._selection is None
 
-    def entries(self) -> Iterator[Iterable[BackupEntry]]:
-        """Yield the selected entries; each call starts at the beginning of the file."""
+    def conversations(self, recorded: RecordedItems, to_rows: ToRows) -> Iterator[list[ArchivedConversation]]:
+        """Yield the selected conversations, verified; each call starts at the beginning of the file.
+
+        Raises ConversationNotFound, EmptySelection at the end: the backup does not hold what is selected.
+        """
         self._seen, self._count = set(), 0
-        return self._opened.entries(self._note_match if self._selection is not None else None)
+        matches = self._note_match if self._selection is not None else None
+        yield from self._opened.conversations(recorded, to_rows, matches)
+        self._check()
 
     def _note_match(self, document: Mapping[str, Any]) -> bool:
         if not self._matches(document):
@@ -153,11 +152,7 @@ class _RestoreSelection:
             self._seen.add(document["id"])
         return True
 
-    def check(self) -> None:
-        """Check that the backup holds what is selected, after all entries were yielded.
-
-        Raises ConversationNotFound, EmptySelection.
-        """
+    def _check(self) -> None:
         if self._selection is None:
             return
         missing = [name for name in self._ids if name not in self._seen]

@@ -1,10 +1,12 @@
 """The storage interface of backups. Each method takes an owner, or a backup of one, and sees only that owner's data."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
+
+import orjson
 
 from backstay.backup.backup import Backup, BackupItem, SealedFile
 from backstay.backup.location import FileLocation
@@ -71,11 +73,44 @@ class UnbackedDeleteStepResult:
 UserColumns = Mapping[str, Mapping[str, str]]
 """The columns that users added to the built-in tables: by table, the type of each column by its name."""
 
-BackupEntry = tuple[int, Document, bytes, bytes]
-"""A conversation of a backup: its position in the file, its dict, its JSON line, and the SHA-256 of the line."""
 
-BackupEntries = Callable[[], Iterator[Iterable[BackupEntry]]]
-"""Yields the entries of a backup in chunks; each call starts at the beginning of the file.
+ItemName = tuple[str | None, str | None]
+"""The job id and the item id that a conversation names."""
+
+
+class ArchivedConversation(NamedTuple):
+    """A conversation of a backup's file, verified. A tuple, since there are many: it costs the garbage collector least.
+
+    For the same reason its document is not kept.
+    """
+
+    key: int
+    """Its key in this database, or the one that it had before it was deleted."""
+    digest: bytes
+    position: int
+    """Its position in the file."""
+    id: str
+    item: ItemName
+    created_at: str
+    line: bytes
+    rows: Any
+    """Its rows, as the store inserts them."""
+
+    @property
+    def document(self) -> Document:
+        """The conversation as a dict in the native shape. Decoded at each access."""
+        document: Document = orjson.loads(self.line)
+        return document
+
+
+RecordedItems = Callable[[int, int], Sequence[BackupItem]]
+"""Returns what the snapshot recorded of a number of conversations, from a position on."""
+
+ToRows = Callable[[Document], Any]
+"""Converts a conversation to its rows. Called in a thread that reads ahead."""
+
+BackupConversations = Callable[[RecordedItems, ToRows], Iterator[list[ArchivedConversation]]]
+"""Yields the verified conversations of a backup in chunks; each call starts at the beginning of the file.
 
 The file is read lazily, in a thread of the store. Raises BackupError if the file is damaged.
 """
@@ -261,14 +296,14 @@ class BackupStore(Protocol):
 
     # -- restore
 
-    async def plan_restore(self, backup: Backup, entries: BackupEntries, columns: UserColumns) -> RestorePlan:
+    async def plan_restore(self, backup: Backup, read: BackupConversations, columns: UserColumns) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
         ...
 
     async def restore(
         self,
         backup: Backup,
-        entries: BackupEntries,
+        read: BackupConversations,
         columns: UserColumns,
         *,
         undoes: bool,
@@ -281,7 +316,7 @@ class BackupStore(Protocol):
 
         Args:
             backup: The backup.
-            entries: Its entries.
+            read: Yields its conversations.
             columns: Its user columns.
             undoes: Whether all of it is restored, which undoes the delete that it was made for, finished or not.
             on_conflict: What to do with conversations that conflict.

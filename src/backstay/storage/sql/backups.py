@@ -10,7 +10,7 @@ from backstay.backup.location import FileLocation
 from backstay.backup.obstacles import backup_unusable
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
 from backstay.backup.store import (
-    BackupEntries,
+    BackupConversations,
     DeleteStepResult,
     SelectionMeasure,
     Snapshot,
@@ -173,7 +173,9 @@ class SqlBackups:
         return await self._database.read(newest, owner=owner)
 
     async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
-        return await self._database.read(lambda s: items_from(s, backup, first, limit), owner=backup.owner)
+        return await self._database.read(
+            lambda s: restore_session.items_from(s, backup, first, limit), owner=backup.owner
+        )
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
         values = {**_key_of(backup), "first": first, "limit": limit}
@@ -261,15 +263,13 @@ class SqlBackups:
     async def last_key(self) -> int:
         return await self._database.read(lambda s: int(s.value("last_conversation_key")))
 
-    async def plan_restore(self, backup: Backup, entries: BackupEntries, columns: UserColumns) -> RestorePlan:
-        return await self._database.read(
-            lambda s: restore_session.plan(s, backup, entries, columns), owner=backup.owner
-        )
+    async def plan_restore(self, backup: Backup, read: BackupConversations, columns: UserColumns) -> RestorePlan:
+        return await self._database.read(lambda s: restore_session.plan(s, backup, read, columns), owner=backup.owner)
 
     async def restore(
         self,
         backup: Backup,
-        entries: BackupEntries,
+        read: BackupConversations,
         columns: UserColumns,
         *,
         undoes: bool,
@@ -286,7 +286,7 @@ class SqlBackups:
             if replaced is not None:
                 check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
                 work.delete_conflicting(replaced)
-            restored = work.run(entries, on_progress)
+            restored = work.run(read, on_progress)
             if undoes:
                 session.execute("mark_delete_undone", {**_key_of(backup), "now": now})
             # Checked last, because everything before took time.
@@ -312,12 +312,6 @@ def find_backup(session: Session, owner: str, backup_id: str, *, name: str = "ba
     if row is None:
         raise BackupNotFound(f"Backup {backup_id!r} not found; `backstay backups list` shows all", backup_id=backup_id)
     return _backup(row)
-
-
-def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
-    """Return the items of a backup from position `first` on, in order."""
-    values = {**_key_of(backup), "first": first, "limit": limit}
-    return list(map(BackupItem._make, session.rows("backup_items_after", values)))
 
 
 def check_verified(backup: Backup) -> None:

@@ -1,85 +1,72 @@
 """Restores the conversations of a backup, in one transaction of the caller."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem
+from backstay.backup.item_links import ItemLinks, Items, KeySet, SourceItem
 from backstay.backup.restore_plan import (
     MAX_LISTED_CONFLICTS,
     ConflictingConversation,
-    ConflictKind,
     OnConflict,
     RestorePlan,
     RestoreResult,
 )
-from backstay.backup.store import BackupEntries, UserColumns
+from backstay.backup.restore_policy import (
+    ClassifiedChunk,
+    changed_meanwhile,
+    choose,
+    classify,
+    columns_differ,
+    restore_differs,
+)
+from backstay.backup.store import ArchivedConversation, BackupConversations, RecordedItems, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
-from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
-from backstay.library.id_text import quoted_id
-from backstay.library.record import Document, Record
-from backstay.storage.sql.cascade.closure import CascadeTables
-from backstay.storage.sql.cascade.related import RelatedEntry, RelatedRowsPass, restore_differs
+from backstay.clock import to_text
+from backstay.library.record import Document
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.jobs import find_job, lock_job, set_state
-from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put
-from backstay.storage.sql.relink import ItemLinks, KeySet, SourceItem, item_name, source_items
+from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put, rows_maker
 from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.verified_entries import VerifiedEntry, verify_entries
+from backstay.storage.sql.times import from_micros
 
 _NO_ITEMS = KeySet()
 _BATCH_SIZE = 500  # conversations read at once
 
 
-@dataclass(frozen=True, slots=True)
-class _ClassifiedChunk:
-    """A chunk of a backup, compared with the database: what is new, identical, or in conflict."""
-
-    new: Sequence[VerifiedEntry]
-    identical: int
-    conflicts: Sequence[tuple[VerifiedEntry, ConflictingConversation]]
-    items: Mapping[Row, SourceItem]
-    """The items that the new and the conflicting conversations name, by job id and item id."""
-
-
-def plan(session: Session, backup: Backup, documents: BackupEntries, added: UserColumns) -> RestorePlan:
+def plan(session: Session, backup: Backup, read: BackupConversations, added: UserColumns) -> RestorePlan:
     """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
     columns = _columns(session, added)
     new, identical, conflicts, links = 0, 0, 0, ItemLinks()
     examples: list[ConflictingConversation] = []
-    conflicting_ids: list[str] = []
-    for entries in verify_entries(session, backup, documents, columns):
-        chunk = _classify(session, backup.owner, entries, columns)
+    in_the_way: list[str] = []
+    for conversations in read(_recorded(session, backup), _no_rows):
+        chunk = _classify(session, backup.owner, conversations, columns)
         new += len(chunk.new)
         identical += chunk.identical
         conflicts += len(chunk.conflicts)
         examples += [conflict for _, conflict in chunk.conflicts[: MAX_LISTED_CONFLICTS - len(examples)]]
-        conflicting_ids += [conflict.other_id for _, conflict in chunk.conflicts if conflict.other_id is not None]
+        in_the_way += chunk.in_the_way
         links.link(chunk.new, chunk.items)
-    return RestorePlan(backup.id, new, identical, links.unlinked, conflicts, examples, conflicting_ids)
+    return RestorePlan(backup.id, new, identical, links.unlinked, conflicts, examples, in_the_way)
 
 
 class RestoreSession:
     """One restore."""
 
-    def __init__(
-        self,
-        session: Session,
-        backup: Backup,
-        added: UserColumns,
-        on_conflict: OnConflict,
-        now: int,
-    ) -> None:
+    def __init__(self, session: Session, backup: Backup, added: UserColumns, on_conflict: OnConflict, now: int) -> None:
         self._session = session
         self._backup = backup
         self._columns = _columns(session, added)
+        self._related = self._columns.related.restore(backup.owner)
         self._on_conflict = on_conflict
         self._now = now
         self._links = ItemLinks()
-        self._relinked: dict[tuple[str, int], Counter[ItemState]] = defaultdict(Counter)
+        self._relinked: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         self._count = RestoreResult(backup.id, 0, 0, 0, 0, 0, 0)
 
     def delete_conflicting(self, saved: Backup) -> None:
@@ -93,85 +80,87 @@ class RestoreSession:
             versions = {item.id: item.row_version for item in items}
             for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
                 if live.version != versions[live.id]:
-                    raise _changed(live.id)
+                    raise changed_meanwhile(live.id)
         for items in self._saved(saved):
             keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
             self._add(replaced=len(delete(self._session, saved.owner, keys)))
 
     def _saved(self, saved: Backup) -> Iterator[list[BackupItem]]:
-        values = {"key": saved.key, "owner": saved.owner, "limit": _BATCH_SIZE}
         for first in range(0, saved.conversations, _BATCH_SIZE):
-            yield list(map(BackupItem._make, self._session.rows("backup_items_after", {**values, "first": first})))
+            yield items_from(self._session, saved, first, _BATCH_SIZE)
 
-    def run(self, documents: BackupEntries, on_progress: Callable[[int], None]) -> RestoreResult:
+    def run(self, read: BackupConversations, on_progress: Callable[[int], None]) -> RestoreResult:
         """Restore all conversations and their related rows. Raises like `BackupStore.restore`."""
-        count, related = 0, RelatedRowsPass(self._session, self._backup, self._columns)
-        for entries in verify_entries(self._session, self._backup, documents, self._columns):
+        recorded, to_rows, count = (
+            _recorded(self._session, self._backup),
+            rows_maker(self._backup.owner, self._columns),
+            0,
+        )
+        for conversations in read(recorded, to_rows):
             chunk = _classify(
-                self._session, self._backup.owner, entries, self._columns, locked=True, linked=self._links.items
+                self._session, self._backup.owner, conversations, self._columns, locked=True, linked=self._links.items
             )
-            restored = [*chunk.new, *self._check_conflicts(chunk)]
-            self._store(restored)
+            restored = self._insert(self._choose(chunk))
             self._relink(restored, chunk)
-            self._add(restored=len(restored), identical=chunk.identical)
-            related.note(_position(entry) for entry in sorted(restored, key=_position))
-            count += len(entries)
+            self._compare(self._related.note(restored))
+            count += len(conversations)
             on_progress(count)
         for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
-        related.run(lambda: _related_entries(verify_entries(self._session, self._backup, documents, self._columns)))
-        self._add(related=related.restored, left=related.not_restored)
+        for restored in self._related.run(lambda: read(recorded, _no_rows)):
+            self._compare(restored)
+        self._add(related=self._related.restored, left=self._related.not_restored)
         for (job_id, key), states in self._relinked.items():
             self._recount(job_id, key, states)
         return replace(self._count, relinked=self._links.linked, unlinked=self._links.unlinked)
 
-    def _check_conflicts(self, chunk: _ClassifiedChunk) -> list[VerifiedEntry]:
-        """Return the conflicting conversations to restore, none if they are skipped. Raises RestoreConflict.
+    def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
+        """Return the conversations to restore. Raises RestoreConflict."""
+        chosen = choose(chunk, self._on_conflict, self._backup.id)
+        skipped = len(chunk.new) + len(chunk.conflicts) - len(chosen)
+        if chunk.conflicts and not skipped:  # `delete_conflicting` has deleted what they conflict with
+            columns = StoredColumns.from_session(self._session)
+            for other in lock_by_ids(self._session, self._backup.owner, chunk.in_the_way, columns):
+                raise changed_meanwhile(other)
+        self._add(restored=len(chosen), skipped=skipped, identical=chunk.identical)
+        return chosen
 
-        What they conflict with has been deleted by `delete_conflicting`.
-        """
-        if not chunk.conflicts:
-            return []
-        if self._on_conflict is OnConflict.SKIP:
-            self._add(skipped=len(chunk.conflicts))
-            return []
-        busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
-        if self._on_conflict is OnConflict.FAIL or busy:
-            raise restore_conflict(self._backup.id, [conflict for _, conflict in chunk.conflicts])
-        others = [conflict.other_id for _, conflict in chunk.conflicts if conflict.other_id is not None]
-        live = lock_by_ids(self._session, self._backup.owner, others, StoredColumns.from_session(self._session))
-        for other in live:
-            raise _changed(other)
-        return [entry for entry, _ in chunk.conflicts]
+    def _insert(self, conversations: Sequence[ArchivedConversation]) -> list[ArchivedConversation]:
+        """Insert conversations under their former keys or, if another conversation has one of these, under new ones."""
+        rows: list[Row] = [(conversation.key,) for conversation in conversations]
+        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
+        if taken and self._related.needs_former_keys:
+            moved = next(conversation for conversation in conversations if conversation.key in taken)
+            raise restore_differs(self._backup.id, moved.document, None)
+        keys = iter(self._session.rows("allocate_conversation_keys", {"count": len(taken)}) if taken else ())
+        keyed = [
+            conversation._replace(key=next(keys)[0]) if conversation.key in taken else conversation
+            for conversation in conversations
+        ]
+        put(self._session, [(conversation.key, conversation.rows) for conversation in keyed], self._columns)
+        return keyed
 
-    def _store(self, entries: Sequence[VerifiedEntry]) -> None:
-        if not entries:
-            return
-        key_rows: list[Row] = [(entry.key,) for entry in entries]
-        existing = {key for (key,) in self._session.select_rows("taken_conversation_keys", key_rows)}
-        new = iter(self._session.rows("allocate_conversation_keys", {"count": len(existing)}))
-        keyed = [(next(new)[0] if entry.key in existing else entry.key, entry.archived.rows) for entry in entries]
-        put(self._session, keyed, self._columns)
-        if self._columns.cascade.foreign_keys:
-            if existing:
-                entry = next(entry for entry in entries if entry.key in existing)
-                raise restore_differs(self._backup, entry.id, orjson.loads(entry.archived.line), None)
-            return  # `RelatedRowsPass` compares them when their related rows are restored
-        keys = [key for key, _ in keyed]
-        live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
-        for entry in entries:
-            if entry.id not in live or live[entry.id].digest != entry.digest:
-                raise _differs(self._backup, entry, live.get(entry.id))
-
-    def _relink(self, restored: Sequence[VerifiedEntry], chunk: _ClassifiedChunk) -> None:
-        replacing = {conflict.id for _, conflict in chunk.conflicts if conflict.kind is ConflictKind.ITEM}
-        results = self._links.link(restored, chunk.items, replacing=replacing)
-        rows: list[Row] = [(*item_key, entry.id) for item_key, (entry, _) in results.items()]
+    def _relink(self, restored: Sequence[ArchivedConversation], chunk: ClassifiedChunk) -> None:
+        """Make restored conversations the results of their items again."""
+        results = self._links.link(restored, chunk.items, replacing=chunk.replacing)
+        rows: list[Row] = [(*item_key, conversation.id) for item_key, (conversation, _) in results.items()]
         self._session.execute_rows("relink_items", rows)
         for _, item in results.values():
             self._relinked[item.job_id, item.job_key][item.state] += 1
 
-    def _recount(self, job_id: str, key: int, states: Counter[ItemState]) -> None:
+    def _compare(self, restored: Sequence[ArchivedConversation]) -> None:
+        """Compare restored conversations with the backup. Raises RestoreDiffers."""
+        keys = [conversation.key for conversation in restored]
+        live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
+        for conversation in restored:
+            record = live.get(conversation.id)
+            if record is None or record.digest != conversation.digest:
+                before = conversation.document
+                now = orjson.loads(record.line) if record is not None else None
+                if now is None or not self._related.is_unchanged(before, now):
+                    raise restore_differs(self._backup.id, before, now)
+
+    def _recount(self, job_id: str, key: int, states: Counter[str]) -> None:
         """Update a job's counts and state after its items became completed; `states` are what they were before."""
         moved = {str(state): states[state] for state in (ItemState.PENDING, ItemState.FAILED, ItemState.SKIPPED)}
         if not any(moved.values()):
@@ -194,110 +183,61 @@ class RestoreSession:
         )
 
 
-def _changed(conversation_id: str) -> RestoreConflict:
-    return RestoreConflict(
-        f"Conversation {quoted_id(conversation_id)} was changed while it was being backed up; try again",
-        conversation_id=conversation_id,
-    )
+def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
+    """Return the items of a backup from position `first` on, in order."""
+    values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": limit}
+    return list(map(BackupItem._make, session.rows("backup_items_after", values)))
 
 
-def restore_conflict(backup_id: str, conflicts: Sequence[ConflictingConversation]) -> RestoreConflict:
-    """Return the error that describes the first conflict and counts the others."""
-    first = conflicts[0]
-    match first.kind:
-        case ConflictKind.CONTENT:
-            what = f"conversation {quoted_id(first.id)} is there with other content"
-        case ConflictKind.TIMES:
-            what = f"conversation {quoted_id(first.id)} is there with the same content and other times"
-        case ConflictKind.ITEM:
-            what = (
-                f"the item of conversation {quoted_id(first.id)} has conversation {quoted_id(str(first.other_id))} now"
-            )
-        case ConflictKind.BUSY:
-            what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
-    more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
-    remedy = "" if first.kind is ConflictKind.BUSY else "; --on-conflict skip restores the others, replace restores all"
-    return RestoreConflict(
-        f"Nothing was restored from {backup_id}: {what}{more}{remedy}",
-        backup_id=backup_id,
-        conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for item in conflicts[:100]],
-    )
+def _recorded(session: Session, backup: Backup) -> RecordedItems:
+    return lambda first, limit: items_from(session, backup, first, limit)
+
+
+def _no_rows(document: Document) -> None:
+    """Convert nothing, where conversations are not inserted."""
 
 
 def _columns(session: Session, added: UserColumns) -> StoredColumns:
-    here = StoredColumns.from_session(session).as_mapping()
-    for table, names in added.items():
-        for name in names:
-            if table in BUILT_IN_TABLES and name not in here.get(table, {}):
-                raise ColumnsDiffer(
-                    f"The backup has a column {name!r} of {table} that this database lacks; add it, then restore again",
-                    table=table,
-                    column=name,
-                )
-    return StoredColumns(
-        added.get("conversations", {}), added.get("turns", {}), CascadeTables.from_session(session).restricted_to(added)
-    )
+    """Return the columns of a backup. Raises ColumnsDiffer."""
+    here = StoredColumns.from_session(session)
+    known = here.as_mapping()
+    for table in BUILT_IN_TABLES:
+        for name in added.get(table, {}):
+            if name not in known.get(table, {}):
+                raise columns_differ(table, name)
+    return StoredColumns(added.get("conversations", {}), added.get("turns", {}), here.related.restricted_to(added))
 
 
 def _classify(
     session: Session,
     owner: str,
-    entries: Sequence[VerifiedEntry],
+    conversations: Sequence[ArchivedConversation],
     columns: StoredColumns,
     *,
     locked: bool = False,
     linked: KeySet = _NO_ITEMS,
-) -> _ClassifiedChunk:
+) -> ClassifiedChunk:
     """Compare a chunk with the database. `linked` are the items that this restore has given a result.
 
     With `locked`, lock the items that the conversations name.
     """
-    live = by_ids(session, owner, [entry.id for entry in entries], columns)
-    absent = [entry for entry in entries if entry.id not in live or live[entry.id].digest != entry.digest]
-    items = source_items(session, owner, absent, locked=locked)
-    new, conflicts = [], []
-    for entry in absent:
-        conflict = _conflict(entry, live.get(entry.id), items.get(item_name(entry)), linked)
-        if conflict is None:
-            new.append(entry)
-        else:
-            conflicts.append((entry, conflict))
-    return _ClassifiedChunk(new, len(entries) - len(absent), conflicts, items)
+    live = by_ids(session, owner, [conversation.id for conversation in conversations], columns)
+    differing = [one for one in conversations if one.id not in live or live[one.id].digest != one.digest]
+    items = _source_items(session, owner, differing, locked=locked)
+    return classify(differing, len(conversations) - len(differing), live, items, linked)
 
 
-def _conflict(
-    entry: VerifiedEntry, live: Record | None, item: SourceItem | None, linked: KeySet
-) -> ConflictingConversation | None:
-    if item is not None and item.state is ItemState.RUNNING:
-        return ConflictingConversation(entry.id, ConflictKind.BUSY, None)
-    if live is not None:
-        is_same = _without_times(entry.archived.line) == _without_times(live.line)
-        return ConflictingConversation(entry.id, ConflictKind.TIMES if is_same else ConflictKind.CONTENT, entry.id)
-    if item is None or item.is_deleted or item.conversation_id in (None, entry.id) or item.key in linked:
-        return None
-    # A conversation older than the job was made by a discarded job of the same id.
-    return (
-        ConflictingConversation(entry.id, ConflictKind.ITEM, item.conversation_id)
-        if entry.archived.created_at >= item.job_created_at
-        else None
-    )
-
-
-def _without_times(line: bytes) -> Document:
-    return {name: value for name, value in orjson.loads(line).items() if name not in ("created_at", "updated_at")}
-
-
-def _differs(backup: Backup, entry: VerifiedEntry, live: Record | None) -> RestoreDiffers:
-    now = orjson.loads(live.line) if live is not None else None
-    return restore_differs(backup, entry.id, orjson.loads(entry.archived.line), now)
-
-
-def _position(entry: VerifiedEntry) -> int:
-    return entry.archived.position
-
-
-def _related_entries(chunks: Iterator[list[VerifiedEntry]]) -> Iterator[list[RelatedEntry]]:
-    for entries in chunks:
-        yield [
-            RelatedEntry(_position(entry), entry.id, entry.key, entry.digest, entry.archived.line) for entry in entries
-        ]
+def _source_items(
+    session: Session, owner: str, conversations: Sequence[ArchivedConversation], *, locked: bool
+) -> Items:
+    """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
+    names = [name for name in dict.fromkeys(conversation.item for conversation in conversations) if None not in name]
+    if locked:
+        session.lock_rows("lock_items_of_conversations", names, owner)
+    rows = session.select_rows("items_of_conversations", names, owner)
+    return {
+        (job_id, item_id): SourceItem(
+            job_id, job_key, position, state, result, deleted_at is not None, to_text(from_micros(created_at))
+        )
+        for job_id, item_id, job_key, position, state, result, deleted_at, created_at in rows
+    }
