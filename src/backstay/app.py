@@ -85,7 +85,9 @@ class Backstay:
         self._clock = SystemClock()
         self._store = _store(settings, self._clock, read_seconds)
         self._folders = BackupLocations(
-            store=self._store.backups, default_folder=self._store.backup_place, configured_folder=settings.backup_folder
+            store=self._store.backups.records,
+            default_folder=self._store.backup_place,
+            configured_folder=settings.backup_folder,
         )
         self._accounts = Accounts(
             rpm=settings.rpm,
@@ -110,13 +112,13 @@ class Backstay:
             owner: The owner.
             allowed: The processors that the owner's jobs may use; by default those of this library.
         """
-        store, keep = self._store.backups, self.settings.backup_retention
-        verifier = Verifier(store=store)
-        reading = BackupReader(store=store, folders=self._folders, verifier=verifier, owner=owner)
-        writer = BackupWriter(store=store, folders=self._folders, verifier=verifier, clock=self._clock, owner=owner)
-        cleaner = Cleaner(store=store, folders=self._folders, clock=self._clock, owner=owner)
+        stores, keep = self._store.backups, self.settings.backup_retention
+        verifier = Verifier(store=stores.records)
+        reading = BackupReader(store=stores.records, folders=self._folders, verifier=verifier, owner=owner)
+        writer = BackupWriter(stores=stores, folders=self._folders, verifier=verifier, clock=self._clock, owner=owner)
+        cleaner = Cleaner(stores=stores, folders=self._folders, clock=self._clock, owner=owner)
         deletions = DeleteService(
-            store=store,
+            stores=stores,
             conversations=self._store.conversations,
             writer=writer,
             reader=reading,
@@ -137,12 +139,12 @@ class Backstay:
             ),
             conversations=Conversations(store=self._store.conversations, deleter=deletions, owner=owner),
             backups=Backups(
-                store=store,
+                store=stores.records,
                 folders=self._folders,
                 writer=writer,
                 reader=reading,
                 restorer=Restorer(
-                    store=store, folders=self._folders, reader=reading, writer=writer, owner=owner, keep=keep
+                    store=stores.restores, folders=self._folders, reader=reading, writer=writer, owner=owner, keep=keep
                 ),
                 cleaner=cleaner,
                 deleter=deletions,
@@ -164,7 +166,7 @@ class Backstay:
     async def cursors(self, owner: str) -> Cursors:
         """Return the cursors of an owner's lists, which reveal nothing of other owners' rows."""
         if self._database_id is None:
-            self._database_id = await self._store.backups.database_id()
+            self._database_id = await self._store.backups.records.database_id()
         return Cursors(database_id=self._database_id, owner=owner)
 
     async def forget_expired(self) -> None:
@@ -173,7 +175,7 @@ class Backstay:
 
     async def check(self) -> None:
         """Check that the database answers. Raises StorageError."""
-        await self._store.backups.database_id()
+        await self._store.backups.records.database_id()
 
     @property
     def files(self) -> Sequence[Path]:
@@ -260,7 +262,7 @@ class Backstay:
                 "BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
-        keep, allocate = self.settings.backup_retention, self._store.backups.allocate_keys
+        keep, allocate = self.settings.backup_retention, self._store.backups.creation.allocate_keys
         owner, locks = self.settings.owner, self._store.locks
         return LegacyImport(
             store=self._store.original,

@@ -135,7 +135,7 @@ _EDITS = {
 
 
 def _edited_after_the_backup(backstay, url, edit, monkeypatch):
-    store = backstay.conversations._deleter._store
+    store = backstay.conversations._deleter._stores.creation
     real = store.mark_verified
 
     async def verified(*arguments, **options):
@@ -167,13 +167,13 @@ async def test_without_the_row_version(backstay, url, monkeypatch):
 
     _edited_after_the_backup(backstay, url, _EDITS["a message"], monkeypatch)
     monkeypatch.setattr(Record, "version", property(lambda _: b"the same"))
-    real = backstay.conversations._deleter._store.mark_verified
+    real = backstay.conversations._deleter._stores.creation.mark_verified
 
     async def verified(*given, **more):
         await asyncio.to_thread(sql, url, "UPDATE backstay.backup_items SET row_version = 'the same'")
         return await real(*given, **more)
 
-    monkeypatch.setattr(backstay.conversations._deleter._store, "mark_verified", verified)
+    monkeypatch.setattr(backstay.conversations._deleter._stores.creation, "mark_verified", verified)
     deleted = await backstay.conversations.delete(ALL)
 
     assert deleted.changed == 0

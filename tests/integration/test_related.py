@@ -123,7 +123,7 @@ async def test_what_refers_to_something_missing_waits_for_it(app, path):
 async def test_a_conversation_with_changed_related_rows_is_kept(app, path, edit, monkeypatch):
     """A conversation is not deleted if its related rows differ from the backup."""
     before = await _everything(path)
-    store = app.conversations._deleter._store
+    store = app.conversations._deleter._stores.creation
     real = store.mark_verified
 
     async def edited(*args, **kwargs):
@@ -145,9 +145,9 @@ async def test_a_conversation_with_changed_related_rows_is_kept(app, path, edit,
 
 async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     """Control: without related rows in the row version, an edited row would be lost."""
-    from backstay.storage.sql import delete_step
+    from backstay.storage.sql import deletes
 
-    store = app.conversations._deleter._store
+    store = app.conversations._deleter._stores.creation
     real = store.mark_verified
 
     async def edited(*args, **kwargs):
@@ -160,9 +160,9 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
         noted = {row[1]: row[4] for row in session.rows("backup_items_after", values)}
         return [_Trusted(record, noted[record.id]) for record in real_at_keys(session, owner, keys, columns)]
 
-    real_at_keys = delete_step.at_keys
+    real_at_keys = deletes.at_keys
     monkeypatch.setattr(store, "mark_verified", edited)
-    monkeypatch.setattr(delete_step, "at_keys", trusting)
+    monkeypatch.setattr(deletes, "at_keys", trusting)
 
     deleted = await app.conversations.delete(ALL)
 

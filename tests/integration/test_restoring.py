@@ -232,11 +232,11 @@ async def test_a_trigger_that_changes_restored_rows_is_detected(library, path):
 @pytest.mark.own_tables("it creates a trigger on a built-in table")
 async def test_without_the_comparison_before_the_commit(library, path, monkeypatch):
     """Control: without the comparison the trigger's change would stay unnoticed."""
-    from backstay.storage.sql import restore_session
+    from backstay.storage.sql import restores
 
     deleted = await library.conversations.delete(ALL)
     await _sql(library, _trigger(path, "new.key > 0"))
-    monkeypatch.setattr(restore_session.RestoreSession, "_compare", lambda *_: None)
+    monkeypatch.setattr(restores.RestoreSession, "_compare", lambda *_: None)
 
     await library.backups.restore(deleted.backup_id)
 

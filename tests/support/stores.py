@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backstay.backup.store import BackupStore
+from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
 from backstay.library.store import ConversationStore
@@ -30,7 +30,7 @@ class OpenStore:
 
     batches: BatchStores
     conversations: ConversationStore
-    backups: BackupStore
+    backups: BackupStores
     notes: ExpiringValueStore
     clock: MovableClock
     sql: Callable[..., list[tuple[Any, ...]]]

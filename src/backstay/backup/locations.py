@@ -15,7 +15,7 @@ from backstay.backup.folder_marker import (
     write_marker,
 )
 from backstay.backup.location import FileLocation
-from backstay.backup.store import BackupStore
+from backstay.backup.store import RecordStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
 
 
@@ -25,7 +25,7 @@ class BackupLocations:
     Each is a subfolder named after the database's id, so that several databases can share a backup directory.
     """
 
-    def __init__(self, *, store: BackupStore, default_folder: Path | None, configured_folder: Path | None) -> None:
+    def __init__(self, *, store: RecordStore, default_folder: Path | None, configured_folder: Path | None) -> None:
         self._store = store
         self._default_folder = default_folder
         self._configured_folder = configured_folder

@@ -12,7 +12,7 @@ from backstay.backup.backup import Backup, BackupItem, BackupState, Listener, Se
 from backstay.backup.locations import BackupLocations
 from backstay.backup.obstacles import backup_unusable
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.store import ArchivedConversation, BackupStore, RecordedItems, ToRows
+from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
 from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Manifest, decompressed
@@ -137,7 +137,7 @@ class OpenBackup:
 class BackupReader:
     """The opener and verifier of one owner's backups."""
 
-    def __init__(self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
+    def __init__(self, *, store: RecordStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
         self._store = store
         self._folders = folders
         self._verifier = verifier

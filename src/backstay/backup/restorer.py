@@ -12,7 +12,7 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
-from backstay.backup.store import ArchivedConversation, BackupStore, RecordedItems, ToRows
+from backstay.backup.store import ArchivedConversation, RecordedItems, RestoreStore, ToRows
 from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.selection import Selection
@@ -29,7 +29,7 @@ class Restorer:
     def __init__(
         self,
         *,
-        store: BackupStore,
+        store: RestoreStore,
         folders: BackupLocations,
         reader: BackupReader,
         writer: BackupWriter,

@@ -13,7 +13,7 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.restore_plan import OnConflict, RestorePlan, RestoreResult
 from backstay.backup.restorer import Restorer
-from backstay.backup.store import BackupStore, Snapshot
+from backstay.backup.store import RecordStore, Snapshot
 from backstay.backup.writer import BackupWriter
 from backstay.errors import BackstayError, BackupFolderUnrecognized
 from backstay.library.selection import Selection
@@ -30,7 +30,7 @@ class Backups:
     def __init__(
         self,
         *,
-        store: BackupStore,
+        store: RecordStore,
         folders: BackupLocations,
         writer: BackupWriter,
         reader: BackupReader,

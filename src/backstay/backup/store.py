@@ -1,4 +1,7 @@
-"""The storage interface of backups. Each method takes an owner, or a backup of one, and sees only that owner's data."""
+"""The storage that backups need. Each method takes an owner, or a backup of one, and sees only that owner's data.
+
+There is one protocol per phase of a backup; all but the records change in one transaction with what they are about.
+"""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -116,8 +119,8 @@ The file is read lazily, in a thread of the store. Raises BackupError if the fil
 """
 
 
-class BackupStore(Protocol):
-    """The records of backups, and the changes that must happen in one transaction with them."""
+class RecordStore(Protocol):
+    """The store of the records of backups."""
 
     async def database_id(self) -> str:
         """Return the unique id of this database."""
@@ -134,19 +137,64 @@ class BackupStore(Protocol):
         """
         ...
 
-    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
-        """Open one consistent snapshot, without blocking writers."""
+    async def backup(self, owner: str, backup_id: str) -> Backup:
+        """Return one backup. Raises BackupNotFound."""
         ...
+
+    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
+        ...
+
+    async def in_use(self, owner: str) -> Sequence[Backup]:
+        """Return the backups that are running, or whose delete is unfinished."""
+        ...
+
+    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
+        """Return which of these ids belong to no backup of any owner."""
+        ...
+
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Return the ids and digests of a backup's conversations, in order, from a position on."""
+        ...
+
+    async def count_written(self, backup: Backup) -> int:
+        """Return how many conversations of a running backup have been recorded."""
+        ...
+
+    async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
+        """Pin or unpin. Raises BackupNotFound, BackupUnusable (running, failed or expired)."""
+        ...
+
+    async def mark_damaged(self, backup: Backup) -> bool:
+        """verified → damaged; return whether it was verified. Idempotent: the first recorded time stays."""
+        ...
+
+    async def mark_intact(self, backup: Backup) -> Backup:
+        """damaged → verified, unless another read has recorded damage since the given record was read.
+
+        Returns the current record.
+        """
+        ...
+
+    async def mark_failed(self, backup: Backup, error: str) -> bool:
+        """running → failed; return whether it was running. Idempotent."""
+        ...
+
+
+class CreationStore(Protocol):
+    """The store for making backups."""
 
     async def check_restorable(self) -> None:
         """Check that conversations could be restored exactly into this library. Raises BackupUnusable."""
         ...
 
-    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
-        """Measure the selected conversations, with up to `sample` of them as examples."""
+    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
+        """Open one consistent snapshot, without blocking writers."""
         ...
 
-    # -- records
+    async def allocate_keys(self, count: int) -> Sequence[int]:
+        """Reserve keys for `count` conversations that come from another program."""
+        ...
 
     async def begin(
         self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
@@ -178,92 +226,13 @@ class BackupStore(Protocol):
         """
         ...
 
-    async def allocate_keys(self, count: int) -> Sequence[int]:
-        """Reserve keys for `count` conversations that come from another program."""
+
+class DeleteStore(Protocol):
+    """The store for deleting conversations in bounded steps."""
+
+    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
+        """Measure the selected conversations, with up to `sample` of them as examples."""
         ...
-
-    async def mark_damaged(self, backup: Backup) -> bool:
-        """verified → damaged; return whether it was verified. Idempotent: the first recorded time stays."""
-        ...
-
-    async def mark_intact(self, backup: Backup) -> Backup:
-        """damaged → verified, unless another read has recorded damage since the given record was read.
-
-        Returns the current record.
-        """
-        ...
-
-    async def mark_failed(self, backup: Backup, error: str) -> bool:
-        """running → failed; return whether it was running. Idempotent."""
-        ...
-
-    async def backup(self, owner: str, backup_id: str) -> Backup:
-        """Return one backup. Raises BackupNotFound."""
-        ...
-
-    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
-        ...
-
-    async def in_use(self, owner: str) -> Sequence[Backup]:
-        """Return the backups that are running, or whose delete is unfinished."""
-        ...
-
-    async def with_files(self, owner: str) -> Sequence[Backup]:
-        """Return the backups that may have a file, oldest first."""
-        ...
-
-    async def newest(self, owner: str) -> tuple[str, datetime] | None:
-        """Return the id and time of the existing backup that was created or verified last."""
-        ...
-
-    async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
-        """Return the records of a backup's conversations, in order, from a position on."""
-        ...
-
-    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        """Return the ids and digests of a backup's conversations, in order, from a position on."""
-        ...
-
-    async def count_written(self, backup: Backup) -> int:
-        """Return how many conversations of a running backup have been recorded."""
-        ...
-
-    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
-        """Return which of these ids belong to no backup of any owner."""
-        ...
-
-    # -- retention
-
-    async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
-        """Pin or unpin. Raises BackupNotFound, BackupUnusable (running, failed or expired)."""
-        ...
-
-    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; return if it did.
-
-        Unless `early`, only if its time has come. With `early`, also a damaged one with an unfinished delete, which is
-        then abandoned.
-        """
-        ...
-
-    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
-        """Record when a cleanup first found a backup expired, or None if it is not expired. Idempotent."""
-        ...
-
-    async def mark_removed(self, backup: Backup) -> None:
-        """Record that the file was removed, and delete the backup's items in bounded steps. Idempotent."""
-        ...
-
-    async def last_cleanup(self, owner: str) -> datetime | None:
-        """Return when `record_cleanup` was last called."""
-        ...
-
-    async def record_cleanup(self, owner: str) -> None:
-        """Record that a cleanup has ended now."""
-        ...
-
-    # -- delete
 
     async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
         """Delete the next conversations of a backup, if unchanged since its snapshot, in one transaction.
@@ -294,7 +263,9 @@ class BackupStore(Protocol):
         """Return the key that was assigned last."""
         ...
 
-    # -- restore
+
+class RestoreStore(Protocol):
+    """The store for restoring conversations."""
 
     async def plan_restore(self, backup: Backup, read: BackupConversations, columns: UserColumns) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
@@ -333,3 +304,50 @@ class BackupStore(Protocol):
             Nothing is changed if any of these is raised.
         """
         ...
+
+
+class RetentionStore(Protocol):
+    """The store for removing expired backups."""
+
+    async def with_files(self, owner: str) -> Sequence[Backup]:
+        """Return the backups that may have a file, oldest first."""
+        ...
+
+    async def newest(self, owner: str) -> tuple[str, datetime] | None:
+        """Return the id and time of the existing backup that was created or verified last."""
+        ...
+
+    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
+        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; return if it did.
+
+        Unless `early`, only if its time has come. With `early`, also a damaged one with an unfinished delete, which is
+        then abandoned.
+        """
+        ...
+
+    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+        """Record when a cleanup first found a backup expired, or None if it is not expired. Idempotent."""
+        ...
+
+    async def mark_removed(self, backup: Backup) -> None:
+        """Record that the file was removed, and delete the backup's items in bounded steps. Idempotent."""
+        ...
+
+    async def last_cleanup(self, owner: str) -> datetime | None:
+        """Return when `record_cleanup` was last called."""
+        ...
+
+    async def record_cleanup(self, owner: str) -> None:
+        """Record that a cleanup has ended now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStores:
+    """The stores of one database that backups use."""
+
+    records: RecordStore
+    creation: CreationStore
+    deletes: DeleteStore
+    restores: RestoreStore
+    retention: RetentionStore

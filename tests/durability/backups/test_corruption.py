@@ -129,7 +129,7 @@ async def test_an_edited_file_without_the_snapshots_digests(backstay, backup, mo
             for _ in reader.batches():
                 pass
 
-    trusting = Trusting(store=backstay._store.backups)
+    trusting = Trusting(store=backstay._store.backups.records)
     with path.open("rb") as file, pytest.raises(BackupDamaged, match="not the one that was verified"):
         await trusting.verify(backup, _sealed(backup), file, _Quiet())
     monkeypatch.setattr(verifier._HashingReader, "read", lambda self, size=-1: self._file.read(size))

@@ -10,7 +10,7 @@ from backstay import Backstay
 from backstay.backup.backup import BackupState
 from backstay.errors import BackupError, BackupNotFound, RestoreConflict
 from backstay.settings import Settings
-from backstay.storage.sql import restore_session
+from backstay.storage.sql import restores
 from support.keeping import contents
 from support.library import ALL, digests
 from support.sql import ask
@@ -71,7 +71,7 @@ async def test_cleanup_during_a_read(any_library, read):
 
 def _wait_before_the_first_step(backstay, barrier, monkeypatch):
     """Let the first step of a delete wait until the other delete has its backup too."""
-    delete_step, has_waited = backstay._store.backups.delete_step, False
+    delete_step, has_waited = backstay._store.backups.deletes.delete_step, False
 
     async def waiting(backup, **options):
         nonlocal has_waited
@@ -80,7 +80,7 @@ def _wait_before_the_first_step(backstay, barrier, monkeypatch):
             await barrier.wait()
         return await delete_step(backup, **options)
 
-    monkeypatch.setattr(backstay._store.backups, "delete_step", waiting)
+    monkeypatch.setattr(backstay._store.backups.deletes, "delete_step", waiting)
 
 
 async def test_two_deletes_of_one_selection(any_library, monkeypatch):
@@ -113,13 +113,13 @@ async def test_two_restores_of_one_backup(any_library):
 
 def _edited_before_it_is_replaced(backstay, library, monkeypatch):
     """Edit a conversation between the backup of what is replaced and its replacement."""
-    restore = backstay._store.backups.restore
+    restore = backstay._store.backups.restores.restore
 
     async def meddled(backup, entries, columns, **options):
         await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
         return await restore(backup, entries, columns, **options)
 
-    monkeypatch.setattr(backstay._store.backups, "restore", meddled)
+    monkeypatch.setattr(backstay._store.backups.restores, "restore", meddled)
 
 
 async def test_what_is_edited_before_it_is_replaced_is_kept(any_library, monkeypatch):
@@ -133,7 +133,7 @@ async def test_what_is_edited_before_it_is_replaced_is_kept(any_library, monkeyp
             with pytest.raises(RestoreConflict, match="was changed while it was being backed up; try again"):
                 await backstay.backups.restore(backup.id, on_conflict="replace")
         before = await digests(backstay)
-        monkeypatch.setattr(restore_session, "MAX_LISTED_CONFLICTS", 7)
+        monkeypatch.setattr(restores, "MAX_LISTED_CONFLICTS", 7)
         plan = await backstay.backups.plan_restore(backup.id)
         restored = await backstay.backups.restore(backup.id, on_conflict="replace")
         after = await digests(backstay)
@@ -153,7 +153,7 @@ async def test_replacing_without_the_row_version(any_library, monkeypatch):
         backup = await backstay.backups.create(ALL)
         await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newer'")
         _edited_before_it_is_replaced(backstay, library, monkeypatch)
-        monkeypatch.setattr(restore_session, "lock_by_ids", lambda *_: {})
+        monkeypatch.setattr(restores, "lock_by_ids", lambda *_: {})
 
         restored = await backstay.backups.restore(backup.id, on_conflict="replace")
 
@@ -175,7 +175,7 @@ async def test_what_is_changed_after_the_snapshot_is_kept(any_library, change, m
     """A conversation that was changed between backup and delete is kept with the change, and reported."""
     library = any_library
     async with Backstay.open(library.database) as backstay:
-        store = backstay._store.backups
+        store = backstay._store.backups.deletes
         step, changed = store.delete_step, []
 
         async def meddled(backup, **options):
@@ -193,9 +193,9 @@ async def test_what_is_changed_after_the_snapshot_is_kept(any_library, change, m
 async def test_without_the_row_version(any_library, monkeypatch):
     """The control: a delete by id alone loses what was changed after the snapshot."""
     library = any_library
-    from backstay.storage.sql import delete_step
+    from backstay.storage.sql import deletes
 
-    real = delete_step.at_keys
+    real = deletes.at_keys
 
     def trusting(session, owner, keys, columns):
         records = real(session, owner, keys, columns)
@@ -203,9 +203,9 @@ async def test_without_the_row_version(any_library, monkeypatch):
         versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
         return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in records]
 
-    monkeypatch.setattr(delete_step, "at_keys", trusting)
+    monkeypatch.setattr(deletes, "at_keys", trusting)
     async with Backstay.open(library.database) as backstay:
-        store = backstay._store.backups
+        store = backstay._store.backups.deletes
         step = store.delete_step
 
         async def meddled(backup, **options):
@@ -249,7 +249,7 @@ async def test_a_cleanup_with_an_outdated_record_keeps_the_file(any_library, mon
         async def outdated(owner):
             return [stale]
 
-        monkeypatch.setattr(other._store.backups, "in_use", outdated)
+        monkeypatch.setattr(other._store.backups.records, "in_use", outdated)
         await other.backups.cleanup(at_once=True)
 
         assert (await backstay.backups.verify(backup.id)).state == "verified"
@@ -259,13 +259,13 @@ async def test_an_interruption_at_the_last_commit(any_library, monkeypatch):
     """If a delete is interrupted while the last commit of its backup is made, the file stays and it can be resumed."""
     library = any_library
     async with Backstay.open(library.database) as backstay:
-        verified = backstay._store.backups.mark_verified
+        verified = backstay._store.backups.creation.mark_verified
 
         async def interrupted(*args, **options):
             await verified(*args, **options)
             raise asyncio.CancelledError
 
-        monkeypatch.setattr(backstay._store.backups, "mark_verified", interrupted)
+        monkeypatch.setattr(backstay._store.backups.creation, "mark_verified", interrupted)
         with pytest.raises(asyncio.CancelledError):
             await backstay.conversations.delete(ALL)
 

@@ -26,7 +26,7 @@ async def far(url, tmp_path, monkeypatch):
 @pytest.mark.parametrize("backup", [True, False], ids=["backed up", "outright"])
 async def test_a_delete_over_a_slow_link_takes_large_steps(far, monkeypatch, backup):
     """A delete over a slow link takes dozens of times fewer steps than there are conversations."""
-    store = far._store.backups
+    store = far._store.backups.deletes
     name = "delete_step" if backup else "delete_without_backup"
     step, steps = getattr(store, name), []
 
@@ -46,7 +46,7 @@ async def test_without_subtracting_the_time_of_the_network(far, monkeypatch):
     from backstay.storage.postgres.session import PostgresSession
 
     monkeypatch.setattr(PostgresSession, "network_seconds", 0.0)
-    store = far._store.backups
+    store = far._store.backups.deletes
     step, steps = store.delete_step, []
 
     async def counted(*arguments, **options):

@@ -1,19 +1,80 @@
-"""Deletes a bounded number of conversations in a transaction of the caller."""
+"""Deletes conversations in bounded steps, each in one transaction. Implements `backup.store.DeleteStore`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from backstay.backup.backup import Backup
-from backstay.backup.store import UnbackedDeleteStepResult
+from backstay.backup.backup import Backup, BackupState
+from backstay.backup.obstacles import backup_unusable
+from backstay.backup.store import DeleteStepResult, SelectionMeasure, UnbackedDeleteStepResult
+from backstay.clock import Clock
+from backstay.errors import BackupUnusable
 from backstay.library.selection import Selection
+from backstay.storage.sql import delete_plan
+from backstay.storage.sql.backup_records import find_backup, key_of
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.records import StoredColumns, at_keys, delete, lock
 from backstay.storage.sql.selection_conditions import values_of
-from backstay.storage.sql.session import Row, Session
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import now_micros
 
 _BATCH_SIZE = 500  # conversations that are compared at once
 
 
-def delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
+class SqlDeletes:
+    """The deletes of a database's conversations."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
+        return await self._database.read(lambda s: delete_plan.measure(s, owner, selection, sample=sample), owner=owner)
+
+    async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
+        def delete_batch(session: Session) -> DeleteStepResult:
+            current = find_backup(session, backup.owner, backup.id, name="locked_backup")
+            _check_deletable(current, file_exists=file_exists)
+            now = now_micros(self._clock)
+            is_last = _delete_next(session, current, limit, now)
+            return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.network_seconds)
+
+        return await self._database.write(delete_batch)
+
+    async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
+        values = {**key_of(backup), "limit": limit}
+        rows = await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
+        return [(conversation_id, outcome) for conversation_id, outcome in rows]
+
+    async def delete_without_backup(
+        self, owner: str, selection: Selection, *, after: int, last: int, limit: int
+    ) -> UnbackedDeleteStepResult:
+        def delete_batch(session: Session) -> UnbackedDeleteStepResult:
+            now = now_micros(self._clock)
+            return _delete_selected(session, owner, selection, after, last, limit, now)
+
+        return await self._database.write(delete_batch, erases=True)
+
+    async def erase(self) -> bool:
+        return await self._database.erase()
+
+    async def last_key(self) -> int:
+        return await self._database.read(lambda s: int(s.value("last_conversation_key")))
+
+
+def _check_deletable(backup: Backup, *, file_exists: Callable[[], bool]) -> None:
+    """Check that the delete of a backup's conversations may continue. Raises BackupUnusable."""
+    if backup.state is BackupState.DAMAGED:
+        raise backup_unusable(backup)
+    if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
+        state = backup.deletion or backup.state
+        raise BackupUnusable(f"{backup.id} is {state}; it has no delete to resume", backup_id=backup.id)
+    if not file_exists():
+        raise BackupUnusable(
+            f"The file of {backup.id} is missing or incomplete; nothing further is deleted. Make a new plan",
+            backup_id=backup.id,
+        )
+
+
+def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     """Delete the next conversations of a backup, unless changed since its snapshot; return whether none are left.
 
     Record which were kept, because they were changed since or a trigger kept them, and which no longer exist.
@@ -54,7 +115,7 @@ def delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     return ended
 
 
-def delete_selected(
+def _delete_selected(
     session: Session, owner: str, selection: Selection, after: int, last: int, limit: int, now: int
 ) -> UnbackedDeleteStepResult:
     """Delete the next selected conversations without a backup."""

@@ -1,4 +1,4 @@
-"""Restores the conversations of a backup, in one transaction of the caller."""
+"""Restores the conversations of a backup, in one transaction. Implements `backup.store.RestoreStore`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import orjson
 
-from backstay.backup.backup import Backup, BackupItem
+from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.item_links import ItemLinks, Items, KeySet, SourceItem
+from backstay.backup.obstacles import backup_unusable
 from backstay.backup.restore_plan import (
     MAX_LISTED_CONFLICTS,
     ConflictingConversation,
@@ -26,19 +27,72 @@ from backstay.backup.restore_policy import (
 from backstay.backup.store import ArchivedConversation, BackupConversations, RecordedItems, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
-from backstay.clock import to_text
+from backstay.clock import Clock, to_text
+from backstay.errors import BackupUnusable
 from backstay.library.record import Document
+from backstay.storage.sql.backup_records import find_backup, items_from, key_of
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.jobs import find_job, lock_job, set_state
 from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put, rows_maker
-from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.times import from_micros
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = KeySet()
 _BATCH_SIZE = 500  # conversations read at once
 
 
-def plan(session: Session, backup: Backup, read: BackupConversations, added: UserColumns) -> RestorePlan:
+class SqlRestores:
+    """The restores of a database's conversations."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def plan_restore(self, backup: Backup, read: BackupConversations, columns: UserColumns) -> RestorePlan:
+        return await self._database.read(lambda s: _plan(s, backup, read, columns), owner=backup.owner)
+
+    async def restore(
+        self,
+        backup: Backup,
+        read: BackupConversations,
+        columns: UserColumns,
+        *,
+        undoes: bool,
+        on_conflict: OnConflict,
+        replaced: Backup | None,
+        file_exists: Callable[[], bool],
+        on_progress: Callable[[int], None],
+    ) -> RestoreResult:
+        def restore(session: Session) -> RestoreResult:
+            session.lock("lock_library", {"owner": backup.owner})
+            find_backup(session, backup.owner, backup.id, name="locked_backup")
+            now = now_micros(self._clock)
+            work = RestoreSession(session, backup, columns, on_conflict, now)
+            if replaced is not None:
+                _check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
+                work.delete_conflicting(replaced)
+            restored = work.run(read, on_progress)
+            if undoes:
+                session.execute("mark_delete_undone", {**key_of(backup), "now": now})
+            # Checked last, because everything before took time.
+            if replaced is not None and not file_exists():
+                raise BackupUnusable(
+                    f"The file of {replaced.id}, which holds what would be replaced, no longer exists; nothing was "
+                    "restored. Try again",
+                    backup_id=replaced.id,
+                )
+            return restored
+
+        return await self._database.write(restore)
+
+
+def _check_verified(backup: Backup) -> None:
+    """Check that a backup is still verified. Raises BackupUnusable."""
+    if backup.state is not BackupState.VERIFIED:
+        raise backup_unusable(backup)
+
+
+def _plan(session: Session, backup: Backup, read: BackupConversations, added: UserColumns) -> RestorePlan:
     """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
     columns = _columns(session, added)
     new, identical, conflicts, links = 0, 0, 0, ItemLinks()
@@ -90,7 +144,7 @@ class RestoreSession:
             yield items_from(self._session, saved, first, _BATCH_SIZE)
 
     def run(self, read: BackupConversations, on_progress: Callable[[int], None]) -> RestoreResult:
-        """Restore all conversations and their related rows. Raises like `BackupStore.restore`."""
+        """Restore all conversations and their related rows. Raises like `RestoreStore.restore`."""
         recorded, to_rows, count = (
             _recorded(self._session, self._backup),
             rows_maker(self._backup.owner, self._columns),
@@ -181,12 +235,6 @@ class RestoreSession:
         self._count = replace(
             self._count, **{name: getattr(self._count, name) + number for name, number in more.items()}
         )
-
-
-def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
-    """Return the items of a backup from position `first` on, in order."""
-    values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": limit}
-    return list(map(BackupItem._make, session.rows("backup_items_after", values)))
 
 
 def _recorded(session: Session, backup: Backup) -> RecordedItems:
