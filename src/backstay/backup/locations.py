@@ -81,6 +81,14 @@ class BackupLocations:
             state = await self._state(folder, marker)
         return describe_problem(folder.path, marker, state)
 
+    async def refusal(self, folder: BackupDirectory) -> str | None:
+        """Return why backups may not be written to a folder; None if they may."""
+        try:
+            problem = await self.problem(folder)
+        except BackupFolderUnrecognized:
+            return "its marker cannot be read"
+        return problem[0] if problem is not None else None
+
     async def state(self, folder: BackupDirectory) -> FolderState:
         """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker is unreadable."""
         return await self._state(folder, await self._marker(folder))

@@ -49,33 +49,16 @@ class Restorer:
             return await self._plan(opened, _RestoreSelection(opened, selection))
 
     async def restore(
-        self,
-        backup_id: str,
-        selection: Selection | None = None,
-        *,
-        on_conflict: OnConflict = OnConflict.FAIL,
-        on_progress: Listener | None = None,
+        self, backup_id: str, selection: Selection | None, *, on_conflict: OnConflict, on_progress: Listener | None
     ) -> RestoreResult:
-        """Restore the conversations of a backup, or those selected. Idempotent.
-
-        Raises:
-            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: the backup cannot be used.
-            ConversationNotFound: the backup does not hold a selected id.
-            EmptySelection: the selection matches no conversation of the backup.
-            RestoreConflict: a conversation conflicts, and `on_conflict` is `FAIL`.
-            ColumnsDiffer: the backup has columns that the database lacks.
-            RestoreDiffers: a restored conversation differs from the backup. Nothing is changed if any of these is
-                raised.
-        """
+        """Restore the conversations of a backup, or those selected. See `Backups.restore`."""
         async with self._reader.open(backup_id) as opened:
             selected = _RestoreSelection(opened, selection)
             replaced: Backup | None = None
-            if on_conflict is OnConflict.REPLACE:
-                ids = tuple((await self._plan(opened, selected)).in_the_way)
-                if ids:
-                    replaced = await self._writer.write(
-                        Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids)
-                    )
+            if on_conflict is OnConflict.REPLACE and (ids := tuple((await self._plan(opened, selected)).in_the_way)):
+                replaced = await self._writer.write(
+                    Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids)
+                )
                 del ids  # there may be many
             result = await self._restore(opened, selected, on_conflict, replaced, on_progress)
         _log.info("backup_restored", backup=backup_id, restored=result.restored)
@@ -97,9 +80,10 @@ class Restorer:
         loop, reporter = asyncio.get_running_loop(), BackupProgressReporter(opened.backup.id, on_progress)
 
         def report(conversations: int) -> None:
-            asyncio.run_coroutine_threadsafe(
-                reporter.report(BackupPhase.RESTORING, conversations, opened.backup.conversations), loop
-            )
+            if on_progress is not None:
+                asyncio.run_coroutine_threadsafe(
+                    reporter.report(BackupPhase.RESTORING, conversations, opened.backup.conversations), loop
+                )
 
         return await self._store.restore(
             opened.backup,
@@ -109,7 +93,7 @@ class Restorer:
             on_conflict=on_conflict,
             replaced=replaced,
             file_exists=await self._file_check(replaced),
-            on_progress=report if on_progress is not None else lambda _: None,
+            on_progress=report,
         )
 
     async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:

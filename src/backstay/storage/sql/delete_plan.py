@@ -18,19 +18,18 @@ def measure(session: Session, owner: str, selection: Selection, *, sample: int) 
     """Count the selected conversations and their related rows, and find what would prevent the delete."""
     digest, conversations, turns, size, samples = hashlib.sha256(), 0, 0, 0, []
     related = related_rows(session)
-    measured = related.measure()
     selected = session.stream("measure_selection", values_of(owner, selection), selection=selection)
     for batch in batched(selected, _BATCH_SIZE):
-        counts = measured.count([row[0] for row in batch])
+        related_counts = related.count([row[0] for row in batch])
         for key, conversation_id, topic, its_turns, its_size in batch:
             if conversations < sample:
                 samples.append(DeleteSample(conversation_id, topic, its_turns))
             conversations += 1
             turns += its_turns
             size += its_size
-            digest.update(plan_line(conversation_id, its_turns, counts[key]))
+            digest.update(plan_line(conversation_id, its_turns, related_counts[key]))
     firing = session.tables.triggers([*BUILT_IN_TABLES, *related.deleted_tables], related.updated_tables)
     triggers = [FiringTrigger(trigger.name, trigger.table) for trigger in firing]
     return SelectionMeasure(
-        conversations, turns, size, digest.hexdigest(), samples, measured.counts(), triggers, measured.obstacles()
+        conversations, turns, size, digest.hexdigest(), samples, related.counts(), triggers, related.obstacles()
     )

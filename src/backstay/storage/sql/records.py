@@ -23,7 +23,7 @@ from backstay.library.record import (
 from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import changed_since
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
-from backstay.storage.sql.cascade.related_rows import NoRelatedRows, RelatedRows, RowsByTable
+from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Row, Session
 
@@ -46,7 +46,7 @@ class StoredColumns:
 
     conversations: Mapping[str, str] = field(default_factory=dict)
     turns: Mapping[str, str] = field(default_factory=dict)
-    related: RelatedRows = field(default_factory=NoRelatedRows)
+    related: RelatedRows = field(default_factory=RelatedRows)
 
     @classmethod
     def from_session(cls, session: Session, *, related: bool = True) -> "StoredColumns":
@@ -57,7 +57,7 @@ class StoredColumns:
                 raise changed_since(declared)
             if name not in _BUILT_IN_COLUMNS[table]:
                 added[table][name] = declared
-        columns = cls(**added, related=related_rows(session) if related else NoRelatedRows())
+        columns = cls(**added, related=related_rows(session) if related else RelatedRows())
         for name in (TURNS, RELATED):
             if name in columns.conversations:
                 raise BackupError(f"The column {name!r} of conversations has a name that backups reserve; rename it")

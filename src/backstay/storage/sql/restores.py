@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 
 import orjson
 
@@ -24,7 +24,7 @@ from backstay.backup.restore_policy import (
     columns_differ,
     restore_differs,
 )
-from backstay.backup.store import ArchivedConversation, BackupConversations, RecordedItems, UserColumns
+from backstay.backup.store import ArchivedConversation, BackupConversations, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.clock import Clock, to_text
@@ -39,6 +39,10 @@ from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = KeySet()
 _BATCH_SIZE = 500  # conversations read at once
+
+
+def _no_rows(_: Document) -> None:
+    """Convert nothing, where conversations are read and not inserted."""
 
 
 class SqlRestores:
@@ -98,7 +102,7 @@ def _plan(session: Session, backup: Backup, read: BackupConversations, added: Us
     new, identical, conflicts, links = 0, 0, 0, ItemLinks()
     examples: list[ConflictingConversation] = []
     in_the_way: list[str] = []
-    for conversations in read(_recorded(session, backup), _no_rows):
+    for conversations in read(partial(items_from, session, backup), _no_rows):
         chunk = _classify(session, backup.owner, conversations, columns)
         new += len(chunk.new)
         identical += chunk.identical
@@ -121,7 +125,7 @@ class RestoreSession:
         self._now = now
         self._links = ItemLinks()
         self._relinked: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
-        self._count = RestoreResult(backup.id, 0, 0, 0, 0, 0, 0)
+        self._counts: Counter[str] = Counter()
 
     def delete_conflicting(self, saved: Backup) -> None:
         """Delete the conversations that the restore replaces: all in the backup `saved`, which was made of them.
@@ -137,7 +141,7 @@ class RestoreSession:
                     raise changed_meanwhile(live.id)
         for items in self._saved(saved):
             keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
-            self._add(replaced=len(delete(self._session, saved.owner, keys)))
+            self._counts["replaced"] += len(delete(self._session, saved.owner, keys))
 
     def _saved(self, saved: Backup) -> Iterator[list[BackupItem]]:
         for first in range(0, saved.conversations, _BATCH_SIZE):
@@ -145,11 +149,8 @@ class RestoreSession:
 
     def run(self, read: BackupConversations, on_progress: Callable[[int], None]) -> RestoreResult:
         """Restore all conversations and their related rows. Raises like `RestoreStore.restore`."""
-        recorded, to_rows, count = (
-            _recorded(self._session, self._backup),
-            rows_maker(self._backup.owner, self._columns),
-            0,
-        )
+        recorded = partial(items_from, self._session, self._backup)
+        to_rows, count = rows_maker(self._backup.owner, self._columns), 0
         for conversations in read(recorded, to_rows):
             chunk = _classify(
                 self._session, self._backup.owner, conversations, self._columns, locked=True, linked=self._links.items
@@ -163,10 +164,19 @@ class RestoreSession:
             self._session.tables.advance(table)
         for restored in self._related.run(lambda: read(recorded, _no_rows)):
             self._compare(restored)
-        self._add(related=self._related.restored, left=self._related.not_restored)
         for (job_id, key), states in self._relinked.items():
             self._recount(job_id, key, states)
-        return replace(self._count, relinked=self._links.linked, unlinked=self._links.unlinked)
+        return RestoreResult(
+            self._backup.id,
+            restored=self._counts["restored"],
+            identical=self._counts["identical"],
+            skipped=self._counts["skipped"],
+            replaced=self._counts["replaced"],
+            relinked=self._links.linked,
+            unlinked=self._links.unlinked,
+            related=self._related.restored,
+            left=self._related.not_restored,
+        )
 
     def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
         """Return the conversations to restore. Raises RestoreConflict."""
@@ -176,7 +186,7 @@ class RestoreSession:
             columns = StoredColumns.from_session(self._session)
             for other in lock_by_ids(self._session, self._backup.owner, chunk.in_the_way, columns):
                 raise changed_meanwhile(other)
-        self._add(restored=len(chosen), skipped=skipped, identical=chunk.identical)
+        self._counts.update(restored=len(chosen), skipped=skipped, identical=chunk.identical)
         return chosen
 
     def _insert(self, conversations: Sequence[ArchivedConversation]) -> list[ArchivedConversation]:
@@ -230,19 +240,6 @@ class RestoreSession:
         ):
             state = JobState.COMPLETED_WITH_FAILURES if job.counts.failed else JobState.COMPLETED
             set_state(self._session, owner, key, state, self._now)
-
-    def _add(self, **more: int) -> None:
-        self._count = replace(
-            self._count, **{name: getattr(self._count, name) + number for name, number in more.items()}
-        )
-
-
-def _recorded(session: Session, backup: Backup) -> RecordedItems:
-    return lambda first, limit: items_from(session, backup, first, limit)
-
-
-def _no_rows(document: Document) -> None:
-    """Convert nothing, where conversations are not inserted."""
 
 
 def _columns(session: Session, added: UserColumns) -> StoredColumns:

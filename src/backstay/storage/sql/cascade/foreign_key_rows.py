@@ -7,7 +7,7 @@ from typing import Any
 from backstay.backup.store import UserColumns
 from backstay.library.deletion import Obstacle, ObstacleKind, RelatedRowCount
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
-from backstay.storage.sql.cascade.related_rows import NoRelatedRows, RelatedRows, RowsByTable
+from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
 from backstay.storage.sql.cascade.restore import CascadeRestore
 from backstay.storage.sql.cascade.tables import ForeignKey, OnDelete
 from backstay.storage.sql.session import Session
@@ -19,10 +19,10 @@ def related_rows(session: Session) -> RelatedRows:
 
 
 def _related_rows(session: Session, cascade: CascadeTables) -> RelatedRows:
-    return ForeignKeyRows(session, cascade) if cascade.foreign_keys else NoRelatedRows()
+    return ForeignKeyRows(session, cascade) if cascade.foreign_keys else RelatedRows()
 
 
-class ForeignKeyRows:
+class ForeignKeyRows(RelatedRows):
     """The rows that a database deletes or updates with conversations."""
 
     may_exist = True
@@ -33,6 +33,13 @@ class ForeignKeyRows:
         self.columns = cascade.as_mapping()
         self.deleted_tables = cascade.deleted_by_cascade
         self.updated_tables = cascade.updated_by_cascade
+        self._counts: Counter[tuple[str, bool]] = Counter()
+        self._shared: set[tuple[str, Any, bool]] = set()
+        self._blocking: dict[ForeignKey, set[Any]] = defaultdict(set)
+        self._unidentifiable: Counter[ForeignKey] = Counter()
+        # A row with a NO ACTION key does not block the delete if it is deleted too, with any of the conversations.
+        self._may_resolve = {key.table for key in cascade.foreign_keys if key.on_delete is OnDelete.NO_ACTION}
+        self._deleted: dict[str, set[Any]] = defaultdict(set)
 
     def late_columns(self, table: str) -> set[str]:
         return self._cascade.late_columns(table)
@@ -42,30 +49,6 @@ class ForeignKeyRows:
 
     def lock(self, keys: Sequence[int]) -> bool:
         return CascadeWalk(self._session, self._cascade, keys, locked=True).reaches_other_conversations
-
-    def measure(self) -> "CascadeMeasure":
-        return CascadeMeasure(self._session, self._cascade)
-
-    def restricted_to(self, columns: UserColumns) -> RelatedRows:
-        return _related_rows(self._session, self._cascade.restricted_to(columns))
-
-    def restore(self, owner: str) -> CascadeRestore:
-        return CascadeRestore(self._session.tables, self._cascade, owner)
-
-
-class CascadeMeasure:
-    """The number of related rows, each counted once even if it is related to several of the conversations."""
-
-    def __init__(self, session: Session, cascade: CascadeTables) -> None:
-        self._session = session
-        self._cascade = cascade
-        self._counts: Counter[tuple[str, bool]] = Counter()
-        self._shared: set[tuple[str, Any, bool]] = set()
-        self._blocking: dict[ForeignKey, set[Any]] = defaultdict(set)
-        self._unidentifiable: Counter[ForeignKey] = Counter()
-        # A row with a NO ACTION key does not block the delete if it is deleted too, with any of the conversations.
-        self._may_resolve = {key.table for key in cascade.foreign_keys if key.on_delete is OnDelete.NO_ACTION}
-        self._deleted: dict[str, set[Any]] = defaultdict(set)
 
     def count(self, keys: Sequence[int]) -> Counter[int]:
         walk = CascadeWalk(self._session, self._cascade, keys)
@@ -90,7 +73,7 @@ class CascadeMeasure:
         obstacles = [
             Obstacle(key.table, key.name, rows, ObstacleKind.UNFIT) for key, rows in self._unidentifiable.items()
         ]
-        grants = self._session.tables.unwritable(self._cascade.deleted_by_cascade, self._cascade.updated_by_cascade)
+        grants = self._session.tables.unwritable(self.deleted_tables, self.updated_tables)
         denied = [(table, rows) for (table, _), rows in sorted(self._counts.items()) if table in grants]
         obstacles += [Obstacle(table, "", rows, ObstacleKind.DENIED, grants[table]) for table, rows in denied]
         for key, identities in self._blocking.items():
@@ -100,3 +83,9 @@ class CascadeMeasure:
             if remaining:
                 obstacles.append(Obstacle(key.table, key.name, len(remaining), kind))
         return obstacles
+
+    def restricted_to(self, columns: UserColumns) -> RelatedRows:
+        return _related_rows(self._session, self._cascade.restricted_to(columns))
+
+    def restore(self, owner: str) -> CascadeRestore:
+        return CascadeRestore(self._session.tables, self._cascade, owner)

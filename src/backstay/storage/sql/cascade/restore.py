@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,12 @@ from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables
 from backstay.storage.sql.cascade.comparison import Unrestored, related_of
 from backstay.storage.sql.cascade.late_links import ExistingRows, LateLinks
+from backstay.storage.sql.cascade.related_rows import ReadBackup, RelatedRowsRestore
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, ForeignKey, Row, TableCatalog
 from backstay.storage.sql.cascade.tables import TURNS as TURNS_TABLE
 
 _BATCH_SIZE = 256  # conversations
 _IDENTIFYING_COLUMNS = {CONVERSATIONS: ("key",), TURNS_TABLE: ("conversation_key", "sequence")}
-
-Read = Callable[[], Iterator[list[ArchivedConversation]]]
 
 
 @dataclass(slots=True)
@@ -40,7 +39,7 @@ class _RowCounts:
         return {row: values for row, values in self.values(key.columns).items() if None not in values}
 
 
-class CascadeRestore:
+class CascadeRestore(RelatedRowsRestore):
     """The related rows of one restore. They are read from the backup a second time, when all conversations are stored.
 
     Of each batch of conversations, rows whose parents belong to that batch are inserted, and the others postponed to
@@ -78,7 +77,7 @@ class CascadeRestore:
         self._positions.extend(conversation.position for conversation in conversations)
         return ()
 
-    def run(self, read: Read) -> Iterator[list[ArchivedConversation]]:
+    def run(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
         if not self._positions:
             return
         for batch in self._restored(read):
@@ -89,7 +88,7 @@ class CascadeRestore:
     def is_unchanged(self, before: Document, now: Document) -> bool:
         return self._unrestored.is_all_that_differs(before, now)
 
-    def _restored(self, read: Read) -> Iterator[list[ArchivedConversation]]:
+    def _restored(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
         """Yield the restored conversations among all that the backup holds."""
         at = 0
         with closing(read()) as chunks:  # type: ignore[type-var]
