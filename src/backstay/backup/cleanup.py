@@ -55,15 +55,10 @@ class Cleaner:
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
-        """Remove expired backups, unless they are pinned or in use.
+        """Remove expired backups, unless they are pinned or in use. See `Backups.cleanup`.
 
         Because the clock may be wrong, the first cleanup that finds a backup expired only records it; a cleanup at
         least 24 hours later removes it.
-
-        Args:
-            dry_run: Only report what would be done, and why.
-            orphans: Also remove files that belong to no backup.
-            at_once: Remove expired backups without waiting for a second cleanup.
 
         Raises:
             BackupFolderUnrecognized: `orphans` is set, and the folder is not known to be this library's.

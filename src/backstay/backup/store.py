@@ -119,6 +119,17 @@ The file is read lazily, in a thread of the store. Raises BackupError if the fil
 """
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreSource:
+    """A backup's conversations that are to be restored."""
+
+    backup: Backup
+    columns: UserColumns
+    conversations: BackupConversations
+    is_whole: bool
+    """Whether all of it is restored, which undoes the delete that it was made for, finished or not."""
+
+
 class RecordStore(Protocol):
     """The store of the records of backups."""
 
@@ -267,17 +278,14 @@ class DeleteStore(Protocol):
 class RestoreStore(Protocol):
     """The store for restoring conversations."""
 
-    async def plan_restore(self, backup: Backup, read: BackupConversations, columns: UserColumns) -> RestorePlan:
+    async def plan_restore(self, source: RestoreSource) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
         ...
 
     async def restore(
         self,
-        backup: Backup,
-        read: BackupConversations,
-        columns: UserColumns,
+        source: RestoreSource,
         *,
-        undoes: bool,
         on_conflict: OnConflict,
         replaced: Backup | None,
         file_exists: Callable[[], bool],
@@ -286,22 +294,14 @@ class RestoreStore(Protocol):
         """Restore conversations in one transaction; compare each with the snapshot's digest before the commit.
 
         Args:
-            backup: The backup.
-            read: Yields its conversations.
-            columns: Its user columns.
-            undoes: Whether all of it is restored, which undoes the delete that it was made for, finished or not.
+            source: The conversations.
             on_conflict: What to do with conversations that conflict.
             replaced: The verified backup of the conversations to be replaced. They are deleted first, if they are
                 unchanged since its snapshot.
             file_exists: Must return True at the end: whether the file of `replaced` exists.
             on_progress: Called with the number of restored conversations, from any thread.
 
-        Raises:
-            BackupDamaged: a conversation differs from the snapshot.
-            ColumnsDiffer: the backup has columns that the database lacks.
-            RestoreConflict: a conversation conflicts, and `on_conflict` does not resolve it.
-            RestoreDiffers: a restored conversation differs from the backup.
-            Nothing is changed if any of these is raised.
+        Raises BackupDamaged, ColumnsDiffer, RestoreConflict, RestoreDiffers: nothing is changed.
         """
         ...
 

@@ -61,7 +61,7 @@ class BackupWriter:
         deleting: bool = False,
         on_progress: Listener | None = None,
     ) -> Backup:
-        """Back up the selected conversations, and return the verified backup.
+        """Back up the selected conversations, and return the verified backup. See `Backups.create`.
 
         Args:
             selection: The conversations.
@@ -73,12 +73,7 @@ class BackupWriter:
             on_progress: Called with the progress.
 
         Raises:
-            BackupFailed: it could not be written, or failed its verification. Only its record is left.
-            BackupFolderUnrecognized: the folder of backups is not known to be this library's.
-            EmptySelection: the selection matches no conversation.
-            PlanOutdated: the selection matches other conversations than were planned.
-            BackupUnusable: the database would not allow it to be restored.
-            StorageError: the database failed.
+            BackupUnusable: the database would not allow it to be restored. After any error only its record is left.
         """
         _check_reason(reason)
         await self._stores.creation.check_restorable()

@@ -115,9 +115,9 @@ def _edited_before_it_is_replaced(backstay, library, monkeypatch):
     """Edit a conversation between the backup of what is replaced and its replacement."""
     restore = backstay._store.backups.restores.restore
 
-    async def meddled(backup, entries, columns, **options):
+    async def meddled(source, **options):
         await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
-        return await restore(backup, entries, columns, **options)
+        return await restore(source, **options)
 
     monkeypatch.setattr(backstay._store.backups.restores, "restore", meddled)
 

@@ -1,5 +1,6 @@
 """Deletes conversations in bounded steps, each in one transaction. Implements `backup.store.DeleteStore`."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
 from backstay.backup.backup import Backup, BackupState
@@ -7,16 +8,19 @@ from backstay.backup.obstacles import backup_unusable
 from backstay.backup.store import DeleteStepResult, SelectionMeasure, UnbackedDeleteStepResult
 from backstay.clock import Clock
 from backstay.errors import BackupUnusable
+from backstay.library.deletion import DeleteSample, FiringTrigger, plan_line
 from backstay.library.selection import Selection
-from backstay.storage.sql import delete_plan
 from backstay.storage.sql.backup_records import find_backup, key_of
 from backstay.storage.sql.batched import batched
+from backstay.storage.sql.cascade.foreign_key_rows import related_rows
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.records import StoredColumns, at_keys, delete, lock
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
 
-_BATCH_SIZE = 500  # conversations that are compared at once
+_MEASURED = 256  # conversations that are measured at once
+_COMPARED = 500
 
 
 class SqlDeletes:
@@ -27,7 +31,7 @@ class SqlDeletes:
         self._clock = clock
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
-        return await self._database.read(lambda s: delete_plan.measure(s, owner, selection, sample=sample), owner=owner)
+        return await self._database.read(lambda s: _measure(s, owner, selection, sample=sample), owner=owner)
 
     async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
         def delete_batch(session: Session) -> DeleteStepResult:
@@ -74,6 +78,27 @@ def _check_deletable(backup: Backup, *, file_exists: Callable[[], bool]) -> None
         )
 
 
+def _measure(session: Session, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
+    """Count the selected conversations and their related rows, and find what would prevent the delete."""
+    digest, conversations, turns, size, samples = hashlib.sha256(), 0, 0, 0, []
+    related = related_rows(session)
+    selected = session.stream("measure_selection", values_of(owner, selection), selection=selection)
+    for batch in batched(selected, _MEASURED):
+        related_counts = related.count([row[0] for row in batch])
+        for key, conversation_id, topic, its_turns, its_size in batch:
+            if conversations < sample:
+                samples.append(DeleteSample(conversation_id, topic, its_turns))
+            conversations += 1
+            turns += its_turns
+            size += its_size
+            digest.update(plan_line(conversation_id, its_turns, related_counts[key]))
+    firing = session.tables.triggers([*BUILT_IN_TABLES, *related.deleted_tables], related.updated_tables)
+    triggers = [FiringTrigger(trigger.name, trigger.table) for trigger in firing]
+    return SelectionMeasure(
+        conversations, turns, size, digest.hexdigest(), samples, related.counts(), triggers, related.obstacles()
+    )
+
+
 def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     """Delete the next conversations of a backup, unless changed since its snapshot; return whether none are left.
 
@@ -90,7 +115,7 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
         session.tables.defer()
         batches += [
             (batch, lock(session, backup.owner, [row[1] for row in batch], columns))
-            for batch in batched(items[limit:], _BATCH_SIZE)
+            for batch in batched(items[limit:], _COMPARED)
         ]
     unchanged, outcomes = {}, []
     for batch, locked in batches:

@@ -24,7 +24,7 @@ from backstay.backup.restore_policy import (
     columns_differ,
     restore_differs,
 )
-from backstay.backup.store import ArchivedConversation, BackupConversations, UserColumns
+from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.clock import Clock, to_text
@@ -52,31 +52,30 @@ class SqlRestores:
         self._database = database
         self._clock = clock
 
-    async def plan_restore(self, backup: Backup, read: BackupConversations, columns: UserColumns) -> RestorePlan:
-        return await self._database.read(lambda s: _plan(s, backup, read, columns), owner=backup.owner)
+    async def plan_restore(self, source: RestoreSource) -> RestorePlan:
+        return await self._database.read(lambda s: _plan(s, source), owner=source.backup.owner)
 
     async def restore(
         self,
-        backup: Backup,
-        read: BackupConversations,
-        columns: UserColumns,
+        source: RestoreSource,
         *,
-        undoes: bool,
         on_conflict: OnConflict,
         replaced: Backup | None,
         file_exists: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
+        backup = source.backup
+
         def restore(session: Session) -> RestoreResult:
             session.lock("lock_library", {"owner": backup.owner})
             find_backup(session, backup.owner, backup.id, name="locked_backup")
             now = now_micros(self._clock)
-            work = RestoreSession(session, backup, columns, on_conflict, now)
+            work = RestoreSession(session, source, on_conflict, now)
             if replaced is not None:
                 _check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
                 work.delete_conflicting(replaced)
-            restored = work.run(read, on_progress)
-            if undoes:
+            restored = work.run(on_progress)
+            if source.is_whole:
                 session.execute("mark_delete_undone", {**key_of(backup), "now": now})
             # Checked last, because everything before took time.
             if replaced is not None and not file_exists():
@@ -96,13 +95,13 @@ def _check_verified(backup: Backup) -> None:
         raise backup_unusable(backup)
 
 
-def _plan(session: Session, backup: Backup, read: BackupConversations, added: UserColumns) -> RestorePlan:
+def _plan(session: Session, source: RestoreSource) -> RestorePlan:
     """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
-    columns = _columns(session, added)
+    backup, columns = source.backup, _columns(session, source.columns)
     new, identical, conflicts, links = 0, 0, 0, ItemLinks()
     examples: list[ConflictingConversation] = []
     in_the_way: list[str] = []
-    for conversations in read(partial(items_from, session, backup), _no_rows):
+    for conversations in source.conversations(partial(items_from, session, backup), _no_rows):
         chunk = _classify(session, backup.owner, conversations, columns)
         new += len(chunk.new)
         identical += chunk.identical
@@ -116,11 +115,12 @@ def _plan(session: Session, backup: Backup, read: BackupConversations, added: Us
 class RestoreSession:
     """One restore."""
 
-    def __init__(self, session: Session, backup: Backup, added: UserColumns, on_conflict: OnConflict, now: int) -> None:
+    def __init__(self, session: Session, source: RestoreSource, on_conflict: OnConflict, now: int) -> None:
         self._session = session
-        self._backup = backup
-        self._columns = _columns(session, added)
-        self._related = self._columns.related.restore(backup.owner)
+        self._source = source
+        self._backup = source.backup
+        self._columns = _columns(session, source.columns)
+        self._related = self._columns.related.restore(source.backup.owner)
         self._on_conflict = on_conflict
         self._now = now
         self._links = ItemLinks()
@@ -147,11 +147,11 @@ class RestoreSession:
         for first in range(0, saved.conversations, _BATCH_SIZE):
             yield items_from(self._session, saved, first, _BATCH_SIZE)
 
-    def run(self, read: BackupConversations, on_progress: Callable[[int], None]) -> RestoreResult:
+    def run(self, on_progress: Callable[[int], None]) -> RestoreResult:
         """Restore all conversations and their related rows. Raises like `RestoreStore.restore`."""
         recorded = partial(items_from, self._session, self._backup)
         to_rows, count = rows_maker(self._backup.owner, self._columns), 0
-        for conversations in read(recorded, to_rows):
+        for conversations in self._source.conversations(recorded, to_rows):
             chunk = _classify(
                 self._session, self._backup.owner, conversations, self._columns, locked=True, linked=self._links.items
             )
@@ -162,7 +162,7 @@ class RestoreSession:
             on_progress(count)
         for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
-        for restored in self._related.run(lambda: read(recorded, _no_rows)):
+        for restored in self._related.run(lambda: self._source.conversations(recorded, _no_rows)):
             self._compare(restored)
         for (job_id, key), states in self._relinked.items():
             self._recount(job_id, key, states)

@@ -109,17 +109,15 @@ class CascadeTables:
         return sorted({key.table for key in self.foreign_keys if key.on_delete.updates})
 
 
+@dataclass(slots=True)
 class _ReachedRow:
     """A row that the walk has reached, and the roots from which it was reached."""
 
-    __slots__ = ("identity", "roots", "table", "values")
-
-    def __init__(self, table: str, identity: Any, values: dict[str, Any], roots: set[int]) -> None:
-        self.table = table
-        self.identity = identity
-        self.values = values
-        self.roots = roots
-        """The keys of the conversations with which the row is deleted or updated."""
+    table: str
+    identity: Any
+    values: dict[str, Any]
+    roots: set[int]
+    """The keys of the conversations with which the row is deleted or updated."""
 
 
 class CascadeWalk:
