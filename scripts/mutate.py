@@ -30,7 +30,7 @@ QUERIES = ("src/backstay/storage/sqlite/queries", "src/backstay/storage/sql/quer
 GUARDS = ("fence", "worker_at_beat")  # they only read, but decide whether anything is written
 MODULES = (
     *(f"src/backstay/batch/{name}.py" for name in ("worker", "committer", "lease", "outcome")),
-    *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer")),
+    *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer", "restore_policy")),
 )
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")
 TESTS = (*SQL_TESTS, "tests/unit/batch", "tests/unit/backup", "tests/durability/backups/test_corruption.py")
