@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backstay import Backstay, Selection
-from backstay.errors import DeleteBlocked, PlanOutdated, RestoreDiffers
+from backstay.errors import ColumnsDiffer, DeleteBlocked, PlanOutdated, RestoreDiffers
 from support import app_schema
 from support.invariants import violations
 from support.library import ALL, filled
@@ -289,3 +289,19 @@ async def test_tables_that_refer_to_each_other_are_restored(app, path):
 
     assert restored.left == 0
     assert [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")] == before
+
+
+async def test_rows_whose_foreign_key_deletes_them_no_longer_are_refused(app, path):
+    """Deleted rows are not restored into a table whose rows a delete would now keep; the foreign key is named."""
+    schema = "backstay." if is_server(path) else ""
+    marks = f"CREATE TABLE marks (id integer PRIMARY KEY, chat bigint REFERENCES {schema}conversations (key) ON DELETE"
+    await _sql(path, f"{marks} CASCADE)")
+    await _sql(path, "INSERT INTO marks VALUES (1, 1)")
+    deleted = await app.conversations.delete(ALL)
+    await _sql(path, "DROP TABLE marks")
+    await _sql(path, f"{marks} SET NULL)")
+
+    with pytest.raises(ColumnsDiffer, match=r"has rows of (public\.)?marks, by a foreign key that this database lacks"):
+        await app.backups.restore(deleted.backup_id)
+
+    assert await app.conversations.count(ALL) == 0

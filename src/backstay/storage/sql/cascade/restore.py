@@ -110,6 +110,8 @@ class CascadeRestore(RelatedRowsRestore):
             for turn in document[TURNS]:
                 self._note_built_in(TURNS_TABLE, {**turn, "conversation_key": key, "owner": self._owner})
             for table, rows in related_of(document, "deleted").items():
+                if table not in deleted:
+                    raise columns_differ(table, None)
                 self._check(table, rows)
                 columns = self._cascade.columns[table]
                 deleted[table] |= Counter(tuple(value_from_line(row[name]) for name in columns) for row in rows)
