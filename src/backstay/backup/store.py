@@ -1,6 +1,7 @@
 """The storage that backups need. Each method takes an owner, or a backup of one, and sees only that owner's data.
 
-There is one protocol per phase of a backup; all but the records change in one transaction with what they are about.
+There is one protocol per phase. A method that changes conversations changes the record of their backup in the same
+transaction.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence

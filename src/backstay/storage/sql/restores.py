@@ -6,6 +6,7 @@ from functools import partial
 
 import orjson
 
+from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.item_links import ItemLinks, Items, KeySet, SourceItem
 from backstay.backup.obstacles import backup_unusable
@@ -16,14 +17,7 @@ from backstay.backup.restore_plan import (
     RestorePlan,
     RestoreResult,
 )
-from backstay.backup.restore_policy import (
-    ClassifiedChunk,
-    changed_meanwhile,
-    choose,
-    classify,
-    columns_differ,
-    restore_differs,
-)
+from backstay.backup.restore_policy import ClassifiedChunk
 from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
@@ -138,7 +132,7 @@ class RestoreSession:
             versions = {item.id: item.row_version for item in items}
             for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
                 if live.version != versions[live.id]:
-                    raise changed_meanwhile(live.id)
+                    raise restore_policy.changed_meanwhile(live.id)
         for items in self._saved(saved):
             keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
             self._counts["replaced"] += len(delete(self._session, saved.owner, keys))
@@ -180,12 +174,12 @@ class RestoreSession:
 
     def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
         """Return the conversations to restore. Raises RestoreConflict."""
-        chosen = choose(chunk, self._on_conflict, self._backup.id)
+        chosen = restore_policy.choose(chunk, self._on_conflict, self._backup.id)
         skipped = len(chunk.new) + len(chunk.conflicts) - len(chosen)
         if chunk.conflicts and not skipped:  # `delete_conflicting` has deleted what they conflict with
             columns = StoredColumns.from_session(self._session)
             for other in lock_by_ids(self._session, self._backup.owner, chunk.in_the_way, columns):
-                raise changed_meanwhile(other)
+                raise restore_policy.changed_meanwhile(other)
         self._counts.update(restored=len(chosen), skipped=skipped, identical=chunk.identical)
         return chosen
 
@@ -195,7 +189,7 @@ class RestoreSession:
         taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
         if taken and self._related.needs_former_keys:
             moved = next(conversation for conversation in conversations if conversation.key in taken)
-            raise restore_differs(self._backup.id, moved.document, None)
+            raise restore_policy.restore_differs(self._backup.id, moved.document, None)
         keys = iter(self._session.rows("allocate_conversation_keys", {"count": len(taken)}) if taken else ())
         keyed = [
             conversation._replace(key=next(keys)[0]) if conversation.key in taken else conversation
@@ -222,7 +216,7 @@ class RestoreSession:
                 before = conversation.document
                 now = orjson.loads(record.line) if record is not None else None
                 if now is None or not self._related.is_unchanged(before, now):
-                    raise restore_differs(self._backup.id, before, now)
+                    raise restore_policy.restore_differs(self._backup.id, before, now)
 
     def _recount(self, job_id: str, key: int, states: Counter[str]) -> None:
         """Update a job's counts and state after its items became completed; `states` are what they were before."""
@@ -249,7 +243,7 @@ def _columns(session: Session, added: UserColumns) -> StoredColumns:
     for table in BUILT_IN_TABLES:
         for name in added.get(table, {}):
             if name not in known.get(table, {}):
-                raise columns_differ(table, name)
+                raise restore_policy.columns_differ(table, name)
     return StoredColumns(added.get("conversations", {}), added.get("turns", {}), here.related.restricted_to(added))
 
 
@@ -269,7 +263,7 @@ def _classify(
     live = by_ids(session, owner, [conversation.id for conversation in conversations], columns)
     differing = [one for one in conversations if one.id not in live or live[one.id].digest != one.digest]
     items = _source_items(session, owner, differing, locked=locked)
-    return classify(differing, len(conversations) - len(differing), live, items, linked)
+    return restore_policy.classify(differing, len(conversations) - len(differing), live, items, linked)
 
 
 def _source_items(
