@@ -7,7 +7,7 @@ import pytest
 
 from backstay.backup.item_links import ItemLinks, KeySet, SourceItem
 from backstay.backup.restore_plan import OnConflict
-from backstay.backup.restore_policy import choose, classify, restore_differs
+from backstay.backup.restore_policy import choose, classify, columns_differ, restore_differs
 from backstay.backup.store import ArchivedConversation
 from backstay.errors import RestoreConflict
 from backstay.library.record import Record
@@ -91,15 +91,19 @@ def test_the_choice_follows_the_policy():
 
     assert choose(chunk, OnConflict.SKIP, "backup-1-a") == []
     assert choose(chunk, OnConflict.REPLACE, "backup-1-a") == [conversation]
-    with pytest.raises(RestoreConflict, match="Nothing was restored from backup-1-a: conversation 'c1' is there with"):
+    with pytest.raises(RestoreConflict) as failed:
         choose(chunk, OnConflict.FAIL, "backup-1-a")
+    assert failed.value.message == (
+        "Nothing was restored from backup-1-a: conversation 'c1' is there with other content; --on-conflict skip "
+        "restores the others, replace restores all"
+    )
 
 
 def test_the_item_of_a_running_worker_is_never_replaced():
     """With `replace` too, a restore fails if a worker is working on the item."""
     chunk = _classify(_conversation(), item=replace(_ITEM, state="running"))
 
-    with pytest.raises(RestoreConflict, match="is being worked on; pause its job first"):
+    with pytest.raises(RestoreConflict, match=r"is being worked on; pause its job first$"):
         choose(chunk, OnConflict.REPLACE, "backup-1-a")
 
 
@@ -120,6 +124,14 @@ def test_the_first_difference_is_named(change, column):
 
     assert error.context["column"] == column
     assert error.message.startswith("Conversation 'c1' would differ from its backup in its ")
+
+
+def test_the_error_says_what_the_database_lacks():
+    """The error of a backup that does not fit the database names the missing column or, without one, a foreign key."""
+    column, foreign_key = columns_differ("tags", "colour"), columns_differ("tags", None)
+
+    assert "a column 'colour' of tags that this database lacks" in column.message
+    assert "rows of tags, by a foreign key that this database lacks" in foreign_key.message
 
 
 def test_a_pending_item_gets_the_last_conversation_that_names_it():
