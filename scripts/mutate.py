@@ -31,7 +31,7 @@ GUARDS = ("fence", "worker_at_beat")  # they only read, but decide whether anyth
 MODULES = (
     *(f"src/backstay/batch/{name}.py" for name in ("worker", "persistent_writer", "end_deadline", "provider_wait")),
     *(f"src/backstay/batch/{name}.py" for name in ("committer", "lease", "outcome", "pause_evidence")),
-    *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer")),
+    *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer", "restore_policy")),
 )
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")
 TESTS = (*SQL_TESTS, "tests/unit/batch", "tests/unit/backup", "tests/durability/backups/test_corruption.py")

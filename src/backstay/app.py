@@ -84,7 +84,9 @@ class _Wiring:
         self.clock = SystemClock()
         self.store = _store(settings, self.clock, read_seconds)
         self.folders = BackupLocations(
-            store=self.store.backups, default_folder=self.store.backup_place, configured_folder=settings.backup_folder
+            store=self.store.backups.records,
+            default_folder=self.store.backup_place,
+            configured_folder=settings.backup_folder,
         )
         self.accounts = Accounts(
             rpm=settings.rpm,
@@ -96,13 +98,13 @@ class _Wiring:
 
     def services(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
         """Return the services of one owner."""
-        store, keep = self.store.backups, self.settings.backup_retention
-        verifier = Verifier(store=store)
-        reading = BackupReader(store=store, folders=self.folders, verifier=verifier, owner=owner)
-        writer = BackupWriter(store=store, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
-        cleaner = Cleaner(store=store, folders=self.folders, clock=self.clock, owner=owner)
+        stores, keep = self.store.backups, self.settings.backup_retention
+        verifier = Verifier(store=stores.records)
+        reading = BackupReader(store=stores.records, folders=self.folders, verifier=verifier, owner=owner)
+        writer = BackupWriter(stores=stores, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
+        cleaner = Cleaner(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
         deletions = DeleteService(
-            store=store,
+            stores=stores,
             conversations=self.store.conversations,
             writer=writer,
             reader=reading,
@@ -123,12 +125,12 @@ class _Wiring:
             ),
             conversations=Conversations(store=self.store.conversations, deleter=deletions, owner=owner),
             backups=Backups(
-                store=store,
+                store=stores.records,
                 folders=self.folders,
                 writer=writer,
                 reader=reading,
                 restorer=Restorer(
-                    store=store, folders=self.folders, reader=reading, writer=writer, owner=owner, keep=keep
+                    store=stores.restores, folders=self.folders, reader=reading, writer=writer, owner=owner, keep=keep
                 ),
                 cleaner=cleaner,
                 deleter=deletions,
@@ -146,7 +148,7 @@ class _Wiring:
                 "BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
-        keep, allocate = self.settings.backup_retention, self.store.backups.allocate_keys
+        keep, allocate = self.settings.backup_retention, self.store.backups.creation.allocate_keys
         owner = self.settings.owner
         return LegacyImport(
             store=self.store.original,
@@ -209,7 +211,7 @@ class Backstay:
     async def cursors(self, owner: str) -> Cursors:
         """Return the cursors of an owner's lists, which reveal nothing of other owners' rows."""
         if self._database_id is None:
-            self._database_id = await self._store.backups.database_id()
+            self._database_id = await self._store.backups.records.database_id()
         return Cursors(database_id=self._database_id, owner=owner)
 
     async def forget_expired(self) -> None:
@@ -218,7 +220,7 @@ class Backstay:
 
     async def check(self) -> None:
         """Check that the database answers. Raises StorageError."""
-        await self._store.backups.database_id()
+        await self._store.backups.records.database_id()
 
     @property
     def files(self) -> Sequence[Path]:

@@ -6,7 +6,7 @@ import re
 import apsw
 import pytest
 
-from backstay.storage.sql.backups import SqlBackups
+from backstay.storage.sql.deletes import SqlDeletes
 from support.stores.library import rows
 
 _ID = re.compile(r"backup-\d+-[0-9a-f]{20}")
@@ -157,13 +157,13 @@ def test_missing_ids_may_be_ignored(within, library):
 
 def test_conversations_that_change_meanwhile_are_kept_and_named(within, backstay, library, monkeypatch):
     """A delete keeps and lists conversations that change meanwhile, and exits with 3."""
-    step = SqlBackups.delete_step
+    step = SqlDeletes.delete_step
 
     async def meddled(self, backup, **options):
         _sql(backstay, "UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
         return await step(self, backup, **options)
 
-    monkeypatch.setattr(SqlBackups, "delete_step", meddled)
+    monkeypatch.setattr(SqlDeletes, "delete_step", meddled)
     ended = within("conversations", "delete", "c00000", "c00001", "--yes")
 
     assert ended.code == 3
@@ -174,7 +174,7 @@ def test_conversations_that_change_meanwhile_are_kept_and_named(within, backstay
 
 def test_an_interrupted_delete_says_how_to_continue(within, backstay, library, monkeypatch):
     """An interrupted delete prints how to continue or undo it; `backups list` and doctor do so until it is finished."""
-    step, steps = SqlBackups.delete_step, []
+    step, steps = SqlDeletes.delete_step, []
 
     async def interrupted(self, backup, **options):
         steps.append(backup)
@@ -182,7 +182,7 @@ def test_an_interrupted_delete_says_how_to_continue(within, backstay, library, m
             raise KeyboardInterrupt
         return await step(self, backup, **options)
 
-    monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
+    monkeypatch.setattr(SqlDeletes, "delete_step", interrupted)
     ended = within("conversations", "delete", "--all", "--yes")
     monkeypatch.undo()
     monkeypatch.chdir(backstay.folder)
@@ -210,7 +210,7 @@ def test_an_interrupted_delete_says_how_to_continue(within, backstay, library, m
 
 def _interrupted_delete(within, backstay, monkeypatch) -> str:
     """Delete all with Ctrl-C before the second step; return the id of the backup."""
-    step, steps = SqlBackups.delete_step, []
+    step, steps = SqlDeletes.delete_step, []
 
     async def interrupted(self, backup, **options):
         steps.append(backup)
@@ -218,7 +218,7 @@ def _interrupted_delete(within, backstay, monkeypatch) -> str:
             raise KeyboardInterrupt
         return await step(self, backup, **options)
 
-    monkeypatch.setattr(SqlBackups, "delete_step", interrupted)
+    monkeypatch.setattr(SqlDeletes, "delete_step", interrupted)
     ended = within("conversations", "delete", "--all", "--yes")
     monkeypatch.undo()
     monkeypatch.chdir(backstay.folder)

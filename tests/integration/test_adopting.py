@@ -136,7 +136,7 @@ _EDITS = {
 
 
 def _edited_after_the_backup(backstay, url, edit, monkeypatch):
-    store = backstay.conversations._deleter._store
+    store = backstay.conversations._deleter._stores.creation
     real = store.mark_verified
 
     async def verified(*arguments, **options):
@@ -171,13 +171,13 @@ async def test_without_the_row_version(backstay, url, monkeypatch):
     from backstay.library.record import Record
 
     monkeypatch.setattr(Record, "version", property(lambda _: b"the same"))
-    real = backstay.conversations._deleter._store.mark_verified
+    real = backstay.conversations._deleter._stores.creation.mark_verified
 
     async def verified(*given, **more):
         await asyncio.to_thread(sql, url, "UPDATE backstay.backup_items SET row_version = 'the same'")
         return await real(*given, **more)
 
-    monkeypatch.setattr(backstay.conversations._deleter._store, "mark_verified", verified)
+    monkeypatch.setattr(backstay.conversations._deleter._stores.creation, "mark_verified", verified)
 
     with pytest.raises(AssertionError, match=r"^0 conversations were kept"):
         await _check_that_a_change_is_kept(backstay, url, "a message", monkeypatch)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backstay import Backstay, Selection
-from backstay.errors import DeleteBlocked, PlanOutdated, RestoreDiffers
+from backstay.errors import ColumnsDiffer, DeleteBlocked, PlanOutdated, RestoreDiffers
 from support.faults.batch_invariants import violations
 from support.stores import app_schema
 from support.stores.library import ALL, filled
@@ -127,7 +127,7 @@ async def test_a_conversation_with_changed_related_rows_is_kept(app, path, edit,
 
 async def _check_that_a_changed_relation_is_kept(app, path, edit, monkeypatch):
     before = await _everything(path)
-    store = app.conversations._deleter._store
+    store = app.conversations._deleter._stores.creation
     real = store.mark_verified
 
     async def edited(*args, **kwargs):
@@ -149,15 +149,15 @@ async def _check_that_a_changed_relation_is_kept(app, path, edit, monkeypatch):
 
 async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     """Control: without related rows in the row version, an edited row would be lost."""
-    from backstay.storage.sql import delete_step
+    from backstay.storage.sql import deletes
 
     def trusting(session, owner, keys, columns):
         values = {"key": 1, "owner": owner, "first": 0, "limit": 100}
         noted = {row[1]: row[4] for row in session.rows("backup_items_after", values)}
         return [_Trusted(record, noted[record.id]) for record in real_at_keys(session, owner, keys, columns)]
 
-    real_at_keys = delete_step.at_keys
-    monkeypatch.setattr(delete_step, "at_keys", trusting)
+    real_at_keys = deletes.at_keys
+    monkeypatch.setattr(deletes, "at_keys", trusting)
 
     with pytest.raises(AssertionError, match=r"^0 conversations were kept"):
         await _check_that_a_changed_relation_is_kept(
@@ -266,3 +266,38 @@ async def test_references_to_a_conversation_that_goes_later(path, by):
         restored = await backstay.backups.restore(deleted.backup_id)
 
     assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (60, 0, 60, 0)
+
+
+async def test_tables_that_refer_to_each_other_are_restored(app, path):
+    """Rows of two tables that refer to each other are restored, even if the first by name needs the second."""
+    schema = "backstay." if is_server(path) else ""
+    chat = f"chat bigint REFERENCES {schema}conversations (key) ON DELETE CASCADE"
+    await _sql(path, f"CREATE TABLE a2 (id integer PRIMARY KEY, {chat}, a1 integer)")
+    await _sql(path, f"CREATE TABLE a1 (id integer PRIMARY KEY, {chat},"
+                     " a2 integer NOT NULL REFERENCES a2 ON DELETE CASCADE)")  # fmt: skip
+    await _sql(path, "ALTER TABLE a2 ADD COLUMN back integer REFERENCES a1 ON DELETE CASCADE")
+    await _sql(path, "INSERT INTO a2 VALUES (1, 1, 1, NULL), (2, 2, 1, NULL)")
+    await _sql(path, "INSERT INTO a1 VALUES (1, 1, 1), (2, 2, 1); UPDATE a2 SET back = id")
+    before = [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")]
+
+    deleted = await app.conversations.delete(ALL)
+    restored = await app.backups.restore(deleted.backup_id)
+
+    assert restored.left == 0
+    assert [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")] == before
+
+
+async def test_rows_whose_foreign_key_deletes_them_no_longer_are_refused(app, path):
+    """Deleted rows are not restored into a table whose rows a delete would now keep; the foreign key is named."""
+    schema = "backstay." if is_server(path) else ""
+    marks = f"CREATE TABLE marks (id integer PRIMARY KEY, chat bigint REFERENCES {schema}conversations (key) ON DELETE"
+    await _sql(path, f"{marks} CASCADE)")
+    await _sql(path, "INSERT INTO marks VALUES (1, 1)")
+    deleted = await app.conversations.delete(ALL)
+    await _sql(path, "DROP TABLE marks")
+    await _sql(path, f"{marks} SET NULL)")
+
+    with pytest.raises(ColumnsDiffer, match=r"has rows of (public\.)?marks, by a foreign key that this database lacks"):
+        await app.backups.restore(deleted.backup_id)
+
+    assert await app.conversations.count(ALL) == 0

@@ -235,20 +235,14 @@ async def _check_that_a_changed_row_is_refused(library, path):
 @pytest.mark.own_tables("it creates a trigger on a built-in table")
 async def test_without_the_comparison_before_the_commit(library, path, monkeypatch):
     """Control: without the comparison the trigger's change would stay unnoticed."""
-    from backstay.storage.sql import restore_session
+    from backstay.storage.sql import restores
 
-    monkeypatch.setattr(restore_session.RestoreSession, "_store", _store_unchecked)
+    monkeypatch.setattr(restores.RestoreSession, "_compare", lambda *_: None)
 
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         await _check_that_a_changed_row_is_refused(library, path)
 
     assert [str(one.id) async for one in library.conversations.export(ALL) if one.persona == "changed"] == ["c00017"]
-
-
-def _store_unchecked(self, entries):
-    from backstay.storage.sql import restore_session
-
-    restore_session.put(self._session, [(entry.key, entry.archived.rows) for entry in entries], self._columns)
 
 
 # -- conflicts -------------------------------------------------------------------------------------------------------
@@ -371,7 +365,7 @@ async def test_of_two_results_that_were_deleted_the_latest_is_the_items(library,
 @pytest.fixture
 async def renewed(library, monkeypatch):
     """Discard a job and run it again under its name, so that two conversations name each item."""
-    monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", _one_by_one)
+    monkeypatch.setattr("backstay.backup.reader.prefetch", _one_by_one)
     await library.batches.discard("job")
     await library.batches.run(
         "job", [{"id": f"i{number}", "topic": f"job {number}"} for number in range(5)], "scripted"
@@ -420,7 +414,7 @@ async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_whi
 @pytest.mark.parametrize("chunks", [_one_by_one, iter], ids=["in chunks", "at once"])
 async def test_an_item_without_a_result_takes_the_latest(library, half, monkeypatch, chunks):
     """An item without a result gets the latest of two restored conversations that name it."""
-    monkeypatch.setattr("backstay.storage.sql.verified_entries.prefetch", chunks)
+    monkeypatch.setattr("backstay.backup.reader.prefetch", chunks)
     await library.batches.discard("half")
     await library.batches.run("half", [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}], half.processor)
     before, results = await _all_rows(library), await _results(library, "half")

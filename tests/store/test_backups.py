@@ -28,12 +28,12 @@ async def _library(store):
 
 
 async def _records(store, selection=_ALL, owner=OWNER):
-    async with store.backups.snapshot(owner, selection) as snapshot:
+    async with store.backups.creation.snapshot(owner, selection) as snapshot:
         return [record async for chunk in snapshot.chunks() for record in chunk]
 
 
 async def _begun(store, owner=OWNER):
-    return await store.backups.begin(
+    return await store.backups.creation.begin(
         owner, "backup-1-a", reason="why", folder=None, host="here", keep=timedelta(days=1)
     )
 
@@ -43,8 +43,8 @@ async def _verified(store, *, deleting):
     await _library(store)
     backup = await _begun(store)
     records = await _records(store)
-    await store.backups.add_items(backup, 0, records, [record.version for record in records])
-    return await store.backups.mark_verified(backup, _SEALED, deleting=deleting)
+    await store.backups.creation.add_items(backup, 0, records, [record.version for record in records])
+    return await store.backups.creation.mark_verified(backup, _SEALED, deleting=deleting)
 
 
 def _file_exists():
@@ -56,7 +56,7 @@ async def test_a_snapshot_is_of_one_moment(store):
     await _library(store)
     before = await _records(store)
 
-    async with store.backups.snapshot(OWNER, _ALL) as snapshot:
+    async with store.backups.creation.snapshot(OWNER, _ALL) as snapshot:
         store.sql("UPDATE turns SET content = 'newer'")
         store.sql("DELETE FROM conversations WHERE id = 'c2'")
         during = [record async for chunk in snapshot.chunks() for record in chunk]
@@ -72,7 +72,7 @@ async def test_a_snapshot_may_be_left_in_the_middle(store):
     store.sql(f"UPDATE turns SET content = '{'x' * 4_000_000}'")
     store.is_left_unchecked = True
 
-    async with store.backups.snapshot(OWNER, _ALL) as snapshot:
+    async with store.backups.creation.snapshot(OWNER, _ALL) as snapshot:
         first = await anext(aiter(snapshot.chunks()))
 
     assert first[0].id == "c0"
@@ -105,37 +105,37 @@ async def test_a_backup_goes_through_its_states(store):
     """A backup changes its state only from the states that allow it."""
     backup = await _begun(store)
     with pytest.raises(BackupUnusable, match="is running; there is nothing to pin"):
-        await store.backups.pin(OWNER, backup.id, pinned=True)
+        await store.backups.records.pin(OWNER, backup.id, pinned=True)
 
-    verified = await store.backups.mark_verified(backup, _SEALED, deleting=False)
-    late = await store.backups.mark_failed(backup, "too late")
-    pinned = await store.backups.pin(OWNER, backup.id, pinned=True)
-    refused = await store.backups.mark_expired(pinned, early=True)
-    await store.backups.pin(OWNER, backup.id, pinned=False)
+    verified = await store.backups.creation.mark_verified(backup, _SEALED, deleting=False)
+    late = await store.backups.records.mark_failed(backup, "too late")
+    pinned = await store.backups.records.pin(OWNER, backup.id, pinned=True)
+    refused = await store.backups.retention.mark_expired(pinned, early=True)
+    await store.backups.records.pin(OWNER, backup.id, pinned=False)
     store.clock.move(86_399)
-    early = await store.backups.mark_expired(verified, early=False)
+    early = await store.backups.retention.mark_expired(verified, early=False)
     store.clock.move(1)
-    expired = await store.backups.mark_expired(verified, early=False)
+    expired = await store.backups.retention.mark_expired(verified, early=False)
 
     assert (verified.state, verified.expires_at - verified.verified_at) == ("verified", timedelta(days=1))
     assert (late, refused, early, expired) == (False, False, False, True)
-    assert (await store.backups.backup(OWNER, backup.id)).state == "expired"
+    assert (await store.backups.records.backup(OWNER, backup.id)).state == "expired"
 
 
 async def test_damage_stays_until_it_is_known_to_be_cleared(store):
     """Only a verification begun after the damage was recorded clears it; a damaged backup can be pinned and expires."""
     verified = await _verified(store, deleting=False)
-    first = await store.backups.mark_damaged(verified)
+    first = await store.backups.records.mark_damaged(verified)
     since = store.clock.now()
     store.clock.move(10)
-    second = await store.backups.mark_damaged(verified)
-    damaged = await store.backups.mark_intact(verified)
-    cleared = await store.backups.mark_intact(damaged)
-    await store.backups.mark_damaged(cleared)
-    newer = await store.backups.mark_intact(damaged)
-    await store.backups.pin(OWNER, newer.id, pinned=True)
-    await store.backups.pin(OWNER, newer.id, pinned=False)
-    expired = await store.backups.mark_expired(newer, early=True)
+    second = await store.backups.records.mark_damaged(verified)
+    damaged = await store.backups.records.mark_intact(verified)
+    cleared = await store.backups.records.mark_intact(damaged)
+    await store.backups.records.mark_damaged(cleared)
+    newer = await store.backups.records.mark_intact(damaged)
+    await store.backups.records.pin(OWNER, newer.id, pinned=True)
+    await store.backups.records.pin(OWNER, newer.id, pinned=False)
+    expired = await store.backups.retention.mark_expired(newer, early=True)
 
     assert (first, second, expired) == (True, False, True)
     assert (damaged.state, damaged.damaged_at) == ("damaged", since)
@@ -146,25 +146,25 @@ async def test_damage_stays_until_it_is_known_to_be_cleared(store):
 async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
     """A delete step checks the backup in its own transaction and refuses if it is damaged."""
     backup = await _verified(store, deleting=True)
-    await store.backups.mark_damaged(backup)
+    await store.backups.records.mark_damaged(backup)
 
     with pytest.raises(BackupUnusable, match="is damaged since"):
-        await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
-    by_itself = await store.backups.mark_expired(backup, early=False)
-    expired = await store.backups.mark_expired(backup, early=True)
+        await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
+    by_itself = await store.backups.retention.mark_expired(backup, early=False)
+    expired = await store.backups.retention.mark_expired(backup, early=True)
 
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
     assert (by_itself, expired) == (False, True)
-    assert (await store.backups.backup(OWNER, backup.id)).deletion == "abandoned"
+    assert (await store.backups.records.backup(OWNER, backup.id)).deletion == "abandoned"
 
 
 async def test_a_writer_that_was_taken_for_dead_verifies_nothing(store):
     """A backup's writer that was declared dead cannot verify it, since its file was removed."""
     backup = await _begun(store)
-    assert await store.backups.mark_failed(backup, "its writer died")
+    assert await store.backups.records.mark_failed(backup, "its writer died")
 
     with pytest.raises(BackupUnusable, match="was marked as failed by another process"):
-        await store.backups.mark_verified(backup, _SEALED, deleting=True)
+        await store.backups.creation.mark_verified(backup, _SEALED, deleting=True)
 
 
 async def test_a_delete_goes_in_steps(store):
@@ -172,14 +172,14 @@ async def test_a_delete_goes_in_steps(store):
     backup = await _verified(store, deleting=True)
     store.sql("UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
 
-    first = await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
+    first = await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
     store.clock.move(100)
-    last = await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
+    last = await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
 
     assert (first.is_last, first.backup.deleted, first.backup.changed, first.backup.expires_at) == (False, 1, 1, None)
     assert (last.is_last, last.backup.deleted, last.backup.deletion) == (True, 2, "deleted")
     assert last.backup.expires_at == store.clock.now() + timedelta(days=1)
-    assert await store.backups.delete_outcomes(backup, limit=10) == [("c1", "changed")]
+    assert await store.backups.deletes.delete_outcomes(backup, limit=10) == [("c1", "changed")]
     assert store.sql("SELECT id FROM conversations") == [("c1",)]
     assert store.sql("SELECT count(*) FROM turns") == [(2,)]
 
@@ -189,10 +189,10 @@ async def test_a_delete_needs_its_backup(store):
     backup = await _verified(store, deleting=True)
 
     with pytest.raises(BackupUnusable, match="is missing or incomplete; nothing further is deleted"):
-        await store.backups.delete_step(backup, limit=2, file_exists=lambda: False)
-    await store.backups.delete_step(backup, limit=3, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, file_exists=lambda: False)
+    await store.backups.deletes.delete_step(backup, limit=3, file_exists=_file_exists)
     with pytest.raises(BackupUnusable, match="is deleted; it has no delete to resume"):
-        await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
 
 
 async def test_a_backup_for_no_delete_deletes_nothing(store):
@@ -200,7 +200,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
     backup = await _verified(store, deleting=False)
 
     with pytest.raises(BackupUnusable, match="is verified; it has no delete to resume"):
-        await store.backups.delete_step(backup, limit=2, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
 
 
@@ -213,7 +213,7 @@ async def test_a_plan_knows_the_size_of_the_lines(store):
 
     async def sizes():
         lines = sum(len(record.line) + len(b",\n") for record in await _records(store))
-        return lines, (await store.backups.measure(OWNER, _ALL, sample=0)).estimated_bytes
+        return lines, (await store.backups.deletes.measure(OWNER, _ALL, sample=0)).estimated_bytes
 
     lines, estimated = await sizes()
     store.sql("UPDATE conversations SET topic = 'a\"b\"' WHERE id = 'c1'")
@@ -222,7 +222,7 @@ async def test_a_plan_knows_the_size_of_the_lines(store):
     assert estimated == lines
     assert escaped - still == 2
     nobody = Selection(persona="nobody")
-    assert (await store.backups.measure(OWNER, nobody, sample=0)).estimated_bytes == 0
+    assert (await store.backups.deletes.measure(OWNER, nobody, sample=0)).estimated_bytes == 0
 
 
 async def test_owners_never_see_each_others(store):
@@ -231,14 +231,19 @@ async def test_owners_never_see_each_others(store):
     other = await _begun(store, owner="me")
 
     assert await _records(store, owner="me") == []
-    assert [one.key for one in await store.backups.backups("me", every=True, before=None, limit=10)] == [other.key]
-    assert await store.backups.items(other, first=0, limit=10) == []
-    assert [one.key for one in await store.backups.with_files(OWNER)] == [backup.key]
-    assert (await store.backups.measure("me", _ALL, sample=5)).conversations == 0
-    for act in (store.backups.backup("you", backup.id), store.backups.pin("you", backup.id, pinned=True)):
+    assert [one.key for one in await store.backups.records.backups("me", every=True, before=None, limit=10)] == [
+        other.key
+    ]
+    assert await store.backups.records.digests(other, first=0, limit=10) == []
+    assert [one.key for one in await store.backups.retention.with_files(OWNER)] == [backup.key]
+    assert (await store.backups.deletes.measure("me", _ALL, sample=5)).conversations == 0
+    for act in (
+        store.backups.records.backup("you", backup.id),
+        store.backups.records.pin("you", backup.id, pinned=True),
+    ):
         with pytest.raises(BackupNotFound):
             await act
-    assert await store.backups.unknown_ids([backup.id, "backup-2-b"]) == ["backup-2-b"]
+    assert await store.backups.records.unknown_ids([backup.id, "backup-2-b"]) == ["backup-2-b"]
 
 
 async def test_a_selection_is_met_by_search_persona_and_age(store):

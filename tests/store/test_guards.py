@@ -86,7 +86,9 @@ async def test_statement_changes_only_the_backup_that_it_names(store):
     """A statement changes a backup only by its key, for its owner and in the right state."""
     for number, owner in enumerate(_OWNERS):
         name = f"backup-{number}"
-        backup = await store.backups.begin(owner, name, reason="", folder=None, host="", keep=timedelta(days=1))
+        backup = await store.backups.creation.begin(
+            owner, name, reason="", folder=None, host="", keep=timedelta(days=1)
+        )
         for position in range(2):
             store.sql(
                 "INSERT INTO backup_items (backup_key, position, owner, id, conversation_key, digest, row_version) "
@@ -141,11 +143,15 @@ async def test_statement_changes_only_the_backup_that_it_names(store):
 async def test_only_a_failed_backup_is_begun_again(store):
     """A backup that did not fail cannot be begun again under its id, and stays as it is."""
     for state in ("running", "verified", "damaged", "expired"):
-        backup = await store.backups.begin(OWNER, state, reason="first", folder=None, host="", keep=timedelta(days=1))
+        backup = await store.backups.creation.begin(
+            OWNER, state, reason="first", folder=None, host="", keep=timedelta(days=1)
+        )
         store.sql("UPDATE backups SET state = ? WHERE id = ?", state, state)
 
         with pytest.raises(BackupInUse):
-            await store.backups.begin(OWNER, state, reason="second", folder=None, host="", keep=timedelta(days=1))
+            await store.backups.creation.begin(
+                OWNER, state, reason="second", folder=None, host="", keep=timedelta(days=1)
+            )
 
         assert store.sql("SELECT state, reason FROM backups WHERE key = ?", backup.key) == [(state, "first")]
 

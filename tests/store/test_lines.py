@@ -36,7 +36,7 @@ def _insert(store, number, *, metadata, turns=(), **columns):
 
 
 async def _records(store):
-    async with store.backups.snapshot(OWNER, Selection(everything=True)) as snapshot:
+    async with store.backups.creation.snapshot(OWNER, Selection(everything=True)) as snapshot:
         return [record async for chunk in snapshot.chunks() for record in chunk]
 
 
@@ -82,7 +82,7 @@ async def test_a_few_are_found_by_their_ids(library):
     everything = {record.id: record for record in await _records(library)}
     selected_ids = tuple(everything)[3:7]
 
-    async with library.backups.snapshot(OWNER, Selection(ids=selected_ids)) as snapshot:
+    async with library.backups.creation.snapshot(OWNER, Selection(ids=selected_ids)) as snapshot:
         selected = [record async for chunk in snapshot.chunks() for record in chunk]
 
     assert selected == [everything[name] for name in selected_ids]

@@ -44,7 +44,7 @@ async def _records(store, path):
         "local", ImportSource(path), ImportConflictPolicy.FAIL, lambda _: None
     )
     digests = []
-    async with store.backups.snapshot("local", Selection(everything=True)) as snapshot:
+    async with store.backups.creation.snapshot("local", Selection(everything=True)) as snapshot:
         async for records in snapshot.chunks():
             digests += [(record.id, record.digest, record.version, record.line) for record in records]
     return digests

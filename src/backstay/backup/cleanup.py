@@ -9,7 +9,7 @@ from backstay.backup.backup import Backup, BackupState
 from backstay.backup.folder_marker import FolderState
 from backstay.backup.locations import BackupLocations, capitalized
 from backstay.backup.retention import RetentionAction, RetentionDecision, clock_problem, decide
-from backstay.backup.store import BackupStore
+from backstay.backup.store import BackupStores
 from backstay.clock import Clock, to_text
 from backstay.errors import BackstayError, BackupInUse, BackupUnreachable, BackupUnusable, ClockBehind
 from backstay.logs import get_logger
@@ -34,8 +34,8 @@ class CleanupResult:
 class Cleaner:
     """The cleaner of one owner's backups."""
 
-    def __init__(self, *, store: BackupStore, folders: BackupLocations, clock: Clock, owner: str) -> None:
-        self._store = store
+    def __init__(self, *, stores: BackupStores, folders: BackupLocations, clock: Clock, owner: str) -> None:
+        self._stores = stores
         self._folders = folders
         self._clock = clock
         self._owner = owner
@@ -47,23 +47,18 @@ class Cleaner:
             is_own = await self._folders.state(folder) is FolderState.OWN
             if is_own and (removed := await asyncio.to_thread(folder.remove_leftovers)):
                 _log.info("part_files_removed", number=removed)
-        for backup in await self._store.in_use(self._owner):
+        for backup in await self._stores.records.in_use(self._owner):
             if backup.state is not BackupState.RUNNING or await self._is_being_written(backup):
                 continue
             # If the writer finished after the record was read, the file belongs to a verified backup.
-            if await self._store.mark_failed(backup, "the process that wrote it died"):
+            if await self._stores.records.mark_failed(backup, "the process that wrote it died"):
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
-        """Remove expired backups, unless they are pinned or in use.
+        """Remove expired backups, unless they are pinned or in use. See `Backups.cleanup`.
 
         Because the clock may be wrong, the first cleanup that finds a backup expired only records it; a cleanup at
         least 24 hours later removes it.
-
-        Args:
-            dry_run: Only report what would be done, and why.
-            orphans: Also remove files that belong to no backup.
-            at_once: Remove expired backups without waiting for a second cleanup.
 
         Raises:
             BackupFolderUnrecognized: `orphans` is set, and the folder is not known to be this library's.
@@ -75,13 +70,13 @@ class Cleaner:
             await self._refuse_clock_behind(now)
         if not dry_run:
             await self.remove_leftovers()
-        backups = await self._store.with_files(self._owner)
+        backups = await self._stores.retention.with_files(self._owner)
         being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
         decisions = decide(backups, now, being_written=being_written, at_once=at_once)
         folder = await self._folders.current_directory()
         if orphans:
             await self._folders.check(folder)
-        unknown = await self._store.unknown_ids(await asyncio.to_thread(folder.names))
+        unknown = await self._stores.records.unknown_ids(await asyncio.to_thread(folder.names))
         if not dry_run:
             unreachable = [error for decision in decisions if (error := await self._carry_out(decision)) is not None]
             if orphans:
@@ -89,13 +84,13 @@ class Cleaner:
                     await asyncio.to_thread(folder.remove, name)
             if unreachable:
                 raise unreachable[0]
-            await self._store.record_cleanup(self._owner)
+            await self._stores.retention.record_cleanup(self._owner)
         return CleanupResult(decisions, unknown, orphans and not dry_run, dry_run)
 
     async def clean_daily(self) -> None:
         """Clean up without orphans, unless that was done within the last day. Errors are logged, not raised."""
         try:
-            last, now = await self._store.last_cleanup(self._owner), self._clock.now()
+            last, now = await self._stores.retention.last_cleanup(self._owner), self._clock.now()
             if last is None or last > now or now - last >= _DAILY:  # a time in the future came from a wrong clock
                 await self.clean()
         except BackstayError as error:
@@ -109,7 +104,9 @@ class Cleaner:
         await self._folders.check(await self._folders.for_backup(backup))
         if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
             raise BackupUnusable(f"{backup.id} has already been removed", backup_id=backup.id, state=str(backup.state))
-        if backup.state is not BackupState.EXPIRED and not await self._store.mark_expired(backup, early=True):
+        if backup.state is not BackupState.EXPIRED and not await self._stores.retention.mark_expired(
+            backup, early=True
+        ):
             why = (
                 "is pinned; unpin it first"
                 if backup.is_pinned
@@ -121,7 +118,7 @@ class Cleaner:
         await self._finish(backup)
 
     async def _refuse_clock_behind(self, now: datetime) -> None:
-        newest = await self._store.newest(self._owner)
+        newest = await self._stores.retention.newest(self._owner)
         if newest is not None and (problem := clock_problem(now, *newest)) is not None:
             backup_id, newest_at = newest
             raise ClockBehind(
@@ -136,9 +133,9 @@ class Cleaner:
         match decision.action:
             case RetentionAction.KEEP | RetentionAction.WAIT:
                 if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
-                    await self._store.note_expired(decision.backup, decision.first_seen_expired_at)
+                    await self._stores.retention.note_expired(decision.backup, decision.first_seen_expired_at)
                 return None
-            case RetentionAction.REMOVE if not await self._store.mark_expired(decision.backup, early=False):
+            case RetentionAction.REMOVE if not await self._stores.retention.mark_expired(decision.backup, early=False):
                 return None  # after the decision it was pinned, or a delete came to need it
         try:
             await self._finish(decision.backup)
@@ -151,7 +148,7 @@ class Cleaner:
     async def _finish(self, backup: Backup) -> None:
         # The record says `expired` already: a reader opens the file, then checks the record again.
         await self._remove_file(backup)
-        await self._store.mark_removed(backup)
+        await self._stores.retention.mark_removed(backup)
         _log.info("backup_removed", backup=backup.id)
 
     async def _remove_file(self, backup: Backup) -> None:

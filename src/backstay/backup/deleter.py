@@ -16,7 +16,7 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.obstacles import delete_blocked
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader
-from backstay.backup.store import BackupStore
+from backstay.backup.store import BackupStores
 from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection, PlanOutdated
 from backstay.library.deletion import DeletePlan, DeleteResult
@@ -45,7 +45,7 @@ class DeleteService:
     def __init__(
         self,
         *,
-        store: BackupStore,
+        stores: BackupStores,
         conversations: ConversationStore,
         writer: BackupWriter,
         reader: BackupReader,
@@ -54,7 +54,7 @@ class DeleteService:
         owner: str,
         keep: timedelta,
     ) -> None:
-        self._store = store
+        self._stores = stores
         self._conversations = conversations
         self._writer = writer
         self._reader = reader
@@ -72,7 +72,7 @@ class DeleteService:
             DeleteBlocked: rows of other tables prevent the delete.
         """
         missing = await self._missing(selection, ignored=ignore_missing)
-        measure = await self._store.measure(self._owner, selection, sample=_SAMPLE)
+        measure = await self._stores.deletes.measure(self._owner, selection, sample=_SAMPLE)
         _refuse_empty_selection(measure.conversations)
         if measure.obstacles:
             raise delete_blocked(measure.obstacles)
@@ -122,9 +122,9 @@ class DeleteService:
 
     async def resume(self, backup_id: str, *, on_progress: Listener | None = None) -> DeleteResult:
         """Resume an interrupted delete after verifying its backup again. Idempotent."""
-        backup = await self._store.backup(self._owner, backup_id)
+        backup = await self._stores.records.backup(self._owner, backup_id)
         if backup.is_delete_unfinished:
-            await self._store.check_restorable()
+            await self._stores.creation.check_restorable()
             await self._reader.verify(backup.id, on_progress=on_progress)
         result = await self._delete(backup, on_progress)
         return replace(result, was_finished=not backup.is_delete_unfinished)
@@ -153,7 +153,7 @@ class DeleteService:
         )
         while not is_last:
             started = time.monotonic()
-            step = await self._store.delete_step(backup, limit=limit, file_exists=file_exists)
+            step = await self._stores.deletes.delete_step(backup, limit=limit, file_exists=file_exists)
             seconds = time.monotonic() - started - step.network_seconds
             backup, is_last = step.backup, step.is_last
             await reporter.report(
@@ -162,7 +162,7 @@ class DeleteService:
             limit = _next_limit(limit, seconds)
             if not is_last:
                 await asyncio.sleep(min(seconds, _LONGEST_BREAK))  # other writers poll for the lock
-        outcomes = await self._store.delete_outcomes(backup, limit=1_000)
+        outcomes = await self._stores.deletes.delete_outcomes(backup, limit=1_000)
         _log.info("conversations_deleted", backup=backup.id, deleted=backup.deleted, changed=backup.changed)
         return DeleteResult(
             backup_id=backup.id,
@@ -174,17 +174,17 @@ class DeleteService:
         )
 
     async def _delete_without_backup(self, plan: DeletePlan, on_progress: Listener | None) -> DeleteResult:
-        measure = await self._store.measure(self._owner, plan.selection, sample=0)
+        measure = await self._stores.deletes.measure(self._owner, plan.selection, sample=0)
         if measure.digest != plan.digest:
             raise PlanOutdated(
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
-        last = await self._store.last_key()
+        last = await self._stores.deletes.last_key()
         reporter, limit, deleted, kept_by_trigger = BackupProgressReporter("", on_progress), _FIRST_STEP, 0, 0
         after: int | None = 0
         while after is not None:
             started = time.monotonic()
-            step = await self._store.delete_without_backup(
+            step = await self._stores.deletes.delete_without_backup(
                 self._owner, plan.selection, after=after, last=last, limit=limit
             )
             seconds = time.monotonic() - started - step.network_seconds
@@ -194,7 +194,7 @@ class DeleteService:
             await reporter.report(BackupPhase.DELETING, deleted, plan.conversations)
             await asyncio.sleep(min(seconds, _LONGEST_BREAK))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
-        is_erased = await self._store.erase()
+        is_erased = await self._stores.deletes.erase()
         gone = plan.conversations - deleted - kept_by_trigger
         return DeleteResult(None, deleted, changed=kept_by_trigger, gone=gone, is_erased=is_erased)
 

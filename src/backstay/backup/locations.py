@@ -15,7 +15,7 @@ from backstay.backup.folder_marker import (
     write_marker,
 )
 from backstay.backup.location import FileLocation
-from backstay.backup.store import BackupStore
+from backstay.backup.store import RecordStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
 from backstay.remedy import Remedy
 
@@ -26,7 +26,7 @@ class BackupLocations:
     Each is a subfolder named after the database's id, so that several databases can share a backup directory.
     """
 
-    def __init__(self, *, store: BackupStore, default_folder: Path | None, configured_folder: Path | None) -> None:
+    def __init__(self, *, store: RecordStore, default_folder: Path | None, configured_folder: Path | None) -> None:
         self._store = store
         self._default_folder = default_folder
         self._configured_folder = configured_folder
@@ -83,6 +83,14 @@ class BackupLocations:
             marker = await self._marker(folder)
             state = await self._state(folder, marker)
         return describe_problem(folder.path, marker, state)
+
+    async def refusal(self, folder: BackupDirectory) -> str | None:
+        """Return why backups may not be written to a folder; None if they may."""
+        try:
+            problem = await self.problem(folder)
+        except BackupFolderUnrecognized:
+            return "its marker cannot be read"
+        return problem[0] if problem is not None else None
 
     async def state(self, folder: BackupDirectory) -> FolderState:
         """Return the state of a folder for this library. Raises BackupFolderUnrecognized: its marker is unreadable."""

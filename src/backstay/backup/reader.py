@@ -1,21 +1,23 @@
 """Opening of backup files for verification, download and restore."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import orjson
 
-from backstay.backup.backup import Backup, BackupState, Listener, SealedFile
+from backstay.backup.backup import Backup, BackupItem, BackupState, Listener, SealedFile
 from backstay.backup.locations import BackupLocations
 from backstay.backup.obstacles import backup_unusable
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.store import BackupEntry, BackupStore
+from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
 from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
-from backstay.library.archive import ArchiveReader, Line, Manifest, decompressed
+from backstay.library.archive import ArchiveReader, Manifest, decompressed
+from backstay.library.prefetch import prefetch
+from backstay.library.record import digest_of_document
 from backstay.logs import get_logger
 from backstay.remedy import Remedy
 
@@ -56,20 +58,52 @@ class OpenBackup:
         """Read the first line of the file. Blocks."""
         return self._reader().manifest
 
-    def entries(self, matches: Matcher | None = None) -> Iterator[Iterator[BackupEntry]]:
-        """Yield the entries of the conversations that match, or of all. Blocks.
+    def conversations(
+        self, recorded: RecordedItems, to_rows: ToRows, matches: Matcher | None = None
+    ) -> Iterator[list[ArchivedConversation]]:
+        """Yield the conversations that match, or all, each verified against what the snapshot recorded. Blocks.
 
         Each call starts at the beginning of the file.
 
         Raises:
-            BackupDamaged: the file is incomplete, or has data after its end. Entries yielded before are invalid.
+            BackupDamaged: the file is incomplete or has data after its end, or a conversation is not what was backed
+                up. Conversations yielded before are invalid.
         """
+        with closing(prefetch(self._decoded(to_rows, matches))) as batches:
+            for batch in batches:
+                if not batch:
+                    continue
+                first, last = batch[0].position, batch[-1].position
+                items = {item.position: item for item in recorded(first, last - first + 1)}
+                yield [self._verified(conversation, items.get(conversation.position)) for conversation in batch]
+
+    def _decoded(self, to_rows: ToRows, matches: Matcher | None) -> Iterator[list[ArchivedConversation]]:
+        """Yield the conversations that match, each with the SHA-256 of its line as digest, and without a key."""
         reader, position = self._reader(), 0
         for lines in reader.batches():
-            yield _matching_entries(lines, position, matches)
+            batch = []
+            for number, (line, digest) in enumerate(lines, start=position):
+                try:
+                    document = orjson.loads(line)
+                    if matches is None or matches(document):
+                        item = document["job_id"], document["item_id"]
+                        names = document["id"], item, document["created_at"]
+                        batch.append(ArchivedConversation(0, digest, number, *names, line, to_rows(document)))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise BackupDamaged(f"Conversation {number + 1:,} of the backup cannot be read") from error
             position += len(lines)
+            yield batch
         if position != self.backup.conversations:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
+
+    def _verified(self, conversation: ArchivedConversation, item: BackupItem | None) -> ArchivedConversation:
+        if item is None or item.id != conversation.id or not _has_digest(conversation, item.digest):
+            raise BackupDamaged(
+                f"Conversation {conversation.position + 1:,} of {self.backup.id} is not what was backed up; nothing "
+                "was restored",
+                backup_id=self.backup.id,
+            )
+        return ArchivedConversation(item.conversation_key, item.digest, *conversation[2:])
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the decompressed JSON of the file. Blocks."""
@@ -104,7 +138,7 @@ class OpenBackup:
 class BackupReader:
     """The opener and verifier of one owner's backups."""
 
-    def __init__(self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
+    def __init__(self, *, store: RecordStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
         self._store = store
         self._folders = folders
         self._verifier = verifier
@@ -177,12 +211,11 @@ def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
     return BackupDamaged(named, remedy=Remedy.REPLACE_BACKUP_FILE, **{"backup_id": backup_id, **error.context})
 
 
-def _matching_entries(lines: Sequence[Line], first: int, matches: Matcher | None) -> Iterator[BackupEntry]:
-    for position, (line, digest) in enumerate(lines, start=first):
-        try:
-            document = orjson.loads(line)
-            is_match = matches is None or matches(document)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise BackupDamaged(f"Conversation {position + 1:,} of the backup cannot be read") from error
-        if is_match:
-            yield position, document, line, digest
+def _has_digest(conversation: ArchivedConversation, digest: bytes) -> bool:
+    # Most lines are canonical as they are.
+    if conversation.digest == digest:
+        return True
+    try:
+        return digest_of_document(conversation.document) == digest
+    except TypeError:
+        return False  # nested deeper than any line of a backup

@@ -1,7 +1,7 @@
 """Restores of backups: planned first, then all or nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -12,7 +12,7 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
-from backstay.backup.store import BackupEntry, BackupStore
+from backstay.backup.store import ArchivedConversation, RecordedItems, RestoreSource, RestoreStore, ToRows
 from backstay.backup.writer import BackupWriter
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.choices import RestoreConflictPolicy
@@ -30,7 +30,7 @@ class Restorer:
     def __init__(
         self,
         *,
-        store: BackupStore,
+        store: RestoreStore,
         folders: BackupLocations,
         reader: BackupReader,
         writer: BackupWriter,
@@ -44,80 +44,39 @@ class Restorer:
         self._owner = owner
         self._keep = keep
 
-    async def plan(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
+    async def plan(self, backup_id: str, selection: Selection | None) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
         async with self._reader.open(backup_id) as opened:
-            return await self._plan(opened, _RestoreSelection(opened, selection))
+            return await self._store.plan_restore(await _source(opened, selection))
 
     async def restore(
         self,
         backup_id: str,
-        selection: Selection | None = None,
+        selection: Selection | None,
         *,
-        on_conflict: RestoreConflictPolicy = RestoreConflictPolicy.FAIL,
-        on_progress: Listener | None = None,
+        on_conflict: RestoreConflictPolicy,
+        on_progress: Listener | None,
     ) -> RestoreResult:
-        """Restore the conversations of a backup, or those selected. Idempotent.
-
-        Raises:
-            BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: the backup cannot be used.
-            ConversationNotFound: the backup does not hold a selected id.
-            EmptySelection: the selection matches no conversation of the backup.
-            RestoreConflict: a conversation conflicts, and `on_conflict` is `FAIL`.
-            ColumnsDiffer: the backup has columns that the database lacks.
-            RestoreDiffers: a restored conversation differs from the backup. Nothing is changed if any of these is
-                raised.
-        """
+        """Restore the conversations of a backup, or those selected. See `Backups.restore`."""
         async with self._reader.open(backup_id) as opened:
-            selected = _RestoreSelection(opened, selection)
-            replaced: Backup | None = None
-            if on_conflict is RestoreConflictPolicy.REPLACE:
-                ids = tuple((await self._plan(opened, selected)).in_the_way)
-                if ids:
-                    replaced = await self._writer.write(
-                        Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids)
-                    )
-                del ids  # there may be many
-            result = await self._restore(opened, selected, on_conflict, replaced, on_progress)
+            source = await _source(opened, selection)
+            replaced = await self._back_up_conflicts(source) if on_conflict is RestoreConflictPolicy.REPLACE else None
+            result = await self._store.restore(
+                source,
+                on_conflict=on_conflict,
+                replaced=replaced,
+                file_exists=await self._file_check(replaced),
+                on_progress=_report_to(on_progress, opened.backup),
+            )
         _log.info("backup_restored", backup=backup_id, restored=result.restored)
         return replace(result, replaced_backup_id=replaced.id if replaced is not None else None)
 
-    async def _plan(self, opened: OpenBackup, selected: "_RestoreSelection") -> RestorePlan:
-        manifest = await asyncio.to_thread(opened.manifest)
-        plan = await self._store.plan_restore(opened.backup, selected.entries, manifest.columns)
-        selected.check()
-        return plan
-
-    async def _restore(
-        self,
-        opened: OpenBackup,
-        selected: "_RestoreSelection",
-        on_conflict: RestoreConflictPolicy,
-        replaced: Backup | None,
-        on_progress: Listener | None,
-    ) -> RestoreResult:
-        manifest = await asyncio.to_thread(opened.manifest)
-        loop, reporter = asyncio.get_running_loop(), BackupProgressReporter(opened.backup.id, on_progress)
-
-        def report(conversations: int) -> None:
-            asyncio.run_coroutine_threadsafe(
-                reporter.report(BackupPhase.RESTORING, conversations, opened.backup.conversations), loop
-            )
-
-        def entries() -> Iterator[Iterable[BackupEntry]]:
-            yield from selected.entries()
-            selected.check()
-
-        return await self._store.restore(
-            opened.backup,
-            entries,
-            manifest.columns,
-            undoes=selected.is_all,
-            on_conflict=on_conflict,
-            replaced=replaced,
-            file_exists=await self._file_check(replaced),
-            on_progress=report if on_progress is not None else lambda _: None,
-        )
+    async def _back_up_conflicts(self, source: RestoreSource) -> Backup | None:
+        """Back up the conversations that a restore would replace; return None if there are none."""
+        ids = tuple((await self._store.plan_restore(source)).in_the_way)
+        if not ids:
+            return None
+        return await self._writer.write(Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids))
 
     async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:
         """Return a function that checks that the file of a backup exists; without a backup it returns True."""
@@ -126,25 +85,44 @@ class Restorer:
         return partial((await self._folders.for_backup(backup)).has, backup.id, size=backup.file_bytes)
 
 
-class _RestoreSelection:
-    """The selected entries of a backup, and a check that the selection was found in it."""
+def _report_to(listener: Listener | None, backup: Backup) -> Callable[[int], None]:
+    """Return a function that reports the number of restored conversations from any thread."""
+    loop, reporter = asyncio.get_running_loop(), BackupProgressReporter(backup.id, listener)
 
-    def __init__(self, opened: OpenBackup, selection: Selection | None) -> None:
+    def report(conversations: int) -> None:
+        if listener is not None:
+            progress = reporter.report(BackupPhase.RESTORING, conversations, backup.conversations)
+            asyncio.run_coroutine_threadsafe(progress, loop)
+
+    return report
+
+
+async def _source(opened: OpenBackup, selection: Selection | None) -> RestoreSource:
+    manifest = await asyncio.to_thread(opened.manifest)
+    if selection is None or not selection.is_narrowed:
+        return RestoreSource(opened.backup, manifest.columns, opened.conversations, is_whole=True)
+    selected = _SelectedConversations(opened, selection)
+    return RestoreSource(opened.backup, manifest.columns, selected.read, is_whole=False)
+
+
+class _SelectedConversations:
+    """The selected conversations of a backup, and a check that the selection was found in it."""
+
+    def __init__(self, opened: OpenBackup, selection: Selection) -> None:
         self._opened = opened
-        self._selection = selection if selection is not None and selection.is_narrowed else None
-        self._ids = self._selection.ids if self._selection is not None else ()
-        self._matches = (self._selection or Selection(everything=True)).matcher()
+        self._ids = selection.ids
+        self._matches = selection.matcher()
         self._seen: set[str] = set()
         self._count = 0
 
-    @property
-    def is_all(self) -> bool:
-        return self._selection is None
+    def read(self, recorded: RecordedItems, to_rows: ToRows) -> Iterator[list[ArchivedConversation]]:
+        """Yield the selected conversations, verified; each call starts at the beginning of the file.
 
-    def entries(self) -> Iterator[Iterable[BackupEntry]]:
-        """Yield the selected entries; each call starts at the beginning of the file."""
+        Raises ConversationNotFound, EmptySelection at the end: the backup does not hold what is selected.
+        """
         self._seen, self._count = set(), 0
-        return self._opened.entries(self._note_match if self._selection is not None else None)
+        yield from self._opened.conversations(recorded, to_rows, self._note_match)
+        self._check()
 
     def _note_match(self, document: Mapping[str, Any]) -> bool:
         if not self._matches(document):
@@ -154,13 +132,7 @@ class _RestoreSelection:
             self._seen.add(document["id"])
         return True
 
-    def check(self) -> None:
-        """Check that the backup holds what is selected, after all entries were yielded.
-
-        Raises ConversationNotFound, EmptySelection.
-        """
-        if self._selection is None:
-            return
+    def _check(self) -> None:
         missing = [name for name in self._ids if name not in self._seen]
         backup_id = self._opened.backup.id
         if missing:

@@ -13,9 +13,9 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.reader import BackupReader, OpenBackup
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.restorer import Restorer
-from backstay.backup.store import BackupStore, Snapshot
+from backstay.backup.store import RecordStore, Snapshot
 from backstay.backup.writer import BackupWriter
-from backstay.errors import BackstayError, BackupFolderUnrecognized
+from backstay.errors import BackstayError
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
@@ -31,7 +31,7 @@ class Backups:
     def __init__(
         self,
         *,
-        store: BackupStore,
+        store: RecordStore,
         folders: BackupLocations,
         writer: BackupWriter,
         reader: BackupReader,
@@ -127,11 +127,7 @@ class Backups:
     async def folder(self) -> tuple[Path, str | None]:
         """Return the folder for new backups and, if it is refused, the reason. Raises SettingsError if none is set."""
         folder = await self._folders.current_directory()
-        try:
-            problem = await self._folders.problem(folder)
-        except BackupFolderUnrecognized:
-            return folder.path, "its marker cannot be read"
-        return folder.path, problem[0] if problem is not None else None
+        return folder.path, await self._folders.refusal(folder)
 
     async def use_folder(self) -> Path:
         """Mark the folder for new backups as this library's, whatever database it belonged to. Idempotent.

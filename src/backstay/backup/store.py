@@ -1,10 +1,16 @@
-"""The storage interface of backups. Each method takes an owner, or a backup of one, and sees only that owner's data."""
+"""The storage that backups need. Each method takes an owner, or a backup of one, and sees only that owner's data.
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+There is one protocol per phase. A method that changes conversations changes the record of their backup in the same
+transaction.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
+
+import orjson
 
 from backstay.backup.backup import Backup, BackupItem, SealedFile
 from backstay.backup.location import FileLocation
@@ -72,18 +78,62 @@ class UnbackedDeleteStepResult:
 UserColumns = Mapping[str, Mapping[str, str]]
 """The columns that users added to the built-in tables: by table, the type of each column by its name."""
 
-BackupEntry = tuple[int, Document, bytes, bytes]
-"""A conversation of a backup: its position in the file, its dict, its JSON line, and the SHA-256 of the line."""
 
-BackupEntries = Callable[[], Iterator[Iterable[BackupEntry]]]
-"""Yields the entries of a backup in chunks; each call starts at the beginning of the file.
+ItemName = tuple[str | None, str | None]
+"""The job id and the item id that a conversation names."""
+
+
+class ArchivedConversation(NamedTuple):
+    """A conversation of a backup's file, verified. A tuple, since there are many: it costs the garbage collector least.
+
+    For the same reason its document is not kept.
+    """
+
+    key: int
+    """Its key in this database, or the one that it had before it was deleted."""
+    digest: bytes
+    position: int
+    """Its position in the file."""
+    id: str
+    item: ItemName
+    created_at: str
+    line: bytes
+    rows: Any
+    """Its rows, as the store inserts them."""
+
+    @property
+    def document(self) -> Document:
+        """The conversation as a dict in the native shape. Decoded at each access."""
+        document: Document = orjson.loads(self.line)
+        return document
+
+
+RecordedItems = Callable[[int, int], Sequence[BackupItem]]
+"""Returns what the snapshot recorded of a number of conversations, from a position on."""
+
+ToRows = Callable[[Document], Any]
+"""Converts a conversation to its rows. Called in a thread that reads ahead."""
+
+BackupConversations = Callable[[RecordedItems, ToRows], Iterator[list[ArchivedConversation]]]
+"""Yields the verified conversations of a backup in chunks; each call starts at the beginning of the file.
 
 The file is read lazily, in a thread of the store. Raises BackupError if the file is damaged.
 """
 
 
-class BackupStore(Protocol):
-    """The records of backups, and the changes that must happen in one transaction with them."""
+@dataclass(frozen=True, slots=True)
+class RestoreSource:
+    """A backup's conversations that are to be restored."""
+
+    backup: Backup
+    columns: UserColumns
+    conversations: BackupConversations
+    is_whole: bool
+    """Whether all of it is restored, which undoes the delete that it was made for, finished or not."""
+
+
+class RecordStore(Protocol):
+    """The store of the records of backups."""
 
     async def database_id(self) -> str:
         """Return the unique id of this database."""
@@ -100,19 +150,64 @@ class BackupStore(Protocol):
         """
         ...
 
-    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
-        """Open one consistent snapshot, without blocking writers."""
+    async def backup(self, owner: str, backup_id: str) -> Backup:
+        """Return one backup. Raises BackupNotFound."""
         ...
+
+    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
+        ...
+
+    async def in_use(self, owner: str) -> Sequence[Backup]:
+        """Return the backups that are running, or whose delete is unfinished."""
+        ...
+
+    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
+        """Return which of these ids belong to no backup of any owner."""
+        ...
+
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Return the ids and digests of a backup's conversations, in order, from a position on."""
+        ...
+
+    async def count_written(self, backup: Backup) -> int:
+        """Return how many conversations of a running backup have been recorded."""
+        ...
+
+    async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
+        """Pin or unpin. Raises BackupNotFound, BackupUnusable (running, failed or expired)."""
+        ...
+
+    async def mark_damaged(self, backup: Backup) -> bool:
+        """verified → damaged; return whether it was verified. Idempotent: the first recorded time stays."""
+        ...
+
+    async def mark_intact(self, backup: Backup) -> Backup:
+        """damaged → verified, unless another read has recorded damage since the given record was read.
+
+        Returns the current record.
+        """
+        ...
+
+    async def mark_failed(self, backup: Backup, error: str) -> bool:
+        """running → failed; return whether it was running. Idempotent."""
+        ...
+
+
+class CreationStore(Protocol):
+    """The store for making backups."""
 
     async def check_restorable(self) -> None:
         """Check that conversations could be restored exactly into this library. Raises BackupUnusable."""
         ...
 
-    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
-        """Measure the selected conversations, with up to `sample` of them as examples."""
+    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
+        """Open one consistent snapshot, without blocking writers."""
         ...
 
-    # -- records
+    async def allocate_keys(self, count: int) -> Sequence[int]:
+        """Reserve keys for `count` conversations that come from another program."""
+        ...
 
     async def begin(
         self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
@@ -144,92 +239,13 @@ class BackupStore(Protocol):
         """
         ...
 
-    async def allocate_keys(self, count: int) -> Sequence[int]:
-        """Reserve keys for `count` conversations that come from another program."""
+
+class DeleteStore(Protocol):
+    """The store for deleting conversations in bounded steps."""
+
+    async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
+        """Measure the selected conversations, with up to `sample` of them as examples."""
         ...
-
-    async def mark_damaged(self, backup: Backup) -> bool:
-        """verified → damaged; return whether it was verified. Idempotent: the first recorded time stays."""
-        ...
-
-    async def mark_intact(self, backup: Backup) -> Backup:
-        """damaged → verified, unless another read has recorded damage since the given record was read.
-
-        Returns the current record.
-        """
-        ...
-
-    async def mark_failed(self, backup: Backup, error: str) -> bool:
-        """running → failed; return whether it was running. Idempotent."""
-        ...
-
-    async def backup(self, owner: str, backup_id: str) -> Backup:
-        """Return one backup. Raises BackupNotFound."""
-        ...
-
-    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
-        ...
-
-    async def in_use(self, owner: str) -> Sequence[Backup]:
-        """Return the backups that are running, or whose delete is unfinished."""
-        ...
-
-    async def with_files(self, owner: str) -> Sequence[Backup]:
-        """Return the backups that may have a file, oldest first."""
-        ...
-
-    async def newest(self, owner: str) -> tuple[str, datetime] | None:
-        """Return the id and time of the existing backup that was created or verified last."""
-        ...
-
-    async def items(self, backup: Backup, *, first: int, limit: int) -> Sequence[BackupItem]:
-        """Return the records of a backup's conversations, in order, from a position on."""
-        ...
-
-    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        """Return the ids and digests of a backup's conversations, in order, from a position on."""
-        ...
-
-    async def count_written(self, backup: Backup) -> int:
-        """Return how many conversations of a running backup have been recorded."""
-        ...
-
-    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
-        """Return which of these ids belong to no backup of any owner."""
-        ...
-
-    # -- retention
-
-    async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
-        """Pin or unpin. Raises BackupNotFound, BackupUnusable (running, failed or expired)."""
-        ...
-
-    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; return if it did.
-
-        Unless `early`, only if its time has come. With `early`, also a damaged one with an unfinished delete, which is
-        then abandoned.
-        """
-        ...
-
-    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
-        """Record when a cleanup first found a backup expired, or None if it is not expired. Idempotent."""
-        ...
-
-    async def mark_removed(self, backup: Backup) -> None:
-        """Record that the file was removed, and delete the backup's items in bounded steps. Idempotent."""
-        ...
-
-    async def last_cleanup(self, owner: str) -> datetime | None:
-        """Return when `record_cleanup` was last called."""
-        ...
-
-    async def record_cleanup(self, owner: str) -> None:
-        """Record that a cleanup has ended now."""
-        ...
-
-    # -- delete
 
     async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
         """Delete the next conversations of a backup, if unchanged since its snapshot, in one transaction.
@@ -260,19 +276,18 @@ class BackupStore(Protocol):
         """Return the key that was assigned last."""
         ...
 
-    # -- restore
 
-    async def plan_restore(self, backup: Backup, entries: BackupEntries, columns: UserColumns) -> RestorePlan:
+class RestoreStore(Protocol):
+    """The store for restoring conversations."""
+
+    async def plan_restore(self, source: RestoreSource) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
         ...
 
     async def restore(
         self,
-        backup: Backup,
-        entries: BackupEntries,
-        columns: UserColumns,
+        source: RestoreSource,
         *,
-        undoes: bool,
         on_conflict: RestoreConflictPolicy,
         replaced: Backup | None,
         file_exists: Callable[[], bool],
@@ -281,21 +296,60 @@ class BackupStore(Protocol):
         """Restore conversations in one transaction; compare each with the snapshot's digest before the commit.
 
         Args:
-            backup: The backup.
-            entries: Its entries.
-            columns: Its user columns.
-            undoes: Whether all of it is restored, which undoes the delete that it was made for, finished or not.
+            source: The conversations.
             on_conflict: What to do with conversations that conflict.
             replaced: The verified backup of the conversations to be replaced. They are deleted first, if they are
                 unchanged since its snapshot.
             file_exists: Must return True at the end: whether the file of `replaced` exists.
             on_progress: Called with the number of restored conversations, from any thread.
 
-        Raises:
-            BackupDamaged: a conversation differs from the snapshot.
-            ColumnsDiffer: the backup has columns that the database lacks.
-            RestoreConflict: a conversation conflicts, and `on_conflict` does not resolve it.
-            RestoreDiffers: a restored conversation differs from the backup.
-            Nothing is changed if any of these is raised.
+        Raises BackupDamaged, ColumnsDiffer, RestoreConflict, RestoreDiffers: nothing is changed.
         """
         ...
+
+
+class RetentionStore(Protocol):
+    """The store for removing expired backups."""
+
+    async def with_files(self, owner: str) -> Sequence[Backup]:
+        """Return the backups that may have a file, oldest first."""
+        ...
+
+    async def newest(self, owner: str) -> tuple[str, datetime] | None:
+        """Return the id and time of the existing backup that was created or verified last."""
+        ...
+
+    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
+        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; return if it did.
+
+        Unless `early`, only if its time has come. With `early`, also a damaged one with an unfinished delete, which is
+        then abandoned.
+        """
+        ...
+
+    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+        """Record when a cleanup first found a backup expired, or None if it is not expired. Idempotent."""
+        ...
+
+    async def mark_removed(self, backup: Backup) -> None:
+        """Record that the file was removed, and delete the backup's items in bounded steps. Idempotent."""
+        ...
+
+    async def last_cleanup(self, owner: str) -> datetime | None:
+        """Return when `record_cleanup` was last called."""
+        ...
+
+    async def record_cleanup(self, owner: str) -> None:
+        """Record that a cleanup has ended now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStores:
+    """The stores of one database that backups use."""
+
+    records: RecordStore
+    creation: CreationStore
+    deletes: DeleteStore
+    restores: RestoreStore
+    retention: RetentionStore

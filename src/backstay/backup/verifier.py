@@ -9,7 +9,7 @@ import orjson
 
 from backstay.backup.backup import Backup, BackupPhase, SealedFile
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.store import BackupStore
+from backstay.backup.store import RecordStore
 from backstay.errors import BackstayError, BackupDamaged
 from backstay.library.archive import ArchiveReader, Line, decompressed
 from backstay.library.record import digest_of_document
@@ -21,7 +21,7 @@ class Verifier:
     A checksum alone would only show that the file is what was written, not that the right content was written.
     """
 
-    def __init__(self, *, store: BackupStore) -> None:
+    def __init__(self, *, store: RecordStore) -> None:
         self._store = store
 
     async def verify(

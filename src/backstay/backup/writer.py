@@ -12,7 +12,7 @@ from backstay.backup.backup import Backup, BackupImportRequest, BackupPhase, Lis
 from backstay.backup.directory import PartFile
 from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.store import BackupStore, Snapshot
+from backstay.backup.store import BackupStores, Snapshot
 from backstay.backup.verifier import Verifier
 from backstay.clock import Clock, to_text
 from backstay.errors import (
@@ -41,9 +41,9 @@ class BackupWriter:
     """The writer of one owner's backups."""
 
     def __init__(
-        self, *, store: BackupStore, folders: BackupLocations, verifier: Verifier, clock: Clock, owner: str
+        self, *, stores: BackupStores, folders: BackupLocations, verifier: Verifier, clock: Clock, owner: str
     ) -> None:
-        self._store = store
+        self._stores = stores
         self._folders = folders
         self._verifier = verifier
         self._clock = clock
@@ -60,7 +60,7 @@ class BackupWriter:
         deleting: bool = False,
         on_progress: Listener | None = None,
     ) -> Backup:
-        """Back up the selected conversations, and return the verified backup.
+        """Back up the selected conversations, and return the verified backup. See `Backups.create`.
 
         Args:
             selection: The conversations.
@@ -72,21 +72,16 @@ class BackupWriter:
             on_progress: Called with the progress.
 
         Raises:
-            BackupFailed: it could not be written, or failed its verification. Only its record is left.
-            BackupFolderUnrecognized: the folder of backups is not known to be this library's.
-            EmptySelection: the selection matches no conversation.
-            PlanOutdated: the selection matches other conversations than were planned.
-            BackupUnusable: the database would not allow it to be restored.
-            StorageError: the database failed.
+            BackupUnusable: the database would not allow it to be restored. After any error only its record is left.
         """
         _check_reason(reason)
-        await self._store.check_restorable()
+        await self._stores.creation.check_restorable()
         backup_id = f"backup-{int(self._clock.now().timestamp() * 1000)}-{secrets.token_hex(10)}"
         folder = await self._folders.prepare()
         # Create the file first: a `running` record without a file would look as if its writer had died.
         part_file = await asyncio.to_thread(folder.create, backup_id)
         request = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
-        source = self._store.snapshot(self._owner, selection)
+        source = self._stores.creation.snapshot(self._owner, selection)
         reporter = BackupProgressReporter(backup_id, on_progress)
         return await self._make(request, part_file, source, reporter, expected=expected)
 
@@ -100,7 +95,7 @@ class BackupWriter:
             BackupUnusable: another owner's backup has this id, or the database would not allow it to be restored.
             BackupFailed: like `write`; the import may be tried again.
         """
-        await self._store.check_restorable()
+        await self._stores.creation.check_restorable()
         folder = await self._folders.prepare()
         try:
             part_file = await asyncio.to_thread(folder.create, imported.backup_id)
@@ -121,9 +116,9 @@ class BackupWriter:
     async def _refuse_taken_id(self, backup_id: str) -> None:
         """Refuse the id of another owner's backup: both files would have the same name."""
         try:
-            await self._store.backup(self._owner, backup_id)
+            await self._stores.records.backup(self._owner, backup_id)
         except BackupNotFound as error:
-            if not await self._store.unknown_ids([backup_id]):
+            if not await self._stores.records.unknown_ids([backup_id]):
                 raise BackupUnusable("a backup of another owner has this id", backup_id=backup_id) from error
 
     async def _make(
@@ -137,7 +132,7 @@ class BackupWriter:
     ) -> Backup:
         keep_file = False
         try:
-            backup = await self._store.begin(
+            backup = await self._stores.creation.begin(
                 self._owner,
                 request.backup_id,
                 reason=request.reason,
@@ -149,7 +144,7 @@ class BackupWriter:
                 sealed = await self._fill(backup, request, part_file, source, reporter, expected=expected)
                 await self._verify(backup, sealed, part_file, reporter)
                 await asyncio.to_thread(part_file.publish)
-                verified = await self._store.mark_verified(
+                verified = await self._stores.creation.mark_verified(
                     backup,
                     sealed,
                     deleting=request.deleting,
@@ -190,7 +185,9 @@ class BackupWriter:
                         if recording is not None:
                             await recording
                         # Commits while the next chunk is compressed.
-                        recording = asyncio.create_task(self._store.add_items(backup, first, records, versions))
+                        recording = asyncio.create_task(
+                            self._stores.creation.add_items(backup, first, records, versions)
+                        )
                         count = summary.conversations
                         await reporter.report(BackupPhase.WRITING, count, max(expected, count), archive.content_bytes)
             finally:
@@ -228,7 +225,7 @@ class BackupWriter:
         """
         message = error.message if isinstance(error, BackstayError) else "it was interrupted"
         try:
-            return await asyncio.shield(self._store.mark_failed(backup, message))
+            return await asyncio.shield(self._stores.records.mark_failed(backup, message))
         except BackstayError as second:  # report the first error; the next process to start marks the backup as failed
             _log.warning("backup_failure_unrecorded", backup=backup.id, error=second.message)
             return False

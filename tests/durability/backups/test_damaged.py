@@ -88,7 +88,7 @@ async def test_a_file_that_cannot_be_reached_is_not_damaged(file_library):
 
 def _damaging(backstay, monkeypatch):
     """Damage the backup of a delete between its first and second step; return the list that gets what undoes it."""
-    step, undo = backstay._store.backups.delete_step, []
+    step, undo = backstay._store.backups.deletes.delete_step, []
 
     async def damaged(backup, **options):
         if len(undo) < 2:
@@ -99,7 +99,7 @@ def _damaging(backstay, monkeypatch):
                     await backstay.backups.verify(backup.id)
         return await step(backup, **options)
 
-    monkeypatch.setattr(backstay._store.backups, "delete_step", damaged)
+    monkeypatch.setattr(backstay._store.backups.deletes, "delete_step", damaged)
     return undo
 
 
@@ -107,7 +107,7 @@ async def test_a_delete_stops_when_its_backup_file_is_emptied(any_library, monke
     """Each step of a delete checks that the file exists and has its verified size, without a new verification."""
     library = any_library
     async with Backstay.open(library.database) as backstay:
-        step, begun = backstay._store.backups.delete_step, []
+        step, begun = backstay._store.backups.deletes.delete_step, []
 
         async def emptied(backup, **options):
             begun.append(backup.id)
@@ -115,7 +115,7 @@ async def test_a_delete_stops_when_its_backup_file_is_emptied(any_library, monke
                 os.truncate(await backstay.backups.path_for(backup), 0)
             return await step(backup, **options)
 
-        monkeypatch.setattr(backstay._store.backups, "delete_step", emptied)
+        monkeypatch.setattr(backstay._store.backups.deletes, "delete_step", emptied)
         with pytest.raises(BackupUnusable, match="missing or incomplete; nothing further is deleted"):
             await backstay.conversations.delete(ALL)
 
@@ -130,15 +130,15 @@ async def test_nothing_is_replaced_if_its_backup_is_gone(any_library, monkeypatc
         backup = await backstay.backups.create(ALL)
         await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newer'")
         before = await digests(backstay)
-        restore, lost = backstay._store.backups.restore, []
+        restore, lost = backstay._store.backups.restores.restore, []
 
-        async def unlinking(restored, entries, columns, *, replaced, file_exists, **options):
+        async def unlinking(source, *, replaced, file_exists, **options):
             lost.append(await backstay.backups.path_for(replaced))
             lost[0].unlink()
             check = file_exists if is_checked else lambda: True
-            return await restore(restored, entries, columns, replaced=replaced, file_exists=check, **options)
+            return await restore(source, replaced=replaced, file_exists=check, **options)
 
-        monkeypatch.setattr(backstay._store.backups, "restore", unlinking)
+        monkeypatch.setattr(backstay._store.backups.restores, "restore", unlinking)
         if not is_checked:
             await backstay.backups.restore(backup.id, on_conflict="replace")
             assert await digests(backstay) != before
@@ -178,7 +178,7 @@ async def test_without_the_record_of_damage(file_library, monkeypatch):
         async def not_recorded(backup):
             return False
 
-        monkeypatch.setattr(backstay._store.backups, "mark_damaged", not_recorded)
+        monkeypatch.setattr(backstay._store.backups.records, "mark_damaged", not_recorded)
         has = BackupDirectory.has
         monkeypatch.setattr(
             BackupDirectory, "has", lambda folder, backup_id, **_: has(folder, backup_id)

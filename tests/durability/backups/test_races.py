@@ -13,7 +13,7 @@ from backstay.backup.backup import BackupState
 from backstay.backup.directory import BackupDirectory
 from backstay.errors import BackupError, BackupNotFound, RestoreConflict
 from backstay.settings import Settings
-from backstay.storage.sql import restore_session
+from backstay.storage.sql import restores
 from support.faults.backup_invariants import contents
 from support.harness.sampling import FULL
 from support.harness.waiting import PATIENCE_SECONDS
@@ -101,7 +101,7 @@ def _note_when_a_file_is_opened(monkeypatch):
 
 def _wait_before_the_first_step(backstay, barrier, monkeypatch):
     """Let the first step of a delete wait until the other delete has its backup too."""
-    delete_step, has_waited = backstay._store.backups.delete_step, False
+    delete_step, has_waited = backstay._store.backups.deletes.delete_step, False
 
     async def waiting(backup, **options):
         nonlocal has_waited
@@ -110,7 +110,7 @@ def _wait_before_the_first_step(backstay, barrier, monkeypatch):
             await barrier.wait()
         return await delete_step(backup, **options)
 
-    monkeypatch.setattr(backstay._store.backups, "delete_step", waiting)
+    monkeypatch.setattr(backstay._store.backups.deletes, "delete_step", waiting)
 
 
 async def test_two_deletes_of_one_selection(any_library, monkeypatch):
@@ -144,14 +144,14 @@ async def test_two_restores_of_one_backup(any_library):
 async def _check_that_an_edit_stops_a_restore(backstay, library, backup, monkeypatch):
     """Edit a conversation between the backup of what is replaced and its replacement."""
     await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newer'")
-    restore = backstay._store.backups.restore
+    restore = backstay._store.backups.restores.restore
 
-    async def meddled(backup, entries, columns, **options):
+    async def meddled(source, **options):
         await asyncio.to_thread(ask, library.database, "UPDATE conversations SET topic = 'newest' WHERE key = 40")
-        return await restore(backup, entries, columns, **options)
+        return await restore(source, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(backstay._store.backups, "restore", meddled)
+        patched.setattr(backstay._store.backups.restores, "restore", meddled)
         with pytest.raises(RestoreConflict, match="was changed while it was being backed up; try again"):
             await backstay.backups.restore(backup.id, on_conflict="replace")
 
@@ -163,7 +163,7 @@ async def test_what_is_edited_before_it_is_replaced_is_kept(any_library, monkeyp
         backup = await backstay.backups.create(ALL)
         await _check_that_an_edit_stops_a_restore(backstay, library, backup, monkeypatch)
         before = await digests(backstay)
-        monkeypatch.setattr(restore_session, "MAX_LISTED_CONFLICTS", 7)
+        monkeypatch.setattr(restores, "MAX_LISTED_CONFLICTS", 7)
         plan = await backstay.backups.plan_restore(backup.id)
         restored = await backstay.backups.restore(backup.id, on_conflict="replace")
         after = await digests(backstay)
@@ -181,7 +181,7 @@ async def test_replacing_without_the_row_version(any_library, monkeypatch):
     library = any_library
     async with Backstay.open(library.database) as backstay:
         backup = await backstay.backups.create(ALL)
-        monkeypatch.setattr(restore_session, "lock_by_ids", lambda *_: {})
+        monkeypatch.setattr(restores, "lock_by_ids", lambda *_: {})
 
         with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
             await _check_that_an_edit_stops_a_restore(backstay, library, backup, monkeypatch)
@@ -207,7 +207,7 @@ async def test_what_is_changed_after_the_snapshot_is_kept(any_library, change, m
 
 async def _check_that_a_change_is_kept(library, change, monkeypatch):
     async with Backstay.open(library.database) as backstay:
-        store = backstay._store.backups
+        store = backstay._store.backups.deletes
         step, changed = store.delete_step, []
 
         async def meddled(backup, **options):
@@ -225,9 +225,9 @@ async def _check_that_a_change_is_kept(library, change, monkeypatch):
 
 async def test_without_the_row_version(any_library, monkeypatch):
     """The control: a delete by id alone loses what was changed after the snapshot."""
-    from backstay.storage.sql import delete_step
+    from backstay.storage.sql import deletes
 
-    real = delete_step.at_keys
+    real = deletes.at_keys
 
     def trusting(session, owner, keys, columns):
         records = real(session, owner, keys, columns)
@@ -235,7 +235,7 @@ async def test_without_the_row_version(any_library, monkeypatch):
         versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
         return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in records]
 
-    monkeypatch.setattr(delete_step, "at_keys", trusting)
+    monkeypatch.setattr(deletes, "at_keys", trusting)
 
     with pytest.raises(AssertionError, match=r"^0 conversations were kept"):
         await _check_that_a_change_is_kept(
@@ -273,7 +273,7 @@ async def test_a_cleanup_with_an_outdated_record_keeps_the_file(any_library, mon
         async def outdated(owner):
             return [stale]
 
-        monkeypatch.setattr(other._store.backups, "in_use", outdated)
+        monkeypatch.setattr(other._store.backups.records, "in_use", outdated)
         await other.backups.cleanup(at_once=True)
 
         assert (await backstay.backups.verify(backup.id)).state == "verified"
@@ -283,13 +283,13 @@ async def test_an_interruption_at_the_last_commit(any_library, monkeypatch):
     """If a delete is interrupted while the last commit of its backup is made, the file stays and it can be resumed."""
     library = any_library
     async with Backstay.open(library.database) as backstay:
-        verified = backstay._store.backups.mark_verified
+        verified = backstay._store.backups.creation.mark_verified
 
         async def interrupted(*args, **options):
             await verified(*args, **options)
             raise asyncio.CancelledError
 
-        monkeypatch.setattr(backstay._store.backups, "mark_verified", interrupted)
+        monkeypatch.setattr(backstay._store.backups.creation, "mark_verified", interrupted)
         with pytest.raises(asyncio.CancelledError):
             await backstay.conversations.delete(ALL)
 

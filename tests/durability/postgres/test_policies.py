@@ -45,16 +45,16 @@ async def test_forced_policies_block_a_delete(owned):
     url, execute = owned
     async with Backstay.open(url) as backstay:
         before = await digests(backstay)
-        step = backstay._store.backups.delete_step
+        step = backstay._store.backups.deletes.delete_step
 
         async def cut_off(*arguments, **options):
             await step(*arguments, **options)
             raise KeyboardInterrupt
 
-        backstay._store.backups.delete_step = cut_off
+        backstay._store.backups.deletes.delete_step = cut_off
         with pytest.raises(KeyboardInterrupt):
             await backstay.conversations.delete(ALL)
-        backstay._store.backups.delete_step = step
+        backstay._store.backups.deletes.delete_step = step
         (backup,) = await backstay.backups.unfinished()
         remaining = await backstay.conversations.count(ALL)
         execute("ALTER TABLE backstay.turns FORCE ROW LEVEL SECURITY")

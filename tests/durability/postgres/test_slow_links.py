@@ -28,7 +28,7 @@ async def test_a_delete_over_a_slow_link_takes_large_steps(far, monkeypatch, bac
 
 
 async def _check_that_steps_are_large(far, monkeypatch, *, backup):
-    store = far._store.backups
+    store = far._store.backups.deletes
     name = "delete_step" if backup else "delete_without_backup"
     step, steps = getattr(store, name), []
 

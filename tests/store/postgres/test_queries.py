@@ -29,6 +29,7 @@ _ORIGINAL = {name for name in _names("postgres") if name.startswith("original_")
 _CATALOGUE = {
     "adopted_tables",
     "database_location",
+    "missing_privileges",
     "table_by_id",
     "sequences_of",
     "table_names",

@@ -85,7 +85,7 @@ async def test_text_that_is_not_utf_8_is_reported(tmp_path):
     await store.start(create=False)
 
     with pytest.raises(StoreCorrupt, match="text that is not UTF-8"):
-        async with store.backups.snapshot("o", Selection(everything=True)) as snapshot:
+        async with store.backups.creation.snapshot("o", Selection(everything=True)) as snapshot:
             _ = [chunk async for chunk in snapshot.chunks()]
 
     await store.stop()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backstay.backup.store import BackupStore
+from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
 from backstay.legacy.waiting import WaitingImportStore
@@ -31,7 +31,7 @@ class OpenStore:
 
     batches: BatchStores
     conversations: ConversationStore
-    backups: BackupStore
+    backups: BackupStores
     notes: ExpiringValueStore
     waiting_imports: WaitingImportStore
     clock: MovableClock

@@ -19,7 +19,7 @@ _LINES = [orjson.dumps({"conversation_turns": [], "id": f"c{number}"}) for numbe
 
 
 class _Records:
-    """The one method of a BackupStore that a verifier calls."""
+    """The one method of a RecordStore that a verifier calls."""
 
     def __init__(self, records):
         self.records = records

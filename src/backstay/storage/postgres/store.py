@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
@@ -18,13 +19,17 @@ from backstay.storage.postgres.legacy import PostgresLegacyStore
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
 from backstay.storage.postgres.session import Connection
-from backstay.storage.sql.backups import SqlBackups
+from backstay.storage.sql.backup_creation import SqlBackupCreation
+from backstay.storage.sql.backup_records import SqlBackupRecords
 from backstay.storage.sql.conversations import SqlConversations
+from backstay.storage.sql.deletes import SqlDeletes
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.legacy import SqlWaitingImports
 from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.restores import SqlRestores
+from backstay.storage.sql.retention import SqlRetention
 from backstay.storage.sql.work import SqlWork
 
 # Collations that lower letters in a search, if the database's own knows only those from A to Z.
@@ -44,7 +49,13 @@ class PostgresStore:
             jobs=SqlJobs(database=self._database, clock=clock),
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = SqlBackups(database=self._database, clock=clock, locate=locate)
+        self.backups = BackupStores(
+            records=SqlBackupRecords(database=self._database, clock=clock, locate=locate),
+            creation=SqlBackupCreation(database=self._database, clock=clock),
+            deletes=SqlDeletes(database=self._database, clock=clock),
+            restores=SqlRestores(database=self._database, clock=clock),
+            retention=SqlRetention(database=self._database, clock=clock),
+        )
         self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = PostgresLegacyStore(self.address, schema=schema)

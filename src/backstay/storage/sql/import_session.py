@@ -24,7 +24,7 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_of
+from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_maker
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
@@ -132,8 +132,8 @@ class ImportSession:
             by_columns[frozenset(document) - KEYS, turn_names].append((key, document))
         for (names, turn_names), keyed in by_columns.items():
             columns = StoredColumns(dict.fromkeys(sorted(names), ""), dict.fromkeys(sorted(turn_names), ""))
-            rows = [(key, rows_of(document, self._owner, columns)) for key, document in keyed]
-            put(self._session, rows, columns)
+            to_rows = rows_maker(self._owner, columns)
+            put(self._session, [(key, to_rows(document)) for key, document in keyed], columns)
         self._session.execute_rows("relink_items", relinked)
         for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)

@@ -1,6 +1,6 @@
 """Reads and writes conversations exactly as they are stored, with the columns that a user has added."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ from backstay.library.record import (
 )
 from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import changed_since
-from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk, RowsByTable, late_columns
+from backstay.storage.sql.cascade.foreign_key_rows import related_rows
+from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Row, Session
 
@@ -41,11 +42,11 @@ _BUILT_IN_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class StoredColumns:
-    """The columns that a user has added, with their declared types, and the tables with related rows."""
+    """The columns that a user has added, with their declared types, and the related rows."""
 
     conversations: Mapping[str, str] = field(default_factory=dict)
     turns: Mapping[str, str] = field(default_factory=dict)
-    cascade: CascadeTables = field(default_factory=CascadeTables)
+    related: RelatedRows = field(default_factory=RelatedRows)
 
     @classmethod
     def from_session(cls, session: Session, *, related: bool = True) -> "StoredColumns":
@@ -56,7 +57,7 @@ class StoredColumns:
                 raise changed_since(declared)
             if name not in _BUILT_IN_COLUMNS[table]:
                 added[table][name] = declared
-        columns = cls(**added, cascade=CascadeTables.from_session(session) if related else CascadeTables())
+        columns = cls(**added, related=related_rows(session) if related else RelatedRows())
         for name in (TURNS, RELATED):
             if name in columns.conversations:
                 raise BackupError(f"The column {name!r} of conversations has a name that backups reserve; rename it")
@@ -65,18 +66,14 @@ class StoredColumns:
     @property
     def are_built_in(self) -> bool:
         """Whether there are neither columns nor related tables of a user."""
-        return not (self.conversations or self.turns or self.cascade.foreign_keys)
-
-    def late(self, table: str) -> set[str]:
-        """Return the added columns of a table that a restore sets last, because they refer to related rows."""
-        return late_columns(self.cascade, table) if self.cascade.foreign_keys else set()
+        return not (self.conversations or self.turns or self.related.may_exist)
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
         """Return the added columns, and those of related tables, with their types, by table."""
         built_in = {
             table: added for table, added in (("conversations", self.conversations), ("turns", self.turns)) if added
         }
-        return built_in | self.cascade.as_mapping()
+        return {**built_in, **self.related.columns}
 
 
 def selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
@@ -134,11 +131,7 @@ def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumn
     rows: list[Row] = [(name,) for name in ids]
     keys = [key for (key,) in session.select_rows("locked_conversation_keys", rows, owner)]
     session.lock_rows("lock_turns", rows, owner)
-    have_shared_rows = (
-        bool(columns.cascade.foreign_keys)
-        and CascadeWalk(session, columns.cascade, keys, locked=True).reaches_other_conversations
-    )
-    return LockedConversations(keys, have_shared_rows)
+    return LockedConversations(keys, columns.related.lock(keys))
 
 
 def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
@@ -153,33 +146,38 @@ class ConversationRows(NamedTuple):
     turns: tuple[Row, ...]
 
 
-def rows_of(document: Document, owner: str, columns: StoredColumns) -> ConversationRows:
-    """Return the rows of a conversation, with exactly these added columns."""
-    conversation: Row = (
-        owner, document["id"], document["topic"], document["persona"], document["content"],
-        metadata_from_line(document["metadata"]), document["job_id"], document["item_id"],
-        document["created_at"], document["updated_at"],
-    )  # fmt: skip
-    if columns.conversations:
-        late = columns.late("conversations")
-        conversation = (*conversation, *_added_values(document, columns.conversations, late))
-    return ConversationRows(conversation, tuple([_turn_row(turn, owner, columns) for turn in document[TURNS]]))
+def rows_maker(owner: str, columns: StoredColumns) -> Callable[[Document], ConversationRows]:
+    """Return the function that converts a conversation to its rows, with exactly these added columns."""
+    late = columns.related.late_columns("conversations")
+    late_turns = columns.related.late_columns("turns")
+
+    def rows(document: Document) -> ConversationRows:
+        conversation: Row = (
+            owner, document["id"], document["topic"], document["persona"], document["content"],
+            metadata_from_line(document["metadata"]), document["job_id"], document["item_id"],
+            document["created_at"], document["updated_at"],
+        )  # fmt: skip
+        if columns.conversations:
+            conversation = (*conversation, *_values(document, columns.conversations, late))
+        return ConversationRows(conversation, tuple([turn_row(turn) for turn in document[TURNS]]))
+
+    def turn_row(turn: Document) -> Row:
+        row: Row = (
+            turn["sequence"], owner, turn["id"], turn["role"], turn["content"],
+            metadata_from_line(turn["metadata"]),
+        )  # fmt: skip
+        return (*row, *_values(turn, columns.turns, late_turns)) if columns.turns else row
+
+    return rows
 
 
-def _turn_row(turn: Document, owner: str, columns: StoredColumns) -> Row:
-    row: Row = (
-        turn["sequence"], owner, turn["id"], turn["role"], turn["content"],
-        metadata_from_line(turn["metadata"]),
-    )  # fmt: skip
-    return (*row, *_added_values(turn, columns.turns, columns.late("turns"))) if columns.turns else row
-
-
-def _added_values(document: Document, names: Iterable[str], late: Container[str]) -> Iterator[Any]:
-    return (None if name in late else value_from_line(document.get(name)) for name in names)
+def _values(document: Document, names: Iterable[str], late: Container[str]) -> list[Any]:
+    """Return the values of added columns: null for those that a restore sets last."""
+    return [None if name in late else value_from_line(document.get(name)) for name in names]
 
 
 def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns: StoredColumns) -> None:
-    """Insert conversations under these keys. Their rows must have been made by `rows_of` with the same columns."""
+    """Insert conversations under these keys. Their rows must have been made by `rows_maker` with the same columns."""
     conversations: list[Row] = [(key, *rows.conversation) for key, rows in keyed]
     turns: list[Row] = [(key, *turn) for key, rows in keyed for turn in rows.turns]
     session.execute_rows("put_conversations", conversations, columns=columns.conversations)
@@ -226,7 +224,7 @@ def _from_values(session: Session, owner: str, keys: Sequence[int], columns: Sto
             turn["metadata"] = metadata_to_line(metadata)
             nested.add(key)
         turns[key].append(_with_added(turn, added, row[6:]) if added else turn)
-    related = CascadeWalk(session, columns.cascade, list(turns)).by_conversation()
+    related = columns.related.snapshot(list(turns))
     return [
         _record(row, turns[row[0]], columns, related.get(row[0], {}), is_nested=row[0] in nested or row[0] in related)
         for row in rows

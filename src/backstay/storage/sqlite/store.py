@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backstay.backup.location import FileLocation
+from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.errors import CannotAdopt
 from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
-from backstay.storage.sql.backups import SqlBackups
+from backstay.storage.sql.backup_creation import SqlBackupCreation
+from backstay.storage.sql.backup_records import SqlBackupRecords
 from backstay.storage.sql.conversations import SqlConversations
+from backstay.storage.sql.deletes import SqlDeletes
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.legacy import SqlWaitingImports
 from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.restores import SqlRestores
+from backstay.storage.sql.retention import SqlRetention
 from backstay.storage.sql.work import SqlWork
 from backstay.storage.sqlite import migrate
 from backstay.storage.sqlite.database import SqliteDatabase
@@ -41,7 +46,15 @@ class SqliteStore:
             jobs=SqlJobs(database=self._database, clock=clock),
         )
         self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = SqlBackups(database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path))
+        self.backups = BackupStores(
+            records=SqlBackupRecords(
+                database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path)
+            ),
+            creation=SqlBackupCreation(database=self._database, clock=clock),
+            deletes=SqlDeletes(database=self._database, clock=clock),
+            restores=SqlRestores(database=self._database, clock=clock),
+            retention=SqlRetention(database=self._database, clock=clock),
+        )
         self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.notes = SqlExpiringValues(database=self._database, clock=clock)
         self.original = None  # the legacy program never stores its tables in a file

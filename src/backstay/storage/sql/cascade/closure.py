@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 from backstay.library.record import beyond_json, value_to_line
+from backstay.storage.sql.cascade.insert_order import InsertOrder, insert_order
+from backstay.storage.sql.cascade.related_rows import RowsByTable
 from backstay.storage.sql.cascade.tables import (
     BUILT_IN_TABLES,
     CONVERSATIONS,
@@ -21,9 +23,6 @@ from backstay.storage.sql.cascade.tables import (
     OnDelete,
 )
 from backstay.storage.sql.session import Session
-
-RowsByTable = dict[str, list[dict[str, Any]]]
-"""Rows by table, with their values as a line of a backup holds them."""
 
 _CONVERSATION_KEY = {CONVERSATIONS: "key", TURNS: "conversation_key"}
 """The column that holds the key of the conversation, by built-in table."""
@@ -80,6 +79,24 @@ class CascadeTables:
             if name not in BUILT_IN_TABLES
         }
 
+    def late_columns(self, table: str) -> set[str]:
+        """Return the foreign key columns of a built-in table that are set after what they refer to is inserted."""
+        keys = [key for key in self.foreign_keys if key.table == table and table in BUILT_IN_TABLES]
+        required = self.tables[table].required if keys else frozenset()
+        return {name for key in keys if not set(key.columns) & required for name in key.columns}
+
+    @property
+    def insert_order(self) -> InsertOrder:
+        """The order in which a restore inserts the rows that were deleted."""
+        deleted = self.deleted_by_cascade
+        keys = [key for key in self.foreign_keys if key.table in deleted]
+        return insert_order(deleted, keys, set(filter(self._is_optional, keys)))
+
+    def _is_optional(self, key: ForeignKey) -> bool:
+        """Return whether a foreign key may be null in a row that has a primary key apart from it."""
+        table = self.tables[key.table]
+        return bool(table.key) and not set(key.columns) & {*table.required, *table.key}
+
     @property
     def deleted_by_cascade(self) -> list[str]:
         """The user's tables whose rows are deleted with conversations."""
@@ -92,17 +109,15 @@ class CascadeTables:
         return sorted({key.table for key in self.foreign_keys if key.on_delete.updates})
 
 
+@dataclass(slots=True)
 class _ReachedRow:
     """A row that the walk has reached, and the roots from which it was reached."""
 
-    __slots__ = ("identity", "roots", "table", "values")
-
-    def __init__(self, table: str, identity: Any, values: dict[str, Any], roots: set[int]) -> None:
-        self.table = table
-        self.identity = identity
-        self.values = values
-        self.roots = roots
-        """The keys of the conversations with which the row is deleted or updated."""
+    table: str
+    identity: Any
+    values: dict[str, Any]
+    roots: set[int]
+    """The keys of the conversations with which the row is deleted or updated."""
 
 
 class CascadeWalk:
@@ -278,10 +293,3 @@ def _sorted(tables: RowsByTable) -> RowsByTable:
 
 def _format_row(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, default=beyond_json)
-
-
-def late_columns(cascade: CascadeTables, table: str) -> set[str]:
-    """Return the foreign key columns of a built-in table that a restore sets after it inserted what they refer to."""
-    keys = [key for key in cascade.foreign_keys if key.table == table and table in BUILT_IN_TABLES]
-    required = cascade.tables[table].required if keys else frozenset()
-    return {name for key in keys if not set(key.columns) & required for name in key.columns}

@@ -1,14 +1,10 @@
-"""Links restored conversations to the items that made them."""
+"""The items that restored conversations become the results of again. Pure."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from backstay.batch.item import ItemState
-from backstay.clock import to_text
-from backstay.storage.sql.session import Row, Session
-from backstay.storage.sql.times import from_micros
-from backstay.storage.sql.verified_entries import VerifiedEntry
+from backstay.backup.store import ArchivedConversation, ItemName
 
 ItemKey = tuple[int, int]
 """The key of the item's job, and the item's position in that job."""
@@ -42,7 +38,7 @@ class SourceItem:
     job_id: str
     job_key: int
     position: int
-    state: ItemState
+    state: str
     conversation_id: str | None
     is_deleted: bool
     """Whether the conversation `conversation_id` was deleted."""
@@ -51,6 +47,17 @@ class SourceItem:
     @property
     def key(self) -> ItemKey:
         return self.job_key, self.position
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def is_completed(self) -> bool:
+        return self.state == "completed"
+
+
+Items = Mapping[ItemName, SourceItem]
 
 
 class ItemLinks:
@@ -65,53 +72,26 @@ class ItemLinks:
         """Conversations that name an item and do not become its result."""
 
     def link(
-        self, entries: Iterable[VerifiedEntry], items: Mapping[Row, SourceItem], *, replacing: Collection[str] = ()
-    ) -> dict[ItemKey, tuple[VerifiedEntry, SourceItem]]:
+        self, conversations: Iterable[ArchivedConversation], items: Items, *, replacing: Collection[str] = ()
+    ) -> dict[ItemKey, tuple[ArchivedConversation, SourceItem]]:
         """Return the results of items among the conversations of a chunk, and count them and the others.
 
         A completed item is linked to the conversation that it records as its result, or to one that replaces it
         (`replacing` are the ids of these). An item that is not completed is linked to the last that names it.
         """
-        results: dict[ItemKey, tuple[VerifiedEntry, SourceItem]] = {}
-        for entry in entries:
-            item = items.get(item_name(entry))
+        results: dict[ItemKey, tuple[ArchivedConversation, SourceItem]] = {}
+        for conversation in conversations if items else ():
+            item = items.get(conversation.item)
             if item is None:
                 continue
-            is_first = item.state is not ItemState.COMPLETED and item.key not in self._newly_completed
-            is_its_result = item.conversation_id == entry.id or entry.id in replacing
+            is_first = not item.is_completed and item.key not in self._newly_completed
+            is_its_result = item.conversation_id == conversation.id or conversation.id in replacing
             self.linked += is_first or is_its_result
             self.unlinked += not (is_first or is_its_result)
             if is_first:
                 self._newly_completed.add(item.key)
             if is_its_result or item.key in self._newly_completed:
-                results[item.key] = (entry, item)
+                results[item.key] = (conversation, item)
         for key in results:
             self.items.add(key)
         return results
-
-
-def source_items(
-    session: Session, owner: str, entries: Sequence[VerifiedEntry], *, locked: bool
-) -> dict[Row, SourceItem]:
-    """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
-    names = [name for name in dict.fromkeys(map(item_name, entries)) if None not in name]
-    if locked:
-        session.lock_rows("lock_items_of_conversations", names, owner)
-    rows = session.select_rows("items_of_conversations", names, owner)
-    return {
-        (job_id, item_id): SourceItem(
-            job_id,
-            job_key,
-            position,
-            ItemState(state),
-            result,
-            deleted_at is not None,
-            to_text(from_micros(created_at)),
-        )
-        for job_id, item_id, job_key, position, state, result, deleted_at, created_at in rows
-    }
-
-
-def item_name(entry: VerifiedEntry) -> Row:
-    """Return the job id and the item id that a conversation names; each may be None."""
-    return entry.archived.job_id, entry.archived.item_id

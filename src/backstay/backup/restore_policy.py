@@ -1,0 +1,165 @@
+"""The rules of a restore: what conflicts with the library, what becomes of it, and how it is reported. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+import orjson
+
+from backstay.backup.item_links import Items, KeySet, SourceItem
+from backstay.backup.restore_plan import ConflictingConversation, ConflictKind
+from backstay.backup.store import ArchivedConversation
+from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
+from backstay.library.choices import RestoreConflictPolicy
+from backstay.library.id_text import quoted_id
+from backstay.library.record import RELATED, TURNS, Document, Record
+from backstay.remedy import Remedy
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedChunk:
+    """A chunk of a backup, compared with the library: what is new, and what is in conflict."""
+
+    new: Sequence[ArchivedConversation]
+    conflicts: Sequence[tuple[ArchivedConversation, ConflictingConversation]]
+    identical: int
+    items: Items
+    """The items that the new and the conflicting conversations name."""
+
+    @property
+    def replacing(self) -> set[str]:
+        """The ids of the conversations that replace the result of their item."""
+        return {conflict.id for _, conflict in self.conflicts if conflict.kind is ConflictKind.ITEM}
+
+    @property
+    def in_the_way(self) -> list[str]:
+        """The ids of the conversations that would be replaced."""
+        return [conflict.other_id for _, conflict in self.conflicts if conflict.other_id is not None]
+
+
+def classify(
+    differing: Sequence[ArchivedConversation], identical: int, live: Mapping[str, Record], items: Items, linked: KeySet
+) -> ClassifiedChunk:
+    """Return which conversations are new, and which conflict with the library.
+
+    Args:
+        differing: The conversations of a chunk that are not in the library as they are in the backup.
+        identical: The number of the others.
+        live: The conversations of the library with the same ids.
+        items: The items that the conversations name.
+        linked: The items that this restore has given a result.
+    """
+    if not live and not items:  # the usual restore, after a delete
+        return ClassifiedChunk(differing, (), identical, items)
+    new, conflicts = [], []
+    for conversation in differing:
+        conflict = _conflict(conversation, live.get(conversation.id), items.get(conversation.item), linked)
+        if conflict is None:
+            new.append(conversation)
+        else:
+            conflicts.append((conversation, conflict))
+    return ClassifiedChunk(new, conflicts, identical, items)
+
+
+def _conflict(
+    conversation: ArchivedConversation, live: Record | None, item: SourceItem | None, linked: KeySet
+) -> ConflictingConversation | None:
+    if item is not None and item.is_running:
+        return ConflictingConversation(conversation.id, ConflictKind.BUSY, None)
+    if live is not None:
+        is_same = _without_times(conversation.document) == _without_times(orjson.loads(live.line))
+        kind = ConflictKind.TIMES if is_same else ConflictKind.CONTENT
+        return ConflictingConversation(conversation.id, kind, conversation.id)
+    if item is None or item.is_deleted or item.conversation_id in (None, conversation.id) or item.key in linked:
+        return None
+    if conversation.created_at < item.job_created_at:  # made by a discarded job of the same id
+        return None
+    return ConflictingConversation(conversation.id, ConflictKind.ITEM, item.conversation_id)
+
+
+def _without_times(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name not in ("created_at", "updated_at")}
+
+
+def choose(chunk: ClassifiedChunk, on_conflict: RestoreConflictPolicy, backup_id: str) -> list[ArchivedConversation]:
+    """Return the conversations to restore, in order: all, or those that do not conflict. Raises RestoreConflict."""
+    if not chunk.conflicts or on_conflict is RestoreConflictPolicy.SKIP:
+        return list(chunk.new)
+    busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
+    if on_conflict is RestoreConflictPolicy.FAIL or busy:
+        raise _restore_conflict(backup_id, [conflict for _, conflict in chunk.conflicts])
+    chosen = [*chunk.new, *(conversation for conversation, _ in chunk.conflicts)]
+    return sorted(chosen, key=attrgetter("position"))
+
+
+def _restore_conflict(backup_id: str, conflicts: Sequence[ConflictingConversation]) -> RestoreConflict:
+    """Return the error that describes the first conflict and counts the others."""
+    first = conflicts[0]
+    match first.kind:
+        case ConflictKind.CONTENT:
+            what = f"conversation {quoted_id(first.id)} is there with other content"
+        case ConflictKind.TIMES:
+            what = f"conversation {quoted_id(first.id)} is there with the same content and other times"
+        case ConflictKind.ITEM:
+            what = (
+                f"the item of conversation {quoted_id(first.id)} has conversation {quoted_id(str(first.other_id))} now"
+            )
+        case ConflictKind.BUSY:
+            what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
+    more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
+    return RestoreConflict(
+        f"Nothing was restored from {backup_id}: {what}{more}",
+        remedy=None if first.kind is ConflictKind.BUSY else Remedy.SKIP_OR_REPLACE,
+        backup_id=backup_id,
+        conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for item in conflicts[:100]],
+    )
+
+
+def changed_meanwhile(conversation_id: str) -> RestoreConflict:
+    """Return the error that a conversation to be replaced is not as its backup holds it."""
+    return RestoreConflict(
+        f"Conversation {quoted_id(conversation_id)} was changed while it was being backed up; try again",
+        remedy=None,
+        conversation_id=conversation_id,
+    )
+
+
+def columns_differ(table: str, column: str | None) -> ColumnsDiffer:
+    """Return the error that the database lacks a column of the backup or, without `column`, a foreign key."""
+    what = f"a column {column!r} of {table}" if column is not None else f"rows of {table}, by a foreign key"
+    return ColumnsDiffer(
+        f"The backup has {what} that this database lacks; add it, then restore again", table=table, column=column
+    )
+
+
+def restore_differs(backup_id: str, before: Document, now: Document | None) -> RestoreDiffers:
+    """Return the error that names the first part of a conversation that differs from the backup."""
+    column = _first_difference(before, now) if now is not None else "id"
+    return RestoreDiffers(
+        f"Conversation {quoted_id(before['id'])} would differ from its backup in its {column}, "
+        "perhaps because of a trigger; nothing was restored",
+        backup_id=backup_id,
+        conversation_id=before["id"],
+        column=column,
+    )
+
+
+def _first_difference(before: Document, now: Document) -> str:
+    if len(before[TURNS]) != len(now[TURNS]):
+        return "number of turns"
+    for number, (turn, other) in enumerate(zip(before[TURNS], now[TURNS], strict=True), start=1):
+        for name in turn:
+            if turn[name] != other.get(name):
+                return f"{name} of turn {number}"
+    if before.get(RELATED) != now.get(RELATED):
+        return f"rows in {_first_table(before, now)}"
+    return next((name for name in before if before[name] != now.get(name)), "columns")
+
+
+def _first_table(before: Document, now: Document) -> str:
+    for kind in ("deleted", "changed"):
+        tables, tables_now = (document.get(RELATED, {}).get(kind, {}) for document in (before, now))
+        for name in sorted({*tables, *tables_now}):
+            if tables.get(name) != tables_now.get(name):
+                return str(name)
+    return "other tables"

@@ -1,0 +1,150 @@
+"""Reads the records of backups, and changes their states. Implements `backup.store.RecordStore`."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
+from backstay.backup.location import FileLocation
+from backstay.clock import Clock
+from backstay.errors import BackupNotFound, BackupUnusable
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import from_micros, now_micros, to_micros
+
+DROP_BATCH = 5_000
+"""Items of a backup that are deleted in one step."""
+
+_NO_END = 2**63 - 1
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class SqlBackupRecords:
+    """The records of a database's backups."""
+
+    def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], FileLocation]) -> None:
+        self._database = database
+        self._clock = clock
+        self._locate = locate
+
+    async def database_id(self) -> str:
+        return await self._database.read(lambda s: str(s.value("database_id")))
+
+    async def location(self) -> FileLocation:
+        return await self._database.read(self._locate)
+
+    async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
+        values = {"folder": folder, "is_default": is_default, "host": host}
+        return bool(await self._database.read(lambda s: s.value("is_folder_recorded", values)))
+
+    async def backup(self, owner: str, backup_id: str) -> Backup:
+        return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
+
+    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        values = {"owner": owner, "every": every, "before": _NO_END if before is None else before, "limit": limit}
+        return await self._database.read(lambda s: backups_from(s, "backups", values), owner=owner)
+
+    async def in_use(self, owner: str) -> Sequence[Backup]:
+        values = {"owner": owner}
+        return await self._database.read(lambda s: backups_from(s, "backups_in_use", values), owner=owner)
+
+    async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
+        rows = [(name,) for name in backup_ids]
+        return [name for (name,) in await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))]
+
+    async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
+        values = {**key_of(backup), "first": first, "limit": limit}
+        return await self._database.read(
+            lambda s: [(name, digest) for name, digest in s.rows("backup_digests_after", values)],
+            owner=backup.owner,
+        )
+
+    async def count_written(self, backup: Backup) -> int:
+        return int(
+            await self._database.read(lambda s: s.value("count_backup_items", key_of(backup)), owner=backup.owner)
+        )
+
+    async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
+        def pin(session: Session) -> Backup:
+            backup = find_backup(session, owner, backup_id)
+            if not session.execute("pin_backup", {**key_of(backup), "pinned": pinned}):
+                raise BackupUnusable(f"{backup_id} is {backup.state}; there is nothing to pin", backup_id=backup_id)
+            return find_backup(session, owner, backup_id)
+
+        return await self._database.write(pin)
+
+    async def mark_damaged(self, backup: Backup) -> bool:
+        values = {**key_of(backup), "now": now_micros(self._clock)}
+
+        return await self._database.write(lambda s: s.execute("mark_backup_damaged", values) > 0)
+
+    async def mark_intact(self, backup: Backup) -> Backup:
+        if backup.damaged_at is not None:
+            values = {**key_of(backup), "damaged_at": to_micros(backup.damaged_at)}
+            await self._database.write(lambda s: s.execute("mark_backup_intact", values))
+        return await self.backup(backup.owner, backup.id)
+
+    async def mark_failed(self, backup: Backup, error: str) -> bool:
+        values = {**key_of(backup), "error": error, "now": now_micros(self._clock)}
+
+        return await self._database.write(lambda s: s.execute("mark_backup_failed", values) > 0)
+
+
+def find_backup(session: Session, owner: str, backup_id: str, *, name: str = "backup") -> Backup:
+    """Return one backup; `name` is the statement that reads it. Raises BackupNotFound."""
+    row = session.row(name, {"owner": owner, "id": backup_id})
+    if row is None:
+        raise BackupNotFound(f"Backup {backup_id!r} not found", backup_id=backup_id)
+    return _backup(row)
+
+
+def backups_from(session: Session, name: str, values: dict[str, Any]) -> list[Backup]:
+    """Return the backups whose records the query `name` reads."""
+    return [_backup(row) for row in session.rows(name, values)]
+
+
+def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
+    """Return the items of a backup from position `first` on, in order."""
+    values = {**key_of(backup), "first": first, "limit": limit}
+    return list(map(BackupItem._make, session.rows("backup_items_after", values)))
+
+
+def key_of(backup: Backup) -> dict[str, Any]:
+    """Return the values that identify the record of a backup."""
+    return {"key": backup.key, "owner": backup.owner}
+
+
+def _backup(row: Row) -> Backup:
+    (key, backup_id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
+     error, pinned, keep, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at, deletion,
+     deleted, changed, gone) = row  # fmt: skip
+    return Backup(
+        key=key,
+        id=backup_id,
+        owner=owner,
+        state=BackupState(state),
+        reason=reason,
+        folder=folder,
+        host=host,
+        conversations=conversations,
+        turns=turns,
+        content_bytes=content_bytes,
+        file_bytes=file_bytes,
+        file_sha256=file_sha256,
+        error=error,
+        is_pinned=bool(pinned),
+        keep=keep * _MICROSECOND,
+        expires_at=_moment(expires_at),
+        first_seen_expired_at=_moment(first_seen_expired_at),
+        created_at=from_micros(created_at),
+        verified_at=_moment(verified_at),
+        damaged_at=_moment(damaged_at),
+        removed_at=_moment(removed_at),
+        deletion=DeleteState(deletion) if deletion else None,
+        deleted=deleted,
+        changed=changed,
+        gone=gone,
+    )
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return from_micros(micros) if micros is not None else None

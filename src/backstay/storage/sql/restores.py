@@ -1,0 +1,278 @@
+"""Restores the conversations of a backup, in one transaction. Implements `backup.store.RestoreStore`."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import orjson
+
+from backstay.backup import restore_policy
+from backstay.backup.backup import Backup, BackupItem, BackupState
+from backstay.backup.item_links import ItemLinks, Items, KeySet, SourceItem
+from backstay.backup.obstacles import backup_unusable
+from backstay.backup.restore_plan import (
+    MAX_LISTED_CONFLICTS,
+    ConflictingConversation,
+    RestorePlan,
+    RestoreResult,
+)
+from backstay.backup.restore_policy import ClassifiedChunk
+from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
+from backstay.batch.item import ItemState
+from backstay.batch.job import FINISHED, JobState
+from backstay.clock import Clock, to_text
+from backstay.errors import BackupUnusable
+from backstay.library.choices import RestoreConflictPolicy
+from backstay.library.record import Document
+from backstay.storage.sql.backup_records import find_backup, items_from, key_of
+from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
+from backstay.storage.sql.jobs import find_job, lock_job, set_state
+from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put, rows_maker
+from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.times import from_micros, now_micros
+
+_NO_ITEMS = KeySet()
+_BATCH_SIZE = 500  # conversations read at once
+
+
+def _no_rows(_: Document) -> None:
+    """Convert nothing, where conversations are read and not inserted."""
+
+
+class SqlRestores:
+    """The restores of a database's conversations."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def plan_restore(self, source: RestoreSource) -> RestorePlan:
+        return await self._database.read(lambda s: _plan(s, source), owner=source.backup.owner)
+
+    async def restore(
+        self,
+        source: RestoreSource,
+        *,
+        on_conflict: RestoreConflictPolicy,
+        replaced: Backup | None,
+        file_exists: Callable[[], bool],
+        on_progress: Callable[[int], None],
+    ) -> RestoreResult:
+        backup = source.backup
+
+        def restore(session: Session) -> RestoreResult:
+            session.lock("lock_library", {"owner": backup.owner})
+            find_backup(session, backup.owner, backup.id, name="locked_backup")
+            now = now_micros(self._clock)
+            work = RestoreSession(session, source, on_conflict, now)
+            if replaced is not None:
+                _check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
+                work.delete_conflicting(replaced)
+            restored = work.run(on_progress)
+            if source.is_whole:
+                session.execute("mark_delete_undone", {**key_of(backup), "now": now})
+            # Checked last, because everything before took time.
+            if replaced is not None and not file_exists():
+                raise BackupUnusable(
+                    f"The file of {replaced.id}, which holds what would be replaced, no longer exists; nothing was "
+                    "restored. Try again",
+                    backup_id=replaced.id,
+                )
+            return restored
+
+        return await self._database.write(restore)
+
+
+def _check_verified(backup: Backup) -> None:
+    """Check that a backup is still verified. Raises BackupUnusable."""
+    if backup.state is not BackupState.VERIFIED:
+        raise backup_unusable(backup)
+
+
+def _plan(session: Session, source: RestoreSource) -> RestorePlan:
+    """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
+    backup, columns = source.backup, _columns(session, source.columns)
+    new, identical, conflicts, links = 0, 0, 0, ItemLinks()
+    examples: list[ConflictingConversation] = []
+    in_the_way: list[str] = []
+    for conversations in source.conversations(partial(items_from, session, backup), _no_rows):
+        chunk = _classify(session, backup.owner, conversations, columns)
+        new += len(chunk.new)
+        identical += chunk.identical
+        conflicts += len(chunk.conflicts)
+        examples += [conflict for _, conflict in chunk.conflicts[: MAX_LISTED_CONFLICTS - len(examples)]]
+        in_the_way += chunk.in_the_way
+        links.link(chunk.new, chunk.items)
+    return RestorePlan(backup.id, new, identical, links.unlinked, conflicts, examples, in_the_way)
+
+
+class RestoreSession:
+    """One restore."""
+
+    def __init__(self, session: Session, source: RestoreSource, on_conflict: RestoreConflictPolicy, now: int) -> None:
+        self._session = session
+        self._source = source
+        self._backup = source.backup
+        self._columns = _columns(session, source.columns)
+        self._related = self._columns.related.restore(source.backup.owner)
+        self._on_conflict = on_conflict
+        self._now = now
+        self._links = ItemLinks()
+        self._relinked: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+        self._counts: Counter[str] = Counter()
+
+    def delete_conflicting(self, saved: Backup) -> None:
+        """Delete the conversations that the restore replaces: all in the backup `saved`, which was made of them.
+
+        Raises RestoreConflict: one was changed since.
+        """
+        columns = StoredColumns.from_session(self._session)
+        # Deleting one conversation may change related rows of another: compare all before deleting any.
+        for items in self._saved(saved):
+            versions = {item.id: item.row_version for item in items}
+            for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
+                if live.version != versions[live.id]:
+                    raise restore_policy.changed_meanwhile(live.id)
+        for items in self._saved(saved):
+            keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
+            self._counts["replaced"] += len(delete(self._session, saved.owner, keys))
+
+    def _saved(self, saved: Backup) -> Iterator[list[BackupItem]]:
+        for first in range(0, saved.conversations, _BATCH_SIZE):
+            yield items_from(self._session, saved, first, _BATCH_SIZE)
+
+    def run(self, on_progress: Callable[[int], None]) -> RestoreResult:
+        """Restore all conversations and their related rows. Raises like `RestoreStore.restore`."""
+        recorded = partial(items_from, self._session, self._backup)
+        to_rows, count = rows_maker(self._backup.owner, self._columns), 0
+        for conversations in self._source.conversations(recorded, to_rows):
+            chunk = _classify(
+                self._session, self._backup.owner, conversations, self._columns, locked=True, linked=self._links.items
+            )
+            restored = self._insert(self._choose(chunk))
+            self._relink(restored, chunk)
+            self._compare(self._related.note(restored))
+            count += len(conversations)
+            on_progress(count)
+        for table in BUILT_IN_TABLES:
+            self._session.tables.advance(table)
+        for restored in self._related.run(lambda: self._source.conversations(recorded, _no_rows)):
+            self._compare(restored)
+        for (job_id, key), states in self._relinked.items():
+            self._recount(job_id, key, states)
+        return RestoreResult(
+            self._backup.id,
+            restored=self._counts["restored"],
+            identical=self._counts["identical"],
+            skipped=self._counts["skipped"],
+            replaced=self._counts["replaced"],
+            relinked=self._links.linked,
+            unlinked=self._links.unlinked,
+            related=self._related.restored,
+            left=self._related.not_restored,
+        )
+
+    def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
+        """Return the conversations to restore. Raises RestoreConflict."""
+        chosen = restore_policy.choose(chunk, self._on_conflict, self._backup.id)
+        skipped = len(chunk.new) + len(chunk.conflicts) - len(chosen)
+        if chunk.conflicts and not skipped:  # `delete_conflicting` has deleted what they conflict with
+            columns = StoredColumns.from_session(self._session)
+            for other in lock_by_ids(self._session, self._backup.owner, chunk.in_the_way, columns):
+                raise restore_policy.changed_meanwhile(other)
+        self._counts.update(restored=len(chosen), skipped=skipped, identical=chunk.identical)
+        return chosen
+
+    def _insert(self, conversations: Sequence[ArchivedConversation]) -> list[ArchivedConversation]:
+        """Insert conversations under their former keys or, if another conversation has one of these, under new ones."""
+        rows: list[Row] = [(conversation.key,) for conversation in conversations]
+        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
+        if taken and self._related.needs_former_keys:
+            moved = next(conversation for conversation in conversations if conversation.key in taken)
+            raise restore_policy.restore_differs(self._backup.id, moved.document, None)
+        keys = iter(self._session.rows("allocate_conversation_keys", {"count": len(taken)}) if taken else ())
+        keyed = [
+            conversation._replace(key=next(keys)[0]) if conversation.key in taken else conversation
+            for conversation in conversations
+        ]
+        put(self._session, [(conversation.key, conversation.rows) for conversation in keyed], self._columns)
+        return keyed
+
+    def _relink(self, restored: Sequence[ArchivedConversation], chunk: ClassifiedChunk) -> None:
+        """Make restored conversations the results of their items again."""
+        results = self._links.link(restored, chunk.items, replacing=chunk.replacing)
+        rows: list[Row] = [(*item_key, conversation.id) for item_key, (conversation, _) in results.items()]
+        self._session.execute_rows("relink_items", rows)
+        for _, item in results.values():
+            self._relinked[item.job_id, item.job_key][item.state] += 1
+
+    def _compare(self, restored: Sequence[ArchivedConversation]) -> None:
+        """Compare restored conversations with the backup. Raises RestoreDiffers."""
+        keys = [conversation.key for conversation in restored]
+        live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
+        for conversation in restored:
+            record = live.get(conversation.id)
+            if record is None or record.digest != conversation.digest:
+                before = conversation.document
+                now = orjson.loads(record.line) if record is not None else None
+                if now is None or not self._related.is_unchanged(before, now):
+                    raise restore_policy.restore_differs(self._backup.id, before, now)
+
+    def _recount(self, job_id: str, key: int, states: Counter[str]) -> None:
+        """Update a job's counts and state after its items became completed; `states` are what they were before."""
+        moved = {str(state): states[state] for state in (ItemState.PENDING, ItemState.FAILED, ItemState.SKIPPED)}
+        if not any(moved.values()):
+            return
+        owner = self._backup.owner
+        lock_job(self._session, owner, job_id)
+        self._session.execute("record_relinked_items", {"job_key": key, "owner": owner, **moved})
+        _, job = find_job(self._session, owner, job_id)
+        if job.counts.all_settled and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
+            state = JobState.COMPLETED_WITH_FAILURES if job.counts.failed else JobState.COMPLETED
+            set_state(self._session, owner, key, state, self._now)
+
+
+def _columns(session: Session, added: UserColumns) -> StoredColumns:
+    """Return the columns of a backup. Raises ColumnsDiffer."""
+    here = StoredColumns.from_session(session)
+    known = here.as_mapping()
+    for table in BUILT_IN_TABLES:
+        for name in added.get(table, {}):
+            if name not in known.get(table, {}):
+                raise restore_policy.columns_differ(table, name)
+    return StoredColumns(added.get("conversations", {}), added.get("turns", {}), here.related.restricted_to(added))
+
+
+def _classify(
+    session: Session,
+    owner: str,
+    conversations: Sequence[ArchivedConversation],
+    columns: StoredColumns,
+    *,
+    locked: bool = False,
+    linked: KeySet = _NO_ITEMS,
+) -> ClassifiedChunk:
+    """Compare a chunk with the database. `linked` are the items that this restore has given a result.
+
+    With `locked`, lock the items that the conversations name.
+    """
+    live = by_ids(session, owner, [conversation.id for conversation in conversations], columns)
+    differing = [one for one in conversations if one.id not in live or live[one.id].digest != one.digest]
+    items = _source_items(session, owner, differing, locked=locked)
+    return restore_policy.classify(differing, len(conversations) - len(differing), live, items, linked)
+
+
+def _source_items(
+    session: Session, owner: str, conversations: Sequence[ArchivedConversation], *, locked: bool
+) -> Items:
+    """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
+    names = [name for name in dict.fromkeys(conversation.item for conversation in conversations) if None not in name]
+    if locked:
+        session.lock_rows("lock_items_of_conversations", names, owner)
+    rows = session.select_rows("items_of_conversations", names, owner)
+    return {
+        (job_id, item_id): SourceItem(
+            job_id, job_key, position, state, result, deleted_at is not None, to_text(from_micros(created_at))
+        )
+        for job_id, item_id, job_key, position, state, result, deleted_at, created_at in rows
+    }

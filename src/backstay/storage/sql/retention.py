@@ -1,0 +1,60 @@
+"""Records the removal of expired backups. Implements `backup.store.RetentionStore`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from backstay.backup.backup import Backup
+from backstay.clock import Clock
+from backstay.storage.sql.backup_records import DROP_BATCH, backups_from, key_of
+from backstay.storage.sql.session import Database, Session
+from backstay.storage.sql.times import from_micros, now_micros, to_micros
+
+
+class SqlRetention:
+    """The removal of a database's expired backups."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def with_files(self, owner: str) -> Sequence[Backup]:
+        values = {"owner": owner}
+        return await self._database.read(lambda s: backups_from(s, "backups_with_files", values), owner=owner)
+
+    async def newest(self, owner: str) -> tuple[str, datetime] | None:
+        def newest(session: Session) -> tuple[str, datetime] | None:
+            row = session.row("newest_backup", {"owner": owner})
+            return (row[0], from_micros(row[1])) if row is not None else None
+
+        return await self._database.read(newest, owner=owner)
+
+    async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
+        values = {**key_of(backup), "early": early, "now": now_micros(self._clock)}
+
+        return await self._database.write(lambda s: s.execute("mark_backup_expired", values) > 0)
+
+    async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
+        values = {**key_of(backup), "seen_at": to_micros(seen_at) if seen_at is not None else None}
+        await self._database.write(lambda s: s.execute("note_backup_expired", values))
+
+    async def mark_removed(self, backup: Backup) -> None:
+        values = {**key_of(backup), "limit": DROP_BATCH}
+        while await self._database.write(lambda s: s.execute("drop_backup_items", values)):
+            pass
+        values = {**key_of(backup), "now": now_micros(self._clock)}
+        await self._database.write(lambda s: s.execute("mark_backup_removed", values))
+
+    async def last_cleanup(self, owner: str) -> datetime | None:
+        def last_cleanup(session: Session) -> datetime | None:
+            micros = session.value("last_cleanup", {"name": _cleanup_of(owner)})
+            return from_micros(int(micros)) if micros is not None else None
+
+        return await self._database.read(last_cleanup, owner=owner)
+
+    async def record_cleanup(self, owner: str) -> None:
+        values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
+        await self._database.write(lambda s: s.execute("record_cleanup", values))
+
+
+def _cleanup_of(owner: str) -> str:
+    return f"backups_cleaned_at {owner}"

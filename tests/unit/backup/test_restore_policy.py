@@ -1,0 +1,158 @@
+"""The rules of a restore, decided from facts alone."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from backstay.backup.item_links import ItemLinks, KeySet, SourceItem
+from backstay.backup.restore_plan import RestoreConflictPolicy
+from backstay.backup.restore_policy import choose, classify, columns_differ, restore_differs
+from backstay.backup.store import ArchivedConversation
+from backstay.errors import RestoreConflict
+from backstay.library.record import Record
+
+_ITEM = SourceItem("job", 7, 3, "completed", "other", is_deleted=False, job_created_at="2025-01-01T00:00:00Z")
+
+
+def _conversation(name="c1", **document):
+    document = {
+        "content": None, "conversation_turns": [], "created_at": "2025-02-01T00:00:00Z", "id": name,
+        "job_id": "job", "item_id": "i3", "updated_at": "2025-02-01T00:00:00Z", **document,
+    }  # fmt: skip
+    line = orjson.dumps(document)
+    return ArchivedConversation(1, b"digest", 0, name, ("job", "i3"), document["created_at"], line, rows=None)
+
+
+def _live(conversation, **changes):
+    line = orjson.dumps({**conversation.document, **changes})
+    return {conversation.id: Record(conversation.id, 1, "job", "i3", 0, line, None)}
+
+
+def _classify(conversation, *, live=None, item=None, linked=()):
+    keys = KeySet()
+    for key in linked:
+        keys.add(key)
+    items = {("job", "i3"): item} if item is not None else {}
+    return classify([conversation], 0, live or {}, items, keys)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        replace(_ITEM, conversation_id=None, state="failed"),
+        replace(_ITEM, conversation_id="c1"),
+        replace(_ITEM, is_deleted=True),
+        replace(_ITEM, job_created_at="2025-03-01T00:00:00Z"),
+    ],
+    ids=["no item", "no result", "its own result", "a deleted result", "a newer job of the same id"],
+)
+def test_what_takes_nobodys_place_is_new(item):
+    """A conversation is new if its id is free and its item has no other result that it might have made."""
+    chunk = _classify(_conversation(), item=item)
+
+    assert len(chunk.new) == 1
+    assert not chunk.conflicts
+
+
+def test_an_item_that_this_restore_linked_is_no_conflict():
+    """Two restored conversations may name one item: the second does not conflict with the first."""
+    chunk = _classify(_conversation(), item=_ITEM, linked=[_ITEM.key])
+
+    assert len(chunk.new) == 1
+
+
+@pytest.mark.parametrize(
+    ("live", "item", "kind", "other"),
+    [
+        ({"content": "newer"}, None, "content", "c1"),
+        ({"updated_at": "2025-04-01T00:00:00Z"}, None, "times", "c1"),
+        (None, _ITEM, "item", "other"),
+        (None, replace(_ITEM, state="running"), "busy", None),
+        ({"content": "newer"}, replace(_ITEM, state="running"), "busy", None),
+    ],
+)
+def test_each_kind_of_conflict(live, item, kind, other):
+    """A conflict says its kind, and which conversation of the library would have to go."""
+    conversation = _conversation()
+
+    chunk = _classify(conversation, live=_live(conversation, **live) if live else None, item=item)
+
+    ((_, conflict),) = chunk.conflicts
+    assert (conflict.kind, conflict.other_id) == (kind, other)
+    assert chunk.in_the_way == ([other] if other else [])
+
+
+def test_the_choice_follows_the_policy():
+    """`skip` leaves conflicts out, `replace` restores them, and `fail` raises with the first of them."""
+    conversation = _conversation()
+    chunk = _classify(conversation, live=_live(conversation, content="newer"))
+
+    assert choose(chunk, RestoreConflictPolicy.SKIP, "backup-1-a") == []
+    assert choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a") == [conversation]
+    with pytest.raises(RestoreConflict) as failed:
+        choose(chunk, RestoreConflictPolicy.FAIL, "backup-1-a")
+    assert failed.value.message == (
+        "Nothing was restored from backup-1-a: conversation 'c1' is there with other content; --on-conflict skip "
+        "restores the others, replace restores all"
+    )
+
+
+def test_the_item_of_a_running_worker_is_never_replaced():
+    """With `replace` too, a restore fails if a worker is working on the item."""
+    chunk = _classify(_conversation(), item=replace(_ITEM, state="running"))
+
+    with pytest.raises(RestoreConflict, match=r"is being worked on; pause its job first$"):
+        choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a")
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ({"content": "x"}, "content"),
+        ({"conversation_turns": [{"content": "b"}]}, "content of turn 1"),
+        ({"conversation_turns": []}, "number of turns"),
+        ({"related": {"deleted": {"tags": [{"id": 1}]}}}, "rows in tags"),
+    ],
+)
+def test_the_first_difference_is_named(change, column):
+    """The error of a restored conversation that differs names its column, its turn or the table of related rows."""
+    before = _conversation(conversation_turns=[{"content": "a"}]).document
+
+    error = restore_differs("backup-1-a", before, {**before, **change})
+
+    assert error.context["column"] == column
+    assert error.message.startswith("Conversation 'c1' would differ from its backup in its ")
+
+
+def test_the_error_says_what_the_database_lacks():
+    """The error of a backup that does not fit the database names the missing column or, without one, a foreign key."""
+    column, foreign_key = columns_differ("tags", "colour"), columns_differ("tags", None)
+
+    assert "a column 'colour' of tags that this database lacks" in column.message
+    assert "rows of tags, by a foreign key that this database lacks" in foreign_key.message
+
+
+def test_a_pending_item_gets_the_last_conversation_that_names_it():
+    """An item without a result is linked to the last conversation that names it, over all chunks; the first counts."""
+    links, items = ItemLinks(), {("job", "i3"): replace(_ITEM, state="pending", conversation_id=None)}
+    first, second = _conversation("c1"), _conversation("c2")
+
+    assert links.link([first], items)[_ITEM.key][0] is first
+    assert links.link([second], items)[_ITEM.key][0] is second
+    assert (links.linked, links.unlinked) == (1, 1)
+    assert _ITEM.key in links.items
+
+
+def test_a_set_of_item_keys_holds_exactly_what_was_added():
+    """A set of item keys tells neighbours, other jobs and positions beyond its end apart."""
+    keys = KeySet()
+    for key in ((1, 0), (1, 9), (2, 1_000)):
+        keys.add(key)
+
+    assert [(job, at) for job in (1, 2, 3) for at in (0, 1, 8, 9, 10, 999, 1_000, 1_001) if (job, at) in keys] == [
+        (1, 0),
+        (1, 9),
+        (2, 1_000),
+    ]
