@@ -6,10 +6,10 @@ import orjson
 import pytest
 
 from backstay.backup.item_links import ItemLinks, KeySet, SourceItem
-from backstay.backup.restore_plan import RestoreConflictPolicy
 from backstay.backup.restore_policy import choose, classify, columns_differ, restore_differs
 from backstay.backup.store import ArchivedConversation
 from backstay.errors import RestoreConflict
+from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Record
 
 _ITEM = SourceItem("job", 7, 3, "completed", "other", is_deleted=False, job_created_at="2025-01-01T00:00:00Z")
