@@ -22,7 +22,7 @@ from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
 from backstay.storage.sql import conversations, expiring_values, verdicts, work
 from backstay.storage.sql.session import Session
-from backstay.storage.sqlite import database, identity, migrate, queries, session
+from backstay.storage.sqlite import database, file_identity, migrate, queries, session
 
 Put = Callable[[object, str, object], None]
 
@@ -161,8 +161,8 @@ def _no_replay(put: Put) -> None:
 
 def _no_identity(put: Put) -> None:
     """Continue whatever happens to the files, and whoever has migrated them."""
-    put(identity.FileIdentity, "check_files", lambda _: None)
-    put(identity.FileIdentity, "check_schema", lambda *_: None)
+    put(file_identity.FileIdentity, "check_files", lambda _: None)
+    put(file_identity.FileIdentity, "check_schema", lambda *_: None)
 
 
 def _no_row_lock(put: Put) -> None:

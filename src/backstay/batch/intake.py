@@ -16,7 +16,7 @@ from backstay.errors import InputEmpty, InvalidRow, UnknownColumn, kind_of
 from backstay.library.canonical import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 from backstay.remedy import Remedy
 
 ItemLike = Item | Mapping[str, Any]

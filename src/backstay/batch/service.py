@@ -41,7 +41,7 @@ from backstay.errors import (
 )
 from backstay.library.id_text import check_id, quoted_id
 from backstay.logs import get_logger
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 
 _log = get_logger("backstay.batch")
 

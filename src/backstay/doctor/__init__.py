@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from backstay import former_name
 from backstay.doctor.check import Check, CheckLevel
-from backstay.doctor.sources import check_sources
+from backstay.doctor.settings import check_sources
 from backstay.doctor.sqlite import check_database, check_sqlite_version
 from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError

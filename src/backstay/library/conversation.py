@@ -9,7 +9,7 @@ from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical import canonical_json, digest_of
 from backstay.library.id_text import id_fault
-from backstay.readers.depth import AROUND_METADATA, TOO_DEEP, is_too_deep
+from backstay.readers.json_depth import AROUND_METADATA, TOO_DEEP, is_too_deep
 
 _IDS = ("id", "job_id", "item_id")
 _USUAL_ROLES = ("user", "assistant", "system")

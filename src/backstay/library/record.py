@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from backstay.readers.depth import AROUND_METADATA, is_too_deep, may_be_too_deep
+from backstay.readers.json_depth import AROUND_METADATA, is_too_deep, may_be_too_deep
 
 TURNS = "conversation_turns"
 RELATED = "related"

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from backstay.errors import InvalidRow
-from backstay.readers.field_limit import RaisedFieldLimit
-from backstay.readers.origin import InputErrors
+from backstay.readers.csv_field_limit import RaisedFieldLimit
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, decode, too_long
 from backstay.readers.row import InputRow
-from backstay.readers.text import MAX_RECORD_BYTES, InputText, decode, too_long
 
 _raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
 # The csv module's default limit; the process may have set a lower one.

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from backstay.errors import InputUnreadable
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
-from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 
 def read_json_array(text: InputText) -> Iterator[InputRow]:

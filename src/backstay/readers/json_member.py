@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 
 from backstay.errors import InputUnreadable
+from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 
 class JsonMember:

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from backstay.readers.depth import TOO_DEEP, is_too_deep, may_be_too_deep
-from backstay.readers.origin import InputErrors
-from backstay.readers.text import decode
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import decode
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep, may_be_too_deep
 
 _PLAIN = frozenset({str, int, bool, NoneType})
 # Searching for 19 zeros in the mapped text is several times faster than a regular expression for 19 digits.

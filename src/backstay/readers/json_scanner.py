@@ -2,8 +2,8 @@
 
 import re
 
-from backstay.readers.depth import DEEPEST, TOO_DEEP
-from backstay.readers.text import MAX_RECORD_BYTES, InputText, too_long
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, too_long
+from backstay.readers.json_depth import DEEPEST, TOO_DEEP
 
 # No pattern backtracks: each repeat of a character is possessive (`*+`), each repeat of a group is in an atomic group.
 # A possessive repeat of a group would be equivalent, but matches too little before Python 3.11.5.

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 
 def read_jsonl(text: InputText) -> Iterator[InputRow]:

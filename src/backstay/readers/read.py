@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.readers.delimited import read_delimited
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import InputText
 from backstay.readers.json_array import read_json_array
 from backstay.readers.jsonl import read_jsonl
-from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 _Reader = Callable[[InputText], Iterator[InputRow]]
 

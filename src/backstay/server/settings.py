@@ -16,7 +16,7 @@ from backstay.former_name import refuse_variables
 from backstay.generate import scripted
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.recipe import Recipe
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of

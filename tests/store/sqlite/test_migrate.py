@@ -16,7 +16,7 @@ from backstay.clock import SystemClock
 from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
 from backstay.storage.sqlite import SqliteStore, connection
 from backstay.storage.sqlite.migrate import migrations, prepare
-from backstay.storage.sqlite.schema import APPLICATION_ID
+from backstay.storage.sqlite.schema_version import APPLICATION_ID
 from support import needs
 from support.mounts import Mounts
 from support.workers import card

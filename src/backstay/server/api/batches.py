@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from backstay.batch.job import RunLimits
 from backstay.library.id_text import LONGEST_ID
-from backstay.readers.depth import TOO_DEEP, is_too_deep
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
     ApiInput,

@@ -18,9 +18,9 @@ from backstay.storage.sql.reader_pool import THREADS, ReadDeadline, ReaderPool
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translate_errors
-from backstay.storage.sqlite.identity import FileIdentity
-from backstay.storage.sqlite.log import WriteAheadLog
+from backstay.storage.sqlite.file_identity import FileIdentity
 from backstay.storage.sqlite.session import SqliteSession
+from backstay.storage.sqlite.write_ahead_log import WriteAheadLog
 
 _log = get_logger("backstay.storage")
 

@@ -12,7 +12,7 @@ from backstay.backup.location import FileLocation
 from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.migrate import migrations
-from backstay.storage.sqlite.schema import check_header
+from backstay.storage.sqlite.schema_version import check_header
 from backstay.storage.sqlite.session import SqliteSession
 
 _WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log

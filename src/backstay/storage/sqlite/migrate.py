@@ -20,7 +20,7 @@ from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translate_errors
-from backstay.storage.sqlite.schema import APPLICATION_ID, check_header, refuse_newer
+from backstay.storage.sqlite.schema_version import APPLICATION_ID, check_header, refuse_newer
 
 Migration = tuple[int, str]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from backstay.errors import StoreGone
-from backstay.storage.sqlite.schema import refuse_newer, version_of
+from backstay.storage.sqlite.schema_version import refuse_newer, version_of
 
 _Inode = tuple[int, int]
 

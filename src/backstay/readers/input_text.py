@@ -8,7 +8,7 @@ from itertools import chain
 from typing import BinaryIO, Self
 
 from backstay.errors import InvalidRow
-from backstay.readers.origin import InputErrors
+from backstay.readers.input_errors import InputErrors
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """The maximum length of a row, and so of a cell: an unclosed quote must not read a whole file into memory."""
