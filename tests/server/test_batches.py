@@ -46,7 +46,7 @@ async def test_the_same_job_again_is_the_existing_job(api):
 async def test_a_job_may_wait_for_its_start(api):
     """A job created with `start: false` stays pending until it is resumed."""
     created = await _create(api, start=False)
-    assert (created.json()["state"], api.state.supervisor.worked) == ("pending", 0)
+    assert (created.json()["state"], api.state.supervisor.job_count) == ("pending", 0)
 
     resumed = await api.ann.post("/api/batches/topics/resume")
 
@@ -382,7 +382,7 @@ async def test_resuming_twice_works_once(settings, gate):
         answers = await asyncio.gather(*(api.ann.post("/api/batches/topics/resume") for _ in range(5)))
 
         assert {answer.status_code for answer in answers} == {202}
-        assert api.state.supervisor.worked == 1
+        assert api.state.supervisor.job_count == 1
         gate.open()
         assert (await api.settled("topics"))["completed"] == 2
 

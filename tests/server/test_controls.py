@@ -6,7 +6,7 @@ import jwt
 
 from backstay import Selection
 from backstay.server.auth.authenticator import RequestIdentity
-from backstay.server.auth.tokens import JsonWebTokens
+from backstay.server.auth.json_web_tokens import JsonWebTokens
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.limits import AllowedHosts
 from backstay.server.supervisor import Supervisor
@@ -83,7 +83,7 @@ async def test_without_the_trigger_failures_are_missed(settings, picky):
 async def test_without_its_memory_a_resume_during_a_pause_is_lost(settings, gate, monkeypatch):
     """Without recording the request, a resume during a pause is lost."""
     items = [{"topic": f"t{number}"} for number in range(8)]
-    monkeypatch.setattr(Supervisor, "_until_ended", _deaf(Supervisor._until_ended))
+    monkeypatch.setattr(Supervisor, "_run_until_ended", _deaf(Supervisor._run_until_ended))
     async with serving(settings, processors=("gate:gate",)) as api:
         await api.ann.post(
             "/api/batches", json={"jobId": "j", "items": items, "processor": "gate:gate", "concurrency": 4}

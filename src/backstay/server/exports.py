@@ -8,7 +8,7 @@ from backstay.library.formats import FORMATS
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 from backstay.server.limits import ConcurrencyLimit
-from backstay.server.requests import AbortedResponse
+from backstay.server.request_middleware import AbortedResponse
 
 _log = get_logger("backstay.server")
 
@@ -18,11 +18,11 @@ MEDIA_TYPES = {
     "sharegpt": "application/jsonl",
     "csv": "text/csv; charset=utf-8",
 }
-_BLOCK = 256 * 1024
+_BLOCK_BYTES = 256 * 1024
 
 
 async def await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the same blocks once the first is available. Errors until then are raised here, before the response."""
+    """Wait for the first block, then return all of them. Errors until then are raised here, before the response."""
     first = await anext(blocks, b"")
 
     async def all_blocks() -> AsyncIterator[bytes]:
@@ -38,15 +38,15 @@ async def await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes
 
 
 async def export_blocks(
-    services: Services, selection: Selection, form: str, slots: ConcurrencyLimit
+    services: Services, selection: Selection, format_name: str, slots: ConcurrencyLimit
 ) -> AsyncIterator[bytes]:
     """Yield the selected conversations in one of `FORMATS`, in large blocks."""
-    formatter = FORMATS[form]()
+    formatter = FORMATS[format_name]()
     async with slots.slot(services.owner):
         block = bytearray(formatter.head())
         async for conversation in services.conversations.export(selection):
             block += formatter.chunk(conversation)
-            if len(block) >= _BLOCK:
+            if len(block) >= _BLOCK_BYTES:
                 yield bytes(block)
                 block.clear()
         if block:

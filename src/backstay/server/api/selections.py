@@ -7,15 +7,15 @@ from pydantic import Field
 from backstay.library.selection import Selection
 from backstay.server.api.common import ApiInput, MomentIn, Text
 
-MOST_IDS = 10_000
+MAX_IDS = 10_000
 Id = Annotated[Text, Field(min_length=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Ids = Annotated[
     list[Id],
     Field(
         min_length=1,
-        max_length=MOST_IDS,
-        description=f"{MOST_IDS:,} at most. Select more by common properties, or in several requests.",
+        max_length=MAX_IDS,
+        description=f"{MAX_IDS:,} at most. Select more by common properties, or in several requests.",
         examples=[["conv-1", "conv-2"]],
     ),
 ]

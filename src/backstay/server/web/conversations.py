@@ -13,16 +13,16 @@ from backstay.library.id_text import LONGEST_ID, id_of_printed, printed_id
 from backstay.library.selection import Selection
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
-from backstay.server.api.common import LARGEST, OwnerServices, State, Text
-from backstay.server.api.selections import MOST_IDS
+from backstay.server.api.common import MAX_INTEGER, OwnerServices, State, Text
+from backstay.server.api.selections import MAX_IDS
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
 from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 
-_PAGE = 50
-_WITHOUT_BACKUP = "delete for good"
+_PAGE_SIZE = 50
+_CONFIRMATION_PHRASE = "delete for good"
 
 Search = Annotated[Text | None, EmptyIsNone]
 ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
@@ -65,14 +65,14 @@ class ListFilters(BaseModel):
 class ListQuery(ListFilters):
     """The query of the list: filters, a page, and the result of the delete or undo that redirected here."""
 
-    cursor: Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, EmptyIsNone] = None
+    cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
     deleted: str | None = None
     deleted_for_good: Annotated[str, Query(alias="deletedForGood")] = ""
     restored: str | None = None
 
 
 class FormSelection(ListFilters):
-    """The selection of a form: printed ids, in `id` and, one per line, in `ids`; or all that match."""
+    """The selection of a form: all matches, or printed ids in `id` and, one per line, in `ids`."""
 
     scope: Literal["selected", "all"] = "selected"
     id: list[PrintedId] = []
@@ -83,11 +83,11 @@ class FormSelection(ListFilters):
         return tuple(dict.fromkeys([*self.id, *(id_of_printed(line) for line in self.ids.split("\n") if line)]))
 
     def to_selection(self) -> Selection:
-        """Return the selection. Raises EmptySelection if it selects nothing."""
+        """Return the selection. Raises EmptySelection if it selects nothing, Problem if it has too many ids."""
         if self.scope == "all":
             return super().to_selection()
-        if len(self.selected_ids) > MOST_IDS:
-            raise Problem(413, "too_many", f"Select at most {MOST_IDS:,} conversations, or all that match")
+        if len(self.selected_ids) > MAX_IDS:
+            raise Problem(413, "too_many", f"Select at most {MAX_IDS:,} conversations, or all that match")
         return Selection(ids=self.selected_ids).check()
 
     def without(self, gone: Sequence[str]) -> Self:
@@ -117,12 +117,12 @@ async def list_conversations(
     filters: Annotated[ListQuery, Query()],
 ) -> Response:
     """List matching conversations, newest first, and show the result of a delete that redirected here."""
-    summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE)
+    summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
     return render_page(
         request,
         "conversations.html",
         section="conversations",
-        page=ConversationsOut.from_page(summaries, limit=_PAGE),
+        page=ConversationsOut.from_page(summaries, limit=_PAGE_SIZE),
         filters=filters,
         is_first=filters.cursor is None,
         delete_backup=await _backup_of_delete(services, filters.deleted),
@@ -141,7 +141,7 @@ async def show_conversation(request: Request, services: OwnerServices, conversat
 @router.post("/delete-plan")
 async def plan_delete(request: Request, services: OwnerServices, form: Annotated[FormSelection, Form()]) -> Response:
     """Show the plan of a delete, and ask for confirmation. Ids that no longer exist are omitted, and counted."""
-    gone = await services.conversations.missing(form.to_selection(), limit=MOST_IDS)
+    gone = await services.conversations.missing(form.to_selection(), limit=MAX_IDS)
     remaining = form.without(gone)
     if gone and not remaining.selected_ids:
         return _gone(request, gone, remaining)
@@ -154,18 +154,18 @@ async def plan_delete(request: Request, services: OwnerServices, form: Annotated
         gone=len(gone),
         selection=remaining,
         keep_days=backup_days(request),
-        phrase=_WITHOUT_BACKUP,
+        phrase=_CONFIRMATION_PHRASE,
     )
 
 
 @router.post("/delete")
 async def delete(request: Request, services: OwnerServices, form: Annotated[DeleteForm, Form()]) -> Response:
     """Back up, verify and delete; then show the list with an undo button."""
-    if form.backup == "no" and form.confirmation.strip().casefold() != _WITHOUT_BACKUP:
+    if form.backup == "no" and form.confirmation.strip().casefold() != _CONFIRMATION_PHRASE:
         raise Problem(
             422,
             "not_confirmed",
-            f"Nothing was deleted: to delete without a backup, type “{_WITHOUT_BACKUP}” first",
+            f"Nothing was deleted: to delete without a backup, type “{_CONFIRMATION_PHRASE}” first",
         )
     result = await services.conversations.delete(
         form.to_selection(), backup=form.backup == "yes", digest=form.digest, reason="bulk_delete"
@@ -179,8 +179,8 @@ async def delete(request: Request, services: OwnerServices, form: Annotated[Dele
 async def export(
     request: Request, services: OwnerServices, state: State, form: Annotated[ExportForm, Form()]
 ) -> Response:
-    """Export the selection as a file for training. If some of it is gone, report that and offer the rest."""
-    if gone := await services.conversations.missing(form.to_selection(), limit=MOST_IDS):
+    """Export the selection as a file for training. If some conversations are gone, show them and offer the rest."""
+    if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
         return _gone(request, gone, form.without(gone))
     blocks = exports.export_blocks(services, form.to_selection(), form.format, state.downloads)
     suffix = "csv" if form.format == "csv" else "jsonl"

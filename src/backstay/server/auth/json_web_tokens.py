@@ -1,4 +1,4 @@
-"""JSON Web Tokens like those of Supabase: the owner is their subject."""
+"""Sign-in with JSON Web Tokens like Supabase's, whose subject is the owner."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import jwt
 from starlette.datastructures import Headers
 
 from backstay.server.auth.authenticator import RequestIdentity
-from backstay.server.auth.keys import JwksKeys, PublicKey
+from backstay.server.auth.jwks import JwksKeys, PublicKey
 
 _LEEWAY_SECONDS = 30
-_REQUIRED = ["exp", "sub", "aud", "iss"]
+_REQUIRED_CLAIMS = ["exp", "sub", "aud", "iss"]
 _ROLE = "authenticated"
-_LONGEST_SUBJECT = 512
+_MAX_SUBJECT_CHARACTERS = 512
 
 
 class JsonWebTokens:
     """Authentication by JSON Web Tokens. Implements `Authenticator`.
 
-    The signature is verified with a configured key and the one algorithm of that key. The token's own header only
-    selects the key.
+    The signature is verified with a configured key and that key's only algorithm. The token's header only selects the
+    key.
     """
 
     def __init__(self, *, issuer: str, audience: str, keys: JwksKeys | None, secret: str | None) -> None:
@@ -39,7 +39,7 @@ class JsonWebTokens:
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=_LEEWAY_SECONDS,
-                options={"require": _REQUIRED},
+                options={"require": _REQUIRED_CLAIMS},
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             return None
@@ -69,7 +69,7 @@ class JsonWebTokens:
 
 def _owner(claims: dict[str, Any]) -> str | None:
     subject = claims["sub"]
-    is_name = isinstance(subject, str) and 0 < len(subject) <= _LONGEST_SUBJECT
+    is_name = isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT_CHARACTERS
     if not is_name or not subject.isprintable() or not subject.strip() or claims.get("role") != _ROLE:
         return None
     return str(subject)

@@ -1,4 +1,4 @@
-"""Refusal of unknown query parameters, like that of unknown fields in a body."""
+"""Refusal of unknown query parameters, just as unknown fields in a body are refused."""
 
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
@@ -13,10 +13,10 @@ from backstay.suggestions import did_you_mean
 async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a request with a query parameter that its address does not have.
 
-    Scripts and styles accept any parameter: a page may add a version to their addresses.
+    Scripts and styles accept any parameter, because a page may add a version to their addresses.
 
     Raises:
-        RequestValidationError: there is an unknown parameter; each is named, with the closest known one.
+        RequestValidationError: a parameter is unknown; the message suggests the closest known one.
     """
     names = dict.fromkeys(request.query_params)
     if not names:
