@@ -174,7 +174,7 @@ def _no_row_lock(put: Put) -> None:
 
 def _no_idle_limit(put: Put) -> None:
     """On a server: let a session hold its transaction for as long as its client is silent."""
-    put(write_connection, "_IDLE", "1h")
+    put(write_connection, "_IDLE_TIMEOUT", "1h")
     _replace_query(put, server_queries, "end_session_of_worker", "SELECT 1")
 
 
@@ -268,7 +268,7 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
     for module in (queries, session) if queries_of is queries else (server_queries,):
         put(module, "query", replaced)
-    queries._expanded.cache_clear()
+    queries._expand_rows.cache_clear()
 
 
 def _dies_before_answering(put: Put) -> None:

@@ -56,7 +56,7 @@ async def read_items(
         rows += len(chunk)
         text_bytes += sum(map(_size, chunk))
         if ceiling is not None:
-            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, what="items")
+            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, row_noun="items")
         yield chunk
     if not rows:
         raise InputEmpty("The input has no items; give at least one")

@@ -80,7 +80,7 @@ class LegacyFile:
         """
         try:
             text = InputText.open(self._file, self.origin)
-            member = JsonMember(text, _CONVERSATIONS, otherwise="not a backup as the original writes it")
+            member = JsonMember(text, _CONVERSATIONS, shape_error="not a backup as the original writes it")
             yield from member.rows()
         except OSError as error:
             raise self.origin.unreadable(f"it cannot be read: {error.strerror}") from error

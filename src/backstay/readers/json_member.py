@@ -13,18 +13,18 @@ from backstay.readers.row import InputRow
 
 
 class JsonMember:
-    """A reader of the elements under `key`, with constant memory. Values of other keys are in `others` once passed.
+    """A reader of the elements under `key`, with constant memory. `others` holds the values of keys already passed.
 
-    The result of `rows` is valid only if it ends without an error.
+    The result of `rows` is valid only if `rows` ends without an error.
     """
 
-    def __init__(self, text: InputText, key: str, *, otherwise: str) -> None:
-        """Prepare to read the elements under `key`; `otherwise` is the error message if the text is no such object."""
+    def __init__(self, text: InputText, key: str, *, shape_error: str) -> None:
+        """Prepare to read the elements under `key`; `shape_error` is the message for any other text."""
         self.others: dict[str, Any] = {}
-        self._origin = text.origin
+        self._errors = text.errors
         self._scanner = JsonScanner(text)
         self._key = key
-        self._otherwise = otherwise
+        self._shape_error = shape_error
 
     def rows(self) -> Iterator[InputRow]:
         """Yield a row for each element, with the number of the line where it starts.
@@ -49,7 +49,7 @@ class JsonMember:
             more = self._take_comma("}")
         self._expect("}")
         if scanner.peek():
-            raise self._origin.unreadable("the file has data after its end", line=scanner.line)
+            raise self._errors.unreadable("the file has data after its end", line=scanner.line)
         if not was_read:
             raise self._wrong_shape()
 
@@ -59,9 +59,9 @@ class JsonMember:
         more = scanner.peek() != "]"
         while more:
             if (character := scanner.peek()) != "{":
-                raise self._origin.invalid_row(scanner.line, "not a conversation") if character else self._truncated()
+                raise self._errors.invalid_row(scanner.line, "not a conversation") if character else self._truncated()
             line = scanner.line
-            yield InputRow(line, parse_object(scanner.take_container(), self._origin, line))
+            yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
             more = self._take_comma("]")
         self._expect("]")
 
@@ -84,7 +84,7 @@ class JsonMember:
         self._scanner.skip()
 
     def _truncated(self) -> InputUnreadable:
-        return self._origin.unreadable("the file is truncated")
+        return self._errors.unreadable("the file is truncated")
 
     def _wrong_shape(self) -> InputUnreadable:
-        return self._origin.unreadable(self._otherwise, line=self._scanner.line)
+        return self._errors.unreadable(self._shape_error, line=self._scanner.line)

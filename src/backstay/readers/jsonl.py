@@ -11,4 +11,4 @@ def read_jsonl(text: InputText) -> Iterator[InputRow]:
     """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable if it is not UTF-8."""
     for number, line in text.lines():
         if not line.isspace():
-            yield InputRow(number, parse_object(line, text.origin, number))
+            yield InputRow(number, parse_object(line, text.errors, number))

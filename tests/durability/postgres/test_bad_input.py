@@ -192,7 +192,7 @@ def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_ser
 
 def test_server_too_old(run_command, url, monkeypatch):
     """A server older than the oldest supported version is refused with both versions."""
-    monkeypatch.setattr(connection, "OLDEST", 99)
+    monkeypatch.setattr(connection, "MIN_VERSION", 99)
 
     code, line = run_command(url)
 

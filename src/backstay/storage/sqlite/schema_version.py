@@ -37,7 +37,7 @@ def refuse_newer(path: Path, version: int, known: int) -> None:
     """Refuse a database that a newer Backstay has migrated.
 
     Raises:
-        SchemaTooNew: it is; the message says what to do.
+        SchemaTooNew: a newer Backstay has; the message says what to do.
     """
     if version > known:
         raise SchemaTooNew(
