@@ -18,10 +18,10 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.provider")
 
 _SERVER_ERROR = "server_error"
-_MAX_TROUBLES = 3  # of one item, while other items succeed in between
-_IDLE_SECONDS = 120.0  # without a rejection, after which the wait is counted anew
-_LONGEST_RETRY_AFTER_SECONDS = 3599.0  # more than an hour pauses the job at once
-_PROBE_SECONDS = 1.0  # minimum delay before a rejected item is requested again, so that others go first
+_MAX_TROUBLES = 3  # per item, while other items succeed in between
+_IDLE_SECONDS = 120.0  # without a rejection; then the outage timer restarts
+_MAX_RETRY_AFTER_SECONDS = 3599.0  # more than an hour pauses the job at once
+_MIN_RETRY_SECONDS = 1.0  # before a rejected item is requested again, so that others go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class FailureHandler:
     def handle_error_response(
         self, call: ModelCall, error: ErrorResponse, *, is_server_error: bool = False
     ) -> Outcome | RetryDifferently:
-        """Return the outcome of a call with an error response, or that its request is to be changed.
+        """Return the outcome of a call with an error response, or the request to send it in another form.
 
         Args:
             call: The rejected call.
@@ -81,7 +81,7 @@ class FailureHandler:
                 return Fail(error.message, code=error.code)
 
     def _postpone(self, call: ModelCall, error: ErrorResponse, *, is_server_error: bool) -> Outcome:
-        """Return a retry after a delay, which does not count as a try, or a failure after too many troubles."""
+        """Return a delayed retry that does not count as a try, or a failure after too many troubles."""
         if not error.is_limit:
             call.tries.record_trouble(self._suspected_errors.accepted_count)
             if call.tries.troubles >= _MAX_TROUBLES:
@@ -135,7 +135,7 @@ class FailureHandler:
             self._outage_timer.restart()
         self._rejected_at = now
         # While other calls succeed, a very long Retry-After concerns one call only.
-        seconds = min(trouble.retry_after_seconds or 0.0, _LONGEST_RETRY_AFTER_SECONDS)
+        seconds = min(trouble.retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
         self._outage_timer.record_trouble(now, replace(trouble, retry_after_seconds=seconds))
         return self._outage_timer.exhausted(now) if self._account.limiter.is_recovering else None
 
@@ -152,7 +152,7 @@ class FailureHandler:
                 reason = f"{self._endpoint.host} rejects this item and accepts others ({error.code}: {error.reason})"
                 return Fail(reason, code="refused_by_provider")
             case ErrorScope.NOT_KNOWN:
-                return Retry(error.message, after=_PROBE_SECONDS, code=error.code, counts=False)
+                return Retry(error.message, after=_MIN_RETRY_SECONDS, code=error.code, counts=False)
 
     def _learn(self, call: ModelCall, error: ErrorResponse) -> bool:
         """Change the form of the request; return False if no other form is left."""

@@ -14,7 +14,7 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
-_LONGEST_TIMER_SECONDS = 3600.0
+_MAX_TIMER_SECONDS = 3600.0
 
 
 class JobLimiter:
@@ -128,7 +128,7 @@ class RateLimiter:
             if wait > 0.0:
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
-                    self._timer = loop.call_later(min(wait, _LONGEST_TIMER_SECONDS), self._serve)
+                    self._timer = loop.call_later(min(wait, _MAX_TIMER_SECONDS), self._serve)
                 return
             self._queue.popleft()
             turn.set_result(self._rate.start(self._clock(), tokens))

@@ -37,8 +37,8 @@ def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten all waits for a rejecting provider by a factor of 300."""
     for module, names in (
         (adaptive_limit, ("_FIRST_PROBE_SECONDS", "LONGEST_PROBE_SECONDS")),
-        (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_LONGEST_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
-        (failure_handler, ("_PROBE_SECONDS",)),
+        (rate, ("LONGEST_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_MAX_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
+        (failure_handler, ("_MIN_RETRY_SECONDS",)),
         (suspected_errors, ("_OUTAGE_SECONDS",)),
     ):
         for name in names:

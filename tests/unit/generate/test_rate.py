@@ -8,9 +8,9 @@ import pytest
 
 from backstay.generate import failure_handler
 from backstay.generate.adaptive_limit import LimitMode
-from backstay.generate.bucket import Bucket
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
+from backstay.generate.token_bucket import Bucket
 
 LIMIT = ProviderTrouble(TroubleKind.LIMIT, "429")
 OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503")
@@ -347,7 +347,7 @@ def test_rate_counts_good_answers():
 
 def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
     """The longest Retry-After that a job waits for does not end patience through rounding errors."""
-    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", failure_handler._LONGEST_RETRY_AFTER_SECONDS)
+    trouble = ProviderTrouble(TroubleKind.LIMIT, "429", failure_handler._MAX_RETRY_AFTER_SECONDS)
     for number in range(1_000):
         now, patience = 1_000.0 + number / 7, OutageTimer(600.0)
         patience.restart(is_good=True)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from backstay.generate.retry_after import LONGEST_SECONDS, retry_after_seconds
+from backstay.generate.retry_after import MAX_SECONDS, retry_after_seconds
 
 _NOW = datetime(2025, 6, 2, 12, 0, 0, tzinfo=UTC)
 _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
@@ -23,11 +23,11 @@ _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": ""}, None),
-        ({"Retry-After": "99999999999"}, LONGEST_SECONDS),
-        ({"Retry-After": "inf"}, LONGEST_SECONDS),
+        ({"Retry-After": "99999999999"}, MAX_SECONDS),
+        ({"Retry-After": "inf"}, MAX_SECONDS),
         ({"Retry-After": "Mon, 02 Jun 2025 12:00:30 GMT"}, 30.0),
         ({"Retry-After": "Mon, 02 Jun 2025 11:59:30 GMT"}, 0.0),
-        ({"Retry-After": "Mon, 02 Jun 2099 12:00:00 GMT"}, LONGEST_SECONDS),
+        ({"Retry-After": "Mon, 02 Jun 2099 12:00:00 GMT"}, MAX_SECONDS),
         ({"Retry-After": "Mon, 99 Jun 2025 12:00:00 GMT"}, None),
         ({"Retry-After": "2025-06-02T12:00:07Z"}, 7.0),
         ({"Retry-After": "5s"}, 5.0),
@@ -89,7 +89,7 @@ def test_headers_name_the_time(headers, seconds):
         ({"error": {"message": "Try again in 2 minutes"}}, 120.0),
         ({"error": {"message": "Try again in 500 milliseconds"}}, 0.5),
         ({"error": {"message": "Try again in a few minutes"}}, None),
-        ({"error": {"message": "Try again in 1000000 hours"}}, LONGEST_SECONDS),
+        ({"error": {"message": "Try again in 1000000 hours"}}, MAX_SECONDS),
         ({"error": {"metadata": {"headers": {"X-RateLimit-Reset": "1748865610000"}}}}, 10.0),
         ({"estimated_time": 20.5}, 20.5),
         ("Please try again in 4s", 4.0),

@@ -12,7 +12,7 @@ from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import to_item
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
-from backstay.generate.advice import may_concern_one_item
+from backstay.generate.failure_advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
