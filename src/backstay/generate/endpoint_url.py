@@ -37,23 +37,25 @@ class BaseUrl:
     query: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str, what: str = "The base URL") -> Self:
-        """Parse a base URL; `what` names it in messages. Raises RecipeError if it is invalid or has a credential."""
-        parts = _split_url(text, what)
+    def parse(cls, text: str, label: str = "The base URL") -> Self:
+        """Parse a base URL; `label` names it in messages. Raises RecipeError if it is invalid or has a credential."""
+        parts = _split_url(text, label)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise _invalid_url(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
+            raise _invalid_url(label, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
         if parts.username is not None or parts.password is not None or parts.fragment:
             raise RecipeError(
-                f"{what} carries a user name or a fragment, which may be a credential; leave it out. "
+                f"{label} carries a user name or a fragment, which may be a credential; leave it out. "
                 "A key goes into the environment",
                 field="base_url",
             )
         if (reason := _explain_invalid_host(parts)) is not None:
-            raise _invalid_url(what, text, reason)
+            raise _invalid_url(label, text, reason)
         host = parts.hostname.rstrip(".")
         full_path = parts.path.rstrip("/")
         path = _without_request(full_path, is_azure=host.endswith(_AZURE_HOSTS))
-        return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_parse_query(parts.query, what))
+        return cls(
+            parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_parse_query(parts.query, label)
+        )
 
     @property
     def base_url(self) -> str:
@@ -163,12 +165,12 @@ def _without_request(path: str, *, is_azure: bool) -> str:
     return path
 
 
-def _parse_query(text: str, what: str) -> dict[str, str]:
+def _parse_query(text: str, label: str) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if is_credential_name(name):
             raise RecipeError(
-                f"{what} carries a credential in its query: {name[:40]!r}. Leave it out; a key goes into the "
+                f"{label} carries a credential in its query: {name[:40]!r}. Leave it out; a key goes into the "
                 "environment, and key_header in the recipe names a header for it",
                 field="base_url",
             )
@@ -176,19 +178,19 @@ def _parse_query(text: str, what: str) -> dict[str, str]:
     return query
 
 
-def _split_url(text: str, what: str) -> SplitResult:
+def _split_url(text: str, label: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises for a port that is no number
     except ValueError as error:
         # Python's message about brackets differs between versions.
         reason = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
-        raise _invalid_url(what, "", f"it is not an address: {reason}") from error
+        raise _invalid_url(label, "", f"it is not an address: {reason}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
-        raise _invalid_url(what, "", "it has spaces, backslashes or characters that cannot be printed")
+        raise _invalid_url(label, "", "it has spaces, backslashes or characters that cannot be printed")
     return parts
 
 
-def _invalid_url(what: str, text: str, reason: str) -> RecipeError:
+def _invalid_url(label: str, text: str, reason: str) -> RecipeError:
     quoted = f" {text!r}" if text and "@" not in text and "?" not in text else ""
-    return RecipeError(f"{what}{quoted} cannot be used: {reason}", field="base_url")
+    return RecipeError(f"{label}{quoted} cannot be used: {reason}", field="base_url")

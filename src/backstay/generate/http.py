@@ -35,8 +35,8 @@ _STREAM_HEADERS = {"Accept": f"{CONTENT_TYPE}, application/json"}
 class ConnectFailed(Exception):
     """A connection that could not be made, so that nothing was sent. The message says why."""
 
-    def __init__(self, why: str, *, proxy: Proxy | None = None, may_retry: bool = True) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, proxy: Proxy | None = None, may_retry: bool = True) -> None:
+        super().__init__(reason)
         self.proxy = proxy
         """The proxy that did not answer, or did not connect."""
         self.may_retry = may_retry
@@ -50,8 +50,8 @@ class ConnectionLost(Exception):
 class MalformedResponse(Exception):
     """A response, possibly charged, that cannot be read as HTTP or as a stream. The message says why."""
 
-    def __init__(self, why: str, body: bytes = b"") -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, body: bytes = b"") -> None:
+        super().__init__(reason)
         self.body = body
         """The received part: raw, or the collected answer of a stream."""
 
@@ -117,7 +117,7 @@ class HttpClient:
                     is_answered = True
                     return await self._read_reply(response, stream)
             except aiohttp.ClientConnectorError as error:
-                raise self._connect_failed(error) from error
+                raise self._connect_error(error) from error
             except aiohttp.ClientHttpProxyError as error:
                 if error.status == _PROXY_AUTHENTICATION:
                     return HttpResponse(error.status, error.headers or {}, b"", self._proxy)
@@ -132,8 +132,8 @@ class HttpClient:
             except ValueError as error:
                 if is_answered:
                     raise MalformedResponse(f"its answer cannot be read ({type(error).__name__})") from error
-                why = f"its address or headers are invalid ({type(error).__name__}); correct them"
-                raise ConnectFailed(why, may_retry=False) from error
+                reason = f"its address or headers are invalid ({type(error).__name__}); correct them"
+                raise ConnectFailed(reason, may_retry=False) from error
             except (aiohttp.ClientError, OSError) as error:
                 is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
                 if session is self._unpooled or not (may_be_stale and is_at_once and _has_no_answer(error)):
@@ -223,8 +223,8 @@ class HttpClient:
             if not reader.is_whole:
                 raise ConnectionLost(f"the stream was silent for {self._idle_seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            if (why := _explain_malformed(error)) is not None and not reader.is_whole:
-                raise MalformedResponse(why, reader.partial_body()) from error
+            if (reason := _explain_malformed(error)) is not None and not reader.is_whole:
+                raise MalformedResponse(reason, reader.partial_body()) from error
             if not reader.is_whole:
                 raise
         body = reader.body()
@@ -232,15 +232,15 @@ class HttpClient:
             raise MalformedResponse(_TOO_LARGE, body)
         return body
 
-    def _connect_failed(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
+    def _connect_error(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
         if isinstance(error, aiohttp.ClientSSLError):
             cause = getattr(error, "certificate_error", error.os_error)
             return ConnectFailed(explain_tls_error(cause), may_retry=False)
-        why = _explain_connect_error(error)
+        reason = _explain_connect_error(error)
         is_of_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or error.host != self._url.host
         if self._proxy is not None and is_of_proxy:
-            return ConnectFailed(f"{self._proxy} does not answer ({why})", proxy=self._proxy)
-        return ConnectFailed(why)
+            return ConnectFailed(f"{self._proxy} does not answer ({reason})", proxy=self._proxy)
+        return ConnectFailed(reason)
 
 
 async def _read_all(content: aiohttp.StreamReader) -> bytes:
@@ -254,8 +254,8 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
             if size > _MAX_BODY_BYTES:
                 raise MalformedResponse(_TOO_LARGE, b"".join(pieces))
     except aiohttp.ClientPayloadError as error:
-        if (why := _explain_malformed(error)) is not None:
-            raise MalformedResponse(why, b"".join(pieces)) from error
+        if (reason := _explain_malformed(error)) is not None:
+            raise MalformedResponse(reason, b"".join(pieces)) from error
         raise
     return b"".join(pieces)
 

@@ -105,7 +105,7 @@ class KeySources:
             ApiKeyMissing: the value cannot be a key, or the command or file provides none.
         """
         if not self.is_renewable(variable):
-            return self._check_key(self._environ.get(variable, ""), variable, what=f"The value of {variable}")
+            return self._check_key(self._environ.get(variable, ""), variable, label=f"The value of {variable}")
         return self._keys_read.get(variable) or self.read_again(variable)
 
     def read_again(self, variable: str) -> str | None:
@@ -130,12 +130,12 @@ class KeySources:
             return self.read(variable)
         setting = self._keys[variable]
         if setting.command is not None:
-            text, what = self._run(setting.command, variable, stop), f"The output of the command for {variable}"
+            text, label = self._run(setting.command, variable, stop), f"The output of the command for {variable}"
         else:
-            text, what = self._read_file(str(setting.file), variable), f"The content of the key file for {variable}"
-        key = self._check_key(text, variable, what=what)
+            text, label = self._read_file(str(setting.file), variable), f"The content of the key file for {variable}"
+        key = self._check_key(text, variable, label=label)
         if key is None:
-            raise ApiKeyMissing(f"{what} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
+            raise ApiKeyMissing(f"{label} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
         self._keys_read[variable] = key
         return key
 
@@ -163,7 +163,7 @@ class KeySources:
             headers[name] = value
         return headers
 
-    def _check_key(self, text: str, variable: str, *, what: str) -> str | None:
+    def _check_key(self, text: str, variable: str, *, label: str) -> str | None:
         key = text.strip()
         if len(key) >= 2 and key[0] in _QUOTES and key[0] == key[-1]:
             key = key[1:-1].strip()
@@ -172,9 +172,9 @@ class KeySources:
             return None
         line = _SHELL_ASSIGNMENT.match(key)
         if line is not None and (line[1] == variable or _KEY_NAME.fullmatch(line[1].upper())):
-            raise ApiKeyMissing(f"{what} begins with {line[1]}=; leave the key alone there", variable=variable)
+            raise ApiKeyMissing(f"{label} begins with {line[1]}=; leave the key alone there", variable=variable)
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise ApiKeyMissing(f"{what} cannot be an API key: it has spaces or odd characters", variable=variable)
+            raise ApiKeyMissing(f"{label} cannot be an API key: it has spaces or odd characters", variable=variable)
         return key
 
     def _run(self, command: str, variable: str, stop: Event) -> str:
@@ -232,8 +232,8 @@ def _normalize_host(text: str) -> str:
     return _LAST_DOT.sub("", text.lower())
 
 
-def _invalid_setting(where: str, why: str) -> SettingsError:
-    return SettingsError(f"{where} in backstay.toml is wrong: {why}", setting="headers")
+def _invalid_setting(where: str, reason: str) -> SettingsError:
+    return SettingsError(f"{where} in backstay.toml is wrong: {reason}", setting="headers")
 
 
 def _first_line(path: Path) -> tuple[bytes, int]:

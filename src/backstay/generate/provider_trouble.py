@@ -73,7 +73,7 @@ class OutageTimer:
         """Return the seconds since the first trouble after the last good answer."""
         return 0.0 if self._began_at is None else now - self._began_at
 
-    def exhausted(self, now: float) -> str | None:
+    def reason_to_stop(self, now: float) -> str | None:
         """Return why the wait should end, as a clause; None while it should continue."""
         if self._began_at is None:
             return None

@@ -133,9 +133,9 @@ class AccountRate:
         until = self._limit.backoff_until if self._limit.mode is LimitMode.BACKOFF else self._retry_at
         return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
-    def exhausted(self, now: float) -> str | None:
-        """Return why the account should stop waiting, like `OutageTimer.exhausted`; None while it should wait."""
-        return None if self.is_recovering(now) else self._outage_timer.exhausted(now)
+    def reason_to_stop(self, now: float) -> str | None:
+        """Return why the account should stop waiting, like `OutageTimer.reason_to_stop`; None while it should wait."""
+        return None if self.is_recovering(now) else self._outage_timer.reason_to_stop(now)
 
     def _delay_seconds(self, now: float, trouble: ProviderTrouble, retries: int) -> float:
         growth = 2.0 ** min(retries, 20)

@@ -28,9 +28,9 @@ def read(path: Path) -> Mapping[str, Any]:
     return fields
 
 
-def unknown_field(name: str, where: str, known: Iterable[str]) -> RecipeError:
+def unknown_field(name: str, where: str, fields: Iterable[str]) -> RecipeError:
     """Return the error for an unknown field, with a suggestion."""
-    names = list(known)
+    names = list(fields)
     hint = did_you_mean(name, names)
     known_fields = f"{' There' if hint else '; there'} are: {', '.join(names)}"
     return RecipeError(f"{where}: there is no field {name!r}{hint}{known_fields}", field=name)

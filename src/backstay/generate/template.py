@@ -58,19 +58,19 @@ class AbsentValue(StrictUndefined):
 class Template:
     """A compiled template. Rendering depends only on the passed values."""
 
-    def __init__(self, source: str, what: str) -> None:
-        """Compile a template; `what` names it in errors.
+    def __init__(self, source: str, label: str) -> None:
+        """Compile a template; `label` names it in errors.
 
         Raises:
             RecipeError: the syntax is invalid; the message says where.
         """
-        self._what = what
+        self._label = label
         try:
             self._template = _compile(source)
         except TemplateSyntaxError as error:
-            raise RecipeError(f"{what}, line {error.lineno}: {_one_line(error.message)}", template=what) from error
+            raise RecipeError(f"{label}, line {error.lineno}: {_one_line(error.message)}", template=label) from error
         except (RecursionError, MemoryError, OverflowError) as error:
-            raise RecipeError(f"{what} is nested too deeply", template=what) from error
+            raise RecipeError(f"{label} is nested too deeply", template=label) from error
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
         """Render the text for one item, whose position is `where`.
@@ -92,20 +92,20 @@ class Template:
         except UndefinedError as error:
             available = ", ".join(name for name, value in values.items() if not isinstance(value, AbsentValue))
             raise UnknownVariable(
-                f"{where}: {self._what} uses a missing value: {_one_line(error.message)}; there are: {available}",
+                f"{where}: {self._label} uses a missing value: {_one_line(error.message)}; there are: {available}",
                 where=where,
-                field=self._what,
+                field=self._label,
             ) from error
         except SecurityError as error:
-            raise RecipeError(f"{where}: {self._what} is not allowed: {_one_line(str(error))}") from error
+            raise RecipeError(f"{where}: {self._label} is not allowed: {_one_line(str(error))}") from error
         except TemplateError as error:
-            raise RecipeError(f"{where}: {self._what} cannot be rendered: {_one_line(str(error))}") from error
+            raise RecipeError(f"{where}: {self._label} cannot be rendered: {_one_line(str(error))}") from error
         except RecursionError as error:
-            raise RecipeError(f"{where}: {self._what} calls itself too often") from error
+            raise RecipeError(f"{where}: {self._label} calls itself too often") from error
         except Exception as error:
             # An expression can raise any error. Its message may quote the item, so it is omitted.
             line = f", line {number}" if (number := _line_of(error)) else ""
-            raise RecipeError(f"{where}: {self._what}{line} cannot be rendered: {_reason_of(error)}") from error
+            raise RecipeError(f"{where}: {self._label}{line} cannot be rendered: {_reason_of(error)}") from error
         finally:
             _steps.reset(token)
 

@@ -43,7 +43,7 @@ def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
         case "{":
             return
         case "":
-            raise _truncated(scanner, errors)
+            raise _truncated_error(scanner, errors)
         case "]" | ",":
             raise errors.unreadable("a comma with no element after it; remove it", line=scanner.line)
     raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
@@ -58,7 +58,7 @@ def _take_comma(scanner: JsonScanner, errors: InputErrors) -> bool:
         case "]":
             return False
         case "":
-            raise _truncated(scanner, errors)
+            raise _truncated_error(scanner, errors)
     raise errors.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
 
 
@@ -68,5 +68,5 @@ def _close(scanner: JsonScanner, errors: InputErrors) -> None:
         raise errors.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
 
 
-def _truncated(scanner: JsonScanner, errors: InputErrors) -> InputUnreadable:
+def _truncated_error(scanner: JsonScanner, errors: InputErrors) -> InputUnreadable:
     return errors.unreadable("the closing ] of the array is missing; the file may be truncated", line=scanner.line)

@@ -39,7 +39,7 @@ class JsonMember:
         while more:
             name = self._parse_value()
             if not isinstance(name, str) or name in self.others or (name == self._key and was_read):
-                raise self._wrong_shape()
+                raise self._wrong_shape_error()
             self._expect(":")
             if name == self._key:
                 was_read = True
@@ -51,7 +51,7 @@ class JsonMember:
         if scanner.peek():
             raise self._errors.unreadable("the file has data after its end", line=scanner.line)
         if not was_read:
-            raise self._wrong_shape()
+            raise self._wrong_shape_error()
 
     def _elements(self) -> Iterator[InputRow]:
         scanner = self._scanner
@@ -59,7 +59,11 @@ class JsonMember:
         more = scanner.peek() != "]"
         while more:
             if (character := scanner.peek()) != "{":
-                raise self._errors.invalid_row(scanner.line, "not a conversation") if character else self._truncated()
+                raise (
+                    self._errors.invalid_row(scanner.line, "not a conversation")
+                    if character
+                    else self._truncated_error()
+                )
             line = scanner.line
             yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
             more = self._take_comma("]")
@@ -69,7 +73,7 @@ class JsonMember:
         try:
             return orjson.loads(self._scanner.take_value())
         except orjson.JSONDecodeError as error:
-            raise self._wrong_shape() from error
+            raise self._wrong_shape_error() from error
 
     def _take_comma(self, end: str) -> bool:
         if self._scanner.peek() == end:
@@ -80,11 +84,11 @@ class JsonMember:
     def _expect(self, character: str) -> None:
         next_character = self._scanner.peek()
         if next_character != character:
-            raise self._wrong_shape() if next_character else self._truncated()
+            raise self._wrong_shape_error() if next_character else self._truncated_error()
         self._scanner.skip()
 
-    def _truncated(self) -> InputUnreadable:
+    def _truncated_error(self) -> InputUnreadable:
         return self._errors.unreadable("the file is truncated")
 
-    def _wrong_shape(self) -> InputUnreadable:
+    def _wrong_shape_error(self) -> InputUnreadable:
         return self._errors.unreadable(self._shape_error, line=self._scanner.line)

@@ -24,11 +24,11 @@ async def refuse_unknown_parameters(request: Request) -> None:
     route = request.scope["route"]
     if route.path.startswith(STATIC):
         return
-    known = _parameters_of(route)
-    unknown = [name for name in names if name not in known]
+    known_names = _parameters_of(route)
+    unknown = [name for name in names if name not in known_names]
     if unknown:
         raise RequestValidationError(
-            [{"type": "value_error", "loc": ("query", name), "msg": _message(name, known)} for name in unknown]
+            [{"type": "value_error", "loc": ("query", name), "msg": _message(name, known_names)} for name in unknown]
         )
 
 
@@ -38,8 +38,8 @@ def _parameters_of(route: APIRoute) -> tuple[str, ...]:
     return tuple(field.alias for field in fields if not isinstance(field.field_info, others))
 
 
-def _message(name: str, known: tuple[str, ...]) -> str:
-    if not known:
+def _message(name: str, known_names: tuple[str, ...]) -> str:
+    if not known_names:
         return "This address has no query parameters"
-    hint = did_you_mean(name, known) or "; known parameters: " + ", ".join(known)
+    hint = did_you_mean(name, known_names) or "; known parameters: " + ", ".join(known_names)
     return f"Unknown query parameter{hint}"

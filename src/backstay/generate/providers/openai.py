@@ -103,8 +103,8 @@ def _tool_arguments(message: Mapping[str, Any]) -> list[Any]:
     calls = message.get("tool_calls")
     called = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     functions = [entry for entry in (*called, message.get("function_call")) if isinstance(entry, dict)]
-    named = [entry for entry in functions if entry.get("name") == _TOOL]
-    return [arguments for entry in named or functions if (arguments := entry.get("arguments"))]
+    conversation_calls = [entry for entry in functions if entry.get("name") == _TOOL]
+    return [arguments for entry in conversation_calls or functions if (arguments := entry.get("arguments"))]
 
 
 def _refuses(message: Mapping[str, Any]) -> bool:

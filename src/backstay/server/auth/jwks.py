@@ -49,11 +49,11 @@ class JwksKeys:
             Problem: no keys could be fetched yet.
         """
         now = time.monotonic()
-        known = self._keys.get(key_id) if self._keys is not None else None
-        if known is not None:
+        cached_key = self._keys.get(key_id) if self._keys is not None else None
+        if cached_key is not None:
             if now - self._fetched_at > _FRESH_SECONDS:
                 self._fetch()  # in the background; until it succeeds, the old keys remain in use
-            return known
+            return cached_key
         if (fetching := self._fetch()) is not None:
             # One fetch serves all waiting requests; `wait` keeps it running when one of them is cancelled.
             await asyncio.wait([fetching])

@@ -44,7 +44,7 @@ class PostgresDatabase:
         self._read_seconds = read_seconds
         self._schema = schema
         self._statements = Statements(schema)
-        self._known = 0
+        self._known_schema = 0
         self._writers: ThreadPoolExecutor | None = None
         self._readers: ReaderPool | None = None
         self._guard = threading.Lock()
@@ -54,14 +54,14 @@ class PostgresDatabase:
         self._in_flight: set[Future[Any]] = set()
         self._awaited: set[Future[Any]] = set()
 
-    def start(self, *, known: int, collation: str) -> None:
+    def start(self, *, known_schema: int, collation: str) -> None:
         """Start to accept work; connections are opened when they are needed.
 
         Args:
-            known: The schema version that this code knows, which each write checks.
+            known_schema: The schema version that this code knows, which each write checks.
             collation: The collation whose rules turn letters into lower case in a search.
         """
-        self._known = known
+        self._known_schema = known_schema
         self._stopping.clear()
         self._statements = Statements(self._schema, collation=collation)
         self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="backstay-writer")
@@ -96,8 +96,8 @@ class PostgresDatabase:
         future: Future[T] = self._submit(self._writers, self._write, function, doubt_seconds)
         pending: asyncio.Future[T] = asyncio.wrap_future(future)
         # A submitted write runs even if its caller leaves; then no one looks at its error.
-        pending.add_done_callback(lambda done: done.cancelled() or done.exception())
-        with self._awaiting(future):
+        pending.add_done_callback(lambda settled: settled.cancelled() or settled.exception())
+        with self._mark_awaited(future):
             return await asyncio.shield(pending)
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
@@ -110,7 +110,7 @@ class PostgresDatabase:
         reading = _CancellableRead(self._read_seconds)
         future = self._track(self._readers.submit(owner, partial(self._read, function, reading)))
         try:
-            with self._awaiting(future):
+            with self._mark_awaited(future):
                 return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             asyncio.get_running_loop().run_in_executor(None, reading.cancel)  # in a thread: it calls the server
@@ -142,7 +142,7 @@ class PostgresDatabase:
         return future
 
     @contextmanager
-    def _awaiting(self, future: "Future[Any]") -> Iterator[None]:
+    def _mark_awaited(self, future: "Future[Any]") -> Iterator[None]:
         self._awaited.add(future)
         try:
             yield
@@ -161,7 +161,7 @@ class PostgresDatabase:
         channel: WriteConnection | None = getattr(self._local, "channel", None)
         if channel is None:
             channel = self._local.channel = WriteConnection(
-                self.address, schema=self._schema, known=self._known, stopping=self._stopping
+                self.address, schema=self._schema, known_schema=self._known_schema, stopping=self._stopping
             )
             with self._guard:
                 self._channels.append(channel)

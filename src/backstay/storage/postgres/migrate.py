@@ -251,7 +251,7 @@ def hold_schema(connection: Connection, schema: str) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"backstay {schema}",))
 
 
-def refuse_while_in_use(connection: Connection, address: ServerAddress, schema: str, what: str) -> None:
+def refuse_while_in_use(connection: Connection, address: ServerAddress, schema: str, reason: str) -> None:
     """Refuse a change of the schema while a worker uses it; no worker can start until the transaction ends.
 
     Raises:
@@ -264,7 +264,7 @@ def refuse_while_in_use(connection: Connection, address: ServerAddress, schema: 
         worker = WorkerIdentity(*row)
         if not liveness.is_proven_dead(worker):
             raise SchemaOutdated(
-                f"{address} {what}, but a worker (process {worker.pid} on {worker.host}) is using it; "
+                f"{address} {reason}, but a worker (process {worker.pid} on {worker.host}) is using it; "
                 "stop it first, then try again",
                 database=address.place,
             )

@@ -40,11 +40,11 @@ class WriteConnection:
     Only one thread may use it, except for `cancel` and `shut_down`.
     """
 
-    def __init__(self, address: ServerAddress, *, schema: str, known: int, stopping: threading.Event) -> None:
+    def __init__(self, address: ServerAddress, *, schema: str, known_schema: int, stopping: threading.Event) -> None:
         """Open nothing yet. Once `stopping` is set, nothing waits for a lost server any longer."""
         self._address = address
         self._schema = schema
-        self._known = known
+        self._known_schema = known_schema
         self._stopping = stopping
         self._id = uuid.uuid4()
         self._number = 0
@@ -71,7 +71,7 @@ class WriteConnection:
             SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_TIMEOUT}';
             INSERT INTO {self._schema}.receipts (channel, number)
             SELECT '{self._id}', {self._number}
-             WHERE (SELECT max(number) FROM {self._schema}.migrations) = {self._known}
+             WHERE (SELECT max(number) FROM {self._schema}.migrations) = {self._known_schema}
                 ON CONFLICT (channel) DO UPDATE SET number = excluded.number, committed_at = now()
         """
         )
