@@ -1,8 +1,8 @@
 // The selected conversations: ids, stored for this tab across pages; or all that match.
 
 const STORAGE_KEY = "backstay-selection";
-const MOST = 10_000;
-const PAGE = 200;
+const MAX_IDS = 10_000;
+const PAGE_SIZE = 200;
 const ESCAPE = /\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))/gi;
 
 // Parse an id that a page printed, and restore its escaped characters.
@@ -62,13 +62,13 @@ export class Selection {
     const ids = [];
     let cursor = null;
     do {
-      const query = new URLSearchParams({ ...this.#query(), limit: PAGE, ...(cursor === null ? {} : { cursor }) });
+      const query = new URLSearchParams({ ...this.#query(), limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) });
       const page = await client.get(`/api/conversations?${query}`);
       for (const { id } of page.conversations) ids.push(id);
       cursor = page.nextCursor;
       onProgress(ids.length);
-    } while (cursor !== null && ids.length <= MOST);
-    if (ids.length > MOST) {
+    } while (cursor !== null && ids.length <= MAX_IDS);
+    if (ids.length > MAX_IDS) {
       this.clear();
       this.isEverything = true;
     } else {
