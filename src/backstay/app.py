@@ -20,7 +20,7 @@ from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
 from backstay.coordination.idempotency import IdempotentRequests
-from backstay.coordination.scheduled import ScheduledTasks
+from backstay.coordination.scheduled_tasks import ScheduledTasks
 from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError

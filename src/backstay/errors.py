@@ -22,9 +22,9 @@
                              StoreReadOnly, StoreGone, StoreCorrupt, NotADatabase, SchemaTooNew, SchemaOutdated,
                              UnsafeSQLite, OutcomeRefused, StoreClosed
 
-Each class has a stable `code`. Each instance has a message for people, which names the thing and says what is the case,
-a `remedy` if there is a next step that users can take, and a `context` of plain values for programs. The tables of HTTP
-statuses, of exit statuses and of how a remedy is phrased are in the server and the command.
+Each class has a stable `code`. Each instance has a `message` for people, which states the fact, a `context` of plain
+values for programs, and a `remedy` if users can take a next step. The server and the command line each have tables that
+map errors to statuses and phrase the remedies.
 """
 
 from types import EllipsisType
@@ -43,7 +43,7 @@ class BackstayError(Exception):
     """Base of all errors raised on purpose.
 
     `message` is one line for people. `context` holds JSON-compatible values: never a prompt, an answer or a key.
-    `remedy` is that of the class, unless an instance has another or, with None, has none.
+    An instance may replace the class's `remedy` by another one, or by None for no remedy.
     """
 
     code: ClassVar[str] = "error"
@@ -165,7 +165,7 @@ class InvalidTransition(Conflict):
 
 
 class LeaseLost(Conflict):
-    """The worker's lease was reclaimed: its token is no longer current, and it can write nothing."""
+    """The worker's lease was reclaimed, so its token is no longer current and it can write nothing."""
 
     code = "lease_lost"
 
@@ -178,7 +178,7 @@ class JobHasWorkers(Conflict):
 
 
 class ConversationExists(Conflict):
-    """An import contains a conversation whose id another one has."""
+    """An import contains a conversation whose id is already taken."""
 
     code = "conversation_exists"
     remedy = Remedy.SKIP_OR_RENAME
@@ -236,7 +236,7 @@ class ConfirmationNeeded(Refused):
 
 
 class ProcessorNotPortable(Refused):
-    """The job's processor is a callable of a program: only that program can continue the job."""
+    """The job's processor is a callable of a program, so only that program can continue the job."""
 
     code = "processor_not_portable"
 
@@ -302,7 +302,7 @@ class UnknownVariable(RecipeError):
 
 
 class Stopped(BackstayError):
-    """A stop was requested before the job was created: nothing was called or stored."""
+    """A stop was requested before the job was created, so nothing was called or stored."""
 
     code = "stopped"
 
@@ -350,7 +350,7 @@ class BackupDiskFull(BackupError):
 
 
 class BackupFolderUnrecognized(BackupError):
-    """The backup folder cannot be recognized as this library's: a disk is not mounted, or the database is a copy.
+    """The backup folder is not recognized as this library's, because a disk is not mounted or the database is a copy.
 
     Nothing was written or deleted.
     """
@@ -486,7 +486,7 @@ class UnsafeSQLite(StorageError):
 
 
 class OutcomeRefused(StorageError):
-    """The database rejects the outcome of one item: that item fails, others do not."""
+    """The database rejects one item's outcome, so only that item fails."""
 
     code = "outcome_refused"
 

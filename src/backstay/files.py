@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent."""
+"""File operations: atomic writes, flushing to disk, and checks of owner and permissions."""
 
 import fcntl
 import os
@@ -41,7 +41,7 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
 
 
 def _is_among(target: Path, others: Iterable[Path]) -> bool:
-    # Compared without opening: closing a database file drops the locks that SQLite holds on it in this process.
+    # Compared without opening, because closing a database file drops this process's SQLite locks on it.
     return any(other == target or (other.exists() and target.exists() and other.samefile(target)) for other in others)
 
 
@@ -49,7 +49,7 @@ def _is_among(target: Path, others: Iterable[Path]) -> bool:
 def replace_atomically(target: Path) -> Iterator[BinaryIO]:
     """Write like `write_atomically`, to a path that is no link or device. Raises OSError.
 
-    The temporary file `.<name>.<…>.part` is locked meanwhile, so that one left by a dead process can be recognized.
+    The temporary file `.<name>.<…>.part` is locked meanwhile, so that a dead process's leftover can be recognized.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -79,7 +79,7 @@ def is_open_to_all(folder: Path) -> bool:
 def sync(descriptor: int) -> None:
     """Flush a file to the disk itself."""
     if sys.platform == "darwin":
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # there, fsync leaves it in the drive's cache
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # because fsync leaves the data in the drive's cache
     else:
         os.fsync(descriptor)
 
@@ -93,7 +93,7 @@ def drop_from_cache(descriptor: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the entries of a folder to disk: without this a new file may be gone after a power cut."""
+    """Flush a folder's entries to disk, without which a new file may be gone after a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -102,7 +102,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def belongs_to_this_user(path: Path) -> bool:
-    """Return whether a file belongs to the user of this process; true for a missing one."""
+    """Return whether a file belongs to this process's user; True for a missing file."""
     try:
         return path.stat().st_uid == os.geteuid()
     except FileNotFoundError:

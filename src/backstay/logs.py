@@ -1,7 +1,7 @@
 """Structured logs: the name of an event, and its context as fields.
 
-They go to the logger `backstay` of Python's `logging`, which is silent until a program, such as the command line, adds
-a handler. Never contain a prompt, an answer or a key.
+Events go to the logger `backstay` of Python's `logging`, which is silent until a program, such as the command line,
+adds a handler. Events never contain a prompt, an answer or a key.
 """
 
 import logging

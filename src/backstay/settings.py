@@ -25,7 +25,7 @@ SERVER = "server"
 ADOPT = "adopt"
 
 _NOT_IN_FILES = frozenset({"here", "file_directory"})
-_SERVER = re.compile(r"postgres(ql)?(\+\w+)?://")  # SQLAlchemy names a driver behind the +
+_SERVER_SCHEME = re.compile(r"postgres(ql)?(\+\w+)?://")  # SQLAlchemy names a driver behind the +
 _ENVIRONMENT = {
     "database_url": "BACKSTAY_DATABASE_URL",
     "database_schema": "BACKSTAY_SCHEMA",
@@ -61,7 +61,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Settings(BaseModel):
-    """All settings. `load` makes one."""
+    """All settings, as `load` returns them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,13 +77,13 @@ class Settings(BaseModel):
     tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
     """Maximum tokens per minute, for each account with a provider in this process."""
     patience_seconds: float = Field(default=600.0, ge=1, le=MAX_SECONDS)
-    """How long a run waits without a successful answer of the provider before the job pauses."""
+    """How long a run waits without a good answer of the provider before its job pauses."""
     allowed_keys: list[str] = Field(default_factory=list)
     """Hosts to which recipe files and stored jobs may send a key, each as `HOST VARIABLE`; see `key_permission`."""
     backup_directory: str | None = Field(default=None, min_length=1)
     """Folder of backups; by default next to the database."""
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
-    """How long a backup is kept after it, or the delete that needed it, was completed."""
+    """Days that a backup is kept, counted from its completion or from the end of the delete that needed it."""
     keys: dict[str, KeySetting] = Field(default_factory=dict)
     """Environment variable -> source of its key when the variable is not set."""
     headers: dict[str, dict[str, str]] = Field(default_factory=dict)
@@ -95,27 +95,27 @@ class Settings(BaseModel):
 
     @field_validator("owner")
     @classmethod
-    def _as_databases_write_it(cls, owner: str) -> str:
-        # A Supabase user id is the same owner in upper and lower case.
+    def _lower_uuid(cls, owner: str) -> str:
+        # A Supabase user id names the same owner in upper and lower case.
         return owner.lower() if _UUID.fullmatch(owner) else owner
 
     @field_validator("database_schema")
     @classmethod
-    def _not_of_the_server(cls, name: str) -> str:
+    def _refuse_reserved_name(cls, name: str) -> str:
         if name == "information_schema" or name.startswith("pg_"):
             raise ValueError("PostgreSQL reserves this name")
         return name
 
     @field_validator("allowed_keys", mode="before")
     @classmethod
-    def _from_environment(cls, entries: Any) -> Any:
+    def _split_entries(cls, entries: Any) -> Any:
         if isinstance(entries, str):
             return [entry.strip() for entry in entries.split(",") if entry.strip()]
         return entries
 
     @field_validator("allowed_keys")
     @classmethod
-    def _name_host_and_variable(cls, entries: list[str]) -> list[str]:
+    def _check_entries(cls, entries: list[str]) -> list[str]:
         for entry in entries:
             if not re.fullmatch(r"(https?://)?[^\s/]+\s+[A-Za-z_][A-Za-z0-9_]*", entry):
                 raise ValueError("each entry is a host and a variable, as in 'models.example OPENAI_API_KEY'")
@@ -125,19 +125,19 @@ class Settings(BaseModel):
     def server(self) -> str | None:
         """The URL of a PostgreSQL database for libpq; None for a SQLite file."""
         url = self.database_url or ""
-        return _SERVER.sub("postgresql://", url, count=1) if _SERVER.match(url) else None
+        return _SERVER_SCHEME.sub("postgresql://", url, count=1) if _SERVER_SCHEME.match(url) else None
 
     @property
     def database(self) -> Path:
         """Absolute path of the SQLite file, if no server is named.
 
         Raises:
-            SettingsError: the address names a kind of database that Backstay does not support, or no database is named
-                and the nearest library has the former name or belongs to another user.
+            SettingsError: Backstay does not support the kind of database in the address; or there is no address and
+                the nearest library has the project's former name or belongs to another user.
         """
         if self.database_url is None:
             return _nearest_folder(self.here) / "backstay.db"
-        return (self.here / Path(_file_of(self.database_url)[0]).expanduser()).absolute()
+        return (self.here / Path(_parse_file_address(self.database_url)[0]).expanduser()).absolute()
 
     @property
     def folder(self) -> Path:
@@ -147,7 +147,7 @@ class Settings(BaseModel):
     @property
     def ignored_parameters(self) -> tuple[str, ...]:
         """Names of parameters in the address of a SQLite file that are for other drivers. Raises like `database`."""
-        return _file_of(self.database_url)[1] if self.database_url is not None else ()
+        return _parse_file_address(self.database_url)[1] if self.database_url is not None else ()
 
     @property
     def backup_folder(self) -> Path | None:
@@ -161,7 +161,7 @@ class Settings(BaseModel):
         return timedelta(days=self.backup_retention_days)
 
 
-def _file_of(address: str) -> tuple[str, tuple[str, ...]]:
+def _parse_file_address(address: str) -> tuple[str, tuple[str, ...]]:
     """Return the path in the address of an SQLite file, and the names of parameters that are ignored."""
     kind, mark, rest = address.partition("://")
     if not mark and not address.startswith("file:"):
@@ -208,14 +208,14 @@ def load(
     overrides |= {name: value for name, value in arguments.items() if value is not None}
     path = settings_file(here, environ)
     if path is not None:
-        values |= {name: value for name, value in _read(path).items() if name not in (SERVER, ADOPT)}
+        values |= {name: value for name, value in _read_file(path).items() if name not in (SERVER, ADOPT)}
         values["file_directory"] = path.parent
         if "database_url" in values and "database_url" not in overrides:
             values["here"] = path.parent
     try:
         return Settings(**(values | overrides))
     except ValidationError as error:
-        raise _wrong(error, path) from error
+        raise _settings_error(error, path) from error
 
 
 def server_table(here: Path) -> tuple[Any, Path]:
@@ -236,16 +236,16 @@ def _table(name: str, here: Path) -> tuple[Any, Path]:
     path = settings_file(here, os.environ)
     if path is None:
         return {}, here
-    return _read(path).get(name, {}), path.parent
+    return _read_file(path).get(name, {}), path.parent
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", path=str(path)) from error
     for name in _NOT_IN_FILES & values.keys():
-        raise _unknown(name, path)
+        raise _unknown_setting(name, path)
     return values
 
 
@@ -253,7 +253,7 @@ def settings_file(here: Path, environ: Mapping[str, str]) -> Path | None:
     """Return the settings file of a folder or of the nearest parent that has one; None if there is none.
 
     Raises:
-        SettingsError: it belongs to another user, or one of the project's former name is nearer.
+        SettingsError: the file belongs to another user, or a settings file with the project's former name is nearer.
     """
     for folder in (here, *here.parents):
         file = folder / FILE
@@ -286,24 +286,24 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], advice: str, remedy:
         )
 
 
-def _wrong(error: ValidationError, path: Path | None) -> SettingsError:
+def _settings_error(error: ValidationError, path: Path | None) -> SettingsError:
     first = error.errors()[0]
     name = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
-        return _unknown(name, path)
+        return _unknown_setting(name, path)
     reason = reason_of(first)
     if first["type"] == "model_type":  # only a key's source is a nested model
         reason += " with `command` or `file`"
     return SettingsError(f"The setting {name!r}{_describe_source(path)} is wrong: {reason}", setting=name)
 
 
-def _unknown(name: str, path: Path | None) -> SettingsError:
+def _unknown_setting(name: str, path: Path | None) -> SettingsError:
     fields = KeySetting.model_fields if name.startswith("keys.") else Settings.model_fields
     known = [name for name in fields if name not in _NOT_IN_FILES]
     hint = did_you_mean(name.rpartition(".")[2], [*known, SERVER, ADOPT])
     where = f" in {path}" if path else ""
-    listed = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
-    return SettingsError(f"Unknown setting {name!r}{where}{hint}{listed}", setting=name)
+    known_settings = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
+    return SettingsError(f"Unknown setting {name!r}{where}{hint}{known_settings}", setting=name)
 
 
 def _describe_source(path: Path | None) -> str:

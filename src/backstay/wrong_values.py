@@ -7,7 +7,7 @@ _FALLBACK = "it is not valid"
 _DATE = "it must be a date such as 2026-01-31"
 _MOMENT = "it must be a time such as 2026-01-31T00:00:00Z"
 
-# By pydantic's name of the error. Braces stand for a limit, or for what is expected.
+# By pydantic's name of the error. Braces stand for a limit or the expected value.
 REASONS: Mapping[str, str] = {
     "missing": "it is missing",
     "extra_forbidden": "there is no such field",
@@ -65,20 +65,20 @@ def reason_of(error: Mapping[str, Any], *, table: str = "a table") -> str:
 
     Args:
         error: An entry of pydantic's `ValidationError.errors()`.
-        table: Name for a mapping where the value comes from, such as `a table` in TOML.
+        table: What the value's source calls a mapping, such as `a table` in TOML.
     """
-    if error["type"] in ("value_error", "assertion_error"):  # raised by our own validators
+    if error["type"] in ("value_error", "assertion_error"):  # raised by validators of this project
         return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     context = error.get("ctx") or {}
     if context.get("min_length") == 1:
         return "it must not be empty"
-    limits = {name: _plain(value) for name, value in context.items()}
-    # After our own validator, pydantic reports the length of a text like that of a list.
+    limits = {name: _format_limit(value) for name, value in context.items()}
+    # After a validator of this project, pydantic reports a text's length like a list's.
     unit = "characters" if error["type"].startswith("string_") or isinstance(error.get("input"), str) else "entries"
     return REASONS.get(error["type"], _FALLBACK).format(**limits | {"table": table, "unit": unit})
 
 
-def _plain(value: object) -> str:
+def _format_limit(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return f"{value:,}" if isinstance(value, int) else str(value)

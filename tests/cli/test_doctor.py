@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from backstay.doctor import CheckLevel, examine, filesystem, sqlite
-from backstay.doctor.filesystem import file_system
+from backstay.doctor.filesystem import file_system_kind
 from support.harness.waiting import until
 from support.stores.sql import ask
 
@@ -137,7 +137,7 @@ def test_wrong_counters_are_found(within, database):
 
 def test_a_large_database_is_searched_only_when_asked(within, database, monkeypatch):
     """Doctor checks a large database for damage only with --deep."""
-    monkeypatch.setattr(sqlite, "QUICK_UP_TO", 1000)
+    monkeypatch.setattr(sqlite, "MAX_QUICK_CHECK_BYTES", 1000)
 
     quick = within("doctor", "--json")
     deep = within("doctor", "--deep", "--json")
@@ -199,15 +199,15 @@ def test_file_systems_are_found_by_the_nearest_mount(tmp_path):
     escaped = str(share).replace(" ", "\\040")
     mounts.write_text(f"/dev/a / ext4 rw 0 0\n/dev/b {tmp_path} xfs rw 0 0\nserver:/x {escaped} nfs4 rw 0 0\nodd\n")
 
-    assert file_system(share, mounts=mounts) == "nfs4"
-    assert file_system(tmp_path, mounts=mounts) == "xfs"
-    assert file_system(Path("/"), mounts=mounts) == "ext4"
-    assert file_system(share, mounts=tmp_path / "none") is None
+    assert file_system_kind(share, mounts=mounts) == "nfs4"
+    assert file_system_kind(tmp_path, mounts=mounts) == "xfs"
+    assert file_system_kind(Path("/"), mounts=mounts) == "ext4"
+    assert file_system_kind(share, mounts=tmp_path / "none") is None
 
 
 def test_a_network_share_is_a_warning(monkeypatch, tmp_path):
     """Doctor warns of a database on a network share."""
-    monkeypatch.setattr(filesystem, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(filesystem, "file_system_kind", lambda _: "nfs4")
 
     checks = {check.name: check for check in examine(database_url=str(tmp_path / "a.db"), owner=None, environ={})}
 

@@ -53,7 +53,7 @@ async def test_permanently_deleted_text_is_not_left_in_the_file(tmp_path):
 async def test_a_large_database_is_not_rewritten(tmp_path, monkeypatch):
     """A delete in a large file may leave a few remnants, which it reports and which VACUUM removes."""
     path = tmp_path / "library.db"
-    monkeypatch.setattr(database, "_LARGEST_REWRITTEN", 1_000)
+    monkeypatch.setattr(database, "_MAX_VACUUM_BYTES", 1_000)
     result, remaining = await _half_deleted(path)
     connection = apsw.Connection(str(path))
     connection.execute("VACUUM")

@@ -23,7 +23,7 @@ from backstay.errors import (
     NotABackup,
 )
 from backstay.library.imports.source import ImportSource
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
 from support.stores.library import ALL, digests, filled
 from support.stores.sql import ask

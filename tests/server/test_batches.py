@@ -47,7 +47,7 @@ async def test_the_same_job_again_is_the_existing_job(api):
 async def test_a_job_may_wait_for_its_start(api):
     """A job created with `start: false` stays pending until it is resumed."""
     created = await _create(api, start=False)
-    assert (created.json()["state"], api.state.supervisor.worked) == ("pending", 0)
+    assert (created.json()["state"], api.state.supervisor.job_count) == ("pending", 0)
 
     resumed = await api.ann.post("/api/batches/topics/resume")
 
@@ -141,17 +141,17 @@ async def test_a_job_resumed_while_it_is_pausing_continues(settings, gate):
 
 async def test_control_without_its_memory_a_resume_during_a_pause_is_lost(settings, gate, monkeypatch):
     """If the supervisor forgets the request, a job that is resumed during a pause stays paused."""
-    monkeypatch.setattr(Supervisor, "_until_ended", _forgetful(Supervisor._until_ended))
+    monkeypatch.setattr(Supervisor, "_run_until_ended", _forgetful(Supervisor._run_until_ended))
 
     with pytest.raises(AssertionError, match=r"^the job is paused, 4 items are completed"):
         await _check_that_a_resume_during_a_pause_counts(settings, gate)
 
 
-def _forgetful(until_ended):
+def _forgetful(run_until_ended):
     async def working(self, owner, job_id, run):
         forgetting = asyncio.create_task(_forget(run))
         try:
-            return await until_ended(self, owner, job_id, run)
+            return await run_until_ended(self, owner, job_id, run)
         finally:
             forgetting.cancel()
 
@@ -449,7 +449,7 @@ async def test_resuming_twice_works_once(settings, gate):
         answers = await asyncio.gather(*(api.ann.post("/api/batches/topics/resume") for _ in range(5)))
 
         assert {answer.status_code for answer in answers} == {202}
-        assert api.state.supervisor.worked == 1
+        assert api.state.supervisor.job_count == 1
         gate.open()
         assert (await api.settled("topics"))["completed"] == 2
 

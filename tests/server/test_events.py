@@ -6,7 +6,7 @@ import time
 import pytest
 
 from backstay import Backstay
-from backstay.server.auth.tokens import _LEEWAY_SECONDS
+from backstay.server.auth.json_web_tokens import _LEEWAY_SECONDS
 from backstay.server.events.job_feed import JobFeed
 from support.harness.async_waiting import until
 from support.harness.waiting import PATIENCE_SECONDS
@@ -29,7 +29,7 @@ async def _received(client, path=_EVENTS, *, last=None):
 
 async def _attached(api, count=1):
     """Wait until a number of listeners are connected."""
-    await until(lambda: sum(feed.listeners for feed in api.state.hub._feeds.values()) >= count)
+    await until(lambda: sum(feed.listener_count for feed in api.state.hub._feeds.values()) >= count)
 
 
 async def _failing(api, count=3, *, good=0):
@@ -153,7 +153,7 @@ async def test_a_number_that_is_none_is_refused(api, last):
 
 async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
     """A listener that is more failures behind than memory holds gets every failure exactly once."""
-    monkeypatch.setattr("backstay.server.events.job_feed._MAX_IN_MEMORY", 7)
+    monkeypatch.setattr("backstay.server.events.job_feed._MAX_FAILURES_IN_MEMORY", 7)
     monkeypatch.setattr("backstay.server.events.job_feed._PAGE", 3)
     await failing.ann.post(
         "/api/batches",
@@ -192,7 +192,7 @@ async def test_a_job_of_another_process_is_followed(api, settings):
 
         received = await listening
 
-    assert api.state.supervisor.worked == 0
+    assert api.state.supervisor.job_count == 0
     assert "running" in [one.data["state"] for one in received if one.name == "state"]
     assert len({one.data["job"]["completed"] for one in received if one.name == "progress"}) >= 3
 
@@ -209,7 +209,7 @@ async def test_listeners_share_one_poller(api):
     ended = await asyncio.gather(*listening)
 
     assert {[one.data["state"] for one in events if one.name == "state"][-1] for events in ended} == {"completed"}
-    assert (api.state.hub._feeds, api.state.hub._starting, api.state.hub.listener_count) == ({}, {}, 0)
+    assert (api.state.hub._feeds, api.state.hub._start_locks, api.state.hub.listener_count) == ({}, {}, 0)
 
 
 async def test_so_many_listeners_and_no_more(settings):
@@ -245,7 +245,7 @@ async def test_unknown_names_leave_nothing_behind(api):
     for number in range(20):
         assert (await api.ann.get(f"/api/batches/none-{number}/events")).status_code == 404
 
-    assert (api.state.hub._starting, api.state.hub.listener_count) == ({}, 0)
+    assert (api.state.hub._start_locks, api.state.hub.listener_count) == ({}, 0)
 
 
 async def test_a_backup_is_followed(api):

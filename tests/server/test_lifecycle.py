@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from backstay.server import ServerSettings
 from backstay.server.scheduled_cleanup import CleanupJob
-from backstay.server.serve import _listening
+from backstay.server.serve import _open_listener
 from backstay.signals import SAME_SIGNAL_SECONDS
 from support.fakes.provider import KEY, ProviderServer, Said, Status
 from support.harness.commands import in_process
@@ -247,7 +247,7 @@ def test_a_port_in_use_is_reported_in_one_line(tmp_path, monkeypatch, capfd):
 
 def test_small_answers_are_sent_at_once():
     """The listening socket is created as TCP, so that small responses are not delayed by 40 ms."""
-    with _listening(ServerSettings(port=0)) as listener:
+    with _open_listener(ServerSettings(port=0)) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 

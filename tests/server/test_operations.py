@@ -322,8 +322,8 @@ def test_supabase_says_everything(tmp_path):
         settings = _loaded(tmp_path, **{name: "https://p.supabase.co/"})
 
         assert settings.mode == "jwt"
-        assert settings.keys_at == "https://p.supabase.co/auth/v1/.well-known/jwks.json"
-        assert settings.issued_by == "https://p.supabase.co/auth/v1"
+        assert settings.effective_jwks_url == "https://p.supabase.co/auth/v1/.well-known/jwks.json"
+        assert settings.effective_issuer == "https://p.supabase.co/auth/v1"
 
 
 def test_settings_of_file_environment_and_arguments(tmp_path):

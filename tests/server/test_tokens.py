@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from packaging.requirements import Requirement
 
 from backstay.server.auth.authenticator import RequestIdentity
-from backstay.server.auth.tokens import JsonWebTokens
+from backstay.server.auth.json_web_tokens import JsonWebTokens
 from server._token_issuer import Issuer
 from support.harness.async_waiting import until
 from support.harness.sampling import sample
@@ -253,7 +253,7 @@ _MALFORMED = (
 
 async def test_malformed_keys_lock_no_one_out(settings, issuer, monkeypatch, caplog):
     """The issuer's other keys keep working, and the log names each malformed key once."""
-    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.jwks._MIN_INTERVAL_SECONDS", 0.0)
     malformed = [{"kid": f"bad-{number}", **described} for number, described in enumerate(_MALFORMED)]
     whole = json.loads(issuer.jwks())["keys"]
     issuer.body = json.dumps({"keys": [*malformed, None, 5, {"kid": 7}, *whole]}).encode()
@@ -284,7 +284,7 @@ def test_versions_of_the_library_with_known_flaws_are_not_installed():
 
 async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
     """A token with a new key makes the server fetch the keys again, which invalidates the old key."""
-    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.jwks._MIN_INTERVAL_SECONDS", 0.0)
     async with _by_keys(settings, issuer) as api:
         old = issuer.token()
         assert await _status(api, old) == 200
@@ -296,8 +296,8 @@ async def test_rotated_keys_are_found(settings, issuer, monkeypatch):
 
 async def test_keys_are_kept_while_the_issuer_is_down(settings, issuer, monkeypatch):
     """Cached keys stay valid while the issuer is down, even if they are due for a fetch."""
-    monkeypatch.setattr("backstay.server.auth.keys._FRESH_SECONDS", 0.0)
-    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.jwks._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.jwks._MIN_INTERVAL_SECONDS", 0.0)
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, issuer.token()) == 200
         for status, body in ((500, b"down"), (200, b"<html>"), (200, b'{"keys":7}'), (200, b"x" * 300_000), (302, b"")):
@@ -329,8 +329,8 @@ async def test_redirects_of_the_issuer_are_not_followed(settings, issuer):
 
 async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monkeypatch):
     """While the issuer is slow, tokens with known keys are accepted, and others get a response after the timeout."""
-    monkeypatch.setattr("backstay.server.auth.keys._BETWEEN_SECONDS", 0.0)
-    monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("backstay.server.auth.jwks._MIN_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("backstay.server.auth.jwks._TIMEOUT_SECONDS", PATIENCE_SECONDS)
     async with _by_keys(settings, issuer) as api:
         good = issuer.token()
         assert await _status(api, good) == 200
@@ -343,7 +343,7 @@ async def test_a_slow_issuer_is_not_waited_for_by_others(settings, issuer, monke
             assert not waiting.done()
         assert await waiting == 200
 
-        monkeypatch.setattr("backstay.server.auth.keys._TIMEOUT_SECONDS", 0.3)
+        monkeypatch.setattr("backstay.server.auth.jwks._TIMEOUT_SECONDS", 0.3)
         with _slow(issuer):
             issuer.rotate("third", keep=True)
             assert await _status(api, issuer.token()) == 401

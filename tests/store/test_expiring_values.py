@@ -14,7 +14,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 async def _claim(store, value="mine", *, owner=OWNER, name="n"):
-    return await store.notes.claim(owner, "kind", name, value, lasts=_MINUTE)
+    return await store.notes.claim(owner, "kind", name, value, lifetime=_MINUTE)
 
 
 async def test_of_many_claims_one_succeeds(store):
@@ -38,7 +38,7 @@ async def test_a_claim_lapses(store):
 async def test_put_replaces_the_value_and_its_lifetime(store):
     """A put replaces an existing value and its lifetime."""
     await _claim(store, "first")
-    await store.notes.put(OWNER, "kind", "n", "answer", lasts=2 * _MINUTE)
+    await store.notes.put(OWNER, "kind", "n", "answer", lifetime=2 * _MINUTE)
     store.clock.move(60)
 
     assert await _claim(store) == "answer"
@@ -129,12 +129,12 @@ async def test_a_changed_value_is_neither_renewed_nor_dropped(store):
     """A claim that was replaced by a response meanwhile is neither renewed nor dropped."""
     await _claim(store, "receipt")
 
-    await store.notes.renew(OWNER, "kind", "n", "claim", lasts=10 * _MINUTE)
+    await store.notes.renew(OWNER, "kind", "n", "claim", lifetime=10 * _MINUTE)
     await store.notes.drop(OWNER, "kind", "n", "claim")
     assert await _claim(store) == "receipt"
     store.clock.move(61)
     assert await _claim(store, "next") is None
-    await store.notes.renew(OWNER, "kind", "n", "next", lasts=10 * _MINUTE)
+    await store.notes.renew(OWNER, "kind", "n", "next", lifetime=10 * _MINUTE)
     store.clock.move(61)
 
     assert await _claim(store) == "next"

@@ -9,6 +9,7 @@ from backstay.batch.progress import ItemCounts
 from backstay.coordination.store import OwnedKind
 from backstay.errors import ItemsDiffer, JobNotFound, OutcomeRefused
 from backstay.legacy.waiting import WaitingImport
+from backstay.remedy import Remedy
 from support.data.conversations import items
 from support.data.verdicts import completed
 from support.stores.jobs import OWNER, claim, commit, create, enter, job, stage
@@ -37,8 +38,9 @@ async def test_job_waits_with_what_is_known(store):
     assert waiting == WaitingImport("job", 2, 1, waiting.imported_at)
     assert (other.job_id, other.settled) == ("empty", 0)
     assert await store.batches.jobs.jobs(OWNER, incomplete=False, limit=9) == []
-    with pytest.raises(JobNotFound, match=r"was imported and waits for all its items; run it .* --job job`"):
+    with pytest.raises(JobNotFound, match="was imported and waits for all its items") as caught:
         await job(store)
+    assert (caught.value.remedy, caught.value.context) == (Remedy.RUN_IMPORTED_JOB, {"job_id": "job"})
     with pytest.raises(JobNotFound, match="not found"):
         await job(store, "empty")
 

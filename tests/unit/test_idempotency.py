@@ -15,15 +15,15 @@ class _Notes:
     def __init__(self) -> None:
         self.notes: dict[tuple[str, str, str], str] = {}
 
-    async def claim(self, owner, kind, name, value, *, lasts):
-        assert lasts == timedelta(minutes=2)
+    async def claim(self, owner, kind, name, value, *, lifetime):
+        assert lifetime == timedelta(minutes=2)
         return (
             self.notes.setdefault((owner, kind, name), value)
             if (owner, kind, name) in self.notes
             else (self.notes.update({(owner, kind, name): value}))
         )
 
-    async def put(self, owner, kind, name, value, *, lasts):
+    async def put(self, owner, kind, name, value, *, lifetime):
         self.notes[owner, kind, name] = value
 
     async def drop(self, owner, kind, name, value):

@@ -12,7 +12,7 @@ from backstay.legacy import values
 from backstay.legacy.conversion import document_of, record_of
 from backstay.legacy.file import LegacyFile, candidate_paths
 from backstay.legacy.store import LegacyElement
-from backstay.readers.origin import InputErrors
+from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
 ORIGIN = InputErrors("file.json")

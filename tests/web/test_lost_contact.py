@@ -220,7 +220,7 @@ async def test_what_is_asked_of_a_batch_is_done_once(browser, server, paused, pr
     """Despite lost contact a failed item is retried once; without a key, once per request."""
     async with _page(browser, server) as (page, proxy):
         if not is_keyed:
-            await _altered(page, "client.js", '"Idempotency-Key": newKey()', "")
+            await _altered(page, "client.js", '"Idempotency-Key": newIdempotencyKey()', "")
         await page.goto(f"/batches/one?id={paused}")
         await page.get_by_role("dialog").wait_for()
         if not press.startswith("Resume"):

@@ -18,7 +18,7 @@ from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind
 from backstay.library.canonical import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 from backstay.remedy import Remedy
 
 ItemLike = Item | Mapping[str, Any]
@@ -58,7 +58,7 @@ async def read_items(
         rows += len(chunk)
         text_bytes += sum(map(_size, chunk))
         if ceiling is not None:
-            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, what="items")
+            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, row_noun="items")
         yield chunk
     if not rows:
         raise InputEmpty("The input has no items; give at least one")

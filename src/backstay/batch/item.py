@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from backstay.library.canonical import canonical_json
-from backstay.readers.depth import TOO_DEEP, is_too_deep
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 
 
 class ItemState(StrEnum):

@@ -16,7 +16,7 @@ from backstay.batch.result import BatchResult
 from backstay.batch.run_limits import check_rate_limits, check_run
 from backstay.batch.stop import StopSignal
 from backstay.library.id_text import check_id
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 
 
 class Batches(JobControl):

@@ -52,7 +52,7 @@ def show(
     keys: "KeySources",
 ) -> None:
     """Print the prompts of the first items and their endpoint. Calls no model and creates no job."""
-    from backstay.generate.preview import preview
+    from backstay.generate.prompt_preview import preview
 
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)

@@ -78,11 +78,11 @@ def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
 
 def after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
     """Return the next step after a pause: resume the job, or discard it if it cannot succeed."""
-    from backstay.generate.advice import may_be_elsewhere, may_resume
+    from backstay.generate.failure_advice import may_have_wrong_url, may_resume
 
     if pause is None or may_resume(pause.code):
         moved = f"; at another address with: {invocation.job_command('resume', name, '--base-url', 'URL')}"
-        is_moved = pause is not None and may_be_elsewhere(pause.code)
+        is_moved = pause is not None and may_have_wrong_url(pause.code)
         return f"Continue with: {invocation.resume_command(name)}{moved if is_moved else ''}"
     return f"Discard it with: {invocation.job_command('discard', name)}"
 

@@ -137,7 +137,7 @@ async def _print_next_step(session: CommandSession, backstay: "Backstay", result
             if await reminders.has_answers(backstay, name):
                 out.note(f"Show the answers: {invocation.job_command('failed', name, '--raw')}")
         case ExitStatus.WITH_FAILURES:
-            from backstay.generate.advice import may_try_again
+            from backstay.generate.failure_advice import may_try_again
 
             codes = await backstay.batches.failure_codes(name)
             out.note(

@@ -2,8 +2,8 @@
 
 import hashlib
 
-_BITS = 26  # of each half: JSON and JavaScript represent 52 bits exactly
-_HALF = (1 << _BITS) - 1
+_HALF_BITS = 26  # half a cursor; JSON and JavaScript represent 52 bits exactly
+_HALF_MASK = (1 << _HALF_BITS) - 1
 _ROUNDS = 6
 
 
@@ -20,22 +20,22 @@ class Cursors:
 
     def encode(self, key: int) -> int:
         """Return the cursor of a row's key."""
-        if key >> 2 * _BITS:  # no table is so large, but a request may contain any number
+        if key >> 2 * _HALF_BITS:  # no table is that large, but a request may contain any number
             return key
-        left, right = key >> _BITS, key & _HALF
+        left, right = key >> _HALF_BITS, key & _HALF_MASK
         for round_number in range(_ROUNDS):
             left, right = right, left ^ self._mix(round_number, right)
-        return right << _BITS | left
+        return right << _HALF_BITS | left
 
     def decode(self, cursor: int | None) -> int | None:
-        """Return the key of a cursor, which may be any number; None if there is no cursor."""
-        if cursor is None or cursor >> 2 * _BITS:
+        """Return the key of a cursor, which comes from a request and may be any number; None if there is no cursor."""
+        if cursor is None or cursor >> 2 * _HALF_BITS:
             return cursor
-        right, left = cursor >> _BITS, cursor & _HALF
+        right, left = cursor >> _HALF_BITS, cursor & _HALF_MASK
         for round_number in reversed(range(_ROUNDS)):
             left, right = right ^ self._mix(round_number, left), left
-        return left << _BITS | right
+        return left << _HALF_BITS | right
 
     def _mix(self, round_number: int, half: int) -> int:
-        text = round_number.to_bytes(1, "big") + half.to_bytes(4, "big")
-        return int.from_bytes(hashlib.blake2b(text, key=self._secret, digest_size=4).digest(), "big") & _HALF
+        block = round_number.to_bytes(1, "big") + half.to_bytes(4, "big")
+        return int.from_bytes(hashlib.blake2b(block, key=self._secret, digest_size=4).digest(), "big") & _HALF_MASK

@@ -20,7 +20,7 @@ _log = get_logger("backstay.coordination")
 _KIND = "request"
 _RESPONSE_LIFETIME = timedelta(hours=24)
 _CLAIM_LIFETIME = timedelta(minutes=2)
-_RENEWAL_SECONDS = 40.0  # three renewals before a claim expires
+_RENEWAL_SECONDS = 40.0  # a claim expires after three missed renewals
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True)
 class ResponseRecorder:
-    """A builder of the stored response, which is written in the same transaction as the work of the request."""
+    """A builder of the stored response, to be written in the transaction that does the request's work."""
 
     owner: str
     name: str
@@ -41,7 +41,7 @@ class ResponseRecorder:
 
     def record(self, response: StoredResponse) -> ExpiringValue:
         """Return the expiring value that records a response."""
-        return ExpiringValue(self.owner, _KIND, self.name, _value(self.digest, response), _RESPONSE_LIFETIME)
+        return ExpiringValue(self.owner, _KIND, self.name, _to_json(self.digest, response), _RESPONSE_LIFETIME)
 
 
 Act = Callable[[ResponseRecorder | None], Awaitable[StoredResponse]]
@@ -52,7 +52,7 @@ class IdempotentRequests:
 
     A server that dies during a request leaves a claim that expires after two minutes; until then the key is in flight.
     So work under a key must be idempotent, or record its response in its own transaction. A failed request leaves no
-    record: it may be retried under the same key.
+    record, so it may be retried under the same key.
     """
 
     def __init__(self, *, store: ExpiringValueStore) -> None:
@@ -65,7 +65,7 @@ class IdempotentRequests:
             owner: Owner of the key.
             key: The idempotency key; if None, `act` is simply called.
             request: Content of the request; a key may be used for one content only.
-            act: Does the work; with a key it gets a recorder for the response.
+            act: Does the work; if there is a key, `act` gets a recorder for the response.
 
         Raises:
             IdempotencyKeyReused: the key was used for another request.
@@ -74,27 +74,27 @@ class IdempotentRequests:
         if key is None:
             return await act(None), False
         name, digest = hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(request).hexdigest()
-        claim = _value(digest, None)
-        existing = await self._store.claim(owner, _KIND, name, claim, lasts=_CLAIM_LIFETIME)
+        claim = _to_json(digest, None)
+        existing = await self._store.claim(owner, _KIND, name, claim, lifetime=_CLAIM_LIFETIME)
         if existing is not None:
             return _stored_response(orjson.loads(existing), digest), True
-        async with self._renewing(owner, name, claim):
+        async with self._keep_claim(owner, name, claim):
             try:
                 response = await act(ResponseRecorder(owner, name, digest))
             except BaseException:
-                # This drops only the claim. A response that was recorded stays, since its work is done.
+                # This drops only the claim. A recorded response stays, since its work is done.
                 await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
                 raise
-        await self._store.put(owner, _KIND, name, _value(digest, response), lasts=_RESPONSE_LIFETIME)
+        await self._store.put(owner, _KIND, name, _to_json(digest, response), lifetime=_RESPONSE_LIFETIME)
         return response, False
 
     @contextlib.asynccontextmanager
-    async def _renewing(self, owner: str, name: str, claim: str) -> AsyncIterator[None]:
+    async def _keep_claim(self, owner: str, name: str, claim: str) -> AsyncIterator[None]:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_RENEWAL_SECONDS)
                 try:
-                    await self._store.renew(owner, _KIND, name, claim, lasts=_CLAIM_LIFETIME)
+                    await self._store.renew(owner, _KIND, name, claim, lifetime=_CLAIM_LIFETIME)
                 except BackstayError as error:
                     _log.warning("claim_renewal_failed", code=error.code)
 
@@ -107,7 +107,7 @@ class IdempotentRequests:
                 await task
 
 
-def _value(digest: str, response: StoredResponse | None) -> str:
+def _to_json(digest: str, response: StoredResponse | None) -> str:
     fields = None if response is None else {"status": response.status, "body": response.body}
     return orjson.dumps({"request": digest, "answer": fields}).decode()
 

@@ -18,7 +18,7 @@ class OwnedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OtherOwners:
-    """The number of other owners that have records of a kind, and of those records, without the owners' names."""
+    """Two counts without names: other owners that have records of a kind, and those records."""
 
     kind: OwnedKind
     owners: int
@@ -36,14 +36,14 @@ class TakenValue:
 class ExpiringValueStore(Protocol):
     """The store of expiring values: small values of an owner under a kind and a name."""
 
-    async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
+    async def claim(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> str | None:
         """Write a value unless an unexpired one exists.
 
         Returns the existing value, or None if it was written. Of concurrent calls, exactly one writes.
         """
         ...
 
-    async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
+    async def put(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
         """Write a value, replacing any existing one."""
         ...
 
@@ -54,8 +54,8 @@ class ExpiringValueStore(Protocol):
         """
         ...
 
-    async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        """Extend the lifetime to `lasts` from now, if the stored value is still `value`."""
+    async def renew(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
+        """Set the expiry to `lifetime` from now, if the stored value is still `value`."""
         ...
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:

@@ -30,11 +30,11 @@ class Tickets:
     async def issue(self, owner: str, purpose: str) -> Ticket:
         """Issue a ticket that lets its holder act once as the owner, for one purpose."""
         secret, expires_at = secrets.token_urlsafe(32), self._clock.now() + _LIFETIME
-        await self._store.put(owner, _KIND, _name(secret, purpose), "", lasts=_LIFETIME)
+        await self._store.put(owner, _KIND, _name(secret, purpose), "", lifetime=_LIFETIME)
         return Ticket(secret, expires_at)
 
     async def redeem(self, secret: str, purpose: str) -> str | None:
-        """Redeem a ticket and return its owner; None if it is not, or no longer, valid for this purpose."""
+        """Redeem a ticket and return its owner; None unless the ticket is valid for this purpose."""
         ticket = await self._store.pop(_KIND, _name(secret, purpose))
         return ticket.owner if ticket is not None else None
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from backstay import former_name
 from backstay.doctor.check import Check, CheckLevel
-from backstay.doctor.sources import check_sources
+from backstay.doctor.settings import check_settings
 from backstay.doctor.sqlite import check_database, check_sqlite_version
 from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
@@ -30,12 +30,12 @@ def examine(
         database_url: As in `settings.load`.
         owner: As in `settings.load`.
         environ: The environment to check.
-        deep: Search the whole database, and the file of each backup, for damage, whatever their size.
+        deep: Search the whole database and each backup file for damage, whatever their size.
     """
     yield Check("backstay", CheckLevel.OK, version("backstay"))
     yield Check("python", CheckLevel.OK, f"{platform.python_version()} ({platform.python_implementation()})")
     yield Check("platform", CheckLevel.OK, platform.platform())
-    yield from _environment(environ)
+    yield from _check_environment(environ)
     try:
         settings = load(database_url=database_url, owner=owner, environ=environ)
         location = settings.server or settings.database
@@ -45,9 +45,9 @@ def examine(
         return
     path = settings_file(settings.here, environ)
     yield Check("settings", CheckLevel.OK, f"from {path}" if path else f"no {FILE} in {settings.here} or above it")
-    yield from check_sources(settings, environ)
+    yield from check_settings(settings, environ)
     if isinstance(location, str):
-        yield from _server(location, settings, deep=deep)
+        yield from _check_server(location, settings, deep=deep)
     else:
         if settings.database_url is None and (reason := supabase_unused(environ, settings.here, location)):
             yield Check("settings", CheckLevel.WARNING, reason, NAME_SUPABASE)
@@ -61,7 +61,7 @@ def examine(
         yield from check_database(location, settings, deep=deep)
 
 
-def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
+def _check_environment(environ: Mapping[str, str]) -> Iterator[Check]:
     names = [name for name in VARIABLES if environ.get(name)]
     # Names only: an address may contain a password.
     yield Check("environment", CheckLevel.OK, f"{' and '.join(names) or 'no variable of Backstay'} set")
@@ -71,11 +71,11 @@ def _environment(environ: Mapping[str, str]) -> Iterator[Check]:
         yield Check("environment", CheckLevel.OK, "SUPABASE_SERVICE_ROLE_KEY is set; it is not used")
 
 
-def _server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
+def _check_server(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
     try:
         from backstay.doctor.postgres import check_database
     except ImportError:
-        text = "the packages for PostgreSQL are not installed"
-        yield Check("postgres", CheckLevel.PROBLEM, text, f"add them with {installation('postgres')}")
+        message = "the packages for PostgreSQL are not installed"
+        yield Check("postgres", CheckLevel.PROBLEM, message, f"add them with {installation('postgres')}")
         return
     yield from check_database(url, settings, deep=deep)

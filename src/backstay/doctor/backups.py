@@ -22,31 +22,31 @@ from backstay.storage.sql.inspection import BackupRecord, DatabaseReport
 
 _log = get_logger("backstay.doctor")
 
-_NAMED = 5
-_BLOCK = 1024 * 1024
+_MAX_LISTED_IDS = 5
+_BLOCK_BYTES = 1024 * 1024
 
 
 def check_backups(
     report: DatabaseReport, settings: Settings, *, default_folder: Path | None, deep: bool
 ) -> Iterator[Check]:
-    """Check the file of each backup, and the marker of the folder for new ones. With `deep`, read all files."""
+    """Check each backup's file, and the marker of the folder for new backups. With `deep`, read all files."""
     folder_checks = list(_check_folder(report, default_folder=default_folder, configured=settings.backup_folder))
     yield from folder_checks
     yield from _check_clock(report)
-    missing: list[str] = []
-    unseen: list[str] = []
+    without_file: list[str] = []
+    without_folder: list[str] = []
     damaged, intact = [], 0
     if (base := settings.backup_folder or default_folder) is not None:
         yield from check_backup_folder(base / report.database_id)
     for backup in report.backups:
         if backup.folder is not None and backup.host not in (None, socket.gethostname()):
-            continue  # on another machine, which cannot be checked from here
+            continue  # on another machine, out of reach from here
         bases = (Path(backup.folder) if backup.folder is not None else default_folder, base)
         folders = [BackupDirectory(path / report.database_id) for path in bases if path is not None]
         folder = next((folder for folder in folders if folder.has(backup.id)), None)
         if folder is None:
-            is_there = any((folder.path / MARKER).is_file() for folder in folders)
-            (missing if is_there else unseen).append(backup.id)
+            has_folder = any((folder.path / MARKER).is_file() for folder in folders)
+            (without_file if has_folder else without_folder).append(backup.id)
             continue
         try:
             is_intact = _is_unchanged(folder, backup) if deep else None
@@ -54,24 +54,24 @@ def check_backups(
             yield Check("backups", CheckLevel.WARNING, error.message, "check its permissions and its disk")
             continue
         if backup.damaged_at is not None:
-            yield _damaged(backup, is_intact=is_intact)
+            yield _damage_check(backup, is_intact=is_intact)
         elif is_intact is False:
             damaged.append(backup)
         else:
             intact += 1
     if damaged:
         asyncio.run(_record_damage(damaged, settings))
-        yield from (_damaged(backup, is_intact=False) for backup in damaged)
-    if unseen and not folder_checks:
-        text = f"the folder of {_listed(unseen)} cannot be found"
+        yield from (_damage_check(backup, is_intact=False) for backup in damaged)
+    if without_folder and not folder_checks:
+        message = f"the folder of {_format_ids(without_folder)} cannot be found"
         yield Check(
-            "backups", CheckLevel.PROBLEM, text, "mount its disk; until then nothing can be restored from there"
+            "backups", CheckLevel.PROBLEM, message, "mount its disk; until then nothing can be restored from there"
         )
-    if missing:
-        text = f"the file of {_listed(missing)} is missing: nothing can be restored from it"
+    if without_file:
+        message = f"the file of {_format_ids(without_file)} is missing: nothing can be restored from it"
         remedy = "return it to its folder, or `backstay backups delete BACKUP` if it is gone for good"
-        yield Check("backups", CheckLevel.PROBLEM, text, remedy)
-    elif intact and not unseen:
+        yield Check("backups", CheckLevel.PROBLEM, message, remedy)
+    elif intact and not without_folder:
         yield Check(
             "backups",
             CheckLevel.OK,
@@ -80,7 +80,7 @@ def check_backups(
 
 
 def _check_clock(report: DatabaseReport) -> Iterator[Check]:
-    """Check that no backup is newer than now: a cleanup would then remove nothing."""
+    """Check that no backup is from the future, which would stop every cleanup."""
     newest = max(report.backups, key=lambda backup: backup.made_at, default=None)
     if newest is not None and (problem := clock_problem(SystemClock().now(), newest.id, newest.made_at)) is not None:
         yield Check("clock", CheckLevel.PROBLEM, problem, Remedy.SET_CLOCK, {"backup_id": newest.id})
@@ -113,7 +113,7 @@ def _is_unchanged(folder: BackupDirectory, backup: BackupRecord) -> bool:
     try:
         with folder.open(backup.id) as file:
             sha = hashlib.sha256()
-            for block in iter(partial(file.read, _BLOCK), b""):
+            for block in iter(partial(file.read, _BLOCK_BYTES), b""):
                 sha.update(block)
             return sha.digest() == backup.file_sha256
     except BackupDamaged:
@@ -135,15 +135,15 @@ async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) ->
         _log.warning("backup_damage_record_failed", code=error.code, error=error.message)
 
 
-def _damaged(backup: BackupRecord, *, is_intact: bool | None) -> Check:
+def _damage_check(backup: BackupRecord, *, is_intact: bool | None) -> Check:
     since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     if is_intact:
-        text = f"{backup.id} was damaged{since}, and its file is intact again"
-        return Check("backups", CheckLevel.WARNING, text, f"`backstay backups verify {backup.id}`")
-    text = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
-    return Check("backups", CheckLevel.PROBLEM, text, Remedy.REPLACE_BACKUP_FILE, {"backup_id": backup.id})
+        message = f"{backup.id} was damaged{since}, and its file is intact again"
+        return Check("backups", CheckLevel.WARNING, message, f"`backstay backups verify {backup.id}`")
+    message = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
+    return Check("backups", CheckLevel.PROBLEM, message, Remedy.REPLACE_BACKUP_FILE, {"backup_id": backup.id})
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def _format_ids(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED_IDS:,} more" if len(names) > _MAX_LISTED_IDS else ""
+    return f"{', '.join(names[:_MAX_LISTED_IDS])}{more}"

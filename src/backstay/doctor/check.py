@@ -27,7 +27,7 @@ class Check:
 
     @classmethod
     def from_error(cls, name: str, error: BackstayError, level: CheckLevel = CheckLevel.PROBLEM) -> Self:
-        # An error that says to examine the database has come from examining it.
+        # An error's advice to run `doctor` is pointless in the output of `doctor`.
         remedy = error.remedy if error.remedy is not Remedy.EXAMINE else None
         return cls(name, level, error.message, remedy, error.context)
 

@@ -1,4 +1,4 @@
-"""Checks of the disk and the folder of the database, and of those of backups."""
+"""Checks of the disks and folders that hold the database and its backups."""
 
 import os
 import shlex
@@ -10,10 +10,22 @@ from pathlib import Path
 from backstay.doctor.check import Check, CheckLevel, format_bytes
 from backstay.files import is_open_to_all
 
-_LITTLE_SPACE = 512 * 1024 * 1024
-_NO_SPACE = 1024 * 1024
-_MOUNTS = Path("/proc/mounts")
-_NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.rclone", "virtiofs")
+_LOW_SPACE_BYTES = 512 * 1024 * 1024
+_MIN_SPACE_BYTES = 1024 * 1024
+_MOUNTS_FILE = Path("/proc/mounts")
+_NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "gluster",
+    "lustre",
+    "fuse.sshfs",
+    "fuse.rclone",
+    "virtiofs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,63 +55,69 @@ _BACKUPS = _Remedies(
 def check_filesystem(path: Path) -> Iterator[Check]:
     """Check the surroundings of a database file, which may be missing."""
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
-    yield _rights("folder", folder, _DATABASE)
-    yield _file_system("disk", folder, _DATABASE)
-    yield _space("space", folder, _DATABASE)
+    yield _check_access("folder", folder, _DATABASE)
+    yield _check_file_system("disk", folder, _DATABASE)
+    yield _check_space("space", folder, _DATABASE)
 
 
 def check_backup_base(base: Path) -> Iterator[Check]:
-    """Check the folder for new backups, which may be missing: yield one line, or the problems."""
+    """Check the folder for new backups, which may be missing; yield its problems, or one line if there are none."""
     existing = next((path for path in (base, *base.parents) if os.path.lexists(path)), base)
-    checks = [_rights("backups", existing, _BACKUPS)]
+    checks = [_check_access("backups", existing, _BACKUPS)]
     if checks[0].level is not CheckLevel.PROBLEM:
-        checks += [_file_system("backups", existing, _BACKUPS), _space("backups", existing, _BACKUPS)]
+        checks += [_check_file_system("backups", existing, _BACKUPS), _check_space("backups", existing, _BACKUPS)]
         if existing not in (base, base.parent):
-            text = f"{base.parent} does not exist; the first backup creates it, on the disk of {existing}"
-            checks.append(Check("backups", CheckLevel.WARNING, text, "mount its disk, or create that folder"))
-    wrong = [check for check in checks if check.level is not CheckLevel.OK]
-    yield from wrong or [Check("backups", CheckLevel.OK, f"new ones go to {base}, {checks[-1].message}")]
+            message = f"{base.parent} does not exist; the first backup creates it, on the disk of {existing}"
+            checks.append(Check("backups", CheckLevel.WARNING, message, "mount its disk, or create that folder"))
+    problems = [check for check in checks if check.level is not CheckLevel.OK]
+    yield from problems or [Check("backups", CheckLevel.OK, f"new ones go to {base}, {checks[-1].message}")]
 
 
 def check_backup_folder(folder: Path) -> Iterator[Check]:
     """Check the folder of one database in the backup folder; yield nothing if it is missing or usable."""
-    if os.path.lexists(folder) and (check := _rights("backups", folder, _BACKUPS)).level is not CheckLevel.OK:
+    if os.path.lexists(folder) and (check := _check_access("backups", folder, _BACKUPS)).level is not CheckLevel.OK:
         yield check
 
 
-def _rights(name: str, folder: Path, remedies: _Remedies) -> Check:
+def _check_access(name: str, folder: Path, remedies: _Remedies) -> Check:
     if not folder.is_dir():
         return Check(name, CheckLevel.PROBLEM, f"{folder} is not a folder", remedies.not_a_folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Check(name, CheckLevel.PROBLEM, f"{folder} cannot be written", remedies.not_writable)
     if is_open_to_all(folder):
-        # No backup is created there.
+        # Backups are refused in such a folder.
         level = CheckLevel.PROBLEM if remedies is _BACKUPS else CheckLevel.WARNING
         return Check(name, level, f"every user can write to {folder}", f"chmod o-w {shlex.quote(str(folder))}")
     return Check(name, CheckLevel.OK, f"{folder} can be written")
 
 
-def _file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
-    kind = file_system(folder)
+def _check_file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
+    kind = file_system_kind(folder)
     if kind is None:
         return Check(name, CheckLevel.OK, "the kind of file system is unknown")
-    if kind.startswith(_NETWORK):
-        text = f"{folder} is on a file system shared over a network or with a host ({kind})"
-        return Check(name, CheckLevel.WARNING, text, remedies.shared)
+    if kind.startswith(_NETWORK_FILE_SYSTEMS):
+        message = f"{folder} is on a file system shared over a network or with a host ({kind})"
+        return Check(name, CheckLevel.WARNING, message, remedies.shared)
     return Check(name, CheckLevel.OK, f"{kind}")
 
 
-def _space(name: str, folder: Path, remedies: _Remedies) -> Check:
+def _check_space(name: str, folder: Path, remedies: _Remedies) -> Check:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Check(name, CheckLevel.WARNING, f"the free space of {folder} is unknown: {error.strerror}")
-    level = CheckLevel.PROBLEM if free < _NO_SPACE else CheckLevel.WARNING if free < _LITTLE_SPACE else CheckLevel.OK
-    text = f"{format_bytes(free)} free on the disk of {folder}"
-    return Check(name, level, text, None if level is CheckLevel.OK else remedies.full)
+    level = (
+        CheckLevel.PROBLEM
+        if free < _MIN_SPACE_BYTES
+        else CheckLevel.WARNING
+        if free < _LOW_SPACE_BYTES
+        else CheckLevel.OK
+    )
+    message = f"{format_bytes(free)} free on the disk of {folder}"
+    return Check(name, level, message, None if level is CheckLevel.OK else remedies.full)
 
 
-def file_system(folder: Path, *, mounts: Path = _MOUNTS) -> str | None:
+def file_system_kind(folder: Path, *, mounts: Path = _MOUNTS_FILE) -> str | None:
     """Return the kind of file system of a folder; None if it is unknown."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -111,14 +129,14 @@ def file_system(folder: Path, *, mounts: Path = _MOUNTS) -> str | None:
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        point = Path(_unescaped(fields[1]))
+        point = Path(_unescape(fields[1]))
         # Of two mounts on the same point the later one is visible.
         if target.is_relative_to(point) and len(point.parts) >= longest:
             kind, longest = fields[2], len(point.parts)
     return kind
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(escape, character)
     return text

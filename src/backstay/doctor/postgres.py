@@ -15,7 +15,7 @@ from backstay.storage.postgres.inspection import PostgresInspection, inspect
 
 def check_database(url: str, settings: Settings, *, deep: bool) -> Iterator[Check]:
     """Check the server, the schema and the backup folder."""
-    yield from _backups(settings.backup_folder)
+    yield from _check_backup_folder(settings.backup_folder)
     try:
         address = ServerAddress.from_url(url)
         inspection = inspect(address, settings.database_schema, owner=settings.owner, deep=deep)
@@ -26,22 +26,22 @@ def check_database(url: str, settings: Settings, *, deep: bool) -> Iterator[Chec
         names = ", ".join(address.ignored)
         yield Check("settings", CheckLevel.OK, f"ignored in the address, because they are for other drivers: {names}")
     yield Check("server", CheckLevel.OK, f"PostgreSQL {inspection.version} at {address}, as {inspection.user}")
-    yield from _durability(inspection)
-    yield _schema(inspection, settings.database_schema)
-    if deep and inspection.miscounted:
-        text = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted)}"
+    yield from _check_durability(inspection)
+    yield _check_schema(inspection, settings.database_schema)
+    if deep and inspection.miscounted_jobs:
+        message = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted_jobs)}"
         remedy = "this is a bug in Backstay; conversations are not affected"
-        yield Check("counters", CheckLevel.PROBLEM, text, remedy)
+        yield Check("counters", CheckLevel.PROBLEM, message, remedy)
     elif deep and inspection.schema == inspection.known_schema:
         yield Check("counters", CheckLevel.OK, "every job's counters equal its items")
-    yield from _adopted(inspection)
+    yield from _check_adoption(inspection)
     if inspection.schema == inspection.known_schema:
-        yield from check_work(inspection.standing)
-        yield from check_others(inspection.standing, settings.owner)
-        yield from check_backups(inspection.standing, settings, default_folder=None, deep=deep)
+        yield from check_work(inspection.report)
+        yield from check_others(inspection.report, settings.owner)
+        yield from check_backups(inspection.report, settings, default_folder=None, deep=deep)
 
 
-def _backups(folder: Path | None) -> Iterator[Check]:
+def _check_backup_folder(folder: Path | None) -> Iterator[Check]:
     if folder is None:
         remedy = "set BACKUP_DIRECTORY to a folder on a disk of this machine; a safe delete needs it"
         yield Check("backups", CheckLevel.WARNING, "no folder for backups is set", remedy)
@@ -49,45 +49,50 @@ def _backups(folder: Path | None) -> Iterator[Check]:
     yield from check_backup_base(folder)
 
 
-def _durability(inspection: PostgresInspection) -> Iterator[Check]:
-    if inspection.unsafe:
-        text = f"a power failure of the server can lose commits: {' and '.join(inspection.unsafe)} off"
-        statements = " and ".join(f"`ALTER SYSTEM SET {name} = on`" for name in inspection.unsafe)
+def _check_durability(inspection: PostgresInspection) -> Iterator[Check]:
+    if inspection.unsafe_settings:
+        message = f"a power failure of the server can lose commits: {' and '.join(inspection.unsafe_settings)} off"
+        statements = " and ".join(f"`ALTER SYSTEM SET {name} = on`" for name in inspection.unsafe_settings)
         remedy = f"have a superuser run {statements}, then `SELECT pg_reload_conf()`"
-        yield Check("durability", CheckLevel.WARNING, text, remedy)
+        yield Check("durability", CheckLevel.WARNING, message, remedy)
     else:
         yield Check("durability", CheckLevel.OK, "commits are on disk when the server confirms them")
 
 
-def _adopted(inspection: PostgresInspection) -> Iterator[Check]:
+def _check_adoption(inspection: PostgresInspection) -> Iterator[Check]:
     if not inspection.adopted:
         return
     mapping = " and ".join(f"{table.name} are those of {table.table}" for table in inspection.adopted)
     changed = [table.table for table in inspection.adopted if not table.has_same_columns]
-    unplaced = sum(table.missing for table in inspection.adopted)
-    reason = next((table.obstacle for table in inspection.adopted if table.obstacle), None)
-    again = "run `backstay adopt` again"
+    hidden = sum(table.missing for table in inspection.adopted)
+    obstacle = next((table.obstacle for table in inspection.adopted if table.obstacle), None)
+    adopt_again = "run `backstay adopt` again"
     if changed:
-        text = f"the columns of {' and '.join(changed)} changed after the adoption, so nothing is backed up or deleted"
-        yield Check("adopted", CheckLevel.PROBLEM, text, again)
-    elif unplaced:
-        text = f"{unplaced:,} conversations are hidden: the triggers of Backstay were disabled for a while"
-        yield Check("adopted", CheckLevel.PROBLEM, text, again)
-    elif reason is not None:
+        message = (
+            f"the columns of {' and '.join(changed)} changed after the adoption, so nothing is backed up or deleted"
+        )
+        yield Check("adopted", CheckLevel.PROBLEM, message, adopt_again)
+    elif hidden:
+        message = f"{hidden:,} conversations are hidden: the triggers of Backstay were disabled for a while"
+        yield Check("adopted", CheckLevel.PROBLEM, message, adopt_again)
+    elif obstacle is not None:
         yield Check(
-            "adopted", CheckLevel.WARNING, f"{mapping}; nothing new can be stored: {reason}", "fix it, then " + again
+            "adopted",
+            CheckLevel.WARNING,
+            f"{mapping}; nothing new can be stored: {obstacle}",
+            "fix it, then " + adopt_again,
         )
     else:
         yield Check("adopted", CheckLevel.OK, mapping)
 
 
-def _schema(inspection: PostgresInspection, name: str) -> Check:
+def _check_schema(inspection: PostgresInspection, name: str) -> Check:
     if inspection.schema > inspection.known_schema:
-        text = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, text, "use that version of Backstay or a newer one")
+        message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
+        return Check("schema", CheckLevel.PROBLEM, message, "use that version of Backstay or a newer one")
     if inspection.schema == 0:
         return Check("schema", CheckLevel.WARNING, f"no schema {name!r} yet", "`backstay migrate` creates it")
     if inspection.schema < inspection.known_schema:
-        text = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, text, "`backstay migrate` updates it")
+        message = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
+        return Check("schema", CheckLevel.PROBLEM, message, "`backstay migrate` updates it")
     return Check("schema", CheckLevel.OK, f"{name}, {inspection.schema}")

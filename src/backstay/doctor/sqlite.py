@@ -17,17 +17,17 @@ from backstay.settings import Settings
 from backstay.storage.sqlite.connection import check_sqlite
 from backstay.storage.sqlite.inspection import CheckDepth, SqliteInspection, inspect
 
-QUICK_UP_TO = 256 * 1024 * 1024  # bytes; larger files are only checked on request
+MAX_QUICK_CHECK_BYTES = 256 * 1024 * 1024  # larger files are only checked on request
 
 
 def check_sqlite_version() -> Check:
     """Check the SQLite library."""
-    text = f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"
+    message = f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"
     try:
         check_sqlite()
     except UnsafeSQLite as error:
         return Check.from_error("sqlite", error)
-    return Check("sqlite", CheckLevel.OK, text)
+    return Check("sqlite", CheckLevel.OK, message)
 
 
 def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
@@ -49,56 +49,60 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
     if not stat.S_ISREG(status.st_mode):
         yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", "name another database with --database")
         return
-    yield _access(path, status.st_size)
-    depth = CheckDepth.FULL if deep else CheckDepth.QUICK if status.st_size <= QUICK_UP_TO else CheckDepth.NONE
+    yield _check_access(path, status.st_size)
+    depth = (
+        CheckDepth.FULL if deep else CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
+    )
     try:
         inspection = inspect(path, owner=settings.owner, depth=depth)
     except BackstayError as error:
         yield Check.from_error("contents", error)
         return
-    yield _schema(inspection)
-    yield _journal(inspection)
-    yield _damage(path, inspection, depth)
+    yield _check_schema(inspection)
+    yield _check_journal(inspection)
+    yield _damage_check(path, inspection, depth)
     if depth is CheckDepth.FULL and not inspection.damage:
-        yield _counters(inspection)
+        yield _check_counters(inspection)
     if inspection.schema == inspection.known_schema and not inspection.damage:
-        yield from check_work(inspection.standing)
+        yield from check_work(inspection.report)
         if belongs_to_this_user(path):
-            yield from check_others(inspection.standing, settings.owner)
-        yield from check_backups(inspection.standing, settings, default_folder=default_folder, deep=deep)
+            yield from check_others(inspection.report, settings.owner)
+        yield from check_backups(inspection.report, settings, default_folder=default_folder, deep=deep)
 
 
-def _access(path: Path, size: int) -> Check:
-    text = f"{path}, {format_bytes(size)}"
+def _check_access(path: Path, size: int) -> Check:
+    message = f"{path}, {format_bytes(size)}"
     if not os.access(path, os.R_OK):
-        return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be read", "check its permissions")
+        return Check("database", CheckLevel.PROBLEM, f"{message}, cannot be read", "check its permissions")
     if not os.access(path, os.W_OK):
-        return Check("database", CheckLevel.PROBLEM, f"{text}, cannot be written", "check its permissions")
-    return Check("database", CheckLevel.OK, text)
+        return Check("database", CheckLevel.PROBLEM, f"{message}, cannot be written", "check its permissions")
+    return Check("database", CheckLevel.OK, message)
 
 
-def _schema(inspection: SqliteInspection) -> Check:
+def _check_schema(inspection: SqliteInspection) -> Check:
     if inspection.schema > inspection.known_schema:
-        text = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, text, "use that version of Backstay or a newer one")
+        message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
+        return Check("schema", CheckLevel.PROBLEM, message, "use that version of Backstay or a newer one")
     if inspection.schema == 0:
         return Check(
             "schema", CheckLevel.WARNING, "none yet, the file is empty", "the next command that opens it creates it"
         )
     if inspection.schema < inspection.known_schema:
-        text = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
-        return Check("schema", CheckLevel.WARNING, text, "the next command that opens it migrates it and keeps a copy")
+        message = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
+        return Check(
+            "schema", CheckLevel.WARNING, message, "the next command that opens it migrates it and keeps a copy"
+        )
     return Check("schema", CheckLevel.OK, f"{inspection.schema}")
 
 
-def _journal(inspection: SqliteInspection) -> Check:
+def _check_journal(inspection: SqliteInspection) -> Check:
     if inspection.journal_mode == "wal":
         return Check("journal", CheckLevel.OK, "wal")
-    text = "not in WAL mode"
-    return Check("journal", CheckLevel.WARNING, text, "the next command that opens it switches to it")
+    message = "not in WAL mode"
+    return Check("journal", CheckLevel.WARNING, message, "the next command that opens it switches to it")
 
 
-def _damage(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
+def _damage_check(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
     if depth is CheckDepth.NONE:
         return Check("integrity", CheckLevel.OK, "not checked, the file is large", "`backstay doctor --deep` checks it")
     if inspection.damage:
@@ -107,8 +111,10 @@ def _damage(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Chec
     return Check("integrity", CheckLevel.OK, f"no damage ({depth} check)")
 
 
-def _counters(inspection: SqliteInspection) -> Check:
-    if inspection.miscounted:
-        text = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted)}"
-        return Check("counters", CheckLevel.PROBLEM, text, "this is a bug in Backstay; conversations are not affected")
+def _check_counters(inspection: SqliteInspection) -> Check:
+    if inspection.miscounted_jobs:
+        message = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted_jobs)}"
+        return Check(
+            "counters", CheckLevel.PROBLEM, message, "this is a bug in Backstay; conversations are not affected"
+        )
     return Check("counters", CheckLevel.OK, "every job's counters equal its items")

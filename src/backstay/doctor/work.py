@@ -8,24 +8,23 @@ from backstay.doctor.check import Check, CheckLevel
 from backstay.remedy import Remedy
 from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
 
-_NAMED = 5  # jobs in a message
+_MAX_LISTED_JOBS = 5
 
 
 def check_work(report: DatabaseReport) -> Iterator[Check]:
     """Check the jobs, workers and deletes of a database."""
     dead = [holder for holder in report.leaseholders if liveness.is_proven_dead(holder.identity)]
-    alive = {(holder.owner, holder.job_id) for holder in report.leaseholders if holder not in dead}
-    working = {job_id for _, job_id in alive}
+    live = {(holder.owner, holder.job_id) for holder in report.leaseholders if holder not in dead}
+    jobs_in_work = {job_id for _, job_id in live}
     unfinished = [
-        f"{job.id} ({'interrupted' if job.state == 'running' and job.id not in working else job.state}, "
+        f"{job.id} ({'interrupted' if job.state == 'running' and job.id not in jobs_in_work else job.state}, "
         f"{job.settled} of {job.planned})"
         for job in report.unfinished
     ]
     if unfinished:
-        waiting = any(job.id not in working for job in report.unfinished)
-        remedy = _remedy([job for job in report.unfinished if job.id not in working]) if waiting else None
-        text = f"unfinished: {_format_first(unfinished)}"
-        yield Check("jobs", CheckLevel.WARNING if waiting else CheckLevel.OK, text, remedy)
+        idle = [job for job in report.unfinished if job.id not in jobs_in_work]
+        message = f"unfinished: {_format_first(unfinished)}"
+        yield Check("jobs", CheckLevel.WARNING if idle else CheckLevel.OK, message, _remedy(idle) if idle else None)
     else:
         yield Check("jobs", CheckLevel.OK, "none is unfinished")
     if waits := [f"{job.job_id} ({job.settled} settled)" for job in report.waiting_imports]:
@@ -33,21 +32,21 @@ def check_work(report: DatabaseReport) -> Iterator[Check]:
         context = {"job_id": report.waiting_imports[0].job_id if len(waits) == 1 else "JOB"}
         yield Check("imports", CheckLevel.WARNING, text, Remedy.RUN_IMPORTED_JOB, context)
     for holder in dead:
-        text = f"process {holder.identity.pid} on {holder.identity.host} died while it worked on {holder.job_id}"
-        yield Check("workers", CheckLevel.WARNING, text, "the next resume of that job returns its items to pending")
+        message = f"process {holder.identity.pid} on {holder.identity.host} died while it worked on {holder.job_id}"
+        yield Check("workers", CheckLevel.WARNING, message, "the next resume of that job returns its items to pending")
     yield Check("workers", CheckLevel.OK, f"{len(report.leaseholders) - len(dead)} at work")
     for name, is_damaged in report.unfinished_deletes:
-        text = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
+        message = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
         resume, undo = f"backstay conversations delete --continue {name}", f"backstay backups restore {name}"
         remedy = f"`{resume}` continues it, `{undo}` undoes it"
         if is_damaged:
             verify = f"replace its file by a copy, then `backstay backups verify {name}`"
             remedy = f"{verify}; `backstay backups delete {name}` abandons it"
-        yield Check("deletes", CheckLevel.WARNING, text, remedy)
+        yield Check("deletes", CheckLevel.WARNING, message, remedy)
 
 
 def check_others(report: DatabaseReport, owner: str) -> Iterator[Check]:
-    """Count what other owners have, in case another owner was meant."""
+    """Report how much other owners have, in case the user meant another owner."""
     counts = [
         f"{_format_count(other.count, other.kind)} ({_format_count(other.owners, 'owner')})" for other in report.others
     ]
@@ -61,8 +60,8 @@ def _format_count(number: int, noun: str) -> str:
 
 
 def _format_first(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _NAMED:,} more" if len(texts) > _NAMED else ""
-    return f"{', '.join(texts[:_NAMED])}{more}"
+    more = f" and {len(texts) - _MAX_LISTED_JOBS:,} more" if len(texts) > _MAX_LISTED_JOBS else ""
+    return f"{', '.join(texts[:_MAX_LISTED_JOBS])}{more}"
 
 
 def _remedy(waiting: Sequence[UnfinishedJob]) -> str:

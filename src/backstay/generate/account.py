@@ -1,15 +1,15 @@
-"""Provider accounts: all calls to one endpoint with one key, which share its limits."""
+"""Provider accounts: the calls to one endpoint with one key share the account's limits."""
 
 import asyncio
 from typing import TYPE_CHECKING
 
 from backstay.errors import ApiKeyMissing, BackstayError
-from backstay.generate.credentials import Secrets
 from backstay.generate.headers import merge_headers
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
 from backstay.generate.provider_trouble import PATIENCE_SECONDS
 from backstay.generate.rate import AccountRate
+from backstay.generate.secret_detection import Secrets
 from backstay.generate.suspected_errors import SuspectedErrors
 from backstay.logs import get_logger
 
@@ -81,7 +81,7 @@ class Account:
         return self._sources.source_of(self._endpoint.key_variable)
 
     async def post(self, body: bytes, *, stream: "type[StreamCollector] | None" = None) -> "HttpResponse":
-        """Send a request; send it once more if the key was rejected and has a new value by then.
+        """Send a request, and once more if the key was rejected and has a new value.
 
         Raises:
             ConnectFailed: no connection could be made.
@@ -167,17 +167,19 @@ class Accounts:
                 f"command that prints it or a file that holds it under [keys.{variable}] in backstay.toml",
                 variable=variable,
             )
-        # A renewable key may change, so the account is identified by its variable.
+        # A renewable key may change, so its variable identifies the account.
         renewable = self._keys.is_renewable(variable)
         headers = tuple(sorted(endpoint.request_headers(None).items()))
         name = (endpoint.url, headers, endpoint.key_header, variable if renewable else "", None if renewable else key)
-        known = self._accounts.get(name)
-        if known is None:
+        account = self._accounts.get(name)
+        if account is None:
             rate = AccountRate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
             limiter = RateLimiter(rate, host=endpoint.host)
-            known = Account(endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=self._patience_seconds)
-            self._accounts[name] = known
-        return known
+            account = Account(
+                endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=self._patience_seconds
+            )
+            self._accounts[name] = account
+        return account
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

@@ -1,8 +1,8 @@
 """Throughput and concurrency of the calls that a provider answers. Pure: callers pass the time."""
 
-_SPAN_SECONDS = 1.0
-_MAX_SPAN_SECONDS = 30.0
-_ENOUGH = 20  # good answers that end a window; with fewer, it continues
+_MIN_WINDOW_SECONDS = 1.0
+_MAX_WINDOW_SECONDS = 30.0
+_WINDOW_ANSWERS = 20  # good answers that end a window; with fewer, the window continues
 
 
 class AnswerMeter:
@@ -42,13 +42,13 @@ class AnswerMeter:
         """Return the answers, total call seconds and length of the newest window with enough answers."""
         self._roll_window(now)
         age = now - self._window_began_at
-        if age >= _SPAN_SECONDS / 2 and self._count >= _ENOUGH / 2:
+        if age >= _MIN_WINDOW_SECONDS / 2 and self._count >= _WINDOW_ANSWERS / 2:
             return self._count, self._busy, age
         return self.count, self._busy_before + self._busy, max(now - self._began_at, 1e-3)
 
     def _roll_window(self, now: float) -> None:
         age = now - self._window_began_at
-        if age >= _MAX_SPAN_SECONDS or (age >= _SPAN_SECONDS and self._count >= _ENOUGH):
+        if age >= _MAX_WINDOW_SECONDS or (age >= _MIN_WINDOW_SECONDS and self._count >= _WINDOW_ANSWERS):
             self._began_at, self._window_began_at = self._window_began_at, now
             self._before, self._count = self._count, 0
             self._busy_before, self._busy = self._busy, 0.0

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from backstay.errors import InvalidConversation
-from backstay.generate.echo import repeats_prompt
-from backstay.generate.json_fix import is_open, repaired_values
+from backstay.generate.json_fix import is_open, repair_values
 from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, decode, find_values, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
+from backstay.generate.prompt_echo import repeats_prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
 from backstay.generate.turn_parser import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, Turn, validate_turns
@@ -26,8 +26,10 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _MAX_STARTS = 50
-_SHORTEST_TURN = len('"user_1":"",')
-_WORDS = frozenset({"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"})
+_MIN_TURN_CHARACTERS = len('"user_1":"",')
+_PLACEHOLDER_WORDS = frozenset(
+    {"text", "string", "content", "message", "turn", "value", "placeholder", "example", "todo", "tbd"}
+)
 
 
 class UnusableAnswer(Exception):
@@ -40,7 +42,7 @@ class UnusableAnswer(Exception):
         self.may_retry = may_retry
         """Whether another try may succeed."""
         self.hint = hint
-        """The fault of its shape, worded for the model."""
+        """The fault in the answer's shape, worded for the model."""
 
 
 def parse_conversation(
@@ -48,8 +50,8 @@ def parse_conversation(
 ) -> Conversation:
     """Return the conversation in a complete answer of the requested shape.
 
-    If several values fit, the last one counts; a value that only repeats the prompt does not fit. Adds to the metadata
-    the model's `reasoning`, whether the JSON was `repaired`, and whether the provider gave no reason for the `end`.
+    If several values fit, the last one counts; a value that only repeats the prompt does not fit. The metadata gets the
+    model's `reasoning`, `repaired` if the JSON was, and `end` if the provider gave no finish reason.
 
     Raises:
         UnusableAnswer: the answer is incomplete or has another shape. None of it is stored as a conversation.
@@ -60,11 +62,11 @@ def parse_conversation(
         if source is None or (isinstance(source, str) and not source.strip()):
             continue
         try:
-            read = _read(source, turns, prompt)
+            read = _parse_source(source, turns, prompt)
         except UnusableAnswer as error:
             failures.append(error)
             if error.code != "wrong_shape" and isinstance(source, str) and source.lstrip()[:1] in ("{", "["):
-                break  # it was truncated: earlier values are drafts of it
+                break  # the text was truncated, so earlier values are its drafts
             continue
         if read.is_repaired and answer.end is FinishReason.NOT_GIVEN:
             raise _incomplete()
@@ -94,7 +96,7 @@ def _incomplete() -> UnusableAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ParsedTurns:
     """Parsed turns, with the reasoning and whether the JSON was repaired."""
 
     turns: list[Turn]
@@ -102,32 +104,32 @@ class _Read:
     is_repaired: bool = False
 
 
-def _read(source: Any, turns: int, prompt: Prompt | None) -> _Read:
+def _parse_source(source: Any, turns: int, prompt: Prompt | None) -> _ParsedTurns:
     """Return the last turns in a source that have the requested shape."""
     if not isinstance(source, str):
-        return _Read(_only(source, turns, prompt))
+        return _ParsedTurns(_parse_value(source, turns, prompt))
     if source[0] == "{" and (plain := _parse_plain(source, turns, prompt)) is not None:
-        return _Read(plain)
+        return _ParsedTurns(plain)
     parsed = find_values(source)
-    worst: tuple[int, InvalidTurns] | None = None
+    longest_failure: tuple[int, InvalidTurns] | None = None
     for value in _candidates(parsed, source):
         try:
-            read = _Read(_turns(value.data, turns, prompt), parsed.reasoning)
+            read = _ParsedTurns(_check_turns(value.data, turns, prompt), parsed.reasoning)
         except InvalidTurns as error:
             # The longest value is most likely the intended answer, so its error is reported.
-            if worst is None or value.end - value.start > worst[0]:
-                worst = value.end - value.start, error
+            if longest_failure is None or value.end - value.start > longest_failure[0]:
+                longest_failure = value.end - value.start, error
             continue
         if any(after.start >= value.end and continues_turns(after.data, turns) for after in parsed.values):
             raise _wrong_shape(InvalidTurns("more turns follow it"))
         if _is_truncated_after(value.end, parsed, source):
             raise _incomplete()
         return read
-    for data in repaired_values(parsed.rest) if not _is_truncated_after(0, parsed, source) else ():
+    for data in repair_values(parsed.rest) if not _is_truncated_after(0, parsed, source) else ():
         with suppress(InvalidTurns):
-            return _Read(_turns(data, turns, prompt, exactly=True), parsed.reasoning, is_repaired=True)
-    if worst is not None:
-        raise _wrong_shape(worst[1])
+            return _ParsedTurns(_check_turns(data, turns, prompt, exactly=True), parsed.reasoning, is_repaired=True)
+    if longest_failure is not None:
+        raise _wrong_shape(longest_failure[1])
     missing = "there is no complete JSON object in the answer"
     raise UnusableAnswer("unreadable_answer", missing, may_retry=True, hint="there was no complete JSON object in it")
 
@@ -138,7 +140,7 @@ def _is_truncated_after(end: int, parsed: ParsedText, source: str) -> bool:
     return any(begins_turns(source, start) and is_open(source, start) for start in starts)
 
 
-def _without_thoughts(read: _Read) -> _Read:
+def _without_thoughts(read: _ParsedTurns) -> _ParsedTurns:
     """Return the turns without the reasoning at the start of assistant turns."""
     if THOUGHT_STARTS.isdisjoint([turn.content[0] for turn in read.turns[1::2]]):
         return read
@@ -152,32 +154,32 @@ def _without_thoughts(read: _Read) -> _Read:
         validate_turns(turns)
     except InvalidConversation as error:
         raise _wrong_shape(InvalidTurns(error.message)) from error
-    return _Read(turns, "\n\n".join(filter(None, thoughts)) or None, read.is_repaired)
+    return _ParsedTurns(turns, "\n\n".join(filter(None, thoughts)) or None, read.is_repaired)
 
 
 def _parse_plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:
-    """Return the turns of a text that is exactly the requested JSON, which most are: a fast path."""
+    """Return the turns of a text that is exactly the requested JSON. This fast path settles most answers."""
     try:
         data = orjson.loads(source)
-        if set(map(type, data.values())) != {str} or not _is_all_of(data, source):
+        if set(map(type, data.values())) != {str} or not _covers_source(data, source):
             return None
-        return _turns(data, turns, prompt)
+        return _check_turns(data, turns, prompt)
     except (orjson.JSONDecodeError, InvalidTurns):
         return None
 
 
-def _is_all_of(data: Mapping[str, str], source: str) -> bool:
-    """Return whether an object of texts covers its whole source: of duplicate keys, one value is lost."""
+def _covers_source(data: Mapping[str, str], source: str) -> bool:
+    """Return whether an object of texts covers its whole source; it does not if a duplicate key has lost a value."""
     needed = sum(map(len, data)) + sum(map(len, data.values())) + 6 * len(data) + 1  # quotes, colons, commas, braces
-    if len(source) - needed < _SHORTEST_TURN:
+    if len(source) - needed < _MIN_TURN_CHARACTERS:
         return True
     quotes = source.count('"') - 4 * len(data)
     return not quotes or quotes == source.count('\\"')
 
 
-def _only(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
+def _parse_value(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
     try:
-        return _turns(value, turns, prompt)
+        return _check_turns(value, turns, prompt)
     except InvalidTurns as error:
         raise _wrong_shape(error) from error
 
@@ -197,7 +199,7 @@ def _candidates(parsed: ParsedText, source: str) -> Iterator[JsonValue]:
 
 
 def _lines(parsed: ParsedText, source: str) -> JsonValue | None:
-    """Return the consecutive values of one turn each at the end, as one list."""
+    """Return the consecutive values at the end that are one turn each, as one list."""
     run: list[JsonValue] = []
     for value in reversed(parsed.values):
         if not is_one_turn(value.data) or (run and source[value.end : run[-1].start].strip()):
@@ -207,7 +209,7 @@ def _lines(parsed: ParsedText, source: str) -> JsonValue | None:
     return JsonValue(run[0].start, run[-1].end, [value.data for value in run]) if len(run) > 1 else None
 
 
-def _turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = False) -> list[Turn]:
+def _check_turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = False) -> list[Turn]:
     """Return the turns of a value. Raises InvalidTurns."""
     parsed = read_turns(data, turns, exactly=exactly)
     try:
@@ -225,13 +227,13 @@ def _check_placeholders(turns: Sequence[Turn], prompt: Prompt | None) -> None:
             raise InvalidTurns(f"turn {number} is a placeholder")
     if len(turns[0].content) < 20:
         texts = [turn.content.strip().casefold() for turn in turns]
-        if all(text in _WORDS for text in texts) or texts == list(turn_keys(len(texts))):
+        if all(text in _PLACEHOLDER_WORDS for text in texts) or texts == list(turn_keys(len(texts))):
             raise InvalidTurns("all turns are placeholders")
     if prompt is not None and repeats_prompt(turns, prompt):
         raise InvalidTurns("it repeats the example of the prompt")
 
 
-def _metadata(answer: ModelAnswer, read: _Read) -> dict[str, Any]:
+def _metadata(answer: ModelAnswer, read: _ParsedTurns) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     if reasoning := "\n\n".join(part for part in (answer.reasoning, read.thought) if part):
         metadata["reasoning"] = _storable(reasoning)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backstay.errors import SettingsError
 
-# In this order: OpenSSL's own variable, then the one of the `requests` library.
+# In order of precedence: OpenSSL's own variable, then that of the `requests` library.
 _VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 # Error codes of OpenSSL's X509_verify_cert.
@@ -15,7 +15,7 @@ _NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 
 
-def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext | None:
+def trusted_tls_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext | None:
     """Return a context that trusts the authorities that the environment names; None if it names none.
 
     Raises:
@@ -27,12 +27,12 @@ def trusted_context(environ: Mapping[str, str] | None = None) -> ssl.SSLContext 
         if not path:
             continue
         context = ssl.create_default_context()
-        folder = Path(path).is_dir()  # allowed for REQUESTS_CA_BUNDLE
+        is_folder = Path(path).is_dir()  # allowed for REQUESTS_CA_BUNDLE
         try:
-            context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
+            context.load_verify_locations(cafile=None if is_folder else path, capath=path if is_folder else None)
         except (OSError, ValueError) as error:
-            why = "holds no certificate that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
-            raise SettingsError(f"The file {path} that {variable} names {why}", setting=variable) from error
+            fault = "holds no certificate that can be read" if isinstance(error, ssl.SSLError) else "cannot be read"
+            raise SettingsError(f"The file {path} that {variable} names {fault}", setting=variable) from error
         return context
     return None
 

@@ -13,7 +13,7 @@ from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatib
 from backstay.generate.providers.provider import Provider
 from backstay.remedy import Remedy
 
-_BARE = "openai"  # the API of users' own endpoints
+_DEFAULT_API = "openai"  # the API of users' own endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class Endpoint:
         if not self.is_default or variable is None or not (text := environ.get(variable, "").strip()):
             return self
         address = BaseUrl.parse(self.provider.normalize_url(text), f"The base URL in {variable}")
-        address = _completed(address, self.provider)
+        address = _complete_path(address, self.provider)
         query = {**address.query, **self.query}
         check_deployment(address, query)
         return replace(
             self,
-            provider=_at(self.provider, address),
+            provider=_configure_for(self.provider, address),
             address=address,
             query=query,
             key_required=self.key_required and self.provider.owns(address.host),
@@ -100,7 +100,7 @@ def resolve_endpoint(
         RecipeError: the model names no provider, the base URL is invalid, or a required option is missing.
     """
     address = BaseUrl.parse(base_url) if base_url is not None else None
-    provider, name = _provider(model, address, providers)
+    provider, name = _choose_provider(model, address, providers)
     if not name.strip():
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
     if address is None and provider.base_url is None:
@@ -114,24 +114,24 @@ def resolve_endpoint(
             f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out",
             field="anthropic_version",
         )
-    url = _completed(address or BaseUrl.parse(str(provider.base_url)), provider)
-    whole_query = {**url.query, **(query or {})}
-    check_deployment(url, whole_query)
+    url = _complete_path(address or BaseUrl.parse(str(provider.base_url)), provider)
+    full_query = {**url.query, **(query or {})}
+    check_deployment(url, full_query)
     if address is not None:
-        provider = _at(provider, url)
+        provider = _configure_for(provider, url)
     owner = _owner_at(url, providers)
-    adapted: dict[str, Any] = {"key_header": key_header} if key_header is not None else {}
+    options: dict[str, Any] = {"key_header": key_header} if key_header is not None else {}
     if anthropic_version is not None:
-        adapted["version"] = anthropic_version
+        options["version"] = anthropic_version
     return Endpoint(
-        provider=replace(provider, **adapted),
+        provider=replace(provider, **options),
         model=name,
         address=url,
-        # A host gets only its owner's key, whichever API it is called with.
+        # A host gets only its owner's key, whatever its API.
         key_variable=api_key_env or (owner or provider).key_variable,
-        # It is unknown whether a user's own endpoint needs a key, unless the recipe names one.
+        # Unless the recipe names a key, it is unknown whether a user's own endpoint needs one.
         key_required=api_key_env is not None or (provider.needs_key and (address is None or provider.owns(url.host))),
-        query=whole_query,
+        query=full_query,
         headers=headers or {},
         stream=stream,
         is_default=address is None,
@@ -143,23 +143,29 @@ def provider_of_host(host: str, providers: Mapping[str, Provider] = PROVIDERS) -
     return next((provider for provider in providers.values() if provider.owns(host)), None)
 
 
-def _provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provider]) -> tuple[Provider, str]:
+def _choose_provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provider]) -> tuple[Provider, str]:
     prefix, colon, rest = model.partition(":")
-    named = providers.get(prefix)
+    by_prefix = providers.get(prefix)
     if address is None:
-        if named is not None:
-            return named, rest
-        known = ", ".join(f"{name}:…" for name in providers)
-        what = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
-        raise RecipeError(f"{what}; the known providers are {known}", remedy=Remedy.NAME_MODEL, field="model")
+        if by_prefix is not None:
+            return by_prefix, rest
+        provider_names = ", ".join(f"{name}:…" for name in providers)
+        problem = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
+        raise RecipeError(
+            f"{problem}; the known providers are {provider_names}", remedy=Remedy.NAME_MODEL, field="model"
+        )
     # At other hosts the prefix is part of the name: Ollama and others have models such as mistral:7b.
-    if named is not None and not (named.is_api_style or named.owns(address.host)):
-        named = None
-    name = model if named is None else rest
+    if by_prefix is not None and not (by_prefix.is_api_style or by_prefix.owns(address.host)):
+        by_prefix = None
+    name = model if by_prefix is None else rest
     owner = _owner_at(address, providers)
-    if owner is not None and (named is None or named.name == _BARE) and isinstance(owner, OpenAICompatible):
+    if (
+        owner is not None
+        and (by_prefix is None or by_prefix.name == _DEFAULT_API)
+        and isinstance(owner, OpenAICompatible)
+    ):
         return owner, name
-    return named or providers[_BARE], name
+    return by_prefix or providers[_DEFAULT_API], name
 
 
 def _owner_at(address: BaseUrl, providers: Mapping[str, Provider]) -> Provider | None:
@@ -167,7 +173,7 @@ def _owner_at(address: BaseUrl, providers: Mapping[str, Provider]) -> Provider |
     return None if address.is_loopback else provider_of_host(address.host, providers)
 
 
-def _completed(address: BaseUrl, provider: Provider) -> BaseUrl:
+def _complete_path(address: BaseUrl, provider: Provider) -> BaseUrl:
     """Return an address with the default path, if it has none."""
     if not address.is_bare:
         return address
@@ -176,11 +182,11 @@ def _completed(address: BaseUrl, provider: Provider) -> BaseUrl:
     return replace(address, path="/openai/v1" if address.is_azure else "/v1")
 
 
-def _at(provider: Provider, address: BaseUrl) -> Provider:
+def _configure_for(provider: Provider, address: BaseUrl) -> Provider:
     """Return a provider as configured for an address that the user has set."""
     if not isinstance(provider, OpenAICompatible) or provider.owns(address.host):
         return provider
-    if provider.name == _BARE:
+    if provider.name == _DEFAULT_API:
         provider = replace(provider, token_field=OLDER_TOKEN_FIELD)
     if address.has_deployment and provider.key_header is None:
         provider = replace(provider, key_header="api-key")

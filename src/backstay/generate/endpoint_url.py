@@ -11,11 +11,11 @@ from backstay.errors import RecipeError
 from backstay.generate.request_fields import is_credential_name
 from backstay.limits import MAX_HOST
 
-_REQUESTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
-_LISTS = ("/models",)
+_REQUEST_PATHS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
+_LIST_PATHS = ("/models",)
 AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _DEPLOYMENTS = "/openai/deployments/"
-_MAX_LABEL = 63  # characters between dots, in the domain name system
+_MAX_LABEL_CHARACTERS = 63  # between dots, in the domain name system
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
@@ -37,23 +37,25 @@ class BaseUrl:
     query: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str, what: str = "The base URL") -> Self:
-        """Parse a base URL; `what` names it in messages. Raises RecipeError if invalid or if it has a credential."""
-        parts = _split(text, what)
+    def parse(cls, text: str, label: str = "The base URL") -> Self:
+        """Parse a base URL; `label` names it in messages. Raises RecipeError if it is invalid or has a credential."""
+        parts = _split_url(text, label)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise _invalid_url(what, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
+            raise _invalid_url(label, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
         if parts.username is not None or parts.password is not None or parts.fragment:
             raise RecipeError(
-                f"{what} carries a user name or a fragment, which may be a credential; leave it out. "
+                f"{label} carries a user name or a fragment, which may be a credential; leave it out. "
                 "A key goes into the environment",
                 field="base_url",
             )
-        if (why := _why_no_host(parts)) is not None:
-            raise _invalid_url(what, text, why)
+        if (reason := _explain_invalid_host(parts)) is not None:
+            raise _invalid_url(label, text, reason)
         host = parts.hostname.rstrip(".")
         full_path = parts.path.rstrip("/")
         path = _without_request(full_path, is_azure=host.endswith(AZURE_HOSTS))
-        return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_query(parts.query, what))
+        return cls(
+            parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_parse_query(parts.query, label)
+        )
 
     @property
     def base_url(self) -> str:
@@ -91,15 +93,15 @@ def check_deployment(address: BaseUrl, query: Mapping[str, str]) -> None:
         )
 
 
-def why_no_name(host: str) -> str | None:
+def explain_invalid_name(host: str) -> str | None:
     """Return why a host name or IPv4 address is invalid, as a clause; None if it is valid."""
     if not host.isascii():
         return "its host has letters beyond ASCII; write it in the form that begins with xn--"
     labels = host.removesuffix(".").split(".")
     if "" in labels:
         return "its host begins with a dot, or has two in a row"
-    if max(map(len, labels)) > _MAX_LABEL or len(host) > MAX_HOST:
-        return f"no host has so long a name: {_MAX_LABEL} characters between dots at most, {MAX_HOST} in all"
+    if max(map(len, labels)) > _MAX_LABEL_CHARACTERS or len(host) > MAX_HOST:
+        return f"no host has so long a name: {_MAX_LABEL_CHARACTERS} characters between dots at most, {MAX_HOST} in all"
     if not all(map(_LABEL.fullmatch, labels)):
         return "its host has characters that no name of a host has"
     # Some programs read 127.1 as an address, others as a name.
@@ -134,9 +136,9 @@ def from_anthropic_base_url(text: str) -> str:
     return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
 
 
-def _why_no_host(parts: SplitResult) -> str | None:
+def _explain_invalid_host(parts: SplitResult) -> str | None:
     if "[" not in parts.netloc:
-        return why_no_name(parts.hostname or "")
+        return explain_invalid_name(parts.hostname or "")
     try:
         ipaddress.IPv6Address(parts.hostname or "")
     except ValueError:
@@ -154,18 +156,18 @@ def _is_ipv4(host: str) -> bool:
 
 def _without_request(path: str, *, is_azure: bool) -> str:
     # Base URLs of Azure's AI services may end in /models.
-    for ending in _REQUESTS if is_azure else (*_REQUESTS, *_LISTS):
+    for ending in _REQUEST_PATHS if is_azure else (*_REQUEST_PATHS, *_LIST_PATHS):
         if path.endswith(ending):
             return path.removesuffix(ending).rstrip("/")
     return path
 
 
-def _query(text: str, what: str) -> dict[str, str]:
+def _parse_query(text: str, label: str) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if is_credential_name(name):
             raise RecipeError(
-                f"{what} carries a credential in its query: {name[:40]!r}. Leave it out; a key goes into the "
+                f"{label} carries a credential in its query: {name[:40]!r}. Leave it out; a key goes into the "
                 "environment, and key_header in the recipe names a header for it",
                 field="base_url",
             )
@@ -173,19 +175,19 @@ def _query(text: str, what: str) -> dict[str, str]:
     return query
 
 
-def _split(text: str, what: str) -> SplitResult:
+def _split_url(text: str, label: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises for a port that is no number
     except ValueError as error:
         # Python's message about brackets differs between versions.
-        why = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
-        raise _invalid_url(what, "", f"it is not an address: {why}") from error
+        reason = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
+        raise _invalid_url(label, "", f"it is not an address: {reason}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
-        raise _invalid_url(what, "", "it has spaces, backslashes or characters that cannot be printed")
+        raise _invalid_url(label, "", "it has spaces, backslashes or characters that cannot be printed")
     return parts
 
 
-def _invalid_url(what: str, text: str, why: str) -> RecipeError:
+def _invalid_url(label: str, text: str, reason: str) -> RecipeError:
     quoted = f" {text!r}" if text and "@" not in text and "?" not in text else ""
-    return RecipeError(f"{what}{quoted} cannot be used: {why}", field="base_url")
+    return RecipeError(f"{label}{quoted} cannot be used: {reason}", field="base_url")

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_JSON = 256_000  # characters that are parsed; of a longer body, only the start is read, as text
-_TEXT_CAP = 4_000  # characters that are searched for phrases
-_FIELD_CAP = 300  # fields that are read
+_MAX_JSON_CHARACTERS = 256_000  # of a longer body, only the start is read, as text
+_MAX_TEXT_CHARACTERS = 4_000  # that are searched for phrases
+_MAX_FIELDS = 300
 _MAX_DEPTH = 12
 
-_CODES = frozenset(
+_CODE_FIELDS = frozenset(
     {"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "errortype", "__type", "error"}
 )
-_TEXTS = frozenset(
+_TEXT_FIELDS = frozenset(
     {"message", "msg", "detail", "details", "error", "error_msg", "error_message", "errormessage", "title", "raw"}
 )
 _HTML = re.compile(r"\s*(?:<!--.{0,500}?-->\s*)?(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE | re.DOTALL)
@@ -52,7 +52,7 @@ _MENTIONS_PARAMETER = ("support", "unrecognized", "unknown", "unexpected", "perm
 _NO_PARAMETERS = frozenset(
     {"messages", "model", "input", "prompt", "system", "contents", "body", "this", "it", "stream"}
 )
-_SHARES = re.compile(
+_TOKEN_SHARES = re.compile(
     r"(\d+) (?:tokens )?in (?:the messages|the prompt|your prompt)\D{0,40}(\d+) (?:in|for) the completion"
 )
 
@@ -66,13 +66,13 @@ class ErrorBody:
     fields: tuple[tuple[str, str], ...] = ()
     """Lower-case paths without list indices (`error.details.quotaid`), and their values."""
     text: str = ""
-    """Its messages, lower-case, up to a maximum length."""
+    """The body's messages, lower-case, up to a maximum length."""
     parameter: str | None = None
-    """The request parameter that it is about."""
+    """The request parameter that the error is about."""
     is_completion_larger: bool = False
-    """Whether it counts more tokens for the completion than for the prompt."""
+    """Whether the error counts more tokens for the completion than for the prompt."""
     is_page: bool = False
-    """Whether it is a web page."""
+    """Whether the body is a web page."""
 
 
 def is_page(body: str) -> bool:
@@ -83,10 +83,10 @@ def is_page(body: str) -> bool:
 def parse_error_text(body: str) -> ErrorBody:
     """Parse a raw body."""
     if is_page(body):
-        title = _TITLE.search(body, 0, _TEXT_CAP)
+        title = _TITLE.search(body, 0, _MAX_TEXT_CHARACTERS)
         return ErrorBody(text=title[1].casefold() if title else "", is_page=True)
-    value = _parsed(body) if len(body) <= _MAX_JSON else None
-    return parse_error_value(body[:_TEXT_CAP] if value is None else value)
+    value = _parse_json(body) if len(body) <= _MAX_JSON_CHARACTERS else None
+    return parse_error_value(body[:_MAX_TEXT_CHARACTERS] if value is None else value)
 
 
 def parse_error_value(value: Any) -> ErrorBody:
@@ -96,55 +96,59 @@ def parse_error_value(value: Any) -> ErrorBody:
     texts: list[str] = []
     locations: list[str] = []
     if isinstance(value, str):
-        texts.append(value[:_TEXT_CAP])
-    for path, name, scalar in _scalars(value):
-        if len(fields) >= _FIELD_CAP:
+        texts.append(value[:_MAX_TEXT_CHARACTERS])
+    for path, name, scalar in _walk_scalars(value):
+        if len(fields) >= _MAX_FIELDS:
             break
         text = scalar if isinstance(scalar, str) else str(scalar)
-        fields.append((path, text[:_TEXT_CAP]))
-        if name in _CODES and len(text) <= 100:
+        fields.append((path, text[:_MAX_TEXT_CHARACTERS]))
+        if name in _CODE_FIELDS and len(text) <= 100:
             codes.add(text.casefold())
-        if name in _TEXTS and isinstance(scalar, str):
-            texts.append(text[:_TEXT_CAP])
+        if name in _TEXT_FIELDS and isinstance(scalar, str):
+            texts.append(text[:_MAX_TEXT_CHARACTERS])
         elif name in {"param", "loc"} and isinstance(scalar, str):
             locations.append(scalar)
-    message = "\n".join(texts)[:_TEXT_CAP].replace("\u2019", "'")
+    message = "\n".join(texts)[:_MAX_TEXT_CHARACTERS].replace("\u2019", "'")
     lower = message.casefold()
     return ErrorBody(
         codes=frozenset(codes),
         fields=tuple(fields),
         text=lower,
-        parameter=_parameter(locations, message, lower),
+        parameter=_find_parameter(locations, message, lower),
         is_completion_larger=_is_completion_larger(lower),
     )
 
 
-def _parsed(body: str) -> Any:
+def _parse_json(body: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
 
 
-def _scalars(value: Any, path: str = "", name: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
+def _walk_scalars(value: Any, path: str = "", name: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
     """Yield the path, name and value of every scalar. JSON inside a text is treated as a nested value."""
     if depth > _MAX_DEPTH:
         return
     if isinstance(value, Mapping):
         for key, inner in value.items():
             lower = str(key)[:100].casefold()
-            yield from _scalars(inner, f"{path}.{lower}" if path else lower, lower, depth + 1)
+            yield from _walk_scalars(inner, f"{path}.{lower}" if path else lower, lower, depth + 1)
     elif isinstance(value, list):
         for inner in value[:50]:
-            yield from _scalars(inner, path, name, depth + 1)
+            yield from _walk_scalars(inner, path, name, depth + 1)
     elif value is not None:
         yield path, name, value
-        if isinstance(value, str) and (name in _TEXTS or not name) and (start := value.find("{", 0, _TEXT_CAP)) >= 0:
-            yield from _scalars(_embedded(value, start), path, name, depth + 1)
+        if (
+            isinstance(value, str)
+            and (name in _TEXT_FIELDS or not name)
+            and (start := value.find("{", 0, _MAX_TEXT_CHARACTERS)) >= 0
+        ):
+            yield from _walk_scalars(_parse_embedded(value, start), path, name, depth + 1)
 
 
-def _embedded(text: str, start: int) -> Any:
-    if len(text) > _MAX_JSON:
+def _parse_embedded(text: str, start: int) -> Any:
+    if len(text) > _MAX_JSON_CHARACTERS:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text, start)
@@ -153,7 +157,7 @@ def _embedded(text: str, start: int) -> Any:
     return value if isinstance(value, dict) else None
 
 
-def _parameter(locations: list[str], message: str, lower: str) -> str | None:
+def _find_parameter(locations: list[str], message: str, lower: str) -> str | None:
     named = [segment for location in locations for segment in location.replace("[", ".").split(".")]
     if not named and any(word in lower for word in _MENTIONS_PARAMETER) and (match := _PARAMETER.search(message)):
         named = next(group for group in match.groups() if group).replace("[", ".").split(".")
@@ -163,5 +167,5 @@ def _parameter(locations: list[str], message: str, lower: str) -> str | None:
 
 
 def _is_completion_larger(lower: str) -> bool:
-    shares = _SHARES.search(lower) if "completion" in lower else None
+    shares = _TOKEN_SHARES.search(lower) if "completion" in lower else None
     return shares is not None and int(shares[2]) > int(shares[1])

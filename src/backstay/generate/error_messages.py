@@ -111,7 +111,7 @@ MESSAGES = {
     "unreachable": "Nothing answers at {base_url} ({why}); start the server, then {go_on}. {address}",
 }
 
-_OF_JOB = {
+_JOB_WORDS = {
     "go_on": "resume",
     "use": "discard the job and run it with",
     # A recipe is frozen into its job, and so are the items.
@@ -120,7 +120,7 @@ _OF_JOB = {
     "address": "If the base URL is wrong (it often ends in /v1), resume with the right one",
 }
 
-_OF_PROBE = {
+_PROBE_WORDS = {
     "go_on": "try again",
     "use": "use",
     "start": "use",
@@ -129,7 +129,7 @@ _OF_PROBE = {
 }
 
 # A probe sends a short prompt of its own.
-_PROBES = {
+_PROBE_MESSAGES = {
     "request_too_large": (
         "The request is larger than {host} allows per minute ({status}); raise the limit there, or use a lower "
         "`max_tokens`"
@@ -141,6 +141,6 @@ _PROBES = {
 
 
 def message(key: str, /, *, is_probe: bool = False, **facts: object) -> str:
-    """Return the message of that key, with a remedy for a job, or for a probe, which has no job."""
-    template = _PROBES.get(key, MESSAGES[key]) if is_probe else MESSAGES[key]
-    return template.format(**(_OF_PROBE if is_probe else _OF_JOB), **facts)
+    """Return the message under a key, with a remedy for a job or, if `is_probe`, for a probe, which has no job."""
+    template = _PROBE_MESSAGES.get(key, MESSAGES[key]) if is_probe else MESSAGES[key]
+    return template.format(**(_PROBE_WORDS if is_probe else _JOB_WORDS), **facts)

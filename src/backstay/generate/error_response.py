@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 # Parameter names that a message may repeat from a response: none of them can be part of a prompt or a key.
-_PARAMETERS = frozenset(
+_QUOTABLE_PARAMETERS = frozenset(
     {
         "temperature", "top_p", "top_k", "min_p", "seed", "stop", "n", "logprobs", "frequency_penalty",
         "presence_penalty", "repetition_penalty", "max_tokens", "max_completion_tokens", "reasoning_effort",
@@ -35,12 +35,12 @@ _PARAMETERS = frozenset(
 )  # fmt: skip
 _SHARED_KINDS = (ErrorKind.ACCOUNT, ErrorKind.MODEL)
 _DECISIVE_STATUSES = (401, 402)  # regardless of the body
-_UNKNOWN = Rule(ErrorKind.UNKNOWN, "bad_request")
+_UNKNOWN_RULE = Rule(ErrorKind.UNKNOWN, "bad_request")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """A classified error response: its scope, and what to do about it."""
+    """A classified error response: its scope, and the reaction to it."""
 
     kind: ErrorKind
     code: str
@@ -49,11 +49,11 @@ class ErrorResponse:
     reason: str = ""
     """A few words for a status line about waiting."""
     is_decisive: bool = False
-    """Whether one such response suffices to pause the job: no other item can succeed."""
+    """Whether one such response suffices to pause the job, because no other item can succeed."""
     is_limit: bool = False
     """Whether a limit on requests, tokens or concurrency was reached, as opposed to a server error."""
     is_by_text: bool = False
-    """Whether only its wording, which may quote a prompt, led to this classification."""
+    """Whether this classification relies only on the wording, which may quote a prompt."""
     change: RequestChange | None = None
     parameter: str | None = None
     new_name: str | None = None
@@ -86,25 +86,25 @@ def classify_response(
         proxy: The address of the proxy on the way, with or without a password.
         is_probe: Whether the message is for a probe, as opposed to a job.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower_headers = {name.lower(): value for name, value in headers.items()}
     error = parse_error_text(body)
-    if named := lower.get("x-amzn-errortype"):  # Bedrock sends its codes there
+    if named := lower_headers.get("x-amzn-errortype"):  # Bedrock sends its codes there
         error = replace(error, codes=error.codes | {named.partition(":")[0].lower()})
-    retry_after = retry_after_seconds(lower, error, now)
-    rule = find_rule(status, error, lower, has_time=retry_after is not None) or _UNKNOWN
+    retry_after = retry_after_seconds(lower_headers, error, now)
+    rule = find_rule(status, error, lower_headers, has_time=retry_after is not None) or _UNKNOWN_RULE
     code = "no_key" if rule.code == "bad_key" and not has_key else rule.code
-    if rule is _UNKNOWN:
+    if rule is _UNKNOWN_RULE:
         code = f"http_{status}"
     parameter = error.parameter if rule.change in {RequestChange.RENAME, RequestChange.OMIT} else None
     key = code if code == "no_key" else rule.message or rule.code
     text = message(
         key,
         is_probe=is_probe,
-        **_names(endpoint),
-        **_key(endpoint, key_source),
+        **_endpoint_facts(endpoint),
+        **_key_words(endpoint, key_source),
         status=status,
         proxy=_without_password(proxy),
-        parameter=f"`{parameter}`" if parameter in _PARAMETERS else "a parameter",
+        parameter=f"`{parameter}`" if parameter in _QUOTABLE_PARAMETERS else "a parameter",
         new_name=rule.new_name,
     )
     return ErrorResponse(
@@ -128,7 +128,7 @@ def classify_not_json(
     """Classify a body that is not JSON; `is_proven` if this endpoint has given good answers before."""
 
     def text(key: str) -> str:
-        return message(key, is_probe=is_probe, status=status, **_names(endpoint))
+        return message(key, is_probe=is_probe, status=status, **_endpoint_facts(endpoint))
 
     if not is_page(body):
         return ErrorResponse(ErrorKind.TRANSIENT, "broken_json", text("broken_json"), "broken JSON")
@@ -141,11 +141,11 @@ def classify_unreachable(endpoint: Endpoint, why: str, *, is_probe: bool = False
     """Classify an endpoint that does not answer and never has; `why` goes into the message."""
     is_hosted = endpoint.is_default and not endpoint.address.is_loopback
     key = "unreachable_provider" if is_hosted else "unreachable"
-    text = message(key, is_probe=is_probe, why=why, **_names(endpoint))
+    text = message(key, is_probe=is_probe, why=why, **_endpoint_facts(endpoint))
     return ErrorResponse(ErrorKind.ACCOUNT, "unreachable", text, why, is_decisive=True)
 
 
-def _names(endpoint: Endpoint) -> dict[str, str]:
+def _endpoint_facts(endpoint: Endpoint) -> dict[str, str]:
     return {
         "host": endpoint.host,
         "url": endpoint.url,
@@ -155,7 +155,7 @@ def _names(endpoint: Endpoint) -> dict[str, str]:
     }
 
 
-def _key(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
+def _key_words(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
     """Return the description of the key, and the words around `a valid one` in messages."""
     is_printed, is_of_server = source is KeySource.COMMAND, source is KeySource.SERVER_VARIABLE
     variable = endpoint.key_variable

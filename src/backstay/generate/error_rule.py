@@ -7,7 +7,7 @@ from functools import cache
 
 from backstay.generate.error_body import ErrorBody
 
-_GAP = 120  # maximum characters that `…` matches
+_MAX_GAP_CHARACTERS = 120  # that `…` matches
 
 
 class ErrorKind(StrEnum):
@@ -31,18 +31,18 @@ class RequestChange(StrEnum):
     """The change to a request that may make it acceptable."""
 
     SIMPLER = "simpler"
-    """Request a simpler structure: this one is not supported."""
+    """Request a simpler structure, because this one is not supported."""
     RESAMPLE = "resample"
-    """Request this item again with a simpler structure: only this sample failed."""
+    """Request this item again with a simpler structure, because only this sample failed."""
     RENAME = "rename"
     """Use another name for a parameter."""
     OMIT = "omit"
-    """Omit a parameter: it, or its value, is not supported."""
+    """Omit a parameter, because the parameter or its value is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the table. It matches if all of its conditions hold."""
+    """A row of the table of rules, which matches if all of its conditions hold."""
 
     kind: ErrorKind
     code: str
@@ -55,7 +55,7 @@ class Rule:
     """The end of a path, and a part of its value; both lower-case."""
     header: tuple[str, str] | None = None
     words: tuple[str, ...] = ()
-    """Lower-case phrases; the text contains one of them. `…` matches up to `_GAP` characters."""
+    """Lower-case phrases; the text contains one of them. `…` matches up to `_MAX_GAP_CHARACTERS` characters."""
     parameters: Set[str] = frozenset()
     """The rejected parameter is one of them; `*` matches any."""
     is_page: bool = False
@@ -119,7 +119,7 @@ def _rest_follows(text: str, first: str, others: tuple[str, ...]) -> bool:
     while start >= 0:
         end = start + len(first)
         for other in others:
-            if (position := text.find(other, end, end + _GAP + len(other))) < 0:
+            if (position := text.find(other, end, end + _MAX_GAP_CHARACTERS + len(other))) < 0:
                 break
             end = position + len(other)
         else:

@@ -2,18 +2,18 @@
 
 from backstay.generate.prompt import Prompt
 
-_BYTES_A_TOKEN = 4
-_TOKENS_A_TURN = 100
-_OVERHEAD = 10
+_BYTES_PER_TOKEN = 4
+_TOKENS_PER_TURN = 100
+_OVERHEAD_TOKENS = 10
 
 
 def estimate_tokens_in(prompt: Prompt) -> int:
     """Estimate the tokens of a prompt as a quarter of its bytes in UTF-8."""
     size = len(prompt.user.encode()) + len((prompt.system or "").encode())
-    return _OVERHEAD + -(-size // _BYTES_A_TOKEN)
+    return _OVERHEAD_TOKENS + -(-size // _BYTES_PER_TOKEN)
 
 
 def estimate_tokens_out(turns: int, max_tokens: int | None) -> int:
     """Estimate the tokens of an answer before any was received."""
-    expected = _TOKENS_A_TURN * turns
+    expected = _TOKENS_PER_TURN * turns
     return min(expected, max_tokens) if max_tokens is not None else expected

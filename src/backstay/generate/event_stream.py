@@ -9,7 +9,7 @@ from backstay.generate.stream_collector import AnyShapeCollector, IncompleteStre
 
 CONTENT_TYPE = "text/event-stream"
 _STARTS = (b"data:", b"event:", b": ", b":\n")
-_DONE = "[DONE]"
+_END_MARK = "[DONE]"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -40,20 +40,20 @@ class EventParser:
         *lines, self._rest = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest += b"\r" if is_split else b""
         for line in lines:
-            yield from self._read(line)
+            yield from self._read_line(line)
 
     def end(self) -> Iterator[StreamEvent]:
         """Return the last event of the stream, which may lack its empty line."""
         rest, self._rest = self._rest, b""
-        yield from self._read(rest.removesuffix(b"\r"))
-        yield from self._read(b"")
+        yield from self._read_line(rest.removesuffix(b"\r"))
+        yield from self._read_line(b"")
 
     @property
     def pending_size(self) -> int:
         """The bytes of the current unfinished line."""
         return len(self._rest)
 
-    def _read(self, line: bytes) -> Iterator[StreamEvent]:
+    def _read_line(self, line: bytes) -> Iterator[StreamEvent]:
         if not line:
             if self._data:
                 yield StreamEvent(self._name, "\n".join(self._data))
@@ -74,7 +74,7 @@ class StreamReader:
         self._parser = EventParser()
         self._collector = collector or AnyShapeCollector()
         self._is_done = False
-        self._unread = ""
+        self._broken_event = ""
         self._is_plain: bool | None = None
         self._plain = bytearray()
 
@@ -87,7 +87,7 @@ class StreamReader:
                 return
             piece, self._plain = bytes(self._plain), bytearray()
         for event in self._parser.feed(piece):
-            self._take(event)
+            self._process_event(event)
 
     @property
     def is_done(self) -> bool:
@@ -104,26 +104,26 @@ class StreamReader:
         return self._parser.pending_size + len(self._plain)
 
     def body(self) -> bytes:
-        """Return the body that the same answer has without streaming, or that of the error sent instead.
+        """Return the body that the answer would have without streaming, or the body of the error sent instead.
 
         Raises:
             IncompleteStream: the stream ended before the answer did.
         """
         for event in self._parser.end():
-            self._take(event)
+            self._process_event(event)
         if not self.is_whole:
             raise IncompleteStream("the stream ended before the answer did")
         return bytes(self._plain) if self._is_plain else dump_json(self._collector.body())
 
     def partial_body(self) -> bytes:
         """Return the received part of an incomplete answer, and the event that broke it, as evidence."""
-        return bytes(self._plain) or dump_json(self._collector.body()) + self._unread.encode("utf-8", "replace")
+        return bytes(self._plain) or dump_json(self._collector.body()) + self._broken_event.encode("utf-8", "replace")
 
-    def _take(self, event: StreamEvent) -> None:
+    def _process_event(self, event: StreamEvent) -> None:
         data = event.data.strip()
         if not data or self.is_done:
             return
-        if data == _DONE:
+        if data == _END_MARK:
             self._is_done = True
             return
         try:
@@ -131,7 +131,7 @@ class StreamReader:
         except IncompleteStream:
             if self.is_whole:
                 return
-            self._unread = f"\n{data}"
+            self._broken_event = f"\n{data}"
             raise
         is_error = event.name == "error" and bool(value) and not value.get("error")
         self._collector.add({"error": value} if is_error else value)
@@ -171,7 +171,7 @@ def _is_plain(start: bytes | bytearray) -> bool | None:
 
 
 def _parse(data: str) -> dict[str, Any]:
-    """Return the object of an event; an empty one for null or an empty list, which some servers send."""
+    """Return the object of an event; an empty object for null or an empty list, which some servers send."""
     try:
         value = read_event(data)
     except ValueError as error:

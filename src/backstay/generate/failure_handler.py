@@ -18,10 +18,10 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.provider")
 
 _SERVER_ERROR = "server_error"
-_MAX_TROUBLES = 3  # of one item, while other items succeed in between
-_IDLE_SECONDS = 120.0  # without a rejection, after which the wait is counted anew
+_MAX_TROUBLES = 3  # per item, while other items succeed in between
+_IDLE_SECONDS = 120.0  # without a rejection; then the outage timer restarts
 _MAX_RETRY_AFTER_SECONDS = 3599.0  # more than an hour pauses the job at once
-_PROBE_SECONDS = 1.0  # minimum delay before a rejected item is requested again, so that others go first
+_MIN_RETRY_SECONDS = 1.0  # before a rejected item is requested again, so that others go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class FailureHandler:
     def handle_error_response(
         self, call: ModelCall, error: ErrorResponse, *, is_server_error: bool = False
     ) -> Outcome | RetryDifferently:
-        """Return the outcome of a call with an error response, or that its request is to be changed.
+        """Return the outcome of a call with an error response, or the request to send it in another form.
 
         Args:
             call: The rejected call.
@@ -81,7 +81,7 @@ class FailureHandler:
                 return Fail(error.message, code=error.code)
 
     def _postpone(self, call: ModelCall, error: ErrorResponse, *, is_server_error: bool) -> Outcome:
-        """Return a retry after a delay, which does not count as a try, or a failure after too many troubles."""
+        """Return a delayed retry that does not count as a try, or a failure after too many troubles."""
         if not error.is_limit:
             call.tries.record_trouble(self._suspected_errors.accepted_count)
             if call.tries.troubles >= _MAX_TROUBLES:
@@ -96,7 +96,7 @@ class FailureHandler:
         reason = error.reason if seconds is None else f"{error.reason}; asked to wait {format_seconds(seconds)}"
         return self._wait(call, ProviderTrouble(cause, reason, seconds), error.message, error.code)
 
-    def handle_connection_lost(self, call: ModelCall, why: str, cause: TroubleKind) -> Outcome:
+    def handle_connection_lost(self, call: ModelCall, reason: str, cause: TroubleKind) -> Outcome:
         """Return the outcome of a request without a response, which may be charged nevertheless."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_recovering
         is_alone = call.tries.is_alone(min_troubles=1)
@@ -104,7 +104,7 @@ class FailureHandler:
             was_passing or is_alone
         )
         code = "timeout" if cause is TroubleKind.SILENT else "connection"
-        outcome = self._wait(call, ProviderTrouble(cause, why), f"{self._endpoint.host}: {why}", code)
+        outcome = self._wait(call, ProviderTrouble(cause, reason), f"{self._endpoint.host}: {reason}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome
 
     def handle_connect_failure(self, call: ModelCall, error: ConnectFailed) -> Outcome:
@@ -123,12 +123,12 @@ class FailureHandler:
     def _wait(self, call: ModelCall, trouble: ProviderTrouble, message: str, code: str) -> Outcome:
         seconds = self._account.limiter.record_trouble(call.permit, trouble, retries=call.tries.rejections)
         call.tries.rejections += 1
-        if (why := self._account.limiter.exhausted() or self._exhausted(trouble)) is not None:
-            reason = f"{self._endpoint.host}: {why} ({trouble.reason}); resume when it works again"
-            return Halt(reason, code="provider_unavailable")
+        if (reason := self._account.limiter.reason_to_stop() or self._reason_to_stop(trouble)) is not None:
+            message = f"{self._endpoint.host}: {reason} ({trouble.reason}); resume when it works again"
+            return Halt(message, code="provider_unavailable")
         return Retry(message, after=seconds, code=code, counts=False)
 
-    def _exhausted(self, trouble: ProviderTrouble) -> str | None:
+    def _reason_to_stop(self, trouble: ProviderTrouble) -> str | None:
         """Return why this job should stop waiting although other calls of the account, for other models, succeed."""
         now = asyncio.get_running_loop().time()
         if now - self._rejected_at > _IDLE_SECONDS:
@@ -137,7 +137,7 @@ class FailureHandler:
         # While other calls succeed, a very long Retry-After concerns one call only.
         seconds = min(trouble.retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
         self._outage_timer.record_trouble(now, replace(trouble, retry_after_seconds=seconds))
-        return self._outage_timer.exhausted(now) if self._account.limiter.is_recovering else None
+        return self._outage_timer.reason_to_stop(now) if self._account.limiter.is_recovering else None
 
     def _handle_shared_error(self, call: ModelCall, error: ErrorResponse) -> Outcome:
         """Pause the job for an error that concerns all items; if that is uncertain, try other items first."""
@@ -152,7 +152,7 @@ class FailureHandler:
                 reason = f"{self._endpoint.host} rejects this item and accepts others ({error.code}: {error.reason})"
                 return Fail(reason, code="refused_by_provider")
             case ErrorScope.NOT_KNOWN:
-                return Retry(error.message, after=_PROBE_SECONDS, code=error.code, counts=False)
+                return Retry(error.message, after=_MIN_RETRY_SECONDS, code=error.code, counts=False)
 
     def _learn(self, call: ModelCall, error: ErrorResponse) -> bool:
         """Change the form of the request; return False if no other form is left."""

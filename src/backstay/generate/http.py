@@ -11,32 +11,32 @@ import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from yarl import URL
 
-from backstay.generate.certificates import explain_tls_error, trusted_context
+from backstay.generate.certificates import explain_tls_error, trusted_tls_context
 from backstay.generate.event_stream import CONTENT_TYPE, StreamReader, first_object, is_event_stream
 from backstay.generate.headers import merge_headers
 from backstay.generate.proxy import Proxy, find_proxy
 from backstay.generate.stream_collector import IncompleteStream, StreamCollector
 
-_MAX_BODY = 16_000_000  # bytes; a conversation is a thousandth of it
-_MAX_STREAM = 4 * _MAX_BODY  # a stream takes some 300 bytes for each token
+_MAX_BODY_BYTES = 16_000_000  # a conversation has about a thousandth of this
+_MAX_STREAM_BYTES = 4 * _MAX_BODY_BYTES  # a stream takes some 300 bytes for each token
 _TOO_LARGE = "the answer is larger than 16 MB"
-_MAX_HEADER = 65_536  # bytes; a gateway's reports on one answer can fill more than the usual 8 KB
+_MAX_HEADER_BYTES = 65_536  # a gateway's reports on one answer can exceed the usual 8 KB
 _CONNECT_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
-_LAST_SECONDS = 1.0  # for events after a complete answer: its usage, and the end of the stream
-_STALE_SECONDS = 2.0  # a stale connection fails at once when it is used; after that, a model was at work
-_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
-_FIRST_ERROR = 400
+_TRAILER_SECONDS = 1.0  # for the events after a complete answer: its usage, and the end of the stream
+_STALE_SECONDS = 2.0  # a stale connection fails at once when it is used; later failures are of a working model
+_CONNECTION_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+_MIN_ERROR_STATUS = 400
 _PROXY_AUTHENTICATION = 407
-_PLAIN = {"Content-Type": "application/json", "Accept": "application/json"}
-_STREAMED = {"Accept": f"{CONTENT_TYPE}, application/json"}
+_PLAIN_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+_STREAM_HEADERS = {"Accept": f"{CONTENT_TYPE}, application/json"}
 
 
 class ConnectFailed(Exception):
     """A connection that could not be made, so that nothing was sent. The message says why."""
 
-    def __init__(self, why: str, *, proxy: Proxy | None = None, may_retry: bool = True) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, proxy: Proxy | None = None, may_retry: bool = True) -> None:
+        super().__init__(reason)
         self.proxy = proxy
         """The proxy that did not answer, or did not connect."""
         self.may_retry = may_retry
@@ -50,26 +50,26 @@ class ConnectionLost(Exception):
 class MalformedResponse(Exception):
     """A response, possibly charged, that cannot be read as HTTP or as a stream. The message says why."""
 
-    def __init__(self, why: str, body: bytes = b"") -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, body: bytes = b"") -> None:
+        super().__init__(reason)
         self.body = body
         """The received part: raw, or the collected answer of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer as it came, whole; one that was streamed, as it would have come without."""
+    """A complete response; a streamed one has the body that it would have without streaming."""
 
     status: int
     headers: Mapping[str, str]
-    """Their names in any case."""
+    """Header names are in any case."""
     body: bytes
     proxy: Proxy | None = None
-    """The proxy that answered in the endpoint's place."""
+    """The proxy, if it answered instead of the endpoint."""
 
 
 class HttpClient:
-    """Connections to one endpoint, kept open between requests. Made and closed in one event loop."""
+    """Connections to one endpoint, kept open between requests. They belong to one event loop."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, idle_seconds: float = _IDLE_SECONDS) -> None:
         """Read the proxy and the trusted certificates from the environment.
@@ -78,22 +78,22 @@ class HttpClient:
             SettingsError: the proxy or the certificates cannot be used.
         """
         self._url = URL(url, encoded=True)
-        self._headers = merge_headers({**_PLAIN, "User-Agent": f"backstay/{version('backstay')}"}, headers)
+        self._headers = merge_headers({**_PLAIN_HEADERS, "User-Agent": f"backstay/{version('backstay')}"}, headers)
         self._idle_seconds = idle_seconds
         self._proxy = find_proxy(self._url)
         self._proxy_url = self._proxy.url if self._proxy is not None else None
         schemes = {self._url.scheme, self._proxy_url.scheme if self._proxy_url is not None else ""}
-        self._tls = trusted_context() if "https" in schemes else None
+        self._tls = trusted_tls_context() if "https" in schemes else None
         self._session: aiohttp.ClientSession | None = None
         self._unpooled: aiohttp.ClientSession | None = None
-        """The session for retries after a stale connection: others in the pool may be stale as well."""
+        """The session for retries after a stale connection, because others in the pool may be stale too."""
 
     async def post(
         self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: StreamCollector | None = None
     ) -> HttpResponse:
         """Send a request and read its whole response.
 
-        If a reused connection turns out to be stale, the request is sent once more, on a new one.
+        If a reused connection turns out to be stale, the request is sent once more, on a new connection.
 
         Args:
             body: The request, as JSON.
@@ -106,7 +106,7 @@ class HttpClient:
             MalformedResponse: the response cannot be read.
         """
         if stream is not None:
-            headers = {**_STREAMED, **(headers or {})}
+            headers = {**_STREAM_HEADERS, **(headers or {})}
         session = self._session = self._session or self._open()
         while True:
             began_at, is_answered, may_be_stale = time.monotonic(), False, _has_pooled_connection(session)
@@ -115,9 +115,9 @@ class HttpClient:
                     self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
                 ) as response:
                     is_answered = True
-                    return await self._reply(response, stream)
+                    return await self._read_reply(response, stream)
             except aiohttp.ClientConnectorError as error:
-                raise self._connect_failed(error) from error
+                raise self._connect_error(error) from error
             except aiohttp.ClientHttpProxyError as error:
                 if error.status == _PROXY_AUTHENTICATION:
                     return HttpResponse(error.status, error.headers or {}, b"", self._proxy)
@@ -128,16 +128,16 @@ class HttpClient:
             except aiohttp.ClientResponseError as error:
                 if error.message.startswith("Bad status line"):  # aiohttp has no class for it
                     raise ConnectFailed("the server does not speak HTTP", proxy=self._proxy) from error
-                raise MalformedResponse(_why_broken(error) or "its answer breaks the rules of HTTP") from error
+                raise MalformedResponse(_explain_malformed(error) or "its answer breaks the rules of HTTP") from error
             except ValueError as error:
                 if is_answered:
                     raise MalformedResponse(f"its answer cannot be read ({type(error).__name__})") from error
-                why = f"its address or headers are invalid ({type(error).__name__}); correct them"
-                raise ConnectFailed(why, may_retry=False) from error
+                reason = f"its address or headers are invalid ({type(error).__name__}); correct them"
+                raise ConnectFailed(reason, may_retry=False) from error
             except (aiohttp.ClientError, OSError) as error:
                 is_at_once = not is_answered and time.monotonic() - began_at < _STALE_SECONDS
                 if session is self._unpooled or not (may_be_stale and is_at_once and _has_no_answer(error)):
-                    raise ConnectionLost(_why_lost(error)) from error
+                    raise ConnectionLost(_explain_lost(error)) from error
                 session = self._unpooled = self._unpooled or self._open(is_pooled=False)
 
     async def close(self) -> None:
@@ -165,25 +165,25 @@ class HttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             # The duration of a whole call is bounded by the item's deadline.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
             # Otherwise aiohttp would look up the proxy in a thread for each request, and let a password in .netrc
             # replace the key.
             trust_env=False,
         )
 
-    async def _reply(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> HttpResponse:
+    async def _read_reply(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> HttpResponse:
         try:
-            content = await self._read(response, stream)
+            content = await self._read_content(response, stream)
         except MalformedResponse as error:
-            if response.status < _FIRST_ERROR:
+            if response.status < _MIN_ERROR_STATUS:
                 raise
-            content = error.body  # the status is enough
+            content = error.body  # an error's status is enough
         is_of_proxy = response.status == _PROXY_AUTHENTICATION
         return HttpResponse(response.status, response.headers, content, self._proxy if is_of_proxy else None)
 
-    async def _read(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> bytes:
-        is_error = response.status >= _FIRST_ERROR
+    async def _read_content(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> bytes:
+        is_error = response.status >= _MIN_ERROR_STATUS
         if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_error:
             reader = StreamReader(stream)
             try:
@@ -209,7 +209,7 @@ class HttpClient:
         try:
             while not reader.is_done:
                 if last is None and reader.is_whole:
-                    last = clock() + _LAST_SECONDS
+                    last = clock() + _TRAILER_SECONDS
                 idle = clock() + self._idle_seconds
                 async with asyncio.timeout_at(idle if last is None else min(idle, last)):
                     piece = await content.readany()
@@ -217,30 +217,30 @@ class HttpClient:
                     break
                 size += len(piece)
                 reader.feed(piece)
-                if size > _MAX_STREAM or reader.pending_size > _MAX_BODY:
+                if size > _MAX_STREAM_BYTES or reader.pending_size > _MAX_BODY_BYTES:
                     raise MalformedResponse(_TOO_LARGE, reader.partial_body())
         except TimeoutError as error:
             if not reader.is_whole:
                 raise ConnectionLost(f"the stream was silent for {self._idle_seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            if (why := _why_broken(error)) is not None and not reader.is_whole:
-                raise MalformedResponse(why, reader.partial_body()) from error
+            if (reason := _explain_malformed(error)) is not None and not reader.is_whole:
+                raise MalformedResponse(reason, reader.partial_body()) from error
             if not reader.is_whole:
                 raise
         body = reader.body()
-        if len(body) > _MAX_BODY:
+        if len(body) > _MAX_BODY_BYTES:
             raise MalformedResponse(_TOO_LARGE, body)
         return body
 
-    def _connect_failed(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
+    def _connect_error(self, error: aiohttp.ClientConnectorError) -> ConnectFailed:
         if isinstance(error, aiohttp.ClientSSLError):
             cause = getattr(error, "certificate_error", error.os_error)
             return ConnectFailed(explain_tls_error(cause), may_retry=False)
-        why = _reason(error)
+        reason = _explain_connect_error(error)
         is_of_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or error.host != self._url.host
         if self._proxy is not None and is_of_proxy:
-            return ConnectFailed(f"{self._proxy} does not answer ({why})", proxy=self._proxy)
-        return ConnectFailed(why)
+            return ConnectFailed(f"{self._proxy} does not answer ({reason})", proxy=self._proxy)
+        return ConnectFailed(reason)
 
 
 async def _read_all(content: aiohttp.StreamReader) -> bytes:
@@ -251,11 +251,11 @@ async def _read_all(content: aiohttp.StreamReader) -> bytes:
             piece = await content.readany()
             pieces.append(piece)
             size += len(piece)
-            if size > _MAX_BODY:
+            if size > _MAX_BODY_BYTES:
                 raise MalformedResponse(_TOO_LARGE, b"".join(pieces))
     except aiohttp.ClientPayloadError as error:
-        if (why := _why_broken(error)) is not None:
-            raise MalformedResponse(why, b"".join(pieces)) from error
+        if (reason := _explain_malformed(error)) is not None:
+            raise MalformedResponse(reason, b"".join(pieces)) from error
         raise
     return b"".join(pieces)
 
@@ -268,13 +268,13 @@ def _has_pooled_connection(session: aiohttp.ClientSession) -> bool:
 
 
 def _has_no_answer(error: Exception) -> bool:
-    """Return whether a connection ended before the first byte of a response."""
+    """Return whether a connection ended before a response's first byte."""
     # Headers received so far are stored in place of the message.
     has_begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
-    return isinstance(error, _ENDED) and not has_begun
+    return isinstance(error, _CONNECTION_ENDED) and not has_begun
 
 
-def _why_broken(error: BaseException | None) -> str | None:
+def _explain_malformed(error: BaseException | None) -> str | None:
     """Return what is wrong with a response, without quoting it; None if unknown."""
     while error is not None:
         match error:
@@ -286,13 +286,13 @@ def _why_broken(error: BaseException | None) -> str | None:
     return None
 
 
-def _reason(error: aiohttp.ClientConnectorError) -> str:
+def _explain_connect_error(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"host {error.host} not found"
     return os.strerror(error.errno).lower() if error.errno else "no connection could be made"
 
 
-def _why_lost(error: Exception) -> str:
+def _explain_lost(error: Exception) -> str:
     match error:
         case aiohttp.ClientPayloadError():
             return "the answer ended before it was whole"

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-_MAX_DEPTH = 200  # what is nested more deeply is no answer, and could not be written again
+_MAX_DEPTH = 200  # a deeper value is no answer, and could not be serialized again
 # Text encodings only: some of Python's other codecs take long to decode.
 _CHARSET = re.compile(
     r"charset\s*=\s*[\"']?((?:iso|latin|windows|cp|us|ascii|utf|gb|big5|shift|sjis|euc|koi8|mac|tis)[\w.:-]{0,40})",
@@ -29,7 +29,7 @@ def read_body(body: bytes, content_type: str | None = None) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = _parse_leniently(_decoded(body, content_type or ""))[0]
+        value = _parse_leniently(_decode(body, content_type or ""))[0]
     return _check_depth(value, max(body.count(b"{"), body.count(b"[")))
 
 
@@ -60,8 +60,8 @@ def _parse_leniently(text: str) -> tuple[Any, int]:
         raise ValueError("it is nested too deeply") from error
 
 
-def _decoded(body: bytes, content_type: str) -> str:
-    """Decode a body. Raises ValueError rather than replacing characters."""
+def _decode(body: bytes, content_type: str) -> str:
+    """Decode a body. Raises ValueError instead of replacing characters."""
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -84,9 +84,9 @@ def _is_deep(value: Any) -> bool:
     for _ in range(_MAX_DEPTH):
         level = [
             inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
+            for container in level
+            if isinstance(container, dict | list)
+            for inner in (container.values() if isinstance(container, dict) else container)
         ]
         if not level:
             return False

@@ -1,7 +1,7 @@
 """Repair of JSON with wrong punctuation: trailing commas, single quotes, bare quotes. Pure, with bounded work.
 
-`json-repair` does the repair, but would also complete truncated values and drop text that it cannot parse. So it only
-gets values that have an end, and its result counts only if no letter was lost or added.
+`json-repair` does the repair, but would also complete truncated values and drop text that it cannot parse. So it
+gets only values that have an end, and its result counts only if no letter was lost or added.
 """
 
 import json
@@ -12,27 +12,27 @@ from typing import Any
 from backstay.generate.json_values import is_inside
 
 _MAX_CHARACTERS = 60_000
-_MAX_QUOTES = 400  # including opening parentheses: the time of a repair grows with the square of their number
+_MAX_QUOTES = 400  # including opening parentheses; a repair's time grows with the square of their number
 _MAX_REPAIRS = 3
-_MAX_STARTS = 50
+_MAX_BRACKETS = 50
 
 _BRACKET = re.compile(r"[{\[]")
 _ANY_BRACKET = re.compile(r"[{}\[\]]")
 _QUOTE_OR_BRACKET = re.compile(r"""["'{}\[\]]""")
-# A quote ends a text only if punctuation follows: models leave quotes inside a text unescaped.
+# A quote ends a text only if punctuation follows, because models leave quotes inside a text unescaped.
 _IN_TEXT = {quote: re.compile(rf"""\\.|{quote}(?=\s*[,:}}\]])""", re.DOTALL) for quote in "\"'"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
-def repaired_values(text: str) -> Iterator[Any]:
+def repair_values(text: str) -> Iterator[Any]:
     """Yield the repaired objects and lists of a text, the last first."""
     if len(text) > _MAX_CHARACTERS:
         return
     for start, end in reversed(_whole_spans(text)[-_MAX_REPAIRS:]):
         source = text[start:end]
         if sum(map(source.count, "\"'(")) <= _MAX_QUOTES:
-            yield from _repaired(source)
+            yield from _repair(source)
 
 
 def is_open(text: str, start: int) -> bool:
@@ -40,12 +40,12 @@ def is_open(text: str, start: int) -> bool:
     return _end_of(text[start : start + _MAX_CHARACTERS], 0) is None
 
 
-def _repaired(source: str) -> Iterator[Any]:
+def _repair(source: str) -> Iterator[Any]:
     from json_repair import repair_json  # most runs do not need it
 
     try:
-        value: Any = _joined(repair_json(source, return_objects=True, skip_json_loads=True))
-        is_all = _letters("".join(_texts(value))) == _letters(_unescaped(source))
+        value: Any = _join_surrogates(repair_json(source, return_objects=True, skip_json_loads=True))
+        is_all = _letters("".join(_walk_texts(value))) == _letters(_unescape(source))
     except (ValueError, RecursionError):
         return
     if is_all:
@@ -55,9 +55,9 @@ def _repaired(source: str) -> Iterator[Any]:
 def _whole_spans(text: str) -> list[tuple[int, int]]:
     """Return the start and end of outermost objects and lists, as far as broken JSON shows them."""
     spans = []
-    at = starts = 0
-    while starts < _MAX_STARTS and (mark := _BRACKET.search(text, at)):
-        starts += 1
+    at = brackets = 0
+    while brackets < _MAX_BRACKETS and (mark := _BRACKET.search(text, at)):
+        brackets += 1
         end = _end_of(text, mark.start())
         at = mark.end() if end is None else end
         if end is not None and not is_inside(text, mark.start()) and not _has_unopened_bracket(text, end):
@@ -66,7 +66,7 @@ def _whole_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _has_unopened_bracket(text: str, end: int) -> bool:
-    """Return whether an unopened bracket is closed after `end`: then `end` was inside a text without quotes."""
+    """Return whether an unopened bracket is closed after `end`, so that `end` was inside a text without quotes."""
     depth = 0
     for mark in _ANY_BRACKET.finditer(text, end):
         depth += 1 if mark.group() in "{[" else -1
@@ -89,7 +89,7 @@ def _end_of(text: str, start: int) -> int | None:
             if not closing:
                 return at
         else:
-            ends = (found.start() for found in _IN_TEXT[character].finditer(text, at) if found.group() == character)
+            ends = (mark.start() for mark in _IN_TEXT[character].finditer(text, at) if mark.group() == character)
             text_end = next(ends, None)
             if text_end is None or _seems_truncated(text[at:text_end], character):
                 return None
@@ -102,35 +102,35 @@ def _seems_truncated(inside: str, quote: str) -> bool:
     return quote in inside and any(inside.count(pair[0]) != inside.count(pair[1]) for pair in ("{}", "[]"))
 
 
-def _joined(value: Any) -> Any:
+def _join_surrogates(value: Any) -> Any:
     """Join surrogate pairs that were escaped separately."""
     if isinstance(value, Mapping):
-        return {_joined(key): _joined(inner) for key, inner in value.items()}
+        return {_join_surrogates(key): _join_surrogates(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_joined(inner) for inner in value]
+        return [_join_surrogates(inner) for inner in value]
     if isinstance(value, str):
         return _SURROGATE_PAIR.sub(lambda pair: pair.group().encode("utf-16", "surrogatepass").decode("utf-16"), value)
     return value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _walk_texts(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield key
-            yield from _texts(inner)
+            yield from _walk_texts(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _texts(inner)
+            yield from _walk_texts(inner)
     else:
         yield value if isinstance(value, str) else json.dumps(value)
 
 
-def _unescaped(source: str) -> str:
+def _unescape(source: str) -> str:
     def character(match: re.Match[str]) -> str:
         code, simple = match.groups()
         return chr(int(code, 16)) if code else "" if simple in "bfnrt" else simple
 
-    text: str = _joined(_ESCAPE.sub(character, source))
+    text: str = _join_surrogates(_ESCAPE.sub(character, source))
     return text
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_STARTS = 1_000  # failed attempts to parse a value
+_MAX_FAILURES = 1_000  # of attempts to parse a value
 _MAX_TAGS = 1_000
-_MAX_CHARACTERS = 32_000_000  # parsed in failed attempts: twice the largest body
-_VALUE_COST = 1_000  # characters charged per value: thousands of values are not an answer
+_MAX_CHARACTERS = 32_000_000  # parsed in failed attempts; twice the largest body
+_VALUE_CHARACTERS = 1_000  # charged per value, because thousands of values are not an answer
 
 _NAME = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|analysis)"
 _OPENING = (
@@ -90,7 +90,7 @@ def find_values(text: str) -> ParsedText:
             values.clear()
             broken.clear()
             thoughts, pieces, thought_end = [], [], mark.start()
-            reader = _Reader(text, reader.characters)
+            reader = _Reader(text, reader.characters_left)
         elif close := next((tag for tag in _TAG.finditer(text, at) if tag["closing"]), None):
             thoughts.append(text[at : close.start()])
             at = close.end()
@@ -129,23 +129,23 @@ def is_inside(text: str, start: int) -> bool:
 class _Reader:
     """A reader of values that stops after too many failed attempts."""
 
-    def __init__(self, text: str, characters: int = _MAX_CHARACTERS) -> None:
+    def __init__(self, text: str, characters_left: int = _MAX_CHARACTERS) -> None:
         self.text = text
-        self.starts = _MAX_STARTS
-        self.characters = characters
+        self.attempts_left = _MAX_FAILURES
+        self.characters_left = characters_left
 
     @property
     def is_exhausted(self) -> bool:
-        return self.starts <= 0 or self.characters <= 0
+        return self.attempts_left <= 0 or self.characters_left <= 0
 
     def read(self, start: int) -> JsonValue | None:
         try:
             data, end = _DECODER.raw_decode(self.text, start)
         except (ValueError, RecursionError) as error:
-            self.starts -= 1
-            self.characters -= _characters_read(error, len(self.text) - start, start)
+            self.attempts_left -= 1
+            self.characters_left -= _characters_read(error, len(self.text) - start, start)
             return None
-        self.characters -= _VALUE_COST
+        self.characters_left -= _VALUE_CHARACTERS
         return JsonValue(start, end, data)
 
 

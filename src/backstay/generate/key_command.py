@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-MAX_BYTES = 65_536  # bytes
-_STEP_SECONDS = 0.05  # between checks whether it has ended or must be stopped
+MAX_OUTPUT_BYTES = 65_536
+_POLL_SECONDS = 0.05  # between checks whether the command has ended or must be stopped
 
 
 class KeyCommandFailed(Exception):
@@ -25,10 +25,10 @@ def run_key_command(command: str, directory: Path, *, seconds: float, stop: Even
         command: The command line, run by the shell.
         directory: The working directory.
         seconds: The time limit.
-        stop: Set from another thread to end the command at once.
+        stop: Event that another thread sets to end the command at once.
 
     Raises:
-        KeyCommandFailed: it cannot be run, fails, takes too long, prints too much, or was stopped.
+        KeyCommandFailed: the command cannot be run, fails, takes too long, prints too much, or was stopped.
     """
     try:
         process = subprocess.Popen(  # noqa: S602 - the user's own settings say what to run
@@ -45,44 +45,44 @@ def run_key_command(command: str, directory: Path, *, seconds: float, stop: Even
     except (OSError, ValueError) as error:
         raise KeyCommandFailed(f"cannot be run: {getattr(error, 'strerror', None) or error}") from None
     try:
-        printed = _printed(process, process.stdout, seconds, stop)  # type: ignore[arg-type]  # it is a pipe
+        output = _read_output(process, process.stdout, seconds, stop)  # type: ignore[arg-type]  # it is a pipe
     finally:
-        _end(process)
+        _kill(process)
     if process.returncode != 0:
         raise KeyCommandFailed(f"ended with status {process.returncode}; run it by hand to see why")
-    return printed
+    return output
 
 
-def _printed(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float, stop: Event) -> bytes:
-    printed, is_open = b"", True
-    until = time.monotonic() + seconds
+def _read_output(process: "subprocess.Popen[bytes]", out: IO[bytes], seconds: float, stop: Event) -> bytes:
+    output, is_open = b"", True
+    deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(out, selectors.EVENT_READ)
         while True:
-            # Checked before reading: then the output is complete, even if a child keeps the pipe open.
+            # Checked before reading, so that the output is complete even if a child keeps the pipe open.
             has_ended = process.poll() is not None
-            if is_open and selector.select(0 if has_ended else _STEP_SECONDS):
-                block = os.read(out.fileno(), MAX_BYTES)
-                printed, is_open = printed + block, bool(block)
+            if is_open and selector.select(0 if has_ended else _POLL_SECONDS):
+                block = os.read(out.fileno(), MAX_OUTPUT_BYTES)
+                output, is_open = output + block, bool(block)
             elif has_ended:
-                return printed
+                return output
             elif not is_open:
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(_STEP_SECONDS)
-            if len(printed) > MAX_BYTES:
+                    process.wait(_POLL_SECONDS)
+            if len(output) > MAX_OUTPUT_BYTES:
                 raise KeyCommandFailed(
-                    f"prints more than {MAX_BYTES:,} bytes, which is no key; have it print the key alone"
+                    f"prints more than {MAX_OUTPUT_BYTES:,} bytes, which is no key; have it print the key alone"
                 )
             if stop.is_set():
                 raise KeyCommandFailed("was stopped before it ended")
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise KeyCommandFailed(
                     f"did not end within {seconds:g} s; it has no terminal to ask for anything. Run it by hand to see "
                     "what it waits for"
                 )
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _kill(process: "subprocess.Popen[bytes]") -> None:
     """Kill a command with all processes it has started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Permission to send a key to a host. A recipe file or a stored job, and the host it names, may be untrusted.
+"""Permission to send a key to a host, because recipe files, stored jobs and the hosts they name may be untrusted.
 
 `--base-url`, the environment and values set by the program itself are the user's choice, and servers on this machine
 need no permission. Anything else that would send a key to a host other than its provider's must be allowed once.
@@ -99,7 +99,7 @@ class AllowedKeys:
         self._listed = frozenset(filter(None, map(KeyUse.parse, listed)))
         self._file = file
 
-    def check(self, endpoint: Endpoint, outside: Iterable[str], whose: str, environ: Mapping[str, str]) -> None:
+    def check(self, endpoint: Endpoint, outside: Iterable[str], origin: str, environ: Mapping[str, str]) -> None:
         """Check that the key of an endpoint may be sent to it.
 
         Raises:
@@ -107,7 +107,7 @@ class AllowedKeys:
         """
         use = key_use(endpoint, outside, environ)
         if use is not None and use not in self:
-            subject = f"{whose[0].upper()}{whose[1:]}"
+            subject = f"{origin[0].upper()}{origin[1:]}"
             raise ApiKeyNotAllowed(
                 f"{subject} sends the key in {use.variable} to {use.host}, which has not been allowed yet",
                 host=use.host,
@@ -117,7 +117,7 @@ class AllowedKeys:
             )
 
     def __contains__(self, use: object) -> bool:
-        return use in self._listed or use in self._remembered()
+        return use in self._listed or use in self._read_file()
 
     def remember(self, use: KeyUse) -> None:
         """Allow a use permanently.
@@ -129,7 +129,7 @@ class AllowedKeys:
             raise OutputUnwritable(
                 "No home folder found in which to remember that a key is allowed; set BACKSTAY_ALLOWED_KEYS instead"
             )
-        remembered = self._remembered()
+        remembered = self._read_file()
         if use in remembered:
             return
         try:
@@ -137,9 +137,9 @@ class AllowedKeys:
         except OSError as error:
             raise OutputUnwritable(f"{self._file.parent} cannot be created: {error.strerror}") from error
         with write_atomically(self._file) as out:
-            out.write("".join(f"{each}\n" for each in sorted({*remembered, use})).encode())
+            out.write("".join(f"{allowed_use}\n" for allowed_use in sorted({*remembered, use})).encode())
 
-    def _remembered(self) -> frozenset[KeyUse]:
+    def _read_file(self) -> frozenset[KeyUse]:
         try:
             lines = self._file.read_text(encoding="utf-8").splitlines() if self._file is not None else []
         except (OSError, UnicodeDecodeError):

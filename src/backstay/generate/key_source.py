@@ -12,7 +12,7 @@ from typing import Self
 
 from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.headers import merge_headers
-from backstay.generate.key_command import MAX_BYTES, KeyCommandFailed, run_key_command
+from backstay.generate.key_command import MAX_OUTPUT_BYTES, KeyCommandFailed, run_key_command
 from backstay.generate.request_fields import check_header_name
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
@@ -20,9 +20,9 @@ from backstay.settings import KeySetting, Settings
 _log = get_logger("backstay.keys")
 
 _COMMAND_SECONDS = 30.0
-_NAMED = "(named in backstay.toml)"
+_NAMED_IN_SETTINGS = "(named in backstay.toml)"
 _QUOTES = ("'", '"')
-_LINE_OF_A_SHELL = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*[^\s=]")
+_SHELL_ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*[^\s=]")
 _HOST = re.compile(r"[^\s/@]+")
 _LAST_DOT = re.compile(r"\.(?=(:\d*)?$)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -68,12 +68,12 @@ class KeySources:
     ) -> None:
         """Check the settings. Raises SettingsError if the name of a host, a header or a variable is invalid."""
         self._keys = keys or {}
-        self._headers = _by_host(headers or {})
+        self._headers = _normalize_hosts(headers or {})
         self._directory = directory or Path()
         self._environ = os.environ if environ is None else environ
         self._command_seconds = command_seconds
-        self._variable = KeySource.SERVER_VARIABLE if is_server else KeySource.VARIABLE
-        self._known: dict[str, str] = {}
+        self._variable_source = KeySource.SERVER_VARIABLE if is_server else KeySource.VARIABLE
+        self._keys_read: dict[str, str] = {}
         self._warned: set[tuple[str, str]] = set()
 
     @classmethod
@@ -84,7 +84,7 @@ class KeySources:
     def environment(self) -> Mapping[str, str]:
         """The environment, in which each variable whose key the settings provide counts as set."""
         return {
-            **dict.fromkeys(self._keys, _NAMED),
+            **dict.fromkeys(self._keys, _NAMED_IN_SETTINGS),
             **{name: value for name, value in self._environ.items() if value.strip()},
         }
 
@@ -95,7 +95,7 @@ class KeySources:
     def source_of(self, variable: str) -> KeySource:
         """Return the source of the key of a variable, even if no key is set."""
         if not self.is_renewable(variable):
-            return self._variable
+            return self._variable_source
         return KeySource.FILE if self._keys[variable].command is None else KeySource.COMMAND
 
     def read(self, variable: str) -> str | None:
@@ -105,8 +105,8 @@ class KeySources:
             ApiKeyMissing: the value cannot be a key, or the command or file provides none.
         """
         if not self.is_renewable(variable):
-            return self._checked(self._environ.get(variable, ""), variable, what=f"The value of {variable}")
-        return self._known.get(variable) or self.read_again(variable)
+            return self._check_key(self._environ.get(variable, ""), variable, label=f"The value of {variable}")
+        return self._keys_read.get(variable) or self.read_again(variable)
 
     def read_again(self, variable: str) -> str | None:
         """Return the current key by running its command or reading its file, within 30 s. Raises like `read`."""
@@ -117,7 +117,7 @@ class KeySources:
 
         A cancelled call ends its command.
         """
-        if not self.is_renewable(variable) or (variable in self._known and not refresh):
+        if not self.is_renewable(variable) or (variable in self._keys_read and not refresh):
             return self.read(variable)
         stop = Event()
         try:
@@ -130,13 +130,13 @@ class KeySources:
             return self.read(variable)
         setting = self._keys[variable]
         if setting.command is not None:
-            text, what = self._run(setting.command, variable, stop), f"The output of the command for {variable}"
+            text, label = self._run(setting.command, variable, stop), f"The output of the command for {variable}"
         else:
-            text, what = self._read_file(str(setting.file), variable), f"The content of the key file for {variable}"
-        key = self._checked(text, variable, what=what)
+            text, label = self._read_file(str(setting.file), variable), f"The content of the key file for {variable}"
+        key = self._check_key(text, variable, label=label)
         if key is None:
-            raise ApiKeyMissing(f"{what} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
-        self._known[variable] = key
+            raise ApiKeyMissing(f"{label} is empty ([keys.{variable}] in backstay.toml)", variable=variable)
+        self._keys_read[variable] = key
         return key
 
     def headers(self, host: str) -> dict[str, str]:
@@ -146,7 +146,7 @@ class KeySources:
             SettingsError: a variable is not set, or its value cannot be sent as a header.
         """
         headers: dict[str, str] = {}
-        for name, variable in self._headers.get(_host(host), {}).items():
+        for name, variable in self._headers.get(_normalize_host(host), {}).items():
             value = self._environ.get(variable, "").strip()
             if not value:
                 raise SettingsError(
@@ -163,27 +163,27 @@ class KeySources:
             headers[name] = value
         return headers
 
-    def _checked(self, text: str, variable: str, *, what: str) -> str | None:
+    def _check_key(self, text: str, variable: str, *, label: str) -> str | None:
         key = text.strip()
         if len(key) >= 2 and key[0] in _QUOTES and key[0] == key[-1]:
             key = key[1:-1].strip()
             self._warn("key_has_quotes", variable, advice="they are not sent; remove them")
         if not key:
             return None
-        line = _LINE_OF_A_SHELL.match(key)
+        line = _SHELL_ASSIGNMENT.match(key)
         if line is not None and (line[1] == variable or _KEY_NAME.fullmatch(line[1].upper())):
-            raise ApiKeyMissing(f"{what} begins with {line[1]}=; leave the key alone there", variable=variable)
+            raise ApiKeyMissing(f"{label} begins with {line[1]}=; leave the key alone there", variable=variable)
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise ApiKeyMissing(f"{what} cannot be an API key: it has spaces or odd characters", variable=variable)
+            raise ApiKeyMissing(f"{label} cannot be an API key: it has spaces or odd characters", variable=variable)
         return key
 
     def _run(self, command: str, variable: str, stop: Event) -> str:
         try:
-            printed = run_key_command(command, self._directory, seconds=self._command_seconds, stop=stop)
+            output = run_key_command(command, self._directory, seconds=self._command_seconds, stop=stop)
         except KeyCommandFailed as error:
             where = f"The command for {variable} ([keys.{variable}] in backstay.toml)"
             raise ApiKeyMissing(f"{where} {error}", variable=variable) from None  # the cause may show the command
-        return printed.decode("utf-8-sig", "replace")
+        return output.decode("utf-8-sig", "replace")
 
     def _read_file(self, name: str, variable: str) -> str:
         path = self._directory / name
@@ -206,7 +206,7 @@ class KeySources:
             _log.warning(event, variable=variable, **context)
 
 
-def _by_host(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+def _normalize_hosts(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
     """Return the headers of the settings by normalised host. Errors never quote their values."""
     by_host: dict[str, dict[str, str]] = {}
     for host, headers in tables.items():
@@ -223,17 +223,17 @@ def _by_host(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[st
                 raise _invalid_setting(
                     f"The header {name} for {host}", "name the environment variable that holds its value"
                 )
-        by_host[_host(host)] = merge_headers(by_host.get(_host(host), {}), headers)
+        by_host[_normalize_host(host)] = merge_headers(by_host.get(_normalize_host(host), {}), headers)
     return by_host
 
 
-def _host(text: str) -> str:
+def _normalize_host(text: str) -> str:
     """Return a host, with its port, in lower case and without a trailing dot."""
     return _LAST_DOT.sub("", text.lower())
 
 
-def _invalid_setting(where: str, why: str) -> SettingsError:
-    return SettingsError(f"{where} in backstay.toml is wrong: {why}", setting="headers")
+def _invalid_setting(where: str, reason: str) -> SettingsError:
+    return SettingsError(f"{where} in backstay.toml is wrong: {reason}", setting="headers")
 
 
 def _first_line(path: Path) -> tuple[bytes, int]:
@@ -242,4 +242,4 @@ def _first_line(path: Path) -> tuple[bytes, int]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("it is not a regular file; a pipe can be read by a `command`, as in cat")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        return file.readline(MAX_BYTES), os.fstat(file.fileno()).st_mode
+        return file.readline(MAX_OUTPUT_BYTES), os.fstat(file.fileno()).st_mode

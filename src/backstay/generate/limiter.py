@@ -106,9 +106,9 @@ class RateLimiter:
         """Return why and how long the whole account waits; None while calls succeed."""
         return self._rate.waiting(self._clock() if now is None else now)
 
-    def exhausted(self) -> str | None:
-        """Return why the account should stop waiting, like `OutageTimer.exhausted`; None while it should wait."""
-        return self._rate.exhausted(self._clock())
+    def reason_to_stop(self) -> str | None:
+        """Return why the account should stop waiting, like `OutageTimer.reason_to_stop`; None while it should wait."""
+        return self._rate.reason_to_stop(self._clock())
 
     def close(self) -> None:
         """Stop the timer; the queue must be empty."""

@@ -10,7 +10,7 @@ from backstay.generate.providers.provider import Structure
 from backstay.generate.rate import Permit
 
 _SUSPICIOUS_TROUBLES = 2  # troubles after which an item is suspected even if no other item is left to compare
-_ALONE_SECONDS = 60.0  # until the next trouble counts although no other item has succeeded
+_ALONE_SECONDS = 60.0  # after which the next trouble counts although no other item has succeeded
 
 
 @dataclass(slots=True)
@@ -45,14 +45,14 @@ class ItemTries:
         self.unconfirmed_structures = frozenset()
 
     def is_alone(self, *, min_troubles: int) -> bool:
-        """Return whether the item counts as the only one left: its latest of so many troubles is long ago."""
+        """Return whether the item counts as the only one left: it had so many troubles, the latest long ago."""
         return self.troubles >= min_troubles and asyncio.get_running_loop().time() - self.troubled_at >= _ALONE_SECONDS
 
     def record_trouble(self, accepted_count: int, *, min_troubles: int = _SUSPICIOUS_TROUBLES) -> bool:
         """Record an error that the server or the item may have caused; return whether it counts against the item.
 
-        The first one counts. Each later one counts if other calls were accepted since the one before or, after
-        `min_troubles`, if some time has passed, since no other item may be left.
+        The first error counts. Each later one counts if other calls were accepted since the previous one or, after
+        `min_troubles`, if some time has passed, because no other item may be left.
         """
         if accepted_count <= self.accepted_count and not self.is_alone(min_troubles=min_troubles):
             return False
@@ -76,4 +76,4 @@ class ModelCall:
     omitted: frozenset[str]
     """Rejected parameters that the request omits."""
     used: int | None = None
-    """The tokens it used, if the provider reported them."""
+    """The tokens that the call used, if the provider reported them."""

@@ -33,12 +33,12 @@ PROBE_SECONDS = 120.0
 """The time limit of one call."""
 
 _MAX_CALLS = 4
-_MAX_EXCERPT = 300  # characters
+_MAX_EXCERPT_CHARACTERS = 300
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
-_LIMITS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
+_LIMIT_HEADERS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
 _REMEDIES = {"length": "raise `max_tokens` in the recipe"}
-_THINKING = ("reasoning_content", "reasoning", "thinking")
+_THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 
 
 @dataclass(slots=True)
@@ -51,14 +51,14 @@ class ProbeReport:
     structure: Structure | None = None
     """The strictest supported structure; None if no answer was a conversation."""
     rejected: list[str] = field(default_factory=list)
-    """Structures that the endpoint rejected, or in which it gave no conversation."""
+    """Structures that the endpoint rejected, or answered without a conversation."""
     stream: bool = False
     renamed: dict[str, str] = field(default_factory=dict)
     """Parameter → the name that the endpoint uses for it."""
     omitted: list[str] = field(default_factory=list)
     """Parameters of the recipe that the endpoint rejects."""
     end: str | None = None
-    """Its finish reason."""
+    """The answer's finish reason."""
     is_end_known: bool = False
     thinking: list[str] = field(default_factory=list)
     """Where the model's reasoning appears: field names, or `<think>` in the text."""
@@ -94,13 +94,13 @@ async def probe(
     for _ in range(_MAX_CALLS):
         report.calls += 1
         report.excerpt = None
-        request = _ask(recipe, endpoint, adaptation.structures[0], report)
+        request = _build_request(recipe, endpoint, adaptation.structures[0], report)
         body = orjson.dumps(adaptation.adapt_body(endpoint.provider.body(request)))
         try:
             async with asyncio.timeout(timeout_seconds):
                 reply = await account.post(body, stream=AnyShapeCollector if report.stream else None)
         except ConnectFailed as error:
-            report.fail("unreachable", _unreachable(endpoint, error))
+            report.fail("unreachable", _explain_unreachable(endpoint, error))
             break
         except ConnectionLost as error:
             report.fail("connection", f"{endpoint.host}: the connection was lost ({error}); try again")
@@ -109,15 +109,14 @@ async def probe(
             report.problem = f"{endpoint.host}: {error}"
             break
         except TimeoutError:
-            fact = f"{endpoint.host} did not answer within {timeout_seconds:g} s"
-            report.fail("timeout", fact)
+            report.fail("timeout", f"{endpoint.host} did not answer within {timeout_seconds:g} s")
             break
         report.answered += 1
         # Any part of a response may repeat the key, and the report is displayed.
-        hide = account.secrets.redact_text
-        limits = {name.lower(): value for name, value in reply.headers.items() if _LIMITS.fullmatch(name)}
-        report.limits |= {hide(name): hide(value) for name, value in limits.items()}
-        if not _learn(reply, endpoint, recipe, request, adaptation, report, account):
+        redact = account.secrets.redact_text
+        limits = {name.lower(): value for name, value in reply.headers.items() if _LIMIT_HEADERS.fullmatch(name)}
+        report.limits |= {redact(name): redact(value) for name, value in limits.items()}
+        if not _evaluate(reply, endpoint, recipe, request, adaptation, report, account):
             break
     report.rejected = [structure.value for structure in available if structure not in adaptation.structures]
     report.renamed, report.omitted = adaptation.renamed, sorted(adaptation.omitted)
@@ -145,7 +144,7 @@ def recipe_lines(recipe: Recipe, report: ProbeReport) -> Sequence[str]:
     return lines
 
 
-def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: ProbeReport) -> ModelRequest:
+def _build_request(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: ProbeReport) -> ModelRequest:
     prompts = PromptTemplates(system=None, user=PROMPT, roles={}, turns=_TURNS, language=None)
     return ModelRequest(
         model=endpoint.model,
@@ -159,7 +158,7 @@ def _ask(recipe: Recipe, endpoint: Endpoint, structure: Structure, report: Probe
     )
 
 
-def _learn(
+def _evaluate(
     reply: HttpResponse,
     endpoint: Endpoint,
     recipe: Recipe,
@@ -170,7 +169,7 @@ def _learn(
 ) -> bool:
     """Evaluate a response; return whether another call may learn more."""
     text, body = text_of(reply), parse_object(reply)
-    report.excerpt = _beginning(text, account)
+    report.excerpt = _excerpt(text, account)
     if (status := status_of(reply, body)) != 200:
         error_response = classify_response(
             status,
@@ -199,10 +198,10 @@ def _learn(
     report.reports_usage |= usage.total is not None
     report.tokens_in += usage.tokens_in or 0
     report.tokens_out += usage.tokens_out or 0
-    report.thinking = sorted({*report.thinking, *_thinking(body)})
+    report.thinking = sorted({*report.thinking, *_find_thinking(body)})
     try:
         answer = endpoint.provider.parse_answer(body)
-        report.excerpt = _beginning(answer.text, account) if answer.text else report.excerpt
+        report.excerpt = _excerpt(answer.text, account) if answer.text else report.excerpt
         report.end, report.is_end_known = answer.reason, answer.end is not FinishReason.UNKNOWN
         parse_conversation(answer, _TURNS, request.prompt)
     except UnreadableResponse as error:
@@ -216,7 +215,7 @@ def _learn(
     return False
 
 
-def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
+def _explain_unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
     if not error.may_retry:
         return f"{endpoint.host} could not be reached: {error}"
     if error.proxy is not None:
@@ -224,22 +223,22 @@ def _unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
     return classify_unreachable(endpoint, str(error), is_probe=True).message
 
 
-def _beginning(text: str, account: Account) -> str | None:
+def _excerpt(text: str, account: Account) -> str | None:
     """Return the beginning of a received text, on one line, without secrets; None if it is blank."""
     redacted = account.secrets.redact(text.encode()).decode("utf-8", "replace")
     line = " ".join(redacted.split())
-    return f"{line[: _MAX_EXCERPT - 1]}…" if len(line) > _MAX_EXCERPT else line or None
+    return f"{line[: _MAX_EXCERPT_CHARACTERS - 1]}…" if len(line) > _MAX_EXCERPT_CHARACTERS else line or None
 
 
-def _thinking(value: Any) -> set[str]:
+def _find_thinking(value: Any) -> set[str]:
     """Return where in an answer the model's reasoning appears."""
     match value:
         case dict():
-            named = {name for name in _THINKING if value.get(name)}
-            typed = {str(value["type"])} if value.get("type") in _THINKING else set()
-            return named | typed | set().union(*map(_thinking, value.values()))
+            named = {name for name in _THINKING_FIELDS if value.get(name)}
+            typed = {str(value["type"])} if value.get("type") in _THINKING_FIELDS else set()
+            return named | typed | set().union(*map(_find_thinking, value.values()))
         case list():
-            return set().union(*map(_thinking, value))
+            return set().union(*map(_find_thinking, value))
         case str() if "</think>" in value:
             return {"<think>"}
         case _:

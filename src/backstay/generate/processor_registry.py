@@ -16,7 +16,7 @@ from backstay.generate.account import Accounts
 if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
-_JOBS_RECIPE = "the job's recipe"
+_RECIPE_ORIGIN = "the job's recipe"
 
 
 class ProcessorRegistry:
@@ -41,13 +41,13 @@ class ProcessorRegistry:
         from backstay.generate.recipe import Recipe
 
         changes = {"base_url": base_url} if base_url is not None else {}
-        return Recipe.from_fields({**frozen, **changes}, _JOBS_RECIPE, outside=frozen.keys() - changes.keys())
+        return Recipe.from_fields({**frozen, **changes}, _RECIPE_ORIGIN, outside=frozen.keys() - changes.keys())
 
     async def writer(self, recipe: AnyRecipe) -> Processor:
         """Return the writer for a recipe.
 
         Raises:
-            ProcessorUnusable: it is not a `Recipe`.
+            ProcessorUnusable: the object is not a `Recipe`.
             ApiKeyMissing: the key that its provider needs is not set, or its command or file provides none.
             ApiKeyNotAllowed: a file or a job decides where the key is sent, and that is not allowed.
             SettingsError: a header in the settings has no value, or the proxy or the certificates cannot be used.
@@ -65,7 +65,7 @@ class ProcessorRegistry:
         """Return the processor of that name.
 
         Raises:
-            ProcessorNotFound: it does not exist; the message says what is missing.
+            ProcessorNotFound: there is no such processor; the message says what is missing.
         """
         from backstay.generate import scripted
 
@@ -77,10 +77,10 @@ class ProcessorRegistry:
                 f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`",
                 processor=name,
             )
-        return _attribute(_module(module, name), module, function, name)
+        return _get_attribute(_import_module(module, name), module, function, name)
 
 
-def _module(module: str, name: str) -> Any:
+def _import_module(module: str, name: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -103,7 +103,7 @@ def _module(module: str, name: str) -> Any:
         ) from error
 
 
-def _attribute(owner: Any, module: str, function: str, name: str) -> Processor:
+def _get_attribute(owner: Any, module: str, function: str, name: str) -> Processor:
     for attribute in function.split("."):
         owner = getattr(owner, attribute, None)
         if owner is None:

@@ -14,11 +14,11 @@ Write a conversation about this topic: {{ topic }}
 The user is {{ persona }}.
 {%- endif %}"""
 
-_ANSWER = "Answer with one JSON object and nothing else."
-_TASK = f"""
+_ANSWER_LINE = "Answer with one JSON object and nothing else."
+_TASK_TEXT = f"""
 
 Write it as exactly {{turns}} turns{{language}}: they alternate, the first is the user's, none is empty.{{roles}}
-{_ANSWER} It has these keys, in this order, each with the text of that turn:
+{_ANSWER_LINE} It has these keys, in this order, each with the text of that turn:
 {{keys}}"""
 
 
@@ -29,12 +29,12 @@ class Prompt:
     system: str | None
     user: str
     item: Item | None = None
-    """The item of the prompt: its texts are not examples of the recipe."""
+    """The prompt's item, whose texts are not examples from the recipe."""
 
     def with_hint(self, hint: str) -> "Prompt":
         """Return the prompt with a line about the fault of an earlier answer."""
         line = f"An earlier answer was rejected: {hint}."
-        before, answer, after = self.user.rpartition(_ANSWER)
+        before, answer, after = self.user.rpartition(_ANSWER_LINE)
         # The prompt still ends with the keys.
         user = f"{before}{line}\n{answer}{after}" if answer else f"{self.user}\n\n{line}"
         return replace(self, user=user)
@@ -51,12 +51,12 @@ class PromptTemplates:
         self._user = Template(user, "the prompt")
         self._roles = {name: Template(text, f"the role of the {name}") for name, text in roles.items()}
         keys = ", ".join(f'"{key}"' for key in turn_keys(turns))
-        before, self._task_end = _TASK.split("{roles}")
+        before, self._task_end = _TASK_TEXT.split("{roles}")
         self._task = before.format(turns=turns, language=f", in {language}" if language else "")
         self._task_end = self._task_end.format(keys=keys)
 
     def render(self, item: Item, where: str) -> Prompt:
-        """Render the prompt of an item. Raises RecipeError, which names its position `where`, if that fails."""
+        """Render an item's prompt. If that fails, raise RecipeError, which names the item's position `where`."""
         values = _values(item)
         roles = "".join(f"\nThe {name} is {text.render(values, where)}." for name, text in self._roles.items())
         return Prompt(
@@ -67,7 +67,7 @@ class PromptTemplates:
 
 
 def role_of(number: int) -> str:
-    """Return the role of a turn by its number from 0: the user begins."""
+    """Return the role of the turn with this number, counted from 0; the user begins."""
     return "assistant" if number % 2 else "user"
 
 

@@ -7,9 +7,9 @@ from enum import StrEnum
 PATIENCE_SECONDS = 600.0
 """How long an account waits without a good answer before its jobs pause."""
 
-_MAX_RETRY_AFTER_SECONDS = 3600.0  # longest Retry-After to wait for while no call succeeds
-_LATER_SECONDS = 60.0  # a longer Retry-After extends the wait
-_UNPROVEN_SECONDS = 15.0  # wait for an address that has never answered
+_MAX_RETRY_AFTER_SECONDS = 3600.0  # to wait for while no call succeeds
+_LONG_RETRY_AFTER_SECONDS = 60.0  # one that is longer extends the wait
+_UNPROVEN_SECONDS = 15.0  # to wait for an address that has never answered
 _SLACK_SECONDS = 30.0  # added to a Retry-After, for the probe that follows it
 
 
@@ -60,7 +60,7 @@ class OutageTimer:
         if self._began_at is None:
             self._began_at = now
         self._has_answered |= trouble.cause is not TroubleKind.UNREACHED
-        if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LATER_SECONDS:
+        if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LONG_RETRY_AFTER_SECONDS:
             self._latest_retry_at = max(self._latest_retry_at, now + trouble.retry_after_seconds)
 
     def restart(self, *, is_good: bool = False) -> None:
@@ -73,7 +73,7 @@ class OutageTimer:
         """Return the seconds since the first trouble after the last good answer."""
         return 0.0 if self._began_at is None else now - self._began_at
 
-    def exhausted(self, now: float) -> str | None:
+    def reason_to_stop(self, now: float) -> str | None:
         """Return why the wait should end, as a clause; None while it should continue."""
         if self._began_at is None:
             return None
@@ -83,8 +83,8 @@ class OutageTimer:
             return f"it asks to wait {format_seconds(remaining)}, and no call succeeds meanwhile"
         if not self._has_answered and waited >= _UNPROVEN_SECONDS:
             return f"no server has answered there for {format_seconds(waited)}"
-        allowed = min(self._latest_retry_at + _SLACK_SECONDS - self._began_at, _MAX_RETRY_AFTER_SECONDS)
-        if waited < max(self._seconds, allowed):
+        allowed_seconds = min(self._latest_retry_at + _SLACK_SECONDS - self._began_at, _MAX_RETRY_AFTER_SECONDS)
+        if waited < max(self._seconds, allowed_seconds):
             return None
         return f"no good answer came for {format_seconds(waited)}"
 

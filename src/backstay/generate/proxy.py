@@ -9,9 +9,9 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from backstay.errors import SettingsError
-from backstay.generate.endpoint_url import why_no_name
+from backstay.generate.endpoint_url import explain_invalid_name
 
-_SYSTEM = "the proxy settings of the system"
+_SYSTEM_SETTINGS = "the proxy settings of the system"
 _SCHEMES = frozenset({"http", "https"})
 
 
@@ -39,18 +39,18 @@ def find_proxy(url: URL, environ: Mapping[str, str] | None = None) -> Proxy | No
     """
     host = (url.host or "").lower()
     values = os.environ if environ is None else environ
-    if _is_local(host) or _is_excluded(host, url.port, _read(values, "NO_PROXY")[1]):
+    if _is_local(host) or _is_excluded(host, url.port, _read_variable(values, "NO_PROXY")[1]):
         return None
     for name in (f"{url.scheme.upper()}_PROXY", "ALL_PROXY"):
-        variable, address = _read(values, name)
+        variable, address = _read_variable(values, name)
         if address:
-            return Proxy(_checked(address, variable), variable)
+            return Proxy(_parse_proxy_url(address, variable), variable)
     if environ is None and not proxy_bypass(host) and (system_address := getproxies().get(url.scheme)):
-        return Proxy(_checked(system_address, _SYSTEM), _SYSTEM)
+        return Proxy(_parse_proxy_url(system_address, _SYSTEM_SETTINGS), _SYSTEM_SETTINGS)
     return None
 
 
-def _read(environ: Mapping[str, str], name: str) -> tuple[str, str]:
+def _read_variable(environ: Mapping[str, str], name: str) -> tuple[str, str]:
     # A lower-case variable that is set but empty disables the upper-case one.
     variable = name.lower() if name.lower() in environ else name
     return variable, environ.get(variable, "").strip()
@@ -84,9 +84,9 @@ def _is_in_network(host: str, network: str) -> bool:
         return False
 
 
-def _checked(address: str, variable: str) -> URL:
+def _parse_proxy_url(address: str, variable: str) -> URL:
     scheme, separator, rest = address.partition("://")
-    # Like curl: without a scheme it is an HTTP proxy.
+    # Without a scheme it is an HTTP proxy, as for curl.
     scheme, rest = (scheme.lower(), rest) if separator else ("http", address)
     if scheme not in _SCHEMES:
         kind = f"a {scheme}" if scheme.isalnum() else "an unknown kind of"
@@ -98,7 +98,9 @@ def _checked(address: str, variable: str) -> URL:
     try:
         url = URL(f"{scheme}://{rest}")
         name = url.raw_host
-        if name and url.port and (":" in name or why_no_name(name) is None):  # with a colon it is an IPv6 address
+        if (
+            name and url.port and (":" in name or explain_invalid_name(name) is None)
+        ):  # with a colon it is an IPv6 address
             return url
     except ValueError:
         pass

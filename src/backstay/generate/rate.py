@@ -10,18 +10,19 @@ from backstay.generate.adaptive_limit import (
     CallStart,
     LimitMode,
 )
-from backstay.generate.bucket import Bucket
 from backstay.generate.provider_trouble import PATIENCE_SECONDS, AccountWait, OutageTimer, ProviderTrouble
+from backstay.generate.token_bucket import Bucket
 
-_MINUTE = 60.0
-_TOKEN_BURST_SECONDS = 3.0  # the burst is the refill of this time
+_MINUTE_SECONDS = 60.0
+_TOKEN_BURST_SECONDS = 3.0  # the burst is what refills in this time
 
 _FIRST_DELAY_SECONDS = 0.5
 _MAX_DELAY_SECONDS = 30.0
-_FIRST_RETRY_AFTER_SECONDS = 5.0  # part of a Retry-After that one item waits while others may succeed
-_REJECTIONS_IN_A_ROW = 3  # and …
-_STANDSTILL_SECONDS = 2.0  # … no good answer for so long: no calls succeed
-_IDLE_SECONDS = 120.0  # without a call, after which the outage timer restarts
+_FIRST_RETRY_AFTER_SECONDS = 5.0  # what an item waits of a Retry-After at first, while others may succeed
+# After so many rejections in a row, and no good answer for so long, no calls succeed.
+_STANDSTILL_REJECTIONS = 3
+_STANDSTILL_SECONDS = 2.0
+_IDLE_SECONDS = 120.0  # without a call; then the outage timer restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class RateBounds:
     """The configured limits on requests and tokens per minute; None means no limit."""
 
     def __init__(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
-        self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE))
-        self._tokens = Bucket(tpm, burst=max(1.0, (tpm or 0) * _TOKEN_BURST_SECONDS / _MINUTE))
+        self._requests = Bucket(rpm, burst=max(1.0, (rpm or 0) / _MINUTE_SECONDS))
+        self._tokens = Bucket(tpm, burst=max(1.0, (tpm or 0) * _TOKEN_BURST_SECONDS / _MINUTE_SECONDS))
 
     def wait(self, now: float, tokens: int) -> float:
         """Return the seconds until a call with an estimated number of tokens may start."""
@@ -119,11 +120,11 @@ class AccountRate:
         return delay
 
     def is_recovering(self, now: float) -> bool:
-        """Return whether calls succeed: not during a backoff, and not after only rejections for some time."""
+        """Return whether calls succeed; False during a backoff, and after only rejections for some time."""
         if self._limit.mode is LimitMode.BACKOFF:
             return False
-        is_standing = self._outage_timer.waited_seconds(now) >= _STANDSTILL_SECONDS
-        return not (is_standing and self._rejections_in_a_row >= _REJECTIONS_IN_A_ROW)
+        has_long_waited = self._outage_timer.waited_seconds(now) >= _STANDSTILL_SECONDS
+        return not (has_long_waited and self._rejections_in_a_row >= _STANDSTILL_REJECTIONS)
 
     def waiting(self, now: float) -> AccountWait | None:
         """Return why and how long the account waits; None while calls succeed."""
@@ -132,16 +133,16 @@ class AccountRate:
         until = self._limit.backoff_until if self._limit.mode is LimitMode.BACKOFF else self._retry_at
         return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
-    def exhausted(self, now: float) -> str | None:
-        """Return why the account should stop waiting, like `OutageTimer.exhausted`; None while it should wait."""
-        return None if self.is_recovering(now) else self._outage_timer.exhausted(now)
+    def reason_to_stop(self, now: float) -> str | None:
+        """Return why the account should stop waiting, like `OutageTimer.reason_to_stop`; None while it should wait."""
+        return None if self.is_recovering(now) else self._outage_timer.reason_to_stop(now)
 
     def _delay_seconds(self, now: float, trouble: ProviderTrouble, retries: int) -> float:
         growth = 2.0 ** min(retries, 20)
-        longest = _MAX_DELAY_SECONDS if self.is_recovering(now) else MAX_PROBE_SECONDS
-        delay = min(longest, _FIRST_DELAY_SECONDS * growth)
+        max_delay = _MAX_DELAY_SECONDS if self.is_recovering(now) else MAX_PROBE_SECONDS
+        delay = min(max_delay, _FIRST_DELAY_SECONDS * growth)
         delay *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         if self._limit.mode is LimitMode.BACKOFF:
             return max(delay, self._limit.backoff_until - now)
-        honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
-        return max(delay, min(trouble.retry_after_seconds or 0.0, honoured))
+        max_retry_after = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
+        return max(delay, min(trouble.retry_after_seconds or 0.0, max_retry_after))

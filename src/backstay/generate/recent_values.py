@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_MAX = 10_000
+_DEFAULT_CAPACITY = 10_000
 
 
 class RecentValues(Generic[K, V]):
-    """At most `capacity` values by key; adding one more removes the oldest."""
+    """At most `capacity` values by key; one more removes the oldest."""
 
-    def __init__(self, capacity: int = _MAX) -> None:
+    def __init__(self, capacity: int = _DEFAULT_CAPACITY) -> None:
         self._capacity = capacity
         self._values: OrderedDict[K, V] = OrderedDict()
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from backstay.batch.item import Item
 from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import RecipeError, kind_of
-from backstay.generate import credentials
+from backstay.generate import secret_detection
 from backstay.generate.endpoint import Endpoint, resolve_endpoint
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.anthropic import rejected_parameters
@@ -25,8 +25,8 @@ from backstay.limits import MAX_ANSWER_TOKENS, MAX_ID, MAX_TEMPERATURE, MAX_TURN
 from backstay.remedy import Remedy
 from backstay.wrong_values import reason_of
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_LATER = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_OPTIONAL_FIELDS = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})
 """Fields that are frozen only if they are set."""
 
 
@@ -58,7 +58,7 @@ class Recipe(BaseModel):
     query: dict[str, str] = Field(default_factory=dict)
     """Parameters added to the address of every request."""
     headers: dict[str, str] = Field(default_factory=dict)
-    """Headers added to every request; none that carries a credential."""
+    """Headers added to every request, none of which may carry a credential."""
     key_header: str | None = Field(default=None, min_length=1, max_length=128)
     """Header that carries the bare key, if it is not the provider's usual one."""
     stream: bool = False
@@ -66,12 +66,12 @@ class Recipe(BaseModel):
     anthropic_version: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
     """Version of Anthropic's API."""
 
-    _outside: frozenset[str] = PrivateAttr(default=frozenset())
+    _outside_fields: frozenset[str] = PrivateAttr(default=frozenset())
     _where: str = PrivateAttr(default="the recipe")
 
     @field_validator("parameters")
     @classmethod
-    def _is_json(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _check_parameters(cls, parameters: dict[str, Any]) -> dict[str, Any]:
         _check_json(parameters)
         if parameters.get("stream"):
             raise ValueError("it has stream, which is a field of its own; set stream = true in the recipe itself")
@@ -80,7 +80,7 @@ class Recipe(BaseModel):
     @field_validator("api_key_env")
     @classmethod
     def _is_variable(cls, name: str | None) -> str | None:
-        if name is not None and not _VARIABLE.fullmatch(name):
+        if name is not None and not _VARIABLE_NAME.fullmatch(name):
             raise ValueError(
                 "it should be the name of the environment variable that holds the key, such as MODELS_KEY, and never "
                 "the key itself"
@@ -89,33 +89,33 @@ class Recipe(BaseModel):
 
     @field_validator("query")
     @classmethod
-    def _is_query(cls, query: dict[str, str]) -> dict[str, str]:
+    def _check_query(cls, query: dict[str, str]) -> dict[str, str]:
         check_query(query)
         return query
 
     @field_validator("headers")
     @classmethod
-    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         check_headers(headers)
         return headers
 
     @field_validator("key_header")
     @classmethod
-    def _is_header(cls, name: str | None) -> str | None:
+    def _check_key_header(cls, name: str | None) -> str | None:
         if name is not None:
             check_header_name(name)
         return name
 
     @field_validator("roles")
     @classmethod
-    def _are_known(cls, roles: dict[str, str]) -> dict[str, str]:
+    def _check_roles(cls, roles: dict[str, str]) -> dict[str, str]:
         if unknown := [name for name in roles if name not in {"user", "assistant"}]:
             raise ValueError(f"there is no role {unknown[0]!r}; there are: user, assistant")
         return roles
 
     @field_validator("model", "system", "prompt", "language", "base_url")
     @classmethod
-    def _is_text(cls, text: str | None) -> str | None:
+    def _check_texts(cls, text: str | None) -> str | None:
         if text is not None and ("\x00" in text or not text.strip()):
             raise ValueError("it must not be empty, or have NUL characters")
         return text
@@ -146,19 +146,19 @@ class Recipe(BaseModel):
             if "template" in error.context:
                 raise error.with_message(f"{where}: {error.message}", **error.context) from error
             raise
-        recipe._outside, recipe._where = frozenset(outside), where
+        recipe._outside_fields, recipe._where = frozenset(outside), where
         return recipe
 
     def model_post_init(self, _: Any) -> None:
         """Check that the recipe has no credential, a valid address and valid templates. Raises RecipeError."""
-        credentials.check_no_credentials(self.frozen())
+        secret_detection.check_no_credentials(self.frozen())
         _ = self.endpoint, self.prompts
         self._check_sampling()
 
     @property
     def outside_fields(self) -> frozenset[str]:
-        """Fields that come from a file or a stored job rather than the program or the user; see `key_permission`."""
-        return self._outside
+        """Fields that come from a file or a stored job, and not from the program or the user; see `key_permission`."""
+        return self._outside_fields
 
     @property
     def where(self) -> str:
@@ -196,7 +196,7 @@ class Recipe(BaseModel):
     def frozen(self) -> FrozenRecipe:
         fields = self.model_dump(mode="json")
         # Recipes that were stored before these fields existed must keep their fingerprint.
-        return {name: value for name, value in fields.items() if name not in _LATER or value}
+        return {name: value for name, value in fields.items() if name not in _OPTIONAL_FIELDS or value}
 
     @cached_property
     def fingerprint(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.batch.recipe import FrozenRecipe
 
-_TEXTS = frozenset({"system", "prompt", "user", "assistant"})
+_TEXT_FIELDS = frozenset({"system", "prompt", "user", "assistant"})
 
 
 def differences(stored: FrozenRecipe, current: FrozenRecipe) -> Sequence[str]:
@@ -21,7 +21,7 @@ def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: 
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             lines += _differences(before, after, f"{prefix}{name}.")
-        elif name in _TEXTS and isinstance(before, str | None) and isinstance(after, str | None):
+        elif name in _TEXT_FIELDS and isinstance(before, str | None) and isinstance(after, str | None):
             lines.append(f"{prefix}{name}: {_text_difference(before, after)}")
         else:
             lines.append(f"{prefix}{name}: {_format_value(before)}, now {_format_value(after)}")

@@ -11,36 +11,36 @@ from backstay.errors import RecipeError
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 
-_MAX_BYTES = 1_000_000  # bytes
-_YAML = (".yaml", ".yml")
+_MAX_FILE_BYTES = 1_000_000
+_YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def read(path: Path) -> Mapping[str, Any]:
     """Return the fields of a recipe file.
 
     Raises:
-        RecipeError: it does not exist, is too large, is neither TOML nor YAML, or is not a table of fields.
+        RecipeError: the file does not exist, is too large, is neither TOML nor YAML, or is not a table of fields.
     """
-    text = _text(path)
-    fields = _from_yaml(text, path) if path.suffix.lower() in _YAML else _from_toml(text, path)
+    text = _read_text(path)
+    fields = _parse_yaml(text, path) if path.suffix.lower() in _YAML_SUFFIXES else _parse_toml(text, path)
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
         raise RecipeError(f"{path} is not a table of fields, such as `turns: 4`", path=str(path))
     return fields
 
 
-def unknown_field(name: str, where: str, known: Iterable[str]) -> RecipeError:
+def unknown_field(name: str, where: str, fields: Iterable[str]) -> RecipeError:
     """Return the error for an unknown field, with a suggestion."""
-    names = list(known)
+    names = list(fields)
     hint = did_you_mean(name, names)
-    listed = f"{' There' if hint else '; there'} are: {', '.join(names)}"
-    return RecipeError(f"{where}: there is no field {name!r}{hint}{listed}", field=name)
+    known_fields = f"{' There' if hint else '; there'} are: {', '.join(names)}"
+    return RecipeError(f"{where}: there is no field {name!r}{hint}{known_fields}", field=name)
 
 
-def _text(path: Path) -> str:
-    if path.suffix.lower() not in (".toml", *_YAML):
+def _read_text(path: Path) -> str:
+    if path.suffix.lower() not in (".toml", *_YAML_SUFFIXES):
         raise RecipeError(f"{path} must end in .toml, .yaml or .yml", path=str(path))
     try:
-        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+        if path.is_file() and path.stat().st_size > _MAX_FILE_BYTES:
             raise RecipeError(f"{path} is larger than 1 MB, the maximum for recipes", path=str(path))
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -52,14 +52,14 @@ def _text(path: Path) -> str:
         raise RecipeError(f"{path} cannot be read: {reason}", path=str(path)) from error
 
 
-def _from_toml(text: str, path: Path) -> Any:
+def _parse_toml(text: str, path: Path) -> Any:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}", path=str(path)) from error
 
 
-def _from_yaml(text: str, path: Path) -> Any:
+def _parse_yaml(text: str, path: Path) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
     except yaml.MarkedYAMLError as error:
@@ -73,7 +73,7 @@ def _from_yaml(text: str, path: Path) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that rejects duplicate fields, and aliases, with which a few lines can expand to gigabytes."""
+    """A loader that rejects duplicate fields, and aliases, because a few lines of them can expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):

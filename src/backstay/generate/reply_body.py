@@ -6,12 +6,12 @@ from typing import Any
 from backstay.generate.http import HttpResponse
 from backstay.generate.json_body import read_body
 
-_ANSWERS = ("choices", "content")
+_ANSWER_FIELDS = ("choices", "content")
 """Fields that hold an answer in OpenAI's and in Anthropic's API."""
 
 
 def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
-    """Return the JSON object of a reply, or the only one of a list; None if there is none."""
+    """Return the JSON object of a reply, which may be alone in a list; None if there is none."""
     try:
         body = read_body(reply.body, reply.headers.get("Content-Type"))
     except ValueError:
@@ -22,11 +22,16 @@ def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
 
 
 def status_of(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
-    """Return the effective status: some gateways forward upstream errors with status 200."""
+    """Return the effective status, since some gateways forward upstream errors with status 200."""
     if not 200 <= reply.status < 300:
         return reply.status
     error = body.get("error") if body is not None else None
-    if isinstance(error, str) and error.strip() and body is not None and not any(body.get(name) for name in _ANSWERS):
+    if (
+        isinstance(error, str)
+        and error.strip()
+        and body is not None
+        and not any(body.get(name) for name in _ANSWER_FIELDS)
+    ):
         return 500
     # Some servers send an empty error object to report success.
     if not isinstance(error, Mapping) or not any(error.values()):

@@ -7,9 +7,9 @@ from typing import Any
 from backstay.generate.error_response import ErrorResponse, RequestChange
 from backstay.generate.providers.provider import Structure
 
-_MAX_UNUSABLE_IN_A_ROW = 8
+_MAX_UNUSABLE_ANSWERS = 8  # in a row
 _CONFIRMING_REJECTIONS = 3
-_REQUIRED = frozenset({"model", "messages"})
+_REQUIRED_PARAMETERS = frozenset({"model", "messages"})
 
 
 @dataclass(slots=True)
@@ -25,9 +25,9 @@ class Adaptation:
     change_count: int = 0
     """How many times the form of requests has changed."""
     unconfirmed_rejections: dict[Structure, int] = field(default_factory=dict)
-    """Structure → how many items in a row seem to have had it rejected, judging only by the wording of the error."""
+    """Structure → how many items in a row had an error whose wording alone seems to reject the structure."""
     hint: str | None = None
-    """What was wrong with recent answers, to be mentioned in every prompt."""
+    """The fault of recent answers, to be mentioned in every prompt."""
     unusable_in_a_row: int = 0
     """Unusable answers since the last usable one."""
     has_resampled: bool = False
@@ -65,14 +65,14 @@ class Adaptation:
     def learn_unconfirmed_rejection(self, rejected: Structure) -> bool:
         """Count an item whose error text seems to reject a structure. The text may merely quote the prompt.
 
-        Return whether the rejection counts as confirmed. If so, every later item uses a simpler structure; if not, only
-        this item does.
+        Return whether the rejection counts as confirmed, so that every later item uses a simpler structure. Until then,
+        only this item does.
         """
         self.unconfirmed_rejections[rejected] = self.unconfirmed_rejections.get(rejected, 0) + 1
         return self.unconfirmed_rejections[rejected] >= _CONFIRMING_REJECTIONS
 
     def learn_accepted(self, structure: Structure, unconfirmed_structures: Iterable[Structure]) -> None:
-        """Learn from an accepted request: the structures rejected earlier for the same item were the cause."""
+        """Learn from an accepted request that the structures rejected earlier for its item were the cause."""
         self.unconfirmed_rejections.pop(structure, None)
         for rejected in unconfirmed_structures:
             self.drop_structure(rejected)
@@ -80,7 +80,7 @@ class Adaptation:
     def learn_unusable_answer(self, structure: Structure, hint: str | None) -> None:
         """Count an unusable answer; after several in a row, fall back to a simpler structure or add a hint for all."""
         self.unusable_in_a_row += 1
-        if self.unusable_in_a_row >= _MAX_UNUSABLE_IN_A_ROW:
+        if self.unusable_in_a_row >= _MAX_UNUSABLE_ANSWERS:
             self.unusable_in_a_row = 0
             if not self.drop_structure(structure):
                 self.hint = hint
@@ -98,7 +98,7 @@ class Adaptation:
 
     def omit_parameter(self, parameter: str) -> bool:
         """Omit a rejected parameter from now on; return False if requests need it."""
-        if parameter in _REQUIRED:
+        if parameter in _REQUIRED_PARAMETERS:
             return False
         if parameter not in self.omitted:
             self.omitted |= {parameter}

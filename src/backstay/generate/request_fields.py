@@ -3,15 +3,15 @@
 import re
 from collections.abc import Mapping
 
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SECRET = re.compile(
+_NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET_PART = re.compile(
     r"auth(?!or(s|ed|ity|ship)?$).*|.*auth|.*(token|secret|password|cookie|credential|signature)|(secret|cookie|credential)s"
     r"|passwords|passwd|passphrase|pwd|creds?|bearer|jwt|pat|sig|sas|key|session|.*sess(ion)?id"
     r"|.*(api|app|user|client|access|account|consumer|function|functions|gateway|license|master|private|project|secret"
     r"|service|session|subscription|team|tenant|virtual|x)key"
 )
 """Name parts that indicate a credential, also joined with others into one word."""
-_ABOUT = frozenset(
+_DESCRIBING_PARTS = frozenset(
     {"affinity", "algorithm", "count", "limit", "limits", "method", "mode", "name", "path", "provider", "region",
      "scheme", "type", "version"}
 )  # fmt: skip
@@ -20,24 +20,26 @@ _HARMLESS_KEYS = frozenset(
     {"idempotency", "cache", "partition", "routing", "shard", "sort", "order", "group", "stop", "foreign", "primary"}
 )
 """Words before `key` that make it harmless."""
-_ALONE = frozenset({"code", "sk", "ak"})
-"""Names that indicate a credential only if they stand alone."""
-_FRAMING = frozenset(
+_SECRET_ALONE = frozenset({"code", "sk", "ak"})
+"""Parts that indicate a credential only if they are the whole name."""
+_CONNECTION_HEADERS = frozenset(
     {"host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade",
      "accept-encoding", "expect", "trailer"}
 )  # fmt: skip
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def is_credential_name(name: str) -> bool:
     """Return whether the name of a header or query parameter indicates a credential."""
-    parts = [part.lower() for part in _PARTS.findall(name)]
-    if not parts or parts[-1] in _ABOUT:
+    parts = [part.lower() for part in _NAME_PARTS.findall(name)]
+    if not parts or parts[-1] in _DESCRIBING_PARTS:
         return False
-    if parts[-1] == "pass" or (len(parts) == 1 and parts[0] in _ALONE):
+    if parts[-1] == "pass" or (len(parts) == 1 and parts[0] in _SECRET_ALONE):
         return True
     pairs = zip(["", *parts], parts, strict=False)
-    return any(_SECRET.fullmatch(part) and (part != "key" or before not in _HARMLESS_KEYS) for before, part in pairs)
+    return any(
+        _SECRET_PART.fullmatch(part) and (part != "key" or before not in _HARMLESS_KEYS) for before, part in pairs
+    )
 
 
 def check_query(query: Mapping[str, str]) -> None:
@@ -47,7 +49,7 @@ def check_query(query: Mapping[str, str]) -> None:
             raise ValueError("a parameter has no name, or characters that cannot be printed")
         if is_credential_name(name):
             raise ValueError(
-                f"{name!r} would carry a credential, and a recipe is stored and shown; leave it out. {_INSTEAD}"
+                f"{name!r} would carry a credential, and a recipe is stored and shown; leave it out. {_REMEDY}"
             )
 
 
@@ -58,7 +60,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
         check_header_name(name)
         if is_credential_name(name):
             raise ValueError(
-                f"{name!r} would carry a credential, and a recipe is stored and shown; leave it out. {_INSTEAD}"
+                f"{name!r} would carry a credential, and a recipe is stored and shown; leave it out. {_REMEDY}"
             )
         if name.lower() in seen:
             raise ValueError(f"{name!r} is set twice")
@@ -69,13 +71,13 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 def check_header_name(name: str) -> None:
     """Check that a header can have this name. Raises ValueError."""
-    if not _TOKEN.fullmatch(name):
+    if not _HEADER_NAME.fullmatch(name):
         raise ValueError(f"{name[:40]!r} is not a valid header name")
-    if name.lower() in _FRAMING:
+    if name.lower() in _CONNECTION_HEADERS:
         raise ValueError(f"{name!r} is set by the connection itself; leave it out")
 
 
-_INSTEAD = (
+_REMEDY = (
     'To send the key in a header of that name set key_header, as in key_header = "api-key"; the key itself goes into '
     "the environment variable that api_key_env names. Any other secret header goes into [headers] of backstay.toml"
 )

@@ -37,7 +37,7 @@ def scripted_processor(name: str) -> Processor:
 def compose(item: Item) -> Conversation:
     """Compose the conversation for an item, deterministically."""
     speaker = f"As {item.persona}, I" if item.persona else "I"
-    details = ", ".join(f"{name}: {_short(value)}" for name, value in item.parameters.items())
+    details = ", ".join(f"{name}: {_shorten(value)}" for name, value in item.parameters.items())
     turns = (
         Turn("user", f"{speaker} would like to talk about this: {item.topic}"),
         Turn("assistant", f"Gladly. What matters most to you about it{f' ({details})' if details else ''}?"),
@@ -47,6 +47,6 @@ def compose(item: Item) -> Conversation:
     return Conversation(turns, metadata={"writer": NAME})
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -33,7 +33,7 @@ class StreamCollector(Protocol):
         ...
 
 
-_ANTHROPIC = ("message_", "content_block_", "error")
+_ANTHROPIC_TYPES = ("message_", "content_block_", "error")
 
 
 class AnyShapeCollector:
@@ -53,7 +53,7 @@ class AnyShapeCollector:
     def add(self, data: Mapping[str, Any]) -> None:
         if self._collector is None:
             kind = data.get("type")
-            if isinstance(kind, str) and kind.startswith(_ANTHROPIC) and "choices" not in data:
+            if isinstance(kind, str) and kind.startswith(_ANTHROPIC_TYPES) and "choices" not in data:
                 self._collector = AnthropicCollector()
             elif "choices" in data or "error" in data or data.get("object"):
                 self._collector = OpenAICollector()
@@ -95,9 +95,9 @@ class OpenAICollector:
         usage = {"usage": self._usage} if self._usage is not None else {}
         if self.error is not None:
             return {**self.error, **usage}
-        message = {"role": "assistant", "content": None, **self._message.joined()}
+        message = {"role": "assistant", "content": None, **self._message.join()}
         if self._calls:
-            message["tool_calls"] = [call.joined() for call in self._calls]
+            message["tool_calls"] = [call.join() for call in self._calls]
         choice = {"index": 0, "message": message, "finish_reason": self._finish}
         return {**self._head, "object": "chat.completion", "choices": [choice], **usage}
 
@@ -141,7 +141,7 @@ class AnthropicCollector:
         match data.get("type"):
             case "message_start":
                 self._message |= _mapping(data.get("message"))
-                self._note_usage(self._message.get("usage"))
+                self._add_usage(self._message.get("usage"))
             case "content_block_start":
                 self._blocks[str(data.get("index"))] = _Block(_mapping(data.get("content_block")))
             case "content_block_delta":
@@ -151,7 +151,7 @@ class AnthropicCollector:
                 delta = _mapping(data.get("delta"))
                 self._message |= delta
                 self.is_finished = self.is_finished or bool(delta.get("stop_reason"))
-                self._note_usage(data.get("usage"))
+                self._add_usage(data.get("usage"))
             case "message_stop":
                 self.is_finished = True
             case "error" if not self.is_finished:
@@ -163,7 +163,7 @@ class AnthropicCollector:
             return {**self.error, **usage}
         return {**self._message, "content": [block.whole() for block in self._blocks.values()], **usage}
 
-    def _note_usage(self, usage: Any) -> None:
+    def _add_usage(self, usage: Any) -> None:
         # Counts are cumulative, and later events may omit unchanged ones.
         self._usage |= {name: value for name, value in _mapping(usage).items() if value is not None}
 
@@ -179,7 +179,7 @@ class _Block:
         self._pieces.add({name: value for name, value in delta.items() if name != "type"})
 
     def whole(self) -> dict[str, Any]:
-        values = self._pieces.joined()
+        values = self._pieces.join()
         arguments = values.pop("partial_json", None)
         citation = values.pop("citation", None)
         block = {**self._start, **values}

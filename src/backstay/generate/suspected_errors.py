@@ -3,9 +3,9 @@
 from collections.abc import Hashable
 from enum import StrEnum
 
-_MIN_REJECTIONS = 3  # in a row that implicate the account, once all calls in flight before them have ended
-_MAX_REJECTIONS = 50  # in a row that implicate the account regardless of calls in flight
-_OUTAGE_SECONDS = 90.0  # server errors in a row for longer are not a short outage
+_MIN_REJECTIONS = 3  # in a row, which implicate the account once all calls in flight before them have ended
+_MAX_REJECTIONS = 50  # in a row, which implicate the account regardless of calls in flight
+_OUTAGE_SECONDS = 90.0  # server errors in a row over a longer time are no short outage
 
 
 class ErrorScope(StrEnum):
@@ -19,11 +19,11 @@ class ErrorScope(StrEnum):
 class SuspectedErrors:
     """The errors of one model of an account that may concern one item or all of them.
 
-    A rejected item is requeued while others are tried. If another call that started later succeeds and the item is
-    rejected again, the error concerns the item; calls that were in flight before prove nothing about the current state
-    of the account. If several calls in a row are rejected, the error concerns all, but only after the calls that were
-    in flight at the first rejection have ended, as good answers take longer than rejections. If only this item was
-    rejected and those calls were accepted, it concerns the item after all: no other item is left to try.
+    A rejected item is requeued while others are tried. If a call that started later succeeds and the item is rejected
+    again, the error concerns the item; earlier calls prove nothing about the account's current state. If several calls
+    in a row are rejected, the error concerns all items, but only after the calls that were in flight at the first
+    rejection have ended, because good answers take longer than rejections. If only this item was rejected and those
+    calls were accepted, the error concerns the item after all, because no other item is left to try.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class SuspectedErrors:
         self._server_errors_since = 0.0
         self._latest_server_error = 0.0
         self._max_in_flight = 0
-        """The most calls in flight at once since the first of these server errors."""
+        """Maximum calls in flight at once since the first of these server errors."""
         self._first_rejected_call = 0
 
     def begin(self) -> int:
@@ -102,8 +102,8 @@ class SuspectedErrors:
         all_answered = next(iter(self._in_flight)) > self._first_rejected_call
         if self._rejections_in_a_row < (_MIN_REJECTIONS if all_answered else _MAX_REJECTIONS):
             return ErrorScope.NOT_KNOWN
-        is_the_only_one = len(self._suspects) == 1 and self.accepted_count > accepted_before
+        is_only_suspect = len(self._suspects) == 1 and self.accepted_count > accepted_before
         # The item fails or the job pauses, so later rejections are counted anew.
         self._rejections_in_a_row = 0
         self._suspects.clear()
-        return ErrorScope.ITEM if is_the_only_one else ErrorScope.ALL
+        return ErrorScope.ITEM if is_only_suspect else ErrorScope.ALL

@@ -21,20 +21,20 @@ from jinja2.visitor import NodeTransformer
 from backstay.errors import RecipeError, UnknownVariable
 
 _MAX_STEPS = 20_000
-_STEP_CHARACTERS = 1_000  # characters of a value that cost one more step
-_ENTRY_CHARACTERS = 20  # size of a list entry
-_MAX_TEXT = 2_000_000  # characters of one prompt, and of any value in it
-_MAX_MARKUP = 100_000  # for filters whose time grows with its square
+_CHARACTERS_PER_STEP = 1_000  # so many characters of a value cost one more step
+_ENTRY_CHARACTERS = 20  # charged per list entry
+_MAX_TEXT_CHARACTERS = 2_000_000  # of one prompt, and of any value in it
+_MAX_MARKUP_CHARACTERS = 100_000  # for filters whose time grows with the square of their input
 _MAX_DIGITS = 30
-_NOT_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
-# The only methods that may be called: none creates a large value from a small one without being measured.
-_OF_TEXT = """
+_REMOVED_FILTERS = ("batch", "center", "format", "indent", "pprint", "random", "slice", "urlize", "wordwrap", "xmlattr")
+# Only these methods may be called. Those that create a large value from a small one are measured.
+_TEXT_METHODS = """
 capitalize casefold count endswith find index isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric
 isprintable isspace istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex
 rpartition rsplit rstrip split splitlines startswith strip swapcase title upper
 """
 _METHODS: Mapping[type, Collection[str]] = {
-    str: frozenset(_OF_TEXT.split()),
+    str: frozenset(_TEXT_METHODS.split()),
     Mapping: ("get", "items", "keys", "values"),
     list: ("count", "index"),
     tuple: ("count", "index"),
@@ -47,7 +47,7 @@ _steps: ContextVar[int] = ContextVar("steps")
 
 
 class AbsentValue(StrictUndefined):
-    """A missing optional value: it is false in `{% if persona %}`, and printing it is an error."""
+    """A missing optional value, which is false in `{% if persona %}` and an error when printed."""
 
     __slots__ = ()
 
@@ -58,26 +58,26 @@ class AbsentValue(StrictUndefined):
 class Template:
     """A compiled template. Rendering depends only on the passed values."""
 
-    def __init__(self, source: str, what: str) -> None:
-        """Compile a template; `what` names it in errors.
+    def __init__(self, source: str, label: str) -> None:
+        """Compile a template; `label` names it in errors.
 
         Raises:
             RecipeError: the syntax is invalid; the message says where.
         """
-        self._what = what
+        self._label = label
         try:
-            self._template = _compiled(source)
+            self._template = _compile(source)
         except TemplateSyntaxError as error:
-            raise RecipeError(f"{what}, line {error.lineno}: {_one_line(error.message)}", template=what) from error
+            raise RecipeError(f"{label}, line {error.lineno}: {_one_line(error.message)}", template=label) from error
         except (RecursionError, MemoryError, OverflowError) as error:
-            raise RecipeError(f"{what} is nested too deeply", template=what) from error
+            raise RecipeError(f"{label} is nested too deeply", template=label) from error
 
     def render(self, values: Mapping[str, Any], where: str) -> str:
         """Render the text for one item, whose position is `where`.
 
         Raises:
             UnknownVariable: the template uses a variable that the item does not have.
-            RecipeError: it cannot be rendered for another reason.
+            RecipeError: the template cannot be rendered for another reason.
         """
         token = _steps.set(0)
         try:
@@ -85,58 +85,58 @@ class Template:
             length = 0
             for piece in self._template.generate(values):
                 length += len(piece)
-                if length > _MAX_TEXT:
-                    raise SecurityError(f"its text is longer than {_MAX_TEXT:,} characters")
+                if length > _MAX_TEXT_CHARACTERS:
+                    raise SecurityError(f"its text is longer than {_MAX_TEXT_CHARACTERS:,} characters")
                 pieces.append(piece)
             return "".join(pieces)
         except UndefinedError as error:
-            known = ", ".join(name for name, value in values.items() if not isinstance(value, AbsentValue))
+            available = ", ".join(name for name, value in values.items() if not isinstance(value, AbsentValue))
             raise UnknownVariable(
-                f"{where}: {self._what} uses a missing value: {_one_line(error.message)}; there are: {known}",
+                f"{where}: {self._label} uses a missing value: {_one_line(error.message)}; there are: {available}",
                 where=where,
-                field=self._what,
+                field=self._label,
             ) from error
         except SecurityError as error:
-            raise RecipeError(f"{where}: {self._what} is not allowed: {_one_line(str(error))}") from error
+            raise RecipeError(f"{where}: {self._label} is not allowed: {_one_line(str(error))}") from error
         except TemplateError as error:
-            raise RecipeError(f"{where}: {self._what} cannot be rendered: {_one_line(str(error))}") from error
+            raise RecipeError(f"{where}: {self._label} cannot be rendered: {_one_line(str(error))}") from error
         except RecursionError as error:
-            raise RecipeError(f"{where}: {self._what} calls itself too often") from error
+            raise RecipeError(f"{where}: {self._label} calls itself too often") from error
         except Exception as error:
             # An expression can raise any error. Its message may quote the item, so it is omitted.
             line = f", line {number}" if (number := _line_of(error)) else ""
-            raise RecipeError(f"{where}: {self._what}{line} cannot be rendered: {_reason_of(error)}") from error
+            raise RecipeError(f"{where}: {self._label}{line} cannot be rendered: {_reason_of(error)}") from error
         finally:
             _steps.reset(token)
 
 
-def _compiled(source: str) -> Any:
-    tree = _Measuring().visit(_ENVIRONMENT.parse(source))
+def _compile(source: str) -> Any:
+    tree = _MeasuringTransformer().visit(_ENVIRONMENT.parse(source))
     code = _ENVIRONMENT.compile(tree)
     return _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
 
 
-class _Measuring(NodeTransformer):
+class _MeasuringTransformer(NodeTransformer):
     """A transformer that counts loops, and measures values that bypass the environment: lists, items, joined texts."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         self.generic_visit(node)
-        turn = nodes.Const(1 + literal // _STEP_CHARACTERS, lineno=node.lineno)
-        node.iter = _filtered(node.iter, "counted", turn)
+        turn = nodes.Const(1 + literal // _CHARACTERS_PER_STEP, lineno=node.lineno)
+        node.iter = _apply_filter(node.iter, "counted", turn)
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        node.expr = _filtered(node.expr)
+        node.expr = _apply_filter(node.expr)
         for operand in node.ops:
-            operand.expr = _filtered(operand.expr)
+            operand.expr = _apply_filter(operand.expr)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        node.nodes = [_filtered(operand) for operand in node.nodes]
-        return _filtered(node)
+        node.nodes = [_apply_filter(operand) for operand in node.nodes]
+        return _apply_filter(node)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
@@ -145,16 +145,16 @@ class _Measuring(NodeTransformer):
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        return _filtered(node) if isinstance(node.arg, nodes.Slice) else node
+        return _apply_filter(node) if isinstance(node.arg, nodes.Slice) else node
 
     def visit_List(self, node: nodes.Expr) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        return _filtered(node) if getattr(node, "ctx", "load") == "load" else node
+        return _apply_filter(node) if getattr(node, "ctx", "load") == "load" else node
 
     visit_Dict = visit_Tuple = visit_List  # noqa: N815
 
 
-def _filtered(node: Any, name: str = "measured", *args: nodes.Expr) -> nodes.Filter:
+def _apply_filter(node: Any, name: str = "measured", *args: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
 
 
@@ -165,13 +165,13 @@ def _spend(steps: int = 1) -> None:
     _steps.set(total)
 
 
-def _counted(values: Iterable[Any], steps: int) -> Iterator[Any]:
+def _count_steps(values: Iterable[Any], steps: int) -> Iterator[Any]:
     for value in values:
         _spend(steps)
         yield value
 
 
-def _measured(*values: Any) -> Any:
+def _measure(*values: Any) -> Any:
     """Spend steps for the size of the values, and return the first of them."""
     size, pending = 0, list(values)
     while pending:
@@ -188,33 +188,33 @@ def _measured(*values: Any) -> Any:
         elif isinstance(value, Namespace):
             pending.append(object.__getattribute__(value, "_Namespace__attrs"))
         size += 1
-        if size > _MAX_TEXT:
-            raise SecurityError(f"a value is larger than {_MAX_TEXT:,} characters")
-    _spend(1 + size // _STEP_CHARACTERS)
+        if size > _MAX_TEXT_CHARACTERS:
+            raise SecurityError(f"a value is larger than {_MAX_TEXT_CHARACTERS:,} characters")
+    _spend(1 + size // _CHARACTERS_PER_STEP)
     return values[0] if values else None
 
 
 @pass_context  # prevents evaluation when the template is compiled
-def _printed(_: Context, value: Any) -> Any:
-    return _measured(value)
+def _measure_printed(_: Context, value: Any) -> Any:
+    return _measure(value)
 
 
-def _in_bounds(function: Callable[..., Any], before: Callable[..., Any] | None) -> Callable[..., Any]:
+def _measure_calls(function: Callable[..., Any], before: Callable[..., Any] | None) -> Callable[..., Any]:
     """Return a filter or test that measures its arguments and its result."""
 
     @functools.wraps(function)
     def bounded(*args: Any, **kwargs: Any) -> Any:
-        _measured(*args, *kwargs.values())
+        _measure(*args, *kwargs.values())
         if before is not None:
             args = before(*args, **kwargs)
-        return _measured(function(*args, **kwargs))
+        return _measure(function(*args, **kwargs))
 
     return bounded
 
 
 def _check_length(length: int) -> None:
-    if length > _MAX_TEXT:
-        raise SecurityError(f"a text is longer than {_MAX_TEXT:,} characters")
+    if length > _MAX_TEXT_CHARACTERS:
+        raise SecurityError(f"a text is longer than {_MAX_TEXT_CHARACTERS:,} characters")
 
 
 def _before_replace(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -225,7 +225,7 @@ def _before_replace(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
 
 def _before_join(context: Any, values: Iterable[Any], *args: Any, **kwargs: Any) -> tuple[Any, ...]:
     texts = list(values)
-    _measured(texts)
+    _measure(texts)
     _check_length(len(texts) * max(0, *(len(str(text)) for text in (*args, *kwargs.values())), 0))
     return context, texts, *args
 
@@ -252,8 +252,8 @@ def _before_sum(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
 
 
 def _before_markup(*args: Any, **_: Any) -> tuple[Any, ...]:
-    if any(isinstance(text, str) and len(text) > _MAX_MARKUP for text in args):
-        raise SecurityError(f"it takes markup of at most {_MAX_MARKUP:,} characters")
+    if any(isinstance(text, str) and len(text) > _MAX_MARKUP_CHARACTERS for text in args):
+        raise SecurityError(f"it takes markup of at most {_MAX_MARKUP_CHARACTERS:,} characters")
     return args
 
 
@@ -265,7 +265,7 @@ _BEFORE: Mapping[str, Callable[..., Any]] = {
     "sum": _before_sum,
     "striptags": _before_markup,
 }
-_ADDING = frozenset({"replace", "join"})
+_MEASURED_METHODS = frozenset({"replace", "join"})
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -273,16 +273,16 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         owner = getattr(function, "__self__", None)
-        _measured(owner, *args, *kwargs.values())
-        if isinstance(owner, str) and (name := getattr(function, "__name__", "")) in _ADDING:
+        _measure(owner, *args, *kwargs.values())
+        if isinstance(owner, str) and (name := getattr(function, "__name__", "")) in _MEASURED_METHODS:
             # Like the filters of these names, whose first argument is a context.
             args = _BEFORE[name](None, *((owner, *args) if name == "replace" else (*args, owner)), **kwargs)
             args = args[2:] if name == "replace" else args[1:2]
-        return _measured(super().call(context, function, *args, **kwargs))
+        return _measure(super().call(context, function, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "+":
-            _measured(left, right)
+            _measure(left, right)
             return super().call_binop(context, operator, left, right)
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
         if not numbers or operator == "**" or max(abs(left), abs(right)) > 1e15:
@@ -290,7 +290,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def wrap_str_format(self, value: Any) -> None:
-        """Leave `format` to `is_safe_attribute`: the sandbox would allow it, with any width."""
+        """Leave `format` to `is_safe_attribute`, because the sandbox would allow it with any width."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         methods = next((names for kind, names in _METHODS.items() if isinstance(obj, kind)), None)
@@ -328,12 +328,12 @@ def _one_line(text: str | None) -> str:
 
 
 _ENVIRONMENT = _Environment(
-    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, optimized=False, finalize=_printed
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, optimized=False, finalize=_measure_printed
 )
-for _name in _NOT_FILTERS:
+for _name in _REMOVED_FILTERS:
     _ENVIRONMENT.filters.pop(_name, None)
-for _known in (_ENVIRONMENT.filters, _ENVIRONMENT.tests):
-    for _name, _function in dict(_known).items():
-        _known[_name] = _in_bounds(_function, _BEFORE.get(_name))
-_ENVIRONMENT.filters |= {"counted": _counted, "measured": _measured}
+for _functions in (_ENVIRONMENT.filters, _ENVIRONMENT.tests):
+    for _name, _function in dict(_functions).items():
+        _functions[_name] = _measure_calls(_function, _BEFORE.get(_name))
+_ENVIRONMENT.filters |= {"counted": _count_steps, "measured": _measure}
 _ENVIRONMENT.globals = {"range": _ENVIRONMENT.globals["range"], "namespace": _ENVIRONMENT.globals["namespace"]}

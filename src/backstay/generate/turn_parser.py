@@ -9,7 +9,7 @@ from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 
 _MAX_WRAPPERS = 4
-# In lower case, without separators:
+# Names in lower case, without separators.
 _WRAPPERS = frozenset(
     {
         *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
@@ -19,11 +19,11 @@ _WRAPPERS = frozenset(
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "gpt": "assistant"}
 _ROLE_NAMES = ("role", "from", "speaker")
 _TEXT_NAMES = ("content", "value", "text")
-_LINKS = re.compile(r"[\s_-]+")
+_SEPARATORS = re.compile(r"[\s_-]+")
 _TURN_KEY = re.compile(rf"({'|'.join(_ROLES)})(\d*)")
 _NAMES = frozenset((*_ROLES, *_ROLE_NAMES, *_TEXT_NAMES, *_WRAPPERS))
-_BEGIN = re.compile(r"""[{\[][\s{\[]*(?:(?P<quote>["'])(?P<key>[^"'\n]{0,40})(?P<end>(?P=quote))?)?""")
-_INNER = re.compile(rf"""["'](?:{"|".join(_ROLES)})[ _-]?\d+["']\s*:""", re.IGNORECASE)
+_START = re.compile(r"""[{\[][\s{\[]*(?:(?P<quote>["'])(?P<key>[^"'\n]{0,40})(?P<end>(?P=quote))?)?""")
+_NUMBERED_ROLE = re.compile(rf"""["'](?:{"|".join(_ROLES)})[ _-]?\d+["']\s*:""", re.IGNORECASE)
 _LIKE_A_TURN = re.compile(rf"(?:{'|'.join(_ROLES)}|turn|message)\d+(?![\d.])")
 
 
@@ -35,10 +35,10 @@ def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
     """Return the turns of a value in any of the shapes that models use; `exactly` allows no other keys.
 
     Raises:
-        InvalidTurns: it has no turns, or other turns than requested.
+        InvalidTurns: the value has no turns, or other turns than requested.
     """
-    parsed = _read(value, turn_keys(turns), _MAX_WRAPPERS)
-    if exactly and not _has_only_known_keys(value, {_normalized(key) for key in turn_keys(turns)}):
+    parsed = _parse_value(value, turn_keys(turns), _MAX_WRAPPERS)
+    if exactly and not _has_only_known_keys(value, {_normalize(key) for key in turn_keys(turns)}):
         raise InvalidTurns("its punctuation is broken")
     return parsed
 
@@ -47,71 +47,75 @@ def is_one_turn(value: Any) -> bool:
     """Return whether a value is a single turn, as in output with one object per line."""
     if not isinstance(value, dict):
         return False
-    return _role_and_content(value) is not None or any(_normalized(name) in _ROLE_NAMES for name in value)
+    return _role_and_content(value) is not None or any(_normalize(name) in _ROLE_NAMES for name in value)
 
 
 def continues_turns(value: Any, turns: int) -> bool:
-    """Return whether a value after a conversation of so many turns seems to contain further turns."""
+    """Return whether a value that follows a conversation of `turns` turns seems to contain more."""
     if is_one_turn(value):
         return True
-    known = {_normalized(key) for key in turn_keys(turns)}
-    return isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_normalized, value))
+    known_keys = {_normalize(key) for key in turn_keys(turns)}
+    return (
+        isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known_keys.isdisjoint(map(_normalize, value))
+    )
 
 
 def begins_turns(text: str, start: int) -> bool:
     """Return whether the possibly truncated object or list at `start` seems to contain turns."""
-    begin = _BEGIN.match(text, start)
+    begin = _START.match(text, start)
     if begin is None:
         return False
-    key = _normalized(begin["key"] or "")
+    key = _normalize(begin["key"] or "")
     if begin["end"]:
         return (
-            key in _NAMES or _TURN_KEY.fullmatch(key) is not None or _INNER.search(text, start, start + 400) is not None
+            key in _NAMES
+            or _TURN_KEY.fullmatch(key) is not None
+            or _NUMBERED_ROLE.search(text, start, start + 400) is not None
         )
     return not text[begin.end() :].strip("` \t\r\n") and any(
         name.startswith(key.rstrip("0123456789")) for name in _NAMES
     )
 
 
-def _read(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
+def _parse_value(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
     _check_repeated(value, "it")
     if isinstance(value, dict):
-        if all(map(value.__contains__, keys)) or (value := _with_keys(value, keys)).keys() & set(keys):
+        if all(map(value.__contains__, keys)) or (value := _restore_keys(value, keys)).keys() & set(keys):
             return _turns_from_keys(value, keys)
-        if len(value) > 1 and all(_normalized(key) in _ROLES for key in value):
+        if len(value) > 1 and all(_normalize(key) in _ROLES for key in value):
             value = [{key: text} for key, text in value.items()]
-    if wrappers and (inner := _unwrapped(value)) is not None:
-        return _read(inner, keys, wrappers - 1)
+    if wrappers and (inner := _unwrap(value)) is not None:
+        return _parse_value(inner, keys, wrappers - 1)
     if not isinstance(value, list):
         raise InvalidTurns("it is JSON without turns")
     return _check_alternating([_turn_from_entry(entry, number) for number, entry in enumerate(value)], len(keys))
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrap(value: Any) -> Any:
     """Return the value inside a wrapper; None if the value is not a wrapper."""
     if isinstance(value, str):
         return next(decode(value), None) if value.lstrip()[:1] in ("{", "[") else None
     if isinstance(value, list):
         if len(value) != 1 or is_one_turn(value[0]):
             return None
-        return _unwrapped(value[0]) if isinstance(value[0], str) else value[0]
+        return _unwrap(value[0]) if isinstance(value[0], str) else value[0]
     if not isinstance(value, dict) or is_one_turn(value):
         return None
     inner = [
         inner
         for name, inner in value.items()
-        if _normalized(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
+        if _normalize(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
     ]
     inner = inner or (list(value.values()) if len(value) == 1 else [])
     return inner[0] if len(inner) == 1 else None
 
 
-def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
+def _restore_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
     """Return a mapping with variants of the requested keys replaced by the keys themselves."""
-    by_folded_key = {_normalized(key): key for key in keys}
+    by_normalized_key = {_normalize(key): key for key in keys}
     renamed: dict[str, Any] = {}
     for key, text in value.items():
-        name = by_folded_key.get(_normalized(key), key)
+        name = by_normalized_key.get(_normalize(key), key)
         if name in renamed:
             raise InvalidTurns("it has two keys for one turn")
         renamed[name] = text
@@ -120,12 +124,12 @@ def _with_keys(value: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, An
 
 def _turns_from_keys(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn]:
     try:
-        turns = [Turn(role_of(number), _text(value[key], key)) for number, key in enumerate(keys)]
+        turns = [Turn(role_of(number), _turn_text(value[key], key)) for number, key in enumerate(keys)]
     except KeyError as error:
         raise InvalidTurns(f"{error.args[0]} is missing") from None
     if len(value) > len(keys) and (more := list(filter(_is_like_a_turn, value.keys() - set(keys)))):
-        if all(_TURN_KEY.fullmatch(_normalized(key)) for key in more):
-            raise _miscounted(len(keys) + len(more), len(keys))
+        if all(_TURN_KEY.fullmatch(_normalize(key)) for key in more):
+            raise _wrong_count(len(keys) + len(more), len(keys))
         raise InvalidTurns("it has more keys that look like turns")
     return turns
 
@@ -135,23 +139,23 @@ def _check_alternating(entries: list[Turn], turns: int) -> list[Turn]:
         if turn.role != role_of(number):
             raise InvalidTurns(f"turn {number + 1} is the {turn.role}'s, but must be the {role_of(number)}'s")
     if len(entries) != turns:
-        raise _miscounted(len(entries), turns)
+        raise _wrong_count(len(entries), turns)
     return entries
 
 
-def _miscounted(count: int, turns: int) -> InvalidTurns:
+def _wrong_count(count: int, turns: int) -> InvalidTurns:
     return InvalidTurns(f"it has {count} turns, and {turns} were asked for")
 
 
-def _text(value: Any, name: str) -> str:
+def _turn_text(value: Any, name: str) -> str:
     """Return the text of a turn, which may be the only text in an object or a list."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     _check_repeated(value, name)
-    if isinstance(value, dict) and {_normalized(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
-        texts = _all_of(value, _TEXT_NAMES)
+    if isinstance(value, dict) and {_normalize(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
+        texts = _values_under(value, _TEXT_NAMES)
         value = texts[0] if len(texts) == 1 else None
     if not isinstance(value, str):
         raise InvalidTurns(f"{name} is not text")
@@ -165,35 +169,35 @@ def _turn_from_entry(entry: Any, number: int) -> Turn:
     role, content = _role_and_content(entry) or (_single_value(entry, _ROLE_NAMES), _single_value(entry, _TEXT_NAMES))
     if not isinstance(role, str) or content is None:
         raise InvalidTurns(f"turn {number + 1} has no role, or no content, or two of them")
-    match = _TURN_KEY.fullmatch(_normalized(role))
+    match = _TURN_KEY.fullmatch(_normalize(role))
     if match is None:
         raise InvalidTurns(f"turn {number + 1} has a role other than user and assistant")
     if match[2] and int(match[2][:6]) != number // 2 + 1:
         raise InvalidTurns(f"turn {number + 1} has the wrong number")
-    return Turn(_ROLES[match[1]], _text(content, f"turn {number + 1}"))
+    return Turn(_ROLES[match[1]], _turn_text(content, f"turn {number + 1}"))
 
 
 def _role_and_content(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
     """Return the role and text of an object whose only key is the role; None for others."""
     if len(entry) == 1:
         ((role, content),) = entry.items()
-        if _TURN_KEY.fullmatch(_normalized(role)):
+        if _TURN_KEY.fullmatch(_normalize(role)):
             return role, content
     return None
 
 
 def _single_value(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
     """Return the value under any of the names; None if there is none, or if values differ."""
-    values = [value for value in _all_of(entry, names) if value is not None]
+    values = [value for value in _values_under(entry, names) if value is not None]
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
-def _all_of(entry: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
-    return [value for key, value in entry.items() if _normalized(key) in names]
+def _values_under(entry: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    return [value for key, value in entry.items() if _normalize(key) in names]
 
 
 def _is_like_a_turn(key: str) -> bool:
-    return _LIKE_A_TURN.match(_normalized(key)) is not None
+    return _LIKE_A_TURN.match(_normalize(key)) is not None
 
 
 def _check_repeated(value: Any, name: str) -> None:
@@ -204,10 +208,10 @@ def _check_repeated(value: Any, name: str) -> None:
 def _has_only_known_keys(value: Any, keys: set[str]) -> bool:
     """Return whether all keys in a value belong to turns, their fields or wrappers."""
     if isinstance(value, dict):
-        known = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
-        return all(_normalized(key) in known and _has_only_known_keys(inner, keys) for key, inner in value.items())
+        known_keys = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
+        return all(_normalize(key) in known_keys and _has_only_known_keys(inner, keys) for key, inner in value.items())
     return all(_has_only_known_keys(inner, keys) for inner in value) if isinstance(value, list) else True
 
 
-def _normalized(key: str) -> str:
-    return _LINKS.sub("", key).lower()
+def _normalize(key: str) -> str:
+    return _SEPARATORS.sub("", key).lower()

@@ -14,7 +14,7 @@ from backstay.library.id_text import check_id
 from backstay.library.imports.imported_conversation import ImportedConversation, to_document
 from backstay.library.imports.shapes import read
 from backstay.library.record import TURNS, Document, Record, digest_of_document, document_to_line
-from backstay.readers.origin import InputErrors
+from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
 _TIMES = ("created_at", "updated_at")

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from backstay.errors import InputNotFound, InputUnreadable
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import InputText
 from backstay.readers.json_member import JsonMember
-from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 VERSION = "1.0"
 _CONVERSATIONS = "conversations"
@@ -80,7 +80,7 @@ class LegacyFile:
         """
         try:
             text = InputText.open(self._file, self.origin)
-            member = JsonMember(text, _CONVERSATIONS, otherwise="not a backup as the original writes it")
+            member = JsonMember(text, _CONVERSATIONS, shape_error="not a backup as the original writes it")
             yield from member.rows()
         except OSError as error:
             raise self.origin.unreadable(f"it cannot be read: {error.strerror}") from error

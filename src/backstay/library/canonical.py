@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from backstay.readers.depth import TOO_DEEP
+from backstay.readers.json_depth import TOO_DEEP
 
 _RECURSION = "Recursion limit reached"  # orjson's message
 # Refuse dates and dataclasses, which would silently be read as text and dicts.

@@ -9,7 +9,7 @@ from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical import canonical_json, digest_of
 from backstay.library.id_text import id_fault
-from backstay.readers.depth import AROUND_METADATA, TOO_DEEP, is_too_deep
+from backstay.readers.json_depth import METADATA_OUTER_LEVELS, TOO_DEEP, is_too_deep
 
 _IDS = ("id", "job_id", "item_id")
 _USUAL_ROLES = ("user", "assistant", "system")
@@ -164,5 +164,5 @@ def _check_json(value: Mapping[str, Any], what: str) -> None:
         canonical_json(dict(value))
     except ValueError as error:
         raise InvalidConversation(f"{what} cannot be kept as JSON: {error}") from error
-    if is_too_deep(dict(value), around=AROUND_METADATA):
+    if is_too_deep(dict(value), outer_levels=METADATA_OUTER_LEVELS):
         raise InvalidConversation(f"{what} cannot be kept as JSON: with the conversation it is {TOO_DEEP}")

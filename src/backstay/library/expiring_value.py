@@ -12,4 +12,4 @@ class ExpiringValue:
     kind: str
     name: str
     value: str
-    lasts: timedelta
+    lifetime: timedelta

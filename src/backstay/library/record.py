@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from backstay.readers.depth import AROUND_METADATA, is_too_deep, may_be_too_deep
+from backstay.readers.json_depth import METADATA_OUTER_LEVELS, is_too_deep, may_be_too_deep
 
 TURNS = "conversation_turns"
 RELATED = "related"
@@ -87,7 +87,9 @@ def metadata_to_line(stored: Any) -> Any:
             value = orjson.loads(stored)
         except orjson.JSONDecodeError:
             return stored
-        if may_be_too_deep(stored, around=AROUND_METADATA) and is_too_deep(value, around=AROUND_METADATA):
+        if may_be_too_deep(stored, outer_levels=METADATA_OUTER_LEVELS) and is_too_deep(
+            value, outer_levels=METADATA_OUTER_LEVELS
+        ):
             return stored  # stored by another program
         return value if value and orjson.dumps(value).decode() == stored else stored
     return value_to_line(stored)

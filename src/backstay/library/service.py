@@ -17,7 +17,7 @@ from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 
 _PAGE = 500  # conversations read at once while streaming: usually a few megabytes at most
 

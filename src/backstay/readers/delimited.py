@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from backstay.errors import InvalidRow
-from backstay.readers.field_limit import RaisedFieldLimit
-from backstay.readers.origin import InputErrors
+from backstay.readers.csv_field_limit import RaisedFieldLimit
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, decode, record_too_long
 from backstay.readers.row import InputRow
-from backstay.readers.text import MAX_RECORD_BYTES, InputText, decode, too_long
 
 _raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
 # The csv module's default limit; the process may have set a lower one.
-_DEFAULT_LIMIT = 128 * 1024
+_DEFAULT_LIMIT_BYTES = 128 * 1024
 
 
 def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
@@ -23,13 +23,13 @@ def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
     """
     records = _records(text, delimiter)
     header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
-    _check_header(header, text.origin, header_line)
+    _check_header(header, text.errors, header_line)
     width = len(header)
     for line, cells in records:
         if len(cells) == width:
             yield InputRow(line, dict(zip(header, cells, strict=True)))
         elif not _is_blank(cells):
-            raise _wrong_cell_count(text.origin, line, len(cells), width)
+            raise _wrong_cell_count(text.errors, line, len(cells), width)
 
 
 def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -40,7 +40,7 @@ def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise text.origin.invalid_row(feed.record_line, _csv_reason(error, feed)) from None
+            raise text.errors.invalid_row(feed.record_line, _csv_reason(error, feed)) from None
         finally:
             line = feed.end_record()
         if cells is None:
@@ -61,20 +61,20 @@ class _LineFeed:
         self._text = text
         self._line = text.first_line - 1
         self._record_bytes = 0
-        self._limit_bytes = min(_DEFAULT_LIMIT, csv.field_size_limit())
+        self._limit_bytes = min(_DEFAULT_LIMIT_BYTES, csv.field_size_limit())
         self._holds_limit = False
 
     def lines(self) -> Iterator[str]:
         """Yield decoded lines. Raises InputUnreadable and InvalidRow for lines that the csv module must not get."""
-        origin = self._text.origin
+        errors = self._text.errors
         for number, raw in self._text.lines():
             self._line = number
             self._record_bytes += len(raw)
             if self._record_bytes > self._limit_bytes:
                 self._allow_long_record()
             if b"\0" in raw:
-                raise origin.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
-            yield decode(raw, origin, number)
+                raise errors.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
+            yield decode(raw, errors, number)
         self.is_at_end = True
 
     def end_record(self) -> int:
@@ -89,7 +89,7 @@ class _LineFeed:
 
     def _allow_long_record(self) -> None:
         if self._record_bytes > MAX_RECORD_BYTES:
-            raise too_long(self._text.origin, self.record_line)
+            raise record_too_long(self._text.errors, self.record_line)
         if not self._holds_limit:
             _raised_limit.hold()
             self._holds_limit = True
@@ -108,19 +108,19 @@ def _csv_reason(error: csv.Error, feed: _LineFeed) -> str:
     return "text follows a closing quote; close every quote, and write one inside a quoted cell twice"
 
 
-def _check_header(header: list[str], origin: InputErrors, line: int) -> None:
+def _check_header(header: list[str], errors: InputErrors, line: int) -> None:
     for number, name in enumerate(header, start=1):
         if not name.strip():
-            raise origin.unreadable(f"column {number} has no name in the header; give it one", line=line)
+            raise errors.unreadable(f"column {number} has no name in the header; give it one", line=line)
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
         # Without a header these are cells of a row: quote only enough to recognise them.
         names = ", ".join(repr(name[:40]) for name in repeated)
-        raise origin.unreadable(f"the header repeats {names}; give each column its own name", line=line)
+        raise errors.unreadable(f"the header repeats {names}; give each column its own name", line=line)
 
 
-def _wrong_cell_count(origin: InputErrors, line: int, count: int, expected: int) -> InvalidRow:
+def _wrong_cell_count(errors: InputErrors, line: int, count: int, expected: int) -> InvalidRow:
     cells = "1 cell" if count == 1 else f"{count} cells"
-    return origin.invalid_row(
+    return errors.invalid_row(
         line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
     )

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from backstay.errors import InputUnreadable
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
-from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 
 def read_json_array(text: InputText) -> Iterator[InputRow]:
@@ -19,37 +19,37 @@ def read_json_array(text: InputText) -> Iterator[InputRow]:
     scanner = JsonScanner(text)
     if scanner.peek() == "":
         return
-    _open(scanner, text.origin)
+    _open(scanner, text.errors)
     more = scanner.peek() != "]"
     while more:
-        _expect_object(scanner, text.origin)
+        _expect_object(scanner, text.errors)
         line = scanner.line
-        yield InputRow(line, parse_object(scanner.take_container(), text.origin, line))
-        more = _take_comma(scanner, text.origin)
-    _close(scanner, text.origin)
+        yield InputRow(line, parse_object(scanner.take_container(), text.errors, line))
+        more = _take_comma(scanner, text.errors)
+    _close(scanner, text.errors)
 
 
-def _open(scanner: JsonScanner, origin: InputErrors) -> None:
+def _open(scanner: JsonScanner, errors: InputErrors) -> None:
     if scanner.peek() != "[":
-        raise origin.unreadable(
+        raise errors.unreadable(
             "a JSON file must be an array of objects; or write one object per line and name it .jsonl",
             line=scanner.line,
         )
     scanner.skip()
 
 
-def _expect_object(scanner: JsonScanner, origin: InputErrors) -> None:
+def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
     match scanner.peek():
         case "{":
             return
         case "":
-            raise _truncated(scanner, origin)
+            raise _truncated_error(scanner, errors)
         case "]" | ",":
-            raise origin.unreadable("a comma with no element after it; remove it", line=scanner.line)
-    raise origin.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
+            raise errors.unreadable("a comma with no element after it; remove it", line=scanner.line)
+    raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
-def _take_comma(scanner: JsonScanner, origin: InputErrors) -> bool:
+def _take_comma(scanner: JsonScanner, errors: InputErrors) -> bool:
     """Step over the comma between two elements; return False at the array's end."""
     match scanner.peek():
         case ",":
@@ -58,15 +58,15 @@ def _take_comma(scanner: JsonScanner, origin: InputErrors) -> bool:
         case "]":
             return False
         case "":
-            raise _truncated(scanner, origin)
-    raise origin.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
+            raise _truncated_error(scanner, errors)
+    raise errors.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
 
 
-def _close(scanner: JsonScanner, origin: InputErrors) -> None:
+def _close(scanner: JsonScanner, errors: InputErrors) -> None:
     scanner.skip()
     if scanner.peek():
-        raise origin.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
+        raise errors.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
 
 
-def _truncated(scanner: JsonScanner, origin: InputErrors) -> InputUnreadable:
-    return origin.unreadable("the closing ] of the array is missing; the file may be truncated", line=scanner.line)
+def _truncated_error(scanner: JsonScanner, errors: InputErrors) -> InputUnreadable:
+    return errors.unreadable("the closing ] of the array is missing; the file may be truncated", line=scanner.line)

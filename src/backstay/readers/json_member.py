@@ -6,25 +6,25 @@ from typing import Any
 import orjson
 
 from backstay.errors import InputUnreadable
+from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 
 class JsonMember:
-    """A reader of the elements under `key`, with constant memory. Values of other keys are in `others` once passed.
+    """A reader of the elements under `key`, with constant memory. `others` holds the values of keys already passed.
 
-    The result of `rows` is valid only if it ends without an error.
+    The result of `rows` is valid only if `rows` ends without an error.
     """
 
-    def __init__(self, text: InputText, key: str, *, otherwise: str) -> None:
-        """Prepare to read the elements under `key`; `otherwise` is the error message if the text is no such object."""
+    def __init__(self, text: InputText, key: str, *, shape_error: str) -> None:
+        """Prepare to read the elements under `key`; `shape_error` is the message for any other text."""
         self.others: dict[str, Any] = {}
-        self._origin = text.origin
+        self._errors = text.errors
         self._scanner = JsonScanner(text)
         self._key = key
-        self._otherwise = otherwise
+        self._shape_error = shape_error
 
     def rows(self) -> Iterator[InputRow]:
         """Yield a row for each element, with the number of the line where it starts.
@@ -39,7 +39,7 @@ class JsonMember:
         while more:
             name = self._parse_value()
             if not isinstance(name, str) or name in self.others or (name == self._key and was_read):
-                raise self._wrong_shape()
+                raise self._wrong_shape_error()
             self._expect(":")
             if name == self._key:
                 was_read = True
@@ -49,9 +49,9 @@ class JsonMember:
             more = self._take_comma("}")
         self._expect("}")
         if scanner.peek():
-            raise self._origin.unreadable("the file has data after its end", line=scanner.line)
+            raise self._errors.unreadable("the file has data after its end", line=scanner.line)
         if not was_read:
-            raise self._wrong_shape()
+            raise self._wrong_shape_error()
 
     def _elements(self) -> Iterator[InputRow]:
         scanner = self._scanner
@@ -59,9 +59,13 @@ class JsonMember:
         more = scanner.peek() != "]"
         while more:
             if (character := scanner.peek()) != "{":
-                raise self._origin.invalid_row(scanner.line, "not a conversation") if character else self._truncated()
+                raise (
+                    self._errors.invalid_row(scanner.line, "not a conversation")
+                    if character
+                    else self._truncated_error()
+                )
             line = scanner.line
-            yield InputRow(line, parse_object(scanner.take_container(), self._origin, line))
+            yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
             more = self._take_comma("]")
         self._expect("]")
 
@@ -69,7 +73,7 @@ class JsonMember:
         try:
             return orjson.loads(self._scanner.take_value())
         except orjson.JSONDecodeError as error:
-            raise self._wrong_shape() from error
+            raise self._wrong_shape_error() from error
 
     def _take_comma(self, end: str) -> bool:
         if self._scanner.peek() == end:
@@ -80,11 +84,11 @@ class JsonMember:
     def _expect(self, character: str) -> None:
         next_character = self._scanner.peek()
         if next_character != character:
-            raise self._wrong_shape() if next_character else self._truncated()
+            raise self._wrong_shape_error() if next_character else self._truncated_error()
         self._scanner.skip()
 
-    def _truncated(self) -> InputUnreadable:
-        return self._origin.unreadable("the file is truncated")
+    def _truncated_error(self) -> InputUnreadable:
+        return self._errors.unreadable("the file is truncated")
 
-    def _wrong_shape(self) -> InputUnreadable:
-        return self._origin.unreadable(self._otherwise, line=self._scanner.line)
+    def _wrong_shape_error(self) -> InputUnreadable:
+        return self._errors.unreadable(self._shape_error, line=self._scanner.line)

@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from backstay.readers.depth import TOO_DEEP, is_too_deep, may_be_too_deep
-from backstay.readers.origin import InputErrors
-from backstay.readers.text import decode
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import decode
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep, may_be_too_deep
 
-_PLAIN = frozenset({str, int, bool, NoneType})
+_SCALAR_TYPES = frozenset({str, int, bool, NoneType})
 # Searching for 19 zeros in the mapped text is several times faster than a regular expression for 19 digits.
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS = b"0" * 19
@@ -18,7 +18,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 _WHOLE_NUMBER = re.compile(rb"[\s:,\[](-?[0-9]{19,}+)(?![.eE])")
 
 
-def parse_object(raw: bytes | bytearray, origin: InputErrors, line: int) -> dict[str, Any]:
+def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int) -> dict[str, Any]:
     """Parse a JSON object that starts on `line`. If a key is repeated, its last value is used.
 
     Raises InvalidRow if it is not one JSON object, is too deep or has a number that would be rounded, InputUnreadable
@@ -27,18 +27,18 @@ def parse_object(raw: bytes | bytearray, origin: InputErrors, line: int) -> dict
     try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        decode(bytes(raw), origin, line)
+        decode(bytes(raw), errors, line)
         where = f"column {error.colno}"
         if error.lineno > 1:
             where = f"line {line + error.lineno - 1} {where}"
-        raise origin.invalid_row(line, f"not valid JSON: {error.msg} (at {where})") from None
+        raise errors.invalid_row(line, f"not valid JSON: {error.msg} (at {where})") from None
     if may_be_too_deep(raw) and is_too_deep(values):
-        raise origin.invalid_row(line, TOO_DEEP)
+        raise errors.invalid_row(line, TOO_DEEP)
     if type(values) is not dict:
-        raise origin.invalid_row(line, 'not a JSON object; write a row as {"column": value}')
+        raise errors.invalid_row(line, 'not a JSON object; write a row as {"column": value}')
     # A rounded whole number is a float, so a row without floats and nested values needs no further check.
-    if not _PLAIN.issuperset(map(type, values.values())) and _loses_digits(raw):
-        raise origin.invalid_row(line, "a whole number too large for 64 bits would be rounded; write it in quotes")
+    if not _SCALAR_TYPES.issuperset(map(type, values.values())) and _loses_digits(raw):
+        raise errors.invalid_row(line, "a whole number too large for 64 bits would be rounded; write it in quotes")
     return values
 
 

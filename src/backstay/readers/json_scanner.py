@@ -2,13 +2,13 @@
 
 import re
 
-from backstay.readers.depth import DEEPEST, TOO_DEEP
-from backstay.readers.text import MAX_RECORD_BYTES, InputText, too_long
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, record_too_long
+from backstay.readers.json_depth import MAX_DEPTH, TOO_DEEP
 
 # No pattern backtracks: each repeat of a character is possessive (`*+`), each repeat of a group is in an atomic group.
 # A possessive repeat of a group would be equivalent, but matches too little before Python 3.11.5.
 _SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
-_MAX_SCALAR = 1024
+_MAX_SCALAR_BYTES = 1024
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _IN_STRING_SOURCE = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
 _IN_STRING = re.compile(_IN_STRING_SOURCE, re.DOTALL)
@@ -17,14 +17,14 @@ _NO_BRACKET_SOURCE = rb'[^"{}\[\]]*+(?>(?:"' + _IN_STRING_SOURCE + rb'"[^"{}\[\]
 _NO_BRACKET = re.compile(_NO_BRACKET_SOURCE, re.DOTALL)
 
 
-def _balanced(depth: int) -> bytes:
+def _balanced_pattern(depth: int) -> bytes:
     """Return the pattern of a bracketed value, up to `depth` levels deep."""
-    inner = rb"(?>(?:" + _balanced(depth - 1) + _NO_BRACKET_SOURCE + rb")*)" if depth > 1 else b""
+    inner = rb"(?>(?:" + _balanced_pattern(depth - 1) + _NO_BRACKET_SOURCE + rb")*)" if depth > 1 else b""
     return rb"[{\[]" + _NO_BRACKET_SOURCE + inner + rb"[}\]]"
 
 
 # Matches most values in one step, several times faster than going from bracket to bracket.
-_SHALLOW = re.compile(_balanced(5), re.DOTALL)
+_SHALLOW = re.compile(_balanced_pattern(5), re.DOTALL)
 _SPACES = frozenset(b" \t\r\n")
 _QUOTE = ord('"')
 _OPENING = frozenset(b"{[")
@@ -35,15 +35,15 @@ class JsonScanner:
 
     def __init__(self, text: InputText) -> None:
         self.line = text.first_line
-        self._origin = text.origin
+        self._errors = text.errors
         self._chunks = text.chunks()
         self._window = bytearray()
-        self._at = 0
+        self._position = 0
 
     def peek(self) -> str:
         """Step over white space; return the next character, or "" at the end. Non-ASCII bytes are read as Latin-1."""
-        while self._at < len(self._window) or self._read_chunk():
-            byte = self._window[self._at]
+        while self._position < len(self._window) or self._read_chunk():
+            byte = self._window[self._position]
             if byte not in _SPACES:
                 return chr(byte)
             self._step_over_space()
@@ -51,17 +51,17 @@ class JsonScanner:
 
     def skip(self) -> None:
         """Step over the character that `peek` returned."""
-        self._at += 1
+        self._position += 1
 
     def take_container(self) -> bytearray:
         """Step over the object or array that starts here and return its text; only its brackets are checked.
 
         Raises InvalidRow if it is too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
         """
-        whole = _SHALLOW.match(self._window, self._at)
-        size = whole.end() - self._at if whole else self._container_size()
-        raw = self._window[self._at : self._at + size]
-        self._at += size
+        whole = _SHALLOW.match(self._window, self._position)
+        size = whole.end() - self._position if whole else self._container_size()
+        raw = self._window[self._position : self._position + size]
+        self._position += size
         self.line += raw.count(b"\n")
         return raw
 
@@ -74,21 +74,21 @@ class JsonScanner:
                 size = self._string_end(1)
             case _:
                 size = self._scalar_size()
-        raw = self._window[self._at : self._at + size]
-        self._at += size
+        raw = self._window[self._position : self._position + size]
+        self._position += size
         return raw
 
     def _scalar_size(self) -> int:
         while True:
             size = self._match_end(_SCALAR, 0)
-            # A scalar at the end of the window may continue in the next chunk. A valid one has few characters.
-            if self._byte_at(size) is not None or size > _MAX_SCALAR or not self._read_chunk():
+            # A scalar at the end of the window may continue in the next chunk, but a valid scalar is short.
+            if self._byte_at(size) is not None or size > _MAX_SCALAR_BYTES or not self._read_chunk():
                 return size
 
     def _step_over_space(self) -> None:
         size = self._match_end(_SPACE, 0)
-        self.line += self._window.count(b"\n", self._at, self._at + size)
-        self._at += size
+        self.line += self._window.count(b"\n", self._position, self._position + size)
+        self._position += size
 
     def _container_size(self) -> int:
         """Return the size of the object or array that starts here, reading as many chunks as needed."""
@@ -106,8 +106,8 @@ class JsonScanner:
                 depth += 1
             else:
                 depth -= 1
-            if depth > DEEPEST:
-                raise self._origin.invalid_row(self.line, TOO_DEEP)
+            if depth > MAX_DEPTH:
+                raise self._errors.invalid_row(self.line, TOO_DEEP)
         return size
 
     def _string_end(self, offset: int) -> int:
@@ -120,25 +120,25 @@ class JsonScanner:
             self._require_chunk()
 
     def _match_end(self, pattern: re.Pattern[bytes], offset: int) -> int:
-        match = pattern.match(self._window, self._at + offset)
-        return match.end() - self._at if match else offset
+        match = pattern.match(self._window, self._position + offset)
+        return match.end() - self._position if match else offset
 
     def _byte_at(self, offset: int) -> int | None:
-        at = self._at + offset
+        at = self._position + offset
         return self._window[at] if at < len(self._window) else None
 
     def _require_chunk(self) -> None:
         if not self._read_chunk():
-            raise self._origin.unreadable(
+            raise self._errors.unreadable(
                 "the element that starts here never ends; the file may be truncated", line=self.line
             )
-        if len(self._window) - self._at > MAX_RECORD_BYTES:
-            raise too_long(self._origin, self.line)
+        if len(self._window) - self._position > MAX_RECORD_BYTES:
+            raise record_too_long(self._errors, self.line)
 
     def _read_chunk(self) -> bool:
         """Drop the text before the position and append a chunk; return False at the end of the input."""
         chunk = next(self._chunks, b"")
-        del self._window[: self._at]
-        self._at = 0
+        del self._window[: self._position]
+        self._position = 0
         self._window += chunk
         return bool(chunk)

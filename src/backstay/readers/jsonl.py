@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 
 def read_jsonl(text: InputText) -> Iterator[InputRow]:
     """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable if it is not UTF-8."""
     for number, line in text.lines():
         if not line.isspace():
-            yield InputRow(number, parse_object(line, text.origin, number))
+            yield InputRow(number, parse_object(line, text.errors, number))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.readers.delimited import read_delimited
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import InputText
 from backstay.readers.json_array import read_json_array
 from backstay.readers.jsonl import read_jsonl
-from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
-from backstay.readers.text import InputText
 
 _Reader = Callable[[InputText], Iterator[InputRow]]
 
@@ -35,62 +35,62 @@ _KINDS = " ".join(SUFFIXES)
 def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:
     """Yield the rows of a file, or of standard input if `source` is None, in order and with constant memory.
 
-    The kind of a file is detected from its suffix, that of standard input from its first text. `stdin` replaces the
-    standard input of the process and is left open. The file is opened when the first row is requested, and closed when
+    The kind of a file is detected from its suffix, that of standard input from its first characters. `stdin` replaces
+    the process's standard input and is left open. The file is opened when the first row is requested, and closed when
     the generator ends, fails or is closed.
 
     Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown kind, not UTF-8, an invalid file),
     InvalidRow at the first unusable row, and InputEmpty at the end if there was no row.
     """
-    origin = InputErrors.for_path(source)
+    errors = InputErrors.for_path(source)
     try:
-        with _opened(source, stdin, origin) as stream:
-            text = InputText.open(stream, origin)
-            rows = _stream_rows(text) if source is None else _reader_for(source, origin)(text)
+        with _open(source, stdin, errors) as stream:
+            text = InputText.open(stream, errors)
+            rows = _stream_rows(text) if source is None else _reader_for(source, errors)(text)
             first = next(rows, None)
             if first is None:
-                raise origin.empty()
+                raise errors.empty()
             yield first
             yield from rows
     except FileNotFoundError:
-        raise origin.not_found() from None
+        raise errors.not_found() from None
     except IsADirectoryError:
-        raise origin.unreadable("this is a directory; name a file in it") from None
+        raise errors.unreadable("this is a directory; name a file in it") from None
     except PermissionError:
-        raise origin.unreadable("no permission to read it") from None
+        raise errors.unreadable("no permission to read it") from None
     except OSError as error:
-        raise origin.unreadable(f"cannot be read ({error.strerror or type(error).__name__})") from error
+        raise errors.unreadable(f"cannot be read ({error.strerror or type(error).__name__})") from error
 
 
-def _opened(source: Path | None, stdin: BinaryIO | None, origin: InputErrors) -> AbstractContextManager[BinaryIO]:
+def _open(source: Path | None, stdin: BinaryIO | None, errors: InputErrors) -> AbstractContextManager[BinaryIO]:
     if source is not None:
         return source.open("rb", buffering=_FILE_BUFFER_BYTES)
     if stdin is None:
-        # It is None in a process that was started without a standard input.
+        # A process can be started without a standard input.
         if sys.stdin is None:
-            raise origin.unreadable("it is closed; pipe the rows in or name a file")
+            raise errors.unreadable("it is closed; pipe the rows in or name a file")
         stdin = sys.stdin.buffer
-    _refuse_non_blocking(stdin, origin)
+    _refuse_non_blocking(stdin, errors)
     return nullcontext(stdin)
 
 
-def _refuse_non_blocking(stream: BinaryIO, origin: InputErrors) -> None:
+def _refuse_non_blocking(stream: BinaryIO, errors: InputErrors) -> None:
     """Refuse a non-blocking stream: "no data yet" would look like its end, and rows would be lost silently."""
     try:
         is_blocking = os.get_blocking(stream.fileno())
     except io.UnsupportedOperation:
         return
     if not is_blocking:
-        raise origin.unreadable("it is set to non-blocking, so its end cannot be detected; send it through `cat`")
+        raise errors.unreadable("it is set to non-blocking, so its end cannot be detected; send it through `cat`")
 
 
-def _reader_for(path: Path, origin: InputErrors) -> _Reader:
+def _reader_for(path: Path, errors: InputErrors) -> _Reader:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        raise origin.unreadable(f"Parquet is not supported; convert it to one of {_KINDS}")
+        raise errors.unreadable(f"Parquet is not supported; convert it to one of {_KINDS}")
     reader = _BY_SUFFIX.get(suffix)
     if reader is None:
-        raise origin.unreadable(f"unknown kind of file; use one of {_KINDS}")
+        raise errors.unreadable(f"unknown kind of file; use one of {_KINDS}")
     return reader
 
 

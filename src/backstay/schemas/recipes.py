@@ -7,8 +7,8 @@ from backstay.schemas.base import ApiObject
 
 if TYPE_CHECKING:
     from backstay.generate.endpoint import Endpoint
-    from backstay.generate.preview import RecipePreview
     from backstay.generate.probe import ProbeReport
+    from backstay.generate.prompt_preview import RecipePreview
 
 
 class InitOut(ApiObject):

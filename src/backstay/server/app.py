@@ -16,28 +16,28 @@ from backstay.generate.processor_registry import ProcessorRegistry
 from backstay.logs import get_logger
 from backstay.server import form_limits, problems
 from backstay.server.api import (
-    backup,
+    backup_files,
     backups,
-    batch,
+    batch_detail,
     batch_uploads,
     batches,
     conversations,
     deletes,
-    operations,
+    health_and_metrics,
     recipes,
 )
 from backstay.server.auth.authenticator import AuthenticationMiddleware
-from backstay.server.auth.keys import JwksKeys
-from backstay.server.auth.local import SHORTEST_TOKEN, LocalToken
-from backstay.server.auth.tokens import JsonWebTokens
+from backstay.server.auth.json_web_tokens import JsonWebTokens
+from backstay.server.auth.jwks import JwksKeys
+from backstay.server.auth.local_token import MIN_TOKEN_CHARACTERS, LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.disconnects import DisconnectMiddleware
 from backstay.server.events.hub import Hub
 from backstay.server.limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.metrics import Metrics
-from backstay.server.permission import ResumePermission
-from backstay.server.queries import refuse_unknown_parameters
-from backstay.server.requests import RequestMiddleware
+from backstay.server.query_parameters import refuse_unknown_parameters
+from backstay.server.request_middleware import RequestMiddleware
+from backstay.server.resume_permission import ResumePermission
 from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
@@ -71,7 +71,7 @@ def create_app(
         listens_alone: Whether the application can be reached only at the address in its settings.
 
     Raises:
-        SettingsError: no way to sign in is configured, or two are.
+        SettingsError: there is no way to sign in, or more than one.
         SettingsError, RecipeError, ProcessorUnusable: a recipe or processor in the settings cannot be used.
     """
     server = (server or ServerSettings()).check()
@@ -89,7 +89,7 @@ def create_app(
         concurrency=server.concurrency,
     )
     permission = ResumePermission(settings=settings, server=server, allowed=allowed, listens_alone=listens_alone)
-    state = _app_state(backstay, server, allowed, permission, token)
+    state = _create_state(backstay, server, allowed, permission, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),
@@ -101,14 +101,20 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(refuse_unknown_parameters)],
-        form_limits={"max_files": 1, "max_fields": form_limits.FIELDS, "max_part_size": form_limits.FIELD_BYTES},
+        form_limits={
+            "max_files": 1,
+            "max_fields": form_limits.MAX_FIELDS,
+            "max_part_size": form_limits.MAX_FIELD_BYTES,
+        },
     )
     app.state.app_state = state
     problems.install(app)
     pages.install(app)
-    for module in (operations, recipes, batches, batch_uploads, batch, deletes, conversations, backup, backups):
+    for module in (
+        health_and_metrics, recipes, batches, batch_uploads, batch_detail, deletes, conversations, backup_files, backups
+    ):  # fmt: skip
         app.include_router(module.router)
-    _wrap(app, state)
+    _add_middleware(app, state)
     return app
 
 
@@ -140,10 +146,11 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
 
 def _check_sign_in(server: ServerSettings, token: str | None) -> None:
     """Check that exactly one way to sign in is configured. Raises SettingsError if not."""
-    if server.mode == "token" and len(token or "") < SHORTEST_TOKEN:
+    if server.mode == "token" and len(token or "") < MIN_TOKEN_CHARACTERS:
         raise SettingsError(
-            f"No way to sign in is configured: pass create_app a `token` of at least {SHORTEST_TOKEN} characters, or "
-            "set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web Tokens",
+            f"No way to sign in is configured: pass create_app a `token` of at least {MIN_TOKEN_CHARACTERS} "
+            "characters, or set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web "
+            "Tokens",
             setting="auth",
         )
     if server.mode == "jwt" and token is not None:
@@ -159,7 +166,7 @@ async def _recover_backups(backstay: Backstay) -> None:
         await backstay.for_owner(owner).backups.start()
 
 
-def _app_state(
+def _create_state(
     backstay: Backstay, server: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
 ) -> AppState:
     metrics = Metrics()
@@ -193,29 +200,31 @@ def _app_state(
         uploads=_concurrency_limit(server, "uploads", "most_uploads"),
         files=TemporaryFolder(),
     )
-    metrics.watch(jobs=lambda: supervisor.worked, listeners=lambda: hub.listener_count)
+    metrics.watch(jobs=lambda: supervisor.job_count, listeners=lambda: hub.listener_count)
     metrics.watch_transfers("download", lambda: state.downloads.taken)
     metrics.watch_transfers("upload", lambda: state.uploads.taken)
     return state
 
 
 def _concurrency_limit(server: ServerSettings, counted: str, setting: str) -> ConcurrencyLimit:
-    return ConcurrencyLimit(counted, setting, getattr(server, setting), share=server.share)
+    return ConcurrencyLimit(counted, setting, getattr(server, setting), share=server.limit_share)
 
 
 def _tokens(server: ServerSettings) -> JsonWebTokens:
-    keys = JwksKeys(server.keys_at) if server.keys_at is not None else None
-    return JsonWebTokens(issuer=str(server.issued_by), audience=server.audience, keys=keys, secret=server.jwt_secret)
+    keys = JwksKeys(server.effective_jwks_url) if server.effective_jwks_url is not None else None
+    return JsonWebTokens(
+        issuer=str(server.effective_issuer), audience=server.audience, keys=keys, secret=server.jwt_secret
+    )
 
 
-def _wrap(app: FastAPI, state: AppState) -> None:
+def _add_middleware(app: FastAPI, state: AppState) -> None:
     """Add the middleware. The middleware that is added last sees a request first."""
     server = state.settings
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(
         BodyLimit,
-        most=server.body_bytes,
-        most_uploaded=server.upload_bytes,
+        max_bytes=server.body_bytes,
+        max_upload_bytes=server.upload_bytes,
         idle_seconds=server.idle_seconds,
         uploads=state.uploads,
         bytes_held=_concurrency_limit(server, "bytes of requests", "bodies_bytes"),

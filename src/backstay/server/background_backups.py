@@ -31,7 +31,7 @@ class BackgroundBackups:
         self._latest: dict[str, BackupProgress] = {}
 
     def latest(self, backup_id: str) -> BackupProgress | None:
-        """Return the latest progress of a backup that this server is making or using; None for others."""
+        """Return the latest progress of a backup that this server is making or using; None for any other backup."""
         return self._latest.get(backup_id)
 
     async def create(
@@ -76,7 +76,7 @@ class BackgroundBackups:
         return task, begun
 
     async def stop(self) -> None:
-        """Wait until all backups are complete: an interrupted backup protects nothing."""
+        """Wait until all backups are complete, because an interrupted backup protects nothing."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -14,7 +14,7 @@ from backstay.errors import BackstayError
 from backstay.logs import get_logger
 from backstay.server.limits import ConcurrencyLimit
 from backstay.server.problems import Problem
-from backstay.server.requests import AbortedResponse
+from backstay.server.request_middleware import AbortedResponse
 
 _log = get_logger("backstay.server")
 
@@ -39,7 +39,7 @@ class BackupResponse(Response):
     """A response with the file of a backup: as JSON or, if `stored`, as it is on disk.
 
     The file is opened before the response begins, so that errors up to that point get an HTTP status; later
-    ones break the connection.
+    errors break the connection.
     """
 
     def __init__(
@@ -65,12 +65,14 @@ class BackupResponse(Response):
         try:
             async with self._slots.slot(scope["state"]["owner"]), self._backups.open(self._backup_id) as opened:
                 if self._stored:
-                    span = parse_range_header(self._range_header, opened.size)
-                    is_whole = span.length == opened.size
+                    byte_range = parse_range_header(self._range_header, opened.size)
+                    is_whole = byte_range.length == opened.size
                     blocks = (
-                        opened.stream_file(compressed=True) if is_whole else opened.read_range(span.start, span.length)
+                        opened.stream_file(compressed=True)
+                        if is_whole
+                        else opened.read_range(byte_range.start, byte_range.length)
                     )
-                    head = self._head_of_stored(opened, span)
+                    head = self._stored_head(opened, byte_range)
                 else:
                     blocks, head = opened.stream_file(compressed=False), self._head("application/json", ".json")
                 first = await asyncio.to_thread(next, blocks, b"")
@@ -90,14 +92,16 @@ class BackupResponse(Response):
         del head.headers["content-length"]
         return head
 
-    def _head_of_stored(self, opened: OpenBackup, span: ByteRange) -> Response:
+    def _stored_head(self, opened: OpenBackup, byte_range: ByteRange) -> Response:
         head = self._head("application/zstd", ".json.zst")
-        head.headers["Content-Length"] = str(span.length)
+        head.headers["Content-Length"] = str(byte_range.length)
         head.headers["Accept-Ranges"] = "bytes"
         head.headers["ETag"] = f'"{(opened.backup.file_sha256 or b"").hex()}"'
-        if span.is_partial:
+        if byte_range.is_partial:
             head.status_code = 206
-            head.headers["Content-Range"] = f"bytes {span.start}-{span.start + span.length - 1}/{opened.size}"
+            head.headers["Content-Range"] = (
+                f"bytes {byte_range.start}-{byte_range.start + byte_range.length - 1}/{opened.size}"
+            )
         return head
 
 

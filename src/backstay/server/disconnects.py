@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.server.problems import Problem, note_code, refuse
 
-_READING = frozenset(("GET", "HEAD"))
+_READ_METHODS = frozenset(("GET", "HEAD"))
 
 
 class DisconnectMiddleware:
@@ -20,14 +20,14 @@ class DisconnectMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in _READING:
+        if scope["type"] != "http" or scope["method"] not in _READ_METHODS:
             await self._app(scope, receive, send)
             return
         client, failed = _Client(receive, send), list[Exception]()
 
         async def work() -> None:
-            # Not raised in the task: a timeout in the traceback refers to the task, so the task and everything that the
-            # request holds in memory would be a cycle, which only the garbage collector frees.
+            # Not raised in the task, because a timeout in the traceback refers to the task. Together they would be a
+            # cycle, which holds the request's memory until the garbage collector runs.
             try:
                 await self._app(scope, client.receive, client.send)
             except Exception as error:

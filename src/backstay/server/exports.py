@@ -11,12 +11,12 @@ from backstay.library.formats import Format, load_format
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 from backstay.server.limits import ConcurrencyLimit
-from backstay.server.requests import AbortedResponse
+from backstay.server.request_middleware import AbortedResponse
 
 _log = get_logger("backstay.server")
 
 FORMATS = {name: load_format(name) for name in ExportFormat}
-_BLOCK = 256 * 1024
+_BLOCK_BYTES = 256 * 1024
 
 
 async def respond(
@@ -32,7 +32,7 @@ async def respond(
 
 
 async def _await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the same blocks once the first is available. Errors until then are raised here, before the response."""
+    """Wait for the first block, then return all of them. Errors until then are raised here, before the response."""
     first = await anext(blocks, b"")
 
     async def all_blocks() -> AsyncIterator[bytes]:
@@ -54,7 +54,7 @@ async def _blocks(
         block = bytearray(form.head())
         async for conversation in services.conversations.export(selection):
             block += form.chunk(conversation)
-            if len(block) >= _BLOCK:
+            if len(block) >= _BLOCK_BYTES:
                 yield bytes(block)
                 block.clear()
         if block:

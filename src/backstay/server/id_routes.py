@@ -1,4 +1,4 @@
-"""Routes with ids of any characters."""
+"""Routes whose ids may contain any character, even a slash."""
 
 import re
 from collections.abc import MutableMapping
@@ -29,8 +29,8 @@ register_url_convertor("id", _IdConvertor())
 class IdRoute(APIRoute):
     """A route with `{…:id}`, in which a percent-encoded slash belongs to the id.
 
-    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` lists the items of `a`. Where this is
-    not ambiguous, a slash in an id may be sent unencoded.
+    So `/api/batches/a%2Fitems` is the job `a/items`, while `/api/batches/a/items` lists the items of `a`. Where no
+    other route matches, a slash in an id may be sent unencoded.
     """
 
     def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:

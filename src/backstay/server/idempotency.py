@@ -28,25 +28,25 @@ IdempotencyKey = Annotated[
     ),
 ]
 MakeReceipt = Callable[[int, ApiObject], ExpiringValue]
-"""Makes the receipt of a response, which is stored in the transaction of the request's work."""
+"""A function that makes a response's receipt, to be stored in the transaction of the request's work."""
 Operation = Callable[[MakeReceipt | None], Awaitable[tuple[int, ApiObject]]]
 
 
 async def run_once(
     request: Request, key: str | None, content: Any, operation: Operation
 ) -> tuple[StoredResponse, bool]:
-    """Run an operation, or return the response stored under this key; return also whether it was stored.
+    """Run an operation, or find the response stored under this key; return the response and whether it was stored.
 
     Args:
         request: The request, for its owner and route.
         key: The idempotency key, if there is one.
-        content: The whole request as plain JSON: a key belongs to one request.
-        operation: Does the work and returns the status and the object of the response. With a key it gets a function
-            that makes the receipt; if it stores no receipt, it must be idempotent.
+        content: The whole request as plain JSON, because a key belongs to one request.
+        operation: Does the work and returns the response's status and object. With a key, it gets a function that makes
+            the receipt; an operation that stores no receipt must be idempotent.
     """
 
     async def run(recorder: ResponseRecorder | None) -> StoredResponse:
-        return _stored(*await operation(partial(_record, recorder) if recorder is not None else None))
+        return _to_stored_response(*await operation(partial(_record, recorder) if recorder is not None else None))
 
     query = sorted(request.query_params.multi_items())
     fingerprint = json.dumps([request.scope["route"].path, query, content], sort_keys=True).encode()
@@ -56,12 +56,12 @@ async def run_once(
     )
 
 
-async def once(
+async def respond_once(
     request: Request, key: str | None, content: Any, operation: Operation, *, location: str | None = None
 ) -> Response:
     """Run an operation like `run_once`, and return its response.
 
-    `location` is the address of the created object, with `{field}`s of the response.
+    `location` is the created object's address, in which `{field}` stands for a field of the response.
     """
     stored, is_replayed = await run_once(request, key, content, operation)
     headers = {"Idempotency-Replayed": "true"} if is_replayed else {}
@@ -71,9 +71,9 @@ async def once(
     return Response(orjson.dumps(stored.body), stored.status, headers, media_type="application/json")
 
 
-def _stored(status: int, out: ApiObject) -> StoredResponse:
+def _to_stored_response(status: int, out: ApiObject) -> StoredResponse:
     return StoredResponse(status, out.model_dump(mode="json", by_alias=True))
 
 
 def _record(recorder: ResponseRecorder, status: int, out: ApiObject) -> ExpiringValue:
-    return recorder.record(_stored(status, out))
+    return recorder.record(_to_stored_response(status, out))

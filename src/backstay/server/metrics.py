@@ -1,11 +1,11 @@
-"""Metrics for Prometheus. Every label has few values, and none comes from a user."""
+"""Metrics for Prometheus. Every label has few values, none of which comes from a user."""
 
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-_METHODS = ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH")
-_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_LABELED_METHODS = ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH")
+_BUCKET_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
 class Metrics:
@@ -16,9 +16,9 @@ class Metrics:
         self._requests = Counter(
             "backstay_http_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry
         )
-        self._seconds = Histogram(
+        self._durations = Histogram(
             "backstay_http_request_seconds", "Time from the head of a request to the end of its response.", ("route",),
-            buckets=_BUCKETS, registry=self._registry,
+            buckets=_BUCKET_SECONDS, registry=self._registry,
         )  # fmt: skip
         self._jobs = Gauge("backstay_jobs_worked", "Jobs that this server is working on.", registry=self._registry)
         self._listeners = Gauge("backstay_event_listeners", "Open event streams.", registry=self._registry)
@@ -31,9 +31,9 @@ class Metrics:
         )
 
     def record_response(self, method: str, route: str, status: int | None, seconds: float) -> None:
-        known = method if method in _METHODS else "other"
-        self._requests.labels(known, route, str(status) if status is not None else "none").inc()
-        self._seconds.labels(route).observe(seconds)
+        method_label = method if method in _LABELED_METHODS else "other"
+        self._requests.labels(method_label, route, str(status) if status is not None else "none").inc()
+        self._durations.labels(route).observe(seconds)
 
     def record_run_end(self, ending: str) -> None:
         self._runs.labels(ending).inc()

@@ -1,7 +1,7 @@
 """Error responses: the statuses of the project's errors, and errors that exist only in HTTP.
 
-Every error response has the shape `{"error": {"code", "message", "details"}}`. What an error says about this machine,
-such as a path, appears only in the log.
+Every error response has the shape `{"error": {"code", "message", "details"}}`. Facts about this machine, such as a
+path, appear only in the log.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ from backstay.errors import BackstayError
 from backstay.logs import get_logger
 from backstay.schemas import ErrorOut
 from backstay.server import form_limits
-from backstay.server.methods import methods_of
-from backstay.server.paths import path_of
+from backstay.server.allowed_methods import methods_of
 from backstay.server.remedies import full_message
+from backstay.server.request_paths import path_of
 from backstay.wrong_values import reason_of
 
 _log = get_logger("backstay.server")
 
-# The most specific class of an error decides.
+# An error's most specific class in this table decides.
 STATUSES: Mapping[type[BaseException], int] = {
     errors.BackstayError: 500,
     errors.InputError: 422,
@@ -60,7 +60,7 @@ STATUSES: Mapping[type[BaseException], int] = {
 }
 
 # The messages of these errors name files of this machine, so clients get these messages instead.
-_HIDDEN: Mapping[type[BaseException], str] = {
+_REPLACEMENTS: Mapping[type[BaseException], str] = {
     errors.StorageError: "The database failed; the server's log says why",
     errors.StoreNotFound: "The server has no database; its log says why",
     errors.StoreBusy: "The database is busy; try again in a moment",
@@ -74,12 +74,12 @@ _HIDDEN: Mapping[type[BaseException], str] = {
     errors.ProcessorUnusable: "The server cannot load the processor; its log says why",
     errors.OutputUnwritable: "The server cannot write its output; its log says why",
 }
-_SHOWN = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, errors.ColumnsDiffer, errors.RestoreDiffers,
-         errors.OutcomeRefused, errors.ReadTooLong)  # fmt: skip
+_UNREPLACED = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, errors.ColumnsDiffer,
+               errors.RestoreDiffers, errors.OutcomeRefused, errors.ReadTooLong)  # fmt: skip
 
-# For errors that Starlette and FastAPI raise.
-_CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
-_MESSAGES = {
+# For errors that Starlette or FastAPI raises.
+_FRAMEWORK_CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
+_FRAMEWORK_MESSAGES = {
     404: "No such address; /openapi.json lists all",
     405: "This address does not support this method",
     400: "The request cannot be read",
@@ -106,7 +106,7 @@ class Problem(HTTPException):
 
 
 def unauthorized() -> Problem:
-    """Return the one response to all requests that are not authenticated, for whatever reason."""
+    """Return the one response to all unauthenticated requests, whatever the reason."""
     return Problem(401, UNAUTHORIZED, "This address needs a valid token", headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -117,17 +117,17 @@ def status_of(error: BackstayError) -> int:
 
 def message_for(error: BackstayError) -> ErrorOut:
     """Return an error as clients may see it."""
-    if (hidden := _hidden(error)) is not None:
-        return ErrorOut.from_message(error.code, hidden)
+    if (replacement := _replacement(error)) is not None:
+        return ErrorOut.from_message(error.code, replacement)
     details = {name: value for name, value in error.context.items() if name != "path"}
     return ErrorOut.from_message(error.code, full_message(error), details, error.remedy)
 
 
-def _hidden(error: BackstayError) -> str | None:
-    """Return the replacement of a message that reveals details of this machine; None if it may be sent."""
-    if isinstance(error, _SHOWN):
+def _replacement(error: BackstayError) -> str | None:
+    """Return the text to send instead of a message that reveals details of this machine; None for other messages."""
+    if isinstance(error, _UNREPLACED):
         return None
-    return next((_HIDDEN[kind] for kind in type(error).__mro__ if kind in _HIDDEN), None)
+    return next((_REPLACEMENTS[kind] for kind in type(error).__mro__ if kind in _REPLACEMENTS), None)
 
 
 def install(app: FastAPI) -> None:
@@ -155,7 +155,7 @@ async def _backstay_error(request: Request, error: Exception) -> Response:
     error = cast("BackstayError", error)
     status = status_of(error)
     note_code(request.scope, error.code)
-    if status >= 500 or _hidden(error) is not None:
+    if status >= 500 or _replacement(error) is not None:
         _log.warning("request_refused", code=error.code, error=error.message, context=error.context)
     headers = {"Retry-After": "2"} if status == 503 else None
     return _response(status, message_for(error), headers, request=request)
@@ -169,11 +169,11 @@ def _problem(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
     if isinstance(error, Problem):
         body = ErrorOut.from_message(error.code, str(error.detail), error.details)
-    elif error.status_code == 400 and form_limits.is_beyond(str(error.detail)):
+    elif error.status_code == 400 and form_limits.is_limit_message(str(error.detail)):
         return _problem(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
-        code = _CODES.get(error.status_code, "bad_request")
-        body = ErrorOut.from_message(code, _MESSAGES.get(error.status_code, "The request failed"))
+        code = _FRAMEWORK_CODES.get(error.status_code, "bad_request")
+        body = ErrorOut.from_message(code, _FRAMEWORK_MESSAGES.get(error.status_code, "The request failed"))
     note_code(request.scope, body.error.code)
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := methods_of(request.app, path_of(request.scope))) is not None:
@@ -183,13 +183,13 @@ def _problem(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     details = cast("RequestValidationError", error).errors()
-    fields = [{"field": _field(detail), "message": _reason(detail)} for detail in details[:10]]
+    fields = [{"field": _field_name(detail), "message": _reason(detail)} for detail in details[:10]]
     note_code(request.scope, "invalid_request")
     message = f"{fields[0]['field']}: {fields[0]['message']}"
     return _response(422, ErrorOut.from_message("invalid_request", message, {"fields": fields}), request=request)
 
 
-def _field(error: Mapping[str, Any]) -> str:
+def _field_name(error: Mapping[str, Any]) -> str:
     # The location starts with "body", "query", "path" or "header"; the client knows the names after it.
     location = error["loc"]
     if len(location) == 1 or error["type"] == "json_invalid":

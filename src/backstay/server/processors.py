@@ -10,8 +10,8 @@ def processor_from(state: AppState, *, recipe: str | None, processor: str | None
     """Return the recipe, or the name of the processor, that a request names.
 
     Raises:
-        Problem: it names neither, or both.
-        ProcessorNotAllowed: the settings do not allow it.
+        Problem: the request names neither, or both.
+        ProcessorNotAllowed: the settings do not name the recipe or processor.
     """
     if (recipe is None) == (processor is None):
         raise Problem(

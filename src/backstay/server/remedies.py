@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from backstay.errors import BackstayError
 from backstay.remedy import Remedy, join_remedy
 
-# Each is for programs and for people: it names no address and no button. A remedy of the server's operator has none.
+# A hint is for programs and people, so it names no address and no button. Remedies for operators only have no hint.
 HINTS: Mapping[Remedy, str] = {
     Remedy.LIST_JOBS: "the list of batches shows all",
     Remedy.SHOW_JOB: "look at it again: its state has changed, and says what is possible",

@@ -1,4 +1,4 @@
-"""The scheduled cleanup of expired backups of all owners, run by one of all servers."""
+"""The scheduled cleanup of all owners' expired backups, run by exactly one server."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -16,11 +16,11 @@ from backstay.server.metrics import Metrics
 _log = get_logger("backstay.server")
 
 _TASK = "cleanup"
-_LATE_SECONDS = 3_600  # a machine that was asleep at the scheduled time still cleans up within an hour
+_MAX_DELAY_SECONDS = 3_600  # a machine that was asleep at the scheduled time still cleans up within an hour
 
 
 class CleanupJob:
-    """The scheduled cleanup."""
+    """The scheduler of the cleanup."""
 
     def __init__(self, *, backstay: Backstay, metrics: Metrics, cron: str) -> None:
         self._backstay = backstay
@@ -31,7 +31,7 @@ class CleanupJob:
 
     def start(self) -> None:
         self._scheduler.add_job(
-            self.run, self._trigger, coalesce=True, max_instances=1, misfire_grace_time=_LATE_SECONDS
+            self.run, self._trigger, coalesce=True, max_instances=1, misfire_grace_time=_MAX_DELAY_SECONDS
         )
         self._scheduler.start()
 
@@ -45,8 +45,8 @@ class CleanupJob:
         return next((job.next_run_time for job in self._scheduler.get_jobs()), None)
 
     async def run(self, now: datetime | None = None) -> bool:
-        """Clean up, unless another server does. Log errors. Return whether this server did it."""
-        # To the minute: all servers have the same schedule, and nearly the same time.
+        """Clean up unless another server does, and log errors; return whether this server did."""
+        # Rounded to the minute, because all servers have the same schedule but slightly different clocks.
         due = (now or self._clock.now()).strftime("%Y-%m-%dT%H:%M")
         try:
             if not await self._backstay.scheduled.claim(_TASK, due=due):
@@ -55,17 +55,17 @@ class CleanupJob:
             await self._backstay.forget_expired()
             owners = await self._backstay.owners()
         except BackstayError as error:
-            self._failed(None, error)
+            self._record_failure(None, error)
             return False
         for owner in owners:
-            await self._clean(owner)
+            await self._clean_up(owner)
         return True
 
-    async def _clean(self, owner: str) -> None:
+    async def _clean_up(self, owner: str) -> None:
         try:
             result = await self._backstay.for_owner(owner).backups.cleanup()
         except BackstayError as error:
-            self._failed(owner, error)
+            self._record_failure(owner, error)
             return
         removed = sum(
             decision.action in (RetentionAction.REMOVE, RetentionAction.FINISH) for decision in result.decisions
@@ -79,6 +79,6 @@ class CleanupJob:
             orphans=len(result.orphans),
         )
 
-    def _failed(self, owner: str | None, error: BackstayError) -> None:
+    def _record_failure(self, owner: str | None, error: BackstayError) -> None:
         self._metrics.record_cleanup("failed")
         _log.warning("cleanup_failed", owner=owner, code=error.code, error=error.message)

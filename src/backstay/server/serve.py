@@ -26,15 +26,15 @@ from backstay.settings import Settings
 from backstay.signals import SignalCounter
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_INTERRUPTED = 130
-_BACKLOG = 512
-_HEAD_BYTES = 65_536  # of a request: line and headers
+_INTERRUPTED_STATUS = 130
+_BACKLOG_CONNECTIONS = 512
+_MAX_HEAD_BYTES = 65_536  # request line and headers
 _LIBRARIES = ("uvicorn", "apscheduler")
 
 
 @dataclass(frozen=True, slots=True)
 class ServeAddress:
-    """The address of a server, and its local token, if it has one."""
+    """A server's address, and its local token, if it has one."""
 
     url: str
     token: str | None
@@ -43,15 +43,15 @@ class ServeAddress:
 def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[[ServeAddress], None]) -> None:
     """Serve until a signal arrives. `on_listening` is called with the address once requests are accepted.
 
-    The first signal stops gracefully, a later one exits at once.
+    The first signal stops the server gracefully; a second one exits at once.
 
     Raises:
-        SettingsError: the address cannot be used, or a recipe or processor in the settings cannot.
+        SettingsError: the address, a recipe or a processor in the settings cannot be used.
         StorageError: the database cannot be used.
     """
-    with _listening(server) as listener:
+    with _open_listener(server) as listener:
         port = listener.getsockname()[1]
-        # New at each start: only the printed address signs in.
+        # A new token at each start, so that only the printed address signs in.
         token = secrets.token_urlsafe(32) if server.mode == "token" else None
         app = create_app(settings, server.model_copy(update={"port": port}), token=token, listens_alone=True)
         asyncio.run(_serve(app, listener, port, on_listening))
@@ -65,7 +65,7 @@ async def _serve(
     _redirect_library_logs()
     # h11 limits the size of a request's head, and refuses ambiguous heads.
     connection: Any = partial(
-        TimedConnection, heads=WaitingConnections(most=server.most_waiting, seconds=server.head_seconds)
+        TimedConnection, heads=WaitingConnections(max_waiting=server.most_waiting, seconds=server.head_seconds)
     )
     config = uvicorn.Config(
         app,
@@ -78,18 +78,18 @@ async def _serve(
         proxy_headers=state.local is None,
         limit_concurrency=server.most_connections,
         timeout_graceful_shutdown=int(server.grace_seconds) + 1,
-        h11_max_incomplete_event_size=_HEAD_BYTES,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )
     uvicorn_server = _Server(config, state)
     name = f"[{server.host}]" if ":" in server.host else server.host
-    with uvicorn_server.handling():
+    with uvicorn_server.handle_signals():
         async with running(app):
             on_listening(ServeAddress(f"http://{name}:{port}", state.local.token if state.local is not None else None))
             await uvicorn_server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that stops the jobs upon the signal, not only when the last connection is closed."""
+    """A uvicorn server that stops the jobs upon the signal, before its last connection closes."""
 
     def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
@@ -97,8 +97,8 @@ class _Server(uvicorn.Server):
         self._signals = SignalCounter()
 
     @contextmanager
-    def handling(self) -> Iterator[None]:
-        """Handle signals until everything has stopped, which is later than the last connection."""
+    def handle_signals(self) -> Iterator[None]:
+        """Handle signals until everything has stopped, which takes longer than the last connection."""
         before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
@@ -112,24 +112,24 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._signals.is_second():
-            os._exit(_INTERRUPTED)
+            os._exit(_INTERRUPTED_STATUS)
         self.should_exit = True
         self._state.supervisor.stop_soon()
 
 
 @contextmanager
-def _listening(server: ServerSettings) -> Iterator[socket.socket]:
+def _open_listener(server: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; otherwise small writes could wait 40 ms.
+    # Because the protocol is named, asyncio sets TCP_NODELAY; otherwise small writes could wait 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # The kernel then also drops a client that stops reading, together with the unsent data.
+            # This makes the kernel drop a client that stops reading, together with the unsent data.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * server.idle_seconds))
         try:
             listener.bind((server.host, server.port))
-            listener.listen(_BACKLOG)
+            listener.listen(_BACKLOG_CONNECTIONS)
         except OSError as error:
             raise SettingsError(
                 f"Cannot listen at {server.host}, port {server.port}: {error.strerror}",

@@ -17,7 +17,7 @@ from backstay.generate import scripted
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_CONCURRENCY, MAX_HOST, MAX_PORT
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
 from backstay.settings import FILE, server_table
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
@@ -36,9 +36,9 @@ _ENVIRONMENT = {
     "cors_origins": ("BACKSTAY_CORS_ORIGINS",),
 }
 VARIABLES = tuple(chain.from_iterable(_ENVIRONMENT.values()))
-_LISTS = ("allowed_hosts", "cors_origins")
-_SECRETS = ("jwt_secret", "metrics_token")
-_SHORTEST_SECRET = 32  # bytes, as HS256 requires
+_LIST_SETTINGS = ("allowed_hosts", "cors_origins")
+_SECRET_SETTINGS = ("jwt_secret", "metrics_token")
+_MIN_SECRET_BYTES = 32  # as HS256 requires
 
 
 class ServerSettings(BaseModel):
@@ -50,7 +50,7 @@ class ServerSettings(BaseModel):
     port: int = Field(default=8717, ge=0, le=MAX_PORT)
     """0 picks any free port."""
     auth: Literal["token", "jwt"] | None = None
-    """A local token or JSON Web Tokens; by default the latter, if they are configured."""
+    """A local token or JSON Web Tokens; by default JSON Web Tokens, if they are configured."""
     jwt_secret: str | None = Field(default=None, repr=False)
     """The secret that verifies tokens signed with HS256."""
     jwks_url: str | None = None
@@ -58,15 +58,15 @@ class ServerSettings(BaseModel):
     issuer: str | None = None
     audience: str = "authenticated"
     supabase_url: str | None = None
-    """The default source of the issuer and of the address of its keys."""
+    """The default source of the issuer and of its keys' address."""
     metrics_token: str | None = Field(default=None, min_length=16, repr=False)
     """The token that may read `/metrics`."""
     allowed_hosts: tuple[str, ...] = ()
-    """Allowed host names of requests; with a local token, those of loopback are always allowed."""
+    """Host names that requests may use; with a local token, loopback names are always allowed."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call the API with a token."""
     processors: tuple[str, ...] = ("scripted",)
-    """Processors that requests may name: `scripted`, `module:function`."""
+    """Processors that requests may name: `scripted` or `module:function`."""
     recipes: dict[str, str] = Field(default_factory=dict)
     """Paths of recipes, by the names that requests may use."""
     automatic_resume: bool = False
@@ -76,7 +76,7 @@ class ServerSettings(BaseModel):
     most_connections: int = Field(default=4_000, ge=10, le=1_000_000)
     """Maximum concurrent connections."""
     most_waiting: int = Field(default=500, ge=5, le=1_000_000)
-    """Maximum connections that wait for the head of a request; beyond it, one of them is closed."""
+    """Maximum connections that wait for the head of a request; beyond that number, one of them is closed."""
     head_seconds: float = Field(default=15.0, ge=0.1, le=600)
     """Maximum wait of a connection for the head of a request."""
     most_jobs: int = Field(default=8, ge=1, le=1_000)
@@ -94,22 +94,22 @@ class ServerSettings(BaseModel):
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
     upload_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
     import_rows: int = Field(default=250_000, ge=1, le=1_000_000_000)
-    """Maximum conversations and turns together in one imported file: other writers wait while it is written."""
+    """Maximum conversations plus turns in one imported file, because other writers wait while it is written."""
     import_bytes: int = Field(default=200_000_000, ge=1_000, le=100_000_000_000)
     """Maximum bytes of decompressed text in one imported file."""
     upload_items: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     """Maximum items in one uploaded file."""
     items_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
-    """Maximum bytes of their text, including the column name of each value."""
+    """Maximum bytes of text in one uploaded file, including the column name of each value."""
     read_seconds: float = Field(default=120.0, ge=0.1, le=86_400)
     """Maximum duration of one database read."""
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
-    """Maximum time that a client may neither send nor read before its connection is closed."""
+    """Maximum time without sending or reading before a client's connection is closed."""
     poll_seconds: float = Field(default=0.5, ge=0.02, le=60)
     """Interval at which a job with listeners is polled."""
     heartbeat_seconds: float = Field(default=15.0, ge=0.05, le=600)
     async_above: int = Field(default=5_000, ge=0)
-    """Number of conversations above which a backup is answered with 202 before it is complete."""
+    """Number of conversations above which a backup request is answered with 202 before the backup is complete."""
     cleanup: str = "0 2 * * *"
     """Schedule for removing expired backups: a cron expression, in UTC."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
@@ -117,27 +117,27 @@ class ServerSettings(BaseModel):
 
     @field_validator("cleanup")
     @classmethod
-    def _is_cron(cls, expression: str) -> str:
+    def _check_cron(cls, expression: str) -> str:
         CronTrigger.from_crontab(expression, timezone=ZoneInfo("UTC"))  # raises ValueError
         return expression
 
     @field_validator("jwt_secret")
     @classmethod
-    def _is_long(cls, secret: str | None) -> str | None:
-        if secret is not None and len(secret.encode()) < _SHORTEST_SECRET:
-            raise ValueError(f"it must have {_SHORTEST_SECRET} bytes or more")
+    def _check_secret(cls, secret: str | None) -> str | None:
+        if secret is not None and len(secret.encode()) < _MIN_SECRET_BYTES:
+            raise ValueError(f"it must have {_MIN_SECRET_BYTES} bytes or more")
         return secret
 
     @field_validator("supabase_url", "jwks_url", "issuer")
     @classmethod
-    def _is_address(cls, address: str | None) -> str | None:
+    def _check_address(cls, address: str | None) -> str | None:
         if address is not None and not address.startswith(("https://", "http://")):
             raise ValueError("it must begin with https://")
         return address
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             if not origin.startswith(("https://", "http://")) or "*" in origin or origin.count("/") != 2:
                 raise ValueError(f"{origin!r} is not an origin such as https://app.example.org; * is not allowed")
@@ -154,14 +154,14 @@ class ServerSettings(BaseModel):
             return False
 
     @property
-    def keys_at(self) -> str | None:
+    def effective_jwks_url(self) -> str | None:
         """The address of the JWKS."""
         if self.jwks_url is not None or self.supabase_url is None:
             return self.jwks_url
         return f"{self.supabase_url.rstrip('/')}/auth/v1/.well-known/jwks.json"
 
     @property
-    def issued_by(self) -> str | None:
+    def effective_issuer(self) -> str | None:
         """The required issuer of tokens."""
         if self.issuer is not None or self.supabase_url is None:
             return self.issuer
@@ -172,7 +172,7 @@ class ServerSettings(BaseModel):
         """The way in which users sign in."""
         if self.auth is not None:
             return self.auth
-        return "jwt" if self.jwt_secret is not None or self.keys_at is not None else "token"
+        return "jwt" if self.jwt_secret is not None or self.effective_jwks_url is not None else "token"
 
     @property
     def is_scripted_only(self) -> bool:
@@ -180,23 +180,23 @@ class ServerSettings(BaseModel):
         return not self.recipes and all(name.partition(":")[0] == scripted.NAME for name in self.processors)
 
     @property
-    def share(self) -> float:
+    def limit_share(self) -> float:
         """The share of each limit that one owner may take."""
         return self.owner_share if self.mode == "jwt" else 1.0
 
     @property
-    def ceiling_of_imports(self) -> InputCeiling:
+    def import_ceiling(self) -> InputCeiling:
         return InputCeiling(self.import_rows, self.import_bytes)
 
     @property
-    def ceiling_of_items(self) -> InputCeiling:
+    def item_ceiling(self) -> InputCeiling:
         return InputCeiling(self.upload_items, self.items_bytes)
 
     def check(self) -> "ServerSettings":
         """Check that the settings are consistent; return them.
 
         Raises:
-            SettingsError: no one, or anyone, could sign in; or two limits conflict.
+            SettingsError: no user, or any user, could sign in; or two limits conflict.
         """
         if self.mode == "token" and not self.is_loopback:
             raise SettingsError(
@@ -204,25 +204,26 @@ class ServerSettings(BaseModel):
                 "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or listen on this machine only",
                 setting="host",
             )
-        if self.mode == "jwt" and self.jwt_secret is None and self.keys_at is None:
+        if self.mode == "jwt" and self.jwt_secret is None and self.effective_jwks_url is None:
             raise SettingsError(
                 "No key to verify tokens is configured: set SUPABASE_URL, BACKSTAY_JWKS_URL or BACKSTAY_JWT_SECRET",
                 setting="auth",
             )
-        if self.mode == "jwt" and self.issued_by is None:
+        if self.mode == "jwt" and self.effective_issuer is None:
             raise SettingsError(
                 "No issuer of tokens is configured: set BACKSTAY_JWT_ISSUER, or SUPABASE_URL", setting="issuer"
             )
-        if self.body_bytes > self.bodies_bytes * self.share:
+        if self.body_bytes > self.bodies_bytes * self.limit_share:
             raise SettingsError(
-                f"A body of {self.body_bytes:,} bytes (body_bytes) could never be read, because one owner may send at "
-                f"most {int(self.bodies_bytes * self.share):,} bytes at once. Raise bodies_bytes or lower body_bytes",
+                f"A body of {self.body_bytes:,} bytes (body_bytes) could never be read, because one owner may send "
+                f"at most {int(self.bodies_bytes * self.limit_share):,} bytes at once. Raise bodies_bytes "
+                "or lower body_bytes",
                 setting="bodies_bytes",
             )
         return self
 
     def allowed(self) -> AllowedEntry:
-        """Return the allowlist of the server. Raises RecipeError if the file of a recipe is wrong."""
+        """Return the server's allowlist. Raises RecipeError if a recipe file is wrong."""
         return AllowedEntry(self.processors, {name: Recipe.load(Path(path)) for name, path in self.recipes.items()})
 
 
@@ -243,7 +244,7 @@ def load(
     table, folder = server_table(here or Path.cwd())
     if not isinstance(table, dict):
         raise SettingsError("[server] must be a table of settings", setting="server")
-    if secret := next((name for name in _SECRETS if name in table), None):
+    if secret := next((name for name in _SECRET_SETTINGS if name in table), None):
         raise SettingsError(
             f"[server] must not contain {secret}: set it in the environment, as {_ENVIRONMENT[secret][0]}",
             setting=secret,
@@ -265,7 +266,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, variables in _ENVIRONMENT.items():
         value = next((environ[variable] for variable in variables if environ.get(variable)), None)
         if value is not None:
-            values[name] = [part.strip() for part in value.split(",") if part.strip()] if name in _LISTS else value
+            values[name] = (
+                [part.strip() for part in value.split(",") if part.strip()] if name in _LIST_SETTINGS else value
+            )
     return values
 
 
@@ -273,9 +276,9 @@ def _validation_error(error: ValidationError, path: Path) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = [name for name in ServerSettings.model_fields if name not in _SECRETS]
+        known = [name for name in ServerSettings.model_fields if name not in _SECRET_SETTINGS]
         hint = did_you_mean(name, known)
-        listed = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
-        return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{listed}", setting=name)
+        known_settings = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
+        return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{known_settings}", setting=name)
     reason = reason_of(first)
     return SettingsError(f"The server's setting {name!r} is wrong: {reason}", setting=name)

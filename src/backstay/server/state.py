@@ -1,4 +1,4 @@
-"""The state of one application, and its dependencies for routes."""
+"""The components of one application, and how routes get them."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from backstay.app import Backstay, Services
 from backstay.coordination.cursors import Cursors
 from backstay.generate.allowlist import AllowedEntry
 from backstay.server.auth.authenticator import Authenticator
-from backstay.server.auth.local import LocalToken
+from backstay.server.auth.local_token import LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.events.hub import Hub
 from backstay.server.limits import ConcurrencyLimit
 from backstay.server.metrics import Metrics
-from backstay.server.permission import ResumePermission
 from backstay.server.problems import unauthorized
+from backstay.server.resume_permission import ResumePermission
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor
 from backstay.server.temporary_folder import TemporaryFolder

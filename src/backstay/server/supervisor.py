@@ -14,27 +14,27 @@ from backstay.generate.allowlist import AllowedEntry
 from backstay.logs import get_logger
 from backstay.server.limits import ConcurrencyLimit
 from backstay.server.metrics import Metrics
-from backstay.server.permission import ResumePermission
+from backstay.server.resume_permission import ResumePermission
 
 _log = get_logger("backstay.server")
 
-_POLL_SECONDS = 15.0  # between two searches for interrupted jobs, with automatic resume
-_PATIENCE_SECONDS = 5.0  # after the grace, for the last commits
+_POLL_SECONDS = 15.0  # between two searches for interrupted jobs, if automatic resume is on
+_COMMIT_SECONDS = 5.0  # for the last commits, after the grace period
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run, and the requests it received since it began."""
+    """A run, and whether a request arrived since it began."""
 
     limit: int | None
     allowed: AllowedEntry | None
     stop: StopSignal = field(default_factory=StopSignal)
     is_requested_again: bool = False
-    """Whether a request to resume arrived while it was ending, after a pause or with requeued items."""
+    """Whether a request to resume the job, after a pause or with requeued items, arrived while the run was ending."""
 
 
 class Supervisor:
-    """The runs of this server: it starts them, and stops all when the server stops.
+    """The runs of this server, which it starts, and all of which it stops when the server stops.
 
     A job has at most one run in this process. Other processes may work on the same job.
     """
@@ -59,7 +59,7 @@ class Supervisor:
         self._is_stopping = False
 
     @property
-    def worked(self) -> int:
+    def job_count(self) -> int:
         """The number of jobs that this server is working on."""
         return len(self._runs)
 
@@ -73,11 +73,11 @@ class Supervisor:
         limit: int | None = None,
         retries: Sequence[str] | None = (),
     ) -> Job:
-        """Start working on a job, which may have been started elsewhere, unless this server already does; return it.
+        """Start working on a job, wherever it was created, unless this server already does; return the job.
 
         Args:
-            owner: The owner of the job.
-            job_id: Its name.
+            owner: The job's owner.
+            job_id: The job's name.
             confirm: The function that the job may call although the settings do not name it.
             limits: Limits to store with the job; a current run keeps its own.
             limit: Maximum number of items to claim.
@@ -96,10 +96,10 @@ class Supervisor:
     async def start(
         self, owner: str, job_id: str, *, limit: int | None = None, allowed: AllowedEntry | None = None
     ) -> Job:
-        """Start working on a job, unless this server already does; return it.
+        """Start working on a job, unless this server already does; return the job.
 
-        Without `allowed`, it may run what the settings name. Raises like `Batches.prepare_resume`; Problem if too many
-        jobs are running, in total or of this owner.
+        Without `allowed`, the job may run what the settings name. Raises like `Batches.prepare_resume`; Problem if too
+        many jobs are running, in total or of this owner.
         """
         batches = self._backstay.for_owner(owner, allowed).batches
         job = await batches.prepare_resume(job_id)
@@ -117,7 +117,7 @@ class Supervisor:
         self._polling = asyncio.create_task(self._poll())
 
     def stop_soon(self) -> None:
-        """Ask all runs to stop: no new calls, a grace for those in flight. May be called from a signal handler."""
+        """Ask all runs to stop: they start no calls, and wait briefly for those in flight. Safe in a signal handler."""
         self._is_stopping = True
         for run in list(self._runs.values()):
             run.stop.request()
@@ -130,16 +130,16 @@ class Supervisor:
             await asyncio.wait([self._polling])
         if not self._tasks:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds + _PATIENCE_SECONDS)
+        _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds + _COMMIT_SECONDS)
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=_PATIENCE_SECONDS)
+            await asyncio.wait(late, timeout=_COMMIT_SECONDS)
 
     async def _work(self, owner: str, job_id: str, run: _Run) -> None:
         ending = "fault"
         try:
-            ending = str(await self._until_ended(owner, job_id, run))
+            ending = str(await self._run_until_ended(owner, job_id, run))
         except BackstayError as error:
             ending = "error"
             _log.warning("job_run_failed", job=job_id, code=error.code, error=error.message)
@@ -151,7 +151,7 @@ class Supervisor:
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._metrics.record_run_end(ending)
 
-    async def _until_ended(self, owner: str, job_id: str, run: _Run) -> EndReason:
+    async def _run_until_ended(self, owner: str, job_id: str, run: _Run) -> EndReason:
         batches = self._backstay.for_owner(owner, run.allowed).batches
         while True:
             result = await batches.resume(job_id, limit=run.limit, stop=run.stop, grace_seconds=self._grace_seconds)
@@ -177,5 +177,5 @@ class Supervisor:
     async def _resume_interrupted(self, owner: str, job_id: str) -> None:
         try:
             await self.start(owner, job_id)
-        except Exception as error:  # concerns this job only: the others are still resumed
+        except Exception as error:  # concerns this job only, so the others are still resumed
             _log.info("interrupted_job_not_resumed", job=job_id, code=getattr(error, "code", type(error).__name__))

@@ -18,8 +18,8 @@ _PREFIX = "backstay-server-"
 class TemporaryFolder:
     """A directory that is created when first needed, and again if another program has removed it.
 
-    It is locked while its server runs. The lock shows other servers that it is in use, and prevents systemd-tmpfiles
-    from removing it; other cleaners of temporary files may ignore the lock.
+    The directory is locked while its server runs. The lock shows other servers that the directory is in use, and keeps
+    systemd-tmpfiles from removing it; other cleaners of temporary files may ignore the lock.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ def remove_orphaned_folders() -> None:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Lock a directory of this user; return the file descriptor of the lock, or None if it cannot be locked."""
+    """Lock a directory of this user; return the lock's file descriptor, or None if the directory cannot be locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -16,9 +16,9 @@ from backstay.readers.read import SUFFIXES
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 
-ITEMS = SUFFIXES
-CONVERSATIONS = (".jsonl", ".ndjson", ".json", ".zst")
-_BLOCK = 1024 * 1024
+ITEM_SUFFIXES = SUFFIXES
+CONVERSATION_SUFFIXES = (".jsonl", ".ndjson", ".json", ".zst")
+_BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Upload:
 
 @asynccontextmanager
 async def store_upload(upload: UploadFile, suffixes: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
-    """Store an upload in a file until the context exits. Errors that name it call it `upload`.
+    """Store an upload in a file until the context exits. Errors call the file `upload`.
 
-    Of its original name only the suffix is used, which says the format.
+    Of the original name, only the suffix is used, which names the format.
 
     Raises:
         Problem: the suffix is not in `suffixes`.
@@ -55,7 +55,7 @@ def _copy(upload: UploadFile, path: Path) -> str:
     digest = hashlib.sha256()
     upload.file.seek(0)
     with path.open("xb") as file:
-        while block := upload.file.read(_BLOCK):
+        while block := upload.file.read(_BLOCK_BYTES):
             digest.update(block)
             file.write(block)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Limits on connections that have not yet sent the head of a request: how many there may be, and for how long."""
+"""Limits on the number and the wait of connections that have not yet sent the head of a request."""
 
 import asyncio
 import select
@@ -12,8 +12,8 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.server")
 
-_UNREAD_SECONDS = 1.0
-_MAX_CHECKED = 16
+_UNREAD_CHECK_SECONDS = 1.0
+_MAX_CHECKED_CONNECTIONS = 16
 
 
 class WaitingConnections:
@@ -26,8 +26,8 @@ class WaitingConnections:
     A connection with unread input is waiting for the server, not for its client, so it is not closed.
     """
 
-    def __init__(self, *, most: int, seconds: float) -> None:
-        self._most = most
+    def __init__(self, *, max_waiting: int, seconds: float) -> None:
+        self._max_waiting = max_waiting
         self._seconds = seconds
         self._waiting: dict[TimedConnection, asyncio.TimerHandle] = {}  # longest wait first
         self._by_address: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class WaitingConnections:
 
     def close_surplus(self) -> None:
         """Close connections while too many wait."""
-        while len(self._waiting) > self._most and (connection := self._silent_of_busiest_address()) is not None:
+        while len(self._waiting) > self._max_waiting and (connection := self._find_silent_connection()) is not None:
             self._close(connection)
 
     def end(self, connection: "TimedConnection") -> None:
@@ -53,28 +53,30 @@ class WaitingConnections:
             if not self._by_address[connection.address]:
                 del self._by_address[connection.address]
 
-    def _silent_of_busiest_address(self) -> "TimedConnection | None":
-        """Return a silent connection among the longest waits, from the address with the most connections."""
+    def _find_silent_connection(self) -> "TimedConnection | None":
+        """Return a silent connection, among the longest waits, of the address with the most waiting connections."""
         largest = max(self._by_address.values())
         candidates = (connection for connection in self._waiting if self._by_address[connection.address] == largest)
-        # Only a few are checked: if many had unread input, checking all for each new connection would delay reading.
-        return next((connection for connection in islice(candidates, _MAX_CHECKED) if connection.is_silent()), None)
+        # Only a few are checked, because checking many with unread input, for each new connection, would delay reading.
+        return next(
+            (connection for connection in islice(candidates, _MAX_CHECKED_CONNECTIONS) if connection.is_silent()), None
+        )
 
     def _time_out(self, connection: "TimedConnection") -> None:
         if connection.is_silent():
             self._close(connection)
         else:
-            self._waiting[connection] = connection.loop.call_later(_UNREAD_SECONDS, self._time_out, connection)
+            self._waiting[connection] = connection.loop.call_later(_UNREAD_CHECK_SECONDS, self._time_out, connection)
 
     def _close(self, connection: "TimedConnection") -> None:
         _log.debug("waiting_connection_closed", waiting=len(self._waiting))
         self.end(connection)
-        connection.connections.discard(connection)  # uvicorn counts them, and would remove this one too late
+        connection.connections.discard(connection)  # uvicorn counts them, and would remove this connection too late
         connection.transport.abort()
 
 
 class TimedConnection(H11Protocol):
-    """A uvicorn connection with a timeout: uvicorn itself waits for the head of a request without a limit.
+    """A uvicorn connection with a timeout, because uvicorn itself waits for the head of a request without a limit.
 
     The wait starts with the connection, and again at the end of each response, and lasts until a request has begun.
     Other bytes, such as the rest of a refused body, do not extend it.
@@ -105,7 +107,7 @@ class TimedConnection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._heads.end(self)
         else:
-            # What looked like unread input was only part of a head, so it may be closed after all.
+            # What looked like unread input was only part of a head, so this connection may be closed after all.
             self._heads.close_surplus()
 
     def on_response_complete(self) -> None:

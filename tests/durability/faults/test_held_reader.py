@@ -56,7 +56,7 @@ async def test_without_a_reader_the_log_stays_small(database):
 
 async def test_the_log_shrinks_when_a_reader_ends(database, monkeypatch):
     """The log grows during a long read, whose snapshot stays the same, and is truncated soon after it ends."""
-    monkeypatch.setattr(connection, "_WAL_BYTES_KEPT", _MB)
+    monkeypatch.setattr(connection, "_WAL_LIMIT_BYTES", _MB)
     async with Backstay.open(database) as backstay:
         reader = apsw.Connection(str(database))
         reader.execute("BEGIN")
@@ -79,7 +79,7 @@ async def test_the_log_shrinks_when_a_reader_ends(database, monkeypatch):
 
 async def test_without_the_limit_the_log_stays_as_large(database, monkeypatch):
     """The control: without the size limit the log is not truncated before the last connection closes."""
-    monkeypatch.setattr(connection, "_WAL_BYTES_KEPT", -1)
+    monkeypatch.setattr(connection, "_WAL_LIMIT_BYTES", -1)
     async with Backstay.open(database) as backstay:
         reader = apsw.Connection(str(database))
         reader.execute("BEGIN; SELECT count(*) FROM conversations").fetchall()

@@ -5,7 +5,7 @@ import pytest
 
 from backstay import Backstay
 from backstay.errors import SchemaOutdated, SchemaTooNew
-from backstay.storage.sqlite import identity, migrate
+from backstay.storage.sqlite import file_identity, migrate
 from backstay.storage.sqlite.migrate import migrations, prepare
 from support.data.conversations import items
 from support.faults.scene import last_words
@@ -80,7 +80,7 @@ async def test_an_older_version_writes_nothing_after_a_migration(tmp_path):
 
 async def test_an_older_version_without_the_check(tmp_path, monkeypatch):
     """The control: without the schema check an older version writes to a migrated database."""
-    monkeypatch.setattr(identity.FileIdentity, "check_schema", lambda *_: None)
+    monkeypatch.setattr(file_identity.FileIdentity, "check_schema", lambda *_: None)
     database = tmp_path / "library.db"
     async with Backstay.open(database) as older:
         prepare(database, create=False, known=_NEWER)

@@ -104,4 +104,4 @@ def test_a_broken_engine_does_not_agree(monkeypatch: pytest.MonkeyPatch, broken:
         with pytest.raises(disagreements, match=r"^(B\d: |\['B\d: |stored are |counts are |DID NOT RAISE)"):
             run_state_machine_as_test(HastyMachine, settings=options)
     finally:
-        queries._expanded.cache_clear()
+        queries._expand_rows.cache_clear()

@@ -14,7 +14,7 @@ from backstay.cli.main import main
 from backstay.errors import StoreDenied, StoreNotFound, StoreUnavailable
 from backstay.storage.postgres import connection
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.errors import unavailable
+from backstay.storage.postgres.errors import connection_error
 from backstay.storage.postgres.migrate import migrations
 from durability.postgres._tls_proxy import Encrypted
 from support.harness.commands import in_process
@@ -192,7 +192,7 @@ def test_a_role_that_was_given_a_schema_needs_no_right_to_make_one(role, ask_ser
 
 def test_server_too_old(run_command, url, monkeypatch):
     """A server older than the oldest supported version is refused with both versions."""
-    monkeypatch.setattr(connection, "OLDEST", 99)
+    monkeypatch.setattr(connection, "MIN_VERSION", 99)
 
     code, line = run_command(url)
 
@@ -493,7 +493,7 @@ def test_words_of_servers_and_poolers(words, kind, says):
     """Each text of a server or pooler is reported as what it is: a mistake to fix, or an outage to wait for."""
     address = ServerAddress.from_url(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app")
 
-    error = unavailable(psycopg.OperationalError(_REACHED + words), address)
+    error = connection_error(psycopg.OperationalError(_REACHED + words), address)
 
     assert type(error) is kind
     assert says in error.message

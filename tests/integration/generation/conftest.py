@@ -38,7 +38,7 @@ def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, names in (
         (adaptive_limit, ("_FIRST_PROBE_SECONDS", "MAX_PROBE_SECONDS")),
         (rate, ("MAX_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_MAX_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
-        (failure_handler, ("_PROBE_SECONDS",)),
+        (failure_handler, ("_MIN_RETRY_SECONDS",)),
         (suspected_errors, ("_OUTAGE_SECONDS",)),
     ):
         for name in names:

@@ -10,8 +10,8 @@ import pytest
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.errors import SettingsError
 from backstay.generate.account import Accounts
-from backstay.generate.credentials import Secrets
 from backstay.generate.key_source import KeySources
+from backstay.generate.secret_detection import Secrets
 from backstay.settings import KeySetting, Settings
 from support.fakes.provider import KEY, Said, Sent, Status
 from support.harness.waiting import until

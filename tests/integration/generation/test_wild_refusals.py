@@ -127,7 +127,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
     """Every error response of the corpus has the effect of its kind, at its maximum number of calls."""
     monkeypatch.setattr(reply_reader, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
-    monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(failure_handler, "_MIN_RETRY_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in REFUSALS:
             if row.kind is not kind or 200 <= row.status < 300:
@@ -159,7 +159,7 @@ def _of_items() -> Iterator[Row]:
 async def test_one_of_thirty_is_refused_and_the_others_come_through(provider, tmp_path, monkeypatch):
     """If one of thirty items gets an error of its own, the other 29 complete with one call each."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(failure_handler, "_PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(failure_handler, "_MIN_RETRY_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in _of_items():
             may_be = row.kind in (ErrorKind.ACCOUNT, ErrorKind.MODEL)

@@ -11,7 +11,7 @@ from backstay.errors import OutcomeRefused, StoreBusy, StoreClosed
 from backstay.storage.sqlite import connection
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.database import SqliteDatabase
-from backstay.storage.sqlite.log import WriteAheadLog
+from backstay.storage.sqlite.write_ahead_log import WriteAheadLog
 from support.harness.async_waiting import until
 from support.harness.waiting import PATIENCE_SECONDS
 

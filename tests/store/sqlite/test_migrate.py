@@ -17,7 +17,7 @@ from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageE
 from backstay.remedy import Remedy
 from backstay.storage.sqlite import SqliteStore, connection
 from backstay.storage.sqlite.migrate import migrations, prepare
-from backstay.storage.sqlite.schema import APPLICATION_ID
+from backstay.storage.sqlite.schema_version import APPLICATION_ID
 from support.fakes.workers import card
 from support.faults.mounts import Mounts
 from support.harness import requirements

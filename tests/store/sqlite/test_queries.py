@@ -71,7 +71,7 @@ def test_items_in_one_state_are_found_without_looking_at_all(schema, name, index
 @_each
 def test_statement_fits_the_schema(schema, name):
     """Each file holds one statement, which SQLite can prepare."""
-    text = queries._expanded(name, 3).replace("{selected}", "")
+    text = queries._expand_rows(name, 3).replace("{selected}", "")
 
     info = apsw.ext.query_info(schema, text, explain=True)
 
@@ -109,9 +109,9 @@ def memory(monkeypatch):
         " SELECT notes.number, name FROM requested CROSS JOIN notes USING (number) WHERE job = ?1",
     }
     monkeypatch.setattr(queries, "query", texts.__getitem__)
-    queries._expanded.cache_clear()
+    queries._expand_rows.cache_clear()
     yield connection
-    queries._expanded.cache_clear()
+    queries._expand_rows.cache_clear()
     connection.close()
 
 

@@ -24,7 +24,7 @@ from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
 from backstay.storage.sql import conversations, expiring_values, jobs, verdicts, work
 from backstay.storage.sql.session import Session
-from backstay.storage.sqlite import database, identity, migrate, queries, session
+from backstay.storage.sqlite import database, file_identity, migrate, queries, session
 
 Put = Callable[[object, str, object], None]
 
@@ -167,8 +167,8 @@ def _no_replay(put: Put) -> None:
 
 def _no_identity(put: Put) -> None:
     """Continue whatever happens to the files, and whoever has migrated them."""
-    put(identity.FileIdentity, "check_files", lambda _: None)
-    put(identity.FileIdentity, "check_schema", lambda *_: None)
+    put(file_identity.FileIdentity, "check_files", lambda _: None)
+    put(file_identity.FileIdentity, "check_schema", lambda *_: None)
 
 
 def _no_row_lock(put: Put) -> None:
@@ -180,7 +180,7 @@ def _no_row_lock(put: Put) -> None:
 
 def _no_idle_limit(put: Put) -> None:
     """On a server: let a session hold its transaction for as long as its client is silent."""
-    put(write_connection, "_IDLE", "1h")
+    put(write_connection, "_IDLE_TIMEOUT", "1h")
     _replace_query(put, server_queries, "end_session_of_worker", "SELECT 1")
 
 
@@ -274,7 +274,7 @@ def _replace_query(put: Put, queries_of: ModuleType, name: str, text: str) -> No
 
     for module in (queries, session) if queries_of is queries else (server_queries,):
         put(module, "query", replaced)
-    queries._expanded.cache_clear()
+    queries._expand_rows.cache_clear()
 
 
 def _dies_before_answering(put: Put) -> None:

@@ -109,7 +109,7 @@ class Serving:
         async with asyncio.timeout(60):
             while True:
                 # Asked before the job is read: a run that ends in between has left what was read behind.
-                is_worked = self.state.supervisor.worked
+                is_worked = self.state.supervisor.job_count
                 job: dict[str, Any] = (await (client or self.ann).get(f"/api/batches/{job_id}")).json()
                 if job["state"] != "running" and not job["workers"] and not is_worked:
                     return job

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from backstay.generate import advice
-from backstay.generate.advice import may_concern_one_item, may_resume, may_try_again
+from backstay.generate import failure_advice
+from backstay.generate.failure_advice import may_concern_one_item, may_resume, may_try_again
 
 _ERRORS = Path(__file__).parents[3] / "docs" / "reference" / "errors.md"
 
@@ -41,5 +41,10 @@ def test_each_code_that_advice_knows_is_in_the_reference():
     """Every code in the advice is documented, and every one can still occur."""
     errors = _ERRORS.read_text()
 
-    for code in advice._OF_RECIPE | advice._OF_TEXT | advice._ALSO_OF_TEXT | advice._OF_ALL:
+    for code in (
+        failure_advice._RECIPE_CODES
+        | failure_advice._TEXT_CODES
+        | failure_advice._ACCOUNT_OR_TEXT_CODES
+        | failure_advice._ALL_ITEMS_CODES
+    ):
         assert f"`{code}`" in errors, code

@@ -134,7 +134,7 @@ def test_no_cut_of_a_broken_answer_is_a_conversation(text):
 
 def test_control_repair_alone_takes_a_cut_answer(monkeypatch):
     """If unclosed values are repaired too, the same sweep yields conversations from truncated answers."""
-    monkeypatch.setattr(answer_parser, "repaired_values", lambda text: [repair_json(text, return_objects=True)])
+    monkeypatch.setattr(answer_parser, "repair_values", lambda text: [repair_json(text, return_objects=True)])
     monkeypatch.setattr(answer_parser, "is_open", lambda *_: False)
 
     assert [at for at in range(len(_BROKEN[0])) if _is_whole(_BROKEN[0][:at], 2)]

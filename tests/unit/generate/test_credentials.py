@@ -4,7 +4,7 @@ import pytest
 
 from backstay import Recipe
 from backstay.errors import RecipeError
-from backstay.generate.credentials import Secrets, check_no_credentials
+from backstay.generate.secret_detection import Secrets, check_no_credentials
 
 _REAL = "sk-live/0123456789abcdef"
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from backstay import Item
-from backstay.generate.echo import repeats_prompt
 from backstay.generate.prompt import Prompt
+from backstay.generate.prompt_echo import repeats_prompt
 from backstay.library.conversation import Turn
 
 _USER, _ASSISTANT = "Un café? It's for me.", 'Oui, "un café",\nat once.'

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backstay.generate import error_rules
 from backstay.generate.endpoint import resolve_endpoint
-from backstay.generate.error_messages import _OF_JOB, MESSAGES, message
+from backstay.generate.error_messages import _JOB_WORDS, MESSAGES, message
 from backstay.generate.error_response import (
     ErrorKind,
     ErrorResponse,
@@ -265,7 +265,7 @@ def test_judging_is_fast():
 @pytest.mark.parametrize("key", MESSAGES)
 def test_an_option_is_named_in_its_command_only(key):
     """Messages mention an option only within a whole command, since web pages show them too."""
-    facts = {name for _, name, _, _ in Formatter().parse(MESSAGES[key]) if name} - set(_OF_JOB)
+    facts = {name for _, name, _, _ in Formatter().parse(MESSAGES[key]) if name} - set(_JOB_WORDS)
 
     text = message(key, **dict.fromkeys(facts, "x"))
 

@@ -117,9 +117,9 @@ async def test_patience_ends_with_a_sentence():
     assert not limiter.is_recovering
 
     clock.now = 599.0
-    assert limiter.exhausted() is None
+    assert limiter.reason_to_stop() is None
     clock.now = 600.0
-    assert limiter.exhausted() == "no good answer came for 10 min"
+    assert limiter.reason_to_stop() == "no good answer came for 10 min"
 
 
 async def test_a_cancelled_call_leaves_no_gap_in_the_queue():

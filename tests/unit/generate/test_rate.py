@@ -8,9 +8,9 @@ import pytest
 
 from backstay.generate import failure_handler
 from backstay.generate.adaptive_limit import LimitMode
-from backstay.generate.bucket import Bucket
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
+from backstay.generate.token_bucket import Bucket
 
 LIMIT = ProviderTrouble(TroubleKind.LIMIT, "429")
 OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503")
@@ -306,7 +306,7 @@ def test_patience_is_time_whatever_the_number_of_items(trouble, is_proven, secon
         _succeed(rate, now)
     due = [0.0] * min(items, 10)
 
-    while rate.exhausted(now) is None:
+    while rate.reason_to_stop(now) is None:
         at = due.index(min(due))
         now = max(now, due[at])
         now += wait if (wait := rate.wait(now, 0)) < math.inf else 0.0
@@ -322,11 +322,11 @@ def test_a_named_time_beyond_an_hour_ends_patience_at_once():
     _succeed(rate, 0.0)
 
     _refuse(rate, 0.0, day)
-    assert rate.exhausted(0.0) is None
+    assert rate.reason_to_stop(0.0) is None
     for at in (1.0, 2.0, 3.0):
         _refuse(rate, at, day)
 
-    assert rate.exhausted(3.0) == "it asks to wait 24 h, and no call succeeds meanwhile"
+    assert rate.reason_to_stop(3.0) == "it asks to wait 24 h, and no call succeeds meanwhile"
 
 
 def test_a_time_without_calls_is_not_waited():
@@ -336,7 +336,7 @@ def test_a_time_without_calls_is_not_waited():
     _refuse(rate, 5_000.0)
     _refuse(rate, 5_003.0)
 
-    assert rate.exhausted(5_003.0) is None
+    assert rate.reason_to_stop(5_003.0) is None
 
 
 def test_rate_counts_good_answers():
@@ -357,4 +357,4 @@ def test_the_longest_time_that_a_job_may_be_asked_to_wait_is_waited_for():
         patience.restart(is_good=True)
         patience.record_trouble(now, trouble)
 
-        assert patience.exhausted(now) is None
+        assert patience.reason_to_stop(now) is None

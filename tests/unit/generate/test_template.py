@@ -183,8 +183,8 @@ def test_control_without_the_measure_a_text_grows(monkeypatch):
     with pytest.raises(RecipeError):
         _render(source)
 
-    monkeypatch.setattr(template, "_MAX_TEXT", 10**9)
-    monkeypatch.setattr(template, "_STEP_CHARACTERS", 10**9)
+    monkeypatch.setattr(template, "_MAX_TEXT_CHARACTERS", 10**9)
+    monkeypatch.setattr(template, "_CHARACTERS_PER_STEP", 10**9)
 
     assert _render(source) == "ababababa"
 

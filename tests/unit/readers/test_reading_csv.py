@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from backstay.errors import InputUnreadable, InvalidRow
 from backstay.readers import InputRow, delimited
 from backstay.readers.delimited import read_delimited
-from backstay.readers.origin import InputErrors
-from backstay.readers.text import MAX_RECORD_BYTES, InputText
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), max_size=12)
 _AWKWARD = st.one_of(_TEXT, st.sampled_from(["", " ", '"', '""', "a\nb", "a\r\nb", "a\rb", ",", "\t", "'", "=1+1"]))

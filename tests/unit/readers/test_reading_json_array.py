@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from backstay.errors import InputUnreadable, InvalidRow
 from backstay.readers import InputRow, read_rows
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_array import read_json_array
-from backstay.readers.origin import InputErrors
-from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _AWKWARD = st.sampled_from(['"', "\\", '\\"', "{", "}", "[", "]", ",", "\n", "é", "\U0001f600", '"}, {"', "\\\\"])
 _TEXT = st.lists(_AWKWARD | st.text(st.characters(codec="utf-8"), max_size=3), max_size=6).map("".join)

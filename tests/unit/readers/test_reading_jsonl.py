@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from backstay.errors import InvalidRow
 from backstay.readers import InputRow
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.jsonl import read_jsonl
-from backstay.readers.origin import InputErrors
-from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 _WHOLE = st.integers(min_value=-(2**63), max_value=2**64 - 1)

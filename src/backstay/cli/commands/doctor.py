@@ -49,7 +49,7 @@ def doctor(
     invocation = session.invocation
     checks = list(examine(database_url=invocation.database, owner=invocation.owner, environ=os.environ, deep=deep))
     try:
-        from backstay.server.examination import examine_server
+        from backstay.server.doctor_checks import examine_server
     except ModuleNotFoundError as error:
         checks.append(Check("serve", CheckLevel.OK, f"not available: {error.name} is not installed"))
     else:

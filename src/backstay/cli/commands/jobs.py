@@ -179,7 +179,7 @@ def _waiting_row(job: "WaitingImport") -> tuple[object, ...]:
 def _format_lines(
     invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]", *, has_answers: bool
 ) -> list[str]:
-    from backstay.generate.advice import may_resume
+    from backstay.generate.failure_advice import may_resume
 
     counts, tokens = job.counts, job.tokens
     lines = [

@@ -6,8 +6,8 @@ from typing import Any
 
 from backstay.generate.endpoint_url import from_anthropic_base_url
 from backstay.generate.prompt import turn_keys
+from backstay.generate.providers.content_blocks import split_content
 from backstay.generate.providers.finish_reasons import finish_reason
-from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
     ModelAnswer,
     ModelRequest,
@@ -15,16 +15,16 @@ from backstay.generate.providers.provider import (
     Structure,
     TokenUsage,
     UnreadableResponse,
-    joined,
-    schema,
-    tokens,
+    conversation_schema,
+    join_paragraphs,
+    read_token_count,
 )
 
-_WITHOUT_SAMPLING = "2026-10-21"  # the first version that rejects sampling parameters
-_SAMPLING = ("temperature", "top_p", "top_k")
-_MAX_TOKENS = 4_096  # default for recipes without a maximum, which the API requires
+_FIRST_VERSION_WITHOUT_SAMPLING = "2026-10-21"  # the first version that rejects sampling parameters
+_SAMPLING_PARAMETERS = ("temperature", "top_p", "top_k")
+_DEFAULT_MAX_TOKENS = 4_096  # for recipes without a maximum, which the API requires
 _TOOL = "conversation"
-_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
+_CACHE_FIELDS = ("cache_creation_input_tokens", "cache_read_input_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Anthropic(Provider):
     def body(self, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": request.model,
-            "max_tokens": _MAX_TOKENS if request.max_tokens is None else request.max_tokens,
+            "max_tokens": _DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens,
             "messages": [{"role": "user", "content": request.prompt.user}],
         }
         if request.prompt.system is not None:
@@ -60,8 +60,14 @@ class Anthropic(Provider):
         if request.stream:
             body["stream"] = True
         if request.structure is Structure.SCHEMA:
-            text = "Hand over the conversation that was asked for."
-            body["tools"] = [{"name": _TOOL, "description": text, "input_schema": schema(turn_keys(request.turns))}]
+            description = "Hand over the conversation that was asked for."
+            body["tools"] = [
+                {
+                    "name": _TOOL,
+                    "description": description,
+                    "input_schema": conversation_schema(turn_keys(request.turns)),
+                }
+            ]
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
         return {**body, **request.parameters}
 
@@ -69,9 +75,9 @@ class Anthropic(Provider):
         usage = body.get("usage")
         if not isinstance(usage, Mapping):
             return TokenUsage()
-        sent = [tokens(usage.get(name)) for name in ("input_tokens", *_CACHED)]
-        tokens_in = None if sent[0] is None else sum(count or 0 for count in sent)
-        return TokenUsage(tokens_in, tokens(usage.get("output_tokens")))
+        counts = [read_token_count(usage.get(name)) for name in ("input_tokens", *_CACHE_FIELDS)]
+        tokens_in = None if counts[0] is None else sum(count or 0 for count in counts)
+        return TokenUsage(tokens_in, read_token_count(usage.get("output_tokens")))
 
     def parse_answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         content, reason = body.get("content"), body.get("stop_reason")
@@ -81,14 +87,14 @@ class Anthropic(Provider):
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         calls = [call for call in calls if call.get("name") == _TOOL] or calls
         *earlier, data = [value for call in calls if (value := call.get("input"))] or [None]
-        texts, thoughts = texts_in(content)
+        texts, thoughts = split_content(content)
         signatures = [block["signature"] for block in blocks if isinstance(block.get("signature"), str)]
         return ModelAnswer(
             finish_reason(reason, is_structure=bool(data)),
             reason if isinstance(reason, str) else "none",
             "".join(texts) or None,
             data,
-            joined(thoughts),
+            join_paragraphs(thoughts),
             signatures[-1] if signatures else None,
             earlier,
         )
@@ -96,4 +102,8 @@ class Anthropic(Provider):
 
 def rejected_parameters(version: str, parameters: Iterable[str]) -> list[str]:
     """Return the parameters that a version of the API no longer accepts."""
-    return [name for name in parameters if name in _SAMPLING] if version >= _WITHOUT_SAMPLING else []
+    return (
+        [name for name in parameters if name in _SAMPLING_PARAMETERS]
+        if version >= _FIRST_VERSION_WITHOUT_SAMPLING
+        else []
+    )

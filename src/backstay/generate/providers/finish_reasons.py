@@ -11,8 +11,8 @@ _WORDS = {
     "image_safety sensitive error_toxic guardrail_intervened",
     FinishReason.REFUSAL: "refusal",
 }
-_ENDS = {word: end for end, words in _WORDS.items() for word in words.split()}
-_CALLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
+_REASONS = {word: end for end, words in _WORDS.items() for word in words.split()}
+_TOOL_CALL_WORDS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 
 
 def finish_reason(reason: object, *, is_structure: bool) -> FinishReason:
@@ -20,13 +20,13 @@ def finish_reason(reason: object, *, is_structure: bool) -> FinishReason:
 
     An unknown word may mean an incomplete answer.
     """
-    if isinstance(reason, str) and (end := _ENDS.get(reason)) is not None:
+    if isinstance(reason, str) and (end := _REASONS.get(reason)) is not None:
         return end
     if reason is None or reason == "":
         return FinishReason.NOT_GIVEN
     if not isinstance(reason, str):
         return FinishReason.UNKNOWN
     word = reason.strip().lower().replace("-", "_").removeprefix("finish_reason_")
-    if word in _CALLS:
+    if word in _TOOL_CALL_WORDS:
         return FinishReason.COMPLETE if is_structure else FinishReason.UNKNOWN
-    return _ENDS.get(word, FinishReason.UNKNOWN)
+    return _REASONS.get(word, FinishReason.UNKNOWN)

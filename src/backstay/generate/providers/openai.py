@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
+from backstay.generate.providers.content_blocks import split_content
 from backstay.generate.providers.finish_reasons import finish_reason
-from backstay.generate.providers.parts import texts_in
 from backstay.generate.providers.provider import (
     FinishReason,
     ModelAnswer,
@@ -16,14 +16,14 @@ from backstay.generate.providers.provider import (
     Structure,
     TokenUsage,
     UnreadableResponse,
-    joined,
-    schema,
-    tokens,
+    conversation_schema,
+    join_paragraphs,
+    read_token_count,
 )
 
-_THOUGHTS = ("reasoning_content", "reasoning")
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning")
 _TOOL = "conversation"
-_PLAIN = frozenset({"role", "content"})  # the only fields of most messages
+_PLAIN_FIELDS = frozenset({"role", "content"})  # the only fields of most messages
 
 OLDER_TOKEN_FIELD = "max_tokens"  # noqa: S105 - a field name, not a secret
 
@@ -35,7 +35,7 @@ class OpenAICompatible(Provider):
     path: str = "/chat/completions"
     structures: tuple[Structure, ...] = (Structure.SCHEMA, Structure.JSON, Structure.TEXT)
     token_field: str = OLDER_TOKEN_FIELD
-    """Parameter that limits tokens: OpenAI's newer models accept only the newer name, most other servers the older."""
+    """Parameter that limits tokens. OpenAI's newer models accept only the newer name, most others the old one."""
     quirks: frozenset[Quirk] = frozenset()
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
@@ -52,7 +52,11 @@ class OpenAICompatible(Provider):
             if Quirk.NO_STREAM_OPTIONS not in self.quirks:
                 body["stream_options"] = {"include_usage": True}
         if request.structure is Structure.SCHEMA:
-            json_schema = {"name": "conversation", "strict": True, "schema": schema(turn_keys(request.turns))}
+            json_schema = {
+                "name": "conversation",
+                "strict": True,
+                "schema": conversation_schema(turn_keys(request.turns)),
+            }
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         elif request.structure is Structure.JSON:
             body["response_format"] = {"type": "json_object"}
@@ -62,7 +66,9 @@ class OpenAICompatible(Provider):
         usage = body.get("usage")
         if not isinstance(usage, dict):
             return TokenUsage()
-        return TokenUsage(tokens(usage.get("prompt_tokens")), tokens(usage.get("completion_tokens")))
+        return TokenUsage(
+            read_token_count(usage.get("prompt_tokens")), read_token_count(usage.get("completion_tokens"))
+        )
 
     def parse_answer(self, body: Mapping[str, Any]) -> ModelAnswer:
         choices = body.get("choices")
@@ -75,11 +81,11 @@ class OpenAICompatible(Provider):
         if not isinstance(message, dict):
             raise UnreadableResponse("the answer has no message")
         content, word = message.get("content"), reason if isinstance(reason, str) else "none"
-        if isinstance(content, str) and not any(map(message.get, message.keys() - _PLAIN)):
+        if isinstance(content, str) and not any(map(message.get, message.keys() - _PLAIN_FIELDS)):
             return ModelAnswer(finish_reason(reason, is_structure=False), word, content)
-        texts, thoughts = texts_in(content)
-        thoughts = [next((message[name] for name in _THOUGHTS if _is_text(message.get(name))), ""), *thoughts]
-        *earlier, last = [parsed] if (parsed := message.get("parsed")) else _arguments(message) or [None]
+        texts, thoughts = split_content(content)
+        thoughts = [next((message[name] for name in _THOUGHT_FIELDS if _is_text(message.get(name))), ""), *thoughts]
+        *earlier, last = [parsed] if (parsed := message.get("parsed")) else _tool_arguments(message) or [None]
         data = content if isinstance(content, dict) and last is None else last
         end = finish_reason(reason, is_structure=last is not None)
         return ModelAnswer(
@@ -87,24 +93,24 @@ class OpenAICompatible(Provider):
             word,
             "".join(texts) or None,
             data,
-            joined(thoughts),
+            join_paragraphs(thoughts),
             earlier=earlier,
         )
 
 
-def _arguments(message: Mapping[str, Any]) -> list[Any]:
+def _tool_arguments(message: Mapping[str, Any]) -> list[Any]:
     """Return the arguments of calls to the conversation tool or else to any tool, as JSON texts or as values."""
     calls = message.get("tool_calls")
     called = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    functions = [each for each in (*called, message.get("function_call")) if isinstance(each, dict)]
-    named = [each for each in functions if each.get("name") == _TOOL]
-    return [arguments for each in named or functions if (arguments := each.get("arguments"))]
+    functions = [entry for entry in (*called, message.get("function_call")) if isinstance(entry, dict)]
+    conversation_calls = [entry for entry in functions if entry.get("name") == _TOOL]
+    return [arguments for entry in conversation_calls or functions if (arguments := entry.get("arguments"))]
 
 
 def _refuses(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
     blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    return any(each.get("refusal") for each in (message, *blocks))
+    return any(entry.get("refusal") for entry in (message, *blocks))
 
 
 def _is_text(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 A new provider with OpenAI's API is an entry in `hosted.py`; any other is one file with a subclass of `Provider`, an
 entry in `PROVIDERS`, and one test. Everything else (keys, limits, retries, error responses, parsing of turns) is the
-same for all providers, and done elsewhere.
+same for all providers, and found elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -64,7 +64,7 @@ class ModelAnswer:
     """The model's reasoning, if the provider sends it separately."""
     reasoning_signature: str | None = None
     earlier: Sequence[Any] = ()
-    """Structured output before `data`, in order, from earlier calls of the same tool. The last that fits counts."""
+    """Structured output from earlier calls of the same tool, in order. The last output that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Quirk(StrEnum):
     """A deviation of an endpoint from OpenAI's API."""
 
     NO_STREAM_OPTIONS = "no_stream_options"
-    """It rejects `stream_options`, and always reports usage in a stream."""
+    """The endpoint rejects `stream_options`, and always reports usage in a stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Provider(ABC):
     """A provider of models, with its API and its hosts. All methods are pure."""
 
     name: str
-    """The prefix of its model names, before the colon."""
+    """The prefix of model names, before the colon."""
     base_url: str | None
     """The default base URL; None if each customer has an address of their own, like `example_url`."""
     key_variable: str
@@ -110,7 +110,7 @@ class Provider(ABC):
     key_header: str | None = None
     """Header that carries the bare key; None for `Authorization: Bearer`."""
     hosts: tuple[str, ...] = ()
-    """Its other hosts, in addition to that of `base_url`; a leading dot includes all subdomains."""
+    """The provider's hosts, in addition to that of `base_url`; a leading dot includes all subdomains."""
     base_url_variable: str | None = None
     """Environment variable that sets another address."""
     normalize_url: Callable[[str], str] = str
@@ -120,7 +120,7 @@ class Provider(ABC):
     example_url: str | None = None
     """The form of customers' addresses, for messages."""
     is_api_style: bool = False
-    """Whether other servers offer the same API, so that its name may prefix a model at any address."""
+    """Whether other servers offer the same API, so that the provider's name may prefix a model at any address."""
 
     def owns(self, host: str) -> bool:
         """Return whether a host belongs to this provider."""
@@ -147,7 +147,7 @@ class Provider(ABC):
         """Parse the body of a successful response. Raises UnreadableResponse."""
 
 
-def tokens(value: object) -> int | None:
+def read_token_count(value: object) -> int | None:
     """Return a token count, which some servers write as text or as a float; None for anything else."""
     if type(value) is int and 0 <= value <= 10**9:
         return value
@@ -161,13 +161,13 @@ def tokens(value: object) -> int | None:
     return int(value)
 
 
-def joined(texts: Sequence[str]) -> str | None:
+def join_paragraphs(texts: Sequence[str]) -> str | None:
     """Join texts as paragraphs; return None if all are blank."""
     return "\n\n".join(text for text in texts if text.strip()) or None
 
 
 @cache
-def schema(keys: tuple[str, ...]) -> Mapping[str, Any]:
+def conversation_schema(keys: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the JSON schema of a conversation: one required text per key, and nothing else."""
     return {
         "type": "object",

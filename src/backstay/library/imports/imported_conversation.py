@@ -7,7 +7,7 @@ from typing import Any
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, Turn, text_fault, validate, validate_again
 from backstay.library.record import TURNS, Document, value_from_line
-from backstay.readers.origin import InputErrors
+from backstay.readers.input_errors import InputErrors
 
 KEYS = frozenset(
     ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at", TURNS)

@@ -7,7 +7,7 @@ from typing import Any
 from backstay.clock import from_text, to_text
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.record import TURNS, Document
-from backstay.readers.origin import InputErrors
+from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
 _ROLES = {"human": "user", "gpt": "assistant"}

@@ -18,12 +18,12 @@ from backstay.library.imports.imported_conversation import ImportedConversation
 from backstay.library.imports.shapes import read, read_exact
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
-from backstay.readers.ceiling import InputCeiling
+from backstay.readers.input_ceiling import InputCeiling
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
-from backstay.readers.origin import InputErrors
 from backstay.readers.row import InputRow
-from backstay.readers.text import MAX_RECORD_BYTES, InputText
 
 _CHUNK = 256
 _BLOCK = 1024 * 1024
@@ -65,7 +65,7 @@ class ImportSource:
     def _refuse_more(self, rows: int) -> None:
         if self._ceiling is not None:
             what = "conversations and turns together"
-            self._ceiling.check(self.origin.path, rows=rows, text_bytes=self._text_bytes, what=what)
+            self._ceiling.check(self.origin.path, rows=rows, text_bytes=self._text_bytes, row_noun=what)
 
     def _measured(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the blocks; raise InputTooLarge if they exceed the ceiling."""
@@ -127,7 +127,7 @@ class ImportSource:
         return _in_chunks(self._object(stream()))
 
     def _object(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
-        member = JsonMember(InputText.open(stream, self.origin), "conversations", otherwise=_NOT_ONE)
+        member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_NOT_ONE)
         row = None
         for row in member.rows():
             self._check_version(member.others)

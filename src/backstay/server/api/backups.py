@@ -26,7 +26,7 @@ from backstay.server.api.selections import Ids
 from backstay.server.backup_download import download_ticket_purpose
 from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
-from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 
 router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
 
@@ -86,7 +86,7 @@ async def backup_events(
 
 @router.post("/{backupId}/verify", responses=errors(404, 409))
 async def verify_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut:
-    """Read a backup back, decode all of it, and compare it with its snapshot."""
+    """Read and decode the whole backup, and compare it with its snapshot."""
     return BackupOut.from_backup(await services.backups.verify(backup_id))
 
 
@@ -112,7 +112,7 @@ async def restore_backup(
         result = await services.backups.restore(backup_id, options.to_selection(), on_conflict=options.on_conflict)
         return 200, RestoreResultOut.from_result(result)
 
-    return await once(request, key, [backup_id, options.model_dump(mode="json")], restore)
+    return await respond_once(request, key, [backup_id, options.model_dump(mode="json")], restore)
 
 
 @router.post("/{backupId}/pin", responses=errors(404, 409))
@@ -131,7 +131,7 @@ async def unpin_backup(backup_id: BackupId, services: OwnerServices) -> BackupOu
 async def issue_download_ticket(
     backup_id: BackupId, request: Request, services: OwnerServices, state: State
 ) -> TicketOut:
-    """Create an address that downloads a backup once, within a minute: for `window.open` in a browser."""
+    """Create an address for `window.open` in a browser, which downloads a backup once, within a minute."""
     await services.backups.show(backup_id)
     ticket = await state.backstay.tickets.issue(services.owner, download_ticket_purpose(backup_id))
     url = f"{request.scope.get('root_path', '')}/api/backup/download/{backup_id}?ticket={ticket.secret}"

@@ -12,7 +12,7 @@ from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import OwnerServices, State, Text, errors, signed_in
-from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
@@ -43,7 +43,7 @@ async def upload_batch(
     """Create a job from the rows of a file. Columns other than id, topic and persona become parameters."""
     writer = processor_from(state, recipe=recipe, processor=processor)
     columns = ColumnMapping(id_column, topic_column, persona_column)
-    async with uploads.store_upload(file, uploads.ITEMS, state.files) as upload:
+    async with uploads.store_upload(file, uploads.ITEM_SUFFIXES, state.files) as upload:
 
         async def create(_: MakeReceipt | None) -> tuple[int, JobOut]:
             job = await services.batches.create(
@@ -53,7 +53,7 @@ async def upload_batch(
                 max_attempts=max_attempts,
                 timeout=timeout_seconds,
                 columns=columns,
-                ceiling=state.settings.ceiling_of_items,
+                ceiling=state.settings.item_ceiling,
                 concurrency=concurrency,
                 rpm=rpm,
                 tpm=tpm,
@@ -65,4 +65,4 @@ async def upload_batch(
         limits = [concurrency, rpm, tpm]
         file_content = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column]
         content = [job_id, *file_content, recipe, processor, max_attempts, timeout_seconds, start, limits]
-        return await once(request, key, content, create, location="/api/batches/{id}")
+        return await respond_once(request, key, content, create, location="/api/batches/{id}")

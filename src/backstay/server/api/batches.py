@@ -21,7 +21,7 @@ from backstay.limits import (
     MAX_TPM,
     MIN_SECONDS,
 )
-from backstay.readers.depth import TOO_DEEP, is_too_deep
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
     ApiInput,
@@ -37,7 +37,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import Id
 from backstay.server.id_routes import IdRoute
-from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
@@ -52,7 +52,7 @@ Tpm = Annotated[int, Field(ge=0, le=MAX_TPM, description="0 lifts the limit.")]
 ItemIds = Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)]
 
 
-def _is_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _check_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # Python reads some invalid JSON: NaN, and halves of surrogate pairs.
     try:
         json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
@@ -76,7 +76,7 @@ class BatchIn(ApiInput):
             max_length=MAX_ITEMS,
             examples=[[{"id": "t1", "topic": "Lighthouses", "persona": "a keeper", "audience": "children"}]],
         ),
-        AfterValidator(_is_json),
+        AfterValidator(_check_json),
     ]
     """Items: `topic` is required, `id` and `persona` are optional, and all other fields are parameters."""
     recipe: Name | None = None
@@ -141,7 +141,7 @@ async def create_batch(
 ) -> Response:
     """Create a job from items.
 
-    If a job with this name and the same items exists, it is returned; one with other items is refused.
+    If a job with this name exists, it is returned if it has the same items; otherwise the request is refused.
     """
     writer = processor_from(state, recipe=body.recipe, processor=body.processor)
 
@@ -160,7 +160,7 @@ async def create_batch(
             job = await state.supervisor.start(services.owner, job.id)
         return 201, JobOut.from_job(job)
 
-    return await once(request, key, body.model_dump(mode="json"), create, location="/api/batches/{id}")
+    return await respond_once(request, key, body.model_dump(mode="json"), create, location="/api/batches/{id}")
 
 
 @router.get("/{jobId:id}/resume", responses=errors(404))
@@ -196,17 +196,17 @@ async def resume_batch(
         )
         return 202, JobOut.from_job(job)
 
-    return await once(request, key, [job_id, options.model_dump(mode="json")], resume)
+    return await respond_once(request, key, [job_id, options.model_dump(mode="json")], resume)
 
 
 @router.post("/{jobId:id}/pause", response_model=JobOut, responses=errors(404, 409))
 async def pause_batch(request: Request, job_id: JobId, services: OwnerServices, key: IdempotencyKey = None) -> Response:
-    """Pause a job: every worker on it stops gracefully, on any machine."""
+    """Pause a job. All its workers, on any machine, stop gracefully."""
 
     async def pause(_: MakeReceipt | None) -> tuple[int, JobOut]:
         return 200, JobOut.from_job(await services.batches.pause(job_id))
 
-    return await once(request, key, [job_id], pause)
+    return await respond_once(request, key, [job_id], pause)
 
 
 @router.post("/{jobId:id}/cancel", response_model=JobOut, responses=errors(404, 409))
@@ -218,7 +218,7 @@ async def cancel_batch(
     async def cancel(_: MakeReceipt | None) -> tuple[int, JobOut]:
         return 200, JobOut.from_job(await services.batches.cancel(job_id))
 
-    return await once(request, key, [job_id], cancel)
+    return await respond_once(request, key, [job_id], cancel)
 
 
 @router.post("/{jobId:id}/retry", response_model=RetryOut, responses=errors(404, 409))
@@ -232,7 +232,7 @@ async def retry_items(
         number = await services.batches.retry(job_id, options.item_ids)
         return 200, RetryOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), retried=number)
 
-    return await once(request, key, [job_id, options.model_dump(mode="json")], retry)
+    return await respond_once(request, key, [job_id, options.model_dump(mode="json")], retry)
 
 
 @router.post("/{jobId:id}/skip", response_model=SkipOut, responses=errors(404, 409))
@@ -245,7 +245,7 @@ async def skip_items(
         number = await services.batches.skip(job_id, body.item_ids)
         return 200, SkipOut(job=JobOut.from_job(await services.batches.checkpoint(job_id)), skipped=number)
 
-    return await once(request, key, [job_id, body.model_dump(mode="json")], skip)
+    return await respond_once(request, key, [job_id, body.model_dump(mode="json")], skip)
 
 
 @router.post("/{jobId:id}/discard", response_model=DiscardOut, responses=errors(404, 409))
@@ -258,7 +258,7 @@ async def discard_batch(
         await services.batches.discard(job_id)
         return 200, DiscardOut(id=job_id)
 
-    return await once(request, key, [job_id], discard)
+    return await respond_once(request, key, [job_id], discard)
 
 
 @router.get("/{jobId:id}/items", responses=errors(404))

@@ -24,7 +24,7 @@ signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token,
 """Documents the authentication in OpenAPI; `AuthenticationMiddleware` enforces it."""
 
 
-def _is_text(text: str) -> str:
+def _check_text(text: str) -> str:
     if "\x00" in text:
         raise ValueError("it must not have NUL characters")
     try:
@@ -34,31 +34,33 @@ def _is_text(text: str) -> str:
     return text
 
 
-def _is_name(text: str) -> str:
-    # Such text is never an id, and some databases reject it in a query.
+def _check_name(text: str) -> str:
+    # Invalid text is never an id, and some databases reject it in a query.
     try:
-        return _is_text(text)
+        return _check_text(text)
     except ValueError:
         raise Problem(404, "not_found", "Not found") from None
 
 
-def _is_moment(value: Any) -> Any:
+def _check_moment(value: Any) -> Any:
     # Pydantic would guess whether a number means seconds or milliseconds.
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise ValueError("it must be a time such as 2026-01-31T00:00:00Z")
     return value
 
 
-Text = Annotated[str, AfterValidator(_is_text)]
-MomentIn = Annotated[AwareDatetime, Field(strict=False, examples=["2026-01-31T00:00:00Z"]), BeforeValidator(_is_moment)]
-JobId = Annotated[str, Path(alias="jobId", min_length=1, examples=["topics"]), AfterValidator(_is_name)]
+Text = Annotated[str, AfterValidator(_check_text)]
+MomentIn = Annotated[
+    AwareDatetime, Field(strict=False, examples=["2026-01-31T00:00:00Z"]), BeforeValidator(_check_moment)
+]
+JobId = Annotated[str, Path(alias="jobId", min_length=1, examples=["topics"]), AfterValidator(_check_name)]
 ConversationId = Annotated[
     str,
     Path(alias="conversationId", min_length=1, examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"]),
-    AfterValidator(_is_name),
+    AfterValidator(_check_name),
 ]
 BackupId = Annotated[
-    str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_is_name)
+    str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_check_name)
 ]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum number of entries.")]
 Cursor = Annotated[
@@ -83,7 +85,7 @@ class ApiInput(BaseModel):
     )
 
 
-_MEANINGS = {
+_DESCRIPTIONS = {
     400: "The request cannot be read.",
     401: "The token is missing or not valid.",
     403: "Not allowed.",
@@ -105,7 +107,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "model": ErrorOut,
-            "description": _MEANINGS[status],
+            "description": _DESCRIPTIONS[status],
             "content": {"application/json": {"example": _example(status)}},
         }
         for status in sorted({400, 401, 422, 503, *statuses})
@@ -122,7 +124,7 @@ def _example(status: int) -> dict[str, Any]:
             "jobId: it is missing",
             {"fields": [{"field": "jobId", "message": "it is missing"}]},
         ),
-    }.get(status, ("code", _MEANINGS[status], {}))
+    }.get(status, ("code", _DESCRIPTIONS[status], {}))
     return {"error": {"code": code, "message": message, "details": details}}
 
 

@@ -27,7 +27,7 @@ from backstay.server.api.common import (
 )
 from backstay.server.api.selections import Id, SelectionIn
 from backstay.server.id_routes import IdRoute
-from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 
@@ -86,18 +86,18 @@ async def import_conversations(
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none."""
-    async with uploads.store_upload(file, uploads.CONVERSATIONS, state.files) as upload:
+    async with uploads.store_upload(file, uploads.CONVERSATION_SUFFIXES, state.files) as upload:
 
         async def import_(make_receipt: MakeReceipt | None) -> tuple[int, ImportOut]:
             def receipt(result: ImportResult) -> ExpiringValue | None:
                 return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
 
             result = await services.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=state.settings.ceiling_of_imports, receipt=receipt
+                upload.path, on_conflict=on_conflict, ceiling=state.settings.import_ceiling, receipt=receipt
             )
             return 201, ImportOut.from_result(result)
 
-        return await once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
+        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from backstay.backup.backup import Listener
 from backstay.library.deletion import DeleteResult
 from backstay.schemas import DeletePlanOut, DeleteResultOut
-from backstay.server.api.backup import Reason
+from backstay.server.api.backup_files import Reason
 from backstay.server.api.common import STREAM, ApiInput, OwnerServices, State, errors, signed_in
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import respond_delete
-from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once, run_once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once, run_once
 
 WithoutBackup = Literal["delete for good"]
 """What a person types to delete without a backup."""
@@ -39,10 +39,10 @@ class DeleteIn(ApiInput):
     ignore_missing: bool = False
     """Skip ids that do not exist, like the plan did."""
     without_backup: WithoutBackup | None = None
-    """Make no backup: the conversations cannot be restored. A person should have typed this."""
+    """Make no backup, so that the conversations cannot be restored. A person should have typed this."""
 
     @model_validator(mode="after")
-    def _is_one_of_two(self) -> Self:
+    def _check_alternatives(self) -> Self:
         is_planned = self.selection is not None and self.digest is not None
         if is_planned == (self.continue_backup_id is not None) or (self.selection is None) != (self.digest is None):
             raise ValueError("give selection and digest of a plan, or continueBackupId")
@@ -72,7 +72,7 @@ async def delete_conversations(
     async def delete(_: MakeReceipt | None) -> tuple[int, DeleteResultOut]:
         return 200, _with_undo(request, await _delete(body, services))
 
-    return await once(request, key, body.model_dump(mode="json"), delete)
+    return await respond_once(request, key, body.model_dump(mode="json"), delete)
 
 
 @router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
@@ -90,8 +90,8 @@ async def follow_delete(
         async def delete(_: MakeReceipt | None) -> tuple[int, DeleteResultOut]:
             return 200, _with_undo(request, await _delete(body, services, on_progress))
 
-        answer, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
-        return DeleteResultOut.model_validate(answer.body)
+        response, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
+        return DeleteResultOut.model_validate(response.body)
 
     return await respond_delete(state, work)
 

@@ -7,25 +7,25 @@ from typing import Protocol
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backstay.server.paths import OPERATIONS, path_of
 from backstay.server.problems import Problem, refuse, unauthorized
+from backstay.server.request_paths import OPERATIONS, path_of
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
-_MAX_TOKEN = 16_384
-OPEN = OPERATIONS | {"/", "/openapi.json", "/docs"}
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_MAX_TOKEN_CHARACTERS = 16_384
+PUBLIC = OPERATIONS | {"/", "/openapi.json", "/docs"}
 """Paths that need no token. `/metrics` has a token of its own."""
 STATIC = "/static/"
 """The prefix of static files, which are public."""
-_TICKETED = re.compile(r"/api/backup/download/[^/]{1,512}")
+_TICKET_PATH = re.compile(r"/api/backup/download/[^/]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestIdentity:
-    """The owner of a request, and the time when its token expires."""
+    """The owner of a request, and the end of its authentication."""
 
     owner: str
     ends_at: float | None = None
-    """The time when its token expires, in seconds since 1970; None if it does not."""
+    """When the request's token expires, in seconds since 1970; None if it never does."""
 
 
 class Authenticator(Protocol):
@@ -34,7 +34,7 @@ class Authenticator(Protocol):
     async def identity_of(self, token: str) -> RequestIdentity | None:
         """Return the identity of a bearer token; None if the token is not valid.
 
-        Raises Problem if it cannot be verified at the moment.
+        Raises Problem if the token cannot be verified at the moment.
         """
         ...
 
@@ -55,7 +55,7 @@ class AuthenticationMiddleware:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or path_of(scope) in OPEN or path_of(scope).startswith(STATIC):
+        if scope["type"] != "http" or path_of(scope) in PUBLIC or path_of(scope).startswith(STATIC):
             await self._app(scope, receive, send)
             return
         try:
@@ -73,7 +73,7 @@ class AuthenticationMiddleware:
         headers = Headers(scope=scope)
         authorizations = headers.getlist("authorization")
         if authorizations:
-            # Two headers are refused: a proxy may have checked one of them, and this server would check the other.
+            # Two headers are refused, because a proxy may have checked the one that this server would not.
             identity = (
                 await self._authenticator.identity_of(bearer(authorizations[0])) if len(authorizations) == 1 else None
             )
@@ -86,7 +86,7 @@ class AuthenticationMiddleware:
 
     def _owner_of_cookie(self, scope: Scope, headers: Headers) -> str | None:
         owner = self._authenticator.owner_of_cookie(headers)
-        if owner is not None and scope["method"] not in _SAFE:
+        if owner is not None and scope["method"] not in _SAFE_METHODS:
             refuse_other_origins(headers, scope["scheme"])
         return owner
 
@@ -94,7 +94,7 @@ class AuthenticationMiddleware:
 def _may_have_ticket(scope: Scope) -> bool:
     return (
         scope["method"] == "GET"
-        and _TICKETED.fullmatch(path_of(scope)) is not None
+        and _TICKET_PATH.fullmatch(path_of(scope)) is not None
         and "ticket" in QueryParams(scope["query_string"])
     )
 
@@ -103,13 +103,13 @@ def bearer(header: str) -> str:
     """Return the bearer token of an Authorization header; empty if it has none."""
     scheme, _, token = header.partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN or not token.isascii() or " " in token:
+    if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN_CHARACTERS or not token.isascii() or " " in token:
         return ""
     return token
 
 
 def refuse_other_origins(headers: Headers, scheme: str) -> None:
-    """Check that a request that a cookie authenticates comes from this server's own pages.
+    """Check that a request authenticated by a cookie comes from this server's own pages.
 
     Raises:
         Problem: its Origin header is missing or names another origin.

@@ -10,7 +10,7 @@ from backstay.server.events.feed import Feed
 
 
 class BackupFeed(Feed):
-    """The events of a backup: `progress`, and `state` with its record whenever its or its delete's state changes."""
+    """The events of a backup: `progress`, and `state` when the state of the backup or of its delete changes."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class _PhaseQueue:
         self._unsent[progress.phase] = progress
 
     def unsent(self) -> list[BackupProgress]:
-        """Return the unsent progress in the order of the phases, and clear it."""
+        """Return the unsent progress, in the order of the phases, and forget it."""
         unsent, self._unsent = list(self._unsent.values()), {}
         return unsent
 
@@ -37,7 +37,7 @@ async def respond_delete(
 ) -> Response:
     """Start a delete, and return a response that streams its progress. The delete continues if the client disconnects.
 
-    Errors before its backup has begun are raised here, as errors of the request.
+    Errors before the backup begins are raised here, as errors of the request.
     """
     phases = _PhaseQueue()
     task, begun = state.background_backups.begin(work, on_progress=phases.put)
@@ -53,12 +53,12 @@ async def respond_delete(
                 yield event("progress", DeleteProgressOut.from_progress(progress)).encoded
             if not is_over:
                 await asyncio.wait((task,), timeout=_POLL_SECONDS)
-        yield _end(task)
+        yield _last_event(task)
 
     return state.hub.stream_response(events())
 
 
-def _end(task: "asyncio.Task[DeleteResultOut]") -> bytes:
+def _last_event(task: "asyncio.Task[DeleteResultOut]") -> bytes:
     try:
         return event("deleted", task.result()).encoded
     except BackstayError as error:

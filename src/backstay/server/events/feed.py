@@ -10,14 +10,14 @@ from backstay.server.events.event import ServerEvent
 
 _log = get_logger("backstay.server")
 
-_MAX_PAUSE = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 
 
 class Feed(ABC):
     """A poller of one object that wakes its listeners when the object has changed.
 
-    Listeners get no queue: each reads the current state when it is ready. So a slow listener misses intermediate
-    progress, but delays no one and needs no memory.
+    Listeners have no queues. Each reads the current state when it is ready, so a slow listener misses intermediate
+    progress, but delays no other listener and needs no memory.
     """
 
     def __init__(self, *, poll_seconds: float) -> None:
@@ -25,7 +25,7 @@ class Feed(ABC):
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self._version = 0
-        self.listeners = 0
+        self.listener_count = 0
         self.is_over = False
         """Whether there will be no more changes."""
 
@@ -39,7 +39,7 @@ class Feed(ABC):
 
     @abstractmethod
     def has_nothing_after(self, number: int) -> bool:
-        """Return whether the feed is over and this event was its last."""
+        """Return whether the feed is over and its last event has this number."""
 
     @abstractmethod
     def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
@@ -47,7 +47,7 @@ class Feed(ABC):
 
     async def start(self) -> None:
         await self.begin()
-        self._task = asyncio.create_task(self._poll())
+        self._task = asyncio.create_task(self._poll_until_over())
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -70,7 +70,7 @@ class Feed(ABC):
             await self._changed.wait_for(lambda: self._version != version or self.is_over)
             return self._version
 
-    async def _poll(self) -> None:
+    async def _poll_until_over(self) -> None:
         pause = self._poll_seconds
         while not self.is_over:
             await asyncio.sleep(pause)
@@ -82,7 +82,7 @@ class Feed(ABC):
                 await self.end()
             except BackstayError as error:
                 _log.warning("feed_poll_failed", code=error.code, error=error.message)
-                pause = min(2 * pause, _MAX_PAUSE)
+                pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             except Exception as error:
                 _log.exception("feed_crashed", error=type(error).__name__)
                 await self.end()

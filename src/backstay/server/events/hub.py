@@ -23,7 +23,7 @@ class Hub:
         self._heartbeat_seconds = heartbeat_seconds
         self._idle_seconds = idle_seconds
         self._feeds: dict[_Key, Feed] = {}
-        self._starting: dict[_Key, asyncio.Lock] = {}
+        self._start_locks: dict[_Key, asyncio.Lock] = {}
 
     @property
     def listener_count(self) -> int:
@@ -31,25 +31,25 @@ class Hub:
 
     @asynccontextmanager
     async def join(self, kind: str, owner: str, name: str, create_feed: Callable[[], Feed]) -> AsyncIterator[Feed]:
-        """Join the feed of one object; the first listener starts it, and the last one stops it.
+        """Join the feed of one object. The first listener starts the feed, and the last one stops it.
 
         Raises what `Feed.begin` raises, and Problem if there are too many listeners.
         """
         key = (kind, owner, name)
         async with self._slots.slot(owner):
-            async with self._starting.setdefault(key, asyncio.Lock()):
+            async with self._start_locks.setdefault(key, asyncio.Lock()):
                 feed = self._feeds.get(key)
                 if feed is None or feed.is_over:
                     feed = await self._start(key, create_feed)
-                feed.listeners += 1
+                feed.listener_count += 1
             try:
                 yield feed
             finally:
-                feed.listeners -= 1
-                if not feed.listeners:
+                feed.listener_count -= 1
+                if not feed.listener_count:
                     if self._feeds.get(key) is feed:
                         del self._feeds[key]
-                        self._starting.pop(key, None)
+                        self._start_locks.pop(key, None)
                     await asyncio.shield(feed.stop())
 
     async def _start(self, key: _Key, create_feed: Callable[[], Feed]) -> Feed:
@@ -57,7 +57,7 @@ class Hub:
         try:
             await feed.start()
         except BaseException:
-            self._starting.pop(key, None)  # the object may not exist, so its lock must not stay
+            self._start_locks.pop(key, None)  # the object may not exist, so drop its lock
             raise
         self._feeds[key] = feed
         return feed

@@ -11,26 +11,26 @@ from backstay.schemas import ItemFailedOut, JobProgressOut, JobStateOut
 from backstay.server.events.event import ServerEvent, event
 from backstay.server.events.feed import Feed
 
-_AT_REST = (*FINISHED, JobState.CANCELLED)
-_MAX_IN_MEMORY = 1_000  # failures, shared by all listeners; a listener further behind reads the database
+_ENDED_STATES = (*FINISHED, JobState.CANCELLED)
+_MAX_FAILURES_IN_MEMORY = 1_000  # shared by all listeners; a listener further behind reads the database
 _PAGE = 500
-_WINDOW_SECONDS = 10.0
+_RATE_WINDOW_SECONDS = 10.0
 
 
 class JobFeed(Feed):
-    """The events of a job: `progress`, `state`, and `item_failed`, whose numbers let a client miss none."""
+    """The events of a job: `progress`, `state`, and `item_failed`, whose numbers let a client miss no failure."""
 
     def __init__(self, batches: Batches, job_id: str, *, poll_seconds: float) -> None:
         super().__init__(poll_seconds=poll_seconds)
         self._batches = batches
         self._job_id = job_id
-        self._rates: deque[tuple[float, int]] = deque()
+        self._done_counts: deque[tuple[float, int]] = deque()
         self._failed: deque[tuple[int, ServerEvent]] = deque()
         self._complete_since = 0
-        """The number of a failure; all later failures are in memory."""
+        """The number of the failure after which all failures are in memory."""
 
     async def begin(self) -> None:
-        # The number first: a failure in between is then sent twice rather than never.
+        # The number is read first, so that a failure in between is sent twice rather than never.
         self._complete_since = self._last = await self._batches.last_failure(self._job_id)
         self._update(await self._batches.checkpoint(self._job_id))
 
@@ -40,7 +40,7 @@ class JobFeed(Feed):
             self._remember(page)
             if len(page) < _PAGE:
                 break
-        # After the failures, so that they are sent before the end.
+        # The job is read after the failures, so that they are sent before the job's end.
         self._update(await self._batches.checkpoint(self._job_id))
         self.is_over = self._is_at_rest
         return self._job != previous or self._last != last or self.is_over
@@ -51,14 +51,14 @@ class JobFeed(Feed):
     @property
     def _is_at_rest(self) -> bool:
         """Whether the job has ended and has no workers."""
-        return self._job.state in _AT_REST and not self._job.workers
+        return self._job.state in _ENDED_STATES and not self._job.workers
 
     def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
-        # The position is read now and not at the first event, so that a listener misses nothing since it joined.
+        # The position is read now rather than at the first event, so that a listener misses nothing since it joined.
         return self._events(self.version, self._last if after is None else after)
 
     async def _events(self, version: int, seen: int) -> AsyncIterator[ServerEvent]:
-        # Numbered, so that a client that loses the connection before the first failure knows where to continue.
+        # The event has a number, so that a client disconnected before the first failure knows where to continue.
         yield event("progress", self._latest, id=seen)
         yield event("state", JobStateOut.from_job(self._job))
         job = self._job
@@ -94,16 +94,16 @@ class JobFeed(Feed):
         for failure in page:
             self._last = failure.sequence
             self._failed.append((self._last, event("item_failed", ItemFailedOut.from_event(failure), id=self._last)))
-        while len(self._failed) > _MAX_IN_MEMORY:
+        while len(self._failed) > _MAX_FAILURES_IN_MEMORY:
             self._complete_since, _ = self._failed.popleft()
 
     def _update(self, job: Job) -> None:
         self._job = job
         now, done_count = time.monotonic(), job.counts.done
-        self._rates.append((now, done_count))
-        while len(self._rates) > 2 and now - self._rates[0][0] > _WINDOW_SECONDS:
-            self._rates.popleft()
-        since, done_before = self._rates[0]
+        self._done_counts.append((now, done_count))
+        while len(self._done_counts) > 2 and now - self._done_counts[0][0] > _RATE_WINDOW_SECONDS:
+            self._done_counts.popleft()
+        since, done_before = self._done_counts[0]
         rate = (done_count - done_before) / (now - since) if now > since else 0.0
         self._latest = JobProgressOut.from_job(job, rate=max(0.0, rate))
         self._progress = event("progress", self._latest)

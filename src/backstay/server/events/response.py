@@ -31,9 +31,9 @@ class EventsResponse(Response):
             if self._after is not None and feed.has_nothing_after(self._after):
                 await Response(status_code=204)(scope, receive, send)
             else:
-                await self._hub.stream_response(_encoded(feed.events(self._after)))(scope, receive, send)
+                await self._hub.stream_response(_encode(feed.events(self._after)))(scope, receive, send)
 
 
-async def _encoded(events: AsyncIterator[ServerEvent]) -> AsyncGenerator[bytes]:
+async def _encode(events: AsyncIterator[ServerEvent]) -> AsyncGenerator[bytes]:
     async for event in events:
         yield event.encoded

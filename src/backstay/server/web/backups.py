@@ -11,12 +11,12 @@ from backstay.library.choices import RestoreConflictPolicy
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, OwnerServices
 from backstay.server.web.conversations import ListFilters
-from backstay.server.web.forms import FormName, Name, redirect_to
+from backstay.server.web.forms import FormId, QueryId, redirect_to
 from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/backups")
 
-_PAGE = 50
+_PAGE_SIZE = 50
 _NOTICES = {
     "verified": "The backup is intact: every conversation in it was read back and compared.",
     "pinned": "The backup is pinned and does not expire.",
@@ -36,13 +36,13 @@ async def list_backups(
     request: Request, services: OwnerServices, cursor: Cursor = None, every: bool = False, action: Action = None
 ) -> Response:
     """List backups, latest first, and interrupted deletes before them."""
-    backups = await services.backups.list(every=every, before=cursor, limit=_PAGE)
+    backups = await services.backups.list(every=every, before=cursor, limit=_PAGE_SIZE)
     unfinished = await services.backups.unfinished() if cursor is None else ()
     return render_page(
         request,
         "backups.html",
         section="backups",
-        page=BackupsOut.from_page(backups, limit=_PAGE),
+        page=BackupsOut.from_page(backups, limit=_PAGE_SIZE),
         unfinished=[BackupOut.from_backup(backup) for backup in unfinished],
         is_first=cursor is None,
         every=every,
@@ -52,14 +52,14 @@ async def list_backups(
 
 
 @router.get("/one")
-async def show_backup(request: Request, services: OwnerServices, backup_id: Name, action: Action = None) -> Response:
+async def show_backup(request: Request, services: OwnerServices, backup_id: QueryId, action: Action = None) -> Response:
     """Show one backup and the available actions."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
     return render_page(request, "backup.html", section="backups", backup=backup, notice=_NOTICES.get(action or ""))
 
 
 @router.get("/restore")
-async def plan_restore(request: Request, services: OwnerServices, backup_id: Name) -> Response:
+async def plan_restore(request: Request, services: OwnerServices, backup_id: QueryId) -> Response:
     """Show the plan of a restore, and ask for confirmation."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
     plan = RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id))
@@ -67,7 +67,7 @@ async def plan_restore(request: Request, services: OwnerServices, backup_id: Nam
 
 
 @router.get("/remove")
-async def ask_to_remove(request: Request, services: OwnerServices, backup_id: Name) -> Response:
+async def ask_to_remove(request: Request, services: OwnerServices, backup_id: QueryId) -> Response:
     """Explain the removal of a backup, and ask for confirmation."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
     return render_page(request, "remove.html", section="backups", backup=backup)
@@ -77,7 +77,7 @@ async def ask_to_remove(request: Request, services: OwnerServices, backup_id: Na
 async def restore(
     request: Request,
     services: OwnerServices,
-    backup_id: FormName,
+    backup_id: FormId,
     filters: Annotated[ListFilters, Query()],
     on_conflict: Annotated[RestoreConflictPolicy, Form(alias="onConflict")] = RestoreConflictPolicy.FAIL,
     back: Annotated[Literal["backups", "conversations"], Form()] = "backups",
@@ -93,7 +93,7 @@ async def restore(
 async def perform_action(
     request: Request,
     services: OwnerServices,
-    backup_id: FormName,
+    backup_id: FormId,
     action: Annotated[Literal["verify", "pin", "unpin", "remove", "continue", "undo"], Form()],
 ) -> Response:
     """Perform one action on a backup, and show it again."""

@@ -12,7 +12,7 @@ from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import to_item
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
-from backstay.generate.advice import may_concern_one_item
+from backstay.generate.failure_advice import may_concern_one_item
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_NAME
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
@@ -22,15 +22,15 @@ from backstay.server.api.selections import Id
 from backstay.server.problems import Problem
 from backstay.server.processors import processor_from
 from backstay.server.remedies import full_message
-from backstay.server.uploads import ITEMS
-from backstay.server.web.forms import EmptyIsNone, FormName, Name, ShortText, redirect_to
+from backstay.server.uploads import ITEM_SUFFIXES
+from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, rename_upload
 from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/batches")
 
-_PAGE = 50
-_ITEMS = 100
+_PAGE_SIZE = 50
+_ITEM_PAGE_SIZE = 100
 _USUAL_COLUMNS: Mapping[str, Sequence[str]] = {
     "topic": ("topic", "title", "subject", "question", "prompt", "name"),
     "id": ("id", "key", "uuid"),
@@ -40,7 +40,7 @@ _USUAL_COLUMNS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _PromptPreview:
-    """One of the first items, as the page shows it."""
+    """One of the first items with its prompt, as the page shows it."""
 
     item_id: str
     topic: str
@@ -54,8 +54,10 @@ class _PromptPreview:
 async def list_batches(request: Request, services: OwnerServices, state: State, cursor: Cursor = None) -> Response:
     """Show the form that starts a batch, and list batches, latest first."""
     waiting = await services.waiting_imports.list() if cursor is None else ()
-    page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE), waiting, limit=_PAGE)
-    return render_page(request, "batches.html", section="batches", page=page, kinds=ITEMS, is_first=cursor is None)
+    page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE_SIZE), waiting, limit=_PAGE_SIZE)
+    return render_page(
+        request, "batches.html", section="batches", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None
+    )
 
 
 @router.post("/upload")
@@ -65,8 +67,8 @@ async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> 
     suffix = PurePosixPath(name).suffix.lower()
     if not name:
         raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")
-    if suffix not in ITEMS:
-        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEMS)}")
+    if suffix not in ITEM_SUFFIXES:
+        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEM_SUFFIXES)}")
     upload = await _pending_uploads(request).add(file.file, name, suffix)
     return redirect_to(request, "/batches/new", file=upload.id)
 
@@ -87,12 +89,12 @@ async def prepare(
 ) -> Response:
     """Show the form for columns and the recipe or processor, with the first prompts."""
     upload = _pending_uploads(request).find(file)
-    choices = _choices(state)
+    choices = _writer_choices(state)
     if "topic" not in request.query_params:
-        topic, persona, id_column = (_guess(upload, role) for role in ("topic", "persona", "id"))
+        topic, persona, id_column = (_guess_column(upload, role) for role in ("topic", "persona", "id"))
     selected = writer if writer in choices else next(iter(choices), None)
-    recipe = _recipe(state, selected)
-    prompts, error = await _prompts(upload, ColumnMapping(id_column, topic, persona), recipe)
+    recipe = _selected_recipe(state, selected)
+    prompts, error = await _preview_prompts(upload, ColumnMapping(id_column, topic, persona), recipe)
     return render_page(
         request,
         "batch_new.html",
@@ -144,7 +146,7 @@ async def start(
             source,
             max_attempts=max_attempts,
             columns=columns,
-            ceiling=state.settings.ceiling_of_items,
+            ceiling=state.settings.item_ceiling,
             concurrency=concurrency,
             rpm=rpm if kind == "recipe" else None,  # the form always sends this field
         )
@@ -156,12 +158,12 @@ async def start(
 
 @router.get("/one")
 async def show_batch(
-    request: Request, services: OwnerServices, state: State, job_id: Name, cursor: Cursor = None
+    request: Request, services: OwnerServices, state: State, job_id: QueryId, cursor: Cursor = None
 ) -> Response:
     """Show one job with its state, the available actions and its items."""
     job = await services.batches.checkpoint(job_id)
     evidence = await services.batches.evidence(job_id)
-    items = await services.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEMS)
+    items = await services.batches.items_page(job_id, after=-1 if cursor is None else cursor, limit=_ITEM_PAGE_SIZE)
     return render_page(
         request,
         "batch.html",
@@ -172,7 +174,7 @@ async def show_batch(
         is_finished=job.state in FINISHED,
         is_cancelled=job.state is JobState.CANCELLED,
         has_workers=_has_workers(job),
-        page=ItemsOut.from_page(items, limit=_ITEMS),
+        page=ItemsOut.from_page(items, limit=_ITEM_PAGE_SIZE),
         is_first=cursor is None,
     )
 
@@ -182,7 +184,7 @@ async def perform_action(
     request: Request,
     services: OwnerServices,
     state: State,
-    job_id: FormName,
+    job_id: FormId,
     action: Annotated[Literal["resume", "resume-failed", "pause", "cancel", "retry", "skip", "discard"], Form()],
     item: Annotated[list[Id] | None, Form()] = None,
     confirm: Annotated[ShortText, Form()] = None,
@@ -206,7 +208,7 @@ async def perform_action(
 
 
 @router.get("/cancel")
-async def ask_to_cancel(request: Request, services: OwnerServices, job_id: Name) -> Response:
+async def ask_to_cancel(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
     """Explain the cancellation of a batch, and ask for confirmation."""
     return render_page(
         request, "cancel.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
@@ -214,7 +216,7 @@ async def ask_to_cancel(request: Request, services: OwnerServices, job_id: Name)
 
 
 @router.get("/resume")
-async def ask_to_resume(request: Request, services: OwnerServices, state: State, job_id: Name) -> Response:
+async def ask_to_resume(request: Request, services: OwnerServices, state: State, job_id: QueryId) -> Response:
     """Name the function that a batch calls, and ask for confirmation."""
     job = await services.batches.checkpoint(job_id)
     options = state.permission.options(job)
@@ -222,7 +224,7 @@ async def ask_to_resume(request: Request, services: OwnerServices, state: State,
 
 
 @router.get("/discard")
-async def ask_to_discard(request: Request, services: OwnerServices, job_id: Name) -> Response:
+async def ask_to_discard(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
     """Explain the discarding of a batch, and ask for confirmation."""
     return render_page(
         request, "discard.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
@@ -230,7 +232,7 @@ async def ask_to_discard(request: Request, services: OwnerServices, job_id: Name
 
 
 def _has_workers(job: Job) -> bool:
-    # A worker that died keeps its row; a worker that stops may keep it for a moment after the job was paused.
+    # A worker that died keeps its row, and a worker that stops may keep its row for a moment after the job was paused.
     return job.state is JobState.RUNNING or (bool(job.workers) and job.state is not JobState.INTERRUPTED)
 
 
@@ -239,26 +241,26 @@ def _pending_uploads(request: Request) -> PendingUploads:
     return files
 
 
-def _choices(state: State) -> dict[str, str]:
+def _writer_choices(state: State) -> dict[str, str]:
     """Return the recipes and processors to select from: form values and labels."""
     allowed = state.allowed
     recipes = {f"recipe:{name}": f"{name} ({allowed.recipes[name].model})" for name in sorted(allowed.recipes)}
     return recipes | {f"processor:{name}": name for name in sorted(allowed.processors)}
 
 
-def _recipe(state: State, selected: str | None) -> Recipe | None:
+def _selected_recipe(state: State, selected: str | None) -> Recipe | None:
     kind, _, name = (selected or "").partition(":")
     return state.allowed.recipes.get(name) if kind == "recipe" else None
 
 
-def _guess(upload: PendingUpload, role: str) -> str | None:
-    """Return the column with a usual name for this role; for topics, by default, the first column."""
+def _guess_column(upload: PendingUpload, role: str) -> str | None:
+    """Return the column with a usual name for this role; if there is none, the first column for topics."""
     by_name = {column.casefold(): column for column in reversed(upload.columns)}
     usual = next((by_name[name] for name in _USUAL_COLUMNS[role] if name in by_name), None)
     return upload.columns[0] if usual is None and role == "topic" and upload.columns else usual
 
 
-async def _prompts(
+async def _preview_prompts(
     upload: PendingUpload, columns: ColumnMapping, recipe: Recipe | None
 ) -> tuple[Sequence[_PromptPreview], BackstayError | None]:
     """Return the first items with their prompts, or the error that these columns cause."""

@@ -23,8 +23,8 @@ from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 
-_PAGE = 50
-(_WITHOUT_BACKUP,) = get_args(WithoutBackup)
+_PAGE_SIZE = 50
+(_CONFIRMATION_PHRASE,) = get_args(WithoutBackup)
 
 ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
@@ -74,7 +74,7 @@ class ListQuery(ListFilters):
 
 
 class FormSelection(ListFilters):
-    """The selection of a form: printed ids, in `id` and, one per line, in `ids`; or all that match."""
+    """The selection of a form: all matches, or printed ids in `id` and, one per line, in `ids`."""
 
     scope: Literal["selected", "all"] = "selected"
     id: list[PrintedId] = []
@@ -85,7 +85,7 @@ class FormSelection(ListFilters):
         return tuple(dict.fromkeys([*self.id, *(id_of_printed(line) for line in self.ids.split("\n") if line)]))
 
     def to_selection(self) -> Selection:
-        """Return the selection. Raises EmptySelection if it selects nothing."""
+        """Return the selection. Raises EmptySelection if it selects nothing, Problem if it has too many ids."""
         if self.scope == "all":
             return super().to_selection()
         if len(self.selected_ids) > MAX_IDS:
@@ -119,12 +119,12 @@ async def list_conversations(
     filters: Annotated[ListQuery, Query()],
 ) -> Response:
     """List matching conversations, newest first, and show the result of a delete that redirected here."""
-    summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE)
+    summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
     return render_page(
         request,
         "conversations.html",
         section="conversations",
-        page=ConversationsOut.from_page(summaries, limit=_PAGE),
+        page=ConversationsOut.from_page(summaries, limit=_PAGE_SIZE),
         filters=filters,
         is_first=filters.cursor is None,
         delete_backup=await _backup_of_delete(services, filters.deleted),
@@ -157,18 +157,18 @@ async def plan_delete(request: Request, services: OwnerServices, form: Annotated
         gone=len(gone),
         selection=remaining,
         keep_days=backup_days(request),
-        phrase=_WITHOUT_BACKUP,
+        phrase=_CONFIRMATION_PHRASE,
     )
 
 
 @router.post("/delete")
 async def delete(request: Request, services: OwnerServices, form: Annotated[DeleteForm, Form()]) -> Response:
     """Back up, verify and delete; then show the list with an undo button."""
-    if form.backup == "no" and form.confirmation.strip().casefold() != _WITHOUT_BACKUP:
+    if form.backup == "no" and form.confirmation.strip().casefold() != _CONFIRMATION_PHRASE:
         raise Problem(
             422,
             "not_confirmed",
-            f"Nothing was deleted: to delete without a backup, type “{_WITHOUT_BACKUP}” first",
+            f"Nothing was deleted: to delete without a backup, type “{_CONFIRMATION_PHRASE}” first",
         )
     result = await services.conversations.delete(
         form.to_selection(), backup=form.backup == "yes", digest=form.digest, reason="bulk_delete"
@@ -182,7 +182,7 @@ async def delete(request: Request, services: OwnerServices, form: Annotated[Dele
 async def export(
     request: Request, services: OwnerServices, state: State, form: Annotated[ExportForm, Form()]
 ) -> Response:
-    """Export the selection as a file for training. If some of it is gone, report that and offer the rest."""
+    """Export the selection as a file for training. If some conversations are gone, show them and offer the rest."""
     if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
         return _gone(request, gone, form.without(gone))
     return await exports.respond(services, form.to_selection(), form.format, state.downloads)

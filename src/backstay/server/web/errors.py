@@ -6,7 +6,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from backstay.schemas import ErrorOut
-from backstay.server.paths import path_of
+from backstay.server.request_paths import path_of
 from backstay.server.state import state_of
 from backstay.server.web.rendering import render_page
 
@@ -20,9 +20,9 @@ _MESSAGES = {
 def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapping[str, str]) -> HTMLResponse | None:
     """Return the page for an error; None if the client is a program instead of a browser."""
     has_pages = state_of(request).local is not None
-    first = path_of(request.scope).strip("/").partition("/")[0]
-    section = first if has_pages and first in _SECTIONS else ""
-    if not section and not _is_for_browser(request, first):
+    first_segment = path_of(request.scope).strip("/").partition("/")[0]
+    section = first_segment if has_pages and first_segment in _SECTIONS else ""
+    if not section and not _is_for_browser(request, first_segment):
         return None
     page = render_page(
         request,
@@ -38,11 +38,11 @@ def page_of_problem(request: Request, status: int, body: ErrorOut, headers: Mapp
     return page
 
 
-def _is_for_browser(request: Request, first: str) -> bool:
+def _is_for_browser(request: Request, first_segment: str) -> bool:
     """Return whether a browser will show the response.
 
     For the API, the `Accept` header alone does not decide: some HTTP libraries request HTML by default.
     """
     if "text/html" not in request.headers.get("accept", "").lower():
         return False
-    return first != "api" or request.headers.get("sec-fetch-mode") == "navigate"
+    return first_segment != "api" or request.headers.get("sec-fetch-mode") == "navigate"

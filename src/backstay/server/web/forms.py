@@ -20,11 +20,11 @@ def _normalize_lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-Name = Annotated[Text, Query(min_length=1, max_length=MAX_ID, alias="id")]
-FormName = Annotated[Text, Form(min_length=1, max_length=MAX_ID, alias="id")]
+QueryId = Annotated[Text, Query(min_length=1, max_length=MAX_ID, alias="id")]
+FormId = Annotated[Text, Form(min_length=1, max_length=MAX_ID, alias="id")]
 FormText = Annotated[str, Form(), AfterValidator(_normalize_lines)]
 EmptyIsNone = BeforeValidator(_empty_to_none)
-# The limit is inside the optional type: outside, it would apply to None as well.
+# The limit is inside the optional type, because outside it would apply to None as well.
 ShortText = Annotated[Annotated[Text, Field(max_length=MAX_NAME)] | None, EmptyIsNone]
 
 

@@ -13,7 +13,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def home(request: Request, token: str | None = None) -> Response:
-    """Exchange `?token=` for a cookie, which keeps it out of addresses, history and logs; or redirect."""
+    """Exchange `?token=` for a cookie, which keeps the token out of addresses, history and logs; or redirect."""
     root, local = request.scope.get("root_path", ""), state_of(request).local
     if local is None or token is None:
         if local is not None and local.owner_of_cookie(request.headers) is not None:

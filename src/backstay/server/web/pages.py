@@ -8,9 +8,9 @@ from backstay.server.web.pending_uploads import PendingUploads
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages to an application. The pages of the library need a local token."""
+    """Add the pages to an application; without a local token, only the home page and the static files."""
     app.state.pending_uploads = PendingUploads(
-        app.state.app_state.files, most_bytes=app.state.app_state.settings.upload_bytes
+        app.state.app_state.files, max_bytes=app.state.app_state.settings.upload_bytes
     )
     app.state.page_of_problem = page_of_problem
     for module in (home, static_files):

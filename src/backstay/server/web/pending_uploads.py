@@ -16,10 +16,10 @@ from backstay.readers import InputRow, read_rows
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 
-_MAX_UPLOADS = 20
-_SECONDS = 3_600.0
-_FIRST_ROWS = 3
-_BLOCK = 1024 * 1024
+_MAX_FILES = 20
+_LIFETIME_SECONDS = 3_600.0
+_PREVIEW_ROWS = 3
+_BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class PendingUpload:
 
     @property
     def job_id(self) -> str:
-        """The suggested name of the job: the name of the file."""
+        """The suggested job name, which is the file's name."""
         return PurePosixPath(self.name).stem[:200] or "batch"
 
 
 class PendingUploads:
-    """The latest uploads, stored for at most an hour and up to `most_bytes` in total."""
+    """The latest uploads, stored for at most an hour and up to `max_bytes` in total."""
 
-    def __init__(self, folder: TemporaryFolder, *, most_bytes: int) -> None:
+    def __init__(self, folder: TemporaryFolder, *, max_bytes: int) -> None:
         self._folder = folder
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._files: dict[str, PendingUpload] = {}
 
     async def add(self, source: Any, name: str, suffix: str) -> PendingUpload:
@@ -71,8 +71,8 @@ class PendingUploads:
         source.seek(0)
         try:
             with path.open("xb") as file:
-                shutil.copyfileobj(source, file, _BLOCK)
-            rows = first_rows(path, name)
+                shutil.copyfileobj(source, file, _BLOCK_BYTES)
+            rows = read_first_rows(path, name)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -82,21 +82,25 @@ class PendingUploads:
         return upload
 
     def _evict(self, size: int) -> None:
-        """Remove expired uploads, and the oldest until a file of this size fits."""
+        """Remove expired uploads, then the oldest ones until a file of this size fits."""
         oldest = sorted(self._files.values(), key=lambda upload: upload.stored_at)
         count, total = len(oldest), size + sum(upload.size for upload in oldest)
         for upload in oldest:
-            if count >= _MAX_UPLOADS or total > self._most_bytes or time.monotonic() - upload.stored_at > _SECONDS:
+            if (
+                count >= _MAX_FILES
+                or total > self._max_bytes
+                or time.monotonic() - upload.stored_at > _LIFETIME_SECONDS
+            ):
                 count, total = count - 1, total - upload.size
                 self._files.pop(upload.id, None)
                 upload.path.unlink(missing_ok=True)
 
 
-def first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
+def read_first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
     """Return the first rows of a file. Raises InputError with the file name that the user knows."""
     rows: Generator[InputRow, None, None] = read_rows(path)
     try:
-        return [row.values for row in islice(rows, _FIRST_ROWS)]
+        return [row.values for row in islice(rows, _PREVIEW_ROWS)]
     except BackstayError as error:
         raise rename_upload(error, path, name) from error
     finally:

@@ -18,11 +18,11 @@ HEADERS: Mapping[str, str] = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
         "trusted-types 'none'"
     ),
-    # Forms need it: requests without the origin of this server's pages are refused.
+    # Forms need this header, because requests without the origin of this server's pages are refused.
     "Referrer-Policy": "same-origin",
 }
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
-_SIZES = ("bytes", "kB", "MB", "GB", "TB")
+_TIME_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+_SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def render_page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -49,7 +49,7 @@ def format_iso(moment: datetime | str) -> str:
 def format_distance(moment: datetime | str, now: datetime | None = None) -> str:
     """Return the distance of a moment from now: `in 6 days`, `3 minutes ago`."""
     seconds = (_to_utc(moment) - (now or SystemClock().now())).total_seconds()
-    for size, name in _UNITS:
+    for size, name in _TIME_UNITS:
         if abs(seconds) >= size:
             span = format_count(round(abs(seconds) / size), name)
             return f"in {span}" if seconds > 0 else f"{span} ago"
@@ -59,9 +59,9 @@ def format_distance(moment: datetime | str, now: datetime | None = None) -> str:
 def format_size(number: int) -> str:
     """Return a number of bytes for people."""
     value, unit = float(number), 0
-    while value >= 1_000 and unit < len(_SIZES) - 1:
+    while value >= 1_000 and unit < len(_SIZE_UNITS) - 1:
         value, unit = value / 1_000, unit + 1
-    return format_count(number, "byte") if not unit else f"{value:.1f} {_SIZES[unit]}"
+    return format_count(number, "byte") if not unit else f"{value:.1f} {_SIZE_UNITS[unit]}"
 
 
 def format_state(state: str) -> str:

@@ -14,7 +14,7 @@ from backstay.server.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 
-_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_MEDIA_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Access-Control-Allow-Origin": "*",
@@ -36,7 +36,7 @@ async def static_file(
     """Return a static file. Names are looked up in a table of all files, never on disk."""
     file = _files().get(name)
     if file is None:
-        raise Problem(404, "not_found", "Not collected")
+        raise Problem(404, "not_found", "Not found")
     headers = {**_HEADERS, "ETag": file.tag}
     if if_none_match is not None and file.tag in if_none_match:
         return Response(status_code=304, headers=headers)
@@ -45,16 +45,16 @@ async def static_file(
 
 @cache
 def _files() -> dict[str, _StaticFile]:
-    return _collect(files("backstay.server.web") / "static", "")
+    return _read_folder(files("backstay.server.web") / "static", "")
 
 
-def _collect(folder: Traversable, prefix: str) -> dict[str, _StaticFile]:
-    collected: dict[str, _StaticFile] = {}
+def _read_folder(folder: Traversable, prefix: str) -> dict[str, _StaticFile]:
+    static_files: dict[str, _StaticFile] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
-            collected |= _collect(entry, f"{prefix}{entry.name}/")
-        elif (media_type := _TYPES.get(entry.name.rpartition(".")[2])) is not None:
+            static_files |= _read_folder(entry, f"{prefix}{entry.name}/")
+        elif (media_type := _MEDIA_TYPES.get(entry.name.rpartition(".")[2])) is not None:
             content = entry.read_bytes()
             tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            collected[prefix + entry.name] = _StaticFile(content, media_type, tag)
-    return collected
+            static_files[prefix + entry.name] = _StaticFile(content, media_type, tag)
+    return static_files

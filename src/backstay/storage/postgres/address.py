@@ -26,29 +26,29 @@ class ServerAddress:
 
     parameters: dict[str, Any] = field(repr=False)
     ignored: tuple[str, ...] = ()
-    """Names of parameters for other drivers, which were left out."""
+    """Names of omitted parameters, which are for other drivers."""
 
     @classmethod
     def from_url(cls, url: str) -> "ServerAddress":
         """Read `postgresql://user:password@host:port/database?…`.
 
         Raises:
-            SettingsError: it is not of this form, or has a parameter that libpq does not know. The message quotes
-                nothing of it but that name.
+            SettingsError: the URL is not of this form, or has a parameter that libpq does not know. The message quotes
+                only that parameter's name.
         """
         # An unescaped mark in a password makes the rest of the password look like a host or a database.
         authority, _, path = url.partition("://")[2].partition("/")
         host = authority.partition("@")[2].partition("?")[0]
         if "@" in host or "@" in path.partition("?")[0]:
-            raise _unreadable()
-        before, query = _split_query(url)
-        query, ignored = database_parameters.for_server(query, _known())
+            raise _unreadable_address()
+        base, query = _split_query(url)
+        query, ignored = database_parameters.for_server(query, _libpq_parameters())
         try:
-            parameters = conninfo_to_dict(f"{before}?{query}" if query else before)
+            parameters = conninfo_to_dict(f"{base}?{query}" if query else base)
         except ProgrammingError:
-            raise _unreadable() from None
+            raise _unreadable_address() from None
         if not _are_ports(str(parameters.get("port", ""))):
-            raise _unreadable()
+            raise _unreadable_address()
         if not str(parameters.get("connect_timeout", "1")).isdecimal():
             raise SettingsError("connect_timeout in the database address is no number", setting="database_url")
         return cls({**_DEFAULTS, **parameters}, ignored)
@@ -78,20 +78,20 @@ def _split_query(url: str) -> tuple[str, str]:
     user, at, target = rest.partition("@")
     if not at or "/" in user:
         user, at, target = "", "", rest
-    before, _, query = target.partition("?")
-    return f"{scheme}{mark}{user}{at}{before}", query
+    base, _, query = target.partition("?")
+    return f"{scheme}{mark}{user}{at}{base}", query
 
 
-def _known() -> frozenset[str]:
+def _libpq_parameters() -> frozenset[str]:
     """Return the names of the parameters that this libpq knows."""
     return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 
-def _are_ports(text: str) -> bool:
-    return all(not port or (port.isdecimal() and 0 < int(port) < 65_536) for port in text.split(","))
+def _are_ports(ports: str) -> bool:
+    return all(not port or (port.isdecimal() and 0 < int(port) < 65_536) for port in ports.split(","))
 
 
-def _unreadable() -> SettingsError:
+def _unreadable_address() -> SettingsError:
     return SettingsError(
         "The database address cannot be read; it looks like postgresql://USER:PASSWORD@HOST:5432/DATABASE, and marks "
         "such as @ / : # in a password are written as %40 %2F %3A %23",

@@ -1,14 +1,14 @@
-"""Opening connections. Nothing depends on the session, as a pooler may give each transaction another one."""
+"""Opens connections. No code depends on the session, since a pooler may give each transaction another one."""
 
 import psycopg
 
 from backstay.errors import StorageError, StoreReadOnly
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.errors import unavailable
+from backstay.storage.postgres.errors import connection_error
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 
-OLDEST = 14
+MIN_VERSION = 14
 
 # Settings that the statements depend on, whatever the server, the database or the role has set. They are not startup
 # parameters, since a pooler gives each transaction another session. pg_catalog comes first in the search path, so that
@@ -33,23 +33,23 @@ SETTINGS = """
 
 
 def connect(address: ServerAddress, **parameters: object) -> Connection:
-    """Open a connection to the address, in which the given parameters override its own.
+    """Open a connection to the address; `parameters` override the address's own.
 
     The connection is in autocommit mode, and prepares no statements.
 
     Raises:
-        StoreUnavailable: the server cannot be reached just now.
-        StoreDenied, StoreNotFound, SettingsError: it refuses the connection, and would do so again.
+        StoreUnavailable: the server cannot be reached at the moment.
+        StoreDenied, StoreNotFound, SettingsError: the server refuses the connection, and would do so again.
     """
     try:
         # A pooler gives each transaction another session, in which nothing is prepared.
         return psycopg.connect(**{**address.parameters, **parameters}, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
-        raise unavailable(error, address) from error
+        raise connection_error(error, address) from error
 
 
 def begin(connection: Connection, mode: str, *, statement_seconds: float | None = None) -> None:
-    """Begin a transaction that reads, with the options `mode`, whatever the role and the database have set.
+    """Begin a read transaction with the options `mode`, overriding the settings of the role and the database.
 
     The transaction itself has no time limit; `statement_seconds` limits each of its statements.
     """
@@ -58,16 +58,16 @@ def begin(connection: Connection, mode: str, *, statement_seconds: float | None 
 
 
 def check_server(connection: Connection, address: ServerAddress) -> None:
-    """Refuse a server that cannot store everything, or nothing at all.
+    """Refuse a server that is too old, cannot hold all text, or is read-only.
 
     Raises:
-        StorageError: it is too old, or its encoding does not hold all text.
-        StoreReadOnly: it is a replica, or the database was made read-only.
+        StorageError: the server is too old, or its encoding does not hold all text.
+        StoreReadOnly: the server is a replica, or the database was made read-only.
     """
     version = connection.info.server_version // 10_000
-    if version < OLDEST:
+    if version < MIN_VERSION:
         raise StorageError(
-            f"{address} runs PostgreSQL {version}; Backstay needs {OLDEST} or newer", database=address.place
+            f"{address} runs PostgreSQL {version}; Backstay needs {MIN_VERSION} or newer", database=address.place
         )
     row = connection.execute(
         "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',"

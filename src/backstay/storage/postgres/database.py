@@ -16,7 +16,7 @@ import psycopg
 from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, connect
-from backstay.storage.postgres.errors import AGAIN, translate_errors
+from backstay.storage.postgres.errors import RETRYABLE, translate_errors
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
 from backstay.storage.postgres.write_connection import WriteConnection
@@ -25,15 +25,15 @@ from backstay.storage.sql.session import Session
 
 T = TypeVar("T")
 
-_WRITERS = 4
-_TRIES = 20  # of a transaction that conflicts with others
-PATIENCE_SECONDS = 5.0  # to wait for a lost server before the caller gets the error
-DOUBT_SECONDS = 120.0  # the same after a server was lost during a commit, whose outcome is worth a longer wait
+_WRITER_THREADS = 4
+_MAX_TRIES = 20  # of a transaction that conflicts with others
+PATIENCE_SECONDS = 5.0  # wait for a lost server before its error is raised
+DOUBT_SECONDS = 120.0  # the same if it was lost during a commit, whose outcome is worth a longer wait
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresDatabase:
-    """A database that runs functions in transactions, and again after a conflict or a connection lost before COMMIT.
+    """A database that runs functions in transactions, and retries after a conflict or a connection lost before COMMIT.
 
     When the reply to a COMMIT is lost, the database is asked whether the transaction was committed.
     """
@@ -44,7 +44,7 @@ class PostgresDatabase:
         self._read_seconds = read_seconds
         self._schema = schema
         self._statements = Statements(schema)
-        self._known = 0
+        self._known_schema = 0
         self._writers: ThreadPoolExecutor | None = None
         self._readers: ReaderPool | None = None
         self._guard = threading.Lock()
@@ -54,23 +54,23 @@ class PostgresDatabase:
         self._in_flight: set[Future[Any]] = set()
         self._awaited: set[Future[Any]] = set()
 
-    def start(self, *, known: int, collation: str) -> None:
+    def start(self, *, known_schema: int, collation: str) -> None:
         """Start to accept work; connections are opened when they are needed.
 
         Args:
-            known: The number of the schema that this code knows, which each write checks.
+            known_schema: The schema version that this code knows, which each write checks.
             collation: The collation whose rules turn letters into lower case in a search.
         """
-        self._known = known
+        self._known_schema = known_schema
         self._stopping.clear()
         self._statements = Statements(self._schema, collation=collation)
-        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="backstay-writer")
+        self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="backstay-writer")
         self._readers = ReaderPool()
 
     def stop(self) -> None:
         """Let submitted writes finish, as long as the server answers, then close. Idempotent.
 
-        Calls whose callers have left get `PATIENCE_SECONDS` only: a lock of another program may block them for hours.
+        Calls whose callers have left get `PATIENCE_SECONDS` only, since another program's lock may last for hours.
         """
         self._stopping.set()
         with self._guard:
@@ -83,22 +83,22 @@ class PostgresDatabase:
             for channel in self._channels:
                 if is_reachable:
                     channel.cancel()
-                channel.cut()
+                channel.shut_down()
         if readers is not None:
             readers.close()
         if writers is not None:
             writers.shutdown(wait=True)
         while self._channels:
-            self._channels.pop().end()
+            self._channels.pop().close()
 
     async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
         doubt_seconds = math.inf if until_known else DOUBT_SECONDS
         future: Future[T] = self._submit(self._writers, self._write, function, doubt_seconds)
-        writing: asyncio.Future[T] = asyncio.wrap_future(future)
+        pending: asyncio.Future[T] = asyncio.wrap_future(future)
         # A submitted write runs even if its caller leaves; then no one looks at its error.
-        writing.add_done_callback(lambda done: done.cancelled() or done.exception())
-        with self._awaiting(future):
-            return await asyncio.shield(writing)
+        pending.add_done_callback(lambda settled: settled.cancelled() or settled.exception())
+        with self._mark_awaited(future):
+            return await asyncio.shield(pending)
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
         future: Future[T] = self._submit(self._writers, self._write, function, PATIENCE_SECONDS)
@@ -110,10 +110,10 @@ class PostgresDatabase:
         reading = _CancellableRead(self._read_seconds)
         future = self._track(self._readers.submit(owner, partial(self._read, function, reading)))
         try:
-            with self._awaiting(future):
+            with self._mark_awaited(future):
                 return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            asyncio.get_running_loop().run_in_executor(None, reading.give_up)  # in a thread: it calls the server
+            asyncio.get_running_loop().run_in_executor(None, reading.cancel)  # in a thread: it calls the server
             raise
 
     async def erase(self) -> bool:
@@ -121,7 +121,7 @@ class PostgresDatabase:
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        # Closed, not committed: a statement whose result is no longer needed may still be running.
+        # Closed, not committed, because a statement whose result is no longer needed may still be running.
         with translate_errors(self.address, self._schema), closing(connect(self.address)) as connection:
             begin(connection, _READ)
             yield PostgresSession(connection, self._statements)
@@ -142,7 +142,7 @@ class PostgresDatabase:
         return future
 
     @contextmanager
-    def _awaiting(self, future: "Future[Any]") -> Iterator[None]:
+    def _mark_awaited(self, future: "Future[Any]") -> Iterator[None]:
         self._awaited.add(future)
         try:
             yield
@@ -161,7 +161,7 @@ class PostgresDatabase:
         channel: WriteConnection | None = getattr(self._local, "channel", None)
         if channel is None:
             channel = self._local.channel = WriteConnection(
-                self.address, schema=self._schema, known=self._known, stopping=self._stopping
+                self.address, schema=self._schema, known_schema=self._known_schema, stopping=self._stopping
             )
             with self._guard:
                 self._channels.append(channel)
@@ -169,8 +169,8 @@ class PostgresDatabase:
 
     def _write(self, function: Callable[[Session], T], doubt_seconds: float) -> T:
         def run(channel: WriteConnection) -> T:
-            begun_in = channel.begin()
-            result = function(PostgresSession(channel.connection, self._statements, begun_in=begun_in))
+            begin_seconds = channel.begin()
+            result = function(PostgresSession(channel.connection, self._statements, begin_seconds=begin_seconds))
             channel.commit(doubt_seconds)
             return result
 
@@ -202,16 +202,16 @@ class PostgresDatabase:
                 channel.rollback()
                 tries += 1
                 failed_at = min(failed_at, time.monotonic())
-                if tries >= _TRIES:
+                if tries >= _MAX_TRIES:
                     raise
-                if isinstance(error.__cause__, AGAIN):
+                if isinstance(error.__cause__, RETRYABLE):
                     # Two transactions in conflict would conflict again if they waited equally long.
                     time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))  # noqa: S311 - no secret
                 elif not isinstance(error, StoreUnavailable) or not self._wait_for_server(channel, failed_at, tries):
                     raise
 
     def _wait_for_server(self, channel: WriteConnection, failed_at: float, tries: int) -> bool:
-        """Wait a little for a lost server; return False once the time to wait for it is over."""
+        """Wait briefly for a lost server; return False if it has been lost for too long."""
         if time.monotonic() > max(failed_at, channel.answered_at) + PATIENCE_SECONDS:
             return False
         return not self._stopping.wait(min(0.5, 0.05 * 2**tries))
@@ -236,12 +236,12 @@ class _CancellableRead(ReadDeadline):
         finally:
             with self._guard:
                 self._channel = None
-            if self.is_given_up:
-                channel.drop()  # its cancel request may still be under way, and would cancel the next statement
+            if self.is_cancelled:
+                channel.drop()  # the cancel request may still be under way, and would cancel the next statement
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Let the server cancel the read. May be called from any thread; raises nothing."""
-        self.is_given_up = True
+        self.is_cancelled = True
         with self._guard:
             if self._channel is not None:
                 self._channel.cancel()

@@ -1,4 +1,4 @@
-"""PostgreSQL's errors as errors of Backstay, without any text of the server that could hold a value or a password."""
+"""Translates PostgreSQL's errors to Backstay's, without server texts that could contain a value or a password."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.queries import quoted
 
-# Errors caused by a value: they fail only the outcome that holds the value.
+# Errors caused by a value, which fail only that value's outcome.
 _VALUE_ERRORS = (
     psycopg.IntegrityError,
     psycopg.DataError,
@@ -37,7 +37,7 @@ _VALUE_ERRORS = (
 )
 
 # The transaction conflicted with another one, and may succeed when it runs again.
-AGAIN = (pg.SerializationFailure, pg.DeadlockDetected)
+RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
 
 # The server cannot be used at the moment.
 _UNAVAILABLE = (
@@ -65,16 +65,15 @@ _ENCRYPTION = (
     "invalid sslmode",
     "sslmode value",
 )
-_NAMES = re.compile(r'"[^"\n]*"')
+_QUOTED_NAMES = re.compile(r'"[^"\n]*"')
 _INDEX = re.compile(r'index "(\w+)"')
-_IDS = ("conversations_by_id", "adopted_conversations_their_id_key", "adopted_conversations_id_key")
+_ID_CONSTRAINTS = ("conversations_by_id", "adopted_conversations_their_id_key", "adopted_conversations_id_key")
 _TOO_LARGE = "a value is too large"
-_HIDING = re.compile(r"query would be affected by row-level security policy for table (.+)")
 _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\n]*? failed: )?((FATAL|ERROR): +)?")
 
 
-# Their own text may quote the values that were to be stored.
-RAISED = "a trigger or function of the user's raised an error; the server's log has its message"
+# Replaces the message of the user's code, which may quote the values to be stored.
+USER_CODE_FAILED = "a trigger or function of the user's raised an error; the server's log has its message"
 # SQLSTATEs that Backstay's own functions raise.
 UNLIKE, ABSENT = "HF001", "HF002"
 _RAISED_BY_BACKSTAY = {
@@ -90,7 +89,7 @@ def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
     """Turn errors of psycopg within the context into Backstay's, which name the database and the next step.
 
     Args:
-        address: The database. Another connection to it finds out which privilege is missing.
+        address: The database, to which another connection finds out which privilege is missing.
         schema: Backstay's schema.
     """
     try:
@@ -104,7 +103,7 @@ def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
             message = f"The database refused it: {_RAISED_BY_BACKSTAY[error.sqlstate]}"
             raise OutcomeRefused(message, database=address.place) from error
         if _is_raised(error):
-            raise OutcomeRefused(f"The database refused it: {RAISED}", database=address.place) from error
+            raise OutcomeRefused(f"The database refused it: {USER_CODE_FAILED}", database=address.place) from error
         if isinstance(error, pg.InsufficientPrivilege):
             raise _privilege_error(error, address, schema) from error
         raise translate_error(error, address) from error
@@ -112,9 +111,9 @@ def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
 
 def _value_problem(error: Exception) -> str:
     if isinstance(error, psycopg.Error) and _is_raised(error):
-        return RAISED
+        return USER_CODE_FAILED
     if isinstance(error, pg.UniqueViolation):
-        if error.diag.constraint_name in _IDS:
+        if error.diag.constraint_name in _ID_CONSTRAINTS:
             return "a conversation with this id exists already"
         return f"{error.diag.constraint_name} requires unique values, and this one exists already"
     if isinstance(error, pg.NotNullViolation):
@@ -160,7 +159,7 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
     place = address.place
     match error:
         case pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
-            return _denied(address)
+            return _denied_error(address)
         case pg.InvalidCatalogName():
             return StoreNotFound(
                 f"There is no database {address.database!r} on that server ({place}); create it, or name another in "
@@ -191,9 +190,9 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
             )
         case _ if error.sqlstate in _LIMITS:
             kind, setting = _LIMITS[error.sqlstate]
-            lifted = f"ALTER ROLE CURRENT_USER IN DATABASE {quoted(address.database)} SET {setting} = 0"
+            remedy = f"ALTER ROLE CURRENT_USER IN DATABASE {quoted(address.database)} SET {setting} = 0"
             return kind(
-                f"{place} ended the session by its {setting}; lift that, as {address.user!r}: `{lifted}`",
+                f"{place} ended the session by its {setting}; lift that, as {address.user!r}: `{remedy}`",
                 database=place,
             )
         case _ if is_lost(error):
@@ -204,14 +203,14 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
             return StorageError(f"{place}: {_describe(error)}", database=place)
 
 
-def unavailable(error: psycopg.Error, address: ServerAddress) -> BackstayError:
+def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     """Return the error for a connection that could not be opened.
 
     Before a session exists there is no SQLSTATE, only the texts of the client, the server and the pooler. A text in
-    another language than English counts as a server that is unavailable at the moment.
+    another language than English means that the server is unavailable at the moment.
     """
     place, reason = address.place, _first_line(error)
-    message = _NAMES.sub("", str(error).lower())
+    message = _QUOTED_NAMES.sub("", str(error).lower())
 
     def says(*words: str) -> bool:
         return any(word in message for word in words)
@@ -229,9 +228,9 @@ def unavailable(error: psycopg.Error, address: ServerAddress) -> BackstayError:
         "no such user",
         "user not found",
     ):
-        return _denied(address)
+        return _denied_error(address)
     if says("permission denied for database") or (says("role") and says("does not exist")):
-        return _denied(address)
+        return _denied_error(address)
     if says("no such database") or (says("database") and says("does not exist")):
         return StoreNotFound(
             f"There is no database {address.database!r} at {place}; create it, or name another in "
@@ -257,7 +256,7 @@ def unavailable(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     return StoreUnavailable(f"{place} cannot be reached; check that the server runs, then try again", database=place)
 
 
-def _denied(address: ServerAddress) -> StoreDenied:
+def _denied_error(address: ServerAddress) -> StoreDenied:
     return StoreDenied(
         f"{address.place} does not let {address.user!r} in; check user and password in BACKSTAY_DATABASE_URL",
         database=address.place,
@@ -268,7 +267,7 @@ def _privilege_error(error: psycopg.Error, address: ServerAddress, schema: str) 
     missing, message = None, _first_line(error)
     # The failed transaction accepts no more statements, so a new session finds out what is missing.
     with suppress(psycopg.Error), psycopg.connect(**address.parameters, prepare_threshold=None) as connection:
-        missing = privileges.denial(connection, schema, message)
+        missing = privileges.find_missing(connection, schema, message)
     if missing is None:
         missing = privileges.MissingPrivilege(address.user, f"lacks a right ({_describe(error)})", None)
     return StoreDenied(f"{address.place}: {missing}", database=address.place)

@@ -1,18 +1,17 @@
-"""Inspection of a database, which changes nothing."""
+"""Inspects a database on a server without changing it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.adoption import status as adopted
-from backstay.storage.postgres.adoption.status import AdoptionStatus
+from backstay.storage.postgres.adoption.status import AdoptionStatus, adoption_status
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
-from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted
+from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
 
 # If one of these is off, a confirmed commit may be lost, or the whole database with it.
 _DURABILITY_SETTINGS = ("fsync", "full_page_writes")
@@ -20,17 +19,17 @@ _DURABILITY_SETTINGS = ("fsync", "full_page_writes")
 
 @dataclass(frozen=True, slots=True)
 class PostgresInspection:
-    """State of a server and a schema."""
+    """The state of a server and a schema."""
 
     version: str
     user: str
     schema: int
     known_schema: int
-    unsafe: Sequence[str]
-    """Settings of the server that are off and have to be on, so that no commit is lost."""
-    miscounted: Sequence[str]
+    unsafe_settings: Sequence[str]
+    """Server settings that are off, so that a commit can be lost."""
+    miscounted_jobs: Sequence[str]
     """Jobs whose counters are wrong; checked only by a deep inspection."""
-    standing: DatabaseReport
+    report: DatabaseReport
     adopted: Sequence[AdoptionStatus] = ()
 
 
@@ -58,8 +57,8 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
             user=str(user),
             schema=number,
             known_schema=known,
-            unsafe=[name for name, state in states if state is not None and state[0] == "off"],
-            miscounted=miscounted(session) if deep and number == known else (),
-            standing=database_report(session, owner, locate(session)) if number == known else DatabaseReport(),
-            adopted=adopted.adoption_status(connection, schema, deep=deep) if number == known else (),
+            unsafe_settings=[name for name, state in states if state is not None and state[0] == "off"],
+            miscounted_jobs=miscounted_jobs(session) if deep and number == known else (),
+            report=database_report(session, owner, locate(session)) if number == known else DatabaseReport(),
+            adopted=adoption_status(connection, schema, deep=deep) if number == known else (),
         )

@@ -1,4 +1,4 @@
-"""The original's tables in any schema of the same database. Implements `legacy.store.LegacyStore`."""
+"""The legacy program's tables in any schema of the same database. Implements `legacy.store.LegacyStore`."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,14 +23,14 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     CHECKPOINTS: ("job_id", "completed_items", "failed_items", "progress_percentage"),
     EXPORTS: ("backup_id", "user_id", "file_path", "conversation_ids", "backup_reason", "expires_at", "created_at"),
 }
-_REQUIRED: Mapping[str, Sequence[str]] = {
+_REQUIRED_COLUMNS: Mapping[str, Sequence[str]] = {
     CHECKPOINTS: ("job_id", "completed_items"),
     EXPORTS: ("backup_id", "conversation_ids"),
 }
 
 
 class PostgresLegacyStore:
-    """A database in which the original may keep its tables."""
+    """A database in which the legacy program may keep its tables."""
 
     def __init__(self, address: ServerAddress, *, schema: str) -> None:
         """Take the address of the database, and Backstay's own schema."""
@@ -42,9 +42,9 @@ class PostgresLegacyStore:
         statements = Statements(self._schema)
         with translate_errors(self._address, self._schema), connect(self._address) as connection:
             check_server(connection, self._address)
-            with _reading(connection):
+            with _read_transaction(connection):
                 rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
-            if source == self._schema or any(is_ours for _, _, is_ours in rows):
+            if source == self._schema or any(is_backstays for _, _, is_backstays in rows):
                 raise SettingsError(
                     f"The schema {source!r} is Backstay's own, and so are the views in it",
                     remedy=Remedy.NAME_SOURCE,
@@ -63,7 +63,7 @@ class PostgresLegacyStore:
 
 
 class PostgresLegacyTables:
-    """The original's tables in one schema. A missing column reads as null, but a table must have `_REQUIRED` ones."""
+    """The legacy program's tables in one schema. Missing columns are null, but `_REQUIRED_COLUMNS` must exist."""
 
     def __init__(
         self,
@@ -84,44 +84,45 @@ class PostgresLegacyTables:
         return [
             (table, f"the table in schema {self._source} has no column {column}")
             for table in self._columns
-            for column in self._missing(table)
+            for column in self._missing_columns(table)
         ]
 
     def checkpoints(self) -> Sequence[LegacyCheckpoint]:
         return [
-            LegacyCheckpoint(job_id, progress) for job_id, progress in self._all(CHECKPOINTS, "original_checkpoints")
+            LegacyCheckpoint(job_id, progress)
+            for job_id, progress in self._read_all(CHECKPOINTS, "original_checkpoints")
         ]
 
     def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[LegacyElement]]]:
         for has_failed, column in ((False, "completed_items"), (True, "failed_items")):
-            for elements in self._elements(CHECKPOINTS, "job_id", job_id, column):
+            for elements in self._read_elements(CHECKPOINTS, "job_id", job_id, column):
                 yield has_failed, elements
 
     def exports(self) -> Sequence[LegacyExport]:
-        return [LegacyExport(*row) for row in self._all(EXPORTS, "original_exports")]
+        return [LegacyExport(*row) for row in self._read_all(EXPORTS, "original_exports")]
 
     def conversation_ids(self, backup_id: str) -> Iterator[Sequence[LegacyElement]]:
-        return self._elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
+        return self._read_elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
 
-    def _missing(self, table: str) -> list[str]:
-        return [column for column in _REQUIRED[table] if column not in self._columns[table]]
+    def _missing_columns(self, table: str) -> list[str]:
+        return [column for column in _REQUIRED_COLUMNS[table] if column not in self._columns[table]]
 
-    def _all(self, table: str, name: str) -> list[Row]:
-        if table not in self._columns or self._missing(table):
+    def _read_all(self, table: str, name: str) -> list[Row]:
+        if table not in self._columns or self._missing_columns(table):
             return []
-        with translate_errors(self._address, self._statements.schema), _reading(self._connection):
+        with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
             return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
 
-    def _elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
+    def _read_elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
         if column not in self._columns[table]:
             return
         columns = {"key": _row_column(key), "column": _row_column(column)}
         values = {"key": value}
-        with translate_errors(self._address, self._statements.schema), _reading(self._connection):
+        with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
             try:
                 kinds = self._connection.execute(self._text("original_kinds", table, columns), values).fetchall()
-                if wrong := [kind for (kind,) in kinds if kind != "array"]:
-                    raise InputUnreadable(f"{column} is no array, but of the kind {wrong[0]!r}")
+                if other_kinds := [kind for (kind,) in kinds if kind != "array"]:
+                    raise InputUnreadable(f"{column} is no array, but of the kind {other_kinds[0]!r}")
                 with self._connection.cursor(name="backstay_original") as cursor:
                     cursor.execute(self._text("original_elements", table, columns), values)
                     while rows := cursor.fetchmany(_BATCH_ROWS):
@@ -147,7 +148,7 @@ def _row_column(column: str) -> str:
 
 
 @contextmanager
-def _reading(connection: Connection) -> Generator[None]:
+def _read_transaction(connection: Connection) -> Generator[None]:
     """Read in a separate transaction, so that a failed one does not break those after it."""
     begin(connection, _READ)
     try:

@@ -1,4 +1,4 @@
-"""Migrations of a PostgreSQL database to the schema that this code knows, by command only."""
+"""Migrates a PostgreSQL database to the schema that this code knows, upon a command only."""
 
 import re
 import secrets
@@ -23,8 +23,8 @@ from backstay.storage.sql.migration_result import MigrationResult
 
 Migration = tuple[int, str]
 
-_CREATED = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
-_DROPPED = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
+_CREATED_NAME = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
+_DROPPED_NAME = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
 
 
 @cache
@@ -60,9 +60,9 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
 
     Raises:
         StoreUnavailable, StoreDenied, StoreNotFound, StoreReadOnly, StorageError: The database does not allow it.
-        SchemaTooNew: A newer Backstay has migrated it.
-        SchemaOutdated: A worker uses it.
-        StoreCorrupt: A table of it is missing.
+        SchemaTooNew: A newer Backstay has migrated the schema.
+        SchemaOutdated: A worker uses the schema.
+        StoreCorrupt: A table is missing.
         SettingsError: A schema cannot have that name, or it belongs to another program.
     """
     known = migrations() if known is None else known
@@ -82,9 +82,9 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                 _refuse_without_privilege(connection, address, schema)
                 if version == 0:
                     _refuse_other_tables(connection, address, schema, known)
-                    _begin(connection, address, schema)
+                    _create_schema(connection, address, schema)
                 else:
-                    refuse_under_a_worker(connection, address, schema, "needs a migration")
+                    refuse_while_in_use(connection, address, schema, "needs a migration")
                 connection.execute(statements.replace("{schema}", schema))
                 connection.execute(
                     f"INSERT INTO {schema}.migrations (number) VALUES (%s)",
@@ -97,7 +97,7 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                     )
                 applied.append(number)
         refuse_incomplete(connection, address, schema, known)
-        # Another process may have applied the later ones.
+        # Another process may have applied the later migrations.
         return MigrationResult(before or 0, applied[-1] if applied else known[-1][0], applied)
 
 
@@ -127,8 +127,8 @@ def refuse_unmigrated(
     """Refuse a database of another schema version; the tables in `without` may be missing.
 
     Raises:
-        SchemaTooNew, SchemaOutdated: It has another version.
-        StoreCorrupt: A table of it is missing.
+        SchemaTooNew, SchemaOutdated: The schema has another version.
+        StoreCorrupt: A table is missing.
         SettingsError: The schema belongs to another program.
     """
     known, version = migrations(), version_of(connection, schema)
@@ -153,7 +153,7 @@ def refuse_incomplete(
     without: frozenset[str] = frozenset(),
 ) -> None:
     """Refuse a database that lacks a table, as after a partial restore. Raises StoreCorrupt."""
-    if missing := _expected(known) - _existing(connection, schema, known) - without:
+    if missing := _expected_names(known) - _existing_names(connection, schema, known) - without:
         if missing <= set(BUILT_IN_TABLES) and _has_adopted(connection, schema):
             raise StoreCorrupt(
                 f"{address}: adopted tables, or columns of them, were dropped, and with them Backstay's views over "
@@ -175,19 +175,19 @@ def _has_adopted(connection: Connection, schema: str) -> bool:
     return bool(row is not None and row[0])
 
 
-def _expected(known: Sequence[Migration]) -> set[str]:
+def _expected_names(known: Sequence[Migration]) -> set[str]:
     """Return the names of the tables, views and sequences that exist after these migrations."""
     names = {"migrations"}
     for _, statements in known:
-        names = (names | set(_CREATED.findall(statements))) - set(_DROPPED.findall(statements))
+        names = (names | set(_CREATED_NAME.findall(statements))) - set(_DROPPED_NAME.findall(statements))
     return names
 
 
-def _existing(connection: Connection, schema: str, known: Sequence[Migration]) -> set[str]:
+def _existing_names(connection: Connection, schema: str, known: Sequence[Migration]) -> set[str]:
     """Return which of the expected names exist in the schema."""
     rows = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = ANY (%s)",
-        (schema, list(_expected(known))),
+        (schema, list(_expected_names(known))),
     )
     return {str(name) for (name,) in rows}
 
@@ -195,7 +195,7 @@ def _existing(connection: Connection, schema: str, known: Sequence[Migration]) -
 def _refuse_other_tables(
     connection: Connection, address: ServerAddress, schema: str, known: Sequence[Migration]
 ) -> None:
-    if existing := _existing(connection, schema, known):
+    if existing := _existing_names(connection, schema, known):
         raise StorageError(
             f"{address}: the schema {schema!r} has a table {min(existing)} already, but no record of a migration; it "
             "is another program's, or restored in part. Restore it whole, or choose another with BACKSTAY_SCHEMA",
@@ -204,7 +204,7 @@ def _refuse_other_tables(
 
 
 def _refuse_without_privilege(connection: Connection, address: ServerAddress, schema: str) -> None:
-    if missing := privileges.to_migrate(connection, schema):
+    if missing := privileges.find_missing_to_migrate(connection, schema):
         raise StoreDenied(f"{address}: {missing}", database=address.place)
 
 
@@ -218,8 +218,8 @@ def _refuse_former(connection: Connection, address: ServerAddress) -> None:
         )
 
 
-def _begin(connection: Connection, address: ServerAddress, schema: str) -> None:
-    # A role that may not create schemas may still be given one: so CREATE SCHEMA only if there is none.
+def _create_schema(connection: Connection, address: ServerAddress, schema: str) -> None:
+    # A role that may not create schemas may still have one, so CREATE SCHEMA only if it is missing.
     row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
     if row is None or row[0] is None:
         _refuse_former(connection, address)
@@ -246,25 +246,25 @@ def _refuse_newer(address: ServerAddress, version: int, known: Sequence[Migratio
 
 
 def hold_schema(connection: Connection, schema: str) -> None:
-    """Prevent that another process migrates or adopts until the transaction ends."""
-    # Released with the transaction: behind a pooler a lock of the session would stay for ever.
+    """Prevent other processes from migrating or adopting until the transaction ends."""
+    # A lock of the transaction, because behind a pooler a lock of the session would stay for ever.
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"backstay {schema}",))
 
 
-def refuse_under_a_worker(connection: Connection, address: ServerAddress, schema: str, what: str) -> None:
+def refuse_while_in_use(connection: Connection, address: ServerAddress, schema: str, reason: str) -> None:
     """Refuse a change of the schema while a worker uses it; no worker can start until the transaction ends.
 
     Raises:
-        SchemaOutdated: A worker uses it.
+        SchemaOutdated: A worker uses the schema.
     """
-    # Every write begins with its receipt: this waits for those in progress, and later ones then find the new schema.
+    # Every write begins with its receipt, so this waits for writes in progress; later writes find the new schema.
     connection.execute(f"LOCK TABLE {schema}.receipts IN SHARE ROW EXCLUSIVE MODE")
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM {schema}.workers"):
         worker = WorkerIdentity(*row)
         if not liveness.is_proven_dead(worker):
             raise SchemaOutdated(
-                f"{address} {what}, but a worker (process {worker.pid} on {worker.host}) is using it; "
+                f"{address} {reason}, but a worker (process {worker.pid} on {worker.host}) is using it; "
                 "stop it first, then try again",
                 database=address.place,
             )

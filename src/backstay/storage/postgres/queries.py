@@ -1,8 +1,8 @@
 """Statements for PostgreSQL, as psycopg takes them.
 
-Rows are bound as one array a column, so that a statement is the same however many there are. An INSERT of nothing but
-rows becomes a COPY, in binary form: values as the server holds them, which spares both sides the text of numbers and
-bytes. With columns that a user has added it is a COPY in text form, since their types may be any.
+Rows are bound as one array per column, so that a statement's text does not depend on their number. An INSERT of nothing
+but rows becomes a binary COPY, which saves both sides the conversion of numbers and bytes to text. With columns that a
+user has added, the COPY is in text form, since those columns may have any type.
 """
 
 import re
@@ -20,17 +20,17 @@ _ROWS = re.compile(r"\{rows:([a-z,]+)\}")
 _ONLY_ROWS = re.compile(r"INSERT INTO (\S+ \([^)]+\))\s+\{rows:([a-z,]+)(\+?)\}")
 
 _ONLY_IDS = "AND id IN (SELECT jsonb_array_elements_text(:ids::jsonb))"
-_ONLY_FOUND = """AND ({folded:topic} OR {folded:persona}
+_ONLY_MATCHING = """AND ({folded:topic} OR {folded:persona}
         OR EXISTS (SELECT 1 FROM {schema}.turns
                     WHERE turns.conversation_key = conversations.key AND {folded:turns.content}))"""
 _FOLDED = re.compile(r"\{folded:([\w.]+)\}")
 
 # Values of these types are read as they are, all others as text, which loses nothing.
-PLAIN = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d+\))?")
+PLAIN_TYPES = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d+\))?")
 
 
-# A user's function with exactly these argument types is preferred to PostgreSQL's own of any type, wherever its schema
-# is in the search path. So each function gets its schema. `unnest` of several arrays is syntax.
+# PostgreSQL prefers a user's function with exactly the argument types to its own for any type, wherever in the search
+# path that function is. So each of its own gets its schema. `unnest` of several arrays is syntax.
 _FUNCTIONS = re.compile(
     r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format(_type)?|generate_series"
     r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|lower|max|min|nextval|octet_length"
@@ -41,7 +41,7 @@ _FUNCTIONS = re.compile(
 
 @cache
 def query(name: str) -> str:
-    """Return the statement `name`; its schema, rows and added columns are not yet in it."""
+    """Return the statement `name`, without its schema, rows and added columns."""
     return _LOCK.sub(r"\1", _INDEXED_BY.sub("", read_statement(__package__, name)))
 
 
@@ -66,30 +66,30 @@ class Statements:
     def text(self, name: str, selection: Selection | None = None, columns: AddedColumns | None = None) -> str:
         """Return a statement with its schema, rows, selection and added columns."""
         if selection is not None or columns:
-            return self._rendered(query(name), selection, columns)
+            return self._render(query(name), selection, columns)
         if name not in self._texts:
-            self._texts[name] = self._rendered(query(name), None, None)
+            self._texts[name] = self._render(query(name), None, None)
         return self._texts[name]
 
-    def _rendered(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
+    def _render(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
         keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
-        selected = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_FOUND)
+        selected = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_MATCHING)
         text = text.replace("{requested}", keys)
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"
         added = "".join(
-            f", {quoted(name)}{'' if is_copy or PLAIN.fullmatch(kind) else '::text'}"
+            f", {quoted(name)}{'' if is_copy or PLAIN_TYPES.fullmatch(kind) else '::text'}"
             for name, kind in (columns or {}).items()
         )
-        text = _ROWS.sub(_unnested, text).replace("{selected}", _FOLDED.sub(self._folded, selected))
+        text = _ROWS.sub(_unnest_columns, text).replace("{selected}", _FOLDED.sub(self._fold_case, selected))
         text = _FUNCTIONS.sub(r"pg_catalog.\1", text.replace("{schema}", self.schema))
-        if is_copy:  # it has no values to bind
+        if is_copy:  # a COPY has no values to bind
             return text.replace("{columns}", added)
         text = _VALUE.sub(lambda match: f"%({match[1]})s", text.replace("%", "%%"))
         # A column's name may contain anything, so it comes last.
         return text.replace("{columns}", added.replace("%", "%%"))
 
-    def _folded(self, match: re.Match[str]) -> str:
+    def _fold_case(self, match: re.Match[str]) -> str:
         text, search = (f"lower({value} COLLATE {self._collation})" for value in (match[1], ":search_text::text"))
         return f"(position({search} IN {text}) > 0 OR position(:search::text IN {text}) > 0)"
 
@@ -99,6 +99,6 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _unnested(match: re.Match[str]) -> str:
+def _unnest_columns(match: re.Match[str]) -> str:
     columns = (f":column{number}::{kind}[]" for number, kind in enumerate(match[1].split(",")))
     return f"SELECT * FROM unnest({', '.join(columns)})"

@@ -16,7 +16,7 @@ from backstay.storage.sql.session import AddedColumns, Row, Value, Values
 
 Connection = psycopg.Connection[TupleRow]
 
-_BATCH_ROWS = 500  # that a stream fetches at once
+_BATCH_ROWS = 500  # fetched at once by a stream
 
 
 class PostgresSession:
@@ -24,18 +24,18 @@ class PostgresSession:
 
     kind = "postgresql"
 
-    def __init__(self, connection: Connection, statements: Statements, *, begun_in: float = 0.0) -> None:
-        """Use the transaction of a connection; beginning it took `begun_in` seconds."""
+    def __init__(self, connection: Connection, statements: Statements, *, begin_seconds: float = 0.0) -> None:
+        """Use the transaction of a connection; BEGIN took `begin_seconds`."""
         self.connection = connection
         self._statements = statements
         self._streams = count(1)
-        self._round_trips = [begun_in, begun_in]  # in seconds: of BEGIN, and of COMMIT, which takes as long
-        self.tables = PostgresTables(connection, statements, self._ask)
+        self._round_trip_seconds = [begin_seconds, begin_seconds]  # BEGIN, and COMMIT, which takes as long
+        self.tables = PostgresTables(connection, statements, self._execute_timed)
 
     @property
     def network_seconds(self) -> float:
         # At least half of the statements take the server hardly any time, so the median is the time of the network.
-        return len(self._round_trips) * statistics.median_low(self._round_trips)
+        return len(self._round_trip_seconds) * statistics.median_low(self._round_trip_seconds)
 
     def execute(self, name: str, values: Values) -> int:
         return self._run(name, values).rowcount
@@ -76,7 +76,7 @@ class PostgresSession:
             return 0
         text = self._text(name, None, columns)
         if not text.startswith("COPY"):
-            return self._ask(text, _bound(rows, fixed)).rowcount
+            return self._execute_timed(text, _bind_rows(rows, fixed)).rowcount
         cursor = self.connection.cursor()
         with cursor.copy(text) as copy:
             if types := binary_types(name):
@@ -90,13 +90,13 @@ class PostgresSession:
     ) -> list[Row]:
         if not rows:
             return []
-        return self._ask(self._text(name, None, columns), _bound(rows, fixed)).fetchall()
+        return self._execute_timed(self._text(name, None, columns), _bind_rows(rows, fixed)).fetchall()
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         return self.rows("conversation_lines", {"owner": owner, "keys": list(keys)})
 
     def selected_lines(self, values: Values, selection: Selection) -> Iterator[Row]:
-        # Row by row: the server makes the next rows while those before are processed.
+        # Row by row, so that the server makes the next rows while earlier ones are processed.
         with self.connection.cursor() as cursor:
             yield from cursor.stream(self._text("conversation_lines", selection), values)
 
@@ -105,7 +105,7 @@ class PostgresSession:
 
     def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         if rows:
-            self._ask(self._text(name), _bound(rows, fixed))
+            self._execute_timed(self._text(name), _bind_rows(rows, fixed))
 
     def _run(
         self,
@@ -115,18 +115,18 @@ class PostgresSession:
         columns: AddedColumns | None = None,
     ) -> psycopg.Cursor[TupleRow]:
         # `{}` rather than None, so that psycopg turns %% into % also without values.
-        return self._ask(self._text(name, selection, columns), values or {})
+        return self._execute_timed(self._text(name, selection, columns), values or {})
 
-    def _ask(self, text: str, values: Values) -> psycopg.Cursor[TupleRow]:
+    def _execute_timed(self, text: str, values: Values) -> psycopg.Cursor[TupleRow]:
         sent_at = time.monotonic()
         cursor = self.connection.execute(text, values)
-        self._round_trips.append(time.monotonic() - sent_at)
+        self._round_trip_seconds.append(time.monotonic() - sent_at)
         return cursor
 
     def _text(self, name: str, selection: Selection | None = None, columns: AddedColumns | None = None) -> str:
         return self._statements.text(name, selection, columns)
 
 
-def _bound(rows: Sequence[Row], fixed: Sequence[Value]) -> dict[str, Any]:
+def _bind_rows(rows: Sequence[Row], fixed: Sequence[Value]) -> dict[str, Any]:
     columns = {f"column{number}": list(values) for number, values in enumerate(zip(*rows, strict=True))}
     return {**columns, **{str(number): value for number, value in enumerate(fixed, start=1)}}

@@ -1,4 +1,4 @@
-"""The store in a PostgreSQL database."""
+"""The stores of one schema in a PostgreSQL database."""
 
 import asyncio
 import os
@@ -32,12 +32,12 @@ from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
 from backstay.storage.sql.work import SqlWork
 
-# Collations that lower letters in a search, if the database's own knows only those from A to Z.
+# Collations that lower letters in a search, if the database's own collation lowers only A to Z.
 _COLLATIONS = ("und-x-icu", "pg_unicode_fast", "pg_c_utf8", "C.utf8", "en_US.utf8")
 
 
 class PostgresStore:
-    """Everything stored in one schema of a database. Opens nothing before `start`."""
+    """The stores of one schema of a database. Nothing is opened before `start`."""
 
     def __init__(self, *, url: str, schema: str, clock: Clock, read_seconds: float | None = None) -> None:
         self.address = ServerAddress.from_url(url)
@@ -72,7 +72,7 @@ class PostgresStore:
 
     @property
     def backup_place(self) -> None:
-        """The default folder for backups: none, one must be configured."""
+        """The default folder of backups: none, because a server needs a configured one."""
         return
 
     async def start(self, *, create: bool) -> None:
@@ -83,16 +83,16 @@ class PostgresStore:
             StorageError, StoreNotFound, SettingsError: the database cannot be used.
         """
         collation = await asyncio.to_thread(self._check)
-        self._database.start(known=migrations()[-1][0], collation=collation)
+        self._database.start(known_schema=migrations()[-1][0], collation=collation)
 
     async def migrate(self, *, check: bool) -> MigrationResult:
         """Migrate the schema, or return what that would do. Raises like `migrate.migrate`."""
         return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.address, self._schema)
 
-    async def adopt(self, wanted: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
+    async def adopt(self, request: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Let user tables stand for the built-in ones, or return what that would do. Raises like `adoption.adopt`."""
         function = adoption.check if check else adoption.adopt
-        return await asyncio.to_thread(function, self.address, self._schema, wanted, owner)
+        return await asyncio.to_thread(function, self.address, self._schema, request, owner)
 
     async def unadopt(self, *, check: bool) -> UnadoptResult:
         """Undo an adoption, or return what that would do. Raises like `adoption.undo`."""

@@ -157,7 +157,7 @@ class TableDescriptions:
         values = {"column0": names, "column1": relations, "column2": privileges}
         return {str(name): str(grant) for name, grant in self._rows("missing_privileges", values)}
 
-    def _raw(self, table: str) -> dict[str, str]:
+    def _raw_columns(self, table: str) -> dict[str, str]:
         adopted = self._adopted_table(table)
         return {} if adopted is None else adopted.raw
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from backstay.storage.postgres.queries import PLAIN, Statements, quoted
+from backstay.storage.postgres.queries import PLAIN_TYPES, Statements, quoted
 from backstay.storage.postgres.table_descriptions import Execute, TableDescriptions
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, ForeignKey, OnDelete, Row
 
@@ -20,12 +20,12 @@ class PostgresTables(TableDescriptions):
         """Work in a transaction of the connection; `execute` runs a statement in it, with its values."""
         super().__init__(statements, execute)
         self._connection = connection
-        self._is_prepared = False
+        self._is_row_security_off = False
 
     def children(
         self, key: ForeignKey, parents: Sequence[Row], columns: Sequence[str], *, locked: bool = False
     ) -> list[Row]:
-        # In the types of the parent's columns: a value of these need not fit the type of the child's.
+        # Compared in the types of the parent's columns, whose values need not fit the child's types.
         types = self._types_of(key.parent, key.parent_columns)
         return self._select(key.table, key.columns, types, parents, columns, locked=locked)
 
@@ -44,10 +44,10 @@ class PostgresTables(TableDescriptions):
     ) -> list[Row]:
         if not values:
             return []
-        self._prepare()
-        declared, raw = self._columns_of(table), self._raw(table)
+        self._disable_row_security()
+        declared, raw = self._columns_of(table), self._raw_columns(table)
         read = "".join(
-            f", c.{quoted(raw.get(name, name))}{'' if PLAIN.fullmatch(declared[name]) else '::text'}"
+            f", c.{quoted(raw.get(name, name))}{'' if PLAIN_TYPES.fullmatch(declared[name]) else '::text'}"
             for name in columns
         )
         same = " AND ".join(
@@ -57,27 +57,27 @@ class PostgresTables(TableDescriptions):
         arrays = ", ".join(["%s::text[]"] * len(match))
         names = ", ".join(f"v{at}" for at in range(len(match)))
         text = (
-            f"SELECT w.n - 1, c.tableoid::text || c.ctid::text{_escaped(read)}"
+            f"SELECT w.n - 1, c.tableoid::text || c.ctid::text{_escape(read)}"
             f" FROM {_unnest(arrays, len(match))} WITH ORDINALITY AS w ({names}, n)"
-            f" JOIN {_escaped(self._sql_names[table])} AS c ON {_escaped(same)}{' FOR UPDATE OF c' if locked else ''}"
+            f" JOIN {_escape(self._sql_names[table])} AS c ON {_escape(same)}{' FOR UPDATE OF c' if locked else ''}"
         )
-        bound = [[_text(value) for value in column] for column in zip(*values, strict=True)]
-        return self._execute(text, bound).fetchall()
+        column_values = [[_to_text(value) for value in column] for column in zip(*values, strict=True)]
+        return self._execute(text, column_values).fetchall()
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        self._prepare()
-        named = ", ".join(map(quoted, columns))
-        with self._connection.cursor().copy(f"COPY {self._sql_names[table]} ({named}) FROM STDIN") as copy:
+        self._disable_row_security()
+        names = ", ".join(map(quoted, columns))
+        with self._connection.cursor().copy(f"COPY {self._sql_names[table]} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
 
     def relink(self, key: ForeignKey, match: Sequence[str], rows: Sequence[Row]) -> int:
         if not rows:
             return 0
-        self._prepare()
+        self._disable_row_security()
         table = self.table(key.table)
         defaults = table.defaults if table is not None and key.on_delete is OnDelete.SET_DEFAULT else {}
-        names, raw = (*match, *key.columns), self._raw(key.table)
+        names, raw = (*match, *key.columns), self._raw_columns(key.table)
         values = [f"w.v{at}::{kind}" for at, kind in enumerate(self._types_of(key.table, names))]
         new = ", ".join(
             f"{quoted(name)} = {value}" for name, value in zip(key.columns, values[len(match) :], strict=True)
@@ -86,12 +86,12 @@ class PostgresTables(TableDescriptions):
         free = [f"c.{quoted(name)} IS NOT DISTINCT FROM ({defaults.get(name, 'NULL')})" for name in key.columns]
         arrays = ", ".join(["%s::text[]"] * len(names))
         text = (
-            f"UPDATE {_escaped(self._sql_names[key.table])} AS c SET {_escaped(new)}"
+            f"UPDATE {_escape(self._sql_names[key.table])} AS c SET {_escape(new)}"
             f" FROM {_unnest(arrays, len(names))} AS w ({', '.join(f'v{at}' for at in range(len(names)))})"
-            f" WHERE {_escaped(' AND '.join(same + free))}"
+            f" WHERE {_escape(' AND '.join(same + free))}"
         )
-        bound = [[_text(value) for value in column] for column in zip(*rows, strict=True)]
-        return self._execute(text, bound).rowcount
+        column_values = [[_to_text(value) for value in column] for column in zip(*rows, strict=True)]
+        return self._execute(text, column_values).rowcount
 
     def defer(self) -> None:
         self._execute("SET CONSTRAINTS ALL DEFERRED", {})
@@ -104,27 +104,28 @@ class PostgresTables(TableDescriptions):
             return
         for column, sequence in self._rows("sequences_of", {"table": sql_name}):
             self._execute(
-                f"SELECT pg_catalog.setval(%s::regclass, stored.maximum) FROM {_escaped(sequence)} AS sequence,"
-                f" (SELECT pg_catalog.max({_escaped(quoted(column))}) AS maximum FROM {_escaped(sql_name)}) AS stored"
+                f"SELECT pg_catalog.setval(%s::regclass, stored.maximum) FROM {_escape(sequence)} AS sequence,"
+                f" (SELECT pg_catalog.max({_escape(quoted(column))}) AS maximum FROM {_escape(sql_name)}) AS stored"
                 " WHERE stored.maximum > sequence.last_value"
                 " OR stored.maximum = sequence.last_value AND NOT sequence.is_called",
                 (sequence,),
             )
 
-    def _prepare(self) -> None:
-        if not self._is_prepared:
-            # A cascade also deletes rows that a policy hides from this role; fail, rather than back up without them.
+    def _disable_row_security(self) -> None:
+        if not self._is_row_security_off:
+            # A cascade also deletes rows that a policy hides from this role, so fail rather than back up without them.
             self._execute("SET LOCAL row_security = off", {})
-            self._is_prepared = True
+            self._is_row_security_off = True
 
 
 def _unnest(arrays: str, count: int) -> str:
-    return f"{'pg_catalog.unnest' if count == 1 else 'unnest'}({arrays})"  # of several arrays it is syntax
+    return f"{'pg_catalog.unnest' if count == 1 else 'unnest'}({arrays})"  # with several arrays, it is syntax
 
 
-def _text(value: Any) -> str | None:
+def _to_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
+    # psycopg reads a single % as the start of a placeholder.
     return text.replace("%", "%%")

@@ -3,9 +3,9 @@
 After a connection is lost between a COMMIT and its reply, only the server knows whether the transaction was committed;
 neither repeating it nor giving it up is right. So each transaction stores its number in a row of `receipts` that
 belongs to this connection alone. If a reply is lost, a new session writes to the same row, for which it waits until the
-lost transaction has ended: then the row has the number, or it has not.
+lost transaction has ended. If the row then has the number, the transaction was committed.
 
-A number of the server's own (`pg_current_xact_id`) would not do: after a crash the server may assign it again.
+The server's own number (`pg_current_xact_id`) would not do, because after a crash the server may assign it again.
 """
 
 import os
@@ -26,35 +26,35 @@ from backstay.storage.postgres.session import Connection
 
 _log = get_logger("backstay.postgres")
 
-# Time after which the server ends a transaction whose client has vanished, and releases its locks. It is shorter than a
-# lease, so that a process that reclaims the lease need not wait for them.
-_IDLE = "10s"
+# Time after which the server ends a transaction whose client has vanished. It is shorter than a lease, so that a
+# process that reclaims the lease need not wait for the transaction's locks.
+_IDLE_TIMEOUT = "10s"
 _CANCEL_SECONDS = 2.0
-# Age at which receipts of killed processes are removed, by any process that closes its connection.
+# Age at which any process that closes its connection removes the receipts of killed processes.
 _RECEIPT_AGE = "7 days"
 
 
 class WriteConnection:
-    """A connection that is opened when it is first needed, and again after it was lost.
+    """A connection that is opened when it is first needed, and reopened after a loss.
 
-    Only one thread may use it, except for `cancel` and `cut`.
+    Only one thread may use it, except for `cancel` and `shut_down`.
     """
 
-    def __init__(self, address: ServerAddress, *, schema: str, known: int, stopping: threading.Event) -> None:
-        """Take the address. Once `stopping` is set, nothing waits for a lost server any longer."""
+    def __init__(self, address: ServerAddress, *, schema: str, known_schema: int, stopping: threading.Event) -> None:
+        """Open nothing yet. Once `stopping` is set, nothing waits for a lost server any longer."""
         self._address = address
         self._schema = schema
-        self._known = known
+        self._known_schema = known_schema
         self._stopping = stopping
         self._id = uuid.uuid4()
         self._number = 0
         self.answered_at = 0.0  # when the server last answered, by the monotonic clock
         self._connection: Connection | None = None
-        self._is_cut = False
+        self._is_shut_down = False
 
     @property
     def connection(self) -> Connection:
-        """The connection of the present transaction."""
+        """The connection of the current transaction."""
         if self._connection is None:
             raise StoreUnavailable(f"The connection to {self._address} was lost", database=self._address.place)
         return self._connection
@@ -68,10 +68,10 @@ class WriteConnection:
             BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
             {SETTINGS}
             SET LOCAL synchronous_commit = 'on';
-            SET LOCAL idle_in_transaction_session_timeout = '{_IDLE}';
+            SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_TIMEOUT}';
             INSERT INTO {self._schema}.receipts (channel, number)
             SELECT '{self._id}', {self._number}
-             WHERE (SELECT max(number) FROM {self._schema}.migrations) = {self._known}
+             WHERE (SELECT max(number) FROM {self._schema}.migrations) = {self._known_schema}
                 ON CONFLICT (channel) DO UPDATE SET number = excluded.number, committed_at = now()
         """
         )
@@ -87,11 +87,11 @@ class WriteConnection:
         return self.answered_at - sent_at
 
     def commit(self, patience_seconds: float) -> None:
-        """Commit the transaction. Returns only when it is known to be on disk.
+        """Commit the transaction. Returns only when the commit is known to be on disk.
 
         Raises:
-            StoreUnavailable, StorageError: It was not committed.
-            CommitUnknown: The reply was lost, and the server could not be asked again in `patience_seconds`.
+            StoreUnavailable, StorageError: The transaction was not committed.
+            CommitUnknown: The reply was lost, and the server could not be asked within `patience_seconds`.
         """
         try:
             status = self.connection.execute("COMMIT").statusmessage
@@ -120,7 +120,7 @@ class WriteConnection:
         self.connection.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Roll back the present transaction, if there is one. Raises nothing."""
+        """Roll back the current transaction, if there is one. Raises nothing."""
         if self._connection is None:
             return
         with suppress(psycopg.Error):
@@ -129,7 +129,7 @@ class WriteConnection:
                 return
         self.drop()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Close the connection. Raises nothing."""
         if self._connection is not None and self._number:
             with suppress(psycopg.Error):
@@ -138,21 +138,21 @@ class WriteConnection:
         self.drop()
 
     def cancel(self) -> None:
-        """Let the server cancel the present statement. May be called from any thread; raises nothing."""
+        """Let the server cancel the current statement. May be called from any thread; raises nothing."""
         with suppress(psycopg.Error, OSError):
             if self._connection is not None:
                 self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
-    def cut(self) -> None:
-        """Shut the connection down: all use of it fails from now on. May be called from any thread; raises nothing."""
-        self._is_cut = True
+    def shut_down(self) -> None:
+        """Shut the connection down, so that all use of it fails. May be called from any thread; raises nothing."""
+        self._is_shut_down = True
         with suppress(psycopg.Error, OSError):
             if self._connection is not None:
                 with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
                     duplicate.shutdown(socket.SHUT_RDWR)
 
     def _open(self) -> Connection:
-        if self._is_cut:
+        if self._is_shut_down:
             raise StoreUnavailable(f"{self._address} does not answer", database=self._address.place)
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._address)
@@ -166,7 +166,7 @@ class WriteConnection:
                 connection.close()
 
     def _is_committed(self, patience_seconds: float) -> bool:
-        """Return whether the last transaction was committed; ask the server for so long at most."""
+        """Return whether the last transaction was committed; ask the server for at most `patience_seconds`."""
         deadline, wait = time.monotonic() + patience_seconds, 0.05
         while True:
             try:
@@ -182,8 +182,8 @@ class WriteConnection:
             wait = min(1.0, wait * 2)
 
     def _has_receipt(self) -> bool:
-        # Written, not only read: if the server has not yet noticed that the connection is lost, the transaction still
-        # locks the row; and a row that it has inserted itself, no other session can see or lock in order to wait.
+        # This writes the row, because a read would not wait for the lost transaction, which still locks the row if the
+        # server has not yet noticed the loss. A read would not even see a row that the lost transaction has inserted.
         row = (
             self._open()
             .execute(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from backstay.clock import Clock
 from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
 from backstay.library.expiring_value import ExpiringValue
-from backstay.storage.sql.inspection import count_of_others
+from backstay.storage.sql.inspection import count_other_owners
 from backstay.storage.sql.session import Database, Session, Values
 from backstay.storage.sql.times import now_micros
 
@@ -21,9 +21,9 @@ class SqlExpiringValues:
         self._database = database
         self._clock = clock
 
-    async def claim(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> str | None:
+    async def claim(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> str | None:
         now = now_micros(self._clock)
-        values = {**to_values(ExpiringValue(owner, kind, name, value, lasts), now), "now": now}
+        values = {**to_values(ExpiringValue(owner, kind, name, value, lifetime), now), "now": now}
 
         def claim(session: Session) -> str | None:
             if session.execute("claim_value", values):
@@ -32,8 +32,8 @@ class SqlExpiringValues:
 
         return await self._database.write(claim)
 
-    async def put(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = to_values(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
+    async def put(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
+        values = to_values(ExpiringValue(owner, kind, name, value, lifetime), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("put_value", values))
 
     async def pop(self, kind: str, name: str) -> TakenValue | None:
@@ -41,8 +41,8 @@ class SqlExpiringValues:
         rows = await self._database.write(lambda s: s.rows("pop_value", values))
         return TakenValue(*rows[0]) if rows else None
 
-    async def renew(self, owner: str, kind: str, name: str, value: str, *, lasts: timedelta) -> None:
-        values = to_values(ExpiringValue(owner, kind, name, value, lasts), now_micros(self._clock))
+    async def renew(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
+        values = to_values(ExpiringValue(owner, kind, name, value, lifetime), now_micros(self._clock))
         await self._database.write(lambda s: s.execute("renew_value", values))
 
     async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
@@ -58,7 +58,7 @@ class SqlExpiringValues:
         return await self._database.read(lambda s: [owner for (owner,) in s.rows("owners")])
 
     async def count_other_owners(self, owner: str, kind: OwnedKind) -> OtherOwners:
-        return await self._database.read(lambda s: count_of_others(s, owner, kind))
+        return await self._database.read(lambda s: count_other_owners(s, owner, kind))
 
 
 def to_values(expiring: ExpiringValue, now: int) -> Values:
@@ -68,5 +68,5 @@ def to_values(expiring: ExpiringValue, now: int) -> Values:
         "owner": expiring.owner,
         "name": expiring.name,
         "value": expiring.value,
-        "expires_at": now + expiring.lasts // _MICROSECOND,
+        "expires_at": now + expiring.lifetime // _MICROSECOND,
     }

@@ -12,7 +12,7 @@ from backstay.storage.sql.legacy import waiting_imports
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
-_COUNTED = (OwnedKind.JOB, OwnedKind.CONVERSATION, OwnedKind.BACKUP)
+_COUNTED_KINDS = (OwnedKind.JOB, OwnedKind.CONVERSATION, OwnedKind.BACKUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class BackupRecord:
     file_sha256: bytes
     damaged_at: datetime | None
     made_at: datetime
-    """When it was made or last verified, whichever is later."""
+    """When the backup was made or last verified, whichever is later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class DatabaseReport:
     """The id after which the folder of backups is named."""
     location: FileLocation | None = None
     others: Sequence[OtherOwners] = ()
-    """What other owners have, by noun; nouns of which they have none are left out."""
+    """What other owners have, by kind, without kinds of which they have nothing."""
     waiting_imports: Sequence[WaitingImport] = ()
 
 
@@ -70,20 +70,23 @@ def database_report(session: Session, owner: str, location: FileLocation) -> Dat
     """Return the unfinished jobs and deletes of an owner, and the leases of all owners."""
     return DatabaseReport(
         [UnfinishedJob(*row) for row in session.rows("inspect_unfinished_jobs", {"owner": owner})],
-        [Leaseholder(name, job_id, WorkerIdentity(*card)) for name, job_id, *card in session.rows("inspect_workers")],
+        [
+            Leaseholder(name, job_id, WorkerIdentity(*identity))
+            for name, job_id, *identity in session.rows("inspect_workers")
+        ],
         [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_unfinished_deletes", {"owner": owner})],
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
         location,
-        [others for noun in _COUNTED if (others := count_of_others(session, owner, noun)).count],
+        [others for kind in _COUNTED_KINDS if (others := count_other_owners(session, owner, kind)).count],
         waiting_imports(session, owner),
     )
 
 
-def count_of_others(session: Session, owner: str, noun: OwnedKind) -> OtherOwners:
+def count_other_owners(session: Session, owner: str, kind: OwnedKind) -> OtherOwners:
     """Count what owners other than this one have."""
-    owners, count = session.row("other_owners", {"owner": owner, "noun": noun.value}) or (0, 0)
-    return OtherOwners(noun, owners, count)
+    owners, count = session.row("other_owners", {"owner": owner, "noun": kind.value}) or (0, 0)
+    return OtherOwners(kind, owners, count)
 
 
 def _backup(row: Row) -> BackupRecord:
@@ -92,6 +95,6 @@ def _backup(row: Row) -> BackupRecord:
     return BackupRecord(name, folder, host, file_bytes, bytes(sha256), damaged, from_micros(made_at))
 
 
-def miscounted(session: Session) -> list[str]:
+def miscounted_jobs(session: Session) -> list[str]:
     """Return the jobs whose counters differ from the number of their items; any would be a bug of Backstay."""
     return [f"{owner}/{job_id}" for owner, job_id in session.rows("inspect_miscounted_jobs")]

@@ -12,11 +12,11 @@ from backstay.errors import ReadTooLong, StoreClosed
 
 T = TypeVar("T")
 
-_MAX_OF_OWNERS = 4
-_MAX_PER_OWNER = 2
-_MAX_WITHOUT_OWNER = 1
+_MAX_OWNED_READS = 4
+_MAX_READS_PER_OWNER = 2
+_MAX_UNOWNED_READS = 1
 
-THREADS = _MAX_OF_OWNERS + _MAX_WITHOUT_OWNER
+MAX_READS = _MAX_OWNED_READS + _MAX_UNOWNED_READS
 """Maximum reads at once."""
 
 _Read = tuple["Future[Any]", Callable[[], Any]]
@@ -47,7 +47,7 @@ class ReaderPool:
             if self._is_closed:
                 raise StoreClosed("The database is not open; use it within `async with`")
             self._waiting.setdefault(owner, deque()).append((future, function))
-            if len(self._threads) < min(THREADS, self._running.total() + self.waiting):
+            if len(self._threads) < min(MAX_READS, self._running.total() + self.waiting):
                 self._threads.append(threading.Thread(target=self._work, name="backstay-reader", daemon=True))
                 self._threads[-1].start()
             self._changed.notify()
@@ -92,9 +92,9 @@ class ReaderPool:
 
     def _may_start(self, owner: str | None) -> bool:
         if owner is None:
-            return self._running[None] < _MAX_WITHOUT_OWNER
-        of_owners = self._running.total() - self._running[None]
-        return of_owners < _MAX_OF_OWNERS and self._running[owner] < _MAX_PER_OWNER
+            return self._running[None] < _MAX_UNOWNED_READS
+        owned_reads = self._running.total() - self._running[None]
+        return owned_reads < _MAX_OWNED_READS and self._running[owner] < _MAX_READS_PER_OWNER
 
 
 def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
@@ -112,7 +112,7 @@ class ReadDeadline:
     def __init__(self, seconds: float | None) -> None:
         self._seconds = math.inf if seconds is None else seconds
         self._ends_at = math.inf
-        self.is_given_up = False
+        self.is_cancelled = False
 
     def begin(self) -> None:
         """Start the time of the read. The wait for a thread does not count."""
@@ -120,11 +120,11 @@ class ReadDeadline:
 
     def is_over(self) -> bool:
         """Return whether the read must stop. Safe from any thread."""
-        return self.is_given_up or time.monotonic() >= self._ends_at
+        return self.is_cancelled or time.monotonic() >= self._ends_at
 
     def error(self) -> ReadTooLong:
         """Return the error of the stopped read."""
-        if self.is_given_up:
+        if self.is_cancelled:
             return ReadTooLong("The read was stopped because its caller was cancelled")
         return ReadTooLong(
             f"The read took longer than the {self._seconds:g} seconds of `read_seconds` and was stopped; "

@@ -1,7 +1,7 @@
-"""What the stores ask of a database: transactions that execute statements by name.
+"""The interface of both databases: transactions that execute statements by name.
 
 The statement `name` is the file that `statement_files` finds for the open database. Values are bound by name. A
-statement over many rows takes them all in one execution, after `fixed` values that are the same for all rows.
+statement over many rows is executed once for all of them; `fixed` are values that all rows share.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,28 +89,28 @@ class Session(Protocol):
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         """Return the conversations with these keys as lines of a backup, in the order in which they were stored.
 
-        Each row is key, id, job id, item id, number of turns, number of metadata objects, and the line. In the line
-        metadata is the stored text. Return None if a value cannot be expressed in JSON.
+        Each row is key, id, job id, item id, number of turns, number of metadata objects, and the line. The line
+        holds metadata as the stored text. Return None if a value cannot be expressed in JSON.
         """
         ...
 
     def selected_lines(self, values: Values, selection: Selection) -> Iterator[Row] | None:
         """Yield all selected conversations like `lines`, without holding all in memory.
 
-        No other statement may be executed until the last is read. Return None if streaming gains nothing, because the
-        database runs in this process and does not work ahead.
+        No other statement may be executed until the last line is read. Return None if streaming gains nothing, because
+        the database runs in this process and does not work ahead.
         """
         ...
 
     def lock(self, name: str, values: Values) -> None:
-        """Lock what the query `name` selects until the transaction ends; what is read afterwards stays as it is.
+        """Lock the rows that the query `name` selects until the transaction ends, so that later reads stay true.
 
         On SQLite this does nothing: a write transaction holds the only write lock of the file.
         """
         ...
 
     def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
-        """Lock what a query over rows of equal length selects, like `lock`."""
+        """Lock the rows that a query over rows of equal length selects, like `lock`."""
         ...
 
 
@@ -118,7 +118,7 @@ class Database(Protocol):
     """A database that runs functions, each in its own transaction.
 
     A submitted write runs to its end even if its caller is cancelled. The database may roll a function back and run it
-    again from the start, so it must have no effects outside the transaction.
+    again from the start, so the function must have no effects outside the transaction.
     """
 
     async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
@@ -137,7 +137,7 @@ class Database(Protocol):
     async def erase(self) -> bool:
         """Overwrite what deleted rows have left in a file and its log; return whether nothing is left. Raises nothing.
 
-        A large file is not rewritten, because other writes would wait for it. A server does this by itself.
+        A large file is not rewritten, because other writes would wait. A server overwrites deleted rows by itself.
         """
         ...
 
@@ -158,5 +158,5 @@ class Database(Protocol):
         ...
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Translate the errors of the database within the context to Backstay's."""
+        """Translate the database's errors within the context to Backstay's."""
         ...

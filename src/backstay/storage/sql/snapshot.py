@@ -1,4 +1,4 @@
-"""Reads the library at one moment, while others write to it. Implements `backup.store.Snapshot`."""
+"""Reads the library as it is at one moment, while others write. Implements `backup.store.Snapshot`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ class SqlSnapshot:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstay-snapshot")
-        self._opened = ExitStack()
+        self._stack = ExitStack()
         self._kind = ""
         self._columns = StoredColumns()
         self._records: Iterator[list[Record]] = iter(())
@@ -41,15 +41,15 @@ class SqlSnapshot:
         return self._columns.as_mapping()
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
-        following = self._submit(self._next)
+        next_chunk = self._submit(self._read_chunk)
         try:
-            while chunk := await asyncio.shield(following):
-                following = self._submit(self._next)
+            while chunk := await asyncio.shield(next_chunk):
+                next_chunk = self._submit(self._read_chunk)
                 yield chunk
         finally:
-            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.gather(next_chunk, return_exceptions=True)
 
-    def _next(self) -> Sequence[Record]:
+    def _read_chunk(self) -> Sequence[Record]:
         chunk: list[Record] = []
         size = 0
         for records in self._records:
@@ -61,16 +61,16 @@ class SqlSnapshot:
 
     async def begin(self, owner: str, selection: Selection) -> None:
         def begin() -> None:
-            session = self._opened.enter_context(self._database.snapshot())
+            session = self._stack.enter_context(self._database.snapshot())
             self._kind = session.kind
-            # The first read: the session sees the database as it is now.
+            # From this first read on, the session sees the database as it is now.
             self._columns = StoredColumns.from_session(session)
             self._records = selected(session, owner, selection, self._columns)
 
         await self._submit(begin)
 
     async def end(self) -> None:
-        await self._submit(self._opened.close)
+        await self._submit(self._stack.close)
         self._thread.shutdown(wait=False)
 
     def _submit(self, function: Callable[[], T]) -> "asyncio.Future[T]":
@@ -83,7 +83,7 @@ class SqlSnapshot:
 
 @asynccontextmanager
 async def open_snapshot(database: Database, owner: str, selection: Selection) -> AsyncIterator[Snapshot]:
-    """Open a snapshot for as long as the context lasts. Until then the space of deleted rows is not reused."""
+    """Open a snapshot for as long as the context lasts. Meanwhile the space of deleted rows is not reused."""
     snapshot = SqlSnapshot(database)
     try:
         await snapshot.begin(owner, selection)

@@ -1,4 +1,4 @@
-"""Writes the results of a group of attempts, in a transaction of the caller."""
+"""Writes the verdicts on a group of attempts, in the caller's transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class CountChanges:
 def write_verdicts(
     session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int, changes: CountChanges
 ) -> None:
-    """Write conversations, turns, item states and attempts, and add the changes of counts to `changes`.
+    """Write conversations, turns, item states and attempts, and add the changed counts to `changes`.
 
     Raises:
         LeaseLost: an item no longer belongs to this worker.
@@ -100,11 +100,11 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
         topic = item.topic if conversation.topic is None else conversation.topic
         persona = item.persona if conversation.persona is None else conversation.persona
         conversations.append(
-            (key, owner, conversation_id, topic, persona, conversation.content, _json(conversation.metadata),
+            (key, owner, conversation_id, topic, persona, conversation.content, _to_json(conversation.metadata),
              job_id, item.id, stored_at, stored_at)
         )  # fmt: skip
         turns += [
-            (key, sequence, owner, turn.id, turn.role, turn.content, _json(turn.metadata))
+            (key, sequence, owner, turn.id, turn.role, turn.content, _to_json(turn.metadata))
             for sequence, turn in enumerate(conversation.turns, start=1)
         ]
     session.execute_rows("insert_conversations", conversations)
@@ -112,5 +112,5 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
     return ids
 
 
-def _json(value: Mapping[str, Any] | None) -> str | None:
+def _to_json(value: Mapping[str, Any] | None) -> str | None:
     return orjson.dumps(dict(value)).decode() if value else None

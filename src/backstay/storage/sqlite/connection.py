@@ -1,4 +1,4 @@
-"""Opens connections whose commits are durable, and refuses to open others."""
+"""Opens connections with durable commits, and refuses a SQLite library that can lose commits."""
 
 import platform
 import time
@@ -10,25 +10,25 @@ from backstay.errors import StoreBusy, UnsafeSQLite
 from backstay.storage.sqlite.errors import translate_errors
 
 BUSY_MS = 30_000
-_WAL_BYTES_KEPT = 64 * 1024 * 1024
+_WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 # SQLite may reset a write-ahead log that another process still needs, which loses commits, in all releases
 # before 3.51.3 except two maintenance releases. Source: sqlite.org, "The WAL-reset bug".
 _SAFE_SINCE = (3, 51, 3)
-_SAFE_BEFORE = ((3, 44, 6), (3, 50, 7))
+_SAFE_MAINTENANCE_RELEASES = ((3, 44, 6), (3, 50, 7))
 
 
 def check_sqlite(version: str | None = None) -> None:
     """Refuse a SQLite library that can lose commits.
 
     Raises:
-        UnsafeSQLite: the library is one of these; the message says what to install.
+        UnsafeSQLite: the library can; the message says what to install.
     """
-    text = version or apsw.sqlite_lib_version()
-    number = tuple(map(int, text.split(".")))
-    if number < _SAFE_SINCE and number not in _SAFE_BEFORE:
+    installed = version or apsw.sqlite_lib_version()
+    number = tuple(map(int, installed.split(".")))
+    if number < _SAFE_SINCE and number not in _SAFE_MAINTENANCE_RELEASES:
         raise UnsafeSQLite(
-            f"SQLite {text} can lose commits; install a newer one with `pip install -U apsw`", version=text
+            f"SQLite {installed} can lose commits; install a newer one with `pip install -U apsw`", version=installed
         )
 
 
@@ -43,13 +43,13 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
         connection = apsw.Connection(str(path), flags=flags)
         try:
             connection.set_busy_timeout(BUSY_MS)
-            # Otherwise the planner looks at bound values, and each execution with others prepares the statement anew.
+            # Otherwise the plan depends on the bound values, and each execution with other values prepares it anew.
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
             _use_wal(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = FAST")  # zero deleted content where that writes no extra page
-            connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             if platform.system() == "Darwin":
                 # On macOS fsync leaves data in the drive's cache; this uses F_FULLFSYNC instead.
                 connection.execute("PRAGMA fullfsync = ON")

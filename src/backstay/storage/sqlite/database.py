@@ -14,30 +14,30 @@ import apsw
 
 from backstay.errors import StoreClosed
 from backstay.logs import get_logger
-from backstay.storage.sql.reader_pool import THREADS, ReadDeadline, ReaderPool
+from backstay.storage.sql.reader_pool import MAX_READS, ReadDeadline, ReaderPool
 from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translate_errors
-from backstay.storage.sqlite.identity import FileIdentity
-from backstay.storage.sqlite.log import WriteAheadLog
+from backstay.storage.sqlite.file_identity import FileIdentity
 from backstay.storage.sqlite.session import SqliteSession
+from backstay.storage.sqlite.write_ahead_log import WriteAheadLog
 
 _log = get_logger("backstay.storage")
 
 T = TypeVar("T")
 
-_STEPS = 50_000  # of SQLite's virtual machine between two checks of the deadline: some milliseconds
-_LARGEST_REWRITTEN = 256 * 1024 * 1024  # bytes; a rewrite holds the write lock, for a few seconds at this size
-_ERASING_BUSY_MS = 5_000
+_STEPS_PER_CHECK = 50_000  # of SQLite's virtual machine between deadline checks; takes some milliseconds
+_MAX_VACUUM_BYTES = 256 * 1024 * 1024  # VACUUM holds the write lock, for a few seconds at this size
+_ERASE_BUSY_MS = 5_000
 
 
 class SqliteDatabase:
     """A database file. Writes run one after the other, each in a transaction; reads run concurrently with them.
 
-    A submitted write runs to its end even if its caller is cancelled: an abandoned transaction would block all others.
+    A submitted write runs to its end even if its caller is cancelled, because an abandoned transaction would block all
+    others.
 
-    A write is acknowledged only while the opened file is still the one at its path, and its schema is the one that this
-    code knows.
+    A write is acknowledged only while the opened file is still at its path and has the schema that this code knows.
     """
 
     def __init__(self, path: Path, *, read_seconds: float | None = None) -> None:
@@ -60,7 +60,7 @@ class SqliteDatabase:
         # Recorded before the file is opened, so that a replacement in between is detected as well.
         identity = FileIdentity(self.path, schema)
         connection = connect(self.path)
-        for _ in range(THREADS):
+        for _ in range(MAX_READS):
             self._reader_connections.put(connect(self.path, read_only=True))
         self._readers = ReaderPool()
         self._identity = identity
@@ -84,7 +84,7 @@ class SqliteDatabase:
         writer.join()
 
     async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        # `until_known` needs nothing: the outcome of a commit to a file is always known.
+        # `until_known` has no effect, because the outcome of a commit to a file is always known.
         return await asyncio.wrap_future(self._submit(function, erases=erases))
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
@@ -98,7 +98,7 @@ class SqliteDatabase:
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            deadline.is_given_up = True
+            deadline.is_cancelled = True
             raise
 
     @contextmanager
@@ -117,7 +117,7 @@ class SqliteDatabase:
         return translate_errors(self.path)
 
     def _read(self, function: Callable[[Session], T], deadline: ReadDeadline) -> T:
-        def until_over(connection: apsw.Connection) -> T:
+        def run_until_deadline(connection: apsw.Connection) -> T:
             try:
                 return function(SqliteSession(connection))
             except apsw.InterruptError as error:
@@ -125,9 +125,9 @@ class SqliteDatabase:
 
         connection = self._reader_connections.get()
         deadline.begin()
-        connection.set_progress_handler(deadline.is_over, _STEPS)
+        connection.set_progress_handler(deadline.is_over, _STEPS_PER_CHECK)
         try:
-            return in_transaction(connection, "BEGIN", until_over, self.path)
+            return in_transaction(connection, "BEGIN", run_until_deadline, self.path)
         finally:
             connection.set_progress_handler(None)
             self._reader_connections.put(connection)
@@ -135,9 +135,9 @@ class SqliteDatabase:
     def _erase(self) -> bool:
         connection = connect(self.path)
         try:
-            connection.set_busy_timeout(_ERASING_BUSY_MS)
+            connection.set_busy_timeout(_ERASE_BUSY_MS)
             # secure_delete leaves the copies that SQLite made when it moved rows between pages; VACUUM removes them.
-            is_small = self.path.stat().st_size <= _LARGEST_REWRITTEN
+            is_small = self.path.stat().st_size <= _MAX_VACUUM_BYTES
             if is_small:
                 connection.execute("VACUUM")
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -184,7 +184,7 @@ class SqliteDatabase:
         log = WriteAheadLog(connection)
         while (run := self._writes.get()) is not None:
             run(connection, identity)
-            log.checkpoint()  # after the caller was answered, so that it does not wait for this
+            log.checkpoint()  # after the caller's answer, so that the caller does not wait for this
         _close(connection, identity)
 
 
@@ -203,7 +203,7 @@ def in_transaction(connection: apsw.Connection, begin: str, function: Callable[[
 
 
 def _settle(future: "Future[T]", *, result: T | None = None, error: BaseException | None = None) -> None:
-    # The caller may have been cancelled in the meantime; the transaction is committed all the same.
+    # The caller may have been cancelled meanwhile, but the transaction is committed all the same.
     if not future.set_running_or_notify_cancel():
         return
     if error is not None:
@@ -214,6 +214,6 @@ def _settle(future: "Future[T]", *, result: T | None = None, error: BaseExceptio
 
 def _close(connection: apsw.Connection, identity: FileIdentity) -> None:
     if identity.is_log_replaced:
-        # The last connection to close deletes the log by its path, here that of another database. Leave it alone.
+        # The last connection to close deletes the log by its path, which now is another database's log.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()

@@ -1,4 +1,4 @@
-"""Translates the errors of SQLite to those of Backstay."""
+"""Translates SQLite's errors to Backstay's."""
 
 import errno
 import shutil
@@ -20,8 +20,8 @@ from backstay.errors import (
 )
 from backstay.remedy import Remedy
 
-# Errors that a single value causes: they fail the one outcome that holds it.
-_REFUSALS = (
+# Errors caused by a value, which fail only that value's outcome.
+_VALUE_ERRORS = (
     apsw.ConstraintError,
     apsw.MismatchError,
     apsw.TooBigError,
@@ -37,8 +37,8 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except BackstayError:
         raise
-    except _REFUSALS as error:
-        raise OutcomeRefused(f"The database refused it: {_refusal(error)}", path=str(path)) from error
+    except _VALUE_ERRORS as error:
+        raise OutcomeRefused(f"The database refused it: {_value_problem(error)}", path=str(path)) from error
     except apsw.BusyError as error:
         raise StoreBusy(
             f"{path} is locked by another program; close that program, then try again", path=str(path)
@@ -67,7 +67,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {error.strerror}", path=str(path)) from error
 
 
-def _refusal(error: Exception) -> str:
+def _value_problem(error: Exception) -> str:
     if getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_TRIGGER:
         # The trigger's message may quote the content, so it is not repeated.
         return "a user's trigger raised an error"
@@ -76,15 +76,15 @@ def _refusal(error: Exception) -> str:
 
 def _corrupt(path: Path, error: Exception) -> StoreCorrupt:
     if isinstance(error, UnicodeDecodeError):
-        text = "holds text that is not UTF-8, written by another program; CAST it to BLOB, or correct it"
-        return StoreCorrupt(f"{path} {text}", path=str(path))
+        fault = "holds text that is not UTF-8, written by another program; CAST it to BLOB, or correct it"
+        return StoreCorrupt(f"{path} {fault}", path=str(path))
     return StoreCorrupt(f"{path} is damaged ({error})", remedy=Remedy.EXAMINE, path=str(path))
 
 
 def _io_error(path: Path, error: apsw.IOError) -> StorageError:
-    # The index of the log grows by 32 KiB at a time. If these do not fit, SQLite reports an I/O error.
+    # The log's index grows by 32 KiB at a time. If they do not fit on the disk, SQLite reports an I/O error.
     with suppress(OSError):
         if shutil.disk_usage(path.parent).free < 64 * 1024:
             return StoreFull(f"No space is left for {path}; free some, then resume", path=str(path))
-    # An I/O error is never retried here: after a failed fsync it is unknown what is on disk. Reopening is safe.
+    # An I/O error is never retried here, because after a failed fsync the disk's state is unknown. Reopening is safe.
     return StorageError(f"The disk failed while using {path}: {error}", path=str(path))

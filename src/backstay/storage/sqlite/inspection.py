@@ -9,13 +9,13 @@ from urllib.parse import quote
 import apsw
 
 from backstay.backup.location import FileLocation
-from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted
+from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.migrate import migrations
-from backstay.storage.sqlite.schema import check_header
+from backstay.storage.sqlite.schema_version import check_header
 from backstay.storage.sqlite.session import SqliteSession
 
-_WRITE_VERSION_AT = 18  # byte of the file's header: 2 means a write-ahead log
+_WRITE_VERSION_OFFSET = 18  # in the file's header; 2 there means a write-ahead log
 _MAX_DAMAGES = 3
 
 
@@ -36,9 +36,9 @@ class SqliteInspection:
     known_schema: int
     journal_mode: str
     damage: Sequence[str]
-    miscounted: Sequence[str]
-    """Jobs whose counters are wrong; only searched for at full depth."""
-    standing: DatabaseReport
+    miscounted_jobs: Sequence[str]
+    """Jobs whose counters are wrong; searched for only at full depth."""
+    report: DatabaseReport
 
 
 def inspect(path: Path, *, owner: str, depth: CheckDepth) -> SqliteInspection:
@@ -53,7 +53,7 @@ def inspect(path: Path, *, owner: str, depth: CheckDepth) -> SqliteInspection:
     before = _file_state(path)
     # Opening a database without a log would leave a new, empty log behind. Without a log no process has it open, so
     # read it as immutable; if another process opens it meanwhile, inspect again.
-    is_immutable = not _log(path).exists()
+    is_immutable = not _log_path(path).exists()
     result = _inspect(path, owner, depth, is_immutable=is_immutable)
     if is_immutable and _file_state(path) != before:
         result = _inspect(path, owner, depth, is_immutable=False)
@@ -68,7 +68,7 @@ def _inspect(path: Path, owner: str, depth: CheckDepth, *, is_immutable: bool) -
             connection.set_busy_timeout(5_000)
             schema = check_header(connection, path)
             known = migrations()[-1][0]
-            damage = _damage(connection, depth)
+            damage = _find_damage(connection, depth)
             is_readable = schema == known and not damage
             session = SqliteSession(connection)
             return SqliteInspection(
@@ -76,8 +76,8 @@ def _inspect(path: Path, owner: str, depth: CheckDepth, *, is_immutable: bool) -
                 known_schema=known,
                 journal_mode=_journal_mode(path),
                 damage=damage,
-                miscounted=miscounted(session) if is_readable and depth is CheckDepth.FULL else (),
-                standing=database_report(session, owner, FileLocation.from_path(path))
+                miscounted_jobs=miscounted_jobs(session) if is_readable and depth is CheckDepth.FULL else (),
+                report=database_report(session, owner, FileLocation.from_path(path))
                 if is_readable
                 else DatabaseReport(),
             )
@@ -87,11 +87,11 @@ def _inspect(path: Path, owner: str, depth: CheckDepth, *, is_immutable: bool) -
 
 def _journal_mode(path: Path) -> str:
     with path.open("rb") as file:
-        header = file.read(_WRITE_VERSION_AT + 1)
-    return "wal" if header[_WRITE_VERSION_AT:] == b"\x02" else "delete"
+        header = file.read(_WRITE_VERSION_OFFSET + 1)
+    return "wal" if header[_WRITE_VERSION_OFFSET:] == b"\x02" else "delete"
 
 
-def _damage(connection: apsw.Connection, depth: CheckDepth) -> list[str]:
+def _find_damage(connection: apsw.Connection, depth: CheckDepth) -> list[str]:
     if depth is CheckDepth.NONE:
         return []
     pragma = "integrity_check" if depth is CheckDepth.FULL else "quick_check"
@@ -102,11 +102,11 @@ def _damage(connection: apsw.Connection, depth: CheckDepth) -> list[str]:
     return [] if damage == ["ok"] else damage
 
 
-def _log(path: Path) -> Path:
+def _log_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
 def _file_state(path: Path) -> tuple[int, int, bool]:
     with translate_errors(path):
         status = path.stat()
-    return status.st_mtime_ns, status.st_size, _log(path).exists()
+    return status.st_mtime_ns, status.st_size, _log_path(path).exists()

@@ -20,7 +20,7 @@ from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translate_errors
-from backstay.storage.sqlite.schema import APPLICATION_ID, check_header, refuse_newer
+from backstay.storage.sqlite.schema_version import APPLICATION_ID, check_header, refuse_newer
 
 Migration = tuple[int, str]
 
@@ -93,7 +93,7 @@ def migrate(path: Path) -> MigrationResult:
 
 def _check_file(path: Path, *, create: bool) -> None:
     try:
-        kind = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         if not create:
             raise StoreNotFound(
@@ -103,14 +103,14 @@ def _check_file(path: Path, *, create: bool) -> None:
             ) from None
         with translate_errors(path):
             _make_folder(path.parent)
-            # For its owner only, in any folder; SQLite gives its log and other files the same permissions.
+            # Readable by its owner only, in any folder. SQLite gives the log and other files the same permissions.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return
     except OSError as error:
         raise StorageError(f"{path} cannot be opened: {error.strerror}", path=str(path)) from error
-    if not stat.S_ISREG(kind.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise NotADatabase(f"{path} is not a file; name another", path=str(path))
-    if kind.st_nlink > 1:
+    if status.st_nlink > 1:
         raise StorageError(
             f"{path} has a second name (a hard link), and commits under the other name would be lost: "
             "copy the file, or remove that name",
@@ -120,7 +120,7 @@ def _check_file(path: Path, *, create: bool) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    # Before `connect`, which writes into the header that the file uses a write-ahead log.
+    # Called before `connect`, which would mark a foreign file's header as using a write-ahead log.
     with translate_errors(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -135,13 +135,13 @@ def _make_folder(folder: Path) -> None:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.name == ".backstay":
-        # So that conversations are not committed to a repository by accident.
+        # Keeps conversations from being committed to a repository by accident.
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
     """Migrate the database unless another process has; return whether this one did."""
-    # Read again under the write lock: of several processes that start at once, the first migrates for all.
+    # Read again under the write lock, because of several processes that start at once, the first migrates for all.
     version = check_header(connection, path)
     if version >= known[-1][0]:
         return False  # and workers may be using it already
@@ -161,10 +161,10 @@ def _refuse_during_work(connection: apsw.Connection, path: Path, version: int) -
         return
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in connection.execute(f"SELECT {columns} FROM workers"):  # noqa: S608 - the names just above
-        card = WorkerIdentity(*row)
-        if not liveness.is_proven_dead(card):
+        worker = WorkerIdentity(*row)
+        if not liveness.is_proven_dead(worker):
             raise SchemaOutdated(
-                f"{path} needs a migration, but a worker (process {card.pid} on {card.host}) is using it; "
+                f"{path} needs a migration, but a worker (process {worker.pid} on {worker.host}) is using it; "
                 "stop it first, then try again",
                 path=str(path),
             )

@@ -1,7 +1,7 @@
 """Statements for SQLite, and how rows are bound to them.
 
 A statement over many rows is executed once with all of them, not once for each row, because every execution hands over
-the interpreter lock: next to a busy event loop, one execution a row was ten times slower
+the interpreter lock. Next to a busy event loop, one execution per row was ten times slower
 (docs/engineering/decisions/0003-many-rows-a-statement.md).
 """
 
@@ -19,12 +19,12 @@ _FIXED = re.compile(r"(?<!:):(\d+)\b")
 _LOCK = re.compile(r"\s+\{lock:[\w ]+\}")
 _INDEXED_BY = re.compile(r"\{indexed_by:(\w+)\}")
 _ROWS = re.compile(r"\{rows:([a-z,]+)(\+?)\}")
-_LONGEST = 16_000  # characters; apsw does not keep longer statements prepared
+_MAX_STATEMENT_CHARACTERS = 16_000  # apsw does not keep longer statements prepared
 
 
 @cache
 def query(name: str) -> str:
-    """Return the statement `name`; its rows and added columns are not yet in it."""
+    """Return the statement `name`, without its rows and added columns."""
     text = _LOCK.sub("", read_statement(__package__, name).replace("{schema}", "main"))
     return _FIXED.sub(r"?\1", _INDEXED_BY.sub(r"INDEXED BY \1", text))
 
@@ -47,9 +47,9 @@ def execute_rows(
     `fixed` are the values of `:1`, `:2`, …; `columns` the columns that a user has added.
     """
     changed = 0
-    for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
+    for start, length in _split_rows(len(rows), len(rows[0]) if rows else 1):
         values = (*fixed, *chain.from_iterable(rows[start : start + length]))
-        connection.execute(_expanded(name, length, columns), values)
+        connection.execute(_expand_rows(name, length, columns), values)
         changed += connection.changes()
     return changed
 
@@ -59,32 +59,32 @@ def select_rows(
 ) -> list[Row]:
     """Execute a query over rows of equal length and return all rows that it finds. Takes the same as `execute_rows`."""
     selected: list[Row] = []
-    for start, length in _pieces(len(rows), len(rows[0]) if rows else 1):
+    for start, length in _split_rows(len(rows), len(rows[0]) if rows else 1):
         values = (*fixed, *chain.from_iterable(rows[start : start + length]))
-        selected.extend(connection.execute(_expanded(name, length, columns), values))
+        selected.extend(connection.execute(_expand_rows(name, length, columns), values))
     return selected
 
 
-def _pieces(count: int, columns: int) -> list[tuple[int, int]]:
+def _split_rows(count: int, columns: int) -> list[tuple[int, int]]:
     # Powers of two, so that few different statements are prepared and each is used again.
-    largest = 1 << ((_LONGEST // (2 * columns + 2)).bit_length() - 1)
+    max_length = 1 << ((_MAX_STATEMENT_CHARACTERS // (2 * columns + 2)).bit_length() - 1)
     pieces, start = [], 0
     while start < count:
-        length = min(largest, 1 << ((count - start).bit_length() - 1))
+        length = min(max_length, 1 << ((count - start).bit_length() - 1))
         pieces.append((start, length))
         start += length
     return pieces
 
 
 @cache
-def _expanded(name: str, rows: int, columns: tuple[str, ...] = ()) -> str:
+def _expand_rows(name: str, rows: int, columns: tuple[str, ...] = ()) -> str:
     text = query(name)
     fixed = max(map(int, re.findall(r"\?(\d+)", text)), default=0)
 
     def values(match: re.Match[str]) -> str:
         width = match[1].count(",") + 1 + (len(columns) if match[2] else 0)
         row = "(" + ",".join("?" * width) + ")"
-        # The first value has its number, and each other the next: behind the fixed ones, wherever those are named.
+        # SQLite numbers each `?` after the one before it, so numbering the first puts all after the fixed values.
         return f"VALUES (?{fixed + 1}{row[2:]}{f',{row}' * (rows - 1)}"
 
     return _with_columns(_ROWS.sub(values, text), columns)

@@ -14,7 +14,7 @@ from backstay.storage.sqlite.tables import SqliteTables
 
 _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
 # SQLite's own LIKE ignores case in A to Z only.
-_ONLY_FOUND = """AND (backstay_has(topic, :search) OR backstay_has(persona, :search)
+_ONLY_MATCHING = """AND (backstay_has(topic, :search) OR backstay_has(persona, :search)
         OR EXISTS (SELECT 1 FROM turns
                     WHERE turns.conversation_key = conversations.key AND backstay_has(turns.content, :search)))"""
 
@@ -74,7 +74,7 @@ class SqliteSession:
         values = {"owner": owner, "keys": orjson.dumps(keys).decode()}
         try:
             ((metadata, lines),) = self.rows("conversation_lines", values)
-            return _split(orjson.loads(metadata), lines or b"")
+            return _split_lines(orjson.loads(metadata), lines or b"")
         except (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError):
             return None  # the caller reads the values instead, which raises any other error again
 
@@ -92,13 +92,13 @@ class SqliteSession:
     ) -> apsw.Cursor:
         text = with_columns(name, tuple(columns or ()))
         if selection is not None:
-            text = text.replace("{selected}", conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_FOUND))
+            text = text.replace("{selected}", conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_MATCHING))
             if selection.search is not None:
-                self.connection.create_scalar_function("backstay_has", _has, 2, deterministic=True)
+                self.connection.create_scalar_function("backstay_has", _contains, 2, deterministic=True)
         return self.connection.execute(text, values)
 
 
-def _split(metadata: list[Row], lines: bytes) -> list[Row]:
+def _split_lines(metadata: list[Row], lines: bytes) -> list[Row]:
     """Split concatenated lines: each row of `metadata` ends with the length of its line."""
     rows, start = [], 0
     for *columns, length in metadata:
@@ -107,5 +107,5 @@ def _split(metadata: list[Row], lines: bytes) -> list[Row]:
     return rows
 
 
-def _has(*values: Any) -> bool:
+def _contains(*values: Any) -> bool:
     return contains(*values)

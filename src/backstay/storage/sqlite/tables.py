@@ -11,7 +11,8 @@ import apsw
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CatalogTable, ForeignKey, OnDelete, Row, UserTrigger
 from backstay.storage.sqlite.queries import query, quoted
 
-_MAX_VALUES = 20_000  # bound in one statement
+_MAX_BOUND_VALUES = 20_000  # per statement
+_MAX_ROWS = 500  # per VALUES
 _EVENT = re.compile(r"\b(DELETE|UPDATE|INSERT)\b", re.IGNORECASE)
 
 
@@ -50,17 +51,17 @@ class SqliteTables:
             if parent is None:
                 continue  # the table that it refers to does not exist, so it blocks no delete
             columns, parent_columns = tuple(row[3] for row in key_rows), tuple(row[4] for row in key_rows)
-            parent_columns = self._key_of(parent) if None in parent_columns else parent_columns
+            parent_columns = self._primary_key(parent) if None in parent_columns else parent_columns
             name = f"{', '.join(columns)} (key {number})"
             keys.append(ForeignKey(name, table, columns, parent, parent_columns, OnDelete(key_rows[0][5].lower())))
         return keys
 
     def table(self, name: str) -> CatalogTable | None:
         if name not in self._tables:
-            self._tables[name] = self._read(name)
+            self._tables[name] = self._read_table(name)
         return self._tables[name]
 
-    def _read(self, name: str) -> CatalogTable | None:
+    def _read_table(self, name: str) -> CatalogTable | None:
         rows: list[Row] = self._connection.execute(query("table_columns"), {"table": name}).fetchall()
         if not rows:
             return None
@@ -73,7 +74,7 @@ class SqliteTables:
             defaults={row[0]: row[3] for row in rows if row[3] is not None},
         )
 
-    def _key_of(self, name: str) -> tuple[str, ...]:
+    def _primary_key(self, name: str) -> tuple[str, ...]:
         table = self.table(name)
         return table.key if table is not None else ()
 
@@ -152,7 +153,7 @@ class SqliteTables:
         rowid = next((word for word in ("rowid", "oid", "_rowid_") if table and word not in table.columns), None)
         if rowid is not None and name not in self._without_rowid:
             return f"c.{rowid}"
-        keys = self._key_of(name)
+        keys = self._primary_key(name)
         return f"json_array({', '.join(f'quote(c.{quoted(column)})' for column in keys)})"
 
     @cached_property
@@ -162,7 +163,6 @@ class SqliteTables:
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
-    step = max(1, _MAX_VALUES // (len(rows[0]) + 1)) if rows else 1
-    step = min(step, 500)  # terms of one VALUES
+    step = min(_MAX_ROWS, max(1, _MAX_BOUND_VALUES // (len(rows[0]) + 1))) if rows else 1
     for start in range(0, len(rows), step):
         yield start, rows[start : start + step]

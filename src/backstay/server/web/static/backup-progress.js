@@ -3,8 +3,8 @@
 // Attributes: api, backup-id. Properties: token; progress {backupId, phase, conversations, total, contentBytes} displays
 // numbers that the page supplies. Events: progress, ready {backup}, failed {backup}.
 
-import { counted, distance, element, number, size } from "./dom.js";
-import { BackstayElement, lostContact, problem, sayLost, skeleton } from "./element.js";
+import { element, formatCount, formatDistance, formatNumber, formatSize } from "./dom.js";
+import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
 
 const PHASES = [
   ["writing", "Backing up"],
@@ -63,7 +63,7 @@ export class BackupProgress extends BackstayElement {
     const path = `/api/backups/${encodeURIComponent(this.getAttribute("backup-id"))}`;
     if (this.#nodes === null) this.show(skeleton("", "short"));
     const { signal } = following;
-    const lost = (error) => (this.#nodes === null ? sayLost(this.shadowRoot, error) : this.say(lostContact(error), "lost"));
+    const lost = (error) => (this.#nodes === null ? showLostContact(this.shadowRoot, error) : this.say(lostContact(error), "lost"));
     try {
       await this.client.follow(`${path}/events`, (name, data) => this.#onEvent(name, data), {
         signal,
@@ -105,8 +105,8 @@ export class BackupProgress extends BackstayElement {
     } else {
       bar.removeAttribute("value");
     }
-    const amount = total ? `${number(conversations)} of ${counted(total, "conversation")}` : counted(conversations, "conversation");
-    this.say(bytes ? `${amount}, ${size(bytes)}` : amount);
+    const amount = total ? `${formatNumber(conversations)} of ${formatCount(total, "conversation")}` : formatCount(conversations, "conversation");
+    this.say(bytes ? `${amount}, ${formatSize(bytes)}` : amount);
   }
 
   // Show a text instead of the amount.
@@ -129,12 +129,12 @@ export class BackupProgress extends BackstayElement {
     this.#nodes = null;
     const backup = this.#backup;
     if (backup.state !== "verified") {
-      this.show(element("p", { class: "problem", role: "alert" }, backup.error ?? `The backup is ${backup.state}${backup.damagedAt ? ` (found ${distance(backup.damagedAt)})` : ""}.`));
+      this.show(element("p", { class: "problem", role: "alert" }, backup.error ?? `The backup is ${backup.state}${backup.damagedAt ? ` (found ${formatDistance(backup.damagedAt)})` : ""}.`));
       this.emit("failed", { backup });
       return;
     }
     this.show(
-      element("p", { role: "status" }, `Verified: ${counted(backup.conversationCount, "conversation")}, ${size(backup.fileBytes)}.${expiry(backup)}`),
+      element("p", { role: "status" }, `Verified: ${formatCount(backup.conversationCount, "conversation")}, ${formatSize(backup.fileBytes)}.${expiry(backup)}`),
       element("p", {}, downloadLink(this.client, backup.backupId)),
     );
     this.emit("ready", { backup });
@@ -143,7 +143,7 @@ export class BackupProgress extends BackstayElement {
 
 function expiry(backup) {
   if (backup.pinned) return " It is pinned and does not expire.";
-  return backup.expiresAt === null ? "" : ` It expires ${distance(backup.expiresAt)}.`;
+  return backup.expiresAt === null ? "" : ` It expires ${formatDistance(backup.expiresAt)}.`;
 }
 
 // A link that downloads a backup. If it needs a ticket, the ticket is requested on click.

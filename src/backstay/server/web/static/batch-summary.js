@@ -5,12 +5,12 @@
 // Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} and skip {itemIds} (cancelable), retried
 // {job}, skipped {job}.
 
-import { clipped, counted, drawing, element, number, printedId, span } from "./dom.js";
-import { BackstayElement, lostContact, problem, sayLost, skeleton } from "./element.js";
+import { element, formatCount, formatDuration, formatNumber, printedId, shorten, svgElement } from "./dom.js";
+import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
 
 const AT_REST = ["completed", "completed_with_failures", "cancelled"];
-const SHOWN_FAILED = 50;
-const POINTS = 60;
+const MAX_LISTED_FAILURES = 50;
+const MAX_POINTS = 60;
 const WIDTH = 300;
 const HEIGHT = 56;
 
@@ -117,7 +117,7 @@ export class BatchSummary extends BackstayElement {
   }
 
   async #collectFailed(options) {
-    const page = await this.client.ask(`${this.#path}/failed?limit=${SHOWN_FAILED}`, options);
+    const page = await this.client.ask(`${this.#path}/failed?limit=${MAX_LISTED_FAILURES}`, options);
     for (const item of page.items) this.#failed.set(item.id, item);
   }
 
@@ -129,7 +129,7 @@ export class BatchSummary extends BackstayElement {
       this.emit("state", { job: this.#job, ...data });
       // Items that failed before the event stream began are not in it.
       this.#collectFailed({ signal: this.#following.signal }).then(() => this.#list(), () => {});
-    } else if (name === "item_failed" && this.#failed.size < SHOWN_FAILED) {
+    } else if (name === "item_failed" && this.#failed.size < MAX_LISTED_FAILURES) {
       this.#failed.set(data.id, data);
       this.#list();
     }
@@ -161,13 +161,13 @@ export class BatchSummary extends BackstayElement {
     this.#job = job;
     const { values, bar, percentage } = this.#nodes;
     const remaining = job.pending + job.running;
-    values.total.textContent = number(job.planned);
-    values.completed.textContent = number(job.completed);
-    values.failed.textContent = number(job.failed);
-    values.pending.textContent = number(remaining);
-    values.rate.textContent = rate ? speed(rate) : "–";
-    values["time left"].textContent = remaining === 0 ? "none" : eta ? span(eta) : "–";
-    values.tokens.textContent = number(job.tokensIn + job.tokensOut);
+    values.total.textContent = formatNumber(job.planned);
+    values.completed.textContent = formatNumber(job.completed);
+    values.failed.textContent = formatNumber(job.failed);
+    values.pending.textContent = formatNumber(remaining);
+    values.rate.textContent = rate ? formatRate(rate) : "–";
+    values["time left"].textContent = remaining === 0 ? "none" : eta ? formatDuration(eta) : "–";
+    values.tokens.textContent = formatNumber(job.tokensIn + job.tokensOut);
     bar.max = Math.max(1, job.planned);
     bar.value = job.planned - remaining;
     percentage.textContent = `${Math.floor(job.percentage)}%`;
@@ -187,11 +187,11 @@ export class BatchSummary extends BackstayElement {
     const key = `${this.#job.state} ${tenth}`;
     if (key === this.#announced) return;
     this.#announced = key;
-    this.#showStatus(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${counted(this.#job.planned, "item")}.`);
+    this.#showStatus(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${formatCount(this.#job.planned, "item")}.`);
   }
 
   #lost(error) {
-    if (this.#nodes === null) return sayLost(this.shadowRoot, error);
+    if (this.#nodes === null) return showLostContact(this.shadowRoot, error);
     this.#announced = -1;
     this.#showStatus(lostContact(error, this.#pendingAction), "lost");
   }
@@ -204,18 +204,18 @@ export class BatchSummary extends BackstayElement {
 
   #plot(rate) {
     this.#rates.push(rate);
-    this.#rates = this.#rates.slice(-POINTS);
+    this.#rates = this.#rates.slice(-MAX_POINTS);
     const most = Math.max(...this.#rates);
     if (this.#rates.length < 3 || most === 0) return;
     const points = this.#rates.map((rate, index) => `${((index * WIDTH) / (this.#rates.length - 1)).toFixed(1)},${(HEIGHT - 3 - (rate / most) * (HEIGHT - 8)).toFixed(1)}`);
     const label = `Items per second: ${rate.toFixed(1)} now, ${most.toFixed(1)} maximum`;
     this.#nodes.chart.hidden = false;
     this.#nodes.chart.replaceChildren(
-      drawing(
+      svgElement(
         "svg",
         { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
-        drawing("polygon", { class: "under", points: `0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}` }),
-        drawing("polyline", { class: "line", points: points.join(" ") }),
+        svgElement("polygon", { class: "under", points: `0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}` }),
+        svgElement("polyline", { class: "line", points: points.join(" ") }),
       ),
       element("figcaption", {}, `Items per second (maximum ${most.toFixed(1)})`),
     );
@@ -234,20 +234,20 @@ export class BatchSummary extends BackstayElement {
       element(
         "div",
         { class: "row" },
-        element("h2", {}, counted(count, "failed item")),
+        element("h2", {}, formatCount(count, "failed item")),
         canRetry && element("button", { type: "button", class: "small", onclick: (event) => this.#retry(event.currentTarget, null) }, "Retry all"),
       ),
       element("ul", {}, items.map((item) => this.#failure(item, canRetry, canSkip))),
-      count > items.length && element("p", { class: "muted" }, `and ${counted(count - items.length, "other")}`) || "",
+      count > items.length && element("p", { class: "muted" }, `and ${formatCount(count - items.length, "other")}`) || "",
     );
   }
 
   #failure(item, canRetry, canSkip) {
-    const name = clipped(item.topic ?? printedId(item.id), 120);
+    const name = shorten(item.topic ?? printedId(item.id), 120);
     return element(
       "li",
       { class: "failed", part: "failure" },
-      element("div", {}, element("div", {}, name), element("div", { class: "reason" }, element("code", {}, item.errorCode), " ", clipped(item.errorMessage))),
+      element("div", {}, element("div", {}, name), element("div", { class: "reason" }, element("code", {}, item.errorCode), " ", shorten(item.errorMessage))),
       element(
         "div",
         { class: "row" },
@@ -310,9 +310,9 @@ function state(job) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-function speed(rate) {
+function formatRate(rate) {
   if (rate < 0.1) return `${(60 * rate).toFixed(1)}/min`;
-  return `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))}/s`;
+  return `${rate < 10 ? rate.toFixed(1) : formatNumber(Math.round(rate))}/s`;
 }
 
 function waiting({ reason, detail, until }) {

@@ -22,10 +22,10 @@ export class ApiError extends Error {
 const UNREACHABLE = { code: "unreachable", message: "The server does not respond. Check that it is running, then try again." };
 // No response; a token that may be renewed in another tab; too many requests; a database or issuer that is unavailable.
 const TRANSIENT = [0, 401, 429, 503];
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 5_000;
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 5_000;
 // Streams have heartbeats: a stream that is silent for this long is dead, although it was not closed.
-const LONGEST_SILENCE = 60_000;
+const MAX_SILENCE_MS = 60_000;
 
 // Whether contact is lost: no response from the server, only silence, a broken connection or a proxy's error.
 export function isOutOfContact(error) {
@@ -37,7 +37,7 @@ export function outOfContact() {
 }
 
 // The key of one request, so that it runs once no matter how often it is sent.
-export function newKey() {
+export function newIdempotencyKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -62,7 +62,7 @@ export class Client {
 
   // Run a request exactly once, and return the response. If contact is lost, it is sent again; see `until`.
   act(path, body = {}, { signal, lost, headers } = {}) {
-    const keyed = { ...headers, "Idempotency-Key": newKey() };
+    const keyed = { ...headers, "Idempotency-Key": newIdempotencyKey() };
     return this.until(() => this.post(path, body, { headers: keyed }), { signal, lost });
   }
 
@@ -74,7 +74,7 @@ export class Client {
   // Repeat an idempotent attempt until the server responds, and call `lost(error)` after each one without a response.
   // Throws error responses, except transient ones after contact has been lost.
   async until(attempt, { signal, lost = () => {} }) {
-    let pause = FIRST_PAUSE;
+    let pause = FIRST_PAUSE_MS;
     let isLost = false;
     for (;;) {
       try {
@@ -85,9 +85,9 @@ export class Client {
         if (!isLost || !isTransient(error)) throw error;
         lost(error);
       }
-      await rest(pause, signal);
+      await sleep(pause, signal);
       signal?.throwIfAborted();
-      pause = Math.min(2 * pause, LONGEST_PAUSE);
+      pause = Math.min(2 * pause, MAX_PAUSE_MS);
     }
   }
 
@@ -100,7 +100,7 @@ export class Client {
   // proves nothing, because a server that stops also ends its streams.
   async follow(path, onEvent, { signal, isOver, lost = () => {} }) {
     let last = null;
-    let pause = FIRST_PAUSE;
+    let pause = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       let wrong = null;
       try {
@@ -108,7 +108,7 @@ export class Client {
         const response = await this.#response("GET", path, undefined, { signal, headers });
         if (response.status === 204) return;
         await read(response, (name, data, id) => {
-          pause = FIRST_PAUSE;
+          pause = FIRST_PAUSE_MS;
           last = id ?? last;
           onEvent(name, data);
         });
@@ -119,8 +119,8 @@ export class Client {
         wrong = error;
       }
       lost(wrong);
-      await rest(pause, signal);
-      pause = Math.min(2 * pause, LONGEST_PAUSE);
+      await sleep(pause, signal);
+      pause = Math.min(2 * pause, MAX_PAUSE_MS);
     }
   }
 
@@ -181,8 +181,8 @@ function isTransient(error) {
   return error instanceof ApiError && (TRANSIENT.includes(error.status) || error.code === "idempotency_key_in_flight");
 }
 
-// Wait before the next attempt, but no longer than until the network or the user returns.
-function rest(milliseconds, signal) {
+// Wait before the next attempt, until the network or the user returns at the latest.
+function sleep(milliseconds, signal) {
   return new Promise((go) => {
     const over = new AbortController();
     const end = () => {
@@ -213,7 +213,7 @@ async function read(response, onEvent) {
 async function readChunk(reader) {
   let timer;
   const silence = new Promise((_, stop) => {
-    timer = setTimeout(() => stop(outOfContact()), LONGEST_SILENCE);
+    timer = setTimeout(() => stop(outOfContact()), MAX_SILENCE_MS);
   });
   try {
     return await Promise.race([reader.read(), silence]);

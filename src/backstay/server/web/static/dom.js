@@ -12,32 +12,32 @@ export function element(name, properties = {}, ...children) {
   return node;
 }
 
-export function drawing(name, attributes = {}, ...children) {
+export function svgElement(name, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
   node.append(...children);
   return node;
 }
 
-const LONGEST = 300;
+const MAX_CHARACTERS = 300;
 
 // Shorten a user's text to fit a line of a dialog.
-export function clipped(text, longest = LONGEST) {
+export function shorten(text, maxCharacters = MAX_CHARACTERS) {
   const full = String(text ?? "");
-  return full.length > longest ? `${full.slice(0, longest)}…` : full;
+  return full.length > maxCharacters ? `${full.slice(0, maxCharacters)}…` : full;
 }
 
 const numbers = new Intl.NumberFormat("en");
 
-export function number(value) {
+export function formatNumber(value) {
   return numbers.format(value);
 }
 
-export function counted(value, singular, plural = `${singular}s`) {
-  return `${number(value)} ${value === 1 ? singular : plural}`;
+export function formatCount(value, singular, plural = `${singular}s`) {
+  return `${formatNumber(value)} ${value === 1 ? singular : plural}`;
 }
 
-export function size(bytes) {
+export function formatSize(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let value = bytes;
   let unit = 0;
@@ -45,27 +45,27 @@ export function size(bytes) {
     value /= 1000;
     unit += 1;
   }
-  return unit === 0 ? counted(bytes, "byte") : `${value.toFixed(1)} ${units[unit]}`;
+  return unit === 0 ? formatCount(bytes, "byte") : `${value.toFixed(1)} ${units[unit]}`;
 }
 
 const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"]];
 
-export function span(seconds) {
+export function formatDuration(seconds) {
   for (const [length, name] of UNITS) {
-    if (seconds >= length) return counted(Math.round(seconds / length), name);
+    if (seconds >= length) return formatCount(Math.round(seconds / length), name);
   }
-  return counted(Math.max(1, Math.round(seconds)), "second");
+  return formatCount(Math.max(1, Math.round(seconds)), "second");
 }
 
-export function distance(moment) {
+export function formatDistance(moment) {
   const seconds = (new Date(moment).getTime() - Date.now()) / 1000;
   if (Math.abs(seconds) < 5) return "just now";
-  return seconds > 0 ? `in ${span(seconds)}` : `${span(-seconds)} ago`;
+  return seconds > 0 ? `in ${formatDuration(seconds)}` : `${formatDuration(-seconds)} ago`;
 }
 
 const HIDDEN = /\\|[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}|^[ -]| $|(?<= ) /gu;
 
-// Print an id with all characters visible: invisible ones are escaped in the form that pages and commands accept.
+// Print an id with all characters visible. Invisible ones are escaped in the form that pages and commands accept.
 export function printedId(id) {
   return id.replace(HIDDEN, (character) => {
     if (character === "\\") return "\\\\";

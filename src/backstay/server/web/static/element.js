@@ -74,7 +74,7 @@ export function lostContact(error, outcome = null) {
 }
 
 // Show that message in a node, without repeating it.
-export function sayLost(node, error, outcome, addition = "") {
+export function showLostContact(node, error, outcome, addition = "") {
   const text = `${lostContact(error, outcome)}${addition}`;
   if (node.textContent !== text) node.replaceChildren(element("p", { class: "lost", role: "status" }, text));
 }

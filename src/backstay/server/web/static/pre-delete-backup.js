@@ -7,13 +7,13 @@
 
 import "./backup-progress.js";
 import { downloadLink } from "./backup-progress.js";
-import { ApiError, newKey, outOfContact } from "./client.js";
-import { clipped, counted, distance, element, number, printedId, size } from "./dom.js";
-import { BackstayElement, problem, sayLost, skeleton } from "./element.js";
+import { ApiError, newIdempotencyKey, outOfContact } from "./client.js";
+import { element, formatCount, formatDistance, formatNumber, formatSize, printedId, shorten } from "./dom.js";
+import { BackstayElement, problem, showLostContact, skeleton } from "./element.js";
 
-const PHRASE = "delete for good";
+const CONFIRMATION_PHRASE = "delete for good";
 // A server that is deleting is rarely silent for this long.
-const STANDSTILL = 2_000;
+const STANDSTILL_MS = 2_000;
 // Errors of a delete that an earlier attempt has already completed.
 const ALREADY_DONE = ["plan_outdated", "empty_selection"];
 
@@ -107,7 +107,7 @@ export class PreDeleteBackup extends BackstayElement {
     this.#dialog.showModal();
     const notice = this.#dialog.querySelector(".lost-contact");
     try {
-      const plan = await this.#plan((error) => sayLost(notice, error));
+      const plan = await this.#plan((error) => showLostContact(notice, error));
       if (opened !== this.#dialog) return; // closed in the meantime, or opened again for another selection
       if (plan === null) this.#put("Nothing to delete", element("p", {}, "The selected conversations no longer exist."), this.#row("Close"));
       else this.#propose(plan);
@@ -142,28 +142,28 @@ export class PreDeleteBackup extends BackstayElement {
       "div",
       { class: "warning", hidden: true },
       element("p", {}, "Without a backup, the conversations cannot be restored."),
-      element("label", { for: "typed" }, `Type “${PHRASE}” to confirm`),
+      element("label", { for: "typed" }, `Type “${CONFIRMATION_PHRASE}” to confirm`),
       typed,
     );
     const go = element("button", { type: "button", class: "danger", part: "confirm" }, "Back up and delete");
     const update = () => {
       warning.hidden = backup.checked;
       go.textContent = backup.checked ? "Back up and delete" : "Delete for good";
-      go.disabled = !backup.checked && typed.value.trim().toLowerCase() !== PHRASE;
+      go.disabled = !backup.checked && typed.value.trim().toLowerCase() !== CONFIRMATION_PHRASE;
     };
     backup.addEventListener("change", update);
     typed.addEventListener("input", update);
     go.addEventListener("click", () => this.#delete(plan, backup.checked));
     this.#put(
-      `Delete ${counted(plan.conversations, "conversation")}?`,
-      element("p", {}, `They have ${counted(plan.turns, "turn")}; their backup needs about ${size(plan.estimatedBytes)}.`),
+      `Delete ${formatCount(plan.conversations, "conversation")}?`,
+      element("p", {}, `They have ${formatCount(plan.turns, "turn")}; their backup needs about ${formatSize(plan.estimatedBytes)}.`),
       element(
         "ul",
         { class: "sample", part: "sample" },
-        plan.sample.map(({ id, topic, turns }) => element("li", {}, clipped(topic ?? printedId(id), 120), " ", element("span", { class: "muted" }, counted(turns, "turn")))),
-        others > 0 && element("li", { class: "muted" }, `and ${counted(others, "other")}`),
+        plan.sample.map(({ id, topic, turns }) => element("li", {}, shorten(topic ?? printedId(id), 120), " ", element("span", { class: "muted" }, formatCount(turns, "turn")))),
+        others > 0 && element("li", { class: "muted" }, `and ${formatCount(others, "other")}`),
       ),
-      gone > 0 && element("p", { class: "muted" }, `${counted(gone, "selected conversation no longer exists", "selected conversations no longer exist")}.`),
+      gone > 0 && element("p", { class: "muted" }, `${formatCount(gone, "selected conversation no longer exists", "selected conversations no longer exist")}.`),
       ...relatedRows(plan),
       this.#deletesItself && element("label", { for: "backup" }, backup, "Back up first"),
       element("p", { class: "muted" }, "The backup is read back and verified before anything is deleted, and can undo the delete."),
@@ -216,7 +216,7 @@ export class PreDeleteBackup extends BackstayElement {
       if (name === "state") backup = data;
       else this.#progress(work, toDeleteProgress(data));
       isWorked = name === "progress" ? data.phase !== null : isWorked;
-      if (!isWorked && backup?.deletion?.state === "deleting") timer = setTimeout(() => standstill.abort(), STANDSTILL);
+      if (!isWorked && backup?.deletion?.state === "deleting") timer = setTimeout(() => standstill.abort(), STANDSTILL_MS);
     }, {
       signal: AbortSignal.any([signal, standstill.signal]),
       isOver: () => backup !== null && backup.state !== "running" && backup.deletion?.state !== "deleting",
@@ -288,8 +288,8 @@ export class PreDeleteBackup extends BackstayElement {
         this.#row("Close"),
       );
     }
-    const remaining = work.remaining === null ? "" : ` ${counted(work.remaining, "conversation")} of ${number(work.plan.conversations)} ${work.remaining === 1 ? "is" : "are"} in the library now.`;
-    sayLost(work.status, error, work.outcome, remaining);
+    const remaining = work.remaining === null ? "" : ` ${formatCount(work.remaining, "conversation")} of ${formatNumber(work.plan.conversations)} ${work.remaining === 1 ? "is" : "are"} in the library now.`;
+    showLostContact(work.status, error, work.outcome, remaining);
   }
 
   // The number of conversations of the selection that are in the library.
@@ -312,7 +312,7 @@ export class PreDeleteBackup extends BackstayElement {
       } else if (work.isLost || !work.backup) {
         const remaining = await this.#remaining();
         this.#put(
-          remaining === 0 ? "They are no longer in the library" : `${counted(remaining, "conversation")} of ${number(work.plan.conversations)} ${remaining === 1 ? "is" : "are"} in the library`,
+          remaining === 0 ? "They are no longer in the library" : `${formatCount(remaining, "conversation")} of ${formatNumber(work.plan.conversations)} ${remaining === 1 ? "is" : "are"} in the library`,
           work.isLost && element("p", {}, "The connection was lost, and the server no longer knows the delete."),
           work.isLost && work.backup && element("p", {}, "If they were backed up, their backup is in the list of backups."),
           ALREADY_DONE.includes(error.code) ? null : problem(error),
@@ -337,7 +337,7 @@ export class PreDeleteBackup extends BackstayElement {
     this.#put(
       "The delete was interrupted",
       error !== null && problem(error),
-      element("p", {}, `${counted(deleted, "conversation")} of ${number(backup.conversationCount)} deleted so far. All of them are in a verified backup.`),
+      element("p", {}, `${formatCount(deleted, "conversation")} of ${formatNumber(backup.conversationCount)} deleted so far. All of them are in a verified backup.`),
       notice,
       this.#row("Close", undo, finish, downloadLink(this.client, backup.backupId)),
     );
@@ -365,10 +365,10 @@ export class PreDeleteBackup extends BackstayElement {
     const done = element("button", { type: "button", class: "primary", onclick: () => this.close() }, "Done");
     const notes = [
       error !== null && problem(error),
-      deletion.changed > 0 && element("p", {}, `${counted(deletion.changed, "conversation")} kept: changed in the meantime.`),
-      isHandedOver && remaining > 0 && element("p", {}, `${counted(remaining, "conversation is", "conversations are")} still in the library.`),
+      deletion.changed > 0 && element("p", {}, `${formatCount(deletion.changed, "conversation")} kept: changed in the meantime.`),
+      isHandedOver && remaining > 0 && element("p", {}, `${formatCount(remaining, "conversation is", "conversations are")} still in the library.`),
     ];
-    const heading = deletion.deleted === 0 ? "Nothing was deleted" : `${counted(deletion.deleted, "conversation")} deleted`;
+    const heading = deletion.deleted === 0 ? "Nothing was deleted" : `${formatCount(deletion.deleted, "conversation")} deleted`;
     if (deletion.backupId === null) {
       this.#put(heading, ...notes, element("p", {}, "There is no backup."), element("div", { class: "row" }, done));
     } else {
@@ -377,7 +377,7 @@ export class PreDeleteBackup extends BackstayElement {
       this.#put(heading, ...notes, expiry, notice, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
       this.client.ask(`/api/backups/${encodeURIComponent(deletion.backupId)}`, { signal: this.#signal }).then(
         (backup) => {
-          if (backup.expiresAt !== null) expiry.textContent = `All of them are in a verified backup, which expires ${distance(backup.expiresAt)}.`;
+          if (backup.expiresAt !== null) expiry.textContent = `All of them are in a verified backup, which expires ${formatDistance(backup.expiresAt)}.`;
         },
         () => {},
       );
@@ -393,9 +393,9 @@ export class PreDeleteBackup extends BackstayElement {
     try {
       const restored = await this.client.act(`/api/backups/${encodeURIComponent(backupId)}/restore`, {}, {
         signal,
-        lost: (error) => sayLost(notice, error, "they were restored"),
+        lost: (error) => showLostContact(notice, error, "they were restored"),
       });
-      notice.replaceChildren(element("p", { class: "good" }, `${counted(restored.restored, "conversation")} restored.`));
+      notice.replaceChildren(element("p", { class: "good" }, `${formatCount(restored.restored, "conversation")} restored.`));
       for (const each of [button, ...others]) each.remove();
       this.emit("undone", { restored });
     } catch (error) {
@@ -431,7 +431,7 @@ export class PreDeleteBackup extends BackstayElement {
 
 // One delete in progress, and the nodes that show it.
 class Work {
-  key = newKey();
+  key = newIdempotencyKey();
   backupId = null;
   isLost = false;
   // The number of conversations in the library, once it had to be queried.
@@ -452,7 +452,7 @@ class Work {
 
   body(selection) {
     const body = { selection, digest: this.plan.digest, ignoreMissing: true };
-    return this.backup ? body : { ...body, withoutBackup: PHRASE };
+    return this.backup ? body : { ...body, withoutBackup: CONFIRMATION_PHRASE };
   }
 
   update(data) {
@@ -483,7 +483,7 @@ class Interrupted extends Error {
 function relatedRows({ related = [], triggers = [] }) {
   return [
     related.length > 0 && element("p", {}, "Related rows, which the backup includes:"),
-    related.length > 0 && element("ul", { class: "sample" }, related.map(({ table, rows, action }) => element("li", {}, element("code", {}, table), ` ${counted(rows, "row")} ${action}`))),
+    related.length > 0 && element("ul", { class: "sample" }, related.map(({ table, rows, action }) => element("li", {}, element("code", {}, table), ` ${formatCount(rows, "row")} ${action}`))),
     triggers.length > 0 && element("p", { class: "muted" }, `Triggers that will run: ${triggers.map(({ name, table }) => `${name} on ${table}`).join(", ")}`),
   ];
 }

@@ -5,10 +5,10 @@
 // Events: found {jobs}, resume {job, retryFailed} (cancelable, if the page resumes the job itself), resumed {job},
 // later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also has `limits`: concurrency and rpm, if set.
 
-import { clipped, counted, distance, element, number, printedId } from "./dom.js";
-import { BackstayElement, problem, sayLost } from "./element.js";
+import { element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
+import { BackstayElement, problem, showLostContact } from "./element.js";
 
-const POSTPONED = "backstay-later";
+const STORAGE_KEY = "backstay-later";
 
 const RULES = `
 .job { padding: 1rem 0; border-top: 1px solid var(--_line); }
@@ -84,21 +84,21 @@ export class ResumeDialog extends BackstayElement {
     const remaining = job.pending + job.running;
     const panel = element("div", { "aria-live": "polite" });
     const page = this.getAttribute("job-page");
-    const name = clipped(printedId(job.id));
+    const name = shorten(printedId(job.id));
     const buttons = element("div", { class: "row" });
     const item = element(
       "li",
       { class: "job", part: "job" },
       element("h3", {}, page === null ? name : element("a", { href: `${page}?id=${encodeURIComponent(job.id)}` }, name)),
-      element("p", { class: "muted" }, element("span", { class: "why" }, why(job)), ` ${capital(distance(job.updatedAt))}.`),
+      element("p", { class: "muted" }, element("span", { class: "why" }, explainState(job)), ` ${capitalize(formatDistance(job.updatedAt))}.`),
       element("progress", { max: Math.max(1, job.planned), value: job.planned - remaining, "aria-label": `Progress of ${name}` }),
       element(
         "div",
         { class: "counts" },
-        element("span", {}, `${number(job.completed)} done`),
-        element("span", {}, `${number(job.failed)} failed`),
-        element("span", {}, `${number(remaining)} left`),
-        element("span", {}, `${number(job.tokensIn + job.tokensOut)} tokens used`),
+        element("span", {}, `${formatNumber(job.completed)} done`),
+        element("span", {}, `${formatNumber(job.failed)} failed`),
+        element("span", {}, `${formatNumber(remaining)} left`),
+        element("span", {}, `${formatNumber(job.tokensIn + job.tokensOut)} tokens used`),
       ),
       panel,
       buttons,
@@ -128,7 +128,7 @@ export class ResumeDialog extends BackstayElement {
     buttons.replaceChildren(
       element("div", { class: "limits" }, Object.values(limits).map((input) => input.parentElement)),
       act("Resume", "primary", () => resume(false)),
-      ...(job.failed > 0 ? [act(`Resume and retry ${counted(job.failed, "failed item")}`, "", () => resume(true))] : []),
+      ...(job.failed > 0 ? [act(`Resume and retry ${formatCount(job.failed, "failed item")}`, "", () => resume(true))] : []),
       discard,
     );
   }
@@ -147,7 +147,7 @@ export class ResumeDialog extends BackstayElement {
   // Resolves to the response, or to null if it is no longer needed.
   async #act(job, action, body, panel, outcome) {
     const signal = AbortSignal.any([this.signal, this.#asking.signal]);
-    const lost = (error) => sayLost(panel, error, outcome);
+    const lost = (error) => showLostContact(panel, error, outcome);
     try {
       return await this.client.act(`/api/batches/${encodeURIComponent(job.id)}/${action}`, body, { signal, lost });
     } catch (error) {
@@ -186,7 +186,7 @@ export class ResumeDialog extends BackstayElement {
   #ask(job, item, buttons, panel) {
     const no = this.#backButton("Keep batch", job, item, buttons, panel);
     const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, panel, () => this.#discard(job, panel)) }, "Discard");
-    const stays = counted(job.completed, "conversation");
+    const stays = formatCount(job.completed, "conversation");
     panel.replaceChildren(element("p", {}, `Discard this batch? The remaining items will not be generated. Generated conversations stay in the library: ${stays}.`));
     buttons.replaceChildren(yes, no);
     no.focus();
@@ -237,35 +237,35 @@ function isUnattended(job) {
   return ["pending", "interrupted", "paused"].includes(job.state) && job.workers === 0 || job.state === "interrupted";
 }
 
-function why(job) {
-  if (job.pause !== null) return `Paused: ${clipped(job.pause.message)}.`.replace(/\.\.$/, ".");
+function explainState(job) {
+  if (job.pause !== null) return `Paused: ${shorten(job.pause.message)}.`.replace(/\.\.$/, ".");
   return job.state === "interrupted" ? "Its worker stopped." : "Not started yet.";
 }
 
-function capital(text) {
+function capitalize(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
 // A postponed job is not offered again in this tab until it has changed.
-function marks() {
+function readPostponed() {
   try {
-    return JSON.parse(sessionStorage.getItem(POSTPONED) ?? "[]");
+    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
   } catch {
     return [];
   }
 }
 
-function mark(job) {
+function versionOf(job) {
   return `${job.updatedAt} ${job.id}`;
 }
 
 function isPostponed(job) {
-  return marks().includes(mark(job));
+  return readPostponed().includes(versionOf(job));
 }
 
 function postpone(jobs) {
   try {
-    sessionStorage.setItem(POSTPONED, JSON.stringify([...marks(), ...jobs.map(mark)].slice(-100)));
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...readPostponed(), ...jobs.map(versionOf)].slice(-100)));
   } catch {
     // Without storage, a page asks each time.
   }

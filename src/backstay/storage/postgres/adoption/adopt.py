@@ -25,7 +25,7 @@ from backstay.storage.postgres.adoption.status import TABLE, PriorAdoption
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.migrate import hold_schema, refuse_under_a_worker, refuse_unmigrated
+from backstay.storage.postgres.migrate import hold_schema, refuse_unmigrated, refuse_while_in_use
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
@@ -60,7 +60,7 @@ def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: 
         if prior is not None:
             return _renew(connection, mapping, schema, prior)
         _refuse_own_conversations(connection, schema)
-        refuse_under_a_worker(connection, address, schema, "cannot be changed so")
+        refuse_while_in_use(connection, address, schema, "cannot be changed so")
         for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
         views = GeneratedViews.from_mapping(connection, mapping, schema)
@@ -88,7 +88,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
         result = status.preview_undo(connection, schema)
         if is_check or result.is_empty:
             return result
-        refuse_under_a_worker(connection, address, schema, "cannot be changed so")
+        refuse_while_in_use(connection, address, schema, "cannot be changed so")
         if status.has_views(connection, schema):  # without them no delete can be finished
             _refuse_unfinished(connection, schema)
         ddl.drop(connection, schema)

@@ -4,8 +4,8 @@ import { Client } from "../client.js";
 import "../resume-dialog.js";
 import { LivePage } from "./live.js";
 
-const PAUSE = 2_000;
-const SELDOM = 5_000;
+const MIN_PAUSE_MS = 2_000;
+const REFRESH_MS = 5_000;
 
 const dialog = document.querySelector("resume-dialog");
 dialog.addEventListener("resumed", ({ detail }) => {
@@ -15,14 +15,14 @@ dialog.addEventListener("discarded", () => window.location.reload());
 
 // A stream has the events of one batch, and a browser opens at most six connections per server for all its pages. So the
 // page follows one running batch, whose events refresh the list. Changes of other batches appear a little later.
-const page = new LivePage({ pause: PAUSE });
+const page = new LivePage({ pause: MIN_PAUSE_MS });
 const client = new Client(dialog.getAttribute("api"));
 
 async function follow() {
   for (;;) {
     const row = document.querySelector("[data-live=batches] tr:has(.chip-running)");
     if (row !== null) await followOne(row.dataset.row).catch(() => {});
-    await new Promise((go) => setTimeout(go, PAUSE));
+    await new Promise((go) => setTimeout(go, MIN_PAUSE_MS));
   }
 }
 
@@ -35,7 +35,7 @@ async function followOne(id) {
   await client.follow(`/api/batches/${encodeURIComponent(id)}/events`, onEvent, { signal: over.signal, isOver: () => true });
 }
 
-setInterval(() => page.refresh(), SELDOM);
+setInterval(() => page.refresh(), REFRESH_MS);
 follow();
 
 const form = document.querySelector("[data-drop]");

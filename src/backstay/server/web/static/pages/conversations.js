@@ -2,7 +2,7 @@
 
 import "../pre-delete-backup.js";
 import { Client, isOutOfContact } from "../client.js";
-import { counted, printedId } from "../dom.js";
+import { formatCount, printedId } from "../dom.js";
 import { listAfter } from "./list_after.js";
 import { Selection, idOf } from "./selection.js";
 
@@ -31,7 +31,7 @@ function enhance(page) {
     const here = boxes.filter((box) => box.checked).length;
     all.checked = here === boxes.length;
     all.indeterminate = here > 0 && here < boxes.length;
-    status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${counted(count, "conversation")} selected`;
+    status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${formatCount(count, "conversation")} selected`;
     clear.hidden = count === 0;
     remove.disabled = send.disabled = count === 0;
   };
@@ -56,7 +56,7 @@ function enhance(page) {
     match.disabled = true;
     try {
       await selection.addMatching(new Client(page.dataset.root), (count) => {
-        status.textContent = `${counted(count, "conversation")} found…`;
+        status.textContent = `${formatCount(count, "conversation")} found…`;
       });
     } catch (error) {
       status.textContent = error.message;

@@ -1,10 +1,10 @@
-// Live updates: the server renders regions with `data-live`, and this script updates them in index.
+// Live updates: the server renders regions with `data-live`, and this script updates them in place.
 //
 // Updates do not disturb the reader: unchanged rows and cells stay, and so do focused or selected nodes. Nothing is
 // announced, because the summary does that. Errors are silent, and the update is repeated later.
 
-const LONGEST_PAUSE = 30_000;
-const TIMEOUT = 20_000;
+const MAX_PAUSE_MS = 30_000;
+const TIMEOUT_MS = 20_000;
 
 export class LivePage {
   #pause;
@@ -36,7 +36,7 @@ export class LivePage {
       this.#isDirty ||= isSettling();
     } catch {
       this.#isDirty = true;
-      this.#next = Math.min(2 * this.#next, LONGEST_PAUSE);
+      this.#next = Math.min(2 * this.#next, MAX_PAUSE_MS);
     }
     this.#isLoading = false;
     this.#timer = setTimeout(() => {
@@ -52,7 +52,7 @@ function load(address) {
     const request = new XMLHttpRequest();
     request.open("GET", address);
     request.responseType = "document";
-    request.timeout = TIMEOUT;
+    request.timeout = TIMEOUT_MS;
     request.onload = () => (request.status === 200 && request.response !== null ? resolve(request.response) : reject());
     request.onerror = request.ontimeout = reject;
     request.send();

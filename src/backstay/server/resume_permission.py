@@ -1,4 +1,4 @@
-"""Permission to resume jobs: those the settings allow, and on the user's own machine also those of commands."""
+"""Permission to resume a job: the settings allow it, or a command on the user's own machine created it."""
 
 import os
 import shlex
@@ -21,20 +21,20 @@ class ResumeOptions:
     """The ways to resume a job."""
 
     possible: bool
-    """Whether this server may resume it."""
+    """Whether this server may resume the job."""
     confirm: str | None = None
     """The function that this server would call, which a request must repeat."""
     reason: str | None = None
-    """Why this server may not resume it."""
+    """Why this server may not resume the job."""
     command: str | None = None
     """The command to run on the server's machine instead, if there is one."""
 
 
 class ResumePermission:
-    """The rules for what may run for a job, decided from its current row.
+    """The rules for what may run for a job, decided from the job's current row.
 
     A user with the local token of a server on their own machine can run commands there anyway, so that server may do
-    what `backstay resume` does. A request cannot choose what runs: the job's row in the user's own file says so.
+    what `backstay resume` does. A request cannot choose what runs: the job's row in the user's own file does.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ResumePermission:
                 reason="Its conversations come from a program's own function, so only that program can resume it. "
                 "Run the program again",
             )
-        if self._is_listed(job):
+        if self._is_in_settings(job):
             return ResumeOptions(True)
         if self._is_own_machine():
             return ResumeOptions(True, confirm=job.processor if self._is_function(job) else None)
@@ -62,18 +62,18 @@ class ResumePermission:
             False,
             reason=f"This server does not run {job.processor}: its settings do not name "
             f"{'the recipe of this batch' if job.recipe is not None else 'it'}. Resume it where it was started",
-            command=self._command(job),
+            command=self._resume_command(job),
         )
 
     def allowed_for(self, job: Job, confirm: str | None = None) -> AllowedEntry:
-        """Return what may be run for a job: what the settings name, and its row if the server may resume it.
+        """Return what may run for a job: what the settings name and, if the server may resume it, what its row names.
 
         Raises:
-            ConfirmationNeeded: it calls a function that the settings do not name, and `confirm` does not either.
+            ConfirmationNeeded: the job calls a function that neither the settings nor `confirm` names.
             RecipeError: this version does not understand the job's recipe.
         """
         options = self.options(job)
-        if not options.possible or self._is_listed(job):
+        if not options.possible or self._is_in_settings(job):
             return self._allowed
         if job.recipe is not None:
             recipe = ProcessorRegistry().recipe(job.recipe)
@@ -87,7 +87,7 @@ class ResumePermission:
             )
         return replace(self._allowed, processors=(*self._allowed.processors, job.processor))
 
-    def _is_listed(self, job: Job) -> bool:
+    def _is_in_settings(self, job: Job) -> bool:
         if job.recipe is None:
             return job.processor in self._allowed.processors
         try:
@@ -112,6 +112,6 @@ class ResumePermission:
             return False
         return status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
 
-    def _command(self, job: Job) -> str:
+    def _resume_command(self, job: Job) -> str:
         owner = ["--owner", job.owner] if job.owner != self._settings.owner else []
         return shlex.join(["backstay", *owner, "resume", printed_id(job.id)])

@@ -19,8 +19,8 @@ async def batch_events(
     """Follow a job through server-sent events, whichever process works on it.
 
     `progress` holds the job, its rate and the estimated time left; each replaces the previous one. `state` is sent when
-    the job's state changes. `item_failed` is sent for each failed item, with its number as the event's id: a client
-    that sends the last id as `Last-Event-ID` misses none. The stream ends when the job ends.
+    the job's state changes. `item_failed` is sent for each failed item, with its number as the event's id. A client
+    that sends its latest id as `Last-Event-ID` misses no failed item. The stream ends when the job ends.
     """
 
     def create_feed() -> JobFeed:

@@ -1,4 +1,4 @@
-"""Scheduled tasks, each done by one of all servers."""
+"""Scheduled tasks, each run by exactly one server."""
 
 from datetime import timedelta
 
@@ -15,5 +15,5 @@ class ScheduledTasks:
         self._store = store
 
     async def claim(self, name: str, *, due: str) -> bool:
-        """Claim the run of a task that was due at `due`; return True for exactly one of all servers."""
-        return await self._store.claim("", _KIND, f"{name} {due}", "", lasts=_CLAIM_LIFETIME) is None
+        """Claim the run of a task that was due at `due`; return True on exactly one server."""
+        return await self._store.claim("", _KIND, f"{name} {due}", "", lifetime=_CLAIM_LIFETIME) is None

@@ -1,15 +1,15 @@
-"""Message contents that are lists of blocks."""
+"""Message contents as texts and the model's reasoning; a content may be a list of blocks."""
 
 from collections.abc import Mapping
 from typing import Any
 
-_THINKING = frozenset(
+_THINKING_TYPES = frozenset(
     {"thinking", "reasoning", "redacted_thinking", "thought", "reasoning_text", "reasoning.text", "summary_text"}
 )
-_FIELDS = ("thinking", "reasoning", "thought", "text", "content", "summary")
+_TEXT_FIELDS = ("thinking", "reasoning", "thought", "text", "content", "summary")
 
 
-def texts_in(content: Any) -> tuple[list[str], list[str]]:
+def split_content(content: Any) -> tuple[list[str], list[str]]:
     """Return the texts of a content, and separately the model's reasoning."""
     if isinstance(content, str):
         return [content], []
@@ -19,15 +19,15 @@ def texts_in(content: Any) -> tuple[list[str], list[str]]:
         if isinstance(block, str):
             texts.append(block)
         elif isinstance(block, Mapping):
-            if str(block.get("type")) in _THINKING or block.get("thought") is True:
-                thoughts += _thoughts(block)
+            if str(block.get("type")) in _THINKING_TYPES or block.get("thought") is True:
+                thoughts += _read_thoughts(block)
             elif isinstance(block.get("text"), str):
                 texts.append(block["text"])
     return texts, thoughts
 
 
-def _thoughts(block: Mapping[str, Any]) -> list[str]:
-    value = next((block[name] for name in _FIELDS if block.get(name) and block[name] is not True), None)
+def _read_thoughts(block: Mapping[str, Any]) -> list[str]:
+    value = next((block[name] for name in _TEXT_FIELDS if block.get(name) and block[name] is not True), None)
     if isinstance(value, list):
         value = "".join(
             inner["text"] for inner in value if isinstance(inner, Mapping) and isinstance(inner.get("text"), str)

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 
 from backstay.server.auth.authenticator import RequestIdentity
 
-SHORTEST_TOKEN = 16  # characters
+MIN_TOKEN_CHARACTERS = 16
 
 
 class LocalToken:
@@ -19,7 +19,7 @@ class LocalToken:
         self._owner = owner
         self._prefix = f"backstay-{port}-"
         self.token = token
-        # Cookies ignore ports: each server needs a name that no other server sets.
+        # Cookies ignore ports, so each server needs a name that no other server sets.
         self.cookie_name = self._prefix + self._derive(b"name")[:16]
         self.cookie_value = self._derive(b"cookie")
         """The value of the cookie, from which the token cannot be derived."""

@@ -8,15 +8,15 @@ from itertools import chain
 from typing import BinaryIO, Self
 
 from backstay.errors import InvalidRow
-from backstay.readers.origin import InputErrors
+from backstay.readers.input_errors import InputErrors
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
-"""The maximum length of a row, and so of a cell: an unclosed quote must not read a whole file into memory."""
+"""The maximum size of a row, and so of a cell, so that an unclosed quote does not read a whole file into memory."""
 
 _HEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
-# UTF-32 first: its little-endian mark starts with that of UTF-16.
-_FOREIGN_MARKS = {
+# UTF-32 comes first, because its little-endian mark starts with UTF-16's.
+_OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -32,22 +32,22 @@ class InputText:
     and `chunks` may be called, and only once, since they consume the stream.
     """
 
-    origin: InputErrors
+    errors: InputErrors
     stream: BinaryIO
     head: bytes
     first_line: int = 1
 
     @classmethod
-    def open(cls, stream: BinaryIO, origin: InputErrors) -> Self:
+    def open(cls, stream: BinaryIO, errors: InputErrors) -> Self:
         """Read the head. Raises InputUnreadable for UTF-16 and UTF-32."""
         head = stream.readline(_HEAD_BYTES)
-        for mark, encoding in _FOREIGN_MARKS.items():
+        for mark, encoding in _OTHER_ENCODINGS.items():
             if head.startswith(mark):
-                raise origin.unreadable(f"this is {encoding} text; save it as UTF-8")
-        return cls(origin, stream, head.removeprefix(codecs.BOM_UTF8))
+                raise errors.unreadable(f"this is {encoding} text; save it as UTF-8")
+        return cls(errors, stream, head.removeprefix(codecs.BOM_UTF8))
 
     def from_first_text(self) -> Self:
-        """Skip blank lines, so that the head shows what kind of text follows; line numbers still count them."""
+        """Skip blank lines, so that the head shows which kind of text follows. Line numbers still count blank lines."""
         head, line = self.head, self.first_line
         while head.isspace():
             line += head.endswith(b"\n")
@@ -64,7 +64,7 @@ class InputText:
         rest = iter(partial(self.stream.readline, MAX_RECORD_BYTES + 1), b"")
         for number, line in enumerate(chain((first,), rest), self.first_line):
             if len(line) > MAX_RECORD_BYTES:
-                raise too_long(self.origin, number)
+                raise record_too_long(self.errors, number)
             yield number, line
 
     def chunks(self) -> Iterator[bytes]:
@@ -74,16 +74,16 @@ class InputText:
         return chain((self.head,) if self.head else (), iter(partial(read, _CHUNK_BYTES), b""))
 
 
-def decode(raw: bytes, origin: InputErrors, line: int) -> str:
+def decode(raw: bytes, errors: InputErrors, line: int) -> str:
     """Decode text that starts on `line`. Raises InputUnreadable with the line of the first byte that is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         error_line = line + raw.count(b"\n", 0, error.start)
-        raise origin.unreadable("not UTF-8 text; save it as UTF-8", line=error_line) from None
+        raise errors.unreadable("not UTF-8 text; save it as UTF-8", line=error_line) from None
 
 
-def too_long(origin: InputErrors, line: int) -> InvalidRow:
+def record_too_long(errors: InputErrors, line: int) -> InvalidRow:
     """Return the error for a record that starts on `line` and is over `MAX_RECORD_BYTES`."""
     limit = MAX_RECORD_BYTES // (1024 * 1024)
-    return origin.invalid_row(line, f"the row is longer than {limit} MiB; check for an unclosed quote or bracket")
+    return errors.invalid_row(line, f"the row is longer than {limit} MiB; check for an unclosed quote or bracket")

@@ -17,15 +17,15 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _SHELL_SYNTAX = re.compile(r"[$`(){}<>|&;*?!~#\[\]]")
 
 
-def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check that each exists. Run no command, and print no part of a key."""
+def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Check that the keys, headers and tables exist, without running a command or printing a part of a key."""
     try:
         sources = KeySources(settings.keys, settings.headers, directory=settings.file_directory, environ=environ)
     except SettingsError as error:
         yield Check("headers", CheckLevel.PROBLEM, error.message, "correct it in backstay.toml")
         return
     for variable in settings.keys:
-        yield _key(sources, settings, variable, environ)
+        yield _check_key(sources, settings, variable, environ)
     for host in settings.headers:
         try:
             sources.headers(host)
@@ -38,17 +38,17 @@ def check_sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Ch
         yield Check("adopt", CheckLevel.PROBLEM, error.message, "correct [adopt] in backstay.toml")
 
 
-def _key(sources: KeySources, settings: Settings, variable: str, environ: Mapping[str, str]) -> Check:
+def _check_key(sources: KeySources, settings: Settings, variable: str, environ: Mapping[str, str]) -> Check:
     match sources.source_of(variable):
         case KeySource.COMMAND:
-            return _command(variable, str(settings.keys[variable].command), settings.file_directory, environ)
+            return _check_command(variable, str(settings.keys[variable].command), settings.file_directory, environ)
         case KeySource.FILE:
-            return _file(sources, variable, settings.file_directory / Path(str(settings.keys[variable].file)))
+            return _check_file(sources, variable, settings.file_directory / Path(str(settings.keys[variable].file)))
         case _:
             return Check("keys", CheckLevel.OK, f"{variable} is set, so [keys.{variable}] in backstay.toml is not used")
 
 
-def _file(sources: KeySources, variable: str, path: Path) -> Check:
+def _check_file(sources: KeySources, variable: str, path: Path) -> Check:
     try:
         sources.read(variable)
     except BackstayError as error:
@@ -59,22 +59,22 @@ def _file(sources: KeySources, variable: str, path: Path) -> Check:
     return Check("keys", CheckLevel.OK, f"{KeySource.FILE.describe(variable)} can be read")
 
 
-def _command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
+def _check_command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
     """Check the program that a command starts; the rest of the line may be secret."""
-    text = f"{KeySource.COMMAND.describe(variable)} was not checked: `backstay probe` runs the command"
+    message = f"{KeySource.COMMAND.describe(variable)} was not checked: `backstay probe` runs the command"
     try:
         words = [word for word in shlex.split(command) if not _ASSIGNMENT.match(word)]
     except ValueError:
         words = []
     program = words[0] if words else ""
     if not program or _SHELL_SYNTAX.search(program):
-        return Check("keys", CheckLevel.OK, text)
+        return Check("keys", CheckLevel.OK, message)
     if "/" in program:
         is_found = os.access(directory / program, os.X_OK)
     else:
         is_found = shutil.which(program, path=environ.get("PATH")) is not None
     if is_found:
-        return Check("keys", CheckLevel.OK, text)
+        return Check("keys", CheckLevel.OK, message)
     level = CheckLevel.PROBLEM if "/" in program else CheckLevel.WARNING  # it may be a shell builtin
-    text = f"{program}, the command for {variable} in [keys.{variable}], is missing or cannot be run"
-    return Check("keys", level, text, "install it, correct its path, or chmod +x it")
+    message = f"{program}, the command for {variable} in [keys.{variable}], is missing or cannot be run"
+    return Check("keys", level, message, "install it, correct its path, or chmod +x it")

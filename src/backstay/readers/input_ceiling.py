@@ -12,8 +12,8 @@ class InputCeiling:
     rows: int
     text_bytes: int
 
-    def check(self, path: str, *, rows: int, text_bytes: int, what: str) -> None:
-        """Raise InputTooLarge if the file exceeds a limit; `what` names its rows."""
-        for count, limit, unit in ((rows, self.rows, what), (text_bytes, self.text_bytes, "bytes of text")):
+    def check(self, path: str, *, rows: int, text_bytes: int, row_noun: str) -> None:
+        """Raise InputTooLarge if the file exceeds a limit; `row_noun` names its rows."""
+        for count, limit, unit in ((rows, self.rows, row_noun), (text_bytes, self.text_bytes, "bytes of text")):
             if count > limit:
                 raise InputTooLarge(f"{path} holds more than {limit:,} {unit}", path=path, limit=limit)

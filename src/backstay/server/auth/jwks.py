@@ -15,11 +15,11 @@ from backstay.server.problems import Problem
 _log = get_logger("backstay.server")
 
 _FRESH_SECONDS = 600.0
-_BETWEEN_SECONDS = 30.0  # between two requests, no matter how many unknown keys are looked up
+_MIN_INTERVAL_SECONDS = 30.0  # between two fetches, however many unknown keys are looked up
 _TIMEOUT_SECONDS = 5.0
-_MAX_BYTES = 256_000  # bytes
-_MAX_KEYS = 100  # keys
-_MAX_KEY_ID = 100  # characters of a key id in the log
+_MAX_BODY_BYTES = 256_000
+_MAX_KEYS = 100
+_MAX_LOGGED_ID_CHARACTERS = 100
 _ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
@@ -43,17 +43,17 @@ class JwksKeys:
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str) -> PublicKey | None:
-        """Return the key with an id; None if the issuer has no such key.
+        """Return the key with this id; None if the issuer has no such key.
 
         Raises:
             Problem: no keys could be fetched yet.
         """
         now = time.monotonic()
-        known = self._keys.get(key_id) if self._keys is not None else None
-        if known is not None:
+        cached_key = self._keys.get(key_id) if self._keys is not None else None
+        if cached_key is not None:
             if now - self._fetched_at > _FRESH_SECONDS:
-                self._fetch()  # in the background: until it succeeds, the old keys remain in use
-            return known
+                self._fetch()  # in the background; until it succeeds, the old keys remain in use
+            return cached_key
         if (fetching := self._fetch()) is not None:
             # One fetch serves all waiting requests; `wait` keeps it running when one of them is cancelled.
             await asyncio.wait([fetching])
@@ -74,23 +74,23 @@ class JwksKeys:
         if self._fetching is not None and not self._fetching.done():
             return self._fetching
         now = time.monotonic()
-        if self._tried_at is not None and now - self._tried_at < _BETWEEN_SECONDS:
+        if self._tried_at is not None and now - self._tried_at < _MIN_INTERVAL_SECONDS:
             return None
         self._tried_at = now
-        self._fetching = asyncio.create_task(self._fetch_now())
+        self._fetching = asyncio.create_task(self._run_fetch())
         return self._fetching
 
-    async def _fetch_now(self) -> None:
+    async def _run_fetch(self) -> None:
         try:
-            self._keys, malformed = _read(await self._body())
+            self._keys, malformed = _parse_keys(await self._fetch_body())
             self._fetched_at = time.monotonic()
-            for key_id in sorted(malformed - self._malformed):  # the earlier ones have been logged
+            for key_id in sorted(malformed - self._malformed):  # earlier ones are in the log already
                 _log.warning("key_malformed", key_id=key_id)
             self._malformed = malformed
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             _log.warning("key_fetch_failed", error=type(error).__name__, cached=len(self._keys or ()))
 
-    async def _body(self) -> bytes:
+    async def _fetch_body(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
@@ -98,15 +98,17 @@ class JwksKeys:
         ):
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
-            body = await response.content.read(_MAX_BYTES + 1)
-            while len(body) <= _MAX_BYTES and (more := await response.content.read(_MAX_BYTES + 1 - len(body))):
+            body = await response.content.read(_MAX_BODY_BYTES + 1)
+            while len(body) <= _MAX_BODY_BYTES and (
+                more := await response.content.read(_MAX_BODY_BYTES + 1 - len(body))
+            ):
                 body += more
-            if len(body) > _MAX_BYTES:
+            if len(body) > _MAX_BODY_BYTES:
                 raise ValueError("too large")
             return body
 
 
-def _read(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
+def _parse_keys(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
     """Return the keys that verify signatures, and the ids of malformed keys."""
     document = orjson.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
@@ -118,16 +120,16 @@ def _read(body: bytes) -> tuple[dict[str, PublicKey], frozenset[str]]:
         if not isinstance(key_id, str):
             continue
         try:
-            key = _key(jwk)
+            key = _parse_key(jwk)
         except Exception:  # a malformed key must not disable the others
-            malformed.add(key_id[:_MAX_KEY_ID])
+            malformed.add(key_id[:_MAX_LOGGED_ID_CHARACTERS])
             continue
         if key is not None:
             keys[key_id] = key
     return keys, frozenset(malformed)
 
 
-def _key(jwk: dict[str, Any]) -> PublicKey | None:
+def _parse_key(jwk: dict[str, Any]) -> PublicKey | None:
     """Return a key that verifies signatures; None for any other kind, in particular a symmetric key.
 
     Raises any exception of the libraries if the key is malformed.

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from backstay.errors import StoreGone
-from backstay.storage.sqlite.schema import refuse_newer, version_of
+from backstay.storage.sqlite.schema_version import refuse_newer, version_of
 
 _Inode = tuple[int, int]
 
@@ -21,9 +21,9 @@ class FileIdentity:
         self._path = path
         self._schema = schema
         self._log_path = Path(f"{path}-wal")
-        self._database = _inode(path)
-        # The first transaction creates the log, and it stays the same file while any process has it open.
-        self._log: _Inode | None = None
+        self._database_inode = _inode(path)
+        # The first transaction creates the log, which stays the same file while any process has it open.
+        self._log_inode: _Inode | None = None
 
     def check_schema(self, connection: apsw.Connection) -> None:
         """Check, within a transaction, that the schema is still the one that this code knows.
@@ -39,18 +39,18 @@ class FileIdentity:
         Raises:
             StoreGone: one of them was deleted, moved or replaced.
         """
-        if _inode(self._path) != self._database:
+        if _inode(self._path) != self._database_inode:
             raise self._gone(self._path)
         log = _inode(self._log_path)
-        self._log = self._log or log
-        if log is None or log != self._log:
+        self._log_inode = self._log_inode or log
+        if log is None or log != self._log_inode:
             raise self._gone(self._log_path)
 
     @property
     def is_log_replaced(self) -> bool:
         """Whether another database is at this one's path, with its own log."""
-        is_replaced = _inode(self._path) not in (self._database, None)
-        return is_replaced and _inode(self._log_path) != self._log
+        is_replaced = _inode(self._path) not in (self._database_inode, None)
+        return is_replaced and _inode(self._log_path) != self._log_inode
 
     def _gone(self, path: Path) -> StoreGone:
         return StoreGone(

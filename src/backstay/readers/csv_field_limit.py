@@ -16,13 +16,13 @@ class RaisedFieldLimit:
         self._limit = limit
         self._lock = threading.Lock()
         self._holders = 0
-        self._before = 0
+        self._previous_limit = 0
 
     def hold(self) -> None:
         """Raise the limit. Each call needs one `release`."""
         with self._lock:
             if self._holders == 0:
-                self._before = csv.field_size_limit(self._limit)
+                self._previous_limit = csv.field_size_limit(self._limit)
             self._holders += 1
 
     def release(self) -> None:
@@ -30,4 +30,4 @@ class RaisedFieldLimit:
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
-                csv.field_size_limit(self._before)
+                csv.field_size_limit(self._previous_limit)

@@ -33,15 +33,15 @@ def check_header(connection: apsw.Connection, path: Path) -> int:
     return version
 
 
-def refuse_newer(path: Path, version: int, known: int) -> None:
+def refuse_newer(path: Path, version: int, known_schema: int) -> None:
     """Refuse a database that a newer Backstay has migrated.
 
     Raises:
-        SchemaTooNew: it is; the message says what to do.
+        SchemaTooNew: a newer Backstay has; the message says what to do.
     """
-    if version > known:
+    if version > known_schema:
         raise SchemaTooNew(
-            f"{path} was written by a newer Backstay (schema {version}, this one knows {known}); "
+            f"{path} was written by a newer Backstay (schema {version}, this one knows {known_schema}); "
             "use that version of Backstay or a newer one",
             path=str(path),
             schema=version,

@@ -1,6 +1,6 @@
 """A token bucket that limits requests or tokens per minute. Pure: callers pass the time."""
 
-_MINUTE = 60.0
+_MINUTE_SECONDS = 60.0
 
 
 class Bucket:
@@ -14,28 +14,28 @@ class Bucket:
         self._rate = 0.0
         self._burst = burst
         self._level = burst
-        self._at = 0.0
-        self._bounded = per_minute is not None
+        self._filled_at = 0.0
+        self._is_bounded = per_minute is not None
         if per_minute is not None:
             # The initial unit of a bucket of size one counts as the first of its minute.
-            self._rate = max(per_minute - burst + (1.0 if burst <= 1.0 else 0.0), per_minute / 2) / _MINUTE
+            self._rate = max(per_minute - burst + (1.0 if burst <= 1.0 else 0.0), per_minute / 2) / _MINUTE_SECONDS
 
     def wait(self, now: float, units: float) -> float:
         """Return the seconds until so many units are available."""
-        if not self._bounded:
+        if not self._is_bounded:
             return 0.0
         self._fill(now)
         missing = min(units, self._burst) - self._level
-        # Tolerate rounding errors of the time.
+        # Tolerate rounding errors.
         return missing / self._rate if missing > 1e-6 else 0.0
 
     def take(self, now: float, units: float) -> None:
         """Take units, or return unused ones (a negative number)."""
-        if self._bounded:
+        if self._is_bounded:
             self._fill(now)
             self._level = min(self._burst, self._level - units)
 
     def _fill(self, now: float) -> None:
-        if now > self._at:
-            self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = max(self._at, now)
+        if now > self._filled_at:
+            self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate)
+        self._filled_at = max(self._filled_at, now)

@@ -1,4 +1,4 @@
-"""The two addresses that apps of the legacy library use."""
+"""Creation and download of a backup: the two addresses that the legacy library had too."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,7 @@ from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State,
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.background_backups import StartedBackup
 from backstay.server.backup_download import BackupResponse, download_ticket_purpose
-from backstay.server.idempotency import IdempotencyKey, MakeReceipt, once
+from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.state import services_of
 
 router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
@@ -32,11 +32,11 @@ class BackupIn(ApiInput):
     conversation_ids: Ids | None = None
     selection: SelectionIn | None = None
     digest: Digest | None = None
-    """The digest of a delete plan: if the selection has changed since, no backup is made. The caller deletes."""
+    """The digest of the caller's delete plan; if the selection has changed since, no backup is made."""
     reason: Reason = "manual_backup"
 
     @model_validator(mode="after")
-    def _is_one_of_two(self) -> Self:
+    def _check_alternatives(self) -> Self:
         if (self.conversation_ids is None) == (self.selection is None):
             raise ValueError("give conversationIds or selection")
         return self
@@ -88,7 +88,7 @@ async def create_backup(
     prefer: RespondAsync = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Back up conversations: all that are named or selected, verified, or none."""
+    """Back up all named or selected conversations and verify the backup, or make none."""
     selection = body.to_selection()
     is_large = len(selection.ids) > state.settings.async_above
     respond_early = is_large or "respond-async" in (prefer or "").replace(",", " ").split()
@@ -102,7 +102,7 @@ async def create_backup(
             return 202, BegunBackupOut(backup_id=backup.backup_id, status=status)
         return 201, CreatedBackupOut.from_backup(backup)
 
-    return await once(
+    return await respond_once(
         request, key, [body.model_dump(mode="json"), respond_early], create, location="/api/backups/{backupId}"
     )
 
@@ -138,7 +138,7 @@ async def download_backup(
     """Stream a backup. An error after the response has begun breaks the connection."""
     if request.state.owner is None:
         state.downloads.refuse_when_full()
-        # Last, so that a request refused for another reason does not use up its ticket.
+        # Redeemed last, so that a request refused for another reason does not use up its ticket.
         request.state.owner = await state.backstay.tickets.redeem(ticket or "", download_ticket_purpose(backup_id))
     stored = format == "zst"
     return BackupResponse(

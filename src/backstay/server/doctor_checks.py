@@ -14,7 +14,7 @@ from backstay.settings import load as load_settings
 
 
 def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> Iterator[Check]:
-    """Check the settings that `backstay serve` would use here, if there are any. Open no connection."""
+    """Check the settings that `backstay serve` would use here, if any, without opening a connection."""
     try:
         is_configured = bool(server_table(here or Path.cwd())[0]) or any(environ.get(name) for name in VARIABLES)
     except SettingsError:
@@ -27,20 +27,22 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
         yield Check.from_error("serve", error)
         return
     try:
-        library = load_settings(here=here, environ=environ)
+        library_settings = load_settings(here=here, environ=environ)
     except SettingsError:
-        return  # reported elsewhere too
+        return  # also reported elsewhere
     for name, path in settings.recipes.items():
-        yield _recipe(name, Path(path), library, environ)
+        yield _check_recipe(name, Path(path), library_settings, environ)
     yield Check(
-        "serve", CheckLevel.OK, f"would listen at {settings.host}:{settings.port}, with {_SIGN_IN[settings.mode]}"
+        "serve",
+        CheckLevel.OK,
+        f"would listen at {settings.host}:{settings.port}, with {_SIGN_IN_METHODS[settings.mode]}",
     )
 
 
-_SIGN_IN = {"token": "a local token", "jwt": "JSON Web Tokens"}
+_SIGN_IN_METHODS = {"token": "a local token", "jwt": "JSON Web Tokens"}
 
 
-def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str]) -> Check:
+def _check_recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str]) -> Check:
     """Check that a recipe can be read, that its API key may be sent to its address, and that the key is set."""
     keys = KeySources(settings.keys, directory=settings.file_directory, environ=environ)
     try:
@@ -52,10 +54,10 @@ def _recipe(name: str, path: Path, settings: Settings, environ: Mapping[str, str
     except ApiKeyNotAllowed as error:
         return Check.from_error("serve", error.with_message(f"recipe {name}: {error.message}", **error.context))
     variable = endpoint.key_variable
-    text = f"recipe {name}: {recipe.model} at {endpoint.host}"
+    fact = f"recipe {name}: {recipe.model} at {endpoint.host}"
     if keys.environment.get(variable, "").strip():
-        return Check("serve", CheckLevel.OK, f"{text}, {keys.source_of(variable).describe(variable)}")
+        return Check("serve", CheckLevel.OK, f"{fact}, {keys.source_of(variable).describe(variable)}")
     if not endpoint.key_required:
-        return Check("serve", CheckLevel.OK, f"{text}, without a key")
+        return Check("serve", CheckLevel.OK, f"{fact}, without a key")
     remedy = f"set {variable} where the server is started, or name a file or command under [keys.{variable}]"
-    return Check("serve", CheckLevel.WARNING, f"{text}: no API key: {variable} is not set here", remedy)
+    return Check("serve", CheckLevel.WARNING, f"{fact}: no API key: {variable} is not set here", remedy)

@@ -15,7 +15,7 @@ class WriteAheadLog:
         self._connection = connection
         self._threshold: int = connection.execute("PRAGMA wal_autocheckpoint").get
         self._pages = 0
-        connection.set_wal_hook(self._committed)  # replaces the automatic checkpoint
+        connection.set_wal_hook(self._on_commit)  # replaces the automatic checkpoint
 
     def checkpoint(self) -> None:
         """Checkpoint the log if it has grown to the threshold. Does not block other writers."""
@@ -26,6 +26,6 @@ class WriteAheadLog:
         with suppress(apsw.Error):
             self._connection.wal_checkpoint()
 
-    def _committed(self, connection: apsw.Connection, database: str, pages: int) -> int:
+    def _on_commit(self, connection: apsw.Connection, database: str, pages: int) -> int:
         self._pages = pages
         return apsw.SQLITE_OK

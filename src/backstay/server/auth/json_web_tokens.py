@@ -1,4 +1,4 @@
-"""JSON Web Tokens like those of Supabase: the owner is their subject."""
+"""Sign-in with JSON Web Tokens like Supabase's, whose subject is the owner."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from starlette.datastructures import Headers
 
 from backstay.limits import MAX_ID
 from backstay.server.auth.authenticator import RequestIdentity
-from backstay.server.auth.keys import JwksKeys, PublicKey
+from backstay.server.auth.jwks import JwksKeys, PublicKey
 
 _LEEWAY_SECONDS = 30
-_REQUIRED = ["exp", "sub", "aud", "iss"]
+_REQUIRED_CLAIMS = ["exp", "sub", "aud", "iss"]
 _ROLE = "authenticated"
 
 
 class JsonWebTokens:
     """Authentication by JSON Web Tokens. Implements `Authenticator`.
 
-    The signature is verified with a configured key and the one algorithm of that key. The token's own header only
-    selects the key.
+    The signature is verified with a configured key and that key's only algorithm. The token's header only selects the
+    key.
     """
 
     def __init__(self, *, issuer: str, audience: str, keys: JwksKeys | None, secret: str | None) -> None:
@@ -39,7 +39,7 @@ class JsonWebTokens:
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=_LEEWAY_SECONDS,
-                options={"require": _REQUIRED},
+                options={"require": _REQUIRED_CLAIMS},
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             return None

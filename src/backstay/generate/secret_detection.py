@@ -7,30 +7,32 @@ from typing import Any
 
 from backstay.errors import RecipeError
 
-_SHORTEST_SECRET = 16  # characters; keys of providers are at least twice as long
-_HIDDEN = b"[key]"
+_MIN_SECRET_CHARACTERS = 16  # providers' keys are at least twice as long
+_REDACTED = b"[key]"
 
-_VARIABLES = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET)$", re.IGNORECASE)
-_PARAMETERS = re.compile(
+_SECRET_VARIABLE = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET)$", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
     r"(api[-_ ]?key|x-api-key|authorization|auth|bearer|access[-_]?token|auth[-_]?token|token|secret|password|passwd)",
     re.IGNORECASE,
 )
-_LOOKS = re.compile(r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}")
-_TEXTS = ("system", "prompt", "language", "roles")
-"""Fields that hold prompts, which may mention keys and show examples of them."""
+_LOOKS_LIKE_KEY = re.compile(
+    r"\b(sk|pk|rk|gsk|hf|xai|key)[-_][A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{20,}|\bBearer\s+\S{12,}"
+)
+_PROMPT_FIELDS = ("system", "prompt", "language", "roles")
+"""Fields that hold prompts, which may contain examples of keys."""
 
 
 class Secrets:
     """The secret values sent to one endpoint, to be detected in its responses.
 
-    Values that are short or consist of letters only do not count: users of their own servers set any word as a key.
+    Values that are short or only letters do not count, because users set any word as the key of their own server.
     """
 
     def __init__(self, values: Iterable[str | None]) -> None:
         secrets = list(dict.fromkeys(value for value in values if value and is_secret(value)))
         self._texts = tuple(secrets)
         self._plain = tuple(secret.encode() for secret in secrets)
-        self._escaped = re.compile(b"|".join(map(_in_any_form, self._plain))) if secrets else None
+        self._escaped = re.compile(b"|".join(map(_escaped_pattern, self._plain))) if secrets else None
 
     def are_in(self, body: bytes) -> bool:
         """Return whether a body contains a secret, in any JSON spelling."""
@@ -43,10 +45,10 @@ class Secrets:
         return bool(self._texts) and any(secret in text for text in texts for secret in self._texts)
 
     def redact(self, body: bytes) -> bytes:
-        """Return a body with all secrets replaced: for evidence of a failure, never for text of a conversation."""
+        """Return a body with all secrets replaced, as evidence of a failure, never as text of a conversation."""
         for plain in self._plain:
-            body = body.replace(plain, _HIDDEN)
-        return self._escaped.sub(_HIDDEN, body) if self._escaped and _has_escapes(body) else body
+            body = body.replace(plain, _REDACTED)
+        return self._escaped.sub(_REDACTED, body) if self._escaped and _has_escapes(body) else body
 
     def redact_text(self, text: str) -> str:
         """Return a text with all secrets replaced."""
@@ -55,7 +57,7 @@ class Secrets:
 
 def is_secret(value: str) -> bool:
     """Return whether a value can be a real key: long enough, and not only letters."""
-    return len(value) >= _SHORTEST_SECRET and not value.isalpha()
+    return len(value) >= _MIN_SECRET_CHARACTERS and not value.isalpha()
 
 
 def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
@@ -65,14 +67,16 @@ def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] |
         RecipeError: a value is a credential. The message names the field, never the value.
     """
     environ = os.environ if environ is None else environ
-    named = recipe.get("api_key_env")
-    keys = [value.strip() for name, value in environ.items() if name == named or _VARIABLES.search(name)]
+    recipe_variable = recipe.get("api_key_env")
+    keys = [
+        value.strip() for name, value in environ.items() if name == recipe_variable or _SECRET_VARIABLE.search(name)
+    ]
     keys = [key for key in keys if is_secret(key)]
     for path, name, value in _leaves(recipe, ""):
         field = path.partition(".")[0].partition("[")[0]
-        looks = isinstance(value, str) and field not in _TEXTS and _LOOKS.search(value)
+        looks_like_key = isinstance(value, str) and field not in _PROMPT_FIELDS and _LOOKS_LIKE_KEY.search(value)
         is_key = isinstance(value, str) and any(key in value for key in keys)
-        if looks or is_key or (field == "parameters" and _PARAMETERS.fullmatch(name)):
+        if looks_like_key or is_key or (field == "parameters" and _SECRET_PARAMETER.fullmatch(name)):
             raise _credential_error(path)
 
 
@@ -89,7 +93,7 @@ def _has_escapes(body: bytes) -> bool:
     return b"\\u00" in body or b"\\/" in body
 
 
-def _in_any_form(secret: bytes) -> bytes:
+def _escaped_pattern(secret: bytes) -> bytes:
     """Return a pattern that matches a secret in JSON, or in JSON inside a JSON string, with any character escaped."""
     # The number of backslashes is bounded, so that a body full of them takes no longer than others.
     return b"".join(rb"(?:\\{0,7}%b|\\{1,7}u00(?i:%02x))" % (re.escape(bytes([code])), code) for code in secret)
@@ -99,7 +103,7 @@ def _leaves(value: Any, path: str, name: str = "") -> Iterator[tuple[str, str, A
     match value:
         case Mapping():
             for key, inner in value.items():
-                # A name can be a credential as well; then only the path of its table may be shown.
+                # A name can be a credential too, so only its table's path may be shown.
                 yield path or "table", str(key), key
                 yield from _leaves(inner, f"{path}.{key}".lstrip("."), str(key))
         case list() | tuple():

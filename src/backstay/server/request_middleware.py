@@ -13,7 +13,7 @@ from backstay.server.problems import note_code, respond_unexpected_error
 
 _log = get_logger("backstay.server")
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -29,7 +29,7 @@ class AbortedResponse(Exception):
 
 
 class RequestMiddleware:
-    """Middleware that logs and counts every request. Its query, which may hold a token or a ticket, is never logged."""
+    """Middleware that logs and counts every request. The query, which may hold a token or a ticket, is never logged."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        response = _TrackedResponse(send, request_id=_id_of(scope))
+        response = _TrackedResponse(send, request_id=_request_id(scope))
         started = time.perf_counter()
         try:
             await self._app(scope, receive, response.send)
@@ -54,7 +54,7 @@ class RequestMiddleware:
             self._record(scope, response, time.perf_counter() - started)
 
     def _record(self, scope: Scope, response: "_TrackedResponse", seconds: float) -> None:
-        route = _route_of(scope)
+        route = _route_template(scope)
         self._metrics.record_response(scope["method"], route, response.status, seconds)
         _log.info(
             "request",
@@ -85,12 +85,12 @@ class _TrackedResponse:
         await self._send(message)
 
 
-def _id_of(scope: Scope) -> str:
+def _request_id(scope: Scope) -> str:
     """Return the request id from a proxy, if it is safe to log; otherwise a new one."""
     request_id = Headers(scope=scope).get("x-request-id", "")
-    return request_id if _ID.fullmatch(request_id) else new_id()
+    return request_id if _SAFE_ID.fullmatch(request_id) else new_id()
 
 
-def _route_of(scope: Scope) -> str:
-    # The template, never the path: ids are unbounded and belong to users.
+def _route_template(scope: Scope) -> str:
+    # The template, never the path, whose ids are unbounded and belong to users.
     return str(getattr(scope.get("route"), "path", "unmatched")).replace(":id}", "}").replace(":path}", "}")

@@ -1,4 +1,4 @@
-"""Refusal of unknown query parameters, like that of unknown fields in a body."""
+"""Refusal of unknown query parameters, just as unknown fields in a body are refused."""
 
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
@@ -13,10 +13,10 @@ from backstay.suggestions import did_you_mean
 async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a request with a query parameter that its address does not have.
 
-    Scripts and styles accept any parameter: a page may add a version to their addresses.
+    Scripts and styles accept any parameter, because a page may add a version to their addresses.
 
     Raises:
-        RequestValidationError: there is an unknown parameter; each is named, with the closest known one.
+        RequestValidationError: a parameter is unknown; the message suggests the closest known one.
     """
     names = dict.fromkeys(request.query_params)
     if not names:
@@ -24,11 +24,11 @@ async def refuse_unknown_parameters(request: Request) -> None:
     route = request.scope["route"]
     if route.path.startswith(STATIC):
         return
-    known = _parameters_of(route)
-    unknown = [name for name in names if name not in known]
+    known_names = _parameters_of(route)
+    unknown = [name for name in names if name not in known_names]
     if unknown:
         raise RequestValidationError(
-            [{"type": "value_error", "loc": ("query", name), "msg": _message(name, known)} for name in unknown]
+            [{"type": "value_error", "loc": ("query", name), "msg": _message(name, known_names)} for name in unknown]
         )
 
 
@@ -38,8 +38,8 @@ def _parameters_of(route: APIRoute) -> tuple[str, ...]:
     return tuple(field.alias for field in fields if not isinstance(field.field_info, others))
 
 
-def _message(name: str, known: tuple[str, ...]) -> str:
-    if not known:
+def _message(name: str, known_names: tuple[str, ...]) -> str:
+    if not known_names:
         return "This address has no query parameters"
-    hint = did_you_mean(name, known) or "; known parameters: " + ", ".join(known)
+    hint = did_you_mean(name, known_names) or "; known parameters: " + ", ".join(known_names)
     return f"Unknown query parameter{hint}"
