@@ -11,6 +11,7 @@ from backstay.backup.store import ArchivedConversation
 from backstay.errors import RestoreConflict
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Record
+from backstay.remedy import Remedy
 
 _ITEM = SourceItem("job", 7, 3, "completed", "other", is_deleted=False, job_created_at="2025-01-01T00:00:00Z")
 
@@ -93,18 +94,17 @@ def test_the_choice_follows_the_policy():
     assert choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a") == [conversation]
     with pytest.raises(RestoreConflict) as failed:
         choose(chunk, RestoreConflictPolicy.FAIL, "backup-1-a")
-    assert failed.value.message == (
-        "Nothing was restored from backup-1-a: conversation 'c1' is there with other content; --on-conflict skip "
-        "restores the others, replace restores all"
-    )
+    assert failed.value.message == "Nothing was restored from backup-1-a: conversation 'c1' is there with other content"
+    assert failed.value.remedy is Remedy.SKIP_OR_REPLACE
 
 
 def test_the_item_of_a_running_worker_is_never_replaced():
     """With `replace` too, a restore fails if a worker is working on the item."""
     chunk = _classify(_conversation(), item=replace(_ITEM, state="running"))
 
-    with pytest.raises(RestoreConflict, match=r"is being worked on; pause its job first$"):
+    with pytest.raises(RestoreConflict, match=r"is being worked on; pause its job first$") as failed:
         choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a")
+    assert failed.value.remedy is None
 
 
 @pytest.mark.parametrize(
