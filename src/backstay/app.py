@@ -15,7 +15,7 @@ from backstay.backup.service import Backups
 from backstay.backup.verifier import Verifier
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
-from backstay.batch.runner import CONCURRENCY
+from backstay.batch.runner import DEFAULT_CONCURRENCY
 from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
@@ -49,7 +49,7 @@ _log = get_logger("backstay")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Services for one owner's jobs, conversations, backups and imported jobs."""
+    """The services for one owner's jobs, conversations, backups and imported jobs."""
 
     owner: str
     batches: Batches
@@ -60,7 +60,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class LegacyImportResult:
-    """Result of a migration from the original."""
+    """The result of a migration from the original."""
 
     migrated: MigrationResult
     report: LegacyReport
@@ -85,7 +85,7 @@ class _Wiring:
         self.store = _store(settings, self.clock, read_seconds)
         self.folders = BackupLocations(
             store=self.store.backups.records,
-            default_folder=self.store.backup_place,
+            default_folder=self.store.default_backup_folder,
             configured_folder=settings.backup_folder,
         )
         self.accounts = Accounts(
@@ -100,14 +100,14 @@ class _Wiring:
         """Return the services of one owner."""
         stores, keep = self.store.backups, self.settings.backup_retention
         verifier = Verifier(store=stores.records)
-        reading = BackupReader(store=stores.records, folders=self.folders, verifier=verifier, owner=owner)
+        reader = BackupReader(store=stores.records, folders=self.folders, verifier=verifier, owner=owner)
         writer = BackupWriter(stores=stores, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
         cleaner = Cleaner(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
-        deletions = DeleteService(
+        delete_service = DeleteService(
             stores=stores,
             conversations=self.store.conversations,
             writer=writer,
-            reader=reading,
+            reader=reader,
             folders=self.folders,
             cleaner=cleaner,
             owner=owner,
@@ -123,17 +123,17 @@ class _Wiring:
                 lease_seconds=self.settings.lease_seconds,
                 concurrency=self.concurrency,
             ),
-            conversations=Conversations(store=self.store.conversations, deleter=deletions, owner=owner),
+            conversations=Conversations(store=self.store.conversations, deleter=delete_service, owner=owner),
             backups=Backups(
                 store=stores.records,
                 folders=self.folders,
                 writer=writer,
-                reader=reading,
+                reader=reader,
                 restorer=Restorer(
-                    store=stores.restores, folders=self.folders, reader=reading, writer=writer, owner=owner, keep=keep
+                    store=stores.restores, folders=self.folders, reader=reader, writer=writer, owner=owner, keep=keep
                 ),
                 cleaner=cleaner,
-                deleter=deletions,
+                deleter=delete_service,
                 owner=owner,
                 keep=keep,
             ),
@@ -142,7 +142,7 @@ class _Wiring:
 
     def legacy_import(self) -> LegacyImport:
         """Return the import of the original's tables. Raises SettingsError for a database in a file."""
-        if self.store.original is None:
+        if self.store.legacy is None:
             raise SettingsError(
                 "The original's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL database in "
                 "BACKSTAY_DATABASE_URL",
@@ -151,9 +151,9 @@ class _Wiring:
         keep, allocate = self.settings.backup_retention, self.store.backups.creation.allocate_keys
         owner = self.settings.owner
         return LegacyImport(
-            store=self.store.original,
+            store=self.store.legacy,
             jobs=WaitingImports(store=self.store.waiting_imports, owner=owner),
-            keepers=lambda name: BackupImporter(self.services(name).backups, keep, allocate),
+            importer_for=lambda owner: BackupImporter(self.services(owner).backups, keep, allocate),
             owner=owner,
             folder=self.settings.backup_folder,
             clock=self.clock,
@@ -161,7 +161,7 @@ class _Wiring:
 
 
 class Backstay:
-    """Library of batches, conversations and backups. Use `Backstay.open()` in an `async with`."""
+    """A library of batches, conversations and backups. Use `Backstay.open()` in an `async with`."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class Backstay:
         allowed: "AllowedEntry | None" = None,
         keys: KeySources | None = None,
         read_seconds: float | None = None,
-        concurrency: int = CONCURRENCY,
+        concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         """Prepare a library without opening it; `read_seconds` limits the duration of a read."""
         self.settings = settings
@@ -180,14 +180,14 @@ class Backstay:
         self._wiring = _Wiring(settings, allowed=allowed, keys=keys, read_seconds=read_seconds, concurrency=concurrency)
         self._store = self._wiring.store
         self._accounts = self._wiring.accounts
-        own = self.for_owner(settings.owner)
-        self.batches = own.batches
-        self.conversations = own.conversations
-        self.backups = own.backups
-        self.waiting_imports = own.waiting_imports
-        self.idempotency = IdempotentRequests(store=self._store.notes)
-        self.tickets = Tickets(store=self._store.notes, clock=self._wiring.clock)
-        self.scheduled = ScheduledTasks(store=self._store.notes)
+        services = self.for_owner(settings.owner)
+        self.batches = services.batches
+        self.conversations = services.conversations
+        self.backups = services.backups
+        self.waiting_imports = services.waiting_imports
+        self.idempotency = IdempotentRequests(store=self._store.expiring_values)
+        self.tickets = Tickets(store=self._store.expiring_values, clock=self._wiring.clock)
+        self.scheduled = ScheduledTasks(store=self._store.expiring_values)
 
     def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
         """Return the services of one owner, which share this library's store and see only that owner's rows.
@@ -200,13 +200,13 @@ class Backstay:
 
     async def owners(self) -> Sequence[str]:
         """Return the owners that have unfinished jobs or backups."""
-        return await self._store.notes.owners()
+        return await self._store.expiring_values.owners()
 
     async def count_other_owners(self, noun: OwnedKind) -> OtherOwners:
         """Count what other owners have, if the database role may see it; in another user's file count nothing."""
         if not all(belongs_to_this_user(path) for path in self._store.files):
             return OtherOwners(noun, 0, 0)
-        return await self._store.notes.count_other_owners(self.settings.owner, noun)
+        return await self._store.expiring_values.count_other_owners(self.settings.owner, noun)
 
     async def cursors(self, owner: str) -> Cursors:
         """Return the cursors of an owner's lists, which reveal nothing of other owners' rows."""
@@ -216,7 +216,7 @@ class Backstay:
 
     async def forget_expired(self) -> None:
         """Delete expired values: stored replies of idempotent requests, tickets and claims."""
-        await self._store.notes.drop_expired()
+        await self._store.expiring_values.drop_expired()
 
     async def check(self) -> None:
         """Check that the database answers. Raises StorageError."""
@@ -291,15 +291,15 @@ class Backstay:
             SettingsError: this is no PostgreSQL database, or the schema has no tables of the original.
             BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
-        original = self._wiring.legacy_import()
-        await original.find(source)
+        legacy_import = self._wiring.legacy_import()
+        await legacy_import.find(source)
         migrated = await self.migrate(check=check)
         if check and migrated.applied:
             return LegacyImportResult(
-                migrated, await original.import_everything(source, check=True, nothing_is_here=True)
+                migrated, await legacy_import.import_everything(source, check=True, is_new_database=True)
             )
         async with self:
-            return LegacyImportResult(migrated, await original.import_everything(source, check=check))
+            return LegacyImportResult(migrated, await legacy_import.import_everything(source, check=check))
 
     async def adopt(
         self,

@@ -378,7 +378,7 @@ def test_a_restore_shows_its_plan(within, backstay, library):
         "1 is in conflict:",
         "  c00002: is stored with other content",
     ]
-    assert "conversation 'c00002' is there with other content; --on-conflict skip" in refused.one_line_error()
+    assert "conversation 'c00002' exists with other content; --on-conflict skip" in refused.one_line_error()
     assert (unasked.code, "--yes" in unasked.one_line_error()) == (2, True)
     assert ended.out == f"{backup}: 2 conversations restored, 1 was already stored, 1 conversation replaced.\n"
     assert _exported(within, backstay) == library
@@ -509,8 +509,6 @@ def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay,
     refused = within("backups", "restore", deleted["backupId"])
     planned = within("backups", "restore", deleted["backupId"], "--dry-run")
 
-    assert (
-        "conversation 'c00000' is there with the same content and other times, and 1 more" in refused.one_line_error()
-    )
+    assert "conversation 'c00000' exists with the same content and other times, and 1 more" in refused.one_line_error()
     assert "  c00000: is stored with the same content and other times\n" in planned.out
     assert "  c00001: is stored with other content\n" in planned.out

@@ -72,7 +72,7 @@ async def taken(app, **options):
 
 
 def left(report):
-    return {item.id: item.reason for item in report.left}
+    return {item.id: item.reason for item in report.not_imported}
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ async def test_a_discarded_one_can_be_imported_again(app):
     async with app.backstay() as backstay:
         with pytest.raises(JobNotFound, match="was imported and waits"):
             await backstay.batches.cancel("batch-1")
-        assert (await taken(app)).of_jobs.there == 1
+        assert (await taken(app)).job_totals.already_imported == 1
         await backstay.batches.discard("batch-1")
         assert await backstay.waiting_imports.list() == []
 
@@ -218,7 +218,7 @@ async def test_what_says_that_it_is_finished_is_left(app):
 
     report = await taken(app)
 
-    assert report.of_jobs.over == 1
+    assert report.job_totals.ended == 1
     assert [(job.id, job.completed) for job in report.jobs] == [("nothing-yet", 0), ("rounded", 300)]
 
 
@@ -247,7 +247,7 @@ async def test_columns_may_be_of_other_types_or_missing(app, kind, value):
     report = await taken(app, source="other")
 
     assert [(job.id[-1], job.completed, job.failed) for job in report.jobs] == [("1", 2, 0), ("2", 0, 0)]
-    assert not report.left
+    assert not report.not_imported
 
 
 async def test_rows_of_one_job_are_taken_together(app):
@@ -296,7 +296,7 @@ async def test_unusable_checkpoints_are_named_and_others_imported(app):
     for job_id, _, reason in _HOSTILE:
         assert reason is None or reason in reasons.pop(job_id), job_id
     assert reasons.pop("failed") == "failed_items is no array, but of the kind 'object'"
-    assert reasons == {"(without a job_id)": "a checkpoint must say of which job it is"}
+    assert reasons == {"(without a job_id)": "a checkpoint must name its job"}
 
 
 async def test_a_large_checkpoint_is_imported(app):
@@ -370,7 +370,7 @@ async def test_what_is_restored_is_what_the_file_says(app):
 
     (expires_at,) = app.sql("SELECT expires_at FROM backup_exports")[0]
     assert (backup.state, backup.reason, backup.expires_at) == (BackupState.VERIFIED, "bulk_delete", expires_at)
-    assert (backup.conversations, backup.is_pinned, report.left) == (40, False, [])
+    assert (backup.conversations, backup.is_pinned, report.not_imported) == (40, False, [])
     assert (restored.restored, again.restored, again.identical) == (40, 0, 40)
     assert result == {item["id"]: _of_file(item) for item in value}
     assert json.loads(output)["createdAt"] == MADE_AT.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -450,7 +450,7 @@ async def test_what_never_expires_is_pinned(app):
 
     assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "taken_over")
     assert backup.expires_at > datetime.now(UTC) + timedelta(days=6)
-    assert (report.of_backups.over, report.left) == (1, [])
+    assert (report.backup_totals.ended, report.not_imported) == (1, [])
 
 
 async def test_unusable_backups_are_named_and_others_imported(app):
@@ -476,7 +476,7 @@ async def test_unusable_backups_are_named_and_others_imported(app):
         path.unlink()
         path.mkdir()
 
-    broken(1, "its file is not here: looked for", lambda path: path.unlink())
+    broken(1, "its file was not found: looked for", lambda path: path.unlink())
     broken(2, "the file may be truncated", lambda path: path.write_bytes(path.read_bytes()[:-40]))
     broken(3, "has data after its end", lambda path: path.write_bytes(path.read_bytes() + b"{}"))
     broken(4, "not a backup as the original writes it", lambda path: path.write_bytes(b"[]"))
@@ -587,7 +587,7 @@ async def test_a_deleted_backup_is_not_imported_again(app):
         await backstay.backups.delete(BACKUP)
     report = await taken(app)
 
-    assert (report.backups, report.of_backups.there, report.left) == ([], 1, [])
+    assert (report.backups, report.backup_totals.already_imported, report.not_imported) == ([], 1, [])
 
 
 async def test_without_a_backup_folder_jobs_are_imported(app):
@@ -641,7 +641,12 @@ async def test_twice_does_nothing_twice(app):
 
     assert before == outcome(app) == WHOLE
     assert (len(first.jobs), len(first.backups)) == (3, 3)
-    assert (second.jobs, second.backups, second.of_jobs.there, second.of_backups.there) == ([], [], 3, 3)
+    assert (second.jobs, second.backups, second.job_totals.already_imported, second.backup_totals.already_imported) == (
+        [],
+        [],
+        3,
+        3,
+    )
 
 
 async def test_check_writes_nothing(tmp_path):
@@ -663,7 +668,7 @@ async def test_check_writes_nothing(tmp_path):
     assert first.report == second.report
     assert third.report.jobs == first.report.jobs
     assert third.report.backups == first.report.backups
-    assert third.report.of_backups.over == 1
+    assert third.report.backup_totals.ended == 1
     assert result == WHOLE
 
 
@@ -676,7 +681,7 @@ async def test_many_at_once_do_it_once(app):
     assert outcome(app) == WHOLE
     assert Counter(job.id for report in reports for job in report.jobs) == {f"batch-{n}": 1 for n in range(3)}
     assert Counter(item.id for report in reports for item in report.backups) == {f"backup-{n}-x": 1 for n in range(3)}
-    assert [item for report in reports for item in report.left] == []
+    assert [item for report in reports for item in report.not_imported] == []
     async with app.backstay() as backstay:
         for number in range(3):
             await backstay.backups.verify(f"backup-{number}-x")
@@ -778,7 +783,7 @@ async def test_a_table_of_no_use_is_named(app):
 
     report = await taken(app, source="other")
 
-    assert [(item.id, item.reason) for item in report.left] == [
+    assert [(item.id, item.reason) for item in report.not_imported] == [
         ("batch_checkpoints", "the table in schema other has no column job_id"),
         ("batch_checkpoints", "the table in schema other has no column completed_items"),
         ("backup_exports", "the table in schema other has no column conversation_ids"),

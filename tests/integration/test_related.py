@@ -154,10 +154,10 @@ async def test_without_the_comparison_of_related_rows(app, path, monkeypatch):
     def trusting(session, owner, keys, columns):
         values = {"key": 1, "owner": owner, "first": 0, "limit": 100}
         noted = {row[1]: row[4] for row in session.rows("backup_items_after", values)}
-        return [_Trusted(record, noted[record.id]) for record in real_at_keys(session, owner, keys, columns)]
+        return [_Trusted(record, noted[record.id]) for record in real_find(session, owner, keys, columns)]
 
-    real_at_keys = deletes.at_keys
-    monkeypatch.setattr(deletes, "at_keys", trusting)
+    real_find = deletes.find_by_keys
+    monkeypatch.setattr(deletes, "find_by_keys", trusting)
 
     with pytest.raises(AssertionError, match=r"^0 conversations were kept"):
         await _check_that_a_changed_relation_is_kept(

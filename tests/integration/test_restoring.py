@@ -261,7 +261,7 @@ async def test_a_conflict_restores_nothing(library, conflicting):
     """By default a conflict restores nothing and names the conversations and the options."""
     before = await _all_rows(library)
 
-    with pytest.raises(RestoreConflict, match="'c00001' is there with other content, and 1 more"):
+    with pytest.raises(RestoreConflict, match="'c00001' exists with other content, and 1 more"):
         await library.backups.restore(conflicting.id)
 
     assert await _all_rows(library) == before

@@ -42,7 +42,7 @@ async def _records(store):
 
 async def _made_of_values(store, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(records, "at_keys", records._from_values)
+        patched.setattr(records, "find_by_keys", records._from_values)
         return await _records(store)
 
 

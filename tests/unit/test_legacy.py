@@ -9,7 +9,7 @@ import pytest
 
 from backstay.errors import InputError, InputUnreadable
 from backstay.legacy import values
-from backstay.legacy.conversion import document_of, record_of
+from backstay.legacy.conversion import convert_row, to_record
 from backstay.legacy.file import LegacyFile, candidate_paths
 from backstay.legacy.store import LegacyElement
 from backstay.readers.input_errors import InputErrors
@@ -32,7 +32,7 @@ def read(data):
 
 
 def converted(**given):
-    return document_of(InputRow(3, {"id": "c", "conversation_turns": [TURN], **given}), ORIGIN, SINCE)
+    return convert_row(InputRow(3, {"id": "c", "conversation_turns": [TURN], **given}), ORIGIN, SINCE)
 
 
 # -- checkpoints ---------------------------------------------------------------------------------------------------
@@ -87,14 +87,14 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
 def test_what_is_no_id_is_named_with_its_place(element, reason):
     """An invalid id is named with its index from 0."""
     with pytest.raises(InputUnreadable) as caught:
-        values.settled([LegacyElement("string", "fine", None), element], 6, has_failed=False)
+        values.settled_items([LegacyElement("string", "fine", None), element], 6, has_failed=False)
 
     assert reason in caught.value.message
 
 
 def test_failed_items_have_a_reason():
     """A failed item has the recorded error, or a text that says there is none."""
-    result = values.settled(
+    result = values.settled_items(
         [LegacyElement("number", "5", "late"), LegacyElement("string", "a", None)], 0, has_failed=True
     )
 
@@ -116,21 +116,21 @@ def test_failed_items_have_a_reason():
 )
 def test_expiry_is_read_as_columns_of_any_kind_have_it(text, moment):
     """An expiry is parsed from any type of column, as UTC without an offset; some backups never expire."""
-    assert values.expiry(text) == moment
+    assert values.expiry_time(text) == moment
 
 
 @pytest.mark.parametrize("text", ["soon", "1762250400000", "", "9999-12-31T23:59:59-23:59", "20251104T"])
 def test_what_is_no_time_is_no_expiry(text):
     """An invalid expiry counts as none."""
     with pytest.raises(InputUnreadable, match="its expires_at is not a time"):
-        values.expiry(text)
+        values.expiry_time(text)
 
 
 def test_a_backup_is_as_old_as_its_id():
     """A backup without a recorded time has the time in its id."""
-    assert values.since(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
+    assert values.creation_time(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
     with pytest.raises(InputUnreadable):
-        values.since(None, "backup-9999999999999999-a")
+        values.creation_time(None, "backup-9999999999999999-a")
 
 
 @pytest.mark.parametrize(
@@ -327,6 +327,6 @@ def test_what_cannot_be_kept_is_named_by_its_line(value):
 
 def test_a_record_is_the_same_whenever_it_is_made():
     """A record has the same line and digest each time it is converted."""
-    item, other = (record_of(converted(z=1, a={"y": 1, "b": 2}), path) for path in (7, 8))
+    item, other = (to_record(converted(z=1, a={"y": 1, "b": 2}), path) for path in (7, 8))
 
     assert (item.line, item.digest, item.turns, item.key) == (other.line, other.digest, 1, 7)

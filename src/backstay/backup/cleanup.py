@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.folder_marker import FolderState
-from backstay.backup.locations import BackupLocations, capitalized
+from backstay.backup.locations import BackupLocations, capitalize_first
 from backstay.backup.retention import RetentionAction, RetentionDecision, clock_problem, decide
 from backstay.backup.store import BackupStores
 from backstay.clock import Clock, to_text
@@ -16,8 +16,8 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.backup")
 
-_DAILY = timedelta(days=1)
-_LONGEST_WRITE = timedelta(days=1)
+_CLEANUP_INTERVAL = timedelta(days=1)
+_MAX_WRITE_TIME = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Cleaner:
         folder = await self._folders.current_directory()
         if orphans:
             await self._folders.check(folder)
-        unknown = await self._stores.records.unknown_ids(await asyncio.to_thread(folder.names))
+        unknown = await self._stores.records.unknown_ids(await asyncio.to_thread(folder.backup_ids))
         if not dry_run:
             unreachable = [error for decision in decisions if (error := await self._carry_out(decision)) is not None]
             if orphans:
@@ -91,7 +91,9 @@ class Cleaner:
         """Clean up without orphans, unless that was done within the last day. Errors are logged, not raised."""
         try:
             last, now = await self._stores.retention.last_cleanup(self._owner), self._clock.now()
-            if last is None or last > now or now - last >= _DAILY:  # a time in the future came from a wrong clock
+            if (
+                last is None or last > now or now - last >= _CLEANUP_INTERVAL
+            ):  # a time in the future came from a wrong clock
                 await self.clean()
         except BackstayError as error:
             _log.warning("cleanup_failed", code=error.code, error=error.message)
@@ -107,29 +109,29 @@ class Cleaner:
         if backup.state is not BackupState.EXPIRED and not await self._stores.retention.mark_expired(
             backup, early=True
         ):
-            why = (
+            obstacle = (
                 "is pinned; unpin it first"
                 if backup.is_pinned
                 else "is needed by its unfinished delete; resume that first"
                 if backup.is_delete_unfinished
                 else "is being written"
             )
-            raise BackupInUse(f"{backup.id} {why}", backup_id=backup.id)
-        await self._finish(backup)
+            raise BackupInUse(f"{backup.id} {obstacle}", backup_id=backup.id)
+        await self._finish_removal(backup)
 
     async def _refuse_clock_behind(self, now: datetime) -> None:
         newest = await self._stores.retention.newest(self._owner)
         if newest is not None and (problem := clock_problem(now, *newest)) is not None:
             backup_id, newest_at = newest
             raise ClockBehind(
-                f"{capitalized(problem)}. Nothing was removed",
+                f"{capitalize_first(problem)}. Nothing was removed",
                 now=to_text(now),
                 newest=to_text(newest_at),
                 backup_id=backup_id,
             )
 
     async def _carry_out(self, decision: RetentionDecision) -> BackupUnreachable | None:
-        """Carry out a decision; return the error if its file cannot be removed now, so that the others still are."""
+        """Carry out a decision; return the error if its file cannot be removed now, so that the others still follow."""
         match decision.action:
             case RetentionAction.KEEP | RetentionAction.WAIT:
                 if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
@@ -138,15 +140,15 @@ class Cleaner:
             case RetentionAction.REMOVE if not await self._stores.retention.mark_expired(decision.backup, early=False):
                 return None  # after the decision it was pinned, or a delete came to need it
         try:
-            await self._finish(decision.backup)
+            await self._finish_removal(decision.backup)
         except BackupUnreachable as error:
             return error
         if decision.backup.damaged_at is not None:
             _log.warning("damaged_backup_removed", backup=decision.backup.id, reason=decision.reason)
         return None
 
-    async def _finish(self, backup: Backup) -> None:
-        # The record says `expired` already: a reader opens the file, then checks the record again.
+    async def _finish_removal(self, backup: Backup) -> None:
+        # The record already says `expired`, which a reader checks again after it has opened the file.
         await self._remove_file(backup)
         await self._stores.retention.mark_removed(backup)
         _log.info("backup_removed", backup=backup.id)
@@ -169,8 +171,8 @@ class Cleaner:
         if backup.state is not BackupState.RUNNING:
             return False
         if self._folders.is_elsewhere(backup):
-            # Only that machine can see the writer's lock. If it is gone for good: no write takes longer than this.
-            return self._clock.now() - backup.created_at < _LONGEST_WRITE
+            # Only that machine can see the writer's lock. It may be gone for good, but no write takes longer than this.
+            return self._clock.now() - backup.created_at < _MAX_WRITE_TIME
         folder = await self._folders.for_backup(backup)
         if await self._folders.is_unreachable(backup, folder):
             return True

@@ -12,8 +12,8 @@ from functools import partial
 
 from backstay.backup.backup import Backup, BackupPhase, DeleteState, Listener
 from backstay.backup.cleanup import Cleaner
+from backstay.backup.error_messages import delete_blocked_error
 from backstay.backup.locations import BackupLocations
-from backstay.backup.obstacles import delete_blocked
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.reader import BackupReader
 from backstay.backup.store import BackupStores
@@ -27,16 +27,16 @@ from backstay.remedy import Remedy
 
 _log = get_logger("backstay.backup")
 
-_SAMPLE = 5
-_NAMED = 10
-_FRAME = 400  # approximate bytes of a backup's lines other than conversations
+_SAMPLE_CONVERSATIONS = 5
+_MAX_NAMED_IDS = 10
+_FRAME_BYTES = 400  # approximate size of a backup's lines other than conversations
 _REASON = "bulk_delete"
 # Other writers wait while a step holds the write lock, so a step stays far below a quarter of a second. A smaller step
 # would not shorten the network round trips, so their time is not counted.
 _STEP_SECONDS = 0.04
-_FIRST_STEP = 16
-_LONGEST_STEP = 2_000
-_LONGEST_BREAK = 0.05
+_FIRST_STEP_CONVERSATIONS = 16
+_MAX_STEP_CONVERSATIONS = 2_000
+_MAX_BREAK_SECONDS = 0.05
 
 
 class DeleteService:
@@ -72,15 +72,15 @@ class DeleteService:
             DeleteBlocked: rows of other tables prevent the delete.
         """
         missing = await self._missing(selection, ignored=ignore_missing)
-        measure = await self._stores.deletes.measure(self._owner, selection, sample=_SAMPLE)
+        measure = await self._stores.deletes.measure(self._owner, selection, sample=_SAMPLE_CONVERSATIONS)
         _refuse_empty_selection(measure.conversations)
         if measure.obstacles:
-            raise delete_blocked(measure.obstacles)
+            raise delete_blocked_error(measure.obstacles)
         return DeletePlan(
             selection,
             measure.conversations,
             measure.turns,
-            _FRAME + measure.estimated_bytes,
+            _FRAME_BYTES + measure.estimated_bytes,
             measure.digest,
             measure.sample,
             missing,
@@ -132,12 +132,12 @@ class DeleteService:
     async def _missing(self, selection: Selection, *, ignored: bool) -> Sequence[str]:
         if not selection.check().ids:
             return ()
-        missing = await self._conversations.missing(self._owner, selection.ids, limit=_NAMED)
+        missing = await self._conversations.missing(self._owner, selection.ids, limit=_MAX_NAMED_IDS)
         if missing and not ignored:
-            named = ", ".join(repr(name) for name in missing)
+            ids_text = ", ".join(repr(conversation_id) for conversation_id in missing)
             noun = "Conversation" if len(missing) == 1 else "Conversations"
             raise ConversationNotFound(
-                f"{noun} {named} not found, so nothing was done",
+                f"{noun} {ids_text} not found, so nothing was done",
                 remedy=Remedy.IGNORE_MISSING,
                 conversation_ids=list(missing),
             )
@@ -148,7 +148,7 @@ class DeleteService:
         file_exists = partial(folder.has, backup.id, size=backup.file_bytes)
         reporter, limit, is_last = (
             BackupProgressReporter(backup.id, on_progress),
-            _FIRST_STEP,
+            _FIRST_STEP_CONVERSATIONS,
             backup.deletion is DeleteState.DELETED,
         )
         while not is_last:
@@ -161,7 +161,7 @@ class DeleteService:
             )
             limit = _next_limit(limit, seconds)
             if not is_last:
-                await asyncio.sleep(min(seconds, _LONGEST_BREAK))  # other writers poll for the lock
+                await asyncio.sleep(min(seconds, _MAX_BREAK_SECONDS))  # other writers poll for the lock
         outcomes = await self._stores.deletes.delete_outcomes(backup, limit=1_000)
         _log.info("conversations_deleted", backup=backup.id, deleted=backup.deleted, changed=backup.changed)
         return DeleteResult(
@@ -169,8 +169,8 @@ class DeleteService:
             deleted=backup.deleted,
             changed=backup.changed,
             gone=backup.gone,
-            changed_ids=[name for name, outcome in outcomes if outcome == "changed"][:_NAMED],
-            gone_ids=[name for name, outcome in outcomes if outcome == "gone"][:_NAMED],
+            changed_ids=[name for name, outcome in outcomes if outcome == "changed"][:_MAX_NAMED_IDS],
+            gone_ids=[name for name, outcome in outcomes if outcome == "gone"][:_MAX_NAMED_IDS],
         )
 
     async def _delete_without_backup(self, plan: DeletePlan, on_progress: Listener | None) -> DeleteResult:
@@ -180,7 +180,12 @@ class DeleteService:
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
         last = await self._stores.deletes.last_key()
-        reporter, limit, deleted, kept_by_trigger = BackupProgressReporter("", on_progress), _FIRST_STEP, 0, 0
+        reporter, limit, deleted, kept_by_trigger = (
+            BackupProgressReporter("", on_progress),
+            _FIRST_STEP_CONVERSATIONS,
+            0,
+            0,
+        )
         after: int | None = 0
         while after is not None:
             started = time.monotonic()
@@ -192,7 +197,7 @@ class DeleteService:
             kept_by_trigger += step.kept_by_trigger
             limit = _next_limit(limit, seconds)
             await reporter.report(BackupPhase.DELETING, deleted, plan.conversations)
-            await asyncio.sleep(min(seconds, _LONGEST_BREAK))
+            await asyncio.sleep(min(seconds, _MAX_BREAK_SECONDS))
         _log.info("conversations_deleted", backup=None, deleted=deleted)
         is_erased = await self._stores.deletes.erase()
         gone = plan.conversations - deleted - kept_by_trigger
@@ -207,4 +212,4 @@ def _refuse_empty_selection(count: int) -> None:
 def _next_limit(limit: int, seconds: float) -> int:
     if seconds > _STEP_SECONDS:
         return max(1, limit // 2)
-    return min(_LONGEST_STEP, limit * 2) if seconds < _STEP_SECONDS / 2 else limit
+    return min(_MAX_STEP_CONVERSATIONS, limit * 2) if seconds < _STEP_SECONDS / 2 else limit

@@ -23,9 +23,9 @@ from backstay.files import drop_from_cache, is_open_to_all, sync, sync_folder
 SUFFIX = ".json.zst"
 MARKER = "folder.json"
 """The name of the file that says which database the folder belongs to; `folder_marker` reads and writes it."""
-_PART = ".part"
+_PART_SUFFIX = ".part"
 _NAME = re.compile(r"backup-[0-9]{1,16}-[a-z0-9]{1,64}")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_backup_id(text: str) -> bool:
@@ -104,13 +104,13 @@ class BackupDirectory:
         return self.path / f"{backup_id}{SUFFIX}"
 
     def part_path(self, backup_id: str) -> Path:
-        return self.path_for(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART}")
+        return self.path_for(backup_id).with_name(f".{backup_id}{SUFFIX}{_PART_SUFFIX}")
 
     def create(self, backup_id: str) -> PartFile:
         """Create a part file in the folder, which must exist.
 
         Raises:
-            BackupDiskFull, BackupFailed: it cannot be created.
+            BackupDiskFull, BackupFailed: the file cannot be created.
         """
         with self.translate_errors("written"):
             while (descriptor := self._create_locked(self.part_path(backup_id))) is None:
@@ -132,11 +132,11 @@ class BackupDirectory:
 
     @contextmanager
     def open(self, backup_id: str) -> Iterator[BinaryIO]:
-        """Open the file of a backup. It stays readable if it is removed meanwhile.
+        """Open the file of a backup. The open file stays readable if it is removed.
 
         Raises:
-            BackupUnreachable: it does not exist, or cannot be read.
-            BackupDamaged: its name is that of a link, a folder or a pipe.
+            BackupUnreachable: the file does not exist, or cannot be read.
+            BackupDamaged: the path is that of a link, a folder or a pipe.
         """
         path = self.path_for(backup_id)
         try:
@@ -179,7 +179,7 @@ class BackupDirectory:
     def remove_leftovers(self) -> int:
         """Remove the part files of dead writers; return how many were removed. Files that cannot be removed stay."""
         removed = 0
-        for path in (*self._files(f".*{SUFFIX}{_PART}"), *self._files(f".{MARKER}.*{_PART}")):
+        for path in (*self._files(f".*{SUFFIX}{_PART_SUFFIX}"), *self._files(f".{MARKER}.*{_PART_SUFFIX}")):
             with suppress(OSError):
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
@@ -190,7 +190,7 @@ class BackupDirectory:
                     os.close(descriptor)
         return removed
 
-    def names(self) -> list[str]:
+    def backup_ids(self) -> list[str]:
         """Return the ids of the backups that have a file here."""
         names = (path.name.removesuffix(SUFFIX) for path in self._files(f"*{SUFFIX}"))
         return sorted(name for name in names if _NAME.fullmatch(name))
@@ -227,7 +227,7 @@ class BackupDirectory:
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in _DISK_FULL_ERRNOS:
                 raise BackupDiskFull(
                     f"No space is left in {self.path}; free some, or set BACKUP_DIRECTORY, then try again. "
                     "Nothing was deleted",

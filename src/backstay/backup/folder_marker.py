@@ -18,7 +18,7 @@ from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replace_atomically
 from backstay.remedy import Remedy
 
-_LONGEST_MARKER = 65_536
+_MAX_MARKER_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def read_marker(folder: Path) -> FolderMarker | None:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("not a regular file")
-            fields = orjson.loads(file.read(_LONGEST_MARKER))
+            fields = orjson.loads(file.read(_MAX_MARKER_BYTES))
         return FolderMarker(
             str(fields["database_id"]), FileLocation(**fields["database"]), FileLocation(**fields["folder"])
         )

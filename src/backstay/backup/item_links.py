@@ -1,4 +1,4 @@
-"""The items that restored conversations become the results of again. Pure."""
+"""The links by which restored conversations become the results of their items again. Pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -10,7 +10,7 @@ ItemKey = tuple[int, int]
 """The key of the item's job, and the item's position in that job."""
 
 
-class KeySet:
+class ItemKeySet:
     """A set of item keys that takes one bit per item: there may be millions."""
 
     def __init__(self) -> None:
@@ -64,8 +64,8 @@ class ItemLinks:
     """Decides which conversations become results of the items that they name, over all chunks of a backup."""
 
     def __init__(self) -> None:
-        self._newly_completed = KeySet()
-        self.items = KeySet()
+        self._newly_completed = ItemKeySet()
+        self.items = ItemKeySet()
         """The items that have been given a result so far."""
         self.linked = 0
         self.unlinked = 0
@@ -74,10 +74,10 @@ class ItemLinks:
     def link(
         self, conversations: Iterable[ArchivedConversation], items: Items, *, replacing: Collection[str] = ()
     ) -> dict[ItemKey, tuple[ArchivedConversation, SourceItem]]:
-        """Return the results of items among the conversations of a chunk, and count them and the others.
+        """Return which conversations of a chunk become results, by item, and count linked and unlinked ones.
 
         A completed item is linked to the conversation that it records as its result, or to one that replaces it
-        (`replacing` are the ids of these). An item that is not completed is linked to the last that names it.
+        (whose ids are in `replacing`). An item that is not completed is linked to the last conversation that names it.
         """
         results: dict[ItemKey, tuple[ArchivedConversation, SourceItem]] = {}
         for conversation in conversations if items else ():

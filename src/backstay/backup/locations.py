@@ -71,7 +71,7 @@ class BackupLocations:
         if (problem := await self.problem(folder)) is not None:
             fact, remedy = problem
             raise BackupFolderUnrecognized(
-                f"{capitalized(fact)}. Nothing was written or deleted", remedy=remedy, path=str(folder.path)
+                f"{capitalize_first(fact)}. Nothing was written or deleted", remedy=remedy, path=str(folder.path)
             )
 
     async def problem(self, folder: BackupDirectory) -> tuple[str, Remedy] | None:
@@ -84,7 +84,7 @@ class BackupLocations:
             state = await self._state(folder, marker)
         return describe_problem(folder.path, marker, state)
 
-    async def refusal(self, folder: BackupDirectory) -> str | None:
+    async def problem_text(self, folder: BackupDirectory) -> str | None:
         """Return why backups may not be written to a folder; None if they may."""
         try:
             problem = await self.problem(folder)
@@ -170,6 +170,6 @@ class BackupLocations:
         await asyncio.to_thread(mark)
 
 
-def capitalized(text: str) -> str:
+def capitalize_first(text: str) -> str:
     """Return a text with its first letter in upper case."""
     return text[0].upper() + text[1:]

@@ -8,11 +8,11 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.backup")
 
-_SECONDS_BETWEEN = 0.1
+_MIN_INTERVAL_SECONDS = 0.1
 
 
 class BackupProgressReporter:
-    """Progress reports at most ten times a second within a phase, and always at its end.
+    """A reporter of progress, at most ten times a second within a phase, and always at its end.
 
     A listener that raises gets no further reports: a broken progress bar must not make a backup fail.
     """
@@ -25,7 +25,7 @@ class BackupProgressReporter:
 
     async def report(self, phase: BackupPhase, conversations: int, total: int, content_bytes: int = 0) -> None:
         now = time.monotonic()
-        is_due = now - self._reported_at >= _SECONDS_BETWEEN or conversations >= total or phase is not self._phase
+        is_due = now - self._reported_at >= _MIN_INTERVAL_SECONDS or conversations >= total or phase is not self._phase
         if self._listener is None or not is_due:
             return
         self._reported_at, self._phase = now, phase

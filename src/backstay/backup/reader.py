@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, Listener, SealedFile
+from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.locations import BackupLocations
-from backstay.backup.obstacles import backup_unusable
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
 from backstay.backup.verifier import Verifier
@@ -23,7 +23,7 @@ from backstay.remedy import Remedy
 
 _log = get_logger("backstay.backup")
 
-_BLOCK = 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024
 
 Matcher = Callable[[Mapping[str, Any]], bool]
 """Returns whether a conversation, as a dict in the native shape, is selected."""
@@ -46,7 +46,7 @@ class OpenBackup:
         try:
             self.file.seek(start)
             while length:
-                block = self.file.read(min(length, _BLOCK))
+                block = self.file.read(min(length, _BLOCK_BYTES))
                 if not block:
                     raise BackupDamaged(f"The file of {self.backup.id} is shorter than it was when it was opened")
                 length -= len(block)
@@ -69,15 +69,15 @@ class OpenBackup:
             BackupDamaged: the file is incomplete or has data after its end, or a conversation is not what was backed
                 up. Conversations yielded before are invalid.
         """
-        with closing(prefetch(self._decoded(to_rows, matches))) as batches:
+        with closing(prefetch(self._decode(to_rows, matches))) as batches:
             for batch in batches:
                 if not batch:
                     continue
                 first, last = batch[0].position, batch[-1].position
                 items = {item.position: item for item in recorded(first, last - first + 1)}
-                yield [self._verified(conversation, items.get(conversation.position)) for conversation in batch]
+                yield [self._verify(conversation, items.get(conversation.position)) for conversation in batch]
 
-    def _decoded(self, to_rows: ToRows, matches: Matcher | None) -> Iterator[list[ArchivedConversation]]:
+    def _decode(self, to_rows: ToRows, matches: Matcher | None) -> Iterator[list[ArchivedConversation]]:
         """Yield the conversations that match, each with the SHA-256 of its line as digest, and without a key."""
         reader, position = self._reader(), 0
         for lines in reader.batches():
@@ -96,7 +96,7 @@ class OpenBackup:
         if position != self.backup.conversations:
             raise BackupDamaged(f"{self.backup.id} holds {position:,} conversations of {self.backup.conversations:,}")
 
-    def _verified(self, conversation: ArchivedConversation, item: BackupItem | None) -> ArchivedConversation:
+    def _verify(self, conversation: ArchivedConversation, item: BackupItem | None) -> ArchivedConversation:
         if item is None or item.id != conversation.id or not _has_digest(conversation, item.digest):
             raise BackupDamaged(
                 f"Conversation {conversation.position + 1:,} of {self.backup.id} is not what was backed up; nothing "
@@ -113,12 +113,12 @@ class OpenBackup:
     def stream_file(self, *, compressed: bool) -> Iterator[bytes]:
         """Yield the JSON of the file or, compressed, the file as it is on disk. Blocks.
 
-        Raises BackupDamaged, possibly only at the end, if its length differs from when it was verified.
+        Raises BackupDamaged, possibly only at the end, if the file's length differs from when it was verified.
         """
-        different = BackupDamaged(f"The file of {self.backup.id} is longer or shorter than when it was verified")
+        length_differs = BackupDamaged(f"The file of {self.backup.id} is longer or shorter than when it was verified")
         if compressed:
             if self.size != self.backup.file_bytes:
-                raise different
+                raise length_differs
             yield from self.read_range(0, self.size)
             return
         missing_bytes = self.backup.content_bytes
@@ -126,7 +126,7 @@ class OpenBackup:
             missing_bytes -= len(block)
             yield block
         if missing_bytes:  # a truncated compressed file may end without an error
-            raise different
+            raise length_differs
 
     def _reader(self) -> ArchiveReader:
         reader = ArchiveReader(self.blocks())
@@ -152,11 +152,11 @@ class BackupReader:
 
         Args:
             backup_id: The backup.
-            even_damaged: Open it even if it is known to be damaged.
+            even_damaged: Whether to open a backup that is known to be damaged.
 
         Raises:
             BackupNotFound: no backup has this id.
-            BackupUnusable: it is not verified, is damaged, or has expired.
+            BackupUnusable: the backup is not verified, is damaged, or has expired.
             BackupUnreachable: its file or folder cannot be reached from this machine.
         """
         usable = (BackupState.VERIFIED, BackupState.DAMAGED) if even_damaged else (BackupState.VERIFIED,)
@@ -172,7 +172,7 @@ class BackupReader:
                 yield OpenBackup(backup, file)
         except (BackupDamaged, NotABackup) as error:
             await self._record_damage(backup)
-            raise _damaged(backup_id, error) from error
+            raise _damaged_error(backup_id, error) from error
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
         """Read a backup, compare all of it with its snapshot, and record whether it is intact.
@@ -194,7 +194,7 @@ class BackupReader:
     async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:
         backup = await self._store.backup(self._owner, backup_id)
         if backup.state not in usable:
-            raise backup_unusable(backup)
+            raise backup_unusable_error(backup)
         return backup
 
     async def _record_damage(self, backup: Backup) -> None:
@@ -205,10 +205,10 @@ class BackupReader:
             _log.warning("backup_damage_unrecorded", backup=backup.id, error=error.message)
 
 
-def _damaged(backup_id: str, error: BackstayError) -> BackupDamaged:
+def _damaged_error(backup_id: str, error: BackstayError) -> BackupDamaged:
     """Return the error of reading a backup's file, with the backup's id."""
-    named = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
-    return BackupDamaged(named, remedy=Remedy.REPLACE_BACKUP_FILE, **{"backup_id": backup_id, **error.context})
+    message = error.message if backup_id in error.message else f"{backup_id}: {error.message}"
+    return BackupDamaged(message, remedy=Remedy.REPLACE_BACKUP_FILE, **{"backup_id": backup_id, **error.context})
 
 
 def _has_digest(conversation: ArchivedConversation, digest: bytes) -> bool:

@@ -37,9 +37,9 @@ class RestorePlan:
     new: int
     identical: int
     unlinked: int
-    """How many of the new ones name an item that now has another result, and so stay unlinked."""
+    """New conversations that stay unlinked, because the item that they name now has another result."""
     conflicts: int
-    """How many conversations conflict."""
+    """Conversations that conflict."""
     clashes: Sequence[ConflictingConversation]
     """The first `MAX_LISTED_CONFLICTS` conflicts."""
     in_the_way: Sequence[str]
@@ -59,10 +59,10 @@ class RestoreResult:
     relinked: int
     """Items that were linked to their restored results again."""
     unlinked: int
-    """How many of the restored ones name an item that now has another result, and so stay unlinked."""
+    """Restored conversations that stay unlinked, because the item that they name now has another result."""
     replaced_backup_id: str | None = None
     """The backup of the conversations that were replaced."""
     related: int = 0
     """Related rows of other tables that were restored, or that refer to their conversation again."""
     left: int = 0
-    """Related rows that were not: a row they refer to is missing, or they now refer to something else."""
+    """Related rows that were not, because a row they refer to is missing or they now refer to another."""

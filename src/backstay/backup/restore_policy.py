@@ -1,4 +1,4 @@
-"""The rules of a restore: what conflicts with the library, what becomes of it, and how it is reported. Pure."""
+"""The rules of a restore: what conflicts with the library, what is restored, and what the errors say. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import orjson
 
-from backstay.backup.item_links import Items, KeySet, SourceItem
+from backstay.backup.item_links import ItemKeySet, Items, SourceItem
 from backstay.backup.restore_plan import ConflictingConversation, ConflictKind
 from backstay.backup.store import ArchivedConversation
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
@@ -38,7 +38,11 @@ class ClassifiedChunk:
 
 
 def classify(
-    differing: Sequence[ArchivedConversation], identical: int, live: Mapping[str, Record], items: Items, linked: KeySet
+    differing: Sequence[ArchivedConversation],
+    identical: int,
+    live: Mapping[str, Record],
+    items: Items,
+    linked: ItemKeySet,
 ) -> ClassifiedChunk:
     """Return which conversations are new, and which conflict with the library.
 
@@ -62,7 +66,7 @@ def classify(
 
 
 def _conflict(
-    conversation: ArchivedConversation, live: Record | None, item: SourceItem | None, linked: KeySet
+    conversation: ArchivedConversation, live: Record | None, item: SourceItem | None, linked: ItemKeySet
 ) -> ConflictingConversation | None:
     if item is not None and item.is_running:
         return ConflictingConversation(conversation.id, ConflictKind.BUSY, None)
@@ -85,38 +89,38 @@ def choose(chunk: ClassifiedChunk, on_conflict: RestoreConflictPolicy, backup_id
     """Return the conversations to restore, in order: all, or those that do not conflict. Raises RestoreConflict."""
     if not chunk.conflicts or on_conflict is RestoreConflictPolicy.SKIP:
         return list(chunk.new)
-    busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
-    if on_conflict is RestoreConflictPolicy.FAIL or busy:
-        raise _restore_conflict(backup_id, [conflict for _, conflict in chunk.conflicts])
-    chosen = [*chunk.new, *(conversation for conversation, _ in chunk.conflicts)]
-    return sorted(chosen, key=attrgetter("position"))
+    is_busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
+    if on_conflict is RestoreConflictPolicy.FAIL or is_busy:
+        raise _restore_conflict_error(backup_id, [conflict for _, conflict in chunk.conflicts])
+    conversations = [*chunk.new, *(conversation for conversation, _ in chunk.conflicts)]
+    return sorted(conversations, key=attrgetter("position"))
 
 
-def _restore_conflict(backup_id: str, conflicts: Sequence[ConflictingConversation]) -> RestoreConflict:
+def _restore_conflict_error(backup_id: str, conflicts: Sequence[ConflictingConversation]) -> RestoreConflict:
     """Return the error that describes the first conflict and counts the others."""
     first = conflicts[0]
     match first.kind:
         case ConflictKind.CONTENT:
-            what = f"conversation {quoted_id(first.id)} is there with other content"
+            description = f"conversation {quoted_id(first.id)} exists with other content"
         case ConflictKind.TIMES:
-            what = f"conversation {quoted_id(first.id)} is there with the same content and other times"
+            description = f"conversation {quoted_id(first.id)} exists with the same content and other times"
         case ConflictKind.ITEM:
-            what = (
+            description = (
                 f"the item of conversation {quoted_id(first.id)} has conversation {quoted_id(str(first.other_id))} now"
             )
         case ConflictKind.BUSY:
-            what = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
+            description = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
     more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
     return RestoreConflict(
-        f"Nothing was restored from {backup_id}: {what}{more}",
+        f"Nothing was restored from {backup_id}: {description}{more}",
         remedy=None if first.kind is ConflictKind.BUSY else Remedy.SKIP_OR_REPLACE,
         backup_id=backup_id,
         conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for item in conflicts[:100]],
     )
 
 
-def changed_meanwhile(conversation_id: str) -> RestoreConflict:
-    """Return the error that a conversation to be replaced is not as its backup holds it."""
+def changed_meanwhile_error(conversation_id: str) -> RestoreConflict:
+    """Return the error for a conversation that was changed between its backup and its replacement."""
     return RestoreConflict(
         f"Conversation {quoted_id(conversation_id)} was changed while it was being backed up; try again",
         remedy=None,
@@ -124,15 +128,15 @@ def changed_meanwhile(conversation_id: str) -> RestoreConflict:
     )
 
 
-def columns_differ(table: str, column: str | None) -> ColumnsDiffer:
-    """Return the error that the database lacks a column of the backup or, without `column`, a foreign key."""
-    what = f"a column {column!r} of {table}" if column is not None else f"rows of {table}, by a foreign key"
+def columns_differ_error(table: str, column: str | None) -> ColumnsDiffer:
+    """Return the error for a column of the backup or, without `column`, a foreign key that the database lacks."""
+    missing = f"a column {column!r} of {table}" if column is not None else f"rows of {table}, by a foreign key"
     return ColumnsDiffer(
-        f"The backup has {what} that this database lacks; add it, then restore again", table=table, column=column
+        f"The backup has {missing} that this database lacks; add it, then restore again", table=table, column=column
     )
 
 
-def restore_differs(backup_id: str, before: Document, now: Document | None) -> RestoreDiffers:
+def restore_differs_error(backup_id: str, before: Document, now: Document | None) -> RestoreDiffers:
     """Return the error that names the first part of a conversation that differs from the backup."""
     column = _first_difference(before, now) if now is not None else "id"
     return RestoreDiffers(

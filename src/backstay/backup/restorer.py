@@ -136,9 +136,9 @@ class _SelectedConversations:
         missing = [name for name in self._ids if name not in self._seen]
         backup_id = self._opened.backup.id
         if missing:
-            named = ", ".join(repr(name) for name in missing[:10])
+            ids_text = ", ".join(repr(name) for name in missing[:10])
             raise ConversationNotFound(
-                f"{backup_id} holds no conversation {named}; nothing was restored",
+                f"{backup_id} holds no conversation {ids_text}; nothing was restored",
                 remedy=None,
                 backup_id=backup_id,
                 conversation_ids=missing[:100],

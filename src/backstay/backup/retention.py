@@ -15,7 +15,7 @@ CONFIRMED_AFTER = timedelta(hours=24)
 class RetentionAction(StrEnum):
     KEEP = "keep"
     WAIT = "wait"
-    """It has expired, but is only removed if a later cleanup finds it expired too: the clock may be wrong."""
+    """It has expired, but is only removed if a later cleanup finds it expired too, because the clock may be wrong."""
     REMOVE = "remove"
     FINISH = "finish"
     """An earlier removal was interrupted and is finished."""
@@ -33,7 +33,7 @@ class RetentionDecision:
 
 
 def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> str | None:
-    """Return the problem of a backup that is newer than now; None if it is not newer."""
+    """Return how the clock contradicts a backup's time, if that is later than now; else None."""
     if made_at <= now:
         return None
     return f"the clock shows {to_text(now)}, but {backup_id} was made at {to_text(made_at)}"
@@ -59,8 +59,8 @@ def _decide_one(backup: Backup, now: datetime, *, is_being_written: bool, at_onc
     if backup.state is BackupState.EXPIRED:
         return RetentionDecision(backup, RetentionAction.FINISH, "its removal was interrupted")
     if backup.state is BackupState.RUNNING:
-        why = "it is being written" if is_being_written else "its writer died, so it is now failed"
-        return RetentionDecision(backup, RetentionAction.KEEP, why)
+        reason = "it is being written" if is_being_written else "its writer died, so it is now failed"
+        return RetentionDecision(backup, RetentionAction.KEEP, reason)
     if backup.is_pinned:
         return RetentionDecision(backup, RetentionAction.KEEP, "it is pinned")
     if backup.is_delete_unfinished:
@@ -76,5 +76,5 @@ def _decide_one(backup: Backup, now: datetime, *, is_being_written: bool, at_onc
         seen_at = now.replace(second=0, microsecond=0)  # so that the same minute of the next day is 24 hours later
     if at_once or now - seen_at >= CONFIRMED_AFTER:
         return RetentionDecision(backup, RetentionAction.REMOVE, expired)
-    why = f"{expired}, and will be removed after {to_text(seen_at + CONFIRMED_AFTER)}"
-    return RetentionDecision(backup, RetentionAction.WAIT, why, seen_at)
+    reason = f"{expired}, and will be removed after {to_text(seen_at + CONFIRMED_AFTER)}"
+    return RetentionDecision(backup, RetentionAction.WAIT, reason, seen_at)

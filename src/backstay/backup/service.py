@@ -71,7 +71,7 @@ class Backups:
 
         Args:
             selection: The conversations.
-            digest: The digest of a delete plan: the backup holds exactly what the plan shows. The caller deletes.
+            digest: The digest of a delete plan, whose conversations the caller deletes; the backup holds exactly these.
             reason: The reason, for people; kept with the backup.
             expires_in: How long the backup is kept; by default BACKUP_RETENTION_DAYS.
             on_progress: Called with the progress.
@@ -127,7 +127,7 @@ class Backups:
     async def folder(self) -> tuple[Path, str | None]:
         """Return the folder for new backups and, if it is refused, the reason. Raises SettingsError if none is set."""
         folder = await self._folders.current_directory()
-        return folder.path, await self._folders.refusal(folder)
+        return folder.path, await self._folders.problem_text(folder)
 
     async def use_folder(self) -> Path:
         """Mark the folder for new backups as this library's, whatever database it belonged to. Idempotent.

@@ -76,7 +76,7 @@ class UnbackedDeleteStepResult:
 
 
 UserColumns = Mapping[str, Mapping[str, str]]
-"""The columns that users added to the built-in tables: by table, the type of each column by its name."""
+"""The columns that users added to the built-in tables: each type, by table and column name."""
 
 
 ItemName = tuple[str | None, str | None]
@@ -84,9 +84,9 @@ ItemName = tuple[str | None, str | None]
 
 
 class ArchivedConversation(NamedTuple):
-    """A conversation of a backup's file, verified. A tuple, since there are many: it costs the garbage collector least.
+    """A verified conversation of a backup's file.
 
-    For the same reason its document is not kept.
+    It is a tuple without its document, to spare memory and the garbage collector: there are many.
     """
 
     key: int
@@ -109,7 +109,7 @@ class ArchivedConversation(NamedTuple):
 
 
 RecordedItems = Callable[[int, int], Sequence[BackupItem]]
-"""Returns what the snapshot recorded of a number of conversations, from a position on."""
+"""Returns what the snapshot recorded of conversations: from the first argument's position on, at most the second."""
 
 ToRows = Callable[[Document], Any]
 """Converts a conversation to its rows. Called in a thread that reads ahead."""
@@ -129,7 +129,7 @@ class RestoreSource:
     columns: UserColumns
     conversations: BackupConversations
     is_whole: bool
-    """Whether all of it is restored, which undoes the delete that it was made for, finished or not."""
+    """Whether the whole backup is restored, which undoes its delete, finished or not."""
 
 
 class RecordStore(Protocol):
@@ -195,7 +195,7 @@ class RecordStore(Protocol):
 
 
 class CreationStore(Protocol):
-    """The store for making backups."""
+    """The store for creating backups."""
 
     async def check_restorable(self) -> None:
         """Check that conversations could be restored exactly into this library. Raises BackupUnusable."""
@@ -235,7 +235,7 @@ class CreationStore(Protocol):
 
         It expires at `expires_at` or, without one, after the backup's `keep`.
 
-        Raises BackupUnusable if it is no longer running, because another process considered its writer dead.
+        Raises BackupUnusable if another process has considered its writer dead and marked it as failed.
         """
         ...
 
@@ -269,7 +269,7 @@ class DeleteStore(Protocol):
         ...
 
     async def erase(self) -> bool:
-        """Overwrite deleted content in a database file; return whether none of it is left."""
+        """Overwrite deleted content in a database file; return whether none is left."""
         ...
 
     async def last_key(self) -> int:
@@ -320,10 +320,10 @@ class RetentionStore(Protocol):
         ...
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        """verified, damaged or failed → expired, unless it is pinned or its delete is unfinished; return if it did.
+        """verified, damaged or failed → expired, unless it is pinned or its delete unfinished; return whether it did.
 
-        Unless `early`, only if its time has come. With `early`, also a damaged one with an unfinished delete, which is
-        then abandoned.
+        Without `early`, only a backup whose time has come. With `early`, also a damaged one with an unfinished delete,
+        which is then abandoned.
         """
         ...
 

@@ -72,7 +72,9 @@ class BackupWriter:
             on_progress: Called with the progress.
 
         Raises:
-            BackupUnusable: the database would not allow it to be restored. After any error only its record is left.
+            BackupUnusable: the database would not allow the backup to be restored.
+
+        After an error only the backup's record is left.
         """
         _check_reason(reason)
         await self._stores.creation.check_restorable()
@@ -92,7 +94,7 @@ class BackupWriter:
 
         Raises:
             BackupInUse: a backup with this id exists, or another process is importing it.
-            BackupUnusable: another owner's backup has this id, or the database would not allow it to be restored.
+            BackupUnusable: another owner's backup has this id, or this database could not restore it.
             BackupFailed: like `write`; the import may be tried again.
         """
         await self._stores.creation.check_restorable()
@@ -221,7 +223,7 @@ class BackupWriter:
     async def _mark_failed(self, backup: Backup, error: BaseException) -> bool:
         """Mark the backup as failed; return whether that succeeded, so that its file may be removed.
 
-        It does not succeed if the interruption came while the commit that verified the backup was being made.
+        It does not succeed if the interruption came during the commit that marked the backup as verified.
         """
         message = error.message if isinstance(error, BackstayError) else "it was interrupted"
         try:

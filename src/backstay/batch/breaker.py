@@ -11,7 +11,7 @@ from backstay.batch.outcome import Verdict
 FIRST_CALLS = 20
 _WINDOW_CALLS = 50
 _FAILURE_SHARE = 0.9
-_NAMED_CODES = 3  # codes named in a message at most
+_MAX_CODES_IN_MESSAGE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class CircuitBreaker:
 
     It trips when nine in ten of the last `max(50, 2 * concurrency)` calls ended in the same failure, or all of them
     in failures of any kind. At the start of a run it trips when all of the first `max(20, concurrency)` calls failed
-    permanently with the same code; until one of these calls ends otherwise, no more than that many are started.
+    permanently with the same code; until one of these calls ends otherwise, no further calls are started.
 
-    It does not count calls that use up no try (a rate limit, a provider that is down), tries that will be repeated
-    and got no answer, and `Halt`. The limit on waiting, the last try and the `Halt` itself end these.
+    Not counted are calls that use up no try (a rate limit, a provider that is down), tries that got no answer and will
+    be repeated, and `Halt`. Other limits end these: the limit on waiting, `max_attempts`, and the pause by `Halt`.
     """
 
     def __init__(self, *, concurrency: int) -> None:
@@ -42,7 +42,7 @@ class CircuitBreaker:
         self._codes: Counter[str | None] = Counter()
         self._in_flight = 0
         self._is_proven = False
-        """A call has succeeded, or has failed in a way that its next try may not."""
+        """Whether a call has succeeded, or has failed in a way that its next try may not."""
         self._tripped_by: frozenset[str | None] = frozenset()
         """Codes of the failures that tripped it; empty until it trips."""
 
@@ -94,16 +94,16 @@ class CircuitBreaker:
         paid = f" ({tokens:,} tokens)" if tokens else ""
         if is_first or (is_full and same_code >= math.ceil(_FAILURE_SHARE * calls)):
             self._tripped_by = frozenset({verdict.code})
-            code, which = (
-                verdict.code,
-                f"the first {calls} calls all" if is_first else f"{same_code} of the last {calls} calls",
-            )
-            message = f"{which} ended in {code}{paid}: {verdict.message}"
+            code = verdict.code
+            counted = f"the first {calls} calls all" if is_first else f"{same_code} of the last {calls} calls"
+            message = f"{counted} ended in {code}{paid}: {verdict.message}"
         elif is_full and not self._codes[None]:
             self._tripped_by = frozenset(self._codes)
             code = self._codes.most_common(1)[0][0]
-            kinds = ", ".join(f"{count} ended in {kind}" for kind, count in self._codes.most_common(_NAMED_CODES))
-            message = f"none of the last {calls} calls succeeded{paid}: {kinds}; the latest: {verdict.message}"
+            codes = ", ".join(
+                f"{count} ended in {name}" for name, count in self._codes.most_common(_MAX_CODES_IN_MESSAGE)
+            )
+            message = f"none of the last {calls} calls succeeded{paid}: {codes}; the latest: {verdict.message}"
         else:
             return None
         evidence = [(ended.position, ended.attempt) for ended in reversed(self._tripping_calls())]

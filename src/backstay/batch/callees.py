@@ -18,7 +18,7 @@ class Callees:
     ) -> CallableProcessor:
         """Return the callable of what a program passes: a function, the name of one, or a recipe."""
         if retry_on and isinstance(process, str | JobRecipe):
-            raise _retry_on_refused(processor_name(process))
+            raise _retry_on_error(processor_name(process))
         if isinstance(process, JobRecipe):
             return CallableProcessor.from_processor(await self._source.writer(process))
         if isinstance(process, str):
@@ -47,7 +47,7 @@ class Callees:
         if process is not None:
             return CallableProcessor.from_processor(process, retry_on=retry_on)
         if retry_on and job.processor != CALLER:
-            raise _retry_on_refused(job.processor)
+            raise _retry_on_error(job.processor)
         if job.processor == CALLER:
             raise ProcessorNotPortable(
                 f"Job {quoted_id(job.id)} was started with a function of a program; run that program again to "
@@ -72,7 +72,7 @@ def processor_name(process: Processor | JobRecipe | str) -> str:
     return process if isinstance(process, str) else CALLER
 
 
-def _retry_on_refused(processor: str) -> SettingsError:
+def _retry_on_error(processor: str) -> SettingsError:
     return SettingsError(
         f"retry_on works only with a function of this program: {processor!r} is resolved by name, also by programs "
         "that do not set retry_on; let the processor return Retry instead",

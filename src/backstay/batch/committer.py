@@ -6,13 +6,13 @@ from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused
 
-GROUP = 512  # verdicts in one transaction at most; this bounds how long a transaction holds the write lock
+MAX_GROUP_VERDICTS = 512  # in one transaction, to limit how long it holds the write lock
 
 
 class Committer:
     """A buffer of verdicts. Each commit writes all that are waiting, and never waits for more.
 
-    While one group is written, the next one gathers, so a busier job shares each commit among more items. If the
+    While one group is written, the next one fills, so a busier job shares each commit among more items. If the
     database refuses a group, its verdicts are written one by one: a refused outcome fails only its own item.
     """
 
@@ -35,7 +35,7 @@ class Committer:
         `on_committed` is called with verdicts only when they are on disk. Raises LeaseLost and StorageError; verdicts
         that were not written then wait for the next commit.
         """
-        group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        group, self._waiting = self._waiting[:MAX_GROUP_VERDICTS], self._waiting[MAX_GROUP_VERDICTS:]
         written = 0
         try:
             try:

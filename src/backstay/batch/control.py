@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.batch.callees import Callees
-from backstay.batch.creation import JobCreator, JobRequest, drop
+from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
-from backstay.batch.intake import ColumnMapping, Items, checked_by_recipe, read_items, until_stopped
+from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, RunLimits, check_action
 from backstay.batch.lease import LEASE_SECONDS
 from backstay.batch.processor import Processor, ProcessorSource
 from backstay.batch.progress_reporter import Listener
 from backstay.batch.result import BatchResult
 from backstay.batch.run_limits import check_rate_limits, check_run
-from backstay.batch.runner import CONCURRENCY, JobRunner
+from backstay.batch.runner import DEFAULT_CONCURRENCY, JobRunner
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
@@ -31,7 +31,7 @@ class JobControl(JobInspection):
         source: ProcessorSource,
         folder: Path,
         lease_seconds: float = LEASE_SECONDS,
-        concurrency: int = CONCURRENCY,
+        concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         super().__init__(stores=stores, owner=owner)
         self._callees = Callees(source)
@@ -78,15 +78,15 @@ class JobControl(JobInspection):
         """
         limits = RunLimits(concurrency, rpm, tpm)
         check_run(limits, 1, 1.0, limit)
-        job = await self.checkpoint(job_id) if job_id is not None else await self._only_incomplete()
+        job = await self.checkpoint(job_id) if job_id is not None else await self._single_unfinished_job()
         callee = await self._callees.from_job(job, process, retry_on, base_url)
         check_rate_limits(limits, callee)
         created, stop = None, stop or StopSignal()
         if accept_new_items is not None:
             request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True)
             items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
-            added = checked_by_recipe(self._callees.recipe(job), accept_new_items, items)
-            created = await self._creator.create(request, until_stopped(stop, added))
+            checked = check_by_recipe(self._callees.recipe(job), accept_new_items, items)
+            created = await self._creator.create(request, read_until_stopped(stop, checked))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
         await self._set_limits(job.id, limits)
@@ -98,9 +98,9 @@ class JobControl(JobInspection):
         """Check that this program can resume a job, store the `limits` of its runs, and return the job.
 
         Raises:
-            SettingsError: it has no recipe, so its requests cannot be limited.
+            SettingsError: the job has no recipe, so its requests cannot be limited.
             JobNotFound: no job has this name.
-            InvalidTransition: it was cancelled.
+            InvalidTransition: the job was cancelled.
             ProcessorNotPortable: only the program that created the job can resume it.
             ProcessorUnusable, ProcessorNotAllowed, RecipeError, ApiKeyMissing: its processor or recipe cannot be used.
         """
@@ -116,16 +116,15 @@ class JobControl(JobInspection):
         return job
 
     async def retry(self, job_id: str, item_ids: Sequence[str] | None = None) -> int:
-        """Return failed items (all, or those named) to pending, for `resume` to process; return how many.
+        """Requeue failed items (all, or those named), for `resume` to process; return how many.
 
         Raises:
             JobNotFound, ItemNotFound: the job or an item does not exist.
             InvalidTransition: the job was cancelled, or a named item has not failed.
         """
-        named = (
-            [item_ids] if isinstance(item_ids, str) else item_ids
-        )  # otherwise a single id would be read as one id per letter
-        return await self._stores.jobs.retry(self._owner, job_id, named)
+        # Otherwise a single id would be read as one id per letter.
+        ids = [item_ids] if isinstance(item_ids, str) else item_ids
+        return await self._stores.jobs.retry(self._owner, job_id, ids)
 
     async def skip(self, job_id: str, item_ids: Sequence[str]) -> int:
         """Skip the named pending or failed items of a job, either all of them or none; return how many.
@@ -134,8 +133,8 @@ class JobControl(JobInspection):
             JobNotFound, ItemNotFound: the job or an item does not exist.
             InvalidTransition: the job was cancelled, or a named item is running, completed or skipped.
         """
-        named = [item_ids] if isinstance(item_ids, str) else item_ids  # as in `retry`
-        return await self._stores.jobs.skip(self._owner, job_id, named)
+        ids = [item_ids] if isinstance(item_ids, str) else item_ids  # as in `retry`
+        return await self._stores.jobs.skip(self._owner, job_id, ids)
 
     async def pause(self, job_id: str) -> Job:
         """Stop all workers of a job gracefully, in any process. Raises JobNotFound, InvalidTransition."""
@@ -159,13 +158,13 @@ class JobControl(JobInspection):
         await self._runner.check_no_workers(job_id)
         job_key = await self._stores.jobs.discard(self._owner, job_id)
         if job_key is not None:
-            await drop(self._stores, self._owner, job_key)
+            await drop_job(self._stores, self._owner, job_key)
 
     async def _set_limits(self, job_id: str, limits: RunLimits) -> None:
         if limits.to_dict():
             await self._stores.jobs.set_limits(self._owner, job_id, limits)
 
-    async def _only_incomplete(self) -> Job:
+    async def _single_unfinished_job(self) -> Job:
         jobs = await self.incomplete(limit=6)
         if not jobs:
             raise NothingToRun("No job is unfinished")

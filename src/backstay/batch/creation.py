@@ -44,7 +44,7 @@ class JobCreator:
     """The creator of one owner's jobs, each in one pass over its items."""
 
     def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
-        """Take the stores, and the `folder` of the liveness locks under which items are staged."""
+        """Create it from its stores and the `folder` of the liveness locks that protect staged items."""
         self._stores = stores
         self._owner = owner
         self._folder = folder
@@ -70,7 +70,7 @@ class JobCreator:
             try:
                 return await self._create_staged(request, staged, existing, matched, rest, chunks)
             finally:
-                await drop(self._stores, self._owner, staged.job_key)
+                await drop_job(self._stores, self._owner, staged.job_key)
                 is_cleaned_up = True
         finally:
             # If staged rows are left behind, the file stays: unlocked, it proves that their creator is dead.
@@ -105,7 +105,7 @@ class JobCreator:
         if request.accept_new_items and not difference.changed:
             return CreateResult(is_new=False, added=await intake.accept_new(staged, request.job_id), repeated=repeated)
         if not difference.is_empty:
-            raise _items_differ(request, difference)
+            raise _items_differ_error(request, difference)
         return CreateResult(is_new=False, repeated=repeated)
 
     async def _find(self, request: JobRequest) -> Job | None:
@@ -123,10 +123,10 @@ class JobCreator:
             )
         differences = request.recipe.differences(job.recipe) if request.recipe and job.recipe is not None else ()
         if differences:
-            is_moved = any(difference.startswith("base_url:") for difference in differences)
+            has_other_base_url = any(difference.startswith("base_url:") for difference in differences)
             raise JobDiffers(
                 f"Job {quoted_id(request.job_id)} exists with another recipe: {'; '.join(differences)}",
-                remedy=Remedy.CHANGE_BASE_URL if is_moved else Remedy.USE_STORED_RECIPE,
+                remedy=Remedy.CHANGE_BASE_URL if has_other_base_url else Remedy.USE_STORED_RECIPE,
                 job_id=request.job_id,
                 differences=list(differences),
             )
@@ -141,14 +141,14 @@ class JobCreator:
         async for chunk in chunks:
             stored = await self._stores.intake.identities(self._owner, job.id, after=after, limit=len(chunk))
             for index, item in enumerate(chunk):
-                if index >= len(stored) or not _same(item, stored[index].id, stored[index].digest):
+                if index >= len(stored) or not _is_same_item(item, stored[index].id, stored[index].digest):
                     return matched + index, chunk[index:]
             matched += len(chunk)
             after = stored[-1].position
         return matched, None
 
 
-def _same(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
+def _is_same_item(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
     if item.digest != stored_digest:
         return False
     if item.id is not None:
@@ -156,7 +156,7 @@ def _same(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
     return stored_id == item.base_id or stored_id.startswith(f"{item.base_id}-")
 
 
-def _items_differ(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
+def _items_differ_error(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
     is_growing = difference.new and not difference.changed
     return ItemsDiffer(
         f"Job {quoted_id(request.job_id)} exists with other items: {difference}",
@@ -168,7 +168,7 @@ def _items_differ(request: JobRequest, difference: ItemsDifference) -> ItemsDiff
     )
 
 
-async def drop(stores: BatchStores, owner: str, job_key: int) -> None:
+async def drop_job(stores: BatchStores, owner: str, job_key: int) -> None:
     """Remove a staged or discarded job in bounded steps. A job published in the meantime is not touched."""
     while await stores.intake.drop_step(owner, job_key):
         pass
@@ -178,6 +178,6 @@ async def drop_leftovers(stores: BatchStores, owner: str) -> None:
     """Remove the leftovers of interrupted creations and discards."""
     for job_key, creator in await stores.intake.orphaned_staging(owner):
         if creator is None or liveness.is_proven_dead(creator.identity):
-            await drop(stores, owner, job_key)
+            await drop_job(stores, owner, job_key)
             if creator is not None:
                 liveness.remove_lock_file(creator.identity)

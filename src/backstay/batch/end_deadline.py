@@ -8,7 +8,7 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.worker")
 
-_ANNOUNCE_SECONDS = 1.0  # until a worker that waits for calls before it pauses logs that
+_LOG_WAIT_AFTER_SECONDS = 1.0  # for which a worker that pauses has waited for its calls
 
 
 class EndDeadline:
@@ -32,14 +32,14 @@ class EndDeadline:
     def before_pause(self, calls: int) -> float:
         """Return no deadline for calls in flight, since they may be paid for and have time-outs; log a long wait."""
         now = time.monotonic()
-        self._announce_at = self._announce_at or now + _ANNOUNCE_SECONDS
+        self._announce_at = self._announce_at or now + _LOG_WAIT_AFTER_SECONDS
         if now >= self._announce_at and calls:
             self._announce_at = math.inf
             _log.warning("pause_delayed_by_calls", job=self._job_id, calls=calls)
         return math.inf
 
-    def bound(self, timeout_seconds: float) -> float:
-        """Return the part of a timeout that ends before the deadline of a stop, if the grace period has begun."""
+    def shorten(self, timeout_seconds: float) -> float:
+        """Return a timeout, shortened to the deadline of a stop if the grace period has begun."""
         if self._stop_by is None:
             return timeout_seconds
         return min(timeout_seconds, max(0.0, self._stop_by - time.monotonic()))

@@ -8,11 +8,11 @@ from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job, JobState
 from backstay.batch.store import BatchStores
 
-_PAGE = 500
+_PAGE_ITEMS = 500
 
 
 class JobInspection:
-    """The jobs of one owner, as they are."""
+    """Read access to the jobs of one owner."""
 
     def __init__(self, *, stores: BatchStores, owner: str) -> None:
         self._stores = stores
@@ -33,19 +33,19 @@ class JobInspection:
         return [await self._with_live_state(job) for job in jobs]
 
     async def items_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[ItemSummary]:
-        """Return items in order of position, from behind `after` on. Raises JobNotFound."""
+        """Return items in order of position, from the one after position `after` on. Raises JobNotFound."""
         return await self._stores.jobs.items(self._owner, job_id, after=after, limit=limit)
 
     async def failed(self, job_id: str) -> AsyncIterator[FailedItem]:
         """Yield the failed items of a job, each with the attempt that settled it. Raises JobNotFound."""
         after = -1
-        while page := await self._stores.jobs.failures(self._owner, job_id, after=after, limit=_PAGE):
+        while page := await self._stores.jobs.failures(self._owner, job_id, after=after, limit=_PAGE_ITEMS):
             for failure in page:
                 yield failure
             after = page[-1].position
 
     async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[FailedItem]:
-        """Return failed items in order of position, from behind `after` on. Raises JobNotFound."""
+        """Return failed items in order of position, from the one after position `after` on. Raises JobNotFound."""
         return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
 
     async def failure_codes(self, job_id: str) -> Mapping[str, bool]:

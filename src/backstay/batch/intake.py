@@ -1,4 +1,4 @@
-"""Validation of a user's items, in any of their shapes, into `NewItem`s, one chunk at a time."""
+"""Conversion of a user's items, in any supported shape, to checked `NewItem`s, one chunk at a time."""
 
 import asyncio
 import hashlib
@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from backstay.batch.given_values import plain_values
 from backstay.batch.item import Item, NewItem, content_digest_source, to_item
+from backstay.batch.plain_values import plain_values
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.stop import StopSignal
 from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind_of
@@ -25,8 +25,8 @@ ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[NewItem]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
-CHUNK = 4_000  # items of a chunk at most; the items of a chunk are stored in one commit
-_CHUNK_CHARACTERS = 4_000_000  # characters after which a chunk of fewer, long items ends
+MAX_CHUNK_ITEMS = 4_000  # which one commit stores
+_MAX_CHUNK_CHARACTERS = 4_000_000  # after which a chunk of fewer, long items ends
 _HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likely than one in a million
 
 
@@ -39,7 +39,7 @@ class ColumnMapping:
     persona: str | None = None
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
 
 
@@ -82,7 +82,7 @@ async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) 
             line += 1
             chunk.append(_item_from_object(item, columns, line))
             size += _size(chunk[-1])
-            if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
+            if len(chunk) == MAX_CHUNK_ITEMS or size >= _MAX_CHUNK_CHARACTERS:
                 yield chunk
                 chunk, size = [], 0
         if chunk:
@@ -99,7 +99,7 @@ def _next_chunk(new_items: Iterator[NewItem]) -> list[NewItem]:
     for new_item in new_items:
         chunk.append(new_item)
         size += _size(new_item)
-        if len(chunk) == CHUNK or size >= _CHUNK_CHARACTERS:
+        if len(chunk) == MAX_CHUNK_ITEMS or size >= _MAX_CHUNK_CHARACTERS:
             break
     return chunk
 
@@ -119,7 +119,7 @@ def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | No
 
 
 def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
-    for name in columns.named:
+    for name in columns.names:
         if name not in row.values:
             column_names = ", ".join(list(row.values)[:20])
             raise UnknownColumn(f"{where} has no column {name!r}; it has: {column_names}", column=name, path=where)
@@ -216,17 +216,17 @@ def _identifier(value: object, where: str, line: int) -> str:
     return value
 
 
-def _text(value: object, what: str, where: str, line: int) -> str | None:
+def _text(value: object, field: str, where: str, line: int) -> str | None:
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InvalidRow(f"{where}: the {what} must be text, not {_kind(value)}", line=line)
+        raise InvalidRow(f"{where}: the {field} must be text, not {_kind(value)}", line=line)
     if "\x00" in value:
-        raise InvalidRow(f"{where}: the {what} contains a NUL character", line=line)
+        raise InvalidRow(f"{where}: the {field} contains a NUL character", line=line)
     if not is_encodable(value):
-        raise InvalidRow(f"{where}: the {what} contains half of a surrogate pair, which is not a character", line=line)
+        raise InvalidRow(f"{where}: the {field} contains half of a surrogate pair, which is not a character", line=line)
     return value
 
 
@@ -244,7 +244,7 @@ def _kind(value: object) -> str:
             return kind_of(value)
 
 
-async def checked_by_recipe(recipe: JobRecipe | None, items: Items, chunks: Chunks) -> Chunks:
+async def check_by_recipe(recipe: JobRecipe | None, items: Items, chunks: Chunks) -> Chunks:
     """Yield the chunks, with each item checked against the recipe before any call is made."""
     where = "item"
     if isinstance(items, str | Path):
@@ -256,7 +256,7 @@ async def checked_by_recipe(recipe: JobRecipe | None, items: Items, chunks: Chun
         yield chunk
 
 
-async def until_stopped(stop: StopSignal, chunks: Chunks) -> Chunks:
+async def read_until_stopped(stop: StopSignal, chunks: Chunks) -> Chunks:
     """Yield the chunks until a stop is requested. Raises Stopped."""
     async for chunk in chunks:
         if stop.requested:

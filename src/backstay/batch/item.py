@@ -81,7 +81,7 @@ class ItemSummary:
     id: str
     state: ItemState
     topic: str | None
-    """After the checkpoint was cleaned, the topic of its conversation; None if that was deleted too."""
+    """Once the checkpoint is cleaned, the topic of the item's conversation; None if that was deleted too."""
     persona: str | None
     attempts: int
     conversation_id: str | None
@@ -103,7 +103,7 @@ class FailedItem:
     failed_at: str
     state: ItemState = ItemState.FAILED
     traceback: str | None = field(default=None, repr=False)
-    """Traceback of the processor, one frame a line, the innermost last; None if it did not raise."""
+    """Traceback of the processor, one frame per line, the innermost last; None if it did not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class FailureEvent:
     """One failure of an item, which may have been retried or skipped since."""
 
     sequence: int
-    """Rises with every failure of a job, in the order of their commits."""
+    """Rises with every failure of a job, in commit order."""
     position: int
     item_id: str
     topic: str | None

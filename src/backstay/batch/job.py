@@ -42,7 +42,7 @@ class JobAction(StrEnum):
 
 
 # action → (states in which it is allowed, state it leads to; None if it changes only items)
-MOVES: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
+TRANSITIONS: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
     JobAction.WORK: (UNFINISHED, JobState.RUNNING),
     JobAction.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
     JobAction.CANCEL: (UNFINISHED, JobState.CANCELLED),
@@ -58,12 +58,12 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     Raises:
         InvalidTransition: the state of the job does not allow the action.
     """
-    allowed, target = MOVES[action]
+    allowed, target = TRANSITIONS[action]
     if state not in allowed:
         state_text = str(state).replace("_", " ")
         raise InvalidTransition(
             f"Job {quoted_id(job_id)} is {state_text}: {action} is not possible",
-            remedy=_NEXT_STEPS.get(state, Remedy.SHOW_JOB),
+            remedy=_REMEDIES.get(state, Remedy.SHOW_JOB),
             job_id=job_id,
             state=str(state),
         )
@@ -72,13 +72,13 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     return target
 
 
-# For an action that a state does not allow; in other states, look at the job.
-_NEXT_STEPS = {JobState.CANCELLED: Remedy.DISCARD_JOB, JobState.PAUSED: Remedy.RESUME_JOB}
+# By the state that does not allow the action; for other states, SHOW_JOB.
+_REMEDIES = {JobState.CANCELLED: Remedy.DISCARD_JOB, JobState.PAUSED: Remedy.RESUME_JOB}
 
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """Limits of a job's runs. Each has the value set last, or None if it was never set."""
+    """The limits of a job's runs: each as it was last set, or None if it never was."""
 
     concurrency: int | None = None
     """Maximum calls in flight."""
@@ -91,7 +91,7 @@ class RunLimits:
         """Return the limits that are set."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def updated(self, changes: "RunLimits") -> "RunLimits":
+    def with_changes(self, changes: "RunLimits") -> "RunLimits":
         """Return these limits with `changes` applied. A 0 removes a limit."""
         return RunLimits(**{name: value for name, value in {**self.to_dict(), **changes.to_dict()}.items() if value})
 
@@ -176,8 +176,8 @@ class ItemsDifference:
 
     def __str__(self) -> str:
         counts = [
-            f"{count} {what}"
-            for count, what in ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed"))
+            f"{count} {kind}"
+            for count, kind in ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed"))
             if count
         ]
         examples = f" ({'; '.join(self.examples)})" if self.examples else ""

@@ -59,7 +59,7 @@ def machine_id() -> str:
 
 
 class LivenessLock:
-    """This worker's locked file, created by `open` and held until `close`, which removes it."""
+    """The locked file of this worker, created by `open` and held until `close`, which removes it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -96,7 +96,7 @@ class LivenessLock:
         return cls(path, descriptor)
 
     def close(self, *, remove: bool = True) -> None:
-        """Release the lock and remove the file, unless it is to prove that its worker, whose row is left, is dead."""
+        """Release the lock and, with `remove`, remove the file. A file that stays proves that this worker is dead."""
         if remove:
             # A file that cannot be removed is harmless: unlocked, it only proves that its worker is gone.
             with contextlib.suppress(OSError):
@@ -117,15 +117,15 @@ class Liveness(Enum):
 def liveness_of(identity: WorkerIdentity) -> Liveness:
     """Return whether the worker of this identity lives.
 
-    On this machine its file proves it: locked means alive, unlocked means dead. A missing file, the file of another
-    worker and another host prove nothing. No worker survives a reboot, so those of an earlier boot of this machine are
-    dead. The host name alone does not identify a machine: many keep the name that they were delivered with.
+    On this machine the worker's file proves it: locked means alive, unlocked means dead. A missing file, the file of
+    another worker and another host prove nothing. No worker survives a reboot, so those of an earlier boot of this
+    machine are dead. The host name alone does not identify a machine: many keep the name that they were delivered with.
     """
-    now, (then, _, machine) = boot_id(), identity.boot_id.partition("/")
+    boot, (worker_boot, _, machine) = boot_id(), identity.boot_id.partition("/")
     same_host = identity.host == socket.gethostname()
-    if same_host and now and then and now != then and machine:
+    if same_host and boot and worker_boot and boot != worker_boot and machine:
         return Liveness.DEAD if machine == machine_id() else Liveness.UNKNOWN
-    if not (same_host or (now and now == then)):
+    if not (same_host or (boot and boot == worker_boot)):
         return Liveness.UNKNOWN
     with _own_guard:
         if identity.lock_path in _own_paths:

@@ -14,9 +14,9 @@ from backstay.clock import SystemClock
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.conversation import Conversation, validate
 
-_MESSAGE_CAP = 2_000  # characters of a stored error message at most
-_CODE_CAP = 100  # characters of a code at most
-RAW_CAP = 64_000  # characters of a stored raw answer at most
+_MAX_MESSAGE_CHARACTERS = 2_000
+_MAX_CODE_CHARACTERS = 100
+MAX_RAW_CHARACTERS = 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class AttemptUsage:
     tokens_out: int = 0
     raw: str | None = None
     traceback: str | None = None
-    """One frame a line, the innermost last; None if the processor did not raise."""
+    """One frame per line, the innermost last; None if the processor did not raise."""
 
 
 NOTHING_USED = AttemptUsage()
@@ -108,7 +108,9 @@ class Verdict:
         Raw answer and traceback are dropped, since they may be what was refused.
         """
         usage = replace(verdict.usage, raw=None, traceback=None)
-        return cls(verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MESSAGE_CAP], 0.0, True, usage)
+        return cls(
+            verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MAX_MESSAGE_CHARACTERS], 0.0, True, usage
+        )
 
 
 def decide(
@@ -119,15 +121,21 @@ def decide(
         case Done(conversation):
             return Verdict(claimed, ItemState.COMPLETED, "completed", conversation, usage=usage)
         case Skip(reason):
-            return Verdict(claimed, ItemState.SKIPPED, "skipped", None, "skipped", reason[:_MESSAGE_CAP], usage=usage)
+            return Verdict(
+                claimed, ItemState.SKIPPED, "skipped", None, "skipped", reason[:_MAX_MESSAGE_CHARACTERS], usage=usage
+            )
         case Retry(reason, after, code, counts) if not counts or claimed.tries + 1 < max_attempts:
             delay = backoff.delay(claimed.tries + 1, retry_after=after)
-            message = reason[:_MESSAGE_CAP]
+            message = reason[:_MAX_MESSAGE_CHARACTERS]
             return Verdict(claimed, ItemState.PENDING, "retried", None, code, message, delay, counts, usage)
         case Retry(reason, _, code) | Fail(reason, code):
-            return Verdict(claimed, ItemState.FAILED, "failed", None, code, reason[:_MESSAGE_CAP], 0.0, True, usage)
+            return Verdict(
+                claimed, ItemState.FAILED, "failed", None, code, reason[:_MAX_MESSAGE_CHARACTERS], 0.0, True, usage
+            )
         case Halt(reason, code):
-            return Verdict(claimed, ItemState.PENDING, "doomed", None, code, reason[:_MESSAGE_CAP], usage=usage)
+            return Verdict(
+                claimed, ItemState.PENDING, "doomed", None, code, reason[:_MAX_MESSAGE_CHARACTERS], usage=usage
+            )
 
 
 def outcome_from_result(returned: Any) -> Outcome:
@@ -151,34 +159,34 @@ def outcome_from_result(returned: Any) -> Outcome:
 
 def outcome_from_exception(error: BaseException, *, retry_on: tuple[type[Exception], ...] = ()) -> Outcome:
     """Return the outcome of an exception: retry a lost connection, a time-out or a class in `retry_on`, else fail."""
-    text = truncate_text(error, _MESSAGE_CAP)
-    described = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = truncate_text(error, _MAX_MESSAGE_CHARACTERS)
+    description = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, TimeoutError):
-        return Retry(described, code="timeout")
+        return Retry(description, code="timeout")
     if isinstance(error, ConnectionError):
-        return Retry(described, code="connection")
+        return Retry(description, code="connection")
     now = SystemClock().now()
     if (transient := transient_error(error, now)) is not None:
-        return Retry(described, transient.after_seconds, transient.code)
+        return Retry(description, transient.after_seconds, transient.code)
     if isinstance(error, retry_on):
-        return Retry(described, retry_after_seconds(error, now), f"processor_error.{type(error).__name__}")
+        return Retry(description, retry_after_seconds(error, now), f"processor_error.{type(error).__name__}")
     if isinstance(error, InvalidConversation):
         return Fail(error.message, code=error.code)
-    return Fail(described, code=f"processor_error.{type(error).__name__}")
+    return Fail(description, code=f"processor_error.{type(error).__name__}")
 
 
-def truncate_text(value: object, cap: int) -> str:
+def truncate_text(value: object, max_characters: int) -> str:
     """Return the first `cap` characters of a value as text that any database can store."""
     try:
         text = value if isinstance(value, str) else str(value)
     except Exception:
         text = ""  # the `__str__` of some errors raises
-    return text[:cap].encode(errors="backslashreplace").decode()
+    return text[:max_characters].encode(errors="backslashreplace").decode()
 
 
 def _with_text_reason(outcome: Skip | Retry | Fail | Halt) -> Outcome:
     """Convert reason and code to text: processors often pass the exception itself, or a status."""
-    reason = "" if outcome.reason is None else truncate_text(outcome.reason, _MESSAGE_CAP)
+    reason = "" if outcome.reason is None else truncate_text(outcome.reason, _MAX_MESSAGE_CHARACTERS)
     if isinstance(outcome, Skip):
         return Skip(reason)
     if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
@@ -190,7 +198,7 @@ def _with_text_reason(outcome: Skip | Retry | Fail | Halt) -> Outcome:
 
 def _code(outcome: Retry | Fail | Halt) -> str:
     """Return the code as one short line, or the default code if it is empty."""
-    code = "" if outcome.code is None else truncate_text(outcome.code, _CODE_CAP)
+    code = "" if outcome.code is None else truncate_text(outcome.code, _MAX_CODE_CHARACTERS)
     one_line = "".join(character if character.isprintable() else " " for character in code).strip()
     return one_line or _DEFAULT_CODES[type(outcome)]
 

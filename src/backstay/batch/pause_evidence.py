@@ -15,7 +15,7 @@ class PauseEvidence:
         self._attempts: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
 
     def note(self, verdict: Verdict) -> Verdict:
-        """Note a verdict, and return it; one that pauses the job gets the tries that came before it, newest first."""
+        """Note a verdict, and return it; if it pauses the job, with the earlier tries, newest first."""
         if verdict.result == "doomed":
             return replace(verdict, evidence=tuple(reversed(self._attempts)))
         if verdict.state is ItemState.PENDING:

@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 _log = get_logger("backstay.worker")
 
-_POLL_SECONDS = 1.0  # how often a write that lasts checks whether a stop was requested
-_PATIENCE_SECONDS = 5.0  # to wait for an unresponsive database after a stop was requested
+_POLL_SECONDS = 1.0  # how often a slow write checks whether a stop was requested
+_PATIENCE_SECONDS = 5.0  # to wait for an unresponsive database after a stop
 
 
 class PersistentWriter:
-    """The writes of a worker."""
+    """A writer that repeats a worker's writes until the database accepts them."""
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class PersistentWriter:
     async def write(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Repeat a write until the database accepts it: another program may lock it, or its server may be unreachable.
 
-        Meanwhile finished calls wait in the committer, where they occupy the slots of new calls. A worker that stops
-        gives up. Raises StorageError.
+        Meanwhile finished calls wait in the committer, where they occupy the slots of new calls. A worker that is
+        stopping gives up and raises StorageError.
         """
         while True:
             try:

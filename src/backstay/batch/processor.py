@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from backstay.batch.item import Item
 from backstay.batch.outcome import (
+    MAX_RAW_CHARACTERS,
     NOTHING_USED,
-    RAW_CAP,
     AttemptUsage,
     Outcome,
     Retry,
@@ -56,7 +56,7 @@ class Work:
 
     def raw(self, answer: str) -> None:
         """Record the raw answer, up to 64,000 characters, so that a failure can be understood."""
-        self._raw = truncate_text(answer, RAW_CAP)
+        self._raw = truncate_text(answer, MAX_RAW_CHARACTERS)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -132,7 +132,7 @@ class ProcessorSource(Protocol):
         """Return the processor of that name.
 
         Raises:
-            ProcessorUnusable: there is none of that name, or it cannot be called with an item.
+            ProcessorUnusable: no processor has that name, or it cannot be called with an item.
         """
         ...
 

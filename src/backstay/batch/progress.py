@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class ItemCounts:
-    """How many items of a job are in each state. Their sum is always the number of planned items."""
+    """The number of a job's items in each state. The sum is always the number of planned items."""
 
     pending: int = 0
     running: int = 0
@@ -54,7 +54,7 @@ class ProviderWait:
     """Time of the next call, in UTC."""
 
     def format_message(self, now: datetime) -> str:
-        """Return `Rate limited by api.openai.com; retrying in 8 s (429: per-minute quota)`."""
+        """Return a message like `Rate limited by api.openai.com; retrying in 8 s (429: per-minute quota)`."""
         seconds = max(0, math.ceil((self.until - now).total_seconds()))
         duration = f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} min"
         return f"{self.reason}; retrying in {duration} ({self.detail})"

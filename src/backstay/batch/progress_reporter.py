@@ -11,7 +11,7 @@ _log = get_logger("backstay.progress")
 
 Listener = Callable[[JobProgress], Awaitable[None] | None]
 
-_SECONDS_BETWEEN = 0.1
+_MIN_INTERVAL_SECONDS = 0.1
 
 
 class ProgressReporter:
@@ -34,7 +34,7 @@ class ProgressReporter:
         if self._done_at_start is None:
             self._done_at_start = counts.done
         now = time.monotonic()
-        if self._listener is None or (not last and now - self._reported_at < _SECONDS_BETWEEN):
+        if self._listener is None or (not last and now - self._reported_at < _MIN_INTERVAL_SECONDS):
             return
         self._reported_at = now
         try:

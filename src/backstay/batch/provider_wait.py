@@ -1,4 +1,4 @@
-"""What the calls of a worker wait for, recorded in its row."""
+"""What a worker's calls wait for, recorded in the worker's row."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ class ProviderWaitRecorder:
         self.recorded = waiting
 
 
-def _is_similar(one: ProviderWait | None, other: ProviderWait | None) -> bool:
-    if one is None or other is None or (one.reason, one.detail) != (other.reason, other.detail):
+def _is_similar(first: ProviderWait | None, second: ProviderWait | None) -> bool:
+    if first is None or second is None or (first.reason, first.detail) != (second.reason, second.detail):
         return False
-    return abs((one.until - other.until).total_seconds()) < _TOLERANCE_SECONDS
+    return abs((first.until - second.until).total_seconds()) < _TOLERANCE_SECONDS

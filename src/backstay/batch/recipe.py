@@ -31,5 +31,5 @@ class JobRecipe(Protocol):
         ...
 
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
-        """Return the differences of the stored recipe from this one, field by field; empty if there are none."""
+        """Describe how the stored recipe differs from this one, one text per field; empty if they are equal."""
         ...

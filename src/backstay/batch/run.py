@@ -96,13 +96,13 @@ class LeasedRun:
         proves_death = False
         try:
             await self._monitor.poll()
-            entry = await self._store.acquire_lease(
+            acquired = await self._store.acquire_lease(
                 self._owner, self._job.id, lock.identity, after_lease_loss=after_lease_loss
             )
-            if entry.lease is None:
-                return _END_REASONS.get(entry.job.state, EndReason.FINISHED)
+            if acquired.lease is None:
+                return _END_REASONS.get(acquired.job.state, EndReason.FINISHED)
             try:
-                return await self._work_under(entry.lease)
+                return await self._work_under(acquired.lease)
             except LeaseLost:
                 raise
             except BaseException:
@@ -128,7 +128,7 @@ class LeasedRun:
             on_report=self._report_progress,
         )
         heartbeat = Heartbeat(
-            store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.lose
+            store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.note_lease_lost
         )
         self._lease, self._worker = lease, worker
         heartbeat.start()

@@ -1,4 +1,4 @@
-"""Checks of the numbers that a run is given. Pure."""
+"""Checks of a run's limits. Pure."""
 
 from typing import Any
 

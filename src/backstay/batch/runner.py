@@ -1,4 +1,4 @@
-"""Runs of jobs in this process, and the removal of what interrupted ones have left."""
+"""Runs of jobs in this process, and removal of the leftovers of interrupted ones."""
 
 import asyncio
 import time
@@ -22,8 +22,8 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.batch")
 
-CONCURRENCY = 16
-"""Default maximum of calls in flight per run."""
+DEFAULT_CONCURRENCY = 16
+"""Maximum calls in flight of a run, unless its job sets another."""
 
 
 class JobRunner:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from backstay.batch.callees import processor_name
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
-from backstay.batch.intake import ColumnMapping, Items, checked_by_recipe, read_items, until_stopped
+from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import Job, JobSettings, RunLimits
 from backstay.batch.processor import Processor
 from backstay.batch.progress_reporter import Listener
@@ -78,11 +78,11 @@ class Batches(JobControl):
         recipe = process if isinstance(process, JobRecipe) else None
         callee = await self._callees.from_process(process, retry_on)
         check_rate_limits(limits, callee)
-        settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
+        settings = JobSettings(max_attempts, timeout, RunLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
-        chunks = checked_by_recipe(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
-        created = await self._creator.create(request, until_stopped(stop, chunks))
+        chunks = check_by_recipe(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
+        created = await self._creator.create(request, read_until_stopped(stop, chunks))
         if not created.is_new:
             await self._set_limits(job_id, limits)
         result = await self._runner.run(
@@ -115,9 +115,9 @@ class Batches(JobControl):
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, JobRecipe) else None
         check_rate_limits(limits, await self._callees.from_process(processor))
-        settings = JobSettings(max_attempts, timeout, RunLimits().updated(limits))
+        settings = JobSettings(max_attempts, timeout, RunLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
         chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
-        if not (await self._creator.create(request, checked_by_recipe(recipe, items, chunks))).is_new:
+        if not (await self._creator.create(request, check_by_recipe(recipe, items, chunks))).is_new:
             await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 _ROUND_SECONDS = 0.002  # duration of a loop round above which fewer functions start in the next one
-_FIRST, _MIN, _MAX = 32, 4, 1_024
+_FIRST_STARTS, _MIN_STARTS, _MAX_STARTS = 32, 4, 1_024  # functions per loop round
 
 
 class Stagger:
@@ -18,12 +18,12 @@ class Stagger:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
-        self._limit = _FIRST
+        self._limit = _FIRST_STARTS
         self._started = 0  # in this round
         self._round_started_at = 0.0
 
     def run(self, function: Callable[[], None]) -> None:
-        """Run `function` now, or in a later round if this one is full. It must not raise."""
+        """Run `function`, which must not raise, now, or in a later round if this one is full."""
         if self._started == self._limit:
             self._waiting.append(function)
             return
@@ -38,9 +38,9 @@ class Stagger:
     def _next_round(self) -> None:
         elapsed = asyncio.get_running_loop().time() - self._round_started_at
         if elapsed > _ROUND_SECONDS:
-            self._limit = max(_MIN, self._limit // 2)
+            self._limit = max(_MIN_STARTS, self._limit // 2)
         elif self._started == self._limit:
-            self._limit = min(_MAX, self._limit * 2)
+            self._limit = min(_MAX_STARTS, self._limit * 2)
         self._started = 0
         while self._waiting and self._started < self._limit:
             self.run(self._waiting.popleft())

@@ -1,8 +1,8 @@
 """The storage that batches need. Every method takes or carries an owner and sees only that owner's rows.
 
 There are three protocols: `IntakeStore` adds items, `WorkStore` changes their states while workers run, and `JobStore`
-acts on jobs as a whole. A method does everything in one transaction or nothing. One whose name ends in `_step` does a
-bounded part and returns whether more is left.
+acts on jobs as a whole. A method does everything in one transaction or nothing. A method whose name ends in
+`_step` does a bounded part and returns whether more is left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ class CommitReport:
     has_pending_suspects: bool
     """Whether items are pending that only a worker with nothing else in flight may claim."""
     next_due_seconds: float | None
-    """If nothing was claimed: seconds until the next pending item is due that may run alongside others."""
+    """If nothing was claimed: seconds until a pending item that may run alongside others is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class EnterResult:
+class AcquireResult:
     """The result of acquiring a lease on a job."""
 
     lease: Lease | None
@@ -129,8 +129,8 @@ class IntakeStore(Protocol):
     ) -> bool:
         """Name the staged job and make it visible; if the name is taken, change nothing and return False.
 
-        If a job of that name was imported, its settled items become completed or failed. Raises ItemsDiffer: some of
-        them are not staged. With `accept_missing` these are forgotten.
+        If a job of that name was imported, its settled items become completed or failed. Raises ItemsDiffer if some
+        of them are not staged; with `accept_missing`, these are dropped instead.
         """
         ...
 
@@ -147,7 +147,7 @@ class IntakeStore(Protocol):
         ...
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
-        """Return identities of a job's items in order of position, from behind `after` on."""
+        """Return identities of a job's items in order of position, from the one after position `after` on."""
         ...
 
     async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
@@ -160,7 +160,7 @@ class WorkStore(Protocol):
 
     async def acquire_lease(
         self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
-    ) -> EnterResult:
+    ) -> AcquireResult:
         """Acquire a lease: pending, running or paused → running. Raises JobNotFound, InvalidTransition.
 
         With `after_lease_loss`, a job that was paused or cancelled in the meantime is left unchanged, without a lease.
@@ -233,7 +233,7 @@ class JobStore(Protocol):
         ...
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
-        """Return failed items (all, or those named) to pending with their tries reset; return how many.
+        """Requeue failed items (all, or those named) with their tries reset; return how many.
 
         Raises JobNotFound, ItemNotFound, InvalidTransition (the job's state, or a named item that has not failed).
         """
@@ -248,11 +248,11 @@ class JobStore(Protocol):
         ...
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
-        """Return items in order of position, from behind `after` on. Raises JobNotFound."""
+        """Return items in order of position, from the one after position `after` on. Raises JobNotFound."""
         ...
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
-        """Return failed items in order of position, from behind `after` on. Raises JobNotFound."""
+        """Return failed items in order of position, from the one after position `after` on. Raises JobNotFound."""
         ...
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
@@ -289,7 +289,7 @@ class JobStore(Protocol):
     async def discard(self, owner: str, job_id: str) -> int | None:
         """Free the job's name and hide it; return its key for `drop_step`. Raises JobNotFound, JobHasWorkers.
 
-        An imported job that still waits for its items is removed at once: None.
+        An imported job that still waits for its items is removed at once, and None is returned.
         """
         ...
 

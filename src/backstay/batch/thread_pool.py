@@ -20,7 +20,7 @@ class ThreadPool:
         self._idle = 0
 
     def submit(self, call: Callable[[], None]) -> None:
-        """Run `call` in an idle thread or a new one. It must not raise."""
+        """Run `call`, which must not raise, in an idle thread or a new one."""
         with self._lock:
             start = self._idle == 0
             if not start:

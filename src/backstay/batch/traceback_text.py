@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from types import CodeType, TracebackType
 
-_MAX_CHARACTERS = 4_000  # characters of a stored traceback at most
-_MAX_FRAMES = 10_000  # frames that are walked at most
+_MAX_CHARACTERS = 4_000  # of a stored traceback
+_MAX_FRAMES = 10_000  # that are walked
 _OWN_FOLDER = str(Path(__file__).parent) + os.sep
 
 

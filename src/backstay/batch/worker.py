@@ -9,7 +9,7 @@ from functools import partial
 
 from backstay.batch.backoff import Backoff
 from backstay.batch.breaker import CircuitBreaker
-from backstay.batch.committer import GROUP, Committer
+from backstay.batch.committer import MAX_GROUP_VERDICTS, Committer
 from backstay.batch.end_deadline import EndDeadline
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
@@ -102,7 +102,7 @@ class Worker:
         """Wake the worker from its wait."""
         self._wake.set()
 
-    def lose(self) -> None:
+    def note_lease_lost(self) -> None:
         """Note that the lease seems lost; the next commit finds out for certain."""
         self._is_lease_lost = True
         self._wake.set()
@@ -136,7 +136,7 @@ class Worker:
 
     @property
     def claimed(self) -> int:
-        """Number of items that it has claimed."""
+        """Number of items that this worker has claimed."""
         return self._claimed
 
     # -- the steps of a round ------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Worker:
             due = report.next_due_seconds
             timeout = _IDLE_SECONDS if due is None else max(0.01, min(_IDLE_SECONDS, due))
         try:
-            async with asyncio.timeout(self._deadline.bound(timeout)):
+            async with asyncio.timeout(self._deadline.shorten(timeout)):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -190,7 +190,7 @@ class Worker:
         """Return how many items may be claimed with the next commit."""
         if self._runs_suspect or self._is_stopping() or self._is_lease_lost or self._tripped is not None:
             return 0
-        uncommitted = max(0, len(self._committer) - GROUP)
+        uncommitted = max(0, len(self._committer) - MAX_GROUP_VERDICTS)
         free = self._options.concurrency - len(self._executor) - uncommitted
         if self._options.limit is not None:
             free = min(free, self._options.limit - self._claimed)
@@ -199,7 +199,7 @@ class Worker:
         return max(0, free)
 
     def _is_idle(self) -> bool:
-        return not len(self._executor) and len(self._committer) <= GROUP
+        return not len(self._executor) and len(self._committer) <= MAX_GROUP_VERDICTS
 
     def _is_stopping(self) -> bool:
         return self._stop.requested or self._state is not JobState.RUNNING

@@ -21,36 +21,36 @@ _TIMES = ("created_at", "updated_at")
 _SEQUENCE = "sequence"
 
 
-def document_of(row: InputRow, origin: InputErrors, since: datetime) -> Document:
-    """Return the converted document; `since` is its creation time if it has none itself.
+def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> Document:
+    """Return the converted document; `fallback_time` is its creation time if it has none itself.
 
     Raises:
-        InvalidRow: it has no id or no turns, or may not be stored; the message names the line, never a text.
+        InvalidRow: it has no id or no turns, or cannot be stored; the message names the line but quotes no content.
     """
-    given = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
-    numbers = _numbers(given.get(TURNS))
-    document = to_document(ImportedConversation(row.line, read(InputRow(row.line, given), origin)), (), (), origin)
+    values = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
+    numbers = _sequence_numbers(values.get(TURNS))
+    document = to_document(ImportedConversation(row.line, read(InputRow(row.line, values), origin)), (), (), origin)
     if document["id"] is None:
         raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):
         _check_length(document[name], name, row, origin)
-    created_at = document["created_at"] or to_text(since)
-    turns = [_sorted(turn) for turn in document[TURNS]]
+    created_at = document["created_at"] or to_text(fallback_time)
+    turns = [_sort_turn(turn) for turn in document[TURNS]]
     for turn, number in zip(turns, numbers, strict=bool(numbers)):
         if number != turn[_SEQUENCE] and turn["metadata"].setdefault(_SEQUENCE, number) != number:
             raise origin.invalid_row(
                 row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another next to it"
             )
-    whole = {
+    complete = {
         **document,
         TURNS: turns,
         "created_at": created_at,
         "updated_at": document["updated_at"] or created_at,
     }
-    return dict(sorted(whole.items()))
+    return dict(sorted(complete.items()))
 
 
-def record_of(document: Document, key: int) -> Record:
+def to_record(document: Document, key: int) -> Record:
     """Return the record of a document for a backup."""
     return Record(
         document["id"],
@@ -63,17 +63,17 @@ def record_of(document: Document, key: int) -> Record:
     )
 
 
-def _numbers(turns: Any) -> list[int]:
-    """Return the original numbers of turns in their order; an empty result if they do not define one."""
+def _sequence_numbers(turns: Any) -> list[int]:
+    """Return the original numbers of turns in order; an empty list if they define no order."""
     if not isinstance(turns, list):
         return []
-    found = [number for turn in turns if isinstance(turn, dict) and type(number := turn.get(_SEQUENCE)) is int]
-    if len(found) != len(turns):
+    numbers = [number for turn in turns if isinstance(turn, dict) and type(number := turn.get(_SEQUENCE)) is int]
+    if len(numbers) != len(turns):
         return []
-    return sorted(found) if len(set(found)) == len(found) else found
+    return sorted(numbers) if len(set(numbers)) == len(numbers) else numbers
 
 
-def _sorted(turn: Document) -> Document:
+def _sort_turn(turn: Document) -> Document:
     return dict(sorted({**turn, "metadata": dict(turn["metadata"])}.items()))
 
 

@@ -40,16 +40,16 @@ def candidate_paths(backup_id: str, file_path: str | None, folder: Path) -> list
     return list(dict.fromkeys(paths))
 
 
-def opened(paths: Sequence[Path]) -> tuple[Path, BinaryIO]:
+def open_first(paths: Sequence[Path]) -> tuple[Path, BinaryIO]:
     """Open the first of these paths that exists. Raises InputNotFound, InputUnreadable."""
     for path in paths:
         with suppress(FileNotFoundError, NotADirectoryError):
-            return path, _opened(path)
-    looked = " and ".join(str(path) for path in paths)
-    raise InputNotFound(f"its file is not here: looked for {looked}")
+            return path, _open(path)
+    paths_text = " and ".join(str(path) for path in paths)
+    raise InputNotFound(f"its file was not found: looked for {paths_text}")
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     try:
         # Do not wait for a pipe, and do not follow a link, which may lead to another user's file.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 class LegacyFile:
-    """Backup file that is read once. Its values are valid only if its end is reached without an error."""
+    """A backup file that is read once. Its values are valid only if its end is reached without an error."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.origin = InputErrors.for_path(path)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class ImportedJob:
-    """Job that was imported."""
+    """A job that was imported."""
 
     id: str
     owner: str
@@ -17,7 +17,7 @@ class ImportedJob:
 
 @dataclass(frozen=True, slots=True)
 class ImportedBackup:
-    """Backup that was imported."""
+    """A backup that was imported."""
 
     id: str
     owner: str
@@ -28,35 +28,35 @@ class ImportedBackup:
 
 @dataclass(frozen=True, slots=True)
 class SkippedEntry:
-    """Entry that was not imported, with the reason."""
+    """A checkpoint, backup or table that was not imported, with the reason."""
 
     id: str
     reason: str
 
 
 @dataclass(slots=True)
-class PartReport:
-    """Totals of all checkpoints or all backups."""
+class ImportTotals:
+    """The totals of all checkpoints or all backups."""
 
-    there: int = 0
-    """Imported before, and skipped."""
-    over: int = 0
-    """Finished checkpoints or expired backups, which need no import."""
-    left: list[SkippedEntry] = field(default_factory=list)
+    already_imported: int = 0
+    """Number of those that an earlier import had imported."""
+    ended: int = 0
+    """Number of finished checkpoints or expired backups, which need no import."""
+    not_imported: list[SkippedEntry] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class LegacyReport:
-    """Report of what was imported and what was not; with `is_check`, of what would be."""
+    """The report of what was imported and what was not; with `is_check`, of what would be."""
 
     source: str
     is_check: bool
     jobs: list[ImportedJob] = field(default_factory=list)
     backups: list[ImportedBackup] = field(default_factory=list)
-    of_jobs: PartReport = field(default_factory=PartReport)
-    of_backups: PartReport = field(default_factory=PartReport)
+    job_totals: ImportTotals = field(default_factory=ImportTotals)
+    backup_totals: ImportTotals = field(default_factory=ImportTotals)
 
     @property
-    def left(self) -> Sequence[SkippedEntry]:
+    def not_imported(self) -> Sequence[SkippedEntry]:
         """All entries that could not be imported."""
-        return [*self.of_jobs.left, *self.of_backups.left]
+        return [*self.job_totals.not_imported, *self.backup_totals.not_imported]

@@ -28,7 +28,7 @@ from backstay.errors import (
 from backstay.legacy import file as files
 from backstay.legacy import values
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
-from backstay.legacy.source import LegacyFileSource, Places
+from backstay.legacy.source import AllocateKeys, LegacyFileSource
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
 from backstay.legacy.waiting import WaitingImports
 from backstay.library.id_text import check_id
@@ -36,28 +36,28 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.legacy")
 
-# Errors of one checkpoint or backup, which is reported while the others are imported.
-_OF_ONE = (InputError, BackupError, OutcomeRefused, SettingsError)
+# One of these fails one checkpoint or backup, which is reported; the others are imported.
+_ENTRY_ERRORS = (InputError, BackupError, OutcomeRefused, SettingsError)
 
 
 @dataclass(frozen=True, slots=True)
 class BackupImporter:
-    """The backups of one owner, their default retention, and the function that allocates keys."""
+    """What importing one owner's backups needs: their service, default retention and key allocation."""
 
     backups: Backups
     keep: timedelta
-    places: Places
+    allocate_keys: AllocateKeys
 
 
 class LegacyImport:
-    """Import from the original."""
+    """An import from the original."""
 
     def __init__(
         self,
         *,
         store: LegacyStore,
         jobs: WaitingImports,
-        keepers: Callable[[str], BackupImporter],
+        importer_for: Callable[[str], BackupImporter],
         owner: str,
         folder: Path | None,
         clock: Clock,
@@ -67,18 +67,18 @@ class LegacyImport:
         Args:
             store: The store of the original's tables.
             jobs: The imported jobs of `owner`.
-            keepers: Returns the importer of backups for an owner.
+            importer_for: Returns an owner's importer of backups.
             owner: Owner of jobs, and of backups without a user.
             folder: Folder of the original's backup files, unless their records name another.
             clock: The clock that decides which backups have expired.
         """
         self._store = store
         self._jobs = jobs
-        self._keepers = keepers
+        self._importer_for = importer_for
         self._owner = owner
         self._folder = folder
         self._clock = clock
-        self._known: dict[str, BackupImporter] = {}
+        self._importers: dict[str, BackupImporter] = {}
 
     async def find(self, source: str) -> None:
         """Check that the tables exist. Raises like `import_everything`."""
@@ -90,14 +90,14 @@ class LegacyImport:
         await asyncio.to_thread(open_once)
 
     async def import_everything(
-        self, source: str, *, check: bool = False, nothing_is_here: bool = False
+        self, source: str, *, check: bool = False, is_new_database: bool = False
     ) -> LegacyReport:
         """Import unfinished jobs and live backups from the schema `source`; report what was not imported, and why.
 
         Args:
             source: The schema of the original's tables.
             check: Only report what would be done.
-            nothing_is_here: Backstay's own tables do not exist yet, so that nothing can be looked up in them.
+            is_new_database: Backstay's own tables do not exist yet, so nothing is looked up in them.
 
         Raises:
             SettingsError: that schema has no tables of the original.
@@ -107,37 +107,37 @@ class LegacyImport:
         with ExitStack() as stack:
             tables = await asyncio.to_thread(stack.enter_context, self._store.open(source))
             for checkpoint in await asyncio.to_thread(tables.checkpoints):
-                await self._job(tables, checkpoint, report, is_new=nothing_is_here)
+                await self._import_job(tables, checkpoint, report, is_new=is_new_database)
             for export in await asyncio.to_thread(tables.exports):
-                await self._backup(tables, export, report, is_new=nothing_is_here)
+                await self._import_export(tables, export, report, is_new=is_new_database)
             for table, reason in tables.faults:
-                totals = {CHECKPOINTS: report.of_jobs, EXPORTS: report.of_backups}[table]
-                totals.left.append(SkippedEntry(table, reason))
+                totals = {CHECKPOINTS: report.job_totals, EXPORTS: report.backup_totals}[table]
+                totals.not_imported.append(SkippedEntry(table, reason))
         return report
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
-    async def _job(
+    async def _import_job(
         self, tables: LegacyTables, checkpoint: LegacyCheckpoint, report: LegacyReport, *, is_new: bool
     ) -> None:
-        totals, job_id = report.of_jobs, checkpoint.job_id
+        totals, job_id = report.job_totals, checkpoint.job_id
         if job_id is None:
-            totals.left.append(SkippedEntry("(without a job_id)", "a checkpoint must say of which job it is"))
+            totals.not_imported.append(SkippedEntry("(without a job_id)", "a checkpoint must name its job"))
             return
         try:
             if not is_new and await self._jobs.has(job_id):
-                totals.there += 1
+                totals.already_imported += 1
                 return
             check_id(job_id, "the job_id")
             settled = await asyncio.to_thread(_settled_items, tables, job_id)
             if values.is_finished(checkpoint.progress, len(settled)):
-                totals.over += 1
+                totals.ended += 1
                 return
             if not report.is_check and not await self._jobs.add(job_id, settled):
-                totals.there += 1
+                totals.already_imported += 1
                 return
-        except _OF_ONE as error:
-            totals.left.append(SkippedEntry(job_id, error.message))
+        except _ENTRY_ERRORS as error:
+            totals.not_imported.append(SkippedEntry(job_id, error.message))
             return
         failed = sum(error is not None for error in settled.values())
         job = ImportedJob(job_id, self._owner, len(settled) - failed, failed)
@@ -146,80 +146,82 @@ class LegacyImport:
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
-    async def _backup(self, tables: LegacyTables, export: LegacyExport, report: LegacyReport, *, is_new: bool) -> None:
-        totals, name = report.of_backups, export.backup_id
-        if name is None:
-            totals.left.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
+    async def _import_export(
+        self, tables: LegacyTables, export: LegacyExport, report: LegacyReport, *, is_new: bool
+    ) -> None:
+        totals, backup_id = report.backup_totals, export.backup_id
+        if backup_id is None:
+            totals.not_imported.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
             return
         try:
-            expires_at = values.expiry(export.expires_at)
+            expires_at = values.expiry_time(export.expires_at)
             if expires_at is not None and expires_at <= self._clock.now():
-                totals.over += 1
+                totals.ended += 1
                 return
-            _check_name(name)
+            _check_backup_id(backup_id)
             if self._folder is None:
                 raise InputUnreadable("no folder for backups is set: set BACKUP_DIRECTORY")
             owner = export.user_id or self._owner
-            if not is_new and await self._is_here(owner, name):
-                totals.there += 1
+            if not is_new and await self._is_imported(owner, backup_id):
+                totals.already_imported += 1
                 return
-            ids = await asyncio.to_thread(_recorded_ids, tables, name)
-            paths = files.candidate_paths(name, export.file_path, self._folder)
-            source = await asyncio.to_thread(_examine, paths, export, name, ids)
+            ids = await asyncio.to_thread(_recorded_ids, tables, backup_id)
+            paths = files.candidate_paths(backup_id, export.file_path, self._folder)
+            source = await asyncio.to_thread(_examine, paths, export, backup_id, ids)
             if not report.is_check:
-                await self._import_backup(owner, name, export, source, expires_at)
+                await self._write_backup(owner, backup_id, export, source, expires_at)
         except BackupDiskFull:
             raise
         except BackupInUse:
-            totals.there += 1  # another process imports it, or has imported it since the check
+            totals.already_imported += 1  # another process imports it, or has imported it since the check
             return
-        except _OF_ONE as error:
-            totals.left.append(SkippedEntry(name, error.message))
+        except _ENTRY_ERRORS as error:
+            totals.not_imported.append(SkippedEntry(backup_id, error.message))
             return
-        report.backups.append(ImportedBackup(name, owner, source.conversations, expires_at))
-        _log.info("backup_imported", backup=name, conversations=source.conversations)
+        report.backups.append(ImportedBackup(backup_id, owner, source.conversations, expires_at))
+        _log.info("backup_imported", backup=backup_id, conversations=source.conversations)
 
-    async def _is_here(self, owner: str, name: str) -> bool:
+    async def _is_imported(self, owner: str, backup_id: str) -> bool:
         """Return whether a backup with this id was imported; a failed one is imported again."""
         try:
-            return (await (await self._keeper(owner)).backups.show(name)).state is not BackupState.FAILED
+            return (await (await self._importer(owner)).backups.show(backup_id)).state is not BackupState.FAILED
         except BackupNotFound:
             return False
 
-    async def _import_backup(
-        self, owner: str, name: str, export: LegacyExport, source: LegacyFileSource, expires_at: datetime | None
+    async def _write_backup(
+        self, owner: str, backup_id: str, export: LegacyExport, source: LegacyFileSource, expires_at: datetime | None
     ) -> None:
-        keeper = await self._keeper(owner)
-        foreign = BackupImportRequest(
-            backup_id=name,
+        importer = await self._importer(owner)
+        request = BackupImportRequest(
+            backup_id=backup_id,
             reason=values.reason(export.reason),
             created_at=source.created_at,
             expires_at=expires_at,
-            keep=keeper.keep,
+            keep=importer.keep,
             conversations=source.conversations,
         )
-        await keeper.backups.import_backup(foreign, source.opened(keeper.places))
+        await importer.backups.import_backup(request, source.open(importer.allocate_keys))
 
-    async def _keeper(self, owner: str) -> BackupImporter:
-        if owner not in self._known:
-            self._known[owner] = self._keepers(owner)
+    async def _importer(self, owner: str) -> BackupImporter:
+        if owner not in self._importers:
+            self._importers[owner] = self._importer_for(owner)
             # Leftovers of a killed import would prevent this one.
-            await self._known[owner].backups.start()
-        return self._known[owner]
+            await self._importers[owner].backups.start()
+        return self._importers[owner]
 
 
 def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
-    """Return the settled items of a checkpoint, each with why it failed, if it did. Blocks. Raises InputUnreadable.
+    """Return the settled items of a checkpoint, each with the reason if it failed. Blocks. Raises InputUnreadable.
 
-    Of several with one id the first counts, so an item that is both completed and failed is completed.
+    Of several items with the same id the first counts, so one that is both completed and failed is completed.
     """
     items: dict[str, str | None] = {}
-    first, before = 0, False
+    first, had_failed = 0, False
     for has_failed, elements in tables.items(job_id):
-        first = first if has_failed is before else 0
-        for item_id, error in values.settled(elements, first, has_failed=has_failed):
+        first = first if has_failed is had_failed else 0
+        for item_id, error in values.settled_items(elements, first, has_failed=has_failed):
             items.setdefault(item_id, error)
-        first, before = first + len(elements), has_failed
+        first, had_failed = first + len(elements), has_failed
     return items
 
 
@@ -234,9 +236,9 @@ def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:
     return ids
 
 
-def _examine(paths: Sequence[Path], export: LegacyExport, name: str, recorded: set[str]) -> LegacyFileSource:
+def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, recorded: set[str]) -> LegacyFileSource:
     """Read the whole file, and compare its ids with those of its record. Blocks. Raises InputError."""
-    source = LegacyFileSource(paths, values.since(export.created_at, name))
+    source = LegacyFileSource(paths, values.creation_time(export.created_at, backup_id))
     actual = source.examine()
     if (difference := values.difference(recorded, actual)) is not None:
         raise InputUnreadable(difference)
@@ -245,6 +247,6 @@ def _examine(paths: Sequence[Path], export: LegacyExport, name: str, recorded: s
     return source
 
 
-def _check_name(backup_id: str) -> None:
+def _check_backup_id(backup_id: str) -> None:
     if not is_backup_id(backup_id):
         raise InputUnreadable("its id does not have the form backup-1730720400123-abc123")

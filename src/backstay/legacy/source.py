@@ -9,69 +9,71 @@ from pathlib import Path
 from typing import TypeVar
 
 from backstay.errors import InputError, InputUnreadable
-from backstay.legacy.conversion import document_of, record_of
-from backstay.legacy.file import LegacyFile, opened
-from backstay.legacy.values import moment
+from backstay.legacy.conversion import convert_row, to_record
+from backstay.legacy.file import LegacyFile, open_first
+from backstay.legacy.values import parse_time
 from backstay.library.record import Document, Record
 
 T = TypeVar("T")
 
-Places = Callable[[int], Awaitable[Sequence[int]]]
-"""Function that allocates keys for so many conversations in the order of storing."""
+AllocateKeys = Callable[[int], Awaitable[Sequence[int]]]
+"""Allocates keys for a number of conversations, in storage order."""
 
-_TOGETHER = 4_000_000  # approximate bytes of conversations in a chunk
-_MOST = 1_000  # conversations in a chunk
+_MAX_CHUNK_BYTES = 4_000_000  # approximately
+_MAX_CHUNK_CONVERSATIONS = 1_000
 
 
 class LegacyFileSource:
-    """File that is read completely twice: once to examine it, and once to write a backup of it."""
+    """A file that is read completely twice: once to examine it, and once to write a backup of it."""
 
-    def __init__(self, paths: Sequence[Path], since: datetime) -> None:
-        """Create a source of these possible paths; `since` is the creation time if the file has none."""
+    def __init__(self, paths: Sequence[Path], fallback_time: datetime) -> None:
+        """Create a source of these possible paths; `fallback_time` is the creation time if the file has none."""
         self._paths = paths
-        self._since = since
+        self._fallback_time = fallback_time
         self._digest = b""
-        self.created_at = since
+        self.created_at = fallback_time
         """The creation time in the file, once it was examined."""
         self.conversations = 0
 
     def examine(self) -> set[str]:
         """Read and decode all of it; return the ids of its conversations. Blocks. Raises InputError."""
-        path, file = opened(self._paths)
+        path, file = open_first(self._paths)
         self._paths = [path]
-        held: set[str] = set()
+        ids: set[str] = set()
         sha = hashlib.sha256()
         with file:
             original = LegacyFile(path, file)
             for row in original.conversations():
-                record = record_of(document_of(row, original.origin, self._since), 0)
-                if record.id in held:
+                record = to_record(convert_row(row, original.origin, self._fallback_time), 0)
+                if record.id in ids:
                     raise original.origin.invalid_row(row.line, "a conversation that the file has twice")
-                held.add(record.id)
+                ids.add(record.id)
                 sha.update(record.version)
-        self.conversations, self._digest = len(held), sha.digest()
+        self.conversations, self._digest = len(ids), sha.digest()
         if original.created_at is not None:
             try:
-                self.created_at = moment(original.created_at)
+                self.created_at = parse_time(original.created_at)
             except InputError as error:
                 raise original.origin.unreadable("its createdAt is not a time") from error
-        return held
+        return ids
 
     @asynccontextmanager
-    async def opened(self, places: Places) -> AsyncIterator["_Snapshot"]:
+    async def open(self, allocate_keys: AllocateKeys) -> AsyncIterator["_Snapshot"]:
         """Open the file again as a snapshot whose conversations get allocated keys."""
-        path, file = await asyncio.to_thread(opened, self._paths)
+        path, file = await asyncio.to_thread(open_first, self._paths)
         with file:
-            yield _Snapshot(LegacyFile(path, file), self._since, places, self._digest)
+            yield _Snapshot(LegacyFile(path, file), self._fallback_time, allocate_keys, self._digest)
 
 
 class _Snapshot:
-    """Snapshot of the file. Implements `backup.store.Snapshot`."""
+    """A snapshot of the file. Implements `backup.store.Snapshot`."""
 
-    def __init__(self, original: LegacyFile, since: datetime, places: Places, digest: bytes) -> None:
+    def __init__(
+        self, original: LegacyFile, fallback_time: datetime, allocate_keys: AllocateKeys, digest: bytes
+    ) -> None:
         self._original = original
-        self._since = since
-        self._places = places
+        self._fallback_time = fallback_time
+        self._allocate_keys = allocate_keys
         self._digest = digest
 
     @property
@@ -84,10 +86,10 @@ class _Snapshot:
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
         sha = hashlib.sha256()
-        with closing(self._documents()) as found:
-            async for documents in in_thread(found):
-                places = await self._places(len(documents))
-                records = [record_of(document, place) for document, place in zip(documents, places, strict=True)]
+        with closing(self._documents()) as chunks:
+            async for documents in iterate_in_thread(chunks):
+                keys = await self._allocate_keys(len(documents))
+                records = [to_record(document, key) for document, key in zip(documents, keys, strict=True)]
                 for record in records:
                     sha.update(record.version)
                 yield records
@@ -98,17 +100,17 @@ class _Snapshot:
         chunk: list[Document] = []
         size = 0
         for row in self._original.conversations():
-            document = document_of(row, self._original.origin, self._since)
+            document = convert_row(row, self._original.origin, self._fallback_time)
             chunk.append(document)
-            size += len(record_of(document, 0).line)
-            if size >= _TOGETHER or len(chunk) >= _MOST:
+            size += len(to_record(document, 0).line)
+            if size >= _MAX_CHUNK_BYTES or len(chunk) >= _MAX_CHUNK_CONVERSATIONS:
                 yield chunk
                 chunk, size = [], 0
         if chunk:
             yield chunk
 
 
-async def in_thread(source: Iterator[T]) -> AsyncGenerator[T]:
+async def iterate_in_thread(source: Iterator[T]) -> AsyncGenerator[T]:
     """Yield the items of `source`, none of which is None, each computed in a thread."""
-    while (made := await asyncio.to_thread(next, source, None)) is not None:
-        yield made
+    while (item := await asyncio.to_thread(next, source, None)) is not None:
+        yield item

@@ -14,29 +14,29 @@ NO_REASON = "the original recorded no reason"
 _IDS = ("string", "number")
 _WHOLE = re.compile(r"-?[0-9]+")
 _HUNDRED = 100.0
-# The original rounds: with fewer items than this, a job with items left never has a hundred percent.
-_TOLD_BY_ROUNDING = 199
-_EXAMPLES = 3
+# The original rounds percentages: from this many items on, a job with items left may show a hundred.
+_ROUNDING_AMBIGUOUS_ITEMS = 199
+_MAX_EXAMPLES = 3
 _NEVER, _LONG_AGO = "infinity", "-infinity"
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
-def identifier(element: LegacyElement, what: str) -> str:
-    """Return the id of an element; `what` says which one that is. Raises InputUnreadable if it has no valid id."""
+def identifier(element: LegacyElement, location: str) -> str:
+    """Return the id of an element; the element is at `location`. Raises InputUnreadable if it has no valid id."""
     if element.kind not in _IDS or element.id is None:
-        found = {None: "an object without an id", "null": "null", "array": "an array", "boolean": "true or false"}
-        raise InputUnreadable(f"{what} is {found.get(element.kind, 'an object')}, and not the id of anything")
+        kinds = {None: "an object without an id", "null": "null", "array": "an array", "boolean": "true or false"}
+        raise InputUnreadable(f"{location} is {kinds.get(element.kind, 'an object')}, not an id")
     if element.kind == "number" and not _WHOLE.fullmatch(element.id):
-        raise InputUnreadable(f"{what} is a number that is not whole, and not the id of anything")
+        raise InputUnreadable(f"{location} is a number that is not whole, not an id")
     try:
-        check_id(element.id, f"the id at {what}")
+        check_id(element.id, f"the id at {location}")
     except InvalidRow as error:
         raise InputUnreadable(error.message) from error
     return element.id
 
 
-def settled(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[tuple[str, str | None]]:
-    """Return the items of a part of an array, which begins with element `first`, each with why it failed, if it did.
+def settled_items(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[tuple[str, str | None]]:
+    """Return the items of a part of an array, which begins with element `first`, each with the reason if it failed.
 
     Raises InputUnreadable.
     """
@@ -54,7 +54,7 @@ def _error(element: LegacyElement) -> str:
 
 def is_finished(progress: Sequence[str | None], items: int) -> bool:
     """Return whether a checkpoint that the original has not deleted belongs to a finished job."""
-    return items < _TOLD_BY_ROUNDING and any(_is_hundred(text) for text in progress)
+    return items < _ROUNDING_AMBIGUOUS_ITEMS and any(_is_hundred(text) for text in progress)
 
 
 def _is_hundred(text: str | None) -> bool:
@@ -64,26 +64,26 @@ def _is_hundred(text: str | None) -> bool:
         return False
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Parse a time of the original's columns and files; without an offset it is UTC.
 
-    Raises InputUnreadable: it is none.
+    Raises InputUnreadable if it is not a time.
     """
     try:
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise InputUnreadable("is not a time") from error
 
 
-def since(created_at: str | None, backup_id: str) -> datetime:
+def creation_time(created_at: str | None, backup_id: str) -> datetime:
     """Return the creation time of a backup from its record, else from its id, which starts with Unix milliseconds.
 
-    Raises InputUnreadable: the record says something else than a time.
+    Raises InputUnreadable if the record holds something else.
     """
     if created_at is not None:
         try:
-            return moment(created_at)
+            return parse_time(created_at)
         except InputUnreadable as error:
             raise InputUnreadable("its created_at is not a time") from error
     try:
@@ -92,14 +92,14 @@ def since(created_at: str | None, backup_id: str) -> datetime:
         raise InputUnreadable("neither its created_at nor its id says when it was made") from error
 
 
-def expiry(text: str | None) -> datetime | None:
+def expiry_time(text: str | None) -> datetime | None:
     """Return the expiry of a backup; None if it never expires. Raises InputUnreadable."""
     if text is None or text == _NEVER:
         return None
     if text == _LONG_AGO:
         return datetime.min.replace(tzinfo=UTC)
     try:
-        return moment(text)
+        return parse_time(text)
     except InputUnreadable as error:
         raise InputUnreadable("its expires_at is not a time") from error
 
@@ -111,19 +111,19 @@ def with_offset(text: object) -> object:
 
 def reason(text: str | None) -> str:
     """Return the reason of a backup in the form that Backstay accepts."""
-    shown = "".join(character if character.isprintable() else " " for character in text or "").strip()
-    return shown[:MAX_REASON] or "taken_over"
+    printable = "".join(character if character.isprintable() else " " for character in text or "").strip()
+    return printable[:MAX_REASON] or "taken_over"
 
 
-def difference(recorded: set[str], held: set[str]) -> str | None:
+def difference(recorded: set[str], in_file: set[str]) -> str | None:
     """Describe how a file's conversation ids differ from the recorded ones; None if they are equal."""
-    if missing := recorded - held:
-        return f"its file lacks conversations of its conversation_ids: {_named(missing)}"
-    if others := held - recorded:
-        return f"its file holds conversations that are not among its conversation_ids: {_named(others)}"
+    if missing := recorded - in_file:
+        return f"its file lacks conversations of its conversation_ids: {_list_ids(missing)}"
+    if others := in_file - recorded:
+        return f"its file holds conversations that are not among its conversation_ids: {_list_ids(others)}"
     return None
 
 
-def _named(ids: set[str]) -> str:
-    more = f" and {len(ids) - _EXAMPLES:,} more" if len(ids) > _EXAMPLES else ""
-    return ", ".join(sorted(ids)[:_EXAMPLES]) + more
+def _list_ids(ids: set[str]) -> str:
+    more = f" and {len(ids) - _MAX_EXAMPLES:,} more" if len(ids) > _MAX_EXAMPLES else ""
+    return ", ".join(sorted(ids)[:_MAX_EXAMPLES]) + more

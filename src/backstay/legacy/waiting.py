@@ -53,11 +53,11 @@ class WaitingImports:
         self._owner = owner
 
     async def list(self) -> Sequence[WaitingImport]:
-        """Return all, the latest first."""
+        """Return the imported jobs that wait, the latest first."""
         return await self._store.waiting(self._owner)
 
     async def has(self, job_id: str) -> bool:
-        """Return whether a job of that name waits, or was created."""
+        """Return whether an imported job of that name waits, or a job of that name exists."""
         return await self._store.is_name_used(self._owner, job_id)
 
     async def add(self, job_id: str, settled: Mapping[str, str | None]) -> bool:

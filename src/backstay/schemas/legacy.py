@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from backstay.legacy.report import LegacyReport, PartReport, SkippedEntry
+from backstay.legacy.report import ImportTotals, LegacyReport, SkippedEntry
 from backstay.schemas.base import ApiObject, Moment
 from backstay.schemas.migrations import MigrationOut
 
@@ -68,17 +68,19 @@ class LegacyImportOut(ApiObject):
             ImportedBackupOut(backup_id=b.id, owner=b.owner, conversations=b.conversations, expires_at=b.expires_at)
             for b in report.backups
         ]
-        of_jobs, of_backups = report.of_jobs, report.of_backups
+        of_jobs, of_backups = report.job_totals, report.backup_totals
         return cls(
             source=report.source,
             is_check=report.is_check,
             migration=migration,
-            jobs=ImportedJobsOut(imported=jobs, there=of_jobs.there, finished=of_jobs.over, left=_skipped(of_jobs)),
+            jobs=ImportedJobsOut(
+                imported=jobs, there=of_jobs.already_imported, finished=of_jobs.ended, left=_skipped(of_jobs)
+            ),
             backups=ImportedBackupsOut(
-                imported=backups, there=of_backups.there, expired=of_backups.over, left=_skipped(of_backups)
+                imported=backups, there=of_backups.already_imported, expired=of_backups.ended, left=_skipped(of_backups)
             ),
         )
 
 
-def _skipped(report: PartReport) -> list[SkippedEntryOut]:
-    return [SkippedEntryOut.from_entry(entry) for entry in report.left]
+def _skipped(report: ImportTotals) -> list[SkippedEntryOut]:
+    return [SkippedEntryOut.from_entry(entry) for entry in report.not_imported]

@@ -227,7 +227,7 @@ async def test_without_the_row_version(any_library, monkeypatch):
     """The control: a delete by id alone loses what was changed after the snapshot."""
     from backstay.storage.sql import deletes
 
-    real = deletes.at_keys
+    real = deletes.find_by_keys
 
     def trusting(session, owner, keys, columns):
         records = real(session, owner, keys, columns)
@@ -235,7 +235,7 @@ async def test_without_the_row_version(any_library, monkeypatch):
         versions = dict(session.connection.execute(f"SELECT id, row_version FROM {table}").fetchall())
         return [SimpleNamespace(**record._asdict(), version=versions[record.id]) for record in records]
 
-    monkeypatch.setattr(deletes, "at_keys", trusting)
+    monkeypatch.setattr(deletes, "find_by_keys", trusting)
 
     with pytest.raises(AssertionError, match=r"^0 conversations were kept"):
         await _check_that_a_change_is_kept(

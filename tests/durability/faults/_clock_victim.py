@@ -40,7 +40,7 @@ def _skew(ledger: Path) -> None:
 if __name__ == "__main__":
     options = victim.arguments(sys.argv[1:])
     if options.without == "bound":
-        victim.replace(work, "_LONGEST_WAIT", _CENTURY)
+        victim.replace(work, "_MAX_WAIT_MICROS", _CENTURY)
         sys.argv[1:] = [word for word in sys.argv[1:] if word not in ("--without", "bound")]
     _skew(options.ledger)
     victim.main()

@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from backstay.errors import StoreCorrupt
 from backstay.library.selection import Selection
 from backstay.storage.sql import records
-from backstay.storage.sql.records import StoredColumns, at_keys
+from backstay.storage.sql.records import StoredColumns, find_by_keys
 from backstay.storage.sqlite import SqliteStore
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.migrate import prepare
@@ -52,7 +52,9 @@ def test_lines_are_those_of_the_values(session, columns, turns):
         connection.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     connection.execute("UPDATE conversations SET updated_at = '2025' WHERE key = ? AND key % 2", (key,))
 
-    assert at_keys(session, "o", [key], StoredColumns()) == records._from_values(session, "o", [key], StoredColumns())
+    assert find_by_keys(session, "o", [key], StoredColumns()) == records._from_values(
+        session, "o", [key], StoredColumns()
+    )
 
 
 @pytest.mark.parametrize("column", ["content", "role", "id", "metadata", "sequence"])

@@ -31,6 +31,6 @@ def _whatever_becomes_of_it(
 
 
 if __name__ == "__main__":
-    victim.replace(progress_reporter, "_SECONDS_BETWEEN", 0.0)
+    victim.replace(progress_reporter, "_MIN_INTERVAL_SECONDS", 0.0)
     victim.replace(database, "in_transaction", _whatever_becomes_of_it)
     victim.main()

@@ -70,7 +70,14 @@ def _empty_sqlite() -> bytes:
 
 def _opened(store: SqliteStore | PostgresStore, clock: MovableClock, sql: Any, broken: Any) -> OpenStore:
     return OpenStore(
-        store.batches, store.conversations, store.backups, store.notes, store.waiting_imports, clock, sql, broken
+        store.batches,
+        store.conversations,
+        store.backups,
+        store.expiring_values,
+        store.waiting_imports,
+        clock,
+        sql,
+        broken,
     )
 
 

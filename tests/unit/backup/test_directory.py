@@ -23,12 +23,12 @@ def test_a_file_has_its_name_only_once_it_is_published(folder):
     part_file = folder.create(_ID)
     part_file.write(b"text")
 
-    assert folder.names() == []
+    assert folder.backup_ids() == []
     assert not folder.has(_ID)
     part_file.sync()
     part_file.publish()
     part_file.close(keep=True)
-    assert folder.names() == [_ID]
+    assert folder.backup_ids() == [_ID]
     with folder.open(_ID) as file:
         assert file.read() == b"text"
 
@@ -101,5 +101,5 @@ def test_files_of_others_are_left_alone(folder):
         (folder.path / name).write_text("mine")
     (folder.path / "backup-1-b.json.zst").mkdir()
 
-    assert (folder.names(), folder.remove_leftovers()) == ([], 0)
+    assert (folder.backup_ids(), folder.remove_leftovers()) == ([], 0)
     assert len(list(folder.path.iterdir())) == 4

@@ -5,8 +5,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from backstay.backup.item_links import ItemLinks, KeySet, SourceItem
-from backstay.backup.restore_policy import choose, classify, columns_differ, restore_differs
+from backstay.backup.item_links import ItemKeySet, ItemLinks, SourceItem
+from backstay.backup.restore_policy import choose, classify, columns_differ_error, restore_differs_error
 from backstay.backup.store import ArchivedConversation
 from backstay.errors import RestoreConflict
 from backstay.library.choices import RestoreConflictPolicy
@@ -31,7 +31,7 @@ def _live(conversation, **changes):
 
 
 def _classify(conversation, *, live=None, item=None, linked=()):
-    keys = KeySet()
+    keys = ItemKeySet()
     for key in linked:
         keys.add(key)
     items = {("job", "i3"): item} if item is not None else {}
@@ -94,7 +94,7 @@ def test_the_choice_follows_the_policy():
     assert choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a") == [conversation]
     with pytest.raises(RestoreConflict) as failed:
         choose(chunk, RestoreConflictPolicy.FAIL, "backup-1-a")
-    assert failed.value.message == "Nothing was restored from backup-1-a: conversation 'c1' is there with other content"
+    assert failed.value.message == "Nothing was restored from backup-1-a: conversation 'c1' exists with other content"
     assert failed.value.remedy is Remedy.SKIP_OR_REPLACE
 
 
@@ -120,7 +120,7 @@ def test_the_first_difference_is_named(change, column):
     """The error of a restored conversation that differs names its column, its turn or the table of related rows."""
     before = _conversation(conversation_turns=[{"content": "a"}]).document
 
-    error = restore_differs("backup-1-a", before, {**before, **change})
+    error = restore_differs_error("backup-1-a", before, {**before, **change})
 
     assert error.context["column"] == column
     assert error.message.startswith("Conversation 'c1' would differ from its backup in its ")
@@ -128,7 +128,7 @@ def test_the_first_difference_is_named(change, column):
 
 def test_the_error_says_what_the_database_lacks():
     """The error of a backup that does not fit the database names the missing column or, without one, a foreign key."""
-    column, foreign_key = columns_differ("tags", "colour"), columns_differ("tags", None)
+    column, foreign_key = columns_differ_error("tags", "colour"), columns_differ_error("tags", None)
 
     assert "a column 'colour' of tags that this database lacks" in column.message
     assert "rows of tags, by a foreign key that this database lacks" in foreign_key.message
@@ -147,7 +147,7 @@ def test_a_pending_item_gets_the_last_conversation_that_names_it():
 
 def test_a_set_of_item_keys_holds_exactly_what_was_added():
     """A set of item keys tells neighbours, other jobs and positions beyond its end apart."""
-    keys = KeySet()
+    keys = ItemKeySet()
     for key in ((1, 0), (1, 9), (2, 1_000)):
         keys.add(key)
 

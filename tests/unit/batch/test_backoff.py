@@ -14,7 +14,7 @@ def test_wait_is_between_half_and_all_of_the_step(tries, first, cap):
     """The delay doubles with each try, stays within the cap, and never overflows."""
     full = min(cap, first * 2.0 ** min(tries - 1, 60))
 
-    wait = Backoff(first=first, cap=cap).delay(tries)
+    wait = Backoff(first_seconds=first, max_seconds=cap).delay(tries)
 
     assert full / 2 <= wait <= full
 
@@ -31,10 +31,12 @@ def test_waits_are_spread():
 )
 def test_retry_after_is_honoured_up_to_its_cap(retry_after, wait):
     """A `Retry-After` replaces the computed delay, and a too long one is cut to the cap."""
-    assert Backoff(first=1, cap=60, retry_after_cap=600).delay(1, retry_after=retry_after) == wait
+    assert (
+        Backoff(first_seconds=1, max_seconds=60, max_retry_after_seconds=600).delay(1, retry_after=retry_after) == wait
+    )
 
 
 @pytest.mark.parametrize("retry_after", [-1, -math.inf, math.nan])
 def test_invalid_retry_after_is_ignored(retry_after):
     """A `Retry-After` that is negative or not a number does not change the computed delay."""
-    assert 0.5 <= Backoff(first=1).delay(1, retry_after=retry_after) <= 1
+    assert 0.5 <= Backoff(first_seconds=1).delay(1, retry_after=retry_after) <= 1

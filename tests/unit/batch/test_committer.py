@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.batch.committer import GROUP, Committer
+from backstay.batch.committer import MAX_GROUP_VERDICTS, Committer
 from backstay.batch.item import ItemState
 from backstay.batch.job import JobState
 from backstay.batch.progress import ItemCounts, TokenCounts
@@ -82,13 +82,16 @@ async def test_nothing_waiting_is_a_claim_alone(committer, store, heard):
 
 async def test_group_is_bounded(committer, store):
     """Verdicts beyond the size of a group wait for the next commit, in their order."""
-    _add(committer, GROUP + 3)
+    _add(committer, MAX_GROUP_VERDICTS + 3)
 
     await committer.commit(Claim())
     assert len(committer) == 3
     await committer.commit(Claim())
 
-    assert store.groups == [list(range(GROUP)), [GROUP, GROUP + 1, GROUP + 2]]
+    assert store.groups == [
+        list(range(MAX_GROUP_VERDICTS)),
+        [MAX_GROUP_VERDICTS, MAX_GROUP_VERDICTS + 1, MAX_GROUP_VERDICTS + 2],
+    ]
 
 
 async def test_next_group_gathers_while_one_is_written(committer, store):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import orjson
 import pytest
 
-from backstay.batch.intake import CHUNK, ColumnMapping, read_items
+from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, read_items
 from backstay.batch.item import Item, content_digest_source
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, UnknownColumn
 from backstay.library.id_text import check_id
@@ -86,7 +86,7 @@ async def test_items_may_come_one_by_one():
     assert from_plain == from_async
 
 
-@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
+@pytest.mark.parametrize("count", [1, MAX_CHUNK_ITEMS - 1, MAX_CHUNK_ITEMS, MAX_CHUNK_ITEMS + 1, 2 * MAX_CHUNK_ITEMS])
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_chunks_are_bounded(count, is_async):
     """A chunk has a maximum number of items, and line numbers continue across chunks."""
@@ -99,7 +99,7 @@ async def test_chunks_are_bounded(count, is_async):
 
     chunks = [chunk async for chunk in read_items(raw, ColumnMapping())]
 
-    assert max(map(len, chunks)) <= CHUNK
+    assert max(map(len, chunks)) <= MAX_CHUNK_ITEMS
     assert [new_item.line for chunk in chunks for new_item in chunk] == list(range(1, count + 1))
 
 
@@ -124,7 +124,7 @@ async def test_items_are_taken_only_as_they_are_needed():
     read = []
 
     def raw():
-        for n in range(10 * CHUNK):
+        for n in range(10 * MAX_CHUNK_ITEMS):
             read.append(n)
             yield {"topic": str(n)}
 
@@ -132,7 +132,7 @@ async def test_items_are_taken_only_as_they_are_needed():
     await anext(stream)
     await stream.aclose()
 
-    assert len(read) <= CHUNK + 1
+    assert len(read) <= MAX_CHUNK_ITEMS + 1
 
 
 @pytest.mark.parametrize("nothing", [[], (), iter([])], ids=["list", "tuple", "iterator"])

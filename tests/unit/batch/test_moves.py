@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from backstay.batch.job import FINISHED, MOVES, UNFINISHED, Job, JobAction, JobState, check_action
+from backstay.batch.job import FINISHED, TRANSITIONS, UNFINISHED, Job, JobAction, JobState, check_action
 from backstay.batch.job import ItemsDifference as ItemDifference
 from backstay.errors import InvalidTransition
 from backstay.remedy import Remedy
@@ -59,7 +59,7 @@ def test_any_other_move_is_refused(state, move):
 
 def test_every_move_is_in_the_table():
     """Every action has an entry in the table."""
-    assert set(MOVES) == set(JobAction)
+    assert set(TRANSITIONS) == set(JobAction)
 
 
 def test_every_stored_state_is_either_finished_or_not():

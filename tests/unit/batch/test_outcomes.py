@@ -87,7 +87,7 @@ def test_a_retry_that_does_not_count_leaves_the_tries(tries):
 
 def test_retry_waits_as_long_as_it_was_asked_to():
     """The wait that a server asks for replaces the back-off, up to its cap."""
-    backoff = Backoff(first=1.0, retry_after_cap=10.0)
+    backoff = Backoff(first_seconds=1.0, max_retry_after_seconds=10.0)
 
     assert _decide(Retry(after=4.5), backoff=backoff).delay == 4.5
     assert _decide(Retry(after=0), backoff=backoff).delay == 0

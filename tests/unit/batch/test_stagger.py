@@ -34,13 +34,13 @@ async def test_the_first_are_on_their_way_before_the_last_begin():
     """With slow first steps, few tasks start per round of the loop, and fewer from round to round."""
     seen = await _started_before(200, _slow)
 
-    assert seen[0] <= stagger._FIRST
+    assert seen[0] <= stagger._FIRST_STARTS
     assert seen[100] < 150
 
 
 async def test_control_all_at_once_the_first_waits_for_the_last(monkeypatch):
     """Control: without staggering, each task waits for the first steps of all others."""
-    monkeypatch.setattr(stagger, "_FIRST", 10_000)
+    monkeypatch.setattr(stagger, "_FIRST_STARTS", 10_000)
 
     assert (await _started_before(200, _slow))[0] == 200
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.batch.committer import GROUP
+from backstay.batch.committer import MAX_GROUP_VERDICTS
 from backstay.batch.job import JobSettings, JobState
 from backstay.batch.outcome import AttemptUsage, Skip
 from backstay.batch.processor import CallableProcessor
@@ -57,7 +57,10 @@ def _end(worker, count):
         worker._on_ended(claimed(position), Skip(), AttemptUsage())
 
 
-@pytest.mark.parametrize(("ended", "free_slots"), [(0, 16), (GROUP, 16), (GROUP + 5, 11), (GROUP + 100, 0)])
+@pytest.mark.parametrize(
+    ("ended", "free_slots"),
+    [(0, 16), (MAX_GROUP_VERDICTS, 16), (MAX_GROUP_VERDICTS + 5, 11), (MAX_GROUP_VERDICTS + 100, 0)],
+)
 async def test_uncommitted_results_beyond_one_group_take_up_slots(make_worker, store, ended, free_slots):
     """A worker whose results wait for later commits claims that many items fewer, so that they cannot pile up."""
     worker = make_worker(concurrency=16)

@@ -13,7 +13,7 @@ from backstay.library.id_text import printed_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backstay.legacy.report import LegacyReport, PartReport
+    from backstay.legacy.report import ImportTotals, LegacyReport
     from backstay.storage.sql.migration_result import MigrationResult
 
 
@@ -83,13 +83,13 @@ async def _from_original(session: CommandSession, source: str, *, check: bool) -
     if report.jobs and not check:
         run = session.invocation.command("run")
         out.note(f"Continue each of them by a run with all its items: {run} FILE --job JOB")
-    return ExitStatus.WITH_FAILURES if report.left else ExitStatus.DONE
+    return ExitStatus.WITH_FAILURES if report.not_imported else ExitStatus.DONE
 
 
 def _format_jobs(report: "LegacyReport") -> "Iterator[str]":
     for job in report.jobs:
         yield f"  {printed_id(job.id)}: {job.completed:,} completed, {job.failed:,} failed, of {printable(job.owner)}"
-    yield from _format_totals(report, "unfinished job", len(report.jobs), report.of_jobs, "finished")
+    yield from _format_totals(report, "unfinished job", len(report.jobs), report.job_totals, "finished")
 
 
 def _format_backups(report: "LegacyReport") -> "Iterator[str]":
@@ -97,16 +97,16 @@ def _format_backups(report: "LegacyReport") -> "Iterator[str]":
         until = f"until {backup.expires_at:%Y-%m-%d %H:%M}Z" if backup.expires_at is not None else "pinned"
         contents = format_count(backup.conversations, "conversation")
         yield f"  {printable(backup.id)}: {contents}, {until}, of {printable(backup.owner)}"
-    yield from _format_totals(report, "live backup", len(report.backups), report.of_backups, "expired")
+    yield from _format_totals(report, "live backup", len(report.backups), report.backup_totals, "expired")
 
 
 def _format_totals(
-    report: "LegacyReport", noun: str, imported: int, totals: "PartReport", over: str
+    report: "LegacyReport", noun: str, imported: int, totals: "ImportTotals", over: str
 ) -> "Iterator[str]":
     clauses = [f"{format_count(imported, noun)} {'would be ' if report.is_check else ''}imported"]
-    clauses += [f"{totals.there:,} imported before"] if totals.there else []
-    clauses += [f"{totals.over:,} {over}"] if totals.over else []
-    clauses += [f"{len(totals.left):,} not imported"] if totals.left else []
+    clauses += [f"{totals.already_imported:,} imported before"] if totals.already_imported else []
+    clauses += [f"{totals.ended:,} {over}"] if totals.ended else []
+    clauses += [f"{len(totals.not_imported):,} not imported"] if totals.not_imported else []
     yield f"{', '.join(clauses)}."
-    for record in totals.left:
+    for record in totals.not_imported:
         yield f"  {printable(record.id)} was not imported: {printable(record.reason)}"

@@ -26,10 +26,10 @@ from backstay.storage.sql.deletes import SqlDeletes
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.legacy import SqlWaitingImports
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
+from backstay.storage.sql.waiting_imports import SqlWaitingImports
 from backstay.storage.sql.work import SqlWork
 
 # Collations that lower letters in a search, if the database's own collation lowers only A to Z.
@@ -57,8 +57,8 @@ class PostgresStore:
             retention=SqlRetention(database=self._database, clock=clock),
         )
         self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
-        self.notes = SqlExpiringValues(database=self._database, clock=clock)
-        self.original = PostgresLegacyStore(self.address, schema=schema)
+        self.expiring_values = SqlExpiringValues(database=self._database, clock=clock)
+        self.legacy = PostgresLegacyStore(self.address, schema=schema)
 
     @property
     def files(self) -> Sequence[Path]:
@@ -71,7 +71,7 @@ class PostgresStore:
         return Path(tempfile.gettempdir()) / f"backstay-{os.getuid()}.workers"
 
     @property
-    def backup_place(self) -> None:
+    def default_backup_folder(self) -> None:
         """The default folder of backups: none, because a server needs a configured one."""
         return
 

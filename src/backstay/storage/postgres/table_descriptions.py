@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from backstay.storage.postgres.queries import Statements, quoted
-from backstay.storage.sql.adoption_guard import changed_since
+from backstay.storage.sql.adoption_guard import columns_changed_error
 from backstay.storage.sql.cascade.tables import (
     BUILT_IN_TABLES,
     CONVERSATIONS,
@@ -98,7 +98,7 @@ class TableDescriptions:
             self._adopted = {}
             for builtin_name, oid, sql_name, columns, raw, is_same in self._rows("adopted_tables"):
                 if not is_same:
-                    raise changed_since(sql_name)
+                    raise columns_changed_error(sql_name)
                 self._adopted[builtin_name] = _Adopted(oid, sql_name, dict(columns), dict(raw))
         return self._adopted.get(name)
 

@@ -11,7 +11,7 @@ def refuse_unwritable(session: Session, owner: str) -> None:
         raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {why}")
 
 
-def changed_since(table: str) -> BackupError:
+def columns_changed_error(table: str) -> BackupError:
     """Return the error for a table whose columns have changed since it was adopted: a backup would lack some."""
     return BackupError(
         f"The columns of {table} have changed since it was adopted", remedy=Remedy.ADOPT_AGAIN, table=table

@@ -14,7 +14,7 @@ from backstay.storage.sql.times import from_micros, now_micros, to_micros
 DROP_BATCH = 5_000
 """Items of a backup that are deleted in one step."""
 
-_NO_END = 2**63 - 1
+_MAX_KEY = 2**63 - 1
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -40,7 +40,7 @@ class SqlBackupRecords:
         return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
 
     async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        values = {"owner": owner, "every": every, "before": _NO_END if before is None else before, "limit": limit}
+        values = {"owner": owner, "every": every, "before": _MAX_KEY if before is None else before, "limit": limit}
         return await self._database.read(lambda s: backups_from(s, "backups", values), owner=owner)
 
     async def in_use(self, owner: str) -> Sequence[Backup]:

@@ -21,7 +21,7 @@ from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
 
-_NO_END = 2**63 - 1
+_MAX_KEY = 2**63 - 1
 
 
 class SqlConversations:
@@ -47,7 +47,7 @@ class SqlConversations:
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
     ) -> Sequence[ConversationSummary]:
-        values = {**values_of(owner, selection), "before": _NO_END if before is None else before, "limit": limit}
+        values = {**values_of(owner, selection), "before": _MAX_KEY if before is None else before, "limit": limit}
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
             rows = session.rows("conversation_summaries", values, selection=selection)
@@ -100,7 +100,7 @@ class SqlConversations:
             # Import again, row by row, to find the one that is refused; this is rolled back too.
             return await self._database.write(partial(import_conversations, one_by_one=True))
         except OutcomeRefused as error:
-            raise latest[0].refused(error) from error
+            raise latest[0].refused_error(error) from error
 
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:

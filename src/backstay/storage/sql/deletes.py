@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
 from backstay.backup.backup import Backup, BackupState
-from backstay.backup.obstacles import backup_unusable
+from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.store import DeleteStepResult, SelectionMeasure, UnbackedDeleteStepResult
 from backstay.clock import Clock
 from backstay.errors import BackupUnusable
@@ -14,13 +14,13 @@ from backstay.storage.sql.backup_records import find_backup, key_of
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.records import StoredColumns, at_keys, delete, lock
+from backstay.storage.sql.records import StoredColumns, delete, find_by_keys, lock
 from backstay.storage.sql.selection_conditions import values_of
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
 
-_MEASURED = 256  # conversations that are measured at once
-_COMPARED = 500
+_MEASURE_BATCH = 256  # conversations that are measured at once
+_COMPARE_BATCH = 500
 
 
 class SqlDeletes:
@@ -67,7 +67,7 @@ class SqlDeletes:
 def _check_deletable(backup: Backup, *, file_exists: Callable[[], bool]) -> None:
     """Check that the delete of a backup's conversations may continue. Raises BackupUnusable."""
     if backup.state is BackupState.DAMAGED:
-        raise backup_unusable(backup)
+        raise backup_unusable_error(backup)
     if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
         state = backup.deletion or backup.state
         raise BackupUnusable(f"{backup.id} is {state}; it has no delete to resume", backup_id=backup.id)
@@ -83,7 +83,7 @@ def _measure(session: Session, owner: str, selection: Selection, *, sample: int)
     digest, conversations, turns, size, samples = hashlib.sha256(), 0, 0, 0, []
     related = related_rows(session)
     selected = session.stream("measure_selection", values_of(owner, selection), selection=selection)
-    for batch in batched(selected, _MEASURED):
+    for batch in batched(selected, _MEASURE_BATCH):
         related_counts = related.count([row[0] for row in batch])
         for key, conversation_id, topic, its_turns, its_size in batch:
             if conversations < sample:
@@ -115,11 +115,11 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
         session.tables.defer()
         batches += [
             (batch, lock(session, backup.owner, [row[1] for row in batch], columns))
-            for batch in batched(items[limit:], _COMPARED)
+            for batch in batched(items[limit:], _COMPARE_BATCH)
         ]
     unchanged, outcomes = {}, []
     for batch, locked in batches:
-        live = {record.id: record for record in at_keys(session, backup.owner, locked.keys, columns)}
+        live = {record.id: record for record in find_by_keys(session, backup.owner, locked.keys, columns)}
         for position, conversation_id, _, _, version in batch:
             record = live.get(conversation_id)
             if record is not None and record.version == version:

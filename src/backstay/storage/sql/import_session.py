@@ -24,7 +24,7 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.records import StoredColumns, by_ids, put, rows_maker
+from backstay.storage.sql.records import StoredColumns, find_by_ids, put, rows_maker
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
@@ -60,7 +60,7 @@ class ImportSession:
             on_progress(count)
         return self._count
 
-    def refused(self, error: OutcomeRefused) -> InvalidRow:
+    def refused_error(self, error: OutcomeRefused) -> InvalidRow:
         """Return the error for a row that the database refuses; its line is only right after `one_by_one`."""
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
@@ -70,16 +70,16 @@ class ImportSession:
         ids = [document["id"] for document in documents if document["id"] is not None]
         stored: dict[str, Mapping[str, Any]] = {
             name: orjson.loads(record.line)
-            for name, record in by_ids(self._session, self._owner, ids, self._columns).items()
+            for name, record in find_by_ids(self._session, self._owner, ids, self._columns).items()
         }
         new: dict[str, Mapping[str, Any]] = {}
         for incoming, document in zip(batch, documents, strict=True):
-            conversation_id = self._id(incoming, document, ChainMap(new, stored))
+            conversation_id = self._choose_id(incoming, document, ChainMap(new, stored))
             if conversation_id is not None:
-                new[conversation_id] = self._completed(document, conversation_id)
+                new[conversation_id] = self._with_times(document, conversation_id)
         self._put([dict(document) for document in new.values()])
 
-    def _id(
+    def _choose_id(
         self, incoming: ImportedConversation, document: Document, existing: Mapping[str, Mapping[str, Any]]
     ) -> str | None:
         """Return the id under which to store a conversation; None if it is not stored. Raises ConversationExists."""
@@ -115,7 +115,7 @@ class ImportSession:
             assigned = next(self._ids)
         return assigned or new_id()
 
-    def _completed(self, document: Document, conversation_id: str) -> Document:
+    def _with_times(self, document: Document, conversation_id: str) -> Document:
         created_at = document["created_at"] or self._stored_at
         times = {"created_at": created_at, "updated_at": document["updated_at"] or created_at}
         return {**document, **times, "id": conversation_id}

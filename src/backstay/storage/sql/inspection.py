@@ -8,9 +8,9 @@ from backstay.backup.location import FileLocation
 from backstay.batch.store import WorkerIdentity
 from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.legacy.waiting import WaitingImport
-from backstay.storage.sql.legacy import waiting_imports
 from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
+from backstay.storage.sql.waiting_imports import waiting_imports
 
 _COUNTED_KINDS = (OwnedKind.JOB, OwnedKind.CONVERSATION, OwnedKind.BACKUP)
 

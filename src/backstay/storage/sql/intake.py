@@ -14,9 +14,9 @@ from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
-from backstay.storage.sql.legacy import settle_imported_items
 from backstay.storage.sql.session import Database, Row, Session, Value, Values
 from backstay.storage.sql.times import now_micros
+from backstay.storage.sql.waiting_imports import settle_imported_items
 from backstay.storage.sql.work import check_current, fence
 
 _DROP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
@@ -254,7 +254,7 @@ class _ItemNaming:
             elif existing[item.base_id][0] == item.digest:
                 continue
             else:
-                raise _duplicate(item, existing[item.base_id][1])
+                raise _duplicate_error(item, existing[item.base_id][1])
             existing[item_id] = (item.digest, item.line)
             named.append((item_id, item))
         return named
@@ -272,7 +272,7 @@ class _ItemNaming:
         return self._session.row("item_state", values) is not None
 
 
-def _duplicate(item: NewItem, other_line: int | None) -> DuplicateItem:
+def _duplicate_error(item: NewItem, other_line: int | None) -> DuplicateItem:
     lines = f"lines {other_line} and {item.line}" if other_line is not None else f"line {item.line} and the job"
     return DuplicateItem(
         f"Two different items have the id {quoted_id(item.base_id)} ({lines}); give each its own id",

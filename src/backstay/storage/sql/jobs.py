@@ -21,13 +21,13 @@ from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.clock import Clock, to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
-from backstay.storage.sql.legacy import drop_waiting_import, refuse_waiting_import
 from backstay.storage.sql.named_items import retry_item, skip_items
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
+from backstay.storage.sql.waiting_imports import drop_waiting_import, refuse_waiting_import
 
 _CLEANUP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures")
-_NO_END = 2**63 - 1
+_MAX_KEY = 2**63 - 1
 
 
 class SqlJobs:
@@ -41,7 +41,7 @@ class SqlJobs:
         return await self._database.read(lambda s: find_job(s, owner, job_id)[1], owner=owner)
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
-        end = _NO_END if before is None else before
+        end = _MAX_KEY if before is None else before
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
@@ -57,7 +57,7 @@ class SqlJobs:
     async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
         def set_limits(session: Session) -> None:
             key, job = lock_job(session, owner, job_id)
-            settings = replace(job.settings, limits=job.settings.limits.updated(limits))
+            settings = replace(job.settings, limits=job.settings.limits.with_changes(limits))
             if settings != job.settings:
                 session.execute("set_settings", {"job_key": key, "owner": owner, "settings": settings_text(settings)})
 
@@ -158,14 +158,14 @@ class SqlJobs:
         return await self._database.write(clean_step)
 
     async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
-        return await self._names("ended_jobs_with_workers", owner)
+        return await self._job_ids("ended_jobs_with_workers", owner)
 
     async def jobs_to_clean(self, owner: str) -> Sequence[str]:
-        return await self._names("uncleaned_jobs", owner)
+        return await self._job_ids("uncleaned_jobs", owner)
 
-    async def _names(self, name: str, owner: str) -> Sequence[str]:
+    async def _job_ids(self, statement: str, owner: str) -> Sequence[str]:
         return await self._database.read(
-            lambda s: [job_id for (job_id,) in s.rows(name, {"owner": owner})], owner=owner
+            lambda s: [job_id for (job_id,) in s.rows(statement, {"owner": owner})], owner=owner
         )
 
     async def discard(self, owner: str, job_id: str) -> int | None:

@@ -26,7 +26,7 @@ def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str
     reason = "only failed items can be retried, and those whose conversation was deleted"
     if deleted_at is not None:
         reason = "its input was cleaned up with its job. Restore its conversation, or run it in a new job"
-    raise _refused(job_id, item_id, state, reason)
+    raise _refused_error(job_id, item_id, state, reason)
 
 
 def skip_items(
@@ -56,7 +56,7 @@ def _skip_item(session: Session, owner: str, key: int, job_id: str, item_id: str
         for position, number in session.rows("skip_item", {**values, "state": str(was)}):
             return was, position, number
     state, _ = _stored_state(session, owner, key, job_id, item_id)
-    raise _refused(job_id, item_id, state, "only pending and failed items can be skipped")
+    raise _refused_error(job_id, item_id, state, "only pending and failed items can be skipped")
 
 
 def _stored_state(session: Session, owner: str, key: int, job_id: str, item_id: str) -> tuple[str, int | None]:
@@ -66,7 +66,7 @@ def _stored_state(session: Session, owner: str, key: int, job_id: str, item_id: 
     return row[0], row[1]
 
 
-def _refused(job_id: str, item_id: str, state: str, reason: str) -> BackstayError:
+def _refused_error(job_id: str, item_id: str, state: str, reason: str) -> BackstayError:
     return InvalidTransition(
         f"Item {quoted_id(item_id)} of job {quoted_id(job_id)} is {state}; {reason}",
         job_id=job_id,

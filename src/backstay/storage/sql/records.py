@@ -21,7 +21,7 @@ from backstay.library.record import (
     value_to_line,
 )
 from backstay.library.selection import Selection
-from backstay.storage.sql.adoption_guard import changed_since
+from backstay.storage.sql.adoption_guard import columns_changed_error
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
 from backstay.storage.sql.selection_conditions import values_of
@@ -54,7 +54,7 @@ class StoredColumns:
         added: dict[str, dict[str, str]] = {table: {} for table in _BUILT_IN_COLUMNS}
         for table, name, declared in session.rows("columns"):
             if name is None:
-                raise changed_since(declared)
+                raise columns_changed_error(declared)
             if name not in _BUILT_IN_COLUMNS[table]:
                 added[table][name] = declared
         columns = cls(**added, related=related_rows(session) if related else RelatedRows())
@@ -76,7 +76,7 @@ class StoredColumns:
         return {**built_in, **self.related.columns}
 
 
-def selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
+def read_selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
     """Yield the selected conversations in batches, in the order in which they were stored."""
     values = values_of(owner, selection)
     lines = session.selected_lines(values, selection) if columns.are_built_in else None
@@ -86,7 +86,7 @@ def selected(session: Session, owner: str, selection: Selection, columns: Stored
     selected_keys = session.stream("selected_conversation_keys", values, selection=selection)
     limit = _FIRST_BATCH
     while keys := [key for (key,) in islice(selected_keys, limit)]:
-        records = at_keys(session, owner, keys, columns)
+        records = find_by_keys(session, owner, keys, columns)
         yield records
         size = sum(len(record.line) for record in records)
         limit = max(1, limit // 2) if size > _BATCH_BYTES else min(_MAX_BATCH, limit * 2)
@@ -106,16 +106,16 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
         yield batch
 
 
-def by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
+def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return the conversations with these ids that exist, by id."""
     keys = [key for (key,) in session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)]
-    return {record.id: record for record in at_keys(session, owner, keys, columns)}
+    return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
 
 
 def lock_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return conversations like `by_ids`, and lock them like `lock`."""
     keys = lock(session, owner, ids, columns).keys
-    return {record.id: record for record in at_keys(session, owner, keys, columns)}
+    return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
 
 
 class LockedConversations(NamedTuple):
@@ -184,7 +184,7 @@ def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns
     session.execute_rows("put_turns", turns, columns=columns.turns)
 
 
-def at_keys(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
+def find_by_keys(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
     """Return the conversations with these keys that exist, in the order in which they were stored."""
     # The database serialises the lines in half the time, and without holding the interpreter lock.
     rows = session.lines(owner, keys) if columns.are_built_in else None

@@ -8,8 +8,8 @@ import orjson
 
 from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
-from backstay.backup.item_links import ItemLinks, Items, KeySet, SourceItem
-from backstay.backup.obstacles import backup_unusable
+from backstay.backup.error_messages import backup_unusable_error
+from backstay.backup.item_links import ItemKeySet, ItemLinks, Items, SourceItem
 from backstay.backup.restore_plan import (
     MAX_LISTED_CONFLICTS,
     ConflictingConversation,
@@ -27,11 +27,20 @@ from backstay.library.record import Document
 from backstay.storage.sql.backup_records import find_backup, items_from, key_of
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.jobs import find_job, lock_job, set_state
-from backstay.storage.sql.records import StoredColumns, at_keys, by_ids, delete, lock, lock_by_ids, put, rows_maker
+from backstay.storage.sql.records import (
+    StoredColumns,
+    delete,
+    find_by_ids,
+    find_by_keys,
+    lock,
+    lock_by_ids,
+    put,
+    rows_maker,
+)
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
 
-_NO_ITEMS = KeySet()
+_NO_ITEMS = ItemKeySet()
 _BATCH_SIZE = 500  # conversations read at once
 
 
@@ -86,7 +95,7 @@ class SqlRestores:
 def _check_verified(backup: Backup) -> None:
     """Check that a backup is still verified. Raises BackupUnusable."""
     if backup.state is not BackupState.VERIFIED:
-        raise backup_unusable(backup)
+        raise backup_unusable_error(backup)
 
 
 def _plan(session: Session, source: RestoreSource) -> RestorePlan:
@@ -132,7 +141,7 @@ class RestoreSession:
             versions = {item.id: item.row_version for item in items}
             for live in lock_by_ids(self._session, saved.owner, list(versions), columns).values():
                 if live.version != versions[live.id]:
-                    raise restore_policy.changed_meanwhile(live.id)
+                    raise restore_policy.changed_meanwhile_error(live.id)
         for items in self._saved(saved):
             keys = lock(self._session, saved.owner, [item.id for item in items], columns).keys
             self._counts["replaced"] += len(delete(self._session, saved.owner, keys))
@@ -179,7 +188,7 @@ class RestoreSession:
         if chunk.conflicts and not skipped:  # `delete_conflicting` has deleted what they conflict with
             columns = StoredColumns.from_session(self._session)
             for other in lock_by_ids(self._session, self._backup.owner, chunk.in_the_way, columns):
-                raise restore_policy.changed_meanwhile(other)
+                raise restore_policy.changed_meanwhile_error(other)
         self._counts.update(restored=len(chosen), skipped=skipped, identical=chunk.identical)
         return chosen
 
@@ -189,7 +198,7 @@ class RestoreSession:
         taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
         if taken and self._related.needs_former_keys:
             moved = next(conversation for conversation in conversations if conversation.key in taken)
-            raise restore_policy.restore_differs(self._backup.id, moved.document, None)
+            raise restore_policy.restore_differs_error(self._backup.id, moved.document, None)
         keys = iter(self._session.rows("allocate_conversation_keys", {"count": len(taken)}) if taken else ())
         keyed = [
             conversation._replace(key=next(keys)[0]) if conversation.key in taken else conversation
@@ -209,14 +218,14 @@ class RestoreSession:
     def _compare(self, restored: Sequence[ArchivedConversation]) -> None:
         """Compare restored conversations with the backup. Raises RestoreDiffers."""
         keys = [conversation.key for conversation in restored]
-        live = {record.id: record for record in at_keys(self._session, self._backup.owner, keys, self._columns)}
+        live = {record.id: record for record in find_by_keys(self._session, self._backup.owner, keys, self._columns)}
         for conversation in restored:
             record = live.get(conversation.id)
             if record is None or record.digest != conversation.digest:
                 before = conversation.document
                 now = orjson.loads(record.line) if record is not None else None
                 if now is None or not self._related.is_unchanged(before, now):
-                    raise restore_policy.restore_differs(self._backup.id, before, now)
+                    raise restore_policy.restore_differs_error(self._backup.id, before, now)
 
     def _recount(self, job_id: str, key: int, states: Counter[str]) -> None:
         """Update a job's counts and state after its items became completed; `states` are what they were before."""
@@ -239,7 +248,7 @@ def _columns(session: Session, added: UserColumns) -> StoredColumns:
     for table in BUILT_IN_TABLES:
         for name in added.get(table, {}):
             if name not in known.get(table, {}):
-                raise restore_policy.columns_differ(table, name)
+                raise restore_policy.columns_differ_error(table, name)
     return StoredColumns(added.get("conversations", {}), added.get("turns", {}), here.related.restricted_to(added))
 
 
@@ -250,13 +259,13 @@ def _classify(
     columns: StoredColumns,
     *,
     locked: bool = False,
-    linked: KeySet = _NO_ITEMS,
+    linked: ItemKeySet = _NO_ITEMS,
 ) -> ClassifiedChunk:
     """Compare a chunk with the database. `linked` are the items that this restore has given a result.
 
     With `locked`, lock the items that the conversations name.
     """
-    live = by_ids(session, owner, [conversation.id for conversation in conversations], columns)
+    live = find_by_ids(session, owner, [conversation.id for conversation in conversations], columns)
     differing = [one for one in conversations if one.id not in live or live[one.id].digest != one.digest]
     items = _source_items(session, owner, differing, locked=locked)
     return restore_policy.classify(differing, len(conversations) - len(differing), live, items, linked)

@@ -46,15 +46,15 @@ class SqlRetention:
 
     async def last_cleanup(self, owner: str) -> datetime | None:
         def last_cleanup(session: Session) -> datetime | None:
-            micros = session.value("last_cleanup", {"name": _cleanup_of(owner)})
+            micros = session.value("last_cleanup", {"name": _cleanup_name(owner)})
             return from_micros(int(micros)) if micros is not None else None
 
         return await self._database.read(last_cleanup, owner=owner)
 
     async def record_cleanup(self, owner: str) -> None:
-        values = {"name": _cleanup_of(owner), "now": str(now_micros(self._clock))}
+        values = {"name": _cleanup_name(owner), "now": str(now_micros(self._clock))}
         await self._database.write(lambda s: s.execute("record_cleanup", values))
 
 
-def _cleanup_of(owner: str) -> str:
+def _cleanup_name(owner: str) -> str:
     return f"backups_cleaned_at {owner}"

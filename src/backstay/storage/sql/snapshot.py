@@ -9,7 +9,7 @@ from typing import TypeVar
 from backstay.backup.store import Snapshot
 from backstay.library.record import Record
 from backstay.library.selection import Selection
-from backstay.storage.sql.records import StoredColumns, selected
+from backstay.storage.sql.records import StoredColumns, read_selected
 from backstay.storage.sql.session import Database
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class SqlSnapshot:
             self._kind = session.kind
             # From this first read on, the session sees the database as it is now.
             self._columns = StoredColumns.from_session(session)
-            self._records = selected(session, owner, selection, self._columns)
+            self._records = read_selected(session, owner, selection, self._columns)
 
         await self._submit(begin)
 

@@ -9,7 +9,7 @@ from backstay.batch.item import ClaimedItem, Item, ItemState
 from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.batch.store import Claim, CommitReport, EnterResult, Lease, WorkerIdentity, WorkerRow
+from backstay.batch.store import AcquireResult, Claim, CommitReport, Lease, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import LeaseLost
 from backstay.storage.sql.adoption_guard import refuse_unwritable
@@ -18,7 +18,7 @@ from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
-_LONGEST_WAIT = (
+_MAX_WAIT_MICROS = (
     900 * 1_000_000
 )  # microseconds; no backoff is longer, so a later due time means that the clock was set back
 
@@ -32,23 +32,23 @@ class SqlWork:
 
     async def acquire_lease(
         self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
-    ) -> EnterResult:
-        def acquire_lease(session: Session) -> EnterResult:
+    ) -> AcquireResult:
+        def acquire_lease(session: Session) -> AcquireResult:
             key, job = lock_job(session, owner, job_id)
             now = now_micros(self._clock)
             if job.counts.all_settled:
                 # All items are settled, but a worker may have died before it settled the job.
                 settle_if_done(session, owner, key, job.state, job.counts, now)
-                return EnterResult(None, find_job(session, owner, job_id)[1])
+                return AcquireResult(None, find_job(session, owner, job_id)[1])
             if after_lease_loss and job.state in (JobState.PAUSED, JobState.CANCELLED):
-                return EnterResult(None, job)
+                return AcquireResult(None, job)
             state = check_action(job_id, job.state, JobAction.WORK)
             refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, key, state, now)
             values = {"owner": owner, "job_key": key, "now": now, **asdict(identity)}
             token = session.value("insert_worker", values)
-            return EnterResult(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
+            return AcquireResult(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
 
         return await self._database.write(acquire_lease)
 
@@ -66,7 +66,7 @@ class SqlWork:
             write_verdicts(session, lease, verdicts, now, changes)
         state, counts, tokens = job_progress(session, lease)
         if state is JobState.PENDING:
-            state = _reenter(session, lease, now)
+            state = _resume_running(session, lease, now)
         claimed: list[ClaimedItem] = []
         if claim.free_slots > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
             claimed = self._claim(session, lease, claim, now)
@@ -101,7 +101,7 @@ class SqlWork:
             "owner": lease.owner,
             "job_key": lease.job_key,
             "now": now,
-            "latest": now + _LONGEST_WAIT,
+            "latest": now + _MAX_WAIT_MICROS,
             "max_interruptions": claim.max_interruptions,
             "alone": False,
             "room": claim.free_slots,
@@ -148,7 +148,7 @@ class SqlWork:
 
         def note_waiting(session: Session) -> None:
             if not session.execute("set_waiting", values):
-                raise lease_lost(lease.token)
+                raise lease_lost_error(lease.token)
 
         await self._database.write(note_waiting)
 
@@ -191,7 +191,7 @@ class SqlWork:
     def _mark(self, lease: Lease, name: str) -> None:
         def mark(session: Session) -> None:
             if not session.execute(name, {"token": lease.token, "owner": lease.owner}):
-                raise lease_lost(lease.token)
+                raise lease_lost_error(lease.token)
 
         self._database.write_blocking(mark)
 
@@ -205,13 +205,13 @@ def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
 def fence(session: Session, owner: str, job_key: int, token: int) -> None:
     """Check a token before anything is written under it. Raises LeaseLost if it is outdated."""
     if not is_current(session, owner, job_key, token):
-        raise lease_lost(token)
+        raise lease_lost_error(token)
 
 
 def check_current(session: Session, owner: str, job_key: int, token: int) -> None:
     """Check a token in a read transaction. Raises LeaseLost if it is outdated."""
     if session.row("is_current", {"token": token, "owner": owner, "job_key": job_key}) is None:
-        raise lease_lost(token)
+        raise lease_lost_error(token)
 
 
 def _end_lease(
@@ -258,7 +258,7 @@ def _lock_job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCo
     return job_progress(session, lease)
 
 
-def _reenter(session: Session, lease: Lease, now: int) -> JobState:
+def _resume_running(session: Session, lease: Lease, now: int) -> JobState:
     """Move a job from pending to running: items were added to it when this worker had settled all others."""
     state, _, _ = _lock_job_progress(session, lease)
     if state is JobState.PENDING:
@@ -276,5 +276,5 @@ def settle_if_done(session: Session, owner: str, key: int, state: JobState, coun
     return settled
 
 
-def lease_lost(token: int) -> LeaseLost:
+def lease_lost_error(token: int) -> LeaseLost:
     return LeaseLost("This worker's lease was reclaimed; other workers continue with its items", token=token)

@@ -18,10 +18,10 @@ from backstay.storage.sql.deletes import SqlDeletes
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.legacy import SqlWaitingImports
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
+from backstay.storage.sql.waiting_imports import SqlWaitingImports
 from backstay.storage.sql.work import SqlWork
 from backstay.storage.sqlite import migrate
 from backstay.storage.sqlite.database import SqliteDatabase
@@ -56,8 +56,8 @@ class SqliteStore:
             retention=SqlRetention(database=self._database, clock=clock),
         )
         self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
-        self.notes = SqlExpiringValues(database=self._database, clock=clock)
-        self.original = None  # the legacy program never stores its tables in a file
+        self.expiring_values = SqlExpiringValues(database=self._database, clock=clock)
+        self.legacy = None  # the legacy program never stores its tables in a file
 
     @property
     def files(self) -> Sequence[Path]:
@@ -70,7 +70,7 @@ class SqliteStore:
         return self.path.parent / f"{self.path.stem}.workers"
 
     @property
-    def backup_place(self) -> Path:
+    def default_backup_folder(self) -> Path:
         """The default folder of backups, next to the database."""
         return self.path.parent / f"{self.path.stem}.backups"
 

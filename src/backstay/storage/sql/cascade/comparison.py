@@ -10,7 +10,7 @@ from backstay.storage.sql.cascade.tables import CONVERSATIONS, Row
 from backstay.storage.sql.cascade.tables import TURNS as TURNS_TABLE
 
 
-class Unrestored:
+class UnrestoredRows:
     """The rows and foreign keys that a restore did not bring back, because what they refer to does not exist."""
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Unrestored:
     def is_all_that_differs(self, before: Document, now: Document) -> bool:
         """Return whether a conversation is as it was before, apart from what was not restored."""
         updated_before, updated_now = related_of(before, "changed"), related_of(now, "changed")
-        return self._restored(before) == self._restored(now) and all(
+        return self._expected(before) == self._expected(now) and all(
             row in updated_before.get(name, ()) for name, rows in updated_now.items() for row in rows
         )
 
-    def _restored(self, document: Document) -> Document:
+    def _expected(self, document: Document) -> Document:
         """Return a conversation without what was not restored, and without the rows that were only updated."""
         own = {name: value for name, value in document.items() if name != RELATED}
         expected = self._without_unset(CONVERSATIONS, own)

@@ -7,12 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from backstay.backup.restore_policy import columns_differ
+from backstay.backup.restore_policy import columns_differ_error
 from backstay.backup.store import ArchivedConversation
 from backstay.library.record import TURNS, Document, value_from_line
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables
-from backstay.storage.sql.cascade.comparison import Unrestored, related_of
+from backstay.storage.sql.cascade.comparison import UnrestoredRows, related_of
 from backstay.storage.sql.cascade.late_links import ExistingRows, LateLinks
 from backstay.storage.sql.cascade.related_rows import ReadBackup, RelatedRowsRestore
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, ForeignKey, Row, TableCatalog
@@ -62,7 +62,7 @@ class CascadeRestore(RelatedRowsRestore):
         self._existing = ExistingRows(tables)
         self._links = LateLinks(tables, self._existing)
         self._postponed: dict[str, Counter[Row]] = {name: Counter() for name in self._order.tables}
-        self._unrestored = Unrestored()
+        self._unrestored = UnrestoredRows()
         self._inserted = 0
 
     @property
@@ -80,15 +80,15 @@ class CascadeRestore(RelatedRowsRestore):
     def run(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
         if not self._positions:
             return
-        for batch in self._restored(read):
+        for batch in self._read_restored(read):
             self._add(batch)
         self._finish()
-        yield from self._restored(read)
+        yield from self._read_restored(read)
 
     def is_unchanged(self, before: Document, now: Document) -> bool:
         return self._unrestored.is_all_that_differs(before, now)
 
-    def _restored(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
+    def _read_restored(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
         """Yield the restored conversations among all that the backup holds."""
         at = 0
         with closing(read()) as chunks:  # type: ignore[type-var]
@@ -111,7 +111,7 @@ class CascadeRestore(RelatedRowsRestore):
                 self._note_built_in(TURNS_TABLE, {**turn, "conversation_key": key, "owner": self._owner})
             for table, rows in related_of(document, "deleted").items():
                 if table not in deleted:
-                    raise columns_differ(table, None)
+                    raise columns_differ_error(table, None)
                 self._check(table, rows)
                 columns = self._cascade.columns[table]
                 deleted[table] |= Counter(tuple(value_from_line(row[name]) for name in columns) for row in rows)
@@ -143,7 +143,7 @@ class CascadeRestore(RelatedRowsRestore):
         known = self._cascade.columns.get(table)
         missing = next((name for row in rows for name in row if known is not None and name not in known), None)
         if known is None or missing is not None:
-            raise columns_differ(table, missing)
+            raise columns_differ_error(table, missing)
 
     def _note_built_in(self, table: str, row: Mapping[str, Any]) -> None:
         """Note what refers to a restored row of a built-in table, and which of its own links are late."""

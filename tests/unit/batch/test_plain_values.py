@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backstay.batch.given_values import plain_values
 from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import Item, to_item
+from backstay.batch.plain_values import plain_values
 from backstay.errors import InvalidRow
 
 

@@ -34,7 +34,7 @@ def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **converted} if converted else dict(values)
 
 
-def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - one branch a type
+def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - one branch per type
     kind = type(value)
     if kind in _PLAIN_TYPES:
         return value

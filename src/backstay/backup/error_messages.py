@@ -1,4 +1,4 @@
-"""Error messages about conversations that cannot be deleted, and backups that cannot be used."""
+"""Errors about conversations that cannot be deleted, and backups that cannot be used."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from backstay.errors import BackupUnusable, DeleteBlocked
 from backstay.library.deletion import Obstacle, ObstacleKind
 from backstay.remedy import Remedy
 
-_WHY = {
+_REASONS = {
     ObstacleKind.FORBIDS: (
         "{rows} of {table} refer to these conversations, and {key} does not allow deleting what is referred to; delete "
         "those rows first, or give that key ON DELETE CASCADE or SET NULL"
@@ -28,14 +28,14 @@ _WHY = {
 }
 
 
-def delete_blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
+def delete_blocked_error(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
     """Return the error that names the first obstacle and counts the others."""
     first = obstacles[0]
     rows = f"{first.rows:,} row{'s' if first.rows != 1 else ''}"
-    why = _WHY[first.kind].format(rows=rows, table=first.table, key=first.key, remedy=first.remedy)
+    reason = _REASONS[first.kind].format(rows=rows, table=first.table, key=first.key, remedy=first.remedy)
     more = f" ({len(obstacles) - 1} more such keys)" if len(obstacles) > 1 else ""
     return DeleteBlocked(
-        f"Nothing can be deleted: {why}{more}",
+        f"Nothing can be deleted: {reason}{more}",
         obstacles=[
             {"table": obstacle.table, "key": obstacle.key, "rows": obstacle.rows, "kind": str(obstacle.kind)}
             for obstacle in obstacles
@@ -43,17 +43,17 @@ def delete_blocked(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
     )
 
 
-def backup_unusable(backup: Backup) -> BackupUnusable:
+def backup_unusable_error(backup: Backup) -> BackupUnusable:
     """Return the error that says why a backup that is not verified cannot be used."""
     match backup.state:
         case BackupState.RUNNING:
-            why = "is still being written; wait for it"
+            state_text = "is still being written; wait for it"
         case BackupState.FAILED:
-            why = f"failed and holds nothing ({backup.error})"
+            state_text = f"failed and holds nothing ({backup.error})"
         case BackupState.DAMAGED:
             since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
-            why = f"is damaged{since}"
+            state_text = f"is damaged{since}"
         case _:
-            why = "has expired, and its file was removed"
+            state_text = "has expired, and its file was removed"
     remedy = Remedy.REPLACE_BACKUP_FILE if backup.state is BackupState.DAMAGED else None
-    return BackupUnusable(f"{backup.id} {why}", remedy=remedy, backup_id=backup.id, state=str(backup.state))
+    return BackupUnusable(f"{backup.id} {state_text}", remedy=remedy, backup_id=backup.id, state=str(backup.state))
