@@ -6,9 +6,9 @@ from backstay.storage.sql.session import Session
 
 
 def refuse_unwritable(session: Session, owner: str) -> None:
-    """Refuse if no conversations of an owner can be stored. Raises AdoptedTableNotWritable."""
-    if (why := session.value("storing_obstacle", {"owner": owner})) is not None:
-        raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {why}")
+    """Raise AdoptedTableNotWritable if no conversations of an owner can be stored."""
+    if (obstacle := session.value("storing_obstacle", {"owner": owner})) is not None:
+        raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {obstacle}")
 
 
 def columns_changed_error(table: str) -> BackupError:

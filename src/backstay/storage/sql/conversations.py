@@ -72,8 +72,8 @@ class SqlConversations:
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         rows = [(name,) for name in ids]
-        found = await self._database.read(lambda s: s.select_rows("missing_conversations", rows, owner), owner=owner)
-        return [name for (name,) in found[:limit]]
+        missing = await self._database.read(lambda s: s.select_rows("missing_conversations", rows, owner), owner=owner)
+        return [name for (name,) in missing[:limit]]
 
     async def import_conversations(
         self,

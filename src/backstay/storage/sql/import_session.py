@@ -32,7 +32,7 @@ _ID_BATCH = 100  # ids that are requested together
 
 
 class ImportSession:
-    """One import."""
+    """One import, in one transaction."""
 
     def __init__(
         self, session: Session, owner: str, source: ImportSource, on_conflict: ImportConflictPolicy, now: int
@@ -61,7 +61,7 @@ class ImportSession:
         return self._count
 
     def refused_error(self, error: OutcomeRefused) -> InvalidRow:
-        """Return the error for a row that the database refuses; its line is only right after `one_by_one`."""
+        """Return the error for a row that the database refuses; its line is right only after a run `one_by_one`."""
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
     def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:
@@ -144,16 +144,16 @@ class ImportSession:
 
         A conversation whose item has another result, or none, gets its job and item as metadata instead.
         """
-        named: dict[Row, list[int]] = defaultdict(list)
+        numbers_by_item: dict[Row, list[int]] = defaultdict(list)
         for number, document in enumerate(documents):
             if document["job_id"] and document["item_id"]:
-                named[document["job_id"], document["item_id"]].append(number)
+                numbers_by_item[document["job_id"], document["item_id"]].append(number)
         relinked: list[Row] = []
-        self._session.lock_rows("lock_items_of_conversations", list(named), self._owner)
+        self._session.lock_rows("lock_items_of_conversations", list(numbers_by_item), self._owner)
         for job_id, item_id, key, position, state, result, deleted_at, _ in self._session.select_rows(
-            "items_of_conversations", list(named), self._owner
+            "items_of_conversations", list(numbers_by_item), self._owner
         ):
-            for number in named[job_id, item_id]:
+            for number in numbers_by_item[job_id, item_id]:
                 document = documents[number]
                 if state == "completed" and result == document["id"] and deleted_at is not None:
                     relinked.append((key, position, result))

@@ -59,10 +59,10 @@ class DatabaseReport:
     """Backups whose delete is unfinished, each with whether it is damaged."""
     backups: Sequence[BackupRecord] = ()
     database_id: str = ""
-    """The id after which the folder of backups is named."""
+    """The id that names the folder of backups."""
     location: FileLocation | None = None
     others: Sequence[OtherOwners] = ()
-    """What other owners have, by kind, without kinds of which they have nothing."""
+    """What other owners have, by kind; kinds of which they have nothing are left out."""
     waiting_imports: Sequence[WaitingImport] = ()
 
 

@@ -139,10 +139,10 @@ class SqlIntake:
             counts = {"new": 0, "missing": 0, "changed": 0}
             examples: list[str] = []
             for item_id, line, is_changed in session.stream("difference_new", values):
-                what = "changed" if is_changed else "new"
-                counts[what] += 1
+                kind = "changed" if is_changed else "new"
+                counts[kind] += 1
                 if len(examples) < _MAX_EXAMPLES:
-                    examples.append(f"{what}: {item_id}" + (f" in line {line}" if line is not None else ""))
+                    examples.append(f"{kind}: {item_id}" + (f" in line {line}" if line is not None else ""))
             for (item_id,) in session.stream("difference_missing", values):
                 counts["missing"] += 1
                 if counts["missing"] == 1:
@@ -203,8 +203,8 @@ class SqlIntake:
         def orphaned_staging(session: Session) -> list[tuple[int, WorkerRow | None]]:
             rows = session.rows("orphaned_staging", {"owner": owner})
             return [
-                (key, None if token is None else WorkerRow(token, beat, WorkerIdentity(*card)))
-                for key, token, beat, *card in rows
+                (key, None if token is None else WorkerRow(token, beat, WorkerIdentity(*identity)))
+                for key, token, beat, *identity in rows
             ]
 
         return await self._database.read(orphaned_staging, owner=owner)
@@ -217,7 +217,7 @@ class _StagingPosition:
         self, next_position: int = 0, occurrences: dict[str, int] | None = None, *, looks_up: bool = False
     ) -> None:
         self.next_position = next_position
-        # How many times a content without an own id has occurred, for those that occurred more than once.
+        # How often a content without its own id has occurred, if more than once.
         self.occurrences = occurrences or {}
         # Whether ids are looked up before they are stored. Otherwise the database refuses existing ones.
         self.looks_up = looks_up
@@ -260,7 +260,7 @@ class _ItemNaming:
         return named
 
     def _next_occurrence(self, base_id: str, existing: Container[str]) -> str:
-        # The id may exist: the item was copied in, or another item's own id looks like it.
+        # The id may exist already: of a copied item, or as another item's own id.
         number = self._position.occurrences.get(base_id, 1) + 1
         while (item_id := f"{base_id}-{number}") in existing or self._has(item_id):
             number += 1

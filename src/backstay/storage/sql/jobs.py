@@ -118,7 +118,7 @@ class SqlJobs:
         def failure_codes(session: Session) -> dict[str, bool]:
             key, _ = find_job(session, owner, job_id)
             return {
-                code: bool(is_kept) for code, is_kept in session.rows("failure_codes", {"job_key": key, "owner": owner})
+                code: bool(has_raw) for code, has_raw in session.rows("failure_codes", {"job_key": key, "owner": owner})
             }
 
         return await self._database.read(failure_codes, owner=owner)

@@ -16,12 +16,12 @@ _NO_WORKER = 0  # no lease has this token
 def retry_item(session: Session, owner: str, key: int, job_id: str, item_id: str) -> ItemState:
     """Return an item to pending, and return its former state. Raises ItemNotFound, InvalidTransition."""
     values = {"job_key": key, "owner": owner, "id": item_id}
-    for name, was in (
+    for name, former in (
         ("failed_to_pending_by_id", ItemState.FAILED),
         ("deleted_to_pending_by_id", ItemState.COMPLETED),
     ):
         if session.execute(name, values):
-            return was
+            return former
     state, deleted_at = _stored_state(session, owner, key, job_id, item_id)
     reason = "only failed items can be retried, and those whose conversation was deleted"
     if deleted_at is not None:
@@ -40,8 +40,8 @@ def skip_items(
     moved: Counter[ItemState] = Counter()
     attempts: list[Row] = []
     for item_id in dict.fromkeys(item_ids):
-        was, position, number = _skip_item(session, owner, key, job_id, item_id)
-        moved[was] += 1
+        former, position, number = _skip_item(session, owner, key, job_id, item_id)
+        moved[former] += 1
         attempts.append(
             (key, position, number, owner, _NO_WORKER, "skipped", _SKIPPED_CODE, _SKIPPED_MESSAGE, None, 0, 0, now, now,
              None)
@@ -52,9 +52,9 @@ def skip_items(
 
 def _skip_item(session: Session, owner: str, key: int, job_id: str, item_id: str) -> tuple[ItemState, int, int]:
     values = {"job_key": key, "owner": owner, "id": item_id}
-    for was in (ItemState.PENDING, ItemState.FAILED):
-        for position, number in session.rows("skip_item", {**values, "state": str(was)}):
-            return was, position, number
+    for former in (ItemState.PENDING, ItemState.FAILED):
+        for position, number in session.rows("skip_item", {**values, "state": str(former)}):
+            return former, position, number
     state, _ = _stored_state(session, owner, key, job_id, item_id)
     raise _refused_error(job_id, item_id, state, "only pending and failed items can be skipped")
 

@@ -75,7 +75,7 @@ class ReaderPool:
                     self._changed.notify_all()
 
     def _take(self) -> tuple[str | None, _Read] | None:
-        """Wait for the next read; return None when the pool is closed."""
+        """Wait for the next read and take it; return None when the pool is closed."""
         with self._changed:
             while True:
                 for owner, reads in self._waiting.items():

@@ -107,7 +107,7 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
 
 
 def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
-    """Return the conversations with these ids that exist, by id."""
+    """Return those conversations with these ids that exist, by id."""
     keys = [key for (key,) in session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)]
     return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
 
@@ -123,7 +123,7 @@ class LockedConversations(NamedTuple):
 
     keys: Sequence[int]
     have_shared_rows: bool
-    """Whether related rows of them may be related to other conversations too, so that a delete would change those."""
+    """Whether their related rows may be related to other conversations too, which a delete would then change."""
 
 
 def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
@@ -140,7 +140,7 @@ def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
 
 
 class ConversationRows(NamedTuple):
-    """The rows of a conversation, each without the key that it begins with in its table."""
+    """The rows of a conversation, each without its first column, the conversation's key."""
 
     conversation: Row
     turns: tuple[Row, ...]

@@ -116,7 +116,7 @@ def _plan(session: Session, source: RestoreSource) -> RestorePlan:
 
 
 class RestoreSession:
-    """One restore."""
+    """One restore, in one transaction."""
 
     def __init__(self, session: Session, source: RestoreSource, on_conflict: RestoreConflictPolicy, now: int) -> None:
         self._session = session
@@ -183,25 +183,25 @@ class RestoreSession:
 
     def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
         """Return the conversations to restore. Raises RestoreConflict."""
-        chosen = restore_policy.choose(chunk, self._on_conflict, self._backup.id)
-        skipped = len(chunk.new) + len(chunk.conflicts) - len(chosen)
+        to_restore = restore_policy.choose(chunk, self._on_conflict, self._backup.id)
+        skipped = len(chunk.new) + len(chunk.conflicts) - len(to_restore)
         if chunk.conflicts and not skipped:  # `delete_conflicting` has deleted what they conflict with
             columns = StoredColumns.from_session(self._session)
             for other in lock_by_ids(self._session, self._backup.owner, chunk.in_the_way, columns):
                 raise restore_policy.changed_meanwhile_error(other)
-        self._counts.update(restored=len(chosen), skipped=skipped, identical=chunk.identical)
-        return chosen
+        self._counts.update(restored=len(to_restore), skipped=skipped, identical=chunk.identical)
+        return to_restore
 
     def _insert(self, conversations: Sequence[ArchivedConversation]) -> list[ArchivedConversation]:
         """Insert conversations under their former keys or, if another conversation has one of these, under new ones."""
         rows: list[Row] = [(conversation.key,) for conversation in conversations]
-        taken = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
-        if taken and self._related.needs_former_keys:
-            moved = next(conversation for conversation in conversations if conversation.key in taken)
+        used_keys = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
+        if used_keys and self._related.needs_former_keys:
+            moved = next(conversation for conversation in conversations if conversation.key in used_keys)
             raise restore_policy.restore_differs_error(self._backup.id, moved.document, None)
-        keys = iter(self._session.rows("allocate_conversation_keys", {"count": len(taken)}) if taken else ())
+        keys = iter(self._session.rows("allocate_conversation_keys", {"count": len(used_keys)}) if used_keys else ())
         keyed = [
-            conversation._replace(key=next(keys)[0]) if conversation.key in taken else conversation
+            conversation._replace(key=next(keys)[0]) if conversation.key in used_keys else conversation
             for conversation in conversations
         ]
         put(self._session, [(conversation.key, conversation.rows) for conversation in keyed], self._columns)
@@ -243,13 +243,13 @@ class RestoreSession:
 
 def _columns(session: Session, added: UserColumns) -> StoredColumns:
     """Return the columns of a backup. Raises ColumnsDiffer."""
-    here = StoredColumns.from_session(session)
-    known = here.as_mapping()
+    current = StoredColumns.from_session(session)
+    current_names = current.as_mapping()
     for table in BUILT_IN_TABLES:
         for name in added.get(table, {}):
-            if name not in known.get(table, {}):
+            if name not in current_names.get(table, {}):
                 raise restore_policy.columns_differ_error(table, name)
-    return StoredColumns(added.get("conversations", {}), added.get("turns", {}), here.related.restricted_to(added))
+    return StoredColumns(added.get("conversations", {}), added.get("turns", {}), current.related.restricted_to(added))
 
 
 def _classify(
@@ -266,7 +266,11 @@ def _classify(
     With `locked`, lock the items that the conversations name.
     """
     live = find_by_ids(session, owner, [conversation.id for conversation in conversations], columns)
-    differing = [one for one in conversations if one.id not in live or live[one.id].digest != one.digest]
+    differing = [
+        conversation
+        for conversation in conversations
+        if conversation.id not in live or live[conversation.id].digest != conversation.digest
+    ]
     items = _source_items(session, owner, differing, locked=locked)
     return restore_policy.classify(differing, len(conversations) - len(differing), live, items, linked)
 

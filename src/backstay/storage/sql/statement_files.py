@@ -1,11 +1,11 @@
-"""The text of statements, one a file.
+"""The text of statements, one per file.
 
 `storage/sql/queries/` holds what both databases understand. A database's own `queries/` holds its wording where the two
 differ, and is searched first. Placeholders of the shared files:
 
 - `{schema}`: the schema of the tables.
 - `:name`: a value. `:1`, `:2`, …: values that are the same for all rows of a statement over many rows.
-- `{rows:type,type}`: these rows, a column of each type; `{rows:type,type+}` where columns that a user has added follow.
+- `{rows:type,type}`: these rows, one column per type; `{rows:type,type+}` where columns that a user has added follow.
 - `{columns}`: the names of these added columns, after the others.
 - `{selected}`: the conditions of a selection of conversations.
 - `{indexed_by:index}`: the index that SQLite must use, since it does not know how many rows are in a state.

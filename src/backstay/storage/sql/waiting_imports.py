@@ -1,7 +1,7 @@
 """Imported jobs that wait for a run with all their items. Implements `legacy.waiting.WaitingImportStore`.
 
-A name is either that of a job or that of an imported one: a transaction that adds or removes one of them holds the lock
-of the name.
+A name belongs to a job or to a waiting import, never to both, because a transaction that adds or removes either holds
+the name's lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _MAX_EXAMPLES = 2
 
 
 class SqlWaitingImports:
-    """The imported jobs of a database that wait."""
+    """The waiting imports of a database."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
@@ -88,7 +88,7 @@ def drop_waiting_import(session: Session, owner: str, job_id: str) -> bool:
 
 
 def refuse_waiting_import(session: Session, owner: str, job_id: str) -> None:
-    """Raise JobNotFound, with how to continue it, if an imported job waits under this name."""
+    """Raise JobNotFound, with the remedy, if an imported job waits under this name."""
     if session.row("legacy_job", {"owner": owner, "job_id": job_id}) is not None:
         raise job_waits_error(job_id)
 

@@ -18,9 +18,7 @@ from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
-_MAX_WAIT_MICROS = (
-    900 * 1_000_000
-)  # microseconds; no backoff is longer, so a later due time means that the clock was set back
+_MAX_WAIT_MICROS = 900 * 1_000_000  # no backoff is longer, so a later due time means that the clock was set back
 
 
 class SqlWork:
@@ -53,7 +51,7 @@ class SqlWork:
         return await self._database.write(acquire_lease)
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
-        # If it were repeated, it would claim twice, and no worker would process what the first one claimed.
+        # A repeated commit would claim twice, and no worker would process the items of the first claim.
         return await self._database.write(
             lambda session: self._commit(session, lease, verdicts, claim), until_known=True
         )
@@ -163,7 +161,8 @@ class SqlWork:
         values = {"owner": owner, "job_id": job_id}
         return await self._database.read(
             lambda s: [
-                WorkerRow(token, beat, WorkerIdentity(*card)) for token, beat, *card in s.rows("workers", values)
+                WorkerRow(token, beat, WorkerIdentity(*identity))
+                for token, beat, *identity in s.rows("workers", values)
             ],
             owner=owner,
         )

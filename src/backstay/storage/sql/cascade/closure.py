@@ -1,7 +1,7 @@
 """What a delete of conversations does to other tables: which rows it deletes, and which it updates.
 
-The database does this itself, by the foreign keys of the user's tables. Here it is computed beforehand, from the
-catalogue, so that a backup holds those rows as well.
+The database deletes and updates them itself, by the foreign keys of the user's tables. Here they are determined
+beforehand, from the catalogue, so that a backup holds these rows as well.
 """
 
 from collections import Counter, defaultdict, deque
@@ -130,7 +130,7 @@ class CascadeWalk:
     def __init__(
         self, session: Session, cascade: CascadeTables, conversation_keys: Sequence[int], *, locked: bool = False
     ) -> None:
-        """Walk. With `locked`, no other transaction changes the reached rows until this one ends."""
+        """Walk the rows. With `locked`, no other transaction changes the reached rows until this one ends."""
         self._tables = session.tables
         self._cascade = cascade
         self._locked = locked
@@ -284,7 +284,7 @@ def _add(related: dict[int, dict[str, RowsByTable]], kind: str, reached: _Reache
 
 
 def _sorted(tables: RowsByTable) -> RowsByTable:
-    """Sort tables, rows and columns by nothing but their content."""
+    """Sort tables and columns by name, and rows by content."""
     return {
         name: sorted(({column: row[column] for column in sorted(row)} for row in rows), key=_format_row)
         for name, rows in sorted(tables.items())

@@ -8,7 +8,7 @@ from backstay.storage.sql.cascade.tables import ForeignKey
 
 @dataclass(frozen=True, slots=True)
 class InsertOrder:
-    """The order of tables, and the foreign keys that cannot or should not be set by the insert."""
+    """The order of tables, and the foreign keys that are set after the insert."""
 
     tables: tuple[str, ...]
     late: frozenset[ForeignKey]
@@ -20,22 +20,22 @@ def insert_order(tables: Sequence[str], keys: Sequence[ForeignKey], optional: Co
 
     Args:
         tables: The tables.
-        keys: Their foreign keys; a parent that is none of the tables exists before.
-        optional: Those that may be null, in a row that can be found again.
+        keys: Their foreign keys; a parent that is none of the tables exists already.
+        optional: The foreign keys that may be null, in rows that can be found again.
     """
     required = [key for key in keys if key not in optional]
     order, remaining = list[str](), list(tables)
     while remaining:
-        following = _without_parents(remaining, keys) or _without_parents(remaining, required)[:1] or remaining[:1]
-        order += following
-        remaining = [name for name in remaining if name not in following]
-    place = {name: at for at, name in enumerate(order)}
+        ready = _without_parents(remaining, keys) or _without_parents(remaining, required)[:1] or remaining[:1]
+        order += ready
+        remaining = [name for name in remaining if name not in ready]
+    index = {name: number for number, name in enumerate(order)}
     late = [
         key
         for key in keys
         if key in optional
-        and key.table in place
-        and (key.on_delete.updates or place.get(key.parent, -1) > place[key.table])
+        and key.table in index
+        and (key.on_delete.updates or index.get(key.parent, -1) > index[key.table])
     ]
     return InsertOrder(tuple(order), frozenset(late))
 

@@ -23,18 +23,18 @@ class ExistingRows:
         self._values[key.parent, key.parent_columns].update(values)
 
     def missing(self, key: ForeignKey, references: Mapping[Row, Row], *, look_up: bool = True) -> dict[Row, Row]:
-        """Return those of the references, by row, whose target does not exist or, without `look_up`, is not known."""
-        known = self._values[key.parent, key.parent_columns]
-        unknown = list(dict.fromkeys(values for values in references.values() if values not in known))
+        """Return the references, by row, whose target does not exist or, without `look_up`, is not known to."""
+        existing = self._values[key.parent, key.parent_columns]
+        unknown = list(dict.fromkeys(values for values in references.values() if values not in existing))
         if look_up and unknown:
-            found = self._tables.matching(key.parent, key.parent_columns, unknown, ())
-            known.update(unknown[number] for number, *_ in found)
-        return {row: values for row, values in references.items() if values not in known}
+            matches = self._tables.matching(key.parent, key.parent_columns, unknown, ())
+            existing.update(unknown[number] for number, *_ in matches)
+        return {row: values for row, values in references.items() if values not in existing}
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """The foreign key of some rows that the columns `match` identify."""
+    """A foreign key to be set in some rows, which the columns `match` identify."""
 
     key: ForeignKey
     match: tuple[str, ...]
@@ -49,7 +49,7 @@ class LateLinks:
         self._tables = tables
         self._existing = existing
         self._pending: dict[_Link, list[Row]] = defaultdict(list)
-        """The identifying values and then the foreign key values of rows."""
+        """The rows, each as its identifying values followed by its foreign key values."""
         self._set_since: set[tuple[str, Row]] = set()
         """Rows whose foreign key has been set to something else since the delete."""
         self.restored = 0
@@ -78,7 +78,7 @@ class LateLinks:
             count = self._tables.relink(link.key, link.match, ready)
             if link.is_counted:
                 self.restored += count
-                if count < len(ready):  # the others have been set to something else since, or were set before
+                if count < len(ready):  # the others were set to something else since the delete, or are set already
                     self._set_since |= {(link.key.table, row) for row in self._not_linked(link, ready)}
 
     def _not_linked(self, link: _Link, rows: Sequence[Row]) -> set[Row]:

@@ -1,6 +1,6 @@
-"""What deletes and restores need of related rows: the rows that a delete of conversations deletes or updates.
+"""The interface to related rows: rows of other tables that a delete of conversations deletes or updates.
 
-The classes themselves are the versions for a database in which no foreign key refers to conversations.
+These base classes serve a database in which no foreign key refers to conversations.
 """
 
 from collections import Counter
@@ -48,9 +48,9 @@ class RelatedRows:
         return Counter()
 
     def counts(self) -> Sequence[RelatedRowCount]:
-        """Return the number of counted rows that are deleted, and of those that are updated, by table.
+        """Return how many of the counted rows are deleted, and how many are updated, by table.
 
-        Each is counted once, even if it is related to several conversations.
+        Each row is counted once, even if it is related to several conversations.
         """
         return ()
 
@@ -80,7 +80,7 @@ class RelatedRowsRestore:
 
     @property
     def not_restored(self) -> int:
-        """Rows that were not, because what they refer to does not exist, or their foreign key has been set since."""
+        """Rows that were not restored: their target does not exist, or their foreign key has been set since."""
         return 0
 
     def note(self, conversations: Sequence[ArchivedConversation]) -> Sequence[ArchivedConversation]:
@@ -96,4 +96,4 @@ class RelatedRowsRestore:
 
     def is_unchanged(self, before: Document, now: Document) -> bool:
         """Return whether a conversation is as it was before, apart from rows and links that were not restored."""
-        return False  # it is asked only of a conversation whose digest differs
+        return False  # called only if the digests differ

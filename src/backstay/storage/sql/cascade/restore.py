@@ -42,9 +42,8 @@ class _RowCounts:
 class CascadeRestore(RelatedRowsRestore):
     """The related rows of one restore. They are read from the backup a second time, when all conversations are stored.
 
-    Of each batch of conversations, rows whose parents belong to that batch are inserted, and the others postponed to
-    the end. A foreign key that may be null is set after the insert (a late link) if the row that it refers to does not
-    exist yet.
+    With each batch of conversations, the rows whose parents belong to that batch are inserted; the others are postponed
+    to the end. A foreign key that may be null is set after the insert (a late link) if its target does not exist yet.
     """
 
     needs_former_keys = True
@@ -90,14 +89,14 @@ class CascadeRestore(RelatedRowsRestore):
 
     def _read_restored(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
         """Yield the restored conversations among all that the backup holds."""
-        at = 0
+        index = 0
         with closing(read()) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
                 restored = []
                 for conversation in chunk:
-                    if at < len(self._positions) and self._positions[at] == conversation.position:
+                    if index < len(self._positions) and self._positions[index] == conversation.position:
                         restored.append(conversation)
-                        at += 1
+                        index += 1
                 yield from batched(restored, _BATCH_SIZE)
 
     def _add(self, conversations: Sequence[ArchivedConversation]) -> None:
@@ -127,13 +126,13 @@ class CascadeRestore(RelatedRowsRestore):
     def _finish(self) -> None:
         """Restore the postponed rows whose parents exist."""
         self._existing.forget()
-        progress = True
-        while progress:
-            progress = False
+        has_inserted = True
+        while has_inserted:
+            has_inserted = False
             for name in self._order.tables:
                 before = self._postponed[name]
                 self._postponed[name] = self._insert(name, before, known_parents_only=False) if before else before
-                progress |= self._postponed[name].total() < before.total()
+                has_inserted |= self._postponed[name].total() < before.total()
         self._links.set_existing()
         self._unrestored.note(self._cascade.columns, self._postponed, self._links.unset())
         for name in self._order.tables:

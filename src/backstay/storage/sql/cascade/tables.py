@@ -1,4 +1,4 @@
-"""What Backstay asks of tables that are not its own: which refer to conversations, and what rows they hold.
+"""The interface to the user's tables: which of them refer to conversations, and what rows they hold.
 
 Tables are named as in the catalogue: `schema.table` on a server. `conversations` and `turns` are the built-in ones.
 """
@@ -30,7 +30,7 @@ class OnDelete(StrEnum):
 
     @property
     def blocks(self) -> bool:
-        """Whether the row that it refers to cannot be deleted while this row exists."""
+        """Whether the parent row cannot be deleted while the row that refers to it exists."""
         return self in (OnDelete.RESTRICT, OnDelete.NO_ACTION)
 
 
@@ -111,7 +111,7 @@ class TableCatalog(Protocol):
         ...
 
     def unwritable(self, deleting: Sequence[str], updating: Sequence[str]) -> Mapping[str, str]:
-        """Return the tables that our role may not insert into or update, each with the statement that grants it."""
+        """Return the tables that this role may not insert into or update, each with the statement that grants it."""
         ...
 
     def defer(self) -> None:
@@ -119,7 +119,7 @@ class TableCatalog(Protocol):
         ...
 
     def referred(self, table: str, column: str, value: Any) -> Any:
-        """Return a value of a built-in column as rows that refer to it hold it."""
+        """Return a built-in column's value in the form in which rows that refer to it hold it."""
         ...
 
     def advance(self, table: str) -> None:
