@@ -98,7 +98,7 @@ class _Wiring:
 
     def services(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
         """Return the services of one owner."""
-        stores, keep = self.store.backups, self.settings.backup_retention
+        stores, retention = self.store.backups, self.settings.backup_retention
         verifier = Verifier(store=stores.records)
         reader = BackupReader(store=stores.records, folders=self.folders, verifier=verifier, owner=owner)
         writer = BackupWriter(stores=stores, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
@@ -111,7 +111,7 @@ class _Wiring:
             folders=self.folders,
             cleaner=cleaner,
             owner=owner,
-            keep=keep,
+            keep=retention,
         )
         return Services(
             owner=owner,
@@ -130,12 +130,17 @@ class _Wiring:
                 writer=writer,
                 reader=reader,
                 restorer=Restorer(
-                    store=stores.restores, folders=self.folders, reader=reader, writer=writer, owner=owner, keep=keep
+                    store=stores.restores,
+                    folders=self.folders,
+                    reader=reader,
+                    writer=writer,
+                    owner=owner,
+                    keep=retention,
                 ),
                 cleaner=cleaner,
                 deleter=delete_service,
                 owner=owner,
-                keep=keep,
+                keep=retention,
             ),
             waiting_imports=WaitingImports(store=self.store.waiting_imports, owner=owner),
         )
@@ -148,12 +153,12 @@ class _Wiring:
                 "BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
-        keep, allocate = self.settings.backup_retention, self.store.backups.creation.allocate_keys
+        retention, allocate_keys = self.settings.backup_retention, self.store.backups.creation.allocate_keys
         owner = self.settings.owner
         return LegacyImport(
             store=self.store.legacy,
             jobs=WaitingImports(store=self.store.waiting_imports, owner=owner),
-            importer_for=lambda owner: BackupImporter(self.services(owner).backups, keep, allocate),
+            importer_for=lambda owner: BackupImporter(self.services(owner).backups, retention, allocate_keys),
             owner=owner,
             folder=self.settings.backup_folder,
             clock=self.clock,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.batch.job import MAX_EVIDENCE, JobAction, JobState, Pause
+from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS, JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
 from backstay.errors import JobNotFound
 from support.data.verdicts import completed, doomed, failed, retried
@@ -71,15 +71,15 @@ async def test_requeued_items_are_the_evidence_of_their_pause(store):
 
 async def test_evidence_is_limited_to_the_newest(store):
     """Only the first attempts of a long list are stored as evidence, each once."""
-    await create(store, MAX_EVIDENCE + 5)
+    await create(store, MAX_EVIDENCE_ATTEMPTS + 5)
     lease = await enter(store)
-    held = await claim(store, lease, MAX_EVIDENCE + 5)
+    held = await claim(store, lease, MAX_EVIDENCE_ATTEMPTS + 5)
     attempts = tuple((claimed.position, claimed.attempt) for claimed in reversed(held))
 
     await _trip(store, lease, held, (attempts[0], *attempts))
 
-    assert (await job(store)).pause.evidence == attempts[:MAX_EVIDENCE]
-    assert len(await _evidence(store)) == MAX_EVIDENCE
+    assert (await job(store)).pause.evidence == attempts[:MAX_EVIDENCE_ATTEMPTS]
+    assert len(await _evidence(store)) == MAX_EVIDENCE_ATTEMPTS
 
 
 async def test_each_attempt_of_an_item_is_shown_as_it_was(store):

@@ -80,8 +80,8 @@ class Cleaner:
         if not dry_run:
             unreachable = [error for decision in decisions if (error := await self._carry_out(decision)) is not None]
             if orphans:
-                for name in unknown:
-                    await asyncio.to_thread(folder.remove, name)
+                for backup_id in unknown:
+                    await asyncio.to_thread(folder.remove, backup_id)
             if unreachable:
                 raise unreachable[0]
             await self._stores.retention.record_cleanup(self._owner)

@@ -133,7 +133,7 @@ class _SelectedConversations:
         return True
 
     def _check(self) -> None:
-        missing = [name for name in self._ids if name not in self._seen]
+        missing = [conversation_id for conversation_id in self._ids if conversation_id not in self._seen]
         backup_id = self._opened.backup.id
         if missing:
             ids_text = ", ".join(repr(name) for name in missing[:10])

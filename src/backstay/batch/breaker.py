@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backstay.batch.job import MAX_EVIDENCE, Pause
+from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS, Pause
 from backstay.batch.outcome import Verdict
 
 FIRST_CALLS = 20
@@ -107,7 +107,7 @@ class CircuitBreaker:
         else:
             return None
         evidence = [(ended.position, ended.attempt) for ended in reversed(self._tripping_calls())]
-        return Pause(str(code), message, tuple(evidence[:MAX_EVIDENCE]))
+        return Pause(str(code), message, tuple(evidence[:MAX_EVIDENCE_ATTEMPTS]))
 
     def _tripping_calls(self) -> Sequence[_EndedCall]:
         return [ended for ended in self._window if ended.code in self._tripped_by]

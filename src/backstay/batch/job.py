@@ -114,7 +114,7 @@ class JobSettings:
         return {**frozen, "limits": limits} if limits else frozen
 
 
-MAX_EVIDENCE = 20
+MAX_EVIDENCE_ATTEMPTS = 20
 """Maximum attempts stored as evidence of a pause."""
 
 

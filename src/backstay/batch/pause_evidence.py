@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import replace
 
 from backstay.batch.item import ItemState
-from backstay.batch.job import MAX_EVIDENCE
+from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS
 from backstay.batch.outcome import Verdict
 
 
@@ -12,7 +12,7 @@ class PauseEvidence:
     """The latest tries that left their item pending, since the last completed item."""
 
     def __init__(self) -> None:
-        self._attempts: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE)
+        self._attempts: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE_ATTEMPTS)
 
     def note(self, verdict: Verdict) -> Verdict:
         """Note a verdict, and return it; if it pauses the job, with the earlier tries, newest first."""

@@ -42,7 +42,7 @@ _ENTRY_ERRORS = (InputError, BackupError, OutcomeRefused, SettingsError)
 
 @dataclass(frozen=True, slots=True)
 class BackupImporter:
-    """What importing one owner's backups needs: their service, default retention and key allocation."""
+    """The components that import one owner's backups: service, default retention and key allocation."""
 
     backups: Backups
     keep: timedelta

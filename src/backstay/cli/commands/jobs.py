@@ -228,9 +228,9 @@ def _pause_lines(invocation: Invocation, job: "Job", evidence: "Sequence[FailedI
     """Return lines that show one of the answers that caused a pause, and the command that shows all."""
     if not evidence:
         return []
-    from backstay.batch.job import MAX_EVIDENCE
+    from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS
 
-    sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE else ""
+    sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE_ATTEMPTS else ""
     # Most pauses quote it already.
     is_quoted = job.pause is not None and sample.error_message in job.pause.message
     message = "" if is_quoted else f", {shortened(printable(sample.error_message), _LONGEST_SAMPLE)}"

@@ -10,7 +10,7 @@ from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupUnusable
 from backstay.library.record import Record
 from backstay.library.selection import Selection
-from backstay.storage.sql.backup_records import DROP_BATCH, find_backup, key_of
+from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, find_backup, record_key
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.snapshot import open_snapshot
 from backstay.storage.sql.times import now_micros, to_micros
@@ -61,7 +61,7 @@ class SqlBackupCreation:
             if not session.rows("insert_backup", values):
                 raise BackupInUse(f"Backup {backup_id} exists already", backup_id=backup_id)
             backup = find_backup(session, owner, backup_id)
-            leftovers = {**key_of(backup), "limit": DROP_BATCH}
+            leftovers = {**record_key(backup), "limit": DROP_BATCH_ITEMS}
             while session.execute("drop_backup_items", leftovers):  # of a failed attempt under the same id
                 pass
             return backup
@@ -85,7 +85,7 @@ class SqlBackupCreation:
         pinned: bool = False,
     ) -> Backup:
         values = {
-            **key_of(backup),
+            **record_key(backup),
             "conversations": sealed.conversations,
             "turns": sealed.turns,
             "content_bytes": sealed.content_bytes,

@@ -11,7 +11,7 @@ from backstay.errors import BackupNotFound, BackupUnusable
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
-DROP_BATCH = 5_000
+DROP_BATCH_ITEMS = 5_000
 """Items of a backup that are deleted in one step."""
 
 _MAX_KEY = 2**63 - 1
@@ -48,43 +48,45 @@ class SqlBackupRecords:
         return await self._database.read(lambda s: backups_from(s, "backups_in_use", values), owner=owner)
 
     async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
-        rows = [(name,) for name in backup_ids]
-        return [name for (name,) in await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))]
+        rows = [(backup_id,) for backup_id in backup_ids]
+        return [
+            backup_id for (backup_id,) in await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))
+        ]
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
-        values = {**key_of(backup), "first": first, "limit": limit}
+        values = {**record_key(backup), "first": first, "limit": limit}
         return await self._database.read(
-            lambda s: [(name, digest) for name, digest in s.rows("backup_digests_after", values)],
+            lambda s: [(conversation_id, digest) for conversation_id, digest in s.rows("backup_digests_after", values)],
             owner=backup.owner,
         )
 
     async def count_written(self, backup: Backup) -> int:
         return int(
-            await self._database.read(lambda s: s.value("count_backup_items", key_of(backup)), owner=backup.owner)
+            await self._database.read(lambda s: s.value("count_backup_items", record_key(backup)), owner=backup.owner)
         )
 
     async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
         def pin(session: Session) -> Backup:
             backup = find_backup(session, owner, backup_id)
-            if not session.execute("pin_backup", {**key_of(backup), "pinned": pinned}):
+            if not session.execute("pin_backup", {**record_key(backup), "pinned": pinned}):
                 raise BackupUnusable(f"{backup_id} is {backup.state}; there is nothing to pin", backup_id=backup_id)
             return find_backup(session, owner, backup_id)
 
         return await self._database.write(pin)
 
     async def mark_damaged(self, backup: Backup) -> bool:
-        values = {**key_of(backup), "now": now_micros(self._clock)}
+        values = {**record_key(backup), "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("mark_backup_damaged", values) > 0)
 
     async def mark_intact(self, backup: Backup) -> Backup:
         if backup.damaged_at is not None:
-            values = {**key_of(backup), "damaged_at": to_micros(backup.damaged_at)}
+            values = {**record_key(backup), "damaged_at": to_micros(backup.damaged_at)}
             await self._database.write(lambda s: s.execute("mark_backup_intact", values))
         return await self.backup(backup.owner, backup.id)
 
     async def mark_failed(self, backup: Backup, error: str) -> bool:
-        values = {**key_of(backup), "error": error, "now": now_micros(self._clock)}
+        values = {**record_key(backup), "error": error, "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("mark_backup_failed", values) > 0)
 
@@ -104,11 +106,11 @@ def backups_from(session: Session, name: str, values: dict[str, Any]) -> list[Ba
 
 def items_from(session: Session, backup: Backup, first: int, limit: int) -> list[BackupItem]:
     """Return the items of a backup from position `first` on, in order."""
-    values = {**key_of(backup), "first": first, "limit": limit}
+    values = {**record_key(backup), "first": first, "limit": limit}
     return list(map(BackupItem._make, session.rows("backup_items_after", values)))
 
 
-def key_of(backup: Backup) -> dict[str, Any]:
+def record_key(backup: Backup) -> dict[str, Any]:
     """Return the values that identify the record of a backup."""
     return {"key": backup.key, "owner": backup.owner}
 

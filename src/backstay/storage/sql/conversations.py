@@ -17,7 +17,7 @@ from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
-from backstay.storage.sql.selection_conditions import values_of
+from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
 
@@ -47,7 +47,11 @@ class SqlConversations:
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
     ) -> Sequence[ConversationSummary]:
-        values = {**values_of(owner, selection), "before": _MAX_KEY if before is None else before, "limit": limit}
+        values = {
+            **selection_values(owner, selection),
+            "before": _MAX_KEY if before is None else before,
+            "limit": limit,
+        }
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
             rows = session.rows("conversation_summaries", values, selection=selection)
@@ -56,7 +60,7 @@ class SqlConversations:
         return await self._database.read(summaries, owner=owner)
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
-        values = {**values_of(owner, selection), "after": after, "limit": limit}
+        values = {**selection_values(owner, selection), "after": after, "limit": limit}
 
         def page(session: Session) -> ConversationPage:
             rows = session.rows("conversations_after", values, selection=selection)
@@ -66,14 +70,14 @@ class SqlConversations:
 
     async def count(self, owner: str, selection: Selection) -> int:
         def count(session: Session) -> int:
-            return int(session.value("count_conversations", values_of(owner, selection), selection=selection))
+            return int(session.value("count_conversations", selection_values(owner, selection), selection=selection))
 
         return await self._database.read(count, owner=owner)
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
-        rows = [(name,) for name in ids]
+        rows = [(conversation_id,) for conversation_id in ids]
         missing = await self._database.read(lambda s: s.select_rows("missing_conversations", rows, owner), owner=owner)
-        return [name for (name,) in missing[:limit]]
+        return [conversation_id for (conversation_id,) in missing[:limit]]
 
     async def import_conversations(
         self,

@@ -10,12 +10,12 @@ from backstay.clock import Clock
 from backstay.errors import BackupUnusable
 from backstay.library.deletion import DeleteSample, FiringTrigger, plan_line
 from backstay.library.selection import Selection
-from backstay.storage.sql.backup_records import find_backup, key_of
+from backstay.storage.sql.backup_records import find_backup, record_key
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.records import StoredColumns, delete, find_by_keys, lock
-from backstay.storage.sql.selection_conditions import values_of
+from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.session import Database, Row, Session
 from backstay.storage.sql.times import now_micros
 
@@ -44,7 +44,7 @@ class SqlDeletes:
         return await self._database.write(delete_batch)
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
-        values = {**key_of(backup), "limit": limit}
+        values = {**record_key(backup), "limit": limit}
         rows = await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
         return [(conversation_id, outcome) for conversation_id, outcome in rows]
 
@@ -82,7 +82,7 @@ def _measure(session: Session, owner: str, selection: Selection, *, sample: int)
     """Count the selected conversations and their related rows, and find what would prevent the delete."""
     digest, conversations, turns, size, samples = hashlib.sha256(), 0, 0, 0, []
     related = related_rows(session)
-    selected = session.stream("measure_selection", values_of(owner, selection), selection=selection)
+    selected = session.stream("measure_selection", selection_values(owner, selection), selection=selection)
     for batch in batched(selected, _MEASURE_BATCH):
         related_counts = related.count([row[0] for row in batch])
         for key, conversation_id, topic, its_turns, its_size in batch:
@@ -144,7 +144,7 @@ def _delete_selected(
     session: Session, owner: str, selection: Selection, after: int, last: int, limit: int, now: int
 ) -> UnbackedDeleteStepResult:
     """Delete the next selected conversations without a backup."""
-    values = {**values_of(owner, selection), "after": after, "last": last, "limit": limit}
+    values = {**selection_values(owner, selection), "after": after, "last": last, "limit": limit}
     rows = session.rows("conversation_keys_after", values, selection=selection)
     deleted = delete(session, owner, [row[0] for row in rows])
     _mark_results_deleted(session, owner, [row[1:] for row in rows if row[0] in deleted], now)

@@ -10,7 +10,7 @@ from backstay.storage.sql.inspection import count_other_owners
 from backstay.storage.sql.session import Database, Session, Values
 from backstay.storage.sql.times import now_micros
 
-_DROP_BATCH = 1_000
+_DROP_BATCH_VALUES = 1_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -50,8 +50,8 @@ class SqlExpiringValues:
         await self._database.write(lambda s: s.execute("drop_value", values))
 
     async def drop_expired(self) -> None:
-        values = {"now": now_micros(self._clock), "limit": _DROP_BATCH}
-        while await self._database.write(lambda s: s.execute("drop_expired_values", values)) == _DROP_BATCH:
+        values = {"now": now_micros(self._clock), "limit": _DROP_BATCH_VALUES}
+        while await self._database.write(lambda s: s.execute("drop_expired_values", values)) == _DROP_BATCH_VALUES:
             pass
 
     async def owners(self) -> Sequence[str]:

@@ -21,7 +21,7 @@ from backstay.storage.sql.work import check_current, fence
 
 _DROP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
 _MAX_EXAMPLES = 3
-_COPY_BATCH = 20_000
+_COPY_BATCH_ITEMS = 20_000
 
 
 class SqlIntake:
@@ -62,34 +62,34 @@ class SqlIntake:
         def stage_items(session: Session) -> tuple[int, _StagingPosition]:
             fence(session, staged.owner, staged.job_key, staged.token)
             after = position.copy()
-            named = _ItemNaming(session, staged, after).name(items)
+            named_items = _ItemNaming(session, staged, after).name(items)
             first = after.next_position
             key, owner = staged.job_key, staged.owner
             session.execute_rows(
                 "insert_items",
-                [(key, first + n, owner, item_id, item.digest) for n, (item_id, item) in enumerate(named)],
+                [(key, first + n, owner, item_id, item.digest) for n, (item_id, item) in enumerate(named_items)],
             )
             session.execute_rows(
                 "insert_inputs",
                 [
                     (key, first + n, owner, item.topic, item.persona, item.parameters_json, item.line)
-                    for n, (_, item) in enumerate(named)
+                    for n, (_, item) in enumerate(named_items)
                 ],
             )
-            after.next_position += len(named)
-            return len(items) - len(named), after
+            after.next_position += len(named_items)
+            return len(items) - len(named_items), after
 
         repeated, self._positions[staged.owner, staged.job_key] = await self._database.write(stage_items)
         return repeated
 
     async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
-        for first in range(0, upto, _COPY_BATCH):
+        for first in range(0, upto, _COPY_BATCH_ITEMS):
             values: dict[str, Value] = {
                 "staged": staged.job_key,
                 "owner": staged.owner,
                 "job_id": job_id,
                 "first": first,
-                "upto": min(first + _COPY_BATCH, upto),
+                "upto": min(first + _COPY_BATCH_ITEMS, upto),
             }
 
             def stage_copies(session: Session, values: dict[str, Value] = values) -> None:
@@ -245,7 +245,7 @@ class _ItemNaming:
             item_id: (digest, line)
             for item_id, digest, line in self._session.select_rows("items_with_ids", id_rows, self._staged.job_key)
         }
-        named = []
+        named_items = []
         for item in items:
             if item.base_id not in existing:
                 item_id = item.base_id
@@ -256,8 +256,8 @@ class _ItemNaming:
             else:
                 raise _duplicate_error(item, existing[item.base_id][1])
             existing[item_id] = (item.digest, item.line)
-            named.append((item_id, item))
-        return named
+            named_items.append((item_id, item))
+        return named_items
 
     def _next_occurrence(self, base_id: str, existing: Container[str]) -> str:
         # The id may exist already: of a copied item, or as another item's own id.

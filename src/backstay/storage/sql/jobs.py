@@ -8,7 +8,7 @@ import orjson
 from backstay.batch.item import FailedItem, FailureEvent, ItemState, ItemSummary
 from backstay.batch.job import (
     FINISHED,
-    MAX_EVIDENCE,
+    MAX_EVIDENCE_ATTEMPTS,
     Job,
     JobAction,
     JobSettings,
@@ -260,7 +260,7 @@ def _waiting(text: str) -> ProviderWait:
 
 
 def _evidence_json(pause: Pause) -> str | None:
-    attempts = list(dict.fromkeys(pause.evidence))[:MAX_EVIDENCE]
+    attempts = list(dict.fromkeys(pause.evidence))[:MAX_EVIDENCE_ATTEMPTS]
     return orjson.dumps(attempts).decode() if attempts else None
 
 

@@ -24,13 +24,13 @@ from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import columns_changed_error
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
-from backstay.storage.sql.selection_conditions import values_of
+from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.session import Row, Session
 
-# Conversations read at once: enough to share the cost of a statement, and few enough to fit in memory.
-_MAX_BATCH = 256
-_FIRST_BATCH = 16
-_BATCH_BYTES = 2_000_000
+# Read at once: enough to share the cost of a statement, and few enough to fit in memory.
+_MAX_BATCH_CONVERSATIONS = 256
+_FIRST_BATCH_CONVERSATIONS = 16
+_MAX_BATCH_BYTES = 2_000_000
 
 _BUILT_IN_COLUMNS = {
     "conversations": {
@@ -78,18 +78,18 @@ class StoredColumns:
 
 def read_selected(session: Session, owner: str, selection: Selection, columns: StoredColumns) -> Iterator[list[Record]]:
     """Yield the selected conversations in batches, in the order in which they were stored."""
-    values = values_of(owner, selection)
+    values = selection_values(owner, selection)
     lines = session.selected_lines(values, selection) if columns.are_built_in else None
     if lines is not None:
         yield from _batches(lines)
         return
     selected_keys = session.stream("selected_conversation_keys", values, selection=selection)
-    limit = _FIRST_BATCH
+    limit = _FIRST_BATCH_CONVERSATIONS
     while keys := [key for (key,) in islice(selected_keys, limit)]:
         records = find_by_keys(session, owner, keys, columns)
         yield records
         size = sum(len(record.line) for record in records)
-        limit = max(1, limit // 2) if size > _BATCH_BYTES else min(_MAX_BATCH, limit * 2)
+        limit = max(1, limit // 2) if size > _MAX_BATCH_BYTES else min(_MAX_BATCH_CONVERSATIONS, limit * 2)
 
 
 def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
@@ -99,7 +99,7 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
         record = _from_line(*row)
         batch.append(record)
         size += len(record.line)
-        if len(batch) == _MAX_BATCH or size > _BATCH_BYTES:
+        if len(batch) == _MAX_BATCH_CONVERSATIONS or size > _MAX_BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
@@ -108,7 +108,8 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
 
 def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return those conversations with these ids that exist, by id."""
-    keys = [key for (key,) in session.select_rows("conversation_keys_by_id", [(name,) for name in ids], owner)]
+    rows: list[Row] = [(conversation_id,) for conversation_id in ids]
+    keys = [key for (key,) in session.select_rows("conversation_keys_by_id", rows, owner)]
     return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
 
 
@@ -128,7 +129,7 @@ class LockedConversations(NamedTuple):
 
 def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
     """Lock the conversations with these ids, their turns and their related rows until the transaction ends."""
-    rows: list[Row] = [(name,) for name in ids]
+    rows: list[Row] = [(conversation_id,) for conversation_id in ids]
     keys = [key for (key,) in session.select_rows("locked_conversation_keys", rows, owner)]
     session.lock_rows("lock_turns", rows, owner)
     return LockedConversations(keys, columns.related.lock(keys))

@@ -24,7 +24,7 @@ from backstay.clock import Clock, to_text
 from backstay.errors import BackupUnusable
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
-from backstay.storage.sql.backup_records import find_backup, items_from, key_of
+from backstay.storage.sql.backup_records import find_backup, items_from, record_key
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.jobs import find_job, lock_job, set_state
 from backstay.storage.sql.records import (
@@ -79,7 +79,7 @@ class SqlRestores:
                 work.delete_conflicting(replaced)
             restored = work.run(on_progress)
             if source.is_whole:
-                session.execute("mark_delete_undone", {**key_of(backup), "now": now})
+                session.execute("mark_delete_undone", {**record_key(backup), "now": now})
             # Checked last, because everything before took time.
             if replaced is not None and not file_exists():
                 raise BackupUnusable(

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from backstay.backup.backup import Backup
 from backstay.clock import Clock
-from backstay.storage.sql.backup_records import DROP_BATCH, backups_from, key_of
+from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, backups_from, record_key
 from backstay.storage.sql.session import Database, Session
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
@@ -29,19 +29,19 @@ class SqlRetention:
         return await self._database.read(newest, owner=owner)
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        values = {**key_of(backup), "early": early, "now": now_micros(self._clock)}
+        values = {**record_key(backup), "early": early, "now": now_micros(self._clock)}
 
         return await self._database.write(lambda s: s.execute("mark_backup_expired", values) > 0)
 
     async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:
-        values = {**key_of(backup), "seen_at": to_micros(seen_at) if seen_at is not None else None}
+        values = {**record_key(backup), "seen_at": to_micros(seen_at) if seen_at is not None else None}
         await self._database.write(lambda s: s.execute("note_backup_expired", values))
 
     async def mark_removed(self, backup: Backup) -> None:
-        values = {**key_of(backup), "limit": DROP_BATCH}
+        values = {**record_key(backup), "limit": DROP_BATCH_ITEMS}
         while await self._database.write(lambda s: s.execute("drop_backup_items", values)):
             pass
-        values = {**key_of(backup), "now": now_micros(self._clock)}
+        values = {**record_key(backup), "now": now_micros(self._clock)}
         await self._database.write(lambda s: s.execute("mark_backup_removed", values))
 
     async def last_cleanup(self, owner: str) -> datetime | None:

@@ -28,7 +28,7 @@ def conditions(selection: Selection | None, *, only_ids: str, only_found: str) -
     )
 
 
-def values_of(owner: str, selection: Selection) -> dict[str, Value]:
+def selection_values(owner: str, selection: Selection) -> dict[str, Value]:
     """Return the values for the parameters of the conditions."""
     before = selection.created_before
     return {

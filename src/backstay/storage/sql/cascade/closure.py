@@ -269,7 +269,8 @@ class CascadeWalk:
         for row in self._updated.values():
             _add(related, "changed", row)
         return {
-            key: {kind: _sorted(tables) for kind, tables in sorted(kinds.items())} for key, kinds in related.items()
+            key: {kind: _sort_tables(tables) for kind, tables in sorted(kinds.items())}
+            for key, kinds in related.items()
         }
 
 
@@ -283,7 +284,7 @@ def _add(related: dict[int, dict[str, RowsByTable]], kind: str, reached: _Reache
         related.setdefault(root, {}).setdefault(kind, {}).setdefault(reached.table, []).append(row)
 
 
-def _sorted(tables: RowsByTable) -> RowsByTable:
+def _sort_tables(tables: RowsByTable) -> RowsByTable:
     """Sort tables and columns by name, and rows by content."""
     return {
         name: sorted(({column: row[column] for column in sorted(row)} for row in rows), key=_format_row)

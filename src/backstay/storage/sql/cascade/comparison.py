@@ -30,7 +30,7 @@ class UnrestoredRows:
 
     def is_all_that_differs(self, before: Document, now: Document) -> bool:
         """Return whether a conversation is as it was before, apart from what was not restored."""
-        updated_before, updated_now = related_of(before, "changed"), related_of(now, "changed")
+        updated_before, updated_now = get_related(before, "changed"), get_related(now, "changed")
         return self._expected(before) == self._expected(now) and all(
             row in updated_before.get(name, ()) for name, rows in updated_now.items() for row in rows
         )
@@ -47,7 +47,7 @@ class UnrestoredRows:
                 if (name, _format_row({column: value_from_line(value) for column, value in row.items()}))
                 not in self._rows
             )
-            for name, rows in related_of(document, "deleted").items()
+            for name, rows in get_related(document, "deleted").items()
         }
         return {**expected, RELATED: {name: rows for name, rows in deleted.items() if rows}}
 
@@ -59,7 +59,7 @@ class UnrestoredRows:
         return expected
 
 
-def related_of(document: Document, kind: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+def get_related(document: Document, kind: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """Return the related rows of a conversation that a delete has `deleted` or `changed`, by table."""
     related: Mapping[str, Sequence[Mapping[str, Any]]] = document.get(RELATED, {}).get(kind, {})
     return related

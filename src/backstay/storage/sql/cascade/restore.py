@@ -12,7 +12,7 @@ from backstay.backup.store import ArchivedConversation
 from backstay.library.record import TURNS, Document, value_from_line
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables
-from backstay.storage.sql.cascade.comparison import UnrestoredRows, related_of
+from backstay.storage.sql.cascade.comparison import UnrestoredRows, get_related
 from backstay.storage.sql.cascade.late_links import ExistingRows, LateLinks
 from backstay.storage.sql.cascade.related_rows import ReadBackup, RelatedRowsRestore
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, ForeignKey, Row, TableCatalog
@@ -108,13 +108,13 @@ class CascadeRestore(RelatedRowsRestore):
             self._note_built_in(CONVERSATIONS, {**document, "key": key, "owner": self._owner})
             for turn in document[TURNS]:
                 self._note_built_in(TURNS_TABLE, {**turn, "conversation_key": key, "owner": self._owner})
-            for table, rows in related_of(document, "deleted").items():
+            for table, rows in get_related(document, "deleted").items():
                 if table not in deleted:
                     raise columns_differ_error(table, None)
                 self._check(table, rows)
                 columns = self._cascade.columns[table]
                 deleted[table] |= Counter(tuple(value_from_line(row[name]) for name in columns) for row in rows)
-            for table, rows in related_of(document, "changed").items():
+            for table, rows in get_related(document, "changed").items():
                 self._check(table, rows)
                 for row in rows:
                     self._note_updated(table, row)
@@ -139,9 +139,9 @@ class CascadeRestore(RelatedRowsRestore):
             self._tables.advance(name)
 
     def _check(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        known = self._cascade.columns.get(table)
-        missing = next((name for row in rows for name in row if known is not None and name not in known), None)
-        if known is None or missing is not None:
+        columns = self._cascade.columns.get(table)
+        missing = next((name for row in rows for name in row if columns is not None and name not in columns), None)
+        if columns is None or missing is not None:
             raise columns_differ_error(table, missing)
 
     def _note_built_in(self, table: str, row: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
--- completed → pending, one item by id, if its conversation was deleted and its input is still there
+-- completed → pending, one item by id, if its conversation was deleted and its input still exists
 UPDATE {schema}.items
    SET state = 'pending', tries = 0, interruptions = 0, alone_interruptions = 0, available_at = 0,
        conversation_id = NULL, deleted_at = NULL

@@ -1,4 +1,4 @@
--- Return the jobs whose counters and item rows contradict each other.
+-- Return the jobs whose counters differ from the number of their items.
 SELECT counted.owner, counted.id
   FROM (SELECT jobs.key, jobs.owner, jobs.id,
                jobs.pending   + coalesce(sum(workers.pending), 0)   AS pending,

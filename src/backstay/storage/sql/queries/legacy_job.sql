@@ -1,4 +1,4 @@
--- Return how many items an imported job that waits has, by state.
+-- Return the item counts of an imported job that waits, by state.
 SELECT completed, failed
   FROM {schema}.legacy_jobs
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Record that a worker was stopped.
+-- Record that a worker was asked to stop.
 UPDATE {schema}.workers
    SET stopping = TRUE
  WHERE token = :token

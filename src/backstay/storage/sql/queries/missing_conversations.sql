@@ -1,4 +1,4 @@
--- Return which of these ids are not those of a conversation of this owner.
+-- Return which of these ids belong to no conversation of this owner.
 WITH requested (id) AS ({rows:text})
 SELECT requested.id
   FROM requested

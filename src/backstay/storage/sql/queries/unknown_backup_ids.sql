@@ -1,4 +1,4 @@
--- Return which of these ids are not those of a backup of any owner.
+-- Return which of these ids belong to no backup of any owner.
 WITH requested (id) AS ({rows:text})
 SELECT requested.id
   FROM requested
