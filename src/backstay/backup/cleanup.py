@@ -91,9 +91,8 @@ class Cleaner:
         """Clean up without orphans, unless that was done within the last day. Errors are logged, not raised."""
         try:
             last, now = await self._stores.retention.last_cleanup(self._owner), self._clock.now()
-            if (
-                last is None or last > now or now - last >= _CLEANUP_INTERVAL
-            ):  # a time in the future came from a wrong clock
+            # A time in the future came from a wrong clock.
+            if last is None or last > now or now - last >= _CLEANUP_INTERVAL:
                 await self.clean()
         except BackstayError as error:
             _log.warning("cleanup_failed", code=error.code, error=error.message)

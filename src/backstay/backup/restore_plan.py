@@ -65,4 +65,4 @@ class RestoreResult:
     related: int = 0
     """Related rows of other tables that were restored, or that refer to their conversation again."""
     left: int = 0
-    """Related rows that were not, because a row they refer to is missing or they now refer to another."""
+    """Related rows that were not, because a row they refer to is missing, or they now refer to another."""

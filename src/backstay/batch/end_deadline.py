@@ -8,7 +8,7 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.worker")
 
-_LOG_WAIT_AFTER_SECONDS = 1.0  # for which a worker that pauses has waited for its calls
+_LOG_WAIT_AFTER_SECONDS = 1.0  # how long a worker that pauses waits for its calls before it logs that
 
 
 class EndDeadline:

@@ -33,7 +33,7 @@ class JobInspection:
         return [await self._with_live_state(job) for job in jobs]
 
     async def items_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[ItemSummary]:
-        """Return items in order of position, from the one after position `after` on. Raises JobNotFound."""
+        """Return items after position `after`, in order. Raises JobNotFound."""
         return await self._stores.jobs.items(self._owner, job_id, after=after, limit=limit)
 
     async def failed(self, job_id: str) -> AsyncIterator[FailedItem]:
@@ -45,7 +45,7 @@ class JobInspection:
             after = page[-1].position
 
     async def failed_page(self, job_id: str, *, after: int = -1, limit: int = 100) -> Sequence[FailedItem]:
-        """Return failed items in order of position, from the one after position `after` on. Raises JobNotFound."""
+        """Return failed items after position `after`, in order. Raises JobNotFound."""
         return await self._stores.jobs.failures(self._owner, job_id, after=after, limit=limit)
 
     async def failure_codes(self, job_id: str) -> Mapping[str, bool]:

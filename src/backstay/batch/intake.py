@@ -25,7 +25,7 @@ ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[NewItem]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
-MAX_CHUNK_ITEMS = 4_000  # which one commit stores
+MAX_CHUNK_ITEMS = 4_000  # one commit stores a chunk
 _MAX_CHUNK_CHARACTERS = 4_000_000  # after which a chunk of fewer, long items ends
 _HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likely than one in a million
 

@@ -147,7 +147,7 @@ class IntakeStore(Protocol):
         ...
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
-        """Return identities of a job's items in order of position, from the one after position `after` on."""
+        """Return identities of a job's items after position `after`, in order."""
         ...
 
     async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
@@ -248,11 +248,11 @@ class JobStore(Protocol):
         ...
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
-        """Return items in order of position, from the one after position `after` on. Raises JobNotFound."""
+        """Return items after position `after`, in order. Raises JobNotFound."""
         ...
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
-        """Return failed items in order of position, from the one after position `after` on. Raises JobNotFound."""
+        """Return failed items after position `after`, in order. Raises JobNotFound."""
         ...
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:

@@ -11,7 +11,7 @@ from backstay.storage.sql.cascade.tables import TURNS as TURNS_TABLE
 
 
 class UnrestoredRows:
-    """The rows and foreign keys that a restore did not restore, because what they refer to does not exist."""
+    """The rows and foreign keys that could not be restored, because what they refer to does not exist."""
 
     def __init__(self) -> None:
         self._rows: set[tuple[str, bytes]] = set()

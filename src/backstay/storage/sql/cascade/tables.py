@@ -111,7 +111,7 @@ class TableCatalog(Protocol):
         ...
 
     def unwritable(self, deleting: Sequence[str], updating: Sequence[str]) -> Mapping[str, str]:
-        """Return the tables that this role may not insert into or update, each with the statement that grants it."""
+        """Return the tables that the role may not insert into or update, each with the statement that grants it."""
         ...
 
     def defer(self) -> None:
