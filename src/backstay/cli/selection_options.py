@@ -1,4 +1,4 @@
-"""The options that select conversations, one group for all commands."""
+"""The options that select conversations, shared by all commands."""
 
 import sys
 from collections.abc import Iterable
@@ -84,8 +84,8 @@ class SelectionOptions:
             EmptySelection: the file of ids is empty.
             InputError: the file of ids cannot be read.
         """
-        listed = _read_ids(self.ids_file) if self.ids_file is not None else []
-        selection = self.conditions.selection([*(self.ids or ()), *listed], everything=self.everything)
+        file_ids = _read_ids(self.ids_file) if self.ids_file is not None else []
+        selection = self.conditions.selection([*(self.ids or ()), *file_ids], everything=self.everything)
         if self.everything and selection.is_narrowed:
             raise SettingsError("--all cannot be combined with ids or conditions", setting="all")
         return selection

@@ -130,7 +130,7 @@ def _map_tables(
         request, owner = prior.extend(request), prior.owner
     foreign_keys = foreign_keys_between(connection, turns, conversations)
     mapping = map_columns(request, conversations, turns, foreign_keys, owner)
-    if prior is not None and prior.mapping != _names(mapping):
+    if prior is not None and prior.mapping != _recorded_mapping(mapping):
         raise CannotAdopt(_OTHER_ADOPTION, remedy=Remedy.UNDO_ADOPTION)
     # In a fixed order, so that the same mapping always makes the same statements.
     return prior, replace(
@@ -193,7 +193,7 @@ def _rename_side_columns(connection: Connection, mapping: TableMapping, schema: 
             connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(old_name)} TO {quoted(name)}")
 
 
-def _names(mapping: TableMapping) -> dict[str, dict[str, str]]:
+def _recorded_mapping(mapping: TableMapping) -> dict[str, dict[str, str]]:
     """Return the mapping as it is recorded: by built-in table, names of its columns to names of user columns."""
     conversations = {name: column.name for name, column in mapping.conversation_columns.items()}
     turns = {name: column.name for name, column in mapping.turn_columns.items()}
@@ -205,7 +205,7 @@ def _names(mapping: TableMapping) -> dict[str, dict[str, str]]:
 
 
 def _record(connection: Connection, schema: str, mapping: TableMapping, views: GeneratedViews) -> None:
-    names, query = _names(mapping), render("record/insert", schema=schema)
+    names, query = _recorded_mapping(mapping), render("record/insert", schema=schema)
     for name, table, view in (
         (CONVERSATIONS, mapping.conversations, views.conversations),
         (TURNS, mapping.turns, views.turns),
@@ -226,7 +226,7 @@ def _record(connection: Connection, schema: str, mapping: TableMapping, views: G
 
 
 def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption | None) -> AdoptionResult:
-    names = _names(mapping)
+    names = _recorded_mapping(mapping)
     tables = []
     for name, table, side_columns in (
         (CONVERSATIONS, mapping.conversations, mapping.side_columns),

@@ -14,7 +14,7 @@ from backstay.storage.postgres.queries import quoted
 _CONVERSATION_COLUMNS = ("key", "owner", "id", *(name for name in CONVERSATION_NAMES if name not in ("id", "owner")))
 _TURN_COLUMNS = ("conversation_key", "sequence", "owner", "id", "role", "content", "metadata")
 _ROW_LOCATION = ("tableoid", "ctid")
-_MICROSECONDS = 6
+_TIME_DIGITS = 6
 """Digits of a second that a time has, unless its type keeps fewer."""
 _GENERATED_IDS = {"uuid": "pg_catalog.gen_random_uuid()", "text": "pg_catalog.gen_random_uuid()::text"}
 
@@ -64,8 +64,8 @@ def conversations_view(mapping: TableMapping) -> View:
         elif name in ("id", "owner"):
             columns.append(ViewColumn(name, f"side.{name}", column.name, f"NEW.{name}::{column.cast}"))
         else:
-            columns += _converted(name, column, required=name in ("created_at", "updated_at"))
-    return _view(mapping.conversations, columns, mapping.conversation_columns)
+            columns += _convert(name, column, required=name in ("created_at", "updated_at"))
+    return _build_view(mapping.conversations, columns, mapping.conversation_columns)
 
 
 def turns_view(mapping: TableMapping, schema: str) -> View:
@@ -84,9 +84,9 @@ def turns_view(mapping: TableMapping, schema: str) -> View:
             stored = stored if generated is None else f"coalesce({stored}, {generated})"
             columns.append(ViewColumn(name, f"app.{quoted(column.name)}::text", column.name, stored))
         else:
-            columns += _converted(name, column, required=name in ("role", "content"), of_turns=True)
+            columns += _convert(name, column, required=name in ("role", "content"), of_turns=True)
     mapped = {**mapping.turn_columns, "conversation_key": mapping.parent}
-    return _view(mapping.turns, columns, mapped, order=mapping.order, parent=mapping.parent.name)
+    return _build_view(mapping.turns, columns, mapped, order=mapping.order, parent=mapping.parent.name)
 
 
 def new_turn_id(mapping: TableMapping) -> str | None:
@@ -97,7 +97,7 @@ def new_turn_id(mapping: TableMapping) -> str | None:
     return column.default or _GENERATED_IDS.get("text" if column.base == "varchar" else column.base)
 
 
-def _converted(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> list[ViewColumn]:
+def _convert(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> list[ViewColumn]:
     cast = cast_for(name, column, required=required, of_turns=of_turns)
     converted = [ViewColumn(name, cast.read, column.name, cast.write)]
     return converted if cast.original is None else [*converted, ViewColumn(original_name(name), cast.original)]
@@ -131,7 +131,7 @@ def _side_turn_value(mapping: TableMapping, schema: str, name: str) -> str:
     return f"(SELECT more.backstay_{name} FROM {schema}.adopted_turns AS more WHERE {is_same})"
 
 
-def _view(
+def _build_view(
     table: UserTable,
     columns: list[ViewColumn],
     mapped: Mapping[str, UserColumn],
@@ -148,8 +148,8 @@ def _view(
     for column in table.columns.values():
         if column.name in names:
             continue
-        name, is_order = _free(column.name, used_names), order is not None and order.name == column.name
-        columns.append(_plain(name, column, is_order=is_order))
+        name, is_order = _unused_name(column.name, used_names), order is not None and order.name == column.name
+        columns.append(_plain_column(name, column, is_order=is_order))
         if is_order and not column.required:
             columns.append(
                 ViewColumn(original_name("order"), f"CASE WHEN app.{quoted(column.name)} IS NULL THEN TRUE END")
@@ -160,7 +160,7 @@ def _view(
     for user_name, name in names.items():
         # A column of the side table is sorted by its bytes, and by that no index of the user table would be used.
         if name in mapped and (table.columns[user_name].type != "text" or name in from_side):
-            raw[name] = _free(f"their_{user_name}", used_names)
+            raw[name] = _unused_name(f"their_{user_name}", used_names)
             columns.append(ViewColumn(raw[name], f"app.{quoted(user_name)}"))
     columns += [ViewColumn(name, f"app.{name}") for name in _ROW_LOCATION]
     fixed = {column.name for column in table.columns.values() if column.is_always} | {parent}
@@ -183,7 +183,7 @@ def _assignments(columns: Sequence[ViewColumn], fixed: set[str | None]) -> Itera
         yield column.user_column, f"NEW.{quoted(column.name)}" if column.is_plain else converted
 
 
-def _plain(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
+def _plain_column(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
     stored, default = f"NEW.{quoted(name)}", column.default
     if is_order and (next_value := _next_order(column)) is not None:
         is_unset = "" if column.required else f" AND NEW.{quoted(original_name('order'))} IS NULL"
@@ -208,11 +208,11 @@ def _time_step(column: UserColumn) -> int:
     """Return the smallest number of microseconds that makes the column hold another time."""
     match = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
     # A domain does not say how many digits it keeps, but every one distinguishes whole seconds.
-    digits = 0 if match is None else int(match[1] or _MICROSECONDS)
-    return int(10 ** (_MICROSECONDS - digits))
+    digits = 0 if match is None else int(match[1] or _TIME_DIGITS)
+    return int(10 ** (_TIME_DIGITS - digits))
 
 
-def _free(name: str, used_names: set[str]) -> str:
+def _unused_name(name: str, used_names: set[str]) -> str:
     """Return the name, prefixed until no other column has it, and add it to the used ones."""
     free = name
     while free in used_names:

@@ -76,7 +76,7 @@ def map_columns(
         raise CannotAdopt(f"{turns.name} cannot hold both conversations and turns", table=turns.name)
     conversation_columns = _map(conversations, request.conversation_columns, CONVERSATION_NAMES, "")
     turn_columns = _map(turns, request.turn_columns, TURN_NAMES, "turns.")
-    identity = _required(conversation_columns, "id", conversations, "")
+    identity = _require(conversation_columns, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(
             f"{conversations.name}.{identity.name} is no id. Make it unique and never null: "
@@ -89,7 +89,7 @@ def map_columns(
     requested_parent, order = turn_columns.pop("conversation", None), turn_columns.pop("order", None)
     foreign_key, parent = _foreign_key(requested_parent, conversations, turns, foreign_keys, identity)
     for name in ("role", "content"):
-        _required(turn_columns, name, turns, "turns.")
+        _require(turn_columns, name, turns, "turns.")
     _check_order(turns, turn_columns, order, parent)
     return TableMapping(conversations, turns, conversation_columns, turn_columns, parent, foreign_key, order, owner)
 
@@ -157,7 +157,7 @@ def _check_type(table: UserTable, name: str, column: UserColumn, allowed: frozen
         )
 
 
-def _required(mapped: Mapping[str, UserColumn], name: str, table: UserTable, prefix: str) -> UserColumn:
+def _require(mapped: Mapping[str, UserColumn], name: str, table: UserTable, prefix: str) -> UserColumn:
     if name not in mapped:
         raise CannotAdopt(
             f"No column of {table.name} is mapped to the {name}; it has: {', '.join(table.columns)}",
