@@ -15,7 +15,7 @@ _CONVERSATION_COLUMNS = ("key", "owner", "id", *(name for name in CONVERSATION_N
 _TURN_COLUMNS = ("conversation_key", "sequence", "owner", "id", "role", "content", "metadata")
 _ROW_LOCATION = ("tableoid", "ctid")
 _TIME_DIGITS = 6
-"""Digits of a second that a time has, unless its type keeps fewer."""
+"""Fractional digits of a second in a time, unless its type has fewer."""
 _GENERATED_IDS = {"uuid": "pg_catalog.gen_random_uuid()", "text": "pg_catalog.gen_random_uuid()::text"}
 
 
@@ -26,7 +26,7 @@ class ViewColumn:
     name: str
     expression: str
     user_column: str | None = None
-    """The user column in which `stored` is stored."""
+    """The user column that the expression `stored` is written to."""
     stored: str | None = None
     default: str | None = None
     is_plain: bool = False
@@ -39,9 +39,9 @@ class View:
 
     columns: Sequence[ViewColumn]
     names: Mapping[str, str]
-    """Names of user columns, to their names in the view."""
+    """The name in the view of each user column."""
     raw: Mapping[str, str]
-    """Names in the view, to those of the columns that show the same value in its own type."""
+    """For a name in the view, the name of the column that shows the same value in the user column's type."""
     assignments: Sequence[tuple[str, str]]
     """User columns that an UPDATE sets, and what to."""
 
@@ -55,7 +55,7 @@ class View:
 
 
 def conversations_view(mapping: TableMapping) -> View:
-    """Return the columns of `conversations`: from `side`, the side table, and from `app`, the user table."""
+    """Return the view `conversations`, with columns from `side`, the side table, and from `app`, the user table."""
     columns = [ViewColumn("key", "side.key")]
     for name in _CONVERSATION_COLUMNS[1:]:
         column = mapping.conversation_columns.get(name)
@@ -69,12 +69,12 @@ def conversations_view(mapping: TableMapping) -> View:
 
 
 def turns_view(mapping: TableMapping, schema: str) -> View:
-    """Return the columns of `turns`; the key and the owner of the conversation come from `side`."""
+    """Return the view `turns`; the conversation's key and owner come from `side`."""
     if (sequence := mapping.turn_columns.get("sequence")) is not None:
-        numbered = ViewColumn("sequence", f"app.{quoted(sequence.name)}::integer", sequence.name, "NEW.sequence")
+        sequence_column = ViewColumn("sequence", f"app.{quoted(sequence.name)}::integer", sequence.name, "NEW.sequence")
     else:
-        numbered = ViewColumn("sequence", _sequence(mapping))
-    columns = [ViewColumn("conversation_key", "side.key"), numbered, ViewColumn("owner", "side.owner")]
+        sequence_column = ViewColumn("sequence", _sequence(mapping))
+    columns = [ViewColumn("conversation_key", "side.key"), sequence_column, ViewColumn("owner", "side.owner")]
     for name in _TURN_COLUMNS[3:]:
         column = mapping.turn_columns.get(name)
         if column is None:
@@ -104,7 +104,7 @@ def _convert(name: str, column: UserColumn, *, required: bool, of_turns: bool = 
 
 
 def _sequence(mapping: TableMapping) -> str:
-    """Return the number of a turn: how many turns of its conversation do not come after it."""
+    """Return the expression for a turn's number: how many turns of its conversation do not come after it."""
     if mapping.order is None:
         return ""
     parent, order, identity = (
@@ -141,7 +141,7 @@ def _build_view(
 ) -> View:
     """Return a view with the columns, then the other user columns, and then the mapped ones in their own types.
 
-    The foreign key `parent` also keeps its own name: other foreign keys of the app may refer to it.
+    The foreign key `parent` also keeps its own name, since other foreign keys of the app may use it.
     """
     names = {column.name: name for name, column in mapped.items() if column.name != parent}
     used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
@@ -158,7 +158,7 @@ def _build_view(
     raw = {}
     from_side = {column.name for column in columns if column.expression.startswith("side.")}
     for user_name, name in names.items():
-        # A column of the side table is sorted by its bytes, and by that no index of the user table would be used.
+        # Columns of the side table have collation "C", with which no index of the user table would be used.
         if name in mapped and (table.columns[user_name].type != "text" or name in from_side):
             raw[name] = _unused_name(f"their_{user_name}", used_names)
             columns.append(ViewColumn(raw[name], f"app.{quoted(user_name)}"))
@@ -192,7 +192,7 @@ def _plain_column(name: str, column: UserColumn, *, is_order: bool) -> ViewColum
 
 
 def _next_order(column: UserColumn) -> str | None:
-    """Return the value that puts a new turn after those before it; None if a sequence of the app does so."""
+    """Return the expression that puts a new turn after the existing ones; None if a sequence of the app does so."""
     if column.base in TIMES:
         time = f"pg_catalog.now() + NEW.sequence * interval '{_time_step(column)} microseconds'"
         return time if column.base == "timestamptz" else f"({time}) AT TIME ZONE 'UTC'"
@@ -205,9 +205,9 @@ def is_sequence(column: UserColumn) -> bool:
 
 
 def _time_step(column: UserColumn) -> int:
-    """Return the smallest number of microseconds that makes the column hold another time."""
+    """Return the smallest difference between two times in the column, in microseconds."""
     match = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
-    # A domain does not say how many digits it keeps, but every one distinguishes whole seconds.
+    # How many digits a domain has is unknown here, but each distinguishes whole seconds.
     digits = 0 if match is None else int(match[1] or _TIME_DIGITS)
     return int(10 ** (_TIME_DIGITS - digits))
 

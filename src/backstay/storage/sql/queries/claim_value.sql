@@ -1,4 +1,4 @@
--- Write an expiring value, unless one is there that has not expired.
+-- Write an expiring value, unless an unexpired one exists.
 INSERT INTO {schema}.notes (kind, owner, name, value, expires_at)
 VALUES (:kind, :owner, :name, :value, :expires_at)
     ON CONFLICT (kind, owner, name) DO UPDATE

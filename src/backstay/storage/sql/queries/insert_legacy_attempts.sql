@@ -1,4 +1,4 @@
--- Insert the attempts of the items of a new job that its import found failed.
+-- Insert the attempts of a new job's items that the legacy library recorded as failed.
 INSERT INTO {schema}.attempts (job_key, position, number, owner, worker, result, error_code, error_message, started_at,
                                ended_at)
 SELECT items.job_key, items.position, 1, items.owner, :token, 'failed', 'taken_over', legacy.error, :now, :now

@@ -1,4 +1,4 @@
--- Return the items that these conversations are results of, each with its result now.
+-- Return the items that resulted in these conversations, each with its present result.
 WITH requested (job_id, item_id) AS ({rows:text,text})
 SELECT jobs.id, items.id, jobs.key, items.position, items.state, items.conversation_id, items.deleted_at,
        jobs.created_at

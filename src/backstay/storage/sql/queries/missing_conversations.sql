@@ -1,4 +1,4 @@
--- Return which of these ids are not those of a conversation of this owner.
+-- Return those of these ids that no conversation of this owner has.
 WITH requested (id) AS ({rows:text})
 SELECT requested.id
   FROM requested

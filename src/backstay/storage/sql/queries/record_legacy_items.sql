@@ -1,4 +1,4 @@
--- Count the items of a new job that its import found settled.
+-- Count a new job's items that the legacy library recorded as settled.
 UPDATE {schema}.jobs
    SET pending = pending - :completed - :failed, completed = :completed, failed = :failed
  WHERE key = :job_key

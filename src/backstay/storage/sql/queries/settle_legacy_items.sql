@@ -1,4 +1,4 @@
--- pending → completed or failed, the items of a new job that its import found settled
+-- pending → completed or failed, a new job's items that the legacy library recorded as settled
 UPDATE {schema}.items
    SET state = CASE WHEN legacy.error IS NULL THEN 'completed' ELSE 'failed' END,
        attempt = CASE WHEN legacy.error IS NULL THEN 0 ELSE 1 END,

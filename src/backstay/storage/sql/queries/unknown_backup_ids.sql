@@ -1,4 +1,4 @@
--- Return which of these ids are not those of a backup of any owner.
+-- Return those of these ids that no backup of any owner has.
 WITH requested (id) AS ({rows:text})
 SELECT requested.id
   FROM requested
