@@ -48,7 +48,7 @@ class ConditionOptions:
             everything,
             search=self.search,
             persona=self.persona,
-            created_before=_before(self.older_than),
+            created_before=_created_before(self.older_than),
         )
 
     def as_words(self) -> list[str]:
@@ -97,7 +97,7 @@ async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> No
         await backstay.batches.checkpoint(selection.job_id)
 
 
-def _before(older_than: str | None) -> datetime | None:
+def _created_before(older_than: str | None) -> datetime | None:
     if older_than is None:
         return None
     try:

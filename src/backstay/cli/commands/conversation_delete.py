@@ -177,8 +177,8 @@ async def _conclude(session: CommandSession, backstay: "Backstay", result: "Dele
         (result.gone, result.gone_ids, "already gone"),
     ):
         if number:
-            listed = ", ".join(printed_id(name) for name in ids)
-            out.line(f"{format_count(number, 'conversation')} {outcome}{f' ({listed})' if listed else ''}.")
+            examples = ", ".join(printed_id(name) for name in ids)
+            out.line(f"{format_count(number, 'conversation')} {outcome}{f' ({examples})' if examples else ''}.")
     if result.backup_id is None and result.deleted and not result.is_erased:
         settings = invocation.settings()
         remedy = (

@@ -78,9 +78,9 @@ async def show(
 
 
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
-    known = (summary.topic, summary.persona)
+    texts = (summary.topic or "", summary.persona or "")
     ids = (printed_id(value or "") for value in (summary.job_id, summary.item_id))
-    return printed_id(summary.id), *(value or "" for value in known), *ids, summary.turns, summary.created_at
+    return printed_id(summary.id), *texts, *ids, summary.turns, summary.created_at
 
 
 def _format_lines(conversation: "Conversation") -> list[str]:

@@ -1,4 +1,4 @@
-"""Adoption and its undoing, each in one transaction: complete or not at all."""
+"""Adoption and its undo, each in one transaction: complete or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
