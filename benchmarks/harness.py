@@ -1,7 +1,7 @@
-"""Where programs are compared: each way of each is a script in `peers/`, run in a process and a venv of its own.
+"""Comparison of programs: scripts in `peers/` run their tasks, each in its own process and, for peers, its own venv.
 
-The scripts' docstrings say what is measured and how it is kept fair. A program that cannot be installed or fails keeps
-its row, with the reason; the others go on.
+The scripts' docstrings say what is measured and what makes the comparison fair. A program that cannot be installed, or
+that fails, keeps its table row, with the reason; the others are still measured.
 """
 
 import json
@@ -18,24 +18,24 @@ from venvs import NotInstalled, python_of
 
 _PEERS = Path(__file__).parent / "peers"
 
-Answer = Mapping[str, Any]
-"""What a script printed; `seconds`, `items` and `versions` are always in it."""
+ScriptResult = Mapping[str, Any]
+"""The JSON object that a script printed; it always has `seconds`, `items` and `versions`."""
 
 
-class Failed(Exception):
-    """A script ended without an answer; the message is its last line."""
+class ScriptFailed(Exception):
+    """A script failed; the message is the last line of its standard error, or what is wrong with its result."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One row of a table: a task of a script, on so many items."""
+class Case:
+    """A task of a script on a number of items; one row of a table."""
 
     label: str
     script: str
     task: str
     items: int
     peer: str | None = None
-    """Peer whose venv it needs; without one it runs in the current one."""
+    """Peer in whose venv the script runs; None for the current venv."""
 
 
 @dataclass
@@ -46,47 +46,48 @@ class Harness:
     options: Sequence[str | Path] = ()
     """Additional options of every script."""
     timeout: float = 240
-    """Seconds that one measurement may take."""
+    """Seconds that one case may take."""
     may_lose: bool = False
-    """Whether a script may keep fewer items than it was given: what it loses is what is measured then."""
+    """Whether a script may keep fewer items than it was given, because its losses are measured."""
     versions: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    """Why, by label; who failed is not asked again."""
+    """The reason of each failure, by label; a failed case is not measured again."""
 
-    def install(self, ways: Sequence[Way]) -> None:
-        """Create every venv before anything is measured."""
-        for peer in sorted({way.peer for way in ways if way.peer}):
+    def install(self, cases: Sequence[Case]) -> None:
+        """Create every venv, before anything is measured."""
+        for peer in sorted({case.peer for case in cases if case.peer}):
             try:
                 python_of(peer)
             except NotInstalled as reason:
                 print(f"{peer} is not installed: {reason}", file=sys.stderr)
-                self.failures |= {way.label: f"not measured: {reason}" for way in ways if way.peer == peer}
+                self.failures |= {case.label: f"not measured: {reason}" for case in cases if case.peer == peer}
 
-    def answer(self, way: Way, folder: Path, *options: str) -> Answer | None:
-        """Measure once, with these additional options; return the script's answer, or None if it failed."""
-        if way.label in self.failures:
+    def measure(self, case: Case, folder: Path, *options: str) -> ScriptResult | None:
+        """Measure once, with these additional options; return the script's result, or None if it failed."""
+        if case.label in self.failures:
             return None
         try:
-            answer = self._ask(way, folder, options)
+            result = self._run_script(case, folder, options)
         except subprocess.TimeoutExpired:
-            return self._failed(way, f"not done after {self.timeout:g} s")
-        except (NotInstalled, Failed) as failure:
-            return self._failed(way, f"not measured: {failure}")
+            return self._record_failure(case, f"not done after {self.timeout:g} s")
+        except (NotInstalled, ScriptFailed) as failure:
+            return self._record_failure(case, f"not measured: {failure}")
         self.versions |= {
-            f"{name} ({way.peer})" if name == "SQLite" and way.peer else name: version
-            for name, version in answer["versions"].items()
+            f"{name} ({case.peer})" if name == "SQLite" and case.peer else name: version
+            for name, version in result["versions"].items()
         }
-        return answer
+        return result
 
-    def seconds(self, way: Way, folder: Path) -> dict[str, float]:
-        """Measure once; return the seconds by the way's label, or nothing if it fails or has failed."""
-        answer = self.answer(way, folder)
-        return {way.label: answer["seconds"]} if answer is not None else {}
+    def seconds(self, case: Case, folder: Path) -> dict[str, float]:
+        """Measure once; return the seconds by the case's label; empty if it fails or has failed."""
+        result = self.measure(case, folder)
+        return {case.label: result["seconds"]} if result is not None else {}
 
-    def print(self, ways: Sequence[Way], header: Sequence[str], cells: Callable[[Way], list[str]]) -> None:
-        """Print a table with a row for each way: its cells, or the reason why there are none."""
+    def print(self, cases: Sequence[Case], header: Sequence[str], cells: Callable[[Case], list[str]]) -> None:
+        """Print a table with one row per case: its cells, or the reason of its failure."""
         rows = [
-            [way.label, *([self.failures[way.label]] if way.label in self.failures else cells(way))] for way in ways
+            [case.label, *([self.failures[case.label]] if case.label in self.failures else cells(case))]
+            for case in cases
         ]
         print_table(header, [row + [""] * (len(header) - len(row)) for row in rows])
 
@@ -96,17 +97,17 @@ class Harness:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
         print(f"In the scripts' processes: {versions}.")
 
-    def _ask(self, way: Way, folder: Path, options: Sequence[str]) -> Answer:
-        python = python_of(way.peer) if way.peer else sys.executable
-        ended = subprocess.run(
+    def _run_script(self, case: Case, folder: Path, options: Sequence[str]) -> ScriptResult:
+        python = python_of(case.peer) if case.peer else sys.executable
+        process = subprocess.run(
             [
                 python,
-                _PEERS / way.script,
-                way.task,
+                _PEERS / case.script,
+                case.task,
                 *self.options,
                 *options,
                 "--items",
-                self._items(way.items),
+                self._items_file(case.items),
                 "--folder",
                 folder,
             ],
@@ -115,18 +116,18 @@ class Harness:
             timeout=self.timeout,
             check=False,
         )
-        if ended.returncode:
-            raise Failed((ended.stderr.strip().splitlines() or ["it ended and said nothing"])[-1])
-        answer: Answer = json.loads(ended.stdout.splitlines()[-1])
-        if answer["items"] != way.items and not self.may_lose:
-            raise Failed(f"it kept {answer['items']} of {way.items} items")
-        return answer
+        if process.returncode:
+            raise ScriptFailed((process.stderr.strip().splitlines() or ["it failed without a message"])[-1])
+        result: ScriptResult = json.loads(process.stdout.splitlines()[-1])
+        if result["items"] != case.items and not self.may_lose:
+            raise ScriptFailed(f"it kept {result['items']} of {case.items} items")
+        return result
 
-    def _failed(self, way: Way, why: str) -> None:
-        self.failures[way.label] = why
-        print(f"{way.label}: {why}", file=sys.stderr)
+    def _record_failure(self, case: Case, reason: str) -> None:
+        self.failures[case.label] = reason
+        print(f"{case.label}: {reason}", file=sys.stderr)
 
-    def _items(self, count: int) -> Path:
+    def _items_file(self, count: int) -> Path:
         path = self.folder / f"items-{count}.jsonl"
         if not path.exists():
             path.write_text("".join(json.dumps(item) + "\n" for item in workload.items(count)))

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import Harness, Way
+from harness import Case, Harness
 from measuring import print_table, scratch
 from refusing_provider import BUCKET_PER_SECOND, OUTAGE, OUTAGE_SECONDS, measured, refusing_provider
 
@@ -55,13 +55,13 @@ _PEERS = (
 class _Trial:
     """One program at a server in one condition."""
 
-    way: Way
+    case: Case
     condition: str
 
     @classmethod
     def of(cls, program: tuple[str, str, str, str | None], condition: str, items: int) -> "_Trial":
         label, script, task, peer = program
-        return cls(Way(f"{label}: {condition}, {items} items", script, task, items, peer), condition)
+        return cls(Case(f"{label}: {condition}, {items} items", script, task, items, peer), condition)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def main() -> int:
             options.rounds,
             options.folder,
         )
-        bench.harness.install([_Trial.of(program, _FREE, _ITEMS).way for program in programs])
+        bench.harness.install([_Trial.of(program, _FREE, _ITEMS).case for program in programs])
         names = [name for name, *_ in programs]
         rows = [_rate_cells(bench, condition, programs) for condition in _RATES]
         print(f"{_ITEMS:,} items: seconds; relative to its time without refusals, or to the bucket's; calls refused.\n")
@@ -114,13 +114,13 @@ class _Bench:
 
     def outcomes(self, trial: _Trial) -> list[_Outcome]:
         """Return the outcome of a trial in each round; None if it failed."""
-        program, _, condition = trial.way.label.partition(": ")
+        program, _, condition = trial.case.label.partition(": ")
         if "429" in condition and program in self._has_no_end:
-            self.harness.failures[trial.way.label] = "not asked"  # it was not done under fewer refusals
+            self.harness.failures[trial.case.label] = "not asked"  # it was not done under fewer refusals
         result: list[_Outcome] = []
         for _ in range(self._rounds):
             with scratch(self._folder) as folder, refusing_provider(trial.condition) as base_url:
-                answer = self.harness.answer(trial.way, folder, "--base-url", base_url)
+                answer = self.harness.measure(trial.case, folder, "--base-url", base_url)
                 if answer is None:
                     self._has_no_end |= {program} if "429" in condition else set()
                     break
@@ -129,9 +129,9 @@ class _Bench:
 
     def cell(self, trial: _Trial, outcomes: Sequence[_Outcome], figure: str) -> str:
         """Format a figure with the lost and refused calls, or the reason why there is none."""
-        if trial.way.label in self.harness.failures:
-            return self.harness.failures[trial.way.label]
-        lost = trial.way.items - min(outcome.kept for outcome in outcomes)
+        if trial.case.label in self.harness.failures:
+            return self.harness.failures[trial.case.label]
+        lost = trial.case.items - min(outcome.kept for outcome in outcomes)
         refused = round(statistics.median(len(outcome.sent.refused_at) for outcome in outcomes))
         return f"{figure}, {refused:,} refused" + (f", **{lost:,} lost**" if lost else "")
 
@@ -181,7 +181,7 @@ def _start_cells(bench: _Bench, programs: Sequence[tuple[str, str, str, str | No
         late = statistics.median(ends or [0.0])
         return bench.cell(trial, outcomes[trial], f"{late:.1f} s" if late > 0 else "never")
 
-    return [[f"{row[0].way.items} items, at the start: until all are done", *map(cell, row)] for row in trials]
+    return [[f"{row[0].case.items} items, at the start: until all are done", *map(cell, row)] for row in trials]
 
 
 if __name__ == "__main__":

@@ -16,38 +16,38 @@ from functools import partial
 from pathlib import Path
 
 import workload
-from harness import Harness, Way
+from harness import Case, Harness
 from measuring import measure, scratch, spread
 
 RATES = (
-    Way("Backstay, concurrency 256", "backstay_batches.py", "rate", 20_000),
-    Way(
+    Case("Backstay, concurrency 256", "backstay_batches.py", "rate", 20_000),
+    Case(
         "async-batch-llm, store at FULL, concurrency 256", "async_batch_llm_store.py", "rate", 4_000, "async-batch-llm"
     ),
-    Way("DBOS Transact, as it configures itself", "dbos_workflows.py", "default", 100, "dbos"),
-    Way("DBOS Transact, one connection", "dbos_workflows.py", "one-connection", 150, "dbos"),
-    Way("DBOS Transact, one connection, file in WAL mode", "dbos_workflows.py", "wal", 300, "dbos"),
-    Way("DBOS Transact, one connection, through a queue", "dbos_workflows.py", "queue", 150, "dbos"),
-    Way("one JSON array of ids, at 1,000 ids", "one_array.py", "1000", 1_000),
-    Way("one JSON array of ids, at 10,000 ids", "one_array.py", "10000", 1_000),
-    Way("one JSON array of ids, at 30,000 ids", "one_array.py", "30000", 500),
+    Case("DBOS Transact, as it configures itself", "dbos_workflows.py", "default", 100, "dbos"),
+    Case("DBOS Transact, one connection", "dbos_workflows.py", "one-connection", 150, "dbos"),
+    Case("DBOS Transact, one connection, file in WAL mode", "dbos_workflows.py", "wal", 300, "dbos"),
+    Case("DBOS Transact, one connection, through a queue", "dbos_workflows.py", "queue", 150, "dbos"),
+    Case("one JSON array of ids, at 1,000 ids", "one_array.py", "1000", 1_000),
+    Case("one JSON array of ids, at 10,000 ids", "one_array.py", "10000", 1_000),
+    Case("one JSON array of ids, at 30,000 ids", "one_array.py", "30000", 500),
 )
 
 _SET = 100_000
 PREPARED = (
-    Way("Backstay, a finished set", "backstay_batches.py", "prepare", _SET),
-    Way("async-batch-llm, a finished set", "async_batch_llm_store.py", "prepare", _SET, "async-batch-llm"),
+    Case("Backstay, a finished set", "backstay_batches.py", "prepare", _SET),
+    Case("async-batch-llm, a finished set", "async_batch_llm_store.py", "prepare", _SET, "async-batch-llm"),
 )
 AGAIN = (
-    Way("Backstay, same file again", "backstay_batches.py", "again", _SET),
-    Way("Backstay, same file again and every conversation read", "backstay_batches.py", "again-and-read", _SET),
-    Way("Backstay, resumed by name", "backstay_batches.py", "by-name", _SET),
-    Way("async-batch-llm, same file again", "async_batch_llm_store.py", "again", _SET, "async-batch-llm"),
+    Case("Backstay, same file again", "backstay_batches.py", "again", _SET),
+    Case("Backstay, same file again and every conversation read", "backstay_batches.py", "again-and-read", _SET),
+    Case("Backstay, resumed by name", "backstay_batches.py", "by-name", _SET),
+    Case("async-batch-llm, same file again", "async_batch_llm_store.py", "again", _SET, "async-batch-llm"),
 )
 
 
 def main() -> int:
-    """Return the number of ways that failed."""
+    """Return the number of cases that failed."""
     options = _parse()
     print(f"`python benchmarks/side_by_side.py --rounds {options.rounds} --resume-rounds {options.resume_rounds}`\n")
     with scratch(options.folder) as folder:
@@ -72,14 +72,14 @@ def _parse() -> argparse.Namespace:
 
 def _compare_rates(harness: Harness, options: argparse.Namespace) -> None:
     print("### How many items a second are kept?\n", flush=True)
-    seconds = measure([partial(harness.seconds, way) for way in RATES], rounds=options.rounds, folder=options.folder)
-    rates = {way.label: [way.items / item for item in seconds[way.label]] for way in RATES}
+    seconds = measure([partial(harness.seconds, case) for case in RATES], rounds=options.rounds, folder=options.folder)
+    rates = {case.label: [case.items / item for item in seconds[case.label]] for case in RATES}
     reference = rates[RATES[0].label]
 
-    def cells(way: Way) -> list[str]:
-        figures = rates[way.label]
+    def cells(case: Case) -> list[str]:
+        figures = rates[case.label]
         digits = 0 if min(figures) > 100 else 1
-        return [f"{way.items:,}", spread(figures, digits), spread(times(reference, figures), 1)]
+        return [f"{case.items:,}", spread(figures, digits), spread(times(reference, figures), 1)]
 
     harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate relative to it, times"], cells)
 
@@ -88,24 +88,24 @@ def _compare_resumes(harness: Harness, options: argparse.Namespace) -> None:
     print(f"### How long until a finished set of {_SET:,} is known to need nothing?\n", flush=True)
     # One folder for all rounds: a set is finished once, and asking again changes nothing in it.
     with scratch(options.folder) as finished:
-        for way in PREPARED:
-            if not harness.seconds(way, finished):
-                reason = f"no finished set: {harness.failures[way.label]}"
-                harness.failures |= {other.label: reason for other in AGAIN if other.script == way.script}
-        measurements = [partial(_over, harness, way, finished) for way in AGAIN]
+        for case in PREPARED:
+            if not harness.seconds(case, finished):
+                reason = f"no finished set: {harness.failures[case.label]}"
+                harness.failures |= {other.label: reason for other in AGAIN if other.script == case.script}
+        measurements = [partial(_over, harness, case, finished) for case in AGAIN]
         seconds = measure(measurements, rounds=options.resume_rounds, folder=options.folder)
     reference = seconds[AGAIN[0].label]
 
-    def cells(way: Way) -> list[str]:
-        figures = seconds[way.label]
+    def cells(case: Case) -> list[str]:
+        figures = seconds[case.label]
         return [spread(figures, 2), spread(times(figures, reference), 2)]
 
     harness.print(AGAIN, ["way", "seconds", "relative to the first, times"], cells)
 
 
-def _over(harness: Harness, way: Way, finished: Path, _: Path) -> dict[str, float]:
+def _over(harness: Harness, case: Case, finished: Path, _: Path) -> dict[str, float]:
     """Measure in the folder of the finished set, not in the empty one of the round."""
-    return harness.seconds(way, finished)
+    return harness.seconds(case, finished)
 
 
 def times(figures: Sequence[float], others: Sequence[float]) -> list[float]:

@@ -11,7 +11,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from harness import Harness, Way
+from harness import Case, Harness
 from local_provider import local_provider
 from measuring import measure, scratch, spread
 
@@ -20,12 +20,12 @@ _IN_FLIGHT = 200
 _ITEMS = 2_000
 _IDEAL = _SECONDS * _ITEMS / _IN_FLIGHT
 
-WAYS = (
-    Way("Backstay", "backstay_generation.py", "generate", _ITEMS),
-    Way("curator", "curator_generation.py", "generate", _ITEMS, "curator"),
-    Way("async-batch-llm, store at FULL", "async_batch_llm_generation.py", "full", _ITEMS, "async-batch-llm"),
-    Way("async-batch-llm, nothing stored", "async_batch_llm_generation.py", "memory", _ITEMS, "async-batch-llm"),
-    Way("distilabel", "distilabel_generation.py", "generate", _ITEMS, "distilabel"),
+CASES = (
+    Case("Backstay", "backstay_generation.py", "generate", _ITEMS),
+    Case("curator", "curator_generation.py", "generate", _ITEMS, "curator"),
+    Case("async-batch-llm, store at FULL", "async_batch_llm_generation.py", "full", _ITEMS, "async-batch-llm"),
+    Case("async-batch-llm, nothing stored", "async_batch_llm_generation.py", "memory", _ITEMS, "async-batch-llm"),
+    Case("distilabel", "distilabel_generation.py", "generate", _ITEMS, "distilabel"),
 )
 _DURABLE = {
     "Backstay": "each, flushed to disk",
@@ -37,13 +37,13 @@ _DURABLE = {
 
 
 def main() -> int:
-    """Return the number of ways that failed."""
+    """Return the number of cases that failed."""
     options = _parse()
     print("### How long do 2,000 items take when each answer takes half a second?\n")
     print(f"`python benchmarks/side_by_side_generation.py --rounds {options.rounds}`\n", flush=True)
     with scratch(options.folder) as folder, local_provider(_SECONDS) as base_url:
         harness = Harness(folder, ["--base-url", base_url])
-        harness.install(WAYS)
+        harness.install(CASES)
         _compare(harness, options)
     print(f"The ideal, of a program that costs nothing: {_IDEAL:g} s.\n")
     harness.print_versions()
@@ -60,33 +60,35 @@ def _parse() -> argparse.Namespace:
 
 
 def _compare(harness: Harness, options: argparse.Namespace) -> None:
-    measured = measure([partial(_figures, harness, way) for way in WAYS], rounds=options.rounds, folder=options.folder)
+    measured = measure(
+        [partial(_figures, harness, case) for case in CASES], rounds=options.rounds, folder=options.folder
+    )
 
-    def cells(way: Way) -> list[str]:
-        seconds = measured[_seconds(way)]
-        reference = measured.get(_seconds(WAYS[0])) or [math.nan] * len(seconds)
+    def cells(case: Case) -> list[str]:
+        seconds = measured[_seconds(case)]
+        reference = measured.get(_seconds(CASES[0])) or [math.nan] * len(seconds)
         return [
             spread(seconds, 2),
             spread([item / our for item, our in zip(seconds, reference, strict=False)], 2),
-            spread([1000 * cpu / way.items for cpu in measured[_cpu(way)]], 2),
-            _DURABLE[way.label],
+            spread([1000 * cpu / case.items for cpu in measured[_cpu(case)]], 2),
+            _DURABLE[case.label],
         ]
 
     header = ["way", "seconds", "relative to Backstay, times", "CPU, milliseconds an item", "what is done survives"]
-    harness.print(WAYS, header, cells)
+    harness.print(CASES, header, cells)
 
 
-def _figures(harness: Harness, way: Way, folder: Path) -> dict[str, float]:
-    answer = harness.answer(way, folder)
-    return {} if answer is None else {_seconds(way): answer["seconds"], _cpu(way): answer["cpu_seconds"]}
+def _figures(harness: Harness, case: Case, folder: Path) -> dict[str, float]:
+    answer = harness.measure(case, folder)
+    return {} if answer is None else {_seconds(case): answer["seconds"], _cpu(case): answer["cpu_seconds"]}
 
 
-def _seconds(way: Way) -> str:
-    return f"{way.label}: seconds"
+def _seconds(case: Case) -> str:
+    return f"{case.label}: seconds"
 
 
-def _cpu(way: Way) -> str:
-    return f"{way.label}: CPU"
+def _cpu(case: Case) -> str:
+    return f"{case.label}: CPU"
 
 
 if __name__ == "__main__":

@@ -11,35 +11,35 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from harness import Harness, Way
+from harness import Case, Harness
 from measuring import measure, scratch, spread
 from servers import Server, database, described, fresh, server
 from side_by_side import conversations_file, times
 
 RATES = (
-    Way("Backstay, concurrency 256", "backstay_batches.py", "rate", 10_000),
-    Way("DBOS Transact, as it configures itself", "dbos_workflows.py", "postgres", 500, "dbos"),
-    Way("DBOS Transact, through a queue", "dbos_workflows.py", "postgres-queue", 500, "dbos"),
+    Case("Backstay, concurrency 256", "backstay_batches.py", "rate", 10_000),
+    Case("DBOS Transact, as it configures itself", "dbos_workflows.py", "postgres", 500, "dbos"),
+    Case("DBOS Transact, through a queue", "dbos_workflows.py", "postgres-queue", 500, "dbos"),
 )
 
 
 def main() -> int:
-    """Return the number of ways that failed."""
+    """Return the number of cases that failed."""
     options = _parse()
     print("### On PostgreSQL: how many items a second are kept?\n")
     print(f"`python benchmarks/side_by_side_postgres.py --rounds {options.rounds}`\n", flush=True)
     with scratch(options.folder) as folder, server(options.folder) as running:
         harness = Harness(folder, ["--conversations", conversations_file(folder)])
         harness.install(RATES)
-        measurements = [partial(_seconds, harness=harness, way=way, running=running) for way in RATES]
+        measurements = [partial(_seconds, harness=harness, case=case, running=running) for case in RATES]
         seconds = measure(measurements, rounds=options.rounds, folder=options.folder)
         print(f"{described(running)}.\n")
-    rates = {way.label: [way.items / item for item in seconds[way.label]] for way in RATES}
+    rates = {case.label: [case.items / item for item in seconds[case.label]] for case in RATES}
     reference = rates[RATES[0].label]
 
-    def cells(way: Way) -> list[str]:
-        figures = rates[way.label]
-        return [f"{way.items:,}", spread(figures), spread(times(reference, figures), 1)]
+    def cells(case: Case) -> list[str]:
+        figures = rates[case.label]
+        return [f"{case.items:,}", spread(figures), spread(times(reference, figures), 1)]
 
     harness.print(RATES, ["way", "items measured", "items a second", "Backstay's rate relative to it, times"], cells)
     harness.print_versions()
@@ -55,10 +55,10 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _seconds(folder: Path, *, harness: Harness, way: Way, running: Server) -> dict[str, float]:
+def _seconds(folder: Path, *, harness: Harness, case: Case, running: Server) -> dict[str, float]:
     # Each program creates its own tables; Backstay's are created by a command before any run.
-    with (fresh if way.peer else database)(running) as url:
-        return replace(harness, options=[*harness.options, "--database-url", url]).seconds(way, folder)
+    with (fresh if case.peer else database)(running) as url:
+        return replace(harness, options=[*harness.options, "--database-url", url]).seconds(case, folder)
 
 
 if __name__ == "__main__":

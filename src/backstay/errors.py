@@ -98,7 +98,7 @@ class InvalidRow(InputError):
 
 
 class DuplicateItem(InputError):
-    """One id has two different contents."""
+    """Two rows have the same id and different content."""
 
     code = "duplicate_item"
 
@@ -252,7 +252,7 @@ class NothingToRun(Refused):
 
 
 class CannotAdopt(Refused):
-    """The user's tables cannot be adopted as they are, or the adoption cannot be undone."""
+    """The user's tables cannot be adopted as they are, or an adoption cannot be undone now."""
 
     code = "cannot_adopt"
 
@@ -314,7 +314,7 @@ class OutputUnwritable(BackstayError):
 
 
 class ProcessorUnusable(BackstayError):
-    """The processor is not callable as one."""
+    """The object is not callable as a processor."""
 
     code = "processor_unusable"
 

@@ -1,4 +1,4 @@
-"""Lengths and ranges that people can meet, each stated once: for settings, options, requests, pages and services.
+"""Limits that users can meet, each stated once for settings, options, requests, pages and services.
 
 A batch size, a pause or a cache that no user meets stays in the module that uses it.
 """
@@ -10,9 +10,9 @@ MAX_NAME = 1_000
 MAX_SEARCH = 1_000
 """Characters of a search text."""
 MAX_PERSONA = 10_000
-"""Characters of a persona that selects conversations: some are whole descriptions."""
+"""Characters of a persona that selects conversations; some are whole descriptions."""
 MAX_REASON = 100
-"""Characters of the reason of a backup: one cell of a list."""
+"""Characters of the reason of a backup, which is one cell of a list."""
 MAX_HOST = 253
 """Characters of a host's name, in the domain name system."""
 
@@ -22,14 +22,14 @@ MAX_ITEMS = 100_000
 """Items in the body of one request. More fit into an uploaded file, which is not held in memory."""
 MAX_PAGE = 200
 """Entries of a page of the API."""
-MAX_LISTED = 100_000
-"""Entries that a command lists, which holds them in memory."""
+MAX_LIST_ENTRIES = 100_000
+"""Entries in the list that a command prints; it holds them in memory."""
 MAX_INTEGER = 2**63 - 1
 """The largest integer of both databases, and so of a cursor."""
 
 MAX_ATTEMPTS = 1_000
 MAX_CONCURRENCY = 10_000
-"""Calls in flight. Each holds an open file, of which a process has some ten thousand."""
+"""Calls in flight. Each holds an open file, and a process may open some ten thousand."""
 MAX_RPM = 10_000_000
 MAX_TPM = 10_000_000_000
 MIN_SECONDS, MAX_SECONDS = 0.001, 604_800

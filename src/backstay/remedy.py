@@ -66,15 +66,15 @@ class Remedy(StrEnum):
 
 
 IN_PYTHON: Mapping[Remedy, str] = {
-    Remedy.ACCEPT_NEW_ITEMS: "accept_new_items=True adds the new ones",
-    Remedy.PROVIDE_ALL_ITEMS: "accept_new_items=True continues without the others",
+    Remedy.ACCEPT_NEW_ITEMS: "pass accept_new_items=True to add the new ones",
+    Remedy.PROVIDE_ALL_ITEMS: "pass accept_new_items=True to continue without the others",
     Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
-    Remedy.SKIP_OR_RENAME: "on_conflict='skip' leaves it out, 'new' gives it another id",
+    Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",
     Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",
-    Remedy.IGNORE_MISSING: "ignore_missing=True ignores unknown ids",
-    Remedy.SKIP_OR_REPLACE: "on_conflict='skip' restores the others, 'replace' restores all",
+    Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
+    Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",
 }
 """Remedies that are arguments of the Python API. Others are methods that its reference lists."""
 

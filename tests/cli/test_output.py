@@ -12,7 +12,7 @@ from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.progress import ProgressLines, describe_job
-from backstay.cli.text import format_count, format_duration, printable, printable_lines, shortened
+from backstay.cli.text import format_count, format_duration, printable, printable_lines, truncate
 from backstay.signals import SAME_SIGNAL_SECONDS
 
 _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
@@ -37,7 +37,7 @@ def test_numbers_are_readable():
         "1 h 00 min",
         "3 h 20 min",
     ]
-    assert shortened("abcdef", 4) == "abc…"
+    assert truncate("abcdef", 4) == "abc…"
 
 
 def test_hostile_data_is_made_harmless(within, backstay):

@@ -151,7 +151,7 @@ import sys
 from backstay.cli import interruption
 from backstay.cli.main import main
 
-interruption.GRACE_SECONDS, interruption._STANDSTILL_SECONDS = 0.5, 0.5
+interruption.GRACE_SECONDS, interruption._MAX_BLOCKED_SECONDS = 0.5, 0.5
 sys.exit(main())
 """
 

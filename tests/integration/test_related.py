@@ -64,7 +64,7 @@ async def test_the_plan_names_them(app, path):
     def named(table):
         return app_schema.named(path, table)
 
-    assert {(one.table, one.rows, one.goes) for one in plan.related} == {
+    assert {(one.table, one.rows, one.is_deleted) for one in plan.related} == {
         (named("chat_tags"), 3, True),
         (named("attachments"), 2, True),
         (named("ratings"), 3, True),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import backstay
 from backstay import settings
-from backstay.cli.logs import TRACEBACK
+from backstay.cli.logs import TRACEBACK_VARIABLE
 from backstay.environment import KNOWN, nearest_variable, unknown_variables
 from backstay.ownership import VARIABLE
 from backstay.server import settings as server_settings
@@ -17,7 +17,7 @@ def test_every_variable_that_is_read_is_known():
     read = {
         *settings._ENVIRONMENT.values(),
         *chain.from_iterable(server_settings._ENVIRONMENT.values()),
-        TRACEBACK,
+        TRACEBACK_VARIABLE,
         VARIABLE,
     }
     source = "".join(path.read_text() for path in Path(backstay.__file__).parent.rglob("*.py"))

@@ -15,7 +15,7 @@ from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
 from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
-from backstay.library.archive import ArchiveReader, Manifest, decompressed
+from backstay.library.archive import ArchiveReader, Manifest, decompress
 from backstay.library.prefetch import prefetch
 from backstay.library.record import digest_of_document
 from backstay.logs import get_logger
@@ -108,7 +108,7 @@ class OpenBackup:
     def blocks(self) -> Iterator[bytes]:
         """Yield the decompressed JSON of the file. Blocks."""
         self.file.seek(0)
-        return decompressed(self.file)
+        return decompress(self.file)
 
     def stream_file(self, *, compressed: bool) -> Iterator[bytes]:
         """Yield the JSON of the file or, compressed, the file as it is on disk. Blocks.

@@ -11,7 +11,7 @@ from backstay.backup.backup import Backup, BackupPhase, SealedFile
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import RecordStore
 from backstay.errors import BackstayError, BackupDamaged
-from backstay.library.archive import ArchiveReader, Line, decompressed
+from backstay.library.archive import ArchiveReader, Line, decompress
 from backstay.library.record import digest_of_document
 
 
@@ -35,7 +35,7 @@ class Verifier:
         """
         hashing = _HashingReader(file)
         try:
-            reader = await asyncio.to_thread(lambda: ArchiveReader(decompressed(hashing)))  # type: ignore[arg-type]
+            reader = await asyncio.to_thread(lambda: ArchiveReader(decompress(hashing)))  # type: ignore[arg-type]
             if reader.manifest.backup_id != backup.id:
                 raise BackupDamaged(f"The file holds backup {reader.manifest.backup_id[:80]!r}")
             await self._compare(backup, sealed, reader, reporter)

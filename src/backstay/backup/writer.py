@@ -26,7 +26,7 @@ from backstay.errors import (
     PlanOutdated,
     SettingsError,
 )
-from backstay.library.archive import LONGEST_LINE, ArchiveWriter, Manifest
+from backstay.library.archive import MAX_LINE_BYTES, ArchiveWriter, Manifest
 from backstay.library.deletion import plan_line
 from backstay.library.id_text import quoted_id
 from backstay.library.record import Record
@@ -286,9 +286,9 @@ def _append(
 ) -> list[bytes]:
     """Write records to the file; return their row versions, which are the SHA-256 of their JSON lines."""
     for record in records:
-        if len(record.line) > LONGEST_LINE:
+        if len(record.line) > MAX_LINE_BYTES:
             raise BackupFailed(
-                f"Conversation {quoted_id(record.id)} is larger than {LONGEST_LINE:,} bytes, the limit of a backup. "
+                f"Conversation {quoted_id(record.id)} is larger than {MAX_LINE_BYTES:,} bytes, the limit of a backup. "
                 "Nothing was deleted",
                 conversation_id=record.id,
             )

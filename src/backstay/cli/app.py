@@ -1,4 +1,4 @@
-"""The Typer application: the commands, and the options before them."""
+"""The Typer application: its commands and its global options."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The decorator of commands, and what it passes to each: `--json`, the library, confirmation and interruption."""
+"""The decorator that makes a function a command, and the session that each command receives."""
 
 import functools
 import inspect
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class CommandSession:
-    """What a command works with: the options before it, its printer, and the library once it is opened."""
+    """The global options, the printer and, once it is opened, the library of one command."""
 
     def __init__(self, invocation: Invocation, out: Output) -> None:
         self.invocation = invocation
@@ -33,18 +33,19 @@ class CommandSession:
         self._closing = AsyncExitStack()
 
     async def open(self, *, create: bool = False) -> "Backstay":
-        """Return the library, and open it if it is closed. It is closed when the command ends."""
+        """Return the library, opened if necessary. It is closed when the command ends."""
         if self._backstay is None:
             self._backstay = await self._closing.enter_async_context(self.invocation.open(create=create))
         return self._backstay
 
     @functools.cached_property
     def backup_progress(self) -> "ProgressView[BackupProgress]":
-        """The view of the progress of a backup, a delete or a restore."""
+        """The progress view for a backup, a delete or a restore."""
         return backup_progress_view(self.out)
 
     async def confirm(self, question: str, **context: Any) -> None:
-        """Ask on the terminal, and return if the answer is yes. Closes the library: no connection waits for people.
+        """Ask on the terminal, and return if the answer is yes. Closes the library first, so that no
+        connection waits for the answer.
 
         Raises:
             ConfirmationNeeded: there is no terminal to ask on.
@@ -56,10 +57,10 @@ class CommandSession:
             raise ConfirmationNeeded(f"{question}? There is no terminal to confirm on; confirm with --yes", **context)
         typer.confirm(f"{question}?", abort=True, err=True)
 
-    async def remind(self, *, about: str | None = None) -> None:
-        """Print one line about unfinished jobs, other than the job `about`, if the last one was long ago."""
+    async def remind(self, *, except_job: str | None = None) -> None:
+        """Print one line about unfinished jobs, other than `except_job`, if the last reminder was long ago."""
         if self._backstay is not None:
-            await reminders.remind(self.invocation, self.out, self._backstay, about=about)
+            await reminders.remind(self.invocation, self.out, self._backstay, except_job=except_job)
 
     async def run(self, work: Coroutine[Any, Any, int | None]) -> int | None:
         """Await the command, and close what it opened."""
@@ -74,9 +75,9 @@ WhenInterrupted = str | Callable[[CommandSession], None]
 def command(*, when_interrupted: WhenInterrupted | None = None) -> Callable[[Command], Callable[..., int]]:
     """Make a function a command of Typer.
 
-    It receives a session first, and may be a coroutine function. A parameter that is a dataclass stands for the options
-    that are the dataclass's fields. `--json` is added as the last option. With `when_interrupted`, SIGTERM and Ctrl-C
-    print this text, or call this function, and end the command with INTERRUPTED.
+    It receives a session first, and may be a coroutine function. A parameter whose type is a dataclass stands for
+    several options, one for each field. `--json` is added as the last option. With `when_interrupted`, SIGTERM and
+    Ctrl-C print that text, or call that function, and end the command with INTERRUPTED.
     """
 
     def decorate(function: Command) -> Callable[..., int]:
@@ -112,14 +113,14 @@ def _report_interruption(session: CommandSession, report: WhenInterrupted) -> No
 
 
 def _expand(parameter: inspect.Parameter) -> list[inspect.Parameter]:
-    """Return the parameter, or those of its dataclass."""
+    """Return the parameter or, if its type is a dataclass, one parameter for each field."""
     if not is_dataclass(parameter.annotation):
         return [parameter]
     return [inner for field in _fields(parameter.annotation) for inner in _expand(field)]
 
 
 def _collapse(parameter: inspect.Parameter, options: Mapping[str, Any]) -> Any:
-    """Return the value of the parameter; if it is a dataclass, make it of the options that it stands for."""
+    """Return the parameter's value; if its type is a dataclass, an instance made from its options."""
     group = parameter.annotation
     if not is_dataclass(group):
         return options[parameter.name]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from backstay.cli import schemas
-from backstay.cli.endpoint_line import describe
+from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.output import Output
 from backstay.cli.remedies import full_message
@@ -34,7 +34,7 @@ class RunCommand(typer.core.TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        from backstay.generate.providers import PROVIDERS  # which loads what no other help needs
+        from backstay.generate.providers import PROVIDERS  # imported here: the help of no other command needs it
 
         for parameter in self.params:
             if isinstance(parameter, typer.core.TyperOption) and parameter.name == "model":
@@ -51,7 +51,7 @@ def show(
     allowed_keys: Iterable[str],
     keys: "KeySources",
 ) -> None:
-    """Print the prompts of the first items and their endpoint. Calls no model and creates no job."""
+    """Print the first items' prompts, and the endpoint. Calls no model and creates no job."""
     from backstay.generate.prompt_preview import preview
 
     environ = keys.environment
@@ -68,7 +68,7 @@ def show(
                 for line in printable_lines(text):
                     out.line(f"  {line}")
         out.line()
-    out.line(f"{describe(recipe, keys)}.")
+    out.line(f"{describe_endpoint(recipe, keys)}.")
     _print_permission(out, recipe, allowed_keys, environ)
     out.line(
         f"{format_count(sampled.items, 'item')} for {printable(recipe.model)} at {printable(endpoint.host)}: about "

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
 
 
-def describe(recipe: "Recipe", keys: "KeySources") -> str:
+def describe_endpoint(recipe: "Recipe", keys: "KeySources") -> str:
     """Return the provider, its base URL, and the source of the key.
 
     Raises:
@@ -19,14 +19,14 @@ def describe(recipe: "Recipe", keys: "KeySources") -> str:
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
     origin = f" ({endpoint.variable})" if endpoint.variable is not None else ""
-    line = f"{endpoint.provider.name}, at {printable(endpoint.base_url)}{origin}; {_key(endpoint, keys)}"
+    line = f"{endpoint.provider.name}, at {printable(endpoint.base_url)}{origin}; {_describe_key(endpoint, keys)}"
     unread = endpoint.provider.unread_variable
     if endpoint.is_default and unread is not None and environ.get(unread):
         line += f". {unread} is set but not read: set {endpoint.provider.base_url_variable} instead"
     return line
 
 
-def _key(endpoint: "Endpoint", keys: "KeySources") -> str:
+def _describe_key(endpoint: "Endpoint", keys: "KeySources") -> str:
     variable = endpoint.key_variable
     if not keys.environment.get(variable, "").strip():
         return f"{variable} is not set" if endpoint.key_required else f"no key, as {variable} is not set"

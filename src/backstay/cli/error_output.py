@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.cli.exits import ExitStatus, status_of_error
 from backstay.cli.invocation import Invocation
-from backstay.cli.logs import TRACEBACK
+from backstay.cli.logs import TRACEBACK_VARIABLE
 from backstay.cli.output import to_stderr
 from backstay.cli.remedies import full_message
 from backstay.cli.text import printable
@@ -33,9 +33,9 @@ def print_usage_error(invocation: Invocation, error: Exception, *, as_json: bool
 def print_unexpected(invocation: Invocation, error: Exception, *, as_json: bool) -> ExitStatus:
     """Print an unexpected error: one line, and its traceback if the environment asks for it."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    message = f"{reason}. This is a bug in Backstay; set {TRACEBACK}=1 to see the traceback"
+    message = f"{reason}. This is a bug in Backstay; set {TRACEBACK_VARIABLE}=1 to see the traceback"
     _print_message(invocation, "fault", message, {"exception": type(error).__name__}, as_json=as_json, raised=error)
-    if os.environ.get(TRACEBACK) == "1" and not invocation.json_logs:
+    if os.environ.get(TRACEBACK_VARIABLE) == "1" and not invocation.json_logs:
         import traceback
 
         to_stderr("".join(traceback.format_exception(error)).rstrip())

@@ -1,4 +1,4 @@
-"""Exit statuses, and the table of which error or result leads to which."""
+"""Exit statuses, and the tables that map errors and results to them."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -21,7 +21,7 @@ class ExitStatus(IntEnum):
 
 
 READER_GONE = 141
-"""Exit status when the reader of standard output closed it: what a shell reports for a program that SIGPIPE ended."""
+"""Exit status if the reader of standard output closed it; a shell reports the same for a program that SIGPIPE ended."""
 
 MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.DONE: "all done",

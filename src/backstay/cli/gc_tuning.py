@@ -1,12 +1,12 @@
 """The garbage collector of a process that exists for one run.
 
 By default Python scans all live objects, including those of a thousand calls in flight, after every few hundred
-allocations: a sixth of a run's time. Calls create no reference cycles, so that it may run less often.
+allocations, which takes a sixth of a run's time. Calls create no reference cycles, so collections may be rarer.
 """
 
 import gc
 
-_NEW_OBJECTS = 50_000  # between collections; Python's default is 700, or 2,000 in newer versions
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000  # Python's default is 700, or 2,000 in newer versions
 
 
 def tune_garbage_collector() -> None:
@@ -14,4 +14,4 @@ def tune_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     _, *older = gc.get_threshold()
-    gc.set_threshold(_NEW_OBJECTS, *older)
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, *older)

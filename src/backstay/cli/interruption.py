@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from backstay.cli.progress import ProgressView
 
 GRACE_SECONDS = 10.0
-_STANDSTILL_SECONDS = 2.0  # of a blocked event loop, after the grace period
+_MAX_BLOCKED_SECONDS = 2.0  # that the event loop may be blocked, after the grace period
 _ENDING_SECONDS = 30.0  # for the run to end, after the grace period
-_IDLE_SECONDS = 5.0  # replaces both when no call is in flight
+_IDLE_SECONDS = 5.0  # for the run to end, without a grace period, if no call is in flight
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEAR_LINE = "\r\x1b[2K"
 _SHOW_CURSOR = "\x1b[?25h"
 
 
 class SignalHandling:
-    """Signal handlers that are installed while the context is entered.
+    """Signal handlers, installed while the context is entered.
 
-    They do not go through the event loop: a processor that blocks the loop would block them, too. They use no buffered
+    They do not use the event loop, because a processor that blocks it would block them, too. They use no buffered
     output, since they may run in the middle of a print.
 
     A blocked loop, or a database that another process has locked, can also keep the run from ending after its grace
@@ -43,30 +43,35 @@ class SignalHandling:
     """
 
     def __init__(
-        self, *, stop: StopSignal, watcher: "ProgressView[JobProgress]", farewell: Callable[[], str], json_logs: bool
+        self,
+        *,
+        stop: StopSignal,
+        progress_view: "ProgressView[JobProgress]",
+        farewell: Callable[[], str],
+        json_logs: bool,
     ) -> None:
         self._stop = stop
-        self._watcher = watcher
+        self._watcher = progress_view
         self._farewell = farewell
         self._json_logs = json_logs
         self._is_stopping = False
         self._signals = SignalCounter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
-        self._before: dict[signal.Signals, Any] = {}
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # started by nohup to survive its terminal
-            self._before[number] = signal.signal(number, self._handle)
+            self._previous_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     def watch(self, loop: "asyncio.AbstractEventLoop") -> None:
@@ -96,12 +101,12 @@ class SignalHandling:
         while not self._ended.is_set() and self._loop is not None:
             if time.monotonic() > ends_at:
                 self._end()
-            turned = threading.Event()
+            loop_ran = threading.Event()
             with suppress(RuntimeError):  # the loop is closed: the command is ending
-                self._loop.call_soon_threadsafe(turned.set)
-            if not turned.wait(_STANDSTILL_SECONDS) and not self._ended.is_set():
+                self._loop.call_soon_threadsafe(loop_ran.set)
+            if not loop_ran.wait(_MAX_BLOCKED_SECONDS) and not self._ended.is_set():
                 self._end()
-            self._ended.wait(_STANDSTILL_SECONDS)
+            self._ended.wait(_MAX_BLOCKED_SECONDS)
 
     def _print(self, text: str, *, show_cursor: bool = False) -> None:
         if sys.__stderr__ is None:
@@ -117,14 +122,14 @@ class SignalHandling:
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM as on Ctrl-C, so that the command can report what it leaves."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Raise KeyboardInterrupt on SIGTERM as on Ctrl-C, so that the command can report its state."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _announcement(calls: int) -> str:
-    what = f"{format_count(calls, 'call')} in flight get{'s' if calls == 1 else ''} up to {GRACE_SECONDS:.0f} s; "
-    return f"Stopping: {what if calls else ''}press again to stop at once"
+    in_flight = f"{format_count(calls, 'call')} in flight get{'s' if calls == 1 else ''} up to {GRACE_SECONDS:.0f} s; "
+    return f"Stopping: {in_flight if calls else ''}press again to stop at once"

@@ -1,4 +1,4 @@
-"""The options before the command: database, owner and log format."""
+"""The global options: database, owner and log format."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CANCEL_SECONDS = 1.0
+_CANCEL_SECONDS = 1.0  # to wait for cancelled tasks
 _SECRETS = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?|(?<=[?&])(?:oauth_client_secret|scram_\w+_key)=[^&]*&?")
 
 
@@ -44,8 +44,8 @@ class Invocation:
     """Endpoint that `resume` uses for this run only."""
     keys: "KeySources | None" = None
     """The keys that the command read before it opened the library."""
-    _repeated: list[str] = field(default_factory=list)
-    """Options that the command to resume the job has to repeat."""
+    _resume_options: list[str] = field(default_factory=list)
+    """Options that the printed command to resume the job has to repeat."""
 
     @classmethod
     def from_context(cls, context: typer.Context) -> "Invocation":
@@ -56,17 +56,17 @@ class Invocation:
         settings = self.settings()
         self.rpm, self.tpm = rpm or None, tpm or None
         # The job stores its limits; the account's limit from the settings, if lower, has to be raised on each run.
-        self._repeated = [
+        self._resume_options = [
             word
-            for option, value, account in (("--rpm", rpm, settings.rpm), ("--tpm", tpm, settings.tpm))
-            if value is not None and account is not None and value > account
+            for option, value, account_limit in (("--rpm", rpm, settings.rpm), ("--tpm", tpm, settings.tpm))
+            if value is not None and account_limit is not None and value > account_limit
             for word in (option, str(value))
         ]
         if patience is not None:
             self.patience_seconds = parse_duration(patience, option="--patience").total_seconds()
 
     def open(self, *, create: bool = False) -> "Backstay":
-        """Return the library that these options name, not yet opened; only `run` and an import may create one."""
+        """Return the library that these options name, not yet opened. Only `run` and an import set `create`."""
         from backstay.app import Backstay
 
         return Backstay(self.settings(), create=create, keys=self.keys)
@@ -99,11 +99,11 @@ class Invocation:
     def resume_command(self, name: str, *options: str) -> str:
         """Return the command line that resumes the job, with the options that the job does not store."""
         endpoint = ["--base-url", self.base_url] if self.base_url else []
-        return self.job_command("resume", name, *options, *endpoint, *self._repeated)
+        return self.job_command("resume", name, *options, *endpoint, *self._resume_options)
 
 
 def _without_password(database: str) -> str:
-    """Return a database address without passwords: who pastes the command supplies them, for example by PGPASSWORD."""
+    """Return a database address without passwords, which the user supplies, for example by PGPASSWORD."""
     if not re.match(r"postgres(ql)?(\+\w+)?://", database):
         return database
     address = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)
@@ -133,4 +133,4 @@ def run_async(work: Coroutine[Any, Any, T], on_start: "Callable[[asyncio.Abstrac
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
         else:
-            loop.set_exception_handler(lambda *_: None)  # it would log them when the process ends
+            loop.set_exception_handler(lambda *_: None)  # the loop would log the tasks when the process ends

@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def with_permission(work: Callable[[], T], allow_key: str | None) -> T:
-    """Run `work`; if it needs permission for a key, ask for it and run it again.
+    """Run `work`; if it needs permission for a key, ask for the permission and run `work` again.
 
     Raises:
-        ApiKeyNotAllowed: the option does not allow it, and no terminal is there to ask.
+        ApiKeyNotAllowed: `allow_key` does not name the host, and there is no terminal to ask on.
         typer.Abort: the answer was no.
     """
     try:
@@ -37,7 +37,7 @@ def remember_own_endpoint(recipe: "Recipe", environ: Mapping[str, str]) -> None:
 
     use = key_use(recipe.endpoint, KEY_FIELDS, environ)
     if use is not None:
-        # Without it, `resume` asks once.
+        # If it cannot be stored, `resume` asks once.
         with suppress(OutputUnwritable):
             AllowedKeys(file=user_file(os.environ)).remember(use)
 

@@ -9,7 +9,7 @@ from typing import Any
 from backstay.cli.output import to_stderr
 from backstay.cli.text import printable
 
-TRACEBACK = "BACKSTAY_TRACEBACK"  # set to 1, unexpected errors and log events show their traceback
+TRACEBACK_VARIABLE = "BACKSTAY_TRACEBACK"  # if it is 1, unexpected errors and log events show their traceback
 
 
 class StderrWriter(logging.Handler):
@@ -63,7 +63,7 @@ def _as_text(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
 
 
 def _trace(event: MutableMapping[str, Any]) -> str:
-    if os.environ.get(TRACEBACK) != "1" or not event.get("exc_info"):
+    if os.environ.get(TRACEBACK_VARIABLE) != "1" or not event.get("exc_info"):
         return ""
     import traceback
 

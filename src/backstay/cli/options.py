@@ -38,7 +38,7 @@ BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="Id of the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateOptions:
-    """The limits of a run's rate, and how long it waits for a provider."""
+    """A run's rate limits, and how long the run waits for a provider."""
 
     rpm: Annotated[
         int | None,
@@ -73,7 +73,7 @@ class RateOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnOptions:
-    """The columns of the input that name an item."""
+    """The input columns that hold an item's id, topic and persona."""
 
     id_column: Annotated[
         str | None, typer.Option(metavar="C", help="Column of the items' ids [default: id, if there is one].")
@@ -91,7 +91,7 @@ class ColumnOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupOptions:
-    """What is recorded with a new backup."""
+    """The reason and the retention of a new backup."""
 
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, shown in the list of backups.")] = None
     expires_in: Annotated[
@@ -102,13 +102,13 @@ class BackupOptions:
     ] = None
 
     def retention(self) -> "timedelta | None":
-        """Return the time to keep the backup, if it is given. Raises SettingsError."""
+        """Return the time to keep the backup; None if the option is not set. Raises SettingsError."""
         return parse_duration(self.expires_in, option="--expires-in") if self.expires_in is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
-    """Where a command writes its result."""
+    """The file to which a command writes its result."""
 
     target: Annotated[
         str | None,

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
-from backstay.cli.text import printable, shortened
+from backstay.cli.text import printable, truncate
 from backstay.errors import OutputUnwritable
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from backstay.schemas import ApiObject
 
-_NARROWEST = 8  # characters of a column that may be folded
-_LONGEST_ID = 44  # of generated ids; a longer name of a job is folded
-_FOLDED_ID = 30
-_GONE = (errno.EPIPE, errno.EIO)  # EIO: the terminal was closed
+_MIN_FOLDED_CHARACTERS = 8  # of a column that may be folded
+_MAX_UNFOLDED_ID_CHARACTERS = 44  # generated ids are shorter; a longer job name is folded
+_FOLDED_ID_CHARACTERS = 30
+_CLOSED_ERRNOS = (errno.EPIPE, errno.EIO)  # EIO: the terminal was closed
 
 
 class OutputClosed(Exception):
@@ -68,14 +68,16 @@ class Output:
             self.write(separator + item.to_json())
             separator = b",\n"
         self.write((b"" if separator == b",\n" else separator) + b"]")
-        for other, listed in others.items():
-            self.write(f',"{other}":['.encode() + b",\n".join(item.to_json() for item in listed) + b"]")
+        for other_name, other_objects in others.items():
+            self.write(f',"{other_name}":['.encode() + b",\n".join(item.to_json() for item in other_objects) + b"]")
         self.write(b"}\n")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Collection[str] = ()) -> None:
-        """Print rows: a table on a terminal; elsewhere one row a line, with tabs between cells and no heading.
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, unbroken: Collection[str] = ()
+    ) -> None:
+        """Print rows as a table on a terminal; elsewhere one row per line, with tabs between cells and no heading.
 
-        Ids in the first column and the cells of the columns in `whole` are never broken. If the terminal is too narrow
+        Ids in the first column and the columns in `unbroken` are never folded. If the terminal is too narrow
         for a table, each row takes a few lines.
         """
         texts = [[printable(cell) for cell in row] for row in rows]
@@ -90,18 +92,18 @@ class Output:
         console = Console()
         # Ids and times are copied and compared, so they stay whole; other columns are folded.
         longest = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
-        least = [
-            length if column in whole else min(length, max(len(column), _NARROWEST))
+        min_widths = [
+            length if column in unbroken else min(length, max(len(column), _MIN_FOLDED_CHARACTERS))
             for column, length in zip(columns, longest, strict=True)
         ]
-        least[0] = longest[0] if longest[0] <= _LONGEST_ID else _FOLDED_ID
-        if sum(least) + 2 * (len(least) - 1) > console.width:
+        min_widths[0] = longest[0] if longest[0] <= _MAX_UNFOLDED_ID_CHARACTERS else _FOLDED_ID_CHARACTERS
+        if sum(min_widths) + 2 * (len(min_widths) - 1) > console.width:
             for row in texts:
-                for line in _in_lines(columns, row, console.width, whole):
+                for line in _row_lines(columns, row, console.width, unbroken):
                     self.line(line)
             return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column, length, width in zip(columns, longest, least, strict=True):
+        for column, length, width in zip(columns, longest, min_widths, strict=True):
             table.add_column(column, overflow="fold", width=length if width == length else None, min_width=width)
         for row in texts:
             table.add_row(*(Text(cell) for cell in row))
@@ -155,18 +157,18 @@ class Output:
         try:
             sys.stdout.buffer.write(data)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise _output_error(error) from error
 
 
-def _in_lines(columns: Sequence[str], row: Sequence[str], width: int, whole: Collection[str]) -> list[str]:
+def _row_lines(columns: Sequence[str], row: Sequence[str], width: int, unbroken: Collection[str]) -> list[str]:
     """Return a row as lines: the first cell alone, then the others with their columns' names."""
     lines = [row[0]]
     for column, cell in zip(columns[1:], row[1:], strict=True):
         if not cell:
             continue
         text = f"{column.lower()} {cell}"
-        if column not in whole:
-            text = shortened(text, width - 2)
+        if column not in unbroken:
+            text = truncate(text, width - 2)
         if len(lines) > 1 and len(lines[-1]) + 2 + len(text) <= width:
             lines[-1] += f", {text}"
         else:
@@ -181,7 +183,7 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        raise _unwritable(error) from error
+        raise _output_error(error) from error
 
 
 def to_stderr(text: str) -> None:
@@ -202,12 +204,12 @@ def is_terminal(descriptor: int) -> bool:
         return False
 
 
-def _unwritable(error: OSError) -> Exception:
-    # At exit the interpreter would try to write its buffer again, and report the error once more.
+def _output_error(error: OSError) -> Exception:
+    # Otherwise the interpreter would try to write its buffer again at exit, and report the error a second time.
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    if error.errno in _GONE:
+    if error.errno in _CLOSED_ERRNOS:
         return OutputClosed()
     return OutputUnwritable(f"Standard output cannot be written: {error.strerror}")

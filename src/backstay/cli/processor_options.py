@@ -86,12 +86,12 @@ class ProcessorOptions:
         return Recipe.load(path, {"model": self.model, **fields})
 
     def check(self, source: "Recipe | str", keys: "KeySources", allowed_keys: Iterable[str]) -> None:
-        """Check that it can be used before a database is created: a mistyped name must not create one.
+        """Check that the processor can be used. Called first, so that a mistyped name creates no database.
 
         Raises:
             ProcessorUnusable: the processor does not exist.
             ApiKeyMissing: the model's provider needs a key, and none is set.
-            ApiKeyNotAllowed: the recipe names the endpoint that gets a key, and that has not been allowed.
+            ApiKeyNotAllowed: the recipe would send a key to an endpoint that has not been allowed.
             SettingsError: the proxy, the certificates or a header of the settings cannot be used.
         """
         from backstay.cli.invocation import run_async

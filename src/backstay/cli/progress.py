@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from backstay.cli.output import Output, is_terminal
-from backstay.cli.text import format_count, format_duration, format_size, printable, shortened
+from backstay.cli.text import format_count, format_duration, format_size, printable, truncate
 from backstay.clock import SystemClock
 from backstay.library.id_text import printed_id
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 _SECONDS_BETWEEN_LINES = 5.0
-_LONGEST_NAME = 40
+_MAX_NAME_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ProgressView(Generic[P]):
     def __init__(self, out: Output) -> None:
         self._out = out
         self.announcement: str | None = None
-        """Note to print once the work has begun, and not if it is refused."""
+        """Note to print when the work begins, unless the work is refused."""
         self.latest: P | None = None
         self.is_live = False
         """Whether a bar has hidden the cursor and occupies the last line of the terminal."""
@@ -114,20 +114,20 @@ class ProgressBar(ProgressView[P]):
         self._describe = describe
         self._bar = RichProgress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),  # short of the edge: a ^C that the terminal shows must not wrap
+            BarColumn(bar_width=30),  # leaves room, so that a ^C that the terminal prints does not wrap
             TextColumn("{task.fields[text]}", markup=False),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
         )
-        self._task = self._bar.add_task(shortened(first.name, _LONGEST_NAME), total=None, text=first.text)
+        self._task = self._bar.add_task(truncate(first.name, _MAX_NAME_CHARACTERS), total=None, text=first.text)
 
     def __call__(self, progress: P) -> None:
         super().__call__(progress)
         state = self._describe(progress)
         self._bar.update(
             self._task,
-            description=shortened(state.name, _LONGEST_NAME),
+            description=truncate(state.name, _MAX_NAME_CHARACTERS),
             total=state.total,
             completed=state.completed,
             text=state.text,
@@ -150,15 +150,15 @@ class ProgressBar(ProgressView[P]):
 
 def job_progress_view(out: Output, name: str) -> "ProgressView[JobProgress]":
     """Choose how to show the progress of a job."""
-    return _view(out, describe_job, ProgressState(printed_id(name), "reading items"), is_last_printed=True)
+    return _choose_view(out, describe_job, ProgressState(printed_id(name), "reading items"), is_last_printed=True)
 
 
 def backup_progress_view(out: Output) -> "ProgressView[BackupProgress]":
     """Choose how to show the progress of a backup, a delete or a restore."""
-    return _view(out, describe_backup, ProgressState("looking", ""))
+    return _choose_view(out, describe_backup, ProgressState("preparing", ""))
 
 
-def _view(
+def _choose_view(
     out: Output, describe: Callable[[P], ProgressState], first: ProgressState, *, is_last_printed: bool = False
 ) -> ProgressView[P]:
     if is_terminal(2) and not out.json_logs and os.environ.get("TERM", "dumb") != "dumb":
@@ -191,7 +191,7 @@ def describe_backup(progress: "BackupProgress") -> ProgressState:
 
 
 def format_rate(rate: float) -> str:
-    """Return `4.1/s`, or `3.0/min` for what takes longer than ten seconds each."""
+    """Return `4.1/s`, or `3.0/min` if each takes longer than ten seconds."""
     return f"{60 * rate:,.1f}/min" if 0 < rate < 0.1 else f"{rate:,.1f}/s"
 
 

@@ -82,7 +82,7 @@ def full_message(invocation: Invocation, error: BackstayError) -> str:
 
 
 def phrase(invocation: Invocation, remedy: Remedy | None, context: Mapping[str, Any]) -> str | None:
-    """Return a remedy with commands for the same database and owner; None if there is none."""
+    """Return a remedy with commands for the same database and owner; None without a remedy."""
     if remedy is None:
         return None
     values = {name: typed_id(value) for name, value in context.items() if isinstance(value, str)}
@@ -90,5 +90,5 @@ def phrase(invocation: Invocation, remedy: Remedy | None, context: Mapping[str, 
 
 
 def with_options(invocation: Invocation, text: str) -> str:
-    """Return a text with the global options of this call in each of its commands."""
+    """Return a text whose commands repeat the global options of this call."""
     return text.replace(_COMMAND, f"`{invocation.command()} ")

@@ -1,4 +1,4 @@
-"""The state of a job in words, and the reminder of unfinished jobs."""
+"""Reminders of unfinished jobs, next steps after a pause, and a job's state as text."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from backstay.batch.job import Job, Pause
     from backstay.coordination.store import OwnedKind
 
-_NAMED = 5
-_LOOKED_AT = 100
-_STAMP = "reminded"
+_MAX_NAMED_JOBS = 5
+_MAX_JOBS_READ = 100
+_STAMP_FILE = "reminded"
 _DAY_SECONDS = 86_400
 
 
 async def remind(
-    invocation: Invocation, out: Output, backstay: "Backstay", *, about: str | None = None, always: bool = False
+    invocation: Invocation, out: Output, backstay: "Backstay", *, except_job: str | None = None, always: bool = False
 ) -> None:
-    """Print one line about unfinished jobs, other than the job `about`.
+    """Print one line about unfinished jobs, other than `except_job`.
 
     At most once a day for each library, unless `always`; never if the time of the reminder cannot be stored.
     """
@@ -33,13 +33,13 @@ async def remind(
         return
     # The command has done its work; a failed reminder must not make it fail.
     with suppress(BackstayError, OSError):
-        stamp = backstay.settings.folder / _STAMP
+        stamp = backstay.settings.folder / _STAMP_FILE
         if not always and _is_recent(stamp):
             return
         from backstay.batch.job import JobState
 
-        jobs = await backstay.batches.incomplete(limit=_LOOKED_AT)
-        waiting = [job for job in jobs if job.id != about and job.state is not JobState.RUNNING]
+        jobs = await backstay.batches.incomplete(limit=_MAX_JOBS_READ)
+        waiting = [job for job in jobs if job.id != except_job and job.state is not JobState.RUNNING]
         if waiting and not always:
             stamp.touch()
         if waiting:
@@ -54,7 +54,7 @@ def _is_recent(stamp: Path) -> bool:
 
 
 async def mention_other_owners(out: Output, backstay: "Backstay", noun: "OwnedKind") -> None:
-    """Print how much other owners have, for an owner who has nothing: perhaps another one was meant."""
+    """Print how many records other owners have. Called if this owner has none, as another one may be meant."""
     if out.as_json:
         return
     # As in `remind`: the command has done its work.
@@ -67,28 +67,28 @@ async def mention_other_owners(out: Output, backstay: "Backstay", noun: "OwnedKi
 
 
 def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
-    named = ", ".join(f"{printed_id(job.id)} ({format_job(job)})" for job in jobs[:_NAMED])
-    more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
+    summaries = ", ".join(f"{printed_id(job.id)} ({format_job(job)})" for job in jobs[:_MAX_NAMED_JOBS])
+    more = f" and {len(jobs) - _MAX_NAMED_JOBS} more" if len(jobs) > _MAX_NAMED_JOBS else ""
     resume = invocation.job_command("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
     if all(job.processor == "caller" for job in jobs):
         resume = f"the program{'' if len(jobs) == 1 else 's'} that created {'it' if len(jobs) == 1 else 'them'}"
-    at_least = "at least " if len(jobs) >= _LOOKED_AT - 1 else ""
-    return f"{at_least}{format_count(len(jobs), 'unfinished job')}: {named}{more}; continue with: {resume}"
+    at_least = "at least " if len(jobs) >= _MAX_JOBS_READ - 1 else ""
+    return f"{at_least}{format_count(len(jobs), 'unfinished job')}: {summaries}{more}; continue with: {resume}"
 
 
-def after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
+def next_step_after_pause(invocation: Invocation, name: str, pause: "Pause | None") -> str:
     """Return the next step after a pause: resume the job, or discard it if it cannot succeed."""
     from backstay.generate.failure_advice import may_have_wrong_url, may_resume
 
     if pause is None or may_resume(pause.code):
-        moved = f"; at another address with: {invocation.job_command('resume', name, '--base-url', 'URL')}"
+        at_other_url = f"; at another address with: {invocation.job_command('resume', name, '--base-url', 'URL')}"
         is_moved = pause is not None and may_have_wrong_url(pause.code)
-        return f"Continue with: {invocation.resume_command(name)}{moved if is_moved else ''}"
+        return f"Continue with: {invocation.resume_command(name)}{at_other_url if is_moved else ''}"
     return f"Discard it with: {invocation.job_command('discard', name)}"
 
 
 async def has_answers(backstay: "Backstay", name: str) -> bool:
-    """Return whether answers are stored for failed items of a job, or for its pause."""
+    """Return whether answers are stored for a job's failed items, or for its pause."""
     if any((await backstay.batches.failure_codes(name)).values()):
         return True
     return any(failure.raw is not None for failure in await backstay.batches.evidence(name))

@@ -1,4 +1,4 @@
-"""What `run` and `resume` share: a run with its progress and signals, and its summary."""
+"""One run of a job with its progress, signals and summary; `run` and `resume` share it."""
 
 import contextlib
 import sys
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from backstay.batch.result import BatchResult
     from backstay.batch.stop import StopSignal
 
-# A run that was asked to stop does not wait for these to clear; the job is intact.
-_TRANSIENT = (StoreBusy, StoreUnavailable, CommitUnknown)
+# A run that was asked to stop ends at once on these errors; the job is intact.
+_TRANSIENT_ERRORS = (StoreBusy, StoreUnavailable, CommitUnknown)
 
-SCRIPTED = "The built-in scripted writer composes these conversations; no model is called."
+SCRIPTED_NOTE = "The built-in scripted writer composes these conversations; no model is called."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class RunContext:
     """The session, progress view and stop signal of a run."""
 
     session: CommandSession
-    watcher: "ProgressView[JobProgress]"
+    progress_view: "ProgressView[JobProgress]"
     stop: "StopSignal"
 
 
@@ -49,35 +49,35 @@ def supervise(
     """Run a job to its end, print the summary, and return the exit status."""
     from backstay.batch.stop import StopSignal
 
-    live = RunContext(session, job_progress_view(session.out, name), StopSignal())
+    context = RunContext(session, job_progress_view(session.out, name), StopSignal())
     raise_file_limit()
     gc_tuning.tune_garbage_collector()
 
     def farewell() -> str:
-        return f"Stopped at once; all finished items are stored. {_resume(live)}".rstrip()
+        return f"Stopped at once; all finished items are stored. {_resume_hint(context)}".rstrip()
 
     interruption = SignalHandling(
-        stop=live.stop, watcher=live.watcher, farewell=farewell, json_logs=session.out.json_logs
+        stop=context.stop, progress_view=context.progress_view, farewell=farewell, json_logs=session.out.json_logs
     )
     with interruption:
-        return run_async(_supervise(live, begin, create=create, is_resumed=is_resumed), interruption.watch)
+        return run_async(_supervise(context, begin, create=create, is_resumed=is_resumed), interruption.watch)
 
 
-async def _supervise(live: RunContext, begin: Begin, *, create: bool, is_resumed: bool) -> ExitStatus:
-    session, out, result = live.session, live.session.out, None
+async def _supervise(context: RunContext, begin: Begin, *, create: bool, is_resumed: bool) -> ExitStatus:
+    session, out, result = context.session, context.session.out, None
     try:
         async with session.invocation.open(create=create) as backstay:
             # What a processor prints is not the command's result, so it goes to standard error.
-            with live.watcher, contextlib.redirect_stdout(sys.stderr):
-                result = await begin(backstay, live)
+            with context.progress_view, contextlib.redirect_stdout(sys.stderr):
+                result = await begin(backstay, context)
             # The run is over, whether or not its summary is read.
             with contextlib.suppress(OutputClosed):
                 await _conclude(session, backstay, result, is_resumed=is_resumed)
     except StorageError as error:
         if result is not None:
             raise
-        resume = _resume(live)
-        if live.stop.requested and isinstance(error, _TRANSIENT):
+        resume = _resume_hint(context)
+        if context.stop.requested and isinstance(error, _TRANSIENT_ERRORS):
             reason = printable(full_message(session.invocation, error))
             out.note(f"Interrupted; everything stored is kept. {reason}. {resume}".rstrip(), always=True)
             return ExitStatus.INTERRUPTED
@@ -100,13 +100,13 @@ async def _conclude(session: CommandSession, backstay: "Backstay", result: "Batc
         )
     await _print_next_step(session, backstay, result)
     # After a resume, always list the remaining jobs.
-    await reminders.remind(session.invocation, out, backstay, about=result.job_id, always=is_resumed)
+    await reminders.remind(session.invocation, out, backstay, except_job=result.job_id, always=is_resumed)
 
 
-def _resume(live: RunContext) -> str:
+def _resume_hint(context: RunContext) -> str:
     """Return the command that continues an unfinished run; nothing if it never began."""
-    latest = live.watcher.latest
-    return f"Continue with: {live.session.invocation.resume_command(latest.job_id)}" if latest is not None else ""
+    latest = context.progress_view.latest
+    return f"Continue with: {context.session.invocation.resume_command(latest.job_id)}" if latest is not None else ""
 
 
 def _summary(result: "BatchResult") -> str:
@@ -133,7 +133,7 @@ async def _print_next_step(session: CommandSession, backstay: "Backstay", result
             out.note(f"Stopped at the limit. {resume}", always=True)
         case ExitStatus.PAUSED:
             reason = f": {printable(result.pause.message)}" if result.pause else ""
-            out.note(f"Paused{reason}. {reminders.after_pause(invocation, name, result.pause)}", always=True)
+            out.note(f"Paused{reason}. {reminders.next_step_after_pause(invocation, name, result.pause)}", always=True)
             if await reminders.has_answers(backstay, name):
                 out.note(f"Show the answers: {invocation.job_command('failed', name, '--raw')}")
         case ExitStatus.WITH_FAILURES:

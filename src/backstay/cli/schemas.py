@@ -1,4 +1,4 @@
-"""The JSON objects, loaded when the first of them is needed: a command without `--json` starts twice as fast."""
+"""The JSON objects, loaded on first use, since a command without `--json` starts twice as fast without them."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The options that select conversations, one group for all commands."""
+"""The options that select conversations, shared by all commands."""
 
 import sys
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ class ConditionOptions:
             everything,
             search=self.search,
             persona=self.persona,
-            created_before=_before(self.older_than),
+            created_before=_created_before(self.older_than),
         )
 
     def as_words(self) -> list[str]:
@@ -84,8 +84,8 @@ class SelectionOptions:
             EmptySelection: the file of ids is empty.
             InputError: the file of ids cannot be read.
         """
-        listed = _read_ids(self.ids_file) if self.ids_file is not None else []
-        selection = self.conditions.selection([*(self.ids or ()), *listed], everything=self.everything)
+        file_ids = _read_ids(self.ids_file) if self.ids_file is not None else []
+        selection = self.conditions.selection([*(self.ids or ()), *file_ids], everything=self.everything)
         if self.everything and selection.is_narrowed:
             raise SettingsError("--all cannot be combined with ids or conditions", setting="all")
         return selection
@@ -97,7 +97,7 @@ async def refuse_unknown_job(backstay: "Backstay", selection: "Selection") -> No
         await backstay.batches.checkpoint(selection.job_id)
 
 
-def _before(older_than: str | None) -> datetime | None:
+def _created_before(older_than: str | None) -> datetime | None:
     if older_than is None:
         return None
     try:

@@ -9,7 +9,7 @@ _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
 def printable(value: object) -> str:
     """Return a value as one line without control characters."""
-    return _UNSAFE.sub("", _SPACES.sub(" ", _valid(str(value))))
+    return _UNSAFE.sub("", _SPACES.sub(" ", _replace_surrogates(str(value))))
 
 
 def printable_lines(text: str) -> list[str]:
@@ -17,7 +17,7 @@ def printable_lines(text: str) -> list[str]:
     return [printable(line.expandtabs(4)) for line in text.splitlines()]
 
 
-def shortened(text: str, length: int) -> str:
+def truncate(text: str, length: int) -> str:
     """Return a text truncated to at most `length` characters."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
@@ -47,5 +47,5 @@ def format_size(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-def _valid(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()

@@ -1,1 +1,1 @@
-"""Coordination of several servers on one database: idempotent requests, tickets, scheduled tasks. No HTTP."""
+"""Coordination of several servers on one database: idempotent requests, tickets, scheduled tasks. It knows no HTTP."""

@@ -11,7 +11,8 @@ class Cursors:
     """The cursors of one owner's lists.
 
     Rows of all owners share one sequence of keys, so the difference of two keys would reveal how many rows other owners
-    have stored in between. A cursor is the key under a permutation (a Feistel network) keyed by the database's id.
+    have stored in between. A cursor is the key under a permutation (a Feistel network) keyed by the database's id and
+    the owner.
     Servers that share a database understand each other's cursors.
     """
 

@@ -18,7 +18,7 @@ class OwnedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OtherOwners:
-    """Two counts without names: other owners that have records of a kind, and those records."""
+    """The number of other owners that have records of a kind, and of those records; never their names."""
 
     kind: OwnedKind
     owners: int

@@ -12,7 +12,7 @@ from backstay.errors import InvalidRow
 from backstay.legacy.values import with_offset
 from backstay.library.id_text import check_id
 from backstay.library.imports.imported_conversation import ImportedConversation, to_document
-from backstay.library.imports.shapes import read
+from backstay.library.imports.shapes import read_row
 from backstay.library.record import TURNS, Document, Record, digest_of_document, document_to_line
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
@@ -29,7 +29,7 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
     """
     values = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
     numbers = _sequence_numbers(values.get(TURNS))
-    document = to_document(ImportedConversation(row.line, read(InputRow(row.line, values), origin)), (), (), origin)
+    document = to_document(ImportedConversation(row.line, read_row(InputRow(row.line, values), origin)), (), (), origin)
     if document["id"] is None:
         raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):

@@ -8,7 +8,7 @@ CONVERSATION_NAMES = (
 )  # fmt: skip
 """The names of a conversation that can be mapped to a user column."""
 TURN_NAMES = ("conversation", "sequence", "order", "id", "role", "content", "metadata")
-"""The names of a turn that can be. `conversation` is its foreign key; `order` a column by which turns are sorted."""
+"""The names of a turn that can be mapped. `conversation` is its foreign key; turns are sorted by `order`."""
 _TURN_PREFIX = "turns."
 
 
@@ -19,7 +19,7 @@ class AdoptionRequest:
     conversations: str
     turns: str
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Built-in names, those of a turn prefixed `turns.`, to user columns; to "" for a name without a column."""
+    """The user column of each built-in name, or "" for none. A turn's names begin with `turns.`."""
 
     @property
     def conversation_columns(self) -> dict[str, str]:

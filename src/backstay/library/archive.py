@@ -26,14 +26,14 @@ from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotA
 from backstay.library.prefetch import prefetch
 
 VERSION = "1.0"
-LONGEST_LINE = 256 * 1024 * 1024  # bytes of one conversation: a larger one is not backed up, and so not deleted
+MAX_LINE_BYTES = 256 * 1024 * 1024  # of one conversation; a larger one is not backed up, and so not deleted
 MAGIC = b"\x28\xb5\x2f\xfd"  # the first bytes of every zstd file
 BEGINNING = b'{"version":'
 
 _LEVEL = 3
-_BLOCK = 1024 * 1024
-_JOINED_LINES = 32  # lines joined at once: few enough to reuse free memory instead of allocating more
-_WINDOW = 128 * 1024 * 1024  # bytes of zstd's window: its own default limit
+_BLOCK_BYTES = 1024 * 1024
+_LINES_PER_GROUP = 32  # few enough to reuse free memory instead of allocating more
+_MAX_WINDOW_BYTES = 128 * 1024 * 1024  # zstd's own default limit
 _END = b"],\n"
 OPENING = b'"conversations":['
 _RELATED = b'"related":{},\n'
@@ -54,7 +54,7 @@ class Manifest:
     database: str
     """The kind of database that the conversations come from."""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The user columns: by table, the database's type of each column by its name."""
+    """The database type of each user column, by table and column name."""
 
     def to_line(self) -> bytes:
         """Return the first line of the file for this manifest."""
@@ -74,8 +74,8 @@ class Manifest:
         """Parse the first line of a file.
 
         Raises:
-            NotABackup: it is not that of a backup.
-            BackupTooNew: it has a version that this code does not know.
+            NotABackup: the line does not begin a backup.
+            BackupTooNew: the backup has a version that this code does not know.
         """
         try:
             head = orjson.loads(line.rstrip() + b"]}")
@@ -86,11 +86,11 @@ class Manifest:
                     version=str(head["version"])[:20],
                 )
             columns = {table: dict(names) for table, names in head["columns"].items()}
-            known = (head["backupId"], head["createdAt"], head["backupReason"], head["owner"], head["database"])
-            texts = (*known, *(declared for names in columns.values() for declared in names.values()))
+            values = (head["backupId"], head["createdAt"], head["backupReason"], head["owner"], head["database"])
+            texts = (*values, *(declared for names in columns.values() for declared in names.values()))
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError
-            return cls(*known, columns=columns)
+            return cls(*values, columns=columns)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise NotABackup(
                 "This is not a backup as Backstay writes it; if another program reformatted it, use the original file"
@@ -119,8 +119,8 @@ class ArchiveWriter:
         Returns the bytes to write to the file now, and the SHA-256 of each line.
         """
         blocks, digests = [], []
-        for start in range(0, len(lines), _JOINED_LINES):
-            group = lines[start : start + _JOINED_LINES]
+        for start in range(0, len(lines), _LINES_PER_GROUP):
+            group = lines[start : start + _LINES_PER_GROUP]
             digests += [sha256(line).digest() for line in group]
             # An empty first element puts a separator before the group, except before the file's first line.
             before = (b"",) if self._conversations + start else ()
@@ -144,9 +144,9 @@ class ArchiveWriter:
 class ArchiveReader:
     """The decoder of one decompressed file. What it yields is valid only if the end is reached without an error."""
 
-    def __init__(self, blocks: Iterator[bytes], *, longest_line: int = LONGEST_LINE) -> None:
+    def __init__(self, blocks: Iterator[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._blocks = blocks
-        self._longest_line = longest_line
+        self._max_line_bytes = max_line_bytes
         self._sha = sha256()
         self._rest = b""
         self._tail = b""
@@ -173,28 +173,28 @@ class ArchiveReader:
 
     def _first_line(self) -> bytes:
         while (at := self._rest.find(b"\n")) < 0:
-            if not self._read_on():
+            if not self._read_block():
                 raise NotABackup("This is not a backup as Backstay writes it: its first line never ends")
-            if len(self._rest) > 2 * _BLOCK:
+            if len(self._rest) > 2 * _BLOCK_BYTES:
                 raise NotABackup("This is not a backup as Backstay writes it, with one conversation per line")
         line, self._rest = self._rest[: at + 1], self._rest[at + 1 :]
         self._sha.update(_digest(line))
         return line
 
-    def _complete_lines(self) -> bytes:
+    def _take_complete_lines(self) -> bytes:
         while (end := self._rest.rfind(b"\n") + 1) == 0:
-            if not self._read_on():
+            if not self._read_block():
                 raise BackupDamaged("The backup is truncated; it cannot be used")
-            if len(self._rest) > self._longest_line:
-                raise BackupDamaged(f"The backup has a line of more than {self._longest_line:,} bytes")
+            if len(self._rest) > self._max_line_bytes:
+                raise BackupDamaged(f"The backup has a line of more than {self._max_line_bytes:,} bytes")
         complete, self._rest = self._rest[:end], self._rest[end:]
         return complete
 
     def _split_lines(self) -> Iterator[list[bytes]]:
         """Yield the conversations' lines in batches; keep what follows them as the tail."""
         while not self._tail:
-            complete, lines, at = self._complete_lines(), [], 0
-            # Search for a single character: `find` is many times slower for a longer text.
+            complete, lines, at = self._take_complete_lines(), [], 0
+            # Search for a single character, since `find` is many times slower for a longer text.
             while (end := complete.find(b"\n", at)) >= 0:
                 if complete.startswith(_END, at):
                     self._tail = complete[at:]
@@ -209,11 +209,11 @@ class ArchiveReader:
 
     def _check_tail(self, conversations: int) -> None:
         self._rest = self._tail + self._rest
-        while len(self._rest) <= self._longest_line and self._read_on():
+        while len(self._rest) <= self._max_line_bytes and self._read_block():
             pass
-        *before, last, nothing = self._rest.split(b"\n") if self._rest.count(b"\n") >= 2 else (b"", b"")
+        *before, last, after_end = self._rest.split(b"\n") if self._rest.count(b"\n") >= 2 else (b"", b"")
         is_ended = len(before) == 2 and before[1].endswith(b",") and not (conversations and self._expects_line)
-        if nothing or not is_ended or not last.startswith(_INTEGRITY):
+        if after_end or not is_ended or not last.startswith(_INTEGRITY):
             raise BackupDamaged("The backup is truncated, or has data after its end; it cannot be used")
         self._sha.update(b"".join(map(_digest, before)))
         try:
@@ -224,7 +224,7 @@ class ArchiveReader:
         if not is_same:
             raise BackupDamaged("The backup differs from its integrity record; it was changed or is damaged")
 
-    def _read_on(self) -> bool:
+    def _read_block(self) -> bool:
         block = next(self._blocks, b"")
         self.content_bytes += len(block)
         self._rest += block
@@ -235,18 +235,18 @@ def _digest(line: bytes) -> bytes:
     return sha256(line.removesuffix(b"\n").removesuffix(b",")).digest()
 
 
-def decompressed(file: BinaryIO) -> Iterator[bytes]:
+def decompress(file: BinaryIO) -> Iterator[bytes]:
     """Yield the decompressed content of a zstd file in blocks of bounded size.
 
     Raises:
         BackupDamaged: zstd finds an error. A truncated file may also end without one.
         BackupUnreachable: the file cannot be read from disk.
     """
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
     try:
         # Read across frames, so that bytes after the end are noticed.
         with decompressor.stream_reader(file, read_across_frames=True, closefd=False) as reader:
-            while block := reader.read(_BLOCK):
+            while block := reader.read(_BLOCK_BYTES):
                 yield block
     except zstandard.ZstdError as error:
         raise BackupDamaged("The backup cannot be decompressed; it was changed or is damaged") from error

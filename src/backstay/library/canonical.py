@@ -12,7 +12,7 @@ import orjson
 
 from backstay.readers.json_depth import TOO_DEEP
 
-_RECURSION = "Recursion limit reached"  # orjson's message
+_RECURSION_MESSAGE = "Recursion limit reached"  # orjson's message
 # Refuse dates and dataclasses, which would silently be read as text and dicts.
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -24,11 +24,11 @@ def canonical_json(value: Any) -> bytes:
         ValueError: JSON cannot represent it, for example NaN, a lone surrogate or a key that is not text.
     """
     try:
-        written = orjson.dumps(value, option=_OPTIONS)
+        encoded = orjson.dumps(value, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
-        raise ValueError(TOO_DEEP if str(error) == _RECURSION else str(error)) from error
+        raise ValueError(TOO_DEEP if str(error) == _RECURSION_MESSAGE else str(error)) from error
     _refuse_not_finite(value)
-    return written
+    return encoded
 
 
 def digest_of(value: Any) -> str:
@@ -42,13 +42,13 @@ def digest_of(value: Any) -> str:
 
 def _refuse_not_finite(value: Any) -> None:
     # orjson writes NaN and infinities as null, so two different values would share a digest.
-    # Call it only for values that orjson has written: for a value that contains itself this loop would never end.
+    # Only for values that orjson has written, since this loop would never end for a value that contains itself.
     pending = [value]
     while pending:
         current = pending.pop()
         if isinstance(current, float):
             if not math.isfinite(current):
-                raise ValueError("a number that is not finite (NaN or Infinity) cannot be kept as JSON")
+                raise ValueError("a number that is not finite (NaN or Infinity) cannot be stored as JSON")
         elif isinstance(current, dict):
             pending.extend(current.values())
         elif isinstance(current, list | tuple):

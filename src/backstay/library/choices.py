@@ -16,7 +16,7 @@ DEFAULT_FORMAT = ExportFormat(formats.DEFAULT)
 
 
 class ImportConflictPolicy(StrEnum):
-    """What to do with an imported conversation whose id is already taken."""
+    """The treatment of an imported conversation whose id is already taken."""
 
     FAIL = "fail"
     """Import nothing."""
@@ -27,7 +27,7 @@ class ImportConflictPolicy(StrEnum):
 
 
 class RestoreConflictPolicy(StrEnum):
-    """What to do with conversations of a backup that conflict with stored ones."""
+    """The treatment of a backup's conversations that conflict with stored ones."""
 
     FAIL = "fail"
     """Restore nothing."""

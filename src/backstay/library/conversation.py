@@ -93,7 +93,7 @@ def validate_again(conversation: Conversation) -> None:
         if (text := getattr(conversation, name)) is not None:
             _check_text(text, name)
     if conversation.id == "":
-        raise InvalidConversation("the conversation's id is empty; leave it out to have one made")
+        raise InvalidConversation("the conversation's id is empty; leave it out to have one generated")
     if conversation.metadata:
         _check_json(conversation.metadata, "the metadata")
 
@@ -137,11 +137,11 @@ def _check_turn(turn: Turn, number: int) -> None:
         _check_json(turn.metadata, f"the metadata of turn {number}")
 
 
-def _check_text(value: object, what: str) -> None:
+def _check_text(value: object, subject: str) -> None:
     if not isinstance(value, str):
-        raise InvalidConversation(f"{what} must be text, not {type(value).__name__}")
+        raise InvalidConversation(f"{subject} must be text, not {type(value).__name__}")
     if (fault := text_fault(value)) is not None:
-        raise InvalidConversation(f"{what} {fault}")
+        raise InvalidConversation(f"{subject} {fault}")
 
 
 def text_fault(text: str) -> str | None:
@@ -157,12 +157,12 @@ def text_fault(text: str) -> str | None:
     return None
 
 
-def _check_json(value: Mapping[str, Any], what: str) -> None:
+def _check_json(value: Mapping[str, Any], subject: str) -> None:
     if not isinstance(value, Mapping):
-        raise InvalidConversation(f"{what} must be a mapping, not {type(value).__name__}")
+        raise InvalidConversation(f"{subject} must be a mapping, not {type(value).__name__}")
     try:
         canonical_json(dict(value))
     except ValueError as error:
-        raise InvalidConversation(f"{what} cannot be kept as JSON: {error}") from error
+        raise InvalidConversation(f"{subject} cannot be stored as JSON: {error}") from error
     if is_too_deep(dict(value), outer_levels=METADATA_OUTER_LEVELS):
-        raise InvalidConversation(f"{what} cannot be kept as JSON: with the conversation it is {TOO_DEEP}")
+        raise InvalidConversation(f"{subject} cannot be stored as JSON: with the conversation it is {TOO_DEEP}")

@@ -24,12 +24,12 @@ class RelatedRowCount:
 
     table: str
     rows: int
-    goes: bool
+    is_deleted: bool
     """Whether they are deleted; else they stay, and refer to nothing or to a default."""
 
     @property
     def action(self) -> str:
-        return "deleted" if self.goes else "changed"
+        return "deleted" if self.is_deleted else "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,10 @@ class DeletePlan:
     """The approximate size of a backup's content: stored texts and the JSON around them. Excludes JSON escapes, user
     columns and related rows."""
     digest: str
-    """The digest of the ids in their order and of each one's number of turns and of related rows."""
+    """A digest of the ids in order, each with its number of turns and of related rows."""
     sample: Sequence[DeleteSample]
     missing: Sequence[str]
-    """The first of the selected ids that do not exist, if missing ids are ignored."""
+    """The first selected ids that do not exist, if missing ids are ignored."""
     related: Sequence[RelatedRowCount] = ()
     """The related rows that would be deleted or changed."""
     triggers: Sequence[FiringTrigger] = ()
@@ -94,14 +94,14 @@ class DeleteResult:
     """The counts of what a delete did."""
 
     backup_id: str | None
-    """The backup that undoes it; None if it was deleted without one."""
+    """The backup that undoes the delete; None for a delete without a backup."""
     deleted: int
     changed: int
     """Conversations kept because they were changed after the backup read them, or because a trigger kept them."""
     gone: int
     """Conversations that had been deleted by another process."""
     changed_ids: Sequence[str] = ()
-    """The first of the ids of `changed`."""
+    """The first ids of the conversations that `changed` counts."""
     gone_ids: Sequence[str] = ()
     was_finished: bool = False
     """Whether the delete had already finished, so that resuming did nothing."""
@@ -110,7 +110,7 @@ class DeleteResult:
 
 
 class Deleter(Protocol):
-    """The interface of deletes that can be undone."""
+    """The interface through which conversations are deleted."""
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Return what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""

@@ -1,7 +1,7 @@
 r"""Ids as text: the check of new ids, and printing and parsing.
 
 A printed id shows every character: invisible and ambiguous ones are escaped as `\x20`, `\u200e` or `\U000e0067`, and a
-backslash is doubled. Reading a printed id gives the same id, and no other.
+backslash is doubled. Parsing a printed id returns the same id.
 """
 
 import re
@@ -13,7 +13,7 @@ from backstay.errors import InvalidRow
 from backstay.limits import MAX_ID
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_WAYS_UP = (".", "..")
+_DOT_SEGMENTS = (".", "..")
 # Most ids are printed unchanged; this skips the check of each character.
 _PLAIN = re.compile(r"(?!-)[!-\[\]-~]+(?: [!-\[\]-~]+)*")
 # Printable according to Unicode, although they are invisible or look like a space.
@@ -35,8 +35,8 @@ def id_fault(value: str) -> str | None:
         return "begins or ends with a space; remove it"
     if _ESCAPE.search(value):
         return "has a backslash that reads as an escape, such as \\x41; write the character itself"
-    if value in _WAYS_UP:
-        return f"is {value!r}, which addresses cannot name; choose another"
+    if value in _DOT_SEGMENTS:
+        return f"is {value!r}, which a URL cannot contain; choose another"
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -44,10 +44,10 @@ def id_fault(value: str) -> str | None:
     return None
 
 
-def check_id(value: str, what: str, **context: Any) -> None:
+def check_id(value: str, subject: str, **context: Any) -> None:
     """Check that a text is allowed as an id. Raises InvalidRow; the message names the remedy."""
     if (fault := id_fault(value)) is not None:
-        raise InvalidRow(f"{what} {fault}", **context)
+        raise InvalidRow(f"{subject} {fault}", **context)
 
 
 def printed_id(value: str) -> str:
@@ -63,7 +63,7 @@ def printed_id(value: str) -> str:
         if character == "\\":
             printed.append("\\\\")
         elif is_loose or _is_hidden(character, at, value, is_composed=is_composed):
-            printed.append(_escaped(character))
+            printed.append(_escape(character))
         else:
             printed.append(character)
     return "".join(printed)
@@ -84,7 +84,7 @@ def id_of_printed(text: str) -> str:
 
     A backslash that does not begin an escape stands for itself.
     """
-    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+    return _ESCAPE.sub(_unescape, text) if "\\" in text else text
 
 
 def _is_hidden(character: str, at: int, value: str, *, is_composed: bool) -> bool:
@@ -97,12 +97,12 @@ def _is_hidden(character: str, at: int, value: str, *, is_composed: bool) -> boo
     return not is_composed or not character.isprintable() or _INVISIBLE.match(character) is not None
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     if match[1]:
         return "\\"
     code = int(match[2] or match[3] or match[4], 16)

@@ -5,7 +5,7 @@ import threading
 import time
 
 _RANDOM_BITS = 74
-_RANDOM_BYTES = 10  # random bytes per id, of which those bits are used
+_RANDOM_BYTES = 10  # drawn per id, of which _RANDOM_BITS bits are used
 _SEQUENCE_SHIFT = 54  # the top 20 random bits start the count within a millisecond
 
 
@@ -13,7 +13,7 @@ class TimeOrderedIds:
     """A thread-safe generator of version 7 UUIDs (RFC 9562, section 5.7), each greater than the one before.
 
     Within a millisecond the random part is incremented by a random step (RFC 9562, section 6.2, method 2), so that ids
-    of one burst are stored next to each other: random keys cost a database most of its write speed.
+    of one burst are stored next to each other. Random keys would cost a database most of its write speed.
     """
 
     def __init__(self) -> None:
@@ -27,12 +27,14 @@ class TimeOrderedIds:
 
     def many(self, count: int) -> list[str]:
         """Return the next `count` ids."""
-        drawn = os.urandom(_RANDOM_BYTES * count)
+        random_bytes = os.urandom(_RANDOM_BYTES * count)
         pairs = []
         with self._lock:
             now_ms = time.time_ns() // 1_000_000
-            for start in range(0, len(drawn), _RANDOM_BYTES):
-                entropy = int.from_bytes(drawn[start : start + _RANDOM_BYTES]) >> (8 * _RANDOM_BYTES - _RANDOM_BITS)
+            for start in range(0, len(random_bytes), _RANDOM_BYTES):
+                entropy = int.from_bytes(random_bytes[start : start + _RANDOM_BYTES]) >> (
+                    8 * _RANDOM_BYTES - _RANDOM_BITS
+                )
                 if now_ms > self._last_ms:
                     self._last_ms = now_ms
                     # Leave the top bit clear, so that increments do not overflow soon.
@@ -43,10 +45,10 @@ class TimeOrderedIds:
                         self._last_ms += 1
                         self._random = entropy >> 1
                 pairs.append((self._last_ms, self._random))
-        return [_text(ms, random) for ms, random in pairs]
+        return [_format_uuid(ms, random) for ms, random in pairs]
 
 
-def _text(ms: int, random: int) -> str:
+def _format_uuid(ms: int, random: int) -> str:
     value = (ms << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,4 +1,4 @@
-"""Computing the next element in another thread while the current one is used."""
+"""Prefetch of an iterator: another thread computes the next element while the current one is used."""
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor

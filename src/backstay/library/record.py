@@ -2,12 +2,12 @@
 
 The line is the native shape (`Conversation.to_dict`) with all user columns. It is lossless:
 
-* `metadata` is an object if reading and writing it gives the stored text again and it is not too deep; otherwise it is
-  that text as a string. NULL is `{}`.
-* Related rows are under `related`, by table: rows that would be `deleted` with the conversation in full, and rows that
-  would be `changed` with their primary key and foreign key. Without related rows the key is absent.
-* A value that JSON cannot represent is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No column
-  holds a list otherwise.
+* `metadata` is an object if encoding that object gives the stored text again and it is not nested too deeply; otherwise
+  it is the stored text as a string. NULL is `{}`.
+* Related rows are under `related`, by table. Of a row that a delete would delete (`deleted`), it has all columns; of a
+  row that a delete would change (`changed`), the primary key and the foreign key. Without related rows it is absent.
+* A value that JSON cannot represent is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No other
+  value of a column is a list.
 
 Keys are in alphabetical order, except within `metadata`, where they are as stored. The digest is the SHA-256 of the
 line's canonical JSON; for a conversation without user columns it equals `Conversation.digest()`.
@@ -56,7 +56,7 @@ class Record(NamedTuple):
 
 def digest_of_document(document: Document) -> bytes:
     """Return the digest of a conversation that was parsed from a JSON line."""
-    return hashlib.sha256(orjson.dumps(document, default=beyond_json, option=orjson.OPT_SORT_KEYS)).digest()
+    return hashlib.sha256(orjson.dumps(document, default=encode_non_json, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def embed_metadata(line: bytes) -> tuple[bytes, bytes]:
@@ -75,7 +75,7 @@ def count_related(document: Document) -> int:
 
 def document_to_line(document: Document) -> bytes:
     """Return the JSON line of a conversation; its keys must be in alphabetical order."""
-    return orjson.dumps(document, default=beyond_json)
+    return orjson.dumps(document, default=encode_non_json)
 
 
 def metadata_to_line(stored: Any) -> Any:
@@ -103,7 +103,7 @@ def metadata_from_line(value: Any) -> Any:
 
 
 def metadata_of(stored: Any) -> dict[str, Any]:
-    """Return a stored `metadata` as a dict; a value of another type becomes its entry `metadata`."""
+    """Return a stored `metadata` as a dict; a value of another type becomes the dict's entry `metadata`."""
     if not stored:
         return {}
     try:
@@ -118,7 +118,7 @@ def value_to_line(stored: Any) -> Any:
     """Convert the stored value of a column to its value in a JSON line."""
     if isinstance(stored, float) and not math.isfinite(stored):
         return ["real", repr(stored)]
-    return beyond_json(stored) if isinstance(stored, bytes) else stored
+    return encode_non_json(stored) if isinstance(stored, bytes) else stored
 
 
 def value_from_line(value: Any) -> Any:
@@ -133,7 +133,7 @@ def value_from_line(value: Any) -> Any:
     raise ValueError
 
 
-def beyond_json(value: Any) -> list[str]:
+def encode_non_json(value: Any) -> list[str]:
     """Encode a value that JSON cannot represent; raises TypeError for a type that cannot be encoded."""
     if isinstance(value, bytes):
         return ["blob", value.hex()]

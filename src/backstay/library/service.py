@@ -19,7 +19,7 @@ from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.input_ceiling import InputCeiling
 
-_PAGE = 500  # conversations read at once while streaming: usually a few megabytes at most
+_PAGE_CONVERSATIONS = 500  # read at once while streaming: usually a few megabytes at most
 
 
 class Conversations:
@@ -41,7 +41,7 @@ class Conversations:
     async def list(
         self, selection: Selection | None = None, *, before: int | None = None, limit: int = 50
     ) -> Sequence[ConversationSummary]:
-        """Return up to `limit` summaries, newest first, from after the one with the cursor `before`."""
+        """Return up to `limit` summaries, newest first, beginning after the one with the cursor `before`."""
         selection = selection or Selection(everything=True)
         return await self._store.summaries(self._owner, selection.check(), before=before, limit=limit)
 
@@ -64,7 +64,7 @@ class Conversations:
         await self._refuse_unknown(selection)
         after: int | None = 0
         while after is not None:
-            page = await self._store.page(self._owner, selection, after=after, limit=_PAGE)
+            page = await self._store.page(self._owner, selection, after=after, limit=_PAGE_CONVERSATIONS)
             for conversation in page.conversations:
                 yield conversation
             after = page.next_cursor
@@ -94,7 +94,7 @@ class Conversations:
 
         Raises:
             InputError: the file or a row is unusable, or the file exceeds the ceiling.
-            BackupError: it is a backup that is incomplete or has a newer version.
+            BackupError: the file is a backup that is incomplete or has a newer version.
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
         """
         path = None if str(source) == "-" else Path(source)
@@ -123,7 +123,7 @@ class Conversations:
         """Back up conversations, verify the backup, then delete them; the result names the backup.
 
         Args:
-            selection: The conversations, or a plan, so that exactly what it shows is deleted.
+            selection: The conversations; or a plan, to delete exactly what the plan shows.
             backup: Whether to make a backup first. Without one the conversations cannot be restored.
             digest: The digest of the plan that was confirmed.
             reason: The reason, for people; kept with the backup.
@@ -133,7 +133,7 @@ class Conversations:
         Raises:
             EmptySelection, ConversationNotFound: nothing is selected, or a selected id does not exist.
             PlanOutdated: the selection matches other conversations than the plan shows.
-            BackupError: the backup failed. Nothing was deleted if any of these is raised.
+            BackupError: the backup failed. Nothing was deleted if this or an error above is raised.
             StorageError: the database failed; `resume_delete` continues the delete.
         """
         plan = selection if isinstance(selection, DeletePlan) else await self.plan_delete(selection)

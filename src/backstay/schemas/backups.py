@@ -27,7 +27,7 @@ class BackupFolderOut(ApiObject):
 
 
 class BackupOut(ApiObject):
-    """A backup. `expiresAt` is null while it is written, or while its delete is unfinished.
+    """A backup. `expiresAt` is null while the backup is being written, or while its delete is unfinished.
 
     `damagedAt` is when it was found damaged; null if it is not damaged.
     """
@@ -177,7 +177,7 @@ class DecisionOut(ApiObject):
 
 
 class CleanupResultOut(ApiObject):
-    """The result of a cleanup; of a dry run, what it would have done."""
+    """The result of a cleanup; for a dry run, what a cleanup would have done."""
 
     dry_run: bool = Field(validation_alias="is_dry_run")
     backups: list[DecisionOut] = Field(validation_alias="decisions")

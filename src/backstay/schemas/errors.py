@@ -25,22 +25,26 @@ class ErrorOut(ApiObject):
         cls, code: str, message: str, details: dict[str, Any] | None = None, remedy: Remedy | None = None
     ) -> Self:
         values = {to_camel(name): value for name, value in (details or {}).items()}
-        return cls(error=ErrorDetail(code=code, message=_valid(message), details=_plain(values), remedy=remedy))
+        return cls(
+            error=ErrorDetail(
+                code=code, message=_replace_surrogates(message), details=_to_json_value(values), remedy=remedy
+            )
+        )
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """Return a value as JSON can represent it."""
     match value:
         case None | bool() | int() | float():
             return value
         case dict():
-            return {_valid(str(name)): _plain(inner) for name, inner in value.items()}
+            return {_replace_surrogates(str(name)): _to_json_value(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [_plain(inner) for inner in value]
+            return [_to_json_value(inner) for inner in value]
         case _:
-            return _valid(str(value))
+            return _replace_surrogates(str(value))
 
 
-def _valid(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     # A file name can be any bytes; Python represents those that are not UTF-8 as halves of surrogate pairs.
     return text.encode(errors="backslashreplace").decode()

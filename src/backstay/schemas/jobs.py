@@ -93,7 +93,7 @@ class JobOut(ApiObject):
 class WaitingImportOut(ApiObject):
     """An imported job, of which only the settled items are known.
 
-    Creating a job of its name with all items, under their original ids, continues it.
+    Creating a job with its name and all its items, under their original ids, continues it.
     """
 
     job_id: str
@@ -166,7 +166,7 @@ class RunOut(ApiObject):
 
 
 class ResumeOptionsOut(ApiObject):
-    """The ways to resume a job: by this server (a request repeats `confirm`, unless null), or by `command`."""
+    """The ways to resume a job: a request to this server, which repeats `confirm` unless it is null, or `command`."""
 
     possible: bool
     confirm: str | None
@@ -274,7 +274,7 @@ class FailedItemsOut(ApiObject):
 class JobProgressOut(ApiObject):
     """A job and its recent rate: items completed or skipped per second.
 
-    `eta_seconds` is null while the rate is 0: failures do not count as progress.
+    `eta_seconds` is null while the rate is 0, since failures do not count as progress.
     """
 
     job: JobOut

@@ -35,7 +35,7 @@ class ImportedBackupOut(ApiObject):
 
 
 class ImportedJobsOut(ApiObject):
-    """Checkpoints: those that were imported, how many had been imported before or have no items left, and the rest."""
+    """Checkpoints: those imported; how many were imported before, or were finished; and those skipped, as `left`."""
 
     imported: list[ImportedJobOut]
     there: int
@@ -44,7 +44,7 @@ class ImportedJobsOut(ApiObject):
 
 
 class ImportedBackupsOut(ApiObject):
-    """Backups: those that were imported, how many had been imported before or have expired, and the rest."""
+    """Backups: those imported; how many were imported before, or have expired; and those skipped, as `left`."""
 
     imported: list[ImportedBackupOut]
     there: int
@@ -53,7 +53,7 @@ class ImportedBackupsOut(ApiObject):
 
 
 class LegacyImportOut(ApiObject):
-    """The result of an import. With `is_check` nothing was imported: it says what would be."""
+    """The result of an import. With `is_check` nothing was imported; it says what would be."""
 
     source: str
     is_check: bool

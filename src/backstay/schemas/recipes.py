@@ -1,4 +1,4 @@
-"""What precedes a run: starter files, previews and probes."""
+"""Starter files, previews and probes, which precede a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self

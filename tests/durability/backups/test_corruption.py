@@ -12,7 +12,7 @@ import zstandard
 from backstay import Backstay
 from backstay.backup import verifier
 from backstay.errors import BackupError
-from backstay.library.archive import ArchiveReader, ArchiveWriter, decompressed
+from backstay.library.archive import ArchiveReader, ArchiveWriter, decompress
 from support.harness.sampling import sample
 from support.stores.library import ALL, digests
 
@@ -104,7 +104,7 @@ async def test_another_valid_backup_in_its_place_is_noticed(backstay, file_libra
 
 def _edited(whole: bytes) -> bytes:
     """Return a valid file in which one conversation was changed."""
-    reader = ArchiveReader(decompressed(io.BytesIO(whole)))
+    reader = ArchiveReader(decompress(io.BytesIO(whole)))
     lines = [line for batch in reader.batches() for line, _ in batch]
     turns = sum(len(json.loads(line)["conversation_turns"]) for line in lines)
     lines[7] = lines[7].replace(b"Some words", b"Same words")
@@ -117,7 +117,7 @@ async def test_a_file_edited_together_with_its_checksum_is_noticed(backstay, fil
     whole = (await backstay.backups.path_for(backup)).read_bytes()
     edited = _edited(whole)
 
-    assert list(ArchiveReader(decompressed(io.BytesIO(edited))).batches())
+    assert list(ArchiveReader(decompress(io.BytesIO(edited))).batches())
     assert await _is_noticed(backstay, file_library, backup, edited)
 
 

@@ -93,7 +93,7 @@ async def _there_and_back(path, tables, keys, again):
                 assert _rows(path, tables) == before, tables
                 continue
             after = _rows(path, tables)
-            related_rows = sum(related.rows for related in plan.related if related.goes)
+            related_rows = sum(related.rows for related in plan.related if related.is_deleted)
             assert (deleted.deleted, deleted.changed) == (len(ids), 0)
             rows_before = itertools.chain.from_iterable(before[f"t{table.number}"] for table in tables)
             rows_after = itertools.chain.from_iterable(after[f"t{table.number}"] for table in tables)

@@ -223,7 +223,7 @@ async def test_id_may_be_text_or_a_whole_number(raw, expected):
         ("a\x00", "the id has a control character or a line break; remove it"),
         (" a", "the id begins or ends with a space; remove it"),
         ("a\u3000", "the id begins or ends with a space; remove it"),
-        ("..", "the id is '..', which addresses cannot name; choose another"),
+        ("..", "the id is '..', which a URL cannot contain; choose another"),
         ("\ud800", "the id has half of a surrogate pair, which is not a character; remove it"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from backstay.errors import BackupDamaged, BackupTooNew, NotABackup
-from backstay.library.archive import ArchiveReader, ArchiveWriter, Manifest, decompressed
+from backstay.library.archive import ArchiveReader, ArchiveWriter, Manifest, decompress
 
 _MANIFEST = Manifest("backup-1-a", "2025-06-02T09:30:00.000000Z", "why", "local", "sqlite", {"turns": {"x": "BLOB"}})
 
@@ -103,7 +103,7 @@ def test_a_bomb_is_not_held_in_memory():
     bomb = zstandard.ZstdCompressor(level=19).compress(b'{"version":' + b" " * 300_000_000)
 
     with pytest.raises(NotABackup, match="one conversation per line"):
-        ArchiveReader(decompressed(io.BytesIO(bomb)))
+        ArchiveReader(decompress(io.BytesIO(bomb)))
     endless = zstandard.compress(_MANIFEST.to_line() + b"x" * 50_000_000)
     with pytest.raises(BackupDamaged, match="a line of more than 1,000,000 bytes"):
-        list(ArchiveReader(decompressed(io.BytesIO(endless)), longest_line=1_000_000).batches())
+        list(ArchiveReader(decompress(io.BytesIO(endless)), max_line_bytes=1_000_000).batches())

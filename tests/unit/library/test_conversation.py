@@ -64,7 +64,7 @@ def _endless():
         (_with_turn(id="\x00"), "the id of turn 2 contains a NUL character"),
         (_with_turn(metadata=["a"]), "the metadata of turn 2 must be a mapping, not list"),
         (replace(_GOOD, id=5), "id must be text, not int"),
-        (replace(_GOOD, id=""), "the conversation's id is empty; leave it out to have one made"),
+        (replace(_GOOD, id=""), "the conversation's id is empty; leave it out to have one generated"),
         (replace(_GOOD, topic=["secret words"]), "topic must be text, not list"),
         (replace(_GOOD, persona="secret\x00"), "persona contains a NUL character"),
         (replace(_GOOD, content="secret \udfff"), "content is not valid Unicode (half of a surrogate pair)"),
@@ -97,7 +97,7 @@ def test_metadata_that_json_cannot_say_is_refused(metadata, of_turn):
     """Metadata that JSON cannot represent is refused, both of a conversation and of a turn."""
     bad = _with_turn(metadata=metadata) if of_turn else replace(_GOOD, metadata=metadata)
 
-    with pytest.raises(InvalidConversation, match=r"^the metadata( of turn 2)? cannot be kept as JSON: "):
+    with pytest.raises(InvalidConversation, match=r"^the metadata( of turn 2)? cannot be stored as JSON: "):
         validate(bad)
 
 

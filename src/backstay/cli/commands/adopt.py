@@ -37,7 +37,8 @@ async def adopt(
     undo: Annotated[
         bool,
         typer.Option(
-            "--undo", help="Undo it: your rows stay as they are; values that Backstay stores for them are deleted."
+            "--undo",
+            help="Undo the adoption: your rows stay as they are; values that Backstay stores for them are deleted.",
         ),
     ] = False,
     yes: Yes = False,
@@ -45,8 +46,8 @@ async def adopt(
     """Use your app's tables of conversations and turns, in the same PostgreSQL database.
 
     Your rows stay where they are. Backstay creates views over them, so that everything works on them: list, search,
-    export, import, backup, delete, restore, and batches that generate into them. It applies completely or not
-    at all. Run it again when your tables have new columns. Options that are not given are read from [adopt] in
+    export, import, backup, delete, restore, and batches that generate into them. An adoption applies completely
+    or not at all. Repeat it when your tables have new columns. Options that are not given are read from [adopt] in
     backstay.toml.
 
     \b
@@ -76,8 +77,8 @@ async def adopt(
 async def _undo(session: CommandSession, *, check: bool, yes: bool) -> None:
     preview = await session.invocation.open().unadopt(check=True)
     lost = " and ".join(
-        format_count(number, what)
-        for number, what in ((preview.conversations, "conversation"), (preview.turns, "turn"))
+        format_count(number, noun)
+        for number, noun in ((preview.conversations, "conversation"), (preview.turns, "turn"))
         if number
     )
     if lost and not check and not yes:

@@ -26,9 +26,9 @@ async def cleanup(
 ) -> None:
     """Remove expired backups, and print why each is kept or removed.
 
-    A backup is removed when two cleanups, at least 24 hours apart, have found it expired: one wrong clock removes
-    nothing. Never removes a backup that is pinned, is being written, or whose delete is unfinished. Run it daily,
-    for instance by cron.
+    A backup is removed when two cleanups, at least 24 hours apart, have found it expired, so that one wrong clock
+    removes nothing. Never removes a backup that is pinned, is being written, or whose delete is unfinished. Run it
+    daily, for instance by cron.
 
     \b
     Examples:
@@ -60,8 +60,10 @@ async def use_folder(session: CommandSession, yes: Yes = False) -> None:
     if not yes:
         backstay = await session.open()
         folder, problem = await backstay.backups.folder()
-        why = f" ({printable(problem)})" if problem is not None else ""
-        await session.confirm(f"Use {printable(folder)} for the backups of this library, and of no other database{why}")
+        reason = f" ({printable(problem)})" if problem is not None else ""
+        await session.confirm(
+            f"Use {printable(folder)} for the backups of this library, and of no other database{reason}"
+        )
     backstay = await session.open()
     folder = await backstay.backups.use_folder()
     session.out.print_result(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from backstay.backup.restore_plan import ConflictingConversation, RestorePlan, RestoreResult
 
-_MAX_SHOWN = 10
-_ITS_ITEM_HAS_ANOTHER = "the item it was made for has another result"
+_MAX_SHOWN_CONFLICTS = 10
+_UNLINKED_REASON = "the item it was made for has another result"
 
 
 @command(
@@ -71,16 +71,16 @@ async def restore(
 def _format_plan(plan: "RestorePlan") -> "Iterator[str]":
     yield f"{format_count(plan.new, 'conversation')} would be restored."
     if plan.unlinked:
-        yield f"{plan.unlinked:,} of them would stay unlinked: {_ITS_ITEM_HAS_ANOTHER}."
+        yield f"{plan.unlinked:,} of them would stay unlinked: {_UNLINKED_REASON}."
     if plan.identical:
         are = "is already stored, unchanged" if plan.identical == 1 else "are already stored, unchanged"
         yield f"{plan.identical:,} {are}."
     if plan.conflicts:
         yield f"{plan.conflicts:,} {'is' if plan.conflicts == 1 else 'are'} in conflict:"
-        for conflict in plan.clashes[:_MAX_SHOWN]:
+        for conflict in plan.clashes[:_MAX_SHOWN_CONFLICTS]:
             yield f"  {printed_id(conflict.id)}: {_format_conflict(conflict)}"
-        if plan.conflicts > _MAX_SHOWN:
-            yield f"  and {plan.conflicts - _MAX_SHOWN:,} more"
+        if plan.conflicts > _MAX_SHOWN_CONFLICTS:
+            yield f"  and {plan.conflicts - _MAX_SHOWN_CONFLICTS:,} more"
 
 
 def _format_conflict(conflict: "ConflictingConversation") -> str:
@@ -114,6 +114,6 @@ def _format_result(result: "RestoreResult") -> "Iterator[str]":
         (result.relinked, f"{format_count(result.relinked, 'item')} linked to {them} again"),
         (result.related, f"{format_count(result.related, 'related row')} with them"),
     )
-    yield f"{result.backup_id}: {', '.join(clause for is_said, clause in clauses if is_said)}."
+    yield f"{result.backup_id}: {', '.join(clause for is_shown, clause in clauses if is_shown)}."
     if result.unlinked:
-        yield f"{format_count(result.unlinked, 'conversation')} not linked: {_ITS_ITEM_HAS_ANOTHER}."
+        yield f"{format_count(result.unlinked, 'conversation')} not linked: {_UNLINKED_REASON}."

@@ -13,7 +13,7 @@ from backstay.cli.selection_options import SelectionOptions
 from backstay.cli.text import format_count, format_size, printable
 from backstay.clock import to_text
 from backstay.coordination.store import OwnedKind
-from backstay.limits import MAX_LISTED
+from backstay.limits import MAX_LIST_ENTRIES
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup
@@ -49,7 +49,9 @@ async def create(session: CommandSession, options: SelectionOptions, backup_opti
 async def list_backups(
     session: CommandSession,
     every: Annotated[bool, typer.Option("--every", help="Include backups whose files were removed.")] = False,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_LISTED, help="Maximum number of backups.")] = 100,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_LIST_ENTRIES, help="Maximum number of backups.")
+    ] = 100,
 ) -> None:
     """List backups, the latest first.
 
@@ -64,7 +66,7 @@ async def list_backups(
     if out.as_json:
         out.print_json(schemas.BackupsOut.from_page(backups, limit=limit))
     elif backups:
-        out.table(_COLUMNS, [_row(backup) for backup in backups], whole=("CREATED", "EXPIRES"))
+        out.table(_COLUMNS, [_row(backup) for backup in backups], unbroken=("CREATED", "EXPIRES"))
     else:
         out.note("No backups.")
         await reminders.mention_other_owners(out, backstay, OwnedKind.BACKUP)
@@ -92,7 +94,7 @@ async def verify(session: CommandSession, backup: BackupArgument) -> None:
     """Verify a backup: read and decode its file, and compare every conversation with the recorded digest.
 
     If the file differs from what was verified before, the backup becomes `damaged`: nothing is deleted or restored with
-    it until a copy of its file is in place and verified.
+    it until its file is replaced by a copy and verified.
 
     \b
     Example:
@@ -119,24 +121,24 @@ async def download(
       backstay backups download backup-1730720400123-abc123 -o library.json
       backstay backups download backup-1730720400123-abc123 --compressed -o /mnt/safe/library.json.zst
     """
-    out, number = session.out, 0
+    out, written_bytes = session.out, 0
     path = output.path(as_json=out.as_json)
     backstay = await session.open()
     with out.target(path, excluded=backstay.files) as write:
         async for block in backstay.backups.download(backup, compressed=compressed):
             write(block)
-            number += len(block)
+            written_bytes += len(block)
     if path is None:
         return
     if out.as_json:
-        out.print_json(schemas.DownloadOut(backup_id=backup, path=path, bytes=number))
+        out.print_json(schemas.DownloadOut(backup_id=backup, path=path, bytes=written_bytes))
     else:
-        out.note(f"{backup}: {format_size(number)} written to {printable(path)}.")
+        out.note(f"{backup}: {format_size(written_bytes)} written to {printable(path)}.")
 
 
 @command()
 async def pin(session: CommandSession, backup: BackupArgument) -> None:
-    """Pin a backup: it does not expire.
+    """Pin a backup, so that it does not expire.
 
     \b
     Example:
@@ -149,7 +151,7 @@ async def pin(session: CommandSession, backup: BackupArgument) -> None:
 
 @command()
 async def unpin(session: CommandSession, backup: BackupArgument) -> None:
-    """Unpin a backup: it expires at its time.
+    """Unpin a backup, so that it expires at its time.
 
     \b
     Example:
@@ -210,7 +212,7 @@ def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
         abandon = invocation.command("backups", "delete", backup.id)
         return (
             f"The delete of {backup.id} is unfinished, and the backup is {_format_state(backup)}.\n"
-            f"  once a copy of its file is in place  {verify}\n  abandon it with                      {abandon}"
+            f"  after replacing its file by a copy  {verify}\n  abandon it with                     {abandon}"
         )
     resume = invocation.command("conversations", "delete", "--continue", backup.id)
     undo = invocation.command("backups", "restore", backup.id)

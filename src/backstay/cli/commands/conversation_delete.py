@@ -10,7 +10,7 @@ from backstay.cli.exits import ExitStatus
 from backstay.cli.options import BackupOptions, Yes
 from backstay.cli.output import Output
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
-from backstay.cli.text import format_count, format_size, printable, shortened
+from backstay.cli.text import format_count, format_size, printable, truncate
 from backstay.clock import to_text
 from backstay.errors import ConfirmationNeeded, EmptySelection, SettingsError
 from backstay.library.id_text import printed_id
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backstay.library.deletion import DeletePlan, DeleteResult
     from backstay.library.selection import Selection
 
-_LONGEST_TOPIC = 60
+_MAX_TOPIC_CHARACTERS = 60
 
 
 def _print_interruption(session: CommandSession) -> None:
@@ -33,12 +33,12 @@ def _print_interruption(session: CommandSession) -> None:
         out.note("Interrupted; nothing was deleted.", always=True)
         return
     if not latest.backup_id:
-        out.note("Interrupted; what was deleted is gone.", always=True)
+        out.note("Interrupted; conversations deleted so far cannot be restored.", always=True)
         return
-    go_on = invocation.command("conversations", "delete", "--continue", latest.backup_id)
+    resume = invocation.command("conversations", "delete", "--continue", latest.backup_id)
     undo = invocation.command("backups", "restore", latest.backup_id)
     out.note(f"Interrupted after {latest.conversations:,} of {latest.total:,} conversations.", always=True)
-    out.note(f"Continue with: {go_on}", always=True)
+    out.note(f"Continue with: {resume}", always=True)
     out.note(f"Undo with: {undo}", always=True)
 
 
@@ -80,7 +80,7 @@ async def delete(
     if unfinished is not None:
         if selection.is_narrowed or selection.everything or no_backup or dry_run:
             raise SettingsError(
-                "--continue deletes what its backup holds, and takes no other selection", setting="continue"
+                "--continue deletes the conversations in its backup, and takes no other selection", setting="continue"
             )
         backstay = await session.open()
         with session.backup_progress as view:
@@ -128,16 +128,17 @@ def _format_plan(plan: "DeletePlan") -> "Iterator[str]":
     counts = f"{format_count(plan.conversations, 'conversation')} with {format_count(plan.turns, 'turn')}"
     yield f"{counts}, about {format_size(plan.estimated_bytes)}, would be deleted:"
     for summary in plan.sample:
-        topic = shortened(printable(summary.topic), _LONGEST_TOPIC) if summary.topic else "(no topic)"
+        topic = truncate(printable(summary.topic), _MAX_TOPIC_CHARACTERS) if summary.topic else "(no topic)"
         yield f"  {printed_id(summary.id)}  {topic}, {format_count(summary.turns, 'turn')}"
     if plan.conversations > len(plan.sample):
         yield f"  and {plan.conversations - len(plan.sample):,} more"
     for rows in plan.related:
-        what = "" if rows.goes else " would have their reference set to NULL or a default"
-        yield f"{'Also' if rows.goes else 'And'} {format_count(rows.rows, 'row')} in {printable(rows.table)}{what}"
+        effect = "" if rows.is_deleted else " would have their reference set to NULL or a default"
+        also = "Also" if rows.is_deleted else "And"
+        yield f"{also} {format_count(rows.rows, 'row')} in {printable(rows.table)}{effect}"
     for trigger in plan.triggers:
         name = f"{printable(trigger.name)} of {printable(trigger.table)}"
-        yield f"The trigger {name} would fire; what it does is in no backup"
+        yield f"The trigger {name} would fire; no backup holds what it changes"
     if plan.missing:
         yield f"Not found, and ignored: {', '.join(printed_id(name) for name in plan.missing)}"
 
@@ -171,13 +172,13 @@ async def _conclude(session: CommandSession, backstay: "Backstay", result: "Dele
         )
         return ExitStatus.DONE
     out.line(f"{format_count(result.deleted, 'conversation')} deleted.")
-    for number, ids, what in (
+    for number, ids, outcome in (
         (result.changed, result.changed_ids, "not deleted: changed meanwhile, or kept by a trigger"),
         (result.gone, result.gone_ids, "already gone"),
     ):
         if number:
-            listed = ", ".join(printed_id(name) for name in ids)
-            out.line(f"{format_count(number, 'conversation')} {what}{f' ({listed})' if listed else ''}.")
+            examples = ", ".join(printed_id(name) for name in ids)
+            out.line(f"{format_count(number, 'conversation')} {outcome}{f' ({examples})' if examples else ''}.")
     if result.backup_id is None and result.deleted and not result.is_erased:
         settings = invocation.settings()
         remedy = (

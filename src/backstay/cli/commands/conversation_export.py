@@ -47,7 +47,7 @@ async def export(
         if not number:
             await refuse_unknown_job(backstay, selection)
         if path is not None and not number:
-            # Raised before the file is complete: a mistyped name must not replace a good file by an empty one.
+            # Raised before the file is complete, so that a mistyped name does not replace a good file by an empty one.
             raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
     if out.as_json:
         out.print_json(schemas.ExportOut(exported=number, format=form, path=path))

@@ -27,8 +27,8 @@ async def import_(
     """Import conversations from a file: all of them or none.
 
     Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
-    reformatted ones and the original's. Keeps ids; unknown keys become metadata. Skips conversations that are already
-    stored with the same content, so that importing a file with ids twice does no harm.
+    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
+    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
 
     \b
     Examples:

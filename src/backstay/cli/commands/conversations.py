@@ -10,7 +10,7 @@ from backstay.cli.selection_options import ConditionOptions
 from backstay.cli.text import printable, printable_lines
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import id_of_printed, printed_id
-from backstay.limits import MAX_LISTED
+from backstay.limits import MAX_LIST_ENTRIES
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -24,7 +24,7 @@ async def list_conversations(
     session: CommandSession,
     conditions: ConditionOptions,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_LISTED, help="Maximum number of conversations.")
+        int, typer.Option(metavar="N", min=1, max=MAX_LIST_ENTRIES, help="Maximum number of conversations.")
     ] = 50,
     before: Annotated[
         int | None, typer.Option(metavar="CURSOR", help="Continue a list; its last line names the cursor.")
@@ -47,7 +47,7 @@ async def list_conversations(
     if out.as_json:
         out.print_json(schemas.ConversationsOut.from_page(page, limit=limit))
     elif page:
-        out.table(_COLUMNS, [_row(summary) for summary in page], whole=("CREATED",))
+        out.table(_COLUMNS, [_row(summary) for summary in page], unbroken=("CREATED",))
         if len(page) == limit:
             words = ["conversations", "list", *conditions.as_words(), f"--limit={limit}"]
             out.note(f"Next page: {session.invocation.command(*words, f'--before={page[-1].cursor}')}")
@@ -78,9 +78,9 @@ async def show(
 
 
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
-    known = (summary.topic, summary.persona)
+    texts = (summary.topic or "", summary.persona or "")
     ids = (printed_id(value or "") for value in (summary.job_id, summary.item_id))
-    return printed_id(summary.id), *(value or "" for value in known), *ids, summary.turns, summary.created_at
+    return printed_id(summary.id), *texts, *ids, summary.turns, summary.created_at
 
 
 def _format_lines(conversation: "Conversation") -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backstay.schemas import ApiObject
 
 _STYLES = {"ok": "\x1b[32m", "warning": "\x1b[33m", "problem": "\x1b[31m"}
-_PLAIN = "\x1b[0m"
+_RESET_STYLE = "\x1b[0m"
 
 
 @command()
@@ -77,7 +77,7 @@ def _as_object(checks: "Iterable[Check]", *, is_ok: bool) -> "ApiObject":
 def _format_lines(check: "Check") -> "Iterator[str]":
     level = f"{check.level:<8}"
     if is_terminal(1) and "NO_COLOR" not in os.environ:
-        level = f"{_STYLES[check.level]}{level}{_PLAIN}"
+        level = f"{_STYLES[check.level]}{level}{_RESET_STYLE}"
     yield f"{level} {check.name:<12} {printable(check.message)}"
     if check.remedy is not None:
         yield f"{'':<21} → {printable(check.remedy)}"

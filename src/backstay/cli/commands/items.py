@@ -59,7 +59,7 @@ async def failed(
         out.note(f"{format_count(number, 'failed item')}{paused_on}.")
         if has_answers and not raw:
             out.note(f"Show the answers: {session.invocation.job_command('failed', job, '--raw')}")
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 @command()
@@ -89,7 +89,7 @@ async def retry(
     )
     if number:
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 @command()
@@ -122,7 +122,7 @@ async def skip(
     )
     if checkpoint.is_incomplete and checkpoint.state != "running":
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":

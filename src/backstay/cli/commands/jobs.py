@@ -9,7 +9,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import JobArgument, Yes
 from backstay.cli.remedies import phrase
-from backstay.cli.text import format_count, format_duration, printable, shortened
+from backstay.cli.text import format_count, format_duration, printable, truncate
 from backstay.clock import SystemClock
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backstay.legacy.waiting import WaitingImport
 
 _MAX_JOBS = 1_000_000
-_LONGEST_SAMPLE = 300  # characters of the sample message
+_MAX_SAMPLE_CHARACTERS = 300  # of the sample message
 _MAX_NOTES = 5  # imported jobs whose next step is printed
 _COLUMNS = ("JOB", "STATE", "SETTLED", "FAILED", "SKIPPED", "PROCESSOR", "UPDATED")
 
@@ -52,7 +52,7 @@ async def jobs(
     if out.as_json:
         out.print_json(schemas.JobsOut.from_page(records, waiting, limit=_MAX_JOBS))
     elif records or waiting:
-        out.table(_COLUMNS, [*map(_waiting_row, waiting), *map(_row, records)], whole=("UPDATED",))
+        out.table(_COLUMNS, [*map(_waiting_row, waiting), *map(_row, records)], unbroken=("UPDATED",))
         for job in waiting[:_MAX_NOTES]:
             next_step = phrase(session.invocation, Remedy.RUN_IMPORTED_JOB, {"job_id": job.job_id})
             out.note(f"{printed_id(job.job_id)} waits for all its items; {next_step}")
@@ -77,7 +77,7 @@ async def status(session: CommandSession, job: JobArgument) -> None:
         lambda: schemas.JobDetailOut.from_job_and_evidence(checkpoint, evidence),
         *_format_lines(session.invocation, checkpoint, evidence, has_answers=any(codes.values())),
     )
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 @command()
@@ -95,7 +95,7 @@ async def pause(session: CommandSession, job: JobArgument) -> None:
     workers = "; its workers finish their calls in flight" if paused.workers else ""
     _print_state(session, paused, workers)
     session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 @command()
@@ -114,7 +114,7 @@ async def cancel(session: CommandSession, job: JobArgument, yes: Yes = False) ->
         await session.confirm(f"Cancel {_describe(record)} for good", job_id=job)
     backstay = await session.open()
     _print_state(session, await backstay.batches.cancel(job), "; its conversations stay")
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 @command()
@@ -135,14 +135,14 @@ async def discard(session: CommandSession, job: JobArgument, yes: Yes = False) -
     session.out.print_result(
         lambda: schemas.DiscardOut(id=job), f"{printed_id(job)}: discarded; its conversations stay."
     )
-    await session.remind(about=job)
+    await session.remind(except_job=job)
 
 
 async def _discard_question(backstay: "Backstay", job: str) -> str:
     if any(waiting.job_id == job for waiting in await backstay.waiting_imports.list()):
         return f"Discard the imported job {printed_id(job)}"
     record = await backstay.batches.checkpoint(job)
-    return f"{_warning(record)}Discard {_describe(record)} and its checkpoint"
+    return f"{_discard_warning(record)}Discard {_describe(record)} and its checkpoint"
 
 
 def _print_state(session: CommandSession, job: "Job", clause: str) -> None:
@@ -155,7 +155,7 @@ def _describe(job: "Job") -> str:
     return f"{printed_id(job.id)} ({reminders.format_job(job)})"
 
 
-def _warning(job: "Job") -> str:
+def _discard_warning(job: "Job") -> str:
     completed = job.counts.completed
     if not completed:
         return ""
@@ -188,9 +188,9 @@ def _format_lines(
         f"{counts.running:,} running, {counts.pending:,} pending",
         f"  tokens     {tokens.tokens_in:,} in, {tokens.tokens_out:,} out",
         f"  processor  {printable(job.processor)}",
-        *([f"  recipe     {_fingerprint(job.recipe)}"] if job.recipe is not None else []),
+        *([f"  recipe     {_format_recipe(job.recipe)}"] if job.recipe is not None else []),
         f"  each item  {job.settings.max_attempts} attempts of at most {format_duration(job.settings.timeout_seconds)}",
-        *([f"  limits     {_limits(job)}"] if job.settings.limits.to_dict() else []),
+        *([f"  limits     {_format_limits(job)}"] if job.settings.limits.to_dict() else []),
         f"  created    {job.created_at:%Y-%m-%d %H:%M:%S}Z",
         f"  updated    {job.updated_at:%Y-%m-%d %H:%M:%S}Z",
     ]
@@ -214,14 +214,14 @@ def _format_lines(
     return lines
 
 
-def _limits(job: "Job") -> str:
+def _format_limits(job: "Job") -> str:
     limits = job.settings.limits
     bounds = (
         (limits.concurrency, "call", "at once"),
         (limits.rpm, "request", "per minute"),
         (limits.tpm, "token", "per minute"),
     )
-    return ", ".join(f"{format_count(value, what)} {when}" for value, what, when in bounds if value is not None)
+    return ", ".join(f"{format_count(value, noun)} {period}" for value, noun, period in bounds if value is not None)
 
 
 def _pause_lines(invocation: Invocation, job: "Job", evidence: "Sequence[FailedItem]") -> list[str]:
@@ -231,9 +231,9 @@ def _pause_lines(invocation: Invocation, job: "Job", evidence: "Sequence[FailedI
     from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS
 
     sample, more = evidence[0], " or more" if len(evidence) == MAX_EVIDENCE_ATTEMPTS else ""
-    # Most pauses quote it already.
+    # Most pause messages quote it already.
     is_quoted = job.pause is not None and sample.error_message in job.pause.message
-    message = "" if is_quoted else f", {shortened(printable(sample.error_message), _LONGEST_SAMPLE)}"
+    message = "" if is_quoted else f", {truncate(printable(sample.error_message), _MAX_SAMPLE_CHARACTERS)}"
     return [
         f"  paused on  {printed_id(sample.item_id)} ({sample.state}): {printable(sample.error_code)}{message}",
         f"             {format_count(len(evidence), 'call')}{more} caused the pause: "
@@ -241,7 +241,7 @@ def _pause_lines(invocation: Invocation, job: "Job", evidence: "Sequence[FailedI
     ]
 
 
-def _fingerprint(recipe: "FrozenRecipe") -> str:
+def _format_recipe(recipe: "FrozenRecipe") -> str:
     from backstay.generate.recipe import fingerprint
 
     return f"{fingerprint(recipe)[:12]}, {recipe.get('turns')} turns"

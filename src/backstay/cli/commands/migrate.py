@@ -1,4 +1,4 @@
-"""`backstay migrate`: migrate a database to the current schema, and import from the original."""
+"""`backstay migrate`: migrate a database to the current schema, and import from the original library."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +25,7 @@ async def migrate(
         bool,
         typer.Option("--from-original", help="Then import batch_checkpoints and backup_exports."),
     ] = False,
-    source: Annotated[str, typer.Option(metavar="SCHEMA", help="Schema of these tables.")] = "public",
+    source: Annotated[str, typer.Option(metavar="SCHEMA", help="Schema of the tables to import.")] = "public",
     owner: Annotated[
         str | None,
         typer.Option(
@@ -39,9 +39,9 @@ async def migrate(
     Each migration is applied completely or not at all. Running it several times, or in several processes, does no harm.
     A SQLite file is migrated when it is opened; there, this command only creates an empty database.
 
-    With --from-original, each unfinished checkpoint is imported, and waits for a run with all its items, which
-    continues it; each live backup, whose file must be on this machine, becomes a backup of Backstay. The original's
-    tables and files do not change, and jobs and backups that were imported before are skipped.
+    With --from-original, each unfinished checkpoint is imported; a run with all its items then continues it. Each
+    live backup, whose file must be on this machine, becomes a backup of Backstay. The original tables and files do not
+    change, and jobs and backups that were imported before are skipped.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ async def migrate(
     """
     session.invocation.owner = owner if owner is not None else session.invocation.owner
     if from_original:
-        return await _from_original(session, source, check=check)
+        return await _import_from_original(session, source, check=check)
     result = await session.invocation.open().migrate(check=check)
     if session.out.as_json:
         session.out.print_json(schemas.MigrationOut.from_result(result, is_check=check))
@@ -60,17 +60,17 @@ async def migrate(
 
 
 def _print_migration(session: CommandSession, result: "MigrationResult", *words: str, check: bool) -> None:
-    number = format_count(len(result.applied), "migration")
+    migrations = format_count(len(result.applied), "migration")
     if not result.applied:
         session.out.line(f"The database is up to date (schema {result.after}).")
     elif check:
-        session.out.line(f"{number} would be applied: schema {result.before} to {result.after}.")
+        session.out.line(f"{migrations} would be applied: schema {result.before} to {result.after}.")
         session.out.note(f"Apply with: {session.invocation.command(*words)}")
     else:
-        session.out.line(f"{number} applied: schema {result.before} to {result.after}.")
+        session.out.line(f"{migrations} applied: schema {result.before} to {result.after}.")
 
 
-async def _from_original(session: CommandSession, source: str, *, check: bool) -> ExitStatus:
+async def _import_from_original(session: CommandSession, source: str, *, check: bool) -> ExitStatus:
     out = session.out
     result = await session.invocation.open().migrate_from_original(source, check=check)
     report = result.report

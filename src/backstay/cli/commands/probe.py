@@ -8,7 +8,7 @@ import typer
 
 from backstay.cli import key_permission, schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.endpoint_line import describe
+from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import run_async
 from backstay.cli.options import AllowKey
@@ -58,7 +58,7 @@ def probe(
     resolved = Recipe.load(path, {"model": model, "base_url": base_url})
     settings = session.invocation.settings()
     keys = KeySources.from_settings(settings)
-    session.out.note(f"{describe(resolved, keys)}.")
+    session.out.note(f"{describe_endpoint(resolved, keys)}.")
     report = key_permission.with_permission(
         lambda: run_async(_probe(resolved, settings.allowed_keys, keys, timeout_seconds=timeout)), allow_key
     )
@@ -88,7 +88,7 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
     if out.as_json:
         out.print_json(schemas.ProbeOut.from_report(report, lines, recipe.endpoint.in_environment(environ), environ))
         return
-    findings = dict(_problem(report) if report.problem is not None else _findings(report))
+    findings = dict(_problem_findings(report) if report.problem is not None else _findings(report))
     answered = "" if report.answered == report.calls else f"{report.answered} of "
     calls = f"{answered}{format_count(report.calls, 'call')}{' answered' if answered else ''}"
     findings["cost"] = f"{calls}, {report.tokens_in:,} + {report.tokens_out:,} tokens"
@@ -100,8 +100,8 @@ def _print(out: Output, recipe: "Recipe", report: "ProbeReport", environ: Mappin
             out.line(printable(line))
 
 
-def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
-    """Yield the problem, and whatever was found out before it."""
+def _problem_findings(report: "ProbeReport") -> Iterator[tuple[str, str]]:
+    """Yield the problem, and the findings before it."""
     yield (
         "problem",
         f"{report.problem}; give it longer with --timeout" if report.problem_code == "timeout" else str(report.problem),
@@ -112,13 +112,13 @@ def _problem(report: "ProbeReport") -> Iterator[tuple[str, str]]:
         yield "structure", f"not {', '.join(report.rejected)}"
     yield from _request_changes(report)
     if report.end is not None:
-        yield "end", _end(report)
+        yield "end", _format_end(report)
     if report.thinking:
         yield "thinking", ", ".join(report.thinking)
     if report.reports_usage:
         yield "usage", "reported"
     if report.limits:
-        yield "limits", _limits(report)
+        yield "limits", _format_limits(report)
 
 
 def _findings(report: "ProbeReport") -> Iterator[tuple[str, str]]:
@@ -127,10 +127,10 @@ def _findings(report: "ProbeReport") -> Iterator[tuple[str, str]]:
     yield "structure", f"{report.structure}{refused}"
     yield "stream", "yes" if report.stream else "not requested"
     yield from _request_changes(report)
-    yield "end", _end(report)
+    yield "end", _format_end(report)
     yield "thinking", ", ".join(report.thinking) or "none seen"
     yield "usage", "reported" if report.reports_usage else "not reported"
-    yield "limits", _limits(report) or "none reported"
+    yield "limits", _format_limits(report) or "none reported"
 
 
 def _request_changes(report: "ProbeReport") -> Iterator[tuple[str, str]]:
@@ -140,9 +140,9 @@ def _request_changes(report: "ProbeReport") -> Iterator[tuple[str, str]]:
         yield "asked", ", ".join(changes)
 
 
-def _end(report: "ProbeReport") -> str:
+def _format_end(report: "ProbeReport") -> str:
     return f"{report.end or 'none'}{'' if report.is_end_known else ', an unknown reason'}"
 
 
-def _limits(report: "ProbeReport") -> str:
+def _format_limits(report: "ProbeReport") -> str:
     return "; ".join(f"{name}: {value}" for name, value in sorted(report.limits.items()))

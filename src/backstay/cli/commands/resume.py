@@ -6,13 +6,13 @@ import typer
 
 from backstay.cli import key_permission, reminders, schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.endpoint_line import describe
+from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.output import Output
 from backstay.cli.remedies import full_message
-from backstay.cli.run_session import SCRIPTED, RunContext, supervise
+from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.coordination.store import OwnedKind
 from backstay.errors import JobNotFound, NothingToRun
 from backstay.library.id_text import id_of_printed
@@ -53,8 +53,8 @@ def resume(
     Finished items are not processed again, and failed ones stay failed without --retry-failed. Two processes that
     resume the same job share its work.
 
-    If the model's server has moved, name its new address with --base-url. The job does not store it: every later run
-    needs it, too.
+    If the model's server has moved, name its new address with --base-url. The job does not store it, so every later
+    run needs it, too.
 
     \b
     Examples:
@@ -67,9 +67,9 @@ def resume(
     session.invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     session.invocation.base_url = base_url
 
-    async def begin(backstay: "Backstay", live: RunContext) -> "BatchResult":
+    async def begin(backstay: "Backstay", context: RunContext) -> "BatchResult":
         try:
-            await _print_endpoint(out, live, backstay, job, base_url)
+            await _print_endpoint(out, context, backstay, job, base_url)
             return await backstay.batches.resume(
                 job,
                 concurrency=concurrency,
@@ -80,8 +80,8 @@ def resume(
                 accept_new_items=accept_new_items,
                 base_url=base_url,
                 columns=columns.mapping(),
-                on_progress=live.watcher,
-                stop=live.stop,
+                on_progress=context.progress_view,
+                stop=context.stop,
                 grace_seconds=GRACE_SECONDS,
             )
         except (NothingToRun, JobNotFound) as error:
@@ -99,14 +99,14 @@ def resume(
 
 
 async def _print_endpoint(
-    out: Output, live: RunContext, backstay: "Backstay", name: str | None, base_url: str | None
+    out: Output, context: RunContext, backstay: "Backstay", name: str | None, base_url: str | None
 ) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
     if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
-        live.watcher.announcement = SCRIPTED
+        context.progress_view.announcement = SCRIPTED_NOTE
     elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
         from backstay.generate.key_source import KeySources
         from backstay.generate.processor_registry import ProcessorRegistry
 
         keys = KeySources.from_settings(backstay.settings)
-        out.note(f"{describe(ProcessorRegistry().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
+        out.note(f"{describe_endpoint(ProcessorRegistry().recipe(jobs[0].recipe, base_url=base_url), keys)}.")

@@ -1,4 +1,4 @@
-"""`backstay run`: make a job of a file of items, and work on it."""
+"""`backstay run`: create a job from a file of items, and process them."""
 
 import os
 from contextlib import closing
@@ -10,12 +10,12 @@ import typer
 from backstay.cli import dry_run as preview
 from backstay.cli import key_permission
 from backstay.cli.command import CommandSession, command
-from backstay.cli.endpoint_line import describe
+from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.processor_options import ProcessorOptions
-from backstay.cli.run_session import SCRIPTED, RunContext, supervise
+from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 from backstay.library.id_text import id_of_printed
@@ -85,7 +85,7 @@ def run(
             out, source, file, dry_run, columns.mapping(), settings.allowed_keys, KeySources.from_settings(settings)
         )
         return ExitStatus.DONE
-    job_id = job if job is not None else _name_of(file)
+    job_id = job if job is not None else _default_job_name(file)
     _check_readable(file)
     invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     settings = invocation.settings()
@@ -95,10 +95,10 @@ def run(
     if not isinstance(source, str):
         if processor.base_url is not None:
             key_permission.remember_own_endpoint(source, keys.environment)
-        out.note(f"{describe(source, keys)}.")
+        out.note(f"{describe_endpoint(source, keys)}.")
 
-    def begin(backstay: "Backstay", live: RunContext) -> "Awaitable[BatchResult]":
-        live.watcher.announcement = SCRIPTED if processor.is_scripted else None
+    def begin(backstay: "Backstay", context: RunContext) -> "Awaitable[BatchResult]":
+        context.progress_view.announcement = SCRIPTED_NOTE if processor.is_scripted else None
         return backstay.batches.run(
             job_id,
             file,
@@ -111,22 +111,22 @@ def run(
             limit=limit,
             columns=columns.mapping(),
             accept_new_items=accept_new_items,
-            on_progress=live.watcher,
-            stop=live.stop,
+            on_progress=context.progress_view,
+            stop=context.stop,
             grace_seconds=GRACE_SECONDS,
         )
 
     return supervise(session, begin, name=job_id, create=True)
 
 
-def _name_of(file: str) -> str:
+def _default_job_name(file: str) -> str:
     if file == "-":
         raise JobNameNeeded("Standard input has no name; name the job with --job")
     return Path(file).stem
 
 
 def _check_readable(file: str) -> None:
-    """Read the first item before a database is created: a mistyped file name must not create one.
+    """Read the first item before a database is created, so that a mistyped file name creates none.
 
     Skip input that can be read only once, such as a pipe.
     """

@@ -1,6 +1,6 @@
-"""Export formats. Each module here is one format and carries its name: a format is added as one file.
+"""Export formats. Each module here is one format with the module's name, so that a format is added as one file.
 
-All of them stream: a format turns one conversation into one chunk of bytes; its `head` precedes the chunks.
+A format turns each conversation into one chunk of bytes, so that exports stream. Its `head` precedes the chunks.
 """
 
 from abc import ABC, abstractmethod
@@ -32,16 +32,16 @@ class Format(ABC):
 
 
 def format_names() -> list[str]:
-    """Return the names of all formats, the default first. Loads none of them: commands list them in their help."""
+    """Return the names of all formats, the default first. Loads none, since every command's help lists them."""
     return sorted((module.name for module in iter_modules(__path__)), key=lambda name: (name != DEFAULT, name))
 
 
 def load_format(name: str) -> type[Format]:
-    """Return the format of that name: the only one that its module defines."""
+    """Return the format of that name, the only one in its module."""
     module = import_module(f"{__name__}.{name}")
-    (form,) = (
+    (format_class,) = (
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Format) and value.__module__ == module.__name__
     )
-    return form
+    return format_class

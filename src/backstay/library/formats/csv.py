@@ -29,14 +29,14 @@ class Csv(Format):
         return _line(_COLUMNS)
 
     def chunk(self, conversation: Conversation) -> bytes:
-        known = (conversation.id, conversation.topic, conversation.persona)
+        shared_cells = (conversation.id, conversation.topic, conversation.persona)
         return b"".join(
-            _line([_neutral(cell) for cell in (*known, str(sequence), turn.role, turn.content)])
+            _line([_neutralize(cell) for cell in (*shared_cells, str(sequence), turn.role, turn.content)])
             for sequence, turn in enumerate(conversation.turns, start=1)
         )
 
 
-def _neutral(cell: str | None) -> str:
+def _neutralize(cell: str | None) -> str:
     if cell is None:
         return ""
     escaped = _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", cell)

@@ -1,1 +1,1 @@
-"""Conversations coming in from files: native, OpenAI messages, ShareGPT, and backups."""
+"""Import of conversations from files: native, OpenAI messages, ShareGPT, and backups."""

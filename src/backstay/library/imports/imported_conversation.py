@@ -13,7 +13,7 @@ KEYS = frozenset(
     ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at", TURNS)
 )
 TURN_KEYS = frozenset(("id", "sequence", "role", "content", "metadata"))
-_MAX_NAME = 40
+_MAX_NAME_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ImportedConversation:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import did, in numbers."""
+    """The counts of an import."""
 
     imported: int
     identical: int
@@ -85,33 +85,34 @@ def _fold_into_metadata(
     document: Document,
     keys: Collection[str],
     columns: Collection[str],
-    what: str,
+    subject: str,
     origin: InputErrors,
 ) -> Document:
     added = {name: value for name, value in document.items() if name not in keys}
-    others = [
+    moved_names = [
         name
         for name, value in added.items()
         if name not in columns or (isinstance(value, list | dict) and not incoming.is_exact)
     ]
-    for name in added.keys() - set(others):
+    for name in added.keys() - set(moved_names):
         if (fault := _column_fault(added[name])) is not None:
-            raise origin.invalid_row(incoming.line, f"{_quoted_name(name)} of {what} {fault}")
-    if not others:
+            raise origin.invalid_row(incoming.line, f"{_quoted_name(name)} of {subject} {fault}")
+    if not moved_names:
         return document
     metadata, line = document["metadata"], incoming.line
     if not isinstance(metadata, dict):
         raise origin.invalid_row(
-            line, f"the metadata of {what} is not an object, so unknown keys cannot be moved into it"
+            line, f"the metadata of {subject} is not an object, so unknown keys cannot be moved into it"
         )
-    for name in others:
+    for name in moved_names:
         if name in metadata and metadata[name] != document[name]:
             raise origin.invalid_row(
                 line,
-                f"{what} has {_quoted_name(name)} both as a key and in its metadata, with different values; rename one",
+                f"{subject} has {_quoted_name(name)} both as a key and in its metadata, with different values; "
+                "rename one",
             )
-    columns_only = {name: value for name, value in document.items() if name not in others}
-    return {**columns_only, "metadata": {**metadata, **{name: document[name] for name in others}}}
+    columns_only = {name: value for name, value in document.items() if name not in moved_names}
+    return {**columns_only, "metadata": {**metadata, **{name: document[name] for name in moved_names}}}
 
 
 def _column_fault(value: Any) -> str | None:
@@ -128,21 +129,21 @@ def _column_fault(value: Any) -> str | None:
 
 
 def _quoted_name(name: str) -> str:
-    return repr(name[:_MAX_NAME])  # a key may be any text of the file
+    return repr(name[:_MAX_NAME_CHARACTERS])  # a key may be any text of the file
 
 
 def _check_storable(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:
-    owners = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
-    for what, owner in owners.items():
+    holders = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
+    for subject, holder in holders.items():
         # Only in a backup may metadata be something other than an object.
-        fault = None if isinstance(owner["metadata"], dict) else _metadata_fault(owner["metadata"])
+        fault = None if isinstance(holder["metadata"], dict) else _metadata_fault(holder["metadata"])
         if fault is not None:
-            raise origin.invalid_row(incoming.line, f"the metadata of {what} {fault}")
-    known = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
+            raise origin.invalid_row(incoming.line, f"the metadata of {subject} {fault}")
+    fields = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
     turns = [Turn(turn["role"], turn["content"], turn["id"], _metadata_dict(turn)) for turn in document[TURNS]]
     check = validate_again if incoming.is_exact else validate
     try:
-        check(Conversation(turns, metadata=_metadata_dict(document), **known))
+        check(Conversation(turns, metadata=_metadata_dict(document), **fields))
     except InvalidConversation as error:
         raise origin.invalid_row(incoming.line, error.message) from error
 
@@ -151,6 +152,6 @@ def _metadata_fault(value: Any) -> str | None:
     return _column_fault(value) if isinstance(value, str | list | None) else "is neither an object nor text"
 
 
-def _metadata_dict(owner: Document) -> dict[str, Any]:
-    metadata = owner["metadata"]
+def _metadata_dict(holder: Document) -> dict[str, Any]:
+    metadata = holder["metadata"]
     return metadata if isinstance(metadata, dict) else {}

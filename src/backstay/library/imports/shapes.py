@@ -11,8 +11,8 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
 _ROLES = {"human": "user", "gpt": "assistant"}
-_TEXTS = ("topic", "persona", "content", "job_id", "item_id")
-_TIMES = ("created_at", "updated_at")
+_TEXT_KEYS = ("topic", "persona", "content", "job_id", "item_id")
+_TIME_KEYS = ("created_at", "updated_at")
 # The keys of the turns, of the role and of the content.
 _SHAPES = (
     (TURNS, "role", "content"),
@@ -22,7 +22,7 @@ _SHAPES = (
 )
 
 
-def read(row: InputRow, origin: InputErrors) -> Document:
+def read_row(row: InputRow, origin: InputErrors) -> Document:
     """Return a row as a dict in the native shape, with all its keys.
 
     Raises:
@@ -35,23 +35,25 @@ def read(row: InputRow, origin: InputErrors) -> Document:
             rows = values.pop(key)
             turns = [_turn(turn, number, role, content, row, origin) for number, turn in enumerate(rows, start=1)]
             document = _conversation(values, row, origin)
-            document[TURNS] = _numbered(turns)
+            document[TURNS] = _renumber(turns)
             return document
     raise origin.invalid_row(
         row.line, "no list of turns; it is expected as messages, conversations (ShareGPT) or conversation_turns"
     )
 
 
-def read_exact(row: InputRow, origin: InputErrors) -> Document:
+def read_backup_row(row: InputRow, origin: InputErrors) -> Document:
     """Return a row of a backup, which must have all keys of the native shape. Raises InvalidRow."""
     document, turns = row.values, row.values.get(TURNS)
     is_whole = document.keys() >= KEYS and isinstance(turns, list)
     if not is_whole or not all(isinstance(turn, dict) and turn.keys() >= TURN_KEYS for turn in turns or ()):
-        raise origin.invalid_row(row.line, "not a conversation of a backup: a key is missing or a turn is no object")
+        raise origin.invalid_row(
+            row.line, "not a conversation of a backup: a key is missing or a turn is not an object"
+        )
     for number, turn in enumerate(turns or (), start=1):
         if type(turn["sequence"]) is not int or turn["sequence"] != number:
             raise origin.invalid_row(row.line, f"the sequence of turn {number} is not {number}")
-    for name in _TIMES:
+    for name in _TIME_KEYS:
         if not _is_time(document[name]):
             raise origin.invalid_row(row.line, f"{name} is not a time such as 2026-01-31T00:00:00.000000Z")
     return document
@@ -66,9 +68,9 @@ def _is_time(value: Any) -> bool:
 
 def _conversation(values: dict[str, Any], row: InputRow, origin: InputErrors) -> Document:
     document: Document = {"id": _id(values.pop("id", None), row, origin), "metadata": _metadata(values)}
-    for name in _TEXTS:
+    for name in _TEXT_KEYS:
         document[name] = _pop(values, name, str)
-    for name in _TIMES:
+    for name in _TIME_KEYS:
         document[name] = _time(values, name)
     return _with_others(document, values, KEYS)
 
@@ -97,7 +99,7 @@ def _id(value: Any, row: InputRow, origin: InputErrors) -> str | None:
 
 
 def _pop(values: dict[str, Any], name: str, kind: type) -> Any:
-    """Remove and return a value if it has the type of its column; otherwise leave it, to become metadata."""
+    """Remove and return a value if it has the type of its column; otherwise leave it, so that it becomes metadata."""
     if name in values and (values[name] is None or type(values[name]) is kind):
         return values.pop(name)
     return None
@@ -130,7 +132,7 @@ def _metadata(values: dict[str, Any]) -> dict[str, Any]:
     return metadata if metadata is not None else {}
 
 
-def _numbered(turns: list[Document]) -> list[Document]:
+def _renumber(turns: list[Document]) -> list[Document]:
     """Sort turns by their numbers, if all have different ones, and number them from 1 without gaps."""
     numbers = [turn["sequence"] for turn in turns]
     if None not in numbers and len(set(numbers)) == len(numbers):

@@ -13,9 +13,9 @@ from shutil import copyfileobj
 from typing import Any, BinaryIO, cast
 
 from backstay.errors import BackupError, BackupTooNew, InputUnreadable
-from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompressed
+from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
-from backstay.library.imports.shapes import read, read_exact
+from backstay.library.imports.shapes import read_backup_row, read_row
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
 from backstay.readers.input_ceiling import InputCeiling
@@ -25,11 +25,12 @@ from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
 from backstay.readers.row import InputRow
 
-_CHUNK = 256
-_BLOCK = 1024 * 1024
-_HEAD = 64 * 1024
-_BACKUP = re.compile(rb'\{[^{\[]*"backupReason"\s*:')  # rows of other shapes never have this key before their turns
-_NOT_ONE = "neither an array of conversations nor a backup: an object with an array `conversations`"
+_CHUNK_CONVERSATIONS = 256
+_BLOCK_BYTES = 1024 * 1024
+_HEAD_BYTES = 64 * 1024
+# Rows of other shapes never have this key before their turns.
+_BACKUP_START = re.compile(rb'\{[^{\[]*"backupReason"\s*:')
+_SHAPE_ERROR = "neither an array of conversations nor a backup: an object with an array `conversations`"
 
 
 class ImportSource:
@@ -55,24 +56,25 @@ class ImportSource:
     def check(self, ceiling: InputCeiling) -> None:
         """Read the whole file, so that an unusable or too large one is found before anything is locked. Blocks.
 
-        Raises InputTooLarge, and like `chunks`.
+        Raises InputTooLarge, and the errors of `chunks`.
         """
         rows, self._ceiling = 0, ceiling
         for chunk in self.chunks():
             rows += sum(1 + len(incoming.document[TURNS]) for incoming in chunk)
-            self._refuse_more(rows)
+            self._check_ceiling(rows)
 
-    def _refuse_more(self, rows: int) -> None:
+    def _check_ceiling(self, rows: int) -> None:
         if self._ceiling is not None:
-            what = "conversations and turns together"
-            self._ceiling.check(self.origin.path, rows=rows, text_bytes=self._text_bytes, row_noun=what)
+            self._ceiling.check(
+                self.origin.path, rows=rows, text_bytes=self._text_bytes, row_noun="conversations and turns together"
+            )
 
-    def _measured(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def _count_bytes(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the blocks; raise InputTooLarge if they exceed the ceiling."""
         self._text_bytes = 0
         for block in blocks:
             self._text_bytes += len(block)
-            self._refuse_more(0)
+            self._check_ceiling(0)
             yield block
 
     def chunks(self) -> Iterator[Sequence[ImportedConversation]]:
@@ -80,7 +82,7 @@ class ImportSource:
 
         Raises:
             InputError: the file or a row is unusable.
-            BackupError: it is a backup that is incomplete or has a newer version.
+            BackupError: the file is a backup that is incomplete or has a newer version.
         """
         if self._path is None:
             with self._from_stdin() as file:
@@ -89,53 +91,53 @@ class ImportSource:
         try:
             file = self._path.open("rb")
         except OSError:
-            yield from _in_chunks(self._rows(None))  # the reader of rows raises the right error
+            yield from _to_chunks(self._read_rows(None))  # the reader of rows raises the right error
             return
         with file:
             yield from self._chunks(file)
 
     def _chunks(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         try:
-            yield from self._in_any_shape(file)
+            yield from self._read_file(file)
         except BackupError as error:
             raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
 
-    def _in_any_shape(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
+    def _read_file(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         try:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_BYTES)
             file.seek(0)
         except OSError:
             head = b""  # a folder, for instance
         if head.startswith(MAGIC):
-            blocks = self._measured(decompressed(file))
+            blocks = self._count_bytes(decompress(file))
             first = next(blocks, b"")
-            return self._unpacked(first, chain((first,), blocks), lambda: cast("BinaryIO", _Blocks(first, blocks)))
+            return self._read_object(first, chain((first,), blocks), lambda: cast("BinaryIO", _Blocks(first, blocks)))
         self._text_bytes = os.fstat(file.fileno()).st_size
         if _is_object(head, self._path):
-            return self._unpacked(head, iter(lambda: file.read(_BLOCK), b""), lambda: file)
+            return self._read_object(head, iter(lambda: file.read(_BLOCK_BYTES), b""), lambda: file)
         if self._path is not None and self._path.suffix == ".zst":
             raise self.origin.unreadable("not a backup: it is not compressed by zstd, as its name says")
-        return _in_chunks(self._rows(file))
+        return _to_chunks(self._read_rows(file))
 
-    def _unpacked(
+    def _read_object(
         self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
     ) -> Iterator[Sequence[ImportedConversation]]:
-        """Read a backup: one of Backstay by lines, with its integrity check, any other as one JSON object."""
+        """Read a backup of Backstay line by line, with its integrity check; any other object by its `conversations`."""
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(BEGINNING) and is_ended and first.endswith(OPENING):
-            return self._backup(blocks)
-        return _in_chunks(self._object(stream()))
+            return self._read_archive(blocks)
+        return _to_chunks(self._read_member(stream()))
 
-    def _object(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
-        member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_NOT_ONE)
+    def _read_member(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
+        member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_SHAPE_ERROR)
         row = None
         for row in member.rows():
             self._check_version(member.others)
             # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
-                yield ImportedConversation(row.line, read_exact(row, self.origin), is_exact=True)
+                yield ImportedConversation(row.line, read_backup_row(row, self.origin), is_exact=True)
             else:
-                yield ImportedConversation(row.line, read(row, self.origin))
+                yield ImportedConversation(row.line, read_row(row, self.origin))
         self._check_version(member.others)
         if row is None:
             raise self.origin.empty()
@@ -144,23 +146,23 @@ class ImportSource:
         if others.get("version", VERSION) != VERSION:
             raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
-    def _rows(self, file: BinaryIO | None) -> Iterator[ImportedConversation]:
+    def _read_rows(self, file: BinaryIO | None) -> Iterator[ImportedConversation]:
         rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
         for row in rows:
-            yield ImportedConversation(row.line, read(row, self.origin))
+            yield ImportedConversation(row.line, read_row(row, self.origin))
 
-    def _backup(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
+    def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
-        for lines in ArchiveReader(blocks, longest_line=MAX_RECORD_BYTES).batches():
+        for lines in ArchiveReader(blocks, max_line_bytes=MAX_RECORD_BYTES).batches():
             yield [self._from_backup(text, line + number) for number, (text, _) in enumerate(lines, start=1)]
             line += len(lines)
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
-        return ImportedConversation(line, read_exact(row, self.origin), is_exact=True)
+        return ImportedConversation(line, read_backup_row(row, self.origin), is_exact=True)
 
     def _from_stdin(self) -> BinaryIO:
-        # Copy standard input first: the locked database must not wait for its writer, and may need to read it again.
+        # Copied first, since an import may read it twice, and must not wait for more input while it locks the database.
         if self._spooled is None:
             self._spooled = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - closed by `close`
             self._spool(self._spooled)
@@ -173,7 +175,7 @@ class ImportSource:
             if sys.stdin is None:
                 raise InputUnreadable("standard input is closed; pipe the rows in or name a file")
             stream = sys.stdin.buffer
-        copyfileobj(stream, file, _BLOCK)
+        copyfileobj(stream, file, _BLOCK_BYTES)
         file.seek(0)
 
 
@@ -199,14 +201,14 @@ def _is_object(head: bytes, path: Path | None) -> bool:
     """Return whether a file is one JSON object rather than rows: by its suffix, or because it begins like a backup."""
     head = head.removeprefix(codecs.BOM_UTF8).lstrip()
     is_json = path is not None and path.suffix.lower() == ".json"
-    return (is_json and head.startswith(b"{")) or _BACKUP.match(head) is not None
+    return (is_json and head.startswith(b"{")) or _BACKUP_START.match(head) is not None
 
 
-def _in_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:
+def _to_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:
     for first in rows:
         chunk = [first]
         for row in rows:
             chunk.append(row)
-            if len(chunk) == _CHUNK:
+            if len(chunk) == _CHUNK_CONVERSATIONS:
                 break
         yield chunk

@@ -1,4 +1,4 @@
-"""User tables that stand for the built-in ones, through views with their names (docs/engineering/decisions/0041)."""
+"""User tables in place of the built-in ones, through views with their names (docs/engineering/decisions/0041)."""
 
 from backstay.storage.postgres.adoption.adopt import adopt, check, undo
 

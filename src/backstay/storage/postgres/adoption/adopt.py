@@ -1,4 +1,4 @@
-"""Adoption and its undoing, each in one transaction: complete or not at all."""
+"""Adoption and its undo, each in one transaction: complete or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,9 +31,9 @@ from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
 
 _LOCK_TIMEOUT = "10s"
-"""How long to wait for programs of the app that hold its tables; they wait for this transaction meanwhile."""
+"""How long to wait for locks that the app holds on its tables. The app's next statements wait meanwhile."""
 
-_OTHER_ADOPTION = "Tables are adopted already, in another way"
+_OTHER_ADOPTION = "Other tables or columns are adopted already"
 
 
 def check(address: ServerAddress, schema: str, request: AdoptionRequest, owner: str) -> AdoptionResult:
@@ -60,7 +60,7 @@ def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: 
         if prior is not None:
             return _renew(connection, mapping, schema, prior)
         _refuse_own_conversations(connection, schema)
-        refuse_while_in_use(connection, address, schema, "cannot be changed so")
+        refuse_while_in_use(connection, address, schema, "cannot be changed")
         for name in BUILT_IN_TABLES:
             connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
         views = GeneratedViews.from_mapping(connection, mapping, schema)
@@ -69,13 +69,13 @@ def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: 
         row_security.protect(connection, mapping, schema)
         _record(connection, schema, mapping, views)
         if _count(connection, mapping.conversations):
-            # If the table is empty, the planner is to know nothing, rather than that it is empty.
+            # Statistics of an empty table would mislead the planner more than none.
             connection.execute(f"ANALYZE {schema}.adopted_conversations")
         return _result(connection, mapping, None)
 
 
 def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> UnadoptResult:
-    """Remove what an adoption created, and leave the user tables as they are. Idempotent; works without the tables.
+    """Remove what an adoption created, and leave the user tables as they are. Idempotent; works even without those.
 
     Raises:
         CannotAdopt: Something else depends on the views, or a delete is unfinished.
@@ -88,7 +88,7 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
         result = status.preview_undo(connection, schema)
         if is_check or result.is_empty:
             return result
-        refuse_while_in_use(connection, address, schema, "cannot be changed so")
+        refuse_while_in_use(connection, address, schema, "cannot be changed")
         if status.has_views(connection, schema):  # without them no delete can be finished
             _refuse_unfinished(connection, schema)
         ddl.drop(connection, schema)
@@ -120,7 +120,7 @@ def _map_tables(
     refuse_unmigrated(connection, address, schema)
     conversations = find_table(connection, request.conversations, schema)
     turns = find_table(connection, request.turns, schema)
-    # From here on everything is named in full.
+    # From here on every name includes its schema.
     connection.execute("SET LOCAL search_path = ''")
     conversations, turns = (find_table(connection, table.quoted_name, schema) for table in (conversations, turns))
     prior = status.prior_adoption(connection, schema)
@@ -130,9 +130,9 @@ def _map_tables(
         request, owner = prior.extend(request), prior.owner
     foreign_keys = foreign_keys_between(connection, turns, conversations)
     mapping = map_columns(request, conversations, turns, foreign_keys, owner)
-    if prior is not None and prior.mapping != _names(mapping):
+    if prior is not None and prior.mapping != _recorded_mapping(mapping):
         raise CannotAdopt(_OTHER_ADOPTION, remedy=Remedy.UNDO_ADOPTION)
-    # In a fixed order, so that the same mapping always makes the same statements.
+    # In a fixed order, so that the same mapping always results in the same statements.
     return prior, replace(
         mapping,
         conversation_columns=_sort(mapping.conversation_columns, CONVERSATION_NAMES),
@@ -183,7 +183,7 @@ def _renew(connection: Connection, mapping: TableMapping, schema: str, prior: Pr
 
 
 def _rename_side_columns(connection: Connection, mapping: TableMapping, schema: str) -> None:
-    """Rename the columns that identify a turn in the side table like those of the user table."""
+    """Give the columns that identify a turn the same names in the side table as in the user table."""
     rows = connection.execute(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
         (f"{schema}.adopted_turns",),
@@ -193,8 +193,8 @@ def _rename_side_columns(connection: Connection, mapping: TableMapping, schema: 
             connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(old_name)} TO {quoted(name)}")
 
 
-def _names(mapping: TableMapping) -> dict[str, dict[str, str]]:
-    """Return the mapping as it is recorded: by built-in table, names of its columns to names of user columns."""
+def _recorded_mapping(mapping: TableMapping) -> dict[str, dict[str, str]]:
+    """Return the mapping as it is recorded: for each built-in table, the user column of each built-in column."""
     conversations = {name: column.name for name, column in mapping.conversation_columns.items()}
     turns = {name: column.name for name, column in mapping.turn_columns.items()}
     order = {} if mapping.order is None else {"order": mapping.order.name}
@@ -205,7 +205,7 @@ def _names(mapping: TableMapping) -> dict[str, dict[str, str]]:
 
 
 def _record(connection: Connection, schema: str, mapping: TableMapping, views: GeneratedViews) -> None:
-    names, query = _names(mapping), render("record/insert", schema=schema)
+    names, query = _recorded_mapping(mapping), render("record/insert", schema=schema)
     for name, table, view in (
         (CONVERSATIONS, mapping.conversations, views.conversations),
         (TURNS, mapping.turns, views.turns),
@@ -226,7 +226,7 @@ def _record(connection: Connection, schema: str, mapping: TableMapping, views: G
 
 
 def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption | None) -> AdoptionResult:
-    names = _names(mapping)
+    names = _recorded_mapping(mapping)
     tables = []
     for name, table, side_columns in (
         (CONVERSATIONS, mapping.conversations, mapping.side_columns),

@@ -20,13 +20,13 @@ class Cast:
     read: str
     """What the view shows."""
     original: str | None
-    """Text of a value that the view cannot show, null for all others. None if the view can show every value."""
+    """The text of a value that the view cannot show; null for every other value. None if the view shows all values."""
     write: str
     """What is stored for the value that the view receives."""
 
 
 def original_name(name: str) -> str:
-    """Return the name of the view's column with the originals of another one."""
+    """Return the name of the view column that holds the original values of another column."""
     return f"backstay_{name}"
 
 
@@ -57,7 +57,7 @@ def cast_for(name: str, column: UserColumn, *, required: bool, of_turns: bool = 
 
 
 def _read(raw: str, column: UserColumn) -> tuple[str, str | None]:
-    """Return the expression of the built-in type, and the condition under which it can be read, if there is one."""
+    """Return the expression in the built-in type, and the condition under which the value can be read, if any."""
     if column.base in TIMES:
         time = f"{raw} AT TIME ZONE 'UTC'" if column.base == "timestamptz" else raw
         zone = "+00" if column.base == "timestamptz" else ""

@@ -1,4 +1,4 @@
-"""User tables as the catalog describes them; types and defaults are named in full, so that no search path matters."""
+"""User tables as the catalog describes them; types and defaults include schemas, so that no search path matters."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ class UserColumn:
     name: str
     type: str
     cast: str
-    """The type without its length: a cast to it does not truncate."""
+    """The type without its length, so that a cast to it does not truncate."""
     base: str
-    """The name of the type, or `enum`; of a domain, that of the type below it."""
+    """The name of the type, or `enum`; for a domain, that of its base type."""
     category: str
     required: bool
     default: str | None
@@ -49,9 +49,9 @@ class UserTable:
     generated: frozenset[str]
     """Columns computed from others."""
     unique: tuple[tuple[str, ...], ...]
-    """Columns of each unique index."""
+    """The columns of each unique index."""
     indexed: frozenset[str]
-    """Columns that an index begins with."""
+    """The first columns of the indexes."""
     all_columns: tuple[str, ...]
     """Stored and generated columns, in order."""
 
@@ -65,20 +65,22 @@ def find_table(connection: Connection, name: str, schema: str) -> UserTable:
     """Return the user table of that name.
 
     Raises:
-        CannotAdopt: There is no such table, or it is of a kind that cannot be adopted.
+        CannotAdopt: The table was not found, or is of a kind that cannot be adopted.
         StoreDenied: It belongs to another role.
     """
     row = connection.execute(render("catalog/table"), (name,)).fetchone() if _is_name(connection, name) else None
     if row is None:
-        raise CannotAdopt(f"There is no table {name}; write it as schema.table, for instance public.chats", table=name)
-    namespace, table, kind, is_of_several, is_ours, is_forced, owner, current_role = row
+        raise CannotAdopt(f"Table {name} not found; write it as schema.table, for instance public.chats", table=name)
+    namespace, table, kind, is_in_hierarchy, is_owned, is_forced, owner, current_role = row
     full_name, quoted_name = f"{namespace}.{table}", f"{quoted(namespace)}.{quoted(table)}"
     if namespace == schema:
         raise CannotAdopt(f"{full_name} is a table of Backstay's own; name one of yours", table=full_name)
-    if kind != "r" or is_of_several:
-        what = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}.get(kind, "made of several tables")
-        raise CannotAdopt(f"{full_name} is {what}; only a table by itself can be adopted", table=full_name)
-    if not is_ours:
+    if kind != "r" or is_in_hierarchy:
+        table_kind = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}.get(
+            kind, "partitioned or inherited"
+        )
+        raise CannotAdopt(f"{full_name} is {table_kind}; only an ordinary table can be adopted", table=full_name)
+    if not is_owned:
         raise StoreDenied(
             f"{full_name} belongs to another role; adopt it as its owner, or be granted that role: "
             f"`GRANT {owner} TO {current_role}`",
@@ -110,7 +112,7 @@ def foreign_keys_between(connection: Connection, turns: UserTable, conversations
 
 
 def _is_name(connection: Connection, name: str) -> bool:
-    """Return whether the text parses as the name of a table: looking a table up by any other text would fail."""
+    """Return whether the text parses as the name of a table. A look-up of any other text would fail."""
     from psycopg import Error
 
     try:

@@ -14,8 +14,8 @@ from backstay.storage.postgres.queries import quoted
 _CONVERSATION_COLUMNS = ("key", "owner", "id", *(name for name in CONVERSATION_NAMES if name not in ("id", "owner")))
 _TURN_COLUMNS = ("conversation_key", "sequence", "owner", "id", "role", "content", "metadata")
 _ROW_LOCATION = ("tableoid", "ctid")
-_MICROSECONDS = 6
-"""Digits of a second that a time has, unless its type keeps fewer."""
+_TIME_DIGITS = 6
+"""Fractional digits of a second in a time, unless its type has fewer."""
 _GENERATED_IDS = {"uuid": "pg_catalog.gen_random_uuid()", "text": "pg_catalog.gen_random_uuid()::text"}
 
 
@@ -26,7 +26,7 @@ class ViewColumn:
     name: str
     expression: str
     user_column: str | None = None
-    """The user column in which `stored` is stored."""
+    """The user column that the expression `stored` is written to."""
     stored: str | None = None
     default: str | None = None
     is_plain: bool = False
@@ -39,9 +39,9 @@ class View:
 
     columns: Sequence[ViewColumn]
     names: Mapping[str, str]
-    """Names of user columns, to their names in the view."""
+    """The name in the view of each user column."""
     raw: Mapping[str, str]
-    """Names in the view, to those of the columns that show the same value in its own type."""
+    """For a name in the view, the name of the column that shows the same value in the user column's type."""
     assignments: Sequence[tuple[str, str]]
     """User columns that an UPDATE sets, and what to."""
 
@@ -55,7 +55,7 @@ class View:
 
 
 def conversations_view(mapping: TableMapping) -> View:
-    """Return the columns of `conversations`: from `side`, the side table, and from `app`, the user table."""
+    """Return the view `conversations`, with columns from `side`, the side table, and from `app`, the user table."""
     columns = [ViewColumn("key", "side.key")]
     for name in _CONVERSATION_COLUMNS[1:]:
         column = mapping.conversation_columns.get(name)
@@ -64,17 +64,17 @@ def conversations_view(mapping: TableMapping) -> View:
         elif name in ("id", "owner"):
             columns.append(ViewColumn(name, f"side.{name}", column.name, f"NEW.{name}::{column.cast}"))
         else:
-            columns += _converted(name, column, required=name in ("created_at", "updated_at"))
-    return _view(mapping.conversations, columns, mapping.conversation_columns)
+            columns += _convert(name, column, required=name in ("created_at", "updated_at"))
+    return _build_view(mapping.conversations, columns, mapping.conversation_columns)
 
 
 def turns_view(mapping: TableMapping, schema: str) -> View:
-    """Return the columns of `turns`; the key and the owner of the conversation come from `side`."""
+    """Return the view `turns`; the conversation's key and owner come from `side`."""
     if (sequence := mapping.turn_columns.get("sequence")) is not None:
-        numbered = ViewColumn("sequence", f"app.{quoted(sequence.name)}::integer", sequence.name, "NEW.sequence")
+        sequence_column = ViewColumn("sequence", f"app.{quoted(sequence.name)}::integer", sequence.name, "NEW.sequence")
     else:
-        numbered = ViewColumn("sequence", _sequence(mapping))
-    columns = [ViewColumn("conversation_key", "side.key"), numbered, ViewColumn("owner", "side.owner")]
+        sequence_column = ViewColumn("sequence", _sequence(mapping))
+    columns = [ViewColumn("conversation_key", "side.key"), sequence_column, ViewColumn("owner", "side.owner")]
     for name in _TURN_COLUMNS[3:]:
         column = mapping.turn_columns.get(name)
         if column is None:
@@ -84,9 +84,9 @@ def turns_view(mapping: TableMapping, schema: str) -> View:
             stored = stored if generated is None else f"coalesce({stored}, {generated})"
             columns.append(ViewColumn(name, f"app.{quoted(column.name)}::text", column.name, stored))
         else:
-            columns += _converted(name, column, required=name in ("role", "content"), of_turns=True)
+            columns += _convert(name, column, required=name in ("role", "content"), of_turns=True)
     mapped = {**mapping.turn_columns, "conversation_key": mapping.parent}
-    return _view(mapping.turns, columns, mapped, order=mapping.order, parent=mapping.parent.name)
+    return _build_view(mapping.turns, columns, mapped, order=mapping.order, parent=mapping.parent.name)
 
 
 def new_turn_id(mapping: TableMapping) -> str | None:
@@ -97,14 +97,14 @@ def new_turn_id(mapping: TableMapping) -> str | None:
     return column.default or _GENERATED_IDS.get("text" if column.base == "varchar" else column.base)
 
 
-def _converted(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> list[ViewColumn]:
+def _convert(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> list[ViewColumn]:
     cast = cast_for(name, column, required=required, of_turns=of_turns)
     converted = [ViewColumn(name, cast.read, column.name, cast.write)]
     return converted if cast.original is None else [*converted, ViewColumn(original_name(name), cast.original)]
 
 
 def _sequence(mapping: TableMapping) -> str:
-    """Return the number of a turn: how many turns of its conversation do not come after it."""
+    """Return the expression for a turn's number: how many turns of its conversation do not come after it."""
     if mapping.order is None:
         return ""
     parent, order, identity = (
@@ -131,7 +131,7 @@ def _side_turn_value(mapping: TableMapping, schema: str, name: str) -> str:
     return f"(SELECT more.backstay_{name} FROM {schema}.adopted_turns AS more WHERE {is_same})"
 
 
-def _view(
+def _build_view(
     table: UserTable,
     columns: list[ViewColumn],
     mapped: Mapping[str, UserColumn],
@@ -141,15 +141,15 @@ def _view(
 ) -> View:
     """Return a view with the columns, then the other user columns, and then the mapped ones in their own types.
 
-    The foreign key `parent` also keeps its own name: other foreign keys of the app may refer to it.
+    The foreign key `parent` also keeps its own name, since other foreign keys of the app may use it.
     """
     names = {column.name: name for name, column in mapped.items() if column.name != parent}
     used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
     for column in table.columns.values():
         if column.name in names:
             continue
-        name, is_order = _free(column.name, used_names), order is not None and order.name == column.name
-        columns.append(_plain(name, column, is_order=is_order))
+        name, is_order = _unused_name(column.name, used_names), order is not None and order.name == column.name
+        columns.append(_plain_column(name, column, is_order=is_order))
         if is_order and not column.required:
             columns.append(
                 ViewColumn(original_name("order"), f"CASE WHEN app.{quoted(column.name)} IS NULL THEN TRUE END")
@@ -158,9 +158,9 @@ def _view(
     raw = {}
     from_side = {column.name for column in columns if column.expression.startswith("side.")}
     for user_name, name in names.items():
-        # A column of the side table is sorted by its bytes, and by that no index of the user table would be used.
+        # Columns of the side table have collation "C", with which no index of the user table would be used.
         if name in mapped and (table.columns[user_name].type != "text" or name in from_side):
-            raw[name] = _free(f"their_{user_name}", used_names)
+            raw[name] = _unused_name(f"their_{user_name}", used_names)
             columns.append(ViewColumn(raw[name], f"app.{quoted(user_name)}"))
     columns += [ViewColumn(name, f"app.{name}") for name in _ROW_LOCATION]
     fixed = {column.name for column in table.columns.values() if column.is_always} | {parent}
@@ -183,7 +183,7 @@ def _assignments(columns: Sequence[ViewColumn], fixed: set[str | None]) -> Itera
         yield column.user_column, f"NEW.{quoted(column.name)}" if column.is_plain else converted
 
 
-def _plain(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
+def _plain_column(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
     stored, default = f"NEW.{quoted(name)}", column.default
     if is_order and (next_value := _next_order(column)) is not None:
         is_unset = "" if column.required else f" AND NEW.{quoted(original_name('order'))} IS NULL"
@@ -192,7 +192,7 @@ def _plain(name: str, column: UserColumn, *, is_order: bool) -> ViewColumn:
 
 
 def _next_order(column: UserColumn) -> str | None:
-    """Return the value that puts a new turn after those before it; None if a sequence of the app does so."""
+    """Return the expression that puts a new turn after the existing ones; None if a sequence of the app does so."""
     if column.base in TIMES:
         time = f"pg_catalog.now() + NEW.sequence * interval '{_time_step(column)} microseconds'"
         return time if column.base == "timestamptz" else f"({time}) AT TIME ZONE 'UTC'"
@@ -205,14 +205,14 @@ def is_sequence(column: UserColumn) -> bool:
 
 
 def _time_step(column: UserColumn) -> int:
-    """Return the smallest number of microseconds that makes the column hold another time."""
+    """Return the smallest difference between two times in the column, in microseconds."""
     match = re.fullmatch(r"timestamp(?:\((\d)\))? with(?:out)? time zone", column.type)
-    # A domain does not say how many digits it keeps, but every one distinguishes whole seconds.
-    digits = 0 if match is None else int(match[1] or _MICROSECONDS)
-    return int(10 ** (_MICROSECONDS - digits))
+    # How many digits a domain has is unknown here, but each distinguishes whole seconds.
+    digits = 0 if match is None else int(match[1] or _TIME_DIGITS)
+    return int(10 ** (_TIME_DIGITS - digits))
 
 
-def _free(name: str, used_names: set[str]) -> str:
+def _unused_name(name: str, used_names: set[str]) -> str:
     """Return the name, prefixed until no other column has it, and add it to the used ones."""
     free = name
     while free in used_names:

@@ -1,4 +1,4 @@
-"""Generated views of an adoption, with their functions and triggers: created, renewed, dropped."""
+"""The views that an adoption generates, with their functions and triggers: how to create, renew and drop them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class GeneratedViews:
 
     @property
     def digest(self) -> str:
-        """A digest of the statements, by which outdated views are recognised."""
+        """A digest of the statements, by which outdated views are recognized."""
         return sha256("\n".join(self.statements).encode()).hexdigest()
 
 
@@ -49,7 +49,7 @@ def drop(connection: Connection, schema: str) -> None:
     """Drop all that an adoption created, except the side tables.
 
     Raises:
-        CannotAdopt: Something else depends on the views.
+        CannotAdopt: Another object depends on the views.
     """
     _drop_views(connection, schema)
     connection.execute(f"DROP VIEW IF EXISTS {schema}.adopted_rows")
@@ -63,7 +63,7 @@ def renew(connection: Connection, schema: str, views: GeneratedViews) -> None:
     """Replace the views. Privileges on them that other roles were granted are lost.
 
     Raises:
-        CannotAdopt: Something else depends on the views.
+        CannotAdopt: Another object depends on the views.
     """
     _drop_views(connection, schema)
     _drop_functions(connection, schema, only_of_views=True)
@@ -84,7 +84,7 @@ def _drop_views(connection: Connection, schema: str) -> None:
         connection.execute(f"DROP VIEW IF EXISTS {schema}.turns, {schema}.conversations")
     except pg.DependentObjectsStillExist as error:
         raise CannotAdopt(
-            f"Something depends on {schema}.conversations or {schema}.turns, perhaps a view; drop that first"
+            f"Another object, perhaps a view, depends on {schema}.conversations or {schema}.turns; drop it first"
         ) from error
 
 

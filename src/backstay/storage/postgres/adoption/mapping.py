@@ -25,7 +25,7 @@ _TYPE_DESCRIPTIONS = {
     TIMES: "timestamptz or timestamp", NUMBERS: "a whole number",
 }  # fmt: skip
 _SORTABLE = ("N", "D", "S")
-"""Categories of types whose order is the one that people expect: numbers, times, texts."""
+"""Type categories that can be sorted by: numbers, times, texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ def map_columns(
         raise CannotAdopt(f"{turns.name} cannot hold both conversations and turns", table=turns.name)
     conversation_columns = _map(conversations, request.conversation_columns, CONVERSATION_NAMES, "")
     turn_columns = _map(turns, request.turn_columns, TURN_NAMES, "turns.")
-    identity = _required(conversation_columns, "id", conversations, "")
+    identity = _require(conversation_columns, "id", conversations, "")
     if not conversations.is_unique(identity.name):
         raise CannotAdopt(
-            f"{conversations.name}.{identity.name} is no id. Make it unique and never null: "
+            f"{conversations.name}.{identity.name} is not unique, or may be null. Change that: "
             f"`{_add_unique(conversations, identity)}`",
             remedy=Remedy.MAP_COLUMN,
             map="id",
@@ -89,7 +89,7 @@ def map_columns(
     requested_parent, order = turn_columns.pop("conversation", None), turn_columns.pop("order", None)
     foreign_key, parent = _foreign_key(requested_parent, conversations, turns, foreign_keys, identity)
     for name in ("role", "content"):
-        _required(turn_columns, name, turns, "turns.")
+        _require(turn_columns, name, turns, "turns.")
     _check_order(turns, turn_columns, order, parent)
     return TableMapping(conversations, turns, conversation_columns, turn_columns, parent, foreign_key, order, owner)
 
@@ -101,8 +101,7 @@ def _map(
     for name, column_name in requested.items():
         if name not in names:
             raise CannotAdopt(
-                f"There is nothing called {prefix}{name} to map; "
-                f"there are: {', '.join(prefix + known for known in names)}",
+                f"{prefix}{name} is not a built-in name; the names are: {', '.join(prefix + known for known in names)}",
                 column=name,
             )
         if column_name:
@@ -157,10 +156,10 @@ def _check_type(table: UserTable, name: str, column: UserColumn, allowed: frozen
         )
 
 
-def _required(mapped: Mapping[str, UserColumn], name: str, table: UserTable, prefix: str) -> UserColumn:
+def _require(mapped: Mapping[str, UserColumn], name: str, table: UserTable, prefix: str) -> UserColumn:
     if name not in mapped:
         raise CannotAdopt(
-            f"No column of {table.name} is mapped to the {name}; it has: {', '.join(table.columns)}",
+            f"No column of {table.name} is mapped to the {name}; the table has: {', '.join(table.columns)}",
             remedy=Remedy.MAP_COLUMN,
             map=f"{prefix}{name}",
             table=table.name,
@@ -194,8 +193,8 @@ def _foreign_key(
         subject = f"{turns.name}.{requested.name} does not refer" if requested else f"No column of {turns.name} refers"
         remedy = f": `{_add_foreign_key(turns, requested, conversations, identity)}`" if requested else ""
         raise CannotAdopt(
-            f"{subject} to {conversations.name}.{identity.name}; give it a foreign key, which alone prevents that a "
-            f"conversation gets new turns while it is being deleted{remedy}",
+            f"{subject} to {conversations.name}.{identity.name}; give it a foreign key, without which a "
+            f"conversation could get new turns while it is being deleted{remedy}",
             table=turns.name,
         )
     return matching[0]
@@ -224,7 +223,7 @@ def _check_order(
         sequence = None
     if order is not None and order.category not in _SORTABLE and order.base != "uuid":
         raise CannotAdopt(
-            f"{turns.name}.{order.name} is of type {order.type}; turns are put in order by a number, a time or a text",
+            f"{turns.name}.{order.name} is of type {order.type}; turns can be sorted by a number, a time or a text",
             table=turns.name,
             column=order.name,
         )
@@ -235,7 +234,7 @@ def _check_order(
         return
     if order is None and sequence is not None:
         raise CannotAdopt(
-            f"{turns.name}.{sequence.name} does not number the turns of a conversation. Let each number occur "
+            f"{turns.name}.{sequence.name} may repeat a number within a conversation. Let each number occur "
             f"there once: `{_add_unique(turns, parent, sequence)}`",
             remedy=Remedy.MAP_COLUMN,
             map="turns.order",
@@ -244,7 +243,7 @@ def _check_order(
         )
     if order is None:
         raise CannotAdopt(
-            f"Nothing says which turn comes first: map turns.sequence to a column of {turns.name} that numbers the "
+            f"No column says which turn comes first; map turns.sequence to a column of {turns.name} that numbers the "
             "turns of a conversation, or turns.order to one that grows",
             remedy=Remedy.MAP_COLUMN,
             map="turns.order",
@@ -252,7 +251,7 @@ def _check_order(
         )
     if not has_id:
         raise CannotAdopt(
-            f"{turns.name} has no unique id of a turn, which is a column with NOT NULL and a unique index",
+            f"No column of {turns.name} that is NOT NULL and unique is mapped to the id of a turn",
             remedy=Remedy.MAP_COLUMN,
             map="turns.id",
             table=turns.name,

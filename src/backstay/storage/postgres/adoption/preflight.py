@@ -1,4 +1,4 @@
-"""Checks before an adoption: what prevents that new conversations are stored, and remarks for the user."""
+"""Checks before an adoption: what prevents storing new conversations, and remarks for the user."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ from backstay.storage.postgres.session import Connection
 _OPTIONAL = ("persona", "content", "metadata", "job_id", "item_id")
 """Built-in columns that are often null."""
 _ROLES = ("user", "assistant")
-_ID_LENGTH = 36
+_ID_CHARACTERS = 36
 _ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "role")
 """Built-in columns whose length users decide."""
 
 
 def find_obstacle(connection: Connection, mapping: TableMapping) -> str | None:
-    """Return what prevents that new conversations are stored; None if nothing does."""
+    """Return what prevents storing new conversations; None if nothing does."""
     return (
         "; ".join(
             [
@@ -94,7 +94,7 @@ def _unfilled_columns(mapping: TableMapping) -> Iterator[str]:
         for name in _OPTIONAL:
             column = columns.get(name)
             if column is not None and column.required and not _has_default(name, column):
-                yield f"{table.name}.{column.name} holds no null, and a new conversation may have no {name}"
+                yield f"{table.name}.{column.name} is NOT NULL, but a new conversation may have no {name}"
 
 
 def _has_default(name: str, column: UserColumn) -> bool:
@@ -104,15 +104,16 @@ def _has_default(name: str, column: UserColumn) -> bool:
 def _without_default(table: UserTable, mapped: set[str]) -> Iterator[str]:
     for column in table.columns.values():
         if column.name not in mapped and column.required and column.default is None:
-            yield f"{table.name}.{column.name} holds no null and has no default: map it, or give it a default"
+            yield f"{table.name}.{column.name} is NOT NULL and has no default, so map it or give it a default"
 
 
 def _missing_ids(mapping: TableMapping) -> Iterator[str]:
     identity = mapping.conversation_columns["id"]
     if identity.base in NUMBERS and identity.default is None:
-        yield f"{mapping.conversations.name}.{identity.name} has no default, and a built-in id is not a number"
+        yield f"{mapping.conversations.name}.{identity.name} has no default, and a generated id is not a number"
     if "id" in mapping.turn_columns and mapping.turn_columns["id"].required and new_turn_id(mapping) is None:
-        yield f"{mapping.turns.name}.{mapping.turn_columns['id'].name} has no default, and no such id can be generated"
+        name = f"{mapping.turns.name}.{mapping.turn_columns['id'].name}"
+        yield f"{name} has no default, and no id of its type can be generated"
 
 
 def _unordered_turns(mapping: TableMapping) -> Iterator[str]:
@@ -121,7 +122,7 @@ def _unordered_turns(mapping: TableMapping) -> Iterator[str]:
         return
     name = f"{mapping.turns.name}.{order.name}"
     if order.base not in TIMES | NUMBERS:
-        yield f"{name} is of type {order.type}, which new turns cannot be put in order by"
+        yield f"{name} is of type {order.type}, by which new turns cannot be sorted"
     elif order.name in mapping.turn_identity or order.base in TIMES or is_sequence(order):
         return
     elif (order.name,) in mapping.turns.unique:
@@ -151,14 +152,14 @@ def _missing_roles(connection: Connection, mapping: TableMapping) -> Iterator[st
 
 
 def _short_columns(connection: Connection, mapping: TableMapping) -> Iterator[str]:
-    checks = [(mapping.conversations, mapping.conversation_columns["id"], "a built-in id", _ID_LENGTH)]
+    checks = [(mapping.conversations, mapping.conversation_columns["id"], "a generated id", _ID_CHARACTERS)]
     if "id" in mapping.turn_columns and mapping.turn_columns["id"].default is None:
-        checks.append((mapping.turns, mapping.turn_columns["id"], "a built-in id", _ID_LENGTH))
+        checks.append((mapping.turns, mapping.turn_columns["id"], "a generated id", _ID_CHARACTERS))
     checks += [(mapping.turns, mapping.turn_columns["role"], repr(name), len(name)) for name in _ROLES]
-    for table, column, what, needed in checks:
+    for table, column, value, needed in checks:
         length = _length(connection, table, column)
         if length is not None and length < needed:
-            yield f"{table.name}.{column.name} holds {length} characters, and {what} has {needed}"
+            yield f"{table.name}.{column.name} holds {length} characters, but {value} has {needed}"
 
 
 def _shared_order(connection: Connection, mapping: TableMapping) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Row-level security next to Supabase's users: each sees their own rows (docs/engineering/decisions/0031)."""
+"""Row-level security for Supabase users: each sees their own rows (docs/engineering/decisions/0031)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.session import Connection
 
 _SECURITY_INVOKER_SINCE = 150_000
-"""The first version of the server whose views can read with the rights of the user who asks."""
+"""The first server version whose views can run with the privileges of the user who queries them."""
 
 
 def has_policies(connection: Connection) -> bool:

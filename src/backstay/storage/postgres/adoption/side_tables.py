@@ -66,6 +66,6 @@ def repair(mapping: TableMapping, schema: str) -> str:
 
 
 def _positions(table: UserTable, aliases: Mapping[str, str]) -> str:
-    """Return aliases for the columns of a row by their position: a function's text does not follow a renamed column."""
+    """Return aliases for the columns of a row by position, since a function's text does not follow a renamed column."""
     positions = {table.all_columns.index(name): alias for name, alias in aliases.items()}
     return ", ".join(positions.get(position, f"other_{position}") for position in range(max(positions) + 1))

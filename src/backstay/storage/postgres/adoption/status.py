@@ -10,7 +10,7 @@ from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
 
 TABLE = "place"
-"""The key of a recorded mapping under which the user table stands."""
+"""The key under which a recorded mapping names the user table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class PriorAdoption:
     """The adoption that the database records."""
 
     mapping: Mapping[str, Mapping[str, str]]
-    """By built-in table, its columns to the user columns, by the names that these have now."""
+    """For each built-in table, the present name of the user column of each built-in column."""
     owner: str
     """The owner of all rows, if no column holds one."""
     digest: str
@@ -85,7 +85,7 @@ def prior_adoption(connection: Connection, schema: str) -> PriorAdoption | None:
 
 
 def has_views(connection: Connection, schema: str) -> bool:
-    """Return whether the views exist. They are dropped with user columns that are dropped with CASCADE."""
+    """Return whether the views exist. Dropping a user column with CASCADE drops them, too."""
     row = connection.execute(
         "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL",
         (f"{schema}.conversations", f"{schema}.turns"),
@@ -94,7 +94,7 @@ def has_views(connection: Connection, schema: str) -> bool:
 
 
 def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
-    """Return what undoing the adoption gives back, and what it loses."""
+    """Return which tables an undo would release, and how many records would lose values."""
     rows = connection.execute(render("record/undo", schema=schema)).fetchall()
     existing = {str(name) for name, exists, _ in rows if exists}
     return UnadoptResult(

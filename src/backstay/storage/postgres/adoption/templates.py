@@ -20,7 +20,7 @@ def render(name: str, **values: Any) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL writes it."""
+    """Return a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -33,7 +33,7 @@ def dollar_quoted(body: str) -> str:
 
 
 def _source(name: str) -> str:
-    """Return a template without its comments, which are thus no part of the digest of the views."""
+    """Return a template without its comments, so that they do not change the views' digest."""
     return _COMMENT.sub("", (files(__package__) / "sql" / name).read_text(encoding="utf-8"))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from backstay.library.record import beyond_json, value_to_line
+from backstay.library.record import encode_non_json, value_to_line
 from backstay.storage.sql.cascade.insert_order import InsertOrder, insert_order
 from backstay.storage.sql.cascade.related_rows import RowsByTable
 from backstay.storage.sql.cascade.tables import (
@@ -293,4 +293,4 @@ def _sort_tables(tables: RowsByTable) -> RowsByTable:
 
 
 def _format_row(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(row, default=beyond_json)
+    return orjson.dumps(row, default=encode_non_json)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from backstay.library.record import RELATED, TURNS, Document, beyond_json, value_from_line
+from backstay.library.record import RELATED, TURNS, Document, encode_non_json, value_from_line
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, Row
 from backstay.storage.sql.cascade.tables import TURNS as TURNS_TABLE
 
@@ -67,4 +67,4 @@ def get_related(document: Document, kind: str) -> Mapping[str, Sequence[Mapping[
 
 def _format_row(row: Mapping[str, Any]) -> bytes:
     """Format a row so that equal rows are equal bytes."""
-    return orjson.dumps(dict(sorted(row.items())), default=beyond_json)
+    return orjson.dumps(dict(sorted(row.items())), default=encode_non_json)

@@ -1,4 +1,4 @@
--- deleting → deleting, or deleting → deleted: counts what this step did; retention begins when the delete has ended.
+-- deleting → deleting, or deleting → deleted: add this step's counts; retention begins when the delete has ended.
 UPDATE {schema}.backups
    SET deleted = deleted + :deleted, changed = changed + :changed, gone = gone + :gone,
        deletion = CASE WHEN :ended THEN 'deleted' ELSE 'deleting' END,

@@ -1,4 +1,4 @@
--- Append the staged items that a job lacks to it, with positions after its last item, without gaps.
+-- Append to a job the staged items that it lacks, with positions after its last item, without gaps.
 INSERT INTO {schema}.items (job_key, position, owner, id, digest)
 SELECT :job_key, :base + row_number() OVER (ORDER BY staged.position) - 1, staged.owner, staged.id, staged.digest
   FROM {schema}.items AS staged

@@ -1,4 +1,4 @@
--- Return backups, the latest first; those without a file only if all are asked for.
+-- Return backups, the latest first; those without a file only if all are requested.
 SELECT key, id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
        error, pinned, keep_micros, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at,
        deletion, deleted, changed, gone

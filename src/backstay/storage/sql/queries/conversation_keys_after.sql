@@ -1,4 +1,4 @@
--- Return the next selected conversations, each with the item that it is the result of.
+-- Return the next selected conversations, each with the item that it results from.
 SELECT key, job_id, item_id, id
   FROM {schema}.conversations
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Delete an expiring value, if it is still this value.
+-- Delete an expiring value, if the stored value is still this one.
 DELETE FROM {schema}.notes
  WHERE kind = :kind
    AND owner = :owner

@@ -1,5 +1,4 @@
--- Return what failed in a job after a given failure, in the order of the commits, each with the attempt that settled
--- it.
+-- Return a job's failures after a given one, in commit order, each with the attempt that settled the item.
 SELECT failures.sequence, failures.position, items.id, inputs.topic, failures.attempt, attempts.error_code,
        attempts.error_message, attempts.ended_at
   FROM {schema}.failures

@@ -1,4 +1,4 @@
--- Add the counters of a worker that ends to those of its job.
+-- Add the counters of an ending worker to those of its job.
 UPDATE {schema}.jobs
    SET pending = jobs.pending + workers.pending, running = jobs.running + workers.running,
        completed = jobs.completed + workers.completed, failed = jobs.failed + workers.failed,

@@ -1,4 +1,4 @@
--- Record the attempts of a dead worker as interrupted, as released if it had been stopped, or as failed if they
+-- Record a dead worker's attempts as interrupted; as released if the worker had been stopped; or as failed if they
 -- crashed it.
 INSERT INTO {schema}.attempts (job_key, position, number, owner, worker, result, error_code, error_message, started_at,
                                ended_at)

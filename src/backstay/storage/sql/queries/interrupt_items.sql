@@ -1,4 +1,4 @@
--- running → pending, behind items never tried, or running → failed, if the item has crashed worker after worker
+-- running → pending, behind items never tried; or running → failed, if the item has crashed worker after worker
 UPDATE {schema}.items {indexed_by:items_running}
    SET state = CASE WHEN NOT :stopping AND alone AND alone_interruptions + 1 >= :crash_limit
                     THEN 'failed' ELSE 'pending' END,

@@ -1,4 +1,4 @@
--- Return the item counts of an imported job that waits, by state.
+-- Return how many items of a waiting imported job are completed, and how many failed.
 SELECT completed, failed
   FROM {schema}.legacy_jobs
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Return the imported jobs that wait, the latest first.
+-- Return the imported jobs that wait for a run, the latest first.
 SELECT job_id, completed, failed, imported_at
   FROM {schema}.legacy_jobs
  WHERE owner = :owner

@@ -1,4 +1,4 @@
--- Return the keys of the conversations with these ids, and lock these. All transactions lock them in the same order.
+-- Return the keys of the conversations with these ids, and lock those conversations, always in the same order.
 WITH requested (id) AS ({rows:text})
 SELECT conversations.key
   FROM requested

@@ -1,4 +1,4 @@
--- Return settled items of an imported job that are not among the items of the new one.
+-- Return settled items of an imported job that are not among the items of the new job.
 SELECT legacy.item_id
   FROM {schema}.legacy_settled AS legacy
  WHERE legacy.owner = :owner

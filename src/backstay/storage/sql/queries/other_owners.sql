@@ -1,4 +1,4 @@
--- Count the records of one kind that other owners have, and those owners.
+-- Count the records of one kind that other owners have, and count those owners.
 SELECT count(DISTINCT owner), count(*)
   FROM (SELECT owner FROM {schema}.jobs
          WHERE :noun = 'job' AND state <> 'creating'

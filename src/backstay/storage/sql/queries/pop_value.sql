@@ -1,4 +1,4 @@
--- Delete an expiring value of any owner and return both, unless it has expired; its name is a secret.
+-- Delete an unexpired value of any owner, and return the value and its owner; its name is a secret.
 DELETE FROM {schema}.notes
  WHERE kind = :kind
    AND name = :name

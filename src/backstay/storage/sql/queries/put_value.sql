@@ -1,4 +1,4 @@
--- Write an expiring value, also over one that has not expired.
+-- Write an expiring value, replacing any existing one.
 INSERT INTO {schema}.notes (kind, owner, name, value, expires_at)
 VALUES (:kind, :owner, :name, :value, :expires_at)
     ON CONFLICT (kind, owner, name) DO UPDATE

@@ -1,4 +1,4 @@
--- Extend an expiring value, if it is still this value.
+-- Extend an expiring value, if the stored value is still this one.
 UPDATE {schema}.notes
    SET expires_at = :expires_at
  WHERE kind = :kind

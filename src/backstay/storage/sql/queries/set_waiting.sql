@@ -1,4 +1,4 @@
--- Record what a worker's calls wait for; NULL if they do not.
+-- Record what a worker's calls wait for; NULL if they do not wait.
 UPDATE {schema}.workers
    SET waiting = :waiting
  WHERE token = :token

@@ -9,14 +9,14 @@
     {%- endfor %}
 {%- endmacro %}
 
--- The same, with a row whose columns have the aliases key_0, key_1, …
+-- Like `equal`, with a row whose columns have the aliases key_0, key_1, …
 {% macro equal_keys(names, left, right) -%}
     {% for name in names %}
         {{- left }}.{{ name | quoted }} = {{ right }}.key_{{ loop.index0 }}{{ " AND " if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
 
--- The row of the user table that a row of the view showed before; `old_names` are the names that columns have in the view.
+-- Whether a row of the user table is the view's OLD row; `old_names` are the columns' names in the view.
 {% macro is_old(names, old_names) -%}
     {% for name in names %}
         {{- "app" }}.{{ name | quoted }} = OLD.{{ old_names[name] | quoted }}{{ " AND " if not loop.last }}

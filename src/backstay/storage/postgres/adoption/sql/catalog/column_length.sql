@@ -1,4 +1,4 @@
--- Return how many characters a column holds; of a domain, the least that a type below it does. Null for any number.
+-- Return how many characters a column holds; for a domain, the lowest limit of its base types. Null if unlimited.
 WITH RECURSIVE under (type, modifier) AS (
     SELECT atttypid, atttypmod FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s
      UNION ALL

@@ -1,4 +1,4 @@
--- List the columns of a table, with types and defaults named in full; of a domain, also the type below it.
+-- List the columns of a table, its types and defaults with their schemas; for a domain, also its base type.
 SELECT attname::text, format_type(atttypid, atttypmod), format_type(atttypid, -1), base.name, base.category,
        attnotnull OR base.required,
        CASE WHEN attidentity <> '' THEN format('nextval(%%L::regclass)', pg_get_serial_sequence(%(table)s, attname))

@@ -1,5 +1,5 @@
 -- Create adopted_id(key): the id that a conversation has in the user table.
--- A function keeps its plan, and one made while the table was small would scan it when it is large: so by index only.
+-- Index scans only: a function keeps its plan, and a plan made while the table was small would scan the whole table.
 CREATE FUNCTION {{ schema }}.adopted_id(bigint) RETURNS {{ id.cast }} LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS {% filter dollar_quoted %}

@@ -1,5 +1,5 @@
--- Create the view adopted_rows, through which the triggers read the user table: a view follows a renamed column, the
--- text of a function does not.
+-- Create the view adopted_rows, through which the triggers read the user table, since a view follows a renamed
+-- column, but the text of a function does not.
 DROP VIEW IF EXISTS {{ schema }}.adopted_rows;
 CREATE VIEW {{ schema }}.adopted_rows AS
 SELECT app.{{ id.name | quoted }} AS their_id,

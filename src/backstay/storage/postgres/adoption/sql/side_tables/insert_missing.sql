@@ -1,4 +1,4 @@
--- Insert a row into the side table for each conversation that has none, in the order in which they were made.
+-- Insert a row into the side table for each conversation that has none, in order of creation.
 -- `join` and `condition` may limit it to some conversations.
 INSERT INTO {{ schema }}.adopted_conversations (their_id, id, owner{{ ", updated_at" if has_updated_at }})
 SELECT app.their_id, app.their_id::text, app.owner{{ ", app.updated_at" if has_updated_at }}

@@ -1,4 +1,4 @@
--- Remove the side rows of the conversations that the app deletes, except of those whose id is in use again.
+-- Remove the side row of each conversation that the app deletes, unless its id is in use again.
 -- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
 -- explained in side_tables/adopted_id.sql.
 CREATE OR REPLACE FUNCTION {{ schema }}.adopted_gone() RETURNS trigger LANGUAGE plpgsql

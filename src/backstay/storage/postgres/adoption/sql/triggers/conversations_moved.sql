@@ -1,4 +1,4 @@
--- Follow a conversation to which the app gives another id or owner.
+-- Update the side row of a conversation to which the app gives another id or owner.
 -- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
 -- explained in side_tables/adopted_id.sql.
 {% from "macros.sql" import changed %}

@@ -1,4 +1,4 @@
--- Remove the side rows of the turns that the app deletes.
+-- Remove the side row of each turn that the app deletes.
 -- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
 -- explained in side_tables/adopted_id.sql.
 {% from "macros.sql" import equal_keys %}

@@ -1,4 +1,4 @@
--- Follow a turn whose identity the app changes.
+-- Update the side row of a turn whose identity the app changes.
 -- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
 -- explained in side_tables/adopted_id.sql.
 {% from "macros.sql" import changed, equal_keys %}

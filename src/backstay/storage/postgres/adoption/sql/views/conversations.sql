@@ -1,6 +1,6 @@
 -- Create the view `conversations` over the user table and its side table.
--- With row-level security it reads as the user who asks, so that the policies of the tables below hold. A view that
--- filters by itself would have to be a security barrier, through which the planner sees no index.
+-- With row-level security the view reads with the querying user's privileges, so that the tables' policies apply. A view
+-- with a filter of its own would have to be a security barrier, which keeps the planner from using indexes.
 CREATE VIEW {{ schema }}.conversations{{ " WITH (security_invoker)" if has_policies }} AS
 SELECT
 {% for column in view.columns %}
@@ -9,8 +9,8 @@ SELECT
   FROM {{ schema }}.adopted_conversations AS side
   JOIN {{ conversations.quoted_name }} AS app ON app.{{ id.name | quoted }} = side.their_id
 {% if owner %}
--- Checked again: if a trigger was switched off, the row belongs to no one rather than to another owner.
--- Not as an equation, which the planner would expect to hold for hardly any row, and so read all of them.
+-- The owner is checked again: if a trigger was disabled, the row belongs to no one rather than to another owner.
+-- Not by a plain equality: the planner would expect it to hold for hardly any row, and would read the whole table.
 {% set app_owner %}app.{{ owner.name | quoted }}::text COLLATE "C"{% endset %}
  WHERE coalesce(side.owner = {{ app_owner }}, side.owner IS NULL AND {{ app_owner }} IS NULL)
 {% endif %};

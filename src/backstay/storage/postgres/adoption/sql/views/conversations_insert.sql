@@ -1,5 +1,5 @@
 -- Insert a conversation into the view: into the side table, then into the user table.
--- No function of a view sets a search path: the app's own triggers are to find what they find otherwise.
+-- No function of a view sets a search path, so that the app's own triggers run with the usual one.
 {% from "macros.sql" import columns %}
 CREATE FUNCTION {{ schema }}.adopted_conversations_insert() RETURNS trigger LANGUAGE plpgsql
 AS {% filter dollar_quoted %}

@@ -1,4 +1,4 @@
--- Delete a turn of the view; a trigger on the user table removes its row of the side table.
+-- Delete a turn of the view; a trigger on the user table removes its side row.
 {% from "macros.sql" import is_old %}
 CREATE FUNCTION {{ schema }}.adopted_turns_delete() RETURNS trigger LANGUAGE plpgsql
 AS {% filter dollar_quoted %}
