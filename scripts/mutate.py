@@ -34,7 +34,10 @@ MODULES = (
     *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer", "restore_policy")),
 )
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")
-TESTS = (*SQL_TESTS, "tests/unit/batch", "tests/unit/backup", "tests/durability/backups/test_corruption.py")
+TESTS = (
+    *(*SQL_TESTS, "tests/unit/batch", "tests/unit/backup", "tests/durability/backups/test_corruption.py"),
+    *("tests/integration", "--ignore=tests/integration/generation", "--ignore=tests/integration/test_additions.py"),
+)
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not postgres and not pgbouncer and not adopted")
 DETECTED, NOT_RUN = (1, 2, None), 70  # 2: the mutant could not be imported; None: the tests ran out of time
 _SQL_TOKEN = re.compile(r"--[^\n]*|'[^']*'|[()]|\w+|\Z")
@@ -159,6 +162,7 @@ def is_detected(mutant: Mutant, tests: dict[str, float], seconds: float) -> bool
     # Compiled code of another mutant may have the same time and length.
     Path(importlib.util.cache_from_source(mutant.path)).unlink(missing_ok=True)
     try:
+        seconds = max(seconds, 3 * sum(tests.values()))
         status = run(sorted(tests, key=tests.__getitem__), seconds) if tests else 0
     finally:
         path.write_text(original)
@@ -184,7 +188,7 @@ def main() -> None:
     parser.add_argument("--only", metavar="PATH", default="", help="only in files whose path contains this")
     parser.add_argument("--sample", type=int, metavar="N", help="only so many, chosen at random")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--seconds", type=float, default=60, help="time limit for the tests of one mutant")
+    parser.add_argument("--seconds", type=float, default=60, help="shortest time limit for the tests of one mutant")
     options = parser.parse_args()
     mutants = find_mutants(options.only)
     if options.sample is not None and options.sample < len(mutants):

@@ -10,7 +10,7 @@ from backstay.batch.store import Lease
 from backstay.errors import BackupInUse, LeaseLost
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
-from support.data.conversations import conversation
+from support.data.conversations import conversation, items
 from support.data.verdicts import completed, failed
 from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
 
@@ -312,6 +312,17 @@ async def test_staged_items_fill_only_the_job_that_they_were_staged_for(store):
     copied = {"staged": target.job_key, "owner": OWNER, "job_id": "one", "first": 1, "upto": 2}
 
     assert await _count_changes(store, "copy_items", copied) == 1
+
+
+async def test_a_job_gains_only_the_items_that_were_staged_for_it(store):
+    """Items of a third job are not appended."""
+    for job_id, count in (("one", 1), ("other", 5)):
+        await create(store, count, job_id=job_id)
+    ((key,),) = store.sql("SELECT key FROM jobs WHERE id = 'one'")
+    staged = await stage(store, items(3))
+
+    added = {"staged": staged.job_key, "job_key": key, "base": 1}
+    assert await _count_changes(store, "append_items", added) == 2
 
 
 async def test_imported_items_settle_only_those_of_their_job(store):
