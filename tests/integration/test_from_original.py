@@ -448,7 +448,7 @@ async def test_what_never_expires_is_pinned(app):
     async with app.backstay() as backstay:
         (backup,) = await backstay.backups.list()
 
-    assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "taken_over")
+    assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "legacy_backup")
     assert backup.expires_at > datetime.now(UTC) + timedelta(days=6)
     assert (report.backup_totals.ended, report.not_imported) == (1, [])
 

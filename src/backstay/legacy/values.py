@@ -112,7 +112,7 @@ def with_offset(text: object) -> object:
 def reason(text: str | None) -> str:
     """Return the reason of a backup in the form that Backstay accepts."""
     printable = "".join(character if character.isprintable() else " " for character in text or "").strip()
-    return printable[:MAX_REASON] or "taken_over"
+    return printable[:MAX_REASON] or "legacy_backup"
 
 
 def difference(recorded: set[str], in_file: set[str]) -> str | None:
