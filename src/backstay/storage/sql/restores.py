@@ -178,7 +178,7 @@ class RestoreSession:
             relinked=self._links.linked,
             unlinked=self._links.unlinked,
             related=self._related.restored,
-            left=self._related.not_restored,
+            related_not_restored=self._related.not_restored,
         )
 
     def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
