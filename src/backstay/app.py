@@ -60,7 +60,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class LegacyImportResult:
-    """The result of a migration from the original."""
+    """The result of a migration from the original library."""
 
     migrated: MigrationResult
     report: LegacyReport
@@ -146,11 +146,11 @@ class _Wiring:
         )
 
     def legacy_import(self) -> LegacyImport:
-        """Return the import of the original's tables. Raises SettingsError for a database in a file."""
+        """Return the import of the original library's tables. Raises SettingsError for a database in a file."""
         if self.store.legacy is None:
             raise SettingsError(
-                "The original's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL database in "
-                "BACKSTAY_DATABASE_URL",
+                "The original library's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL "
+                "database in BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
         retention, allocate_keys = self.settings.backup_retention, self.store.backups.creation.allocate_keys
@@ -282,18 +282,18 @@ class Backstay:
         return await self._store.migrate(check=check)
 
     async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> LegacyImportResult:
-        """Migrate, then import unfinished jobs and live backups from the original's tables.
+        """Migrate, then import unfinished jobs and live backups from the original library's tables.
 
         Each unfinished checkpoint waits for a run with all its items, each live backup becomes a backup of Backstay.
-        The original's tables and files do not change. Not within `async with`. Idempotent, also in several processes at
-        once.
+        The original library's tables and files do not change. Not within `async with`. Idempotent, also in several
+        processes at once.
 
         Args:
             source: The schema of `batch_checkpoints` and `backup_exports`.
             check: Only report what would be done.
 
         Raises:
-            SettingsError: this is no PostgreSQL database, or the schema has no tables of the original.
+            SettingsError: this is no PostgreSQL database, or the schema has no tables of the original library.
             BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
         legacy_import = self._wiring.legacy_import()

@@ -1,4 +1,4 @@
-"""Conversion of the original's conversations, without losing a value.
+"""Conversion of the original library's conversations, without losing a value.
 
 Columns that Backstay does not have, and values of another type than its own columns, become metadata under their names;
 the same holds for turns. Turns are numbered from 1 without gaps; an original number that differs becomes metadata.

@@ -1,7 +1,7 @@
-"""Import of unfinished checkpoints and live backups from the original.
+"""Import of unfinished checkpoints and live backups from the original library.
 
-The original's tables and files do not change. What was imported before is skipped, so that the import is idempotent,
-also in several processes at once and after an interruption.
+The original library's tables and files do not change. What was imported before is skipped, so that the import is
+idempotent, also in several processes at once and after an interruption.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class BackupImporter:
 
 
 class LegacyImport:
-    """An import from the original."""
+    """An import from the original library."""
 
     def __init__(
         self,
@@ -65,11 +65,11 @@ class LegacyImport:
         """Create an import.
 
         Args:
-            store: The store of the original's tables.
+            store: The store of the original library's tables.
             jobs: The imported jobs of `owner`.
             importer_for: Returns an owner's importer of backups.
             owner: Owner of jobs, and of backups without a user.
-            folder: Folder of the original's backup files, unless their records name another.
+            folder: Folder of the original library's backup files, unless their records name another.
             clock: The clock that decides which backups have expired.
         """
         self._store = store
@@ -95,12 +95,12 @@ class LegacyImport:
         """Import unfinished jobs and live backups from the schema `source`; report what was not imported, and why.
 
         Args:
-            source: The schema of the original's tables.
+            source: The schema of the original library's tables.
             check: Only report what would be done.
             is_new_database: Backstay's own tables do not exist yet, so nothing is looked up in them.
 
         Raises:
-            SettingsError: that schema has no tables of the original.
+            SettingsError: that schema has no tables of the original library.
             StorageError, BackupDiskFull: the import stopped; what was imported before is kept.
         """
         report = LegacyReport(source, check)

@@ -1,4 +1,4 @@
-"""A backup file of the original as a snapshot, from which a backup is written."""
+"""A backup file of the original library as a snapshot, from which a backup is written."""
 
 import asyncio
 import hashlib

@@ -61,7 +61,7 @@ class WaitingImports:
         return await self._store.is_name_used(self._owner, job_id)
 
     async def add(self, job_id: str, settled: Mapping[str, str | None]) -> bool:
-        """Import a job with the items that the other program has settled; return whether it is new.
+        """Import a job with the items that the original library has settled; return whether it is new.
 
         Idempotent, also in several processes at once.
 
@@ -88,7 +88,7 @@ def job_waits_error(job_id: str) -> JobNotFound:
 def items_missing_error(job_id: str, count: int, examples: Sequence[str]) -> ItemsDiffer:
     """Return the error of a run without all imported items.
 
-    Their ids are then probably not those of the other program, and every item would be processed a second time.
+    Their ids are then probably not those of the original library, and every item would be processed a second time.
     """
     missing = ItemsDifference(missing=count, examples=tuple(f"missing: {item_id}" for item_id in examples))
     return ItemsDiffer(

@@ -57,7 +57,7 @@ class SqliteStore:
         )
         self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
         self.expiring_values = SqlExpiringValues(database=self._database, clock=clock)
-        self.legacy = None  # the legacy program never stores its tables in a file
+        self.legacy = None  # the original library never stores its tables in a file
 
     @property
     def files(self) -> Sequence[Path]:
