@@ -7,7 +7,6 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption.status import AdoptionStatus, adoption_status
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
@@ -59,6 +58,6 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
             known_schema=known,
             unsafe_settings=[name for name, state in states if state is not None and state[0] == "off"],
             miscounted_jobs=miscounted_jobs(session) if deep and number == known else (),
-            report=database_report(session, owner, locate(session)) if number == known else DatabaseReport(),
+            report=database_report(session, owner) if number == known else DatabaseReport(),
             adopted=adoption_status(connection, schema, deep=deep) if number == known else (),
         )

@@ -6,24 +6,19 @@ from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, DeleteState, SealedFile
 from backstay.backup.store import Snapshot
-from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupUnusable
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, find_backup, record_key
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.snapshot import open_snapshot
 from backstay.storage.sql.times import now_micros, to_micros
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class SqlBackupCreation:
+class SqlBackupCreation(SqlStore):
     """The records of backups that are being made."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def check_restorable(self) -> None:
         for table, constraint, remedy in await self._database.read(lambda s: s.rows("restore_obstacles")):

@@ -1,14 +1,13 @@
 """Reads the records of backups, and changes their states. Implements `backup.store.RecordStore`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
 from backstay.backup.location import FileLocation
-from backstay.clock import Clock
 from backstay.errors import BackupNotFound, BackupUnusable
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
 DROP_BATCH_ITEMS = 5_000
@@ -18,19 +17,14 @@ _MAX_KEY = 2**63 - 1
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class SqlBackupRecords:
+class SqlBackupRecords(SqlStore):
     """The records of a database's backups."""
-
-    def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], FileLocation]) -> None:
-        self._database = database
-        self._clock = clock
-        self._locate = locate
 
     async def database_id(self) -> str:
         return await self._database.read(lambda s: str(s.value("database_id")))
 
     async def location(self) -> FileLocation:
-        return await self._database.read(self._locate)
+        return await self._database.read(lambda s: s.location())
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
         values = {"folder": folder, "is_default": is_default, "host": host}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.store import DeleteStepResult, SelectionMeasure, UnbackedDeleteStepResult
-from backstay.clock import Clock
 from backstay.errors import BackupUnusable
 from backstay.library.deletion import DeleteSample, FiringTrigger, plan_line
 from backstay.library.selection import Selection
@@ -16,19 +15,15 @@ from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.records import StoredColumns, delete, find_by_keys, lock
 from backstay.storage.sql.selection_conditions import selection_values
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import now_micros
 
 _MEASURE_BATCH = 256  # conversations that are measured at once
 _COMPARE_BATCH = 500
 
 
-class SqlDeletes:
+class SqlDeletes(SqlStore):
     """The deletes of a database's conversations."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
         return await self._database.read(lambda s: _measure(s, owner, selection, sample=sample), owner=owner)

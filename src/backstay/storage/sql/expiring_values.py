@@ -3,23 +3,18 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from backstay.clock import Clock
 from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
 from backstay.library.expiring_value import ExpiringValue
 from backstay.storage.sql.inspection import count_other_owners
-from backstay.storage.sql.session import Database, Session, Values
+from backstay.storage.sql.session import Session, SqlStore, Values
 from backstay.storage.sql.times import now_micros
 
 _DROP_BATCH_VALUES = 1_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class SqlExpiringValues:
+class SqlExpiringValues(SqlStore):
     """The expiring values of a database."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def claim(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> str | None:
         now = now_micros(self._clock)

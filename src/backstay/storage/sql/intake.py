@@ -14,7 +14,7 @@ from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
-from backstay.storage.sql.session import Database, Row, Session, Value, Values
+from backstay.storage.sql.session import Database, Row, Session, SqlStore, Value, Values
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.waiting_imports import settle_imported_items
 from backstay.storage.sql.work import check_current, fence
@@ -24,12 +24,11 @@ _MAX_EXAMPLES = 3
 _COPY_BATCH_ITEMS = 20_000
 
 
-class SqlIntake:
+class SqlIntake(SqlStore):
     """The intake of items. One instance can stage several jobs at once."""
 
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database, clock)
         self._positions: dict[tuple[str, int], _StagingPosition] = {}
 
     async def stage(self, owner: str, identity: WorkerIdentity) -> StagedJob:

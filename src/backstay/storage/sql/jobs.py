@@ -18,11 +18,11 @@ from backstay.batch.job import (
     check_action,
 )
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.clock import Clock, to_text
+from backstay.clock import to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.named_items import retry_item, skip_items
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 from backstay.storage.sql.waiting_imports import drop_waiting_import, refuse_waiting_import
 
@@ -30,12 +30,8 @@ _CLEANUP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures")
 _MAX_KEY = 2**63 - 1
 
 
-class SqlJobs:
+class SqlJobs(SqlStore):
     """The jobs of a database."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def job(self, owner: str, job_id: str) -> Job:
         return await self._database.read(lambda s: find_job(s, owner, job_id)[1], owner=owner)

@@ -20,7 +20,7 @@ from backstay.backup.restore_policy import ClassifiedChunk
 from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
-from backstay.clock import Clock, to_text
+from backstay.clock import to_text
 from backstay.errors import BackupUnusable
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
@@ -37,7 +37,7 @@ from backstay.storage.sql.records import (
     put,
     rows_maker,
 )
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = ItemKeySet()
@@ -48,12 +48,8 @@ def _no_rows(_: Document) -> None:
     """Convert nothing, where conversations are read and not inserted."""
 
 
-class SqlRestores:
+class SqlRestores(SqlStore):
     """The restores of a database's conversations."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def plan_restore(self, source: RestoreSource) -> RestorePlan:
         return await self._database.read(lambda s: _plan(s, source), owner=source.backup.owner)

@@ -7,22 +7,17 @@ the name's lock.
 from collections.abc import Mapping, Sequence
 
 from backstay.batch.store import StagedJob
-from backstay.clock import Clock
 from backstay.legacy.waiting import WaitingImport, items_missing_error, job_waits_error
 from backstay.storage.sql.batched import batched
-from backstay.storage.sql.session import Database, Session
+from backstay.storage.sql.session import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 
 _BATCH_ROWS = 4_000
 _MAX_EXAMPLES = 2
 
 
-class SqlWaitingImports:
+class SqlWaitingImports(SqlStore):
     """The waiting imports of a database."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def is_name_used(self, owner: str, job_id: str) -> bool:
         return await self._database.read(lambda s: _is_name_used(s, owner, job_id), owner=owner)

@@ -10,23 +10,18 @@ from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.store import AcquireResult, Claim, CommitReport, Lease, WorkerIdentity, WorkerRow
-from backstay.clock import Clock
 from backstay.errors import LeaseLost
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state, waiting_text
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
 _MAX_WAIT_MICROS = 900 * 1_000_000  # no backoff is longer, so a later due time means that the clock was set back
 
 
-class SqlWork:
+class SqlWork(SqlStore):
     """The leases of workers, and the items that they claim and settle."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def acquire_lease(
         self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool

@@ -29,11 +29,6 @@ def query(name: str) -> str:
     return _FIXED.sub(r"?\1", _INDEXED_BY.sub(r"INDEXED BY \1", text))
 
 
-def with_columns(name: str, columns: Sequence[str]) -> str:
-    """Return the statement with the names of these added columns."""
-    return _with_columns(query(name), columns)
-
-
 def quoted(name: str) -> str:
     """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -87,8 +82,4 @@ def _expand_rows(name: str, rows: int, columns: tuple[str, ...] = ()) -> str:
         # SQLite numbers each `?` after the one before it, so numbering the first puts all after the fixed values.
         return f"VALUES (?{fixed + 1}{row[2:]}{f',{row}' * (rows - 1)}"
 
-    return _with_columns(_ROWS.sub(values, text), columns)
-
-
-def _with_columns(text: str, columns: Sequence[str]) -> str:
-    return text.replace("{columns}", "".join(f", {quoted(column)}" for column in columns))
+    return _ROWS.sub(values, text).replace("{columns}", "".join(f", {quoted(column)}" for column in columns))
