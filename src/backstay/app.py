@@ -12,7 +12,6 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.reader import BackupReader
 from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
-from backstay.backup.verifier import Verifier
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
 from backstay.batch.runner import DEFAULT_CONCURRENCY
@@ -99,9 +98,8 @@ class _Wiring:
     def services(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
         """Return the services of one owner."""
         stores, retention = self.store.backups, self.settings.backup_retention
-        verifier = Verifier(store=stores.records)
-        reader = BackupReader(store=stores.records, folders=self.folders, verifier=verifier, owner=owner)
-        writer = BackupWriter(stores=stores, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
+        reader = BackupReader(store=stores.records, folders=self.folders, owner=owner)
+        writer = BackupWriter(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
         cleaner = Cleaner(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
         delete_service = DeleteService(
             stores=stores,

@@ -567,7 +567,7 @@ async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
         raise BackupFailed("The disk is worn")
 
     with monkeypatch.context() as patch:
-        patch.setattr("backstay.backup.verifier.Verifier.verify", failing)
+        patch.setattr("backstay.backup.verifier.verify", failing)
         assert left(await taken(app)) == {BACKUP: "The disk is worn"}
     report = await taken(app)
 
