@@ -7,10 +7,9 @@ from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
 from backstay.library.expiring_value import ExpiringValue
 from backstay.storage.sql.inspection import count_other_owners
 from backstay.storage.sql.session import Session, SqlStore, Values
-from backstay.storage.sql.times import now_micros
+from backstay.storage.sql.times import MICROSECOND, now_micros
 
 _DROP_BATCH_VALUES = 1_000
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class SqlExpiringValues(SqlStore):
@@ -63,5 +62,5 @@ def to_values(expiring: ExpiringValue, now: int) -> Values:
         "owner": expiring.owner,
         "name": expiring.name,
         "value": expiring.value,
-        "expires_at": now + expiring.lifetime // _MICROSECOND,
+        "expires_at": now + expiring.lifetime // MICROSECOND,
     }

@@ -22,12 +22,11 @@ from backstay.clock import to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.named_items import retry_item, skip_items
-from backstay.storage.sql.session import Row, Session, SqlStore
+from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 from backstay.storage.sql.waiting_imports import drop_waiting_import, refuse_waiting_import
 
 _CLEANUP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures")
-_MAX_KEY = 2**63 - 1
 
 
 class SqlJobs(SqlStore):
@@ -37,7 +36,7 @@ class SqlJobs(SqlStore):
         return await self._database.read(lambda s: find_job(s, owner, job_id)[1], owner=owner)
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
-        end = _MAX_KEY if before is None else before
+        end = MAX_KEY if before is None else before
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 

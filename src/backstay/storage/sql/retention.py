@@ -25,7 +25,6 @@ class SqlRetention(SqlStore):
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
         values = {**record_key(backup), "early": early, "now": now_micros(self._clock)}
-
         return await self._database.write(lambda s: s.execute("mark_backup_expired", values) > 0)
 
     async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:

@@ -19,6 +19,8 @@ Value = str | bytes | int | float | None
 Values = Mapping[str, Any]
 """Values by parameter name."""
 Row = tuple[Any, ...]
+MAX_KEY = 2**63 - 1
+"""No row has a larger key: the end of a list that is read from its latest row on."""
 AddedColumns = Mapping[str, str]
 """Columns that a user has added to a table, with their declared types."""
 
