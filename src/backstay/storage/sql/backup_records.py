@@ -48,8 +48,7 @@ class SqlBackupRecords(SqlStore):
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
         values = {**record_key(backup), "first": first, "limit": limit}
-        rows = await self._database.read(lambda s: s.rows("backup_digests_after", values), owner=backup.owner)
-        return [(conversation_id, digest) for conversation_id, digest in rows]
+        return await self._database.read(lambda s: s.rows("backup_digests_after", values), owner=backup.owner)
 
     async def count_written(self, backup: Backup) -> int:
         values = record_key(backup)

@@ -40,8 +40,7 @@ class SqlDeletes(SqlStore):
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**record_key(backup), "limit": limit}
-        rows = await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
-        return [(conversation_id, outcome) for conversation_id, outcome in rows]
+        return await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
 
     async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
