@@ -17,7 +17,7 @@ from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.migration_result import MigrationResult
 
@@ -86,14 +86,10 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                 else:
                     refuse_while_in_use(connection, address, schema, "needs a migration")
                 connection.execute(statements.replace("{schema}", schema))
-                connection.execute(
-                    f"INSERT INTO {schema}.migrations (number) VALUES (%s)",
-                    (number,),
-                )
+                connection.execute(f"INSERT INTO {schema}.migrations (number) VALUES (%s)", (number,))
                 if number == known[0][0]:
                     connection.execute(
-                        f"INSERT INTO {schema}.meta (name, value) VALUES ('database_id', %s)",
-                        (secrets.token_hex(8),),
+                        f"INSERT INTO {schema}.meta (name, value) VALUES ('database_id', %s)", (secrets.token_hex(8),)
                     )
                 applied.append(number)
         refuse_incomplete(connection, address, schema, known)
@@ -107,18 +103,16 @@ def version_of(connection: Connection, schema: str) -> int:
     Raises:
         SettingsError: The schema belongs to another program.
     """
-    row = connection.execute("SELECT to_regclass(%s)", (f"{schema}.migrations",)).fetchone()
-    if row is None or row[0] is None:
+    if query_value(connection, "SELECT to_regclass(%s)", (f"{schema}.migrations",)) is None:
         return 0
     try:
-        row = connection.execute(f"SELECT coalesce(max(number), 0) FROM {schema}.migrations").fetchone()
+        return int(query_value(connection, f"SELECT coalesce(max(number), 0) FROM {schema}.migrations"))
     except pg.UndefinedColumn:
         raise SettingsError(
             f"The schema {schema!r} is another program's: its table migrations is not Backstay's; choose another with "
             "BACKSTAY_SCHEMA",
             setting="schema",
         ) from None
-    return int(row[0]) if row is not None else 0
 
 
 def refuse_unmigrated(
@@ -135,12 +129,7 @@ def refuse_unmigrated(
     _refuse_newer(address, version, known)
     if version < known[-1][0]:
         problem = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
-        raise SchemaOutdated(
-            f"{address} {problem}",
-            remedy=Remedy.MIGRATE,
-            database=address.place,
-            schema=version,
-        )
+        raise SchemaOutdated(f"{address} {problem}", remedy=Remedy.MIGRATE, database=address.place, schema=version)
     refuse_incomplete(connection, address, schema, known, without=without)
 
 
@@ -171,8 +160,7 @@ def refuse_incomplete(
 
 
 def _has_adopted(connection: Connection, schema: str) -> bool:
-    row = connection.execute(f"SELECT EXISTS (SELECT FROM {schema}.adopted)").fetchone()
-    return bool(row is not None and row[0])
+    return bool(query_value(connection, f"SELECT EXISTS (SELECT FROM {schema}.adopted)"))
 
 
 def _expected_names(known: Sequence[Migration]) -> set[str]:
@@ -209,8 +197,7 @@ def _refuse_without_privilege(connection: Connection, address: ServerAddress, sc
 
 
 def _refuse_former(connection: Connection, address: ServerAddress) -> None:
-    row = connection.execute("SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)).fetchone()
-    if row is not None and row[0] is not None:
+    if query_value(connection, "SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)) is not None:
         raise SettingsError(
             f"The schema {former_name.NAME!r} of {address} is a library of {former_name.WHO}, which this version "
             "cannot read; rename that schema to start a new library next to it, or name another database",
@@ -220,8 +207,7 @@ def _refuse_former(connection: Connection, address: ServerAddress) -> None:
 
 def _create_schema(connection: Connection, address: ServerAddress, schema: str) -> None:
     # A role that may not create schemas may still have one, so CREATE SCHEMA only if it is missing.
-    row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
-    if row is None or row[0] is None:
+    if query_value(connection, "SELECT to_regnamespace(%s)", (schema,)) is None:
         _refuse_former(connection, address)
         try:
             connection.execute(f"CREATE SCHEMA {schema}")

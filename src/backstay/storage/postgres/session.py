@@ -112,6 +112,12 @@ class PostgresSession:
         return self._statements.text(name, selection, columns)
 
 
+def query_value(connection: Connection, text: str, values: Sequence[object] = ()) -> Any:
+    """Return the first value of the first row of a query; None if there is no row."""
+    row = connection.execute(text, values or None).fetchone()
+    return None if row is None else row[0]
+
+
 def _bind_rows(rows: Sequence[Row], fixed: Sequence[Value]) -> dict[str, Any]:
     columns = {f"column{number}": list(values) for number, values in enumerate(zip(*rows, strict=True))}
     return {**columns, **{str(number): value for number, value in enumerate(fixed, start=1)}}

@@ -15,7 +15,7 @@ from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.legacy import PostgresLegacyStore
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.migration_result import MigrationResult
 from backstay.storage.sql.stores import SqlStores
 
@@ -84,11 +84,9 @@ class PostgresStore(SqlStores):
 
 
 def _collation(connection: Connection) -> str:
-    row = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
-    if row is not None and row[0] not in ("C", "POSIX"):
+    collation = query_value(connection, "SELECT datcollate FROM pg_database WHERE datname = current_database()")
+    if collation not in ("C", "POSIX"):
         return "default"
-    available = {
-        str(name)
-        for (name,) in connection.execute("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)").fetchall()
-    }
+    rows = connection.execute("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)")
+    available = {str(name) for (name,) in rows}
     return next((name for name in _COLLATIONS if name in available), "default")
