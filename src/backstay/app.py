@@ -36,7 +36,7 @@ from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.settings import Settings, load
-from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.migrations import MigrationResult
 from backstay.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:

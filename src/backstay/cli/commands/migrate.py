@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backstay.legacy.report import ImportTotals, LegacyReport
-    from backstay.storage.sql.migration_result import MigrationResult
+    from backstay.storage.sql.migrations import MigrationResult
 
 
 @command()

@@ -16,7 +16,7 @@ from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.legacy import PostgresLegacyStore
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
 from backstay.storage.postgres.session import Connection, query_value
-from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.migrations import MigrationResult
 from backstay.storage.sql.stores import SqlStores
 
 # Collations that lower letters in a search, if the database's own collation lowers only A to Z.
