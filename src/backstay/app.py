@@ -155,7 +155,7 @@ class _Wiring:
         owner = self.settings.owner
         return LegacyImport(
             store=self.store.legacy,
-            jobs=WaitingImports(store=self.store.waiting_imports, owner=owner),
+            jobs=self.store.waiting_imports,
             importer_for=lambda owner: BackupImporter(self.services(owner).backups, retention, allocate_keys),
             owner=owner,
             folder=self.settings.backup_folder,

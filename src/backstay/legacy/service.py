@@ -30,7 +30,7 @@ from backstay.legacy import values
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
 from backstay.legacy.source import AllocateKeys, LegacyFileSource
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
-from backstay.legacy.waiting import WaitingImports
+from backstay.legacy.waiting import WaitingImportStore
 from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 
@@ -56,7 +56,7 @@ class LegacyImport:
         self,
         *,
         store: LegacyStore,
-        jobs: WaitingImports,
+        jobs: WaitingImportStore,
         importer_for: Callable[[str], BackupImporter],
         owner: str,
         folder: Path | None,
@@ -66,7 +66,7 @@ class LegacyImport:
 
         Args:
             store: The store of the original library's tables.
-            jobs: The imported jobs of `owner`.
+            jobs: The store of imported jobs.
             importer_for: Returns an owner's importer of backups.
             owner: Owner of jobs, and of backups without a user.
             folder: Folder of the original library's backup files, unless their records name another.
@@ -125,7 +125,7 @@ class LegacyImport:
             totals.not_imported.append(SkippedEntry("(without a job_id)", "a checkpoint must name its job"))
             return
         try:
-            if not is_new and await self._jobs.has(job_id):
+            if not is_new and await self._jobs.is_name_used(self._owner, job_id):
                 totals.already_imported += 1
                 return
             check_id(job_id, "the job_id")
@@ -133,7 +133,7 @@ class LegacyImport:
             if values.is_finished(checkpoint.progress, len(settled)):
                 totals.ended += 1
                 return
-            if not report.is_check and not await self._jobs.add(job_id, settled):
+            if not report.is_check and not await self._jobs.add(self._owner, job_id, settled):
                 totals.already_imported += 1
                 return
         except _ENTRY_ERRORS as error:
@@ -158,7 +158,8 @@ class LegacyImport:
             if expires_at is not None and expires_at <= self._clock.now():
                 totals.ended += 1
                 return
-            _check_backup_id(backup_id)
+            if not is_backup_id(backup_id):
+                raise InputUnreadable("its id does not have the form backup-1730720400123-abc123")
             if self._folder is None:
                 raise InputUnreadable("no folder for backups is set: set BACKUP_DIRECTORY")
             owner = export.user_id or self._owner
@@ -245,8 +246,3 @@ def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, record
     if not actual:
         raise InputUnreadable("its file holds no conversation")
     return source
-
-
-def _check_backup_id(backup_id: str) -> None:
-    if not is_backup_id(backup_id):
-        raise InputUnreadable("its id does not have the form backup-1730720400123-abc123")
