@@ -32,8 +32,7 @@ class SqlDeletes(SqlStore):
         def delete_batch(session: Session) -> DeleteStepResult:
             current = find_backup(session, backup.owner, backup.id, name="locked_backup")
             _check_deletable(current, file_exists=file_exists)
-            now = now_micros(self._clock)
-            is_last = _delete_next(session, current, limit, now)
+            is_last = _delete_next(session, current, limit, now_micros(self._clock))
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.network_seconds)
 
         return await self._database.write(delete_batch)
@@ -45,11 +44,9 @@ class SqlDeletes(SqlStore):
     async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
-        def delete_batch(session: Session) -> UnbackedDeleteStepResult:
-            now = now_micros(self._clock)
-            return _delete_selected(session, owner, selection, after, last, limit, now)
-
-        return await self._database.write(delete_batch, erases=True)
+        return await self._database.write(
+            lambda s: _delete_selected(s, owner, selection, after, last, limit, now_micros(self._clock)), erases=True
+        )
 
     async def erase(self) -> bool:
         return await self._database.erase()
@@ -99,7 +96,7 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
     Record which were kept, because they were changed since or a trigger kept them, and which no longer exist.
     """
     first = backup.deleted + backup.changed + backup.gone
-    values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": limit}
+    values = {**record_key(backup), "first": first, "limit": limit}
     items: list[Row] = session.rows("backup_items_after", values)
     columns = StoredColumns.from_session(session)
     batches = [(items, lock(session, backup.owner, [row[1] for row in items], columns))]
@@ -122,15 +119,13 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
                 outcomes.append((position, "gone" if record is None else "changed"))
     deleted = delete(session, backup.owner, list(unchanged))
     outcomes += [(position, "changed") for key, (position, _) in unchanged.items() if key not in deleted]
-    _mark_results_deleted(
-        session, backup.owner, [result for key, (_, result) in unchanged.items() if key in deleted], now
-    )
+    results = [result for key, (_, result) in unchanged.items() if key in deleted]
+    _mark_results_deleted(session, backup.owner, results, now)
     session.execute_rows("record_outcomes", outcomes, backup.key)
     ended = first + len(items) >= backup.conversations
     changed = sum(outcome == "changed" for _, outcome in outcomes)
     counts = {"deleted": len(deleted), "changed": changed, "gone": len(outcomes) - changed}
-    progress = {"key": backup.key, "owner": backup.owner, "ended": ended, "now": now, **counts}
-    session.execute("advance_delete", progress)
+    session.execute("advance_delete", {**record_key(backup), "ended": ended, "now": now, **counts})
     return ended
 
 

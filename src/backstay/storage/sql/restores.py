@@ -10,12 +10,7 @@ from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.item_links import ItemKeySet, ItemLinks, Items, SourceItem
-from backstay.backup.restore_plan import (
-    MAX_LISTED_CONFLICTS,
-    ConflictingConversation,
-    RestorePlan,
-    RestoreResult,
-)
+from backstay.backup.restore_plan import MAX_LISTED_CONFLICTS, ConflictingConversation, RestorePlan, RestoreResult
 from backstay.backup.restore_policy import ClassifiedChunk
 from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
 from backstay.batch.item import ItemState
@@ -26,7 +21,7 @@ from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
 from backstay.storage.sql.backup_records import find_backup, items_from, record_key
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.jobs import find_job, lock_job, set_state
+from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
 from backstay.storage.sql.records import (
     StoredColumns,
     delete,
@@ -71,7 +66,9 @@ class SqlRestores(SqlStore):
             now = now_micros(self._clock)
             work = RestoreSession(session, source, on_conflict, now)
             if replaced is not None:
-                _check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
+                locked = find_backup(session, backup.owner, replaced.id, name="locked_backup")
+                if locked.state is not BackupState.VERIFIED:
+                    raise backup_unusable_error(locked)
                 work.delete_conflicting(replaced)
             restored = work.run(on_progress)
             if source.is_whole:
@@ -86,12 +83,6 @@ class SqlRestores(SqlStore):
             return restored
 
         return await self._database.write(restore)
-
-
-def _check_verified(backup: Backup) -> None:
-    """Check that a backup is still verified. Raises BackupUnusable."""
-    if backup.state is not BackupState.VERIFIED:
-        raise backup_unusable_error(backup)
 
 
 def _plan(session: Session, source: RestoreSource) -> RestorePlan:
@@ -232,8 +223,8 @@ class RestoreSession:
         lock_job(self._session, owner, job_id)
         self._session.execute("record_relinked_items", {"job_key": key, "owner": owner, **moved})
         _, job = find_job(self._session, owner, job_id)
-        if job.counts.all_settled and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
-            state = JobState.COMPLETED_WITH_FAILURES if job.counts.failed else JobState.COMPLETED
+        state = settled_state(job.counts)
+        if state and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
             set_state(self._session, owner, key, state, self._now)
 
 
