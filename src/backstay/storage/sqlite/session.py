@@ -11,7 +11,7 @@ from backstay.backup.location import FileLocation
 from backstay.library.selection import Selection, contains
 from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sql.session import AddedColumns, Row, Value, Values
-from backstay.storage.sqlite.queries import execute_rows, query, select_rows
+from backstay.storage.sqlite.queries import bind_rows, query
 from backstay.storage.sqlite.tables import SqliteTables
 
 _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
@@ -54,12 +54,19 @@ class SqliteSession:
         return self._cursor(name, values, selection).get
 
     def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
-        return execute_rows(self.connection, name, rows, *fixed, columns=tuple(columns or ()))
+        changed = 0
+        for text, values in bind_rows(name, rows, fixed, tuple(columns or ())):
+            self.connection.execute(text, values)
+            changed += self.connection.changes()
+        return changed
 
     def select_rows(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
-        return select_rows(self.connection, name, rows, *fixed, columns=tuple(columns or ()))
+        selected: list[Row] = []
+        for text, values in bind_rows(name, rows, fixed, tuple(columns or ())):
+            selected.extend(self.connection.execute(text, values))
+        return selected
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         values = {"owner": owner, "keys": orjson.dumps(keys).decode()}
