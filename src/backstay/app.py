@@ -12,7 +12,6 @@ from backstay.backup.locations import BackupLocations
 from backstay.backup.reader import BackupReader
 from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
-from backstay.backup.verifier import Verifier
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
 from backstay.batch.runner import DEFAULT_CONCURRENCY
@@ -37,7 +36,7 @@ from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.settings import Settings, load
-from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.migrations import MigrationResult
 from backstay.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class LegacyImportResult:
-    """The result of a migration from the original."""
+    """The result of a migration from the original library."""
 
     migrated: MigrationResult
     report: LegacyReport
@@ -99,9 +98,8 @@ class _Wiring:
     def services(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
         """Return the services of one owner."""
         stores, retention = self.store.backups, self.settings.backup_retention
-        verifier = Verifier(store=stores.records)
-        reader = BackupReader(store=stores.records, folders=self.folders, verifier=verifier, owner=owner)
-        writer = BackupWriter(stores=stores, folders=self.folders, verifier=verifier, clock=self.clock, owner=owner)
+        reader = BackupReader(store=stores.records, folders=self.folders, owner=owner)
+        writer = BackupWriter(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
         cleaner = Cleaner(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
         delete_service = DeleteService(
             stores=stores,
@@ -146,18 +144,18 @@ class _Wiring:
         )
 
     def legacy_import(self) -> LegacyImport:
-        """Return the import of the original's tables. Raises SettingsError for a database in a file."""
+        """Return the import of the original library's tables. Raises SettingsError for a database in a file."""
         if self.store.legacy is None:
             raise SettingsError(
-                "The original's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL database in "
-                "BACKSTAY_DATABASE_URL",
+                "The original library's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL "
+                "database in BACKSTAY_DATABASE_URL",
                 setting="database_url",
             )
         retention, allocate_keys = self.settings.backup_retention, self.store.backups.creation.allocate_keys
         owner = self.settings.owner
         return LegacyImport(
             store=self.store.legacy,
-            jobs=WaitingImports(store=self.store.waiting_imports, owner=owner),
+            jobs=self.store.waiting_imports,
             importer_for=lambda owner: BackupImporter(self.services(owner).backups, retention, allocate_keys),
             owner=owner,
             folder=self.settings.backup_folder,
@@ -282,18 +280,18 @@ class Backstay:
         return await self._store.migrate(check=check)
 
     async def migrate_from_original(self, source: str = "public", *, check: bool = False) -> LegacyImportResult:
-        """Migrate, then import unfinished jobs and live backups from the original's tables.
+        """Migrate, then import unfinished jobs and live backups from the original library's tables.
 
         Each unfinished checkpoint waits for a run with all its items, each live backup becomes a backup of Backstay.
-        The original's tables and files do not change. Not within `async with`. Idempotent, also in several processes at
-        once.
+        The original library's tables and files do not change. Not within `async with`. Idempotent, also in several
+        processes at once.
 
         Args:
             source: The schema of `batch_checkpoints` and `backup_exports`.
             check: Only report what would be done.
 
         Raises:
-            SettingsError: this is no PostgreSQL database, or the schema has no tables of the original.
+            SettingsError: this is no PostgreSQL database, or the schema has no tables of the original library.
             BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
         legacy_import = self._wiring.legacy_import()

@@ -107,16 +107,18 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
 
 
 def test_sqlite_has_nothing_to_import(within):
-    """An import from the original into a SQLite file is refused in one line and creates no database."""
+    """An import from the original library into a SQLite file is refused in one line and creates no database."""
     ended = within("--database", "library.db", "migrate", "--from-original")
 
     assert ended.code == 2
-    assert ended.one_line_error().startswith("The original's tables are in PostgreSQL, and this is a SQLite file")
+    assert ended.one_line_error().startswith(
+        "The original library's tables are in PostgreSQL, and this is a SQLite file"
+    )
     assert not Path("library.db").exists()
 
 
 def test_the_guide_works_word_for_word(tmp_path, app):
-    """The commands of the guide lead from the original's tables to a resumed batch and a restored backup."""
+    """The commands of the guide lead from the original library's tables to a resumed batch and a restored backup."""
     blocks = _BLOCK.findall((_ROOT / "docs" / "guides" / "existing-apps.md").read_text())
     look, take, go_on, restore = [block for block in blocks if "from-original" in block or "nightly" in block]
     app.checkpoint("nightly", ["1", "2"], ["3"])

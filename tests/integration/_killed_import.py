@@ -1,4 +1,4 @@
-"""A program that imports from the original and is killed at its N-th commit, for fault tests: python -m
+"""A program that imports from the original library and is killed at its N-th commit, for fault tests: python -m
 integration._killed_import URL FOLDER before:3"""
 
 import asyncio

@@ -88,7 +88,7 @@ async def test_everything_is_restored(backstay, url):
     gone = await asyncio.to_thread(everything, url)
     restored = await backstay.backups.restore(deleted.backup_id)
 
-    assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (10, 0, 10, 0)
+    assert (deleted.deleted, deleted.changed, restored.restored, restored.related_not_restored) == (10, 0, 10, 0)
     assert {name: len(rows) for name, rows in gone.items()} == {
         "people": 2, "chats": 3, "messages": 12, "tags": 6, "attachments": 4, "ratings": 3,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Imports from the original: unfinished jobs continue, live backups can be restored, and nothing is done twice."""
+"""Imports from the original library: unfinished jobs continue, live backups are restorable, nothing is done twice."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def app(database, tmp_path):
-    """Create an app of the original with empty tables."""
+    """Create an app of the original library with empty tables."""
     database.empty()
     return replace(database, folder=tmp_path)
 
@@ -94,7 +94,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
         retried = await backstay.batches.resume("batch-1", calls, retry_failed=True)
 
     assert (waiting.job_id, waiting.completed, waiting.failed, unfinished) == ("batch-1", 3, 2, [])
-    assert failed == {"4": "the original recorded no reason", "5": "rate limit"}
+    assert failed == {"4": "the original library recorded no reason", "5": "rate limit"}
     assert (result.state, result.completed, result.failed) == (JobState.COMPLETED_WITH_FAILURES, 18, 2)
     assert again.did_nothing
     assert first == {str(number): 1 for number in range(6, 21)}
@@ -325,7 +325,7 @@ async def test_a_large_checkpoint_is_imported(app):
 
 
 def _of_file(one):
-    """Return the conversation that the original's file must become."""
+    """Return the conversation that the original library's file must become."""
     own = {"id", "content", "persona", "created_at", "conversation_turns"}
     moment = datetime.fromisoformat(one["created_at"]).astimezone(UTC)
     return {
@@ -448,7 +448,7 @@ async def test_what_never_expires_is_pinned(app):
     async with app.backstay() as backstay:
         (backup,) = await backstay.backups.list()
 
-    assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "taken_over")
+    assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "legacy_backup")
     assert backup.expires_at > datetime.now(UTC) + timedelta(days=6)
     assert (report.backup_totals.ended, report.not_imported) == (1, [])
 
@@ -479,7 +479,7 @@ async def test_unusable_backups_are_named_and_others_imported(app):
     broken(1, "its file was not found: looked for", lambda path: path.unlink())
     broken(2, "the file may be truncated", lambda path: path.write_bytes(path.read_bytes()[:-40]))
     broken(3, "has data after its end", lambda path: path.write_bytes(path.read_bytes() + b"{}"))
-    broken(4, "not a backup as the original writes it", lambda path: path.write_bytes(b"[]"))
+    broken(4, "not a backup as the original library writes it", lambda path: path.write_bytes(b"[]"))
     broken(5, "cannot be opened (Too many levels", link)
     broken(6, "is not a file", pipe)
     broken(7, "is not a file", folder)
@@ -567,7 +567,7 @@ async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
         raise BackupFailed("The disk is worn")
 
     with monkeypatch.context() as patch:
-        patch.setattr("backstay.backup.verifier.Verifier.verify", failing)
+        patch.setattr("backstay.backup.verifier.verify", failing)
         assert left(await taken(app)) == {BACKUP: "The disk is worn"}
     report = await taken(app)
 
@@ -743,7 +743,7 @@ def _schema(app, name):
 
 
 async def test_tables_may_be_in_any_schema(app):
-    """The original's tables may be in a schema of any name."""
+    """The original library's tables may be in a schema of any name."""
     name = 'it\'s "100%" {odd}'
     with _schema(app, name.replace('"', '""')):
         app.sql(f"""INSERT INTO "{name.replace('"', '""')}".batch_checkpoints (job_id) VALUES ('batch-1')""")
@@ -765,7 +765,7 @@ async def test_our_own_views_are_refused(app):
 
 
 async def test_without_tables_nothing_is_imported(app):
-    """An import without tables of the original is refused before anything is created."""
+    """An import without tables of the original library is refused before anything is created."""
     backstay = app.backstay()
     other = type(backstay)(backstay.settings.model_copy(update={"database_schema": "second"}))
     for source in ("pg_catalog", "nowhere"):
@@ -775,7 +775,7 @@ async def test_without_tables_nothing_is_imported(app):
 
 
 async def test_a_table_of_no_use_is_named(app):
-    """A table of the original without a needed column is named with that column."""
+    """A table of the original library without a needed column is named with that column."""
     app.sql(
         "CREATE SCHEMA other; CREATE TABLE other.batch_checkpoints (id uuid, job text);"
         "CREATE VIEW other.backup_exports AS SELECT 1 AS backup_id"

@@ -289,7 +289,7 @@ async def test_annotated_dialogues_are_restored_unchanged(backstay, tmp_path):
 
 
 def _originals(count=1):
-    """Return a backup as the original writes it."""
+    """Return a backup as the original library writes it."""
     conversations = [
         {
             "id": f"conv-{number}",
@@ -311,7 +311,7 @@ def _originals(count=1):
 @pytest.mark.parametrize("name", ["in.json", "in.jsonl", "in.json.zst", "-"])
 @pytest.mark.parametrize("indent", [None, 2])
 async def test_a_backup_of_the_original_is_imported(backstay, tmp_path, name, indent):
-    """A backup of the original is imported in any layout, compressed or piped, with its app's additions."""
+    """A backup of the original library is imported in any layout, compressed or piped, with its app's additions."""
     data = json.dumps(_originals(), indent=indent).encode()
     stdin = io.BytesIO(data) if name == "-" else None
     if stdin is None:

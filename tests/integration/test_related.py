@@ -53,7 +53,7 @@ async def test_everything_is_restored(app, path):
     assert (deleted.deleted, deleted.changed, verified.state) == (10, 0, "verified")
     assert [len(gone[name]) for name in ("chat_tags", "attachments", "ratings", "links")] == [0, 0, 1, 0]
     assert await _everything(path) == before
-    assert (restored.restored, restored.left, again.identical) == (10, 0, 10)
+    assert (restored.restored, restored.related_not_restored, again.identical) == (10, 0, 10)
     assert restored.related == 13 + 14 + 5 + 6 + 5
 
 
@@ -94,7 +94,7 @@ async def test_a_part_is_restored(app, path, keys):
 
     assert deleted.deleted == len(keys)
     assert await _everything(path) == before
-    assert restored.left == 0
+    assert restored.related_not_restored == 0
 
 
 async def test_what_refers_to_something_missing_waits_for_it(app, path):
@@ -106,7 +106,7 @@ async def test_what_refers_to_something_missing_waits_for_it(app, path):
     between = await _everything(path)
     await app.backups.restore(deleted.backup_id, _ids(*(key for key in range(1, 11) if key != 3)), on_conflict="skip")
 
-    assert first.left > 0
+    assert first.related_not_restored > 0
     assert not any("'c'" in row or ",c)" in row for row in between["links"])
     assert (await _everything(path))["links"] == before["links"]
 
@@ -265,7 +265,7 @@ async def test_references_to_a_conversation_that_goes_later(path, by):
         deleted = await backstay.conversations.delete(ALL)
         restored = await backstay.backups.restore(deleted.backup_id)
 
-    assert (deleted.deleted, deleted.changed, restored.restored, restored.left) == (60, 0, 60, 0)
+    assert (deleted.deleted, deleted.changed, restored.restored, restored.related_not_restored) == (60, 0, 60, 0)
 
 
 async def test_tables_that_refer_to_each_other_are_restored(app, path):
@@ -283,7 +283,7 @@ async def test_tables_that_refer_to_each_other_are_restored(app, path):
     deleted = await app.conversations.delete(ALL)
     restored = await app.backups.restore(deleted.backup_id)
 
-    assert restored.left == 0
+    assert restored.related_not_restored == 0
     assert [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")] == before
 
 

@@ -177,7 +177,7 @@ async def test_a_change_in_a_user_column_is_noticed(library):
     plan = await library.backups.plan_restore(backup.id)
 
     assert (plan.new, plan.identical) == (0, 24)
-    assert [(clash.id, clash.kind) for clash in plan.clashes] == [("c00002", ConflictKind.CONTENT)]
+    assert [(conflict.id, conflict.kind) for conflict in plan.listed_conflicts] == [("c00002", ConflictKind.CONTENT)]
 
 
 @pytest.mark.own_tables("it adds columns to built-in tables")
@@ -340,7 +340,8 @@ async def test_a_deleted_result_may_be_generated_again(library, half):
 
     assert retried == 1
     assert (waiting.counts.pending, waiting.counts.completed, waiting.counts.failed) == (1, 0, 1)
-    assert (planned.new, planned.unlinked, [str(clash.kind) for clash in planned.clashes]) == (0, 0, ["item"])
+    assert (planned.new, planned.unlinked) == (0, 0)
+    assert [str(conflict.kind) for conflict in planned.listed_conflicts] == ["item"]
     assert count == 1
     assert (replaced.restored, replaced.replaced, replaced.relinked, replaced.unlinked) == (1, 1, 1, 0)
     assert await library.conversations.count(Selection(job_id="half")) == 1
@@ -405,7 +406,7 @@ async def test_a_name_that_is_used_again_is_no_conflict(library, renewed, of_whi
     planned = await library.backups.plan_restore(deleted.backup_id)
     restored = await library.backups.restore(deleted.backup_id)
 
-    assert (planned.new, planned.unlinked, planned.clashes) == (deleted.deleted, unlinked, [])
+    assert (planned.new, planned.unlinked, planned.listed_conflicts) == (deleted.deleted, unlinked, [])
     assert (restored.restored, restored.relinked, restored.unlinked) == (deleted.deleted, linked, unlinked)
     assert await _all_rows(library) == before
     assert await _results(library, "job") == results

@@ -70,9 +70,9 @@ async def test_jobs_are_listed_in_pages(api):
 
 async def test_an_imported_job_waits_for_its_items(api):
     """An imported job is listed until a job of its name is created with all its items, or it is discarded."""
-    imports = api.state.backstay.for_owner(ANN).waiting_imports
+    imports = api.state.backstay._store.waiting_imports
     for job_id in ("nightly", "unwanted"):
-        await imports.add(job_id, {"a": None, "gone": "it was late"})
+        await imports.add(ANN, job_id, {"a": None, "gone": "it was late"})
 
     listed = (await api.ann.get("/api/batches")).json()
     shown = await api.ann.get("/api/batches/nightly")
@@ -92,7 +92,7 @@ async def test_an_imported_job_waits_for_its_items(api):
 async def test_the_page_lists_imported_jobs(settings):
     """The page of batches shows imported jobs, with how they continue, and discards one."""
     async with Backstay.open(settings.database_url) as backstay:
-        await backstay.waiting_imports.add("nightly", {"a": None, "gone": "it was late"})
+        await backstay._store.waiting_imports.add("local", "nightly", {"a": None, "gone": "it was late"})
 
     async with serving(settings, local=True) as running:
         page = await running.ann.get("/batches")

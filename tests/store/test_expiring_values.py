@@ -8,13 +8,14 @@ import pytest
 from backstay.batch.job import JobAction
 from backstay.coordination.store import TakenValue
 from backstay.coordination.tickets import Tickets
+from backstay.library.expiring_value import ExpiringValue
 from support.stores.jobs import OWNER, create
 
 _MINUTE = timedelta(minutes=1)
 
 
 async def _claim(store, value="mine", *, owner=OWNER, name="n"):
-    return await store.notes.claim(owner, "kind", name, value, lifetime=_MINUTE)
+    return await store.notes.claim(ExpiringValue(owner, "kind", name, value, _MINUTE))
 
 
 async def test_of_many_claims_one_succeeds(store):
@@ -38,7 +39,7 @@ async def test_a_claim_lapses(store):
 async def test_put_replaces_the_value_and_its_lifetime(store):
     """A put replaces an existing value and its lifetime."""
     await _claim(store, "first")
-    await store.notes.put(OWNER, "kind", "n", "answer", lifetime=2 * _MINUTE)
+    await store.notes.put(ExpiringValue(OWNER, "kind", "n", "answer", 2 * _MINUTE))
     store.clock.move(60)
 
     assert await _claim(store) == "answer"
@@ -71,8 +72,8 @@ async def test_an_expired_value_is_not_taken(store):
 async def test_a_dropped_value_is_gone(store):
     """A dropped value is gone, and its name can be claimed again."""
     await _claim(store)
-    await store.notes.drop(OWNER, "kind", "n", "mine")
-    await store.notes.drop(OWNER, "kind", "n", "mine")
+    await store.notes.drop(ExpiringValue(OWNER, "kind", "n", "mine", _MINUTE))
+    await store.notes.drop(ExpiringValue(OWNER, "kind", "n", "mine", _MINUTE))
 
     assert await _claim(store) is None
 
@@ -129,12 +130,12 @@ async def test_a_changed_value_is_neither_renewed_nor_dropped(store):
     """A claim that was replaced by a response meanwhile is neither renewed nor dropped."""
     await _claim(store, "receipt")
 
-    await store.notes.renew(OWNER, "kind", "n", "claim", lifetime=10 * _MINUTE)
-    await store.notes.drop(OWNER, "kind", "n", "claim")
+    await store.notes.renew(ExpiringValue(OWNER, "kind", "n", "claim", 10 * _MINUTE))
+    await store.notes.drop(ExpiringValue(OWNER, "kind", "n", "claim", _MINUTE))
     assert await _claim(store) == "receipt"
     store.clock.move(61)
     assert await _claim(store, "next") is None
-    await store.notes.renew(OWNER, "kind", "n", "next", lifetime=10 * _MINUTE)
+    await store.notes.renew(ExpiringValue(OWNER, "kind", "n", "next", 10 * _MINUTE))
     store.clock.move(61)
 
     assert await _claim(store) == "next"

@@ -8,6 +8,7 @@ import pytest
 from backstay.batch.progress import ItemCounts
 from backstay.batch.store import Lease
 from backstay.errors import BackupInUse, LeaseLost
+from backstay.library.expiring_value import ExpiringValue
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
 from support.data.conversations import conversation, items
@@ -348,7 +349,7 @@ async def test_imported_items_settle_only_those_of_their_job(store):
 async def test_statement_changes_only_the_expiring_value_that_it_names(store):
     """A statement changes an expiring value only by its kind, name and value, for its owner and before it expires."""
     for kind, owner, name in (("k", OWNER, "n"), ("k", OWNER, "m"), ("l", OWNER, "n"), ("k", "you", "n")):
-        await store.notes.put(owner, kind, name, "v", lifetime=timedelta(days=1))
+        await store.notes.put(ExpiringValue(owner, kind, name, "v", timedelta(days=1)))
     values = {"kind": "k", "owner": OWNER, "name": "n", "value": "v", "now": 1_000, "expires_at": 9_000}
     owned, valid = ("kind", "owner", "name", "value"), "expires_at = 2000"
     cases = (

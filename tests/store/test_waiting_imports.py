@@ -110,7 +110,7 @@ async def test_its_items_come_with_a_run(store):
     assert (made.state, made.pause, made.processor) == (JobState.PENDING, None, "scripted")
     assert made.settings == JobSettings(7, 1.5)
     assert made.counts == ItemCounts(pending=2, completed=1, failed=1)
-    assert (failure.item_id, failure.error_code, failure.error_message) == ("item-1", "taken_over", "it was late")
+    assert (failure.item_id, failure.error_code, failure.error_message) == ("item-1", "legacy_failure", "it was late")
     assert states == [
         ("item-1", "failed", 1, None),
         ("item-2", "pending", 0, None),

@@ -15,20 +15,22 @@ class _Notes:
     def __init__(self) -> None:
         self.notes: dict[tuple[str, str, str], str] = {}
 
-    async def claim(self, owner, kind, name, value, *, lifetime):
-        assert lifetime == timedelta(minutes=2)
-        return (
-            self.notes.setdefault((owner, kind, name), value)
-            if (owner, kind, name) in self.notes
-            else (self.notes.update({(owner, kind, name): value}))
-        )
+    async def claim(self, value):
+        assert value.lifetime == timedelta(minutes=2)
+        existing = self.notes.get(_key(value))
+        self.notes.setdefault(_key(value), value.value)
+        return existing
 
-    async def put(self, owner, kind, name, value, *, lifetime):
-        self.notes[owner, kind, name] = value
+    async def put(self, value):
+        self.notes[_key(value)] = value.value
 
-    async def drop(self, owner, kind, name, value):
-        if self.notes.get((owner, kind, name)) == value:
-            del self.notes[owner, kind, name]
+    async def drop(self, value):
+        if self.notes.get(_key(value)) == value.value:
+            del self.notes[_key(value)]
+
+
+def _key(value):
+    return value.owner, value.kind, value.name
 
 
 class _Act:

@@ -137,8 +137,8 @@ def test_a_backup_is_as_old_as_its_id():
     ("text", "reason"),
     [
         ("bulk_delete", "bulk_delete"),
-        (None, "taken_over"),
-        (" \n", "taken_over"),
+        (None, "legacy_backup"),
+        (" \n", "legacy_backup"),
         ("a\nb", "a b"),
         ("x" * 200, "x" * 100),
     ],

@@ -146,11 +146,8 @@ class DeleteService:
     async def _delete(self, backup: Backup, on_progress: Listener | None) -> DeleteResult:
         folder = await self._folders.for_backup(backup)
         file_exists = partial(folder.has, backup.id, size=backup.file_bytes)
-        reporter, limit, is_last = (
-            BackupProgressReporter(backup.id, on_progress),
-            _FIRST_STEP_CONVERSATIONS,
-            backup.deletion is DeleteState.DELETED,
-        )
+        reporter = BackupProgressReporter(backup.id, on_progress)
+        limit, is_last = _FIRST_STEP_CONVERSATIONS, backup.deletion is DeleteState.DELETED
         while not is_last:
             started = time.monotonic()
             step = await self._stores.deletes.delete_step(backup, limit=limit, file_exists=file_exists)
@@ -180,12 +177,8 @@ class DeleteService:
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
         last = await self._stores.deletes.last_key()
-        reporter, limit, deleted, kept_by_trigger = (
-            BackupProgressReporter("", on_progress),
-            _FIRST_STEP_CONVERSATIONS,
-            0,
-            0,
-        )
+        reporter = BackupProgressReporter("", on_progress)
+        limit, deleted, kept_by_trigger = _FIRST_STEP_CONVERSATIONS, 0, 0
         after: int | None = 0
         while after is not None:
             started = time.monotonic()
@@ -193,7 +186,8 @@ class DeleteService:
                 self._owner, plan.selection, after=after, last=last, limit=limit
             )
             seconds = time.monotonic() - started - step.network_seconds
-            after, deleted = step.reached_key, deleted + step.deleted
+            after = step.reached_key
+            deleted += step.deleted
             kept_by_trigger += step.kept_by_trigger
             limit = _next_limit(limit, seconds)
             await reporter.report(BackupPhase.DELETING, deleted, plan.conversations)

@@ -8,12 +8,12 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from backstay.backup.backup import Backup, BackupItem, BackupState, Listener, SealedFile
+from backstay.backup import verifier
+from backstay.backup.backup import Backup, BackupItem, BackupState, Listener
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import ArchivedConversation, RecordedItems, RecordStore, ToRows
-from backstay.backup.verifier import Verifier
 from backstay.errors import BackstayError, BackupDamaged, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, Manifest, decompress
 from backstay.library.prefetch import prefetch
@@ -136,12 +136,11 @@ class OpenBackup:
 
 
 class BackupReader:
-    """The opener and verifier of one owner's backups."""
+    """The reader of one owner's backups."""
 
-    def __init__(self, *, store: RecordStore, folders: BackupLocations, verifier: Verifier, owner: str) -> None:
+    def __init__(self, *, store: RecordStore, folders: BackupLocations, owner: str) -> None:
         self._store = store
         self._folders = folders
-        self._verifier = verifier
         self._owner = owner
 
     @asynccontextmanager
@@ -180,16 +179,9 @@ class BackupReader:
         Raises like `open`, and BackupDamaged.
         """
         async with self.open(backup_id, even_damaged=True) as opened:
-            backup = opened.backup
-            sealed = SealedFile(
-                backup.conversations,
-                backup.turns,
-                backup.content_bytes,
-                backup.file_bytes,
-                backup.file_sha256 or b"",
-            )
-            await self._verifier.verify(backup, sealed, opened.file, BackupProgressReporter(backup_id, on_progress))
-            return await self._store.mark_intact(backup)
+            reporter = BackupProgressReporter(backup_id, on_progress)
+            await verifier.verify(self._store, opened.backup, opened.file, reporter)
+            return await self._store.mark_intact(opened.backup)
 
     async def _in_state(self, usable: Collection[BackupState], backup_id: str) -> Backup:
         backup = await self._store.backup(self._owner, backup_id)

@@ -40,7 +40,7 @@ class RestorePlan:
     """New conversations that stay unlinked, because the item that they name now has another result."""
     conflicts: int
     """Conversations that conflict."""
-    clashes: Sequence[ConflictingConversation]
+    listed_conflicts: Sequence[ConflictingConversation]
     """The first `MAX_LISTED_CONFLICTS` conflicts."""
     in_the_way: Sequence[str]
     """The ids of all conversations that would be replaced."""
@@ -64,5 +64,5 @@ class RestoreResult:
     """The backup of the conversations that were replaced."""
     related: int = 0
     """Related rows of other tables that were restored, or that refer to their conversation again."""
-    left: int = 0
+    related_not_restored: int = 0
     """Related rows that were not, because a row they refer to is missing, or they now refer to another."""

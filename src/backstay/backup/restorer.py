@@ -145,6 +145,5 @@ class _SelectedConversations:
             )
         if not self._count:
             raise EmptySelection(
-                f"No conversation of {backup_id} is selected; without a selection all of it is restored",
-                remedy=None,
+                f"No conversation of {backup_id} is selected; without a selection all of it is restored", remedy=None
             )

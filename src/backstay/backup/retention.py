@@ -65,9 +65,9 @@ def _decide_one(backup: Backup, now: datetime, *, is_being_written: bool, at_onc
         return RetentionDecision(backup, RetentionAction.KEEP, "it is pinned")
     if backup.is_delete_unfinished:
         return RetentionDecision(backup, RetentionAction.KEEP, "its delete is unfinished")
-    if backup.expires_at is None or backup.expires_at > now:
-        if backup.expires_at is None:
-            return RetentionDecision(backup, RetentionAction.KEEP, "it has no expiry time")
+    if backup.expires_at is None:
+        return RetentionDecision(backup, RetentionAction.KEEP, "it has no expiry time")
+    if backup.expires_at > now:
         return RetentionDecision(backup, RetentionAction.KEEP, f"it is kept until {to_text(backup.expires_at)}")
     damaged = f", damaged since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     expired = f"it expired at {to_text(backup.expires_at)}{damaged}"

@@ -197,8 +197,8 @@ class Backups:
             RestoreConflict: a conversation conflicts with another one in the library.
             ColumnsDiffer, RestoreDiffers: a restored conversation would differ from the backup.
         """
-        choice = RestoreConflictPolicy(on_conflict)
-        return await self._restorer.restore(backup_id, selection, on_conflict=choice, on_progress=on_progress)
+        policy = RestoreConflictPolicy(on_conflict)
+        return await self._restorer.restore(backup_id, selection, on_conflict=policy, on_progress=on_progress)
 
     async def pin(self, backup_id: str) -> Backup:
         """Keep a backup until it is unpinned. Raises BackupNotFound, BackupUnusable."""

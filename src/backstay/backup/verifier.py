@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import orjson
 
-from backstay.backup.backup import Backup, BackupPhase, SealedFile
+from backstay.backup.backup import Backup, BackupPhase
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import RecordStore
 from backstay.errors import BackstayError, BackupDamaged
@@ -15,49 +15,39 @@ from backstay.library.archive import ArchiveReader, Line, decompress
 from backstay.library.record import digest_of_document
 
 
-class Verifier:
-    """A verifier that decodes each conversation of a file and compares its digest with the snapshot's.
+async def verify(store: RecordStore, backup: Backup, file: BinaryIO, reporter: BackupProgressReporter) -> None:
+    """Decode each conversation of a file, and compare it with the snapshot, and the file with the backup's record.
 
     A checksum alone would only show that the file is what was written, not that the right content was written.
+
+    Raises:
+        BackupDamaged: the file differs; the message says where.
+        BackupUnreachable: it cannot be read.
     """
+    hashing = _HashingReader(file)
+    try:
+        reader = await asyncio.to_thread(lambda: ArchiveReader(decompress(hashing)))  # type: ignore[arg-type]
+        if reader.manifest.backup_id != backup.id:
+            raise BackupDamaged(f"The file holds backup {reader.manifest.backup_id[:80]!r}")
+        await _compare(store, backup, reader, reporter)
+    except BackupDamaged as error:
+        raise BackupDamaged(f"{backup.id}: {error.message}", backup_id=backup.id) from error
+    except BackstayError as error:
+        error.context.setdefault("backup_id", backup.id)
+        raise
+    if (hashing.size, hashing.sha.digest()) != (backup.file_bytes, backup.file_sha256):
+        raise BackupDamaged(f"{backup.id}: The file is not the one that was verified", backup_id=backup.id)
 
-    def __init__(self, *, store: RecordStore) -> None:
-        self._store = store
 
-    async def verify(
-        self, backup: Backup, sealed: SealedFile, file: BinaryIO, reporter: BackupProgressReporter
-    ) -> None:
-        """Compare a file with its record.
-
-        Raises:
-            BackupDamaged: it differs from the snapshot; the message says where.
-            BackupUnreachable: it cannot be read.
-        """
-        hashing = _HashingReader(file)
-        try:
-            reader = await asyncio.to_thread(lambda: ArchiveReader(decompress(hashing)))  # type: ignore[arg-type]
-            if reader.manifest.backup_id != backup.id:
-                raise BackupDamaged(f"The file holds backup {reader.manifest.backup_id[:80]!r}")
-            await self._compare(backup, sealed, reader, reporter)
-        except BackupDamaged as error:
-            raise BackupDamaged(f"{backup.id}: {error.message}", backup_id=backup.id) from error
-        except BackstayError as error:
-            error.context.setdefault("backup_id", backup.id)
-            raise
-        if (hashing.size, hashing.sha.digest()) != (sealed.file_bytes, sealed.file_sha256):
-            raise BackupDamaged(f"{backup.id}: The file is not the one that was verified", backup_id=backup.id)
-
-    async def _compare(
-        self, backup: Backup, sealed: SealedFile, reader: ArchiveReader, reporter: BackupProgressReporter
-    ) -> None:
-        batches, position = reader.batches(), 0
-        while (lines := await asyncio.to_thread(next, batches, None)) is not None:
-            recorded = await self._store.digests(backup, first=position, limit=len(lines))
-            await asyncio.to_thread(_check, lines, recorded, position)
-            position += len(lines)
-            await reporter.report(BackupPhase.VERIFYING, position, sealed.conversations, reader.content_bytes)
-        if position != sealed.conversations or reader.content_bytes != sealed.content_bytes:
-            raise BackupDamaged(f"The file holds {position:,} conversations of {sealed.conversations:,}")
+async def _compare(store: RecordStore, backup: Backup, reader: ArchiveReader, reporter: BackupProgressReporter) -> None:
+    batches, position = reader.batches(), 0
+    while (lines := await asyncio.to_thread(next, batches, None)) is not None:
+        recorded = await store.digests(backup, first=position, limit=len(lines))
+        await asyncio.to_thread(_check, lines, recorded, position)
+        position += len(lines)
+        await reporter.report(BackupPhase.VERIFYING, position, backup.conversations, reader.content_bytes)
+    if position != backup.conversations or reader.content_bytes != backup.content_bytes:
+        raise BackupDamaged(f"The file holds {position:,} conversations of {backup.conversations:,}")
 
 
 class _HashingReader:

@@ -5,15 +5,15 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
+from backstay.backup import verifier
 from backstay.backup.backup import Backup, BackupImportRequest, BackupPhase, Listener, SealedFile
 from backstay.backup.directory import PartFile
 from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import BackupStores, Snapshot
-from backstay.backup.verifier import Verifier
 from backstay.clock import Clock, to_text
 from backstay.errors import (
     BackstayError,
@@ -40,12 +40,9 @@ _log = get_logger("backstay.backup")
 class BackupWriter:
     """The writer of one owner's backups."""
 
-    def __init__(
-        self, *, stores: BackupStores, folders: BackupLocations, verifier: Verifier, clock: Clock, owner: str
-    ) -> None:
+    def __init__(self, *, stores: BackupStores, folders: BackupLocations, clock: Clock, owner: str) -> None:
         self._stores = stores
         self._folders = folders
-        self._verifier = verifier
         self._clock = clock
         self._owner = owner
 
@@ -210,7 +207,7 @@ class BackupWriter:
     ) -> None:
         try:
             with part_file.open_for_reading() as file:
-                await self._verifier.verify(backup, sealed, file, reporter)
+                await verifier.verify(self._stores.records, replace(backup, **asdict(sealed)), file, reporter)
         except (BackupFailed, BackupDiskFull):
             raise
         except BackstayError as error:

@@ -74,27 +74,28 @@ class IdempotentRequests:
         if key is None:
             return await act(None), False
         name, digest = hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(request).hexdigest()
-        claim = _to_json(digest, None)
-        existing = await self._store.claim(owner, _KIND, name, claim, lifetime=_CLAIM_LIFETIME)
+        recorder = ResponseRecorder(owner, name, digest)
+        claim = ExpiringValue(owner, _KIND, name, _to_json(digest, None), _CLAIM_LIFETIME)
+        existing = await self._store.claim(claim)
         if existing is not None:
             return _stored_response(orjson.loads(existing), digest), True
-        async with self._keep_claim(owner, name, claim):
+        async with self._keep_claim(claim):
             try:
-                response = await act(ResponseRecorder(owner, name, digest))
+                response = await act(recorder)
             except BaseException:
                 # This drops only the claim. A recorded response stays, since its work is done.
-                await asyncio.shield(self._store.drop(owner, _KIND, name, claim))
+                await asyncio.shield(self._store.drop(claim))
                 raise
-        await self._store.put(owner, _KIND, name, _to_json(digest, response), lifetime=_RESPONSE_LIFETIME)
+        await self._store.put(recorder.record(response))
         return response, False
 
     @contextlib.asynccontextmanager
-    async def _keep_claim(self, owner: str, name: str, claim: str) -> AsyncIterator[None]:
+    async def _keep_claim(self, claim: ExpiringValue) -> AsyncIterator[None]:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(_RENEWAL_SECONDS)
                 try:
-                    await self._store.renew(owner, _KIND, name, claim, lifetime=_CLAIM_LIFETIME)
+                    await self._store.renew(claim)
                 except BackstayError as error:
                     _log.warning("claim_renewal_failed", code=error.code)
 

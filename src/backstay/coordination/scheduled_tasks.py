@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from backstay.coordination.store import ExpiringValueStore
+from backstay.library.expiring_value import ExpiringValue
 
 _KIND = "duty"
 _CLAIM_LIFETIME = timedelta(hours=12)
@@ -16,4 +17,4 @@ class ScheduledTasks:
 
     async def claim(self, name: str, *, due: str) -> bool:
         """Claim the run of a task that was due at `due`; return True on exactly one server."""
-        return await self._store.claim("", _KIND, f"{name} {due}", "", lifetime=_CLAIM_LIFETIME) is None
+        return await self._store.claim(ExpiringValue("", _KIND, f"{name} {due}", "", _CLAIM_LIFETIME)) is None

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
+
+from backstay.library.expiring_value import ExpiringValue
 
 
 class OwnedKind(StrEnum):
@@ -36,14 +37,14 @@ class TakenValue:
 class ExpiringValueStore(Protocol):
     """The store of expiring values: small values of an owner under a kind and a name."""
 
-    async def claim(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> str | None:
+    async def claim(self, value: ExpiringValue) -> str | None:
         """Write a value unless an unexpired one exists.
 
         Returns the existing value, or None if it was written. Of concurrent calls, exactly one writes.
         """
         ...
 
-    async def put(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
+    async def put(self, value: ExpiringValue) -> None:
         """Write a value, replacing any existing one."""
         ...
 
@@ -54,12 +55,12 @@ class ExpiringValueStore(Protocol):
         """
         ...
 
-    async def renew(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
-        """Set the expiry to `lifetime` from now, if the stored value is still `value`."""
+    async def renew(self, value: ExpiringValue) -> None:
+        """Set the expiry to the lifetime from now, if the stored value is still this one."""
         ...
 
-    async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
-        """Remove the value, if it is still `value`. Idempotent."""
+    async def drop(self, value: ExpiringValue) -> None:
+        """Remove the value, if the stored one is still this one. Idempotent."""
         ...
 
     async def drop_expired(self) -> None:

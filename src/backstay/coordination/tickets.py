@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from backstay.clock import Clock
 from backstay.coordination.store import ExpiringValueStore
+from backstay.library.expiring_value import ExpiringValue
 
 _KIND = "ticket"
 _LIFETIME = timedelta(seconds=60)
@@ -30,7 +31,7 @@ class Tickets:
     async def issue(self, owner: str, purpose: str) -> Ticket:
         """Issue a ticket that lets its holder act once as the owner, for one purpose."""
         secret, expires_at = secrets.token_urlsafe(32), self._clock.now() + _LIFETIME
-        await self._store.put(owner, _KIND, _name(secret, purpose), "", lifetime=_LIFETIME)
+        await self._store.put(ExpiringValue(owner, _KIND, _name(secret, purpose), "", _LIFETIME))
         return Ticket(secret, expires_at)
 
     async def redeem(self, secret: str, purpose: str) -> str | None:

@@ -1,1 +1,1 @@
-"""Import from the original: its tables `batch_checkpoints` and `backup_exports`, and its backup files."""
+"""Import from the original library: its tables `batch_checkpoints` and `backup_exports`, and its backup files."""

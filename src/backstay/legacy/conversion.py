@@ -1,4 +1,4 @@
-"""Conversion of the original's conversations, without losing a value.
+"""Conversion of the original library's conversations, without losing a value.
 
 Columns that Backstay does not have, and values of another type than its own columns, become metadata under their names;
 the same holds for turns. Turns are numbered from 1 without gaps; an original number that differs becomes metadata.
@@ -33,7 +33,11 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
     if document["id"] is None:
         raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):
-        _check_length(document[name], name, row, origin)
+        if document[name] is not None:
+            try:
+                check_id(document[name], f"the {name}")
+            except InvalidRow as error:
+                raise origin.invalid_row(row.line, error.message) from error
     created_at = document["created_at"] or to_text(fallback_time)
     turns = [_sort_turn(turn) for turn in document[TURNS]]
     for turn, number in zip(turns, numbers, strict=bool(numbers)):
@@ -41,12 +45,7 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
             raise origin.invalid_row(
                 row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another next to it"
             )
-    complete = {
-        **document,
-        TURNS: turns,
-        "created_at": created_at,
-        "updated_at": document["updated_at"] or created_at,
-    }
+    complete = {**document, TURNS: turns, "created_at": created_at, "updated_at": document["updated_at"] or created_at}
     return dict(sorted(complete.items()))
 
 
@@ -75,12 +74,3 @@ def _sequence_numbers(turns: Any) -> list[int]:
 
 def _sort_turn(turn: Document) -> Document:
     return dict(sorted({**turn, "metadata": dict(turn["metadata"])}.items()))
-
-
-def _check_length(value: str | None, name: str, row: InputRow, origin: InputErrors) -> None:
-    if value is None:
-        return
-    try:
-        check_id(value, f"the {name}")
-    except InvalidRow as error:
-        raise origin.invalid_row(row.line, error.message) from error

@@ -1,4 +1,4 @@
-"""A backup file of the original: its path and its content.
+"""A backup file of the original library: its path and its content.
 
     {"version": "1.0", "createdAt": …, "backupReason": …, "conversations": [{…, "conversation_turns": [{…}]}]}
 
@@ -76,11 +76,11 @@ class LegacyFile:
         """Yield the conversations. Blocks.
 
         Raises:
-            InputError: the file is incomplete, is not the original's, or has an unusable conversation.
+            InputError: the file is incomplete, is not the original library's, or has an unusable conversation.
         """
         try:
             text = InputText.open(self._file, self.origin)
-            member = JsonMember(text, _CONVERSATIONS, shape_error="not a backup as the original writes it")
+            member = JsonMember(text, _CONVERSATIONS, shape_error="not a backup as the original library writes it")
             yield from member.rows()
         except OSError as error:
             raise self.origin.unreadable(f"it cannot be read: {error.strerror}") from error

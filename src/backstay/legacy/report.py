@@ -1,4 +1,4 @@
-"""The report of an import from the original."""
+"""The report of an import from the original library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class ImportedBackup:
     owner: str
     conversations: int
     expires_at: datetime | None
-    """None if it is pinned, because it never expires in the original."""
+    """None if it is pinned, because it never expires in the original library."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Import of unfinished checkpoints and live backups from the original.
+"""Import of unfinished checkpoints and live backups from the original library.
 
-The original's tables and files do not change. What was imported before is skipped, so that the import is idempotent,
-also in several processes at once and after an interruption.
+The original library's tables and files do not change. What was imported before is skipped, so that the import is
+idempotent, also in several processes at once and after an interruption.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from backstay.legacy import values
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
 from backstay.legacy.source import AllocateKeys, LegacyFileSource
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
-from backstay.legacy.waiting import WaitingImports
+from backstay.legacy.waiting import WaitingImportStore
 from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 
@@ -50,13 +50,13 @@ class BackupImporter:
 
 
 class LegacyImport:
-    """An import from the original."""
+    """An import from the original library."""
 
     def __init__(
         self,
         *,
         store: LegacyStore,
-        jobs: WaitingImports,
+        jobs: WaitingImportStore,
         importer_for: Callable[[str], BackupImporter],
         owner: str,
         folder: Path | None,
@@ -65,11 +65,11 @@ class LegacyImport:
         """Create an import.
 
         Args:
-            store: The store of the original's tables.
-            jobs: The imported jobs of `owner`.
+            store: The store of the original library's tables.
+            jobs: The store of imported jobs.
             importer_for: Returns an owner's importer of backups.
             owner: Owner of jobs, and of backups without a user.
-            folder: Folder of the original's backup files, unless their records name another.
+            folder: Folder of the original library's backup files, unless their records name another.
             clock: The clock that decides which backups have expired.
         """
         self._store = store
@@ -95,12 +95,12 @@ class LegacyImport:
         """Import unfinished jobs and live backups from the schema `source`; report what was not imported, and why.
 
         Args:
-            source: The schema of the original's tables.
+            source: The schema of the original library's tables.
             check: Only report what would be done.
             is_new_database: Backstay's own tables do not exist yet, so nothing is looked up in them.
 
         Raises:
-            SettingsError: that schema has no tables of the original.
+            SettingsError: that schema has no tables of the original library.
             StorageError, BackupDiskFull: the import stopped; what was imported before is kept.
         """
         report = LegacyReport(source, check)
@@ -125,7 +125,7 @@ class LegacyImport:
             totals.not_imported.append(SkippedEntry("(without a job_id)", "a checkpoint must name its job"))
             return
         try:
-            if not is_new and await self._jobs.has(job_id):
+            if not is_new and await self._jobs.is_name_used(self._owner, job_id):
                 totals.already_imported += 1
                 return
             check_id(job_id, "the job_id")
@@ -133,7 +133,7 @@ class LegacyImport:
             if values.is_finished(checkpoint.progress, len(settled)):
                 totals.ended += 1
                 return
-            if not report.is_check and not await self._jobs.add(job_id, settled):
+            if not report.is_check and not await self._jobs.add(self._owner, job_id, settled):
                 totals.already_imported += 1
                 return
         except _ENTRY_ERRORS as error:
@@ -158,7 +158,8 @@ class LegacyImport:
             if expires_at is not None and expires_at <= self._clock.now():
                 totals.ended += 1
                 return
-            _check_backup_id(backup_id)
+            if not is_backup_id(backup_id):
+                raise InputUnreadable("its id does not have the form backup-1730720400123-abc123")
             if self._folder is None:
                 raise InputUnreadable("no folder for backups is set: set BACKUP_DIRECTORY")
             owner = export.user_id or self._owner
@@ -245,8 +246,3 @@ def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, record
     if not actual:
         raise InputUnreadable("its file holds no conversation")
     return source
-
-
-def _check_backup_id(backup_id: str) -> None:
-    if not is_backup_id(backup_id):
-        raise InputUnreadable("its id does not have the form backup-1730720400123-abc123")

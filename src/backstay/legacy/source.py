@@ -1,4 +1,4 @@
-"""A backup file of the original as a snapshot, from which a backup is written."""
+"""A backup file of the original library as a snapshot, from which a backup is written."""
 
 import asyncio
 import hashlib
@@ -68,21 +68,16 @@ class LegacyFileSource:
 class _Snapshot:
     """A snapshot of the file. Implements `backup.store.Snapshot`."""
 
+    database = "original"
+
     def __init__(
         self, original: LegacyFile, fallback_time: datetime, allocate_keys: AllocateKeys, digest: bytes
     ) -> None:
+        self.columns: Mapping[str, Mapping[str, str]] = {}
         self._original = original
         self._fallback_time = fallback_time
         self._allocate_keys = allocate_keys
         self._digest = digest
-
-    @property
-    def database(self) -> str:
-        return "original"
-
-    @property
-    def columns(self) -> Mapping[str, Mapping[str, str]]:
-        return {}
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
         sha = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Protocols for reading the original's tables, which are never written."""
+"""Protocols for reading the original library's tables, which are never written."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +11,7 @@ EXPORTS = "backup_exports"
 
 @dataclass(frozen=True, slots=True)
 class LegacyCheckpoint:
-    """The checkpoint of a job in the original; several rows of one job are combined."""
+    """The checkpoint of a job in the original library; several rows of one job are combined."""
 
     job_id: str | None
     progress: Sequence[str | None]
@@ -20,7 +20,7 @@ class LegacyCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class LegacyExport:
-    """The record of a backup in the original, with each value as text, whatever the type of its column."""
+    """The record of a backup in the original library, with each value as text, whatever the type of its column."""
 
     backup_id: str | None
     user_id: str | None = None
@@ -31,7 +31,7 @@ class LegacyExport:
 
 
 class LegacyElement(NamedTuple):
-    """An element of an array in the original's tables: an id, or an object with one."""
+    """An element of an array in the original library's tables: an id, or an object with one."""
 
     kind: str | None
     """JSON type of the id: `string` or `number` if it is valid; None if an object has no id."""
@@ -41,7 +41,7 @@ class LegacyElement(NamedTuple):
 
 
 class LegacyTables(Protocol):
-    """The original's tables in one schema. Every method blocks; call one at a time."""
+    """The original library's tables in one schema. Every method blocks; call one at a time."""
 
     @property
     def faults(self) -> Sequence[tuple[str, str]]:
@@ -69,7 +69,7 @@ class LegacyTables(Protocol):
 
 
 class LegacyStore(Protocol):
-    """A database that may contain the original's tables."""
+    """A database that may contain the original library's tables."""
 
     def open(self, source: str) -> AbstractContextManager[LegacyTables]:
         """Open the tables in the schema `source`. Blocks.

@@ -1,4 +1,4 @@
-"""Rules for the original's values. Pure."""
+"""Rules for the original library's values. Pure."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from backstay.legacy.store import LegacyElement
 from backstay.library.id_text import check_id
 from backstay.limits import MAX_REASON
 
-NO_REASON = "the original recorded no reason"
+NO_REASON = "the original library recorded no reason"
 
 _IDS = ("string", "number")
 _WHOLE = re.compile(r"-?[0-9]+")
 _HUNDRED = 100.0
-# The original rounds percentages: from this many items on, a job with items left may show a hundred.
+# The original library rounds percentages: from this many items on, a job with items left may show a hundred.
 _ROUNDING_AMBIGUOUS_ITEMS = 199
 _MAX_EXAMPLES = 3
 _NEVER, _LONG_AGO = "infinity", "-infinity"
@@ -53,7 +53,7 @@ def _error(element: LegacyElement) -> str:
 
 
 def is_finished(progress: Sequence[str | None], items: int) -> bool:
-    """Return whether a checkpoint that the original has not deleted belongs to a finished job."""
+    """Return whether a checkpoint that the original library has not deleted belongs to a finished job."""
     return items < _ROUNDING_AMBIGUOUS_ITEMS and any(_is_hundred(text) for text in progress)
 
 
@@ -65,7 +65,7 @@ def _is_hundred(text: str | None) -> bool:
 
 
 def parse_time(text: str) -> datetime:
-    """Parse a time of the original's columns and files; without an offset it is UTC.
+    """Parse a time of the original library's columns and files; without an offset it is UTC.
 
     Raises InputUnreadable if it is not a time.
     """
@@ -112,7 +112,7 @@ def with_offset(text: object) -> object:
 def reason(text: str | None) -> str:
     """Return the reason of a backup in the form that Backstay accepts."""
     printable = "".join(character if character.isprintable() else " " for character in text or "").strip()
-    return printable[:MAX_REASON] or "taken_over"
+    return printable[:MAX_REASON] or "legacy_backup"
 
 
 def difference(recorded: set[str], in_file: set[str]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from backstay.batch.job import ItemsDifference
 from backstay.errors import ItemsDiffer, JobNotFound
-from backstay.library.id_text import check_id, quoted_id
+from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy
 
 
@@ -35,6 +35,8 @@ class WaitingImportStore(Protocol):
     async def add(self, owner: str, job_id: str, settled: Mapping[str, str | None]) -> bool:
         """Store an imported job with its settled items; if the name is used, change nothing and return False.
 
+        Idempotent, also in several processes at once.
+
         Args:
             settled: The ids of the items, each with the reason why it failed, or None if it was completed.
         """
@@ -56,39 +58,17 @@ class WaitingImports:
         """Return the imported jobs that wait, the latest first."""
         return await self._store.waiting(self._owner)
 
-    async def has(self, job_id: str) -> bool:
-        """Return whether an imported job of that name waits, or a job of that name exists."""
-        return await self._store.is_name_used(self._owner, job_id)
-
-    async def add(self, job_id: str, settled: Mapping[str, str | None]) -> bool:
-        """Import a job with the items that the other program has settled; return whether it is new.
-
-        Idempotent, also in several processes at once.
-
-        Args:
-            job_id: Name of the job.
-            settled: Ids of the items, each with the reason why it failed, or None if it was completed.
-
-        Raises:
-            InvalidRow: the job cannot have that name.
-        """
-        check_id(job_id, "the job's name", job_id=job_id)
-        return await self._store.add(self._owner, job_id, settled)
-
 
 def job_waits_error(job_id: str) -> JobNotFound:
     """Return the error of a request for a job that still waits."""
-    return JobNotFound(
-        f"Job {quoted_id(job_id)} was imported and waits for all its items",
-        remedy=Remedy.RUN_IMPORTED_JOB,
-        job_id=job_id,
-    )
+    message = f"Job {quoted_id(job_id)} was imported and waits for all its items"
+    return JobNotFound(message, remedy=Remedy.RUN_IMPORTED_JOB, job_id=job_id)
 
 
 def items_missing_error(job_id: str, count: int, examples: Sequence[str]) -> ItemsDiffer:
     """Return the error of a run without all imported items.
 
-    Their ids are then probably not those of the other program, and every item would be processed a second time.
+    Their ids are then probably not those of the original library, and every item would be processed a second time.
     """
     missing = ItemsDifference(missing=count, examples=tuple(f"missing: {item_id}" for item_id in examples))
     return ItemsDiffer(

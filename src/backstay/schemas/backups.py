@@ -139,14 +139,14 @@ class ConflictOut(ApiObject):
 
 
 class RestorePlanOut(ApiObject):
-    """The plan of a restore. `conflicts` lists the first thousand conflicts; `conflictCount` counts all."""
+    """The plan of a restore. `listed_conflicts` are the first thousand; `conflict_count` counts all."""
 
     backup_id: str
     new: int
     identical: int
     unlinked: int
     conflict_count: int = Field(validation_alias="conflicts")
-    conflicts: list[ConflictOut] = Field(validation_alias="clashes")
+    listed_conflicts: list[ConflictOut]
 
     @classmethod
     def from_plan(cls, plan: RestorePlan) -> Self:
@@ -163,7 +163,7 @@ class RestoreResultOut(ApiObject):
     unlinked: int
     replaced_backup_id: str | None
     related: int
-    related_left: int = Field(validation_alias="left")
+    related_not_restored: int
 
     @classmethod
     def from_result(cls, result: RestoreResult) -> Self:

@@ -1,4 +1,4 @@
-"""The result of an import from the legacy library."""
+"""The result of an import from the original library."""
 
 from typing import Self
 
@@ -26,7 +26,7 @@ class ImportedJobOut(ApiObject):
 
 
 class ImportedBackupOut(ApiObject):
-    """An imported backup. `expires_at` is null if it is pinned, because the legacy library never lets it expire."""
+    """An imported backup. `expires_at` is null if it is pinned, because the original library never lets it expire."""
 
     backup_id: str
     owner: str

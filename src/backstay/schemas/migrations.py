@@ -3,7 +3,7 @@
 from typing import Self
 
 from backstay.schemas.base import ApiObject
-from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.migrations import MigrationResult
 
 
 class MigrationOut(ApiObject):

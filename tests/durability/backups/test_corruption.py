@@ -125,21 +125,21 @@ async def test_an_edited_file_without_the_snapshots_digests(backstay, file_libra
     """The control: verification accepts the edited file if it compares neither the snapshot nor the file's hash."""
     edited = _edited((await backstay.backups.path_for(backup)).read_bytes())
 
-    async def trusting(self, backup, sealed, reader, reporter):
+    async def trusting(store, backup, reader, reporter):
         for _ in reader.batches():
             pass
 
-    monkeypatch.setattr(verifier.Verifier, "_compare", trusting)
+    monkeypatch.setattr(verifier, "_compare", trusting)
     assert await _is_noticed(backstay, file_library, backup, edited)
-    verify = verifier.Verifier.verify
+    verify = verifier.verify
 
-    async def whatever_its_hash(self, backup, sealed, file, reporter):
+    async def whatever_its_hash(store, backup, file, reporter):
         data = file.read()
         file.seek(0)
-        seen = replace(sealed, file_bytes=len(data), file_sha256=hashlib.sha256(data).digest())
-        await verify(self, backup, seen, file, reporter)
+        seen = replace(backup, file_bytes=len(data), file_sha256=hashlib.sha256(data).digest())
+        await verify(store, seen, file, reporter)
 
-    monkeypatch.setattr(verifier.Verifier, "verify", whatever_its_hash)
+    monkeypatch.setattr(verifier, "verify", whatever_its_hash)
     assert not await _is_noticed(backstay, file_library, backup, edited)
 
 

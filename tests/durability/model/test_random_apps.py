@@ -83,7 +83,7 @@ async def _delete_and_restore(url, app, backstay, selection, before):
     remaining = _rows(url, app)
     assert len(before["chats"]) - len(remaining["chats"]) == deleted.deleted
     restored = await backstay.backups.restore(deleted.backup_id)
-    assert restored.left == 0
+    assert restored.related_not_restored == 0
     assert _rows(url, app) == before
     again = await backstay.backups.restore(deleted.backup_id)
     assert again.identical == deleted.deleted

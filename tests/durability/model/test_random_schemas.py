@@ -104,7 +104,7 @@ async def _there_and_back(path, tables, keys, again):
             else:
                 restored = await backstay.backups.restore(deleted.backup_id)
                 assert _rows(path, tables) == before, tables
-                assert restored.left == 0, tables
+                assert restored.related_not_restored == 0, tables
             await backstay.backups.verify(deleted.backup_id)
             if deleted_keys is again:
                 _same_but_for_references(before, _rows(path, tables))

@@ -23,7 +23,7 @@ def _names(folder):
 _each = pytest.mark.parametrize("name", sorted(_names("sql") | _names("postgres")))
 # SQLite has one writer at a time, so that it needs no locks.
 _LOCKS = {name for name in _names("postgres") if name.startswith("lock_")} | {"end_session_of_worker"}
-# The original's tables are never in a file.
+# The original library's tables are never in a file.
 _ORIGINAL = {name for name in _names("postgres") if name.startswith("original_")}
 # The two databases have different catalogues.
 _CATALOGUE = {

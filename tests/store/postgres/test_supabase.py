@@ -38,7 +38,7 @@ async def _fill(url):
             items = [{"id": "a", "topic": "A"}, {"id": "b", "topic": "bad"}]
             await own.batches.run("half", items, _picky)
             await own.backups.create(_ALL)
-            await own.waiting_imports.add("imported", {"a": None, "b": "it was late"})
+            await backstay._store.waiting_imports.add(owner, "imported", {"a": None, "b": "it was late"})
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 import backstay
 from backstay.storage.sqlite import queries
 from backstay.storage.sqlite.migrate import migrations
-from backstay.storage.sqlite.queries import execute_rows, query, select_rows
+from backstay.storage.sqlite.queries import query
+from backstay.storage.sqlite.session import SqliteSession
 
 _SOURCE = Path(backstay.__file__).parent
 _FOLDERS = ("sqlite", "sql")
@@ -120,7 +121,7 @@ def test_any_number_of_rows_goes_in(memory, count):
     """Any number of rows is inserted in their order, each once."""
     rows = [(1, number, str(number)) for number in range(count)]
 
-    assert execute_rows(memory, "insert", rows) == count
+    assert SqliteSession(memory).execute_rows("insert", rows) == count
 
     assert memory.execute("SELECT job, number, name FROM notes ORDER BY rowid").fetchall() == rows
 
@@ -128,9 +129,11 @@ def test_any_number_of_rows_goes_in(memory, count):
 @pytest.mark.parametrize("count", [1, 5, 5_003])
 def test_fixed_values_go_with_every_piece(memory, count):
     """Fixed values are bound in every piece, and the number of changed rows of all pieces is returned."""
-    execute_rows(memory, "insert", [(job, number, "old") for job in (1, 2) for number in range(count)])
+    SqliteSession(memory).execute_rows("insert", [(job, number, "old") for job in (1, 2) for number in range(count)])
 
-    changed = execute_rows(memory, "rename", [(number, f"new {number}") for number in range(count + 10)], 2)
+    changed = SqliteSession(memory).execute_rows(
+        "rename", [(number, f"new {number}") for number in range(count + 10)], 2
+    )
 
     assert changed == count
     assert memory.execute("SELECT count(*) FROM notes WHERE name = 'old' AND job = 1").get == count
@@ -139,9 +142,9 @@ def test_fixed_values_go_with_every_piece(memory, count):
 @pytest.mark.parametrize("count", [0, 1, 5, 5_003])
 def test_rows_are_found(memory, count):
     """A query over rows returns what it finds in all pieces."""
-    execute_rows(memory, "insert", [(1, number, str(number)) for number in range(count)])
+    SqliteSession(memory).execute_rows("insert", [(1, number, str(number)) for number in range(count)])
 
-    rows = select_rows(memory, "find", [(number,) for number in range(count + 3)], 1)
+    rows = SqliteSession(memory).select_rows("find", [(number,) for number in range(count + 3)], 1)
 
     assert sorted(rows) == [(number, str(number)) for number in range(count)]
 
@@ -152,7 +155,7 @@ def test_few_different_statements_are_prepared(memory):
     memory.exec_trace = lambda cursor, text, bindings: lengths.add(len(text)) or True
 
     for count in range(1, 300):
-        execute_rows(memory, "insert", [(1, 2, 3)] * count)
+        SqliteSession(memory).execute_rows("insert", [(1, 2, 3)] * count)
 
     assert len(lengths) <= 9
     assert max(lengths) <= 16_384

@@ -1,4 +1,4 @@
-"""A database in which the original has its tables, as its documentation declares them, and a folder of its files."""
+"""A database with the original library's tables, as its documentation declares them, and a folder of its files."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ BACKUP = "backup-1730720400123-abc123"
 
 
 def conversation(number: int, *, turns: int = 2, **more: Any) -> dict[str, Any]:
-    """Return one as the original's file has it: columns of an app's own included."""
+    """Return one as the original library's file has it: columns of an app's own included."""
     said = [
         {
             "id": f"turn-{number}-{place}",
@@ -68,7 +68,7 @@ def conversation(number: int, *, turns: int = 2, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What an app of the original has."""
+    """What an app of the original library has."""
 
     url: str
     folder: Path
@@ -132,14 +132,14 @@ class Original:
         self.sql(f"TRUNCATE {tables[0][0]} RESTART IDENTITY CASCADE; DROP SCHEMA IF EXISTS other CASCADE")
 
     def everything(self) -> list[tuple[Any, ...]]:
-        """All that the original has in its tables, and its files."""
+        """All that the original library has in its tables, and its files."""
         rows = self.sql("SELECT c::text FROM batch_checkpoints AS c UNION ALL SELECT b::text FROM backup_exports AS b")
         return sorted(rows) + sorted((path.name, path.read_bytes()) for path in self.folder.glob("*.json"))
 
 
 @contextmanager
 def original(folder: Path, *, migrated: bool = True, tables: str = TABLES) -> Iterator[Original]:
-    """Make a database with the original's tables, and ours unless said otherwise."""
+    """Make a database with the original library's tables, and ours unless said otherwise."""
     postgres.need_a_server()
     url = postgres.fresh_database(migrated=migrated)
     try:

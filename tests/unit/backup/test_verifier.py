@@ -2,15 +2,15 @@
 
 import hashlib
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import orjson
 import pytest
 
+from backstay.backup import verifier
 from backstay.backup.backup import SealedFile
 from backstay.backup.progress import BackupProgressReporter
-from backstay.backup.verifier import Verifier, _check
 from backstay.errors import BackupDamaged
 from backstay.library.archive import ArchiveWriter, Manifest
 
@@ -42,7 +42,8 @@ def verify(store):
 
     async def verify(*, backup=_BACKUP, **changes):
         reporter = BackupProgressReporter(backup.id, None)
-        await Verifier(store=store).verify(backup, replace(sealed, **changes), io.BytesIO(content), reporter)
+        record = SimpleNamespace(id=backup.id, **asdict(replace(sealed, **changes)))
+        await verifier.verify(store, record, io.BytesIO(content), reporter)
 
     return verify
 
@@ -99,4 +100,4 @@ async def test_line_that_is_no_conversation_is_refused(line):
     digest = hashlib.sha256(line).digest()
 
     with pytest.raises(BackupDamaged, match="Conversation 1 of the file cannot be read"):
-        _check([(line, digest)], [("c0", digest)], 0)
+        verifier._check([(line, digest)], [("c0", digest)], 0)

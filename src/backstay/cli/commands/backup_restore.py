@@ -77,7 +77,7 @@ def _format_plan(plan: "RestorePlan") -> "Iterator[str]":
         yield f"{plan.identical:,} {are}."
     if plan.conflicts:
         yield f"{plan.conflicts:,} {'is' if plan.conflicts == 1 else 'are'} in conflict:"
-        for conflict in plan.clashes[:_MAX_SHOWN_CONFLICTS]:
+        for conflict in plan.listed_conflicts[:_MAX_SHOWN_CONFLICTS]:
             yield f"  {printed_id(conflict.id)}: {_format_conflict(conflict)}"
         if plan.conflicts > _MAX_SHOWN_CONFLICTS:
             yield f"  and {plan.conflicts - _MAX_SHOWN_CONFLICTS:,} more"
@@ -94,10 +94,10 @@ def _format_conflict(conflict: "ConflictingConversation") -> str:
 
 def _print_outcome(invocation: Invocation, out: Output, result: "RestoreResult") -> None:
     out.print_result(lambda: schemas.RestoreResultOut.from_result(result), *_format_result(result))
-    if result.left:
+    if result.related_not_restored:
         out.note(
-            f"{format_count(result.left, 'related row')} not changed: what they refer to is missing, or "
-            "they now refer to something else."
+            f"{format_count(result.related_not_restored, 'related row')} not changed: what they refer to is missing, "
+            "or they now refer to something else."
         )
     if result.replaced_backup_id is not None:
         undo = invocation.command("backups", "restore", result.replaced_backup_id, "--on-conflict", "replace")

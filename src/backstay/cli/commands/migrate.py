@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backstay.legacy.report import ImportTotals, LegacyReport
-    from backstay.storage.sql.migration_result import MigrationResult
+    from backstay.storage.sql.migrations import MigrationResult
 
 
 @command()
@@ -40,8 +40,8 @@ async def migrate(
     A SQLite file is migrated when it is opened; there, this command only creates an empty database.
 
     With --from-original, each unfinished checkpoint is imported; a run with all its items then continues it. Each
-    live backup, whose file must be on this machine, becomes a backup of Backstay. The original tables and files do not
-    change, and jobs and backups that were imported before are skipped.
+    live backup, whose file must be on this machine, becomes a backup of Backstay. The original library's tables and
+    files do not change, and jobs and backups that were imported before are skipped.
 
     \b
     Examples:

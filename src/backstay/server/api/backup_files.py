@@ -1,4 +1,4 @@
-"""Creation and download of a backup: the two addresses that the legacy library had too."""
+"""Creation and download of a backup: the two addresses that the original library had too."""
 
 from typing import Annotated, Literal, Self
 

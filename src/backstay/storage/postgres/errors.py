@@ -168,9 +168,7 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
             )
         case pg.UndefinedTable() | pg.UndefinedColumn() if _ADOPTED.search(error.diag.context or ""):
             return SchemaOutdated(
-                f"{place}: an adopted table, or a column of it, was renamed",
-                remedy=Remedy.ADOPT_AGAIN,
-                database=place,
+                f"{place}: an adopted table, or a column of it, was renamed", remedy=Remedy.ADOPT_AGAIN, database=place
             )
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
             return SchemaOutdated(

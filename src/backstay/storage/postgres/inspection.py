@@ -7,10 +7,9 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption.status import AdoptionStatus, adoption_status
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
-from backstay.storage.postgres.session import PostgresSession
+from backstay.storage.postgres.session import PostgresSession, query_value
 from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
 
 # If one of these is off, a confirmed commit may be lost, or the whole database with it.
@@ -44,9 +43,10 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
         begin(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT current_setting('server_version'), current_user").fetchone()
         version, user = row or ("", "")
-        states = [
-            (name, connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
+        unsafe_settings = [
+            name
             for name in _DURABILITY_SETTINGS
+            if query_value(connection, "SELECT current_setting(%s)", (name,)) == "off"
         ]
         number, known = version_of(connection, schema), migrations()[-1][0]
         if number == known:
@@ -57,8 +57,8 @@ def inspect(address: ServerAddress, schema: str, *, owner: str, deep: bool) -> P
             user=str(user),
             schema=number,
             known_schema=known,
-            unsafe_settings=[name for name, state in states if state is not None and state[0] == "off"],
+            unsafe_settings=unsafe_settings,
             miscounted_jobs=miscounted_jobs(session) if deep and number == known else (),
-            report=database_report(session, owner, locate(session)) if number == known else DatabaseReport(),
+            report=database_report(session, owner) if number == known else DatabaseReport(),
             adopted=adoption_status(connection, schema, deep=deep) if number == known else (),
         )

@@ -1,4 +1,4 @@
-"""The legacy program's tables in any schema of the same database. Implements `legacy.store.LegacyStore`."""
+"""The original library's tables in any schema of the same database. Implements `legacy.store.LegacyStore`."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ _REQUIRED_COLUMNS: Mapping[str, Sequence[str]] = {
 
 
 class PostgresLegacyStore:
-    """A database in which the legacy program may keep its tables."""
+    """A database in which the original library may keep its tables."""
 
     def __init__(self, address: ServerAddress, *, schema: str) -> None:
         """Take the address of the database, and Backstay's own schema."""
@@ -63,7 +63,7 @@ class PostgresLegacyStore:
 
 
 class PostgresLegacyTables:
-    """The legacy program's tables in one schema. Missing columns are null, but `_REQUIRED_COLUMNS` must exist."""
+    """The original library's tables in one schema. Missing columns are null, but `_REQUIRED_COLUMNS` must exist."""
 
     def __init__(
         self,

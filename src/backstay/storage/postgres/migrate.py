@@ -4,24 +4,25 @@ import re
 import secrets
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 
 from psycopg import errors as pg
 
 from backstay import former_name
-from backstay.batch import liveness
-from backstay.batch.store import WorkerIdentity
-from backstay.errors import SchemaOutdated, SchemaTooNew, SettingsError, StorageError, StoreCorrupt, StoreDenied
+from backstay.errors import SchemaOutdated, SettingsError, StorageError, StoreCorrupt, StoreDenied
 from backstay.remedy import Remedy
 from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.migration_result import MigrationResult
-
-Migration = tuple[int, str]
+from backstay.storage.sql.migrations import (
+    Migration,
+    MigrationResult,
+    read_migrations,
+    refuse_live_workers,
+    refuse_newer,
+)
 
 _CREATED_NAME = re.compile(r"^CREATE (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
 _DROPPED_NAME = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", re.MULTILINE)
@@ -29,14 +30,7 @@ _DROPPED_NAME = re.compile(r"^DROP (?:TABLE|VIEW|SEQUENCE) \{schema\}\.(\w+)", r
 
 @cache
 def migrations() -> list[Migration]:
-    """Return number and SQL of every migration, in order."""
-    folder = files(__package__) / "migrations"
-    numbered = [
-        (int(match[1]), entry.read_text(encoding="utf-8"))
-        for entry in folder.iterdir()
-        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
-    ]
-    return sorted(numbered)
+    return read_migrations(__package__)
 
 
 def check(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
@@ -45,7 +39,7 @@ def check(address: ServerAddress, schema: str, known: Sequence[Migration] | None
     with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = version_of(connection, schema)
-        _refuse_newer(address, before, known)
+        refuse_newer(address, before, known[-1][0], database=address.place)
         if before < known[-1][0]:
             _refuse_without_privilege(connection, address, schema)
         if before == 0:
@@ -76,7 +70,7 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                 hold_schema(connection, schema)
                 version = version_of(connection, schema)
                 before = version if before is None else before
-                _refuse_newer(address, version, known)
+                refuse_newer(address, version, known[-1][0], database=address.place)
                 if version >= number:
                     continue
                 _refuse_without_privilege(connection, address, schema)
@@ -86,14 +80,10 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                 else:
                     refuse_while_in_use(connection, address, schema, "needs a migration")
                 connection.execute(statements.replace("{schema}", schema))
-                connection.execute(
-                    f"INSERT INTO {schema}.migrations (number) VALUES (%s)",
-                    (number,),
-                )
+                connection.execute(f"INSERT INTO {schema}.migrations (number) VALUES (%s)", (number,))
                 if number == known[0][0]:
                     connection.execute(
-                        f"INSERT INTO {schema}.meta (name, value) VALUES ('database_id', %s)",
-                        (secrets.token_hex(8),),
+                        f"INSERT INTO {schema}.meta (name, value) VALUES ('database_id', %s)", (secrets.token_hex(8),)
                     )
                 applied.append(number)
         refuse_incomplete(connection, address, schema, known)
@@ -107,18 +97,16 @@ def version_of(connection: Connection, schema: str) -> int:
     Raises:
         SettingsError: The schema belongs to another program.
     """
-    row = connection.execute("SELECT to_regclass(%s)", (f"{schema}.migrations",)).fetchone()
-    if row is None or row[0] is None:
+    if query_value(connection, "SELECT to_regclass(%s)", (f"{schema}.migrations",)) is None:
         return 0
     try:
-        row = connection.execute(f"SELECT coalesce(max(number), 0) FROM {schema}.migrations").fetchone()
+        return int(query_value(connection, f"SELECT coalesce(max(number), 0) FROM {schema}.migrations"))
     except pg.UndefinedColumn:
         raise SettingsError(
             f"The schema {schema!r} is another program's: its table migrations is not Backstay's; choose another with "
             "BACKSTAY_SCHEMA",
             setting="schema",
         ) from None
-    return int(row[0]) if row is not None else 0
 
 
 def refuse_unmigrated(
@@ -132,15 +120,10 @@ def refuse_unmigrated(
         SettingsError: The schema belongs to another program.
     """
     known, version = migrations(), version_of(connection, schema)
-    _refuse_newer(address, version, known)
+    refuse_newer(address, version, known[-1][0], database=address.place)
     if version < known[-1][0]:
         problem = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
-        raise SchemaOutdated(
-            f"{address} {problem}",
-            remedy=Remedy.MIGRATE,
-            database=address.place,
-            schema=version,
-        )
+        raise SchemaOutdated(f"{address} {problem}", remedy=Remedy.MIGRATE, database=address.place, schema=version)
     refuse_incomplete(connection, address, schema, known, without=without)
 
 
@@ -171,8 +154,7 @@ def refuse_incomplete(
 
 
 def _has_adopted(connection: Connection, schema: str) -> bool:
-    row = connection.execute(f"SELECT EXISTS (SELECT FROM {schema}.adopted)").fetchone()
-    return bool(row is not None and row[0])
+    return bool(query_value(connection, f"SELECT EXISTS (SELECT FROM {schema}.adopted)"))
 
 
 def _expected_names(known: Sequence[Migration]) -> set[str]:
@@ -209,8 +191,7 @@ def _refuse_without_privilege(connection: Connection, address: ServerAddress, sc
 
 
 def _refuse_former(connection: Connection, address: ServerAddress) -> None:
-    row = connection.execute("SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)).fetchone()
-    if row is not None and row[0] is not None:
+    if query_value(connection, "SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)) is not None:
         raise SettingsError(
             f"The schema {former_name.NAME!r} of {address} is a library of {former_name.WHO}, which this version "
             "cannot read; rename that schema to start a new library next to it, or name another database",
@@ -220,8 +201,7 @@ def _refuse_former(connection: Connection, address: ServerAddress) -> None:
 
 def _create_schema(connection: Connection, address: ServerAddress, schema: str) -> None:
     # A role that may not create schemas may still have one, so CREATE SCHEMA only if it is missing.
-    row = connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
-    if row is None or row[0] is None:
+    if query_value(connection, "SELECT to_regnamespace(%s)", (schema,)) is None:
         _refuse_former(connection, address)
         try:
             connection.execute(f"CREATE SCHEMA {schema}")
@@ -233,16 +213,6 @@ def _create_schema(connection: Connection, address: ServerAddress, schema: str) 
     connection.execute(
         f"CREATE TABLE {schema}.migrations (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-
-
-def _refuse_newer(address: ServerAddress, version: int, known: Sequence[Migration]) -> None:
-    if version > known[-1][0]:
-        raise SchemaTooNew(
-            f"{address} was written by a newer Backstay (schema {version}, this one knows {known[-1][0]}); "
-            "use that version of Backstay or a newer one",
-            database=address.place,
-            schema=version,
-        )
 
 
 def hold_schema(connection: Connection, schema: str) -> None:
@@ -259,12 +229,4 @@ def refuse_while_in_use(connection: Connection, address: ServerAddress, schema: 
     """
     # Every write begins with its receipt, so this waits for writes in progress; later writes find the new schema.
     connection.execute(f"LOCK TABLE {schema}.receipts IN SHARE ROW EXCLUSIVE MODE")
-    columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
-    for row in connection.execute(f"SELECT {columns} FROM {schema}.workers"):
-        worker = WorkerIdentity(*row)
-        if not liveness.is_proven_dead(worker):
-            raise SchemaOutdated(
-                f"{address} {reason}, but a worker (process {worker.pid} on {worker.host}) is using it; "
-                "stop it first, then try again",
-                database=address.place,
-            )
+    refuse_live_workers(connection.execute, f"{schema}.workers", f"{address} {reason}", database=address.place)

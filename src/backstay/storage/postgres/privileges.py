@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.storage.postgres.queries import quoted
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 
 _DENIED = re.compile(r"^permission denied for (table|view|sequence|function|schema|database) ([\w$]+)$")
 _HIDING_POLICY = re.compile(r"^query would be affected by row-level security policy for table (.+)$")
@@ -88,7 +88,7 @@ def find_missing(connection: Connection, schema: str, message: str) -> MissingPr
     if kind == "schema":
         return MissingPrivilege(role, problem, _grant_usage(quoted(name), grantee))
     if kind == "function":
-        is_own = _query_value(connection, _HAS_FUNCTION, name, schema)
+        is_own = query_value(connection, _HAS_FUNCTION, (name, schema))
         return MissingPrivilege(role, problem, _grant_schema(connection, schema, grantee) if is_own else None)
     for namespace, relation, is_own, may_enter, _ in _find_relations(connection, schema, name):
         if is_own:
@@ -122,7 +122,7 @@ def _find_relations(connection: Connection, schema: str, name: str) -> list[tupl
 
 def _grant_schema(connection: Connection, schema: str, grantee: str) -> str:
     """Return all grants that a role needs to use a schema that another role migrated, or to migrate an empty one."""
-    if not _query_value(connection, _HAS_TABLES, schema):
+    if not query_value(connection, _HAS_TABLES, (schema,)):
         return f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {grantee}"
     grants = [
         _grant_usage(schema, grantee),
@@ -130,15 +130,10 @@ def _grant_schema(connection: Connection, schema: str, grantee: str) -> str:
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {grantee}",
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {grantee}",
     ]
-    if _query_value(connection, _HAS_ROW_SECURITY, schema):  # its policies show rows to Supabase's roles only
+    if query_value(connection, _HAS_ROW_SECURITY, (schema,)):  # its policies show rows to Supabase's roles only
         grants.append(f"ALTER ROLE {grantee} BYPASSRLS")
     return "; ".join(grants)
 
 
 def _grant_usage(schema: str, grantee: str) -> str:
     return f"GRANT USAGE ON SCHEMA {schema} TO {grantee}"
-
-
-def _query_value(connection: Connection, statement: str, *values: str) -> object:
-    row = connection.execute(statement, values).fetchone()
-    return None if row is None else row[0]

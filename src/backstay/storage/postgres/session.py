@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
+from backstay.backup.location import FileLocation
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, binary_types
 from backstay.storage.postgres.tables import PostgresTables
@@ -37,28 +38,18 @@ class PostgresSession:
         # At least half of the statements take the server hardly any time, so the median is the time of the network.
         return len(self._round_trip_seconds) * statistics.median_low(self._round_trip_seconds)
 
+    def location(self) -> FileLocation:
+        ((name, machine),) = self.rows("database_location")
+        return FileLocation(name, machine)  # a copy by the server's own replication, or of its disk, has the same one
+
     def execute(self, name: str, values: Values) -> int:
         return self._run(name, values).rowcount
 
-    def rows(
-        self,
-        name: str,
-        values: Values | None = None,
-        *,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> list[Row]:
-        return self._run(name, values, selection, columns).fetchall()
+    def rows(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> list[Row]:
+        return self._run(name, values, selection).fetchall()
 
-    def stream(
-        self,
-        name: str,
-        values: Values | None = None,
-        *,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> Iterator[Row]:
-        text = self._text(name, selection, columns)
+    def stream(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> Iterator[Row]:
+        text = self._text(name, selection)
         with self.connection.cursor(name=f"backstay_{next(self._streams)}") as cursor:
             cursor.itersize = _BATCH_ROWS
             cursor.execute(text, values)
@@ -107,15 +98,9 @@ class PostgresSession:
         if rows:
             self._execute_timed(self._text(name), _bind_rows(rows, fixed))
 
-    def _run(
-        self,
-        name: str,
-        values: Values | None,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> psycopg.Cursor[TupleRow]:
+    def _run(self, name: str, values: Values | None, selection: Selection | None = None) -> psycopg.Cursor[TupleRow]:
         # `{}` rather than None, so that psycopg turns %% into % also without values.
-        return self._execute_timed(self._text(name, selection, columns), values or {})
+        return self._execute_timed(self._text(name, selection), values or {})
 
     def _execute_timed(self, text: str, values: Values) -> psycopg.Cursor[TupleRow]:
         sent_at = time.monotonic()
@@ -125,6 +110,12 @@ class PostgresSession:
 
     def _text(self, name: str, selection: Selection | None = None, columns: AddedColumns | None = None) -> str:
         return self._statements.text(name, selection, columns)
+
+
+def query_value(connection: Connection, text: str, values: Sequence[object] = ()) -> Any:
+    """Return the first value of the first row of a query; None if there is no row."""
+    row = connection.execute(text, values or None).fetchone()
+    return None if row is None else row[0]
 
 
 def _bind_rows(rows: Sequence[Row], fixed: Sequence[Value]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from backstay.backup.store import BackupStores
-from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.storage.postgres import adoption, migrate
@@ -16,48 +14,23 @@ from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.legacy import PostgresLegacyStore
-from backstay.storage.postgres.location import locate
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
-from backstay.storage.postgres.session import Connection
-from backstay.storage.sql.backup_creation import SqlBackupCreation
-from backstay.storage.sql.backup_records import SqlBackupRecords
-from backstay.storage.sql.conversations import SqlConversations
-from backstay.storage.sql.deletes import SqlDeletes
-from backstay.storage.sql.expiring_values import SqlExpiringValues
-from backstay.storage.sql.intake import SqlIntake
-from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.migration_result import MigrationResult
-from backstay.storage.sql.restores import SqlRestores
-from backstay.storage.sql.retention import SqlRetention
-from backstay.storage.sql.waiting_imports import SqlWaitingImports
-from backstay.storage.sql.work import SqlWork
+from backstay.storage.postgres.session import Connection, query_value
+from backstay.storage.sql.migrations import MigrationResult
+from backstay.storage.sql.stores import SqlStores
 
 # Collations that lower letters in a search, if the database's own collation lowers only A to Z.
 _COLLATIONS = ("und-x-icu", "pg_unicode_fast", "pg_c_utf8", "C.utf8", "en_US.utf8")
 
 
-class PostgresStore:
+class PostgresStore(SqlStores):
     """The stores of one schema of a database. Nothing is opened before `start`."""
 
     def __init__(self, *, url: str, schema: str, clock: Clock, read_seconds: float | None = None) -> None:
         self.address = ServerAddress.from_url(url)
         self._schema = schema
         self._database = PostgresDatabase(self.address, schema=schema, read_seconds=read_seconds)
-        self.batches = BatchStores(
-            intake=SqlIntake(database=self._database, clock=clock),
-            work=SqlWork(database=self._database, clock=clock),
-            jobs=SqlJobs(database=self._database, clock=clock),
-        )
-        self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = BackupStores(
-            records=SqlBackupRecords(database=self._database, clock=clock, locate=locate),
-            creation=SqlBackupCreation(database=self._database, clock=clock),
-            deletes=SqlDeletes(database=self._database, clock=clock),
-            restores=SqlRestores(database=self._database, clock=clock),
-            retention=SqlRetention(database=self._database, clock=clock),
-        )
-        self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
-        self.expiring_values = SqlExpiringValues(database=self._database, clock=clock)
+        super().__init__(self._database, clock)
         self.legacy = PostgresLegacyStore(self.address, schema=schema)
 
     @property
@@ -111,11 +84,9 @@ class PostgresStore:
 
 
 def _collation(connection: Connection) -> str:
-    row = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
-    if row is not None and row[0] not in ("C", "POSIX"):
+    collation = query_value(connection, "SELECT datcollate FROM pg_database WHERE datname = current_database()")
+    if collation not in ("C", "POSIX"):
         return "default"
-    available = {
-        str(name)
-        for (name,) in connection.execute("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)").fetchall()
-    }
+    rows = connection.execute("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)")
+    available = {str(name) for (name,) in rows}
     return next((name for name in _COLLATIONS if name in available), "default")

@@ -32,10 +32,7 @@ Execute = Callable[[str, Any], psycopg.Cursor[TupleRow]]
 
 
 _NUMBERS = ("smallint", "integer", "bigint")
-_BUILTIN = {
-    CONVERSATIONS: {"key": "bigint"},
-    TURNS: {"conversation_key": "bigint", "sequence": "integer"},
-}
+_BUILTIN = {CONVERSATIONS: {"key": "bigint"}, TURNS: {"conversation_key": "bigint", "sequence": "integer"}}
 """Columns of the views over adopted tables that no user column stands for."""
 
 

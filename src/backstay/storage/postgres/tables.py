@@ -1,7 +1,6 @@
 """User tables on a server. Implements `storage.sql.cascade.tables.TableCatalog`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -54,15 +53,13 @@ class PostgresTables(TableDescriptions):
             f"c.{quoted(raw.get(name, name))} = w.v{at}::{kind}"
             for at, (name, kind) in enumerate(zip(match, types, strict=True))
         )
-        arrays = ", ".join(["%s::text[]"] * len(match))
-        names = ", ".join(f"v{at}" for at in range(len(match)))
+        arrays, names = _unnest(len(match))
         text = (
             f"SELECT w.n - 1, c.tableoid::text || c.ctid::text{_escape(read)}"
-            f" FROM {_unnest(arrays, len(match))} WITH ORDINALITY AS w ({names}, n)"
+            f" FROM {arrays} WITH ORDINALITY AS w ({names}, n)"
             f" JOIN {_escape(self._sql_names[table])} AS c ON {_escape(same)}{' FOR UPDATE OF c' if locked else ''}"
         )
-        column_values = [[_to_text(value) for value in column] for column in zip(*values, strict=True)]
-        return self._execute(text, column_values).fetchall()
+        return self._execute(text, _text_columns(values)).fetchall()
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self._disable_row_security()
@@ -84,14 +81,12 @@ class PostgresTables(TableDescriptions):
         )
         same = [f"c.{quoted(raw.get(name, name))} = {value}" for name, value in zip(match, values, strict=False)]
         free = [f"c.{quoted(name)} IS NOT DISTINCT FROM ({defaults.get(name, 'NULL')})" for name in key.columns]
-        arrays = ", ".join(["%s::text[]"] * len(names))
+        arrays, value_names = _unnest(len(names))
         text = (
             f"UPDATE {_escape(self._sql_names[key.table])} AS c SET {_escape(new)}"
-            f" FROM {_unnest(arrays, len(names))} AS w ({', '.join(f'v{at}' for at in range(len(names)))})"
-            f" WHERE {_escape(' AND '.join(same + free))}"
+            f" FROM {arrays} AS w ({value_names}) WHERE {_escape(' AND '.join(same + free))}"
         )
-        column_values = [[_to_text(value) for value in column] for column in zip(*rows, strict=True)]
-        return self._execute(text, column_values).rowcount
+        return self._execute(text, _text_columns(rows)).rowcount
 
     def defer(self) -> None:
         self._execute("SET CONSTRAINTS ALL DEFERRED", {})
@@ -118,12 +113,15 @@ class PostgresTables(TableDescriptions):
             self._is_row_security_off = True
 
 
-def _unnest(arrays: str, count: int) -> str:
-    return f"{'pg_catalog.unnest' if count == 1 else 'unnest'}({arrays})"  # with several arrays, it is syntax
+def _unnest(count: int) -> tuple[str, str]:
+    """Return the expression that unnests so many arrays of texts, and the names of its columns: v0, v1, …"""
+    function = "pg_catalog.unnest" if count == 1 else "unnest"  # with several arrays, it is syntax
+    return f"{function}({', '.join(['%s::text[]'] * count)})", ", ".join(f"v{at}" for at in range(count))
 
 
-def _to_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
+def _text_columns(rows: Sequence[Row]) -> list[list[str | None]]:
+    """Return the values of rows as texts, one list per column."""
+    return [[value if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
 
 
 def _escape(text: str) -> str:

@@ -2,28 +2,22 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, DeleteState, SealedFile
 from backstay.backup.store import Snapshot
-from backstay.clock import Clock
 from backstay.errors import BackupInUse, BackupUnusable
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, find_backup, record_key
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.snapshot import open_snapshot
-from backstay.storage.sql.times import now_micros, to_micros
-
-_MICROSECOND = timedelta(microseconds=1)
+from backstay.storage.sql.times import MICROSECOND, now_micros, to_micros
 
 
-class SqlBackupCreation:
+class SqlBackupCreation(SqlStore):
     """The records of backups that are being made."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def check_restorable(self) -> None:
         for table, constraint, remedy in await self._database.read(lambda s: s.rows("restore_obstacles")):
@@ -41,8 +35,8 @@ class SqlBackupCreation:
         return open_snapshot(self._database, owner, selection)
 
     async def allocate_keys(self, count: int) -> Sequence[int]:
-        values = {"count": count}
-        return await self._database.write(lambda s: [key for key, _ in s.rows("allocate_conversation_keys", values)])
+        rows = await self._database.write(lambda s: s.rows("allocate_conversation_keys", {"count": count}))
+        return [key for key, _ in rows]
 
     async def begin(
         self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
@@ -53,7 +47,7 @@ class SqlBackupCreation:
             "reason": reason,
             "folder": folder,
             "host": host,
-            "keep": keep // _MICROSECOND,
+            "keep": keep // MICROSECOND,
             "now": now_micros(self._clock),
         }
 
@@ -86,11 +80,7 @@ class SqlBackupCreation:
     ) -> Backup:
         values = {
             **record_key(backup),
-            "conversations": sealed.conversations,
-            "turns": sealed.turns,
-            "content_bytes": sealed.content_bytes,
-            "file_bytes": sealed.file_bytes,
-            "file_sha256": sealed.file_sha256,
+            **asdict(sealed),
             "deletion": DeleteState.DELETING if deleting else None,
             "expires_at": to_micros(expires_at) if expires_at is not None else None,
             "pinned": pinned,

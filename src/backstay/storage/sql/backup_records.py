@@ -1,36 +1,30 @@
 """Reads the records of backups, and changes their states. Implements `backup.store.RecordStore`."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
 from backstay.backup.location import FileLocation
-from backstay.clock import Clock
 from backstay.errors import BackupNotFound, BackupUnusable
-from backstay.storage.sql.session import Database, Row, Session
-from backstay.storage.sql.times import from_micros, now_micros, to_micros
+from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
+from backstay.storage.sql.times import MICROSECOND, from_micros, now_micros, to_micros
 
 DROP_BATCH_ITEMS = 5_000
 """Items of a backup that are deleted in one step."""
 
-_MAX_KEY = 2**63 - 1
-_MICROSECOND = timedelta(microseconds=1)
+_FIELDS = [field.name for field in fields(Backup)]
+_TIMES = ("expires_at", "first_seen_expired_at", "created_at", "verified_at", "damaged_at", "removed_at")
 
 
-class SqlBackupRecords:
+class SqlBackupRecords(SqlStore):
     """The records of a database's backups."""
-
-    def __init__(self, *, database: Database, clock: Clock, locate: Callable[[Session], FileLocation]) -> None:
-        self._database = database
-        self._clock = clock
-        self._locate = locate
 
     async def database_id(self) -> str:
         return await self._database.read(lambda s: str(s.value("database_id")))
 
     async def location(self) -> FileLocation:
-        return await self._database.read(self._locate)
+        return await self._database.read(lambda s: s.location())
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
         values = {"folder": folder, "is_default": is_default, "host": host}
@@ -40,7 +34,7 @@ class SqlBackupRecords:
         return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
 
     async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        values = {"owner": owner, "every": every, "before": _MAX_KEY if before is None else before, "limit": limit}
+        values = {"owner": owner, "every": every, "before": MAX_KEY if before is None else before, "limit": limit}
         return await self._database.read(lambda s: backups_from(s, "backups", values), owner=owner)
 
     async def in_use(self, owner: str) -> Sequence[Backup]:
@@ -49,21 +43,16 @@ class SqlBackupRecords:
 
     async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
         rows = [(backup_id,) for backup_id in backup_ids]
-        return [
-            backup_id for (backup_id,) in await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))
-        ]
+        unknown = await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))
+        return [backup_id for (backup_id,) in unknown]
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
         values = {**record_key(backup), "first": first, "limit": limit}
-        return await self._database.read(
-            lambda s: [(conversation_id, digest) for conversation_id, digest in s.rows("backup_digests_after", values)],
-            owner=backup.owner,
-        )
+        return await self._database.read(lambda s: s.rows("backup_digests_after", values), owner=backup.owner)
 
     async def count_written(self, backup: Backup) -> int:
-        return int(
-            await self._database.read(lambda s: s.value("count_backup_items", record_key(backup)), owner=backup.owner)
-        )
+        values = record_key(backup)
+        return int(await self._database.read(lambda s: s.value("count_backup_items", values), owner=backup.owner))
 
     async def pin(self, owner: str, backup_id: str, *, pinned: bool) -> Backup:
         def pin(session: Session) -> Backup:
@@ -76,7 +65,6 @@ class SqlBackupRecords:
 
     async def mark_damaged(self, backup: Backup) -> bool:
         values = {**record_key(backup), "now": now_micros(self._clock)}
-
         return await self._database.write(lambda s: s.execute("mark_backup_damaged", values) > 0)
 
     async def mark_intact(self, backup: Backup) -> Backup:
@@ -87,7 +75,6 @@ class SqlBackupRecords:
 
     async def mark_failed(self, backup: Backup, error: str) -> bool:
         values = {**record_key(backup), "error": error, "now": now_micros(self._clock)}
-
         return await self._database.write(lambda s: s.execute("mark_backup_failed", values) > 0)
 
 
@@ -116,37 +103,11 @@ def record_key(backup: Backup) -> dict[str, Any]:
 
 
 def _backup(row: Row) -> Backup:
-    (key, backup_id, owner, state, reason, folder, host, conversations, turns, content_bytes, file_bytes, file_sha256,
-     error, pinned, keep, expires_at, first_seen_expired_at, created_at, verified_at, damaged_at, removed_at, deletion,
-     deleted, changed, gone) = row  # fmt: skip
-    return Backup(
-        key=key,
-        id=backup_id,
-        owner=owner,
-        state=BackupState(state),
-        reason=reason,
-        folder=folder,
-        host=host,
-        conversations=conversations,
-        turns=turns,
-        content_bytes=content_bytes,
-        file_bytes=file_bytes,
-        file_sha256=file_sha256,
-        error=error,
-        is_pinned=bool(pinned),
-        keep=keep * _MICROSECOND,
-        expires_at=_moment(expires_at),
-        first_seen_expired_at=_moment(first_seen_expired_at),
-        created_at=from_micros(created_at),
-        verified_at=_moment(verified_at),
-        damaged_at=_moment(damaged_at),
-        removed_at=_moment(removed_at),
-        deletion=DeleteState(deletion) if deletion else None,
-        deleted=deleted,
-        changed=changed,
-        gone=gone,
-    )
-
-
-def _moment(micros: int | None) -> datetime | None:
-    return from_micros(micros) if micros is not None else None
+    """Return a record from a row, whose columns are its fields in order."""
+    values = dict(zip(_FIELDS, row, strict=True))
+    values |= {name: from_micros(values[name]) for name in _TIMES if values[name] is not None}
+    values["state"] = BackupState(values["state"])
+    values["is_pinned"] = bool(values["is_pinned"])
+    values["keep"] *= MICROSECOND
+    values["deletion"] = DeleteState(values["deletion"]) if values["deletion"] else None
+    return Backup(**values)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from backstay.clock import Clock, from_text
+from backstay.clock import from_text
 from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation, Turn
@@ -18,27 +18,19 @@ from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
 from backstay.storage.sql.selection_conditions import selection_values
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import now_micros
 
-_MAX_KEY = 2**63 - 1
 
-
-class SqlConversations:
+class SqlConversations(SqlStore):
     """The conversations of a database."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         def conversation(session: Session) -> Conversation:
-            values = {"owner": owner, "id": conversation_id}
-            rows = session.rows("conversation", values)
+            rows = session.rows("conversation", {"owner": owner, "id": conversation_id})
             if not rows:
                 raise ConversationNotFound(
-                    f"Conversation {quoted_id(conversation_id)} not found",
-                    conversation_id=conversation_id,
+                    f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id
                 )
             return _with_turns(session, owner, rows)[0]
 
@@ -47,11 +39,8 @@ class SqlConversations:
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
     ) -> Sequence[ConversationSummary]:
-        values = {
-            **selection_values(owner, selection),
-            "before": _MAX_KEY if before is None else before,
-            "limit": limit,
-        }
+        end = MAX_KEY if before is None else before
+        values = {**selection_values(owner, selection), "before": end, "limit": limit}
 
         def summaries(session: Session) -> Sequence[ConversationSummary]:
             rows = session.rows("conversation_summaries", values, selection=selection)

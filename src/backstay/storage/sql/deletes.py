@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from backstay.backup.backup import Backup, BackupState
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.store import DeleteStepResult, SelectionMeasure, UnbackedDeleteStepResult
-from backstay.clock import Clock
 from backstay.errors import BackupUnusable
 from backstay.library.deletion import DeleteSample, FiringTrigger, plan_line
 from backstay.library.selection import Selection
@@ -16,19 +15,15 @@ from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.records import StoredColumns, delete, find_by_keys, lock
 from backstay.storage.sql.selection_conditions import selection_values
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import now_micros
 
 _MEASURE_BATCH = 256  # conversations that are measured at once
 _COMPARE_BATCH = 500
 
 
-class SqlDeletes:
+class SqlDeletes(SqlStore):
     """The deletes of a database's conversations."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
         return await self._database.read(lambda s: _measure(s, owner, selection, sample=sample), owner=owner)
@@ -37,25 +32,21 @@ class SqlDeletes:
         def delete_batch(session: Session) -> DeleteStepResult:
             current = find_backup(session, backup.owner, backup.id, name="locked_backup")
             _check_deletable(current, file_exists=file_exists)
-            now = now_micros(self._clock)
-            is_last = _delete_next(session, current, limit, now)
+            is_last = _delete_next(session, current, limit, now_micros(self._clock))
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.network_seconds)
 
         return await self._database.write(delete_batch)
 
     async def delete_outcomes(self, backup: Backup, *, limit: int) -> Sequence[tuple[str, str]]:
         values = {**record_key(backup), "limit": limit}
-        rows = await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
-        return [(conversation_id, outcome) for conversation_id, outcome in rows]
+        return await self._database.read(lambda s: s.rows("delete_outcomes", values), owner=backup.owner)
 
     async def delete_without_backup(
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
-        def delete_batch(session: Session) -> UnbackedDeleteStepResult:
-            now = now_micros(self._clock)
-            return _delete_selected(session, owner, selection, after, last, limit, now)
-
-        return await self._database.write(delete_batch, erases=True)
+        return await self._database.write(
+            lambda s: _delete_selected(s, owner, selection, after, last, limit, now_micros(self._clock)), erases=True
+        )
 
     async def erase(self) -> bool:
         return await self._database.erase()
@@ -105,7 +96,7 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
     Record which were kept, because they were changed since or a trigger kept them, and which no longer exist.
     """
     first = backup.deleted + backup.changed + backup.gone
-    values = {"key": backup.key, "owner": backup.owner, "first": first, "limit": limit}
+    values = {**record_key(backup), "first": first, "limit": limit}
     items: list[Row] = session.rows("backup_items_after", values)
     columns = StoredColumns.from_session(session)
     batches = [(items, lock(session, backup.owner, [row[1] for row in items], columns))]
@@ -128,15 +119,13 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
                 outcomes.append((position, "gone" if record is None else "changed"))
     deleted = delete(session, backup.owner, list(unchanged))
     outcomes += [(position, "changed") for key, (position, _) in unchanged.items() if key not in deleted]
-    _mark_results_deleted(
-        session, backup.owner, [result for key, (_, result) in unchanged.items() if key in deleted], now
-    )
+    results = [result for key, (_, result) in unchanged.items() if key in deleted]
+    _mark_results_deleted(session, backup.owner, results, now)
     session.execute_rows("record_outcomes", outcomes, backup.key)
     ended = first + len(items) >= backup.conversations
     changed = sum(outcome == "changed" for _, outcome in outcomes)
     counts = {"deleted": len(deleted), "changed": changed, "gone": len(outcomes) - changed}
-    progress = {"key": backup.key, "owner": backup.owner, "ended": ended, "now": now, **counts}
-    session.execute("advance_delete", progress)
+    session.execute("advance_delete", {**record_key(backup), "ended": ended, "now": now, **counts})
     return ended
 
 

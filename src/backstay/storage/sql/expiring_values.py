@@ -1,39 +1,32 @@
 """Stores values that expire. Implements `coordination.store.ExpiringValueStore`."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
-from backstay.clock import Clock
 from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
 from backstay.library.expiring_value import ExpiringValue
 from backstay.storage.sql.inspection import count_other_owners
-from backstay.storage.sql.session import Database, Session, Values
-from backstay.storage.sql.times import now_micros
+from backstay.storage.sql.session import Session, SqlStore, Values
+from backstay.storage.sql.times import MICROSECOND, now_micros
 
 _DROP_BATCH_VALUES = 1_000
-_MICROSECOND = timedelta(microseconds=1)
 
 
-class SqlExpiringValues:
+class SqlExpiringValues(SqlStore):
     """The expiring values of a database."""
 
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-
-    async def claim(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> str | None:
+    async def claim(self, value: ExpiringValue) -> str | None:
         now = now_micros(self._clock)
-        values = {**to_values(ExpiringValue(owner, kind, name, value, lifetime), now), "now": now}
+        values = {**to_values(value, now), "now": now}
 
         def claim(session: Session) -> str | None:
             if session.execute("claim_value", values):
                 return None
-            return str(session.value("unexpired_value", {key: values[key] for key in ("kind", "owner", "name", "now")}))
+            return str(session.value("unexpired_value", values))
 
         return await self._database.write(claim)
 
-    async def put(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
-        values = to_values(ExpiringValue(owner, kind, name, value, lifetime), now_micros(self._clock))
+    async def put(self, value: ExpiringValue) -> None:
+        values = to_values(value, now_micros(self._clock))
         await self._database.write(lambda s: s.execute("put_value", values))
 
     async def pop(self, kind: str, name: str) -> TakenValue | None:
@@ -41,12 +34,12 @@ class SqlExpiringValues:
         rows = await self._database.write(lambda s: s.rows("pop_value", values))
         return TakenValue(*rows[0]) if rows else None
 
-    async def renew(self, owner: str, kind: str, name: str, value: str, *, lifetime: timedelta) -> None:
-        values = to_values(ExpiringValue(owner, kind, name, value, lifetime), now_micros(self._clock))
+    async def renew(self, value: ExpiringValue) -> None:
+        values = to_values(value, now_micros(self._clock))
         await self._database.write(lambda s: s.execute("renew_value", values))
 
-    async def drop(self, owner: str, kind: str, name: str, value: str) -> None:
-        values = {"kind": kind, "owner": owner, "name": name, "value": value}
+    async def drop(self, value: ExpiringValue) -> None:
+        values = to_values(value, now_micros(self._clock))
         await self._database.write(lambda s: s.execute("drop_value", values))
 
     async def drop_expired(self) -> None:
@@ -68,5 +61,5 @@ def to_values(expiring: ExpiringValue, now: int) -> Values:
         "owner": expiring.owner,
         "name": expiring.name,
         "value": expiring.value,
-        "expires_at": now + expiring.lifetime // _MICROSECOND,
+        "expires_at": now + expiring.lifetime // MICROSECOND,
     }

@@ -66,7 +66,7 @@ class DatabaseReport:
     waiting_imports: Sequence[WaitingImport] = ()
 
 
-def database_report(session: Session, owner: str, location: FileLocation) -> DatabaseReport:
+def database_report(session: Session, owner: str) -> DatabaseReport:
     """Return the unfinished jobs and deletes of an owner, and the leases of all owners."""
     return DatabaseReport(
         [UnfinishedJob(*row) for row in session.rows("inspect_unfinished_jobs", {"owner": owner})],
@@ -77,7 +77,7 @@ def database_report(session: Session, owner: str, location: FileLocation) -> Dat
         [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_unfinished_deletes", {"owner": owner})],
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
-        location,
+        session.location(),
         [others for kind in _COUNTED_KINDS if (others := count_other_owners(session, owner, kind)).count],
         waiting_imports(session, owner),
     )

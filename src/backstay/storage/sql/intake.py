@@ -1,7 +1,8 @@
 """Stages and publishes jobs, and adds items to them. Implements `batch.store.IntakeStore`."""
 
 from collections.abc import Container, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import orjson
 
@@ -14,7 +15,7 @@ from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
-from backstay.storage.sql.session import Database, Row, Session, Value, Values
+from backstay.storage.sql.session import Database, Row, Session, SqlStore, Values
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.waiting_imports import settle_imported_items
 from backstay.storage.sql.work import check_current, fence
@@ -24,12 +25,11 @@ _MAX_EXAMPLES = 3
 _COPY_BATCH_ITEMS = 20_000
 
 
-class SqlIntake:
+class SqlIntake(SqlStore):
     """The intake of items. One instance can stage several jobs at once."""
 
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database, clock)
         self._positions: dict[tuple[str, int], _StagingPosition] = {}
 
     async def stage(self, owner: str, identity: WorkerIdentity) -> StagedJob:
@@ -39,8 +39,7 @@ class SqlIntake:
             refuse_unwritable(session, owner)
             key = session.value("stage_job", {"owner": owner, "now": now})
             values = {"owner": owner, "job_key": key, "now": now, **asdict(identity)}
-            token = session.value("insert_worker", values)
-            return StagedJob(owner, key, token)
+            return StagedJob(owner, key, session.value("insert_worker", values))
 
         staged = await self._database.write(stage)
         self._positions[staged.owner, staged.job_key] = _StagingPosition()
@@ -61,7 +60,7 @@ class SqlIntake:
     async def _stage_items(self, staged: StagedJob, items: Sequence[NewItem], position: "_StagingPosition") -> int:
         def stage_items(session: Session) -> tuple[int, _StagingPosition]:
             fence(session, staged.owner, staged.job_key, staged.token)
-            after = position.copy()
+            after = replace(position, occurrences=dict(position.occurrences))
             named_items = _ItemNaming(session, staged, after).name(items)
             first = after.next_position
             key, owner = staged.job_key, staged.owner
@@ -83,20 +82,13 @@ class SqlIntake:
         return repeated
 
     async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
+        def stage_copies(session: Session, first: int) -> None:
+            fence(session, staged.owner, staged.job_key, staged.token)
+            batch = {"first": first, "upto": min(first + _COPY_BATCH_ITEMS, upto)}
+            session.execute("copy_items", {"staged": staged.job_key, "owner": staged.owner, "job_id": job_id, **batch})
+
         for first in range(0, upto, _COPY_BATCH_ITEMS):
-            values: dict[str, Value] = {
-                "staged": staged.job_key,
-                "owner": staged.owner,
-                "job_id": job_id,
-                "first": first,
-                "upto": min(first + _COPY_BATCH_ITEMS, upto),
-            }
-
-            def stage_copies(session: Session, values: dict[str, Value] = values) -> None:
-                fence(session, staged.owner, staged.job_key, staged.token)
-                session.execute("copy_items", values)
-
-            await self._database.write(stage_copies)
+            await self._database.write(partial(stage_copies, first=first))
         self._positions[staged.owner, staged.job_key].next_position = upto
 
     async def publish(
@@ -162,19 +154,10 @@ class SqlIntake:
             state = check_action(job_id, job.state, JobAction.ADD)
             base = session.value("last_position", {"job_key": key, "owner": owner}) + 1
             values = {"staged": staged.job_key, "job_key": key, "base": base}
-            added = session.execute("append_items", values)
-            if added:
+            if added := session.execute("append_items", values):
                 session.execute("append_inputs", values)
-                session.execute(
-                    "record_added_items",
-                    {
-                        "job_key": key,
-                        "owner": owner,
-                        "state": str(state),
-                        "added": added,
-                        "now": now_micros(self._clock),
-                    },
-                )
+                counted = {"state": str(state), "added": added, "now": now_micros(self._clock)}
+                session.execute("record_added_items", {"job_key": key, "owner": owner, **counted})
             return added
 
         return await self._database.write(accept_new)
@@ -210,20 +193,15 @@ class SqlIntake:
         return await self._database.read(orphaned_staging, owner=owner)
 
 
+@dataclass(slots=True)
 class _StagingPosition:
     """The progress of staging a job."""
 
-    def __init__(
-        self, next_position: int = 0, occurrences: dict[str, int] | None = None, *, looks_up: bool = False
-    ) -> None:
-        self.next_position = next_position
-        # How often a content without its own id has occurred, if more than once.
-        self.occurrences = occurrences or {}
-        # Whether ids are looked up before they are stored. Otherwise the database refuses existing ones.
-        self.looks_up = looks_up
-
-    def copy(self) -> "_StagingPosition":
-        return _StagingPosition(self.next_position, dict(self.occurrences), looks_up=self.looks_up)
+    next_position: int = 0
+    occurrences: dict[str, int] = field(default_factory=dict)
+    """How often a content without its own id has occurred, if more than once."""
+    looks_up: bool = False
+    """Whether ids are looked up before they are stored. Otherwise the database refuses existing ones."""
 
 
 class _ItemNaming:

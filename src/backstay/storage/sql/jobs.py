@@ -1,7 +1,8 @@
 """Reads jobs, and acts on whole jobs. Implements `batch.store.JobStore`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import orjson
 
@@ -18,30 +19,27 @@ from backstay.batch.job import (
     check_action,
 )
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.clock import Clock, to_text
+from backstay.clock import to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.named_items import retry_item, skip_items
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 from backstay.storage.sql.waiting_imports import drop_waiting_import, refuse_waiting_import
 
+T = TypeVar("T")
+
 _CLEANUP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures")
-_MAX_KEY = 2**63 - 1
 
 
-class SqlJobs:
+class SqlJobs(SqlStore):
     """The jobs of a database."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def job(self, owner: str, job_id: str) -> Job:
         return await self._database.read(lambda s: find_job(s, owner, job_id)[1], owner=owner)
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
-        end = _MAX_KEY if before is None else before
+        end = MAX_KEY if before is None else before
         values = {"owner": owner, "incomplete": incomplete, "before": end, "limit": limit}
         return await self._database.read(lambda s: [_job(row) for row in s.rows("jobs", values)], owner=owner)
 
@@ -97,53 +95,34 @@ class SqlJobs:
         return await self._database.write(skip)
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
-        values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
-
-        def items(session: Session) -> list[ItemSummary]:
-            find_job(session, owner, job_id)
-            return [_item_summary(row) for row in session.rows("items_after", values)]
-
-        return await self._database.read(items, owner=owner)
+        return await self._read_rows("items_after", _item_summary, owner, job_id, after=after, limit=limit)
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
-        values = {"owner": owner, "job_id": job_id, "after": after, "limit": limit}
-
-        def failures(session: Session) -> list[FailedItem]:
-            find_job(session, owner, job_id)
-            return [_failed_item(row) for row in session.rows("failures", values)]
-
-        return await self._database.read(failures, owner=owner)
+        return await self._read_rows("failures", _failed_item, owner, job_id, after=after, limit=limit)
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
-        def failure_codes(session: Session) -> dict[str, bool]:
-            key, _ = find_job(session, owner, job_id)
-            return {
-                code: bool(has_raw) for code, has_raw in session.rows("failure_codes", {"job_key": key, "owner": owner})
-            }
-
-        return await self._database.read(failure_codes, owner=owner)
+        return dict(await self._read_rows("failure_codes", lambda row: (row[0], bool(row[1])), owner, job_id))
 
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
-        def pause_evidence(session: Session) -> list[FailedItem]:
-            key, _ = find_job(session, owner, job_id)
-            return [_failed_item(row) for row in session.rows("pause_evidence", {"job_key": key, "owner": owner})]
-
-        return await self._database.read(pause_evidence, owner=owner)
+        return await self._read_rows("pause_evidence", _failed_item, owner, job_id)
 
     async def last_failure(self, owner: str, job_id: str) -> int:
-        def last_failure(session: Session) -> int:
-            key, _ = find_job(session, owner, job_id)
-            return int(session.value("last_failure", {"job_key": key, "owner": owner}))
-
-        return await self._database.read(last_failure, owner=owner)
+        return (await self._read_rows("last_failure", lambda row: int(row[0]), owner, job_id))[0]
 
     async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailureEvent]:
-        def failures_since(session: Session) -> list[FailureEvent]:
-            key, _ = find_job(session, owner, job_id)
-            values = {"job_key": key, "owner": owner, "after": after, "limit": limit}
-            return [_failure_event(row) for row in session.rows("failures_since", values)]
+        return await self._read_rows("failures_since", _failure_event, owner, job_id, after=after, limit=limit)
 
-        return await self._database.read(failures_since, owner=owner)
+    async def _read_rows(
+        self, name: str, convert: Callable[[Row], T], owner: str, job_id: str, **values: int
+    ) -> list[T]:
+        """Return the converted rows of a query about a job. Raises JobNotFound."""
+
+        def read_rows(session: Session) -> list[T]:
+            key, _ = find_job(session, owner, job_id)
+            rows = session.rows(name, {"job_key": key, "owner": owner, **values})
+            return [convert(row) for row in rows]
+
+        return await self._database.read(read_rows, owner=owner)
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
         def clean_step(session: Session) -> bool:

@@ -96,7 +96,7 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
     batch: list[Record] = []
     size = 0
     for row in lines:
-        record = _from_line(*row)
+        record = _from_line(row)
         batch.append(record)
         size += len(record.line)
         if len(batch) == _MAX_BATCH_CONVERSATIONS or size > _MAX_BATCH_BYTES:
@@ -114,7 +114,7 @@ def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: Store
 
 
 def lock_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
-    """Return conversations like `by_ids`, and lock them like `lock`."""
+    """Return conversations like `find_by_ids`, and lock them like `lock`."""
     keys = lock(session, owner, ids, columns).keys
     return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
 
@@ -191,18 +191,11 @@ def find_by_keys(session: Session, owner: str, keys: Sequence[int], columns: Sto
     rows = session.lines(owner, keys) if columns.are_built_in else None
     if rows is None:
         return _from_values(session, owner, keys, columns)
-    return [_from_line(*row) for row in rows]
+    return [_from_line(row) for row in rows]
 
 
-def _from_line(
-    key: int,
-    conversation_id: str,
-    job_id: str | None,
-    item_id: str | None,
-    turns: int,
-    metadata_count: int,
-    text: bytes | str,
-) -> Record:
+def _from_line(row: Row) -> Record:
+    key, conversation_id, job_id, item_id, turns, metadata_count, text = row
     line = text if isinstance(text, bytes) else text.encode()
     if not line.isascii():
         line.decode()  # raises if the database holds text that is not UTF-8

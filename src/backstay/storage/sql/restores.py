@@ -10,23 +10,18 @@ from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.item_links import ItemKeySet, ItemLinks, Items, SourceItem
-from backstay.backup.restore_plan import (
-    MAX_LISTED_CONFLICTS,
-    ConflictingConversation,
-    RestorePlan,
-    RestoreResult,
-)
+from backstay.backup.restore_plan import MAX_LISTED_CONFLICTS, ConflictingConversation, RestorePlan, RestoreResult
 from backstay.backup.restore_policy import ClassifiedChunk
 from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
-from backstay.clock import Clock, to_text
+from backstay.clock import to_text
 from backstay.errors import BackupUnusable
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
 from backstay.storage.sql.backup_records import find_backup, items_from, record_key
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.jobs import find_job, lock_job, set_state
+from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
 from backstay.storage.sql.records import (
     StoredColumns,
     delete,
@@ -37,7 +32,7 @@ from backstay.storage.sql.records import (
     put,
     rows_maker,
 )
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = ItemKeySet()
@@ -48,12 +43,8 @@ def _no_rows(_: Document) -> None:
     """Convert nothing, where conversations are read and not inserted."""
 
 
-class SqlRestores:
+class SqlRestores(SqlStore):
     """The restores of a database's conversations."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def plan_restore(self, source: RestoreSource) -> RestorePlan:
         return await self._database.read(lambda s: _plan(s, source), owner=source.backup.owner)
@@ -75,7 +66,9 @@ class SqlRestores:
             now = now_micros(self._clock)
             work = RestoreSession(session, source, on_conflict, now)
             if replaced is not None:
-                _check_verified(find_backup(session, backup.owner, replaced.id, name="locked_backup"))
+                locked = find_backup(session, backup.owner, replaced.id, name="locked_backup")
+                if locked.state is not BackupState.VERIFIED:
+                    raise backup_unusable_error(locked)
                 work.delete_conflicting(replaced)
             restored = work.run(on_progress)
             if source.is_whole:
@@ -90,12 +83,6 @@ class SqlRestores:
             return restored
 
         return await self._database.write(restore)
-
-
-def _check_verified(backup: Backup) -> None:
-    """Check that a backup is still verified. Raises BackupUnusable."""
-    if backup.state is not BackupState.VERIFIED:
-        raise backup_unusable_error(backup)
 
 
 def _plan(session: Session, source: RestoreSource) -> RestorePlan:
@@ -178,7 +165,7 @@ class RestoreSession:
             relinked=self._links.linked,
             unlinked=self._links.unlinked,
             related=self._related.restored,
-            left=self._related.not_restored,
+            related_not_restored=self._related.not_restored,
         )
 
     def _choose(self, chunk: ClassifiedChunk) -> list[ArchivedConversation]:
@@ -236,8 +223,8 @@ class RestoreSession:
         lock_job(self._session, owner, job_id)
         self._session.execute("record_relinked_items", {"job_key": key, "owner": owner, **moved})
         _, job = find_job(self._session, owner, job_id)
-        if job.counts.all_settled and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
-            state = JobState.COMPLETED_WITH_FAILURES if job.counts.failed else JobState.COMPLETED
+        state = settled_state(job.counts)
+        if state and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
             set_state(self._session, owner, key, state, self._now)
 
 

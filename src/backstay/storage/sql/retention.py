@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from backstay.backup.backup import Backup
-from backstay.clock import Clock
 from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, backups_from, record_key
-from backstay.storage.sql.session import Database, Session
+from backstay.storage.sql.session import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
 
-class SqlRetention:
+class SqlRetention(SqlStore):
     """The removal of a database's expired backups."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def with_files(self, owner: str) -> Sequence[Backup]:
         values = {"owner": owner}
@@ -30,7 +25,6 @@ class SqlRetention:
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
         values = {**record_key(backup), "early": early, "now": now_micros(self._clock)}
-
         return await self._database.write(lambda s: s.execute("mark_backup_expired", values) > 0)
 
     async def note_expired(self, backup: Backup, seen_at: datetime | None) -> None:

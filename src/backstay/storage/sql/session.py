@@ -1,4 +1,4 @@
-"""The interface of both databases: transactions that execute statements by name.
+"""The interface of both databases: transactions that execute statements by name, and the base of their stores.
 
 The statement `name` is the file that `statement_files` finds for the open database. Values are bound by name. A
 statement over many rows is executed once for all of them; `fixed` are values that all rows share.
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from backstay.backup.location import FileLocation
+from backstay.clock import Clock
 from backstay.library.selection import Selection
 from backstay.storage.sql.cascade.tables import TableCatalog
 
@@ -17,6 +19,8 @@ Value = str | bytes | int | float | None
 Values = Mapping[str, Any]
 """Values by parameter name."""
 Row = tuple[Any, ...]
+MAX_KEY = 2**63 - 1
+"""No row has a larger key: the end of a list that is read from its latest row on."""
 AddedColumns = Mapping[str, str]
 """Columns that a user has added to a table, with their declared types."""
 
@@ -39,32 +43,19 @@ class Session(Protocol):
         """The catalogue of the user's tables that refer to the built-in ones."""
         ...
 
+    def location(self) -> FileLocation:
+        """Return the location of the database; a copy has a different one."""
+        ...
+
     def execute(self, name: str, values: Values) -> int:
         """Execute a statement, and return the number of rows that it changed."""
         ...
 
-    def rows(
-        self,
-        name: str,
-        values: Values | None = None,
-        *,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> list[Row]:
-        """Return the rows of a query.
-
-        `selection` fills `{selected}` in its text, `columns` fills `{columns}`.
-        """
+    def rows(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> list[Row]:
+        """Return the rows of a query; `selection` fills `{selected}` in its text."""
         ...
 
-    def stream(
-        self,
-        name: str,
-        values: Values | None = None,
-        *,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> Iterator[Row]:
+    def stream(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> Iterator[Row]:
         """Yield the rows of a query, without holding all in memory."""
         ...
 
@@ -77,7 +68,10 @@ class Session(Protocol):
         ...
 
     def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
-        """Execute a statement over rows of equal length, and return the number that it changed; 0 for no rows."""
+        """Execute a statement over rows of equal length, and return the number that it changed; 0 for no rows.
+
+        `columns` fills `{columns}` in its text.
+        """
         ...
 
     def select_rows(
@@ -160,3 +154,11 @@ class Database(Protocol):
     def translate_errors(self) -> AbstractContextManager[None]:
         """Translate the database's errors within the context to Backstay's."""
         ...
+
+
+class SqlStore:
+    """A store of one database: the base of those in this package."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock

@@ -1,12 +1,12 @@
 """Reads the library as it is at one moment, while others write. Implements `backup.store.Snapshot`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
-from backstay.backup.store import Snapshot
+from backstay.backup.store import Snapshot, UserColumns
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import StoredColumns, read_selected
@@ -25,20 +25,12 @@ class SqlSnapshot:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._source = database
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstay-snapshot")
         self._stack = ExitStack()
-        self._kind = ""
-        self._columns = StoredColumns()
+        self.database = ""
+        self.columns: UserColumns = {}
         self._records: Iterator[list[Record]] = iter(())
-
-    @property
-    def database(self) -> str:
-        return self._kind
-
-    @property
-    def columns(self) -> Mapping[str, Mapping[str, str]]:
-        return self._columns.as_mapping()
 
     async def chunks(self) -> AsyncGenerator[Sequence[Record]]:
         next_chunk = self._submit(self._read_chunk)
@@ -61,11 +53,11 @@ class SqlSnapshot:
 
     async def begin(self, owner: str, selection: Selection) -> None:
         def begin() -> None:
-            session = self._stack.enter_context(self._database.snapshot())
-            self._kind = session.kind
+            session = self._stack.enter_context(self._source.snapshot())
             # From this first read on, the session sees the database as it is now.
-            self._columns = StoredColumns.from_session(session)
-            self._records = read_selected(session, owner, selection, self._columns)
+            columns = StoredColumns.from_session(session)
+            self.database, self.columns = session.kind, columns.as_mapping()
+            self._records = read_selected(session, owner, selection, columns)
 
         await self._submit(begin)
 
@@ -75,7 +67,7 @@ class SqlSnapshot:
 
     def _submit(self, function: Callable[[], T]) -> "asyncio.Future[T]":
         def with_translated_errors() -> T:
-            with self._database.translate_errors():
+            with self._source.translate_errors():
                 return function()
 
         return asyncio.get_running_loop().run_in_executor(self._thread, with_translated_errors)

@@ -7,41 +7,30 @@ the name's lock.
 from collections.abc import Mapping, Sequence
 
 from backstay.batch.store import StagedJob
-from backstay.clock import Clock
 from backstay.legacy.waiting import WaitingImport, items_missing_error, job_waits_error
 from backstay.storage.sql.batched import batched
-from backstay.storage.sql.session import Database, Session
+from backstay.storage.sql.session import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 
 _BATCH_ROWS = 4_000
 _MAX_EXAMPLES = 2
 
 
-class SqlWaitingImports:
+class SqlWaitingImports(SqlStore):
     """The waiting imports of a database."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def is_name_used(self, owner: str, job_id: str) -> bool:
         return await self._database.read(lambda s: _is_name_used(s, owner, job_id), owner=owner)
 
     async def add(self, owner: str, job_id: str, settled: Mapping[str, str | None]) -> bool:
-        failed = sum(error is not None for error in settled.values())
-        job = {
-            "owner": owner,
-            "job_id": job_id,
-            "completed": len(settled) - failed,
-            "failed": failed,
-            "now": now_micros(self._clock),
-        }
+        name, failed = {"owner": owner, "job_id": job_id}, sum(error is not None for error in settled.values())
+        counts = {"completed": len(settled) - failed, "failed": failed}
 
         def add(session: Session) -> bool:
-            session.lock("lock_job_name", {"owner": owner, "job_id": job_id})
+            session.lock("lock_job_name", name)
             if _is_name_used(session, owner, job_id):
                 return False
-            session.execute("insert_legacy_job", job)
+            session.execute("insert_legacy_job", {**name, **counts, "now": now_micros(self._clock)})
             for items in batched(settled.items(), _BATCH_ROWS):
                 session.execute_rows("insert_legacy_settled", [(owner, job_id, *item) for item in items])
             return True

@@ -10,23 +10,18 @@ from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.store import AcquireResult, Claim, CommitReport, Lease, WorkerIdentity, WorkerRow
-from backstay.clock import Clock
 from backstay.errors import LeaseLost
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state, waiting_text
-from backstay.storage.sql.session import Database, Row, Session
+from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
 _MAX_WAIT_MICROS = 900 * 1_000_000  # no backoff is longer, so a later due time means that the clock was set back
 
 
-class SqlWork:
+class SqlWork(SqlStore):
     """The leases of workers, and the items that they claim and settle."""
-
-    def __init__(self, *, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
 
     async def acquire_lease(
         self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
@@ -52,9 +47,7 @@ class SqlWork:
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         # A repeated commit would claim twice, and no worker would process the items of the first claim.
-        return await self._database.write(
-            lambda session: self._commit(session, lease, verdicts, claim), until_known=True
-        )
+        return await self._database.write(lambda s: self._commit(s, lease, verdicts, claim), until_known=True)
 
     def _commit(self, session: Session, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         fence(session, lease.owner, lease.job_key, lease.token)
@@ -138,17 +131,8 @@ class SqlWork:
         await self._database.write(requeue)
 
     async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
-        values = {
-            "token": lease.token,
-            "owner": lease.owner,
-            "waiting": waiting_text(waiting) if waiting is not None else None,
-        }
-
-        def note_waiting(session: Session) -> None:
-            if not session.execute("set_waiting", values):
-                raise lease_lost_error(lease.token)
-
-        await self._database.write(note_waiting)
+        text = waiting_text(waiting) if waiting is not None else None
+        await self._database.write(lambda s: _mark(s, lease, "set_waiting", waiting=text))
 
     async def release(self, lease: Lease) -> None:
         def release(session: Session) -> None:
@@ -182,17 +166,16 @@ class SqlWork:
         return await self._database.write(reclaim)
 
     def beat(self, lease: Lease) -> None:
-        self._mark(lease, "beat")
+        self._database.write_blocking(lambda s: _mark(s, lease, "beat"))
 
     def mark_stopping(self, lease: Lease) -> None:
-        self._mark(lease, "mark_stopping")
+        self._database.write_blocking(lambda s: _mark(s, lease, "mark_stopping"))
 
-    def _mark(self, lease: Lease, name: str) -> None:
-        def mark(session: Session) -> None:
-            if not session.execute(name, {"token": lease.token, "owner": lease.owner}):
-                raise lease_lost_error(lease.token)
 
-        self._database.write_blocking(mark)
+def _mark(session: Session, lease: Lease, name: str, **values: str | None) -> None:
+    """Execute an update of a worker's row. Raises LeaseLost if the row no longer exists."""
+    if not session.execute(name, {"token": lease.token, "owner": lease.owner, **values}):
+        raise lease_lost_error(lease.token)
 
 
 def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
@@ -213,26 +196,13 @@ def check_current(session: Session, owner: str, job_key: int, token: int) -> Non
         raise lease_lost_error(token)
 
 
-def _end_lease(
-    session: Session,
-    owner: str,
-    job_key: int,
-    token: int,
-    now: int,
-    *,
-    crash_limit: int | None,
-) -> None:
+def _end_lease(session: Session, owner: str, job_key: int, token: int, now: int, *, crash_limit: int | None) -> None:
     """Return the items that a worker holds to pending, add its counts to the job's, and delete its row.
 
     Without a crash limit the worker was asked to stop, and its attempts do not count as interrupted.
     """
-    held = {
-        "job_key": job_key,
-        "token": token,
-        "stopping": crash_limit is None,
-        "crash_limit": crash_limit or 0,
-        "now": now,
-    }
+    limits = {"stopping": crash_limit is None, "crash_limit": crash_limit or 0}
+    held = {"job_key": job_key, "token": token, "now": now, **limits}
     session.execute("interrupt_attempts", held)
     states = [state for (state,) in session.rows("interrupt_items", held)]
     changes = CountChanges(running=-len(states))

@@ -21,13 +21,7 @@ from backstay.errors import (
 from backstay.remedy import Remedy
 
 # Errors caused by a value, which fail only that value's outcome.
-_VALUE_ERRORS = (
-    apsw.ConstraintError,
-    apsw.MismatchError,
-    apsw.TooBigError,
-    UnicodeEncodeError,
-    OverflowError,
-)
+_VALUE_ERRORS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, UnicodeEncodeError, OverflowError)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 import apsw
 
 from backstay.errors import StoreGone
-from backstay.storage.sqlite.schema_version import refuse_newer, version_of
+from backstay.storage.sql.migrations import refuse_newer
+from backstay.storage.sqlite.schema_version import version_of
 
 _Inode = tuple[int, int]
 
@@ -31,7 +32,7 @@ class FileIdentity:
         Raises:
             SchemaTooNew: a newer Backstay has migrated it since.
         """
-        refuse_newer(self._path, version_of(connection), self._schema)
+        refuse_newer(self._path, version_of(connection), self._schema, path=str(self._path))
 
     def check_files(self) -> None:
         """Check that what was just committed is in the files at the paths of the database and its log.

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import apsw
 
-from backstay.backup.location import FileLocation
 from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.migrate import migrations
@@ -77,9 +76,7 @@ def _inspect(path: Path, owner: str, depth: CheckDepth, *, is_immutable: bool) -
                 journal_mode=_journal_mode(path),
                 damage=damage,
                 miscounted_jobs=miscounted_jobs(session) if is_readable and depth is CheckDepth.FULL else (),
-                report=database_report(session, owner, FileLocation.from_path(path))
-                if is_readable
-                else DatabaseReport(),
+                report=database_report(session, owner) if is_readable else DatabaseReport(),
             )
         finally:
             connection.close()

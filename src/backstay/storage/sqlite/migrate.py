@@ -1,39 +1,32 @@
 """Creates a database file, or migrates it to the schema that this code knows."""
 
 import os
-import re
 import secrets
 import shutil
 import stat
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import apsw
 
-from backstay.batch import liveness
-from backstay.batch.store import WorkerIdentity
-from backstay.errors import NotADatabase, SchemaOutdated, StorageError, StoreFull, StoreNotFound
-from backstay.files import sync_folder
+from backstay.errors import NotADatabase, StorageError, StoreFull, StoreNotFound
+from backstay.files import sync, sync_folder
 from backstay.remedy import Remedy
-from backstay.storage.sql.migration_result import MigrationResult
+from backstay.storage.sql.migrations import (
+    Migration,
+    MigrationResult,
+    read_migrations,
+    refuse_live_workers,
+    refuse_newer,
+)
 from backstay.storage.sqlite.connection import BUSY_MS, check_sqlite, connect
 from backstay.storage.sqlite.database import in_transaction
 from backstay.storage.sqlite.errors import translate_errors
-from backstay.storage.sqlite.schema_version import APPLICATION_ID, check_header, refuse_newer
-
-Migration = tuple[int, str]
+from backstay.storage.sqlite.schema_version import APPLICATION_ID, check_header
 
 
 def migrations() -> list[Migration]:
-    """Return the number and the SQL of every migration, in order."""
-    folder = files(__package__) / "migrations"
-    migrations = [
-        (int(match[1]), entry.read_text(encoding="utf-8"))
-        for entry in folder.iterdir()
-        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
-    ]
-    return sorted(migrations)
+    return read_migrations(__package__)
 
 
 def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -> int:
@@ -54,7 +47,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
     connection = connect(path, create=create)
     try:
         version = in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
-        refuse_newer(path, version, known[-1][0])
+        refuse_newer(path, version, known[-1][0], path=str(path))
         if version < known[-1][0]:
             copy = None
             if version > 0:
@@ -81,7 +74,7 @@ def check(path: Path) -> MigrationResult:
     finally:
         connection.close()
     numbers = [number for number, _ in migrations()]
-    refuse_newer(path, before, numbers[-1])
+    refuse_newer(path, before, numbers[-1], path=str(path))
     return MigrationResult(before, numbers[-1], [number for number in numbers if number > before])
 
 
@@ -97,9 +90,7 @@ def _check_file(path: Path, *, create: bool) -> None:
     except FileNotFoundError:
         if not create:
             raise StoreNotFound(
-                f"There is no database at {path}",
-                remedy=Remedy.CREATE_DATABASE,
-                path=str(path),
+                f"There is no database at {path}", remedy=Remedy.CREATE_DATABASE, path=str(path)
             ) from None
         with translate_errors(path):
             _make_folder(path.parent)
@@ -157,17 +148,8 @@ def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) ->
 
 
 def _refuse_during_work(connection: apsw.Connection, path: Path, version: int) -> None:
-    if version == 0:
-        return
-    columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
-    for row in connection.execute(f"SELECT {columns} FROM workers"):  # noqa: S608 - the names just above
-        worker = WorkerIdentity(*row)
-        if not liveness.is_proven_dead(worker):
-            raise SchemaOutdated(
-                f"{path} needs a migration, but a worker (process {worker.pid} on {worker.host}) is using it; "
-                "stop it first, then try again",
-                path=str(path),
-            )
+    if version > 0:
+        refuse_live_workers(connection.execute, "workers", f"{path} needs a migration", path=str(path))
 
 
 def _make_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
@@ -179,11 +161,8 @@ def _make_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
         with translate_errors(temporary):
             connection.execute("VACUUM INTO ?", (str(temporary),))
             temporary.chmod(0o600)
-            descriptor = os.open(temporary, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with temporary.open("rb") as file:
+                sync(file.fileno())
             temporary.rename(copy)
             sync_folder(path.parent)
     except BaseException:

@@ -6,11 +6,9 @@ the interpreter lock. Next to a busy event loop, one execution per row was ten t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
-
-import apsw
 
 from backstay.storage.sql.session import Row, Value
 from backstay.storage.sql.statement_files import read_statement
@@ -29,40 +27,20 @@ def query(name: str) -> str:
     return _FIXED.sub(r"?\1", _INDEXED_BY.sub(r"INDEXED BY \1", text))
 
 
-def with_columns(name: str, columns: Sequence[str]) -> str:
-    """Return the statement with the names of these added columns."""
-    return _with_columns(query(name), columns)
-
-
 def quoted(name: str) -> str:
     """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def execute_rows(
-    connection: apsw.Connection, name: str, rows: Sequence[Row], *fixed: Value, columns: tuple[str, ...] = ()
-) -> int:
-    """Execute a statement over rows of equal length and return how many rows it changed.
+def bind_rows(
+    name: str, rows: Sequence[Row], fixed: Sequence[Value], columns: tuple[str, ...]
+) -> Iterator[tuple[str, Row]]:
+    """Yield the texts that execute a statement over rows of equal length, each with its values.
 
     `fixed` are the values of `:1`, `:2`, …; `columns` the columns that a user has added.
     """
-    changed = 0
     for start, length in _split_rows(len(rows), len(rows[0]) if rows else 1):
-        values = (*fixed, *chain.from_iterable(rows[start : start + length]))
-        connection.execute(_expand_rows(name, length, columns), values)
-        changed += connection.changes()
-    return changed
-
-
-def select_rows(
-    connection: apsw.Connection, name: str, rows: Sequence[Row], *fixed: Value, columns: tuple[str, ...] = ()
-) -> list[Row]:
-    """Execute a query over rows of equal length and return all rows that it finds. Takes the same as `execute_rows`."""
-    selected: list[Row] = []
-    for start, length in _split_rows(len(rows), len(rows[0]) if rows else 1):
-        values = (*fixed, *chain.from_iterable(rows[start : start + length]))
-        selected.extend(connection.execute(_expand_rows(name, length, columns), values))
-    return selected
+        yield _expand_rows(name, length, columns), (*fixed, *chain.from_iterable(rows[start : start + length]))
 
 
 def _split_rows(count: int, columns: int) -> list[tuple[int, int]]:
@@ -87,8 +65,4 @@ def _expand_rows(name: str, rows: int, columns: tuple[str, ...] = ()) -> str:
         # SQLite numbers each `?` after the one before it, so numbering the first puts all after the fixed values.
         return f"VALUES (?{fixed + 1}{row[2:]}{f',{row}' * (rows - 1)}"
 
-    return _with_columns(_ROWS.sub(values, text), columns)
-
-
-def _with_columns(text: str, columns: Sequence[str]) -> str:
-    return text.replace("{columns}", "".join(f", {quoted(column)}" for column in columns))
+    return _ROWS.sub(values, text).replace("{columns}", "".join(f", {quoted(column)}" for column in columns))

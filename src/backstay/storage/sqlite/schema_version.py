@@ -1,11 +1,11 @@
-"""Reads the schema version of a database, and refuses foreign and newer databases."""
+"""Reads the schema version of a database, and refuses those of other programs."""
 
 from pathlib import Path
 
 import apsw
 
 from backstay import former_name
-from backstay.errors import NotADatabase, SchemaTooNew
+from backstay.errors import NotADatabase
 
 APPLICATION_ID = int.from_bytes(b"Back", "big")  # in the file's header, identifies a Backstay database
 
@@ -31,18 +31,3 @@ def check_header(connection: apsw.Connection, path: Path) -> int:
     if application != APPLICATION_ID and (version or tables):
         raise NotADatabase(f"{path} is a database of another program; name another file", path=str(path))
     return version
-
-
-def refuse_newer(path: Path, version: int, known_schema: int) -> None:
-    """Refuse a database that a newer Backstay has migrated.
-
-    Raises:
-        SchemaTooNew: a newer Backstay has; the message says what to do.
-    """
-    if version > known_schema:
-        raise SchemaTooNew(
-            f"{path} was written by a newer Backstay (schema {version}, this one knows {known_schema}); "
-            "use that version of Backstay or a newer one",
-            path=str(path),
-            schema=version,
-        )

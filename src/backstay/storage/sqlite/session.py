@@ -1,15 +1,17 @@
 """A transaction on SQLite. Implements `storage.sql.session.Session`."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import apsw
 import orjson
 
+from backstay.backup.location import FileLocation
 from backstay.library.selection import Selection, contains
 from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sql.session import AddedColumns, Row, Value, Values
-from backstay.storage.sqlite.queries import execute_rows, query, select_rows, with_columns
+from backstay.storage.sqlite.queries import bind_rows, query
 from backstay.storage.sqlite.tables import SqliteTables
 
 _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
@@ -32,29 +34,18 @@ class SqliteSession:
         self.connection = connection
         self.tables = SqliteTables(connection)
 
+    def location(self) -> FileLocation:
+        return FileLocation.from_path(Path(self.connection.filename))
+
     def execute(self, name: str, values: Values) -> int:
         self.connection.execute(query(name), values)
         return self.connection.changes()
 
-    def rows(
-        self,
-        name: str,
-        values: Values | None = None,
-        *,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> list[Row]:
-        return self._cursor(name, values, selection, columns).fetchall()
+    def rows(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> list[Row]:
+        return self._cursor(name, values, selection).fetchall()
 
-    def stream(
-        self,
-        name: str,
-        values: Values | None = None,
-        *,
-        selection: Selection | None = None,
-        columns: AddedColumns | None = None,
-    ) -> Iterator[Row]:
-        return iter(self._cursor(name, values, selection, columns))
+    def stream(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> Iterator[Row]:
+        return iter(self._cursor(name, values, selection))
 
     def row(self, name: str, values: Values | None = None) -> Row | None:
         return self.connection.execute(query(name), values).fetchone()
@@ -63,12 +54,19 @@ class SqliteSession:
         return self._cursor(name, values, selection).get
 
     def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
-        return execute_rows(self.connection, name, rows, *fixed, columns=tuple(columns or ()))
+        changed = 0
+        for text, values in bind_rows(name, rows, fixed, tuple(columns or ())):
+            self.connection.execute(text, values)
+            changed += self.connection.changes()
+        return changed
 
     def select_rows(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
-        return select_rows(self.connection, name, rows, *fixed, columns=tuple(columns or ()))
+        selected: list[Row] = []
+        for text, values in bind_rows(name, rows, fixed, tuple(columns or ())):
+            selected.extend(self.connection.execute(text, values))
+        return selected
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         values = {"owner": owner, "keys": orjson.dumps(keys).decode()}
@@ -87,10 +85,8 @@ class SqliteSession:
     def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         pass
 
-    def _cursor(
-        self, name: str, values: Values | None, selection: Selection | None, columns: AddedColumns | None = None
-    ) -> apsw.Cursor:
-        text = with_columns(name, tuple(columns or ()))
+    def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
+        text = query(name)
         if selection is not None:
             text = text.replace("{selected}", conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_MATCHING))
             if selection.search is not None:

@@ -5,24 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from backstay.backup.location import FileLocation
-from backstay.backup.store import BackupStores
-from backstay.batch.store import BatchStores
 from backstay.clock import Clock
 from backstay.errors import CannotAdopt
 from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
-from backstay.storage.sql.backup_creation import SqlBackupCreation
-from backstay.storage.sql.backup_records import SqlBackupRecords
-from backstay.storage.sql.conversations import SqlConversations
-from backstay.storage.sql.deletes import SqlDeletes
-from backstay.storage.sql.expiring_values import SqlExpiringValues
-from backstay.storage.sql.intake import SqlIntake
-from backstay.storage.sql.jobs import SqlJobs
-from backstay.storage.sql.migration_result import MigrationResult
-from backstay.storage.sql.restores import SqlRestores
-from backstay.storage.sql.retention import SqlRetention
-from backstay.storage.sql.waiting_imports import SqlWaitingImports
-from backstay.storage.sql.work import SqlWork
+from backstay.storage.sql.migrations import MigrationResult
+from backstay.storage.sql.stores import SqlStores
 from backstay.storage.sqlite import migrate
 from backstay.storage.sqlite.database import SqliteDatabase
 from backstay.storage.sqlite.migrate import prepare
@@ -33,31 +20,15 @@ _NO_SERVER = (
 )
 
 
-class SqliteStore:
+class SqliteStore(SqlStores):
     """The stores of one database file. Nothing is opened before `start`."""
 
     def __init__(self, *, path: Path, clock: Clock, read_seconds: float | None = None) -> None:
         # SQLite follows links: its log is next to the real file, and the lock files must be there as well.
-        self.path = path = Path(os.path.realpath(path))
-        self._database = SqliteDatabase(path, read_seconds=read_seconds)
-        self.batches = BatchStores(
-            intake=SqlIntake(database=self._database, clock=clock),
-            work=SqlWork(database=self._database, clock=clock),
-            jobs=SqlJobs(database=self._database, clock=clock),
-        )
-        self.conversations = SqlConversations(database=self._database, clock=clock)
-        self.backups = BackupStores(
-            records=SqlBackupRecords(
-                database=self._database, clock=clock, locate=lambda _: FileLocation.from_path(path)
-            ),
-            creation=SqlBackupCreation(database=self._database, clock=clock),
-            deletes=SqlDeletes(database=self._database, clock=clock),
-            restores=SqlRestores(database=self._database, clock=clock),
-            retention=SqlRetention(database=self._database, clock=clock),
-        )
-        self.waiting_imports = SqlWaitingImports(database=self._database, clock=clock)
-        self.expiring_values = SqlExpiringValues(database=self._database, clock=clock)
-        self.legacy = None  # the legacy program never stores its tables in a file
+        self.path = Path(os.path.realpath(path))
+        self._database = SqliteDatabase(self.path, read_seconds=read_seconds)
+        super().__init__(self._database, clock)
+        self.legacy = None  # the original library never stores its tables in a file
 
     @property
     def files(self) -> Sequence[Path]:

@@ -260,7 +260,7 @@ export class PreDeleteBackup extends BackstayElement {
     const plan = await this.client.act(`${path}/restore-plan`, {}, { signal, lost });
     work.error = ended.find((result) => result.status === "rejected")?.reason ?? null;
     work.remaining = plan.identical;
-    return { backupId, deleted: plan.new, changed: plan.conflictCount, gone: 0, changedIds: plan.conflicts.map((conflict) => conflict.id), goneIds: [], undo: `${path}/restore` };
+    return { backupId, deleted: plan.new, changed: plan.conflictCount, gone: 0, changedIds: plan.listedConflicts.map((conflict) => conflict.id), goneIds: [], undo: `${path}/restore` };
   }
 
   #show(work) {

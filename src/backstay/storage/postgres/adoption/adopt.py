@@ -27,7 +27,7 @@ from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.migrate import hold_schema, refuse_unmigrated, refuse_while_in_use
 from backstay.storage.postgres.queries import quoted
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
 
 _LOCK_TIMEOUT = "10s"
@@ -145,8 +145,7 @@ def _sort(columns: Mapping[str, UserColumn], names: Sequence[str]) -> dict[str, 
 
 
 def _refuse_own_conversations(connection: Connection, schema: str) -> None:
-    row = connection.execute(f"SELECT EXISTS (SELECT FROM {schema}.conversations)").fetchone()
-    if row is not None and row[0]:
+    if query_value(connection, f"SELECT EXISTS (SELECT FROM {schema}.conversations)"):
         raise CannotAdopt(
             f"The schema {schema!r} has conversations of its own, which an adoption would hide; export and delete "
             "them first",
@@ -155,14 +154,15 @@ def _refuse_own_conversations(connection: Connection, schema: str) -> None:
 
 
 def _refuse_unfinished(connection: Connection, schema: str) -> None:
-    row = connection.execute(
-        f"SELECT id FROM {schema}.backups WHERE deletion = 'deleting' OR state = 'running' ORDER BY key LIMIT 1"
-    ).fetchone()
-    if row is not None:
+    backup_id = query_value(
+        connection,
+        f"SELECT id FROM {schema}.backups WHERE deletion = 'deleting' OR state = 'running' ORDER BY key LIMIT 1",
+    )
+    if backup_id is not None:
         raise CannotAdopt(
-            f"Backup {row[0]} is being written, or its delete is unfinished; wait for it",
+            f"Backup {backup_id} is being written, or its delete is unfinished; wait for it",
             remedy=Remedy.RESUME_DELETE,
-            backup_id=row[0],
+            backup_id=backup_id,
         )
 
 
@@ -248,5 +248,4 @@ def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption 
 
 
 def _count(connection: Connection, table: UserTable) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table.quoted_name}").fetchone()
-    return int(row[0]) if row is not None else 0
+    return int(query_value(connection, f"SELECT count(*) FROM {table.quoted_name}"))

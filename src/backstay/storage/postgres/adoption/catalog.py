@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from psycopg import Error
+
 from backstay.errors import CannotAdopt, StoreDenied
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
@@ -113,8 +115,6 @@ def foreign_keys_between(connection: Connection, turns: UserTable, conversations
 
 def _is_name(connection: Connection, name: str) -> bool:
     """Return whether the text parses as the name of a table. A look-up of any other text would fail."""
-    from psycopg import Error
-
     try:
         with connection.transaction():
             connection.execute("SELECT to_regclass(%s)", (name,))

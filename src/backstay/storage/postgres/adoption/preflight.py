@@ -7,7 +7,7 @@ from backstay.storage.postgres.adoption.columns import is_sequence, new_turn_id
 from backstay.storage.postgres.adoption.mapping import NUMBERS, TEXTS, TIMES, TableMapping
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 
 _OPTIONAL = ("persona", "content", "metadata", "job_id", "item_id")
 """Built-in columns that are often null."""
@@ -19,19 +19,15 @@ _ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "rol
 
 def find_obstacle(connection: Connection, mapping: TableMapping) -> str | None:
     """Return what prevents storing new conversations; None if nothing does."""
-    return (
-        "; ".join(
-            [
-                *_unfilled_columns(mapping),
-                *_missing_ids(mapping),
-                *_unordered_turns(mapping),
-                *_enum_texts(mapping),
-                *_missing_roles(connection, mapping),
-                *_short_columns(connection, mapping),
-            ]
-        )
-        or None
-    )
+    obstacles = [
+        *_unfilled_columns(mapping),
+        *_missing_ids(mapping),
+        *_unordered_turns(mapping),
+        *_enum_texts(mapping),
+        *_missing_roles(connection, mapping),
+        *_short_columns(connection, mapping),
+    ]
+    return "; ".join(obstacles) or None
 
 
 def owner_pattern(mapping: TableMapping) -> str | None:
@@ -53,13 +49,13 @@ def remarks(connection: Connection, mapping: TableMapping) -> Iterator[str]:
             f"`CREATE INDEX ON {turns.quoted_name} ({quoted(parent)})`"
         )
     if (owner := mapping.conversation_columns.get("owner")) is not None and not owner.required:
-        row = connection.execute(
-            f"SELECT count(*) FROM {mapping.conversations.quoted_name} WHERE {quoted(owner.name)} IS NULL"
-        ).fetchone()
-        if row is not None and row[0]:
+        without_owner = query_value(
+            connection, f"SELECT count(*) FROM {mapping.conversations.quoted_name} WHERE {quoted(owner.name)} IS NULL"
+        )
+        if without_owner:
             yield (
-                f"Rows of {mapping.conversations.name} without {owner.name}: {row[0]:,}. They belong to no one, so "
-                "they are neither shown nor deleted"
+                f"Rows of {mapping.conversations.name} without {owner.name}: {without_owner:,}. They belong to no one, "
+                "so they are neither shown nor deleted"
             )
     if owner is None:
         yield (
@@ -140,12 +136,8 @@ def _missing_roles(connection: Connection, mapping: TableMapping) -> Iterator[st
     role = mapping.turn_columns["role"]
     if role.base != "enum":
         return
-    labels = {
-        label
-        for (label,) in connection.execute(
-            render("catalog/enum_labels"), (mapping.turns.quoted_name, role.name)
-        ).fetchall()
-    }
+    rows = connection.execute(render("catalog/enum_labels"), (mapping.turns.quoted_name, role.name))
+    labels = {label for (label,) in rows}
     for name in _ROLES:
         if labels and name not in labels:
             yield f"{mapping.turns.name}.{role.name} does not allow {name!r}, the role of new turns"
@@ -166,14 +158,15 @@ def _shared_order(connection: Connection, mapping: TableMapping) -> Iterator[str
     turns, parent, order = mapping.turns, mapping.parent.name, mapping.order
     if order is None or order.name in mapping.turn_identity or turns.is_unique(parent, order.name):
         return
-    row = connection.execute(
+    shared = query_value(
+        connection,
         f"SELECT coalesce(sum(n), 0)::bigint FROM (SELECT count(*) FROM {turns.quoted_name} AS app"
         f" WHERE app.{quoted(parent)} IS NOT NULL GROUP BY app.{quoted(parent)}, app.{quoted(order.name)}"
-        " HAVING count(*) > 1) AS shared (n)"
-    ).fetchone()
-    if row is not None and row[0]:
+        " HAVING count(*) > 1) AS shared (n)",
+    )
+    if shared:
         yield (
-            f"Rows of {turns.name} that share {order.name} with another of their conversation: {row[0]:,}. They are "
+            f"Rows of {turns.name} that share {order.name} with another of their conversation: {shared:,}. They are "
             f"sorted by {', '.join(mapping.turn_identity)}"
         )
 
@@ -182,5 +175,5 @@ def _length(connection: Connection, table: UserTable, column: UserColumn) -> int
     """Return how many characters a column holds; None if its type sets no limit."""
     if column.base not in ("varchar", "bpchar"):
         return None
-    row = connection.execute(render("catalog/column_length"), (table.quoted_name, column.name)).fetchone()
-    return None if row is None else row[0]
+    length: int | None = query_value(connection, render("catalog/column_length"), (table.quoted_name, column.name))
+    return length

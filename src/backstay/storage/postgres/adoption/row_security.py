@@ -5,7 +5,7 @@ from typing import Any
 from backstay.storage.postgres.adoption.mapping import TableMapping
 from backstay.storage.postgres.adoption.side_tables import template_values
 from backstay.storage.postgres.adoption.templates import render
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 
 _SECURITY_INVOKER_SINCE = 150_000
 """The first server version whose views can run with the privileges of the user who queries them."""
@@ -38,8 +38,7 @@ def protect_adopted_rows(connection: Connection, schema: str) -> None:
 
 
 def _has_users(connection: Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('auth.users') IS NOT NULL").fetchone()
-    return bool(row is not None and row[0])
+    return bool(query_value(connection, "SELECT to_regclass('auth.users') IS NOT NULL"))
 
 
 def _roles(connection: Connection) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest, UnadoptResult
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
-from backstay.storage.postgres.session import Connection
+from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
 
 TABLE = "place"
@@ -37,8 +37,7 @@ def adoption_status(connection: Connection, schema: str, *, deep: bool) -> Seque
         missing = 0
         if deep and name == CONVERSATIONS:
             query = render("record/count_missing", schema=schema, table=(namespace, table), id=identity)
-            row = connection.execute(query).fetchone()
-            missing = int(row[0]) if row is not None else 0
+            missing = int(query_value(connection, query))
         statuses.append(AdoptionStatus(name, f"{namespace}.{table}", has_same_columns, obstacle, missing))
     return statuses
 
@@ -86,11 +85,8 @@ def prior_adoption(connection: Connection, schema: str) -> PriorAdoption | None:
 
 def has_views(connection: Connection, schema: str) -> bool:
     """Return whether the views exist. Dropping a user column with CASCADE drops them, too."""
-    row = connection.execute(
-        "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL",
-        (f"{schema}.conversations", f"{schema}.turns"),
-    ).fetchone()
-    return bool(row is not None and row[0])
+    names = (f"{schema}.conversations", f"{schema}.turns")
+    return bool(query_value(connection, "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL", names))
 
 
 def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
@@ -115,5 +111,4 @@ def _count_values(connection: Connection, side_table: str) -> int:
     if not names:
         return 0
     has_value = " OR ".join(f"{quoted(name)} IS NOT NULL" for (name,) in names)
-    row = connection.execute(f"SELECT count(*) FROM {side_table} WHERE {has_value}").fetchone()
-    return int(row[0]) if row is not None else 0
+    return int(query_value(connection, f"SELECT count(*) FROM {side_table} WHERE {has_value}"))

@@ -1,4 +1,4 @@
--- Return the columns of the original's tables in a schema, and whether Backstay's own tables are in that schema.
+-- Return the columns of the original library's tables in a schema, and whether Backstay's own are there.
 SELECT relname::text, attname::text,
        (SELECT count(*)
           FROM pg_class AS tables

@@ -1,4 +1,4 @@
--- Return the kinds of values in a column of the original's, in the rows of one job: an array, perhaps as text, or
+-- Return the kinds of values in a column of the original library, in the rows of one job: an array, perhaps as text, or
 -- NULL is expected.
 SELECT DISTINCT jsonb_typeof(parsed.list)
   FROM {original} AS legacy

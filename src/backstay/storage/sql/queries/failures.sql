@@ -7,8 +7,8 @@ SELECT items.position, items.id, inputs.topic, items.attempt, attempts.error_cod
   JOIN {schema}.attempts ON attempts.job_key = items.job_key
                AND attempts.position = items.position
                AND attempts.number = items.attempt
- WHERE jobs.owner = :owner
-   AND jobs.id = :job_id
+ WHERE jobs.key = :job_key
+   AND jobs.owner = :owner
    AND items.state = 'failed'
    AND items.position > :after
  ORDER BY items.position

@@ -10,8 +10,8 @@ SELECT items.position, items.id, items.state, coalesce(inputs.topic, conversatio
                     AND attempts.job_key = items.job_key
                     AND attempts.position = items.position
                     AND attempts.number = items.attempt
- WHERE jobs.owner = :owner
-   AND jobs.id = :job_id
+ WHERE jobs.key = :job_key
+   AND jobs.owner = :owner
    AND items.position > :after
  ORDER BY items.position
  LIMIT :limit

@@ -1,22 +1,8 @@
 -- Empty the side table of conversations when the app truncates its table.
--- SECURITY DEFINER, since it runs in statements of roles that may not use the side tables. The planner settings are
--- explained in side_tables/adopted_id.sql.
-CREATE OR REPLACE FUNCTION {{ schema }}.adopted_emptied() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = ''
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-AS {% filter dollar_quoted %}
-BEGIN
-    -- If the view is gone, a column was dropped with CASCADE, and positions have shifted: wait for another adoption.
-    IF pg_catalog.to_regclass('{{ schema }}.conversations') IS NULL THEN
-        RETURN NULL;
-    END IF;
+{% extends "triggers/base.sql" %}
+{% set name, table, view, event = "emptied", conversations, "conversations", "TRUNCATE" %}
+{% set scope = "FOR EACH STATEMENT" %}
+{% block body %}
     DELETE FROM {{ schema }}.adopted_conversations AS side
      WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.their_id = side.their_id);
-    RETURN NULL;
-END
-{% endfilter %};
-REVOKE ALL ON FUNCTION {{ schema }}.adopted_emptied() FROM PUBLIC;
-DROP TRIGGER IF EXISTS backstay_emptied ON {{ conversations.quoted_name }};
-CREATE TRIGGER backstay_emptied AFTER TRUNCATE ON {{ conversations.quoted_name }}
-FOR EACH STATEMENT EXECUTE FUNCTION {{ schema }}.adopted_emptied();
-ALTER TABLE {{ conversations.quoted_name }} ENABLE ALWAYS TRIGGER backstay_emptied;
+{% endblock %}

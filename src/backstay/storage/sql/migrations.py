@@ -1,0 +1,62 @@
+"""Migrations as both databases number, check and report them."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from backstay.batch import liveness
+from backstay.batch.store import WorkerIdentity
+from backstay.errors import SchemaOutdated, SchemaTooNew
+
+Migration = tuple[int, str]
+"""The number and the SQL of a migration."""
+
+Execute = Callable[[str], Iterable[tuple[Any, ...]]]
+"""Executes a query in the transaction of a migration."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationResult:
+    """A migration that was applied, or that a check found necessary."""
+
+    before: int
+    """The schema number before; 0 without a schema."""
+    after: int
+    applied: Sequence[int]
+    """The numbers of the migrations that were applied, or would be."""
+
+
+def read_migrations(package: str) -> list[Migration]:
+    """Return every migration of the database in `package`, in order."""
+    numbered = [
+        (int(match[1]), entry.read_text(encoding="utf-8"))
+        for entry in (files(package) / "migrations").iterdir()
+        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name))
+    ]
+    return sorted(numbered)
+
+
+def refuse_newer(database: object, version: int, known_schema: int, /, **context: Any) -> None:
+    """Raise SchemaTooNew if a newer Backstay has migrated the database."""
+    if version > known_schema:
+        raise SchemaTooNew(
+            f"{database} was written by a newer Backstay (schema {version}, this one knows {known_schema}); "
+            "use that version of Backstay or a newer one",
+            **context,
+            schema=version,
+        )
+
+
+def refuse_live_workers(execute: Execute, table: str, reason: str, /, **context: Any) -> None:
+    """Raise SchemaOutdated if a worker in the table may be alive; `reason` is why none may use the database now."""
+    columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
+    for row in execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - the names above, and the caller's own table
+        worker = WorkerIdentity(*row)
+        if not liveness.is_proven_dead(worker):
+            raise SchemaOutdated(
+                f"{reason}, but a worker (process {worker.pid} on {worker.host}) is using it; "
+                "stop it first, then try again",
+                **context,
+            )
