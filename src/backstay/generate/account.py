@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from backstay.generate.http import HttpResponse
     from backstay.generate.providers.provider import Structure
     from backstay.generate.request_adaptation import Adaptation
-    from backstay.generate.stream_collector import StreamCollector
 
 _log = get_logger("backstay.keys")
 
@@ -80,7 +79,7 @@ class Account:
     def key_source(self) -> KeySource:
         return self._sources.source_of(self._endpoint.key_variable)
 
-    async def post(self, body: bytes, *, stream: "type[StreamCollector] | None" = None) -> "HttpResponse":
+    async def post(self, body: bytes, *, stream: bool = False) -> "HttpResponse":
         """Send a request, and once more if the key was rejected and has a new value.
 
         Raises:
@@ -89,9 +88,9 @@ class Account:
             MalformedResponse: the response cannot be read.
         """
         key = self._key
-        reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
+        reply = await self.http.post(body, headers=self._renewed_headers, stream=stream)
         if reply.status == _UNAUTHORIZED and await self._has_other_key(than=key):
-            reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
+            reply = await self.http.post(body, headers=self._renewed_headers, stream=stream)
         return reply
 
     async def _has_other_key(self, *, than: str | None) -> bool:

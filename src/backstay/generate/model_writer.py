@@ -24,7 +24,6 @@ from backstay.generate.rate import RateBounds
 from backstay.generate.recent_values import RecentValues
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_reader import ReplyReader
-from backstay.generate.stream_collector import AnyShapeCollector
 
 _MAX_CHANGES = 2  # extra calls for one attempt, each with another form of the request
 _MAX_REQUEUES = 3  # of an item after the form of requests changed: an endpoint may reject something new each time
@@ -56,7 +55,6 @@ class ModelWriter:
         self._failures = FailureHandler(
             account, endpoint, adaptation=self._adaptation, user_parameters=frozenset(recipe.parameters)
         )
-        self._collector = AnyShapeCollector if endpoint.stream else None
         self._reader = ReplyReader(recipe, account, endpoint, adaptation=self._adaptation, failures=self._failures)
         self._tries: RecentValues[str, ItemTries] = RecentValues()
 
@@ -106,7 +104,7 @@ class ModelWriter:
         )
         try:
             # The request is built inline, so that nothing else keeps it in memory while it is in flight.
-            reply = await self._account.post(self._request(call), stream=self._collector)
+            reply = await self._account.post(self._request(call), stream=self._endpoint.stream)
             return self._reader.read(call, reply)
         except ConnectFailed as error:
             return self._failures.handle_connect_failure(call, error)

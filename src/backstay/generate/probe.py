@@ -27,7 +27,6 @@ from backstay.generate.providers.provider import FinishReason, ModelRequest, Str
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import parse_object, status_of, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
-from backstay.generate.stream_collector import AnyShapeCollector
 
 PROBE_SECONDS = 120.0
 """The time limit of one call."""
@@ -98,7 +97,7 @@ async def probe(
         body = orjson.dumps(adaptation.adapt_body(endpoint.provider.body(request)))
         try:
             async with asyncio.timeout(timeout_seconds):
-                reply = await account.post(body, stream=AnyShapeCollector if report.stream else None)
+                reply = await account.post(body, stream=report.stream)
         except ConnectFailed as error:
             report.fail("unreachable", _explain_unreachable(endpoint, error))
             break
