@@ -44,7 +44,6 @@ class Allowlist:
         """Return the processor of that name. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         if name not in self._processors:
             raise ProcessorNotAllowed(
-                f"This server does not run {name!r}, which is not among the processors in its settings",
-                processor=name,
+                f"This server does not run {name!r}, which is not among the processors in its settings", processor=name
             )
         return self._source.resolve(name)
