@@ -10,22 +10,16 @@ from typing import Any
 import orjson
 
 from backstay.batch.item import Item
-from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import (
-    ErrorKind,
-    RequestChange,
-    classify_not_json,
-    classify_response,
-    classify_unreachable,
-)
+from backstay.generate.error_response import classify_not_json, classify_unreachable
+from backstay.generate.error_rule import ErrorKind, RequestChange
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import parse_object, status_of, text_of
+from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 
 PROBE_SECONDS = 120.0
@@ -36,7 +30,6 @@ _MAX_EXCERPT_CHARACTERS = 300
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
 _LIMIT_HEADERS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
-_REMEDIES = {"length": "raise `max_tokens` in the recipe"}
 _THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -170,17 +163,7 @@ def _evaluate(
     text, body = text_of(reply), parse_object(reply)
     report.excerpt = _excerpt(text, account)
     if (status := status_of(reply, body)) != 200:
-        error_response = classify_response(
-            status,
-            reply.headers,
-            text,
-            endpoint,
-            SystemClock().now(),
-            has_key=account.has_key,
-            key_source=account.key_source,
-            proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
-            is_probe=True,
-        )
+        error_response = error_of(reply, status, endpoint, account, is_probe=True)
         report.fail(error_response.code, error_response.message)
         if error_response.code == "streams_only" and not report.stream:
             report.stream = True
@@ -207,7 +190,7 @@ def _evaluate(
         report.fail("unreadable_answer", str(error))
         return adaptation.drop_structure(request.structure)
     except UnusableAnswer as error:
-        remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
+        remedy = "; raise `max_tokens` in the recipe" if error.code == "length" else ""
         report.fail(error.code, f"{error.message}{remedy}")
         return adaptation.drop_structure(request.structure)
     report.succeed(request.structure)

@@ -24,8 +24,12 @@ class Proxy:
     variable: str
     """The environment variable that names it."""
 
+    @property
+    def name(self) -> str:
+        return f"{self.url.host}:{self.url.port} ({self.variable})"
+
     def __str__(self) -> str:
-        return f"the proxy {self.url.host}:{self.url.port} ({self.variable})"
+        return f"the proxy {self.name}"
 
 
 def find_proxy(url: URL, environ: Mapping[str, str] | None = None) -> Proxy | None:
