@@ -4,11 +4,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from backstay.errors import ApiKeyMissing, BackstayError
-from backstay.generate.headers import merge_headers
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
 from backstay.generate.provider_trouble import PATIENCE_SECONDS
 from backstay.generate.rate import AccountRate
+from backstay.generate.request_fields import merge_headers
 from backstay.generate.secret_detection import Secrets
 from backstay.generate.suspected_errors import SuspectedErrors
 from backstay.logs import get_logger

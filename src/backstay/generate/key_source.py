@@ -11,9 +11,8 @@ from threading import Event
 from typing import Self
 
 from backstay.errors import ApiKeyMissing, SettingsError
-from backstay.generate.headers import merge_headers
 from backstay.generate.key_command import MAX_OUTPUT_BYTES, KeyCommandFailed, run_key_command
-from backstay.generate.request_fields import check_header_name
+from backstay.generate.request_fields import check_header_name, merge_headers
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
 

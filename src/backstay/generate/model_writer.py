@@ -10,18 +10,16 @@ from backstay.batch.outcome import Fail, Outcome, Retry
 from backstay.batch.processor import Work
 from backstay.batch.progress import ProviderWait
 from backstay.clock import SystemClock
-from backstay.generate import estimate
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http import ConnectFailed, ConnectionLost, MalformedResponse
 from backstay.generate.limiter import JobLimiter
-from backstay.generate.model_call import ItemTries, ModelCall
-from backstay.generate.prompt import Prompt
+from backstay.generate.model_call import ItemTries, ModelCall, RecentTries
+from backstay.generate.prompt import Prompt, estimate_tokens_in
 from backstay.generate.provider_trouble import TroubleKind
 from backstay.generate.providers.provider import ModelRequest, Structure
 from backstay.generate.rate import RateBounds
-from backstay.generate.recent_values import RecentValues
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_reader import ReplyReader
 
@@ -56,13 +54,12 @@ class ModelWriter:
             account, endpoint, adaptation=self._adaptation, user_parameters=frozenset(recipe.parameters)
         )
         self._reader = ReplyReader(recipe, account, endpoint, adaptation=self._adaptation, failures=self._failures)
-        self._tries: RecentValues[str, ItemTries] = RecentValues()
+        self._tries = RecentTries()
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
         """Request a conversation for an item. Reports the usage always, and the raw answer only if it is unusable."""
         prompt = self._recipe.prompts.render(item, f"item {item.id}")
-        tries = self._tries.get(item.id) or ItemTries()
-        self._tries.put(item.id, tries)
+        tries = self._tries.get(item.id)
         changes_before = self._adaptation.change_count
         outcome = await self._attempt(item, prompt, tries, work)
         changes = 0
@@ -91,7 +88,7 @@ class ModelWriter:
 
     async def _attempt(self, item: Item, prompt: Prompt, tries: ItemTries, work: Work) -> Outcome | RetryDifferently:
         """Make one request once there is a permit, and return its outcome."""
-        expected = estimate.estimate_tokens_in(prompt) + round(self._reader.expected_tokens_out)
+        expected = estimate_tokens_in(prompt) + round(self._reader.expected_tokens_out)
         if self._job_limiter is not None:
             await self._job_limiter.acquire(expected, work)
         permit = await self._limiter.acquire(expected, work)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backstay.batch.outcome import Done, Fail, Outcome, Retry
-from backstay.generate import estimate
 from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
@@ -12,6 +11,7 @@ from backstay.generate.error_response import classify_not_json
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http import HttpResponse, MalformedResponse
 from backstay.generate.model_call import ModelCall
+from backstay.generate.prompt import estimate_tokens_out
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
@@ -34,7 +34,7 @@ class ReplyReader:
         self._adaptation = adaptation
         self._failures = failures
         self._metadata = {"writer": recipe.model}
-        self.expected_tokens_out = float(estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens))
+        self.expected_tokens_out = float(estimate_tokens_out(recipe.turns, recipe.max_tokens))
         """A moving mean of the tokens of answers."""
 
     def read(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:

@@ -1,4 +1,4 @@
-"""Validation of the query and headers that a recipe adds to requests, which must not carry credentials."""
+"""Query and headers of requests: those of a recipe must not carry credentials."""
 
 import re
 from collections.abc import Mapping
@@ -75,6 +75,12 @@ def check_header_name(name: str) -> None:
         raise ValueError(f"{name[:40]!r} is not a valid header name")
     if name.lower() in _CONNECTION_HEADERS:
         raise ValueError(f"{name!r} is set by the connection itself; leave it out")
+
+
+def merge_headers(headers: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
+    """Return `headers` updated by `over`, comparing names without case."""
+    replaced = {name.lower() for name in over}
+    return {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(over)
 
 
 _REMEDY = (

@@ -6,8 +6,7 @@ from typing import Any
 
 from backstay.generate.endpoint_url import from_anthropic_base_url
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.content_blocks import split_content
-from backstay.generate.providers.finish_reasons import finish_reason
+from backstay.generate.providers.answer_fields import finish_reason, join_paragraphs, read_token_count, split_content
 from backstay.generate.providers.provider import (
     ModelAnswer,
     ModelRequest,
@@ -16,8 +15,6 @@ from backstay.generate.providers.provider import (
     TokenUsage,
     UnreadableResponse,
     conversation_schema,
-    join_paragraphs,
-    read_token_count,
 )
 
 _FIRST_VERSION_WITHOUT_SAMPLING = "2026-10-21"  # the first version that rejects sampling parameters

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.content_blocks import split_content
-from backstay.generate.providers.finish_reasons import finish_reason
+from backstay.generate.providers.answer_fields import finish_reason, join_paragraphs, read_token_count, split_content
 from backstay.generate.providers.provider import (
     FinishReason,
     ModelAnswer,
@@ -17,8 +16,6 @@ from backstay.generate.providers.provider import (
     TokenUsage,
     UnreadableResponse,
     conversation_schema,
-    join_paragraphs,
-    read_token_count,
 )
 
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning")
