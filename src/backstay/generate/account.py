@@ -36,7 +36,7 @@ class Account:
         *,
         sources: KeySources,
         limiter: RateLimiter,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float,
     ) -> None:
         """Prepare the headers and connections of all calls.
 
@@ -65,7 +65,7 @@ class Account:
         from backstay.generate.request_adaptation import Adaptation
 
         key = (model, tuple(structures))
-        return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
+        return self._adaptations.setdefault(key, Adaptation(list(structures)))
 
     def suspected_errors(self, model: str) -> SuspectedErrors:
         """Return the suspected errors of a model. All jobs share them."""

@@ -22,9 +22,6 @@ from backstay.generate.recipe import Recipe
 from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 
-PROBE_SECONDS = 120.0
-"""The time limit of one call."""
-
 _MAX_CALLS = 4
 _MAX_EXCERPT_CHARACTERS = 300
 _TURNS = 2
@@ -75,14 +72,12 @@ class ProbeReport:
         self.problem = self.problem_code = self.excerpt = None
 
 
-async def probe(
-    recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout_seconds: float = PROBE_SECONDS
-) -> ProbeReport:
+async def probe(recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout_seconds: float) -> ProbeReport:
     """Request a conversation of two turns, with simpler structures after each failure; the timeout is per call."""
     report = ProbeReport(stream=endpoint.stream)
     structured = recipe.structured
     available = endpoint.provider.structures if structured == "auto" else (Structure(structured),)
-    adaptation = Adaptation.from_structures(available)
+    adaptation = Adaptation(list(available))
     for _ in range(_MAX_CALLS):
         report.calls += 1
         report.excerpt = None
@@ -207,8 +202,7 @@ def _explain_unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
 
 def _excerpt(text: str, account: Account) -> str | None:
     """Return the beginning of a received text, on one line, without secrets; None if it is blank."""
-    redacted = account.secrets.redact(text.encode()).decode("utf-8", "replace")
-    line = " ".join(redacted.split())
+    line = " ".join(account.secrets.redact(text.encode("utf-8", "replace")).decode().split())
     return f"{line[: _MAX_EXCERPT_CHARACTERS - 1]}…" if len(line) > _MAX_EXCERPT_CHARACTERS else line or None
 
 
