@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstay import former_name
 from backstay.batch.processor import Processor
-from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.recipe import JobRecipe as AnyRecipe
+from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotFound, ProcessorUnusable
 from backstay.generate.account import Accounts
 
@@ -43,7 +42,7 @@ class ProcessorRegistry:
         changes = {"base_url": base_url} if base_url is not None else {}
         return Recipe.from_fields({**frozen, **changes}, _RECIPE_ORIGIN, outside=frozen.keys() - changes.keys())
 
-    async def writer(self, recipe: AnyRecipe) -> Processor:
+    async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the writer for a recipe.
 
         Raises:

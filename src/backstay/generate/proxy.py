@@ -102,9 +102,8 @@ def _parse_proxy_url(address: str, variable: str) -> URL:
     try:
         url = URL(f"{scheme}://{rest}")
         name = url.raw_host
-        if (
-            name and url.port and (":" in name or explain_invalid_name(name) is None)
-        ):  # with a colon it is an IPv6 address
+        # With a colon it is an IPv6 address.
+        if name and url.port and (":" in name or explain_invalid_name(name) is None):
             return url
     except ValueError:
         pass
