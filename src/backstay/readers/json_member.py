@@ -58,12 +58,10 @@ class JsonMember:
         self._expect("[")
         more = scanner.peek() != "]"
         while more:
-            if (character := scanner.peek()) != "{":
-                raise (
-                    self._errors.invalid_row(scanner.line, "not a conversation")
-                    if character
-                    else self._truncated_error()
-                )
+            if not (character := scanner.peek()):
+                raise self._truncated_error()
+            if character != "{":
+                raise self._errors.invalid_row(scanner.line, "not a conversation")
             line = scanner.line
             yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
             more = self._take_comma("]")
