@@ -87,11 +87,9 @@ def _check_folder(report: DatabaseReport, *, default_folder: Path | None, config
     if base is None or report.location is None:
         return
     folder = base / report.database_id
-    recorded = [
-        backup for backup in report.backups if (Path(backup.folder) if backup.folder else default_folder) == base
-    ]
+    recorded = [each for each in report.backups if (Path(each.folder) if each.folder else default_folder) == base]
     if default_folder is None:
-        recorded = [backup for backup in recorded if backup.host == socket.gethostname()]
+        recorded = [each for each in recorded if each.host == socket.gethostname()]
     try:
         marker = read_marker(folder)
     except BackupFolderUnrecognized as error:

@@ -48,9 +48,8 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
         yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", "name another database with --database")
         return
     yield _check_access(path, status.st_size)
-    depth = (
-        CheckDepth.FULL if deep else CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
-    )
+    quick_depth = CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
+    depth = CheckDepth.FULL if deep else quick_depth
     try:
         inspection = inspect(path, owner=settings.owner, depth=depth)
     except BackstayError as error:

@@ -14,7 +14,7 @@ from backstay.generate.suspected_errors import SuspectedErrors
 from backstay.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping
 
     from backstay.generate.endpoint import Endpoint
     from backstay.generate.http import HttpResponse
@@ -60,12 +60,11 @@ class Account:
         self._suspected_errors: dict[str, SuspectedErrors] = {}
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
-    def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
+    def adaptation(self, model: str, structures: "tuple[Structure, ...]") -> "Adaptation":
         """Return the adaptation for a model and the structures to request from it. All jobs share it."""
         from backstay.generate.request_adaptation import Adaptation
 
-        key = (model, tuple(structures))
-        return self._adaptations.setdefault(key, Adaptation(list(structures)))
+        return self._adaptations.setdefault((model, structures), Adaptation(list(structures)))
 
     def suspected_errors(self, model: str) -> SuspectedErrors:
         """Return the suspected errors of a model. All jobs share them."""
@@ -172,11 +171,10 @@ class Accounts:
         name = (endpoint.url, headers, endpoint.key_header, variable if renewable else "", None if renewable else key)
         account = self._accounts.get(name)
         if account is None:
-            rate = AccountRate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
+            patience = self._patience_seconds
+            rate = AccountRate(rpm=self._rpm, tpm=self._tpm, patience_seconds=patience)
             limiter = RateLimiter(rate, host=endpoint.host)
-            account = Account(
-                endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=self._patience_seconds
-            )
+            account = Account(endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=patience)
             self._accounts[name] = account
         return account
 

@@ -50,7 +50,5 @@ def explain_tls_error(error: OSError) -> str:
         )
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "it does not speak TLS; correct the base URL, which may have to begin with http://"
-    reason = getattr(error, "reason", None) or "the server closed the connection"
-    return (
-        f"no encrypted connection could be made ({reason.lower().replace('_', ' ')}); check what it wants of a client"
-    )
+    reason = (getattr(error, "reason", None) or "the server closed the connection").lower().replace("_", " ")
+    return f"no encrypted connection could be made ({reason}); check what it wants of a client"

@@ -143,11 +143,9 @@ def _choose_provider(model: str, address: BaseUrl | None) -> tuple[Provider, str
     if address is None:
         if by_prefix is not None:
             return by_prefix, rest
-        provider_names = ", ".join(f"{name}:…" for name in PROVIDERS)
+        names = ", ".join(f"{name}:…" for name in PROVIDERS)
         problem = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
-        raise RecipeError(
-            f"{problem}; the known providers are {provider_names}", remedy=Remedy.NAME_MODEL, field="model"
-        )
+        raise RecipeError(f"{problem}; the known providers are {names}", remedy=Remedy.NAME_MODEL, field="model")
     # At other hosts the prefix is part of the name: Ollama and others have models such as mistral:7b.
     if by_prefix is not None and not (by_prefix.is_api_style or by_prefix.owns(address.host)):
         by_prefix = None

@@ -101,9 +101,8 @@ class FailureHandler:
         """Return the outcome of a request without a response, which may be charged nevertheless."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_recovering
         is_alone = call.tries.is_alone(min_troubles=1)
-        counts = call.tries.record_trouble(self._suspected_errors.accepted_count, min_troubles=1) and (
-            was_passing or is_alone
-        )
+        accepted_count = self._suspected_errors.accepted_count
+        counts = call.tries.record_trouble(accepted_count, min_troubles=1) and (was_passing or is_alone)
         code = "timeout" if cause is TroubleKind.SILENT else "connection"
         outcome = self._wait(call, ProviderTrouble(cause, reason), f"{self._endpoint.host}: {reason}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome

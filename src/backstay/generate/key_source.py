@@ -205,18 +205,16 @@ def _normalize_hosts(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Ma
     by_host: dict[str, dict[str, str]] = {}
     for host, headers in tables.items():
         if not _HOST.fullmatch(host):
-            raise _invalid_setting(
-                f"[headers.{host[:60]!r}]", "name the host alone, and its port where the address has one"
-            )
+            reason = "name the host alone, and its port where the address has one"
+            raise _invalid_setting(f"[headers.{host[:60]!r}]", reason)
         for name, variable in headers.items():
             try:
                 check_header_name(name)
             except ValueError as error:
                 raise _invalid_setting(f"[headers.{host!r}]", str(error)) from None
             if not _VARIABLE.fullmatch(variable):
-                raise _invalid_setting(
-                    f"The header {name} for {host}", "name the environment variable that holds its value"
-                )
+                reason = "name the environment variable that holds its value"
+                raise _invalid_setting(f"The header {name} for {host}", reason)
         by_host[_normalize_host(host)] = merge_headers(by_host.get(_normalize_host(host), {}), headers)
     return by_host
 

@@ -46,10 +46,9 @@ class ModelWriter:
         self._limiter.begin_run()
         self._job_limiter: JobLimiter | None = None
         self._suspected_errors = account.suspected_errors(endpoint.model)
-        available = self._endpoint.provider.structures
         structured = recipe.structured
-        structures = list(available) if structured == "auto" else [Structure(structured)]
-        self._adaptation = account.adaptation(self._endpoint.model, structures)
+        structures = endpoint.provider.structures if structured == "auto" else (Structure(structured),)
+        self._adaptation = account.adaptation(endpoint.model, structures)
         self._failures = FailureHandler(
             account, endpoint, adaptation=self._adaptation, user_parameters=frozenset(recipe.parameters)
         )
@@ -96,9 +95,8 @@ class ModelWriter:
         structure = self._structure(tries)
         number = self._suspected_errors.begin()
         call = ModelCall(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
-        work.on_timeout(
-            partial(self._failures.handle_connection_lost, call, "no answer within its timeout", TroubleKind.SILENT)
-        )
+        handle_lost = self._failures.handle_connection_lost
+        work.on_timeout(partial(handle_lost, call, "no answer within its timeout", TroubleKind.SILENT))
         try:
             # The request is built inline, so that nothing else keeps it in memory while it is in flight.
             reply = await self._account.post(self._request(call), stream=self._endpoint.stream)
@@ -106,9 +104,7 @@ class ModelWriter:
         except ConnectFailed as error:
             return self._failures.handle_connect_failure(call, error)
         except ConnectionLost as error:
-            return self._failures.handle_connection_lost(
-                call, f"the connection was lost ({error})", TroubleKind.INTERRUPTED
-            )
+            return handle_lost(call, f"the connection was lost ({error})", TroubleKind.INTERRUPTED)
         except MalformedResponse as error:
             return self._reader.read_malformed(call, error)
         finally:

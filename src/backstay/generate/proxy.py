@@ -107,6 +107,5 @@ def _parse_proxy_url(address: str, variable: str) -> URL:
             return url
     except ValueError:
         pass
-    raise SettingsError(
-        f"The value of {variable} is not the address of a proxy; set it to http://HOST:PORT", setting=variable
-    )
+    message = f"The value of {variable} is not the address of a proxy; set it to http://HOST:PORT"
+    raise SettingsError(message, setting=variable)

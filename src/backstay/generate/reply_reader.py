@@ -67,13 +67,12 @@ class ReplyReader:
 
     def _not_json(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         self._record_raw(call, reply.body)
-        error_response = classify_not_json(
-            reply.status, text_of(reply), self._endpoint, is_proven=self._account.limiter.is_proven
-        )
-        if error_response.code == "broken_json":
+        is_proven = self._account.limiter.is_proven
+        error = classify_not_json(reply.status, text_of(reply), self._endpoint, is_proven=is_proven)
+        if error.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
-            return Retry(error_response.message, code=error_response.code)
-        return self._failures.handle_error_response(call, error_response)
+            return Retry(error.message, code=error.code)
+        return self._failures.handle_error_response(call, error)
 
     def _record_raw(self, call: ModelCall, body: bytes) -> None:
         """Store an unusable answer as evidence, without the secrets that it may repeat."""

@@ -37,9 +37,7 @@ def is_credential_name(name: str) -> bool:
     if parts[-1] == "pass" or (len(parts) == 1 and parts[0] in _SECRET_ALONE):
         return True
     pairs = zip(["", *parts], parts, strict=False)
-    return any(
-        _SECRET_PART.fullmatch(part) and (part != "key" or before not in _HARMLESS_KEYS) for before, part in pairs
-    )
+    return any(_SECRET_PART.fullmatch(part) and (part != "key" or prior not in _HARMLESS_KEYS) for prior, part in pairs)
 
 
 def check_query(query: dict[str, str]) -> dict[str, str]:

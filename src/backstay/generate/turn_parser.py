@@ -54,10 +54,8 @@ def continues_turns(value: Any, turns: int) -> bool:
     """Return whether a value that follows a conversation of `turns` turns seems to contain more."""
     if is_one_turn(value):
         return True
-    known_keys = {_normalize(key) for key in turn_keys(turns)}
-    return (
-        isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known_keys.isdisjoint(map(_normalize, value))
-    )
+    known = {_normalize(key) for key in turn_keys(turns)}
+    return isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_normalize, value))
 
 
 def begins_turns(text: str, start: int) -> bool:
@@ -72,9 +70,8 @@ def begins_turns(text: str, start: int) -> bool:
             or _TURN_KEY.fullmatch(key) is not None
             or _NUMBERED_ROLE.search(text, start, start + 400) is not None
         )
-    return not text[begin.end() :].strip("` \t\r\n") and any(
-        name.startswith(key.rstrip("0123456789")) for name in _NAMES
-    )
+    start_of_name = key.rstrip("0123456789")
+    return not text[begin.end() :].strip("` \t\r\n") and any(name.startswith(start_of_name) for name in _NAMES)
 
 
 def _parse_value(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:

@@ -152,6 +152,5 @@ def _check_header(header: list[str], errors: InputErrors, line: int) -> None:
 
 def _wrong_cell_count(errors: InputErrors, line: int, count: int, expected: int) -> InvalidRow:
     cells = "1 cell" if count == 1 else f"{count} cells"
-    return errors.invalid_row(
-        line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
-    )
+    reason = f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
+    return errors.invalid_row(line, reason)

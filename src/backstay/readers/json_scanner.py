@@ -129,9 +129,8 @@ class JsonScanner:
 
     def _require_chunk(self) -> None:
         if not self._read_chunk():
-            raise self._errors.unreadable(
-                "the element that starts here never ends; the file may be truncated", line=self.line
-            )
+            reason = "the element that starts here never ends; the file may be truncated"
+            raise self._errors.unreadable(reason, line=self.line)
         if len(self._window) - self._position > MAX_RECORD_BYTES:
             raise record_too_long(self._errors, self.line)
 

@@ -59,9 +59,8 @@ def split_content(content: Any) -> tuple[list[str], list[str]]:
 def _read_thoughts(block: Mapping[str, Any]) -> list[str]:
     value = next((block[name] for name in _TEXT_FIELDS if block.get(name) and block[name] is not True), None)
     if isinstance(value, list):
-        value = "".join(
-            inner["text"] for inner in value if isinstance(inner, Mapping) and isinstance(inner.get("text"), str)
-        )
+        texts = [inner.get("text") for inner in value if isinstance(inner, Mapping)]
+        value = "".join(text for text in texts if isinstance(text, str))
     return [value] if isinstance(value, str) else []
 
 

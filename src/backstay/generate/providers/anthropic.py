@@ -58,13 +58,8 @@ class Anthropic(Provider):
             body["stream"] = True
         if request.structure is Structure.SCHEMA:
             description = "Hand over the conversation that was asked for."
-            body["tools"] = [
-                {
-                    "name": _TOOL,
-                    "description": description,
-                    "input_schema": conversation_schema(turn_keys(request.turns)),
-                }
-            ]
+            schema = conversation_schema(turn_keys(request.turns))
+            body["tools"] = [{"name": _TOOL, "description": description, "input_schema": schema}]
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
         return {**body, **request.parameters}
 
@@ -99,8 +94,6 @@ class Anthropic(Provider):
 
 def rejected_parameters(version: str, parameters: Iterable[str]) -> list[str]:
     """Return the parameters that a version of the API no longer accepts."""
-    return (
-        [name for name in parameters if name in _SAMPLING_PARAMETERS]
-        if version >= _FIRST_VERSION_WITHOUT_SAMPLING
-        else []
-    )
+    if version < _FIRST_VERSION_WITHOUT_SAMPLING:
+        return []
+    return [name for name in parameters if name in _SAMPLING_PARAMETERS]

@@ -49,11 +49,8 @@ class OpenAICompatible(Provider):
             if Quirk.NO_STREAM_OPTIONS not in self.quirks:
                 body["stream_options"] = {"include_usage": True}
         if request.structure is Structure.SCHEMA:
-            json_schema = {
-                "name": "conversation",
-                "strict": True,
-                "schema": conversation_schema(turn_keys(request.turns)),
-            }
+            schema = conversation_schema(turn_keys(request.turns))
+            json_schema = {"name": "conversation", "strict": True, "schema": schema}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         elif request.structure is Structure.JSON:
             body["response_format"] = {"type": "json_object"}
