@@ -109,10 +109,8 @@ def resolve_endpoint(
             field="base_url",
         )
     if anthropic_version is not None and not isinstance(provider, Anthropic):
-        raise RecipeError(
-            f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out",
-            field="anthropic_version",
-        )
+        message = f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out"
+        raise RecipeError(message, field="anthropic_version")
     url = _complete_path(address or BaseUrl.parse(str(provider.base_url)), provider)
     full_query = {**url.query, **(query or {})}
     check_deployment(url, full_query)

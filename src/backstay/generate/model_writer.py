@@ -48,11 +48,10 @@ class ModelWriter:
         self._suspected_errors = account.suspected_errors(endpoint.model)
         structured = recipe.structured
         structures = endpoint.provider.structures if structured == "auto" else (Structure(structured),)
-        self._adaptation = account.adaptation(endpoint.model, structures)
-        self._failures = FailureHandler(
-            account, endpoint, adaptation=self._adaptation, user_parameters=frozenset(recipe.parameters)
-        )
-        self._reader = ReplyReader(recipe, account, endpoint, adaptation=self._adaptation, failures=self._failures)
+        adaptation = self._adaptation = account.adaptation(endpoint.model, structures)
+        failures = FailureHandler(account, endpoint, adaptation=adaptation, user_parameters=recipe.parameters)
+        self._failures = failures
+        self._reader = ReplyReader(recipe, account, endpoint, adaptation=adaptation, failures=failures)
         self._tries = RecentTries()
 
     async def __call__(self, item: Item, work: Work) -> Outcome:

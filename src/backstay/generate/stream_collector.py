@@ -12,7 +12,7 @@ class IncompleteStream(Exception):
     """A stream without a whole answer. The message says why, and quotes nothing."""
 
 
-class AnyShapeCollector:
+class StreamCollector:
     """A collector of a streamed answer in either API, detected from its events."""
 
     def __init__(self) -> None:
