@@ -49,7 +49,7 @@ class JsonMember:
             more = self._take_comma("}")
         self._expect("}")
         if scanner.peek():
-            raise self._errors.unreadable("the file has data after its end", line=scanner.line)
+            raise scanner.unreadable("the file has data after its end")
         if not was_read:
             raise self._wrong_shape_error()
 
@@ -89,4 +89,4 @@ class JsonMember:
         return self._errors.unreadable("the file is truncated")
 
     def _wrong_shape_error(self) -> InputUnreadable:
-        return self._errors.unreadable(self._shape_error, line=self._scanner.line)
+        return self._scanner.unreadable(self._shape_error)
