@@ -11,31 +11,27 @@ from functools import cache
 from backstay.generate.error_body import ErrorBody
 from backstay.generate.error_rule import ErrorKind, RequestChange, Rule, matches
 
-_BAD = frozenset({400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422})
-_REQUEST = frozenset({400, 404, 413, 415, 422})
-_BROKEN = frozenset(range(500, 600))
-_STRUCTURES = frozenset(
-    {
-        "response_format", "tools", "tool_choice", "functions", "function_call", "json_schema", "strict", "text",
-        "output_config", "output_format", "response_schema", "response_mime_type", "responseschema", "guided_json",
-        "structured_outputs", "grammar", "format", "json_mode",
-    }
-)  # fmt: skip
-_UNSUPPORTED = frozenset(
-    {"unsupported_parameter", "unsupported_value", "unknown_parameter", "extra_forbidden", "unsupportedparameter"}
-)
+_BAD = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422}
+_REQUEST = {400, 404, 413, 415, 422}
+_BROKEN = set(range(500, 600))
+_STRUCTURES = {
+    "response_format", "tools", "tool_choice", "functions", "function_call", "json_schema", "strict", "text",
+    "output_config", "output_format", "response_schema", "response_mime_type", "responseschema", "guided_json",
+    "structured_outputs", "grammar", "format", "json_mode",
+}  # fmt: skip
+_UNSUPPORTED = {
+    "unsupported_parameter", "unsupported_value", "unknown_parameter", "extra_forbidden", "unsupportedparameter",
+}  # fmt: skip
 _UNSUPPORTED_WORDS = (
     "not supported", "unsupported", "does not support", "unrecognized request argument", "unknown name",
     "unexpected keyword", "extra inputs are not permitted", "is deprecated for", "cannot both be", "may only be set to",
     "only 1 is allowed", "not allowed", "is not permitted",
 )  # fmt: skip
-_LIMIT_CODES = frozenset(
-    {
-        "rate_limit_exceeded", "rate_limited", "ratelimitreached", "rate_limit_reached_error", "throttlingexception",
-        "toomanyrequestsexception", "servicequotaexceededexception", "throttling", "throttling.ratequota",
-        "throttling.burstrate", "throttling.allocationquota", "throttling_error", "1302", "1303",
-    }
-)  # fmt: skip
+_LIMIT_CODES = {
+    "rate_limit_exceeded", "rate_limited", "ratelimitreached", "rate_limit_reached_error", "throttlingexception",
+    "toomanyrequestsexception", "servicequotaexceededexception", "throttling", "throttling.ratequota",
+    "throttling.burstrate", "throttling.allocationquota", "throttling_error", "1302", "1303",
+}  # fmt: skip
 _LIMIT_WORDS = ("rate limit", "ratelimit", "rate-limit", "too many requests", "throttl")
 _LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month", "monthly", "今日")
 
@@ -404,7 +400,7 @@ WORDS = (
 )  # fmt: skip
 
 STATUSES = (
-    Rule(ErrorKind.ACCOUNT, "redirected", statuses=frozenset(range(300, 400))),
+    Rule(ErrorKind.ACCOUNT, "redirected", statuses=set(range(300, 400))),
     Rule(ErrorKind.ACCOUNT, "bad_key", is_decisive=True, statuses={401}),
     Rule(ErrorKind.ACCOUNT, "quota_exhausted", "DeepSeek, OpenRouter", is_decisive=True, statuses={402}),
     Rule(ErrorKind.ACCOUNT, "forbidden", statuses={403}),
@@ -421,7 +417,7 @@ STATUSES = (
     Rule(ErrorKind.ITEM, "content_filter", "Cohere", statuses={498}),
     Rule(ErrorKind.TRANSIENT, "overloaded", statuses={503, 529}),
     Rule(ErrorKind.TRANSIENT, "server_error", statuses=_BROKEN, reason="an error of its own"),
-    Rule(ErrorKind.UNKNOWN, "bad_request", statuses=frozenset(range(400, 500))),
+    Rule(ErrorKind.UNKNOWN, "bad_request", statuses=set(range(400, 500))),
 )
 
 RULES = CODES + FIELDS + WORDS + STATUSES
