@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from backstay.generate.recipe import Recipe
-from support.fakes.provider import KEY, Hang, ProviderServer, Said, Status, shaped
+from support.fakes.provider import KEY, Hang, ProviderServer, Said, Sent, Status, shaped
 from support.stores.postgres import free_port
 
 
@@ -165,6 +165,19 @@ def test_what_an_endpoint_said_is_shown_without_the_key(within, provider):
     assert KEY not in json.dumps(text)
     assert (text["problemCode"], text["said"][:9]) == ("bad_request", '{"error":')
     assert (text["endpoint"]["url"], text["answered"]) == (f"{provider.base_url}/chat/completions", 1)
+
+
+def test_an_answer_with_half_a_character_is_shown(within, provider):
+    """A probe prints an answer that has an unpaired surrogate, which cannot be encoded, with a replacement."""
+    body = b'{"choices": [{"message": {"content": "No, \\ud83d."}, "finish_reason": "stop"}]}'
+    provider.behaviour = lambda _: Sent(body)
+    words = ("probe", "--model", "m", "--base-url", provider.base_url)
+
+    ended = within(*words)
+
+    assert ended.code == 1
+    assert "said       No, ?." in ended.out
+    assert within(*words, "--json").json["said"] == "No, ?."
 
 
 def test_an_answer_that_is_no_conversation_is_shown(within, provider):

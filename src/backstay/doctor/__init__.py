@@ -52,11 +52,8 @@ def examine(
         if settings.database_url is None and (reason := supabase_unused(environ, settings.here, location)):
             yield Check("settings", CheckLevel.WARNING, reason, NAME_SUPABASE)
         if ignored:
-            yield Check(
-                "settings",
-                CheckLevel.OK,
-                f"ignored in the address, because they are for other drivers: {', '.join(ignored)}",
-            )
+            message = f"ignored in the address, because they are for other drivers: {', '.join(ignored)}"
+            yield Check("settings", CheckLevel.OK, message)
         yield check_sqlite_version()
         yield from check_database(location, settings, deep=deep)
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from backstay.backup.directory import MARKER, BackupDirectory
 from backstay.backup.folder_marker import describe_problem, folder_state, read_marker
 from backstay.backup.retention import clock_problem
 from backstay.clock import SystemClock, to_text
-from backstay.doctor.check import Check, CheckLevel
+from backstay.doctor.check import Check, CheckLevel, format_first
 from backstay.doctor.filesystem import check_backup_folder
 from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecognized, BackupUnreachable
 from backstay.logs import get_logger
@@ -22,7 +23,6 @@ from backstay.storage.sql.inspection import BackupRecord, DatabaseReport
 
 _log = get_logger("backstay.doctor")
 
-_MAX_LISTED_IDS = 5
 _BLOCK_BYTES = 1024 * 1024
 
 
@@ -63,20 +63,16 @@ def check_backups(
         asyncio.run(_record_damage(damaged, settings))
         yield from (_damage_check(backup, is_intact=False) for backup in damaged)
     if without_folder and not folder_checks:
-        message = f"the folder of {_format_ids(without_folder)} cannot be found"
-        yield Check(
-            "backups", CheckLevel.PROBLEM, message, "mount its disk; until then nothing can be restored from there"
-        )
+        message = f"the folder of {format_first(without_folder)} cannot be found"
+        remedy = "mount its disk; until then nothing can be restored from there"
+        yield Check("backups", CheckLevel.PROBLEM, message, remedy)
     if without_file:
-        message = f"the file of {_format_ids(without_file)} is missing: nothing can be restored from it"
+        message = f"the file of {format_first(without_file)} is missing: nothing can be restored from it"
         remedy = "return it to its folder, or `backstay backups delete BACKUP` if it is gone for good"
         yield Check("backups", CheckLevel.PROBLEM, message, remedy)
     elif intact and not without_folder:
-        yield Check(
-            "backups",
-            CheckLevel.OK,
-            f"{intact:,} verified, {'read and unchanged' if deep else 'their files are present'}",
-        )
+        state = "read and unchanged" if deep else "their files are present"
+        yield Check("backups", CheckLevel.OK, f"{intact:,} verified, {state}")
 
 
 def _check_clock(report: DatabaseReport) -> Iterator[Check]:
@@ -91,11 +87,9 @@ def _check_folder(report: DatabaseReport, *, default_folder: Path | None, config
     if base is None or report.location is None:
         return
     folder = base / report.database_id
-    recorded = [
-        backup for backup in report.backups if (Path(backup.folder) if backup.folder else default_folder) == base
-    ]
+    recorded = [each for each in report.backups if (Path(each.folder) if each.folder else default_folder) == base]
     if default_folder is None:
-        recorded = [backup for backup in recorded if backup.host == socket.gethostname()]
+        recorded = [each for each in recorded if each.host == socket.gethostname()]
     try:
         marker = read_marker(folder)
     except BackupFolderUnrecognized as error:
@@ -127,10 +121,8 @@ async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) ->
     try:
         async with Backstay(settings, create=False) as backstay:
             for backup in damaged:
-                try:
+                with suppress(BackupDamaged):
                     await backstay.backups.verify(backup.id)
-                except BackupDamaged:
-                    continue
     except BackstayError as error:
         _log.warning("backup_damage_record_failed", code=error.code, error=error.message)
 
@@ -142,8 +134,3 @@ def _damage_check(backup: BackupRecord, *, is_intact: bool | None) -> Check:
         return Check("backups", CheckLevel.WARNING, message, f"`backstay backups verify {backup.id}`")
     message = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
     return Check("backups", CheckLevel.PROBLEM, message, Remedy.REPLACE_BACKUP_FILE, {"backup_id": backup.id})
-
-
-def _format_ids(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED_IDS:,} more" if len(names) > _MAX_LISTED_IDS else ""
-    return f"{', '.join(names[:_MAX_LISTED_IDS])}{more}"

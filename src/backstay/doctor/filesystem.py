@@ -14,18 +14,8 @@ _LOW_SPACE_BYTES = 512 * 1024 * 1024
 _MIN_SPACE_BYTES = 1024 * 1024
 _MOUNTS_FILE = Path("/proc/mounts")
 _NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
-    "ceph",
-    "gluster",
-    "lustre",
-    "fuse.sshfs",
-    "fuse.rclone",
-    "virtiofs",
-)
+    "nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.rclone", "virtiofs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +88,7 @@ def _check_file_system(name: str, folder: Path, remedies: _Remedies) -> Check:
     if kind.startswith(_NETWORK_FILE_SYSTEMS):
         message = f"{folder} is on a file system shared over a network or with a host ({kind})"
         return Check(name, CheckLevel.WARNING, message, remedies.shared)
-    return Check(name, CheckLevel.OK, f"{kind}")
+    return Check(name, CheckLevel.OK, kind)
 
 
 def _check_space(name: str, folder: Path, remedies: _Remedies) -> Check:
@@ -106,15 +96,11 @@ def _check_space(name: str, folder: Path, remedies: _Remedies) -> Check:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Check(name, CheckLevel.WARNING, f"the free space of {folder} is unknown: {error.strerror}")
-    level = (
-        CheckLevel.PROBLEM
-        if free < _MIN_SPACE_BYTES
-        else CheckLevel.WARNING
-        if free < _LOW_SPACE_BYTES
-        else CheckLevel.OK
-    )
     message = f"{format_bytes(free)} free on the disk of {folder}"
-    return Check(name, level, message, None if level is CheckLevel.OK else remedies.full)
+    if free >= _LOW_SPACE_BYTES:
+        return Check(name, CheckLevel.OK, message)
+    level = CheckLevel.PROBLEM if free < _MIN_SPACE_BYTES else CheckLevel.WARNING
+    return Check(name, level, message, remedies.full)
 
 
 def file_system_kind(folder: Path, *, mounts: Path = _MOUNTS_FILE) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, CheckLevel
 from backstay.doctor.filesystem import check_backup_base
-from backstay.doctor.work import check_others, check_work
+from backstay.doctor.work import check_counters, check_others, check_work
 from backstay.errors import BackstayError
 from backstay.settings import Settings
 from backstay.storage.postgres.address import ServerAddress
@@ -28,12 +28,8 @@ def check_database(url: str, settings: Settings, *, deep: bool) -> Iterator[Chec
     yield Check("server", CheckLevel.OK, f"PostgreSQL {inspection.version} at {address}, as {inspection.user}")
     yield from _check_durability(inspection)
     yield _check_schema(inspection, settings.database_schema)
-    if deep and inspection.miscounted_jobs:
-        message = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted_jobs)}"
-        remedy = "this is a bug in Backstay; conversations are not affected"
-        yield Check("counters", CheckLevel.PROBLEM, message, remedy)
-    elif deep and inspection.schema == inspection.known_schema:
-        yield Check("counters", CheckLevel.OK, "every job's counters equal its items")
+    if deep and (inspection.miscounted_jobs or inspection.schema == inspection.known_schema):
+        yield check_counters(inspection.miscounted_jobs)
     yield from _check_adoption(inspection)
     if inspection.schema == inspection.known_schema:
         yield from check_work(inspection.report)
@@ -68,20 +64,15 @@ def _check_adoption(inspection: PostgresInspection) -> Iterator[Check]:
     obstacle = next((table.obstacle for table in inspection.adopted if table.obstacle), None)
     adopt_again = "run `backstay adopt` again"
     if changed:
-        message = (
-            f"the columns of {' and '.join(changed)} changed after the adoption, so nothing is backed up or deleted"
-        )
+        columns = f"the columns of {' and '.join(changed)}"
+        message = f"{columns} changed after the adoption, so nothing is backed up or deleted"
         yield Check("adopted", CheckLevel.PROBLEM, message, adopt_again)
     elif hidden:
         message = f"{hidden:,} conversations are hidden: the triggers of Backstay were disabled for a while"
         yield Check("adopted", CheckLevel.PROBLEM, message, adopt_again)
     elif obstacle is not None:
-        yield Check(
-            "adopted",
-            CheckLevel.WARNING,
-            f"{mapping}; nothing new can be stored: {obstacle}",
-            "fix it, then " + adopt_again,
-        )
+        message = f"{mapping}; nothing new can be stored: {obstacle}"
+        yield Check("adopted", CheckLevel.WARNING, message, f"fix it, then {adopt_again}")
     else:
         yield Check("adopted", CheckLevel.OK, mapping)
 

@@ -10,7 +10,7 @@ import apsw
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, CheckLevel, format_bytes
 from backstay.doctor.filesystem import check_backup_base, check_filesystem
-from backstay.doctor.work import check_others, check_work
+from backstay.doctor.work import check_counters, check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.files import belongs_to_this_user
 from backstay.settings import Settings
@@ -22,12 +22,11 @@ MAX_QUICK_CHECK_BYTES = 256 * 1024 * 1024  # larger files are only checked on re
 
 def check_sqlite_version() -> Check:
     """Check the SQLite library."""
-    message = f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"
     try:
         check_sqlite()
     except UnsafeSQLite as error:
         return Check.from_error("sqlite", error)
-    return Check("sqlite", CheckLevel.OK, message)
+    return Check("sqlite", CheckLevel.OK, f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})")
 
 
 def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
@@ -42,17 +41,15 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
         yield Check("database", CheckLevel.OK, f"no database at {path}", "`backstay run` creates it")
         return
     except OSError as error:
-        yield Check(
-            "database", CheckLevel.PROBLEM, f"{path} cannot be examined: {error.strerror}", "check its permissions"
-        )
+        message = f"{path} cannot be examined: {error.strerror}"
+        yield Check("database", CheckLevel.PROBLEM, message, "check its permissions")
         return
     if not stat.S_ISREG(status.st_mode):
         yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", "name another database with --database")
         return
     yield _check_access(path, status.st_size)
-    depth = (
-        CheckDepth.FULL if deep else CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
-    )
+    quick_depth = CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
+    depth = CheckDepth.FULL if deep else quick_depth
     try:
         inspection = inspect(path, owner=settings.owner, depth=depth)
     except BackstayError as error:
@@ -62,7 +59,7 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
     yield _check_journal(inspection)
     yield _damage_check(path, inspection, depth)
     if depth is CheckDepth.FULL and not inspection.damage:
-        yield _check_counters(inspection)
+        yield check_counters(inspection.miscounted_jobs)
     if inspection.schema == inspection.known_schema and not inspection.damage:
         yield from check_work(inspection.report)
         if belongs_to_this_user(path):
@@ -84,22 +81,19 @@ def _check_schema(inspection: SqliteInspection) -> Check:
         message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
         return Check("schema", CheckLevel.PROBLEM, message, "use that version of Backstay or a newer one")
     if inspection.schema == 0:
-        return Check(
-            "schema", CheckLevel.WARNING, "none yet, the file is empty", "the next command that opens it creates it"
-        )
+        remedy = "the next command that opens it creates it"
+        return Check("schema", CheckLevel.WARNING, "none yet, the file is empty", remedy)
     if inspection.schema < inspection.known_schema:
         message = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
-        return Check(
-            "schema", CheckLevel.WARNING, message, "the next command that opens it migrates it and keeps a copy"
-        )
-    return Check("schema", CheckLevel.OK, f"{inspection.schema}")
+        remedy = "the next command that opens it migrates it and keeps a copy"
+        return Check("schema", CheckLevel.WARNING, message, remedy)
+    return Check("schema", CheckLevel.OK, str(inspection.schema))
 
 
 def _check_journal(inspection: SqliteInspection) -> Check:
     if inspection.journal_mode == "wal":
         return Check("journal", CheckLevel.OK, "wal")
-    message = "not in WAL mode"
-    return Check("journal", CheckLevel.WARNING, message, "the next command that opens it switches to it")
+    return Check("journal", CheckLevel.WARNING, "not in WAL mode", "the next command that opens it switches to it")
 
 
 def _damage_check(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
@@ -109,12 +103,3 @@ def _damage_check(path: Path, inspection: SqliteInspection, depth: CheckDepth) -
         remedy = f"keep {path} and the files next to it unchanged, and restore the database from a copy"
         return Check("integrity", CheckLevel.PROBLEM, f"damaged: {'; '.join(inspection.damage)}", remedy)
     return Check("integrity", CheckLevel.OK, f"no damage ({depth} check)")
-
-
-def _check_counters(inspection: SqliteInspection) -> Check:
-    if inspection.miscounted_jobs:
-        message = f"the counters of these jobs differ from their items: {', '.join(inspection.miscounted_jobs)}"
-        return Check(
-            "counters", CheckLevel.PROBLEM, message, "this is a bug in Backstay; conversations are not affected"
-        )
-    return Check("counters", CheckLevel.OK, "every job's counters equal its items")

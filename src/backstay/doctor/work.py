@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from backstay.batch import liveness
 from backstay.batch.processor import CALLER
-from backstay.doctor.check import Check, CheckLevel
+from backstay.doctor.check import Check, CheckLevel, format_first
 from backstay.remedy import Remedy
 from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
-
-_MAX_LISTED_JOBS = 5
 
 
 def check_work(report: DatabaseReport) -> Iterator[Check]:
@@ -23,12 +21,12 @@ def check_work(report: DatabaseReport) -> Iterator[Check]:
     ]
     if unfinished:
         idle = [job for job in report.unfinished if job.id not in jobs_in_work]
-        message = f"unfinished: {_format_first(unfinished)}"
+        message = f"unfinished: {format_first(unfinished)}"
         yield Check("jobs", CheckLevel.WARNING if idle else CheckLevel.OK, message, _remedy(idle) if idle else None)
     else:
         yield Check("jobs", CheckLevel.OK, "none is unfinished")
     if waits := [f"{job.job_id} ({job.settled} settled)" for job in report.waiting_imports]:
-        text = f"imported, without their items yet: {_format_first(waits)}"
+        text = f"imported, without their items yet: {format_first(waits)}"
         context = {"job_id": report.waiting_imports[0].job_id if len(waits) == 1 else "JOB"}
         yield Check("imports", CheckLevel.WARNING, text, Remedy.RUN_IMPORTED_JOB, context)
     for holder in dead:
@@ -45,6 +43,15 @@ def check_work(report: DatabaseReport) -> Iterator[Check]:
         yield Check("deletes", CheckLevel.WARNING, message, remedy)
 
 
+def check_counters(miscounted_jobs: Sequence[str]) -> Check:
+    """Check that no job was found whose counters are wrong."""
+    if miscounted_jobs:
+        message = f"the counters of these jobs differ from their items: {', '.join(miscounted_jobs)}"
+        remedy = "this is a bug in Backstay; conversations are not affected"
+        return Check("counters", CheckLevel.PROBLEM, message, remedy)
+    return Check("counters", CheckLevel.OK, "every job's counters equal its items")
+
+
 def check_others(report: DatabaseReport, owner: str) -> Iterator[Check]:
     """Report how much other owners have, in case the user meant another owner."""
     counts = [
@@ -57,11 +64,6 @@ def check_others(report: DatabaseReport, owner: str) -> Iterator[Check]:
 
 def _format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _format_first(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _MAX_LISTED_JOBS:,} more" if len(texts) > _MAX_LISTED_JOBS else ""
-    return f"{', '.join(texts[:_MAX_LISTED_JOBS])}{more}"
 
 
 def _remedy(waiting: Sequence[UnfinishedJob]) -> str:

@@ -4,23 +4,22 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from backstay.errors import ApiKeyMissing, BackstayError
-from backstay.generate.headers import merge_headers
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
 from backstay.generate.provider_trouble import PATIENCE_SECONDS
 from backstay.generate.rate import AccountRate
+from backstay.generate.request_fields import merge_headers
 from backstay.generate.secret_detection import Secrets
 from backstay.generate.suspected_errors import SuspectedErrors
 from backstay.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping
 
     from backstay.generate.endpoint import Endpoint
     from backstay.generate.http import HttpResponse
     from backstay.generate.providers.provider import Structure
     from backstay.generate.request_adaptation import Adaptation
-    from backstay.generate.stream_collector import StreamCollector
 
 _log = get_logger("backstay.keys")
 
@@ -37,7 +36,7 @@ class Account:
         *,
         sources: KeySources,
         limiter: RateLimiter,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float,
     ) -> None:
         """Prepare the headers and connections of all calls.
 
@@ -61,12 +60,11 @@ class Account:
         self._suspected_errors: dict[str, SuspectedErrors] = {}
         self._adaptations: dict[tuple[str, tuple[Structure, ...]], Adaptation] = {}
 
-    def adaptation(self, model: str, structures: "Sequence[Structure]") -> "Adaptation":
+    def adaptation(self, model: str, structures: "tuple[Structure, ...]") -> "Adaptation":
         """Return the adaptation for a model and the structures to request from it. All jobs share it."""
         from backstay.generate.request_adaptation import Adaptation
 
-        key = (model, tuple(structures))
-        return self._adaptations.setdefault(key, Adaptation.from_structures(structures))
+        return self._adaptations.setdefault((model, structures), Adaptation(list(structures)))
 
     def suspected_errors(self, model: str) -> SuspectedErrors:
         """Return the suspected errors of a model. All jobs share them."""
@@ -80,7 +78,7 @@ class Account:
     def key_source(self) -> KeySource:
         return self._sources.source_of(self._endpoint.key_variable)
 
-    async def post(self, body: bytes, *, stream: "type[StreamCollector] | None" = None) -> "HttpResponse":
+    async def post(self, body: bytes, *, stream: bool = False) -> "HttpResponse":
         """Send a request, and once more if the key was rejected and has a new value.
 
         Raises:
@@ -89,9 +87,9 @@ class Account:
             MalformedResponse: the response cannot be read.
         """
         key = self._key
-        reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
+        reply = await self.http.post(body, headers=self._renewed_headers, stream=stream)
         if reply.status == _UNAUTHORIZED and await self._has_other_key(than=key):
-            reply = await self.http.post(body, headers=self._renewed_headers, stream=stream() if stream else None)
+            reply = await self.http.post(body, headers=self._renewed_headers, stream=stream)
         return reply
 
     async def _has_other_key(self, *, than: str | None) -> bool:
@@ -173,11 +171,10 @@ class Accounts:
         name = (endpoint.url, headers, endpoint.key_header, variable if renewable else "", None if renewable else key)
         account = self._accounts.get(name)
         if account is None:
-            rate = AccountRate(rpm=self._rpm, tpm=self._tpm, patience_seconds=self._patience_seconds)
+            patience = self._patience_seconds
+            rate = AccountRate(rpm=self._rpm, tpm=self._tpm, patience_seconds=patience)
             limiter = RateLimiter(rate, host=endpoint.host)
-            account = Account(
-                endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=self._patience_seconds
-            )
+            account = Account(endpoint, key, sources=self._keys, limiter=limiter, patience_seconds=patience)
             self._accounts[name] = account
         return account
 

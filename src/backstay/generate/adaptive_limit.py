@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from backstay.generate.answer_meter import AnswerMeter
-from backstay.generate.concurrency_evidence import ConcurrencyEvidence
+from backstay.generate.call_statistics import AnswerMeter, ConcurrencyEvidence
 from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 
 # A limit is proven when more than share + errors / sqrt(calls) of a window were rejected.

@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from backstay.batch.processor import Processor, ProcessorSource
-from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.recipe import JobRecipe as AnyRecipe
+from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotAllowed
 from backstay.generate.recipe import Recipe
 
@@ -28,10 +27,10 @@ class Allowlist:
         self._processors = frozenset(allowed.processors)
         self._fingerprints = frozenset(recipe.fingerprint for recipe in allowed.recipes.values())
 
-    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> AnyRecipe:
+    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> JobRecipe:
         return self._source.recipe(frozen, base_url=base_url)
 
-    async def writer(self, recipe: AnyRecipe) -> Processor:
+    async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the writer for a recipe. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         # Compare all fields: a stored job may name another address than the recipe of the same name in the settings.
         if not isinstance(recipe, Recipe) or recipe.fingerprint not in self._fingerprints:
@@ -44,7 +43,6 @@ class Allowlist:
         """Return the processor of that name. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         if name not in self._processors:
             raise ProcessorNotAllowed(
-                f"This server does not run {name!r}, which is not among the processors in its settings",
-                processor=name,
+                f"This server does not run {name!r}, which is not among the processors in its settings", processor=name
             )
         return self._source.resolve(name)

@@ -107,7 +107,10 @@ class _ParsedTurns:
 def _parse_source(source: Any, turns: int, prompt: Prompt | None) -> _ParsedTurns:
     """Return the last turns in a source that have the requested shape."""
     if not isinstance(source, str):
-        return _ParsedTurns(_parse_value(source, turns, prompt))
+        try:
+            return _ParsedTurns(_check_turns(source, turns, prompt))
+        except InvalidTurns as error:
+            raise _wrong_shape(error) from error
     if source[0] == "{" and (plain := _parse_plain(source, turns, prompt)) is not None:
         return _ParsedTurns(plain)
     parsed = find_values(source)
@@ -175,13 +178,6 @@ def _covers_source(data: Mapping[str, str], source: str) -> bool:
         return True
     quotes = source.count('"') - 4 * len(data)
     return not quotes or quotes == source.count('\\"')
-
-
-def _parse_value(value: Any, turns: int, prompt: Prompt | None) -> list[Turn]:
-    try:
-        return _check_turns(value, turns, prompt)
-    except InvalidTurns as error:
-        raise _wrong_shape(error) from error
 
 
 def _wrong_shape(error: InvalidTurns) -> UnusableAnswer:

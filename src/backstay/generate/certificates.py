@@ -10,8 +10,12 @@ from backstay.errors import SettingsError
 # In order of precedence: OpenSSL's own variable, then that of the `requests` library.
 _VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
-# Error codes of OpenSSL's X509_verify_cert.
-_NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
+# By the error codes of OpenSSL's X509_verify_cert.
+_VERIFICATION_ERRORS = {
+    9: "its certificate is not valid yet; correct this machine's clock, or have it replaced",
+    10: "its certificate has expired; have it renewed",
+    **dict.fromkeys((62, 64), "its certificate is for another name; use the name in the certificate in the base URL"),
+}
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 
 
@@ -40,20 +44,11 @@ def trusted_tls_context(environ: Mapping[str, str] | None = None) -> ssl.SSLCont
 def explain_tls_error(error: OSError) -> str:
     """Return why no encrypted connection could be made, and what to do, as a clause."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        match error.verify_code:
-            case code if code in (_WRONG_NAME, _WRONG_ADDRESS):
-                return "its certificate is for another name; use the name in the certificate in the base URL"
-            case code if code == _EXPIRED:
-                return "its certificate has expired; have it renewed"
-            case code if code == _NOT_YET_VALID:
-                return "its certificate is not valid yet; correct this machine's clock, or have it replaced"
-        return (
+        return _VERIFICATION_ERRORS.get(error.verify_code) or (
             f"its certificate is not trusted ({error.verify_message}); name the file with the certificate of the "
             "authority that signed it in SSL_CERT_FILE or REQUESTS_CA_BUNDLE"
         )
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "it does not speak TLS; correct the base URL, which may have to begin with http://"
-    reason = getattr(error, "reason", None) or "the server closed the connection"
-    return (
-        f"no encrypted connection could be made ({reason.lower().replace('_', ' ')}); check what it wants of a client"
-    )
+    reason = (getattr(error, "reason", None) or "the server closed the connection").lower().replace("_", " ")
+    return f"no encrypted connection could be made ({reason}); check what it wants of a client"

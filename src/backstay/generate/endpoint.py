@@ -86,7 +86,6 @@ def resolve_endpoint(
     model: str,
     base_url: str | None,
     api_key_env: str | None,
-    providers: Mapping[str, Provider] = PROVIDERS,
     *,
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
@@ -100,7 +99,7 @@ def resolve_endpoint(
         RecipeError: the model names no provider, the base URL is invalid, or a required option is missing.
     """
     address = BaseUrl.parse(base_url) if base_url is not None else None
-    provider, name = _choose_provider(model, address, providers)
+    provider, name = _choose_provider(model, address)
     if not name.strip():
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
     if address is None and provider.base_url is None:
@@ -110,16 +109,14 @@ def resolve_endpoint(
             field="base_url",
         )
     if anthropic_version is not None and not isinstance(provider, Anthropic):
-        raise RecipeError(
-            f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out",
-            field="anthropic_version",
-        )
+        message = f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out"
+        raise RecipeError(message, field="anthropic_version")
     url = _complete_path(address or BaseUrl.parse(str(provider.base_url)), provider)
     full_query = {**url.query, **(query or {})}
     check_deployment(url, full_query)
     if address is not None:
         provider = _configure_for(provider, url)
-    owner = _owner_at(url, providers)
+    owner = _owner_at(url)
     options: dict[str, Any] = {"key_header": key_header} if key_header is not None else {}
     if anthropic_version is not None:
         options["version"] = anthropic_version
@@ -138,39 +135,30 @@ def resolve_endpoint(
     )
 
 
-def provider_of_host(host: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
-    """Return the provider that owns a host; None if no provider does."""
-    return next((provider for provider in providers.values() if provider.owns(host)), None)
-
-
-def _choose_provider(model: str, address: BaseUrl | None, providers: Mapping[str, Provider]) -> tuple[Provider, str]:
+def _choose_provider(model: str, address: BaseUrl | None) -> tuple[Provider, str]:
     prefix, colon, rest = model.partition(":")
-    by_prefix = providers.get(prefix)
+    by_prefix = PROVIDERS.get(prefix)
     if address is None:
         if by_prefix is not None:
             return by_prefix, rest
-        provider_names = ", ".join(f"{name}:…" for name in providers)
+        names = ", ".join(f"{name}:…" for name in PROVIDERS)
         problem = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
-        raise RecipeError(
-            f"{problem}; the known providers are {provider_names}", remedy=Remedy.NAME_MODEL, field="model"
-        )
+        raise RecipeError(f"{problem}; the known providers are {names}", remedy=Remedy.NAME_MODEL, field="model")
     # At other hosts the prefix is part of the name: Ollama and others have models such as mistral:7b.
     if by_prefix is not None and not (by_prefix.is_api_style or by_prefix.owns(address.host)):
         by_prefix = None
     name = model if by_prefix is None else rest
-    owner = _owner_at(address, providers)
-    if (
-        owner is not None
-        and (by_prefix is None or by_prefix.name == _DEFAULT_API)
-        and isinstance(owner, OpenAICompatible)
-    ):
+    owner = _owner_at(address)
+    if isinstance(owner, OpenAICompatible) and (by_prefix is None or by_prefix.name == _DEFAULT_API):
         return owner, name
-    return by_prefix or providers[_DEFAULT_API], name
+    return by_prefix or PROVIDERS[_DEFAULT_API], name
 
 
-def _owner_at(address: BaseUrl, providers: Mapping[str, Provider]) -> Provider | None:
+def _owner_at(address: BaseUrl) -> Provider | None:
     """Return the provider that owns an address; None for this machine, where any server may listen."""
-    return None if address.is_loopback else provider_of_host(address.host, providers)
+    if address.is_loopback:
+        return None
+    return next((provider for provider in PROVIDERS.values() if provider.owns(address.host)), None)
 
 
 def _complete_path(address: BaseUrl, provider: Provider) -> BaseUrl:

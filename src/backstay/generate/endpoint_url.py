@@ -53,9 +53,8 @@ class BaseUrl:
         host = parts.hostname.rstrip(".")
         full_path = parts.path.rstrip("/")
         path = _without_request(full_path, is_azure=host.endswith(AZURE_HOSTS))
-        return cls(
-            parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=_parse_query(parts.query, label)
-        )
+        query = _parse_query(parts.query, label)
+        return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=query)
 
     @property
     def base_url(self) -> str:

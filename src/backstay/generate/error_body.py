@@ -139,11 +139,8 @@ def _walk_scalars(value: Any, path: str = "", name: str = "", depth: int = 0) ->
             yield from _walk_scalars(inner, path, name, depth + 1)
     elif value is not None:
         yield path, name, value
-        if (
-            isinstance(value, str)
-            and (name in _TEXT_FIELDS or not name)
-            and (start := value.find("{", 0, _MAX_TEXT_CHARACTERS)) >= 0
-        ):
+        is_message = isinstance(value, str) and (name in _TEXT_FIELDS or not name)
+        if is_message and (start := value.find("{", 0, _MAX_TEXT_CHARACTERS)) >= 0:
             yield from _walk_scalars(_parse_embedded(value, start), path, name, depth + 1)
 
 

@@ -6,7 +6,6 @@ The body of a response is used to distinguish errors but never quoted: it may re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, parse_error_text
@@ -14,16 +13,8 @@ from backstay.generate.error_messages import message
 from backstay.generate.error_rule import ErrorKind, RequestChange, Rule
 from backstay.generate.error_rules import find_rule
 from backstay.generate.key_source import KeySource
+from backstay.generate.proxy import Proxy
 from backstay.generate.retry_after import retry_after_seconds
-
-__all__ = [
-    "ErrorKind",
-    "ErrorResponse",
-    "RequestChange",
-    "classify_not_json",
-    "classify_response",
-    "classify_unreachable",
-]
 
 # Parameter names that a message may repeat from a response: none of them can be part of a prompt or a key.
 _QUOTABLE_PARAMETERS = frozenset(
@@ -70,7 +61,7 @@ def classify_response(
     *,
     has_key: bool = True,
     key_source: KeySource = KeySource.VARIABLE,
-    proxy: str | None = None,
+    proxy: Proxy | None = None,
     is_probe: bool = False,
 ) -> ErrorResponse:
     """Classify a response with an error status by the first rule that matches.
@@ -83,7 +74,7 @@ def classify_response(
         now: The current time, for a Retry-After that names a date.
         has_key: Whether a key was sent.
         key_source: The source of the key.
-        proxy: The address of the proxy on the way, with or without a password.
+        proxy: The proxy, if it answered instead of the endpoint.
         is_probe: Whether the message is for a probe, as opposed to a job.
     """
     lower_headers = {name.lower(): value for name, value in headers.items()}
@@ -103,7 +94,7 @@ def classify_response(
         **_endpoint_facts(endpoint),
         **_key_words(endpoint, key_source),
         status=status,
-        proxy=_without_password(proxy),
+        proxy=proxy.name if proxy is not None else "(not named)",
         parameter=f"`{parameter}`" if parameter in _QUOTABLE_PARAMETERS else "a parameter",
         new_name=rule.new_name,
     )
@@ -166,8 +157,3 @@ def _key_words(endpoint: Endpoint, source: KeySource) -> dict[str, str]:
         "restart": " and restart the server" if is_of_server else "",
         "or_file": f" (a file or command under [keys.{variable}] in backstay.toml needs none)" if is_of_server else "",
     }
-
-
-def _without_password(proxy: str | None) -> str:
-    url = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy or ''}")
-    return url.netloc.rpartition("@")[2] or "(not named)"

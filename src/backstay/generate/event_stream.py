@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.json_body import dump_json, read_body, read_event
-from backstay.generate.stream_collector import AnyShapeCollector, IncompleteStream, StreamCollector
+from backstay.generate.stream_collector import IncompleteStream, StreamCollector
 
 CONTENT_TYPE = "text/event-stream"
 _STARTS = (b"data:", b"event:", b": ", b":\n")
@@ -70,9 +70,9 @@ class EventParser:
 class StreamReader:
     """The state of one streamed answer while it is collected."""
 
-    def __init__(self, collector: StreamCollector | None = None) -> None:
+    def __init__(self) -> None:
         self._parser = EventParser()
-        self._collector = collector or AnyShapeCollector()
+        self._collector = StreamCollector()
         self._is_done = False
         self._broken_event = ""
         self._is_plain: bool | None = None

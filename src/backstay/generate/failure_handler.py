@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from backstay.batch.outcome import Fail, Halt, Outcome, Retry
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import ErrorKind, ErrorResponse, RequestChange, classify_unreachable
+from backstay.generate.error_response import ErrorResponse, classify_unreachable
+from backstay.generate.error_rule import ErrorKind, RequestChange
 from backstay.generate.http import ConnectFailed
 from backstay.generate.model_call import ModelCall
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
@@ -100,9 +101,8 @@ class FailureHandler:
         """Return the outcome of a request without a response, which may be charged nevertheless."""
         was_passing = self._account.limiter.is_proven and self._account.limiter.is_recovering
         is_alone = call.tries.is_alone(min_troubles=1)
-        counts = call.tries.record_trouble(self._suspected_errors.accepted_count, min_troubles=1) and (
-            was_passing or is_alone
-        )
+        accepted_count = self._suspected_errors.accepted_count
+        counts = call.tries.record_trouble(accepted_count, min_troubles=1) and (was_passing or is_alone)
         code = "timeout" if cause is TroubleKind.SILENT else "connection"
         outcome = self._wait(call, ProviderTrouble(cause, reason), f"{self._endpoint.host}: {reason}", code)
         return replace(outcome, counts=counts) if isinstance(outcome, Retry) else outcome

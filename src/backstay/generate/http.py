@@ -13,9 +13,9 @@ from yarl import URL
 
 from backstay.generate.certificates import explain_tls_error, trusted_tls_context
 from backstay.generate.event_stream import CONTENT_TYPE, StreamReader, first_object, is_event_stream
-from backstay.generate.headers import merge_headers
 from backstay.generate.proxy import Proxy, find_proxy
-from backstay.generate.stream_collector import IncompleteStream, StreamCollector
+from backstay.generate.request_fields import merge_headers
+from backstay.generate.stream_collector import IncompleteStream
 
 _MAX_BODY_BYTES = 16_000_000  # a conversation has about a thousandth of this
 _MAX_STREAM_BYTES = 4 * _MAX_BODY_BYTES  # a stream takes some 300 bytes for each token
@@ -89,7 +89,7 @@ class HttpClient:
         """The session for retries after a stale connection, because others in the pool may be stale too."""
 
     async def post(
-        self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: StreamCollector | None = None
+        self, body: bytes, *, headers: Mapping[str, str] | None = None, stream: bool = False
     ) -> HttpResponse:
         """Send a request and read its whole response.
 
@@ -98,14 +98,14 @@ class HttpClient:
         Args:
             body: The request, as JSON.
             headers: Headers of this request, which override those of the client.
-            stream: The collector of the answer if a stream is requested. An unrequested stream is collected as well.
+            stream: Whether to accept a stream. It is collected into a whole body, also if it was not requested.
 
         Raises:
             ConnectFailed: no connection could be made.
             ConnectionLost: the connection ended before the response did.
             MalformedResponse: the response cannot be read.
         """
-        if stream is not None:
+        if stream:
             headers = {**_STREAM_HEADERS, **(headers or {})}
         session = self._session = self._session or self._open()
         while True:
@@ -115,7 +115,7 @@ class HttpClient:
                     self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy_url
                 ) as response:
                     is_answered = True
-                    return await self._read_reply(response, stream)
+                    return await self._read_reply(response)
             except aiohttp.ClientConnectorError as error:
                 raise self._connect_error(error) from error
             except aiohttp.ClientHttpProxyError as error:
@@ -172,9 +172,9 @@ class HttpClient:
             trust_env=False,
         )
 
-    async def _read_reply(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> HttpResponse:
+    async def _read_reply(self, response: aiohttp.ClientResponse) -> HttpResponse:
         try:
-            content = await self._read_content(response, stream)
+            content = await self._read_content(response)
         except MalformedResponse as error:
             if response.status < _MIN_ERROR_STATUS:
                 raise
@@ -182,21 +182,17 @@ class HttpClient:
         is_of_proxy = response.status == _PROXY_AUTHENTICATION
         return HttpResponse(response.status, response.headers, content, self._proxy if is_of_proxy else None)
 
-    async def _read_content(self, response: aiohttp.ClientResponse, stream: StreamCollector | None) -> bytes:
+    async def _read_content(self, response: aiohttp.ClientResponse) -> bytes:
         is_error = response.status >= _MIN_ERROR_STATUS
-        if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_error:
-            reader = StreamReader(stream)
-            try:
-                return await self._collect(response.content, reader)
-            except IncompleteStream as error:
-                raise MalformedResponse(str(error), reader.partial_body()) from error
-        content = await _read_all(response.content)
-        if not is_event_stream(content):
-            return content
-        if is_error:
-            return first_object(content) or content
-        reader = StreamReader(stream)
+        reader = StreamReader()
         try:
+            if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_error:
+                return await self._collect(response.content, reader)
+            content = await _read_all(response.content)
+            if not is_event_stream(content):
+                return content
+            if is_error:
+                return first_object(content) or content
             reader.feed(content)
             return reader.body()
         except IncompleteStream as error:

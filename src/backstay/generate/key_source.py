@@ -11,9 +11,8 @@ from threading import Event
 from typing import Self
 
 from backstay.errors import ApiKeyMissing, SettingsError
-from backstay.generate.headers import merge_headers
 from backstay.generate.key_command import MAX_OUTPUT_BYTES, KeyCommandFailed, run_key_command
-from backstay.generate.request_fields import check_header_name
+from backstay.generate.request_fields import check_header_name, merge_headers
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
 
@@ -53,7 +52,7 @@ class KeySources:
     """The keys of a process by their environment variables.
 
     A variable that is set takes precedence. Otherwise, the settings may name a command or a file, which is read on
-    first use, and again by `read_again`.
+    first use, and again by `obtain` with `refresh`.
     """
 
     def __init__(
@@ -106,14 +105,10 @@ class KeySources:
         """
         if not self.is_renewable(variable):
             return self._check_key(self._environ.get(variable, ""), variable, label=f"The value of {variable}")
-        return self._keys_read.get(variable) or self.read_again(variable)
-
-    def read_again(self, variable: str) -> str | None:
-        """Return the current key by running its command or reading its file, within 30 s. Raises like `read`."""
-        return self._read_again(variable, Event())
+        return self._keys_read.get(variable) or self._read_source(variable, Event())
 
     async def obtain(self, variable: str, *, refresh: bool = False) -> str | None:
-        """Return a key like `read`, or like `read_again` with `refresh`, without blocking the loop. Raises like `read`.
+        """Return a key like `read`, without blocking the loop; with `refresh`, read its command or file again.
 
         A cancelled call ends its command.
         """
@@ -121,13 +116,12 @@ class KeySources:
             return self.read(variable)
         stop = Event()
         try:
-            return await asyncio.to_thread(self._read_again, variable, stop)
+            return await asyncio.to_thread(self._read_source, variable, stop)
         finally:
             stop.set()
 
-    def _read_again(self, variable: str, stop: Event) -> str | None:
-        if not self.is_renewable(variable):
-            return self.read(variable)
+    def _read_source(self, variable: str, stop: Event) -> str:
+        """Return the current key by running its command or reading its file, within the time limit."""
         setting = self._keys[variable]
         if setting.command is not None:
             text, label = self._run(setting.command, variable, stop), f"The output of the command for {variable}"
@@ -211,18 +205,16 @@ def _normalize_hosts(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Ma
     by_host: dict[str, dict[str, str]] = {}
     for host, headers in tables.items():
         if not _HOST.fullmatch(host):
-            raise _invalid_setting(
-                f"[headers.{host[:60]!r}]", "name the host alone, and its port where the address has one"
-            )
+            reason = "name the host alone, and its port where the address has one"
+            raise _invalid_setting(f"[headers.{host[:60]!r}]", reason)
         for name, variable in headers.items():
             try:
                 check_header_name(name)
             except ValueError as error:
                 raise _invalid_setting(f"[headers.{host!r}]", str(error)) from None
             if not _VARIABLE.fullmatch(variable):
-                raise _invalid_setting(
-                    f"The header {name} for {host}", "name the environment variable that holds its value"
-                )
+                reason = "name the environment variable that holds its value"
+                raise _invalid_setting(f"The header {name} for {host}", reason)
         by_host[_normalize_host(host)] = merge_headers(by_host.get(_normalize_host(host), {}), headers)
     return by_host
 

@@ -102,9 +102,9 @@ class RateLimiter:
             _log.warning("provider_backoff", host=self._host, reason=waiting.reason, seconds=round(waiting.seconds, 1))
         return delay
 
-    def waiting(self, now: float | None = None) -> AccountWait | None:
+    def waiting(self) -> AccountWait | None:
         """Return why and how long the whole account waits; None while calls succeed."""
-        return self._rate.waiting(self._clock() if now is None else now)
+        return self._rate.waiting(self._clock())
 
     def reason_to_stop(self) -> str | None:
         """Return why the account should stop waiting, like `OutageTimer.reason_to_stop`; None while it should wait."""

@@ -1,6 +1,7 @@
-"""A request for one item, and the state of the item between its tries."""
+"""A request for one item, and the state of items between their tries."""
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from backstay.batch.item import Item
@@ -59,6 +60,29 @@ class ItemTries:
         self.troubles += 1
         self.accepted_count, self.troubled_at = accepted_count, asyncio.get_running_loop().time()
         return True
+
+
+class RecentTries:
+    """The tries of the latest items, at most `capacity`, which keeps memory flat over millions of items."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._tries: OrderedDict[str, ItemTries] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tries)
+
+    def get(self, item_id: str) -> ItemTries:
+        """Return the tries of an item, which becomes the latest; new ones if there are none."""
+        tries = self._tries.setdefault(item_id, ItemTries())
+        self._tries.move_to_end(item_id)
+        if len(self._tries) > self._capacity:
+            self._tries.popitem(last=False)
+        return tries
+
+    def forget(self, item_id: str) -> None:
+        """Remove the tries of an item. Idempotent."""
+        self._tries.pop(item_id, None)
 
 
 @dataclass(slots=True)

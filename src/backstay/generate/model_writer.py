@@ -10,21 +10,18 @@ from backstay.batch.outcome import Fail, Outcome, Retry
 from backstay.batch.processor import Work
 from backstay.batch.progress import ProviderWait
 from backstay.clock import SystemClock
-from backstay.generate import estimate
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http import ConnectFailed, ConnectionLost, MalformedResponse
 from backstay.generate.limiter import JobLimiter
-from backstay.generate.model_call import ItemTries, ModelCall
-from backstay.generate.prompt import Prompt
+from backstay.generate.model_call import ItemTries, ModelCall, RecentTries
+from backstay.generate.prompt import Prompt, estimate_tokens_in
 from backstay.generate.provider_trouble import TroubleKind
 from backstay.generate.providers.provider import ModelRequest, Structure
 from backstay.generate.rate import RateBounds
-from backstay.generate.recent_values import RecentValues
 from backstay.generate.recipe import Recipe
 from backstay.generate.reply_reader import ReplyReader
-from backstay.generate.stream_collector import AnyShapeCollector
 
 _MAX_CHANGES = 2  # extra calls for one attempt, each with another form of the request
 _MAX_REQUEUES = 3  # of an item after the form of requests changed: an endpoint may reject something new each time
@@ -49,22 +46,18 @@ class ModelWriter:
         self._limiter.begin_run()
         self._job_limiter: JobLimiter | None = None
         self._suspected_errors = account.suspected_errors(endpoint.model)
-        available = self._endpoint.provider.structures
         structured = recipe.structured
-        structures = list(available) if structured == "auto" else [Structure(structured)]
-        self._adaptation = account.adaptation(self._endpoint.model, structures)
-        self._failures = FailureHandler(
-            account, endpoint, adaptation=self._adaptation, user_parameters=frozenset(recipe.parameters)
-        )
-        self._collector = AnyShapeCollector if endpoint.stream else None
-        self._reader = ReplyReader(recipe, account, endpoint, adaptation=self._adaptation, failures=self._failures)
-        self._tries: RecentValues[str, ItemTries] = RecentValues()
+        structures = endpoint.provider.structures if structured == "auto" else (Structure(structured),)
+        adaptation = self._adaptation = account.adaptation(endpoint.model, structures)
+        failures = FailureHandler(account, endpoint, adaptation=adaptation, user_parameters=recipe.parameters)
+        self._failures = failures
+        self._reader = ReplyReader(recipe, account, endpoint, adaptation=adaptation, failures=failures)
+        self._tries = RecentTries()
 
     async def __call__(self, item: Item, work: Work) -> Outcome:
         """Request a conversation for an item. Reports the usage always, and the raw answer only if it is unusable."""
         prompt = self._recipe.prompts.render(item, f"item {item.id}")
-        tries = self._tries.get(item.id) or ItemTries()
-        self._tries.put(item.id, tries)
+        tries = self._tries.get(item.id)
         changes_before = self._adaptation.change_count
         outcome = await self._attempt(item, prompt, tries, work)
         changes = 0
@@ -93,7 +86,7 @@ class ModelWriter:
 
     async def _attempt(self, item: Item, prompt: Prompt, tries: ItemTries, work: Work) -> Outcome | RetryDifferently:
         """Make one request once there is a permit, and return its outcome."""
-        expected = estimate.estimate_tokens_in(prompt) + round(self._reader.expected_tokens_out)
+        expected = estimate_tokens_in(prompt) + round(self._reader.expected_tokens_out)
         if self._job_limiter is not None:
             await self._job_limiter.acquire(expected, work)
         permit = await self._limiter.acquire(expected, work)
@@ -101,19 +94,16 @@ class ModelWriter:
         structure = self._structure(tries)
         number = self._suspected_errors.begin()
         call = ModelCall(item, prompt, structure, tries, permit, work, number, self._adaptation.omitted)
-        work.on_timeout(
-            partial(self._failures.handle_connection_lost, call, "no answer within its timeout", TroubleKind.SILENT)
-        )
+        handle_lost = self._failures.handle_connection_lost
+        work.on_timeout(partial(handle_lost, call, "no answer within its timeout", TroubleKind.SILENT))
         try:
             # The request is built inline, so that nothing else keeps it in memory while it is in flight.
-            reply = await self._account.post(self._request(call), stream=self._collector)
+            reply = await self._account.post(self._request(call), stream=self._endpoint.stream)
             return self._reader.read(call, reply)
         except ConnectFailed as error:
             return self._failures.handle_connect_failure(call, error)
         except ConnectionLost as error:
-            return self._failures.handle_connection_lost(
-                call, f"the connection was lost ({error})", TroubleKind.INTERRUPTED
-            )
+            return handle_lost(call, f"the connection was lost ({error})", TroubleKind.INTERRUPTED)
         except MalformedResponse as error:
             return self._reader.read_malformed(call, error)
         finally:

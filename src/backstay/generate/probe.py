@@ -10,34 +10,23 @@ from typing import Any
 import orjson
 
 from backstay.batch.item import Item
-from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import (
-    ErrorKind,
-    RequestChange,
-    classify_not_json,
-    classify_response,
-    classify_unreachable,
-)
+from backstay.generate.error_response import classify_not_json, classify_unreachable
+from backstay.generate.error_rule import ErrorKind, RequestChange
 from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import parse_object, status_of, text_of
+from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
-from backstay.generate.stream_collector import AnyShapeCollector
-
-PROBE_SECONDS = 120.0
-"""The time limit of one call."""
 
 _MAX_CALLS = 4
 _MAX_EXCERPT_CHARACTERS = 300
 _TURNS = 2
 _TOPIC = "what to have for breakfast"
 _LIMIT_HEADERS = re.compile(r"(x-|anthropic-)?ratelimit-.*|retry-after.*", re.IGNORECASE)
-_REMEDIES = {"length": "raise `max_tokens` in the recipe"}
 _THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -83,14 +72,12 @@ class ProbeReport:
         self.problem = self.problem_code = self.excerpt = None
 
 
-async def probe(
-    recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout_seconds: float = PROBE_SECONDS
-) -> ProbeReport:
+async def probe(recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout_seconds: float) -> ProbeReport:
     """Request a conversation of two turns, with simpler structures after each failure; the timeout is per call."""
     report = ProbeReport(stream=endpoint.stream)
     structured = recipe.structured
     available = endpoint.provider.structures if structured == "auto" else (Structure(structured),)
-    adaptation = Adaptation.from_structures(available)
+    adaptation = Adaptation(list(available))
     for _ in range(_MAX_CALLS):
         report.calls += 1
         report.excerpt = None
@@ -98,7 +85,7 @@ async def probe(
         body = orjson.dumps(adaptation.adapt_body(endpoint.provider.body(request)))
         try:
             async with asyncio.timeout(timeout_seconds):
-                reply = await account.post(body, stream=AnyShapeCollector if report.stream else None)
+                reply = await account.post(body, stream=report.stream)
         except ConnectFailed as error:
             report.fail("unreachable", _explain_unreachable(endpoint, error))
             break
@@ -171,17 +158,7 @@ def _evaluate(
     text, body = text_of(reply), parse_object(reply)
     report.excerpt = _excerpt(text, account)
     if (status := status_of(reply, body)) != 200:
-        error_response = classify_response(
-            status,
-            reply.headers,
-            text,
-            endpoint,
-            SystemClock().now(),
-            has_key=account.has_key,
-            key_source=account.key_source,
-            proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
-            is_probe=True,
-        )
+        error_response = error_of(reply, status, endpoint, account, is_probe=True)
         report.fail(error_response.code, error_response.message)
         if error_response.code == "streams_only" and not report.stream:
             report.stream = True
@@ -208,7 +185,7 @@ def _evaluate(
         report.fail("unreadable_answer", str(error))
         return adaptation.drop_structure(request.structure)
     except UnusableAnswer as error:
-        remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
+        remedy = "; raise `max_tokens` in the recipe" if error.code == "length" else ""
         report.fail(error.code, f"{error.message}{remedy}")
         return adaptation.drop_structure(request.structure)
     report.succeed(request.structure)
@@ -225,8 +202,7 @@ def _explain_unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
 
 def _excerpt(text: str, account: Account) -> str | None:
     """Return the beginning of a received text, on one line, without secrets; None if it is blank."""
-    redacted = account.secrets.redact(text.encode()).decode("utf-8", "replace")
-    line = " ".join(redacted.split())
+    line = " ".join(account.secrets.redact(text.encode("utf-8", "replace")).decode().split())
     return f"{line[: _MAX_EXCERPT_CHARACTERS - 1]}…" if len(line) > _MAX_EXCERPT_CHARACTERS else line or None
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstay import former_name
 from backstay.batch.processor import Processor
-from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.recipe import JobRecipe as AnyRecipe
+from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotFound, ProcessorUnusable
 from backstay.generate.account import Accounts
 
@@ -43,7 +42,7 @@ class ProcessorRegistry:
         changes = {"base_url": base_url} if base_url is not None else {}
         return Recipe.from_fields({**frozen, **changes}, _RECIPE_ORIGIN, outside=frozen.keys() - changes.keys())
 
-    async def writer(self, recipe: AnyRecipe) -> Processor:
+    async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the writer for a recipe.
 
         Raises:
@@ -89,18 +88,15 @@ def _import_module(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            raise ProcessorNotFound(
-                f"Module {module!r} not found, neither installed nor in {here}", processor=name
-            ) from error
-        if error.name == former_name.NAME:
+            reason = f"not found, neither installed nor in {here}"
+        elif error.name == former_name.NAME:
             reason = f"imports {error.name}, the former name of Backstay; import backstay instead"
         else:
             reason = f"needs {error.name!r}, which is not installed"
         raise ProcessorNotFound(f"Module {module!r} {reason}", processor=name) from error
     except (Exception, SystemExit) as error:
-        raise ProcessorNotFound(
-            f"Module {module!r} cannot be imported: {type(error).__name__}: {error}", processor=name
-        ) from error
+        reason = f"cannot be imported: {type(error).__name__}: {error}"
+        raise ProcessorNotFound(f"Module {module!r} {reason}", processor=name) from error
 
 
 def _get_attribute(owner: Any, module: str, function: str, name: str) -> Processor:

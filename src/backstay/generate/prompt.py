@@ -1,4 +1,4 @@
-"""The prompt of one item, rendered from the templates of a recipe."""
+"""The prompt of one item, rendered from the templates of a recipe, and estimates of tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +20,10 @@ _TASK_TEXT = f"""
 Write it as exactly {{turns}} turns{{language}}: they alternate, the first is the user's, none is empty.{{roles}}
 {_ANSWER_LINE} It has these keys, in this order, each with the text of that turn:
 {{keys}}"""
+
+_BYTES_PER_TOKEN = 4
+_TOKENS_PER_TURN = 100
+_OVERHEAD_TOKENS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,18 @@ def turn_keys(turns: int) -> tuple[str, ...]:
     cannot require that roles alternate.
     """
     return tuple(f"{role_of(number)}_{number // 2 + 1}" for number in range(turns))
+
+
+def estimate_tokens_in(prompt: Prompt) -> int:
+    """Estimate the tokens of a prompt as a quarter of its bytes in UTF-8."""
+    size = len(prompt.user.encode()) + len((prompt.system or "").encode())
+    return _OVERHEAD_TOKENS + -(-size // _BYTES_PER_TOKEN)
+
+
+def estimate_tokens_out(turns: int, max_tokens: int | None) -> int:
+    """Estimate the tokens of an answer before any was received."""
+    expected = _TOKENS_PER_TURN * turns
+    return min(expected, max_tokens) if max_tokens is not None else expected
 
 
 def _values(item: Item) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import BinaryIO
 
 from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import to_item
-from backstay.generate import estimate
-from backstay.generate.prompt import Prompt
+from backstay.generate.prompt import Prompt, estimate_tokens_in, estimate_tokens_out
 from backstay.generate.recipe import Recipe
 
 
@@ -46,10 +45,10 @@ async def preview(
     async for chunk in read_items(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
         for item in chunk:
             prompt = recipe.prompts.render(to_item(item), f"{where} line {item.line}")
-            prompt_tokens = estimate.estimate_tokens_in(prompt)
+            prompt_tokens = estimate_tokens_in(prompt)
             item_count += 1
             tokens += prompt_tokens
             if len(samples) < count:
                 samples.append(PromptSample(item.base_id, prompt, prompt_tokens))
-    tokens_out = item_count * estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens)
+    tokens_out = item_count * estimate_tokens_out(recipe.turns, recipe.max_tokens)
     return RecipePreview(samples, item_count, tokens, tokens_out)

@@ -49,7 +49,7 @@ class AccountWait:
 class OutageTimer:
     """The time since the last good answer, and the latest Retry-After since then."""
 
-    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._began_at: float | None = None
         self._latest_retry_at = -math.inf

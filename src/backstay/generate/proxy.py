@@ -24,8 +24,12 @@ class Proxy:
     variable: str
     """The environment variable that names it."""
 
+    @property
+    def name(self) -> str:
+        return f"{self.url.host}:{self.url.port} ({self.variable})"
+
     def __str__(self) -> str:
-        return f"the proxy {self.url.host}:{self.url.port} ({self.variable})"
+        return f"the proxy {self.name}"
 
 
 def find_proxy(url: URL, environ: Mapping[str, str] | None = None) -> Proxy | None:
@@ -98,12 +102,10 @@ def _parse_proxy_url(address: str, variable: str) -> URL:
     try:
         url = URL(f"{scheme}://{rest}")
         name = url.raw_host
-        if (
-            name and url.port and (":" in name or explain_invalid_name(name) is None)
-        ):  # with a colon it is an IPv6 address
+        # With a colon it is an IPv6 address.
+        if name and url.port and (":" in name or explain_invalid_name(name) is None):
             return url
     except ValueError:
         pass
-    raise SettingsError(
-        f"The value of {variable} is not the address of a proxy; set it to http://HOST:PORT", setting=variable
-    )
+    message = f"The value of {variable} is not the address of a proxy; set it to http://HOST:PORT"
+    raise SettingsError(message, setting=variable)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from backstay.batch.item import Item
 from backstay.batch.recipe import FrozenRecipe
@@ -30,6 +30,50 @@ _OPTIONAL_FIELDS = frozenset({"query", "headers", "key_header", "stream", "anthr
 """Fields that are frozen only if they are set."""
 
 
+def _check_variable_name(name: str) -> str:
+    if not _VARIABLE_NAME.fullmatch(name):
+        raise ValueError(
+            "it should be the name of the environment variable that holds the key, such as MODELS_KEY, and never "
+            "the key itself"
+        )
+    return name
+
+
+def _check_roles(roles: dict[str, str]) -> dict[str, str]:
+    if unknown := [name for name in roles if name not in {"user", "assistant"}]:
+        raise ValueError(f"there is no role {unknown[0]!r}; there are: user, assistant")
+    return roles
+
+
+def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    _check_json(parameters)
+    if parameters.get("stream"):
+        raise ValueError("it has stream, which is a field of its own; set stream = true in the recipe itself")
+    return parameters
+
+
+def _check_json(value: Any) -> None:
+    match value:
+        case None | bool() | str():
+            return
+        case int():
+            if abs(value) >= 2**63:
+                raise ValueError("a number is too large")
+        case float():
+            if not math.isfinite(value):
+                raise ValueError("a number is infinite or NaN")
+        case list():
+            for inner in value:
+                _check_json(inner)
+        case dict():
+            for name, inner in value.items():
+                if not isinstance(name, str):
+                    raise ValueError("a name is not text")  # noqa: TRY004 - pydantic reports ValueErrors
+                _check_json(inner)
+        case _:
+            raise ValueError(f"{kind_of(value)} cannot be sent as JSON")
+
+
 class Recipe(BaseModel):
     """A recipe, which is frozen into its job. Implements `batch.recipe.JobRecipe`."""
 
@@ -39,7 +83,7 @@ class Recipe(BaseModel):
     """`openai:…`, `anthropic:…`, `ollama:…`, or the name used by the server at `base_url`."""
     base_url: str | None = Field(default=None, max_length=2_048)
     """Address of an endpoint with the provider's API, without the path of a request."""
-    api_key_env: str | None = None
+    api_key_env: Annotated[str, AfterValidator(_check_variable_name)] | None = None
     """Environment variable that holds the key, if it is not the provider's usual one."""
     system: str | None = None
     """System prompt, a template."""
@@ -47,19 +91,19 @@ class Recipe(BaseModel):
     """User prompt, a template over the item's columns."""
     turns: int = Field(default=4, ge=1, le=MAX_TURNS)
     language: str | None = Field(default=None, min_length=1, max_length=100)
-    roles: dict[str, str] = Field(default_factory=dict)
+    roles: Annotated[dict[str, str], AfterValidator(_check_roles)] = Field(default_factory=dict)
     """Descriptions of the user and the assistant, templates."""
     temperature: float | None = Field(default=None, ge=0, le=MAX_TEMPERATURE)
     max_tokens: int | None = Field(default=None, ge=1, le=MAX_ANSWER_TOKENS)
     structured: Literal["auto", "schema", "json", "text"] = "auto"
     """The structured output to request; `auto` begins with the strictest that the provider supports."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Annotated[dict[str, Any], AfterValidator(_check_parameters)] = Field(default_factory=dict)
     """Other parameters of the provider's API, sent unchanged."""
-    query: dict[str, str] = Field(default_factory=dict)
+    query: Annotated[dict[str, str], AfterValidator(check_query)] = Field(default_factory=dict)
     """Parameters added to the address of every request."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(check_headers)] = Field(default_factory=dict)
     """Headers added to every request, none of which may carry a credential."""
-    key_header: str | None = Field(default=None, min_length=1, max_length=128)
+    key_header: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(check_header_name)] | None = None
     """Header that carries the bare key, if it is not the provider's usual one."""
     stream: bool = False
     """Request streamed answers, for endpoints that require it; each is collected before it is parsed."""
@@ -68,50 +112,6 @@ class Recipe(BaseModel):
 
     _outside_fields: frozenset[str] = PrivateAttr(default=frozenset())
     _where: str = PrivateAttr(default="the recipe")
-
-    @field_validator("parameters")
-    @classmethod
-    def _check_parameters(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        _check_json(parameters)
-        if parameters.get("stream"):
-            raise ValueError("it has stream, which is a field of its own; set stream = true in the recipe itself")
-        return parameters
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _is_variable(cls, name: str | None) -> str | None:
-        if name is not None and not _VARIABLE_NAME.fullmatch(name):
-            raise ValueError(
-                "it should be the name of the environment variable that holds the key, such as MODELS_KEY, and never "
-                "the key itself"
-            )
-        return name
-
-    @field_validator("query")
-    @classmethod
-    def _check_query(cls, query: dict[str, str]) -> dict[str, str]:
-        check_query(query)
-        return query
-
-    @field_validator("headers")
-    @classmethod
-    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        check_headers(headers)
-        return headers
-
-    @field_validator("key_header")
-    @classmethod
-    def _check_key_header(cls, name: str | None) -> str | None:
-        if name is not None:
-            check_header_name(name)
-        return name
-
-    @field_validator("roles")
-    @classmethod
-    def _check_roles(cls, roles: dict[str, str]) -> dict[str, str]:
-        if unknown := [name for name in roles if name not in {"user", "assistant"}]:
-            raise ValueError(f"there is no role {unknown[0]!r}; there are: user, assistant")
-        return roles
 
     @field_validator("model", "system", "prompt", "language", "base_url")
     @classmethod
@@ -224,28 +224,6 @@ class Recipe(BaseModel):
 def fingerprint(frozen: FrozenRecipe) -> str:
     """Return the SHA-256 of a recipe's canonical JSON."""
     return hashlib.sha256(canonical_json(dict(frozen))).hexdigest()
-
-
-def _check_json(value: Any) -> None:
-    match value:
-        case None | bool() | str():
-            return
-        case int():
-            if abs(value) >= 2**63:
-                raise ValueError("a number is too large")
-        case float():
-            if not math.isfinite(value):
-                raise ValueError("a number is infinite or NaN")
-        case list():
-            for inner in value:
-                _check_json(inner)
-        case dict():
-            for name, inner in value.items():
-                if not isinstance(name, str):
-                    raise ValueError("a name is not text")  # noqa: TRY004 - pydantic reports ValueErrors
-                _check_json(inner)
-        case _:
-            raise ValueError(f"{kind_of(value)} cannot be sent as JSON")
 
 
 def _invalid_recipe(error: ValidationError, where: str) -> RecipeError:

@@ -3,24 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstay.batch.recipe import FrozenRecipe
-
 _TEXT_FIELDS = frozenset({"system", "prompt", "user", "assistant"})
 
 
-def differences(stored: FrozenRecipe, current: FrozenRecipe) -> Sequence[str]:
-    """Describe each field that differs, with its stored and its current value."""
-    return _differences(stored, current, "")
-
-
-def _differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: str) -> list[str]:
+def differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: str = "") -> Sequence[str]:
+    """Describe each field that differs, with its stored and its current value; `prefix` names the table around it."""
     lines: list[str] = []
     for name in dict.fromkeys([*stored, *current]):
         before, after = stored.get(name), current.get(name)
         if before == after and type(before) is type(after):
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            lines += _differences(before, after, f"{prefix}{name}.")
+            lines += differences(before, after, f"{prefix}{name}.")
         elif name in _TEXT_FIELDS and isinstance(before, str | None) and isinstance(after, str | None):
             lines.append(f"{prefix}{name}: {_text_difference(before, after)}")
         else:

@@ -64,10 +64,8 @@ def _parse_yaml(text: str, path: Path) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        raise RecipeError(
-            f"{path}{line} is not valid YAML: {error.problem or error.context}", path=str(path)
-        ) from error
+        where = f"{path}, line {mark.line + 1}" if mark is not None else path
+        raise RecipeError(f"{where} is not valid YAML: {error.problem or error.context}", path=str(path)) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise RecipeError(f"{path} is not valid YAML", path=str(path)) from error
 

@@ -1,8 +1,12 @@
-"""Parsing of the body of a reply, and the status that it implies. Pure."""
+"""Reading of a reply: its body, the status that it implies, and the error that it reports."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from backstay.clock import SystemClock
+from backstay.generate.account import Account
+from backstay.generate.endpoint import Endpoint
+from backstay.generate.error_response import ErrorResponse, classify_response
 from backstay.generate.http import HttpResponse
 from backstay.generate.json_body import read_body
 
@@ -26,12 +30,7 @@ def status_of(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
     if not 200 <= reply.status < 300:
         return reply.status
     error = body.get("error") if body is not None else None
-    if (
-        isinstance(error, str)
-        and error.strip()
-        and body is not None
-        and not any(body.get(name) for name in _ANSWER_FIELDS)
-    ):
+    if isinstance(error, str) and error.strip() and body and not any(map(body.get, _ANSWER_FIELDS)):
         return 500
     # Some servers send an empty error object to report success.
     if not isinstance(error, Mapping) or not any(error.values()):
@@ -44,3 +43,20 @@ def status_of(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
 def text_of(reply: HttpResponse) -> str:
     """Return a reply's body as text."""
     return reply.body.decode("utf-8", "replace")
+
+
+def error_of(
+    reply: HttpResponse, status: int, endpoint: Endpoint, account: Account, *, is_probe: bool = False
+) -> ErrorResponse:
+    """Return the classified error of a reply with an error status."""
+    return classify_response(
+        status,
+        reply.headers,
+        text_of(reply),
+        endpoint,
+        SystemClock().now(),
+        has_key=account.has_key,
+        key_source=account.key_source,
+        proxy=reply.proxy,
+        is_probe=is_probe,
+    )

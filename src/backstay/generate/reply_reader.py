@@ -4,26 +4,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backstay.batch.outcome import Done, Fail, Outcome, Retry
-from backstay.clock import SystemClock
-from backstay.generate import estimate
 from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response
+from backstay.generate.error_response import classify_not_json
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http import HttpResponse, MalformedResponse
 from backstay.generate.model_call import ModelCall
+from backstay.generate.prompt import estimate_tokens_out
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import parse_object, status_of, text_of
+from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
 from backstay.generate.request_adaptation import Adaptation
 from backstay.library.conversation import Conversation
 
 _SERVER_ERROR = 500
 _WEIGHT = 0.05  # of one answer in the mean that estimates the tokens of the next one
-
-# A recipe is frozen into its job.
-_REMEDIES = {"length": "start a new job with a higher `max_tokens`, or with fewer turns"}
 
 
 class ReplyReader:
@@ -38,7 +34,7 @@ class ReplyReader:
         self._adaptation = adaptation
         self._failures = failures
         self._metadata = {"writer": recipe.model}
-        self.expected_tokens_out = float(estimate.estimate_tokens_out(recipe.turns, recipe.max_tokens))
+        self.expected_tokens_out = float(estimate_tokens_out(recipe.turns, recipe.max_tokens))
         """A moving mean of the tokens of answers."""
 
     def read(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
@@ -49,9 +45,8 @@ class ReplyReader:
             self._record_raw(call, reply.body)
             # The server sent a JSON body, as opposed to a gateway's page about a server that is down.
             is_server_error = reply.status == _SERVER_ERROR and body is not None
-            return self._failures.handle_error_response(
-                call, self._classify(status, reply), is_server_error=is_server_error
-            )
+            error = error_of(reply, status, self._endpoint, self._account)
+            return self._failures.handle_error_response(call, error, is_server_error=is_server_error)
         if body is None:
             return self._not_json(call, reply)
         self._failures.handle_success(call)
@@ -70,27 +65,14 @@ class ReplyReader:
         reason = f"The answer contains {key}, or another secret that was sent"
         return Fail(f"{reason}; none of it is stored", code="key_in_answer")
 
-    def _classify(self, status: int, reply: HttpResponse) -> ErrorResponse:
-        return classify_response(
-            status,
-            reply.headers,
-            text_of(reply),
-            self._endpoint,
-            SystemClock().now(),
-            has_key=self._account.has_key,
-            key_source=self._account.key_source,
-            proxy=str(reply.proxy).removeprefix("the proxy ") if reply.proxy is not None else None,
-        )
-
     def _not_json(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         self._record_raw(call, reply.body)
-        error_response = classify_not_json(
-            reply.status, text_of(reply), self._endpoint, is_proven=self._account.limiter.is_proven
-        )
-        if error_response.code == "broken_json":
+        is_proven = self._account.limiter.is_proven
+        error = classify_not_json(reply.status, text_of(reply), self._endpoint, is_proven=is_proven)
+        if error.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
-            return Retry(error_response.message, code=error_response.code)
-        return self._failures.handle_error_response(call, error_response)
+            return Retry(error.message, code=error.code)
+        return self._failures.handle_error_response(call, error)
 
     def _record_raw(self, call: ModelCall, body: bytes) -> None:
         """Store an unusable answer as evidence, without the secrets that it may repeat."""
@@ -127,8 +109,9 @@ class ReplyReader:
 
     def _unusable(self, call: ModelCall, error: UnusableAnswer) -> Outcome:
         if not error.may_retry:
-            remedy = f"; {_REMEDIES[error.code]}" if error.code in _REMEDIES else ""
-            return Fail(f"{error.message}{remedy}", code=error.code)
+            # A recipe is frozen into its job.
+            remedy = "; start a new job with a higher `max_tokens`, or with fewer turns"
+            return Fail(f"{error.message}{remedy if error.code == 'length' else ''}", code=error.code)
         # After an answer of the wrong shape, the next prompt has a hint; after the second one, a simpler structure too.
         tries = call.tries
         tries.hint = error.hint

@@ -1,10 +1,11 @@
 """Adaptation of requests after an endpoint has rejected some of their features."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.generate.error_response import ErrorResponse, RequestChange
+from backstay.generate.error_response import ErrorResponse
+from backstay.generate.error_rule import RequestChange
 from backstay.generate.providers.provider import Structure
 
 _MAX_UNUSABLE_ANSWERS = 8  # in a row
@@ -32,10 +33,6 @@ class Adaptation:
     """Unusable answers since the last usable one."""
     has_resampled: bool = False
     """Whether an immediate retry of a failed sample has been used since the last usable answer."""
-
-    @classmethod
-    def from_structures(cls, structures: Sequence[Structure]) -> "Adaptation":
-        return cls(list(structures))
 
     def adapt_body(self, body: Mapping[str, Any], user_parameters: Container[str] = ()) -> dict[str, Any]:
         """Return a request body with rejected parameters omitted and renamed ones under their other name.

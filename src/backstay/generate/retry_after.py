@@ -3,10 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from backstay.batch.retry_after import header_seconds
-from backstay.generate.error_body import ErrorBody, parse_error_value
+from backstay.generate.error_body import ErrorBody
 
 MAX_WAIT_SECONDS = 86_400.0
 """The longest time returned; more than a day counts as a day."""
@@ -26,21 +25,18 @@ _MIN_EPOCH_SECONDS = 1_000_000_000.0  # a smaller number is no date
 _DELAY_FIELDS = frozenset({"retrydelay", "estimated_time", "retry_after", "retry_after_seconds"})
 
 
-def retry_after_seconds(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], error: ErrorBody, now: datetime) -> float | None:
     """Return the seconds that a response asks to wait, from its headers or its body; None if it names no time.
 
-    Args:
-        headers: The headers of the response, with names in any case.
-        body: Its body: parsed JSON, text, or an `ErrorBody`.
-        now: The current time, for headers that name a date.
+    The names of the headers are lower-case. Some headers name a date, from which `now` is subtracted.
     """
-    headers = {name.lower(): value for name, value in headers.items()}
     seconds = _from_retry_after(headers, now)
     if seconds is None:
-        seconds = _from_body(body if isinstance(body, ErrorBody) else parse_error_value(body), now)
+        seconds = _from_body(error, now)
     if seconds is None:
         seconds = _from_reset_headers(headers, now)
-    return _limit(seconds)
+    # This comparison is false for NaN.
+    return min(seconds, MAX_WAIT_SECONDS) if seconds is not None and seconds >= 0 else None
 
 
 def _from_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -110,9 +106,10 @@ def _parse_duration(text: str) -> float | None:
 
 def _until_iso(text: str, now: datetime) -> float | None:
     try:
-        return _seconds_until(datetime.fromisoformat(text.strip()), now)
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
+    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
 
 
 def _until_epoch(text: str, now: datetime) -> float | None:
@@ -128,20 +125,8 @@ def _until_epoch(text: str, now: datetime) -> float | None:
     return max(0.0, wait) if -MAX_WAIT_SECONDS <= wait <= 40 * MAX_WAIT_SECONDS else None
 
 
-def _seconds_until(moment: datetime, now: datetime) -> float:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
-
-
 def _parse_number(text: str | None) -> float | None:
     try:
         return float(text) if text else None
     except ValueError:
         return None
-
-
-def _limit(seconds: float | None) -> float | None:
-    if seconds is None or not seconds >= 0:  # written this way, it also excludes NaN
-        return None
-    return min(seconds, MAX_WAIT_SECONDS)

@@ -67,10 +67,8 @@ def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] |
         RecipeError: a value is a credential. The message names the field, never the value.
     """
     environ = os.environ if environ is None else environ
-    recipe_variable = recipe.get("api_key_env")
-    keys = [
-        value.strip() for name, value in environ.items() if name == recipe_variable or _SECRET_VARIABLE.search(name)
-    ]
+    variable = recipe.get("api_key_env")
+    keys = [value.strip() for name, value in environ.items() if name == variable or _SECRET_VARIABLE.search(name)]
     keys = [key for key in keys if is_secret(key)]
     for path, name, value in _leaves(recipe, ""):
         field = path.partition(".")[0].partition("[")[0]

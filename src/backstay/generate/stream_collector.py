@@ -2,55 +2,34 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from backstay.generate.delta_merger import DeltaMerger
+_ANTHROPIC_TYPES = ("message_", "content_block_", "error")
+_WHOLE_FIELDS = frozenset({"role", "type", "id", "name"})  # sent once, or repeated in each delta
 
 
 class IncompleteStream(Exception):
     """A stream without a whole answer. The message says why, and quotes nothing."""
 
 
-class StreamCollector(Protocol):
-    """A collector of the answer to one call, fed with the data of its events in order."""
+class StreamCollector:
+    """A collector of a streamed answer in either API, detected from its events."""
+
+    def __init__(self) -> None:
+        self._collector: OpenAICollector | AnthropicCollector | None = None
 
     @property
     def error(self) -> Mapping[str, Any] | None:
         """The body of an error that ended the stream."""
-        ...
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the model has given its finish reason."""
-        ...
-
-    def add(self, data: Mapping[str, Any]) -> None:
-        """Add the data of the next event. Raises IncompleteStream."""
-        ...
-
-    def body(self) -> Mapping[str, Any]:
-        """Return the answer received so far, or the error."""
-        ...
-
-
-_ANTHROPIC_TYPES = ("message_", "content_block_", "error")
-
-
-class AnyShapeCollector:
-    """A collector for a stream in either API, detected from its events. Implements `StreamCollector`."""
-
-    def __init__(self) -> None:
-        self._collector: StreamCollector | None = None
-
-    @property
-    def error(self) -> Mapping[str, Any] | None:
         return self._collector.error if self._collector is not None else None
 
     @property
     def is_finished(self) -> bool:
+        """Whether the model has given its finish reason."""
         return self._collector is not None and self._collector.is_finished
 
     def add(self, data: Mapping[str, Any]) -> None:
+        """Add the data of the next event."""
         if self._collector is None:
             kind = data.get("type")
             if isinstance(kind, str) and kind.startswith(_ANTHROPIC_TYPES) and "choices" not in data:
@@ -62,18 +41,19 @@ class AnyShapeCollector:
         self._collector.add(data)
 
     def body(self) -> Mapping[str, Any]:
+        """Return the answer received so far, or the error."""
         return self._collector.body() if self._collector is not None else {}
 
 
 class OpenAICollector:
-    """A collector of the first choice of a chat completion. Implements `StreamCollector`."""
+    """A collector of the first choice of a chat completion."""
 
     def __init__(self) -> None:
         self.error: Mapping[str, Any] | None = None
         self.is_finished = False
         self._head: dict[str, Any] = {}
-        self._message = DeltaMerger()
-        self._calls: list[DeltaMerger] = []
+        self._message = _DeltaMerger()
+        self._calls: list[_DeltaMerger] = []
         self._call_ids: list[Any] = []
         self._finish: Any = None
         self._usage: Any = None
@@ -106,7 +86,7 @@ class OpenAICollector:
             self._finish, self.is_finished = choice["finish_reason"], True
         delta, whole = choice.get("delta"), choice.get("message")
         if not isinstance(delta, Mapping) and isinstance(whole, Mapping):  # some servers send the whole message at once
-            self._message, self._calls, self._call_ids = DeltaMerger(), [], []
+            self._message, self._calls, self._call_ids = _DeltaMerger(), [], []
             delta = whole
         delta = _mapping(delta)
         self._message.add({name: value for name, value in delta.items() if name != "tool_calls"})
@@ -115,7 +95,7 @@ class OpenAICollector:
             if isinstance(call, Mapping):
                 self._call_of(call).add({name: value for name, value in call.items() if name != "index"})
 
-    def _call_of(self, call: Mapping[str, Any]) -> DeltaMerger:
+    def _call_of(self, call: Mapping[str, Any]) -> "_DeltaMerger":
         """Return the tool call that a delta belongs to, by its index or, without one, by its id."""
         index, name = call.get("index"), call.get("id")
         label = ("index", index) if isinstance(index, int) else ("id", name)
@@ -123,12 +103,12 @@ class OpenAICollector:
             if label == ("id", None) and self._calls:
                 return self._calls[-1]
             self._call_ids.append(label)
-            self._calls.append(DeltaMerger())
+            self._calls.append(_DeltaMerger())
         return self._calls[self._call_ids.index(label)]
 
 
 class AnthropicCollector:
-    """A collector of the events of an Anthropic message. Implements `StreamCollector`."""
+    """A collector of the events of an Anthropic message."""
 
     def __init__(self) -> None:
         self.error: Mapping[str, Any] | None = None
@@ -173,7 +153,7 @@ class _Block:
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         self._start = dict(start)
-        self._pieces = DeltaMerger()
+        self._pieces = _DeltaMerger()
 
     def add(self, delta: Mapping[str, Any]) -> None:
         self._pieces.add({name: value for name, value in delta.items() if name != "type"})
@@ -191,6 +171,42 @@ class _Block:
         if arguments:
             block["input"] = _json_or_text(arguments)
         return block
+
+
+class _DeltaMerger:
+    """A merger of values that arrive in pieces: texts, lists and objects are joined, other values are replaced."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            merged = self._values.get(name)
+            if value is None or value == [] or (value == "" and name in _WHOLE_FIELDS):
+                continue
+            if isinstance(value, str | list) and name not in _WHOLE_FIELDS:
+                pieces = merged if isinstance(merged, list) else []
+                pieces += [value] if isinstance(value, str) else value
+                self._values[name] = pieces
+            elif isinstance(value, Mapping) and name not in _WHOLE_FIELDS:
+                inner = merged if isinstance(merged, _DeltaMerger) else _DeltaMerger()
+                inner.add(value)
+                self._values[name] = inner
+            else:
+                self._values[name] = value
+
+    def join(self) -> dict[str, Any]:
+        return {name: _join_value(value) for name, value in self._values.items()}
+
+
+def _join_value(value: Any) -> Any:
+    if isinstance(value, _DeltaMerger):
+        return value.join()
+    if not isinstance(value, list):
+        return value
+    if all(isinstance(piece, str) for piece in value):
+        return "".join(value)
+    return [{"type": "text", "text": piece} if isinstance(piece, str) else piece for piece in value]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

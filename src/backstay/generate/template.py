@@ -230,16 +230,9 @@ def _before_join(context: Any, values: Iterable[Any], *args: Any, **kwargs: Any)
     return context, texts, *args
 
 
-def _before_round(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    return _check_numbers(args, args[1:], kwargs)
-
-
-def _before_tojson(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    return _check_numbers(args, args[2:], kwargs)
-
-
-def _check_numbers(args: tuple[Any, ...], options: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    for number in (*options, *kwargs.values()):
+def _before_formatting(values: int, /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    """Check the numbers of digits and spaces, which follow the first `values` arguments."""
+    for number in (*args[values:], *kwargs.values()):
         if isinstance(number, int) and abs(number) > _MAX_DIGITS:
             raise SecurityError(f"it asks for more than {_MAX_DIGITS} digits or spaces")
     return args
@@ -260,8 +253,8 @@ def _before_markup(*args: Any, **_: Any) -> tuple[Any, ...]:
 _BEFORE: Mapping[str, Callable[..., Any]] = {
     "replace": _before_replace,
     "join": _before_join,
-    "round": _before_round,
-    "tojson": _before_tojson,
+    "round": functools.partial(_before_formatting, 1),
+    "tojson": functools.partial(_before_formatting, 2),
     "sum": _before_sum,
     "striptags": _before_markup,
 }

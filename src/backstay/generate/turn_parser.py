@@ -1,7 +1,7 @@
 """Parsing of turns from the JSON shapes that models use. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from backstay.generate.json_values import DuplicateKeys, decode
@@ -54,10 +54,8 @@ def continues_turns(value: Any, turns: int) -> bool:
     """Return whether a value that follows a conversation of `turns` turns seems to contain more."""
     if is_one_turn(value):
         return True
-    known_keys = {_normalize(key) for key in turn_keys(turns)}
-    return (
-        isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known_keys.isdisjoint(map(_normalize, value))
-    )
+    known = {_normalize(key) for key in turn_keys(turns)}
+    return isinstance(value, dict) and any(map(_is_like_a_turn, value)) and known.isdisjoint(map(_normalize, value))
 
 
 def begins_turns(text: str, start: int) -> bool:
@@ -67,14 +65,10 @@ def begins_turns(text: str, start: int) -> bool:
         return False
     key = _normalize(begin["key"] or "")
     if begin["end"]:
-        return (
-            key in _NAMES
-            or _TURN_KEY.fullmatch(key) is not None
-            or _NUMBERED_ROLE.search(text, start, start + 400) is not None
-        )
-    return not text[begin.end() :].strip("` \t\r\n") and any(
-        name.startswith(key.rstrip("0123456789")) for name in _NAMES
-    )
+        is_name = key in _NAMES or _TURN_KEY.fullmatch(key) is not None
+        return is_name or _NUMBERED_ROLE.search(text, start, start + 400) is not None
+    start_of_name = key.rstrip("0123456789")
+    return not text[begin.end() :].strip("` \t\r\n") and any(name.startswith(start_of_name) for name in _NAMES)
 
 
 def _parse_value(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
@@ -101,11 +95,7 @@ def _unwrap(value: Any) -> Any:
         return _unwrap(value[0]) if isinstance(value[0], str) else value[0]
     if not isinstance(value, dict) or is_one_turn(value):
         return None
-    inner = [
-        inner
-        for name, inner in value.items()
-        if _normalize(name) in _WRAPPERS and isinstance(inner, Mapping | list | str)
-    ]
+    inner = [each for each in _values_under(value, _WRAPPERS) if isinstance(each, Mapping | list | str)]
     inner = inner or (list(value.values()) if len(value) == 1 else [])
     return inner[0] if len(inner) == 1 else None
 
@@ -192,7 +182,7 @@ def _single_value(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
-def _values_under(entry: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+def _values_under(entry: Mapping[str, Any], names: Container[str]) -> list[Any]:
     return [value for key, value in entry.items() if _normalize(key) in names]
 
 

@@ -1,16 +1,15 @@
 """CSV and TSV: a header, then one record per row. A quoted cell may contain line breaks."""
 
 import csv
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
 from backstay.errors import InvalidRow
-from backstay.readers.csv_field_limit import RaisedFieldLimit
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, decode, record_too_long
 from backstay.readers.row import InputRow
 
-_raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
 # The csv module's default limit; the process may have set a lower one.
 _DEFAULT_LIMIT_BYTES = 128 * 1024
 
@@ -47,6 +46,38 @@ def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]
             return
         if cells:
             yield line, cells
+
+
+class RaisedFieldLimit:
+    """A limit of `limit` characters per cell, in force between `hold` and `release`.
+
+    The csv module has one limit for the whole process, 128 KiB by default. Other code may rely on it, so it is raised
+    only for a record that needs it. Readers in several threads share the raised limit; the last one to release it
+    restores the previous value.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._previous_limit = 0
+
+    def hold(self) -> None:
+        """Raise the limit. Each call needs one `release`."""
+        with self._lock:
+            if self._holders == 0:
+                self._previous_limit = csv.field_size_limit(self._limit)
+            self._holders += 1
+
+    def release(self) -> None:
+        """Undo one `hold`."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                csv.field_size_limit(self._previous_limit)
+
+
+_raised_limit = RaisedFieldLimit(MAX_RECORD_BYTES)
 
 
 class _LineFeed:
@@ -121,6 +152,5 @@ def _check_header(header: list[str], errors: InputErrors, line: int) -> None:
 
 def _wrong_cell_count(errors: InputErrors, line: int, count: int, expected: int) -> InvalidRow:
     cells = "1 cell" if count == 1 else f"{count} cells"
-    return errors.invalid_row(
-        line, f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
-    )
+    reason = f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
+    return errors.invalid_row(line, reason)

@@ -19,22 +19,20 @@ def read_json_array(text: InputText) -> Iterator[InputRow]:
     scanner = JsonScanner(text)
     if scanner.peek() == "":
         return
-    _open(scanner, text.errors)
+    _open(scanner)
     more = scanner.peek() != "]"
     while more:
         _expect_object(scanner, text.errors)
         line = scanner.line
         yield InputRow(line, parse_object(scanner.take_container(), text.errors, line))
-        more = _take_comma(scanner, text.errors)
-    _close(scanner, text.errors)
+        more = _take_comma(scanner)
+    _close(scanner)
 
 
-def _open(scanner: JsonScanner, errors: InputErrors) -> None:
+def _open(scanner: JsonScanner) -> None:
     if scanner.peek() != "[":
-        raise errors.unreadable(
-            "a JSON file must be an array of objects; or write one object per line and name it .jsonl",
-            line=scanner.line,
-        )
+        reason = "a JSON file must be an array of objects; or write one object per line and name it .jsonl"
+        raise scanner.unreadable(reason)
     scanner.skip()
 
 
@@ -43,13 +41,13 @@ def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
         case "{":
             return
         case "":
-            raise _truncated_error(scanner, errors)
+            raise _truncated_error(scanner)
         case "]" | ",":
-            raise errors.unreadable("a comma with no element after it; remove it", line=scanner.line)
+            raise scanner.unreadable("a comma with no element after it; remove it")
     raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
-def _take_comma(scanner: JsonScanner, errors: InputErrors) -> bool:
+def _take_comma(scanner: JsonScanner) -> bool:
     """Step over the comma between two elements; return False at the array's end."""
     match scanner.peek():
         case ",":
@@ -58,15 +56,15 @@ def _take_comma(scanner: JsonScanner, errors: InputErrors) -> bool:
         case "]":
             return False
         case "":
-            raise _truncated_error(scanner, errors)
-    raise errors.unreadable("a comma or the closing ] is missing before this line's text", line=scanner.line)
+            raise _truncated_error(scanner)
+    raise scanner.unreadable("a comma or the closing ] is missing before this line's text")
 
 
-def _close(scanner: JsonScanner, errors: InputErrors) -> None:
+def _close(scanner: JsonScanner) -> None:
     scanner.skip()
     if scanner.peek():
-        raise errors.unreadable("more text after the closing ] of the array; remove it", line=scanner.line)
+        raise scanner.unreadable("more text after the closing ] of the array; remove it")
 
 
-def _truncated_error(scanner: JsonScanner, errors: InputErrors) -> InputUnreadable:
-    return errors.unreadable("the closing ] of the array is missing; the file may be truncated", line=scanner.line)
+def _truncated_error(scanner: JsonScanner) -> InputUnreadable:
+    return scanner.unreadable("the closing ] of the array is missing; the file may be truncated")

@@ -1,5 +1,6 @@
 """The maximum nesting depth of JSON. Stored values are written inside further levels, which count too."""
 
+from itertools import chain
 from typing import Any
 
 MAX_DEPTH = 100
@@ -17,7 +18,8 @@ def is_too_deep(value: Any, *, outer_levels: int = 0) -> bool:
     for _ in range(MAX_DEPTH - outer_levels):
         if not level:
             return False
-        level = [inner for container in level for inner in _elements(container) if isinstance(inner, _NESTING)]
+        elements = chain.from_iterable(each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for inner in elements if isinstance(inner, _NESTING)]
     return bool(level)
 
 
@@ -25,7 +27,3 @@ def may_be_too_deep(text: str | bytes | bytearray, *, outer_levels: int = 0) -> 
     """Return whether JSON text has enough brackets to be too deep. Counting is fast, and most text has few."""
     opening = ("{", "[") if isinstance(text, str) else (b"{", b"[")
     return sum(map(text.count, opening)) > MAX_DEPTH - outer_levels  # type: ignore[arg-type]  # same type as the text
-
-
-def _elements(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value

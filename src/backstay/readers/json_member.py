@@ -49,7 +49,7 @@ class JsonMember:
             more = self._take_comma("}")
         self._expect("}")
         if scanner.peek():
-            raise self._errors.unreadable("the file has data after its end", line=scanner.line)
+            raise scanner.unreadable("the file has data after its end")
         if not was_read:
             raise self._wrong_shape_error()
 
@@ -58,12 +58,10 @@ class JsonMember:
         self._expect("[")
         more = scanner.peek() != "]"
         while more:
-            if (character := scanner.peek()) != "{":
-                raise (
-                    self._errors.invalid_row(scanner.line, "not a conversation")
-                    if character
-                    else self._truncated_error()
-                )
+            if not (character := scanner.peek()):
+                raise self._truncated_error()
+            if character != "{":
+                raise self._errors.invalid_row(scanner.line, "not a conversation")
             line = scanner.line
             yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
             more = self._take_comma("]")
@@ -91,4 +89,4 @@ class JsonMember:
         return self._errors.unreadable("the file is truncated")
 
     def _wrong_shape_error(self) -> InputUnreadable:
-        return self._errors.unreadable(self._shape_error, line=self._scanner.line)
+        return self._scanner.unreadable(self._shape_error)

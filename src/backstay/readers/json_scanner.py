@@ -2,6 +2,7 @@
 
 import re
 
+from backstay.errors import InputUnreadable
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, record_too_long
 from backstay.readers.json_depth import MAX_DEPTH, TOO_DEEP
 
@@ -52,6 +53,10 @@ class JsonScanner:
     def skip(self) -> None:
         """Step over the character that `peek` returned."""
         self._position += 1
+
+    def unreadable(self, reason: str) -> InputUnreadable:
+        """Return the error about the current line."""
+        return self._errors.unreadable(reason, line=self.line)
 
     def take_container(self) -> bytearray:
         """Step over the object or array that starts here and return its text; only its brackets are checked.
@@ -129,9 +134,7 @@ class JsonScanner:
 
     def _require_chunk(self) -> None:
         if not self._read_chunk():
-            raise self._errors.unreadable(
-                "the element that starts here never ends; the file may be truncated", line=self.line
-            )
+            raise self.unreadable("the element that starts here never ends; the file may be truncated")
         if len(self._window) - self._position > MAX_RECORD_BYTES:
             raise record_too_long(self._errors, self.line)
 

@@ -10,7 +10,8 @@ import pytest
 from backstay import Backstay, ItemCounts, JobState, Recipe, StopSignal
 from backstay.batch.worker import EndReason
 from backstay.generate import reply_reader
-from backstay.generate.error_response import ErrorKind, ErrorResponse
+from backstay.generate.error_response import ErrorResponse
+from backstay.generate.error_rule import ErrorKind
 from support.fakes.provider import Hang, Reset, Said, Sent, Status
 from support.faults.batch_invariants import violations
 
@@ -106,7 +107,7 @@ async def test_control_doom_taken_for_the_items_own_burns_them_all(provider, gen
     """If errors of the account are classified as errors of items, every item of the job fails."""
     codes = (f"code_{number}" for number in itertools.count())
     monkeypatch.setattr(
-        reply_reader, "classify_response", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
+        reply_reader, "error_of", lambda *_, **__: ErrorResponse(ErrorKind.ITEM, next(codes), "not this one")
     )
     provider.behaviour = lambda _: Status(401)
 

@@ -6,7 +6,6 @@ import pytest
 
 from backstay import ItemCounts, Recipe
 from backstay.generate.http import ConnectionLost, HttpClient, HttpResponse, MalformedResponse
-from backstay.generate.stream_collector import OpenAICollector
 from support.fakes.provider import KEY, ProviderServer, Said, Sent, Streamed, shaped
 
 _CONTENT = ["Hel", "lo ", "there é"]
@@ -21,9 +20,7 @@ def _pieces() -> list[bytes]:
     return [events[start : start + 31] for start in range(0, len(events), 31)]
 
 
-async def _post(
-    provider: ProviderServer, *, stream: OpenAICollector | None = None, idle_seconds: float = 60
-) -> HttpResponse:
+async def _post(provider: ProviderServer, *, stream: bool = False, idle_seconds: float = 60) -> HttpResponse:
     http = HttpClient(provider.base_url, {}, idle_seconds=idle_seconds)
     try:
         return await http.post(b"{}", stream=stream)
@@ -41,7 +38,7 @@ async def test_a_stream_is_collected(is_asked_for, content_type, provider):
     """A streamed answer is collected whether or not it was requested, with any Content-Type."""
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, _DONE], content_type=content_type)
 
-    reply = await _post(provider, stream=OpenAICollector() if is_asked_for else None)
+    reply = await _post(provider, stream=is_asked_for)
 
     assert (reply.status, _text(reply)) == (200, "Hello there é")
     assert ("text/event-stream" in provider.calls[0].headers["Accept"]) is is_asked_for
@@ -51,7 +48,7 @@ async def test_an_answer_that_does_not_stream_is_taken(provider):
     """A server that ignores the request for a stream gets its plain answer accepted."""
     provider.behaviour = lambda _: Sent(b'{"choices": []}')
 
-    assert (await _post(provider, stream=OpenAICollector())).body == b'{"choices": []}'
+    assert (await _post(provider, stream=True)).body == b'{"choices": []}'
 
 
 @pytest.mark.parametrize(

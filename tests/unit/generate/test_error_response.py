@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from backstay.generate import error_rules
 from backstay.generate.endpoint import resolve_endpoint
 from backstay.generate.error_messages import _JOB_WORDS, MESSAGES, message
-from backstay.generate.error_response import (
-    ErrorKind,
-    ErrorResponse,
-    classify_not_json,
-    classify_response,
-    classify_unreachable,
-)
+from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response, classify_unreachable
+from backstay.generate.error_rule import ErrorKind
+from backstay.generate.proxy import Proxy
 from support.data.error_responses import MODEL, NOW, REFUSALS, Row
 
 _ENDPOINT = resolve_endpoint(f"openai:{MODEL}", None, None)
@@ -45,7 +42,13 @@ _HEADERS = ["Retry-After", "retry-after-ms", "x-ratelimit-reset-tokens", "X-Rate
 def _classify(row: Row, body: str | None = None) -> ErrorResponse:
     text = row.text if body is None else body
     return classify_response(
-        row.status, row.headers, text, _ENDPOINT, NOW, has_key=row.has_key, proxy="http://u:pw@proxy:3128"
+        row.status,
+        row.headers,
+        text,
+        _ENDPOINT,
+        NOW,
+        has_key=row.has_key,
+        proxy=Proxy(URL("http://u:pw@proxy:3128"), "HTTPS_PROXY"),
     )
 
 
@@ -210,7 +213,8 @@ def test_words_decide_nothing_alone():
 
 def test_a_proxy_is_named_without_its_password():
     """A proxy that rejects its credentials is named by host and port."""
-    error = classify_response(407, {}, "", _ENDPOINT, NOW, proxy="http://user:hidden@proxy.example:3128")
+    proxy = Proxy(URL("http://user:hidden@proxy.example:3128"), "HTTPS_PROXY")
+    error = classify_response(407, {}, "", _ENDPOINT, NOW, proxy=proxy)
 
     assert "proxy.example:3128" in error.message
     assert "hidden" not in error.message

@@ -53,11 +53,11 @@ def test_the_environment_wins_over_the_settings():
     assert _sources().read("K") is None
 
 
-def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
-    """A command runs in the directory of the settings, and its output is cached until `read_again`."""
+async def test_a_command_is_run_once_in_the_directory_of_the_settings(tmp_path):
+    """A command runs in the directory of the settings, and its output is cached until a refresh."""
     sources = _sources(directory=tmp_path, command=f"echo run >> runs; {_PRINT}")
 
-    assert [sources.read("K"), sources.read("K"), sources.read_again("K")] == [_KEY] * 3
+    assert [sources.read("K"), sources.read("K"), await sources.obtain("K", refresh=True)] == [_KEY] * 3
     assert (tmp_path / "runs").read_text() == "run\nrun\n"
 
 
@@ -147,7 +147,7 @@ def _is_running(process: int) -> bool:
         return False
 
 
-def test_a_key_file_is_read_by_its_first_line(tmp_path, caplog):
+async def test_a_key_file_is_read_by_its_first_line(tmp_path, caplog):
     """The first line of a key file is the key; a file readable by others is reported once."""
     path = tmp_path / "key"
     path.write_text(f"{_KEY}\nnot this\n")
@@ -156,7 +156,7 @@ def test_a_key_file_is_read_by_its_first_line(tmp_path, caplog):
         caplog.clear()
         sources = _sources(directory=tmp_path, file="key")
         with caplog.at_level(logging.WARNING):
-            assert [sources.read("K"), sources.read_again("K")] == [_KEY, _KEY]
+            assert [sources.read("K"), await sources.obtain("K", refresh=True)] == [_KEY, _KEY]
         assert [record.msg for record in caplog.records] == reported
 
 

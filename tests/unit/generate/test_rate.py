@@ -9,8 +9,7 @@ import pytest
 from backstay.generate import failure_handler
 from backstay.generate.adaptive_limit import LimitMode
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind
-from backstay.generate.rate import AccountRate
-from backstay.generate.token_bucket import Bucket
+from backstay.generate.rate import AccountRate, Bucket
 
 LIMIT = ProviderTrouble(TroubleKind.LIMIT, "429")
 OVERLOAD = ProviderTrouble(TroubleKind.OVERLOAD, "503")

@@ -8,7 +8,7 @@ from backstay.generate.request_adaptation import Adaptation
 
 @pytest.fixture
 def adaptation():
-    return Adaptation.from_structures(tuple(Structure))
+    return Adaptation(list(Structure))
 
 
 def test_answers_of_another_shape_are_asked_for_in_a_plainer_way(adaptation):

@@ -1,13 +1,22 @@
 """Parsing of the time that a provider asks to wait, from all of its sources."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from backstay.generate.retry_after import MAX_WAIT_SECONDS, retry_after_seconds
+from backstay.generate.endpoint import resolve_endpoint
+from backstay.generate.error_response import classify_response
+from backstay.generate.retry_after import MAX_WAIT_SECONDS
 
 _NOW = datetime(2025, 6, 2, 12, 0, 0, tzinfo=UTC)
 _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
+
+
+def _seconds(headers: dict[str, str], body: Any) -> float | None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return classify_response(429, headers, text, resolve_endpoint("openai:m", None, None), _NOW).retry_after
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens
 )
 def test_headers_name_the_time(headers, seconds):
     """Seconds, durations and dates in headers are parsed; invalid, past or unbounded times are corrected or ignored."""
-    assert retry_after_seconds(headers, None, _NOW) == pytest.approx(seconds)
+    assert _seconds(headers, None) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +109,9 @@ def test_headers_name_the_time(headers, seconds):
 )
 def test_bodies_name_the_time(body, seconds):
     """Fields for a wait and phrases in error messages are parsed, but not the text of a prompt."""
-    assert retry_after_seconds({}, body, _NOW) == pytest.approx(seconds)
+    assert _seconds({}, body) == pytest.approx(seconds)
 
 
 def test_headers_come_before_the_body():
     """A time in a header takes precedence over one in the body."""
-    assert retry_after_seconds({"Retry-After": "1"}, {"error": {"message": "Please retry in 9s"}}, _NOW) == 1.0
+    assert _seconds({"Retry-After": "1"}, {"error": {"message": "Please retry in 9s"}}) == 1.0

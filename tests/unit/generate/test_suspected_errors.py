@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.generate.recent_values import RecentValues
+from backstay.generate.model_call import RecentTries
 from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
 
 
@@ -176,14 +176,15 @@ def test_many_calls_under_way_at_once_are_no_proof():
 
 
 def test_only_the_latest_are_remembered():
-    """A bounded mapping keeps the latest keys only, and setting a key again makes it the latest."""
-    recent = RecentValues(capacity=3)
-    for number in range(1, 4):
-        recent.put(number, str(number))
-    recent.put(1, "again")
-    recent.put(4, "4")
+    """Only the tries of the latest items are kept, and a further try makes an item the latest."""
+    recent = RecentTries(capacity=3)
+    first, second, third = (recent.get(item) for item in "123")
+    again, fourth = recent.get("1"), recent.get("4")
 
-    assert [recent.get(number) for number in range(1, 5)] == ["again", None, "3", "4"]
-    recent.forget(1)
-    recent.forget(1)
+    assert again is first
+    assert recent.get("3") is third
+    assert recent.get("4") is fourth
+    assert recent.get("2") is not second
+    recent.forget("2")
+    recent.forget("2")
     assert len(recent) == 2

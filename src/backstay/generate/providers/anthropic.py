@@ -6,8 +6,7 @@ from typing import Any
 
 from backstay.generate.endpoint_url import from_anthropic_base_url
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.content_blocks import split_content
-from backstay.generate.providers.finish_reasons import finish_reason
+from backstay.generate.providers.answer_fields import finish_reason, join_paragraphs, read_token_count, split_content
 from backstay.generate.providers.provider import (
     ModelAnswer,
     ModelRequest,
@@ -16,8 +15,6 @@ from backstay.generate.providers.provider import (
     TokenUsage,
     UnreadableResponse,
     conversation_schema,
-    join_paragraphs,
-    read_token_count,
 )
 
 _FIRST_VERSION_WITHOUT_SAMPLING = "2026-10-21"  # the first version that rejects sampling parameters
@@ -61,13 +58,8 @@ class Anthropic(Provider):
             body["stream"] = True
         if request.structure is Structure.SCHEMA:
             description = "Hand over the conversation that was asked for."
-            body["tools"] = [
-                {
-                    "name": _TOOL,
-                    "description": description,
-                    "input_schema": conversation_schema(turn_keys(request.turns)),
-                }
-            ]
+            schema = conversation_schema(turn_keys(request.turns))
+            body["tools"] = [{"name": _TOOL, "description": description, "input_schema": schema}]
             body["tool_choice"] = {"type": "tool", "name": _TOOL}
         return {**body, **request.parameters}
 
@@ -102,8 +94,6 @@ class Anthropic(Provider):
 
 def rejected_parameters(version: str, parameters: Iterable[str]) -> list[str]:
     """Return the parameters that a version of the API no longer accepts."""
-    return (
-        [name for name in parameters if name in _SAMPLING_PARAMETERS]
-        if version >= _FIRST_VERSION_WITHOUT_SAMPLING
-        else []
-    )
+    if version < _FIRST_VERSION_WITHOUT_SAMPLING:
+        return []
+    return [name for name in parameters if name in _SAMPLING_PARAMETERS]

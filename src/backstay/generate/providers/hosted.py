@@ -27,9 +27,7 @@ HOSTED = (
         is_api_style=True,
     ),
     OpenAICompatible(
-        name="gemini",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
-        key_variable="GEMINI_API_KEY",
+        name="gemini", base_url="https://generativelanguage.googleapis.com/v1beta/openai", key_variable="GEMINI_API_KEY"
     ),
     OpenAICompatible(
         name="deepseek",
@@ -44,32 +42,18 @@ HOSTED = (
         quirks=frozenset({Quirk.NO_STREAM_OPTIONS}),
     ),
     OpenAICompatible(
-        name="groq",
-        base_url="https://api.groq.com/openai/v1",
-        key_variable="GROQ_API_KEY",
-        token_field=_NEWER,
+        name="groq", base_url="https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY", token_field=_NEWER
     ),
-    OpenAICompatible(
-        name="openrouter",
-        base_url="https://openrouter.ai/api/v1",
-        key_variable="OPENROUTER_API_KEY",
-    ),
+    OpenAICompatible(name="openrouter", base_url="https://openrouter.ai/api/v1", key_variable="OPENROUTER_API_KEY"),
     OpenAICompatible(
         name="together",
         base_url="https://api.together.xyz/v1",
         key_variable="TOGETHER_API_KEY",
         hosts=("api.together.ai",),
     ),
+    OpenAICompatible(name="xai", base_url="https://api.x.ai/v1", key_variable="XAI_API_KEY", token_field=_NEWER),
     OpenAICompatible(
-        name="xai",
-        base_url="https://api.x.ai/v1",
-        key_variable="XAI_API_KEY",
-        token_field=_NEWER,
-    ),
-    OpenAICompatible(
-        name="fireworks",
-        base_url="https://api.fireworks.ai/inference/v1",
-        key_variable="FIREWORKS_API_KEY",
+        name="fireworks", base_url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"
     ),
     OpenAICompatible(
         name="ollama",

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.generate.prompt import turn_keys
-from backstay.generate.providers.content_blocks import split_content
-from backstay.generate.providers.finish_reasons import finish_reason
+from backstay.generate.providers.answer_fields import finish_reason, join_paragraphs, read_token_count, split_content
 from backstay.generate.providers.provider import (
     FinishReason,
     ModelAnswer,
@@ -17,8 +16,6 @@ from backstay.generate.providers.provider import (
     TokenUsage,
     UnreadableResponse,
     conversation_schema,
-    join_paragraphs,
-    read_token_count,
 )
 
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning")
@@ -52,11 +49,8 @@ class OpenAICompatible(Provider):
             if Quirk.NO_STREAM_OPTIONS not in self.quirks:
                 body["stream_options"] = {"include_usage": True}
         if request.structure is Structure.SCHEMA:
-            json_schema = {
-                "name": "conversation",
-                "strict": True,
-                "schema": conversation_schema(turn_keys(request.turns)),
-            }
+            schema = conversation_schema(turn_keys(request.turns))
+            json_schema = {"name": "conversation", "strict": True, "schema": schema}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         elif request.structure is Structure.JSON:
             body["response_format"] = {"type": "json_object"}

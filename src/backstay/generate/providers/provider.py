@@ -147,25 +147,6 @@ class Provider(ABC):
         """Parse the body of a successful response. Raises UnreadableResponse."""
 
 
-def read_token_count(value: object) -> int | None:
-    """Return a token count, which some servers write as text or as a float; None for anything else."""
-    if type(value) is int and 0 <= value <= 10**9:
-        return value
-    if isinstance(value, str) and len(value) <= 20:
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**9 or value % 1:
-        return None
-    return int(value)
-
-
-def join_paragraphs(texts: Sequence[str]) -> str | None:
-    """Join texts as paragraphs; return None if all are blank."""
-    return "\n\n".join(text for text in texts if text.strip()) or None
-
-
 @cache
 def conversation_schema(keys: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the JSON schema of a conversation: one required text per key, and nothing else."""

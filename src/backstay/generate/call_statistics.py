@@ -1,8 +1,12 @@
-"""Throughput and concurrency of the calls that a provider answers. Pure: callers pass the time."""
+"""Statistics of calls, from which an adaptive limit is derived. Pure: callers pass the time."""
+
+import math
 
 _MIN_WINDOW_SECONDS = 1.0
 _MAX_WINDOW_SECONDS = 30.0
 _WINDOW_ANSWERS = 20  # good answers that end a window; with fewer, the window continues
+_VOTES = 8  # of rejected calls, which prove a concurrency limit
+_MEAN_WEIGHT = 0.05  # of one good call in the mean number of calls in flight
 
 
 class AnswerMeter:
@@ -52,3 +56,31 @@ class AnswerMeter:
             self._began_at, self._window_began_at = self._window_began_at, now
             self._before, self._count = self._count, 0
             self._busy_before, self._busy = self._busy, 0.0
+
+
+class ConcurrencyEvidence:
+    """Evidence that rejections depend on the number of calls in flight rather than on their rate.
+
+    Rejected calls that started with more calls in flight than good ones are its votes.
+    """
+
+    def __init__(self, in_flight: int = 0) -> None:
+        self._votes = 0
+        self._min_in_flight = math.inf
+        self._mean = float(in_flight)
+        self._spread = 1.0
+
+    def record_success(self, in_flight: int) -> None:
+        """Count a good answer to a call that started with so many calls in flight."""
+        off = in_flight - self._mean
+        self._mean += _MEAN_WEIGHT * off
+        self._spread += _MEAN_WEIGHT * (abs(off) - self._spread)
+
+    def record_rejection(self, in_flight: int) -> float | None:
+        """Count a rejected call; return the number of calls in flight to stay below once that is proven."""
+        if in_flight < self._mean + max(1.0, self._spread):
+            self._votes = max(0, self._votes - 2)
+            return None
+        self._votes += 1
+        self._min_in_flight = min(self._min_in_flight, in_flight)
+        return max(1.0, self._min_in_flight) if self._votes >= _VOTES else None
