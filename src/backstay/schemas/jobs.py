@@ -104,10 +104,7 @@ class WaitingImportOut(ApiObject):
     @classmethod
     def from_import(cls, waiting: WaitingImport) -> Self:
         return cls(
-            job_id=waiting.job_id,
-            completed=waiting.completed,
-            failed=waiting.failed,
-            imported_at=waiting.imported_at,
+            job_id=waiting.job_id, completed=waiting.completed, failed=waiting.failed, imported_at=waiting.imported_at
         )
 
 

@@ -62,10 +62,7 @@ class PreviewOut(ApiObject):
             endpoint=EndpointOut.from_endpoint(endpoint, environ),
             prompts=[
                 PromptOut(
-                    id=sample.item_id,
-                    system=sample.prompt.system,
-                    user=sample.prompt.user,
-                    tokens_in=sample.tokens_in,
+                    id=sample.item_id, system=sample.prompt.system, user=sample.prompt.user, tokens_in=sample.tokens_in
                 )
                 for sample in preview.samples
             ],

@@ -92,13 +92,7 @@ class Problem(HTTPException):
     """An error that exists only in HTTP; its message is sent unchanged."""
 
     def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        **details: Any,
+        self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **details: Any
     ) -> None:
         super().__init__(status, message, headers)
         self.code = code

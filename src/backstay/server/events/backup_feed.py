@@ -13,12 +13,7 @@ class BackupFeed(Feed):
     """The events of a backup: `progress`, and `state` when the state of the backup or of its delete changes."""
 
     def __init__(
-        self,
-        backups: Backups,
-        backup_id: str,
-        *,
-        latest: Callable[[str], BackupProgress | None],
-        poll_seconds: float,
+        self, backups: Backups, backup_id: str, *, latest: Callable[[str], BackupProgress | None], poll_seconds: float
     ) -> None:
         super().__init__(poll_seconds=poll_seconds)
         self._latest = latest

@@ -31,10 +31,7 @@ class _PhaseQueue:
         return unsent
 
 
-async def respond_delete(
-    state: AppState,
-    work: Callable[[Listener], Coroutine[Any, Any, DeleteResultOut]],
-) -> Response:
+async def respond_delete(state: AppState, work: Callable[[Listener], Coroutine[Any, Any, DeleteResultOut]]) -> Response:
     """Start a delete, and return a response that streams its progress. The delete continues if the client disconnects.
 
     Errors before the backup begins are raised here, as errors of the request.

@@ -114,9 +114,7 @@ class ExportForm(FormSelection):
 
 @router.get("")
 async def list_conversations(
-    request: Request,
-    services: OwnerServices,
-    filters: Annotated[ListQuery, Query()],
+    request: Request, services: OwnerServices, filters: Annotated[ListQuery, Query()]
 ) -> Response:
     """List matching conversations, newest first, and show the result of a delete that redirected here."""
     summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
