@@ -33,9 +33,9 @@ from backstay.server.auth.local_token import MIN_TOKEN_CHARACTERS, LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.disconnects import DisconnectMiddleware
 from backstay.server.events.hub import Hub
-from backstay.server.limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.metrics import Metrics
 from backstay.server.query_parameters import refuse_unknown_parameters
+from backstay.server.request_limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.request_middleware import RequestMiddleware
 from backstay.server.resume_permission import ResumePermission
 from backstay.server.scheduled_cleanup import CleanupJob
