@@ -214,7 +214,7 @@ async def test_listeners_share_one_poller(api):
 
 async def test_so_many_listeners_and_no_more(settings):
     """A listener beyond the limit is refused with 429."""
-    async with serving(settings, most_listeners=1) as api:
+    async with serving(settings, max_listeners=1) as api:
         items = [{"topic": "x"}]
         await api.ann.post("/api/batches", json={"jobId": "j", "items": items, "processor": "scripted", "start": False})
         first = asyncio.create_task(_received(api.ann))

@@ -177,11 +177,11 @@ def _create_state(
         backstay=backstay,
         permission=permission,
         metrics=metrics,
-        slots=_concurrency_limit(server, "running jobs", "most_jobs"),
+        slots=_concurrency_limit(server, "running jobs", "max_jobs"),
         grace_seconds=server.grace_seconds,
     )
     hub = Hub(
-        slots=_concurrency_limit(server, "event streams", "most_listeners"),
+        slots=_concurrency_limit(server, "event streams", "max_listeners"),
         heartbeat_seconds=server.heartbeat_seconds,
         idle_seconds=server.idle_seconds,
     )
@@ -196,8 +196,8 @@ def _create_state(
         background_backups=BackgroundBackups(),
         hub=hub,
         metrics=metrics,
-        downloads=_concurrency_limit(server, "downloads", "most_downloads"),
-        uploads=_concurrency_limit(server, "uploads", "most_uploads"),
+        downloads=_concurrency_limit(server, "downloads", "max_downloads"),
+        uploads=_concurrency_limit(server, "uploads", "max_uploads"),
         files=TemporaryFolder(),
     )
     metrics.watch(jobs=lambda: supervisor.job_count, listeners=lambda: hub.listener_count)

@@ -65,7 +65,7 @@ async def _serve(
     _redirect_library_logs()
     # h11 limits the size of a request's head, and refuses ambiguous heads.
     connection: Any = partial(
-        TimedConnection, heads=WaitingConnections(max_waiting=server.most_waiting, seconds=server.head_seconds)
+        TimedConnection, heads=WaitingConnections(max_waiting=server.max_waiting, seconds=server.head_seconds)
     )
     config = uvicorn.Config(
         app,
@@ -76,7 +76,7 @@ async def _serve(
         access_log=False,
         server_header=False,
         proxy_headers=state.local is None,
-        limit_concurrency=server.most_connections,
+        limit_concurrency=server.max_connections,
         timeout_graceful_shutdown=int(server.grace_seconds) + 1,
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )
