@@ -141,7 +141,7 @@ async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -
 
 async def respond_unexpected_error(scope: Scope, receive: Receive, send: Send) -> None:
     """Respond to an unexpected error, which is in the log."""
-    body = ErrorOut.from_message("fault", "Unexpected error in Backstay; the server's log has the details")
+    body = ErrorOut.from_message("internal_error", "Unexpected error in Backstay; the server's log has the details")
     await _response(500, body, request=Request(scope))(scope, receive, send)
 
 

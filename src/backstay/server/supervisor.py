@@ -137,7 +137,7 @@ class Supervisor:
             await asyncio.wait(late, timeout=_COMMIT_SECONDS)
 
     async def _work(self, owner: str, job_id: str, run: _Run) -> None:
-        ending = "fault"
+        ending = "internal_error"
         try:
             ending = str(await self._run_until_ended(owner, job_id, run))
         except BackstayError as error:
