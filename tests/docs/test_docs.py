@@ -225,7 +225,11 @@ def test_every_code_of_the_api_is_explained():
     """The reference of the API lists every code that only HTTP has."""
     page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
     source = "".join(path.read_text() for path in (_ROOT / "src" / "backstay" / "server").rglob("*.py"))
-    codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {"internal_error", "invalid_request", "unauthorized"}
+    codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {
+        "internal_error",
+        "invalid_request",
+        "unauthorized",
+    }
 
     assert len(codes) >= 12
     for code in codes:

@@ -7,23 +7,29 @@ from backstay.schemas.base import ApiObject
 
 
 class AdoptedTableOut(ApiObject):
-    """An adopted table. `columns` maps its columns to the built-in ones; `beside` lists those it lacks."""
+    """An adopted table. `columns` names its column of each built-in one. It lacks those in `side_columns`.
+
+    `other_columns` are its columns that stand for no built-in one.
+    """
 
     name: str
     place: str = Field(validation_alias="user_table")
     rows: int
     columns: dict[str, str]
-    beside: list[str] = Field(validation_alias="side_columns")
-    kept: list[str] = Field(validation_alias="other_columns")
+    side_columns: list[str]
+    other_columns: list[str]
 
 
 class AdoptionOut(ApiObject):
-    """The result of an adoption. With `is_check` nothing was written; `hindered` says why new rows cannot be stored."""
+    """The result of an adoption. With `is_check` nothing was written.
+
+    `not_writable_reason` says why no new conversations can be stored; null if they can.
+    """
 
     is_check: bool
     was_there: bool
     tables: list[AdoptedTableOut]
-    hindered: str | None
+    not_writable_reason: str | None
     remarks: list[str]
 
     @classmethod
@@ -32,7 +38,7 @@ class AdoptionOut(ApiObject):
             is_check=is_check,
             was_there=adoption.was_adopted,
             tables=[AdoptedTableOut.model_validate(table) for table in adoption.tables],
-            hindered=adoption.not_writable_reason,
+            not_writable_reason=adoption.not_writable_reason,
             remarks=list(adoption.remarks),
         )
 
