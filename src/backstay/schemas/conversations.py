@@ -21,10 +21,6 @@ class ConversationSummaryOut(ApiObject):
     turns: int
     created_at: str
 
-    @classmethod
-    def from_summary(cls, summary: ConversationSummary) -> Self:
-        return cls.model_validate(summary)
-
 
 class ConversationsOut(ApiObject):
     """A page of conversations. `next_cursor` is the cursor of the next older page; null if this page is not full."""
@@ -37,7 +33,7 @@ class ConversationsOut(ApiObject):
         cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int
     ) -> Self:
         return cls(
-            conversations=[ConversationSummaryOut.from_summary(summary) for summary in summaries],
+            conversations=[ConversationSummaryOut.model_validate(summary) for summary in summaries],
             next_cursor=next_cursor([summary.cursor for summary in summaries], limit, cursor),
         )
 

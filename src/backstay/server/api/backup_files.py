@@ -58,13 +58,7 @@ class CreatedBackupOut(ApiObject):
 
     @classmethod
     def from_backup(cls, backup: Backup) -> "CreatedBackupOut":
-        out = BackupOut.from_backup(backup)
-        return cls(
-            backup_id=out.backup_id,
-            file_path=out.file_path,
-            expires_at=out.expires_at,
-            conversation_count=out.conversation_count,
-        )
+        return cls.model_validate(BackupOut.from_backup(backup))
 
 
 class BegunBackupOut(ApiObject):
