@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
-from backstay.clock import SystemClock
 from backstay.errors import BackupDamaged
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
@@ -47,7 +46,6 @@ async def list_backups(
         is_first=cursor is None,
         every=every,
         notice=_NOTICES.get(action or ""),
-        now=SystemClock().now(),
     )
 
 
