@@ -170,9 +170,7 @@ def _create_state(
     backstay: Backstay, server: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
 ) -> AppState:
     metrics = Metrics()
-    local = None
-    if token is not None:
-        local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token)
+    local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token) if token is not None else None
     supervisor = Supervisor(
         backstay=backstay,
         permission=permission,
@@ -200,9 +198,12 @@ def _create_state(
         uploads=_concurrency_limit(server, "uploads", "max_uploads"),
         files=TemporaryFolder(),
     )
-    metrics.watch(jobs=lambda: supervisor.job_count, listeners=lambda: hub.listener_count)
-    metrics.watch_transfers("download", lambda: state.downloads.taken)
-    metrics.watch_transfers("upload", lambda: state.uploads.taken)
+    metrics.watch(
+        jobs=lambda: supervisor.job_count,
+        listeners=lambda: hub.listener_count,
+        downloads=lambda: state.downloads.taken,
+        uploads=lambda: state.uploads.taken,
+    )
     return state
 
 

@@ -140,7 +140,9 @@ async def show_conversation(request: Request, services: OwnerServices, conversat
 
 
 @router.post("/delete-plan")
-async def plan_delete(request: Request, services: OwnerServices, form: Annotated[FormSelection, Form()]) -> Response:
+async def plan_delete(
+    request: Request, services: OwnerServices, state: State, form: Annotated[FormSelection, Form()]
+) -> Response:
     """Show the plan of a delete, and ask for confirmation. Ids that no longer exist are omitted, and counted."""
     gone = await services.conversations.missing(form.to_selection(), limit=MAX_IDS)
     remaining = form.without(gone)
@@ -154,7 +156,7 @@ async def plan_delete(request: Request, services: OwnerServices, form: Annotated
         plan=plan,
         gone=len(gone),
         selection=remaining,
-        keep_days=backup_days(request),
+        keep_days=state.backstay.settings.backup_retention.days,
         phrase=_CONFIRMATION_PHRASE,
     )
 
@@ -188,11 +190,6 @@ async def export(
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
     return render_page(request, "gone.html", status=404, section="conversations", gone=gone, remaining=remaining)
-
-
-def backup_days(request: Request) -> int:
-    """Return the number of days for which backups are kept."""
-    return int(request.app.state.app_state.backstay.settings.backup_retention.days)
 
 
 async def _backup_of_delete(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
