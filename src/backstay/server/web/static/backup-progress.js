@@ -3,6 +3,7 @@
 // Attributes: api, backup-id. Properties: token; progress {backupId, phase, conversations, total, contentBytes} displays
 // numbers that the page supplies. Events: progress, ready {backup}, failed {backup}.
 
+import { backupPath } from "./client.js";
 import { element, formatCount, formatDistance, formatNumber, formatSize } from "./dom.js";
 import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
 
@@ -60,7 +61,7 @@ export class BackupProgress extends BackstayElement {
   async #follow() {
     this.#following?.abort();
     const following = (this.#following = new AbortController());
-    const path = `/api/backups/${encodeURIComponent(this.getAttribute("backup-id"))}`;
+    const path = backupPath(this.getAttribute("backup-id"));
     if (this.#nodes === null) this.show(skeleton("", "short"));
     const { signal } = following;
     const lost = (error) => (this.#nodes === null ? showLostContact(this.shadowRoot, error) : this.say(lostContact(error), "lost"));

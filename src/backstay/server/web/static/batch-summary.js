@@ -5,6 +5,7 @@
 // Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} and skip {itemIds} (cancelable), retried
 // {job}, skipped {job}.
 
+import { jobPath } from "./client.js";
 import { element, formatCount, formatDuration, formatNumber, printedId, shorten, svgElement } from "./dom.js";
 import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
 
@@ -83,7 +84,7 @@ export class BatchSummary extends BackstayElement {
   }
 
   get #path() {
-    return `/api/batches/${encodeURIComponent(this.getAttribute("job-id"))}`;
+    return jobPath(this.getAttribute("job-id"));
   }
 
   async #follow() {

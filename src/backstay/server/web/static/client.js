@@ -41,6 +41,14 @@ export function newIdempotencyKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+export function jobPath(id) {
+  return `/api/batches/${encodeURIComponent(id)}`;
+}
+
+export function backupPath(id) {
+  return `/api/backups/${encodeURIComponent(id)}`;
+}
+
 export class Client {
   constructor(api, token) {
     this.api = (api ?? settings.api).replace(/\/$/, "");
@@ -128,7 +136,7 @@ export class Client {
   async downloadAddress(backupId) {
     const plain = `/api/backup/download/${encodeURIComponent(backupId)}`;
     if (!this.needsTicket) return this.api + plain;
-    const ticket = await this.post(`/api/backups/${encodeURIComponent(backupId)}/download-ticket`);
+    const ticket = await this.post(`${backupPath(backupId)}/download-ticket`);
     return new URL(ticket.url, new URL(this.api || "/", document.baseURI)).href;
   }
 

@@ -5,6 +5,7 @@
 // Events: found {jobs}, resume {job, retryFailed} (cancelable, if the page resumes the job itself), resumed {job},
 // later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also has `limits`: concurrency and rpm, if set.
 
+import { jobPath } from "./client.js";
 import { element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
 import { BackstayElement, problem, showLostContact } from "./element.js";
 
@@ -38,7 +39,7 @@ export class ResumeDialog extends BackstayElement {
   // Query unfinished jobs, and show those without workers. Resolves to these.
   async check({ again = false } = {}) {
     const only = this.getAttribute("job-id");
-    const jobs = only === null ? await this.#incomplete() : [await this.client.get(`/api/batches/${encodeURIComponent(only)}`, { signal: this.signal })];
+    const jobs = only === null ? await this.#incomplete() : [await this.client.get(jobPath(only), { signal: this.signal })];
     this.#jobs = jobs.filter((job) => isUnattended(job) && (again || !isPostponed(job)));
     this.#options = new Map(await Promise.all(this.#jobs.map(async (job) => [job, await this.#optionsOf(job)])));
     this.emit("found", { jobs: this.#jobs });
@@ -62,7 +63,7 @@ export class ResumeDialog extends BackstayElement {
   // The ways to resume a job. If they cannot be loaded, resuming will report the error.
   async #optionsOf(job) {
     const fallback = { possible: true, confirm: null, reason: null, command: null };
-    return this.client.get(`/api/batches/${encodeURIComponent(job.id)}/resume`, { signal: this.signal }).catch(() => fallback);
+    return this.client.get(`${jobPath(job.id)}/resume`, { signal: this.signal }).catch(() => fallback);
   }
 
   #open() {
@@ -149,7 +150,7 @@ export class ResumeDialog extends BackstayElement {
     const signal = AbortSignal.any([this.signal, this.#asking.signal]);
     const lost = (error) => showLostContact(panel, error, outcome);
     try {
-      return await this.client.act(`/api/batches/${encodeURIComponent(job.id)}/${action}`, body, { signal, lost });
+      return await this.client.act(`${jobPath(job.id)}/${action}`, body, { signal, lost });
     } catch (error) {
       if (signal.aborted) return null;
       throw error;
