@@ -6,8 +6,8 @@
 // {job}, skipped {job}.
 
 import { jobPath } from "./client.js";
-import { element, formatCount, formatDuration, formatNumber, printedId, shorten, svgElement } from "./dom.js";
-import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
+import { capitalize, element, formatCount, formatDuration, formatNumber, printedId, shorten, svgElement } from "./dom.js";
+import { BackstayElement, lostContact, problem, showLostContact, showStatus, skeleton } from "./element.js";
 
 const AT_REST = ["completed", "completed_with_failures", "cancelled"];
 const MAX_LISTED_FAILURES = 50;
@@ -139,7 +139,7 @@ export class BatchSummary extends BackstayElement {
   #build() {
     const value = (name) => {
       const dd = element("dd", { part: `value ${name}` }, "–");
-      return [dd, element("div", {}, element("dt", {}, name[0].toUpperCase() + name.slice(1)), dd)];
+      return [dd, element("div", {}, element("dt", {}, capitalize(name)), dd)];
     };
     const names = ["total", "completed", "failed", "pending", "rate", "time left", "tokens"];
     const entries = Object.fromEntries(names.map((name) => [name, value(name)]));
@@ -182,25 +182,19 @@ export class BatchSummary extends BackstayElement {
     if (this.#isConfirming()) return;
     if (this.#job.waiting) {
       this.#announced = -1;
-      return this.#showStatus(waiting(this.#job.waiting), "lost");
+      return showStatus(this.#nodes.status, waiting(this.#job.waiting), "lost");
     }
     const tenth = Math.floor(this.#job.percentage / 10);
     const key = `${this.#job.state} ${tenth}`;
     if (key === this.#announced) return;
     this.#announced = key;
-    this.#showStatus(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${formatCount(this.#job.planned, "item")}.`);
+    showStatus(this.#nodes.status, `${capitalize(this.#job.state.replaceAll("_", " "))}: ${Math.floor(this.#job.percentage)}% of ${formatCount(this.#job.planned, "item")}.`);
   }
 
   #lost(error) {
     if (this.#nodes === null) return showLostContact(this.shadowRoot, error);
     this.#announced = -1;
-    this.#showStatus(lostContact(error, this.#pendingAction), "lost");
-  }
-
-  #showStatus(text, kind = "muted") {
-    if (this.#nodes.status.textContent === text) return;
-    this.#nodes.status.className = kind;
-    this.#nodes.status.textContent = text;
+    showStatus(this.#nodes.status, lostContact(error, this.#pendingAction), "lost");
   }
 
   #plot(rate) {
@@ -280,7 +274,7 @@ export class BatchSummary extends BackstayElement {
     else this.#nodes.failed.prepend(again);
     again.focus();
     this.#stateWhenAsked = this.#job.state;
-    this.#showStatus(`A command started this batch. To continue, this server calls the function ${name}.`);
+    showStatus(this.#nodes.status, `A command started this batch. To continue, this server calls the function ${name}.`);
   }
 
   #isConfirming() {
@@ -301,14 +295,9 @@ export class BatchSummary extends BackstayElement {
       this.#pendingAction = null;
       button.disabled = false;
       if (error.code === "confirmation_needed" && confirmed) return this.#confirm(button, error, confirmed);
-      this.#showStatus(error.message, "problem");
+      showStatus(this.#nodes.status, error.message, "problem");
     }
   }
-}
-
-function state(job) {
-  const words = job.state.replaceAll("_", " ");
-  return words[0].toUpperCase() + words.slice(1);
 }
 
 function formatRate(rate) {

@@ -6,7 +6,7 @@
 // later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also has `limits`: concurrency and rpm, if set.
 
 import { jobPath } from "./client.js";
-import { element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
+import { capitalize, element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
 import { BackstayElement, problem, showLostContact } from "./element.js";
 
 const STORAGE_KEY = "backstay-later";
@@ -104,13 +104,13 @@ export class ResumeDialog extends BackstayElement {
       panel,
       buttons,
     );
-    this.#choices(job, item, buttons, panel);
+    this.#choices(job, buttons, panel);
     return item;
   }
 
-  #choices(job, item, buttons, panel) {
+  #choices(job, buttons, panel) {
     const act = (label, kind, action) => element("button", { type: "button", class: kind, onclick: () => this.#try(buttons, panel, action) }, label);
-    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, item, buttons, panel) }, "Discard…");
+    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, buttons, panel) }, "Discard…");
     const options = this.#options.get(job);
     if (!options.possible) {
       const command = options.command === null ? "." : [": ", element("code", { part: "command" }, options.command)];
@@ -121,7 +121,7 @@ export class ResumeDialog extends BackstayElement {
     const resume = (retryFailed) =>
       options.confirm === null
         ? this.#resume(job, retryFailed, panel, limits)
-        : this.#askForFunction(job, item, buttons, panel, () => this.#resume(job, retryFailed, panel, limits, options.confirm));
+        : this.#askForFunction(job, buttons, panel, () => this.#resume(job, retryFailed, panel, limits, options.confirm));
     const limits = {
       concurrency: limit("Concurrent items", job.concurrency, "server default"),
       ...(job.recipe !== null && { rpm: limit("Maximum requests per minute", job.rpm, "no limit") }),
@@ -171,12 +171,12 @@ export class ResumeDialog extends BackstayElement {
   }
 
   // A button that returns from a question to the actions.
-  #backButton(label, job, item, buttons, panel) {
-    return element("button", { type: "button", onclick: () => { panel.replaceChildren(); this.#choices(job, item, buttons, panel); buttons.querySelector("button").focus(); } }, label);
+  #backButton(label, job, buttons, panel) {
+    return element("button", { type: "button", onclick: () => { panel.replaceChildren(); this.#choices(job, buttons, panel); buttons.querySelector("button").focus(); } }, label);
   }
 
-  #askForFunction(job, item, buttons, panel, action) {
-    const no = this.#backButton("Not now", job, item, buttons, panel);
+  #askForFunction(job, buttons, panel, action) {
+    const no = this.#backButton("Not now", job, buttons, panel);
     const name = this.#options.get(job).confirm;
     const yes = element("button", { type: "button", class: "primary", onclick: () => this.#try(buttons, panel, action) }, `Resume with ${name}`);
     panel.replaceChildren(element("p", {}, "A command started this batch. To resume it, this server calls the function ", element("code", {}, name), " from the folder that the server runs in, like the command did."));
@@ -184,8 +184,8 @@ export class ResumeDialog extends BackstayElement {
     no.focus();
   }
 
-  #ask(job, item, buttons, panel) {
-    const no = this.#backButton("Keep batch", job, item, buttons, panel);
+  #ask(job, buttons, panel) {
+    const no = this.#backButton("Keep batch", job, buttons, panel);
     const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, panel, () => this.#discard(job, panel)) }, "Discard");
     const stays = formatCount(job.completed, "conversation");
     panel.replaceChildren(element("p", {}, `Discard this batch? The remaining items will not be generated. Generated conversations stay in the library: ${stays}.`));
@@ -241,10 +241,6 @@ function isUnattended(job) {
 function explainState(job) {
   if (job.pause !== null) return `Paused: ${shorten(job.pause.message)}.`.replace(/\.\.$/, ".");
   return job.state === "interrupted" ? "Its worker stopped." : "Not started yet.";
-}
-
-function capitalize(text) {
-  return text[0].toUpperCase() + text.slice(1);
 }
 
 // A postponed job is not offered again in this tab until it has changed.
