@@ -136,7 +136,8 @@ def install(app: FastAPI) -> None:
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     """Respond with a problem outside the routes, where exception handlers do not apply."""
-    await _problem(Request(scope), problem)(scope, receive, send)
+    response = await _http_error(Request(scope), problem)
+    await response(scope, receive, send)
 
 
 async def respond_unexpected_error(scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,15 +157,11 @@ async def _backstay_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    return _problem(request, error)
-
-
-def _problem(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
     if isinstance(error, Problem):
         body = ErrorOut.from_message(error.code, str(error.detail), error.details)
     elif error.status_code == 400 and form_limits.is_limit_message(str(error.detail)):
-        return _problem(request, Problem(413, "too_large", form_limits.MESSAGE))
+        return await _http_error(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
         code = _FRAMEWORK_CODES.get(error.status_code, "bad_request")
         body = ErrorOut.from_message(code, _FRAMEWORK_MESSAGES.get(error.status_code, "The request failed"))

@@ -43,9 +43,7 @@ async def list_batches(request: Request, services: OwnerServices, cursor: Cursor
     """Show the form that starts a batch, and list batches, latest first."""
     waiting = await services.waiting_imports.list() if cursor is None else ()
     page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE_SIZE), waiting, limit=_PAGE_SIZE)
-    return render_page(
-        request, "batches.html", section="batches", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None
-    )
+    return render_page(request, "batches.html", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None)
 
 
 @router.post("/upload")
@@ -83,7 +81,6 @@ async def prepare(
     return render_page(
         request,
         "batch_new.html",
-        section="batches",
         file=upload,
         job_id=job_id or upload.job_id,
         choices=choices,
@@ -153,7 +150,6 @@ async def show_batch(
     return render_page(
         request,
         "batch.html",
-        section="batches",
         job=JobDetailOut.from_job_and_evidence(job, evidence),
         may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
         options=state.permission.options(job),
@@ -196,9 +192,7 @@ async def perform_action(
 @router.get("/cancel")
 async def ask_to_cancel(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
     """Explain the cancellation of a batch, and ask for confirmation."""
-    return render_page(
-        request, "cancel.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
-    )
+    return render_page(request, "cancel.html", job=JobOut.from_job(await services.batches.checkpoint(job_id)))
 
 
 @router.get("/resume")
@@ -206,15 +200,13 @@ async def ask_to_resume(request: Request, services: OwnerServices, state: State,
     """Name the function that a batch calls, and ask for confirmation."""
     job = await services.batches.checkpoint(job_id)
     options = state.permission.options(job)
-    return render_page(request, "resume.html", section="batches", job=JobOut.from_job(job), options=options)
+    return render_page(request, "resume.html", job=JobOut.from_job(job), options=options)
 
 
 @router.get("/discard")
 async def ask_to_discard(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
     """Explain the discarding of a batch, and ask for confirmation."""
-    return render_page(
-        request, "discard.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
-    )
+    return render_page(request, "discard.html", job=JobOut.from_job(await services.batches.checkpoint(job_id)))
 
 
 def _has_workers(job: Job) -> bool:

@@ -121,7 +121,6 @@ async def list_conversations(
     return render_page(
         request,
         "conversations.html",
-        section="conversations",
         page=ConversationsOut.from_page(summaries, limit=_PAGE_SIZE),
         filters=filters,
         is_first=filters.cursor is None,
@@ -136,7 +135,7 @@ async def list_conversations(
 async def show_conversation(request: Request, services: OwnerServices, conversation_id: ConversationName) -> Response:
     """Show one conversation with its turns."""
     conversation = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
-    return render_page(request, "conversation.html", section="conversations", conversation=conversation)
+    return render_page(request, "conversation.html", conversation=conversation)
 
 
 @router.post("/delete-plan")
@@ -152,7 +151,6 @@ async def plan_delete(
     return render_page(
         request,
         "delete.html",
-        section="conversations",
         plan=plan,
         gone=len(gone),
         selection=remaining,
@@ -189,7 +187,7 @@ async def export(
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
-    return render_page(request, "gone.html", status=404, section="conversations", gone=gone, remaining=remaining)
+    return render_page(request, "gone.html", status=404, gone=gone, remaining=remaining)
 
 
 async def _backup_of_delete(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
