@@ -1,5 +1,7 @@
 """Adopted tables: the user's own tables in place of the built-in ones."""
 
+from dataclasses import asdict
+
 from pydantic import Field
 
 from backstay.library.adoption import AdoptionResult, UnadoptResult
@@ -27,20 +29,14 @@ class AdoptionOut(ApiObject):
     """
 
     is_check: bool
-    was_there: bool
+    was_there: bool = Field(validation_alias="was_adopted")
     tables: list[AdoptedTableOut]
     not_writable_reason: str | None
     remarks: list[str]
 
     @classmethod
     def from_adoption(cls, adoption: AdoptionResult, *, is_check: bool) -> "AdoptionOut":
-        return cls(
-            is_check=is_check,
-            was_there=adoption.was_adopted,
-            tables=[AdoptedTableOut.model_validate(table) for table in adoption.tables],
-            not_writable_reason=adoption.not_writable_reason,
-            remarks=list(adoption.remarks),
-        )
+        return cls.model_validate({**asdict(adoption), "is_check": is_check})
 
 
 class UnadoptResultOut(ApiObject):
@@ -51,17 +47,11 @@ class UnadoptResultOut(ApiObject):
     """
 
     is_check: bool
-    given_back: list[str]
+    given_back: list[str] = Field(validation_alias="tables")
     dropped: list[str]
     conversations: int
     turns: int
 
     @classmethod
     def from_result(cls, result: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
-        return cls(
-            is_check=is_check,
-            given_back=list(result.tables),
-            dropped=list(result.dropped),
-            conversations=result.conversations,
-            turns=result.turns,
-        )
+        return cls.model_validate({**asdict(result), "is_check": is_check})

@@ -78,11 +78,11 @@ _UNREPLACED = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, er
                errors.RestoreDiffers, errors.OutcomeRefused, errors.ReadTooLong)  # fmt: skip
 
 # For errors that Starlette or FastAPI raises.
-_FRAMEWORK_CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
-_FRAMEWORK_MESSAGES = {
-    404: "No such address; /openapi.json lists all",
-    405: "This address does not support this method",
-    400: "The request cannot be read",
+_FRAMEWORK_ERRORS = {
+    400: ("bad_request", "The request cannot be read"),
+    404: ("no_such_address", "No such address; /openapi.json lists all"),
+    405: ("method_not_allowed", "This address does not support this method"),
+    413: ("too_large", "The request failed"),
 }
 
 UNAUTHORIZED = "unauthorized"
@@ -163,8 +163,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     elif error.status_code == 400 and form_limits.is_limit_message(str(error.detail)):
         return await _http_error(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
-        code = _FRAMEWORK_CODES.get(error.status_code, "bad_request")
-        body = ErrorOut.from_message(code, _FRAMEWORK_MESSAGES.get(error.status_code, "The request failed"))
+        body = ErrorOut.from_message(*_FRAMEWORK_ERRORS.get(error.status_code, ("bad_request", "The request failed")))
     note_code(request.scope, body.error.code)
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := methods_of(request.app, path_of(request.scope))) is not None:

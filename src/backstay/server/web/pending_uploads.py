@@ -73,7 +73,7 @@ class PendingUploads:
         try:
             with path.open("xb") as file:
                 shutil.copyfileobj(source, file, _BLOCK_BYTES)
-            rows = read_first_rows(path, name)
+            rows = _read_first_rows(path, name)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -97,7 +97,7 @@ class PendingUploads:
                 upload.path.unlink(missing_ok=True)
 
 
-def read_first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
+def _read_first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
     """Return the first rows of a file. Raises InputError with the file name that the user knows."""
     rows: Generator[InputRow, None, None] = read_rows(path)
     try:

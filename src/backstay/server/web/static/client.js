@@ -132,10 +132,8 @@ export class Client {
     }
   }
 
-  // The address that downloads a backup: a plain link with a cookie, otherwise a link that works once.
+  // The address that downloads a backup once, without a token.
   async downloadAddress(backupId) {
-    const plain = `/api/backup/download/${encodeURIComponent(backupId)}`;
-    if (!this.needsTicket) return this.api + plain;
     const ticket = await this.post(`${backupPath(backupId)}/download-ticket`);
     return new URL(ticket.url, new URL(this.api || "/", document.baseURI)).href;
   }

@@ -8,6 +8,7 @@
 import { jobPath } from "./client.js";
 import { capitalize, element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
 import { BackstayElement, problem, showLostContact } from "./element.js";
+import { loadList, storeList } from "./stored_list.js";
 
 const STORAGE_KEY = "backstay-later";
 
@@ -244,28 +245,16 @@ function explainState(job) {
 }
 
 // A postponed job is not offered again in this tab until it has changed.
-function readPostponed() {
-  try {
-    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
-  } catch {
-    return [];
-  }
+function isPostponed(job) {
+  return loadList(STORAGE_KEY).includes(versionOf(job));
+}
+
+function postpone(jobs) {
+  storeList(STORAGE_KEY, [...loadList(STORAGE_KEY), ...jobs.map(versionOf)].slice(-100));
 }
 
 function versionOf(job) {
   return `${job.updatedAt} ${job.id}`;
-}
-
-function isPostponed(job) {
-  return readPostponed().includes(versionOf(job));
-}
-
-function postpone(jobs) {
-  try {
-    sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...readPostponed(), ...jobs.map(versionOf)].slice(-100)));
-  } catch {
-    // Without storage, a page asks each time.
-  }
 }
 
 customElements.define("resume-dialog", ResumeDialog);
