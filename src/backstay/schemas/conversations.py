@@ -1,7 +1,10 @@
 """Conversations, and their import, export and deletion."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Self
+
+from pydantic import Field
 
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
@@ -157,17 +160,8 @@ class DeleteResultOut(ApiObject):
     changed_ids: list[str]
     gone_ids: list[str]
     undo: str | None
-    erased: bool
+    erased: bool = Field(validation_alias="is_erased")
 
     @classmethod
     def from_result(cls, result: DeleteResult, *, undo: str | None) -> Self:
-        return cls(
-            backup_id=result.backup_id,
-            deleted=result.deleted,
-            changed=result.changed,
-            gone=result.gone,
-            changed_ids=list(result.changed_ids),
-            gone_ids=list(result.gone_ids),
-            undo=undo,
-            erased=result.is_erased,
-        )
+        return cls.model_validate({**asdict(result), "undo": undo})

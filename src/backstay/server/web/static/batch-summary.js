@@ -137,20 +137,17 @@ export class BatchSummary extends BackstayElement {
   }
 
   #build() {
-    const value = (name) => {
-      const dd = element("dd", { part: `value ${name}` }, "–");
-      return [dd, element("div", {}, element("dt", {}, capitalize(name)), dd)];
-    };
     const names = ["total", "completed", "failed", "pending", "rate", "time left", "tokens"];
-    const entries = Object.fromEntries(names.map((name) => [name, value(name)]));
+    const values = Object.fromEntries(names.map((name) => [name, element("dd", { part: `value ${name}` }, "–")]));
+    const figures = names.map((name) => element("div", {}, element("dt", {}, capitalize(name)), values[name]));
     const bar = element("progress", { max: 1, value: 0, "aria-label": "Progress" });
     const percentage = element("strong", { part: "percentage" }, "0%");
     const chart = element("figure", { hidden: true, part: "chart" });
     const status = element("p", { class: "muted", part: "status", role: "status" });
     const failed = element("div", { part: "failures" });
-    this.#nodes = { values: Object.fromEntries(names.map((name) => [name, entries[name][0]])), bar, percentage, chart, status, failed };
+    this.#nodes = { values, bar, percentage, chart, status, failed };
     this.show(
-      element("dl", { class: "figures", part: "figures" }, names.map((name) => entries[name][1])),
+      element("dl", { class: "figures", part: "figures" }, figures),
       element("div", { class: "bar" }, bar, percentage),
       status,
       chart,
@@ -224,7 +221,7 @@ export class BatchSummary extends BackstayElement {
     failed.dataset.shown = `${count} ${items.length} ${this.#job.state}`;
     if (count === 0 || items.length === 0) return failed.replaceChildren();
     const canSkip = this.getAttribute("job-id") !== null && this.#job.state !== "cancelled";
-    const canRetry = this.getAttribute("job-id") !== null && this.#job.processor !== "caller" && this.#job.state !== "cancelled";
+    const canRetry = canSkip && this.#job.processor !== "caller";
     failed.replaceChildren(
       element(
         "div",
@@ -239,6 +236,7 @@ export class BatchSummary extends BackstayElement {
 
   #failure(item, canRetry, canSkip) {
     const name = shorten(item.topic ?? printedId(item.id), 120);
+    const button = (label, onclick) => element("button", { type: "button", class: "small", onclick }, label, element("span", { class: "unseen" }, ` ${name}`));
     return element(
       "li",
       { class: "failed", part: "failure" },
@@ -246,8 +244,8 @@ export class BatchSummary extends BackstayElement {
       element(
         "div",
         { class: "row" },
-        canRetry && element("button", { type: "button", class: "small", onclick: (event) => this.#retry(event.currentTarget, [item.id]) }, "Retry", element("span", { class: "unseen" }, ` ${name}`)),
-        canSkip && element("button", { type: "button", class: "small", onclick: (event) => this.#skip(event.currentTarget, [item.id]) }, "Skip", element("span", { class: "unseen" }, ` ${name}`)),
+        canRetry && button("Retry", (event) => this.#retry(event.currentTarget, [item.id])),
+        canSkip && button("Skip", (event) => this.#skip(event.currentTarget, [item.id])),
       ),
     );
   }
