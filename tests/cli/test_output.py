@@ -242,7 +242,7 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
 
     line = json.loads(within("--log-format", "json", "jobs").err)
 
-    assert line["code"] == "fault"
+    assert line["code"] == "internal_error"
     assert "broken" in line["exception"]
 
 
@@ -251,7 +251,7 @@ def test_a_usage_error_needs_no_library(capsys):
     status = error_output.print_unexpected(Invocation(), ValueError(), as_json=True)
 
     assert status == 1
-    assert json.loads(capsys.readouterr().err)["error"]["code"] == "fault"
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "internal_error"
 
 
 def test_version_and_help(within):

@@ -49,7 +49,7 @@ def test_unknown_variable_is_named_in_a_json_log(within, backstay, monkeypatch):
 
 def test_server_logs_an_unknown_variable_once(tmp_path):
     """`backstay serve` names it when it starts, and not again with a request."""
-    with served(tmp_path, BACKSTAY_MOST_JOBS="3", BACKSTAY_DATABASE_URL=str(tmp_path / "a.db")) as server:
+    with served(tmp_path, BACKSTAY_MAX_JOBS="3", BACKSTAY_DATABASE_URL=str(tmp_path / "a.db")) as server:
         for _ in range(3):
             assert server.client.get("/healthz").status_code == 200
         server.stop()

@@ -225,11 +225,32 @@ def test_every_code_of_the_api_is_explained():
     """The reference of the API lists every code that only HTTP has."""
     page = (_ROOT / "docs" / "reference" / "http-api.md").read_text()
     source = "".join(path.read_text() for path in (_ROOT / "src" / "backstay" / "server").rglob("*.py"))
-    codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {"fault", "invalid_request", "unauthorized"}
+    codes = set(re.findall(r'Problem\(\s*\d+,\s*"(\w+)"', source)) | {
+        "internal_error",
+        "invalid_request",
+        "unauthorized",
+    }
 
     assert len(codes) >= 12
     for code in codes:
         assert f"`{code}`" in page, code
+
+
+def test_every_method_in_the_docs_of_an_element_exists():
+    """The page about the elements names methods that their scripts define."""
+    page = (_ROOT / "docs" / "reference" / "elements.md").read_text()
+    sections = re.findall(r"^## `<([\w-]+)>`$(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    static = _ROOT / "src" / "backstay" / "server" / "web" / "static"
+    methods = [
+        (name, method)
+        for name, section in sections
+        for row in re.findall(r"^\| methods \|(.*)\|$", section, re.MULTILINE)
+        for method in re.findall(r"`(\w+)\(", row)
+    ]
+
+    assert len(methods) >= 4
+    for name, method in methods:
+        assert re.search(rf"^  (async )?{method}\(", (static / f"{name}.js").read_text(), re.MULTILINE), (name, method)
 
 
 def test_every_setting_of_the_server_is_explained():

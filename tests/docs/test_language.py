@@ -27,7 +27,7 @@ _BANNED = {
     r"what came of": "result",
     r"tells?|told": "report, say, message",
     r"mend(?:s|ed|ing)?": "fix",
-    r"besides?(?![:=`])": "next to, also",  # `beside` is a JSON field,
+    r"besides?": "next to, also",
     r"ours|theirs": "built-in, the user's",
     r"hinder(?:s|ing)?": "block, prevent",
 }

@@ -419,19 +419,19 @@ async def test_the_server_says_what_it_runs(settings, tmp_path):
 
 async def test_one_owner_takes_no_more_than_a_share(settings, gate):
     """An owner who holds half of the slots is refused with the names of the settings, while another owner is not."""
-    async with serving(settings, most_jobs=4, processors=("scripted", "gate:gate")) as api:
+    async with serving(settings, max_jobs=4, processors=("scripted", "gate:gate")) as api:
         body = {"items": _ITEMS, "processor": "gate:gate"}
         answers = [await api.ann.post("/api/batches", json={**body, "jobId": name}) for name in ("a", "b", "c")]
         other = await api.bob.post("/api/batches", json={**body, "jobId": "a"})
 
         assert [answer.status_code for answer in (*answers, other)] == [201, 201, 429, 201]
-        assert "`most_jobs` and `owner_share`" in answers[2].json()["error"]["message"]
+        assert "`max_jobs` and `owner_share`" in answers[2].json()["error"]["message"]
         gate.open()
 
 
 async def test_so_many_jobs_at_once_and_no_more(settings, gate):
     """A job beyond the limit is refused with 429, and can be resumed later."""
-    async with serving(settings, most_jobs=1, processors=("scripted", "gate:gate")) as api:
+    async with serving(settings, max_jobs=1, processors=("scripted", "gate:gate")) as api:
         await api.ann.post("/api/batches", json={"jobId": "one", "items": _ITEMS, "processor": "gate:gate"})
         second = await api.ann.post("/api/batches", json={"jobId": "two", "items": _ITEMS, "processor": "scripted"})
 

@@ -140,7 +140,7 @@ async def test_a_request_that_is_refused_uses_no_ticket_up(api, more, status):
     """A ticket still works after a request with a wrong parameter or without a free slot was refused."""
     backup_id = (await _backup(api))["backupId"]
     url = (await api.ann.post(f"/api/backups/{backup_id}/download-ticket")).json()["url"]
-    slots = api.state.settings.most_downloads if status == 429 else 0
+    slots = api.state.settings.max_downloads if status == 429 else 0
     api.state.downloads._by_owner["another"] += slots
     refused = await api.anonymous.get(url + more)
     api.state.downloads._by_owner["another"] -= slots
@@ -204,7 +204,7 @@ async def test_a_damaged_file_is_reported_before_the_download(api, settings):
 def big(tmp_path_factory):
     """A server with a backup that is larger than all buffers between server and client."""
     folder = tmp_path_factory.mktemp("big")
-    with served(folder, "idle_seconds = 3.0\nmost_downloads = 40\n") as server:
+    with served(folder, "idle_seconds = 3.0\nmax_downloads = 40\n") as server:
         rows = [
             {"messages": [{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": _noise(n)}]}
             for n in range(400)

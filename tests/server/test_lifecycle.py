@@ -325,7 +325,9 @@ async def test_the_cleanup_comes_at_two(api):
     cleaning = CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *")
     cleaning.start()
 
-    assert (cleaning.next_at.hour, cleaning.next_at.minute, cleaning.next_at.utcoffset().seconds) == (2, 0, 0)
+    (scheduled,) = cleaning._scheduler.get_jobs()
+    next_at = scheduled.next_run_time
+    assert (next_at.hour, next_at.minute, next_at.utcoffset().seconds) == (2, 0, 0)
     cleaning.stop()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from backstay.errors import SettingsError
 from backstay.server import ServerSettings
-from backstay.server.limits import AllowedHosts
+from backstay.server.request_limits import AllowedHosts
 from support.servers.api import ENOUGH, LOCAL, ORIGIN, bearer, libraries, serving
 
 settings = libraries(ENOUGH)

@@ -119,7 +119,7 @@ async def test_an_unexpected_error_reveals_nothing(api, monkeypatch, caplog):
 
     answer = await api.ann.get("/api/batches")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "fault")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "secret" not in answer.text
     assert "secret of the inside" in caplog.text
 

@@ -8,7 +8,7 @@ from support.servers.api import served
 _MANY = 300
 _HALF = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
 _REST = b"1\r\nConnection: close\r\n\r\n"
-_CROWDED = "most_connections = 100\nmost_waiting = 50\n"
+_CROWDED = "max_connections = 100\nmax_waiting = 50\n"
 
 
 def _connected(server, address="127.0.0.1"):

@@ -20,7 +20,7 @@ _MARK = "mark"
 def server(tmp_path_factory):
     """A server with low limits and short timeouts."""
     toml = (
-        "body_bytes = 100_000\nbodies_bytes = 150_000\nupload_bytes = 3_000_000\nidle_seconds = 1.0\nmost_uploads = 2\n"
+        "body_bytes = 100_000\nbodies_bytes = 150_000\nupload_bytes = 3_000_000\nidle_seconds = 1.0\nmax_uploads = 2\n"
     )
     with served(tmp_path_factory.mktemp("uploads"), toml) as running:
         yield running
@@ -205,7 +205,7 @@ def test_malformed_forms_are_refused(server, body):
 def patient_server(tmp_path_factory):
     """A server with low limits that waits for the rest of a body."""
     with served(
-        tmp_path_factory.mktemp("patient"), "bodies_bytes = 150_000\nbody_bytes = 100_000\nmost_uploads = 2\n"
+        tmp_path_factory.mktemp("patient"), "bodies_bytes = 150_000\nbody_bytes = 100_000\nmax_uploads = 2\n"
     ) as running:
         yield running
 

@@ -1,7 +1,8 @@
 """Objects of the JSON interface take each field from an attribute that the value has."""
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import AliasPath
@@ -14,11 +15,14 @@ from backstay.backup.retention import RetentionDecision
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job, Pause
 from backstay.batch.progress import ProviderWait
+from backstay.generate.prompt_preview import PromptSample
+from backstay.legacy.report import ImportedBackup, ImportedJob, SkippedEntry
+from backstay.legacy.waiting import WaitingImport
 from backstay.library.adoption import AdoptedTable
 from backstay.library.deletion import DeletePlan, DeleteSample, FiringTrigger, RelatedRowCount
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
-from backstay.schemas import adoption, backups, conversations, jobs
+from backstay.schemas import adoption, backups, conversations, jobs, legacy, recipes
 
 
 @pytest.mark.parametrize(
@@ -42,18 +46,29 @@ from backstay.schemas import adoption, backups, conversations, jobs
         (jobs.FailureOut, FailedItem),
         (jobs.ItemFailedOut, FailureEvent),
         (jobs.ItemOut, ItemSummary),
+        (jobs.JobOut, Job),
         (jobs.JobStateOut, Job),
         (jobs.PauseEvidenceOut, FailedItem),
         (jobs.PauseOut, Pause),
+        (jobs.WaitingImportOut, WaitingImport),
         (jobs.WaitingOut, ProviderWait),
+        (legacy.ImportedBackupOut, ImportedBackup),
+        (legacy.ImportedJobOut, ImportedJob),
+        (legacy.SkippedEntryOut, SkippedEntry),
+        (recipes.PromptOut, PromptSample),
     ],
 )
 def test_each_field_is_an_attribute_of_the_value(shape: type[schemas.ApiObject], source: Any) -> None:
     """Each field of an object that is read from a value names one of its attributes."""
-    assert is_dataclass(source)
-    attributes = {field.name for field in fields(source)} | set(vars(source))
-
     for name, field in shape.model_fields.items():
         alias = field.validation_alias
-        path = [alias.path[0]] if isinstance(alias, AliasPath) else [alias, name]
-        assert attributes & set(path), name
+        paths = [alias.path] if isinstance(alias, AliasPath) else [[alias], [name]]
+        assert any(_has(source, path) for path in paths), name
+
+
+def _has(source: Any, path: Sequence[Any]) -> bool:
+    """Return whether a dataclass has an attribute, which has an attribute …, of these names."""
+    assert is_dataclass(source)
+    name, *rest = path
+    is_there = name in {field.name for field in fields(source)} | set(vars(source))
+    return is_there and (not rest or _has(get_type_hints(source)[name], rest))

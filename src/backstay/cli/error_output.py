@@ -34,7 +34,9 @@ def print_unexpected(invocation: Invocation, error: Exception, *, as_json: bool)
     """Print an unexpected error: one line, and its traceback if the environment asks for it."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     message = f"{reason}. This is a bug in Backstay; set {TRACEBACK_VARIABLE}=1 to see the traceback"
-    _print_message(invocation, "fault", message, {"exception": type(error).__name__}, as_json=as_json, raised=error)
+    _print_message(
+        invocation, "internal_error", message, {"exception": type(error).__name__}, as_json=as_json, raised=error
+    )
     if os.environ.get(TRACEBACK_VARIABLE) == "1" and not invocation.json_logs:
         import traceback
 

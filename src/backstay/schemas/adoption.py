@@ -1,5 +1,7 @@
 """Adopted tables: the user's own tables in place of the built-in ones."""
 
+from dataclasses import asdict
+
 from pydantic import Field
 
 from backstay.library.adoption import AdoptionResult, UnadoptResult
@@ -7,34 +9,34 @@ from backstay.schemas.base import ApiObject
 
 
 class AdoptedTableOut(ApiObject):
-    """An adopted table. `columns` maps its columns to the built-in ones; `beside` lists those it lacks."""
+    """An adopted table. `columns` names its column of each built-in one. It lacks those in `side_columns`.
+
+    `other_columns` are its columns that stand for no built-in one.
+    """
 
     name: str
     place: str = Field(validation_alias="user_table")
     rows: int
     columns: dict[str, str]
-    beside: list[str] = Field(validation_alias="side_columns")
-    kept: list[str] = Field(validation_alias="other_columns")
+    side_columns: list[str]
+    other_columns: list[str]
 
 
 class AdoptionOut(ApiObject):
-    """The result of an adoption. With `is_check` nothing was written; `hindered` says why new rows cannot be stored."""
+    """The result of an adoption. With `is_check` nothing was written.
+
+    `not_writable_reason` says why no new conversations can be stored; null if they can.
+    """
 
     is_check: bool
-    was_there: bool
+    was_there: bool = Field(validation_alias="was_adopted")
     tables: list[AdoptedTableOut]
-    hindered: str | None
+    not_writable_reason: str | None
     remarks: list[str]
 
     @classmethod
     def from_adoption(cls, adoption: AdoptionResult, *, is_check: bool) -> "AdoptionOut":
-        return cls(
-            is_check=is_check,
-            was_there=adoption.was_adopted,
-            tables=[AdoptedTableOut.model_validate(table) for table in adoption.tables],
-            hindered=adoption.not_writable_reason,
-            remarks=list(adoption.remarks),
-        )
+        return cls.model_validate({**asdict(adoption), "is_check": is_check})
 
 
 class UnadoptResultOut(ApiObject):
@@ -45,17 +47,11 @@ class UnadoptResultOut(ApiObject):
     """
 
     is_check: bool
-    given_back: list[str]
+    given_back: list[str] = Field(validation_alias="tables")
     dropped: list[str]
     conversations: int
     turns: int
 
     @classmethod
     def from_result(cls, result: UnadoptResult, *, is_check: bool) -> "UnadoptResultOut":
-        return cls(
-            is_check=is_check,
-            given_back=list(result.tables),
-            dropped=list(result.dropped),
-            conversations=result.conversations,
-            turns=result.turns,
-        )
+        return cls.model_validate({**asdict(result), "is_check": is_check})

@@ -10,9 +10,7 @@ from pydantic.alias_generators import to_camel
 from backstay.clock import to_text
 
 Moment = Annotated[
-    datetime,
-    PlainSerializer(to_text, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    datetime, PlainSerializer(to_text, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 
 

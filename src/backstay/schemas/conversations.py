@@ -1,7 +1,10 @@
 """Conversations, and their import, export and deletion."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Self
+
+from pydantic import Field
 
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
@@ -21,10 +24,6 @@ class ConversationSummaryOut(ApiObject):
     turns: int
     created_at: str
 
-    @classmethod
-    def from_summary(cls, summary: ConversationSummary) -> Self:
-        return cls.model_validate(summary)
-
 
 class ConversationsOut(ApiObject):
     """A page of conversations. `next_cursor` is the cursor of the next older page; null if this page is not full."""
@@ -37,7 +36,7 @@ class ConversationsOut(ApiObject):
         cls, summaries: Sequence[ConversationSummary], *, limit: int, cursor: Callable[[int], int] = int
     ) -> Self:
         return cls(
-            conversations=[ConversationSummaryOut.from_summary(summary) for summary in summaries],
+            conversations=[ConversationSummaryOut.model_validate(summary) for summary in summaries],
             next_cursor=next_cursor([summary.cursor for summary in summaries], limit, cursor),
         )
 
@@ -161,17 +160,8 @@ class DeleteResultOut(ApiObject):
     changed_ids: list[str]
     gone_ids: list[str]
     undo: str | None
-    erased: bool
+    erased: bool = Field(validation_alias="is_erased")
 
     @classmethod
     def from_result(cls, result: DeleteResult, *, undo: str | None) -> Self:
-        return cls(
-            backup_id=result.backup_id,
-            deleted=result.deleted,
-            changed=result.changed,
-            gone=result.gone,
-            changed_ids=list(result.changed_ids),
-            gone_ids=list(result.gone_ids),
-            undo=undo,
-            erased=result.is_erased,
-        )
+        return cls.model_validate({**asdict(result), "undo": undo})

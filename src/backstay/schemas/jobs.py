@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AliasPath, BeforeValidator, Field
 
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
+from backstay.batch.progress import ItemCounts
 from backstay.batch.result import BatchResult
 from backstay.legacy.waiting import WaitingImport
 from backstay.schemas.base import ApiObject, Moment, next_cursor
@@ -26,6 +27,11 @@ class WaitingOut(ApiObject):
     until: Moment
 
 
+def _percentage(counts: ItemCounts) -> float:
+    # Rounded down: 100 means that nothing is left.
+    return math.floor(1000 * counts.settled / counts.planned) / 10 if counts.planned else 100.0
+
+
 class JobOut(ApiObject):
     """A job. `planned` is always the sum of the five counts after it.
 
@@ -35,24 +41,24 @@ class JobOut(ApiObject):
     id: str
     state: str
     processor: str
-    planned: int
-    pending: int
-    running: int
-    completed: int
-    failed: int
-    skipped: int
-    percentage: float
-    tokens_in: int
-    tokens_out: int
+    planned: int = Field(validation_alias=AliasPath("counts", "planned"))
+    pending: int = Field(validation_alias=AliasPath("counts", "pending"))
+    running: int = Field(validation_alias=AliasPath("counts", "running"))
+    completed: int = Field(validation_alias=AliasPath("counts", "completed"))
+    failed: int = Field(validation_alias=AliasPath("counts", "failed"))
+    skipped: int = Field(validation_alias=AliasPath("counts", "skipped"))
+    percentage: Annotated[float, BeforeValidator(_percentage)] = Field(validation_alias="counts")
+    tokens_in: int = Field(validation_alias=AliasPath("tokens", "tokens_in"))
+    tokens_out: int = Field(validation_alias=AliasPath("tokens", "tokens_out"))
     workers: int
-    waiting: WaitingOut | None
+    waiting: WaitingOut | None = Field(validation_alias="provider_wait")
     pause: PauseOut | None
     cleaned: bool
-    max_attempts: int
-    timeout_seconds: float
-    concurrency: int | None
-    rpm: int | None
-    tpm: int | None
+    max_attempts: int = Field(validation_alias=AliasPath("settings", "max_attempts"))
+    timeout_seconds: float = Field(validation_alias=AliasPath("settings", "timeout_seconds"))
+    concurrency: int | None = Field(validation_alias=AliasPath("settings", "limits", "concurrency"))
+    rpm: int | None = Field(validation_alias=AliasPath("settings", "limits", "rpm"))
+    tpm: int | None = Field(validation_alias=AliasPath("settings", "limits", "tpm"))
     recipe: dict[str, Any] | None
     created_at: Moment
     updated_at: Moment
@@ -60,34 +66,7 @@ class JobOut(ApiObject):
 
     @classmethod
     def from_job(cls, job: Job) -> Self:
-        counts = job.counts
-        return cls(
-            id=job.id,
-            state=str(job.state),
-            processor=job.processor,
-            planned=counts.planned,
-            pending=counts.pending,
-            running=counts.running,
-            completed=counts.completed,
-            failed=counts.failed,
-            skipped=counts.skipped,
-            percentage=_percentage(counts.settled, counts.planned),
-            tokens_in=job.tokens.tokens_in,
-            tokens_out=job.tokens.tokens_out,
-            workers=job.workers,
-            waiting=WaitingOut.model_validate(job.provider_wait) if job.provider_wait else None,
-            pause=PauseOut.model_validate(job.pause) if job.pause else None,
-            cleaned=job.cleaned,
-            max_attempts=job.settings.max_attempts,
-            timeout_seconds=job.settings.timeout_seconds,
-            concurrency=job.settings.limits.concurrency,
-            rpm=job.settings.limits.rpm,
-            tpm=job.settings.limits.tpm,
-            recipe=dict(job.recipe) if job.recipe is not None else None,
-            created_at=job.created_at,
-            updated_at=job.updated_at,
-            finished_at=job.finished_at,
-        )
+        return cls.model_validate(job)
 
 
 class WaitingImportOut(ApiObject):
@@ -100,15 +79,6 @@ class WaitingImportOut(ApiObject):
     completed: int
     failed: int
     imported_at: Moment
-
-    @classmethod
-    def from_import(cls, waiting: WaitingImport) -> Self:
-        return cls(
-            job_id=waiting.job_id,
-            completed=waiting.completed,
-            failed=waiting.failed,
-            imported_at=waiting.imported_at,
-        )
 
 
 class JobsOut(ApiObject):
@@ -132,7 +102,7 @@ class JobsOut(ApiObject):
     ) -> Self:
         return cls(
             jobs=[JobOut.from_job(job) for job in jobs],
-            waiting_imports=[WaitingImportOut.from_import(each) for each in waiting],
+            waiting_imports=[WaitingImportOut.model_validate(each) for each in waiting],
             next_cursor=next_cursor([job.key for job in jobs], limit, cursor),
         )
 
@@ -202,10 +172,6 @@ class ItemOut(ApiObject):
     error_code: str | None
     error_message: str | None
 
-    @classmethod
-    def from_item(cls, item: ItemSummary) -> Self:
-        return cls.model_validate(item)
-
 
 class ItemsOut(ApiObject):
     """A page of items. `next_cursor` is the cursor of the next page; null if this page is not full."""
@@ -215,7 +181,7 @@ class ItemsOut(ApiObject):
 
     @classmethod
     def from_page(cls, items: Sequence[ItemSummary], *, limit: int) -> Self:
-        page = [ItemOut.from_item(item) for item in items]
+        page = [ItemOut.model_validate(item) for item in items]
         return cls(items=page, next_cursor=next_cursor([item.position for item in items], limit))
 
 
@@ -314,8 +280,3 @@ class ItemFailedOut(ApiObject):
     @classmethod
     def from_event(cls, event: FailureEvent) -> Self:
         return cls.model_validate(event)
-
-
-def _percentage(settled: int, planned: int) -> float:
-    # Rounded down: 100 means that nothing is left.
-    return math.floor(1000 * settled / planned) / 10 if planned else 100.0

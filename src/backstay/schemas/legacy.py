@@ -1,8 +1,11 @@
 """The result of an import from the original library."""
 
+from dataclasses import asdict
 from typing import Self
 
-from backstay.legacy.report import ImportTotals, LegacyReport, SkippedEntry
+from pydantic import Field
+
+from backstay.legacy.report import LegacyReport
 from backstay.schemas.base import ApiObject, Moment
 from backstay.schemas.migrations import MigrationOut
 
@@ -12,10 +15,6 @@ class SkippedEntryOut(ApiObject):
 
     id: str
     reason: str
-
-    @classmethod
-    def from_entry(cls, entry: SkippedEntry) -> Self:
-        return cls(id=entry.id, reason=entry.reason)
 
 
 class ImportedJobOut(ApiObject):
@@ -28,7 +27,7 @@ class ImportedJobOut(ApiObject):
 class ImportedBackupOut(ApiObject):
     """An imported backup. `expires_at` is null if it is pinned, because the original library never lets it expire."""
 
-    backup_id: str
+    backup_id: str = Field(validation_alias="id")
     owner: str
     conversations: int
     expires_at: Moment | None
@@ -38,18 +37,18 @@ class ImportedJobsOut(ApiObject):
     """Checkpoints: those imported; how many were imported before, or were finished; and those skipped, as `left`."""
 
     imported: list[ImportedJobOut]
-    there: int
-    finished: int
-    left: list[SkippedEntryOut]
+    there: int = Field(validation_alias="already_imported")
+    finished: int = Field(validation_alias="ended")
+    left: list[SkippedEntryOut] = Field(validation_alias="not_imported")
 
 
 class ImportedBackupsOut(ApiObject):
     """Backups: those imported; how many were imported before, or have expired; and those skipped, as `left`."""
 
     imported: list[ImportedBackupOut]
-    there: int
-    expired: int
-    left: list[SkippedEntryOut]
+    there: int = Field(validation_alias="already_imported")
+    expired: int = Field(validation_alias="ended")
+    left: list[SkippedEntryOut] = Field(validation_alias="not_imported")
 
 
 class LegacyImportOut(ApiObject):
@@ -63,24 +62,10 @@ class LegacyImportOut(ApiObject):
 
     @classmethod
     def from_report(cls, report: LegacyReport, migration: MigrationOut) -> Self:
-        jobs = [ImportedJobOut(id=j.id, owner=j.owner, completed=j.completed, failed=j.failed) for j in report.jobs]
-        backups = [
-            ImportedBackupOut(backup_id=b.id, owner=b.owner, conversations=b.conversations, expires_at=b.expires_at)
-            for b in report.backups
-        ]
-        of_jobs, of_backups = report.job_totals, report.backup_totals
         return cls(
             source=report.source,
             is_check=report.is_check,
             migration=migration,
-            jobs=ImportedJobsOut(
-                imported=jobs, there=of_jobs.already_imported, finished=of_jobs.ended, left=_skipped(of_jobs)
-            ),
-            backups=ImportedBackupsOut(
-                imported=backups, there=of_backups.already_imported, expired=of_backups.ended, left=_skipped(of_backups)
-            ),
+            jobs=ImportedJobsOut.model_validate({"imported": report.jobs, **asdict(report.job_totals)}),
+            backups=ImportedBackupsOut.model_validate({"imported": report.backups, **asdict(report.backup_totals)}),
         )
-
-
-def _skipped(report: ImportTotals) -> list[SkippedEntryOut]:
-    return [SkippedEntryOut.from_entry(entry) for entry in report.not_imported]

@@ -1,7 +1,10 @@
 """Starter files, previews and probes, which precede a run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
+
+from pydantic import AliasPath, Field
 
 from backstay.schemas.base import ApiObject
 
@@ -18,9 +21,9 @@ class InitOut(ApiObject):
 class PromptOut(ApiObject):
     """The prompt of one item; `tokens_in` is an estimate."""
 
-    id: str
-    system: str | None
-    user: str
+    id: str = Field(validation_alias="item_id")
+    system: str | None = Field(validation_alias=AliasPath("prompt", "system"))
+    user: str = Field(validation_alias=AliasPath("prompt", "user"))
     tokens_in: int
 
 
@@ -60,15 +63,7 @@ class PreviewOut(ApiObject):
     def from_preview(cls, preview: "RecipePreview", endpoint: "Endpoint", environ: Mapping[str, str]) -> Self:
         return cls(
             endpoint=EndpointOut.from_endpoint(endpoint, environ),
-            prompts=[
-                PromptOut(
-                    id=sample.item_id,
-                    system=sample.prompt.system,
-                    user=sample.prompt.user,
-                    tokens_in=sample.tokens_in,
-                )
-                for sample in preview.samples
-            ],
+            prompts=[PromptOut.model_validate(sample) for sample in preview.samples],
             items=preview.items,
             tokens_in=preview.tokens_in,
             tokens_out=preview.tokens_out,
@@ -82,7 +77,7 @@ class ProbeOut(ApiObject):
     calls: int
     answered: int
     structure: str | None
-    refused: list[str]
+    refused: list[str] = Field(validation_alias="rejected")
     stream: bool
     renamed: dict[str, str]
     omitted: list[str]
@@ -95,7 +90,7 @@ class ProbeOut(ApiObject):
     limits: dict[str, str]
     problem: str | None
     problem_code: str | None
-    said: str | None
+    said: str | None = Field(validation_alias="excerpt")
     """The beginning of the reply, if it was not a conversation."""
     recipe: list[str]
 
@@ -103,24 +98,5 @@ class ProbeOut(ApiObject):
     def from_report(
         cls, report: "ProbeReport", lines: Sequence[str], endpoint: "Endpoint", environ: Mapping[str, str]
     ) -> Self:
-        return cls(
-            endpoint=EndpointOut.from_endpoint(endpoint, environ),
-            calls=report.calls,
-            answered=report.answered,
-            structure=report.structure,
-            refused=report.rejected,
-            stream=report.stream,
-            renamed=report.renamed,
-            omitted=report.omitted,
-            end=report.end,
-            is_end_known=report.is_end_known,
-            thinking=report.thinking,
-            reports_usage=report.reports_usage,
-            tokens_in=report.tokens_in,
-            tokens_out=report.tokens_out,
-            limits=report.limits,
-            problem=report.problem,
-            problem_code=report.problem_code,
-            said=report.excerpt,
-            recipe=list(lines),
-        )
+        out = EndpointOut.from_endpoint(endpoint, environ)
+        return cls.model_validate({**asdict(report), "endpoint": out, "recipe": list(lines)})

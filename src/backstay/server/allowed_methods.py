@@ -21,11 +21,7 @@ def _described_routes(app: FastAPI) -> list[tuple[re.Pattern[str], int, str]]:
         (
             re.compile(_PATH_PARAMETER.sub(".+", re.escape(path)), re.DOTALL),
             len(_PATH_PARAMETER.sub("", re.escape(path))),
-            _format_methods(methods),
+            ", ".join(sorted(map(str.upper, methods))),
         )
         for path, methods in app.openapi()["paths"].items()
     ]
-
-
-def _format_methods(methods: dict[str, object]) -> str:
-    return ", ".join(sorted(method.upper() for method in methods))

@@ -33,9 +33,9 @@ from backstay.server.auth.local_token import MIN_TOKEN_CHARACTERS, LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.disconnects import DisconnectMiddleware
 from backstay.server.events.hub import Hub
-from backstay.server.limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.metrics import Metrics
 from backstay.server.query_parameters import refuse_unknown_parameters
+from backstay.server.request_limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.request_middleware import RequestMiddleware
 from backstay.server.resume_permission import ResumePermission
 from backstay.server.scheduled_cleanup import CleanupJob
@@ -170,18 +170,16 @@ def _create_state(
     backstay: Backstay, server: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
 ) -> AppState:
     metrics = Metrics()
-    local = None
-    if token is not None:
-        local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token)
+    local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token) if token is not None else None
     supervisor = Supervisor(
         backstay=backstay,
         permission=permission,
         metrics=metrics,
-        slots=_concurrency_limit(server, "running jobs", "most_jobs"),
+        slots=_concurrency_limit(server, "running jobs", "max_jobs"),
         grace_seconds=server.grace_seconds,
     )
     hub = Hub(
-        slots=_concurrency_limit(server, "event streams", "most_listeners"),
+        slots=_concurrency_limit(server, "event streams", "max_listeners"),
         heartbeat_seconds=server.heartbeat_seconds,
         idle_seconds=server.idle_seconds,
     )
@@ -196,13 +194,16 @@ def _create_state(
         background_backups=BackgroundBackups(),
         hub=hub,
         metrics=metrics,
-        downloads=_concurrency_limit(server, "downloads", "most_downloads"),
-        uploads=_concurrency_limit(server, "uploads", "most_uploads"),
+        downloads=_concurrency_limit(server, "downloads", "max_downloads"),
+        uploads=_concurrency_limit(server, "uploads", "max_uploads"),
         files=TemporaryFolder(),
     )
-    metrics.watch(jobs=lambda: supervisor.job_count, listeners=lambda: hub.listener_count)
-    metrics.watch_transfers("download", lambda: state.downloads.taken)
-    metrics.watch_transfers("upload", lambda: state.uploads.taken)
+    metrics.watch(
+        jobs=lambda: supervisor.job_count,
+        listeners=lambda: hub.listener_count,
+        downloads=lambda: state.downloads.taken,
+        uploads=lambda: state.uploads.taken,
+    )
     return state
 
 

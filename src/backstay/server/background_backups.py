@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from backstay.app import Services
@@ -14,13 +13,6 @@ from backstay.logs import get_logger
 _log = get_logger("backstay.server")
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class StartedBackup:
-    """A backup in progress; its record will show the result."""
-
-    backup_id: str
 
 
 class BackgroundBackups:
@@ -36,15 +28,15 @@ class BackgroundBackups:
 
     async def create(
         self, services: Services, selection: Selection, reason: str, *, digest: str | None, respond_early: bool
-    ) -> Backup | StartedBackup:
-        """Make a backup; with `respond_early`, return as soon as it has a record. Raises like `Backups.create`."""
+    ) -> Backup | str:
+        """Make a backup; with `respond_early`, only return its id, once it exists. Raises like `Backups.create`."""
         if not respond_early:
             return await services.backups.create(selection, digest=digest, reason=reason)
         task, begun = self.begin(
             lambda listener: services.backups.create(selection, digest=digest, reason=reason, on_progress=listener)
         )
         await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else StartedBackup(begun.result())
+        return task.result() if task.done() else begun.result()
 
     def begin(
         self,

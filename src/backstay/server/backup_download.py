@@ -12,8 +12,8 @@ from backstay.backup.reader import OpenBackup
 from backstay.backup.service import Backups
 from backstay.errors import BackstayError
 from backstay.logs import get_logger
-from backstay.server.limits import ConcurrencyLimit
 from backstay.server.problems import Problem
+from backstay.server.request_limits import ConcurrencyLimit
 from backstay.server.request_middleware import AbortedResponse
 
 _log = get_logger("backstay.server")

@@ -10,7 +10,7 @@ from backstay.library.choices import ExportFormat
 from backstay.library.formats import Format, load_format
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
-from backstay.server.limits import ConcurrencyLimit
+from backstay.server.request_limits import ConcurrencyLimit
 from backstay.server.request_middleware import AbortedResponse
 
 _log = get_logger("backstay.server")

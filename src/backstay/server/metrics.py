@@ -41,13 +41,19 @@ class Metrics:
     def record_cleanup(self, result: str) -> None:
         self._cleanups.labels(result).inc()
 
-    def watch(self, *, jobs: Callable[[], int], listeners: Callable[[], int]) -> None:
+    def watch(
+        self,
+        *,
+        jobs: Callable[[], int],
+        listeners: Callable[[], int],
+        downloads: Callable[[], int],
+        uploads: Callable[[], int],
+    ) -> None:
         """Set the functions that return the current gauges."""
         self._jobs.set_function(jobs)
         self._listeners.set_function(listeners)
-
-    def watch_transfers(self, kind: str, in_progress: Callable[[], int]) -> None:
-        self._transfers.labels(kind).set_function(in_progress)
+        self._transfers.labels("download").set_function(downloads)
+        self._transfers.labels("upload").set_function(uploads)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)

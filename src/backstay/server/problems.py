@@ -78,11 +78,11 @@ _UNREPLACED = (errors.BackupUnusable, errors.BackupTooNew, errors.NotABackup, er
                errors.RestoreDiffers, errors.OutcomeRefused, errors.ReadTooLong)  # fmt: skip
 
 # For errors that Starlette or FastAPI raises.
-_FRAMEWORK_CODES = {404: "no_such_address", 405: "method_not_allowed", 400: "bad_request", 413: "too_large"}
-_FRAMEWORK_MESSAGES = {
-    404: "No such address; /openapi.json lists all",
-    405: "This address does not support this method",
-    400: "The request cannot be read",
+_FRAMEWORK_ERRORS = {
+    400: ("bad_request", "The request cannot be read"),
+    404: ("no_such_address", "No such address; /openapi.json lists all"),
+    405: ("method_not_allowed", "This address does not support this method"),
+    413: ("too_large", "The request failed"),
 }
 
 UNAUTHORIZED = "unauthorized"
@@ -92,13 +92,7 @@ class Problem(HTTPException):
     """An error that exists only in HTTP; its message is sent unchanged."""
 
     def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        **details: Any,
+        self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **details: Any
     ) -> None:
         super().__init__(status, message, headers)
         self.code = code
@@ -142,12 +136,13 @@ def install(app: FastAPI) -> None:
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     """Respond with a problem outside the routes, where exception handlers do not apply."""
-    await _problem(Request(scope), problem)(scope, receive, send)
+    response = await _http_error(Request(scope), problem)
+    await response(scope, receive, send)
 
 
 async def respond_unexpected_error(scope: Scope, receive: Receive, send: Send) -> None:
     """Respond to an unexpected error, which is in the log."""
-    body = ErrorOut.from_message("fault", "Unexpected error in Backstay; the server's log has the details")
+    body = ErrorOut.from_message("internal_error", "Unexpected error in Backstay; the server's log has the details")
     await _response(500, body, request=Request(scope))(scope, receive, send)
 
 
@@ -162,18 +157,13 @@ async def _backstay_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    return _problem(request, error)
-
-
-def _problem(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
     if isinstance(error, Problem):
         body = ErrorOut.from_message(error.code, str(error.detail), error.details)
     elif error.status_code == 400 and form_limits.is_limit_message(str(error.detail)):
-        return _problem(request, Problem(413, "too_large", form_limits.MESSAGE))
+        return await _http_error(request, Problem(413, "too_large", form_limits.MESSAGE))
     else:
-        code = _FRAMEWORK_CODES.get(error.status_code, "bad_request")
-        body = ErrorOut.from_message(code, _FRAMEWORK_MESSAGES.get(error.status_code, "The request failed"))
+        body = ErrorOut.from_message(*_FRAMEWORK_ERRORS.get(error.status_code, ("bad_request", "The request failed")))
     note_code(request.scope, body.error.code)
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := methods_of(request.app, path_of(request.scope))) is not None:

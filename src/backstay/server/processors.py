@@ -14,12 +14,8 @@ def processor_from(state: AppState, *, recipe: str | None, processor: str | None
         ProcessorNotAllowed: the settings do not name the recipe or processor.
     """
     if (recipe is None) == (processor is None):
-        raise Problem(
-            422,
-            "invalid_request",
-            "Give either recipe or processor",
-            fields=[{"field": "recipe", "message": "Give either recipe or processor"}],
-        )
+        message = "Give either recipe or processor"
+        raise Problem(422, "invalid_request", message, fields=[{"field": "recipe", "message": message}])
     if processor is not None:
         if processor not in state.allowed.processors:
             raise ProcessorNotAllowed(

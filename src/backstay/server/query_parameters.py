@@ -33,9 +33,8 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
 
 def _parameters_of(route: APIRoute) -> tuple[str, ...]:
-    others = (Path, Header, Cookie)
-    fields = get_flat_params(route.dependant)
-    return tuple(field.alias for field in fields if not isinstance(field.field_info, others))
+    params = get_flat_params(route.dependant)
+    return tuple(param.alias for param in params if not isinstance(param.field_info, (Path, Header, Cookie)))
 
 
 def _message(name: str, known_names: tuple[str, ...]) -> str:

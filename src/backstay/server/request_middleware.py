@@ -46,7 +46,7 @@ class RequestMiddleware:
         except AbortedResponse:
             note_code(scope, "aborted")
         except Exception as error:
-            note_code(scope, "fault")
+            note_code(scope, "internal_error")
             _log.exception("unexpected_error", request=response.request_id, error=type(error).__name__)
             if response.status is None:
                 await respond_unexpected_error(scope, receive, response.send)

@@ -39,11 +39,6 @@ class CleanupJob:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    @property
-    def next_at(self) -> datetime | None:
-        """The next scheduled time."""
-        return next((job.next_run_time for job in self._scheduler.get_jobs()), None)
-
     async def run(self, now: datetime | None = None) -> bool:
         """Clean up unless another server does, and log errors; return whether this server did."""
         # Rounded to the minute, because all servers have the same schedule but slightly different clocks.

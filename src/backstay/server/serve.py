@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -18,6 +17,7 @@ from fastapi import FastAPI
 
 from backstay.errors import SettingsError
 from backstay.remedy import Remedy
+from backstay.schemas import ServeOut
 from backstay.server.app import create_app, running
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
@@ -32,15 +32,7 @@ _MAX_HEAD_BYTES = 65_536  # request line and headers
 _LIBRARIES = ("uvicorn", "apscheduler")
 
 
-@dataclass(frozen=True, slots=True)
-class ServeAddress:
-    """A server's address, and its local token, if it has one."""
-
-    url: str
-    token: str | None
-
-
-def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[[ServeAddress], None]) -> None:
+def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[[ServeOut], None]) -> None:
     """Serve until a signal arrives. `on_listening` is called with the address once requests are accepted.
 
     The first signal stops the server gracefully; a second one exits at once.
@@ -57,15 +49,13 @@ def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[
         asyncio.run(_serve(app, listener, port, on_listening))
 
 
-async def _serve(
-    app: FastAPI, listener: socket.socket, port: int, on_listening: Callable[[ServeAddress], None]
-) -> None:
+async def _serve(app: FastAPI, listener: socket.socket, port: int, on_listening: Callable[[ServeOut], None]) -> None:
     state: AppState = app.state.app_state
     server = state.settings
     _redirect_library_logs()
     # h11 limits the size of a request's head, and refuses ambiguous heads.
     connection: Any = partial(
-        TimedConnection, heads=WaitingConnections(max_waiting=server.most_waiting, seconds=server.head_seconds)
+        TimedConnection, heads=WaitingConnections(max_waiting=server.max_waiting, seconds=server.head_seconds)
     )
     config = uvicorn.Config(
         app,
@@ -76,7 +66,7 @@ async def _serve(
         access_log=False,
         server_header=False,
         proxy_headers=state.local is None,
-        limit_concurrency=server.most_connections,
+        limit_concurrency=server.max_connections,
         timeout_graceful_shutdown=int(server.grace_seconds) + 1,
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )
@@ -84,7 +74,8 @@ async def _serve(
     name = f"[{server.host}]" if ":" in server.host else server.host
     with uvicorn_server.handle_signals():
         async with running(app):
-            on_listening(ServeAddress(f"http://{name}:{port}", state.local.token if state.local is not None else None))
+            token = state.local.token if state.local is not None else None
+            on_listening(ServeOut(url=f"http://{name}:{port}", token=token))
             await uvicorn_server.serve(sockets=[listener])
 
 

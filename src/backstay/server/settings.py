@@ -73,19 +73,19 @@ class ServerSettings(BaseModel):
     """Resume interrupted jobs when the server starts, and when their worker dies."""
     concurrency: int = Field(default=16, ge=1, le=MAX_CONCURRENCY)
     """Default limit of calls in flight per job."""
-    most_connections: int = Field(default=4_000, ge=10, le=1_000_000)
+    max_connections: int = Field(default=4_000, ge=10, le=1_000_000)
     """Maximum concurrent connections."""
-    most_waiting: int = Field(default=500, ge=5, le=1_000_000)
+    max_waiting: int = Field(default=500, ge=5, le=1_000_000)
     """Maximum connections that wait for the head of a request; beyond that number, one of them is closed."""
     head_seconds: float = Field(default=15.0, ge=0.1, le=600)
     """Maximum wait of a connection for the head of a request."""
-    most_jobs: int = Field(default=8, ge=1, le=1_000)
+    max_jobs: int = Field(default=8, ge=1, le=1_000)
     """Maximum jobs that this server works on at once."""
-    most_listeners: int = Field(default=1_000, ge=1, le=100_000)
+    max_listeners: int = Field(default=1_000, ge=1, le=100_000)
     """Maximum concurrent event streams."""
-    most_downloads: int = Field(default=32, ge=1, le=10_000)
+    max_downloads: int = Field(default=32, ge=1, le=10_000)
     """Maximum concurrent downloads and exports."""
-    most_uploads: int = Field(default=4, ge=1, le=1_000)
+    max_uploads: int = Field(default=4, ge=1, le=1_000)
     """Maximum concurrent uploads."""
     owner_share: float = Field(default=0.5, gt=0, le=1)
     """Share of each of these limits that one owner may take, if users sign in with JSON Web Tokens."""

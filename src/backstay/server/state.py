@@ -11,9 +11,9 @@ from backstay.server.auth.authenticator import Authenticator
 from backstay.server.auth.local_token import LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.events.hub import Hub
-from backstay.server.limits import ConcurrencyLimit
 from backstay.server.metrics import Metrics
 from backstay.server.problems import unauthorized
+from backstay.server.request_limits import ConcurrencyLimit
 from backstay.server.resume_permission import ResumePermission
 from backstay.server.settings import ServerSettings
 from backstay.server.supervisor import Supervisor

@@ -12,8 +12,8 @@ from backstay.batch.worker import EndReason
 from backstay.errors import BackstayError
 from backstay.generate.allowlist import AllowedEntry
 from backstay.logs import get_logger
-from backstay.server.limits import ConcurrencyLimit
 from backstay.server.metrics import Metrics
+from backstay.server.request_limits import ConcurrencyLimit
 from backstay.server.resume_permission import ResumePermission
 
 _log = get_logger("backstay.server")
@@ -137,7 +137,7 @@ class Supervisor:
             await asyncio.wait(late, timeout=_COMMIT_SECONDS)
 
     async def _work(self, owner: str, job_id: str, run: _Run) -> None:
-        ending = "fault"
+        ending = "internal_error"
         try:
             ending = str(await self._run_until_ended(owner, job_id, run))
         except BackstayError as error:

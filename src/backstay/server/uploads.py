@@ -33,20 +33,15 @@ class Upload:
 async def store_upload(upload: UploadFile, suffixes: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
     """Store an upload in a file until the context exits. Errors call the file `upload`.
 
-    Of the original name, only the suffix is used, which names the format.
-
-    Raises:
-        Problem: the suffix is not in `suffixes`.
+    Of the original name, only the suffix is used. Raises Problem like `suffix_of`.
     """
-    suffix = PurePosixPath(upload.filename or "").suffix.lower()
-    if suffix not in suffixes:
-        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(suffixes)}", field="file")
+    suffix = suffix_of(upload.filename or "", suffixes)
     folder = Path(await asyncio.to_thread(lambda: tempfile.mkdtemp(prefix="upload-", dir=files.path())))
     path = folder / f"upload{suffix}"
     try:
         yield Upload(path, await asyncio.to_thread(_copy, upload, path))
     except BackstayError as error:
-        raise _without_path(error, path) from error
+        raise rename_file(error, path, "upload") from error
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -61,6 +56,15 @@ def _copy(upload: UploadFile, path: Path) -> str:
     return digest.hexdigest()
 
 
-def _without_path(error: BackstayError, path: Path) -> BackstayError:
-    context = {name: value for name, value in error.context.items() if name != "path"}
-    return error.with_message(error.message.replace(str(path), "upload"), **context)
+def suffix_of(name: str, suffixes: tuple[str, ...]) -> str:
+    """Return the suffix of a file, which names its format. Raises Problem if it is not in `suffixes`."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in suffixes:
+        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(suffixes)}", field="file")
+    return suffix
+
+
+def rename_file(error: BackstayError, path: Path, name: str) -> BackstayError:
+    """Return the error with the name that the user knows a file by, instead of its path."""
+    context = {key: value for key, value in error.context.items() if key != "path"}
+    return error.with_message(error.message.replace(str(path), name), **context)

@@ -56,11 +56,9 @@ def serve(
     settings, server, out = session.invocation.settings(), load(host=host, port=port), session.out
     warn_of_supabase(settings, os.environ, out)
 
-    def announce(address: serve.ServeAddress) -> None:
-        out.print_result(
-            lambda: schemas.ServeOut(url=address.url, token=address.token),
-            f"{address.url}/?token={address.token}" if address.token is not None else address.url,
-        )
+    def announce(address: schemas.ServeOut) -> None:
+        printed = f"{address.url}/?token={address.token}" if address.token is not None else address.url
+        out.print_result(lambda: address, printed)
         flush()
         if address.token is None:
             out.note(_NO_PAGES)

@@ -12,7 +12,6 @@ from backstay.limits import MAX_REASON
 from backstay.schemas import ApiObject, BackupOut, Moment
 from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State, Text, errors, signed_in
 from backstay.server.api.selections import Digest, Ids, SelectionIn
-from backstay.server.background_backups import StartedBackup
 from backstay.server.backup_download import BackupResponse, download_ticket_purpose
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.state import services_of
@@ -58,13 +57,7 @@ class CreatedBackupOut(ApiObject):
 
     @classmethod
     def from_backup(cls, backup: Backup) -> "CreatedBackupOut":
-        out = BackupOut.from_backup(backup)
-        return cls(
-            backup_id=out.backup_id,
-            file_path=out.file_path,
-            expires_at=out.expires_at,
-            conversation_count=out.conversation_count,
-        )
+        return cls.model_validate(BackupOut.from_backup(backup))
 
 
 class BegunBackupOut(ApiObject):
@@ -97,10 +90,10 @@ async def create_backup(
         backup = await state.background_backups.create(
             services, selection, body.reason, digest=body.digest, respond_early=respond_early
         )
-        if isinstance(backup, StartedBackup):
-            status = f"{request.scope.get('root_path', '')}/api/backups/{backup.backup_id}"
-            return 202, BegunBackupOut(backup_id=backup.backup_id, status=status)
-        return 201, CreatedBackupOut.from_backup(backup)
+        if isinstance(backup, Backup):
+            return 201, CreatedBackupOut.from_backup(backup)
+        status = f"{request.scope.get('root_path', '')}/api/backups/{backup}"
+        return 202, BegunBackupOut(backup_id=backup, status=status)
 
     return await respond_once(
         request, key, [body.model_dump(mode="json"), respond_early], create, location="/api/backups/{backupId}"

@@ -1,5 +1,6 @@
 """Backups: list, show, verify, restore, pin and remove."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -71,17 +72,14 @@ async def backup_events(
     backup_id: BackupId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a backup, or the delete it was made for, through server-sent events: `progress` and `state`."""
-
-    def create_feed() -> BackupFeed:
-        return BackupFeed(
-            services.backups,
-            backup_id,
-            latest=state.background_backups.latest,
-            poll_seconds=state.settings.poll_seconds,
-        )
-
-    after = int(last_event_id) if last_event_id is not None else None
-    return EventsResponse(state.hub, "backup", services.owner, backup_id, create_feed, after=after)
+    create_feed = partial(
+        BackupFeed,
+        services.backups,
+        backup_id,
+        latest=state.background_backups.latest,
+        poll_seconds=state.settings.poll_seconds,
+    )
+    return EventsResponse(state.hub, "backup", services.owner, backup_id, create_feed, last_event_id)
 
 
 @router.post("/{backupId}/verify", responses=errors(404, 409))

@@ -1,5 +1,7 @@
 """One job and its events. These routes match any job id, so they are registered last."""
 
+from functools import partial
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -22,12 +24,8 @@ async def batch_events(
     the job's state changes. `item_failed` is sent for each failed item, with its number as the event's id. A client
     that sends its latest id as `Last-Event-ID` misses no failed item. The stream ends when the job ends.
     """
-
-    def create_feed() -> JobFeed:
-        return JobFeed(services.batches, job_id, poll_seconds=state.settings.poll_seconds)
-
-    after = int(last_event_id) if last_event_id is not None else None
-    return EventsResponse(state.hub, "job", services.owner, job_id, create_feed, after=after)
+    create_feed = partial(JobFeed, services.batches, job_id, poll_seconds=state.settings.poll_seconds)
+    return EventsResponse(state.hub, "job", services.owner, job_id, create_feed, last_event_id)
 
 
 @router.get("/{jobId:id}", responses=errors(404))

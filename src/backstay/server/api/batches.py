@@ -7,20 +7,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
+from backstay import limits
 from backstay.batch.job import RunLimits
-from backstay.limits import (
-    MAX_ATTEMPTS,
-    MAX_CONCURRENCY,
-    MAX_ID,
-    MAX_IDS,
-    MAX_ITEMS,
-    MAX_NAME,
-    MAX_RPM,
-    MAX_RUN_ITEMS,
-    MAX_SECONDS,
-    MAX_TPM,
-    MIN_SECONDS,
-)
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
@@ -42,14 +30,14 @@ from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 
-JobName = Annotated[Text, Field(min_length=1, max_length=MAX_ID, examples=["topics"])]
-Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
-Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
-Seconds = Annotated[float, Field(ge=MIN_SECONDS, le=MAX_SECONDS, allow_inf_nan=False, strict=False)]
-Concurrency = Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)]
-Rpm = Annotated[int, Field(ge=0, le=MAX_RPM, description="0 lifts the limit.")]
-Tpm = Annotated[int, Field(ge=0, le=MAX_TPM, description="0 lifts the limit.")]
-ItemIds = Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)]
+JobName = Annotated[Text, Field(min_length=1, max_length=limits.MAX_ID, examples=["topics"])]
+Name = Annotated[Text, Field(min_length=1, max_length=limits.MAX_NAME)]
+Attempts = Annotated[int, Field(ge=1, le=limits.MAX_ATTEMPTS)]
+Seconds = Annotated[float, Field(ge=limits.MIN_SECONDS, le=limits.MAX_SECONDS, allow_inf_nan=False, strict=False)]
+Concurrency = Annotated[int, Field(ge=1, le=limits.MAX_CONCURRENCY)]
+Rpm = Annotated[int, Field(ge=0, le=limits.MAX_RPM, description="0 lifts the limit.")]
+Tpm = Annotated[int, Field(ge=0, le=limits.MAX_TPM, description="0 lifts the limit.")]
+ItemIds = Annotated[list[Id], Field(min_length=1, max_length=limits.MAX_IDS)]
 
 
 def _check_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,7 +61,7 @@ class BatchIn(ApiInput):
         list[dict[str, Any]],
         Field(
             min_length=1,
-            max_length=MAX_ITEMS,
+            max_length=limits.MAX_ITEMS,
             examples=[[{"id": "t1", "topic": "Lighthouses", "persona": "a keeper", "audience": "children"}]],
         ),
         AfterValidator(_check_json),
@@ -100,7 +88,7 @@ class ResumeIn(ApiInput):
     """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
     """Maximum tokens per minute, if the job uses a recipe."""
-    limit: Annotated[int, Field(ge=1, le=MAX_RUN_ITEMS)] | None = None
+    limit: Annotated[int, Field(ge=1, le=limits.MAX_RUN_ITEMS)] | None = None
     """Maximum number of items that this run claims."""
     confirm: Name | None = None
     """The function that the job calls, if `GET` of this address returns one in `confirm`."""

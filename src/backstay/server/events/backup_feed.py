@@ -1,11 +1,11 @@
 """Events of a backup."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from backstay.backup.backup import Backup, BackupProgress, BackupState
 from backstay.backup.service import Backups
 from backstay.schemas import BackupOut, BackupProgressOut
-from backstay.server.events.event import ServerEvent, event
+from backstay.server.events.event import encode_event
 from backstay.server.events.feed import Feed
 
 
@@ -13,12 +13,7 @@ class BackupFeed(Feed):
     """The events of a backup: `progress`, and `state` when the state of the backup or of its delete changes."""
 
     def __init__(
-        self,
-        backups: Backups,
-        backup_id: str,
-        *,
-        latest: Callable[[str], BackupProgress | None],
-        poll_seconds: float,
+        self, backups: Backups, backup_id: str, *, latest: Callable[[str], BackupProgress | None], poll_seconds: float
     ) -> None:
         super().__init__(poll_seconds=poll_seconds)
         self._latest = latest
@@ -29,41 +24,33 @@ class BackupFeed(Feed):
         await self._load()
 
     async def poll(self) -> bool:
-        previous = (self._backup, self._written, self._reported)
+        previous = self._current
         await self._load()
-        self.is_over = self._is_at_rest
-        return (self._backup, self._written, self._reported) != previous or self.is_over
+        backup = self._current[0]
+        self.is_over = backup.state is not BackupState.RUNNING and not backup.is_delete_unfinished
+        return self._current != previous or self.is_over
 
     def has_nothing_after(self, number: int) -> bool:
         return False  # these events have no numbers
 
-    @property
-    def _is_at_rest(self) -> bool:
-        """Whether the backup is neither being written nor part of a delete in progress."""
-        return self._backup.state is not BackupState.RUNNING and not self._backup.is_delete_unfinished
-
-    async def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
-        version = self.version
-        yield event("progress", self._progress())
-        yield event("state", BackupOut.from_backup(self._backup))
-        backup, seen = self._backup, (self._backup, self._written, self._reported)
+    async def events(self, after: int | None) -> AsyncGenerator[bytes]:
+        version, sent = self.version, self._current
+        yield encode_event("progress", BackupProgressOut.from_backup(*sent))
+        yield encode_event("state", BackupOut.from_backup(sent[0]))
         while True:
             is_over = self.is_over
-            if (self._backup, self._written, self._reported) != seen:
-                has_changed_state = (self._backup.state, self._backup.deletion) != (backup.state, backup.deletion)
-                backup, seen = self._backup, (self._backup, self._written, self._reported)
-                yield event("progress", self._progress())
-                if has_changed_state:
-                    yield event("state", BackupOut.from_backup(backup))
+            if self._current != sent:
+                before, sent = sent[0], self._current
+                yield encode_event("progress", BackupProgressOut.from_backup(*sent))
+                if (sent[0].state, sent[0].deletion) != (before.state, before.deletion):
+                    yield encode_event("state", BackupOut.from_backup(sent[0]))
             if is_over:
                 return
             version = await self.changed_since(version)
 
     async def _load(self) -> None:
-        self._backup: Backup = await self._backups.show(self._backup_id)
-        running = self._backup.state is BackupState.RUNNING
-        self._reported = self._latest(self._backup_id)
-        self._written = await self._backups.count_written(self._backup) if running else self._backup.conversations
-
-    def _progress(self) -> BackupProgressOut:
-        return BackupProgressOut.from_backup(self._backup, self._written, self._reported)
+        backup = await self._backups.show(self._backup_id)
+        latest = self._latest(self._backup_id)
+        is_running = backup.state is BackupState.RUNNING
+        written = await self._backups.count_written(backup) if is_running else backup.conversations
+        self._current: tuple[Backup, int, BackupProgress | None] = (backup, written, latest)

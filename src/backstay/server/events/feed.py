@@ -2,11 +2,10 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from backstay.errors import BackstayError, NotFound
 from backstay.logs import get_logger
-from backstay.server.events.event import ServerEvent
 
 _log = get_logger("backstay.server")
 
@@ -24,7 +23,8 @@ class Feed(ABC):
         self._poll_seconds = poll_seconds
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
-        self._version = 0
+        self.version = 0
+        """Number of changes so far."""
         self.listener_count = 0
         self.is_over = False
         """Whether there will be no more changes."""
@@ -42,8 +42,8 @@ class Feed(ABC):
         """Return whether the feed is over and its last event has this number."""
 
     @abstractmethod
-    def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
-        """Yield events for one listener; numbered events only after the given number."""
+    def events(self, after: int | None) -> AsyncGenerator[bytes]:
+        """Yield encoded events for one listener; numbered events only after the given number."""
 
     async def start(self) -> None:
         await self.begin()
@@ -60,15 +60,11 @@ class Feed(ABC):
         self.is_over = True
         await self._wake()
 
-    @property
-    def version(self) -> int:
-        return self._version
-
     async def changed_since(self, version: int) -> int:
         """Wait until the version is newer or the feed is over; return the current version."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._version != version or self.is_over)
-            return self._version
+            await self._changed.wait_for(lambda: self.version != version or self.is_over)
+            return self.version
 
     async def _poll_until_over(self) -> None:
         pause = self._poll_seconds
@@ -89,5 +85,5 @@ class Feed(ABC):
 
     async def _wake(self) -> None:
         async with self._changed:
-            self._version += 1
+            self.version += 1
             self._changed.notify_all()

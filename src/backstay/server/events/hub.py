@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from backstay.clock import SystemClock
 from backstay.server.events.feed import Feed
-from backstay.server.limits import ConcurrencyLimit
+from backstay.server.request_limits import ConcurrencyLimit
 
 _Key = tuple[str, str, str]
 

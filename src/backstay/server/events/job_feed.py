@@ -2,13 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from backstay.batch.item import FailureEvent
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.batch.service import Batches
 from backstay.schemas import ItemFailedOut, JobProgressOut, JobStateOut
-from backstay.server.events.event import ServerEvent, event
+from backstay.server.events.event import encode_event
 from backstay.server.events.feed import Feed
 
 _ENDED_STATES = (*FINISHED, JobState.CANCELLED)
@@ -25,7 +25,7 @@ class JobFeed(Feed):
         self._batches = batches
         self._job_id = job_id
         self._done_counts: deque[tuple[float, int]] = deque()
-        self._failed: deque[tuple[int, ServerEvent]] = deque()
+        self._failed: deque[tuple[int, bytes]] = deque()
         self._complete_since = 0
         """The number of the failure after which all failures are in memory."""
 
@@ -53,14 +53,14 @@ class JobFeed(Feed):
         """Whether the job has ended and has no workers."""
         return self._job.state in _ENDED_STATES and not self._job.workers
 
-    def events(self, after: int | None) -> AsyncIterator[ServerEvent]:
+    def events(self, after: int | None) -> AsyncGenerator[bytes]:
         # The position is read now rather than at the first event, so that a listener misses nothing since it joined.
         return self._events(self.version, self._last if after is None else after)
 
-    async def _events(self, version: int, seen: int) -> AsyncIterator[ServerEvent]:
+    async def _events(self, version: int, seen: int) -> AsyncGenerator[bytes]:
         # The event has a number, so that a client disconnected before the first failure knows where to continue.
-        yield event("progress", self._latest, id=seen)
-        yield event("state", JobStateOut.from_job(self._job))
+        yield encode_event("progress", self._latest, id=seen)
+        yield encode_event("state", JobStateOut.from_job(self._job))
         job = self._job
         while True:
             is_over = self.is_over
@@ -72,17 +72,17 @@ class JobFeed(Feed):
                 job = self._job
                 yield self._progress
                 if has_changed_state:
-                    yield event("state", JobStateOut.from_job(job))
+                    yield encode_event("state", JobStateOut.from_job(job))
             if is_over:
                 return
             version = await self.changed_since(version)
 
-    async def _failed_after(self, seen: int) -> AsyncIterator[tuple[int, ServerEvent]]:
+    async def _failed_after(self, seen: int) -> AsyncIterator[tuple[int, bytes]]:
         while seen < self._complete_since:
             page = await self._batches.failures_since(self._job_id, seen, limit=_PAGE)
             for failure in page:
                 seen = failure.sequence
-                yield seen, event("item_failed", ItemFailedOut.from_event(failure), id=seen)
+                yield seen, encode_event("item_failed", ItemFailedOut.from_event(failure), id=seen)
             if len(page) < _PAGE:
                 break
         for number, failed in tuple(self._failed):
@@ -93,7 +93,8 @@ class JobFeed(Feed):
     def _remember(self, page: Sequence[FailureEvent]) -> None:
         for failure in page:
             self._last = failure.sequence
-            self._failed.append((self._last, event("item_failed", ItemFailedOut.from_event(failure), id=self._last)))
+            event = encode_event("item_failed", ItemFailedOut.from_event(failure), id=self._last)
+            self._failed.append((self._last, event))
         while len(self._failed) > _MAX_FAILURES_IN_MEMORY:
             self._complete_since, _ = self._failed.popleft()
 
@@ -106,4 +107,4 @@ class JobFeed(Feed):
         since, done_before = self._done_counts[0]
         rate = (done_count - done_before) / (now - since) if now > since else 0.0
         self._latest = JobProgressOut.from_job(job, rate=max(0.0, rate))
-        self._progress = event("progress", self._latest)
+        self._progress = encode_event("progress", self._latest)

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
-from backstay.clock import SystemClock
 from backstay.errors import BackupDamaged
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
@@ -41,13 +40,11 @@ async def list_backups(
     return render_page(
         request,
         "backups.html",
-        section="backups",
         page=BackupsOut.from_page(backups, limit=_PAGE_SIZE),
         unfinished=[BackupOut.from_backup(backup) for backup in unfinished],
         is_first=cursor is None,
         every=every,
         notice=_NOTICES.get(action or ""),
-        now=SystemClock().now(),
     )
 
 
@@ -55,7 +52,7 @@ async def list_backups(
 async def show_backup(request: Request, services: OwnerServices, backup_id: QueryId, action: Action = None) -> Response:
     """Show one backup and the available actions."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
-    return render_page(request, "backup.html", section="backups", backup=backup, notice=_NOTICES.get(action or ""))
+    return render_page(request, "backup.html", backup=backup, notice=_NOTICES.get(action or ""))
 
 
 @router.get("/restore")
@@ -63,14 +60,14 @@ async def plan_restore(request: Request, services: OwnerServices, backup_id: Que
     """Show the plan of a restore, and ask for confirmation."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
     plan = RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id))
-    return render_page(request, "restore.html", section="backups", backup=backup, plan=plan)
+    return render_page(request, "restore.html", backup=backup, plan=plan)
 
 
 @router.get("/remove")
 async def ask_to_remove(request: Request, services: OwnerServices, backup_id: QueryId) -> Response:
     """Explain the removal of a backup, and ask for confirmation."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
-    return render_page(request, "remove.html", section="backups", backup=backup)
+    return render_page(request, "remove.html", backup=backup)
 
 
 @router.post("/restore")

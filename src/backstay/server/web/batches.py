@@ -1,18 +1,18 @@
 """Pages of batches: start one from a file, list all, and show one with its items."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
 from backstay.batch.intake import ColumnMapping, read_items
-from backstay.batch.item import to_item
+from backstay.batch.item import Item, to_item
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
 from backstay.generate.failure_advice import may_concern_one_item
+from backstay.generate.prompt import Prompt
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_NAME
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
@@ -22,9 +22,9 @@ from backstay.server.api.selections import Id
 from backstay.server.problems import Problem
 from backstay.server.processors import processor_from
 from backstay.server.remedies import full_message
-from backstay.server.uploads import ITEM_SUFFIXES
+from backstay.server.uploads import ITEM_SUFFIXES, rename_file, suffix_of
 from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
-from backstay.server.web.pending_uploads import PendingUpload, PendingUploads, rename_upload
+from backstay.server.web.pending_uploads import PendingUpload, PendingUploads
 from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/batches")
@@ -38,38 +38,21 @@ _USUAL_COLUMNS: Mapping[str, Sequence[str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _PromptPreview:
-    """One of the first items with its prompt, as the page shows it."""
-
-    item_id: str
-    topic: str
-    persona: str | None
-    parameters: Mapping[str, Any]
-    system: str | None
-    user: str | None
-
-
 @router.get("")
-async def list_batches(request: Request, services: OwnerServices, state: State, cursor: Cursor = None) -> Response:
+async def list_batches(request: Request, services: OwnerServices, cursor: Cursor = None) -> Response:
     """Show the form that starts a batch, and list batches, latest first."""
     waiting = await services.waiting_imports.list() if cursor is None else ()
     page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE_SIZE), waiting, limit=_PAGE_SIZE)
-    return render_page(
-        request, "batches.html", section="batches", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None
-    )
+    return render_page(request, "batches.html", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None)
 
 
 @router.post("/upload")
 async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
     """Store a file, and redirect to the page where its columns are selected."""
     name = PurePosixPath((file.filename or "").replace("\\", "/")).name[:200]
-    suffix = PurePosixPath(name).suffix.lower()
     if not name:
         raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")
-    if suffix not in ITEM_SUFFIXES:
-        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(ITEM_SUFFIXES)}")
-    upload = await _pending_uploads(request).add(file.file, name, suffix)
+    upload = await _pending_uploads(request).add(file.file, name, suffix_of(name, ITEM_SUFFIXES))
     return redirect_to(request, "/batches/new", file=upload.id)
 
 
@@ -94,11 +77,10 @@ async def prepare(
         topic, persona, id_column = (_guess_column(upload, role) for role in ("topic", "persona", "id"))
     selected = writer if writer in choices else next(iter(choices), None)
     recipe = _selected_recipe(state, selected)
-    prompts, error = await _preview_prompts(upload, ColumnMapping(id_column, topic, persona), recipe)
+    previews, error = await _preview_prompts(upload, ColumnMapping(id_column, topic, persona), recipe)
     return render_page(
         request,
         "batch_new.html",
-        section="batches",
         file=upload,
         job_id=job_id or upload.job_id,
         choices=choices,
@@ -106,7 +88,8 @@ async def prepare(
         topic=topic,
         persona=persona,
         id_column=id_column,
-        prompts=prompts,
+        previews=previews,
+        has_prompts=bool(previews) and recipe is not None,
         caution=recipe.caution if recipe is not None else None,
         problem=full_message(error) if error is not None else None,
         concurrency=concurrency or state.settings.concurrency,
@@ -151,7 +134,7 @@ async def start(
             rpm=rpm if kind == "recipe" else None,  # the form always sends this field
         )
     except BackstayError as error:
-        raise rename_upload(error, upload.path, upload.name) from error
+        raise rename_file(error, upload.path, upload.name) from error
     await state.supervisor.start(services.owner, job.id)
     return redirect_to(request, "/batches/one", id=job.id)
 
@@ -167,7 +150,6 @@ async def show_batch(
     return render_page(
         request,
         "batch.html",
-        section="batches",
         job=JobDetailOut.from_job_and_evidence(job, evidence),
         may_skip=job.pause is not None and may_concern_one_item(job.pause.code),
         options=state.permission.options(job),
@@ -210,9 +192,7 @@ async def perform_action(
 @router.get("/cancel")
 async def ask_to_cancel(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
     """Explain the cancellation of a batch, and ask for confirmation."""
-    return render_page(
-        request, "cancel.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
-    )
+    return render_page(request, "cancel.html", job=JobOut.from_job(await services.batches.checkpoint(job_id)))
 
 
 @router.get("/resume")
@@ -220,15 +200,13 @@ async def ask_to_resume(request: Request, services: OwnerServices, state: State,
     """Name the function that a batch calls, and ask for confirmation."""
     job = await services.batches.checkpoint(job_id)
     options = state.permission.options(job)
-    return render_page(request, "resume.html", section="batches", job=JobOut.from_job(job), options=options)
+    return render_page(request, "resume.html", job=JobOut.from_job(job), options=options)
 
 
 @router.get("/discard")
 async def ask_to_discard(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
     """Explain the discarding of a batch, and ask for confirmation."""
-    return render_page(
-        request, "discard.html", section="batches", job=JobOut.from_job(await services.batches.checkpoint(job_id))
-    )
+    return render_page(request, "discard.html", job=JobOut.from_job(await services.batches.checkpoint(job_id)))
 
 
 def _has_workers(job: Job) -> bool:
@@ -262,18 +240,15 @@ def _guess_column(upload: PendingUpload, role: str) -> str | None:
 
 async def _preview_prompts(
     upload: PendingUpload, columns: ColumnMapping, recipe: Recipe | None
-) -> tuple[Sequence[_PromptPreview], BackstayError | None]:
-    """Return the first items with their prompts, or the error that these columns cause."""
-    previews: list[_PromptPreview] = []
+) -> tuple[Sequence[tuple[Item, Prompt | None]], BackstayError | None]:
+    """Return the first items, with their prompts if there is a recipe; or the error that these columns cause."""
+    previews: list[tuple[Item, Prompt | None]] = []
     try:
         async for chunk in read_items([dict(row) for row in upload.rows], columns):
             for new_item in chunk:
                 item = to_item(new_item)
-                prompt = (
-                    recipe.prompts.render(item, f"{upload.name} row {new_item.line}") if recipe is not None else None
-                )
-                system, user = (prompt.system, prompt.user) if prompt is not None else (None, None)
-                previews.append(_PromptPreview(item.id, item.topic, item.persona, item.parameters, system, user))
+                source = f"{upload.name} row {new_item.line}"
+                previews.append((item, recipe.prompts.render(item, source) if recipe is not None else None))
     except BackstayError as error:
         return (), error
     return previews, None

@@ -114,16 +114,13 @@ class ExportForm(FormSelection):
 
 @router.get("")
 async def list_conversations(
-    request: Request,
-    services: OwnerServices,
-    filters: Annotated[ListQuery, Query()],
+    request: Request, services: OwnerServices, filters: Annotated[ListQuery, Query()]
 ) -> Response:
     """List matching conversations, newest first, and show the result of a delete that redirected here."""
     summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
     return render_page(
         request,
         "conversations.html",
-        section="conversations",
         page=ConversationsOut.from_page(summaries, limit=_PAGE_SIZE),
         filters=filters,
         is_first=filters.cursor is None,
@@ -138,11 +135,13 @@ async def list_conversations(
 async def show_conversation(request: Request, services: OwnerServices, conversation_id: ConversationName) -> Response:
     """Show one conversation with its turns."""
     conversation = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
-    return render_page(request, "conversation.html", section="conversations", conversation=conversation)
+    return render_page(request, "conversation.html", conversation=conversation)
 
 
 @router.post("/delete-plan")
-async def plan_delete(request: Request, services: OwnerServices, form: Annotated[FormSelection, Form()]) -> Response:
+async def plan_delete(
+    request: Request, services: OwnerServices, state: State, form: Annotated[FormSelection, Form()]
+) -> Response:
     """Show the plan of a delete, and ask for confirmation. Ids that no longer exist are omitted, and counted."""
     gone = await services.conversations.missing(form.to_selection(), limit=MAX_IDS)
     remaining = form.without(gone)
@@ -152,11 +151,10 @@ async def plan_delete(request: Request, services: OwnerServices, form: Annotated
     return render_page(
         request,
         "delete.html",
-        section="conversations",
         plan=plan,
         gone=len(gone),
         selection=remaining,
-        keep_days=backup_days(request),
+        keep_days=state.backstay.settings.backup_retention.days,
         phrase=_CONFIRMATION_PHRASE,
     )
 
@@ -189,12 +187,7 @@ async def export(
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
-    return render_page(request, "gone.html", status=404, section="conversations", gone=gone, remaining=remaining)
-
-
-def backup_days(request: Request) -> int:
-    """Return the number of days for which backups are kept."""
-    return int(request.app.state.app_state.backstay.settings.backup_retention.days)
+    return render_page(request, "gone.html", status=404, gone=gone, remaining=remaining)
 
 
 async def _backup_of_delete(services: OwnerServices, backup_id: str | None) -> BackupOut | None:

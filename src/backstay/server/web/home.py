@@ -18,9 +18,9 @@ async def home(request: Request, token: str | None = None) -> Response:
     if local is None or token is None:
         if local is not None and local.owner_of_cookie(request.headers) is not None:
             return RedirectResponse(f"{root}/batches", status_code=303)
-        return render_page(request, "home.html", section="", has_pages=local is not None)
+        return render_page(request, "home.html", has_pages=local is not None)
     if not local.is_token(token):
-        return render_page(request, "wrong_token.html", section="", status=401)
+        return render_page(request, "wrong_token.html", status=401)
     response = RedirectResponse(f"{root}/", status_code=303)
     for name in local.former_cookies(request.cookies):
         response.delete_cookie(name, path=f"{root}/")
@@ -44,7 +44,7 @@ async def docs(request: Request) -> Response:
         for method, operation in methods.items()
     ]
     has_pages = state_of(request).local is not None
-    return render_page(request, "docs.html", section="", addresses=addresses, has_pages=has_pages)
+    return render_page(request, "docs.html", addresses=addresses, has_pages=has_pages)
 
 
 def _summary(operation: dict[str, Any]) -> str:

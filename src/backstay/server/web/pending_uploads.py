@@ -15,6 +15,7 @@ from backstay.errors import BackstayError
 from backstay.readers import InputRow, read_rows
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
+from backstay.server.uploads import rename_file
 
 _MAX_FILES = 20
 _LIFETIME_SECONDS = 3_600.0
@@ -72,7 +73,7 @@ class PendingUploads:
         try:
             with path.open("xb") as file:
                 shutil.copyfileobj(source, file, _BLOCK_BYTES)
-            rows = read_first_rows(path, name)
+            rows = _read_first_rows(path, name)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -96,18 +97,12 @@ class PendingUploads:
                 upload.path.unlink(missing_ok=True)
 
 
-def read_first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
+def _read_first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
     """Return the first rows of a file. Raises InputError with the file name that the user knows."""
     rows: Generator[InputRow, None, None] = read_rows(path)
     try:
         return [row.values for row in islice(rows, _PREVIEW_ROWS)]
     except BackstayError as error:
-        raise rename_upload(error, path, name) from error
+        raise rename_file(error, path, name) from error
     finally:
         rows.close()
-
-
-def rename_upload(error: BackstayError, path: Path, name: str) -> BackstayError:
-    """Return the error with the file name that the user knows instead of the path."""
-    context = {key: value for key, value in error.context.items() if key != "path"}
-    return error.with_message(error.message.replace(str(path), name), **context)

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 from backstay import limits
 from backstay.clock import SystemClock, from_text
 from backstay.library.id_text import printed_id
+from backstay.server.request_paths import path_of
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -21,14 +22,21 @@ HEADERS: Mapping[str, str] = {
     # Forms need this header, because requests without the origin of this server's pages are refused.
     "Referrer-Policy": "same-origin",
 }
+SECTIONS = ("batches", "conversations", "backups")
 _TIME_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def render_page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page. In templates, `root` is the prefix of all addresses."""
-    page = _templates.get_template(template).render(root=request.scope.get("root_path", ""), **values)
+    """Return a page. In templates, `root` is the prefix of all addresses, and `section` begins the page's own."""
+    root, section = request.scope.get("root_path", ""), section_of(request)
+    page = _templates.get_template(template).render(root=root, section=section, **values)
     return HTMLResponse(page, status, dict(HEADERS))
+
+
+def section_of(request: Request) -> str:
+    """Return the first segment of a request's path: one of `SECTIONS`, `api`, or any other."""
+    return path_of(request.scope).strip("/").partition("/")[0]
 
 
 def format_count(number: int, singular: str, plural: str | None = None) -> str:
@@ -89,7 +97,7 @@ def _environment() -> Environment:
         "state": format_state,
         "printed_id": printed_id,
     }
-    environment.globals |= {"count": format_count, "limits": limits}
+    environment.globals |= {"count": format_count, "limits": limits, "sections": SECTIONS}
     return environment
 
 

@@ -3,8 +3,9 @@
 // Attributes: api, backup-id. Properties: token; progress {backupId, phase, conversations, total, contentBytes} displays
 // numbers that the page supplies. Events: progress, ready {backup}, failed {backup}.
 
+import { backupPath } from "./client.js";
 import { element, formatCount, formatDistance, formatNumber, formatSize } from "./dom.js";
-import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
+import { BackstayElement, lostContact, problem, showLostContact, showStatus, skeleton } from "./element.js";
 
 const PHASES = [
   ["writing", "Backing up"],
@@ -60,10 +61,10 @@ export class BackupProgress extends BackstayElement {
   async #follow() {
     this.#following?.abort();
     const following = (this.#following = new AbortController());
-    const path = `/api/backups/${encodeURIComponent(this.getAttribute("backup-id"))}`;
+    const path = backupPath(this.getAttribute("backup-id"));
     if (this.#nodes === null) this.show(skeleton("", "short"));
     const { signal } = following;
-    const lost = (error) => (this.#nodes === null ? showLostContact(this.shadowRoot, error) : this.say(lostContact(error), "lost"));
+    const lost = (error) => (this.#nodes === null ? showLostContact(this.shadowRoot, error) : showStatus(this.#nodes.status, lostContact(error), "lost"));
     try {
       await this.client.follow(`${path}/events`, (name, data) => this.#onEvent(name, data), {
         signal,
@@ -90,7 +91,7 @@ export class BackupProgress extends BackstayElement {
 
   #draw(phase, conversations, total, bytes) {
     this.#nodes ??= this.#build();
-    const { steps, bar } = this.#nodes;
+    const { steps, bar, status } = this.#nodes;
     const current = PHASES.findIndex(([name]) => name === phase);
     steps.forEach((step, index) => {
       step.className = index < current ? "done" : "";
@@ -106,15 +107,7 @@ export class BackupProgress extends BackstayElement {
       bar.removeAttribute("value");
     }
     const amount = total ? `${formatNumber(conversations)} of ${formatCount(total, "conversation")}` : formatCount(conversations, "conversation");
-    this.say(bytes ? `${amount}, ${formatSize(bytes)}` : amount);
-  }
-
-  // Show a text instead of the amount.
-  say(text, kind = "muted") {
-    const { status } = this.#nodes;
-    if (status.textContent === text) return;
-    status.className = kind;
-    status.textContent = text;
+    showStatus(status, bytes ? `${amount}, ${formatSize(bytes)}` : amount);
   }
 
   #build() {

@@ -5,8 +5,9 @@
 // Events: progress {job, rate, etaSeconds}, state {job}, finished {job}, retry {itemIds} and skip {itemIds} (cancelable), retried
 // {job}, skipped {job}.
 
-import { element, formatCount, formatDuration, formatNumber, printedId, shorten, svgElement } from "./dom.js";
-import { BackstayElement, lostContact, problem, showLostContact, skeleton } from "./element.js";
+import { jobPath } from "./client.js";
+import { capitalize, element, formatCount, formatDuration, formatNumber, printedId, shorten, svgElement } from "./dom.js";
+import { BackstayElement, lostContact, problem, showLostContact, showStatus, skeleton } from "./element.js";
 
 const AT_REST = ["completed", "completed_with_failures", "cancelled"];
 const MAX_LISTED_FAILURES = 50;
@@ -83,7 +84,7 @@ export class BatchSummary extends BackstayElement {
   }
 
   get #path() {
-    return `/api/batches/${encodeURIComponent(this.getAttribute("job-id"))}`;
+    return jobPath(this.getAttribute("job-id"));
   }
 
   async #follow() {
@@ -136,20 +137,17 @@ export class BatchSummary extends BackstayElement {
   }
 
   #build() {
-    const value = (name) => {
-      const dd = element("dd", { part: `value ${name}` }, "–");
-      return [dd, element("div", {}, element("dt", {}, name[0].toUpperCase() + name.slice(1)), dd)];
-    };
     const names = ["total", "completed", "failed", "pending", "rate", "time left", "tokens"];
-    const entries = Object.fromEntries(names.map((name) => [name, value(name)]));
+    const values = Object.fromEntries(names.map((name) => [name, element("dd", { part: `value ${name}` }, "–")]));
+    const figures = names.map((name) => element("div", {}, element("dt", {}, capitalize(name)), values[name]));
     const bar = element("progress", { max: 1, value: 0, "aria-label": "Progress" });
     const percentage = element("strong", { part: "percentage" }, "0%");
     const chart = element("figure", { hidden: true, part: "chart" });
     const status = element("p", { class: "muted", part: "status", role: "status" });
     const failed = element("div", { part: "failures" });
-    this.#nodes = { values: Object.fromEntries(names.map((name) => [name, entries[name][0]])), bar, percentage, chart, status, failed };
+    this.#nodes = { values, bar, percentage, chart, status, failed };
     this.show(
-      element("dl", { class: "figures", part: "figures" }, names.map((name) => entries[name][1])),
+      element("dl", { class: "figures", part: "figures" }, figures),
       element("div", { class: "bar" }, bar, percentage),
       status,
       chart,
@@ -181,25 +179,19 @@ export class BatchSummary extends BackstayElement {
     if (this.#isConfirming()) return;
     if (this.#job.waiting) {
       this.#announced = -1;
-      return this.#showStatus(waiting(this.#job.waiting), "lost");
+      return showStatus(this.#nodes.status, waiting(this.#job.waiting), "lost");
     }
     const tenth = Math.floor(this.#job.percentage / 10);
     const key = `${this.#job.state} ${tenth}`;
     if (key === this.#announced) return;
     this.#announced = key;
-    this.#showStatus(`${state(this.#job)}: ${Math.floor(this.#job.percentage)}% of ${formatCount(this.#job.planned, "item")}.`);
+    showStatus(this.#nodes.status, `${capitalize(this.#job.state.replaceAll("_", " "))}: ${Math.floor(this.#job.percentage)}% of ${formatCount(this.#job.planned, "item")}.`);
   }
 
   #lost(error) {
     if (this.#nodes === null) return showLostContact(this.shadowRoot, error);
     this.#announced = -1;
-    this.#showStatus(lostContact(error, this.#pendingAction), "lost");
-  }
-
-  #showStatus(text, kind = "muted") {
-    if (this.#nodes.status.textContent === text) return;
-    this.#nodes.status.className = kind;
-    this.#nodes.status.textContent = text;
+    showStatus(this.#nodes.status, lostContact(error, this.#pendingAction), "lost");
   }
 
   #plot(rate) {
@@ -229,7 +221,7 @@ export class BatchSummary extends BackstayElement {
     failed.dataset.shown = `${count} ${items.length} ${this.#job.state}`;
     if (count === 0 || items.length === 0) return failed.replaceChildren();
     const canSkip = this.getAttribute("job-id") !== null && this.#job.state !== "cancelled";
-    const canRetry = this.getAttribute("job-id") !== null && this.#job.processor !== "caller" && this.#job.state !== "cancelled";
+    const canRetry = canSkip && this.#job.processor !== "caller";
     failed.replaceChildren(
       element(
         "div",
@@ -244,6 +236,7 @@ export class BatchSummary extends BackstayElement {
 
   #failure(item, canRetry, canSkip) {
     const name = shorten(item.topic ?? printedId(item.id), 120);
+    const button = (label, onclick) => element("button", { type: "button", class: "small", onclick }, label, element("span", { class: "unseen" }, ` ${name}`));
     return element(
       "li",
       { class: "failed", part: "failure" },
@@ -251,8 +244,8 @@ export class BatchSummary extends BackstayElement {
       element(
         "div",
         { class: "row" },
-        canRetry && element("button", { type: "button", class: "small", onclick: (event) => this.#retry(event.currentTarget, [item.id]) }, "Retry", element("span", { class: "unseen" }, ` ${name}`)),
-        canSkip && element("button", { type: "button", class: "small", onclick: (event) => this.#skip(event.currentTarget, [item.id]) }, "Skip", element("span", { class: "unseen" }, ` ${name}`)),
+        canRetry && button("Retry", (event) => this.#retry(event.currentTarget, [item.id])),
+        canSkip && button("Skip", (event) => this.#skip(event.currentTarget, [item.id])),
       ),
     );
   }
@@ -279,7 +272,7 @@ export class BatchSummary extends BackstayElement {
     else this.#nodes.failed.prepend(again);
     again.focus();
     this.#stateWhenAsked = this.#job.state;
-    this.#showStatus(`A command started this batch. To continue, this server calls the function ${name}.`);
+    showStatus(this.#nodes.status, `A command started this batch. To continue, this server calls the function ${name}.`);
   }
 
   #isConfirming() {
@@ -300,14 +293,9 @@ export class BatchSummary extends BackstayElement {
       this.#pendingAction = null;
       button.disabled = false;
       if (error.code === "confirmation_needed" && confirmed) return this.#confirm(button, error, confirmed);
-      this.#showStatus(error.message, "problem");
+      showStatus(this.#nodes.status, error.message, "problem");
     }
   }
-}
-
-function state(job) {
-  const words = job.state.replaceAll("_", " ");
-  return words[0].toUpperCase() + words.slice(1);
 }
 
 function formatRate(rate) {

@@ -41,6 +41,14 @@ export function newIdempotencyKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+export function jobPath(id) {
+  return `/api/batches/${encodeURIComponent(id)}`;
+}
+
+export function backupPath(id) {
+  return `/api/backups/${encodeURIComponent(id)}`;
+}
+
 export class Client {
   constructor(api, token) {
     this.api = (api ?? settings.api).replace(/\/$/, "");
@@ -124,11 +132,9 @@ export class Client {
     }
   }
 
-  // The address that downloads a backup: a plain link with a cookie, otherwise a link that works once.
+  // The address that downloads a backup once, without a token.
   async downloadAddress(backupId) {
-    const plain = `/api/backup/download/${encodeURIComponent(backupId)}`;
-    if (!this.needsTicket) return this.api + plain;
-    const ticket = await this.post(`/api/backups/${encodeURIComponent(backupId)}/download-ticket`);
+    const ticket = await this.post(`${backupPath(backupId)}/download-ticket`);
     return new URL(ticket.url, new URL(this.api || "/", document.baseURI)).href;
   }
 

@@ -27,6 +27,10 @@ export function shorten(text, maxCharacters = MAX_CHARACTERS) {
   return full.length > maxCharacters ? `${full.slice(0, maxCharacters)}…` : full;
 }
 
+export function capitalize(text) {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
 const numbers = new Intl.NumberFormat("en");
 
 export function formatNumber(value) {

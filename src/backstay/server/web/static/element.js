@@ -79,6 +79,13 @@ export function showLostContact(node, error, outcome, addition = "") {
   if (node.textContent !== text) node.replaceChildren(element("p", { class: "lost", role: "status" }, text));
 }
 
+// Show a text in a node, without repeating it, because screen readers announce each change.
+export function showStatus(node, text, kind = "muted") {
+  if (node.textContent === text) return;
+  node.className = kind;
+  node.textContent = text;
+}
+
 export function skeleton(...widths) {
   return element("div", { role: "status", "aria-label": "Loading" }, widths.map((width) => element("div", { class: `skeleton ${width}` })));
 }

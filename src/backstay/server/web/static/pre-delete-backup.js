@@ -1,17 +1,18 @@
 // <pre-delete-backup>: shows what a delete would remove, backs it up, verifies, and only then deletes.
 //
-// Attributes: api, open, delete-by ("app": the page deletes, after the backup is verified). Properties: token, isOpen, conversationIds, selection (like that of the API).
-// Methods: ask(selection), close().
+// Attributes: api, open, delete-by ("app": the page deletes, after the backup is verified).
+// Properties: token, isOpen, conversationIds, selection (like that of the API). Methods: ask(selection), close().
 // Events: confirm-delete {selection, backup} (cancelable), progress, backup-ready {backupId, selection, waitUntil} (with
 // delete-by="app"), deleted {deletion}, failed {error}, undone {restored}, close.
 
 import "./backup-progress.js";
 import { downloadLink } from "./backup-progress.js";
-import { ApiError, newIdempotencyKey, outOfContact } from "./client.js";
+import { ApiError, backupPath, newIdempotencyKey, outOfContact } from "./client.js";
 import { element, formatCount, formatDistance, formatNumber, formatSize, printedId, shorten } from "./dom.js";
 import { BackstayElement, problem, showLostContact, skeleton } from "./element.js";
 
 const CONFIRMATION_PHRASE = "delete for good";
+const IN_BACKUP = "All of them are in a verified backup";
 // A server that is deleting is rarely silent for this long.
 const STANDSTILL_MS = 2_000;
 // Errors of a delete that an earlier attempt has already completed.
@@ -145,7 +146,7 @@ export class PreDeleteBackup extends BackstayElement {
       element("label", { for: "typed" }, `Type “${CONFIRMATION_PHRASE}” to confirm`),
       typed,
     );
-    const go = element("button", { type: "button", class: "danger", part: "confirm" }, "Back up and delete");
+    const go = element("button", { type: "button", class: "danger", part: "confirm" });
     const update = () => {
       warning.hidden = backup.checked;
       go.textContent = backup.checked ? "Back up and delete" : "Delete for good";
@@ -154,6 +155,7 @@ export class PreDeleteBackup extends BackstayElement {
     backup.addEventListener("change", update);
     typed.addEventListener("input", update);
     go.addEventListener("click", () => this.#delete(plan, backup.checked));
+    update();
     this.#put(
       `Delete ${formatCount(plan.conversations, "conversation")}?`,
       element("p", {}, `They have ${formatCount(plan.turns, "turn")}; their backup needs about ${formatSize(plan.estimatedBytes)}.`),
@@ -176,11 +178,16 @@ export class PreDeleteBackup extends BackstayElement {
   async #delete(plan, backup) {
     if (!this.emit("confirm-delete", { selection: this.#selection, backup }, { cancelable: true })) return this.close();
     const work = new Work(plan, backup);
+    await this.#run(work, (signal, lost) =>
+      this.#deletesItself ? this.client.until(() => this.#attempt(work, signal), { signal, lost }) : this.#deleteByPage(work, signal, lost));
+  }
+
+  // Show a delete until its result is known, then show that. `perform(signal, lost)` resolves to the result.
+  async #run(work, perform) {
     const signal = this.#signal;
-    const lost = (error) => this.#lost(work, error);
     this.#show(work);
     try {
-      const deletion = await (this.#deletesItself ? this.client.until(() => this.#attempt(work, signal), { signal, lost }) : this.#deleteByPage(work, signal, lost));
+      const deletion = await perform(signal, (error) => this.#lost(work, error));
       this.#isBusy = false;
       this.#deleted(deletion, work);
     } catch (error) {
@@ -206,7 +213,7 @@ export class PreDeleteBackup extends BackstayElement {
 
   // Follow a delete through the record of its backup. Resolves to its result, or throws if nothing was deleted.
   async #settled(work, signal) {
-    const path = `/api/backups/${encodeURIComponent(work.backupId)}`;
+    const path = backupPath(work.backupId);
     const standstill = new AbortController();
     let backup = null;
     let isWorked = false; // by the connected server; another one may be working on it
@@ -242,7 +249,7 @@ export class PreDeleteBackup extends BackstayElement {
     work.outcome = "they were backed up";
     work.note = "Nothing is deleted until then.";
     const { backupId } = await this.client.act("/api/backup/create", body, { signal, lost, headers: { Prefer: "respond-async" } });
-    const path = `/api/backups/${encodeURIComponent(backupId)}`;
+    const path = backupPath(backupId);
     let backup = null;
     work.backupId = backupId;
     await this.client.follow(`${path}/events`, (name, data) => {
@@ -254,7 +261,7 @@ export class PreDeleteBackup extends BackstayElement {
     const waiting = [];
     work.isHandedOver = true;
     work.outcome = "they were deleted";
-    work.note = "All of them are in a verified backup.";
+    work.note = `${IN_BACKUP}.`;
     this.emit("backup-ready", { backupId, selection: this.#selection, waitUntil: (promise) => waiting.push(promise) });
     const ended = await Promise.allSettled(waiting);
     const plan = await this.client.act(`${path}/restore-plan`, {}, { signal, lost });
@@ -282,14 +289,9 @@ export class PreDeleteBackup extends BackstayElement {
     this.#isBusy = false;
     this.#unknown = error ?? outOfContact();
     if (work.notice.textContent === "") {
-      work.notice.replaceChildren(
-        work.status,
-        element("p", { class: "muted" }, work.note),
-        this.#row("Close"),
-      );
+      work.notice.replaceChildren(work.status, element("p", { class: "muted" }, work.note), this.#row("Close"));
     }
-    const remaining = work.remaining === null ? "" : ` ${formatCount(work.remaining, "conversation")} of ${formatNumber(work.plan.conversations)} ${work.remaining === 1 ? "is" : "are"} in the library now.`;
-    showLostContact(work.status, error, work.outcome, remaining);
+    showLostContact(work.status, error, work.outcome, work.remaining === null ? "" : ` ${work.inLibrary(work.remaining)} now.`);
   }
 
   // The number of conversations of the selection that are in the library.
@@ -306,13 +308,13 @@ export class PreDeleteBackup extends BackstayElement {
       } else if (error instanceof Interrupted) {
         this.#interrupted(work, error.backup);
       } else if (work.backupId !== null) {
-        const backup = await this.client.ask(`/api/backups/${encodeURIComponent(work.backupId)}`, { signal, lost: (lost) => this.#lost(work, lost) });
+        const backup = await this.client.ask(backupPath(work.backupId), { signal, lost: (lost) => this.#lost(work, lost) });
         if (backup.deletion?.state === "deleting") this.#interrupted(work, backup, error);
         else this.#stopped(error);
       } else if (work.isLost || !work.backup) {
         const remaining = await this.#remaining();
         this.#put(
-          remaining === 0 ? "They are no longer in the library" : `${formatCount(remaining, "conversation")} of ${formatNumber(work.plan.conversations)} ${remaining === 1 ? "is" : "are"} in the library`,
+          remaining === 0 ? "They are no longer in the library" : work.inLibrary(remaining),
           work.isLost && element("p", {}, "The connection was lost, and the server no longer knows the delete."),
           work.isLost && work.backup && element("p", {}, "If they were backed up, their backup is in the list of backups."),
           ALREADY_DONE.includes(error.code) ? null : problem(error),
@@ -330,33 +332,18 @@ export class PreDeleteBackup extends BackstayElement {
 
   // Offer to finish or undo a delete that no server is working on.
   #interrupted(work, backup, error = null) {
-    const { deleted } = backup.deletion;
+    const resumeDelete = (signal, lost) => this.client.act("/api/conversations/delete", { continueBackupId: backup.backupId }, { signal, lost });
     const notice = element("div", { "aria-live": "polite" });
     const undo = element("button", { type: "button", class: "primary", part: "undo", onclick: () => this.#undo(undo, notice, backup, [finish]) }, "Undo");
-    const finish = element("button", { type: "button", class: "danger", part: "confirm", onclick: () => this.#finish(work) }, "Finish deleting");
+    const finish = element("button", { type: "button", class: "danger", part: "confirm", onclick: () => this.#run(work, resumeDelete) }, "Finish deleting");
     this.#put(
       "The delete was interrupted",
       error !== null && problem(error),
-      element("p", {}, `${formatCount(deleted, "conversation")} of ${formatNumber(backup.conversationCount)} deleted so far. All of them are in a verified backup.`),
+      element("p", {}, `${formatCount(backup.deletion.deleted, "conversation")} of ${formatNumber(backup.conversationCount)} deleted so far. ${IN_BACKUP}.`),
       notice,
       this.#row("Close", undo, finish, downloadLink(this.client, backup.backupId)),
     );
     undo.focus();
-  }
-
-  async #finish(work) {
-    const signal = this.#signal;
-    this.#show(work);
-    try {
-      const body = { continueBackupId: work.backupId };
-      const deletion = await this.client.act("/api/conversations/delete", body, { signal, lost: (error) => this.#lost(work, error) });
-      this.#isBusy = false;
-      this.#deleted(deletion, work);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#isBusy = false;
-      await this.#explain(work, error);
-    }
   }
 
   async #deleted(deletion, { error = null, remaining = null, isHandedOver }) {
@@ -373,11 +360,11 @@ export class PreDeleteBackup extends BackstayElement {
       this.#put(heading, ...notes, element("p", {}, "There is no backup."), element("div", { class: "row" }, done));
     } else {
       const undo = deletion.deleted > 0 && element("button", { type: "button", part: "undo", onclick: () => this.#undo(undo, notice, deletion) }, "Undo");
-      const expiry = element("p", {}, "All of them are in a verified backup.");
+      const expiry = element("p", {}, `${IN_BACKUP}.`);
       this.#put(heading, ...notes, expiry, notice, element("div", { class: "row" }, done, undo, downloadLink(this.client, deletion.backupId)));
-      this.client.ask(`/api/backups/${encodeURIComponent(deletion.backupId)}`, { signal: this.#signal }).then(
+      this.client.ask(backupPath(deletion.backupId), { signal: this.#signal }).then(
         (backup) => {
-          if (backup.expiresAt !== null) expiry.textContent = `All of them are in a verified backup, which expires ${formatDistance(backup.expiresAt)}.`;
+          if (backup.expiresAt !== null) expiry.textContent = `${IN_BACKUP}, which expires ${formatDistance(backup.expiresAt)}.`;
         },
         () => {},
       );
@@ -391,7 +378,7 @@ export class PreDeleteBackup extends BackstayElement {
     const signal = this.#signal;
     for (const each of [button, ...others]) each.disabled = true;
     try {
-      const restored = await this.client.act(`/api/backups/${encodeURIComponent(backupId)}/restore`, {}, {
+      const restored = await this.client.act(`${backupPath(backupId)}/restore`, {}, {
         signal,
         lost: (error) => showLostContact(notice, error, "they were restored"),
       });
@@ -453,6 +440,10 @@ class Work {
   body(selection) {
     const body = { selection, digest: this.plan.digest, ignoreMissing: true };
     return this.backup ? body : { ...body, withoutBackup: CONFIRMATION_PHRASE };
+  }
+
+  inLibrary(count) {
+    return `${formatCount(count, "conversation")} of ${formatNumber(this.plan.conversations)} ${count === 1 ? "is" : "are"} in the library`;
   }
 
   update(data) {

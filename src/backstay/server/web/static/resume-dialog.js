@@ -5,8 +5,10 @@
 // Events: found {jobs}, resume {job, retryFailed} (cancelable, if the page resumes the job itself), resumed {job},
 // later {jobs}, discard {job} (cancelable), discarded {jobId}, close. `resume` also has `limits`: concurrency and rpm, if set.
 
-import { element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
+import { jobPath } from "./client.js";
+import { capitalize, element, formatCount, formatDistance, formatNumber, printedId, shorten } from "./dom.js";
 import { BackstayElement, problem, showLostContact } from "./element.js";
+import { loadList, storeList } from "./stored_list.js";
 
 const STORAGE_KEY = "backstay-later";
 
@@ -38,7 +40,7 @@ export class ResumeDialog extends BackstayElement {
   // Query unfinished jobs, and show those without workers. Resolves to these.
   async check({ again = false } = {}) {
     const only = this.getAttribute("job-id");
-    const jobs = only === null ? await this.#incomplete() : [await this.client.get(`/api/batches/${encodeURIComponent(only)}`, { signal: this.signal })];
+    const jobs = only === null ? await this.#incomplete() : [await this.client.get(jobPath(only), { signal: this.signal })];
     this.#jobs = jobs.filter((job) => isUnattended(job) && (again || !isPostponed(job)));
     this.#options = new Map(await Promise.all(this.#jobs.map(async (job) => [job, await this.#optionsOf(job)])));
     this.emit("found", { jobs: this.#jobs });
@@ -62,7 +64,7 @@ export class ResumeDialog extends BackstayElement {
   // The ways to resume a job. If they cannot be loaded, resuming will report the error.
   async #optionsOf(job) {
     const fallback = { possible: true, confirm: null, reason: null, command: null };
-    return this.client.get(`/api/batches/${encodeURIComponent(job.id)}/resume`, { signal: this.signal }).catch(() => fallback);
+    return this.client.get(`${jobPath(job.id)}/resume`, { signal: this.signal }).catch(() => fallback);
   }
 
   #open() {
@@ -103,13 +105,13 @@ export class ResumeDialog extends BackstayElement {
       panel,
       buttons,
     );
-    this.#choices(job, item, buttons, panel);
+    this.#choices(job, buttons, panel);
     return item;
   }
 
-  #choices(job, item, buttons, panel) {
+  #choices(job, buttons, panel) {
     const act = (label, kind, action) => element("button", { type: "button", class: kind, onclick: () => this.#try(buttons, panel, action) }, label);
-    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, item, buttons, panel) }, "Discard…");
+    const discard = element("button", { type: "button", class: "quiet", onclick: () => this.#ask(job, buttons, panel) }, "Discard…");
     const options = this.#options.get(job);
     if (!options.possible) {
       const command = options.command === null ? "." : [": ", element("code", { part: "command" }, options.command)];
@@ -120,7 +122,7 @@ export class ResumeDialog extends BackstayElement {
     const resume = (retryFailed) =>
       options.confirm === null
         ? this.#resume(job, retryFailed, panel, limits)
-        : this.#askForFunction(job, item, buttons, panel, () => this.#resume(job, retryFailed, panel, limits, options.confirm));
+        : this.#askForFunction(job, buttons, panel, () => this.#resume(job, retryFailed, panel, limits, options.confirm));
     const limits = {
       concurrency: limit("Concurrent items", job.concurrency, "server default"),
       ...(job.recipe !== null && { rpm: limit("Maximum requests per minute", job.rpm, "no limit") }),
@@ -149,7 +151,7 @@ export class ResumeDialog extends BackstayElement {
     const signal = AbortSignal.any([this.signal, this.#asking.signal]);
     const lost = (error) => showLostContact(panel, error, outcome);
     try {
-      return await this.client.act(`/api/batches/${encodeURIComponent(job.id)}/${action}`, body, { signal, lost });
+      return await this.client.act(`${jobPath(job.id)}/${action}`, body, { signal, lost });
     } catch (error) {
       if (signal.aborted) return null;
       throw error;
@@ -170,12 +172,12 @@ export class ResumeDialog extends BackstayElement {
   }
 
   // A button that returns from a question to the actions.
-  #backButton(label, job, item, buttons, panel) {
-    return element("button", { type: "button", onclick: () => { panel.replaceChildren(); this.#choices(job, item, buttons, panel); buttons.querySelector("button").focus(); } }, label);
+  #backButton(label, job, buttons, panel) {
+    return element("button", { type: "button", onclick: () => { panel.replaceChildren(); this.#choices(job, buttons, panel); buttons.querySelector("button").focus(); } }, label);
   }
 
-  #askForFunction(job, item, buttons, panel, action) {
-    const no = this.#backButton("Not now", job, item, buttons, panel);
+  #askForFunction(job, buttons, panel, action) {
+    const no = this.#backButton("Not now", job, buttons, panel);
     const name = this.#options.get(job).confirm;
     const yes = element("button", { type: "button", class: "primary", onclick: () => this.#try(buttons, panel, action) }, `Resume with ${name}`);
     panel.replaceChildren(element("p", {}, "A command started this batch. To resume it, this server calls the function ", element("code", {}, name), " from the folder that the server runs in, like the command did."));
@@ -183,8 +185,8 @@ export class ResumeDialog extends BackstayElement {
     no.focus();
   }
 
-  #ask(job, item, buttons, panel) {
-    const no = this.#backButton("Keep batch", job, item, buttons, panel);
+  #ask(job, buttons, panel) {
+    const no = this.#backButton("Keep batch", job, buttons, panel);
     const yes = element("button", { type: "button", class: "danger", onclick: () => this.#try(buttons, panel, () => this.#discard(job, panel)) }, "Discard");
     const stays = formatCount(job.completed, "conversation");
     panel.replaceChildren(element("p", {}, `Discard this batch? The remaining items will not be generated. Generated conversations stay in the library: ${stays}.`));
@@ -242,33 +244,17 @@ function explainState(job) {
   return job.state === "interrupted" ? "Its worker stopped." : "Not started yet.";
 }
 
-function capitalize(text) {
-  return text[0].toUpperCase() + text.slice(1);
+// A postponed job is not offered again in this tab until it has changed.
+function isPostponed(job) {
+  return loadList(STORAGE_KEY).includes(versionOf(job));
 }
 
-// A postponed job is not offered again in this tab until it has changed.
-function readPostponed() {
-  try {
-    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
-  } catch {
-    return [];
-  }
+function postpone(jobs) {
+  storeList(STORAGE_KEY, [...loadList(STORAGE_KEY), ...jobs.map(versionOf)].slice(-100));
 }
 
 function versionOf(job) {
   return `${job.updatedAt} ${job.id}`;
-}
-
-function isPostponed(job) {
-  return readPostponed().includes(versionOf(job));
-}
-
-function postpone(jobs) {
-  try {
-    sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...readPostponed(), ...jobs.map(versionOf)].slice(-100)));
-  } catch {
-    // Without storage, a page asks each time.
-  }
 }
 
 customElements.define("resume-dialog", ResumeDialog);

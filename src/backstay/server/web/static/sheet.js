@@ -4,7 +4,6 @@ const RULES = `
 :host {
   --_surface: var(--backstay-surface, light-dark(#fffdf8, #1b2124));
   --_raised: var(--backstay-raised, light-dark(#ffffff, #232a2d));
-  --_background: var(--backstay-background, light-dark(#f6f4ee, #14181a));
   --_ink: var(--backstay-ink, light-dark(#1d2326, #ece9e0));
   --_muted: var(--backstay-muted, light-dark(#566066, #a4adaf));
   --_line: var(--backstay-line, light-dark(#dcd7ca, #343d41));

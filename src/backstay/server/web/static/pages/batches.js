@@ -1,6 +1,6 @@
 // The page of batches: the dialog for unfinished batches, file drop, and a live list.
 
-import { Client } from "../client.js";
+import { Client, jobPath } from "../client.js";
 import "../resume-dialog.js";
 import { LivePage } from "./live.js";
 
@@ -32,7 +32,7 @@ async function followOne(id) {
     page.refresh();
     if (name === "state" && data.state !== "running") over.abort();
   };
-  await client.follow(`/api/batches/${encodeURIComponent(id)}/events`, onEvent, { signal: over.signal, isOver: () => true });
+  await client.follow(`${jobPath(id)}/events`, onEvent, { signal: over.signal, isOver: () => true });
 }
 
 setInterval(() => page.refresh(), REFRESH_MS);

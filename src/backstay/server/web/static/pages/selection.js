@@ -1,5 +1,7 @@
 // The selected conversations: ids, stored for this tab across pages; or all that match.
 
+import { loadList, storeList } from "../stored_list.js";
+
 const STORAGE_KEY = "backstay-selection";
 const ESCAPE = /\\(?:(\\)|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))/gi;
 
@@ -18,18 +20,18 @@ export class Selection {
     this.#filters = JSON.parse(filters);
     this.#maxIds = Number(maxIds);
     this.#maxPage = Number(maxPage);
-    this.#ids = new Set(load());
+    this.#ids = new Set(loadList(STORAGE_KEY));
     this.isEverything = false;
   }
 
   static forget() {
-    store([]);
+    storeList(STORAGE_KEY, []);
   }
 
   // Remove printed ids from the selection.
   static drop(printed) {
     const gone = new Set(printed.map(idOf));
-    store(load().filter((id) => !gone.has(id)));
+    storeList(STORAGE_KEY, loadList(STORAGE_KEY).filter((id) => !gone.has(id)));
   }
 
   get size() {
@@ -50,13 +52,13 @@ export class Selection {
       if (isSelected) this.#ids.add(id);
       else this.#ids.delete(id);
     }
-    store(this.ids);
+    storeList(STORAGE_KEY, this.ids);
   }
 
   clear() {
     this.isEverything = false;
     this.#ids.clear();
-    store([]);
+    storeList(STORAGE_KEY, []);
   }
 
   // Select all matching conversations: by id up to the API's limit, beyond that by the filters.
@@ -89,21 +91,5 @@ export class Selection {
     const { search, job, persona, before } = this.#filters;
     const query = { search, jobId: job, persona, createdBefore: before && `${before}T00:00:00Z` };
     return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
-  }
-}
-
-function load() {
-  try {
-    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]");
-  } catch {
-    return [];
-  }
-}
-
-function store(ids) {
-  try {
-    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(ids));
-  } catch {
-    // Without storage, each page has its own selection.
   }
 }
