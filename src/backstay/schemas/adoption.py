@@ -32,7 +32,7 @@ class AdoptionOut(ApiObject):
             is_check=is_check,
             was_there=adoption.was_adopted,
             tables=[AdoptedTableOut.model_validate(table) for table in adoption.tables],
-            hindered=adoption.not_writable_reason,
+            hindered="; ".join(adoption.not_writable_reasons) or None,
             remarks=list(adoption.remarks),
         )
 

@@ -113,10 +113,10 @@ def _format_result(result: AdoptionResult, *, check: bool) -> Iterator[str]:
             yield f"  stored by Backstay, without a column there: {', '.join(table.side_columns)}"
         if table.other_columns:
             yield f"  also in every backup: {', '.join(table.other_columns)}"
-    writable = "" if result.not_writable_reason else ", import, generating"
+    writable = "" if result.not_writable_reasons else ", import, generating"
     yield f"Works: list, search, export, backup, delete, restore{writable}"
-    if result.not_writable_reason:
-        yield f"Does not work: import, generating. {result.not_writable_reason}"
+    if result.not_writable_reasons:
+        yield f"Does not work: import, generating. {'; '.join(result.not_writable_reasons)}"
 
 
 def _parse_column_pairs(texts: Iterable[str]) -> dict[str, str]:

@@ -17,21 +17,16 @@ _ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "rol
 """Built-in columns whose length users decide."""
 
 
-def find_obstacle(connection: Connection, mapping: TableMapping) -> str | None:
-    """Return what prevents storing new conversations; None if nothing does."""
-    return (
-        "; ".join(
-            [
-                *_unfilled_columns(mapping),
-                *_missing_ids(mapping),
-                *_unordered_turns(mapping),
-                *_enum_texts(mapping),
-                *_missing_roles(connection, mapping),
-                *_short_columns(connection, mapping),
-            ]
-        )
-        or None
-    )
+def find_obstacles(connection: Connection, mapping: TableMapping) -> list[str]:
+    """Return the reasons why no new conversations can be stored; empty if they can."""
+    return [
+        *_unfilled_columns(mapping),
+        *_missing_ids(mapping),
+        *_unordered_turns(mapping),
+        *_enum_texts(mapping),
+        *_missing_roles(connection, mapping),
+        *_short_columns(connection, mapping),
+    ]
 
 
 def owner_pattern(mapping: TableMapping) -> str | None:
