@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.processor import Work
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
     from backstay.batch.stop import StopSignal
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
@@ -73,7 +73,7 @@ _NAMES = {
     "batch.outcome": ("Done", "Fail", "Halt", "Retry", "Skip"),
     "batch.processor": ("Work",),
     "batch.progress": ("ItemCounts", "JobProgress", "TokenCounts"),
-    "batch.result": ("BatchResult",),
+    "batch.runner": ("BatchResult",),
     "batch.stop": ("StopSignal",),
     "generate.recipe": ("Recipe",),
     "library.conversation": ("Conversation", "Turn"),

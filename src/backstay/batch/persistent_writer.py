@@ -6,8 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from backstay.batch.committer import Committer
-from backstay.batch.end_deadline import EndDeadline
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop import EndDeadline, StopSignal
 from backstay.errors import StoreBusy, StoreUnavailable
 from backstay.logs import get_logger
 

@@ -8,20 +8,18 @@ from enum import StrEnum
 from functools import partial
 
 from backstay.batch.backoff import Backoff
-from backstay.batch.breaker import CircuitBreaker
+from backstay.batch.breaker import CircuitBreaker, PauseEvidence
 from backstay.batch.committer import MAX_GROUP_VERDICTS, Committer
-from backstay.batch.end_deadline import EndDeadline
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
-from backstay.batch.pause_evidence import PauseEvidence
 from backstay.batch.persistent_writer import PersistentWriter
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ProviderWait
 from backstay.batch.provider_wait import ProviderWaitRecorder
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop import EndDeadline, StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused
 

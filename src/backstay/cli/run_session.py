@@ -22,7 +22,7 @@ from backstay.library.id_text import printed_id
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.progress import JobProgress
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
     from backstay.batch.stop import StopSignal
 
 # A run that was asked to stop ends at once on these errors; the job is intact.

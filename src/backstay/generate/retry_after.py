@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.batch.retry_after import header_seconds
+from backstay.batch.transient_errors import header_seconds
 from backstay.generate.error_body import ErrorBody, parse_error_value
 
 MAX_WAIT_SECONDS = 86_400.0

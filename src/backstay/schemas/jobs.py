@@ -8,7 +8,7 @@ from pydantic import Field
 
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
-from backstay.batch.result import BatchResult
+from backstay.batch.runner import BatchResult
 from backstay.legacy.waiting import WaitingImport
 from backstay.schemas.base import ApiObject, Moment, next_cursor
 

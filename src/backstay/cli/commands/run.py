@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from backstay.app import Backstay
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
 
 
 @command()
