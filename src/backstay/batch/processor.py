@@ -113,7 +113,6 @@ class CanWait(Protocol):
 
     def waiting_for_provider(self) -> ProviderWait | None:
         """Return what all calls currently wait for; None if they do not wait."""
-        ...
 
 
 @runtime_checkable
@@ -122,7 +121,6 @@ class RateLimitable(Protocol):
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
         """Limit the requests and tokens per minute; None means no limit."""
-        ...
 
 
 class ProcessorSource(Protocol):
@@ -134,7 +132,6 @@ class ProcessorSource(Protocol):
         Raises:
             ProcessorUnusable: no processor has that name, or it cannot be called with an item.
         """
-        ...
 
     def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> JobRecipe:
         """Return a job's stored recipe, with the base URL of its model replaced by `base_url` if that is set.
@@ -142,7 +139,6 @@ class ProcessorSource(Protocol):
         Raises:
             RecipeError: this version does not support the recipe, or the base URL is not valid.
         """
-        ...
 
     async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the processor that follows a recipe, without calling the provider yet.
@@ -152,7 +148,6 @@ class ProcessorSource(Protocol):
         Raises:
             SettingsError: something that the recipe needs from the environment, such as a key, is missing.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
