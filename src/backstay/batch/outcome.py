@@ -176,7 +176,7 @@ def outcome_from_exception(error: BaseException, *, retry_on: tuple[type[Excepti
 
 
 def truncate_text(value: object, max_characters: int) -> str:
-    """Return the first `cap` characters of a value as text that any database can store."""
+    """Return the first `max_characters` characters of a value as text that any database can store."""
     try:
         text = value if isinstance(value, str) else str(value)
     except Exception:

@@ -49,10 +49,7 @@ class PersistentWriter:
                 if self._is_stopping():
                     raise
                 _log.warning(
-                    "database_unavailable_retrying",
-                    job=self._job_id,
-                    code=error.code,
-                    waiting=len(self._committer),
+                    "database_unavailable_retrying", job=self._job_id, code=error.code, waiting=len(self._committer)
                 )
 
     async def _await_write(self, write: Coroutine[Any, Any, T]) -> T:
