@@ -81,15 +81,12 @@ class Work:
     def _set_waiting(self, is_waiting: bool) -> None:
         self._is_waiting = is_waiting
 
-    def _recorded_usage(self) -> AttemptUsage:
-        if not (self._tokens_in or self._tokens_out) and self._raw is None:
-            return NOTHING_USED
-        return AttemptUsage(self._tokens_in, self._tokens_out, self._raw)
-
 
 def recorded_usage(work: Work) -> AttemptUsage:
     """Return the usage reported through `work` so far."""
-    return work._recorded_usage()
+    if not (work._tokens_in or work._tokens_out) and work._raw is None:
+        return NOTHING_USED
+    return AttemptUsage(work._tokens_in, work._tokens_out, work._raw)
 
 
 def timeout_outcome(work: Work, seconds: float) -> Outcome:

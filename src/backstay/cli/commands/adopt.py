@@ -86,8 +86,7 @@ async def _undo(session: CommandSession, *, check: bool, yes: bool) -> None:
         await session.confirm(f"Stop using {tables}, and delete the values of {lost} that have no column there")
     result = preview if check else await session.invocation.open().unadopt()
     session.out.print_result(
-        lambda: schemas.UnadoptResultOut.from_result(result, is_check=check),
-        *_format_undo(result, lost, check=check),
+        lambda: schemas.UnadoptResultOut.from_result(result, is_check=check), *_format_undo(result, lost, check=check)
     )
 
 
