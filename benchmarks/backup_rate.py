@@ -32,7 +32,7 @@ _DELETE = "delete, backup and verification included"
 _VERIFY = "verification alone"
 _CPU = " (by CPU time)"
 
-_MOST_DELETED = 100_000
+_MAX_DELETED = 100_000
 
 _JSON = """
 SELECT json_object('id', id, 'topic', topic, 'persona', persona, 'content', content, 'metadata', metadata,
@@ -54,7 +54,7 @@ def main() -> None:
     try:
         measurements: list[Measurement] = [
             partial(_backup_and_restore, library=library, items=options.items),
-            partial(_delete, library=library, items=min(options.items, _MOST_DELETED)),
+            partial(_delete, library=library, items=min(options.items, _MAX_DELETED)),
             partial(_bare_export, library=library, items=options.items),
             partial(_bare_insert, items=options.items),
         ]
@@ -83,7 +83,7 @@ def main() -> None:
     print_table(["way", "conversations a second", "relative", "what"], table)
     print("CPU time is that of all threads and processes: what a machine takes that has no second CPU to spare.\n")
     print(
-        f"The delete was of {min(options.items, _MOST_DELETED):,}. Meanwhile another process wrote; what it waited for"
+        f"The delete was of {min(options.items, _MAX_DELETED):,}. Meanwhile another process wrote; what it waited for"
     )
     print(f"its commit at the 99th percentile: {spread(waits)} ms.\n")
 

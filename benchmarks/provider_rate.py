@@ -15,7 +15,7 @@ from pathlib import Path
 import bare_client
 import workload
 from backstay import Backstay, Recipe
-from backstay.cli import file_limits, gc_tuning
+from backstay.cli import process_tuning
 from local_provider import local_provider
 from measuring import measure, parse, print_heading, print_table, spread
 
@@ -36,7 +36,7 @@ _DIGITS = {_SHARE: 2, _RATE: 0, _CPU: 2}
 def main() -> None:
     options = parse(QUESTION, items=10_000, rounds=3, in_flight=1_000)
     print_heading(QUESTION, "provider_rate.py", options)
-    file_limits.raise_file_limit()
+    process_tuning.raise_file_limit()
     with local_provider(_SECONDS) as base_url:
         measured = measure(
             [partial(_measured, way, options.items, options.in_flight, base_url) for way in _WAYS],
@@ -88,7 +88,7 @@ async def _timed(work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
 @contextmanager
 def _rested_collector() -> Iterator[None]:
     before = gc.get_threshold()
-    gc_tuning.tune_garbage_collector()
+    process_tuning.tune_garbage_collector()
     try:
         yield
     finally:

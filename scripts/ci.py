@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _PYTEST = ".venv/bin/pytest"
-_MOST_FLAKY = 2
+_MAX_FLAKY_TESTS = 2
 _ALONE_SECONDS = 600
 # What others set for pytest or make could leave failures out.
 _LEFT_OUT = ("PYTEST_ADDOPTS", "MAKEFLAGS")
@@ -61,8 +61,8 @@ def main(python: str) -> int:
         return _is_red("Failed outside the tests", [f"make {target}" for target in others])
     if final := [f"{name}: {', '.join(reasons)}" for name, reasons in failed.items() if reasons]:
         return _is_red("Failed, not run again", final)
-    if len(failed) > _MOST_FLAKY:
-        return _is_red(f"More than {_MOST_FLAKY} tests failed, too many to be flaky", failed)
+    if len(failed) > _MAX_FLAKY_TESTS:
+        return _is_red(f"More than {_MAX_FLAKY_TESTS} tests failed, too many to be flaky", failed)
     if failed_again := [name for name in failed if not _passes_alone(name)]:
         return _is_red("Failed again when run alone", failed_again)
     if failed:

@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[1]
 QUERIES = ("src/backstay/storage/sqlite/queries", "src/backstay/storage/sql/queries")
 GUARDS = ("fence", "worker_at_beat")  # they only read, but decide whether anything is written
 MODULES = (
-    *(f"src/backstay/batch/{name}.py" for name in ("worker", "persistent_writer", "end_deadline", "provider_wait")),
-    *(f"src/backstay/batch/{name}.py" for name in ("committer", "lease", "outcome", "pause_evidence")),
+    *(f"src/backstay/batch/{name}.py" for name in ("worker", "persistent_writer", "stop", "provider_wait")),
+    *(f"src/backstay/batch/{name}.py" for name in ("committer", "lease", "outcome", "breaker")),
     *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer", "restore_policy")),
 )
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")

@@ -16,7 +16,7 @@ import aiohttp
 
 import given
 
-_MOST_RETRIES = 5
+_MAX_RETRIES = 5
 
 
 async def _generate(out: TextIO, items: Iterator[dict[str, Any]], base_url: str, in_flight: int) -> given.Spent:
@@ -34,7 +34,7 @@ async def _generate(out: TextIO, items: Iterator[dict[str, Any]], base_url: str,
 
 async def _ask(session: aiohttp.ClientSession, base_url: str, item: dict[str, Any]) -> str | None:
     body = {"model": given.MODEL, "messages": [{"role": "user", "content": given.prompt(item)}]}
-    for retry in range(1 + _MOST_RETRIES):
+    for retry in range(1 + _MAX_RETRIES):
         named = None
         try:
             async with session.post(f"{base_url}/chat/completions", json=body) as reply:
@@ -44,7 +44,7 @@ async def _ask(session: aiohttp.ClientSession, base_url: str, item: dict[str, An
                 await reply.read()
         except aiohttp.ClientError:
             pass
-        if retry < _MOST_RETRIES:
+        if retry < _MAX_RETRIES:
             await asyncio.sleep(_delay(retry, float(named) if named is not None else None))
     return None
 

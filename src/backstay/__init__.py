@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backstay import errors
+from backstay.errors import BackstayError
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.processor import Work
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
     from backstay.batch.stop import StopSignal
-    from backstay.errors import BackstayError
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
     from backstay.library.deletion import DeletePlan, DeleteResult
@@ -62,39 +62,26 @@ __all__ = [
     "errors",
 ]
 
-# The module of each public name. They are imported on first use: `backstay --help` needs none of them.
-_MODULES = {
-    "Backstay": "backstay.app",
-    "BackstayError": "backstay.errors",
-    "Backup": "backstay.backup.backup",
-    "BackupProgress": "backstay.backup.backup",
-    "BackupState": "backstay.backup.backup",
-    "BatchResult": "backstay.batch.result",
-    "ColumnMapping": "backstay.batch.intake",
-    "Conversation": "backstay.library.conversation",
-    "DeletePlan": "backstay.library.deletion",
-    "DeleteResult": "backstay.library.deletion",
-    "Done": "backstay.batch.outcome",
-    "Fail": "backstay.batch.outcome",
-    "FailedItem": "backstay.batch.item",
-    "Halt": "backstay.batch.outcome",
-    "ImportResult": "backstay.library.imports.imported_conversation",
-    "Item": "backstay.batch.item",
-    "ItemCounts": "backstay.batch.progress",
-    "Job": "backstay.batch.job",
-    "JobProgress": "backstay.batch.progress",
-    "JobState": "backstay.batch.job",
-    "Recipe": "backstay.generate.recipe",
-    "RestorePlan": "backstay.backup.restore_plan",
-    "RestoreResult": "backstay.backup.restore_plan",
-    "Retry": "backstay.batch.outcome",
-    "Selection": "backstay.library.selection",
-    "Skip": "backstay.batch.outcome",
-    "StopSignal": "backstay.batch.stop",
-    "TokenCounts": "backstay.batch.progress",
-    "Turn": "backstay.library.conversation",
-    "Work": "backstay.batch.processor",
+# The public names of each module. They are imported on first use: `backstay --help` needs none of them.
+_NAMES = {
+    "app": ("Backstay",),
+    "backup.backup": ("Backup", "BackupProgress", "BackupState"),
+    "backup.restore_plan": ("RestorePlan", "RestoreResult"),
+    "batch.intake": ("ColumnMapping",),
+    "batch.item": ("FailedItem", "Item"),
+    "batch.job": ("Job", "JobState"),
+    "batch.outcome": ("Done", "Fail", "Halt", "Retry", "Skip"),
+    "batch.processor": ("Work",),
+    "batch.progress": ("ItemCounts", "JobProgress", "TokenCounts"),
+    "batch.runner": ("BatchResult",),
+    "batch.stop": ("StopSignal",),
+    "generate.recipe": ("Recipe",),
+    "library.conversation": ("Conversation", "Turn"),
+    "library.deletion": ("DeletePlan", "DeleteResult"),
+    "library.imports.imported_conversation": ("ImportResult",),
+    "library.selection": ("Selection",),
 }
+_MODULES = {name: f"backstay.{module}" for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

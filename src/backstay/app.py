@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from backstay.backup.cleanup import Cleaner
@@ -65,106 +64,8 @@ class LegacyImportResult:
     report: LegacyReport
 
 
-class _Wiring:
-    """The components that the services of all owners share, and their connections."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        allowed: "AllowedEntry | None",
-        keys: KeySources | None,
-        read_seconds: float | None,
-        concurrency: int,
-    ) -> None:
-        self.settings = settings
-        self.allowed = allowed
-        self.concurrency = concurrency
-        self.clock = SystemClock()
-        self.store = _store(settings, self.clock, read_seconds)
-        self.folders = BackupLocations(
-            store=self.store.backups.records,
-            default_folder=self.store.default_backup_folder,
-            configured_folder=settings.backup_folder,
-        )
-        self.accounts = Accounts(
-            rpm=settings.rpm,
-            tpm=settings.tpm,
-            patience_seconds=settings.patience_seconds,
-            keys=keys or KeySources.from_settings(settings),
-        )
-        self.processors = ProcessorRegistry(self.accounts, allowed_keys=settings.allowed_keys)
-
-    def services(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
-        """Return the services of one owner."""
-        stores, retention = self.store.backups, self.settings.backup_retention
-        reader = BackupReader(store=stores.records, folders=self.folders, owner=owner)
-        writer = BackupWriter(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
-        cleaner = Cleaner(stores=stores, folders=self.folders, clock=self.clock, owner=owner)
-        delete_service = DeleteService(
-            stores=stores,
-            conversations=self.store.conversations,
-            writer=writer,
-            reader=reader,
-            folders=self.folders,
-            cleaner=cleaner,
-            owner=owner,
-            keep=retention,
-        )
-        return Services(
-            owner=owner,
-            batches=Batches(
-                stores=self.store.batches,
-                owner=owner,
-                source=_processor_source(self.processors, allowed or self.allowed),
-                folder=self.store.locks,
-                lease_seconds=self.settings.lease_seconds,
-                concurrency=self.concurrency,
-            ),
-            conversations=Conversations(store=self.store.conversations, deleter=delete_service, owner=owner),
-            backups=Backups(
-                store=stores.records,
-                folders=self.folders,
-                writer=writer,
-                reader=reader,
-                restorer=Restorer(
-                    store=stores.restores,
-                    folders=self.folders,
-                    reader=reader,
-                    writer=writer,
-                    owner=owner,
-                    keep=retention,
-                ),
-                cleaner=cleaner,
-                deleter=delete_service,
-                owner=owner,
-                keep=retention,
-            ),
-            waiting_imports=WaitingImports(store=self.store.waiting_imports, owner=owner),
-        )
-
-    def legacy_import(self) -> LegacyImport:
-        """Return the import of the original library's tables. Raises SettingsError for a database in a file."""
-        if self.store.legacy is None:
-            raise SettingsError(
-                "The original library's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL "
-                "database in BACKSTAY_DATABASE_URL",
-                setting="database_url",
-            )
-        retention, allocate_keys = self.settings.backup_retention, self.store.backups.creation.allocate_keys
-        owner = self.settings.owner
-        return LegacyImport(
-            store=self.store.legacy,
-            jobs=self.store.waiting_imports,
-            importer_for=lambda owner: BackupImporter(self.services(owner).backups, retention, allocate_keys),
-            owner=owner,
-            folder=self.settings.backup_folder,
-            clock=self.clock,
-        )
-
-
-class Backstay:
-    """A library of batches, conversations and backups. Use `Backstay.open()` in an `async with`."""
+class _Components:
+    """The connected components of a library, and the services that they provide to each owner."""
 
     def __init__(
         self,
@@ -179,17 +80,30 @@ class Backstay:
         """Prepare a library without opening it; `read_seconds` limits the duration of a read."""
         self.settings = settings
         self._create = create
+        self._allowed = allowed
+        self._concurrency = concurrency
         self._database_id: str | None = None
-        self._wiring = _Wiring(settings, allowed=allowed, keys=keys, read_seconds=read_seconds, concurrency=concurrency)
-        self._store = self._wiring.store
-        self._accounts = self._wiring.accounts
+        self._clock = SystemClock()
+        self._store = _store(settings, self._clock, read_seconds)
+        self._folders = BackupLocations(
+            store=self._store.backups.records,
+            default_folder=self._store.default_backup_folder,
+            configured_folder=settings.backup_folder,
+        )
+        self._accounts = Accounts(
+            rpm=settings.rpm,
+            tpm=settings.tpm,
+            patience_seconds=settings.patience_seconds,
+            keys=keys or KeySources.from_settings(settings),
+        )
+        self._processors = ProcessorRegistry(self._accounts, allowed_keys=settings.allowed_keys)
         services = self.for_owner(settings.owner)
         self.batches = services.batches
         self.conversations = services.conversations
         self.backups = services.backups
         self.waiting_imports = services.waiting_imports
         self.idempotency = IdempotentRequests(store=self._store.expiring_values)
-        self.tickets = Tickets(store=self._store.expiring_values, clock=self._wiring.clock)
+        self.tickets = Tickets(store=self._store.expiring_values, clock=self._clock)
         self.scheduled = ScheduledTasks(store=self._store.expiring_values)
 
     def for_owner(self, owner: str, allowed: "AllowedEntry | None" = None) -> Services:
@@ -199,7 +113,74 @@ class Backstay:
             owner: The owner.
             allowed: The processors that the owner's jobs may use; by default those of this library.
         """
-        return self._wiring.services(owner, allowed)
+        stores, retention = self._store.backups, self.settings.backup_retention
+        reader = BackupReader(store=stores.records, folders=self._folders, owner=owner)
+        writer = BackupWriter(stores=stores, folders=self._folders, clock=self._clock, owner=owner)
+        cleaner = Cleaner(stores=stores, folders=self._folders, clock=self._clock, owner=owner)
+        delete_service = DeleteService(
+            stores=stores,
+            conversations=self._store.conversations,
+            writer=writer,
+            reader=reader,
+            folders=self._folders,
+            cleaner=cleaner,
+            owner=owner,
+            keep=retention,
+        )
+        return Services(
+            owner=owner,
+            batches=Batches(
+                stores=self._store.batches,
+                owner=owner,
+                source=_processor_source(self._processors, allowed or self._allowed),
+                folder=self._store.locks,
+                lease_seconds=self.settings.lease_seconds,
+                concurrency=self._concurrency,
+            ),
+            conversations=Conversations(store=self._store.conversations, deleter=delete_service, owner=owner),
+            backups=Backups(
+                store=stores.records,
+                folders=self._folders,
+                writer=writer,
+                reader=reader,
+                restorer=Restorer(
+                    store=stores.restores,
+                    folders=self._folders,
+                    reader=reader,
+                    writer=writer,
+                    owner=owner,
+                    keep=retention,
+                ),
+                cleaner=cleaner,
+                deleter=delete_service,
+                owner=owner,
+                keep=retention,
+            ),
+            waiting_imports=WaitingImports(store=self._store.waiting_imports, owner=owner),
+        )
+
+    def _legacy_import(self) -> LegacyImport:
+        """Return the import of the original library's tables. Raises SettingsError for a database in a file."""
+        if self._store.legacy is None:
+            raise SettingsError(
+                "The original library's tables are in PostgreSQL, and this is a SQLite file; name the PostgreSQL "
+                "database in BACKSTAY_DATABASE_URL",
+                setting="database_url",
+            )
+        retention, allocate_keys = self.settings.backup_retention, self._store.backups.creation.allocate_keys
+        owner = self.settings.owner
+        return LegacyImport(
+            store=self._store.legacy,
+            jobs=self._store.waiting_imports,
+            importer_for=lambda owner: BackupImporter(self.for_owner(owner).backups, retention, allocate_keys),
+            owner=owner,
+            folder=self.settings.backup_folder,
+            clock=self._clock,
+        )
+
+
+class Backstay(_Components):
+    """A library of batches, conversations and backups. Use `Backstay.open()` in an `async with`."""
 
     async def owners(self) -> Sequence[str]:
         """Return the owners that have unfinished jobs or backups."""
@@ -294,7 +275,7 @@ class Backstay:
             SettingsError: this is no PostgreSQL database, or the schema has no tables of the original library.
             BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
-        legacy_import = self._wiring.legacy_import()
+        legacy_import = self._legacy_import()
         await legacy_import.find(source)
         migrated = await self.migrate(check=check)
         if check and migrated.applied:
@@ -355,9 +336,7 @@ class Backstay:
         await self.backups.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         try:
             await self._accounts.close()
         finally:

@@ -6,30 +6,11 @@ from pathlib import Path
 from backstay.suggestions import nearest_name
 
 _PREFIX = "BACKSTAY_"
-KNOWN = frozenset(
-    _PREFIX + name
-    for name in (
-        "ALLOWED_HOSTS",
-        "ALLOWED_KEYS",
-        "AUTH",
-        "CORS_ORIGINS",
-        "DATABASE_URL",
-        "HOST",
-        "JWKS_URL",
-        "JWT_AUDIENCE",
-        "JWT_ISSUER",
-        "JWT_SECRET",
-        "METRICS_TOKEN",
-        "OWNER",
-        "PATIENCE_SECONDS",
-        "PORT",
-        "RPM",
-        "SAFE_DIRECTORIES",
-        "SCHEMA",
-        "TPM",
-        "TRACEBACK",
-    )
+_NAMES = (
+    "ALLOWED_HOSTS ALLOWED_KEYS AUTH CORS_ORIGINS DATABASE_URL HOST JWKS_URL JWT_AUDIENCE JWT_ISSUER JWT_SECRET "
+    "METRICS_TOKEN OWNER PATIENCE_SECONDS PORT RPM SAFE_DIRECTORIES SCHEMA TPM TRACEBACK"
 )
+KNOWN = frozenset(_PREFIX + name for name in _NAMES.split())
 """Variables that settings are read from; listed here, since most commands do not load the server's settings."""
 _ELSEWHERE = frozenset(
     _PREFIX + name

@@ -218,21 +218,12 @@ def load(
         raise _settings_error(error, path) from error
 
 
-def server_table(here: Path) -> tuple[Any, Path]:
-    """Return the table `[server]` of the settings file, unchecked, and the base of relative paths in it.
+def read_table(name: str, here: Path) -> tuple[Any, Path]:
+    """Return the table SERVER or ADOPT of the settings file, unchecked, and the base of relative paths in it.
 
     Raises:
         SettingsError: the file cannot be read.
     """
-    return _table(SERVER, here)
-
-
-def adopt_table(here: Path) -> tuple[Any, Path]:
-    """Return the table `[adopt]`, unchecked, and the base of relative paths in it. Raises SettingsError."""
-    return _table(ADOPT, here)
-
-
-def _table(name: str, here: Path) -> tuple[Any, Path]:
     path = settings_file(here, os.environ)
     if path is None:
         return {}, here
@@ -294,7 +285,8 @@ def _settings_error(error: ValidationError, path: Path | None) -> SettingsError:
     reason = reason_of(first)
     if first["type"] == "model_type":  # only a key's source is a nested model
         reason += " with `command` or `file`"
-    return SettingsError(f"The setting {name!r}{_describe_source(path)} is wrong: {reason}", setting=name)
+    source = f" (in {path}, the environment or the command)" if path else ""
+    return SettingsError(f"The setting {name!r}{source} is wrong: {reason}", setting=name)
 
 
 def _unknown_setting(name: str, path: Path | None) -> SettingsError:
@@ -304,7 +296,3 @@ def _unknown_setting(name: str, path: Path | None) -> SettingsError:
     where = f" in {path}" if path else ""
     known_settings = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
     return SettingsError(f"Unknown setting {name!r}{where}{hint}{known_settings}", setting=name)
-
-
-def _describe_source(path: Path | None) -> str:
-    return f" (in {path}, the environment or the command)" if path else ""

@@ -46,7 +46,7 @@ def test_from_the_check_to_the_undo(command, url):
     )
     assert "Works: list, search, export, backup, delete, restore, import, generating" in checked.out
     assert "Rows of public.chats without user_id: 1." in checked.err
-    assert (result["isCheck"], result["wasThere"], result["notWritableReason"]) == (False, False, None)
+    assert (result["isCheck"], result["wasThere"], result["notWritableReasons"]) == (False, False, [])
     assert [table["place"] for table in result["tables"]] == ["public.chats", "public.messages"]
     assert "public.messages (52 rows) are already turns" in again.out
     assert _adopted(looked) == ("ok", "conversations are those of public.chats and turns are those of public.messages")

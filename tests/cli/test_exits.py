@@ -8,7 +8,7 @@ import typer
 from backstay import errors
 from backstay.batch.job import JobState
 from backstay.batch.progress import ItemCounts, TokenCounts
-from backstay.batch.result import BatchResult
+from backstay.batch.runner import BatchResult
 from backstay.batch.worker import EndReason
 from backstay.cli.app import app
 from backstay.cli.exits import EPILOG, MEANINGS, ExitStatus, status_of_error, status_of_result

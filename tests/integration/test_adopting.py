@@ -457,8 +457,8 @@ async def test_an_order_that_new_turns_cannot_have_is_named(url):
     )
     counted = await _adopt_small(url, check=True)
 
-    assert "public.lines.at is unique, and no sequence is its default" in str(checked.not_writable_reason)
-    assert counted.not_writable_reason is None
+    assert "public.lines.at is unique, and no sequence is its default" in "".join(checked.not_writable_reasons)
+    assert counted.not_writable_reasons == []
 
 
 async def test_columns_that_are_too_short_are_named(url):
@@ -473,12 +473,12 @@ async def test_columns_that_are_too_short_are_named(url):
     )  # fmt: skip
     widened = await _adopt_small(url, check=True)
 
-    assert str(checked.not_writable_reason).split("; ") == [
+    assert checked.not_writable_reasons == [
         "public.talks.id holds 35 characters, but a generated id has 36",
         "public.lines.id holds 8 characters, but a generated id has 36",
         "public.lines.role holds 5 characters, but 'assistant' has 9",
     ]
-    assert widened.not_writable_reason is None
+    assert widened.not_writable_reasons == []
     assert [one for one in widened.remarks if "characters" in one] == [
         "Limits on characters: public.talks.topic 20, public.lines.role 9. A new conversation that needs more is"
         " refused when it is stored"
@@ -510,7 +510,7 @@ async def test_the_id_may_be_the_order(url):
     checked = await _adopt_small(url, order="id", check=True)
 
     assert (checked.tables[1].columns["id"], checked.tables[1].columns["order"]) == ("id", "id")
-    assert checked.not_writable_reason is None
+    assert checked.not_writable_reasons == []
 
 
 async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
@@ -565,7 +565,7 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
         deleted = await backstay.conversations.delete(ALL)
         await backstay.backups.restore(deleted.backup_id)
 
-    assert why in adopted.not_writable_reason
+    assert any(why in reason for reason in adopted.not_writable_reasons)
     assert calls == []
     assert await asyncio.to_thread(everything, url) == before
 
@@ -595,7 +595,7 @@ async def test_a_check_writes_nothing(url):
     ]
     assert adopted.tables[0].side_columns == ["persona", "content", "metadata", "job_id", "item_id", "updated_at"]
     assert adopted.tables[1].other_columns == ["reply_to", "tokens"]
-    assert adopted.not_writable_reason is None
+    assert adopted.not_writable_reasons == []
     assert adopted.remarks == [
         "Rows of public.chats without user_id: 1. They belong to no one, so they are neither shown nor deleted",
         "Limits on characters: public.chats.title 200. A new conversation that needs more is refused when it is stored",

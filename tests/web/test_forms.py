@@ -45,6 +45,7 @@ async def _walked(local, browser):
     await services.batches.run("paused", [{"topic": "x"}], _doomed)
     waiting = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
+    await services.waiting_imports.add("imported", {"a": None})
     deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
     walk = await Walk().over(browser, "/batches", f"/conversations?deleted={deleted.backup_id}", "/backups")
     for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second file has no usable topics
@@ -119,6 +120,22 @@ async def test_a_batch_is_cancelled_once_confirmed(local, browser):
     assert "2 items will not be generated." in asking.text
     assert (before, (await local.ann.get("/api/batches/j")).json()["state"]) == ("pending", "cancelled")
     assert "Cancel permanently" not in cancelled.text
+
+
+async def test_an_imported_batch_is_discarded_once_confirmed(local, browser):
+    """Discarding an imported batch leads to a confirmation page, and the batch waits until its form is sent."""
+    imports = local.state.backstay.for_owner("local").waiting_imports
+    await imports.add("nightly & more", {"a": None, "gone": "it was late"})
+    walk = await Walk().over(browser, "/batches/discard?id=nightly+%26+more")
+    page = await browser.get("/batches")
+    asking = await browser.get("/batches/discard?id=nightly+%26+more")
+    before = [job.job_id for job in await imports.list()]
+    form = next(form for form in walk.forms if form.action == "/batches/act")
+    await browser.request(**form.sent(form.buttons[0]))
+
+    assert 'href="/batches/discard?id=nightly%20%26%20more"' in page.text
+    assert "1 completed item and 1 failed item" in asking.text
+    assert (before, await imports.list()) == (["nightly & more"], [])
 
 
 async def test_every_page_has_a_title_of_its_own(local, browser):

@@ -1,10 +1,11 @@
-"""Detection that every item would fail, before all of them do."""
+"""Detection that every item would fail, before all of them do, and the attempts that show it."""
 
 import math
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from backstay.batch.item import ItemState
 from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS, Pause
 from backstay.batch.outcome import Verdict
 
@@ -117,3 +118,20 @@ def _was_answered(verdict: Verdict) -> bool:
     """Return whether a call got an answer: tokens, or unusable text, which may be empty."""
     usage = verdict.usage
     return bool(usage.tokens_in or usage.tokens_out) or usage.raw is not None
+
+
+class PauseEvidence:
+    """The latest tries that left their item pending, since the last completed item."""
+
+    def __init__(self) -> None:
+        self._attempts: deque[tuple[int, int]] = deque(maxlen=MAX_EVIDENCE_ATTEMPTS)
+
+    def note(self, verdict: Verdict) -> Verdict:
+        """Note a verdict, and return it; if it pauses the job, with the earlier tries, newest first."""
+        if verdict.result == "doomed":
+            return replace(verdict, evidence=tuple(reversed(self._attempts)))
+        if verdict.state is ItemState.PENDING:
+            self._attempts.append((verdict.claimed.position, verdict.claimed.attempt))
+        elif verdict.state is ItemState.COMPLETED:
+            self._attempts.clear()
+        return verdict

@@ -12,9 +12,8 @@ from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, RunLim
 from backstay.batch.lease import LEASE_SECONDS
 from backstay.batch.processor import Processor, ProcessorSource
 from backstay.batch.progress_reporter import Listener
-from backstay.batch.result import BatchResult
 from backstay.batch.run_limits import check_rate_limits, check_run
-from backstay.batch.runner import DEFAULT_CONCURRENCY, JobRunner
+from backstay.batch.runner import DEFAULT_CONCURRENCY, BatchResult, JobRunner
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun

@@ -200,7 +200,6 @@ class Executor:
             self._restart_timeout(call)
 
     def _restart_timeout(self, call: _Attempt) -> None:
-        """Restart the time-out of a call."""
         if self._is_in_flight(call):
             del self._in_flight[call.claimed.position]
             call.deadline = self._loop.time() + self._timeout

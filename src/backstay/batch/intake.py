@@ -119,13 +119,11 @@ def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | No
 
 
 def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
+    column_names = ", ".join(list(row.values)[:20])
     for name in columns.names:
         if name not in row.values:
-            column_names = ", ".join(list(row.values)[:20])
             raise UnknownColumn(f"{where} has no column {name!r}; it has: {column_names}", column=name, path=where)
-    topic = columns.topic or "topic"
-    if topic not in row.values:
-        column_names = ", ".join(list(row.values)[:20])
+    if not columns.topic and "topic" not in row.values:
         raise UnknownColumn(
             f"{where} has no column 'topic', only {column_names}",
             remedy=Remedy.NAME_TOPIC_COLUMN,

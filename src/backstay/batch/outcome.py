@@ -102,15 +102,18 @@ class Verdict:
     """For a doomed attempt, the earlier ones that led to it, newest first, as position and attempt number."""
 
     @classmethod
+    def failed(cls, claimed: ClaimedItem, code: str, message: str, usage: AttemptUsage) -> "Verdict":
+        """Return the verdict that fails an item."""
+        message = message[:_MAX_MESSAGE_CHARACTERS]
+        return cls(claimed, ItemState.FAILED, "failed", None, code, message, 0.0, True, usage)
+
+    @classmethod
     def from_refused(cls, verdict: "Verdict", code: str, message: str) -> "Verdict":
         """Return the verdict that fails an item whose outcome the database refused.
 
         Raw answer and traceback are dropped, since they may be what was refused.
         """
-        usage = replace(verdict.usage, raw=None, traceback=None)
-        return cls(
-            verdict.claimed, ItemState.FAILED, "failed", None, code, message[:_MAX_MESSAGE_CHARACTERS], 0.0, True, usage
-        )
+        return cls.failed(verdict.claimed, code, message, replace(verdict.usage, raw=None, traceback=None))
 
 
 def decide(
@@ -129,9 +132,7 @@ def decide(
             message = reason[:_MAX_MESSAGE_CHARACTERS]
             return Verdict(claimed, ItemState.PENDING, "retried", None, code, message, delay, counts, usage)
         case Retry(reason, _, code) | Fail(reason, code):
-            return Verdict(
-                claimed, ItemState.FAILED, "failed", None, code, reason[:_MAX_MESSAGE_CHARACTERS], 0.0, True, usage
-            )
+            return Verdict.failed(claimed, code, reason, usage)
         case Halt(reason, code):
             return Verdict(
                 claimed, ItemState.PENDING, "doomed", None, code, reason[:_MAX_MESSAGE_CHARACTERS], usage=usage
@@ -176,7 +177,7 @@ def outcome_from_exception(error: BaseException, *, retry_on: tuple[type[Excepti
 
 
 def truncate_text(value: object, max_characters: int) -> str:
-    """Return the first `cap` characters of a value as text that any database can store."""
+    """Return the first `max_characters` characters of a value as text that any database can store."""
     try:
         text = value if isinstance(value, str) else str(value)
     except Exception:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from backstay.batch.committer import Committer
-from backstay.batch.end_deadline import EndDeadline
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop import EndDeadline, StopSignal
 from backstay.errors import StoreBusy, StoreUnavailable
 from backstay.logs import get_logger
 
@@ -50,10 +49,7 @@ class PersistentWriter:
                 if self._is_stopping():
                     raise
                 _log.warning(
-                    "database_unavailable_retrying",
-                    job=self._job_id,
-                    code=error.code,
-                    waiting=len(self._committer),
+                    "database_unavailable_retrying", job=self._job_id, code=error.code, waiting=len(self._committer)
                 )
 
     async def _await_write(self, write: Coroutine[Any, Any, T]) -> T:

@@ -81,15 +81,12 @@ class Work:
     def _set_waiting(self, is_waiting: bool) -> None:
         self._is_waiting = is_waiting
 
-    def _recorded_usage(self) -> AttemptUsage:
-        if not (self._tokens_in or self._tokens_out) and self._raw is None:
-            return NOTHING_USED
-        return AttemptUsage(self._tokens_in, self._tokens_out, self._raw)
-
 
 def recorded_usage(work: Work) -> AttemptUsage:
     """Return the usage reported through `work` so far."""
-    return work._recorded_usage()
+    if not (work._tokens_in or work._tokens_out) and work._raw is None:
+        return NOTHING_USED
+    return AttemptUsage(work._tokens_in, work._tokens_out, work._raw)
 
 
 def timeout_outcome(work: Work, seconds: float) -> Outcome:
@@ -113,7 +110,6 @@ class CanWait(Protocol):
 
     def waiting_for_provider(self) -> ProviderWait | None:
         """Return what all calls currently wait for; None if they do not wait."""
-        ...
 
 
 @runtime_checkable
@@ -122,7 +118,6 @@ class RateLimitable(Protocol):
 
     def bound_rate(self, *, rpm: int | None, tpm: int | None) -> None:
         """Limit the requests and tokens per minute; None means no limit."""
-        ...
 
 
 class ProcessorSource(Protocol):
@@ -134,7 +129,6 @@ class ProcessorSource(Protocol):
         Raises:
             ProcessorUnusable: no processor has that name, or it cannot be called with an item.
         """
-        ...
 
     def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> JobRecipe:
         """Return a job's stored recipe, with the base URL of its model replaced by `base_url` if that is set.
@@ -142,7 +136,6 @@ class ProcessorSource(Protocol):
         Raises:
             RecipeError: this version does not support the recipe, or the base URL is not valid.
         """
-        ...
 
     async def writer(self, recipe: JobRecipe) -> Processor:
         """Return the processor that follows a recipe, without calling the provider yet.
@@ -152,7 +145,6 @@ class ProcessorSource(Protocol):
         Raises:
             SettingsError: something that the recipe needs from the environment, such as a key, is missing.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,9 @@ class JobRecipe(Protocol):
     @property
     def model(self) -> str:
         """The model, which is shown as the job's processor."""
-        ...
 
     def frozen(self) -> FrozenRecipe:
         """Return the recipe as stored with a job. Equal recipes give equal results."""
-        ...
 
     def check(self, item: Item, where: str) -> None:
         """Check that the item has all values that the recipe uses; `where` is the item's location in its input.
@@ -28,8 +26,6 @@ class JobRecipe(Protocol):
         Raises:
             RecipeError: a value is missing; the message names it and the location.
         """
-        ...
 
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
         """Describe how the stored recipe differs from this one, one text per field; empty if they are equal."""
-        ...

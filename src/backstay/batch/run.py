@@ -6,22 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from backstay.batch import liveness
-from backstay.batch.job import Job, JobState
+from backstay.batch.job import Job
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress import ProviderWait
 from backstay.batch.progress_reporter import ProgressReporter
 from backstay.batch.stop import StopSignal
-from backstay.batch.store import CommitReport, Lease, WorkStore
-from backstay.batch.worker import EndReason, Worker, WorkerOptions
+from backstay.batch.store import Lease, WorkStore
+from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions
 from backstay.errors import BackstayError, LeaseLost, StorageError
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.run")
 
 _PATIENCE_SECONDS = 5.0  # for the last writes to a database that is failing
-
-_END_REASONS = {JobState.PAUSED: EndReason.PAUSED, JobState.CANCELLED: EndReason.CANCELLED}
 
 
 class LeasedRun:
@@ -100,7 +97,7 @@ class LeasedRun:
                 self._owner, self._job.id, lock.identity, after_lease_loss=after_lease_loss
             )
             if acquired.lease is None:
-                return _END_REASONS.get(acquired.job.state, EndReason.FINISHED)
+                return END_REASONS.get(acquired.job.state, EndReason.FINISHED)
             try:
                 return await self._work_under(acquired.lease)
             except LeaseLost:
@@ -125,7 +122,7 @@ class LeasedRun:
             options=replace(self._options, limit=self._remaining_limit()),
             monitor=self._monitor,
             stop=self._stop,
-            on_report=self._report_progress,
+            report=self._reporter.report,
         )
         heartbeat = Heartbeat(
             store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.note_lease_lost
@@ -133,27 +130,23 @@ class LeasedRun:
         self._lease, self._worker = lease, worker
         heartbeat.start()
         try:
-            ending = await worker.run()
+            try:
+                ending = await worker.run()
+            finally:
+                self._claimed += worker.claimed
+                await self._stop_heartbeat(heartbeat)
         except StorageError:
-            await self._stop_heartbeat(heartbeat)
             self._is_released = await self._release_if_possible(lease)
             raise
-        except BaseException:
-            await self._stop_heartbeat(heartbeat)
-            raise
-        finally:
-            self._claimed += worker.claimed
-        await self._stop_heartbeat(heartbeat)
         await self._store.release(lease)
         return ending
 
     async def _stop_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._lease, self._worker = None, None
-        mark_thread = self._mark_thread
-        until_marked = (
-            asyncio.to_thread(mark_thread.join, _PATIENCE_SECONDS) if mark_thread is not None else asyncio.sleep(0)
-        )
-        await asyncio.gather(heartbeat.stop(), until_marked)
+        endings = [heartbeat.stop()]
+        if self._mark_thread is not None:
+            endings.append(asyncio.to_thread(self._mark_thread.join, _PATIENCE_SECONDS))
+        await asyncio.gather(*endings)
         self._is_over = True
 
     async def _release_if_possible(self, lease: Lease) -> bool:
@@ -161,16 +154,11 @@ class LeasedRun:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._store.release(lease)
-        except StorageError as error:
-            _log.warning("lease_release_failed", job=lease.job_id, code=error.code)
-            return False
-        except TimeoutError:
-            _log.warning("lease_release_failed", job=lease.job_id, code="timeout")
+        except (StorageError, TimeoutError) as error:
+            code = error.code if isinstance(error, StorageError) else "timeout"
+            _log.warning("lease_release_failed", job=lease.job_id, code=code)
             return False
         return True
-
-    async def _report_progress(self, report: CommitReport, waiting: ProviderWait | None) -> None:
-        await self._reporter.report(report.counts, report.tokens, waiting)
 
     def _on_stop(self) -> None:
         # May be called from anywhere, even a signal handler, and while a processor blocks the loop. So the worker is

@@ -1,17 +1,18 @@
-"""Runs of jobs in this process, and removal of the leftovers of interrupted ones."""
+"""Runs of jobs in this process, their results, and removal of the leftovers of interrupted ones."""
 
 import asyncio
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from backstay.batch import liveness
 from backstay.batch.creation import CreateResult, drop_leftovers
 from backstay.batch.inspection import JobInspection
-from backstay.batch.job import FINISHED, JobState
+from backstay.batch.job import FINISHED, JobState, Pause
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.processor import CallableProcessor, RateLimitable
+from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.progress_reporter import Listener, ProgressReporter
-from backstay.batch.result import BatchResult
 from backstay.batch.run import LeasedRun
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
@@ -24,6 +25,34 @@ _log = get_logger("backstay.batch")
 
 DEFAULT_CONCURRENCY = 16
 """Maximum calls in flight of a run, unless its job sets another."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """The result of a run: the job's state and counts afterwards, and why the run ended."""
+
+    job_id: str
+    state: JobState
+    counts: ItemCounts
+    tokens: TokenCounts
+    ending: EndReason
+    pause: Pause | None
+    created: CreateResult | None
+    did_nothing: bool
+    """Whether the job was finished before this run."""
+    seconds: float
+
+    @property
+    def completed(self) -> int:
+        return self.counts.completed
+
+    @property
+    def failed(self) -> int:
+        return self.counts.failed
+
+    @property
+    def skipped(self) -> int:
+        return self.counts.skipped
 
 
 class JobRunner:

@@ -12,8 +12,8 @@ from backstay.batch.job import Job, JobSettings, RunLimits
 from backstay.batch.processor import Processor
 from backstay.batch.progress_reporter import Listener
 from backstay.batch.recipe import JobRecipe
-from backstay.batch.result import BatchResult
 from backstay.batch.run_limits import check_rate_limits, check_run
+from backstay.batch.runner import BatchResult
 from backstay.batch.stop import StopSignal
 from backstay.library.id_text import check_id
 from backstay.readers.input_ceiling import InputCeiling

@@ -104,18 +104,15 @@ class IntakeStore(Protocol):
 
     async def stage(self, owner: str, identity: WorkerIdentity) -> StagedJob:
         """Create an invisible job under its creator's token."""
-        ...
 
     async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
         """Store items after those already staged; return how many were only repetitions (same id, same content).
 
         Raises DuplicateItem (one id, two contents), which names both lines, and LeaseLost.
         """
-        ...
 
     async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:
         """Copy the first `upto` items of another job of the same owner into the staged one."""
-        ...
 
     async def publish(
         self,
@@ -132,27 +129,21 @@ class IntakeStore(Protocol):
         If a job of that name was imported, its settled items become completed or failed. Raises ItemsDiffer if some
         of them are not staged; with `accept_missing`, these are dropped instead.
         """
-        ...
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
         """Compare the staged items with those of a job by id and digest."""
-        ...
 
     async def accept_new(self, staged: StagedJob, job_id: str) -> int:
         """Append the staged items whose ids the job lacks, and return their number. Raises InvalidTransition."""
-        ...
 
     async def drop_step(self, owner: str, job_key: int, *, limit: int = 5_000) -> bool:
         """Remove some rows of a staged or discarded job; return True while more are left."""
-        ...
 
     async def identities(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemIdentity]:
         """Return identities of a job's items after position `after`, in order."""
-        ...
 
     async def orphaned_staging(self, owner: str) -> Sequence[tuple[int, WorkerRow | None]]:
         """Return the keys of staged and discarded jobs, each with its creator's row if there still is one."""
-        ...
 
 
 class WorkStore(Protocol):
@@ -165,7 +156,6 @@ class WorkStore(Protocol):
 
         With `after_lease_loss`, a job that was paused or cancelled in the meantime is left unchanged, without a lease.
         """
-        ...
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         """Write verdicts and claim new items in one transaction, while the lease's token is current.
@@ -174,26 +164,21 @@ class WorkStore(Protocol):
         attempt. Settles the job if no item is left. Raises LeaseLost, OutcomeRefused (nothing is written; the caller
         retries the verdicts one by one), StorageError.
         """
-        ...
 
     async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
         """Pause the job with reason and evidence, unless it was cancelled, and requeue the failed items at `positions`.
 
         Items that have not failed keep their state. The tries of all items that are pending afterwards are reset.
         """
-        ...
 
     async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
         """Record what the worker's calls wait for; None if they no longer wait. Raises LeaseLost."""
-        ...
 
     async def release(self, lease: Lease) -> None:
         """End a lease: return its items to pending and add its counters to the job. Idempotent."""
-        ...
 
     async def workers(self, owner: str, job_id: str) -> Sequence[WorkerRow]:
         """Return the workers that hold a lease on the job."""
-        ...
 
     async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         """End another worker's lease if its beat is still the one seen, and return its items to pending.
@@ -202,15 +187,12 @@ class WorkStore(Protocol):
         while running alone for the `crash_limit`-th time fails as crashed_worker. Returns False if the worker has
         sent a beat since or is gone.
         """
-        ...
 
     def beat(self, lease: Lease) -> None:
         """Record that the worker lives. Blocks; called from the heartbeat thread. Raises LeaseLost."""
-        ...
 
     def mark_stopping(self, lease: Lease) -> None:
         """Record that the worker was asked to stop, so that its items do not count as interrupted. Blocks."""
-        ...
 
 
 class JobStore(Protocol):
@@ -218,26 +200,21 @@ class JobStore(Protocol):
 
     async def job(self, owner: str, job_id: str) -> Job:
         """Return a job. Raises JobNotFound."""
-        ...
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
         """Return jobs, newest first; with `before`, only those of a smaller key."""
-        ...
 
     async def apply_action(self, owner: str, job_id: str, action: JobAction, pause: Pause | None = None) -> Job:
         """Pause or cancel a job. Raises JobNotFound, InvalidTransition."""
-        ...
 
     async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
         """Store those limits of a job that are set in `limits`; keep the others. Raises JobNotFound."""
-        ...
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         """Requeue failed items (all, or those named) with their tries reset; return how many.
 
         Raises JobNotFound, ItemNotFound, InvalidTransition (the job's state, or a named item that has not failed).
         """
-        ...
 
     async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
         """Skip pending and failed items on the user's request, either all named ones or none; return how many.
@@ -245,53 +222,42 @@ class JobStore(Protocol):
         Each is recorded as an attempt. The job is settled if no item is left. Raises JobNotFound, ItemNotFound,
         InvalidTransition (the job's state, or a named item that is neither pending nor failed).
         """
-        ...
 
     async def items(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[ItemSummary]:
         """Return items after position `after`, in order. Raises JobNotFound."""
-        ...
 
     async def failures(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailedItem]:
         """Return failed items after position `after`, in order. Raises JobNotFound."""
-        ...
 
     async def failure_codes(self, owner: str, job_id: str) -> Mapping[str, bool]:
         """Return the codes of failed items, each with whether a raw answer is stored for one. Raises JobNotFound."""
-        ...
 
     async def pause_evidence(self, owner: str, job_id: str) -> Sequence[FailedItem]:
         """Return the stored attempts that led to the job's pause, newest first.
 
         Empty unless the job paused itself. Raises JobNotFound.
         """
-        ...
 
     async def last_failure(self, owner: str, job_id: str) -> int:
         """Return the sequence number of the latest failure of a job; 0 if there was none. Raises JobNotFound."""
-        ...
 
     async def failures_since(self, owner: str, job_id: str, *, after: int, limit: int) -> Sequence[FailureEvent]:
         """Return failures with a sequence number above `after`, in order; none is ever missed. Raises JobNotFound."""
-        ...
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
         """Remove some checkpoint rows of a job completed without failures; return True while more are left."""
-        ...
 
     async def finished_jobs_with_leases(self, owner: str) -> Sequence[str]:
         """Return the ids of jobs with no items left on which a worker, perhaps a dead one, still holds a lease."""
-        ...
 
     async def jobs_to_clean(self, owner: str) -> Sequence[str]:
         """Return the ids of jobs completed without failures whose checkpoint is not yet fully cleaned."""
-        ...
 
     async def discard(self, owner: str, job_id: str) -> int | None:
         """Free the job's name and hide it; return its key for `drop_step`. Raises JobNotFound, JobHasWorkers.
 
         An imported job that still waits for its items is removed at once, and None is returned.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

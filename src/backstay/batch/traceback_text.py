@@ -1,9 +1,9 @@
 """The traceback of an exception as files, lines and function names, without values or source code."""
 
 import os
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from traceback import walk_tb
 from types import CodeType, TracebackType
 
 _MAX_CHARACTERS = 4_000  # of a stored traceback
@@ -21,7 +21,7 @@ def format_traceback(error: BaseException) -> str | None:
     size, omitted = 0, 0
     frames = _frames(error.__traceback__)
     for code, number in reversed(frames):
-        line = f"{_relative_path(code.co_filename, folder)}:{number} in {code.co_qualname}"
+        line = f"{code.co_filename.removeprefix(folder)}:{number} in {code.co_qualname}"
         line = "".join(character if character.isprintable() else "?" for character in line)
         size += len(line) + 1
         if size > _MAX_CHARACTERS:
@@ -35,25 +35,15 @@ def format_traceback(error: BaseException) -> str | None:
 
 def _frames(traceback: TracebackType | None) -> list[tuple[CodeType, int]]:
     frames: list[tuple[CodeType, int]] = []
-    for entry in islice(_traceback_entries(traceback), _MAX_FRAMES):
-        code = entry.tb_frame.f_code
+    for frame, number in islice(walk_tb(traceback), _MAX_FRAMES):
+        code = frame.f_code
         if frames or not code.co_filename.startswith(_OWN_FOLDER):
-            frames.append((code, entry.tb_lineno or code.co_firstlineno))
+            frames.append((code, number or code.co_firstlineno))
     return frames
 
 
-def _traceback_entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
-
-
-def _working_folder() -> str | None:
+def _working_folder() -> str:
     try:
         return str(Path.cwd()) + os.sep
     except OSError:
-        return None  # it was removed
-
-
-def _relative_path(path: str, folder: str | None) -> str:
-    return path.removeprefix(folder) if folder is not None else path
+        return ""  # it was removed

@@ -6,10 +6,9 @@ An exception is recognised by the package and name of any class in its MRO, so s
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
-
-from backstay.batch.retry_after import header_seconds
 
 _TIMEOUT = "timeout"
 _CONNECTION = "connection"
@@ -79,6 +78,22 @@ def retry_after_seconds(error: BaseException, now: datetime) -> float | None:
             seconds = header_seconds(text.strip(), now)
             return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
     return None
+
+
+def header_seconds(text: str, now: datetime) -> float | None:
+    """Return the seconds of a `Retry-After`, which is a number or a date (RFC 9110, 10.2.3); None for anything else.
+
+    A date in the past gives 0. A number is returned unchanged, even if negative or infinite.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
 
 
 def _kind_of(raised: type[BaseException]) -> str | None:

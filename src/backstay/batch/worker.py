@@ -8,20 +8,18 @@ from enum import StrEnum
 from functools import partial
 
 from backstay.batch.backoff import Backoff
-from backstay.batch.breaker import CircuitBreaker
+from backstay.batch.breaker import CircuitBreaker, PauseEvidence
 from backstay.batch.committer import MAX_GROUP_VERDICTS, Committer
-from backstay.batch.end_deadline import EndDeadline
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
-from backstay.batch.pause_evidence import PauseEvidence
 from backstay.batch.persistent_writer import PersistentWriter
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress import ProviderWait
+from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.provider_wait import ProviderWaitRecorder
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop import EndDeadline, StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused
 
@@ -37,6 +35,10 @@ class EndReason(StrEnum):
     CANCELLED = "cancelled"
     STOPPED = "stopped"
     LIMIT = "limit"
+
+
+END_REASONS = {JobState.PAUSED: EndReason.PAUSED, JobState.CANCELLED: EndReason.CANCELLED}
+"""By the state of a job that its workers may not work on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Worker:
         options: WorkerOptions,
         monitor: LeaseMonitor,
         stop: StopSignal,
-        on_report: Callable[[CommitReport, ProviderWait | None], Awaitable[None]],
+        report: Callable[[ItemCounts, TokenCounts, ProviderWait | None], Awaitable[None]],
     ) -> None:
         self._store = store
         self._lease = lease
@@ -73,7 +75,7 @@ class Worker:
         self._options = options
         self._monitor = monitor
         self._stop = stop
-        self._on_report = on_report
+        self._report = report
         self._executor = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
         self._committer = Committer(store=store, lease=lease, on_committed=self._on_committed)
         self._deadline = EndDeadline(stop=stop, grace_seconds=options.grace_seconds, job_id=lease.job_id)
@@ -126,7 +128,7 @@ class Worker:
                     if self._state is not JobState.CANCELLED:
                         self._state = JobState.PAUSED
                 await self._provider_wait.record()
-                await self._on_report(report, self._provider_wait.recorded)
+                await self._report(report.counts, report.tokens, self._provider_wait.recorded)
                 if (end_reason := self._end_reason()) is not None:
                     return end_reason
                 await self._poll_others(report)
@@ -214,13 +216,7 @@ class Worker:
             self._executor.abandon_waiting()
             if (len(self._executor) and time.monotonic() < deadline) or len(self._committer):
                 return None
-            match self._state:
-                case JobState.PAUSED:
-                    return EndReason.PAUSED
-                case JobState.CANCELLED:
-                    return EndReason.CANCELLED
-                case _:
-                    return EndReason.STOPPED
+            return END_REASONS.get(self._state, EndReason.STOPPED)
         limit = self._options.limit
         if limit is not None and self._claimed >= limit and not len(self._executor) and not len(self._committer):
             return EndReason.LIMIT

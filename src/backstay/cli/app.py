@@ -13,8 +13,6 @@ from backstay.cli.commands import (
     backup_restore,
     backups,
     conversation_delete,
-    conversation_export,
-    conversation_import,
     conversations,
     doctor,
     init,
@@ -128,8 +126,8 @@ _add_group(
     {
         "list": conversations.list_conversations,
         "show": conversations.show,
-        "import": conversation_import.import_,
-        "export": conversation_export.export,
+        "import": conversations.import_,
+        "export": conversations.export,
         "delete": conversation_delete.delete,
     },
 )

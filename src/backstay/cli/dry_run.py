@@ -16,8 +16,8 @@ from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
     from backstay.batch.intake import ColumnMapping
-    from backstay.generate.key_source import KeySources
     from backstay.generate.recipe import Recipe
+    from backstay.settings import Settings
 
 _OPTION = "--dry-run"
 _DEFAULT_COUNT = "3"
@@ -42,18 +42,12 @@ class RunCommand(typer.core.TyperCommand):
         super().format_options(ctx, formatter)
 
 
-def show(
-    out: Output,
-    recipe: "Recipe",
-    file: str,
-    count: int,
-    columns: "ColumnMapping",
-    allowed_keys: Iterable[str],
-    keys: "KeySources",
-) -> None:
+def show(out: Output, recipe: "Recipe", file: str, count: int, columns: "ColumnMapping", settings: "Settings") -> None:
     """Print the first items' prompts, and the endpoint. Calls no model and creates no job."""
+    from backstay.generate.key_source import KeySources
     from backstay.generate.prompt_preview import preview
 
+    keys = KeySources.from_settings(settings)
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
     sampled = run_async(preview(recipe, file, count, columns=columns))
@@ -69,7 +63,7 @@ def show(
                     out.line(f"  {line}")
         out.line()
     out.line(f"{describe_endpoint(recipe, keys)}.")
-    _print_permission(out, recipe, allowed_keys, environ)
+    _print_permission(out, recipe, settings.allowed_keys, environ)
     out.line(
         f"{format_count(sampled.items, 'item')} for {printable(recipe.model)} at {printable(endpoint.host)}: about "
         f"{sampled.tokens_in:,} tokens in and {sampled.tokens_out:,} out, estimated from lengths. No model was called."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from backstay import errors
 
 if TYPE_CHECKING:
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
 
 
 class ExitStatus(IntEnum):

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from backstay.cli.invocation import Invocation
@@ -53,11 +52,7 @@ class Output:
         self.write(result.to_json() + b"\n")
 
     async def print_json_list(
-        self,
-        name: str,
-        objects: "AsyncIterator[ApiObject]",
-        *,
-        others: "Mapping[str, Sequence[ApiObject]]" = MappingProxyType({}),
+        self, name: str, objects: "AsyncIterator[ApiObject]", *, others: "Mapping[str, Sequence[ApiObject]]"
     ) -> None:
         """Print `{name: […]}` object by object, then the other lists.
 

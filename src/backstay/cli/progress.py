@@ -4,8 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import format_count, format_duration, format_size, printable, truncate
@@ -55,16 +54,8 @@ class ProgressView(Generic[P]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
-
-
-class MonotonicClock(Protocol):
-    """Seconds of a monotonic clock."""
-
-    def __call__(self) -> float: ...
 
 
 class ProgressLines(ProgressView[P]):
@@ -76,7 +67,7 @@ class ProgressLines(ProgressView[P]):
         describe: Callable[[P], ProgressState],
         *,
         is_last_printed: bool = False,
-        now: MonotonicClock = time.monotonic,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(out)
         self._describe = describe
@@ -90,9 +81,7 @@ class ProgressLines(ProgressView[P]):
         if self._now() - self._printed_at >= _SECONDS_BETWEEN_LINES:
             self._print(progress)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._is_last_printed and self.latest is not None and self.latest is not self._printed:
             self._print(self.latest)
 
@@ -141,9 +130,7 @@ class ProgressBar(ProgressView[P]):
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
         self.is_live = False
 

@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backstay.cli import gc_tuning, reminders, schemas
+from backstay.cli import process_tuning, reminders, schemas
 from backstay.cli.command import CommandSession
 from backstay.cli.exits import ExitStatus, status_of_result
-from backstay.cli.file_limits import raise_file_limit
 from backstay.cli.interruption import SignalHandling
 from backstay.cli.invocation import run_async
 from backstay.cli.output import OutputClosed
@@ -22,7 +21,7 @@ from backstay.library.id_text import printed_id
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.progress import JobProgress
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
     from backstay.batch.stop import StopSignal
 
 # A run that was asked to stop ends at once on these errors; the job is intact.
@@ -50,8 +49,8 @@ def supervise(
     from backstay.batch.stop import StopSignal
 
     context = RunContext(session, job_progress_view(session.out, name), StopSignal())
-    raise_file_limit()
-    gc_tuning.tune_garbage_collector()
+    process_tuning.raise_file_limit()
+    process_tuning.tune_garbage_collector()
 
     def farewell() -> str:
         return f"Stopped at once; all finished items are stored. {_resume_hint(context)}".rstrip()

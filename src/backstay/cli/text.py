@@ -9,7 +9,7 @@ _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 
 def printable(value: object) -> str:
     """Return a value as one line without control characters."""
-    return _UNSAFE.sub("", _SPACES.sub(" ", _replace_surrogates(str(value))))
+    return _UNSAFE.sub("", _SPACES.sub(" ", str(value).encode(errors="backslashreplace").decode()))
 
 
 def printable_lines(text: str) -> list[str]:
@@ -45,7 +45,3 @@ def format_size(size: float) -> str:
             return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
-
-
-def _replace_surrogates(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()

@@ -11,7 +11,7 @@ from backstay.doctor.check import Check, CheckLevel
 from backstay.errors import BackstayError, SettingsError
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.library.adoption_file import adoption_from_settings
-from backstay.settings import Settings, adopt_table
+from backstay.settings import ADOPT, Settings, read_table
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _SHELL_SYNTAX = re.compile(r"[$`(){}<>|&;*?!~#\[\]]")
@@ -32,7 +32,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[C
         except SettingsError as error:
             yield Check.from_error("headers", error)
     try:
-        if adopt_table(settings.here)[0]:
+        if read_table(ADOPT, settings.here)[0]:
             adoption_from_settings(settings.here, conversations="any", turns="any")  # the command line may name them
     except SettingsError as error:
         yield Check("adopt", CheckLevel.PROBLEM, error.message, "correct [adopt] in backstay.toml")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from backstay.batch.retry_after import header_seconds
+from backstay.batch.transient_errors import header_seconds
 from backstay.generate.error_body import ErrorBody
 
 MAX_WAIT_SECONDS = 86_400.0

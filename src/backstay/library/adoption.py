@@ -56,8 +56,8 @@ class AdoptionResult:
     """The result of adopting tables, or of checking that they can be adopted."""
 
     tables: Sequence[AdoptedTable]
-    not_writable_reason: str | None
-    """Why no new conversations can be stored in them; None if they can."""
+    not_writable_reasons: Sequence[str]
+    """Why no new conversations can be stored in them; empty if they can."""
     remarks: Sequence[str]
     """Further remarks, each a sentence."""
     was_adopted: bool = False

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backstay.errors import SettingsError
 from backstay.library.adoption import AdoptionRequest
 from backstay.remedy import Remedy
-from backstay.settings import FILE, adopt_table
+from backstay.settings import ADOPT, FILE, read_table
 from backstay.suggestions import did_you_mean
 
 
@@ -33,7 +33,7 @@ def adoption_from_settings(
     Raises:
         SettingsError: a table is not named, or `[adopt]` is invalid.
     """
-    settings, folder = adopt_table(directory)
+    settings, folder = read_table(ADOPT, directory)
     try:
         table = _Table.model_validate(settings)
     except ValidationError as error:
@@ -42,8 +42,7 @@ def adoption_from_settings(
         hint = did_you_mean(name, _Table.model_fields) if first["type"] == "extra_forbidden" else ""
         problem = f"unknown setting {name!r}{hint} It" if hint else f"{name or 'it'} is invalid; it"
         raise SettingsError(
-            f"[adopt] in {folder / FILE}: {problem} takes conversations, turns and [adopt.map]",
-            setting=name,
+            f"[adopt] in {folder / FILE}: {problem} takes conversations, turns and [adopt.map]", setting=name
         ) from error
     conversations, turns = conversations or table.conversations, turns or table.turns
     if conversations is None or turns is None:

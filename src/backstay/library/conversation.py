@@ -7,7 +7,7 @@ from typing import Any
 
 from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
-from backstay.library.canonical import canonical_json, digest_of
+from backstay.library.canonical import canonical_json, digest_of, is_encodable
 from backstay.library.id_text import id_fault
 from backstay.readers.json_depth import METADATA_OUTER_LEVELS, TOO_DEEP, is_too_deep
 
@@ -148,13 +148,7 @@ def text_fault(text: str) -> str | None:
     """Return why a text cannot be stored, or None if it can."""
     if "\x00" in text:
         return "contains a NUL character"
-    if text.isascii():
-        return None
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "is not valid Unicode (half of a surrogate pair)"
-    return None
+    return None if text.isascii() or is_encodable(text) else "is not valid Unicode (half of a surrogate pair)"
 
 
 def _check_json(value: Mapping[str, Any], subject: str) -> None:

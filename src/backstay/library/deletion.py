@@ -114,7 +114,6 @@ class Deleter(Protocol):
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Return what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
-        ...
 
     async def delete(
         self,
@@ -130,8 +129,6 @@ class Deleter(Protocol):
         Raises PlanOutdated (the selection matches other conversations now; nothing was deleted), BackupError (nothing
         was deleted), StorageError (`resume` continues the delete).
         """
-        ...
 
     async def resume(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
         """Resume an interrupted delete. Idempotent. Raises BackupNotFound, BackupUnusable."""
-        ...

@@ -154,6 +154,5 @@ class Conversations:
     async def _refuse_unknown(self, selection: Selection) -> None:
         for conversation_id in await self.missing(selection, limit=1):
             raise ConversationNotFound(
-                f"Conversation {quoted_id(conversation_id)} not found",
-                conversation_id=conversation_id,
+                f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id
             )

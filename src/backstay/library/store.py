@@ -40,25 +40,20 @@ class ConversationStore(Protocol):
 
     async def conversation(self, owner: str, conversation_id: str) -> Conversation:
         """Return one conversation with its turns. Raises ConversationNotFound."""
-        ...
 
     async def summaries(
         self, owner: str, selection: Selection, *, before: int | None, limit: int
     ) -> Sequence[ConversationSummary]:
         """Return up to `limit` summaries, newest first, of those stored before the cursor `before`."""
-        ...
 
     async def page(self, owner: str, selection: Selection, *, after: int, limit: int) -> ConversationPage:
         """Return up to `limit` whole conversations, oldest first, of those stored after the cursor `after`."""
-        ...
 
     async def count(self, owner: str, selection: Selection) -> int:
         """Return how many conversations the selection holds."""
-        ...
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         """Return up to `limit` of these ids that do not exist for this owner."""
-        ...
 
     async def import_conversations(
         self,
@@ -73,4 +68,3 @@ class ConversationStore(Protocol):
         `on_progress` may be called from any thread. Raises InputError, BackupError, ConversationExists; nothing is
         stored then.
         """
-        ...

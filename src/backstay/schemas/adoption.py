@@ -25,13 +25,13 @@ class AdoptedTableOut(ApiObject):
 class AdoptionOut(ApiObject):
     """The result of an adoption. With `is_check` nothing was written.
 
-    `not_writable_reason` says why no new conversations can be stored; null if they can.
+    `not_writable_reasons` says why no new conversations can be stored; empty if they can.
     """
 
     is_check: bool
     was_there: bool = Field(validation_alias="was_adopted")
     tables: list[AdoptedTableOut]
-    not_writable_reason: str | None
+    not_writable_reasons: list[str]
     remarks: list[str]
 
     @classmethod

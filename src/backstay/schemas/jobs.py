@@ -9,7 +9,7 @@ from pydantic import AliasPath, BeforeValidator, Field
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
 from backstay.batch.progress import ItemCounts
-from backstay.batch.result import BatchResult
+from backstay.batch.runner import BatchResult
 from backstay.legacy.waiting import WaitingImport
 from backstay.schemas.base import ApiObject, Moment, next_cursor
 

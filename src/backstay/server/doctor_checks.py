@@ -9,14 +9,14 @@ from backstay.generate.key_permission import allowed_endpoint
 from backstay.generate.key_source import KeySources
 from backstay.generate.recipe import Recipe
 from backstay.server.settings import VARIABLES, load
-from backstay.settings import Settings, server_table
+from backstay.settings import SERVER, Settings, read_table
 from backstay.settings import load as load_settings
 
 
 def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> Iterator[Check]:
     """Check the settings that `backstay serve` would use here, if any, without opening a connection."""
     try:
-        is_configured = bool(server_table(here or Path.cwd())[0]) or any(environ.get(name) for name in VARIABLES)
+        is_configured = bool(read_table(SERVER, here or Path.cwd())[0]) or any(environ.get(name) for name in VARIABLES)
     except SettingsError:
         return  # an unreadable file is reported elsewhere
     if not is_configured:

@@ -18,7 +18,7 @@ from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_CONCURRENCY, MAX_HOST, MAX_PORT
 from backstay.readers.input_ceiling import InputCeiling
-from backstay.settings import FILE, server_table
+from backstay.settings import FILE, SERVER, read_table
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
 
@@ -241,7 +241,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     refuse_variables(environ, VARIABLES)
-    table, folder = server_table(here or Path.cwd())
+    table, folder = read_table(SERVER, here or Path.cwd())
     if not isinstance(table, dict):
         raise SettingsError("[server] must be a table of settings", setting="server")
     if secret := next((name for name in _SECRET_SETTINGS if name in table), None):

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from backstay import Backstay, Conversation, Item, JobProgress, StopSignal, Turn, Work
-from backstay.batch.result import BatchResult
+from backstay.batch.runner import BatchResult
 from backstay.settings import Settings
 from support.faults.ledger import Ledger
 

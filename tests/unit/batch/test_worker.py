@@ -46,7 +46,7 @@ def make_worker(store):
             options=WorkerOptions(**options),
             monitor=None,
             stop=StopSignal(),
-            on_report=None,
+            report=None,
         )
 
     return make

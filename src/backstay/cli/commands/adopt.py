@@ -86,8 +86,7 @@ async def _undo(session: CommandSession, *, check: bool, yes: bool) -> None:
         await session.confirm(f"Stop using {tables}, and delete the values of {lost} that have no column there")
     result = preview if check else await session.invocation.open().unadopt()
     session.out.print_result(
-        lambda: schemas.UnadoptResultOut.from_result(result, is_check=check),
-        *_format_undo(result, lost, check=check),
+        lambda: schemas.UnadoptResultOut.from_result(result, is_check=check), *_format_undo(result, lost, check=check)
     )
 
 
@@ -113,10 +112,10 @@ def _format_result(result: AdoptionResult, *, check: bool) -> Iterator[str]:
             yield f"  stored by Backstay, without a column there: {', '.join(table.side_columns)}"
         if table.other_columns:
             yield f"  also in every backup: {', '.join(table.other_columns)}"
-    writable = "" if result.not_writable_reason else ", import, generating"
+    writable = "" if result.not_writable_reasons else ", import, generating"
     yield f"Works: list, search, export, backup, delete, restore{writable}"
-    if result.not_writable_reason:
-        yield f"Does not work: import, generating. {result.not_writable_reason}"
+    if result.not_writable_reasons:
+        yield f"Does not work: import, generating. {'; '.join(result.not_writable_reasons)}"
 
 
 def _parse_column_pairs(texts: Iterable[str]) -> dict[str, str]:

@@ -16,10 +16,9 @@ from backstay.cli.text import printable
 from backstay.remedy import Remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from backstay.doctor import Check
-    from backstay.schemas import ApiObject
 
 _STYLES = {"ok": "\x1b[32m", "warning": "\x1b[33m", "problem": "\x1b[31m"}
 _RESET_STYLE = "\x1b[0m"
@@ -57,7 +56,9 @@ def doctor(
     checks = [replace(check, remedy=_phrase_remedy(invocation, check)) for check in checks]
     is_ok = all(check.level is not CheckLevel.PROBLEM for check in checks)
     lines = [line for check in checks for line in _format_lines(check)]
-    session.out.print_result(lambda: _as_object(checks, is_ok=is_ok), *lines)
+    session.out.print_result(
+        lambda: schemas.DoctorOut(ok=is_ok, checks=[schemas.CheckOut.model_validate(check) for check in checks]), *lines
+    )
     return ExitStatus.DONE if is_ok else ExitStatus.ERROR
 
 
@@ -65,13 +66,6 @@ def _phrase_remedy(invocation: Invocation, check: "Check") -> str | None:
     if isinstance(check.remedy, Remedy):
         return phrase(invocation, check.remedy, check.context)
     return with_options(invocation, check.remedy) if check.remedy is not None else None
-
-
-def _as_object(checks: "Iterable[Check]", *, is_ok: bool) -> "ApiObject":
-    outs = [
-        schemas.CheckOut(name=each.name, level=each.level, message=each.message, remedy=each.remedy) for each in checks
-    ]
-    return schemas.DoctorOut(ok=is_ok, checks=outs)
 
 
 def _format_lines(check: "Check") -> "Iterator[str]":

@@ -22,8 +22,7 @@ async def migrate(
     session: CommandSession,
     check: Annotated[bool, typer.Option("--check", help="Only report what would be done.")] = False,
     from_original: Annotated[
-        bool,
-        typer.Option("--from-original", help="Then import batch_checkpoints and backup_exports."),
+        bool, typer.Option("--from-original", help="Then import batch_checkpoints and backup_exports.")
     ] = False,
     source: Annotated[str, typer.Option(metavar="SCHEMA", help="Schema of the tables to import.")] = "public",
     owner: Annotated[

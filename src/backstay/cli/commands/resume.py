@@ -19,7 +19,7 @@ from backstay.library.id_text import id_of_printed
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
 
 
 @command()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from backstay.app import Backstay
-    from backstay.batch.result import BatchResult
+    from backstay.batch.runner import BatchResult
 
 
 @command()
@@ -80,10 +80,7 @@ def run(
     if dry_run is not None:
         if isinstance(source, str):
             raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
-        settings = invocation.settings()
-        preview.show(
-            out, source, file, dry_run, columns.mapping(), settings.allowed_keys, KeySources.from_settings(settings)
-        )
+        preview.show(out, source, file, dry_run, columns.mapping(), invocation.settings())
         return ExitStatus.DONE
     job_id = job if job is not None else _default_job_name(file)
     _check_readable(file)

@@ -205,7 +205,10 @@ async def ask_to_resume(request: Request, services: OwnerServices, state: State,
 
 @router.get("/discard")
 async def ask_to_discard(request: Request, services: OwnerServices, job_id: QueryId) -> Response:
-    """Explain the discarding of a batch, and ask for confirmation."""
+    """Explain the discarding of a batch, which may be an imported one, and ask for confirmation."""
+    for waiting in await services.waiting_imports.list():
+        if waiting.job_id == job_id:
+            return render_page(request, "discard_import.html", job=waiting)
     return render_page(request, "discard.html", job=JobOut.from_job(await services.batches.checkpoint(job_id)))
 
 

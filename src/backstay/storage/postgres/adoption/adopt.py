@@ -206,6 +206,7 @@ def _recorded_mapping(mapping: TableMapping) -> dict[str, dict[str, str]]:
 
 def _record(connection: Connection, schema: str, mapping: TableMapping, views: GeneratedViews) -> None:
     names, query = _recorded_mapping(mapping), render("record/insert", schema=schema)
+    obstacle = "; ".join(preflight.find_obstacles(connection, mapping)) or None
     for name, table, view in (
         (CONVERSATIONS, mapping.conversations, views.conversations),
         (TURNS, mapping.turns, views.turns),
@@ -220,7 +221,7 @@ def _record(connection: Connection, schema: str, mapping: TableMapping, views: G
             "raw": Jsonb(dict(view.raw)),
             "foreign_key": mapping.foreign_key.name if name == TURNS else None,
             "owner_pattern": preflight.owner_pattern(mapping) if name == CONVERSATIONS else None,
-            "obstacle": preflight.find_obstacle(connection, mapping) if name == CONVERSATIONS else None,
+            "obstacle": obstacle if name == CONVERSATIONS else None,
         }
         connection.execute(query, values)
 
@@ -243,8 +244,8 @@ def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption 
                 other_columns=[column for column in table.columns if column not in mapped.values()],
             )
         )
-    obstacle = preflight.find_obstacle(connection, mapping)
-    return AdoptionResult(tables, obstacle, list(preflight.remarks(connection, mapping)), prior is not None)
+    obstacles, remarks = preflight.find_obstacles(connection, mapping), list(preflight.remarks(connection, mapping))
+    return AdoptionResult(tables, obstacles, remarks, prior is not None)
 
 
 def _count(connection: Connection, table: UserTable) -> int:

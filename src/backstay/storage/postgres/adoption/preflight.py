@@ -17,9 +17,9 @@ _ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "rol
 """Built-in columns whose length users decide."""
 
 
-def find_obstacle(connection: Connection, mapping: TableMapping) -> str | None:
-    """Return what prevents storing new conversations; None if nothing does."""
-    obstacles = [
+def find_obstacles(connection: Connection, mapping: TableMapping) -> list[str]:
+    """Return the reasons why no new conversations can be stored; empty if they can."""
+    return [
         *_unfilled_columns(mapping),
         *_missing_ids(mapping),
         *_unordered_turns(mapping),
@@ -27,7 +27,6 @@ def find_obstacle(connection: Connection, mapping: TableMapping) -> str | None:
         *_missing_roles(connection, mapping),
         *_short_columns(connection, mapping),
     ]
-    return "; ".join(obstacles) or None
 
 
 def owner_pattern(mapping: TableMapping) -> str | None:

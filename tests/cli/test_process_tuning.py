@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from backstay.cli import gc_tuning
+from backstay.cli import process_tuning
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _as_before():
 
 def test_it_leaves_out_what_is_loaded_and_comes_by_less_often():
     """The tuned collector skips loaded objects and runs less often, but still collects cycles."""
-    gc_tuning.tune_garbage_collector()
+    process_tuning.tune_garbage_collector()
 
     assert gc.get_freeze_count() > 1_000
     assert gc.get_threshold()[0] == 50_000
