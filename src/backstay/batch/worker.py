@@ -166,7 +166,7 @@ class Worker:
 
     async def _poll_others(self, report: CommitReport) -> None:
         now = time.monotonic()
-        is_waiting_for_others = not len(self._executor) and not report.claimed and report.counts.running > 0
+        is_waiting_for_others = not len(self._executor) and report.counts.running > 0
         if is_waiting_for_others or now >= self._poll_at:
             # Poll often: each delay in noticing that beats have stopped also delays the takeover.
             self._poll_at = now + self._options.lease_seconds / 15
@@ -177,7 +177,7 @@ class Worker:
             await asyncio.sleep(0)  # verdicts are waiting: only let other tasks run
             return
         timeout = _POLL_SECONDS
-        if self._free_slots() > 0 or self._is_idle():
+        if self._free_slots() > 0:
             due = report.next_due_seconds
             timeout = _IDLE_SECONDS if due is None else max(0.01, min(_IDLE_SECONDS, due))
         try:

@@ -1,60 +1,99 @@
-"""How many items a worker claims, over a store that only records the claims."""
+"""What a worker does between its calls and its store, over a store that answers from a script."""
+
+import asyncio
+from dataclasses import replace
 
 import pytest
 
+from backstay.batch import worker as worker_module
+from backstay.batch.breaker import FIRST_CALLS
 from backstay.batch.committer import MAX_GROUP_VERDICTS
 from backstay.batch.job import JobSettings, JobState
-from backstay.batch.outcome import AttemptUsage, Skip
+from backstay.batch.outcome import AttemptUsage, Fail, Skip
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease
-from backstay.batch.worker import Worker, WorkerOptions
+from backstay.batch.worker import EndReason, Worker, WorkerOptions
 from support.data.conversations import claimed
 
 _REPORT = CommitReport(
     [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
 )
+_COMPLETED = replace(_REPORT, state=JobState.COMPLETED)
+_NEVER_SECONDS = 1e6
 
 
-class _Claims:
-    """The one method of a WorkStore that is called here."""
+class _Store:
+    """The methods of a WorkStore that a worker calls. Each commit gets the next report of a script."""
 
     def __init__(self):
         self.claims = []
+        self.script = []
+        self.log = []
+        self.on_commit = None
 
     async def commit(self, lease, verdicts, claim):
         self.claims.append(claim)
-        return _REPORT
+        self.log.append(("commit", len(verdicts)))
+        if self.on_commit is not None:
+            self.on_commit()
+        return self.script.pop(0) if self.script else _REPORT
+
+    async def requeue(self, lease, positions, pause):
+        self.log.append(("requeue", len(positions)))
+
+
+class _Monitor:
+    """A lease monitor that counts how often the other workers are polled."""
+
+    def __init__(self):
+        self.polls = 0
+
+    async def poll(self, lease):
+        self.polls += 1
+
+
+async def _ignore(*_):
+    pass
+
+
+async def _wait_forever(item):
+    await asyncio.Event().wait()
 
 
 @pytest.fixture
 def store():
-    return _Claims()
+    return _Store()
 
 
 @pytest.fixture
-def make_worker(store):
-    """Return a worker with these options, in front of a store that claims nothing."""
+def monitor():
+    return _Monitor()
 
-    def make(**options):
+
+@pytest.fixture
+def make_worker(store, monitor):
+    """Return a worker with these options."""
+
+    def make(*, processor=lambda item: None, **options):
         return Worker(
             store=store,
             lease=Lease("local", 1, "job", 7),
-            callee=CallableProcessor.from_processor(lambda item: None),
+            callee=CallableProcessor.from_processor(processor),
             settings=JobSettings(),
             options=WorkerOptions(**options),
-            monitor=None,
+            monitor=monitor,
             stop=StopSignal(),
-            report=None,
+            report=_ignore,
         )
 
     return make
 
 
-def _end(worker, count):
+def _end(worker, count, outcome=None):
     for position in range(count):
-        worker._on_ended(claimed(position), Skip(), AttemptUsage())
+        worker._on_ended(claimed(position), outcome or Skip(), AttemptUsage())
 
 
 @pytest.mark.parametrize(
@@ -88,3 +127,116 @@ async def test_stopping_worker_claims_nothing(make_worker, store):
     await worker._commit()
 
     assert store.claims[0].free_slots == 0
+
+
+@pytest.mark.parametrize("cause", ["a suspect runs", "the lease seems lost", "the breaker has tripped", "nothing"])
+async def test_worker_claims_nothing_while_something_forbids_it(make_worker, store, cause):
+    """A suspect item runs alone, and a worker that may have to end claims nothing that it would have to release."""
+    worker = make_worker(processor=_wait_forever, concurrency=16)
+    if cause == "a suspect runs":
+        worker._start([claimed(alone=True)])
+    elif cause == "the lease seems lost":
+        worker.note_lease_lost()
+    elif cause == "the breaker has tripped":
+        worker._breaker.note_started(FIRST_CALLS)
+        _end(worker, FIRST_CALLS, Fail("broken"))
+        assert worker._tripped is not None
+
+    await worker._commit()
+    worker._executor.abandon_all()
+
+    assert (store.claims[0].free_slots > 0) == (cause == "nothing")
+
+
+async def test_suspect_is_claimed_only_by_an_idle_worker(make_worker, store):
+    """A worker with calls in flight, or with more results than one commit takes, claims no item that must run alone."""
+    worker = make_worker(processor=_wait_forever, concurrency=16)
+    await worker._commit()
+    worker._start([claimed(1_000)])
+    await worker._commit()
+    worker._executor.abandon_all()
+    _end(worker, MAX_GROUP_VERDICTS + 1)
+    await worker._commit()
+
+    assert [claim.may_claim_suspect for claim in store.claims] == [True, False, False]
+
+
+async def test_items_that_fail_during_a_commit_are_committed_before_they_are_requeued(make_worker, store):
+    """Only a committed failure can become pending again, so the calls that trip the breaker are committed first."""
+    worker = make_worker(concurrency=16)
+    worker._breaker.note_started(FIRST_CALLS)
+
+    def fail_all():
+        store.on_commit = None
+        _end(worker, FIRST_CALLS, Fail("broken"))
+
+    store.on_commit = fail_all
+
+    assert await worker.run() is EndReason.PAUSED
+    assert store.log[:3] == [("commit", 0), ("commit", FIRST_CALLS), ("requeue", FIRST_CALLS)]
+
+
+async def test_worker_with_calls_in_flight_polls_other_workers_rarely(make_worker, store, monitor):
+    """Each poll costs a transaction, so a busy worker does not poll with each of its commits."""
+    worker = make_worker(processor=_wait_forever, lease_seconds=_NEVER_SECONDS)
+    busy = replace(_REPORT, counts=ItemCounts(running=2))
+    store.script = [replace(busy, claimed=[claimed()]), *[busy] * 5, _COMPLETED]
+    store.on_commit = worker._wake.set
+
+    assert await worker.run() is EndReason.FINISHED
+    assert monitor.polls == 1
+
+
+async def test_worker_with_calls_in_flight_polls_other_workers_now_and_then(make_worker, store, monitor):
+    """The lease of a dead worker is reclaimed by a busy worker, too."""
+    worker = make_worker(processor=_wait_forever, lease_seconds=0.0)
+    busy = replace(_REPORT, counts=ItemCounts(running=2))
+    store.script = [replace(busy, claimed=[claimed()]), *[busy] * 5, _COMPLETED]
+    store.on_commit = worker._wake.set
+
+    await worker.run()
+
+    assert monitor.polls == 6
+
+
+async def test_worker_that_waits_for_the_items_of_others_polls_them_each_time(make_worker, store, monitor):
+    """A worker with nothing else to do notices soon that the others have died; without others it does not poll."""
+    worker = make_worker(lease_seconds=_NEVER_SECONDS)
+    store.script = [*[replace(_REPORT, counts=ItemCounts(running=2))] * 5, *[_REPORT] * 5, _COMPLETED]
+    store.on_commit = worker._wake.set
+
+    await worker.run()
+
+    assert monitor.polls == 5
+
+
+async def test_results_that_one_commit_leaves_are_committed_without_a_wait(make_worker, store, monkeypatch):
+    """A worker with more results than one commit takes does not wait for another call to end."""
+    monkeypatch.setattr(worker_module, "_POLL_SECONDS", _NEVER_SECONDS)
+    monkeypatch.setattr(worker_module, "_IDLE_SECONDS", _NEVER_SECONDS)
+    worker = make_worker()
+    _end(worker, MAX_GROUP_VERDICTS + 1)
+    store.script = [_REPORT, _COMPLETED]
+
+    assert await worker.run() is EndReason.FINISHED
+    assert store.log == [("commit", MAX_GROUP_VERDICTS), ("commit", 1)]
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "due_seconds", "waits"),
+    [
+        *[(2, 0.2, 0.2), (2, 0.0, 0.01), (2, 1e6, worker_module._IDLE_SECONDS), (2, None, worker_module._IDLE_SECONDS)],
+        *[(1, 0.2, worker_module._POLL_SECONDS), (1, None, worker_module._POLL_SECONDS)],
+    ],
+)
+async def test_worker_waits_for_a_retry_only_with_a_free_slot(make_worker, concurrency, due_seconds, waits):
+    """A worker whose slots are all taken does not ask the database for an item that it could not start."""
+    worker = make_worker(processor=_wait_forever, concurrency=concurrency)
+    worker._start([claimed()])
+    timeouts = []
+    worker._deadline.shorten = lambda seconds: timeouts.append(seconds) or 0.0
+
+    await worker._wait(replace(_REPORT, next_due_seconds=due_seconds))
+    worker._executor.abandon_all()
+
+    assert timeouts == [waits]
