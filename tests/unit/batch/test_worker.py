@@ -31,17 +31,17 @@ class _Store:
         self.claims = []
         self.script = []
         self.log = []
-        self.on_commit = None
+        self.on_commit = self.on_requeue = lambda: None
 
     async def commit(self, lease, verdicts, claim):
         self.claims.append(claim)
         self.log.append(("commit", len(verdicts)))
-        if self.on_commit is not None:
-            self.on_commit()
+        self.on_commit()
         return self.script.pop(0) if self.script else _REPORT
 
     async def requeue(self, lease, positions, pause):
         self.log.append(("requeue", len(positions)))
+        self.on_requeue()
 
 
 class _Monitor:
@@ -167,13 +167,29 @@ async def test_items_that_fail_during_a_commit_are_committed_before_they_are_req
     worker._breaker.note_started(FIRST_CALLS)
 
     def fail_all():
-        store.on_commit = None
+        store.on_commit = lambda: None
         _end(worker, FIRST_CALLS, Fail("broken"))
 
     store.on_commit = fail_all
 
     assert await worker.run() is EndReason.PAUSED
-    assert store.log[:3] == [("commit", 0), ("commit", FIRST_CALLS), ("requeue", FIRST_CALLS)]
+    assert store.log == [("commit", 0), ("commit", FIRST_CALLS), ("requeue", FIRST_CALLS)]
+
+
+async def test_item_that_fails_while_others_are_requeued_is_requeued_too(make_worker, store):
+    """A call that ends in the same failure during the requeue is committed, and then its item is requeued as well."""
+    worker = make_worker(concurrency=16)
+    worker._breaker.note_started(FIRST_CALLS + 1)
+    _end(worker, FIRST_CALLS, Fail("broken"))
+
+    def fail_another():
+        store.on_requeue = lambda: None
+        worker._on_ended(claimed(FIRST_CALLS), Fail("broken"), AttemptUsage())
+
+    store.on_requeue = fail_another
+
+    assert await worker.run() is EndReason.PAUSED
+    assert store.log[1:] == [("requeue", FIRST_CALLS), ("commit", 1), ("requeue", FIRST_CALLS + 1)]
 
 
 async def test_worker_with_calls_in_flight_polls_other_workers_rarely(make_worker, store, monitor):
