@@ -256,3 +256,29 @@ async def test_worker_waits_for_a_retry_only_with_a_free_slot(make_worker, concu
     worker._executor.abandon_all()
 
     assert timeouts == [waits]
+
+
+@pytest.mark.parametrize(
+    ("later", "end_reason"), [(JobState.RUNNING, EndReason.PAUSED), (JobState.CANCELLED, EndReason.CANCELLED)]
+)
+async def test_worker_of_a_paused_job_ends_even_if_the_job_is_resumed(make_worker, store, later, end_reason):
+    """A worker that has seen its job paused finishes its calls and ends; only a cancellation changes the reason."""
+    is_resumed = asyncio.Event()
+
+    async def answer(item):
+        await is_resumed.wait()
+
+    worker = make_worker(processor=answer)
+    states = (JobState.RUNNING, JobState.PAUSED, later)
+    store.script = [replace(_REPORT, claimed=[claimed()]), *(replace(_REPORT, state=state) for state in states[1:])]
+
+    def wake():
+        worker._wake.set()
+        if not store.script:
+            is_resumed.set()
+            store.script = [replace(_REPORT, state=later)]
+
+    store.on_commit = wake
+
+    assert await worker.run() is end_reason
+    assert [claim.free_slots > 0 for claim in store.claims[:3]] == [True, True, False]
