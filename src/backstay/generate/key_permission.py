@@ -77,10 +77,7 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
 def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:
     """Return the endpoint of a recipe in this environment, after checking that its key may be sent there.
 
-    Args:
-        recipe: The recipe.
-        listed: The uses of keys that the settings allow.
-        environ: The environment, including keys from the settings.
+    The settings allow the `listed` uses of keys. The environment includes keys from the settings.
 
     Raises:
         ApiKeyNotAllowed: a file or a job decides where a key is sent, and that is not allowed.
