@@ -123,9 +123,8 @@ class AllowedKeys:
             OutputUnwritable: the user has no home folder, or the file cannot be written.
         """
         if self._file is None:
-            raise OutputUnwritable(
-                "No home folder found in which to remember that a key is allowed; set BACKSTAY_ALLOWED_KEYS instead"
-            )
+            reason = "No home folder found in which to remember that a key is allowed"
+            raise OutputUnwritable(f"{reason}; set BACKSTAY_ALLOWED_KEYS instead")
         remembered = self._read_file()
         if use in remembered:
             return
