@@ -34,15 +34,13 @@ class Allowlist:
         """Return the writer for a recipe. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         # Compare all fields: a stored job may name another address than the recipe of the same name in the settings.
         if not isinstance(recipe, Recipe) or recipe.fingerprint not in self._fingerprints:
-            raise ProcessorNotAllowed(
-                "This server does not run the job's recipe, which is not in its settings", model=recipe.model
-            )
+            message = "This server does not run the job's recipe, which is not in its settings"
+            raise ProcessorNotAllowed(message, model=recipe.model)
         return await self._source.writer(recipe)
 
     def resolve(self, name: str) -> Processor:
         """Return the processor of that name. Raises ProcessorNotAllowed, and all that the wrapped source raises."""
         if name not in self._processors:
-            raise ProcessorNotAllowed(
-                f"This server does not run {name!r}, which is not among the processors in its settings", processor=name
-            )
+            message = f"This server does not run {name!r}, which is not among the processors in its settings"
+            raise ProcessorNotAllowed(message, processor=name)
         return self._source.resolve(name)

@@ -103,11 +103,8 @@ def resolve_endpoint(
     if not name.strip():
         raise RecipeError(f"The model {model!r} has no name after the colon", field="model")
     if address is None and provider.base_url is None:
-        raise RecipeError(
-            f"{provider.name} has a separate address for each customer, such as {provider.example_url}",
-            remedy=Remedy.SET_BASE_URL,
-            field="base_url",
-        )
+        message = f"{provider.name} has a separate address for each customer, such as {provider.example_url}"
+        raise RecipeError(message, remedy=Remedy.SET_BASE_URL, field="base_url")
     if anthropic_version is not None and not isinstance(provider, Anthropic):
         message = f"anthropic_version is for anthropic:… models, and {model} is not one; leave it out"
         raise RecipeError(message, field="anthropic_version")

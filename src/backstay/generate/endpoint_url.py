@@ -1,9 +1,9 @@
 """Parsing of base URLs as users paste them: with the path of a request, a query, or a trailing slash."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -63,13 +63,8 @@ class BaseUrl:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine."""
-        if self.host == "localhost":
-            return True
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            return False
-        return address.is_loopback or address.is_unspecified
+        address = parse_ip(self.host)
+        return self.host == "localhost" or (address is not None and (address.is_loopback or address.is_unspecified))
 
     @property
     def is_azure(self) -> bool:
@@ -104,9 +99,17 @@ def explain_invalid_name(host: str) -> str | None:
     if not all(map(_LABEL.fullmatch, labels)):
         return "its host has characters that no name of a host has"
     # Some programs read 127.1 as an address, others as a name.
-    if _NUMBER.fullmatch(labels[-1]) and not _is_ipv4(host):
+    if _NUMBER.fullmatch(labels[-1]) and not isinstance(parse_ip(host), IPv4Address):
         return "its host ends in a number and is no IPv4 address, which has four of them, as in 127.0.0.1"
     return None
+
+
+def parse_ip(host: str) -> IPv4Address | IPv6Address | None:
+    """Return a host as an IP address; None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def from_ollama_host(text: str) -> str:
@@ -138,19 +141,9 @@ def from_anthropic_base_url(text: str) -> str:
 def _explain_invalid_host(parts: SplitResult) -> str | None:
     if "[" not in parts.netloc:
         return explain_invalid_name(parts.hostname or "")
-    try:
-        ipaddress.IPv6Address(parts.hostname or "")
-    except ValueError:
+    if not isinstance(parse_ip(parts.hostname or ""), IPv6Address):
         return "the text in brackets is not an IPv6 address"
     return None if _BRACKETED.fullmatch(parts.netloc) else "only a port may follow the brackets of an IPv6 address"
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _without_request(path: str, *, is_azure: bool) -> str:

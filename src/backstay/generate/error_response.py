@@ -66,16 +66,8 @@ def classify_response(
 ) -> ErrorResponse:
     """Classify a response with an error status by the first rule that matches.
 
-    Args:
-        status: The status of the response.
-        headers: Its headers, with names in any case.
-        body: Its body.
-        endpoint: The endpoint that sent it.
-        now: The current time, for a Retry-After that names a date.
-        has_key: Whether a key was sent.
-        key_source: The source of the key.
-        proxy: The proxy, if it answered instead of the endpoint.
-        is_probe: Whether the message is for a probe, as opposed to a job.
+    The names of its headers are in any case, and a Retry-After may name a date instead of the seconds from `now` on.
+    A proxy is passed if it answered instead of the endpoint. The message is for a job, or for a probe.
     """
     lower_headers = {name.lower(): value for name, value in headers.items()}
     error = parse_error_text(body)

@@ -60,10 +60,7 @@ class FailureHandler:
     ) -> Outcome | RetryDifferently:
         """Return the outcome of a call with an error response, or the request to send it in another form.
 
-        Args:
-            call: The rejected call.
-            error: Its classified response.
-            is_server_error: Whether the server itself reported an error, as opposed to a gateway's page about it.
+        A server error is one that the server itself reported, as opposed to a gateway's page about it.
         """
         match error.kind:
             case ErrorKind.TRANSIENT:

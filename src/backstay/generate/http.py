@@ -93,12 +93,8 @@ class HttpClient:
     ) -> HttpResponse:
         """Send a request and read its whole response.
 
-        If a reused connection turns out to be stale, the request is sent once more, on a new connection.
-
-        Args:
-            body: The request, as JSON.
-            headers: Headers of this request, which override those of the client.
-            stream: Whether to accept a stream. It is collected into a whole body, also if it was not requested.
+        If a reused connection turns out to be stale, the request is sent once more, on a new connection. Its headers
+        override those of the client. A stream is collected into a whole body, also if `stream` did not ask for one.
 
         Raises:
             ConnectFailed: no connection could be made.

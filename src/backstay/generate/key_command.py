@@ -19,13 +19,9 @@ class KeyCommandFailed(Exception):
 
 
 def run_key_command(command: str, directory: Path, *, seconds: float, stop: Event) -> bytes:
-    """Run a command line and return its output. Its process group is killed when it ends.
+    """Run a command line by the shell and return its output. Its process group is killed when it ends.
 
-    Args:
-        command: The command line, run by the shell.
-        directory: The working directory.
-        seconds: The time limit.
-        stop: Event that another thread sets to end the command at once.
+    Another thread can set `stop` to end the command at once.
 
     Raises:
         KeyCommandFailed: the command cannot be run, fails, takes too long, prints too much, or was stopped.

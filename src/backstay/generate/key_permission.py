@@ -77,10 +77,7 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
 def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:
     """Return the endpoint of a recipe in this environment, after checking that its key may be sent there.
 
-    Args:
-        recipe: The recipe.
-        listed: The uses of keys that the settings allow.
-        environ: The environment, including keys from the settings.
+    The settings allow the `listed` uses of keys. The environment includes keys from the settings.
 
     Raises:
         ApiKeyNotAllowed: a file or a job decides where a key is sent, and that is not allowed.
@@ -126,9 +123,8 @@ class AllowedKeys:
             OutputUnwritable: the user has no home folder, or the file cannot be written.
         """
         if self._file is None:
-            raise OutputUnwritable(
-                "No home folder found in which to remember that a key is allowed; set BACKSTAY_ALLOWED_KEYS instead"
-            )
+            reason = "No home folder found in which to remember that a key is allowed"
+            raise OutputUnwritable(f"{reason}; set BACKSTAY_ALLOWED_KEYS instead")
         remembered = self._read_file()
         if use in remembered:
             return

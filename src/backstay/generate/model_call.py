@@ -69,9 +69,6 @@ class RecentTries:
         self._capacity = capacity
         self._tries: OrderedDict[str, ItemTries] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._tries)
-
     def get(self, item_id: str) -> ItemTries:
         """Return the tries of an item, which becomes the latest; new ones if there are none."""
         tries = self._tries.setdefault(item_id, ItemTries())

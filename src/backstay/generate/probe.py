@@ -114,20 +114,18 @@ async def probe(recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout
 
 def recipe_lines(recipe: Recipe, report: ProbeReport) -> Sequence[str]:
     """Return the lines of a recipe that follow from a report."""
-    fields: dict[str, Any] = {"model": recipe.model}
     frozen = recipe.frozen()
-    for name in ("base_url", "api_key_env", "key_header", "anthropic_version"):
-        if frozen.get(name) is not None:
-            fields[name] = frozen[name]
+    names = ("model", "base_url", "api_key_env", "key_header", "anthropic_version")
+    fields: dict[str, Any] = {name: frozen[name] for name in names if frozen.get(name) is not None}
     if report.stream:
         fields["stream"] = True
     if report.structure is not None and report.rejected:
         fields["structured"] = report.structure.value
     # JSON strings, numbers and booleans are valid TOML.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
-    tables = {name: frozen[name] for name in ("query", "headers") if frozen.get(name)}
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
+    for name in ("query", "headers"):
+        if table := frozen.get(name):
+            lines += ["", f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
     return lines
 
 

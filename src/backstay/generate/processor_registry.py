@@ -72,10 +72,8 @@ class ProcessorRegistry:
             return scripted.scripted_processor(name)
         module, colon, function = name.partition(":")
         if not (colon and module and function):
-            raise ProcessorNotFound(
-                f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`",
-                processor=name,
-            )
+            message = f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`"
+            raise ProcessorNotFound(message, processor=name)
         return _get_attribute(_import_module(module, name), module, function, name)
 
 

@@ -9,7 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from backstay.errors import SettingsError
-from backstay.generate.endpoint_url import explain_invalid_name
+from backstay.generate.endpoint_url import explain_invalid_name, parse_ip
 
 _SYSTEM_SETTINGS = "the proxy settings of the system"
 _SCHEMES = frozenset({"http", "https"})
@@ -61,12 +61,8 @@ def _read_variable(environ: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _is_local(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = parse_ip(host)
+    return host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
 
 
 def _is_excluded(host: str, port: int | None, no_proxy: str) -> bool:

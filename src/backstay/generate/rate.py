@@ -108,15 +108,6 @@ class AccountRate:
         self.good_count = 0
         """Number of good answers so far."""
 
-    @property
-    def in_flight(self) -> int:
-        return self._limit.in_flight
-
-    @property
-    def mode(self) -> LimitMode:
-        """The current mode of the adaptive limit."""
-        return self._limit.mode
-
     def restart_outage_timer(self) -> None:
         """Restart the outage timer for a new run, unless calls are in flight."""
         if not self._limit.in_flight:

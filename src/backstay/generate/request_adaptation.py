@@ -115,13 +115,9 @@ class Adaptation:
 def adapt_to_error(
     adaptation: Adaptation, error: ErrorResponse, structure: Structure, user_parameters: Container[str]
 ) -> bool:
-    """Change the form of requests after an error response; return False if no other form is left.
+    """Change the form of requests after an error response of kind `ADAPTABLE`; return False if no other form is left.
 
-    Args:
-        adaptation: Updated with the change.
-        error: An error response of kind `ADAPTABLE`.
-        structure: The structure that the rejected request asked for.
-        user_parameters: Names of the parameters that the user has set; they are neither renamed nor omitted.
+    The rejected request asked for `structure`. Parameters that the user has set are neither renamed nor omitted.
     """
     parameter = error.parameter
     if error.change is RequestChange.SIMPLER:

@@ -145,7 +145,7 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
         await fourth
 
     assert finished == ["fourth"]
-    assert rate.in_flight == 0
+    assert rate._limit.in_flight == 0
 
 
 async def test_work_waits_while_it_is_queued():

@@ -57,7 +57,7 @@ def _held(trouble: ProviderTrouble = OVERLOAD) -> AccountRate:
     for permit in [rate.start(0.0, 0) for _ in range(10)]:
         rate.record_trouble(0.0, permit, trouble)
         rate.end(0.0, permit, None)
-    assert rate.mode is LimitMode.BACKOFF
+    assert rate._limit.mode is LimitMode.BACKOFF
     return rate
 
 
@@ -130,7 +130,7 @@ def test_a_single_refusal_slows_nobody_down(trouble):
 
     _refuse(rate, 1.0, trouble)
 
-    assert rate.mode is LimitMode.FREE
+    assert rate._limit.mode is LimitMode.FREE
     assert rate.wait(1.0, 0) == 0.0
     assert rate.waiting(1.0) is None
     assert rate.is_recovering(1.0)
@@ -175,7 +175,7 @@ def test_refusals_of_calls_under_way_together_are_one_event():
     for permit in permits[60:]:
         rate.record_trouble(0.4, permit, LIMIT)
 
-    assert rate.mode is LimitMode.BACKOFF
+    assert rate._limit.mode is LimitMode.BACKOFF
     assert rate.wait(0.4, 0) == pytest.approx(held - 0.4)
 
 
@@ -233,7 +233,7 @@ def test_a_named_time_is_not_believed_once_an_answer_passes():
 
     _succeed(rate, 2.0)
 
-    assert rate.mode is LimitMode.RAMP
+    assert rate._limit.mode is LimitMode.RAMP
     assert rate.wait(2.0, 0) == 0.0
     assert rate.is_recovering(2.0)
 
