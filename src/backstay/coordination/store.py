@@ -26,14 +26,6 @@ class OtherOwners:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class TakenValue:
-    """A removed expiring value and its owner."""
-
-    owner: str
-    value: str
-
-
 class ExpiringValueStore(Protocol):
     """The store of expiring values: small values of an owner under a kind and a name."""
 
@@ -48,10 +40,10 @@ class ExpiringValueStore(Protocol):
         """Write a value, replacing any existing one."""
         ...
 
-    async def pop(self, kind: str, name: str) -> TakenValue | None:
-        """Remove and return an unexpired value of any owner; return None if there is none.
+    async def pop(self, kind: str, name: str) -> str | None:
+        """Remove an unexpired value of any owner, and return that owner; return None if there is none.
 
-        For names that are secrets. Of concurrent calls, exactly one gets the value.
+        For names that are secrets. Of concurrent calls, exactly one gets the owner.
         """
         ...
 

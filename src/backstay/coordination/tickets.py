@@ -36,8 +36,7 @@ class Tickets:
 
     async def redeem(self, secret: str, purpose: str) -> str | None:
         """Redeem a ticket and return its owner; None unless the ticket is valid for this purpose."""
-        ticket = await self._store.pop(_KIND, _name(secret, purpose))
-        return ticket.owner if ticket is not None else None
+        return await self._store.pop(_KIND, _name(secret, purpose))
 
 
 def _name(secret: str, purpose: str) -> str:

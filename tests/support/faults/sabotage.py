@@ -136,7 +136,7 @@ def _progress_without_row(progress: Callable[[Session, Lease], object], session:
     try:
         return progress(session, lease)
     except TypeError:
-        job = jobs.find_job(session, lease.owner, lease.job_id)[1]
+        job = jobs.find_job(session, lease.owner, lease.job_id)
         return job.state, job.counts, job.tokens
 
 

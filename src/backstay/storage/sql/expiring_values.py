@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backstay.coordination.store import OtherOwners, OwnedKind, TakenValue
+from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.library.expiring_value import ExpiringValue
 from backstay.storage.sql.inspection import count_other_owners
 from backstay.storage.sql.session import Session, SqlStore, Values
@@ -29,10 +29,10 @@ class SqlExpiringValues(SqlStore):
         values = to_values(value, now_micros(self._clock))
         await self._database.write(lambda s: s.execute("put_value", values))
 
-    async def pop(self, kind: str, name: str) -> TakenValue | None:
+    async def pop(self, kind: str, name: str) -> str | None:
         values = {"kind": kind, "name": name, "now": now_micros(self._clock)}
-        rows = await self._database.write(lambda s: s.rows("pop_value", values))
-        return TakenValue(*rows[0]) if rows else None
+        owner: str | None = await self._database.write(lambda s: s.value("pop_value", values))
+        return owner
 
     async def renew(self, value: ExpiringValue) -> None:
         values = to_values(value, now_micros(self._clock))

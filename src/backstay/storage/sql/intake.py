@@ -126,8 +126,7 @@ class SqlIntake(SqlStore):
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
         def difference(session: Session) -> ItemsDifference:
             check_current(session, staged.owner, staged.job_key, staged.token)
-            key, _ = find_job(session, staged.owner, job_id)
-            values = {"staged": staged.job_key, "job_key": key}
+            values = {"staged": staged.job_key, "job_key": find_job(session, staged.owner, job_id).key}
             counts = {"new": 0, "missing": 0, "changed": 0}
             examples: list[str] = []
             for item_id, line, is_changed in session.stream("difference_new", values):
@@ -150,14 +149,14 @@ class SqlIntake(SqlStore):
 
         def accept_new(session: Session) -> int:
             fence(session, owner, staged.job_key, staged.token)
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             state = check_action(job_id, job.state, JobAction.ADD)
-            base = session.value("last_position", {"job_key": key, "owner": owner}) + 1
-            values = {"staged": staged.job_key, "job_key": key, "base": base}
+            base = session.value("last_position", {"job_key": job.key, "owner": owner}) + 1
+            values = {"staged": staged.job_key, "job_key": job.key, "base": base}
             if added := session.execute("append_items", values):
                 session.execute("append_inputs", values)
                 counted = {"state": str(state), "added": added, "now": now_micros(self._clock)}
-                session.execute("record_added_items", {"job_key": key, "owner": owner, **counted})
+                session.execute("record_added_items", {"job_key": job.key, "owner": owner, **counted})
             return added
 
         return await self._database.write(accept_new)

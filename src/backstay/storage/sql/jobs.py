@@ -36,7 +36,7 @@ class SqlJobs(SqlStore):
     """The jobs of a database."""
 
     async def job(self, owner: str, job_id: str) -> Job:
-        return await self._database.read(lambda s: find_job(s, owner, job_id)[1], owner=owner)
+        return await self._database.read(lambda s: find_job(s, owner, job_id), owner=owner)
 
     async def jobs(self, owner: str, *, incomplete: bool, limit: int, before: int | None = None) -> Sequence[Job]:
         end = MAX_KEY if before is None else before
@@ -45,51 +45,52 @@ class SqlJobs(SqlStore):
 
     async def apply_action(self, owner: str, job_id: str, action: JobAction, pause: Pause | None = None) -> Job:
         def apply_action(session: Session) -> Job:
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             state = check_action(job_id, job.state, action)
-            set_state(session, owner, key, state, now_micros(self._clock), pause)
-            return find_job(session, owner, job_id)[1]
+            set_state(session, owner, job.key, state, now_micros(self._clock), pause)
+            return find_job(session, owner, job_id)
 
         return await self._database.write(apply_action)
 
     async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
         def set_limits(session: Session) -> None:
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             settings = replace(job.settings, limits=job.settings.limits.with_changes(limits))
             if settings != job.settings:
-                session.execute("set_settings", {"job_key": key, "owner": owner, "settings": settings_text(settings)})
+                session.execute(
+                    "set_settings", {"job_key": job.key, "owner": owner, "settings": settings_text(settings)}
+                )
 
         await self._database.write(set_limits)
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:
         def retry(session: Session) -> int:
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             state = check_action(job_id, job.state, JobAction.RETRY)
             if item_ids is None:
-                count = session.execute("failed_to_pending", {"job_key": key, "owner": owner})
-                deleted = 0
+                count, deleted = session.execute("failed_to_pending", {"job_key": job.key, "owner": owner}), 0
             else:
-                moved = [retry_item(session, owner, key, job_id, item_id) for item_id in set(item_ids)]
+                moved = [retry_item(session, owner, job.key, job_id, item_id) for item_id in set(item_ids)]
                 count, deleted = moved.count(ItemState.FAILED), moved.count(ItemState.COMPLETED)
             if count or deleted:
                 now = now_micros(self._clock)
-                session.execute("record_retried_items", {"job_key": key, "owner": owner, "count": count})
-                session.execute("record_regenerated_items", {"job_key": key, "owner": owner, "count": deleted})
-                set_state(session, owner, key, state, now, job.pause)
+                session.execute("record_retried_items", {"job_key": job.key, "owner": owner, "count": count})
+                session.execute("record_regenerated_items", {"job_key": job.key, "owner": owner, "count": deleted})
+                set_state(session, owner, job.key, state, now, job.pause)
             return count + deleted
 
         return await self._database.write(retry)
 
     async def skip(self, owner: str, job_id: str, item_ids: Sequence[str]) -> int:
         def skip(session: Session) -> int:
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             state, now = check_action(job_id, job.state, JobAction.SKIP), now_micros(self._clock)
-            moved = skip_items(session, owner, key, job_id, item_ids, now)
+            moved = skip_items(session, owner, job.key, job_id, item_ids, now)
             if moved.total():
                 counts = {str(former): moved[former] for former in (ItemState.PENDING, ItemState.FAILED)}
-                session.execute("record_skipped_items", {"job_key": key, "owner": owner, **counts})
-                _, job = find_job(session, owner, job_id)
-                set_state(session, owner, key, settled_state(job.counts) or state, now, job.pause)
+                session.execute("record_skipped_items", {"job_key": job.key, "owner": owner, **counts})
+                job = find_job(session, owner, job_id)
+                set_state(session, owner, job.key, settled_state(job.counts) or state, now, job.pause)
             return moved.total()
 
         return await self._database.write(skip)
@@ -118,20 +119,20 @@ class SqlJobs(SqlStore):
         """Return the converted rows of a query about a job. Raises JobNotFound."""
 
         def read_rows(session: Session) -> list[T]:
-            key, _ = find_job(session, owner, job_id)
-            rows = session.rows(name, {"job_key": key, "owner": owner, **values})
+            job = find_job(session, owner, job_id)
+            rows = session.rows(name, {"job_key": job.key, "owner": owner, **values})
             return [convert(row) for row in rows]
 
         return await self._database.read(read_rows, owner=owner)
 
     async def clean_step(self, owner: str, job_id: str, *, limit: int = 5_000) -> bool:
         def clean_step(session: Session) -> bool:
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             if job.state is not JobState.COMPLETED or job.counts.failed:
                 return False
-            if drop_rows(session, _CLEANUP_STATEMENTS, owner, key, limit):
+            if drop_rows(session, _CLEANUP_STATEMENTS, owner, job.key, limit):
                 return True
-            session.execute("mark_cleaned", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
+            session.execute("mark_cleaned", {"job_key": job.key, "owner": owner, "now": now_micros(self._clock)})
             return False
 
         return await self._database.write(clean_step)
@@ -151,27 +152,27 @@ class SqlJobs(SqlStore):
         def discard(session: Session) -> int | None:
             if drop_waiting_import(session, owner, job_id):
                 return None
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             if job.workers:
                 raise JobHasWorkers(
                     f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
                 )
-            session.execute("hide_job", {"job_key": key, "owner": owner, "now": now_micros(self._clock)})
-            return key
+            session.execute("hide_job", {"job_key": job.key, "owner": owner, "now": now_micros(self._clock)})
+            return job.key
 
         return await self._database.write(discard)
 
 
-def find_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
-    """Return a job with its key. Raises JobNotFound."""
+def find_job(session: Session, owner: str, job_id: str) -> Job:
+    """Return a job. Raises JobNotFound."""
     row = session.row("job", {"owner": owner, "job_id": job_id})
     if row is None:
         refuse_waiting_import(session, owner, job_id)
         raise JobNotFound(f"Job {quoted_id(job_id)} not found", job_id=job_id)
-    return row[0], _job(row)
+    return _job(row)
 
 
-def lock_job(session: Session, owner: str, job_id: str) -> tuple[int, Job]:
+def lock_job(session: Session, owner: str, job_id: str) -> Job:
     """Lock a job, then return it like `find_job`. Until this transaction ends, no other changes it or adds to it."""
     session.lock("lock_job_by_id", {"owner": owner, "job_id": job_id})
     return find_job(session, owner, job_id)

@@ -222,7 +222,7 @@ class RestoreSession:
         owner = self._backup.owner
         lock_job(self._session, owner, job_id)
         self._session.execute("record_relinked_items", {"job_key": key, "owner": owner, **moved})
-        _, job = find_job(self._session, owner, job_id)
+        job = find_job(self._session, owner, job_id)
         state = settled_state(job.counts)
         if state and job.state in (*FINISHED, JobState.PENDING, JobState.RUNNING, JobState.PAUSED):
             set_state(self._session, owner, key, state, self._now)

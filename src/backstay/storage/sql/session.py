@@ -20,7 +20,7 @@ Values = Mapping[str, Any]
 """Values by parameter name."""
 Row = tuple[Any, ...]
 MAX_KEY = 2**63 - 1
-"""No row has a larger key: the end of a list that is read from its latest row on."""
+"""No row has a larger key. A list that begins with the latest row is read as the rows before this key."""
 AddedColumns = Mapping[str, str]
 """Columns that a user has added to a table, with their declared types."""
 

@@ -18,7 +18,7 @@ from backstay.storage.sql.work import SqlWork
 
 
 class SqlStores:
-    """The stores of one database, which opens and closes apart from them."""
+    """The stores of one database. A subclass opens and closes it."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.batches = BatchStores(

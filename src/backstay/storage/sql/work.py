@@ -27,21 +27,21 @@ class SqlWork(SqlStore):
         self, owner: str, job_id: str, identity: WorkerIdentity, *, after_lease_loss: bool
     ) -> AcquireResult:
         def acquire_lease(session: Session) -> AcquireResult:
-            key, job = lock_job(session, owner, job_id)
+            job = lock_job(session, owner, job_id)
             now = now_micros(self._clock)
             if job.counts.all_settled:
                 # All items are settled, but a worker may have died before it settled the job.
-                settle_if_done(session, owner, key, job.state, job.counts, now)
-                return AcquireResult(None, find_job(session, owner, job_id)[1])
+                settle_if_done(session, owner, job.key, job.state, job.counts, now)
+                return AcquireResult(None, find_job(session, owner, job_id))
             if after_lease_loss and job.state in (JobState.PAUSED, JobState.CANCELLED):
                 return AcquireResult(None, job)
             state = check_action(job_id, job.state, JobAction.WORK)
             refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
-                set_state(session, owner, key, state, now)
-            values = {"owner": owner, "job_key": key, "now": now, **asdict(identity)}
+                set_state(session, owner, job.key, state, now)
+            values = {"owner": owner, "job_key": job.key, "now": now, **asdict(identity)}
             token = session.value("insert_worker", values)
-            return AcquireResult(Lease(owner, key, job_id, token), find_job(session, owner, job_id)[1])
+            return AcquireResult(Lease(owner, job.key, job_id, token), find_job(session, owner, job_id))
 
         return await self._database.write(acquire_lease)
 

@@ -67,12 +67,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
 def check(path: Path) -> MigrationResult:
     """Plan `migrate` without changing anything. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
     _check_file(path, create=False)
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.set_busy_timeout(BUSY_MS)
-        before = in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
-    finally:
-        connection.close()
+    before = _read_version(path)
     numbers = [number for number, _ in migrations()]
     refuse_newer(path, before, numbers[-1], path=str(path))
     return MigrationResult(before, numbers[-1], [number for number in numbers if number > before])
@@ -107,16 +102,17 @@ def _check_file(path: Path, *, create: bool) -> None:
             "copy the file, or remove that name",
             path=str(path),
         )
-    _refuse_foreign(path)
+    _read_version(path)
 
 
-def _refuse_foreign(path: Path) -> None:
-    # Called before `connect`, which would mark a foreign file's header as using a write-ahead log.
+def _read_version(path: Path) -> int:
+    """Return the schema version of a file. Raises NotADatabase, StorageError."""
+    # Not by `connect`, which would mark a foreign file's header as using a write-ahead log.
     with translate_errors(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_MS)
-            in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
+            return in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
         finally:
             connection.close()
 

@@ -1,6 +1,6 @@
--- Delete an unexpired value of any owner, and return the value and its owner; its name is a secret.
+-- Delete an unexpired value of any owner, and return that owner; its name is a secret.
 DELETE FROM {schema}.notes
  WHERE kind = :kind
    AND name = :name
    AND expires_at > :now
-RETURNING owner, value
+RETURNING owner

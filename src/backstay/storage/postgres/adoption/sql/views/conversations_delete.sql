@@ -1,8 +1,7 @@
 -- Delete a conversation of the view, with its turns.
-CREATE FUNCTION {{ schema }}.adopted_conversations_delete() RETURNS trigger LANGUAGE plpgsql
-AS {% filter dollar_quoted %}
-#variable_conflict use_column
-BEGIN
+{% extends "views/base.sql" %}
+{% set name, event = "conversations", "DELETE" %}
+{% block body %}
 {% if foreign_key.cascades %}
     DELETE FROM {{ conversations.quoted_name }} AS app WHERE app.{{ id.name | quoted }} = OLD.{{ old_id | quoted }};
     IF NOT FOUND THEN
@@ -21,8 +20,4 @@ BEGIN
     END;
 {% endif %}
     RETURN OLD;
-END
-{% endfilter %};
-REVOKE ALL ON FUNCTION {{ schema }}.adopted_conversations_delete() FROM PUBLIC;
-CREATE TRIGGER backstay_delete INSTEAD OF DELETE ON {{ schema }}.conversations
-FOR EACH ROW EXECUTE FUNCTION {{ schema }}.adopted_conversations_delete();
+{% endblock %}

@@ -1,10 +1,8 @@
 -- Insert a conversation into the view: into the side table, then into the user table.
--- No function of a view sets a search path, so that the app's own triggers run with the usual one.
+{% extends "views/base.sql" %}
 {% from "macros.sql" import columns %}
-CREATE FUNCTION {{ schema }}.adopted_conversations_insert() RETURNS trigger LANGUAGE plpgsql
-AS {% filter dollar_quoted %}
-#variable_conflict use_column
-BEGIN
+{% set name, event = "conversations", "INSERT" %}
+{% block body %}
     IF (NEW.id::{{ id.cast }})::text IS DISTINCT FROM NEW.id THEN
         RAISE EXCEPTION 'the id does not fit' USING ERRCODE = {{ UNLIKE | literal }};
     END IF;
@@ -22,8 +20,4 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN NEW;
-END
-{% endfilter %};
-REVOKE ALL ON FUNCTION {{ schema }}.adopted_conversations_insert() FROM PUBLIC;
-CREATE TRIGGER backstay_insert INSTEAD OF INSERT ON {{ schema }}.conversations
-FOR EACH ROW EXECUTE FUNCTION {{ schema }}.adopted_conversations_insert();
+{% endblock %}

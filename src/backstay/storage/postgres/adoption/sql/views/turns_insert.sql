@@ -1,13 +1,14 @@
 -- Insert a turn into the view: into the user table, and into the side table if a value has no column there.
+{% extends "views/base.sql" %}
 {% from "macros.sql" import columns %}
 {% set written = view.written | rejectattr("user_column", "equalto", parent.name) | list %}
-CREATE FUNCTION {{ schema }}.adopted_turns_insert() RETURNS trigger LANGUAGE plpgsql
-AS {% filter dollar_quoted %}
-#variable_conflict use_column
+{% set name, event = "turns", "INSERT" %}
+{% block declarations %}
 DECLARE
     conversation_id  {{ id.cast }};
     inserted         record;
-BEGIN
+{% endblock %}
+{% block body %}
     conversation_id := {{ schema }}.adopted_id(NEW.conversation_key);
     IF conversation_id IS NULL THEN
         RAISE EXCEPTION 'no such conversation' USING ERRCODE = {{ ABSENT | literal }};
@@ -30,8 +31,4 @@ BEGIN
     END IF;
 {% endif %}
     RETURN NEW;
-END
-{% endfilter %};
-REVOKE ALL ON FUNCTION {{ schema }}.adopted_turns_insert() FROM PUBLIC;
-CREATE TRIGGER backstay_insert INSTEAD OF INSERT ON {{ schema }}.turns
-FOR EACH ROW EXECUTE FUNCTION {{ schema }}.adopted_turns_insert();
+{% endblock %}

@@ -1,9 +1,8 @@
 -- Update a turn of the view, in the side table and in the user table.
+{% extends "views/base.sql" %}
 {% from "macros.sql" import assigned, changed, columns, is_old %}
-CREATE FUNCTION {{ schema }}.adopted_turns_update() RETURNS trigger LANGUAGE plpgsql
-AS {% filter dollar_quoted %}
-#variable_conflict use_column
-BEGIN
+{% set name, event = "turns", "UPDATE" %}
+{% block body %}
 {% if side_turn_columns %}
     IF {{ changed(side_turn_columns) }} THEN
         INSERT INTO {{ schema }}.adopted_turns
@@ -26,8 +25,4 @@ BEGIN
     END IF;
 {% endif %}
     RETURN NEW;
-END
-{% endfilter %};
-REVOKE ALL ON FUNCTION {{ schema }}.adopted_turns_update() FROM PUBLIC;
-CREATE TRIGGER backstay_update INSTEAD OF UPDATE ON {{ schema }}.turns
-FOR EACH ROW EXECUTE FUNCTION {{ schema }}.adopted_turns_update();
+{% endblock %}
