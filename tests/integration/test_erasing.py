@@ -5,11 +5,19 @@ import random
 import re
 
 import apsw
+import pytest
 
 from backstay import Backstay, Selection
 from backstay.storage.sqlite import database
+from support.harness.waiting import PATIENCE_SECONDS
 
 _COUNT = 1_500
+
+
+@pytest.fixture(autouse=True)
+def _wait_for_the_last_checkpoint(monkeypatch):
+    """Let an erasure wait as long as a busy disk needs for the checkpoint of the delete before it."""
+    monkeypatch.setattr(database, "_ERASE_BUSY_MS", int(PATIENCE_SECONDS * 1_000))
 
 
 def _rows():
