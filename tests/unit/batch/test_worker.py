@@ -9,13 +9,15 @@ from backstay.batch import worker as worker_module
 from backstay.batch.breaker import FIRST_CALLS
 from backstay.batch.committer import MAX_GROUP_VERDICTS
 from backstay.batch.job import JobSettings, JobState
-from backstay.batch.outcome import AttemptUsage, Fail, Skip
+from backstay.batch.outcome import AttemptUsage, Fail, Halt, Skip
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import EndReason, Worker, WorkerOptions
+from backstay.errors import OutcomeRefused
 from support.data.conversations import claimed
+from support.data.verdicts import failed
 
 _REPORT = CommitReport(
     [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
@@ -138,8 +140,8 @@ async def test_worker_claims_nothing_while_something_forbids_it(make_worker, sto
     elif cause == "the lease seems lost":
         worker.note_lease_lost()
     elif cause == "the breaker has tripped":
-        worker._breaker.note_started(FIRST_CALLS)
-        _end(worker, FIRST_CALLS, Fail("broken"))
+        _end(worker, 5)
+        _end(worker, 45, Fail("broken"))
         assert worker._tripped is not None
 
     await worker._commit()
@@ -282,3 +284,77 @@ async def test_worker_of_a_paused_job_ends_even_if_the_job_is_resumed(make_worke
 
     assert await worker.run() is end_reason
     assert [claim.free_slots > 0 for claim in store.claims[:3]] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("cause", "grace_seconds", "end_reason"),
+    [
+        ("it pauses", 0.0, None),
+        ("it pauses by Halt", 0.0, None),
+        ("it pauses and is stopped", 0.0, EndReason.PAUSED),
+        ("its job was paused", 0.0, EndReason.PAUSED),
+        ("its job was paused", _NEVER_SECONDS, None),
+        ("it is stopped", 0.0, EndReason.STOPPED),
+        ("it is stopped", _NEVER_SECONDS, None),
+        ("nothing", 0.0, None),
+    ],
+)
+async def test_worker_that_ends_waits_for_its_calls(make_worker, cause, grace_seconds, end_reason):
+    """A worker that pauses by itself waits for its calls, which are paid for; otherwise for the grace time."""
+    worker = make_worker(processor=_wait_forever, grace_seconds=grace_seconds)
+    worker._start([claimed(60)])
+    if cause.startswith("it pauses"):
+        _end(worker, *((1, Halt("no money")) if "Halt" in cause else (50, Fail("broken"))))
+        await worker._commit()
+    if "pause" in cause:
+        worker._state = JobState.PAUSED
+    if cause.endswith("is stopped"):
+        worker._stop.request()
+
+    assert worker._end_reason() is end_reason
+
+    worker._on_ended(claimed(60), Skip(), AttemptUsage())
+    assert worker._end_reason() is None, "its result is not committed yet"
+    worker._executor.abandon_all()
+
+
+async def test_worker_with_a_limit_ends_when_its_last_result_is_committed(make_worker):
+    """A limit ends a run only after that many items were claimed, their calls ended and their results committed."""
+    worker = make_worker(processor=_wait_forever, limit=1)
+    assert worker._end_reason() is None
+    worker._start([claimed()])
+    assert worker._end_reason() is None
+    worker._executor.abandon_all()
+    _end(worker, 1)
+    assert worker._end_reason() is None
+    await worker._commit()
+    assert worker._end_reason() is EndReason.LIMIT
+
+
+async def test_worker_claims_again_when_its_suspect_has_ended(make_worker, store):
+    """Only the end of the item that runs alone lets a worker claim others."""
+    worker = make_worker(processor=_wait_forever)
+    worker._start([claimed(alone=True)])
+    _end(worker, 1)
+    await worker._commit()
+    worker._executor.abandon_all()
+    worker._on_ended(claimed(alone=True), Skip(), AttemptUsage())
+    await worker._commit()
+
+    assert [claim.free_slots > 0 for claim in store.claims] == [False, True]
+
+
+async def test_outcomes_that_the_database_refuses_trip_the_breaker(make_worker):
+    """Calls whose results are all refused by the database have succeeded, but their job must pause as well."""
+    worker = make_worker()
+    worker._on_committed([failed(claimed(position)) for position in range(FIRST_CALLS)])
+    assert worker._tripped is None
+    refused = [failed(claimed(position), OutcomeRefused.code) for position in range(FIRST_CALLS)]
+    worker._on_committed(refused[:-1])
+    assert worker._tripped is None
+    worker._on_committed(refused[-1:])
+    assert worker._tripped is not None
+
+    _end(worker, 5)
+    worker._on_committed(refused[:1])
+    assert worker._tripped is not None, "it stays tripped"
