@@ -65,9 +65,7 @@ async def list_conversations(
 @command()
 async def show(
     session: CommandSession,
-    conversation: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=id_of_printed, show_default=False)
-    ],
+    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=id_of_printed)],
 ) -> None:
     """Show one conversation with all its turns.
 
@@ -84,9 +82,7 @@ async def show(
 @command()
 async def import_(
     session: CommandSession,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="File to import; - for standard input.", show_default=False)
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
     on_conflict: Annotated[
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
