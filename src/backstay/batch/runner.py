@@ -93,7 +93,6 @@ class JobRunner:
             reporter = ProgressReporter(job_id=job_id, listener=on_progress)
             run = LeasedRun(
                 store=self._stores.work,
-                owner=self._owner,
                 job=job,
                 callee=callee,
                 options=WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds),

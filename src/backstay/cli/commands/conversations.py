@@ -8,7 +8,7 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.options import OutputOptions
 from backstay.cli.selection_options import ConditionOptions, SelectionOptions, refuse_unknown_job
-from backstay.cli.text import format_count, printable, printable_lines
+from backstay.cli.text import format_count, format_time, printable, printable_lines
 from backstay.coordination.store import OwnedKind
 from backstay.errors import EmptySelection
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
@@ -164,7 +164,7 @@ def _format_lines(conversation: "Conversation") -> list[str]:
         ("content", conversation.content),
         ("job", conversation.job_id and printed_id(conversation.job_id)),
         ("item", conversation.item_id and printed_id(conversation.item_id)),
-        ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
+        ("created", conversation.created_at and format_time(conversation.created_at)),
         *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
     )
     lines = [f"{name:<9} {printable(value)}" for name, value in fields if value is not None]
