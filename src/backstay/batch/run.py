@@ -9,7 +9,7 @@ from backstay.batch import liveness
 from backstay.batch.job import Job
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress_reporter import ProgressReporter
+from backstay.batch.progress import ProgressReporter
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import Lease, WorkStore
 from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions

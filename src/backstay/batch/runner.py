@@ -11,8 +11,7 @@ from backstay.batch.inspection import JobInspection
 from backstay.batch.job import FINISHED, JobState, Pause
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.processor import CallableProcessor, RateLimitable
-from backstay.batch.progress import ItemCounts, TokenCounts
-from backstay.batch.progress_reporter import Listener, ProgressReporter
+from backstay.batch.progress import ItemCounts, Listener, ProgressReporter, TokenCounts
 from backstay.batch.run import LeasedRun
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores

@@ -37,13 +37,13 @@ def store():
 def make_worker(store):
     """Return a worker with these options, in front of a store that claims nothing."""
 
-    def make(**options):
+    def make(concurrency, limit=None):
         return Worker(
             store=store,
             lease=Lease("local", 1, "job", 7),
             callee=CallableProcessor.from_processor(lambda item: None),
             settings=JobSettings(),
-            options=WorkerOptions(**options),
+            options=WorkerOptions(concurrency, limit, grace_seconds=10.0, lease_seconds=15.0),
             monitor=None,
             stop=StopSignal(),
             report=None,
