@@ -12,9 +12,7 @@ from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import Worker, WorkerOptions
 from support.data.conversations import claimed
 
-_REPORT = CommitReport(
-    [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
-)
+_REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), next_due_seconds=None)
 
 
 class _Claims:
