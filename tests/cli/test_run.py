@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backstay import ItemCounts, JobProgress, TokenCounts
-from backstay.batch.progress_reporter import Listener
+from backstay.batch.progress import Listener
 from backstay.batch.service import Batches
 from backstay.errors import StoreFull
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import tracemalloc
 from datetime import UTC, datetime
@@ -245,6 +246,18 @@ async def test_missing_and_unreadable_files_are_refused(backstay, tmp_path):
         await backstay.conversations.import_file(tmp_path / "none.jsonl")
     with pytest.raises(InputUnreadable, match="this is a directory"):
         await backstay.conversations.import_file(tmp_path)
+
+
+async def test_a_pipe_that_does_not_wait_is_refused(backstay):
+    """A non-blocking standard input is refused, since a pause in its data would look like the end of the rows."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb") as pipe:
+        pipe.write(b'{"messages": [{"role": "user", "content": "Hi"}]}\n')
+        pipe.flush()
+        with pytest.raises(InputUnreadable, match="set to non-blocking"):
+            await backstay.conversations.import_file("-", stdin=stream)
 
 
 async def test_standard_input_is_read(backstay):

@@ -288,7 +288,7 @@ async def test_suspect_runs_alone(store):
     lease = await enter(store)
 
     report = await commit(store, lease, room=5)
-    assert (report.claimed, report.has_pending_suspects) == ([], True)
+    assert (report.claimed, report.next_due_seconds) == ([], None)
     (suspect,) = await claim(store, lease, 5, alone=True)
 
     assert (suspect.position, suspect.attempt, suspect.tries, suspect.runs_alone) == (0, 3, 0, True)
@@ -301,7 +301,7 @@ async def test_suspects_are_claimed_one_by_one(store):
 
     assert len(await claim(store, lease, 10, alone=True)) == 1
     report = await commit(store, lease, room=10)
-    assert (report.claimed, report.has_pending_suspects) == ([], True)
+    assert (report.claimed, report.next_due_seconds) == ([], None)
     assert len(await claim(store, lease, 10, alone=True)) == 1
     await store.batches.work.release(lease)
 
@@ -320,13 +320,13 @@ async def test_others_go_before_suspects(store):
     assert (second.item.id, second.runs_alone) == ("item-1", True)
 
 
-async def test_nothing_waits_when_there_is_no_suspect(store):
-    """The report distinguishes pending suspects from items that are not due."""
+async def test_an_item_that_is_no_suspect_is_due_later(store):
+    """The report names the time until an item is due, unlike for suspects, which wait for an idle worker."""
     await create(store, 1)
     lease = await enter(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
 
-    assert not (await commit(store, lease, room=1, alone=True)).has_pending_suspects
+    assert (await commit(store, lease, room=1, alone=True)).next_due_seconds == 30.0
 
 
 async def test_doomed_verdict_claims_nothing(store):

@@ -9,11 +9,10 @@ from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, RunLimits, check_action
-from backstay.batch.lease import LEASE_SECONDS
 from backstay.batch.processor import Processor, ProcessorSource
-from backstay.batch.progress_reporter import Listener
+from backstay.batch.progress import Listener
 from backstay.batch.run_limits import check_rate_limits, check_run
-from backstay.batch.runner import DEFAULT_CONCURRENCY, BatchResult, JobRunner
+from backstay.batch.runner import BatchResult, JobRunner
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
@@ -29,8 +28,8 @@ class JobControl(JobInspection):
         owner: str,
         source: ProcessorSource,
         folder: Path,
-        lease_seconds: float = LEASE_SECONDS,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        lease_seconds: float,
+        concurrency: int,
     ) -> None:
         super().__init__(stores=stores, owner=owner)
         self._callees = Callees(source)

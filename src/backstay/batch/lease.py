@@ -19,7 +19,6 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.lease")
 
-LEASE_SECONDS = 15.0
 _PATIENCE_SECONDS = 5.0  # how long `stop` waits for the last beat
 CRASH_LIMIT = 3  # interruptions while running alone after which an item counts as having crashed its workers
 

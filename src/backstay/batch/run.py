@@ -9,7 +9,7 @@ from backstay.batch import liveness
 from backstay.batch.job import Job
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress_reporter import ProgressReporter
+from backstay.batch.progress import ProgressReporter
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import Lease, WorkStore
 from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions
@@ -28,7 +28,6 @@ class LeasedRun:
         self,
         *,
         store: WorkStore,
-        owner: str,
         job: Job,
         callee: CallableProcessor,
         options: WorkerOptions,
@@ -38,7 +37,6 @@ class LeasedRun:
         reporter: ProgressReporter,
     ) -> None:
         self._store = store
-        self._owner = owner
         self._job = job
         self._callee = callee
         self._options = options
@@ -94,7 +92,7 @@ class LeasedRun:
         try:
             await self._monitor.poll()
             acquired = await self._store.acquire_lease(
-                self._owner, self._job.id, lock.identity, after_lease_loss=after_lease_loss
+                self._job.owner, self._job.id, lock.identity, after_lease_loss=after_lease_loss
             )
             if acquired.lease is None:
                 return END_REASONS.get(acquired.job.state, EndReason.FINISHED)

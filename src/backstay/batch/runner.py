@@ -11,8 +11,7 @@ from backstay.batch.inspection import JobInspection
 from backstay.batch.job import FINISHED, JobState, Pause
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.processor import CallableProcessor, RateLimitable
-from backstay.batch.progress import ItemCounts, TokenCounts
-from backstay.batch.progress_reporter import Listener, ProgressReporter
+from backstay.batch.progress import ItemCounts, Listener, ProgressReporter, TokenCounts
 from backstay.batch.run import LeasedRun
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
@@ -93,7 +92,6 @@ class JobRunner:
             reporter = ProgressReporter(job_id=job_id, listener=on_progress)
             run = LeasedRun(
                 store=self._stores.work,
-                owner=self._owner,
                 job=job,
                 callee=callee,
                 options=WorkerOptions(concurrency, limit, grace_seconds, self._lease_seconds),

@@ -10,7 +10,7 @@ from backstay.batch.creation import JobRequest
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import Job, JobSettings, RunLimits
 from backstay.batch.processor import Processor
-from backstay.batch.progress_reporter import Listener
+from backstay.batch.progress import Listener
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.run_limits import check_rate_limits, check_run
 from backstay.batch.runner import BatchResult

@@ -73,8 +73,6 @@ class CommitReport:
     state: JobState
     counts: ItemCounts
     tokens: TokenCounts
-    has_pending_suspects: bool
-    """Whether items are pending that only a worker with nothing else in flight may claim."""
     next_due_seconds: float | None
     """If nothing was claimed: seconds until a pending item that may run alongside others is due."""
 

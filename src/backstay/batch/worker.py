@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
@@ -13,7 +13,7 @@ from backstay.batch.committer import MAX_GROUP_VERDICTS, Committer
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
-from backstay.batch.lease import LEASE_SECONDS, LeaseMonitor
+from backstay.batch.lease import LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
 from backstay.batch.persistent_writer import PersistentWriter
 from backstay.batch.processor import CallableProcessor
@@ -23,6 +23,7 @@ from backstay.batch.stop import EndDeadline, StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused
 
+_BACKOFF = Backoff()
 _POLL_SECONDS = 1.0  # how often a worker without free slots checks whether its job was paused
 _IDLE_SECONDS = 0.25  # how often a worker with nothing to claim checks for items released by others
 
@@ -45,13 +46,12 @@ END_REASONS = {JobState.PAUSED: EndReason.PAUSED, JobState.CANCELLED: EndReason.
 class WorkerOptions:
     """The options of one run, which are not stored with the job."""
 
-    concurrency: int = 16
-    limit: int | None = None
+    concurrency: int
+    limit: int | None
     """Maximum number of items that this run claims."""
-    grace_seconds: float = 10.0
+    grace_seconds: float
     """How long calls in flight may continue after a stop was requested."""
-    lease_seconds: float = LEASE_SECONDS
-    backoff: Backoff = field(default_factory=Backoff)
+    lease_seconds: float
 
 
 class Worker:
@@ -227,8 +227,8 @@ class Worker:
     def _on_ended(self, claimed: ClaimedItem, outcome: Outcome, usage: AttemptUsage) -> None:
         if claimed.runs_alone:
             self._runs_suspect = False
-        max_attempts, backoff = self._settings.max_attempts, self._options.backoff
-        verdict = decide(claimed, outcome, usage=usage, max_attempts=max_attempts, backoff=backoff)
+        max_attempts = self._settings.max_attempts
+        verdict = decide(claimed, outcome, usage=usage, max_attempts=max_attempts, backoff=_BACKOFF)
         verdict = self._evidence.note(verdict)
         if verdict.result == "doomed":
             self._pauses_itself = True

@@ -15,25 +15,17 @@ if TYPE_CHECKING:
 
     from backstay.batch.intake import ColumnMapping
 
-JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="Name of the job.", parser=id_of_printed, show_default=False)
-]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", parser=id_of_printed)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Concurrency = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="Maximum calls in flight [default: the job's last value, else 16].", show_default=False
-    ),
+    int | None, typer.Option(metavar="N", help="Maximum calls in flight [default: the job's last value, else 16].")
 ]
-Limit = Annotated[int | None, typer.Option(metavar="N", help="Start at most N items in this run.", show_default=False)]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="Start at most N items in this run.")]
 AllowKey = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST", help="Allow the recipe to send its key to HOST, also in later runs.", show_default=False
-    ),
+    str | None, typer.Option(metavar="HOST", help="Allow the recipe to send its key to HOST, also in later runs.")
 ]
-BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="Id of the backup.", show_default=False)]
+BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="Id of the backup.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +39,6 @@ class RateOptions:
             min=0,
             max=MAX_RPM,
             help="Maximum requests per minute, per account; 0 for no limit. The job stores it.",
-            show_default=False,
         ),
     ] = None
     tpm: Annotated[
@@ -57,7 +48,6 @@ class RateOptions:
             min=0,
             max=MAX_TPM,
             help="Maximum tokens per minute, per account; 0 for no limit. The job stores it.",
-            show_default=False,
         ),
     ] = None
     patience: Annotated[
@@ -66,7 +56,6 @@ class RateOptions:
             metavar="TIME",
             help="Pause after this time without a successful answer [default: 10m, longer if the provider names a "
             "time].",
-            show_default=False,
         ),
     ] = None
 

@@ -67,8 +67,7 @@ class SelectionOptions:
     """The options that select conversations: by ids, by conditions, or all."""
 
     ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed, show_default=False),
+        list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed)
     ] = None
     ids_file: Annotated[
         str | None, typer.Option(metavar="F", help="File with one id per line; - for standard input.")

@@ -1,6 +1,7 @@
 """Texts for people: stored data without control characters, readable numbers, sizes and durations."""
 
 import re
+from datetime import UTC, datetime
 
 # Control characters, which start escape sequences, and characters that reverse the reading direction.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -36,6 +37,11 @@ def format_duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes:02d} min"
+
+
+def format_time(moment: datetime) -> str:
+    """Return a time in UTC: `2026-01-31 14:05:00Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def format_size(size: float) -> str:

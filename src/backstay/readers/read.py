@@ -65,23 +65,28 @@ def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generato
 def _open(source: Path | None, stdin: BinaryIO | None, errors: InputErrors) -> AbstractContextManager[BinaryIO]:
     if source is not None:
         return source.open("rb", buffering=_FILE_BUFFER_BYTES)
+    return nullcontext(standard_input(stdin, errors))
+
+
+def standard_input(stdin: BinaryIO | None, errors: InputErrors) -> BinaryIO:
+    """Return `stdin`, by default the standard input of the process.
+
+    Raises:
+        InputUnreadable: the process has none, or it is non-blocking: "no data yet" would look like its end, and rows
+            would be lost silently.
+    """
     if stdin is None:
         # A process can be started without a standard input.
         if sys.stdin is None:
             raise errors.unreadable("it is closed; pipe the rows in or name a file")
         stdin = sys.stdin.buffer
-    _refuse_non_blocking(stdin, errors)
-    return nullcontext(stdin)
-
-
-def _refuse_non_blocking(stream: BinaryIO, errors: InputErrors) -> None:
-    """Refuse a non-blocking stream: "no data yet" would look like its end, and rows would be lost silently."""
     try:
-        is_blocking = os.get_blocking(stream.fileno())
+        is_blocking = os.get_blocking(stdin.fileno())
     except io.UnsupportedOperation:
-        return
+        return stdin
     if not is_blocking:
         raise errors.unreadable("it is set to non-blocking, so its end cannot be detected; send it through `cat`")
+    return stdin
 
 
 def _reader_for(path: Path, errors: InputErrors) -> _Reader:

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from backstay import Backstay, StopSignal
 from backstay.batch import liveness
 from backstay.batch.item import ClaimedItem, ItemState
-from backstay.batch.lease import CRASH_LIMIT, LEASE_SECONDS, LeaseMonitor
+from backstay.batch.lease import CRASH_LIMIT, LeaseMonitor
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim, Lease
 from backstay.errors import (
@@ -360,7 +360,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _look_for_dead(self, library: Library, job: ModelJob) -> None:
         work = library.beside._store.batches.work
-        watch = LeaseMonitor(store=work, owner=library.owner, job_id=job.name, lease_seconds=LEASE_SECONDS)
+        watch = LeaseMonitor(store=work, owner=library.owner, job_id=job.name, lease_seconds=15.0)
         assert self._await(watch.poll()) == 0
         self._notice_takeovers()
         assert not any(dead.job is job and not dead.is_gone for dead in self._dead)

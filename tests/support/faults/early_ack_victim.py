@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 
-from backstay.batch import progress_reporter
+from backstay.batch import progress
 from backstay.errors import StorageError
 from backstay.storage.sqlite import database
 from support.faults import victim
@@ -31,6 +31,6 @@ def _whatever_becomes_of_it(
 
 
 if __name__ == "__main__":
-    victim.replace(progress_reporter, "_MIN_INTERVAL_SECONDS", 0.0)
+    victim.replace(progress, "_MIN_INTERVAL_SECONDS", 0.0)
     victim.replace(database, "in_transaction", _whatever_becomes_of_it)
     victim.main()

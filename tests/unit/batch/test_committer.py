@@ -12,9 +12,7 @@ from support.data.conversations import claimed
 from support.data.verdicts import completed
 
 _LEASE = Lease("local", 1, "job", 7)
-_REPORT = CommitReport(
-    [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
-)
+_REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), next_due_seconds=None)
 
 
 class _RecordingStore:

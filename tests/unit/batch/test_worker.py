@@ -19,11 +19,10 @@ from backstay.errors import OutcomeRefused
 from support.data.conversations import claimed
 from support.data.verdicts import failed
 
-_REPORT = CommitReport(
-    [], JobState.RUNNING, ItemCounts(), TokenCounts(), has_pending_suspects=False, next_due_seconds=None
-)
+_REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), next_due_seconds=None)
 _COMPLETED = replace(_REPORT, state=JobState.COMPLETED)
 _NEVER_SECONDS = 1e6
+_OPTIONS = WorkerOptions(concurrency=16, limit=None, grace_seconds=10.0, lease_seconds=15.0)
 
 
 class _Store:
@@ -84,7 +83,7 @@ def make_worker(store, monitor):
             lease=Lease("local", 1, "job", 7),
             callee=CallableProcessor.from_processor(processor),
             settings=JobSettings(),
-            options=WorkerOptions(**options),
+            options=replace(_OPTIONS, **options),
             monitor=monitor,
             stop=StopSignal(),
             report=_ignore,

@@ -10,8 +10,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import BackupArgument, BackupOptions, OutputOptions, Yes
 from backstay.cli.selection_options import SelectionOptions
-from backstay.cli.text import format_count, format_size, printable
-from backstay.clock import to_text
+from backstay.cli.text import format_count, format_size, format_time, printable
 from backstay.coordination.store import OwnedKind
 from backstay.limits import MAX_LIST_ENTRIES
 
@@ -194,7 +193,7 @@ def _row(backup: "Backup") -> tuple[object, ...]:
         backup.conversations,
         size,
         backup.reason,
-        _format_time(to_text(backup.created_at)),
+        format_time(backup.created_at),
         "never, pinned" if backup.is_pinned else _format_expiry(backup),
     )
 
@@ -202,7 +201,7 @@ def _row(backup: "Backup") -> tuple[object, ...]:
 def _format_state(backup: "Backup") -> str:
     state = str(backup.state)
     if backup.state == "damaged" and backup.damaged_at is not None:
-        state += f" since {_format_time(to_text(backup.damaged_at))}"
+        state += f" since {format_time(backup.damaged_at)}"
     return f"{state}, {backup.deletion}" if backup.deletion is not None else state
 
 
@@ -220,11 +219,7 @@ def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
 
 
 def _format_expiry(backup: "Backup") -> str:
-    return _format_time(to_text(backup.expires_at)) if backup.expires_at is not None else "not yet"
-
-
-def _format_time(text: str) -> str:
-    return f"{text[:10]} {text[11:19]}Z"
+    return format_time(backup.expires_at) if backup.expires_at is not None else "not yet"
 
 
 def _format_lines(backup: "Backup", path: Path) -> list[str]:
@@ -233,7 +228,7 @@ def _format_lines(backup: "Backup", path: Path) -> list[str]:
         ("holds", f"{format_count(backup.conversations, 'conversation')}, {format_count(backup.turns, 'turn')}"),
         ("size", f"{format_size(backup.file_bytes)}, {format_size(backup.content_bytes)} as JSON"),
         ("reason", backup.reason),
-        ("created", _format_time(to_text(backup.created_at))),
+        ("created", format_time(backup.created_at)),
         ("expires", "never, it is pinned" if backup.is_pinned else _format_expiry(backup)),
     ]
     if backup.error is not None:

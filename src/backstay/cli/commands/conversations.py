@@ -8,7 +8,7 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.options import OutputOptions
 from backstay.cli.selection_options import ConditionOptions, SelectionOptions, refuse_unknown_job
-from backstay.cli.text import format_count, printable, printable_lines
+from backstay.cli.text import format_count, format_time, printable, printable_lines
 from backstay.coordination.store import OwnedKind
 from backstay.errors import EmptySelection
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
@@ -65,9 +65,7 @@ async def list_conversations(
 @command()
 async def show(
     session: CommandSession,
-    conversation: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=id_of_printed, show_default=False)
-    ],
+    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=id_of_printed)],
 ) -> None:
     """Show one conversation with all its turns.
 
@@ -84,9 +82,7 @@ async def show(
 @command()
 async def import_(
     session: CommandSession,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="File to import; - for standard input.", show_default=False)
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
     on_conflict: Annotated[
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
@@ -168,7 +164,7 @@ def _format_lines(conversation: "Conversation") -> list[str]:
         ("content", conversation.content),
         ("job", conversation.job_id and printed_id(conversation.job_id)),
         ("item", conversation.item_id and printed_id(conversation.item_id)),
-        ("created", conversation.created_at and f"{conversation.created_at:%Y-%m-%d %H:%M:%S}Z"),
+        ("created", conversation.created_at and format_time(conversation.created_at)),
         *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
     )
     lines = [f"{name:<9} {printable(value)}" for name, value in fields if value is not None]

@@ -97,10 +97,7 @@ async def skip(
     session: CommandSession,
     job: JobArgument,
     items: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="ITEM", help="Ids of pending or failed items.", parser=id_of_printed, show_default=False
-        ),
+        list[str], typer.Argument(metavar="ITEM", help="Ids of pending or failed items.", parser=id_of_printed)
     ],
 ) -> None:
     """Skip items of a job.

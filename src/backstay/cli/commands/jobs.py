@@ -9,7 +9,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.invocation import Invocation
 from backstay.cli.options import JobArgument, Yes
 from backstay.cli.remedies import phrase
-from backstay.cli.text import format_count, format_duration, printable, truncate
+from backstay.cli.text import format_count, format_duration, format_time, printable, truncate
 from backstay.clock import SystemClock
 from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
@@ -191,11 +191,11 @@ def _format_lines(
         *([f"  recipe     {_format_recipe(job.recipe)}"] if job.recipe is not None else []),
         f"  each item  {job.settings.max_attempts} attempts of at most {format_duration(job.settings.timeout_seconds)}",
         *([f"  limits     {_format_limits(job)}"] if job.settings.limits.to_dict() else []),
-        f"  created    {job.created_at:%Y-%m-%d %H:%M:%S}Z",
-        f"  updated    {job.updated_at:%Y-%m-%d %H:%M:%S}Z",
+        f"  created    {format_time(job.created_at)}",
+        f"  updated    {format_time(job.updated_at)}",
     ]
     if job.finished_at is not None:
-        lines.append(f"  finished   {job.finished_at:%Y-%m-%d %H:%M:%S}Z")
+        lines.append(f"  finished   {format_time(job.finished_at)}")
     if job.workers:
         lines.append(f"  workers    {job.workers:,}")
     if job.provider_wait is not None:

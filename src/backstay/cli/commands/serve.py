@@ -26,14 +26,9 @@ _SCRIPTED_ONLY = (
 @command()
 def serve(
     session: CommandSession,
-    host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="Address to listen on [default: 127.0.0.1].", show_default=False)
-    ] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help="Address to listen on [default: 127.0.0.1].")] = None,
     port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PORT", min=0, max=MAX_PORT, help="Port; 0 for any free one [default: 8717].", show_default=False
-        ),
+        int | None, typer.Option(metavar="PORT", min=0, max=MAX_PORT, help="Port; 0 for any free one [default: 8717].")
     ] = None,
 ) -> None:
     """Serve the HTTP API and the pages until Ctrl-C or SIGTERM.

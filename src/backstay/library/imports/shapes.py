@@ -128,8 +128,7 @@ def _with_others(document: Document, values: dict[str, Any], keys: Collection[st
 
 
 def _metadata(values: dict[str, Any]) -> dict[str, Any]:
-    metadata = _pop(values, "metadata", dict)
-    return metadata if metadata is not None else {}
+    return _pop(values, "metadata", dict) or {}
 
 
 def _renumber(turns: list[Document]) -> list[Document]:

@@ -4,15 +4,14 @@ import codecs
 import io
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, cast
 
-from backstay.errors import BackupError, BackupTooNew, InputUnreadable
+from backstay.errors import BackupError, BackupTooNew
 from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
 from backstay.library.imports.shapes import read_backup_row, read_row
@@ -23,6 +22,7 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
+from backstay.readers.read import standard_input
 from backstay.readers.row import InputRow
 
 _CHUNK_CONVERSATIONS = 256
@@ -164,19 +164,11 @@ class ImportSource:
     def _from_stdin(self) -> BinaryIO:
         # Copied first, since an import may read it twice, and must not wait for more input while it locks the database.
         if self._spooled is None:
+            stdin = standard_input(self._stdin, self.origin)
             self._spooled = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - closed by `close`
-            self._spool(self._spooled)
+            copyfileobj(stdin, self._spooled, _BLOCK_BYTES)
         self._spooled.seek(0)
         return os.fdopen(os.dup(self._spooled.fileno()), "rb")
-
-    def _spool(self, file: BinaryIO) -> None:
-        stream = self._stdin
-        if stream is None:
-            if sys.stdin is None:
-                raise InputUnreadable("standard input is closed; pipe the rows in or name a file")
-            stream = sys.stdin.buffer
-        copyfileobj(stream, file, _BLOCK_BYTES)
-        file.seek(0)
 
 
 class _Blocks(io.RawIOBase):
@@ -205,10 +197,5 @@ def _is_object(head: bytes, path: Path | None) -> bool:
 
 
 def _to_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:
-    for first in rows:
-        chunk = [first]
-        for row in rows:
-            chunk.append(row)
-            if len(chunk) == _CHUNK_CONVERSATIONS:
-                break
+    while chunk := list(islice(rows, _CHUNK_CONVERSATIONS)):
         yield chunk

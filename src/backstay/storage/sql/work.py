@@ -81,10 +81,8 @@ class SqlWork(SqlStore):
             attempt = (halting.claimed.position, halting.claimed.attempt)
             pause = Pause(halting.code or "doom", halting.message or "", (attempt, *halting.evidence))
             set_state(session, lease.owner, lease.job_key, state, now, pause)
-        due, suspects = (None, False)
-        if claim.free_slots > 0 and not claimed:
-            due, suspects = self._next_due(session, lease, claim, now)
-        return CommitReport(claimed, state, counts, tokens, suspects, due)
+        due = self._next_due(session, lease, claim, now) if claim.free_slots > 0 and not claimed else None
+        return CommitReport(claimed, state, counts, tokens, due)
 
     def _claim(self, session: Session, lease: Lease, claim: Claim, now: int) -> list[ClaimedItem]:
         values = {
@@ -110,10 +108,10 @@ class SqlWork(SqlStore):
             claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at))
         return claimed
 
-    def _next_due(self, session: Session, lease: Lease, claim: Claim, now: int) -> tuple[float | None, bool]:
+    def _next_due(self, session: Session, lease: Lease, claim: Claim, now: int) -> float | None:
         values = {"job_key": lease.job_key, "owner": lease.owner, "max_interruptions": claim.max_interruptions}
-        due, suspects = session.row("next_due", values) or (None, 0)
-        return (None if due is None else max(0.0, (due - now) / 1e6)), bool(suspects)
+        due = session.value("next_due", values)
+        return None if due is None else max(0.0, (due - now) / 1e6)
 
     async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
         def requeue(session: Session) -> None:

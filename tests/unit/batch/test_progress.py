@@ -7,16 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from backstay.batch import progress_reporter
-from backstay.batch.progress import ItemCounts, JobProgress, ProviderWait, TokenCounts
-from backstay.batch.progress_reporter import ProgressReporter
+from backstay.batch import progress
+from backstay.batch.progress import ItemCounts, JobProgress, ProgressReporter, ProviderWait, TokenCounts
 
 
 @pytest.fixture
 def stopwatch(monkeypatch):
     """Return a clock that a test sets by hand."""
     now = SimpleNamespace(seconds=1_000.0)
-    monkeypatch.setattr(progress_reporter, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
 
 
