@@ -704,7 +704,7 @@ def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch):
     async def nothing(*_):
         pass
 
-    monkeypatch.setattr("backstay.backup.service.Backups.start", nothing)
+    monkeypatch.setattr("backstay.backup.service.Backups.remove_leftovers", nothing)
     asyncio.run(taken(app))
 
     assert outcome(app) != WHOLE

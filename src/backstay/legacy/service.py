@@ -207,7 +207,7 @@ class LegacyImport:
         if owner not in self._importers:
             self._importers[owner] = self._importer_for(owner)
             # Leftovers of a killed import would prevent this one.
-            await self._importers[owner].backups.start()
+            await self._importers[owner].backups.remove_leftovers()
         return self._importers[owner]
 
 

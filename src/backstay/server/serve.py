@@ -45,7 +45,7 @@ def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[
         port = listener.getsockname()[1]
         # A new token at each start, so that only the printed address signs in.
         token = secrets.token_urlsafe(32) if server.mode == "token" else None
-        app = create_app(settings, server.model_copy(update={"port": port}), token=token, listens_alone=True)
+        app = create_app(settings, server.model_copy(update={"port": port}), token=token, is_standalone=True)
         asyncio.run(_serve(app, listener, port, on_listening))
 
 
