@@ -47,7 +47,7 @@ async def _walked(local, browser):
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
     await local.state.backstay._store.waiting_imports.add("local", "imported", {"a": None})
     deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
-    walk = await Walk().over(browser, "/batches", f"/conversations?deleted={deleted.backup_id}", "/backups")
+    walk = await Walk().over(browser, "/batches", f"/conversations?deleteBackupId={deleted.backup_id}", "/backups")
     for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second file has no usable topics
         uploaded = await browser.post("/batches/upload", files={"file": ("topics.csv", rows)})
         await walk.over(browser, uploaded.headers["location"])
