@@ -168,6 +168,22 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
     assert _told(dead, "workers").endswith("0 at work")
 
 
+def test_a_worker_of_another_owner_hides_no_interrupted_job(within, backstay):
+    """Doctor calls a job interrupted although another owner's job of the same name has a living worker."""
+    backstay.write("topics.csv", "Gardens")
+    own = backstay.start("run", "topics.csv", "--processor", "made:endless")
+    until(lambda: backstay.count("topics", "running") == 1)
+    own.kill()
+    own.wait()
+    backstay.start("--owner", "bob", "run", "topics.csv", "--processor", "made:endless")
+    until(lambda: ask(backstay.database, "SELECT count(*) FROM items WHERE state = 'running'") == [(2,)])
+
+    ended = within("doctor", "--json")
+
+    assert _told(ended, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
+    assert _told(ended, "workers").endswith("1 at work")
+
+
 def test_the_environment_is_listed_by_name_only(within, monkeypatch):
     """Doctor names set variables without their values, and those that are not used."""
     monkeypatch.setenv("BACKSTAY_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:1/x")
