@@ -66,7 +66,7 @@ class ResumePermission:
         )
 
     def allowed_for(self, job: Job, confirm: str | None = None) -> AllowedEntry:
-        """Return what may run for a job: what the settings name and, if the server may resume it, what its row names.
+        """Return what may run for a job: what the settings name and, if it may be resumed here, what its row names.
 
         Raises:
             ConfirmationNeeded: the job calls a function that neither the settings nor `confirm` names.

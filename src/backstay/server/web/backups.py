@@ -27,7 +27,7 @@ _NOTICES = {
 }
 
 Action = Annotated[str | None, Query(alias="done")]
-"""The action of the form that redirected here."""
+"""The action that a form has just performed: a key of `_NOTICES`."""
 
 
 @router.get("")
