@@ -333,7 +333,7 @@ class Backstay(_Components):
 
     async def __aenter__(self) -> "Backstay":
         await self._store.start(create=self._create)
-        await self.backups.start()
+        await self.backups.remove_leftovers()
         return self
 
     async def __aexit__(self, *_: object) -> None:

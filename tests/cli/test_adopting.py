@@ -46,13 +46,13 @@ def test_from_the_check_to_the_undo(command, url):
     )
     assert "Works: list, search, export, backup, delete, restore, import, generating" in checked.out
     assert "Rows of public.chats without user_id: 1." in checked.err
-    assert (result["isCheck"], result["wasThere"], result["notWritableReasons"]) == (False, False, [])
-    assert [table["place"] for table in result["tables"]] == ["public.chats", "public.messages"]
+    assert (result["isCheck"], result["wasAdopted"], result["notWritableReasons"]) == (False, False, [])
+    assert [table["userTable"] for table in result["tables"]] == ["public.chats", "public.messages"]
     assert "public.messages (52 rows) are already turns" in again.out
     assert _adopted(looked) == ("ok", "conversations are those of public.chats and turns are those of public.messages")
     assert _adopted(changed)[0] == "problem"
     assert undone.out == "public.chats and public.messages are no longer adopted; their rows are unchanged.\n"
-    assert (twice["givenBack"], twice["dropped"], twice["isCheck"]) == ([], [], False)
+    assert (twice["unadopted"], twice["dropped"], twice["isCheck"]) == ([], [], False)
 
 
 def test_undo_confirms_the_values_it_deletes(command, tmp_path):

@@ -427,7 +427,7 @@ def test_doctor_misses_the_file_of_a_backup(within, backstay, library):
 
     assert "1 verified, their files are present" in sound.out
     assert (sound.code, ended.code) == (0, 1)
-    assert f"the file of {backup} is missing: nothing can be restored from it" in ended.out
+    assert f"backup files are missing: {backup}; nothing can be restored from them" in ended.out
 
 
 def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):

@@ -5,8 +5,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from backstay.backup.service import Backups
 from backstay.doctor import CheckLevel, examine, filesystem, sqlite
 from backstay.doctor.filesystem import file_system_kind
+from backstay.errors import StoreUnavailable
 from support.harness.waiting import until
 from support.stores.sql import ask
 
@@ -164,6 +166,22 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
     assert _told(dead, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
     assert f"process {process.pid} on " in _told(dead, "workers")
     assert _told(dead, "workers").endswith("0 at work")
+
+
+def test_a_worker_of_another_owner_hides_no_interrupted_job(within, backstay):
+    """Doctor calls a job interrupted although another owner's job of the same name has a living worker."""
+    backstay.write("topics.csv", "Gardens")
+    own = backstay.start("run", "topics.csv", "--processor", "made:endless")
+    until(lambda: backstay.count("topics", "running") == 1)
+    own.kill()
+    own.wait()
+    backstay.start("--owner", "bob", "run", "topics.csv", "--processor", "made:endless")
+    until(lambda: ask(backstay.database, "SELECT count(*) FROM items WHERE state = 'running'") == [(2,)])
+
+    ended = within("doctor", "--json")
+
+    assert _told(ended, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
+    assert _told(ended, "workers").endswith("1 at work")
 
 
 def test_the_environment_is_listed_by_name_only(within, monkeypatch):
@@ -439,4 +457,49 @@ def test_a_folder_of_backups_that_cannot_be_seen_is_not_called_empty(within, bac
 
     assert ended.code == 1
     assert "a disk may not be mounted" in ended.out
-    assert "the file is missing" not in ended.out
+    assert "missing" not in ended.out
+    assert "cannot be found" not in ended.out  # it is the folder that is not mounted
+
+
+@pytest.mark.parametrize("has_backup", [True, False], ids=["with a backup", "without its marker"])
+def test_an_unmounted_former_folder_is_named_whatever_the_new_folder_has(within, backstay, monkeypatch, has_backup):
+    """Doctor names a backup whose former folder is not mounted, if the new folder is usable and if it is not."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    made = {}
+    for folder in ("former", "new"):
+        monkeypatch.setenv("BACKUP_DIRECTORY", str(backstay.folder / folder))
+        made[folder] = within("backups", "create", "--all", "--json").json["backupId"]
+    (backstay.folder / "former").rename(backstay.folder / "unplugged")
+    if not has_backup:
+        (backstay.folder / "new").rename(backstay.folder / "unplugged too")
+
+    ended = within("doctor", "--json")
+
+    assert ended.code == 1
+    assert f"the folders of these backups cannot be found: {made['former']}" in _told(ended, "backups").split(" | ")
+    assert ("a disk may not be mounted" in _told(ended, "backups")) is not has_backup
+    assert "backups delete" not in ended.out
+
+
+def test_damage_that_cannot_be_recorded_hides_no_other(within, backstay, monkeypatch):
+    """Doctor records each damaged backup, also after one whose damage it cannot record."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    made = [within("backups", "create", "--all", "--json").json["backupId"] for _ in range(2)]
+    for path in backstay.folder.rglob("*.json.zst"):
+        path.write_bytes(path.read_bytes()[:-100] + bytes(100))
+    verify, refused = Backups.verify, []
+
+    async def refuse_first(self, backup_id):
+        if not refused:
+            refused.append(backup_id)
+            raise StoreUnavailable("the database is locked")
+        return await verify(self, backup_id)
+
+    monkeypatch.setattr(Backups, "verify", refuse_first)
+    ended = within("doctor", "--deep", "--json")
+    recorded = ask(backstay.database, "SELECT id FROM backups WHERE damaged_at IS NOT NULL")
+
+    assert [f"{backup} is damaged: " in ended.out for backup in made] == [True, True]
+    assert len(recorded) == 1

@@ -91,15 +91,17 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
         "migration": {"before": _NEWEST, "after": _NEWEST, "applied": [], "isCheck": True},
         "jobs": {
             "imported": [],
-            "there": 0,
+            "alreadyImported": 0,
             "finished": 1,
-            "left": [{"id": "bad\x1b[31m", "reason": "the job_id has a control character or a line break; remove it"}],
+            "skipped": [
+                {"id": "bad\x1b[31m", "reason": "the job_id has a control character or a line break; remove it"}
+            ],
         },
         "backups": {
             "imported": [],
-            "there": 0,
+            "alreadyImported": 0,
             "expired": 0,
-            "left": [
+            "skipped": [
                 {"id": "backup-1-x", "reason": "its file lacks conversations of its conversation_ids: conv-2"},
             ],
         },

@@ -92,7 +92,7 @@ def test_what_is_refused_is_asked_for_in_another_way(within, backstay, provider)
 
     report = within("probe", "--recipe", "r.toml", "--json").json
 
-    assert (report["structure"], report["refused"], report["renamed"]) == (
+    assert (report["structure"], report["rejected"], report["renamed"]) == (
         "json",
         ["schema"],
         {"max_tokens": "max_completion_tokens"},
@@ -163,7 +163,7 @@ def test_what_an_endpoint_said_is_shown_without_the_key(within, provider):
     assert KEY not in message
     assert "[key]" in message
     assert KEY not in json.dumps(text)
-    assert (text["problemCode"], text["said"][:9]) == ("bad_request", '{"error":')
+    assert (text["problemCode"], text["excerpt"][:9]) == ("bad_request", '{"error":')
     assert (text["endpoint"]["url"], text["answered"]) == (f"{provider.base_url}/chat/completions", 1)
 
 
@@ -177,7 +177,7 @@ def test_an_answer_with_half_a_character_is_shown(within, provider):
 
     assert ended.code == 1
     assert "said       No, ?." in ended.out
-    assert within(*words, "--json").json["said"] == "No, ?."
+    assert within(*words, "--json").json["excerpt"] == "No, ?."
 
 
 def test_an_answer_that_is_no_conversation_is_shown(within, provider):
@@ -190,7 +190,7 @@ def test_an_answer_that_is_no_conversation_is_shown(within, provider):
 
     assert "said       I would rather talk, says [key].\nstructure  not schema, json\nend        stop\n" in ended.out
     assert "usage      reported\ncost       3 calls, 300 + 150 tokens\n" in ended.out
-    assert (report["problem"], report["problemCode"], report["said"]) == (None, None, None)
+    assert (report["problem"], report["problemCode"], report["excerpt"]) == (None, None, None)
 
 
 def test_an_answer_that_is_cut_takes_a_higher_bound(within, provider):

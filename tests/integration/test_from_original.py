@@ -72,7 +72,7 @@ async def taken(app, **options):
 
 
 def left(report):
-    return {item.id: item.reason for item in report.not_imported}
+    return {item.id: item.reason for item in report.skipped}
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ async def test_columns_may_be_of_other_types_or_missing(app, kind, value):
     report = await taken(app, source="other")
 
     assert [(job.id[-1], job.completed, job.failed) for job in report.jobs] == [("1", 2, 0), ("2", 0, 0)]
-    assert not report.not_imported
+    assert not report.skipped
 
 
 async def test_rows_of_one_job_are_taken_together(app):
@@ -370,7 +370,7 @@ async def test_what_is_restored_is_what_the_file_says(app):
 
     (expires_at,) = app.sql("SELECT expires_at FROM backup_exports")[0]
     assert (backup.state, backup.reason, backup.expires_at) == (BackupState.VERIFIED, "bulk_delete", expires_at)
-    assert (backup.conversations, backup.is_pinned, report.not_imported) == (40, False, [])
+    assert (backup.conversations, backup.is_pinned, report.skipped) == (40, False, [])
     assert (restored.restored, again.restored, again.identical) == (40, 0, 40)
     assert result == {item["id"]: _of_file(item) for item in value}
     assert json.loads(output)["createdAt"] == MADE_AT.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -450,7 +450,7 @@ async def test_what_never_expires_is_pinned(app):
 
     assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "legacy_backup")
     assert backup.expires_at > datetime.now(UTC) + timedelta(days=6)
-    assert (report.backup_totals.ended, report.not_imported) == (1, [])
+    assert (report.backup_totals.ended, report.skipped) == (1, [])
 
 
 async def test_unusable_backups_are_named_and_others_imported(app):
@@ -587,7 +587,7 @@ async def test_a_deleted_backup_is_not_imported_again(app):
         await backstay.backups.delete(BACKUP)
     report = await taken(app)
 
-    assert (report.backups, report.backup_totals.already_imported, report.not_imported) == ([], 1, [])
+    assert (report.backups, report.backup_totals.already_imported, report.skipped) == ([], 1, [])
 
 
 async def test_without_a_backup_folder_jobs_are_imported(app):
@@ -681,7 +681,7 @@ async def test_many_at_once_do_it_once(app):
     assert outcome(app) == WHOLE
     assert Counter(job.id for report in reports for job in report.jobs) == {f"batch-{n}": 1 for n in range(3)}
     assert Counter(item.id for report in reports for item in report.backups) == {f"backup-{n}-x": 1 for n in range(3)}
-    assert [item for report in reports for item in report.not_imported] == []
+    assert [item for report in reports for item in report.skipped] == []
     async with app.backstay() as backstay:
         for number in range(3):
             await backstay.backups.verify(f"backup-{number}-x")
@@ -704,7 +704,7 @@ def test_what_a_killed_one_has_left_would_be_noticed(app, monkeypatch):
     async def nothing(*_):
         pass
 
-    monkeypatch.setattr("backstay.backup.service.Backups.start", nothing)
+    monkeypatch.setattr("backstay.backup.service.Backups.remove_leftovers", nothing)
     asyncio.run(taken(app))
 
     assert outcome(app) != WHOLE
@@ -783,7 +783,7 @@ async def test_a_table_of_no_use_is_named(app):
 
     report = await taken(app, source="other")
 
-    assert [(item.id, item.reason) for item in report.not_imported] == [
+    assert [(item.id, item.reason) for item in report.skipped] == [
         ("batch_checkpoints", "the table in schema other has no column job_id"),
         ("batch_checkpoints", "the table in schema other has no column completed_items"),
         ("backup_exports", "the table in schema other has no column conversation_ids"),

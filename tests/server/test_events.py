@@ -154,34 +154,130 @@ async def test_a_number_that_is_none_is_refused(api, last):
     assert answer.json()["error"]["details"]["fields"][0]["field"] == "Last-Event-ID"
 
 
-async def test_a_listener_far_behind_reads_from_the_tables(failing, monkeypatch):
+class _Interleaved:
+    """The batches of an owner, with a callback between any two reads of a feed."""
+
+    def __init__(self, batches):
+        self._batches = batches
+        self.max_number = None
+        """The newest failure that a feed can read; None if all."""
+        self.after_read = None
+
+    async def checkpoint(self, job_id):
+        return await self._read(self._batches.checkpoint(job_id))
+
+    async def last_failure(self, job_id):
+        return await self._read(self._batches.last_failure(job_id))
+
+    async def failures_since(self, job_id, number, *, limit):
+        page = await self._read(self._batches.failures_since(job_id, number, limit=limit))
+        return [one for one in page if self.max_number is None or one.sequence <= self.max_number]
+
+    async def _read(self, reading):
+        value = await reading
+        if self.after_read is not None:
+            callback, self.after_read = self.after_read, None
+            await callback()
+        return value
+
+
+@pytest.fixture
+async def pending(failing):
+    """The batches of an owner with a pending job, of whose 60 items the last 40 will fail."""
+    # Good items first, because a job whose first calls all fail would pause.
+    items = [{"id": f"{n}", "topic": "good" if n < 20 else "bad"} for n in range(60)]
+    body = {"jobId": "j", "items": items, "processor": "picky:picky", "start": False}
+    await failing.ann.post("/api/batches", json=body)
+    return _Interleaved(failing.state.backstay.for_owner(ANN).batches)
+
+
+async def _settle(api):
+    await api.ann.post("/api/batches/j/resume", json={"concurrency": 4})
+    assert (await api.settled("j"))["failed"] == 40
+
+
+def _failure_numbers(events):
+    return [int(one.split(b"\n")[0].removeprefix(b"id: ")) for one in events if b"event: item_failed\n" in one]
+
+
+async def _all_failures(batches):
+    return [failure.sequence for failure in await batches.failures_since("j", 0, limit=1_000)]
+
+
+async def test_a_listener_far_behind_reads_from_the_tables(failing, pending, monkeypatch):
     """A listener that is more failures behind than memory holds gets every failure exactly once."""
     monkeypatch.setattr("backstay.server.events.job_feed._MAX_FAILURES_IN_MEMORY", 7)
     monkeypatch.setattr("backstay.server.events.job_feed._PAGE", 3)
-    await failing.ann.post(
-        "/api/batches",
-        json={
-            "jobId": "j",
-            # Good items first, because a job whose first calls all fail would pause.
-            "items": [{"id": f"{n}", "topic": "good" if n < 20 else "bad"} for n in range(60)],
-            "processor": "picky:picky",
-            "start": False,
-        },
-    )
-    batches = failing.state.backstay.for_owner(ANN).batches
-    feed = JobFeed(batches, "j", poll_seconds=60)
+    feed = JobFeed(pending, "j", poll_seconds=60)
     await feed.begin()
     events = feed.events(None)
     assert b"event: progress\n" in await anext(events)
     assert b"event: state\n" in await anext(events)
-    await failing.ann.post("/api/batches/j/resume", json={"concurrency": 4})
-    assert (await failing.settled("j"))["failed"] == 40
+    await _settle(failing)
 
     await feed.poll()
-    received = [one async for one in events if b"event: item_failed\n" in one]
+    received = [one async for one in events]
 
-    numbers = [int(one.split(b"\n")[0].removeprefix(b"id: ")) for one in received]
-    assert numbers == [f.sequence for f in await batches.failures_since("j", 0, limit=1_000)]
+    assert _failure_numbers(received) == await _all_failures(pending)
+
+
+async def test_a_listener_that_falls_behind_twice_misses_no_failure(failing, pending, monkeypatch):
+    """A listener that reads old failures from the tables misses none that memory drops in the meantime."""
+    monkeypatch.setattr("backstay.server.events.job_feed._MAX_FAILURES_IN_MEMORY", 7)
+    feed = JobFeed(pending, "j", poll_seconds=60)
+    await feed.begin()
+    events = feed.events(None)
+    received = [await anext(events), await anext(events)]
+    await _settle(failing)
+    numbers = await _all_failures(pending)
+    pending.max_number = numbers[9]
+    await feed.poll()
+
+    received.append(await anext(events))
+    pending.max_number = None
+    await feed.poll()
+    received += [one async for one in events]
+
+    assert _failure_numbers(received) == numbers
+
+
+async def test_a_job_that_ends_while_its_first_state_is_sent_sends_its_last(failing, pending):
+    """A job that ends while a listener receives its first state sends its last progress and state too."""
+    feed = JobFeed(pending, "j", poll_seconds=60)
+    await feed.begin()
+    events = feed.events(None)
+    assert b'"pending"' in await anext(events)
+    assert b"event: state\n" in await anext(events)
+
+    await _settle(failing)
+    await feed.poll()
+    *_, progress, state = [one async for one in events]
+
+    assert (b"event: progress\n" in progress, b"event: state\n" in state) == (True, True)
+    assert (b'"completed_with_failures"' in progress, b'"completed_with_failures"' in state) == (True, True)
+
+
+async def test_failures_right_before_the_end_are_sent(failing, pending):
+    """A job that fails and ends between two reads of a poll sends those failures before its stream ends."""
+    feed = JobFeed(pending, "j", poll_seconds=60)
+    await feed.begin()
+    events = feed.events(None)
+    pending.after_read = lambda: _settle(failing)
+
+    while not feed.is_over:
+        await feed.poll()
+
+    assert _failure_numbers([one async for one in events]) == await _all_failures(pending)
+
+
+async def test_a_client_that_reconnects_right_before_the_end_misses_no_failure(failing, pending):
+    """A client that reconnects while a job fails and ends is not informed that it has received everything."""
+    feed = JobFeed(pending, "j", poll_seconds=60)
+    pending.after_read = lambda: _settle(failing)
+
+    await feed.begin()
+
+    assert not feed.has_nothing_after(0)
 
 
 async def test_a_job_of_another_process_is_followed(api, settings):

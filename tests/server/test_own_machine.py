@@ -17,7 +17,7 @@ from support.servers.api import ANN, ENOUGH, KINDS, libraries, serving
 
 settings = libraries(ENOUGH)
 on_any_database = libraries(KINDS)
-_OWN = {"local": True, "listens_alone": True}
+_OWN = {"local": True, "is_standalone": True}
 _PICKY = {"confirm": "picky:picky"}
 
 
@@ -98,7 +98,7 @@ async def test_a_job_of_a_programs_own_function_is_never_resumed(settings):
 
 @pytest.mark.parametrize(
     "change",
-    [{"local": False}, {"listens_alone": False}, {"allowed_hosts": ("x",)}, {"cors_origins": ("https://x.example",)}],
+    [{"local": False}, {"is_standalone": False}, {"allowed_hosts": ("x",)}, {"cors_origins": ("https://x.example",)}],
     ids=["with JSON Web Tokens", "within another application", "under other names", "for other pages"],
 )
 async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(settings, picky, change):
@@ -121,7 +121,7 @@ async def test_the_command_names_the_job_so_that_it_can_be_pasted(settings, pick
     """The command to resume a job with an unusual name can be pasted into a shell."""
     async with Backstay.open(settings.database_url) as backstay:
         await backstay.batches.create(name, items(1), "picky:picky")
-    async with serving(settings, **{**_OWN, "listens_alone": False}) as api:
+    async with serving(settings, **{**_OWN, "is_standalone": False}) as api:
         options = (await api.ann.get(f"/api/batches/{quote(name)}/resume")).json()
 
     *command, printed = shlex.split(options["command"])

@@ -147,7 +147,7 @@ async def test_pages_name_the_field_and_its_limit(settings):
     """A page refuses a manipulated form with the same wording as the API."""
     async with serving(settings, local=True) as running, cookied(running) as browser:
         answers = [
-            await browser.get("/conversations?before=soon"),
+            await browser.get("/conversations?createdBefore=soon"),
             await browser.post("/batches/act", data={"id": "x", "action": "explode"}),
             await browser.post("/batches/upload", data={"file": "no file"}),
         ]

@@ -22,7 +22,7 @@ from backstay.library.adoption import AdoptedTable
 from backstay.library.deletion import DeletePlan, DeleteSample, FiringTrigger, RelatedRowCount
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
-from backstay.schemas import adoption, backups, conversations, jobs, legacy, recipes
+from backstay.schemas import adoption, backups, conversations, jobs, legacy_import, recipes
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ from backstay.schemas import adoption, backups, conversations, jobs, legacy, rec
         (jobs.PauseOut, Pause),
         (jobs.WaitingImportOut, WaitingImport),
         (jobs.WaitingOut, ProviderWait),
-        (legacy.ImportedBackupOut, ImportedBackup),
-        (legacy.ImportedJobOut, ImportedJob),
-        (legacy.SkippedEntryOut, SkippedEntry),
+        (legacy_import.ImportedBackupOut, ImportedBackup),
+        (legacy_import.ImportedJobOut, ImportedJob),
+        (legacy_import.SkippedEntryOut, SkippedEntry),
         (recipes.PromptOut, PromptSample),
     ],
 )

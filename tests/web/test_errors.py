@@ -19,7 +19,8 @@ _WRONG = [
     ("POST", "/batches/act", _LARGE, 413, "1,000 bytes"),
     ("POST", "/nosuch", _LARGE, 413, "1,000 bytes"),
     ("GET", "/batches/one", {}, 422, "id: "),
-    ("GET", "/conversations?before=soon", {}, 422, "before: "),
+    ("GET", "/conversations?createdBefore=soon", {}, 422, "createdBefore: "),
+    ("GET", "/conversations?deletedWithoutBackup=All+is+well", {}, 422, "deletedWithoutBackup: "),
     ("GET", "/batches", {}, 500, "Unexpected error in Backstay"),
     ("GET", "/api/backup/download/none", {"headers": NAVIGATION}, 404, "not found"),
 ]

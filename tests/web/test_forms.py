@@ -45,9 +45,9 @@ async def _walked(local, browser):
     await services.batches.run("paused", [{"topic": "x"}], _doomed)
     waiting = {"jobId": "waiting", "items": [{"topic": "x"}], "processor": "scripted", "start": False}
     (await local.ann.post("/api/batches", json=waiting)).raise_for_status()
-    await services.waiting_imports.add("imported", {"a": None})
+    await local.state.backstay._store.waiting_imports.add("local", "imported", {"a": None})
     deleted = await services.conversations.delete(Selection(ids=(ids.pop(),)))
-    walk = await Walk().over(browser, "/batches", f"/conversations?deleted={deleted.backup_id}", "/backups")
+    walk = await Walk().over(browser, "/batches", f"/conversations?deleteBackupId={deleted.backup_id}", "/backups")
     for rows in (b"topic,persona\nBoats,a keeper\n", b"a,b\n,1\n"):  # the second file has no usable topics
         uploaded = await browser.post("/batches/upload", files={"file": ("topics.csv", rows)})
         await walk.over(browser, uploaded.headers["location"])
@@ -125,7 +125,7 @@ async def test_a_batch_is_cancelled_once_confirmed(local, browser):
 async def test_an_imported_batch_is_discarded_once_confirmed(local, browser):
     """Discarding an imported batch leads to a confirmation page, and the batch waits until its form is sent."""
     imports = local.state.backstay.for_owner("local").waiting_imports
-    await imports.add("nightly & more", {"a": None, "gone": "it was late"})
+    await local.state.backstay._store.waiting_imports.add("local", "nightly & more", {"a": None, "gone": "it was late"})
     walk = await Walk().over(browser, "/batches/discard?id=nightly+%26+more")
     page = await browser.get("/batches")
     asking = await browser.get("/batches/discard?id=nightly+%26+more")

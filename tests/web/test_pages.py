@@ -196,7 +196,7 @@ async def test_a_delete_of_which_some_is_gone_is_about_the_rest(local, browser_l
     assert "Delete 2 conversations?" in plan.text
     assert "1 selected conversation no longer exists." in plan.text
     assert re.search(r"needs about \d\.\d kB", plan.text)
-    assert "deleted=" in deleted.headers["location"]
+    assert "deleteBackupId=" in deleted.headers["location"]
     assert (await local.ann.get("/api/conversations")).json()["conversations"] == []
 
 

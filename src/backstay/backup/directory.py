@@ -14,6 +14,7 @@ import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -131,7 +132,7 @@ class BackupDirectory:
         return None
 
     @contextmanager
-    def open(self, backup_id: str) -> Iterator[BinaryIO]:
+    def open(self, backup_id: str) -> Iterator[BufferedReader]:
         """Open the file of a backup. The open file stays readable if it is removed.
 
         Raises:

@@ -51,8 +51,8 @@ class Backups:
         self._owner = owner
         self._keep = keep
 
-    async def start(self) -> None:
-        """Remove what dead writers left. Errors are logged, not raised, so that the library can still be used."""
+    async def remove_leftovers(self) -> None:
+        """Remove unfinished backups of dead processes. Only log errors, so that the library can still be used."""
         try:
             await self._cleaner.remove_leftovers()
         except BackstayError as error:

@@ -4,8 +4,6 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from backstay.app import Backstay
@@ -23,30 +21,35 @@ from backstay.storage.sql.inspection import BackupRecord, DatabaseReport
 
 _log = get_logger("backstay.doctor")
 
-_BLOCK_BYTES = 1024 * 1024
-
 
 def check_backups(
     report: DatabaseReport, settings: Settings, *, default_folder: Path | None, deep: bool
 ) -> Iterator[Check]:
-    """Check each backup's file, and the marker of the folder for new backups. With `deep`, read all files."""
-    folder_checks = list(_check_folder(report, default_folder=default_folder, configured=settings.backup_folder))
-    yield from folder_checks
+    """Check each backup's file, and the marker of the folder for new backups.
+
+    With `deep`, read all files, and record which are damaged.
+    """
+    new_folder = settings.backup_folder or default_folder
+    marker_problem = None
+    if new_folder is not None:
+        marker_problem = _check_marker(report, new_folder, default_folder)
+        yield from [marker_problem] if marker_problem is not None else []
+        yield from check_backup_folder(new_folder / report.database_id)
     yield from _check_clock(report)
     without_file: list[str] = []
     without_folder: list[str] = []
-    damaged, intact = [], 0
-    if (base := settings.backup_folder or default_folder) is not None:
-        yield from check_backup_folder(base / report.database_id)
+    damaged, present = [], 0
     for backup in report.backups:
         if backup.folder is not None and backup.host not in (None, socket.gethostname()):
             continue  # on another machine, out of reach from here
-        bases = (Path(backup.folder) if backup.folder is not None else default_folder, base)
-        folders = [BackupDirectory(path / report.database_id) for path in bases if path is not None]
+        own_folder = Path(backup.folder) if backup.folder is not None else default_folder or new_folder
+        folders = [BackupDirectory(path / report.database_id) for path in (own_folder, new_folder) if path is not None]
         folder = next((folder for folder in folders if folder.has(backup.id)), None)
         if folder is None:
-            has_folder = any((folder.path / MARKER).is_file() for folder in folders)
-            (without_file if has_folder else without_folder).append(backup.id)
+            if folders and (folders[0].path / MARKER).is_file():
+                without_file.append(backup.id)
+            elif marker_problem is None or own_folder != new_folder:
+                without_folder.append(backup.id)
             continue
         try:
             is_intact = _is_unchanged(folder, backup) if deep else None
@@ -58,21 +61,25 @@ def check_backups(
         elif is_intact is False:
             damaged.append(backup)
         else:
-            intact += 1
+            present += 1
     if damaged:
         asyncio.run(_record_damage(damaged, settings))
         yield from (_damage_check(backup, is_intact=False) for backup in damaged)
-    if without_folder and not folder_checks:
-        message = f"the folder of {format_first(without_folder)} cannot be found"
-        remedy = "mount its disk; until then nothing can be restored from there"
+    yield from _check_missing(without_file, without_folder)
+    if present and not without_file and not without_folder:
+        state = "read and unchanged" if deep else "their files are present"
+        yield Check("backups", CheckLevel.OK, f"{present:,} verified, {state}")
+
+
+def _check_missing(without_file: Sequence[str], without_folder: Sequence[str]) -> Iterator[Check]:
+    if without_folder:
+        message = f"the folders of these backups cannot be found: {format_first(without_folder)}"
+        remedy = "mount their disks; until then nothing can be restored from them"
         yield Check("backups", CheckLevel.PROBLEM, message, remedy)
     if without_file:
-        message = f"the file of {format_first(without_file)} is missing: nothing can be restored from it"
-        remedy = "return it to its folder, or `backstay backups delete BACKUP` if it is gone for good"
+        message = f"backup files are missing: {format_first(without_file)}; nothing can be restored from them"
+        remedy = "return them to their folder, or `backstay backups delete BACKUP` for each that is gone for good"
         yield Check("backups", CheckLevel.PROBLEM, message, remedy)
-    elif intact and not without_folder:
-        state = "read and unchanged" if deep else "their files are present"
-        yield Check("backups", CheckLevel.OK, f"{intact:,} verified, {state}")
 
 
 def _check_clock(report: DatabaseReport) -> Iterator[Check]:
@@ -82,34 +89,29 @@ def _check_clock(report: DatabaseReport) -> Iterator[Check]:
         yield Check("clock", CheckLevel.PROBLEM, problem, Remedy.SET_CLOCK, {"backup_id": newest.id})
 
 
-def _check_folder(report: DatabaseReport, *, default_folder: Path | None, configured: Path | None) -> Iterator[Check]:
-    base = configured or default_folder
-    if base is None or report.location is None:
-        return
-    folder = base / report.database_id
-    recorded = [each for each in report.backups if (Path(each.folder) if each.folder else default_folder) == base]
+def _check_marker(report: DatabaseReport, new_folder: Path, default_folder: Path | None) -> Check | None:
+    """Return why new backups cannot be made in the folder of a database; None if they can."""
+    if report.location is None:
+        return None
+    folder = new_folder / report.database_id
+    backups = [each for each in report.backups if (Path(each.folder) if each.folder else default_folder) == new_folder]
     if default_folder is None:
-        recorded = [each for each in recorded if each.host == socket.gethostname()]
+        backups = [each for each in backups if each.host == socket.gethostname()]
     try:
         marker = read_marker(folder)
     except BackupFolderUnrecognized as error:
-        yield Check.from_error("backups", error)
-        return
+        return Check.from_error("backups", error)
     state = folder_state(
-        folder, marker, database_id=report.database_id, database=report.location, is_recorded=bool(recorded)
+        folder, marker, database_id=report.database_id, database=report.location, is_recorded=bool(backups)
     )
     problem = describe_problem(folder, marker, state)
-    if problem is not None:
-        yield Check("backups", CheckLevel.PROBLEM, *problem)
+    return Check("backups", CheckLevel.PROBLEM, *problem) if problem is not None else None
 
 
 def _is_unchanged(folder: BackupDirectory, backup: BackupRecord) -> bool:
     try:
         with folder.open(backup.id) as file:
-            sha = hashlib.sha256()
-            for block in iter(partial(file.read, _BLOCK_BYTES), b""):
-                sha.update(block)
-            return sha.digest() == backup.file_sha256
+            return hashlib.file_digest(file, "sha256").digest() == backup.file_sha256
     except BackupDamaged:
         return False
     except OSError as error:
@@ -117,14 +119,15 @@ def _is_unchanged(folder: BackupDirectory, backup: BackupRecord) -> bool:
 
 
 async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) -> None:
-    """Record the damage by verifying the backups; the damage is reported even if this fails."""
-    try:
-        async with Backstay(settings, create=False) as backstay:
-            for backup in damaged:
-                with suppress(BackupDamaged):
-                    await backstay.backups.verify(backup.id)
-    except BackstayError as error:
-        _log.warning("backup_damage_record_failed", code=error.code, error=error.message)
+    """Record damage by verifying the backups. Log errors: the damage is reported even if it is not recorded."""
+    for backup in damaged:
+        try:
+            async with Backstay(settings, create=False) as backstay:
+                await backstay.backups.verify(backup.id)
+        except BackupDamaged:
+            pass  # `verify` has recorded it
+        except BackstayError as error:
+            _log.warning("backup_damage_record_failed", backup=backup.id, code=error.code, error=error.message)
 
 
 def _damage_check(backup: BackupRecord, *, is_intact: bool | None) -> Check:

@@ -20,7 +20,7 @@ _NETWORK_FILE_SYSTEMS = (
 
 @dataclass(frozen=True, slots=True)
 class _Remedies:
-    """Remedies for a folder, by its purpose."""
+    """What to do about each problem of a folder, which depends on the purpose of the folder."""
 
     not_a_folder: str
     not_writable: str

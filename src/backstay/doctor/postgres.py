@@ -32,7 +32,7 @@ def check_database(url: str, settings: Settings, *, deep: bool) -> Iterator[Chec
         yield check_counters(inspection.miscounted_jobs)
     yield from _check_adoption(inspection)
     if inspection.schema == inspection.known_schema:
-        yield from check_work(inspection.report)
+        yield from check_work(inspection.report, settings.owner)
         yield from check_others(inspection.report, settings.owner)
         yield from check_backups(inspection.report, settings, default_folder=None, deep=deep)
 

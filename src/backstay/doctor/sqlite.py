@@ -61,7 +61,7 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
     if depth is CheckDepth.FULL and not inspection.damage:
         yield check_counters(inspection.miscounted_jobs)
     if inspection.schema == inspection.known_schema and not inspection.damage:
-        yield from check_work(inspection.report)
+        yield from check_work(inspection.report, settings.owner)
         if belongs_to_this_user(path):
             yield from check_others(inspection.report, settings.owner)
         yield from check_backups(inspection.report, settings, default_folder=default_folder, deep=deep)

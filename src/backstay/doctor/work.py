@@ -9,11 +9,10 @@ from backstay.remedy import Remedy
 from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
 
 
-def check_work(report: DatabaseReport) -> Iterator[Check]:
-    """Check the jobs, workers and deletes of a database."""
+def check_work(report: DatabaseReport, owner: str) -> Iterator[Check]:
+    """Check the jobs and deletes of an owner, and all workers."""
     dead = [holder for holder in report.leaseholders if liveness.is_proven_dead(holder.identity)]
-    live = {(holder.owner, holder.job_id) for holder in report.leaseholders if holder not in dead}
-    jobs_in_work = {job_id for _, job_id in live}
+    jobs_in_work = {holder.job_id for holder in report.leaseholders if holder.owner == owner and holder not in dead}
     unfinished = [
         f"{job.id} ({'interrupted' if job.state == 'running' and job.id not in jobs_in_work else job.state}, "
         f"{job.settled} of {job.planned})"
@@ -44,7 +43,7 @@ def check_work(report: DatabaseReport) -> Iterator[Check]:
 
 
 def check_counters(miscounted_jobs: Sequence[str]) -> Check:
-    """Check that no job was found whose counters are wrong."""
+    """Return whether the counters of all jobs equal their items."""
     if miscounted_jobs:
         message = f"the counters of these jobs differ from their items: {', '.join(miscounted_jobs)}"
         remedy = "this is a bug in Backstay; conversations are not affected"
@@ -53,7 +52,7 @@ def check_counters(miscounted_jobs: Sequence[str]) -> Check:
 
 
 def check_others(report: DatabaseReport, owner: str) -> Iterator[Check]:
-    """Report how much other owners have, in case the user meant another owner."""
+    """Count the jobs, conversations and backups of other owners, in case the user meant another owner."""
     counts = [
         f"{_format_count(other.count, other.kind)} ({_format_count(other.owners, 'owner')})" for other in report.others
     ]
@@ -66,7 +65,7 @@ def _format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _remedy(waiting: Sequence[UnfinishedJob]) -> str:
-    if any(job.processor != CALLER for job in waiting):
+def _remedy(idle: Sequence[UnfinishedJob]) -> str:
+    if any(job.processor != CALLER for job in idle):
         return "`backstay resume JOB` continues one"
     return "run the program that created it again"

@@ -42,7 +42,7 @@ class ImportTotals:
     """Number of those that an earlier import had imported."""
     ended: int = 0
     """Number of finished checkpoints or expired backups, which need no import."""
-    not_imported: list[SkippedEntry] = field(default_factory=list)
+    skipped: list[SkippedEntry] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,6 +57,6 @@ class LegacyReport:
     backup_totals: ImportTotals = field(default_factory=ImportTotals)
 
     @property
-    def not_imported(self) -> Sequence[SkippedEntry]:
+    def skipped(self) -> Sequence[SkippedEntry]:
         """All entries that could not be imported."""
-        return [*self.job_totals.not_imported, *self.backup_totals.not_imported]
+        return [*self.job_totals.skipped, *self.backup_totals.skipped]

@@ -112,7 +112,7 @@ class LegacyImport:
                 await self._import_export(tables, export, report, is_new=is_new_database)
             for table, reason in tables.faults:
                 totals = {CHECKPOINTS: report.job_totals, EXPORTS: report.backup_totals}[table]
-                totals.not_imported.append(SkippedEntry(table, reason))
+                totals.skipped.append(SkippedEntry(table, reason))
         return report
 
     # -- jobs --------------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class LegacyImport:
     ) -> None:
         totals, job_id = report.job_totals, checkpoint.job_id
         if job_id is None:
-            totals.not_imported.append(SkippedEntry("(without a job_id)", "a checkpoint must name its job"))
+            totals.skipped.append(SkippedEntry("(without a job_id)", "a checkpoint must name its job"))
             return
         try:
             if not is_new and await self._jobs.is_name_used(self._owner, job_id):
@@ -137,7 +137,7 @@ class LegacyImport:
                 totals.already_imported += 1
                 return
         except _ENTRY_ERRORS as error:
-            totals.not_imported.append(SkippedEntry(job_id, error.message))
+            totals.skipped.append(SkippedEntry(job_id, error.message))
             return
         failed = sum(error is not None for error in settled.values())
         job = ImportedJob(job_id, self._owner, len(settled) - failed, failed)
@@ -151,7 +151,7 @@ class LegacyImport:
     ) -> None:
         totals, backup_id = report.backup_totals, export.backup_id
         if backup_id is None:
-            totals.not_imported.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
+            totals.skipped.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
             return
         try:
             expires_at = values.expiry_time(export.expires_at)
@@ -177,7 +177,7 @@ class LegacyImport:
             totals.already_imported += 1  # another process imports it, or has imported it since the check
             return
         except _ENTRY_ERRORS as error:
-            totals.not_imported.append(SkippedEntry(backup_id, error.message))
+            totals.skipped.append(SkippedEntry(backup_id, error.message))
             return
         report.backups.append(ImportedBackup(backup_id, owner, source.conversations, expires_at))
         _log.info("backup_imported", backup=backup_id, conversations=source.conversations)
@@ -207,7 +207,7 @@ class LegacyImport:
         if owner not in self._importers:
             self._importers[owner] = self._importer_for(owner)
             # Leftovers of a killed import would prevent this one.
-            await self._importers[owner].backups.start()
+            await self._importers[owner].backups.remove_leftovers()
         return self._importers[owner]
 
 

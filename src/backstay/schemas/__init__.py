@@ -50,7 +50,7 @@ from backstay.schemas.jobs import (
     SkipOut,
     WaitingImportOut,
 )
-from backstay.schemas.legacy import LegacyImportOut
+from backstay.schemas.legacy_import import LegacyImportOut
 from backstay.schemas.migrations import MigrationOut
 from backstay.schemas.recipes import EndpointOut, InitOut, PreviewOut, ProbeOut, PromptOut
 from backstay.schemas.server import ServeOut

@@ -9,13 +9,14 @@ from backstay.schemas.base import ApiObject
 
 
 class AdoptedTableOut(ApiObject):
-    """An adopted table. `columns` names its column of each built-in one. It lacks those in `side_columns`.
+    """An adopted table: `name` is the built-in table that `user_table` replaces.
 
-    `other_columns` are its columns that stand for no built-in one.
+    `columns` maps built-in names to columns of the user table. `side_columns` are the built-in columns that it lacks,
+    `other_columns` its own that are mapped to no built-in name.
     """
 
     name: str
-    place: str = Field(validation_alias="user_table")
+    user_table: str
     rows: int
     columns: dict[str, str]
     side_columns: list[str]
@@ -25,11 +26,12 @@ class AdoptedTableOut(ApiObject):
 class AdoptionOut(ApiObject):
     """The result of an adoption. With `is_check` nothing was written.
 
-    `not_writable_reasons` says why no new conversations can be stored; empty if they can.
+    `was_adopted` is true if these tables had already been adopted with the same mapping. `not_writable_reasons` says
+    why no new conversations can be stored; empty if they can.
     """
 
     is_check: bool
-    was_there: bool = Field(validation_alias="was_adopted")
+    was_adopted: bool
     tables: list[AdoptedTableOut]
     not_writable_reasons: list[str]
     remarks: list[str]
@@ -40,14 +42,14 @@ class AdoptionOut(ApiObject):
 
 
 class UnadoptResultOut(ApiObject):
-    """The tables that are no longer adopted (empty if none were), and those that were `dropped`.
+    """The user tables that are no longer adopted: those that still exist, and those that the user had `dropped`.
 
-    `conversations` and `turns` count those that lost values because the user's tables had no column for them. With
-    `is_check` nothing was written.
+    `conversations` and `turns` count those that lost values, because the user tables had no column for these values.
+    With `is_check` nothing was written.
     """
 
     is_check: bool
-    given_back: list[str] = Field(validation_alias="tables")
+    unadopted: list[str] = Field(validation_alias="tables")
     dropped: list[str]
     conversations: int
     turns: int

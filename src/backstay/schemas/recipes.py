@@ -77,7 +77,7 @@ class ProbeOut(ApiObject):
     calls: int
     answered: int
     structure: str | None
-    refused: list[str] = Field(validation_alias="rejected")
+    rejected: list[str]
     stream: bool
     renamed: dict[str, str]
     omitted: list[str]
@@ -90,7 +90,7 @@ class ProbeOut(ApiObject):
     limits: dict[str, str]
     problem: str | None
     problem_code: str | None
-    said: str | None = Field(validation_alias="excerpt")
+    excerpt: str | None
     """The beginning of the reply, if it was not a conversation."""
     recipe: list[str]
 

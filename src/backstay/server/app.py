@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
@@ -13,7 +13,6 @@ from backstay.errors import SettingsError
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_registry import ProcessorRegistry
-from backstay.logs import get_logger
 from backstay.server import form_limits, problems
 from backstay.server.api import (
     backup_files,
@@ -46,18 +45,16 @@ from backstay.server.temporary_folder import TemporaryFolder, remove_orphaned_fo
 from backstay.server.web import pages
 from backstay.settings import Settings
 
-_log = get_logger("backstay.server")
-
 _ABOUT = "Durable batches of training conversations, and guarded deletes."
 
 
 def create_app(
     settings: Settings,
-    server: ServerSettings | None = None,
+    server_settings: ServerSettings | None = None,
     *,
     token: str | None = None,
     create: bool = True,
-    listens_alone: bool = False,
+    is_standalone: bool = False,
 ) -> FastAPI:
     """Return the API as an application that can run alone or be mounted in another one.
 
@@ -65,18 +62,18 @@ def create_app(
 
     Args:
         settings: Settings of the library; `backstay.settings.load` loads them.
-        server: Settings of the server; `backstay.server.settings.load` loads them.
+        server_settings: Settings of the server; `backstay.server.settings.load` loads them.
         token: The local token, if no JSON Web Tokens are configured. It signs everyone in as one owner.
         create: Create the database if it is missing.
-        listens_alone: Whether the application can be reached only at the address in its settings.
+        is_standalone: Whether the application listens at the address in `server_settings`, not within another one.
 
     Raises:
         SettingsError: there is no way to sign in, or more than one.
         SettingsError, RecipeError, ProcessorUnusable: a recipe or processor in the settings cannot be used.
     """
-    server = (server or ServerSettings()).check()
-    _check_sign_in(server, token)
-    allowed = server.allowed()
+    server_settings = (server_settings or ServerSettings()).check()
+    _check_sign_in(server_settings, token)
+    allowed = server_settings.allowed()
     for name in allowed.processors:
         ProcessorRegistry().resolve(name)
     keys = KeySources.from_settings(settings, is_server=True)
@@ -85,11 +82,13 @@ def create_app(
         create=create,
         allowed=allowed,
         keys=keys,
-        read_seconds=server.read_seconds,
-        concurrency=server.concurrency,
+        read_seconds=server_settings.read_seconds,
+        concurrency=server_settings.concurrency,
     )
-    permission = ResumePermission(settings=settings, server=server, allowed=allowed, listens_alone=listens_alone)
-    state = _create_state(backstay, server, allowed, permission, token)
+    permission = ResumePermission(
+        settings=settings, server_settings=server_settings, allowed=allowed, is_standalone=is_standalone
+    )
+    state = _create_state(backstay, server_settings, allowed, permission, token)
     app = FastAPI(
         title="Backstay",
         version=version("backstay"),
@@ -110,6 +109,7 @@ def create_app(
     app.state.app_state = state
     problems.install(app)
     pages.install(app)
+    # `batch_detail` comes after the other routes of batches, because its routes match any job id.
     for module in (
         health_and_metrics, recipes, batches, batch_uploads, batch_detail, deletes, conversations, backup_files, backups
     ):  # fmt: skip
@@ -126,34 +126,35 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
         StorageError: the database cannot be used.
     """
     state: AppState = app.state.app_state
-    async with state.backstay:
-        cleanup = CleanupJob(backstay=state.backstay, metrics=state.metrics, cron=state.settings.cleanup)
+    # What was started last is stopped first, also if a later start or an earlier stop fails.
+    async with AsyncExitStack() as stack:
+        stack.callback(state.files.close)
+        stack.push_async_callback(state.authenticator.close)
+        await stack.enter_async_context(state.backstay)
         await asyncio.to_thread(remove_orphaned_folders)
-        await _recover_backups(state.backstay)
+        for owner in await state.backstay.owners():
+            await state.backstay.for_owner(owner).backups.remove_leftovers()
+        stack.push_async_callback(state.background_backups.stop)
+        stack.push_async_callback(state.supervisor.stop)
+        stack.push_async_callback(state.hub.stop)
+        cleanup = CleanupJob(backstay=state.backstay, metrics=state.metrics, cron=state.settings.cleanup)
+        stack.callback(cleanup.stop)
         cleanup.start()
         if state.settings.automatic_resume:
             state.supervisor.resume_interrupted()
-        try:
-            yield
-        finally:
-            cleanup.stop()
-            await state.hub.stop()
-            await state.supervisor.stop()
-            await state.background_backups.stop()
-            await state.authenticator.close()
-            state.files.close()
+        yield
 
 
-def _check_sign_in(server: ServerSettings, token: str | None) -> None:
+def _check_sign_in(settings: ServerSettings, token: str | None) -> None:
     """Check that exactly one way to sign in is configured. Raises SettingsError if not."""
-    if server.mode == "token" and len(token or "") < MIN_TOKEN_CHARACTERS:
+    if settings.mode == "token" and len(token or "") < MIN_TOKEN_CHARACTERS:
         raise SettingsError(
             f"No way to sign in is configured: pass create_app a `token` of at least {MIN_TOKEN_CHARACTERS} "
             "characters, or set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web "
             "Tokens",
             setting="auth",
         )
-    if server.mode == "jwt" and token is not None:
+    if settings.mode == "jwt" and token is not None:
         raise SettingsError(
             "create_app got a `token`, but JSON Web Tokens are configured too: omit the token, or set "
             "BACKSTAY_AUTH=token",
@@ -161,32 +162,27 @@ def _check_sign_in(server: ServerSettings, token: str | None) -> None:
         )
 
 
-async def _recover_backups(backstay: Backstay) -> None:
-    for owner in await backstay.owners():
-        await backstay.for_owner(owner).backups.start()
-
-
 def _create_state(
-    backstay: Backstay, server: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
+    backstay: Backstay, settings: ServerSettings, allowed: AllowedEntry, permission: ResumePermission, token: str | None
 ) -> AppState:
     metrics = Metrics()
-    local = LocalToken(owner=backstay.settings.owner, port=server.port, token=token) if token is not None else None
+    local = LocalToken(owner=backstay.settings.owner, port=settings.port, token=token) if token is not None else None
     supervisor = Supervisor(
         backstay=backstay,
         permission=permission,
         metrics=metrics,
-        slots=_concurrency_limit(server, "running jobs", "max_jobs"),
-        grace_seconds=server.grace_seconds,
+        slots=_concurrency_limit(settings, "running jobs", "max_jobs"),
+        grace_seconds=settings.grace_seconds,
     )
     hub = Hub(
-        slots=_concurrency_limit(server, "event streams", "max_listeners"),
-        heartbeat_seconds=server.heartbeat_seconds,
-        idle_seconds=server.idle_seconds,
+        slots=_concurrency_limit(settings, "event streams", "max_listeners"),
+        heartbeat_seconds=settings.heartbeat_seconds,
+        idle_seconds=settings.idle_seconds,
     )
     state = AppState(
-        settings=server,
+        settings=settings,
         backstay=backstay,
-        authenticator=local or _tokens(server),
+        authenticator=local or _tokens(settings),
         local=local,
         allowed=allowed,
         permission=permission,
@@ -194,8 +190,8 @@ def _create_state(
         background_backups=BackgroundBackups(),
         hub=hub,
         metrics=metrics,
-        downloads=_concurrency_limit(server, "downloads", "max_downloads"),
-        uploads=_concurrency_limit(server, "uploads", "max_uploads"),
+        downloads=_concurrency_limit(settings, "downloads", "max_downloads"),
+        uploads=_concurrency_limit(settings, "uploads", "max_uploads"),
         files=TemporaryFolder(),
     )
     metrics.watch(
@@ -207,38 +203,38 @@ def _create_state(
     return state
 
 
-def _concurrency_limit(server: ServerSettings, counted: str, setting: str) -> ConcurrencyLimit:
-    return ConcurrencyLimit(counted, setting, getattr(server, setting), share=server.limit_share)
+def _concurrency_limit(settings: ServerSettings, counted: str, setting: str) -> ConcurrencyLimit:
+    return ConcurrencyLimit(counted, setting, getattr(settings, setting), share=settings.limit_share)
 
 
-def _tokens(server: ServerSettings) -> JsonWebTokens:
-    keys = JwksKeys(server.effective_jwks_url) if server.effective_jwks_url is not None else None
+def _tokens(settings: ServerSettings) -> JsonWebTokens:
+    keys = JwksKeys(settings.effective_jwks_url) if settings.effective_jwks_url is not None else None
     return JsonWebTokens(
-        issuer=str(server.effective_issuer), audience=server.audience, keys=keys, secret=server.jwt_secret
+        issuer=str(settings.effective_issuer), audience=settings.audience, keys=keys, secret=settings.jwt_secret
     )
 
 
 def _add_middleware(app: FastAPI, state: AppState) -> None:
     """Add the middleware. The middleware that is added last sees a request first."""
-    server = state.settings
+    settings = state.settings
     app.add_middleware(DisconnectMiddleware)
     app.add_middleware(
         BodyLimit,
-        max_bytes=server.body_bytes,
-        max_upload_bytes=server.upload_bytes,
-        idle_seconds=server.idle_seconds,
+        max_bytes=settings.body_bytes,
+        max_upload_bytes=settings.upload_bytes,
+        idle_seconds=settings.idle_seconds,
         uploads=state.uploads,
-        bytes_held=_concurrency_limit(server, "bytes of requests", "bodies_bytes"),
+        bytes_held=_concurrency_limit(settings, "bytes of requests", "bodies_bytes"),
     )
     app.add_middleware(AuthenticationMiddleware, authenticator=state.authenticator)
-    if server.cors_origins:
+    if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=server.cors_origins,
+            allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range"],
             expose_headers=["Location", "Content-Disposition", "Content-Range", "X-Request-Id", "Retry-After"],
             max_age=600,
         )
-    app.add_middleware(AllowedHosts, names=server.allowed_hosts, local=state.local is not None)
+    app.add_middleware(AllowedHosts, names=settings.allowed_hosts, local=state.local is not None)
     app.add_middleware(RequestMiddleware, metrics=state.metrics)

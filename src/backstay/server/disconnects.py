@@ -26,8 +26,8 @@ class DisconnectMiddleware:
         client, failed = _Client(receive, send), list[Exception]()
 
         async def work() -> None:
-            # Not raised in the task, because a timeout in the traceback refers to the task. Together they would be a
-            # cycle, which holds the request's memory until the garbage collector runs.
+            # Not raised in the task: the task would refer to the error, and the traceback of a timeout to the task.
+            # Such a cycle holds the request's memory until the garbage collector runs.
             try:
                 await self._app(scope, client.receive, client.send)
             except Exception as error:

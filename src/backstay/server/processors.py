@@ -23,7 +23,7 @@ def processor_from(state: AppState, *, recipe: str | None, processor: str | None
                 processor=processor[:200],
             )
         return processor
-    allowed = state.allowed.recipes.get(str(recipe))
-    if allowed is None:
+    named_recipe = state.allowed.recipes.get(str(recipe))
+    if named_recipe is None:
         raise ProcessorNotAllowed(f"This server has no recipe {recipe!r}; /api/recipes lists those it has")
-    return allowed
+    return named_recipe

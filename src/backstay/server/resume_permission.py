@@ -38,12 +38,12 @@ class ResumePermission:
     """
 
     def __init__(
-        self, *, settings: Settings, server: ServerSettings, allowed: AllowedEntry, listens_alone: bool
+        self, *, settings: Settings, server_settings: ServerSettings, allowed: AllowedEntry, is_standalone: bool
     ) -> None:
         self._settings = settings
-        self._server = server
+        self._server_settings = server_settings
         self._allowed = allowed
-        self._listens_alone = listens_alone
+        self._is_standalone = is_standalone
         self._fingerprints = frozenset(recipe.fingerprint for recipe in allowed.recipes.values())
 
     def options(self, job: Job) -> ResumeOptions:
@@ -66,7 +66,7 @@ class ResumePermission:
         )
 
     def allowed_for(self, job: Job, confirm: str | None = None) -> AllowedEntry:
-        """Return what may run for a job: what the settings name and, if the server may resume it, what its row names.
+        """Return what may run for a job: what the settings name and, if it may be resumed here, what its row names.
 
         Raises:
             ConfirmationNeeded: the job calls a function that neither the settings nor `confirm` names.
@@ -100,9 +100,9 @@ class ResumePermission:
         return job.recipe is None and job.processor.partition(":")[0] != scripted.NAME
 
     def _is_own_machine(self) -> bool:
-        server = self._server
-        is_own_server = self._listens_alone and server.mode == "token" and server.is_loopback
-        is_for_others = bool(server.allowed_hosts or server.cors_origins)
+        server_settings = self._server_settings
+        is_own_server = self._is_standalone and server_settings.mode == "token" and server_settings.is_loopback
+        is_for_others = bool(server_settings.allowed_hosts or server_settings.cors_origins)
         return is_own_server and not is_for_others and self._settings.server is None and self._has_own_file()
 
     def _has_own_file(self) -> bool:

@@ -32,7 +32,7 @@ _MAX_HEAD_BYTES = 65_536  # request line and headers
 _LIBRARIES = ("uvicorn", "apscheduler")
 
 
-def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[[ServeOut], None]) -> None:
+def serve(settings: Settings, server_settings: ServerSettings, *, on_listening: Callable[[ServeOut], None]) -> None:
     """Serve until a signal arrives. `on_listening` is called with the address once requests are accepted.
 
     The first signal stops the server gracefully; a second one exits at once.
@@ -41,21 +41,22 @@ def serve(settings: Settings, server: ServerSettings, *, on_listening: Callable[
         SettingsError: the address, a recipe or a processor in the settings cannot be used.
         StorageError: the database cannot be used.
     """
-    with _open_listener(server) as listener:
+    with _open_listener(server_settings) as listener:
         port = listener.getsockname()[1]
         # A new token at each start, so that only the printed address signs in.
-        token = secrets.token_urlsafe(32) if server.mode == "token" else None
-        app = create_app(settings, server.model_copy(update={"port": port}), token=token, listens_alone=True)
+        token = secrets.token_urlsafe(32) if server_settings.mode == "token" else None
+        app = create_app(settings, server_settings.model_copy(update={"port": port}), token=token, is_standalone=True)
         asyncio.run(_serve(app, listener, port, on_listening))
 
 
 async def _serve(app: FastAPI, listener: socket.socket, port: int, on_listening: Callable[[ServeOut], None]) -> None:
     state: AppState = app.state.app_state
-    server = state.settings
+    server_settings = state.settings
     _redirect_library_logs()
     # h11 limits the size of a request's head, and refuses ambiguous heads.
     connection: Any = partial(
-        TimedConnection, heads=WaitingConnections(max_waiting=server.max_waiting, seconds=server.head_seconds)
+        TimedConnection,
+        heads=WaitingConnections(max_waiting=server_settings.max_waiting, seconds=server_settings.head_seconds),
     )
     config = uvicorn.Config(
         app,
@@ -66,16 +67,16 @@ async def _serve(app: FastAPI, listener: socket.socket, port: int, on_listening:
         access_log=False,
         server_header=False,
         proxy_headers=state.local is None,
-        limit_concurrency=server.max_connections,
-        timeout_graceful_shutdown=int(server.grace_seconds) + 1,
+        limit_concurrency=server_settings.max_connections,
+        timeout_graceful_shutdown=int(server_settings.grace_seconds) + 1,
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )
     uvicorn_server = _Server(config, state)
-    name = f"[{server.host}]" if ":" in server.host else server.host
+    host = f"[{server_settings.host}]" if ":" in server_settings.host else server_settings.host
     with uvicorn_server.handle_signals():
         async with running(app):
             token = state.local.token if state.local is not None else None
-            on_listening(ServeOut(url=f"http://{name}:{port}", token=token))
+            on_listening(ServeOut(url=f"http://{host}:{port}", token=token))
             await uvicorn_server.serve(sockets=[listener])
 
 
@@ -109,21 +110,21 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _open_listener(server: ServerSettings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+def _open_listener(server_settings: ServerSettings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in server_settings.host else socket.AF_INET
     # Because the protocol is named, asyncio sets TCP_NODELAY; otherwise small writes could wait 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # This makes the kernel drop a client that stops reading, together with the unsent data.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * server.idle_seconds))
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * server_settings.idle_seconds))
         try:
-            listener.bind((server.host, server.port))
+            listener.bind((server_settings.host, server_settings.port))
             listener.listen(_BACKLOG_CONNECTIONS)
         except OSError as error:
             raise SettingsError(
-                f"Cannot listen at {server.host}, port {server.port}: {error.strerror}",
+                f"Cannot listen at {server_settings.host}, port {server_settings.port}: {error.strerror}",
                 remedy=Remedy.CHOOSE_ADDRESS,
                 setting="port",
             ) from error

@@ -88,7 +88,7 @@ class ServerSettings(BaseModel):
     max_uploads: int = Field(default=4, ge=1, le=1_000)
     """Maximum concurrent uploads."""
     owner_share: float = Field(default=0.5, gt=0, le=1)
-    """Share of each of these limits that one owner may take, if users sign in with JSON Web Tokens."""
+    """With JSON Web Tokens, the share of the four limits above, and of `bodies_bytes`, that one owner may take."""
     bodies_bytes: int = Field(default=64_000_000, ge=1_000, le=100_000_000_000)
     """Maximum bytes of all bodies in memory at once; uploads go to disk and do not count."""
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)

@@ -128,13 +128,13 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, local: bool = False, listens_alone: bool = False, **server: Any
+    settings: Settings, *, local: bool = False, is_standalone: bool = False, **server: Any
 ) -> AsyncIterator[Serving]:
     """Run an application that accepts JSON Web Tokens or the local token."""
     server = {"poll_seconds": 0.05, "processors": ("scripted", "scripted:0.02", "scripted:0.5"), **server}
     signing = {} if local else {"jwt_secret": SECRET, "issuer": ISSUER}
     chosen = ServerSettings(**{**signing, **server})
-    app = create_app(settings, chosen, token=LOCAL if local else None, listens_alone=listens_alone)
+    app = create_app(settings, chosen, token=LOCAL if local else None, is_standalone=is_standalone)
     async with running(app):
         clients = [
             httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=ORIGIN, headers=headers)

@@ -82,7 +82,7 @@ async def _import_from_original(session: CommandSession, source: str, *, check: 
     if report.jobs and not check:
         run = session.invocation.command("run")
         out.note(f"Continue each of them by a run with all its items: {run} FILE --job JOB")
-    return ExitStatus.WITH_FAILURES if report.not_imported else ExitStatus.DONE
+    return ExitStatus.WITH_FAILURES if report.skipped else ExitStatus.DONE
 
 
 def _format_jobs(report: "LegacyReport") -> "Iterator[str]":
@@ -105,7 +105,7 @@ def _format_totals(
     clauses = [f"{format_count(imported, noun)} {'would be ' if report.is_check else ''}imported"]
     clauses += [f"{totals.already_imported:,} imported before"] if totals.already_imported else []
     clauses += [f"{totals.ended:,} {over}"] if totals.ended else []
-    clauses += [f"{len(totals.not_imported):,} not imported"] if totals.not_imported else []
+    clauses += [f"{len(totals.skipped):,} not imported"] if totals.skipped else []
     yield f"{', '.join(clauses)}."
-    for record in totals.not_imported:
+    for record in totals.skipped:
         yield f"  {printable(record.id)} was not imported: {printable(record.reason)}"

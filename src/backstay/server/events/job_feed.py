@@ -25,28 +25,29 @@ class JobFeed(Feed):
         self._batches = batches
         self._job_id = job_id
         self._done_counts: deque[tuple[float, int]] = deque()
-        self._failed: deque[tuple[int, bytes]] = deque()
-        self._complete_since = 0
-        """The number of the failure after which all failures are in memory."""
+        self._failures: deque[tuple[int, bytes]] = deque()
+        self._evicted_up_to = 0
+        """The number of the last failure that is not in memory."""
 
     async def begin(self) -> None:
-        # The number is read first, so that a failure in between is sent twice rather than never.
-        self._complete_since = self._last = await self._batches.last_failure(self._job_id)
-        self._update(await self._batches.checkpoint(self._job_id))
+        job = await self._batches.checkpoint(self._job_id)
+        self._evicted_up_to = self._last_failure = await self._batches.last_failure(self._job_id)
+        self._update(job)
 
     async def poll(self) -> bool:
-        previous, last = self._job, self._last
-        while page := await self._batches.failures_since(self._job_id, self._last, limit=_PAGE):
+        previous = self._job, self._last_failure
+        # The job is read before its failures, here and in `begin`: if it has ended, they are then complete.
+        job = await self._batches.checkpoint(self._job_id)
+        while page := await self._batches.failures_since(self._job_id, self._last_failure, limit=_PAGE):
             self._remember(page)
             if len(page) < _PAGE:
                 break
-        # The job is read after the failures, so that they are sent before the job's end.
-        self._update(await self._batches.checkpoint(self._job_id))
+        self._update(job)
         self.is_over = self._is_at_rest
-        return self._job != previous or self._last != last or self.is_over
+        return (self._job, self._last_failure) != previous or self.is_over
 
     def has_nothing_after(self, number: int) -> bool:
-        return self._is_at_rest and number >= self._last
+        return self._is_at_rest and number >= self._last_failure
 
     @property
     def _is_at_rest(self) -> bool:
@@ -55,48 +56,45 @@ class JobFeed(Feed):
 
     def events(self, after: int | None) -> AsyncGenerator[bytes]:
         # The position is read now rather than at the first event, so that a listener misses nothing since it joined.
-        return self._events(self.version, self._last if after is None else after)
+        return self._events(self.version, self._last_failure if after is None else after)
 
     async def _events(self, version: int, seen: int) -> AsyncGenerator[bytes]:
+        sent = self._job
         # The event has a number, so that a client disconnected before the first failure knows where to continue.
-        yield encode_event("progress", self._latest, id=seen)
-        yield encode_event("state", JobStateOut.from_job(self._job))
-        job = self._job
+        yield encode_event("progress", self._progress, id=seen)
+        yield encode_event("state", JobStateOut.from_job(sent))
         while True:
-            is_over = self.is_over
-            async for number, failed in self._failed_after(seen):
+            # Each value is read before a yield: while the listener reads an event, a poll may replace it.
+            is_over, job, progress = self.is_over, self._job, self._progress
+            async for number, failure in self._failures_after(seen):
                 seen = number
-                yield failed
-            if self._job != job:
-                has_changed_state = (self._job.state, self._job.pause) != (job.state, job.pause)
-                job = self._job
-                yield self._progress
+                yield failure
+            if job != sent:
+                has_changed_state = (job.state, job.pause) != (sent.state, sent.pause)
+                sent = job
+                yield encode_event("progress", progress)
                 if has_changed_state:
                     yield encode_event("state", JobStateOut.from_job(job))
             if is_over:
                 return
             version = await self.changed_since(version)
 
-    async def _failed_after(self, seen: int) -> AsyncIterator[tuple[int, bytes]]:
-        while seen < self._complete_since:
-            page = await self._batches.failures_since(self._job_id, seen, limit=_PAGE)
+    async def _failures_after(self, seen: int) -> AsyncIterator[tuple[int, bytes]]:
+        while seen < self._evicted_up_to and (
+            page := await self._batches.failures_since(self._job_id, seen, limit=_PAGE)
+        ):
             for failure in page:
                 seen = failure.sequence
-                yield seen, encode_event("item_failed", ItemFailedOut.from_event(failure), id=seen)
-            if len(page) < _PAGE:
-                break
-        for number, failed in tuple(self._failed):
+                yield seen, _encode_failure(failure)
+        for number, encoded in tuple(self._failures):
             if number > seen:
-                seen = number
-                yield number, failed
+                yield number, encoded
 
     def _remember(self, page: Sequence[FailureEvent]) -> None:
-        for failure in page:
-            self._last = failure.sequence
-            event = encode_event("item_failed", ItemFailedOut.from_event(failure), id=self._last)
-            self._failed.append((self._last, event))
-        while len(self._failed) > _MAX_FAILURES_IN_MEMORY:
-            self._complete_since, _ = self._failed.popleft()
+        self._failures.extend((failure.sequence, _encode_failure(failure)) for failure in page)
+        self._last_failure = page[-1].sequence
+        while len(self._failures) > _MAX_FAILURES_IN_MEMORY:
+            self._evicted_up_to, _ = self._failures.popleft()
 
     def _update(self, job: Job) -> None:
         self._job = job
@@ -106,5 +104,8 @@ class JobFeed(Feed):
             self._done_counts.popleft()
         since, done_before = self._done_counts[0]
         rate = (done_count - done_before) / (now - since) if now > since else 0.0
-        self._latest = JobProgressOut.from_job(job, rate=max(0.0, rate))
-        self._progress = encode_event("progress", self._latest)
+        self._progress = JobProgressOut.from_job(job, rate=max(0.0, rate))
+
+
+def _encode_failure(failure: FailureEvent) -> bytes:
+    return encode_event("item_failed", ItemFailedOut.from_event(failure), id=failure.sequence)

@@ -27,7 +27,7 @@ _NOTICES = {
 }
 
 Action = Annotated[str | None, Query(alias="done")]
-"""The action of the form that redirected here."""
+"""The action that a form has just performed: a key of `_NOTICES`."""
 
 
 @router.get("")
@@ -82,7 +82,7 @@ async def restore(
     """Restore a backup; then show it again, or the filtered list of conversations."""
     await services.backups.restore(backup_id, on_conflict=on_conflict)
     if back == "conversations":
-        return redirect_to(request, "/conversations", restored="yes", **filters.params)
+        return redirect_to(request, "/conversations", undone="yes", **filters.params)
     return redirect_to(request, "/backups/one", id=backup_id, done="restored")
 
 

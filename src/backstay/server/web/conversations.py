@@ -26,9 +26,9 @@ router = APIRouter(include_in_schema=False, prefix="/conversations")
 _PAGE_SIZE = 50
 (_CONFIRMATION_PHRASE,) = get_args(WithoutBackup)
 
-ConversationName = Annotated[Text, Query(min_length=1, alias="id")]
+ConversationIdQuery = Annotated[Text, Query(min_length=1, alias="id")]
 PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
-"""An id as pages print it, because browsers change line breaks in form values."""
+"""An id that a form sends in its printed form, because browsers change line breaks in form values."""
 
 
 class ListFilters(BaseModel):
@@ -40,7 +40,7 @@ class ListFilters(BaseModel):
     search: Annotated[Annotated[Text, Field(max_length=MAX_SEARCH)] | None, EmptyIsNone] = None
     job: Annotated[Text | None, EmptyIsNone] = None
     persona: Annotated[Annotated[Text, Field(max_length=MAX_PERSONA)] | None, EmptyIsNone] = None
-    before: Annotated[date | None, EmptyIsNone] = None
+    created_before: Annotated[date | None, EmptyIsNone, Field(alias="createdBefore")] = None
 
     @property
     def is_empty(self) -> bool:
@@ -49,17 +49,17 @@ class ListFilters(BaseModel):
     @property
     def params(self) -> dict[str, Any]:
         """The filters that are set, as query parameters."""
-        fields = self.model_dump(include=set(ListFilters.model_fields))
+        fields = self.model_dump(include=set(ListFilters.model_fields), by_alias=True)
         return {name: str(value) for name, value in fields.items() if value is not None}
 
     def to_selection(self) -> Selection:
         """Return the selection of all matching conversations."""
-        before = self.before
+        day = self.created_before
         return Selection(
             job_id=self.job,
             search=self.search,
             persona=self.persona,
-            created_before=datetime(before.year, before.month, before.day, tzinfo=UTC) if before is not None else None,
+            created_before=datetime(day.year, day.month, day.day, tzinfo=UTC) if day is not None else None,
             everything=self.is_empty,
         )
 
@@ -68,9 +68,11 @@ class ListQuery(ListFilters):
     """The query of the list: filters, a page, and the result of the delete or undo that redirected here."""
 
     cursor: Annotated[Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone] = None
-    deleted: str | None = None
-    deleted_for_good: Annotated[str, Query(alias="deletedForGood")] = ""
-    restored: str | None = None
+    delete_backup_id: Annotated[str | None, Field(alias="deleteBackupId")] = None
+    deleted_without_backup: Annotated[
+        Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None, EmptyIsNone, Field(alias="deletedWithoutBackup")
+    ] = None
+    undone: bool = False
 
 
 class FormSelection(ListFilters):
@@ -94,7 +96,8 @@ class FormSelection(ListFilters):
 
     def without(self, gone: Sequence[str]) -> Self:
         """Return the selection without some of its ids."""
-        rest = [selected_id for selected_id in self.selected_ids if selected_id not in frozenset(gone)]
+        gone_ids = frozenset(gone)
+        rest = [selected_id for selected_id in self.selected_ids if selected_id not in gone_ids]
         return self.model_copy(update={"id": [], "ids": "\n".join(printed_id(selected_id) for selected_id in rest)})
 
 
@@ -116,7 +119,7 @@ class ExportForm(FormSelection):
 async def list_conversations(
     request: Request, services: OwnerServices, filters: Annotated[ListQuery, Query()]
 ) -> Response:
-    """List matching conversations, newest first, and show the result of a delete that redirected here."""
+    """List matching conversations, newest first, and show the result of the delete or undo that redirected here."""
     summaries = await services.conversations.list(filters.to_selection(), before=filters.cursor, limit=_PAGE_SIZE)
     return render_page(
         request,
@@ -124,15 +127,15 @@ async def list_conversations(
         page=ConversationsOut.from_page(summaries, limit=_PAGE_SIZE),
         filters=filters,
         is_first=filters.cursor is None,
-        delete_backup=await _backup_of_delete(services, filters.deleted),
-        deleted_for_good=filters.deleted_for_good[:20],
-        is_restored=filters.restored is not None,
+        delete_backup=await _find_backup(services, filters.delete_backup_id),
         formats=exports.FORMATS,
     )
 
 
 @router.get("/one")
-async def show_conversation(request: Request, services: OwnerServices, conversation_id: ConversationName) -> Response:
+async def show_conversation(
+    request: Request, services: OwnerServices, conversation_id: ConversationIdQuery
+) -> Response:
     """Show one conversation with its turns."""
     conversation = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
     return render_page(request, "conversation.html", conversation=conversation)
@@ -172,8 +175,8 @@ async def delete(request: Request, services: OwnerServices, form: Annotated[Dele
         form.to_selection(), backup=form.backup == "yes", digest=form.digest, reason="bulk_delete"
     )
     if result.backup_id is None:
-        return redirect_to(request, "/conversations", deletedForGood=result.deleted)
-    return redirect_to(request, "/conversations", deleted=result.backup_id)
+        return redirect_to(request, "/conversations", deletedWithoutBackup=result.deleted)
+    return redirect_to(request, "/conversations", deleteBackupId=result.backup_id)
 
 
 @router.post("/export")
@@ -190,8 +193,8 @@ def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Re
     return render_page(request, "gone.html", status=404, gone=gone, remaining=remaining)
 
 
-async def _backup_of_delete(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
-    """Return the backup of the delete that redirected here; None if there is none."""
+async def _find_backup(services: OwnerServices, backup_id: str | None) -> BackupOut | None:
+    """Return the backup with an id from an address; None if it cannot be shown."""
     if backup_id is None or len(backup_id) > MAX_ID or not backup_id.isprintable():
         return None
     try:

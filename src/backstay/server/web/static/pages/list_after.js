@@ -2,8 +2,8 @@
 
 export function listAfter(deletion, list) {
   const address = new URL(list);
-  for (const name of ["deleted", "deletedForGood", "restored"]) address.searchParams.delete(name);
-  if (deletion.backupId === null) address.searchParams.set("deletedForGood", deletion.deleted);
-  else address.searchParams.set("deleted", deletion.backupId);
+  for (const name of ["deleteBackupId", "deletedWithoutBackup", "undone"]) address.searchParams.delete(name);
+  if (deletion.backupId === null) address.searchParams.set("deletedWithoutBackup", deletion.deleted);
+  else address.searchParams.set("deleteBackupId", deletion.backupId);
   return address.href;
 }

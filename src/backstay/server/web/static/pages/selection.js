@@ -88,8 +88,8 @@ export class Selection {
   }
 
   #query() {
-    const { search, job, persona, before } = this.#filters;
-    const query = { search, jobId: job, persona, createdBefore: before && `${before}T00:00:00Z` };
+    const { search, job, persona, createdBefore } = this.#filters;
+    const query = { search, jobId: job, persona, createdBefore: createdBefore && `${createdBefore}T00:00:00Z` };
     return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
   }
 }

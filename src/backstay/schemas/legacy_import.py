@@ -27,28 +27,28 @@ class ImportedJobOut(ApiObject):
 class ImportedBackupOut(ApiObject):
     """An imported backup. `expires_at` is null if it is pinned, because the original library never lets it expire."""
 
-    backup_id: str = Field(validation_alias="id")
+    id: str
     owner: str
     conversations: int
     expires_at: Moment | None
 
 
-class ImportedJobsOut(ApiObject):
-    """Checkpoints: those imported; how many were imported before, or were finished; and those skipped, as `left`."""
+class JobImportOut(ApiObject):
+    """The checkpoints. `finished` counts those that needed no import."""
 
     imported: list[ImportedJobOut]
-    there: int = Field(validation_alias="already_imported")
+    already_imported: int
     finished: int = Field(validation_alias="ended")
-    left: list[SkippedEntryOut] = Field(validation_alias="not_imported")
+    skipped: list[SkippedEntryOut]
 
 
-class ImportedBackupsOut(ApiObject):
-    """Backups: those imported; how many were imported before, or have expired; and those skipped, as `left`."""
+class BackupImportOut(ApiObject):
+    """The backups. `expired` counts those that needed no import."""
 
     imported: list[ImportedBackupOut]
-    there: int = Field(validation_alias="already_imported")
+    already_imported: int
     expired: int = Field(validation_alias="ended")
-    left: list[SkippedEntryOut] = Field(validation_alias="not_imported")
+    skipped: list[SkippedEntryOut]
 
 
 class LegacyImportOut(ApiObject):
@@ -57,8 +57,8 @@ class LegacyImportOut(ApiObject):
     source: str
     is_check: bool
     migration: MigrationOut
-    jobs: ImportedJobsOut
-    backups: ImportedBackupsOut
+    jobs: JobImportOut
+    backups: BackupImportOut
 
     @classmethod
     def from_report(cls, report: LegacyReport, migration: MigrationOut) -> Self:
@@ -66,6 +66,6 @@ class LegacyImportOut(ApiObject):
             source=report.source,
             is_check=report.is_check,
             migration=migration,
-            jobs=ImportedJobsOut.model_validate({"imported": report.jobs, **asdict(report.job_totals)}),
-            backups=ImportedBackupsOut.model_validate({"imported": report.backups, **asdict(report.backup_totals)}),
+            jobs=JobImportOut.model_validate({"imported": report.jobs, **asdict(report.job_totals)}),
+            backups=BackupImportOut.model_validate({"imported": report.backups, **asdict(report.backup_totals)}),
         )
