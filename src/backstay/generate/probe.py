@@ -19,7 +19,7 @@ from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, 
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
+from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 
 _MAX_CALLS = 4
@@ -155,7 +155,7 @@ def _evaluate(
     """Evaluate a response; return whether another call may learn more."""
     text, body = text_of(reply), parse_object(reply)
     report.excerpt = _excerpt(text, account)
-    if (status := status_of(reply, body)) != 200:
+    if (status := effective_status(reply, body)) != 200:
         error_response = error_of(reply, status, endpoint, account, is_probe=True)
         report.fail(error_response.code, error_response.message)
         if error_response.code == "streams_only" and not report.stream:

@@ -14,7 +14,7 @@ from backstay.generate.model_call import ModelCall
 from backstay.generate.prompt import estimate_tokens_out
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
+from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation
 from backstay.library.conversation import Conversation
 
@@ -41,7 +41,7 @@ class ReplyReader:
         """Return the outcome of a call that got a whole response, or that its request is to be changed."""
         body = parse_object(reply)
         self._record_usage(body, call)
-        if (status := status_of(reply, body)) != 200:
+        if (status := effective_status(reply, body)) != 200:
             self._record_raw(call, reply.body)
             # The server sent a JSON body, as opposed to a gateway's page about a server that is down.
             is_server_error = reply.status == _SERVER_ERROR and body is not None
