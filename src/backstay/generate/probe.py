@@ -194,7 +194,7 @@ def _explain_unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
     if not error.may_retry:
         return f"{endpoint.host} could not be reached: {error}"
     if error.proxy is not None:
-        return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.variable}"
+        return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.source}"
     return classify_unreachable(endpoint, str(error), is_probe=True).message
 
 
