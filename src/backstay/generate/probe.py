@@ -93,7 +93,7 @@ async def probe(recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout
             report.fail("connection", f"{endpoint.host}: the connection was lost ({error}); try again")
             break
         except MalformedResponse as error:
-            report.problem = f"{endpoint.host}: {error}"
+            report.fail("broken_answer", f"{endpoint.host}: {error}")
             break
         except TimeoutError:
             report.fail("timeout", f"{endpoint.host} did not answer within {timeout_seconds:g} s")
