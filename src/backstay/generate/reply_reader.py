@@ -40,7 +40,7 @@ class ReplyReader:
     def read(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         """Return the outcome of a call that got a whole response, or that its request is to be changed."""
         body = parse_object(reply)
-        self._record_usage(body, call)
+        self._record_usage(call, body)
         if (status := effective_status(reply, body)) != 200:
             self._record_raw(call, reply.body)
             # The server sent a JSON body, as opposed to a gateway's page about a server that is down.
@@ -78,7 +78,7 @@ class ReplyReader:
         """Store an unusable answer as evidence, without the secrets that it may repeat."""
         call.work.raw(self._account.secrets.redact(body).decode("utf-8", "replace"))
 
-    def _record_usage(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
+    def _record_usage(self, call: ModelCall, body: Mapping[str, Any] | None) -> None:
         if body is None:
             return
         usage = self._endpoint.provider.usage(body)

@@ -128,7 +128,7 @@ class _LineFeed:
 
 
 def _is_blank(cells: list[str]) -> bool:
-    """Return whether a record looks like a blank line. In a file with a single column it is still a row."""
+    """Return whether a record looks like a blank line. In a file with one column it is a row nevertheless."""
     return len(cells) == 1 and not cells[0].strip()
 
 
