@@ -326,7 +326,7 @@ def test_a_socks_proxy_makes_no_database(backstay, topics):
     refused = backstay("run", topics, "--model", "m", "--base-url", "http://a.example", ALL_PROXY="socks5://h:1080")
 
     assert refused.code == 2
-    assert "ALL_PROXY names a socks5 proxy, which is not supported" in refused.err
+    assert "The proxy in ALL_PROXY is a socks5 proxy, which is not supported" in refused.err
     assert not backstay.database.exists()
 
 

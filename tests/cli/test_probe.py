@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from backstay.generate.recipe import Recipe
-from support.fakes.provider import KEY, Hang, ProviderServer, Said, Sent, Status, shaped
+from support.fakes.provider import KEY, Hang, ProviderServer, Said, Sent, Status, Streamed, shaped
 from support.stores.postgres import free_port
 
 
@@ -178,6 +178,16 @@ def test_an_answer_with_half_a_character_is_shown(within, provider):
     assert ended.code == 1
     assert "said       No, ?." in ended.out
     assert within(*words, "--json").json["excerpt"] == "No, ?."
+
+
+def test_a_malformed_response_has_its_own_code(within, provider):
+    """A probe reports the code of a malformed response, not that of the call before it."""
+    provider.behaviour = lambda call: Said("No.") if call.number == 1 else Streamed([b"data: no JSON\n\n"])
+
+    report = within("probe", "--model", "m", "--base-url", provider.base_url, "--json").json
+
+    assert (report["problemCode"], report["calls"]) == ("broken_answer", 2)
+    assert "an event of the stream is not JSON" in report["problem"]
 
 
 def test_an_answer_that_is_no_conversation_is_shown(within, provider):

@@ -49,6 +49,6 @@ def _allow(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
     if allow_key is None or host_in(allow_key) != use.host:
         if not (is_terminal(0) and is_terminal(2)):
             raise error
-        question = f"{error.context['whose']} sends the key in {use.variable} to {use.host}. Allow it?"
+        question = f"{error.context['subject']} sends the key in {use.variable} to {use.host}. Allow it?"
         typer.confirm(printable(question), abort=True, err=True)
     AllowedKeys(file=user_file(os.environ)).remember(use)

@@ -154,7 +154,7 @@ class Accounts:
             is_server = self._keys.source_of(variable) is KeySource.SERVER_VARIABLE
             restart = f"restart the server with it in {variable}"
             raise ApiKeyMissing(
-                f"{endpoint.model} needs an API key: "
+                f"{endpoint.name} needs an API key: "
                 f"{restart if is_server else f'put it into the environment variable {variable}'}, or name a "
                 f"command that prints it or a file that holds it under [keys.{variable}] in backstay.toml",
                 variable=variable,

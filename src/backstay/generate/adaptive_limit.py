@@ -35,7 +35,7 @@ _TRIAL = 2.0  # times the cap, to test whether a higher rate increases the throu
 _MORE = 1.3  # … by at least this factor
 _ENOUGH_ANSWERS = 5
 
-_STEADY = 1.2  # times the throughput; a larger cap is still growing, and correlates with everything
+_STEADY = 1.2  # times the throughput; a larger cap is still growing, and the calls in flight grow with it
 
 _CATCH_UP_SECONDS = 0.05  # delay of starts that later starts may make up for
 _SLOWEST_PER_SECOND = 0.33  # a slower rate is no faster than probing
@@ -48,7 +48,7 @@ _FIRST_RETRY_AFTER_SECONDS = 2.0
 MAX_RETRY_AFTER_SECONDS = 60.0
 """The longest part of a Retry-After that is waited before the next probe."""
 _RAMP_END = 4096  # calls in flight
-_ACCEPTED_SECONDS = 1.0  # plus four times the duration of rejections: by then, a call in flight was not rejected
+_ACCEPTED_SECONDS = 1.0  # plus four times the mean time to a rejection: a call in flight for longer was accepted
 
 
 class LimitMode(Enum):
@@ -226,7 +226,7 @@ class AdaptiveLimit:
         self._back_off(now, trouble)
 
     def _back_off(self, now: float, trouble: ProviderTrouble | None) -> None:
-        """Block calls until the next probe: soon, or after the Retry-After, of which each probe honours more."""
+        """Block calls until the next probe. Each probe waits longer, and for a longer part of a Retry-After."""
         self._set(now, LimitMode.BACKOFF, math.inf)
         growth = 2.0 ** min(self._probes, 20)
         honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
@@ -237,7 +237,10 @@ class AdaptiveLimit:
         self.backoff_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(retry_after or 0.0, honoured))
 
     def _seconds_until_accepted(self, now: float) -> float:
-        """Return the seconds until the calls in flight count as accepted, as a rejection would have arrived."""
+        """Return the seconds until the calls in flight count as accepted; once they do, ramp up.
+
+        By then, a rejection would have arrived.
+        """
         if self._rejection_count:
             return math.inf
         wait = self._ramped_at + _ACCEPTED_SECONDS + 4.0 * self._rejection_seconds - now

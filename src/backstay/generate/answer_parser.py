@@ -11,7 +11,7 @@ import orjson
 
 from backstay.errors import InvalidConversation
 from backstay.generate.json_fix import is_open, repair_values
-from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, decode, find_values, split_thought
+from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, find_values, parse_whole, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.prompt_echo import repeats_prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
@@ -189,7 +189,7 @@ def _candidates(parsed: ParsedText, source: str) -> Iterator[JsonValue]:
     """Yield the values that may be the conversation, the most likely first."""
     yield from reversed(parsed.values)
     if source.lstrip()[:1] == '"':
-        yield from (JsonValue(0, len(source), data) for data in decode(source) if isinstance(data, str))
+        yield from (JsonValue(0, len(source), data) for data in parse_whole(source) if isinstance(data, str))
     if (lines := _lines(parsed, source)) is not None:
         yield lines
 

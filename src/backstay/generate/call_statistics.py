@@ -5,7 +5,7 @@ import math
 _MIN_WINDOW_SECONDS = 1.0
 _MAX_WINDOW_SECONDS = 30.0
 _WINDOW_ANSWERS = 20  # good answers that end a window; with fewer, the window continues
-_VOTES = 8  # of rejected calls, which prove a concurrency limit
+_VOTES = 8  # that prove a concurrency limit
 _MEAN_WEIGHT = 0.05  # of one good call in the mean number of calls in flight
 
 
@@ -59,9 +59,9 @@ class AnswerMeter:
 
 
 class ConcurrencyEvidence:
-    """Evidence that rejections depend on the number of calls in flight rather than on their rate.
+    """Evidence that rejections depend on the number of calls in flight rather than on the rate of calls.
 
-    Rejected calls that started with more calls in flight than good ones are its votes.
+    A rejected call is a vote for that if it started with more calls in flight than good calls did.
     """
 
     def __init__(self, in_flight: int = 0) -> None:

@@ -12,7 +12,7 @@ _VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 # By the error codes of OpenSSL's X509_verify_cert.
 _VERIFICATION_ERRORS = {
-    9: "its certificate is not valid yet; correct this machine's clock, or have it replaced",
+    9: "its certificate is not valid yet; correct this machine's clock, or have the certificate replaced",
     10: "its certificate has expired; have it renewed",
     **dict.fromkeys((62, 64), "its certificate is for another name; use the name in the certificate in the base URL"),
 }
@@ -51,4 +51,4 @@ def explain_tls_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "it does not speak TLS; correct the base URL, which may have to begin with http://"
     reason = (getattr(error, "reason", None) or "the server closed the connection").lower().replace("_", " ")
-    return f"no encrypted connection could be made ({reason}); check what it wants of a client"
+    return f"no encrypted connection could be made ({reason}); check what the server requires of clients"

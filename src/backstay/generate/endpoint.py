@@ -12,6 +12,7 @@ from backstay.generate.providers.anthropic import Anthropic
 from backstay.generate.providers.openai import OLDER_TOKEN_FIELD, OpenAICompatible
 from backstay.generate.providers.provider import Provider
 from backstay.remedy import Remedy
+from backstay.suggestions import did_you_mean
 
 _DEFAULT_API = "openai"  # the API of users' own endpoints
 
@@ -44,6 +45,12 @@ class Endpoint:
     def url(self) -> str:
         query = f"?{urlencode(self.query, quote_via=quote)}" if self.query else ""
         return f"{self.base_url}{self.provider.path}{query}"
+
+    @property
+    def name(self) -> str:
+        """The model with its provider or host, for messages."""
+        is_owned = self.provider.owns(self.address.host)
+        return f"{self.provider.name}:{self.model}" if is_owned else f"{self.model} at {self.host}"
 
     @property
     def host(self) -> str:
@@ -134,13 +141,11 @@ def resolve_endpoint(
 
 def _choose_provider(model: str, address: BaseUrl | None) -> tuple[Provider, str]:
     prefix, colon, rest = model.partition(":")
-    by_prefix = PROVIDERS.get(prefix)
+    by_prefix = PROVIDERS.get(prefix) if colon else None
     if address is None:
         if by_prefix is not None:
             return by_prefix, rest
-        names = ", ".join(f"{name}:…" for name in PROVIDERS)
-        problem = f"Provider {prefix!r} not found" if colon else f"The model {model!r} names no provider"
-        raise RecipeError(f"{problem}; the known providers are {names}", remedy=Remedy.NAME_MODEL, field="model")
+        raise RecipeError(_explain_unknown_provider(model), remedy=Remedy.NAME_MODEL, field="model")
     # At other hosts the prefix is part of the name: Ollama and others have models such as mistral:7b.
     if by_prefix is not None and not (by_prefix.is_api_style or by_prefix.owns(address.host)):
         by_prefix = None
@@ -149,6 +154,16 @@ def _choose_provider(model: str, address: BaseUrl | None) -> tuple[Provider, str
     if isinstance(owner, OpenAICompatible) and (by_prefix is None or by_prefix.name == _DEFAULT_API):
         return owner, name
     return by_prefix or PROVIDERS[_DEFAULT_API], name
+
+
+def _explain_unknown_provider(model: str) -> str:
+    prefix, colon, _ = model.partition(":")
+    if prefix in PROVIDERS:
+        return f"The model {model!r} is only the name of a provider; write {prefix}: and the name of the model"
+    known = "; the known providers are " + ", ".join(f"{name}:…" for name in PROVIDERS)
+    if not colon:
+        return f"The model {model!r} names no provider{known}"
+    return f"Provider {prefix!r} not found{did_you_mean(prefix, PROVIDERS) or known}"
 
 
 def _owner_at(address: BaseUrl) -> Provider | None:

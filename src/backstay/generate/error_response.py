@@ -66,8 +66,8 @@ def classify_response(
 ) -> ErrorResponse:
     """Classify a response with an error status by the first rule that matches.
 
-    The names of its headers are in any case, and a Retry-After may name a date instead of the seconds from `now` on.
-    A proxy is passed if it answered instead of the endpoint. The message is for a job, or for a probe.
+    A Retry-After may name a date, from which `now` is subtracted. `proxy` is the proxy that answered instead of the
+    endpoint, if one did. The message is for a job or, if `is_probe`, for a probe.
     """
     lower_headers = {name.lower(): value for name, value in headers.items()}
     error = parse_error_text(body)

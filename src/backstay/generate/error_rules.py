@@ -1,8 +1,8 @@
 """The table of rules that classify error responses.
 
 The first rule that matches decides. Rules are ordered by reliability: codes, structured fields, words, the status
-alone. Words and most statuses are never decisive: a message may quote a prompt, and a firewall may reply to one with
-any status. `scripts/refusals.py` writes the tables of the reference page from these rules.
+alone. Words and most statuses are never decisive: a message may quote a prompt, and a firewall may answer a prompt
+with any status. `scripts/refusals.py` writes the tables of the reference page from these rules.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from functools import cache
 from backstay.generate.error_body import ErrorBody
 from backstay.generate.error_rule import ErrorKind, RequestChange, Rule, matches
 
-_BAD = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422}
-_REQUEST = {400, 404, 413, 415, 422}
-_BROKEN = set(range(500, 600))
+_BAD = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422}  # rejections of any kind
+_REQUEST = {400, 404, 413, 415, 422}  # rejections of the request itself
+_BROKEN = set(range(500, 600))  # server errors
 _STRUCTURES = {
     "response_format", "tools", "tool_choice", "functions", "function_call", "json_schema", "strict", "text",
     "output_config", "output_format", "response_schema", "response_mime_type", "responseschema", "guided_json",
@@ -33,7 +33,7 @@ _LIMIT_CODES = {
     "throttling.burstrate", "throttling.allocationquota", "throttling_error", "1302", "1303",
 }  # fmt: skip
 _LIMIT_WORDS = ("rate limit", "ratelimit", "rate-limit", "too many requests", "throttl")
-_LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month", "monthly", "今日")
+_LONG = ("per day", "perday", "per-day", "daily", "/ day", "per month", "/ month", "monthly", "今日")  # quotas
 
 CODES = (
     # -- the sample, or the form of the request

@@ -113,7 +113,7 @@ class FailureHandler:
         if not isinstance(outcome, Halt) or self._account.limiter.is_proven:
             return outcome
         if error.proxy is not None:
-            remedy = f"start the proxy, or correct {error.proxy.variable}, then resume"
+            remedy = f"start the proxy, or correct {error.proxy.source}, then resume"
             return Halt(f"{message}; {remedy}", code="unreachable")
         return Halt(classify_unreachable(self._endpoint, str(error)).message, code="unreachable")
 

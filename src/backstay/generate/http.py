@@ -24,7 +24,7 @@ _MAX_HEADER_BYTES = 65_536  # a gateway's reports on one answer can exceed the u
 _CONNECT_SECONDS = 30.0
 _IDLE_SECONDS = 120.0
 _TRAILER_SECONDS = 1.0  # for the events after a complete answer: its usage, and the end of the stream
-_STALE_SECONDS = 2.0  # a stale connection fails at once when it is used; later failures are of a working model
+_STALE_SECONDS = 2.0  # a stale connection fails at once when it is used; a later failure interrupts a model at work
 _CONNECTION_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 _MIN_ERROR_STATUS = 400
 _PROXY_AUTHENTICATION = 407
@@ -62,7 +62,7 @@ class HttpResponse:
 
     status: int
     headers: Mapping[str, str]
-    """Header names are in any case."""
+    """By names in upper or lower case."""
     body: bytes
     proxy: Proxy | None = None
     """The proxy, if it answered instead of the endpoint."""
@@ -93,7 +93,7 @@ class HttpClient:
     ) -> HttpResponse:
         """Send a request and read its whole response.
 
-        If a reused connection turns out to be stale, the request is sent once more, on a new connection. Its headers
+        If a reused connection turns out to be stale, the request is sent once more, on a new connection. `headers`
         override those of the client. A stream is collected into a whole body, also if `stream` did not ask for one.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Lenient parsing of JSON bodies. Pure."""
+"""Parsing and serialisation of JSON bodies, which may be invalid or hold unpaired surrogates. Pure."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def read_body(body: bytes, content_type: str | None = None) -> Any:
     A body that is not UTF-8 is decoded in the charset of its type. Unpaired surrogates are preserved.
 
     Raises:
-        ValueError: there is no such value, or it is nested too deeply.
+        ValueError: the body does not begin with a value, or the value is nested too deeply.
     """
     # Some servers send blank lines to keep the connection alive, or a byte-order mark.
     body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -30,11 +30,11 @@ def read_body(body: bytes, content_type: str | None = None) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = _parse_leniently(_decode(body, content_type or ""))[0]
-    return _check_depth(value, max(body.count(b"{"), body.count(b"[")))
+    return _check_depth(value, body.count(b"{") + body.count(b"["))
 
 
 def read_event(data: str) -> Any:
-    """Return the JSON value of a whole event. Raises ValueError like `read_body`."""
+    """Return the JSON value of an event, which holds nothing else. Raises ValueError like `read_body`."""
     data = data.strip()
     try:
         value = orjson.loads(data)
@@ -42,14 +42,15 @@ def read_event(data: str) -> Any:
         value, end = _parse_leniently(data)
         if data[end:]:
             raise
-    return _check_depth(value, max(data.count("{"), data.count("[")))
+    return _check_depth(value, data.count("{") + data.count("["))
 
 
 def dump_json(value: Any) -> bytes:
-    """Return a value as JSON. Adjacent surrogates of a pair become one character."""
+    """Return a value as JSON."""
     try:
         return orjson.dumps(value)
     except TypeError:
+        # Surrogates are escaped one by one. The halves of a pair that came in two pieces are read as one character.
         return json.dumps(value).encode()
 
 
@@ -74,7 +75,7 @@ def _decode(body: bytes, content_type: str) -> str:
 
 
 def _check_depth(value: Any, brackets: int) -> Any:
-    if brackets > _MAX_DEPTH // 2 and _is_deep(value):
+    if brackets >= _MAX_DEPTH and _is_deep(value):
         raise ValueError("it is nested too deeply")
     return value
 

@@ -1,7 +1,8 @@
 """Repair of JSON with wrong punctuation: trailing commas, single quotes, bare quotes. Pure, with bounded work.
 
 `json-repair` does the repair, but would also complete truncated values and drop text that it cannot parse. So it
-gets only values that have an end, and its result counts only if no letter was lost or added.
+gets only values that have an end, and its result counts only if no letter was lost or added. Python's `True` and `None`
+and numbers such as `1e5` come out in other letters, so they are not repaired: the turns of an answer are texts.
 """
 
 import json
@@ -9,18 +10,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backstay.generate.json_values import is_inside
+from backstay.generate.json_values import is_in_broken_value
 
 _MAX_CHARACTERS = 60_000
-_MAX_QUOTES = 400  # including opening parentheses; a repair's time grows with the square of their number
+_MAX_QUOTES = 400  # and opening parentheses: the time of a repair grows with the square of the number of both
 _MAX_REPAIRS = 3
-_MAX_BRACKETS = 50
+_MAX_STARTS = 50  # of values in one text
 
 _BRACKET = re.compile(r"[{\[]")
 _ANY_BRACKET = re.compile(r"[{}\[\]]")
 _QUOTE_OR_BRACKET = re.compile(r"""["'{}\[\]]""")
 # A quote ends a text only if punctuation follows, because models leave quotes inside a text unescaped.
-_IN_TEXT = {quote: re.compile(rf"""\\.|{quote}(?=\s*[,:}}\]])""", re.DOTALL) for quote in "\"'"}
+_ESCAPE_OR_END = {quote: re.compile(rf"""\\.|{quote}(?=\s*[,:}}\]])""", re.DOTALL) for quote in "\"'"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
@@ -45,31 +46,35 @@ def _repair(source: str) -> Iterator[Any]:
 
     try:
         value: Any = _join_surrogates(repair_json(source, return_objects=True, skip_json_loads=True))
-        is_all = _letters("".join(_walk_texts(value))) == _letters(_unescape(source))
+        is_lossless = _letters("".join(_walk_texts(value))) == _letters(_unescape(source))
     except (ValueError, RecursionError):
         return
-    if is_all:
+    if is_lossless:
         yield value
 
 
 def _whole_spans(text: str) -> list[tuple[int, int]]:
     """Return the start and end of outermost objects and lists, as far as broken JSON shows them."""
     spans = []
-    at = brackets = 0
-    while brackets < _MAX_BRACKETS and (mark := _BRACKET.search(text, at)):
-        brackets += 1
-        end = _end_of(text, mark.start())
-        at = mark.end() if end is None else end
-        if end is not None and not is_inside(text, mark.start()) and not _has_unopened_bracket(text, end):
-            spans.append((mark.start(), end))
+    at = starts = 0
+    while starts < _MAX_STARTS and (bracket := _BRACKET.search(text, at)):
+        starts += 1
+        start = bracket.start()
+        end = _end_of(text, start)
+        at = bracket.end() if end is None else end
+        if end is not None and not is_in_broken_value(text, start) and not _has_unmatched_closing(text, end):
+            spans.append((start, end))
     return spans
 
 
-def _has_unopened_bracket(text: str, end: int) -> bool:
-    """Return whether an unopened bracket is closed after `end`, so that `end` was inside a text without quotes."""
+def _has_unmatched_closing(text: str, end: int) -> bool:
+    """Return whether a closing bracket after `end` has no opening one.
+
+    Then the value does not end at `end`, which is inside a text without quotes.
+    """
     depth = 0
-    for mark in _ANY_BRACKET.finditer(text, end):
-        depth += 1 if mark.group() in "{[" else -1
+    for bracket in _ANY_BRACKET.finditer(text, end):
+        depth += 1 if bracket.group() in "{[" else -1
         if depth < 0:
             return True
     return False
@@ -89,8 +94,8 @@ def _end_of(text: str, start: int) -> int | None:
             if not closing:
                 return at
         else:
-            ends = (mark.start() for mark in _IN_TEXT[character].finditer(text, at) if mark.group() == character)
-            text_end = next(ends, None)
+            marks = _ESCAPE_OR_END[character].finditer(text, at)
+            text_end = next((found.start() for found in marks if found.group() == character), None)
             if text_end is None or _seems_truncated(text[at:text_end], character):
                 return None
             at = text_end + 1
@@ -98,7 +103,7 @@ def _end_of(text: str, start: int) -> int | None:
 
 
 def _seems_truncated(inside: str, quote: str) -> bool:
-    """Return whether a text with bare quotes seems to end inside its own brackets, as in `Send {"a": "b"`."""
+    """Return whether a text that quotes JSON, as in `Send {"a": "b"`, seems to end before that JSON does."""
     return quote in inside and any(inside.count(pair[0]) != inside.count(pair[1]) for pair in ("{}", "[]"))
 
 
@@ -128,7 +133,9 @@ def _walk_texts(value: Any) -> Iterator[str]:
 def _unescape(source: str) -> str:
     def character(match: re.Match[str]) -> str:
         code, simple = match.groups()
-        return chr(int(code, 16)) if code else "" if simple in "bfnrt" else simple
+        if code:
+            return chr(int(code, 16))
+        return "" if simple in "bfnrt" else simple  # the control characters are no letters
 
     text: str = _join_surrogates(_ESCAPE.sub(character, source))
     return text

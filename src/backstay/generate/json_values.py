@@ -64,8 +64,8 @@ class ParsedText:
 def find_values(text: str) -> ParsedText:
     """Return the outermost JSON objects and lists outside the model's reasoning.
 
-    Tags inside a value are part of its texts. Text before an unopened closing tag is reasoning. After an unclosed
-    opening tag, only a value at the very end is an answer.
+    Tags inside a value are part of its texts. Text before a closing tag that was never opened is reasoning. After an
+    opening tag that is never closed, only a value at the very end is an answer.
     """
     reader = _Reader(text)
     values: list[JsonValue] = []
@@ -78,7 +78,7 @@ def find_values(text: str) -> ParsedText:
         if mark.group() in "{[":
             if value := reader.read(mark.start()):
                 at = value.end
-                if not is_inside(text, value.start):
+                if not is_in_broken_value(text, value.start):
                     values.append(value)
             else:
                 broken.append(mark.start())
@@ -118,7 +118,7 @@ def split_thought(text: str) -> tuple[str | None, str]:
     return start[mark.end() : close.start()].strip() or None, start[close.end() :].lstrip()
 
 
-def is_inside(text: str, start: int) -> bool:
+def is_in_broken_value(text: str, start: int) -> bool:
     """Return whether the value at `start` is part of a larger value that is broken, and may be truncated."""
     before = text[max(0, start - 40) : start].rstrip()
     if before[-1:] in (":", ","):
@@ -161,13 +161,13 @@ def _value_at_end(reader: _Reader, at: int) -> JsonValue | None:
     while not reader.is_exhausted and (mark := _BRACKET.search(reader.text, at)):
         value = reader.read(mark.start())
         if value is not None and value.end == end:
-            return None if is_inside(reader.text, value.start) else value
+            return None if is_in_broken_value(reader.text, value.start) else value
         at = value.end if value is not None else mark.end()
     return None
 
 
-def decode(text: str) -> Iterator[Any]:
-    """Yield the value of a text that is entirely JSON; otherwise nothing."""
+def parse_whole(text: str) -> Iterator[Any]:
+    """Yield the value of a text that is nothing but JSON; yield nothing for other texts."""
     try:
         value, end = _DECODER.raw_decode(text.strip())
     except (ValueError, RecursionError):

@@ -19,7 +19,7 @@ class KeyCommandFailed(Exception):
 
 
 def run_key_command(command: str, directory: Path, *, seconds: float, stop: Event) -> bytes:
-    """Run a command line by the shell and return its output. Its process group is killed when it ends.
+    """Run a command line in the shell and return the output. When the command ends, its process group is killed.
 
     Another thread can set `stop` to end the command at once.
 
@@ -33,9 +33,9 @@ def run_key_command(command: str, directory: Path, *, seconds: float, stop: Even
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            # Its error output may contain the key.
+            # The error output may contain the key.
             stderr=subprocess.DEVNULL,
-            # Without a terminal, it cannot wait for typed input.
+            # Without a terminal, the command cannot wait for typed input.
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

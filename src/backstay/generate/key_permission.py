@@ -110,7 +110,7 @@ class AllowedKeys:
                 host=use.host,
                 variable=use.variable,
                 use=str(use),
-                whose=subject,
+                subject=subject,
             )
 
     def __contains__(self, use: object) -> bool:

@@ -64,7 +64,7 @@ class RateLimiter:
             self._rate.restart_outage_timer()
 
     async def acquire(self, tokens: int, work: Work) -> Permit:
-        """Wait for a permit to make a call with an estimated number of tokens. Return it with `release`."""
+        """Wait for a permit to make a call with an estimated number of tokens. The caller must `release` the permit."""
         now = self._clock()
         if not self._queue and self._rate.wait(now, tokens) <= 0.0:
             return self._rate.start(now, tokens)
@@ -76,7 +76,7 @@ class RateLimiter:
                 return await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.release(turn.result(), None)  # the permit was granted just before the cancellation
+                    self.release(turn.result(), None)  # granted just before the cancellation
                 else:
                     with suppress(ValueError):
                         self._queue.remove((turn, tokens))

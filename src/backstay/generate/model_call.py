@@ -23,7 +23,7 @@ class ItemTries:
     troubles: int = 0
     """Server errors and lost connections of the item, with successes of other items in between."""
     accepted_count: int = -1
-    """The calls that the model had accepted at the latest trouble."""
+    """How many calls the model had accepted at the latest trouble."""
     troubled_at: float = 0.0
     """The time of the latest trouble, on the clock of the event loop."""
     suspected_at: int | None = None

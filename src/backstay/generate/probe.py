@@ -19,7 +19,7 @@ from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, 
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
+from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 
 _MAX_CALLS = 4
@@ -93,7 +93,7 @@ async def probe(recipe: Recipe, endpoint: Endpoint, account: Account, *, timeout
             report.fail("connection", f"{endpoint.host}: the connection was lost ({error}); try again")
             break
         except MalformedResponse as error:
-            report.problem = f"{endpoint.host}: {error}"
+            report.fail("broken_answer", f"{endpoint.host}: {error}")
             break
         except TimeoutError:
             report.fail("timeout", f"{endpoint.host} did not answer within {timeout_seconds:g} s")
@@ -155,7 +155,7 @@ def _evaluate(
     """Evaluate a response; return whether another call may learn more."""
     text, body = text_of(reply), parse_object(reply)
     report.excerpt = _excerpt(text, account)
-    if (status := status_of(reply, body)) != 200:
+    if (status := effective_status(reply, body)) != 200:
         error_response = error_of(reply, status, endpoint, account, is_probe=True)
         report.fail(error_response.code, error_response.message)
         if error_response.code == "streams_only" and not report.stream:
@@ -194,7 +194,7 @@ def _explain_unreachable(endpoint: Endpoint, error: ConnectFailed) -> str:
     if not error.may_retry:
         return f"{endpoint.host} could not be reached: {error}"
     if error.proxy is not None:
-        return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.variable}"
+        return f"{endpoint.host} could not be reached: {error}; start the proxy, or correct {error.proxy.source}"
     return classify_unreachable(endpoint, str(error), is_probe=True).message
 
 

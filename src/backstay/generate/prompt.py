@@ -33,7 +33,7 @@ class Prompt:
     system: str | None
     user: str
     item: Item | None = None
-    """The prompt's item, whose texts are not examples from the recipe."""
+    """The item. Its texts in the prompt are not examples, unlike those of the recipe."""
 
     def with_hint(self, hint: str) -> "Prompt":
         """Return the prompt with a line about the fault of an earlier answer."""

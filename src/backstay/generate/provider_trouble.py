@@ -56,7 +56,7 @@ class OutageTimer:
         self._has_answered = False
 
     def record_trouble(self, now: float, trouble: ProviderTrouble) -> None:
-        """Record a trouble."""
+        """Record a trouble; the first one after a good answer starts the timer."""
         if self._began_at is None:
             self._began_at = now
         self._has_answered |= trouble.cause is not TroubleKind.UNREACHED

@@ -1,4 +1,4 @@
-"""Lookup of the proxy for an endpoint in the environment."""
+"""Lookup of the proxy for an endpoint, in the environment and in the settings of the operating system."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from yarl import URL
 from backstay.errors import SettingsError
 from backstay.generate.endpoint_url import explain_invalid_name, parse_ip
 
-_SYSTEM_SETTINGS = "the proxy settings of the system"
+_SYSTEM_SETTINGS = "the system's proxy settings"
 _SCHEMES = frozenset({"http", "https"})
 
 
@@ -21,12 +21,12 @@ class Proxy:
 
     url: URL = field(repr=False)
     """The URL, which may contain a password and is never shown."""
-    variable: str
-    """The environment variable that names it."""
+    source: str
+    """Where the URL is set, for messages: an environment variable or the system's proxy settings."""
 
     @property
     def name(self) -> str:
-        return f"{self.url.host}:{self.url.port} ({self.variable})"
+        return f"{self.url.host}:{self.url.port} ({self.source})"
 
     def __str__(self) -> str:
         return f"the proxy {self.name}"
@@ -39,7 +39,7 @@ def find_proxy(url: URL, environ: Mapping[str, str] | None = None) -> Proxy | No
     the proxy settings of the operating system are read last.
 
     Raises:
-        SettingsError: the proxy cannot be used. The message names its variable, never its password.
+        SettingsError: the proxy cannot be used. The message says where the proxy is set, never its password.
     """
     host = (url.host or "").lower()
     values = os.environ if environ is None else environ
@@ -66,42 +66,40 @@ def _is_local(host: str) -> bool:
 
 
 def _is_excluded(host: str, port: int | None, no_proxy: str) -> bool:
+    names = (host, f"{host}:{port}", f"[{host}]:{port}")
     for entry in no_proxy.lower().replace(",", " ").split():
-        name = entry.removeprefix("*").removeprefix(".")
-        if not name:
-            return True  # a lone asterisk
-        if name in {host, f"{host}:{port}"} or f"{host}:{port}".endswith(f".{name}") or host.endswith(f".{name}"):
+        suffix = entry.removeprefix("*").removeprefix(".")
+        if entry == "*" or _is_in_network(host, suffix.strip("[]")):
             return True
-        if "/" in name and _is_in_network(host, name):
+        if suffix and any(f".{name}".endswith(f".{suffix}") for name in names):
             return True
     return False
 
 
 def _is_in_network(host: str, network: str) -> bool:
+    """Return whether a host is an address in a network, or equal to it."""
     try:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:
         return False
 
 
-def _parse_proxy_url(address: str, variable: str) -> URL:
+def _parse_proxy_url(address: str, source: str) -> URL:
     scheme, separator, rest = address.partition("://")
-    # Without a scheme it is an HTTP proxy, as for curl.
+    # An address without a scheme is that of an HTTP proxy, as for curl.
     scheme, rest = (scheme.lower(), rest) if separator else ("http", address)
     if scheme not in _SCHEMES:
         kind = f"a {scheme}" if scheme.isalnum() else "an unknown kind of"
         raise SettingsError(
-            f"{variable} names {kind} proxy, which is not supported; "
-            "set it to an HTTP proxy (http://HOST:PORT), or name the endpoint's host in NO_PROXY to reach it directly",
-            setting=variable,
+            f"The proxy in {source} is {kind} proxy, which is not supported; "
+            "set an HTTP proxy (http://HOST:PORT), or name the endpoint's host in NO_PROXY to reach it directly",
+            setting=source,
         )
     try:
         url = URL(f"{scheme}://{rest}")
-        name = url.raw_host
-        # With a colon it is an IPv6 address.
-        if name and url.port and (":" in name or explain_invalid_name(name) is None):
+        host = url.raw_host
+        if host and url.port and (parse_ip(host) is not None or explain_invalid_name(host) is None):
             return url
     except ValueError:
         pass
-    message = f"The value of {variable} is not the address of a proxy; set it to http://HOST:PORT"
-    raise SettingsError(message, setting=variable)
+    raise SettingsError(f"The proxy in {source} has no valid address; set http://HOST:PORT", setting=source)

@@ -17,8 +17,8 @@ _TOKEN_BURST_SECONDS = 3.0  # the burst is what refills in this time
 
 _FIRST_DELAY_SECONDS = 0.5
 _MAX_DELAY_SECONDS = 30.0
-_FIRST_RETRY_AFTER_SECONDS = 5.0  # what an item waits of a Retry-After at first, while others may succeed
-# After so many rejections in a row, and no good answer for so long, no calls succeed.
+_FIRST_RETRY_AFTER_SECONDS = 5.0  # the longest part of a Retry-After that an item waits at first; doubles at each retry
+# After so many rejections in a row, and so long without a good answer, the account counts as blocked.
 _STANDSTILL_REJECTIONS = 3
 _STANDSTILL_SECONDS = 2.0
 _IDLE_SECONDS = 120.0  # without a call; then the outage timer restarts

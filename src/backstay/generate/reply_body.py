@@ -1,4 +1,4 @@
-"""Reading of a reply: its body, the status that it implies, and the error that it reports."""
+"""What the body of a reply says: a JSON object, the status that it implies, and the error that it reports."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _ANSWER_FIELDS = ("choices", "content")
 
 
 def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
-    """Return the JSON object of a reply, which may be alone in a list; None if there is none."""
+    """Return the JSON object of a reply, or the only one in a list; None if the body is anything else."""
     try:
         body = read_body(reply.body, reply.headers.get("Content-Type"))
     except ValueError:
@@ -25,14 +25,15 @@ def parse_object(reply: HttpResponse) -> Mapping[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def status_of(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
-    """Return the effective status, since some gateways forward upstream errors with status 200."""
+def effective_status(reply: HttpResponse, body: Mapping[str, Any] | None) -> int:
+    """Return the status that a reply means, since some gateways forward upstream errors with status 200."""
     if not 200 <= reply.status < 300:
         return reply.status
     error = body.get("error") if body is not None else None
     if isinstance(error, str) and error.strip() and body and not any(map(body.get, _ANSWER_FIELDS)):
         return 500
-    # Some servers send an empty error object to report success.
+    # Some servers send an empty error object to report success. An object that is not empty is an error even next to an
+    # answer: the error event in the middle of a stream may have choices, with an empty text.
     if not isinstance(error, Mapping) or not any(error.values()):
         return 200
     code = error.get("code")

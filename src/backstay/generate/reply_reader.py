@@ -14,7 +14,7 @@ from backstay.generate.model_call import ModelCall
 from backstay.generate.prompt import estimate_tokens_out
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import error_of, parse_object, status_of, text_of
+from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation
 from backstay.library.conversation import Conversation
 
@@ -40,8 +40,8 @@ class ReplyReader:
     def read(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         """Return the outcome of a call that got a whole response, or that its request is to be changed."""
         body = parse_object(reply)
-        self._record_usage(body, call)
-        if (status := status_of(reply, body)) != 200:
+        self._record_usage(call, body)
+        if (status := effective_status(reply, body)) != 200:
             self._record_raw(call, reply.body)
             # The server sent a JSON body, as opposed to a gateway's page about a server that is down.
             is_server_error = reply.status == _SERVER_ERROR and body is not None
@@ -78,7 +78,7 @@ class ReplyReader:
         """Store an unusable answer as evidence, without the secrets that it may repeat."""
         call.work.raw(self._account.secrets.redact(body).decode("utf-8", "replace"))
 
-    def _record_usage(self, body: Mapping[str, Any] | None, call: ModelCall) -> None:
+    def _record_usage(self, call: ModelCall, body: Mapping[str, Any] | None) -> None:
         if body is None:
             return
         usage = self._endpoint.provider.usage(body)

@@ -26,7 +26,7 @@ class Adaptation:
     change_count: int = 0
     """How many times the form of requests has changed."""
     unconfirmed_rejections: dict[Structure, int] = field(default_factory=dict)
-    """Structure → how many items in a row had an error whose wording alone seems to reject the structure."""
+    """Structure → how many items in a row had an error that seems, by its wording alone, to reject the structure."""
     hint: str | None = None
     """The fault of recent answers, to be mentioned in every prompt."""
     unusable_in_a_row: int = 0
@@ -62,7 +62,7 @@ class Adaptation:
     def learn_unconfirmed_rejection(self, rejected: Structure) -> bool:
         """Count an item whose error text seems to reject a structure. The text may merely quote the prompt.
 
-        Return whether the rejection counts as confirmed, so that every later item uses a simpler structure. Until then,
+        Return whether the rejection counts as confirmed. Every later item then uses a simpler structure; before that,
         only this item does.
         """
         self.unconfirmed_rejections[rejected] = self.unconfirmed_rejections.get(rejected, 0) + 1

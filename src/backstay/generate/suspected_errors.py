@@ -19,11 +19,11 @@ class ErrorScope(StrEnum):
 class SuspectedErrors:
     """The errors of one model of an account that may concern one item or all of them.
 
-    A rejected item is requeued while others are tried. If a call that started later succeeds and the item is rejected
-    again, the error concerns the item; earlier calls prove nothing about the account's current state. If several calls
-    in a row are rejected, the error concerns all items, but only after the calls that were in flight at the first
-    rejection have ended, because good answers take longer than rejections. If only this item was rejected and those
-    calls were accepted, the error concerns the item after all, because no other item is left to try.
+    A rejected item is requeued while others are tried. If a call that started after the rejection succeeds and the item
+    is rejected again, the error concerns the item; the success of an earlier call proves nothing about the account's
+    current state. If several calls in a row are rejected, the error concerns all items, but only after the calls that
+    were in flight at the first rejection have ended, because good answers take longer than rejections. If only this
+    item was rejected and other calls were accepted meanwhile, the error concerns the item after all.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class SuspectedErrors:
         self._server_errors_since = 0.0
         self._latest_server_error = 0.0
         self._max_in_flight = 0
-        """Maximum calls in flight at once since the first of these server errors."""
+        """Maximum calls in flight at once since the first server error in a row."""
         self._first_rejected_call = 0
 
     def begin(self) -> int:

@@ -122,8 +122,8 @@ class _MeasuringTransformer(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         self.generic_visit(node)
-        turn = nodes.Const(1 + literal // _CHARACTERS_PER_STEP, lineno=node.lineno)
-        node.iter = _apply_filter(node.iter, "counted", turn)
+        steps = nodes.Const(1 + literal // _CHARACTERS_PER_STEP, lineno=node.lineno)
+        node.iter = _apply_filter(node.iter, "counted", steps)
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
@@ -268,7 +268,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         owner = getattr(function, "__self__", None)
         _measure(owner, *args, *kwargs.values())
         if isinstance(owner, str) and (name := getattr(function, "__name__", "")) in _MEASURED_METHODS:
-            # Like the filters of these names, whose first argument is a context.
+            # Checked like the filters of the same names, which get a context first.
             args = _BEFORE[name](None, *((owner, *args) if name == "replace" else (*args, owner)), **kwargs)
             args = args[2:] if name == "replace" else args[1:2]
         return _measure(super().call(context, function, *args, **kwargs))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from backstay.generate.json_values import DuplicateKeys, decode
+from backstay.generate.json_values import DuplicateKeys, parse_whole
 from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 
@@ -88,7 +88,7 @@ def _parse_value(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
 def _unwrap(value: Any) -> Any:
     """Return the value inside a wrapper; None if the value is not a wrapper."""
     if isinstance(value, str):
-        return next(decode(value), None) if value.lstrip()[:1] in ("{", "[") else None
+        return next(parse_whole(value), None) if value.lstrip()[:1] in ("{", "[") else None
     if isinstance(value, list):
         if len(value) != 1 or is_one_turn(value[0]):
             return None

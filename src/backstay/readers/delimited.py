@@ -10,8 +10,9 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, decode, record_too_long
 from backstay.readers.row import InputRow
 
-# The csv module's default limit; the process may have set a lower one.
-_DEFAULT_LIMIT_BYTES = 128 * 1024
+# The csv module allows this many characters per cell, unless the process has set another limit. A record with no more
+# bytes cannot exceed that limit.
+_DEFAULT_LIMIT = 128 * 1024
 
 
 def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
@@ -49,11 +50,10 @@ def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]
 
 
 class RaisedFieldLimit:
-    """A limit of `limit` characters per cell, in force between `hold` and `release`.
+    """A limit of at least `limit` characters per cell, in force between `hold` and `release`.
 
-    The csv module has one limit for the whole process, 128 KiB by default. Other code may rely on it, so it is raised
-    only for a record that needs it. Readers in several threads share the raised limit; the last one to release it
-    restores the previous value.
+    The csv module has one limit for the whole process. Other code may rely on that limit, so it is raised only for a
+    record that needs more. All readers share one instance: the last one to call `release` restores the previous limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -66,7 +66,8 @@ class RaisedFieldLimit:
         """Raise the limit. Each call needs one `release`."""
         with self._lock:
             if self._holders == 0:
-                self._previous_limit = csv.field_size_limit(self._limit)
+                self._previous_limit = csv.field_size_limit()
+                csv.field_size_limit(max(self._limit, self._previous_limit))
             self._holders += 1
 
     def release(self) -> None:
@@ -92,7 +93,7 @@ class _LineFeed:
         self._text = text
         self._line = text.first_line - 1
         self._record_bytes = 0
-        self._limit_bytes = min(_DEFAULT_LIMIT_BYTES, csv.field_size_limit())
+        self._unraised_limit = min(_DEFAULT_LIMIT, csv.field_size_limit())
         self._holds_limit = False
 
     def lines(self) -> Iterator[str]:
@@ -101,7 +102,7 @@ class _LineFeed:
         for number, raw in self._text.lines():
             self._line = number
             self._record_bytes += len(raw)
-            if self._record_bytes > self._limit_bytes:
+            if self._record_bytes > self._unraised_limit:
                 self._allow_long_record()
             if b"\0" in raw:
                 raise errors.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
@@ -127,7 +128,7 @@ class _LineFeed:
 
 
 def _is_blank(cells: list[str]) -> bool:
-    """Return whether a record looks like a blank line. In a file with a single column it is still a row."""
+    """Return whether a record looks like a blank line. In a file with one column it is a row nevertheless."""
     return len(cells) == 1 and not cells[0].strip()
 
 

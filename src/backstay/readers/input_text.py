@@ -15,7 +15,7 @@ MAX_RECORD_BYTES = 64 * 1024 * 1024
 
 _HEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
-# UTF-32 comes first, because its little-endian mark starts with UTF-16's.
+# UTF-32 comes first, because its little-endian mark starts with that of UTF-16.
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -28,8 +28,8 @@ _OTHER_ENCODINGS = {
 class InputText:
     """An input from its first byte on, without a byte order mark.
 
-    `head` is the part that was read to detect the kind: the first line, or the start of a long one. Only one of `lines`
-    and `chunks` may be called, and only once, since they consume the stream.
+    `head` is the part that was read to detect the kind: the first line, or the start of a long one. Call either `lines`
+    or `chunks`, and only once, since both consume the stream.
     """
 
     errors: InputErrors

@@ -4,9 +4,9 @@ from itertools import chain
 from typing import Any
 
 MAX_DEPTH = 100
-"""The maximum levels of a row, that is, of an item, or of a conversation with its turns and their metadata."""
+"""The maximum levels of a row: an item, or a conversation with its turns and all metadata."""
 METADATA_OUTER_LEVELS = 3
-"""The levels of such a row outside a turn's metadata. A conversation's metadata has the same limit."""
+"""The levels of a conversation outside a turn's metadata. The conversation's own metadata has the same limit."""
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
 _NESTING = (dict, list, tuple)

@@ -13,9 +13,9 @@ from backstay.readers.row import InputRow
 
 
 class JsonMember:
-    """A reader of the elements under `key`, with constant memory. `others` holds the values of keys already passed.
+    """A reader of the elements under `key`, with constant memory. `others` holds the values of the other keys so far.
 
-    The result of `rows` is valid only if `rows` ends without an error.
+    The rows are valid only if `rows` ends without an error.
     """
 
     def __init__(self, text: InputText, key: str, *, shape_error: str) -> None:

@@ -21,8 +21,8 @@ _WHOLE_NUMBER = re.compile(rb"[\s:,\[](-?[0-9]{19,}+)(?![.eE])")
 def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int) -> dict[str, Any]:
     """Parse a JSON object that starts on `line`. If a key is repeated, its last value is used.
 
-    Raises InvalidRow if it is not one JSON object, is too deep or has a number that would be rounded, InputUnreadable
-    if it is not UTF-8.
+    Raises InvalidRow for anything else, for an object that is too deep, and for a number that would be rounded;
+    InputUnreadable for text that is not UTF-8.
     """
     try:
         values = orjson.loads(raw)

@@ -8,7 +8,7 @@ from backstay.readers.row import InputRow
 
 
 def read_jsonl(text: InputText) -> Iterator[InputRow]:
-    """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable if it is not UTF-8."""
+    """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable for text that is not UTF-8."""
     for number, line in text.lines():
         if not line.isspace():
             yield InputRow(number, parse_object(line, text.errors, number))

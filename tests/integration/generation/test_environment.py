@@ -163,7 +163,7 @@ async def test_a_socks_proxy_is_refused_before_the_first_call(generate, monkeypa
     """A SOCKS proxy is rejected before a job is created."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
 
-    with pytest.raises(SettingsError, match="ALL_PROXY names a socks5 proxy"):
+    with pytest.raises(SettingsError, match="The proxy in ALL_PROXY is a socks5 proxy"):
         await generate(1, recipe=Recipe(model="m", base_url=_ELSEWHERE, turns=2))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backstay import Backstay, ItemCounts, Recipe
-from backstay.errors import SettingsError
+from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
 from backstay.generate.secret_detection import Secrets
@@ -303,3 +303,17 @@ async def test_an_account_knows_whether_it_has_a_key(provider):
         assert (await account.post(b"{}")).status == 200
         await accounts.close()
     assert [_key_of(call) for call in provider.calls] == [None, "a-key"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [
+        (Recipe(model="deepseek:chat"), "deepseek:chat"),
+        (Recipe(model="chat", base_url="https://api.deepseek.com"), "deepseek:chat"),
+        (Recipe(model="chat", base_url="http://models.example:8000", api_key_env="K"), "chat at models.example:8000"),
+    ],
+)
+async def test_a_missing_key_is_reported_with_the_provider(recipe, name):
+    """The error for a missing key names the model as a recipe does, or with the host of the user's endpoint."""
+    with pytest.raises(ApiKeyMissing, match=f"^{name} needs an API key: put it into the environment variable"):
+        await Accounts(keys=KeySources(environ={})).account(recipe.endpoint)

@@ -30,6 +30,7 @@ from backstay.generate.endpoint import resolve_endpoint
         ("m", "http://xn--exmple-cua.example", "http://xn--exmple-cua.example/v1/chat/completions", "m", False),
         ("anthropic:c", "https://host/v1/messages", "https://host/v1/messages", "c", False),
         # Prefixes in the model names of Ollama and others are not provider names.
+        ("openai", "http://localhost:8000", "http://localhost:8000/v1/chat/completions", "openai", False),
         ("mistral:7b", "http://localhost:11434", "http://localhost:11434/v1/chat/completions", "mistral:7b", False),
         ("mistral:7b", None, "https://api.mistral.ai/v1/chat/completions", "7b", True),
         ("deepseek:c", None, "https://api.deepseek.com/chat/completions", "c", True),

@@ -4,6 +4,7 @@ import pytest
 from yarl import URL
 
 from backstay.errors import SettingsError
+from backstay.generate import proxy as proxy_module
 from backstay.generate.proxy import find_proxy
 
 _HTTPS, _HTTP = "https://models.example/v1", "http://models.example/v1"
@@ -32,7 +33,7 @@ def test_a_proxy_of_the_environment_is_found(environ, url, expected):
     """The scheme's variable precedes ALL_PROXY, lower case precedes upper case, and no scheme means HTTP."""
     proxy = find_proxy(URL(url), environ)
 
-    assert (str(proxy.url), proxy.variable) == expected if proxy is not None else expected is None
+    assert (str(proxy.url), proxy.source) == expected if proxy is not None else expected is None
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,13 @@ def test_a_proxy_of_the_environment_is_found(environ, url, expected):
         ("10.0.0.0/8 192.168.0.0/16", "http://10.1.2.3:8000/v1", True),
         ("10.0.0.0/8", "http://11.1.2.3:8000/v1", False),
         ("10.0.0.0/8", _HTTPS, False),
+        (".", _HTTPS, False),
+        ("*.", _HTTPS, False),
+        ("2001:db8::/32", "http://[2001:db8::1]/v1", True),
+        ("2001:DB8:0::1", "http://[2001:db8::1]/v1", True),
+        ("[2001:db8::1]", "http://[2001:db8::1]/v1", True),
+        ("[2001:db8::1]:8000", "http://[2001:db8::1]:8000/v1", True),
+        ("[2001:db8::1]:8000", "http://[2001:db8::1]/v1", False),
         ("", "http://localhost:8000/v1", True),
         ("", "http://127.0.0.2/v1", True),
         ("", "http://[::1]/v1", True),
@@ -66,15 +74,16 @@ def test_what_is_asked_directly(no_proxy, url, is_direct):
     [
         (
             "socks5://me:hunter2@one.example:1080",
-            "^HTTPS_PROXY names a socks5 proxy, which is not supported; set it to",
+            "^The proxy in HTTPS_PROXY is a socks5 proxy, which is not supported; set",
         ),
-        ("socks5h://hunter2@one.example:1080", "names a socks5h proxy"),
-        ("hun:ter2://one.example", "names an unknown kind of proxy"),
-        ("http://:3128", "is not the address of a proxy"),
-        ("http://me:hunter2@one.example:port", "is not the address of a proxy"),
-        ("http://one.example:99999", "is not the address of a proxy"),
-        ("http://127.1:3128", "is not the address of a proxy"),
-        (f"http://{'a' * 70}.example:3128", "is not the address of a proxy"),
+        ("socks5h://hunter2@one.example:1080", "is a socks5h proxy"),
+        ("hun:ter2://one.example", "is an unknown kind of proxy"),
+        ("http://:3128", "^The proxy in HTTPS_PROXY has no valid address; set"),
+        ("http://me:hunter2@one.example:port", "has no valid address"),
+        ("http://one.example:99999", "has no valid address"),
+        ("http://[1:2:z]:3128", "has no valid address"),
+        ("http://127.1:3128", "has no valid address"),
+        (f"http://{'a' * 70}.example:3128", "has no valid address"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
@@ -84,6 +93,25 @@ def test_a_proxy_that_cannot_be_used_is_refused_by_name(address, says):
 
     assert "hunter2" not in str(raised.value)
     assert "http://HOST:PORT" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("socks://one.example", "The proxy in the system's proxy settings is a socks proxy, which is not supported; "),
+        ("http://", "The proxy in the system's proxy settings has no valid address; set http://HOST:PORT"),
+    ],
+)
+def test_an_unusable_proxy_of_the_system_is_refused_in_a_whole_sentence(monkeypatch, address, message):
+    """The error for an unusable proxy of the operating system says where the proxy is set."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(proxy_module, "getproxies", lambda: {"https": address})
+
+    with pytest.raises(SettingsError) as raised:
+        find_proxy(URL(_HTTPS))
+
+    assert raised.value.message.startswith(message)
 
 
 def test_a_password_is_in_neither_the_name_nor_the_representation():

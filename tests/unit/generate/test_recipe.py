@@ -74,8 +74,10 @@ def test_what_is_frozen_makes_the_same_recipe():
         ("turns = 4", "names no model"),
         ('model = "openai:', "not valid TOML"),
         ('model = "gpt-4o"', "The model 'gpt-4o' names no provider"),
-        ('model = "opnai:gpt-4o"', "Provider 'opnai' not found"),
+        ('model = "opnai:gpt-4o"', "Provider 'opnai' not found; did you mean openai?"),
+        ('model = "acme:gpt-4o"', "Provider 'acme' not found; the known providers are openai:…"),
         ('model = "openai:"', "has no name after the colon"),
+        ('model = "openai"', "The model 'openai' is only the name of a provider; "),
         (
             'model = "openai:x"\napi_key_env = "sk-1 2"',
             "api_key_env is wrong: it should be the name of the environment",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backstay.generate.http import HttpResponse
-from backstay.generate.reply_body import parse_object, status_of
+from backstay.generate.reply_body import effective_status, parse_object
 
 
 def _reply(body: bytes, content_type: str = "application/json") -> HttpResponse:
@@ -47,4 +47,20 @@ def test_an_error_with_status_200_means_the_status_that_it_names(code, status):
     """An error with status 200 gets the status in its code, or 500 if the code is not a valid status."""
     body = {"error": {"code": code, "message": "no"}}
 
-    assert status_of(_reply(json.dumps(body).encode()), body) == status
+    assert effective_status(_reply(json.dumps(body).encode()), body) == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("No answer was written", 200),
+        # OpenRouter's event for an error in the middle of a stream.
+        ({"code": "server_error", "message": "Provider disconnected unexpectedly"}, 500),
+    ],
+    ids=["text", "object"],
+)
+def test_an_error_object_outweighs_choices_but_a_text_does_not(error, status):
+    """An error object counts next to choices, since the error event of a stream has both; a text does not count."""
+    body = {"error": error, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}
+
+    assert effective_status(_reply(json.dumps(body).encode()), body) == status

@@ -18,3 +18,19 @@ def test_last_reader_restores_the_limit():
 
     assert while_one_holds == before + 1
     assert csv.field_size_limit() == before
+
+
+def test_a_higher_limit_of_the_process_is_not_lowered():
+    """A limit that other code has set higher stays in force while a reader needs less."""
+    before = csv.field_size_limit(5_000_000)
+    raised = RaisedFieldLimit(1_000_000)
+
+    try:
+        raised.hold()
+        while_held = csv.field_size_limit()
+        raised.release()
+        after = csv.field_size_limit()
+    finally:
+        csv.field_size_limit(before)
+
+    assert (while_held, after) == (5_000_000, 5_000_000)
