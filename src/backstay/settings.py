@@ -71,7 +71,8 @@ class Settings(BaseModel):
     """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
-    """How long a worker on another host may be silent before its lease is reclaimed."""
+    """How long a worker may show no sign of life before another one takes over its lease; if its process is known to be
+    dead, the other one does so at once."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
     """Maximum requests per minute, for each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
@@ -195,9 +196,6 @@ def load(
     environ = os.environ if environ is None else environ
     refuse_variables(environ, VARIABLES)
     values: dict[str, Any] = {"here": here, "file_directory": here}
-    overrides: dict[str, Any] = {
-        name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)
-    }
     arguments: dict[str, str | float | None] = {
         "database_url": database_url,
         "owner": owner,
@@ -205,7 +203,9 @@ def load(
         "tpm": tpm,
         "patience_seconds": patience_seconds,
     }
-    overrides |= {name: value for name, value in arguments.items() if value is not None}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    variables = {name: variable for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
+    overrides = {name: environ[variable] for name, variable in variables.items()} | arguments
     path = settings_file(here, environ)
     if path is not None:
         values |= {name: value for name, value in _read_file(path).items() if name not in (SERVER, ADOPT)}
@@ -215,7 +215,8 @@ def load(
     try:
         return Settings(**(values | overrides))
     except ValidationError as error:
-        raise _settings_error(error, path) from error
+        subjects = variables | {name: f"The setting {name!r}" for name in arguments}
+        raise _settings_error(error, subjects, path) from error
 
 
 def read_table(name: str, here: Path) -> tuple[Any, Path]:
@@ -277,7 +278,8 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], advice: str, remedy:
         )
 
 
-def _settings_error(error: ValidationError, path: Path | None) -> SettingsError:
+def _settings_error(error: ValidationError, subjects: Mapping[str, str], path: Path | None) -> SettingsError:
+    """Return the error of a wrong value; `subjects` names the settings that do not come from the file."""
     first = error.errors()[0]
     name = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -285,8 +287,8 @@ def _settings_error(error: ValidationError, path: Path | None) -> SettingsError:
     reason = reason_of(first)
     if first["type"] == "model_type":  # only a key's source is a nested model
         reason += " with `command` or `file`"
-    source = f" (in {path}, the environment or the command)" if path else ""
-    return SettingsError(f"The setting {name!r}{source} is wrong: {reason}", setting=name)
+    subject = subjects.get(str(first["loc"][0]), f"The setting {name!r} in {path}")
+    return SettingsError(f"{subject} is wrong: {reason}", setting=name)
 
 
 def _unknown_setting(name: str, path: Path | None) -> SettingsError:
