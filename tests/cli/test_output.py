@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 
 import pytest
 
@@ -244,6 +245,16 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
 
     assert line["code"] == "internal_error"
     assert "broken" in line["exception"]
+
+
+def test_module_of_backstay_that_is_missing_is_a_bug(within, monkeypatch):
+    """`serve` does not suggest packages if a module of Backstay itself is missing."""
+    monkeypatch.setitem(sys.modules, "backstay.server.settings", None)
+
+    message = within("serve").one_line_error()
+
+    assert message.startswith("ModuleNotFoundError: ")
+    assert "This is a bug in Backstay" in message
 
 
 def test_a_usage_error_needs_no_library(capsys):

@@ -9,6 +9,8 @@ try:
     from backstay.server.app import create_app, running
     from backstay.server.settings import ServerSettings
 except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] == "backstay":
+        raise
     raise ModuleNotFoundError(packages_missing("backstay.server", "server"), name=error.name) from error
 
 __all__ = ["ServerSettings", "create_app", "running"]
