@@ -3,13 +3,13 @@
 Raises ModuleNotFoundError naming the extra to install, if its packages are missing.
 """
 
-from backstay.extras import packages_missing
+from backstay.extras import is_own_module, packages_missing
 
 try:
     from backstay.server.app import create_app, running
     from backstay.server.settings import ServerSettings
 except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] == "backstay":
+    if is_own_module(error):
         raise
     raise ModuleNotFoundError(packages_missing("backstay.server", "server"), name=error.name) from error
 

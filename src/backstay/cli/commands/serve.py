@@ -10,7 +10,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.output import flush
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
-from backstay.extras import packages_missing
+from backstay.extras import is_own_module, packages_missing
 from backstay.limits import MAX_PORT
 
 _NO_PAGES = (
@@ -46,7 +46,7 @@ def serve(
         from backstay.server import serve as server
         from backstay.server.settings import load
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "backstay":
+        if is_own_module(error):
             raise
         message = packages_missing("backstay serve", "server")
         raise SettingsError(message, setting="server", missing=error.name) from error
