@@ -86,9 +86,9 @@ class Settings(BaseModel):
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
     """Days that a backup is kept, counted from its completion or from the end of the delete that needed it."""
     keys: dict[str, KeySetting] = Field(default_factory=dict)
-    """Environment variable -> source of its key when the variable is not set."""
+    """Environment variable of a key -> source of the key, for when the variable is not set."""
     headers: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """Host of an endpoint, with the port of its address if any -> header -> environment variable of its value."""
+    """Host of an endpoint, as `host:port` if its address has a port -> header -> variable of the header's value."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """Base of relative paths."""
     file_directory: Path = Field(default_factory=Path.cwd, exclude=True)
@@ -123,7 +123,7 @@ class Settings(BaseModel):
         return entries
 
     @property
-    def server(self) -> str | None:
+    def postgres_url(self) -> str | None:
         """The URL of a PostgreSQL database for libpq; None for a SQLite file."""
         url = self.database_url or ""
         return _SERVER_SCHEME.sub("postgresql://", url, count=1) if _SERVER_SCHEME.match(url) else None

@@ -103,7 +103,7 @@ class ResumePermission:
         server = self._server
         is_own_server = self._listens_alone and server.mode == "token" and server.is_loopback
         is_for_others = bool(server.allowed_hosts or server.cors_origins)
-        return is_own_server and not is_for_others and self._settings.server is None and self._has_own_file()
+        return is_own_server and not is_for_others and self._settings.postgres_url is None and self._has_own_file()
 
     def _has_own_file(self) -> bool:
         try:
