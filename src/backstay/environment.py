@@ -43,7 +43,7 @@ NAME_SUPABASE = (
 
 
 def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> str | None:
-    """Return why the library is a local file although a Supabase project was probably meant; None if it was not.
+    """Return why the library is a local file although there are signs of a Supabase project; None if there are none.
 
     Args:
         environ: The environment.

@@ -1,7 +1,7 @@
 """What users can do about an error: a stable value for programs, which each edge phrases for its own users.
 
-An error's message says what is the case. The command line adds a command that can be pasted (`cli/remedies.py`), the
-server a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
+An error's message states the fact. The command line adds a command that can be pasted (`cli/remedies.py`), the server
+a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
     Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",
 }
-"""Remedies that are arguments of the Python API. Others are methods that its reference lists."""
+"""Remedies that are arguments of the Python API. Others are methods, which the reference of the Python API lists."""
 
 
 def join_remedy(message: str, remedy: str | None) -> str:
