@@ -344,7 +344,7 @@ class Backstay(_Components):
 
 
 def _store(settings: Settings, clock: Clock, read_seconds: float | None) -> "SqliteStore | PostgresStore":
-    if settings.server is None:
+    if settings.postgres_url is None:
         _report_ignored(settings.ignored_parameters)
         return SqliteStore(path=settings.database, clock=clock, read_seconds=read_seconds)
     # Imported here: a library in a file does not need the packages for PostgreSQL.
@@ -352,7 +352,9 @@ def _store(settings: Settings, clock: Clock, read_seconds: float | None) -> "Sql
         from backstay.storage.postgres import PostgresStore
     except ImportError as error:
         raise SettingsError(packages_missing("PostgreSQL", "postgres"), setting="database_url") from error
-    store = PostgresStore(url=settings.server, schema=settings.database_schema, clock=clock, read_seconds=read_seconds)
+    store = PostgresStore(
+        url=settings.postgres_url, schema=settings.database_schema, clock=clock, read_seconds=read_seconds
+    )
     _report_ignored(store.address.ignored)
     return store
 

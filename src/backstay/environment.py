@@ -1,4 +1,4 @@
-"""Environment variables: the known ones that begin with BACKSTAY_, and Supabase's, which are not used."""
+"""Variables that seem to be set for Backstay and have no effect: misspelt ones, and Supabase's."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,8 @@ _NAMES = (
 )
 KNOWN = frozenset(_PREFIX + name for name in _NAMES.split())
 """Variables that settings are read from; listed here, since most commands do not load the server's settings."""
+UNPREFIXED = ("BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS")
+"""Variables that settings are read from although they lack the prefix."""
 _ELSEWHERE = frozenset(
     _PREFIX + name
     for name in ("CONFIG", "FAILURE_RECORD", "POSTGRES_PASSWORD", "SEED_TASKS", "TEST_DATABASE_URL", "TORTURE")
@@ -27,8 +29,9 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 def nearest_variable(name: str) -> str | None:
     """Return the nearest known variable; None if none is near."""
-    near = nearest_name(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in KNOWN])
-    return _PREFIX + near if near is not None else None
+    by_suffix = {known.removeprefix(_PREFIX): known for known in (*KNOWN, *UNPREFIXED)}
+    near = nearest_name(name.removeprefix(_PREFIX), by_suffix)
+    return by_suffix[near] if near is not None else None
 
 
 _SUPABASE = ("NEXT_PUBLIC_SUPABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY")
@@ -40,7 +43,7 @@ NAME_SUPABASE = (
 
 
 def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> str | None:
-    """Return why the library is a local file although a Supabase project was probably meant; None if it was not.
+    """Return why the library is a local file although there are signs of a Supabase project; None if there are none.
 
     Args:
         environ: The environment.

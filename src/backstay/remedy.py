@@ -1,7 +1,7 @@
 """What users can do about an error: a stable value for programs, which each edge phrases for its own users.
 
-An error's message says what is the case. The command line adds a command that can be pasted (`cli/remedies.py`), the
-server a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
+An error's message states the fact. The command line adds a command that can be pasted (`cli/remedies.py`), the server
+a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
 """
 
 from collections.abc import Mapping
@@ -39,6 +39,7 @@ class Remedy(StrEnum):
     ALLOW_PROCESSOR = "allow_processor"
     # -- conversations and backups
     LIST_CONVERSATIONS = "list_conversations"
+    SELECT_CONVERSATIONS = "select_conversations"
     IGNORE_MISSING = "ignore_missing"
     LIST_BACKUPS = "list_backups"
     REPLACE_BACKUP_FILE = "replace_backup_file"
@@ -73,10 +74,11 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",
     Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",
+    Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
     Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",
 }
-"""Remedies that are arguments of the Python API. Others are methods that its reference lists."""
+"""Remedies that are arguments of the Python API. Others are methods, which the reference of the Python API lists."""
 
 
 def join_remedy(message: str, remedy: str | None) -> str:

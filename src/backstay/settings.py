@@ -71,7 +71,8 @@ class Settings(BaseModel):
     """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
-    """How long a worker on another host may be silent before its lease is reclaimed."""
+    """How long a worker may show no sign of life before another one takes over its lease; if its process is known to be
+    dead, the other one does so at once."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
     """Maximum requests per minute, for each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
@@ -85,9 +86,9 @@ class Settings(BaseModel):
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
     """Days that a backup is kept, counted from its completion or from the end of the delete that needed it."""
     keys: dict[str, KeySetting] = Field(default_factory=dict)
-    """Environment variable -> source of its key when the variable is not set."""
+    """Environment variable of a key -> source of the key, for when the variable is not set."""
     headers: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """Host of an endpoint, with the port of its address if any -> header -> environment variable of its value."""
+    """Host of an endpoint, as `host:port` if its address has a port -> header -> variable of the header's value."""
     here: Path = Field(default_factory=Path.cwd, exclude=True)
     """Base of relative paths."""
     file_directory: Path = Field(default_factory=Path.cwd, exclude=True)
@@ -122,7 +123,7 @@ class Settings(BaseModel):
         return entries
 
     @property
-    def server(self) -> str | None:
+    def postgres_url(self) -> str | None:
         """The URL of a PostgreSQL database for libpq; None for a SQLite file."""
         url = self.database_url or ""
         return _SERVER_SCHEME.sub("postgresql://", url, count=1) if _SERVER_SCHEME.match(url) else None
@@ -195,9 +196,6 @@ def load(
     environ = os.environ if environ is None else environ
     refuse_variables(environ, VARIABLES)
     values: dict[str, Any] = {"here": here, "file_directory": here}
-    overrides: dict[str, Any] = {
-        name: environ[variable] for name, variable in _ENVIRONMENT.items() if environ.get(variable)
-    }
     arguments: dict[str, str | float | None] = {
         "database_url": database_url,
         "owner": owner,
@@ -205,7 +203,9 @@ def load(
         "tpm": tpm,
         "patience_seconds": patience_seconds,
     }
-    overrides |= {name: value for name, value in arguments.items() if value is not None}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    variables = {name: variable for name, variable in _ENVIRONMENT.items() if environ.get(variable)}
+    overrides = {name: environ[variable] for name, variable in variables.items()} | arguments
     path = settings_file(here, environ)
     if path is not None:
         values |= {name: value for name, value in _read_file(path).items() if name not in (SERVER, ADOPT)}
@@ -215,7 +215,8 @@ def load(
     try:
         return Settings(**(values | overrides))
     except ValidationError as error:
-        raise _settings_error(error, path) from error
+        subjects = variables | {name: f"The setting {name!r}" for name in arguments}
+        raise _settings_error(error, subjects, path) from error
 
 
 def read_table(name: str, here: Path) -> tuple[Any, Path]:
@@ -277,7 +278,8 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], advice: str, remedy:
         )
 
 
-def _settings_error(error: ValidationError, path: Path | None) -> SettingsError:
+def _settings_error(error: ValidationError, subjects: Mapping[str, str], path: Path | None) -> SettingsError:
+    """Return the error of a wrong value; `subjects` names the settings that do not come from the file."""
     first = error.errors()[0]
     name = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -285,8 +287,8 @@ def _settings_error(error: ValidationError, path: Path | None) -> SettingsError:
     reason = reason_of(first)
     if first["type"] == "model_type":  # only a key's source is a nested model
         reason += " with `command` or `file`"
-    source = f" (in {path}, the environment or the command)" if path else ""
-    return SettingsError(f"The setting {name!r}{source} is wrong: {reason}", setting=name)
+    subject = subjects.get(str(first["loc"][0]), f"The setting {name!r} in {path}")
+    return SettingsError(f"{subject} is wrong: {reason}", setting=name)
 
 
 def _unknown_setting(name: str, path: Path | None) -> SettingsError:

@@ -171,6 +171,11 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
     ("words", "code", "message"),
     [
         ([], 2, "Nothing is selected"),
+        (
+            ["--all", "--format", "tvs"],
+            2,
+            "'--format': 'tvs' is not one of 'messages', 'csv', 'native', 'sharegpt'; see",
+        ),
         (["--all", "--job", "topics"], 2, "--all cannot be combined"),
         (["--all", "--json"], 2, "--json needs a file to write with -o"),
         (["--job", "topics", "--ids-file", "empty.txt"], 2, "empty.txt names no conversations"),

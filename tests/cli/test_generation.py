@@ -121,7 +121,7 @@ _MISTAKES = {
     "header": ('model = "openai:x"\n[headers]\nX-Api-Key = "abc"', [], "set key_header"),
     "stream": ('model = "openai:x"\n[parameters]\nstream = true', [], "set stream = true in the recipe itself"),
     "both": ('model = "openai:x"', ["--processor", "made:good"], "cannot be combined with --recipe"),
-    "scripted": ("turns = 4", ["--model", "scripted"], "follows no recipe"),
+    "scripted": ("turns = 4", ["--model", "scripted"], "which calls no model"),
     "turns": ('model = "openai:x"', ["--turns", "0"], "turns is wrong"),
     "toml": ("model = ", [], "not valid TOML"),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 
 import pytest
 
@@ -246,8 +247,19 @@ def test_a_fault_is_logged_with_its_traceback(within, monkeypatch):
     assert "broken" in line["exception"]
 
 
-def test_a_usage_error_needs_no_library(capsys):
-    """A usage error is printed without opening the library."""
+@pytest.mark.parametrize(("command", "module"), [("serve", "settings"), ("doctor", "doctor_checks")])
+def test_module_of_backstay_that_is_missing_is_a_bug(within, monkeypatch, command, module):
+    """A command of the server does not name packages if a module of Backstay itself is missing."""
+    monkeypatch.setitem(sys.modules, f"backstay.server.{module}", None)
+
+    message = within(command).one_line_error()
+
+    assert message.startswith("ModuleNotFoundError: ")
+    assert "This is a bug in Backstay" in message
+
+
+def test_an_unexpected_error_without_a_text_is_printed(capsys):
+    """An unexpected error without a text is printed as JSON, too."""
     status = error_output.print_unexpected(Invocation(), ValueError(), as_json=True)
 
     assert status == 1

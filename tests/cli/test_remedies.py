@@ -85,6 +85,13 @@ _CASES = [
         changed=("conversations", "delete", "none", "--ignore-missing", "--yes"),
         names=("--ignore-missing",),
     ),
+    _Case(
+        ("backups", "create"),
+        Remedy.SELECT_CONVERSATIONS,
+        2,
+        changed=("backups", "create", "--all"),
+        names=("--job", "--all"),
+    ),
     _Case(("backups", "show", "backup-1-a"), Remedy.LIST_BACKUPS),
 ]
 

@@ -3,7 +3,10 @@
 import asyncio
 import os
 
+import pytest
+
 from backstay import Backstay
+from backstay.cli import reminders
 
 
 def _stop_at_limit(within, backstay, name: str) -> None:
@@ -172,6 +175,17 @@ def test_several_unfinished_jobs_are_one_reminder(within, backstay):
     last = ended.err.splitlines()[-1]
     assert last.startswith("2 unfinished jobs: b (")
     assert last.endswith("; continue with: backstay resume JOB")
+
+
+@pytest.mark.parametrize(("max_read", "count"), [(2, "at least 2"), (3, "2")])
+def test_reminder_says_whether_there_may_be_more_jobs(within, backstay, monkeypatch, max_read, count):
+    """The number of unfinished jobs is a minimum only if as many were read as are read at most."""
+    for name in ("one", "two"):
+        _stop_at_limit(within, backstay, name)
+    _is_a_day_old(backstay)
+    monkeypatch.setattr(reminders, "_MAX_JOBS_READ", max_read)
+
+    assert within("conversations", "list").err.startswith(f"{count} unfinished jobs: ")
 
 
 def test_printed_commands_reach_the_same_library(within, backstay):

@@ -170,12 +170,17 @@ def test_columns_can_be_named(within, backstay):
         (["--model", "gpt-9"], "The model 'gpt-9' names no provider; the known providers are openai:…"),
         (["--model", "scripted:soon"], "'scripted:soon' is not a writer"),
         (["--model", "scripted", "--processor", "a:b"], "--processor cannot be combined with --model"),
+        (["--model", "", "--processor", "a:b"], "--processor cannot be combined with --model"),
         (["--processor", "nowhere_at_all:f"], "Module 'nowhere_at_all' not found"),
         (["--processor", "json:nothing"], "Module 'json' has no function 'nothing'"),
         (["--processor", "made:needs_three"], "must take (item) or (item, work)"),
         (["--processor", "made"], "'made' is not a processor"),
         (["--model", "scripted", "--concurrency", "0"], "concurrency must be from 1 to"),
-        (["--model", "scripted", "--concurrency", "many"], "Invalid value for '--concurrency'"),
+        (
+            ["--model", "scripted", "--concurrency", "many"],
+            "Invalid value for '--concurrency': it must be a whole number;",
+        ),
+        (["--model", "scripted", "--dry-run", "0"], "Invalid value for '--dry-run': it must be at least 1;"),
         (["--model", "scripted", "--max-attempts", "0"], "max_attempts must be from 1 to"),
         (["--model", "scripted", "--timeout", "0"], "timeout must be from"),
         (["--model", "scripted", "--limit", "0"], "limit must be from 1"),
@@ -199,6 +204,17 @@ def test_an_unknown_command_suggests_the_nearest(within):
     message = within("rusume").one_line_error()
 
     assert message.endswith("'resume'? See `backstay --help`"), message
+
+
+@pytest.mark.parametrize(
+    ("verb", "suggested"),
+    [("export", "'conversations export'"), ("delete", "'conversations delete', 'backups delete'")],
+)
+def test_a_verb_without_its_group_suggests_the_group(within, verb, suggested):
+    """A command of a group that is given alone suggests each group that has it."""
+    message = within(verb).one_line_error()
+
+    assert message == f"No such command '{verb}'. Did you mean {suggested}? See `backstay --help`"
 
 
 def test_standard_input_needs_a_name(within, backstay):

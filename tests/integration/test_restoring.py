@@ -43,7 +43,7 @@ async def _all_rows(backstay):
     # The physical location of a row, which a view over an adopted table exposes, is left out.
     row, turn = (
         [f"(to_jsonb({name}) - 'ctid' - 'tableoid')::text" for name in ("conversations", "turns")]
-        if backstay.settings.server
+        if backstay.settings.postgres_url
         else ("*", "*")
     )
     conversations = await _sql(backstay, f"SELECT {row} FROM conversations ORDER BY key")

@@ -94,7 +94,7 @@ async def test_a_reconnecting_client_misses_no_failure(failing):
 
 async def test_control_without_the_trigger_failures_are_missed(failing, settings):
     """If no trigger numbers the failures, no listener gets them."""
-    ask(settings.database_url, "DROP TRIGGER item_failed" + (" ON items" if settings.server is not None else ""))
+    ask(settings.database_url, "DROP TRIGGER item_failed" + (" ON items" if settings.postgres_url is not None else ""))
 
     with pytest.raises(AssertionError, match=r"^0 of 5 failures have a number"):
         await _check_that_no_failure_is_missed(failing)

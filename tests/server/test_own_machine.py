@@ -44,7 +44,7 @@ async def test_a_recipe_is_followed_as_it_is_frozen_in_the_job(on_any_database):
             options, resumed = await _options(api), await _resumed(api)
             job = await api.settled("job")
 
-    if settings.server is None:
+    if settings.postgres_url is None:
         assert (options, resumed) == ({"possible": True, "confirm": None, "reason": None, "command": None}, (202, None))
         assert (job["completed"], len(provider.calls)) == (3, 3)
     else:

@@ -20,10 +20,10 @@ _SEARCH = "/api/conversations?search=nowhere"
 @contextmanager
 def _held_searches(settings, monkeypatch):
     """Block searches midway; yield a function that returns how many are blocked."""
-    if settings.server is not None:
-        with psycopg.connect(settings.server) as other:
+    if settings.postgres_url is not None:
+        with psycopg.connect(settings.postgres_url) as other:
             other.execute("LOCK TABLE backstay.turns IN ACCESS EXCLUSIVE MODE")
-            yield lambda: locks_waited_for(settings.server)
+            yield lambda: locks_waited_for(settings.postgres_url)
         return
     entered, gate = [], threading.Event()
 

@@ -111,8 +111,8 @@ def test_schemes_of_a_server(tmp_path, scheme):
     """Every usual scheme names a server, and libpq gets its own."""
     settings = load(here=tmp_path, environ={}, database_url=f"{scheme}://ann:{_SECRET}@db.test/app")
 
-    assert settings.server == f"postgresql://ann:{_SECRET}@db.test/app"
-    assert ServerAddress.from_url(settings.server).place == "db.test/app"
+    assert settings.postgres_url == f"postgresql://ann:{_SECRET}@db.test/app"
+    assert ServerAddress.from_url(settings.postgres_url).place == "db.test/app"
 
 
 def test_parameters_of_a_file(tmp_path):
@@ -121,7 +121,7 @@ def test_parameters_of_a_file(tmp_path):
 
     settings = load(here=tmp_path, environ={}, database_url=url)
 
-    assert settings.server is None
+    assert settings.postgres_url is None
     assert settings.database == tmp_path / "a.db"
     assert settings.ignored_parameters == ("check_same_thread", "timeout")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import backstay
 from backstay import settings
 from backstay.cli.logs import TRACEBACK_VARIABLE
-from backstay.environment import KNOWN, nearest_variable, unknown_variables
+from backstay.environment import KNOWN, UNPREFIXED, nearest_variable, unknown_variables
 from backstay.ownership import VARIABLE
 from backstay.server import settings as server_settings
 
@@ -24,6 +24,7 @@ def test_every_variable_that_is_read_is_known():
     named = set(re.findall(r"\bBACKSTAY_[A-Z][A-Z_]*[A-Z]", source))
 
     assert {name for name in read if name.startswith("BACKSTAY_")} == KNOWN
+    assert {name for name in settings.VARIABLES if not name.startswith("BACKSTAY_")} == set(UNPREFIXED)
     assert named <= KNOWN
 
 
@@ -46,6 +47,13 @@ def test_nearest_variable_is_found_by_what_stands_behind_the_prefix():
     result = {name: nearest_variable(f"BACKSTAY_{name}") for name in ("OWNR", "DATABASEURL", "COLOUR", "")}
 
     assert result == {"OWNR": "BACKSTAY_OWNER", "DATABASEURL": "BACKSTAY_DATABASE_URL", "COLOUR": None, "": None}
+
+
+def test_setting_whose_variable_has_no_prefix_is_near():
+    """With the prefix or a shorter name, the variables of backups are near, which have no prefix."""
+    assert nearest_variable("BACKSTAY_BACKUP_DIRECTORY") == "BACKUP_DIRECTORY"
+    assert nearest_variable("BACKSTAY_BACKUP_RETENTION_DAYS") == "BACKUP_RETENTION_DAYS"
+    assert nearest_variable("BACKSTAY_RETENTION_DAYS") == "BACKUP_RETENTION_DAYS"
 
 
 def test_letters_that_changed_places_are_near():

@@ -281,6 +281,20 @@ def test_owner_that_is_said_is_checked(tmp_path, owner):
         _load(tmp_path, owner=owner)
 
 
+def test_wrong_value_names_the_source_that_counts(tmp_path):
+    """Of a file, a variable and an argument, the message names the one whose value is used."""
+    _write(tmp_path, "rpm = 0\ntpm = 0")
+    environ = {"BACKSTAY_RPM": "0"}
+
+    for arguments, says in (
+        ({"rpm": -1}, "^The setting 'rpm' is wrong: "),
+        ({}, "^BACKSTAY_RPM is wrong: "),
+        ({"rpm": 5}, rf"^The setting 'tpm' in {tmp_path}/backstay\.toml is wrong: "),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            load(here=tmp_path, environ=environ, **arguments)
+
+
 def test_settings_do_not_change():
     """Settings cannot be changed after they are loaded."""
     with pytest.raises(ValueError, match="frozen"):
@@ -290,8 +304,9 @@ def test_settings_do_not_change():
 def test_what_is_wrong_is_said_in_our_words(tmp_path):
     """A wrong value is explained without pydantic's wording."""
     for value, says in (
-        ({"BACKSTAY_SCHEMA": "pg_mine"}, "'database_schema' is wrong: PostgreSQL reserves this name"),
-        ({"BACKSTAY_RPM": "0"}, "'rpm' is wrong: it must be at least 1"),
+        ({"BACKSTAY_SCHEMA": "pg_mine"}, "^BACKSTAY_SCHEMA is wrong: PostgreSQL reserves this name$"),
+        ({"BACKSTAY_RPM": "0"}, "^BACKSTAY_RPM is wrong: it must be at least 1$"),
+        ({"BACKUP_RETENTION_DAYS": "30d"}, "^BACKUP_RETENTION_DAYS is wrong: it must be a number$"),
     ):
         with pytest.raises(SettingsError, match=says):
             load(here=tmp_path, environ=value)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +27,23 @@ from backstay.cli.commands import (
 from backstay.cli.exits import EPILOG
 from backstay.cli.invocation import Invocation, LogFormat
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands of `backstay`. A verb without its group, such as `export`, suggests `conversations export`."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # one class
+        verb = args[0]
+        suggested = [
+            f"'{name} {verb}'" for name, group in self.commands.items() if verb in getattr(group, "commands", ())
+        ]
+        if suggested and verb not in self.commands:
+            ctx.fail(f"No such command {verb!r}. Did you mean {', '.join(suggested)}?")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="backstay",
+    cls=Commands,
     # Plain help loads fast and is the same in a pipe, in a manual and on a terminal.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

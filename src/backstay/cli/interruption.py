@@ -51,7 +51,7 @@ class SignalHandling:
         json_logs: bool,
     ) -> None:
         self._stop = stop
-        self._watcher = progress_view
+        self._progress_view = progress_view
         self._farewell = farewell
         self._json_logs = json_logs
         self._is_stopping = False
@@ -81,7 +81,7 @@ class SignalHandling:
         if not self._is_stopping:
             self._is_stopping = True
             self._stop.request()
-            latest = self._watcher.latest
+            latest = self._progress_view.latest
             calls = latest.counts.running if latest is not None else 0
             self._print(_announcement(calls))
             seconds = (GRACE_SECONDS, _ENDING_SECONDS) if calls else (_IDLE_SECONDS, 0.0)
@@ -90,7 +90,7 @@ class SignalHandling:
             self._end()
 
     def _end(self) -> None:
-        self._print(self._farewell(), show_cursor=self._watcher.is_live)
+        self._print(self._farewell(), show_cursor=self._progress_view.is_live)
         os._exit(ExitStatus.INTERRUPTED)
 
     def _end_when_blocked(self, grace_seconds: float, ending_seconds: float) -> None:
@@ -112,7 +112,7 @@ class SignalHandling:
         if self._json_logs:
             event = {"event": "stop_requested", "level": "info", "logger": "backstay.cli", "text": text}
             text = json.dumps({**event, "timestamp": to_text(SystemClock().now())})
-        elif self._watcher.is_live:
+        elif self._progress_view.is_live:
             text = _CLEAR_LINE + text
         with suppress(OSError, ValueError):
             os.write(sys.__stderr__.fileno(), f"{text}\n{_SHOW_CURSOR if show_cursor else ''}".encode())

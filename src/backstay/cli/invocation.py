@@ -32,7 +32,7 @@ class LogFormat(StrEnum):
 
 @dataclass(slots=True)
 class Invocation:
-    """One call of the command line. `main` creates it, the global options fill it, commands read it."""
+    """One call of the command line. `main` creates it; the global options and some commands fill it."""
 
     database: str | None = None
     owner: str | None = None

@@ -72,8 +72,8 @@ class Output:
     ) -> None:
         """Print rows as a table on a terminal; elsewhere one row per line, with tabs between cells and no heading.
 
-        Ids in the first column and the columns in `unbroken` are never folded. If the terminal is too narrow
-        for a table, each row takes a few lines.
+        Generated ids in the first column, and the columns in `unbroken`, are never folded. If the terminal is too
+        narrow for a table, each row takes a few lines.
         """
         texts = [[printable(cell) for cell in row] for row in rows]
         if not is_terminal(1):

@@ -1,6 +1,6 @@
 """The options that choose what makes conversations: the scripted writer, a function, or a recipe's model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +31,7 @@ class ProcessorOptions:
         str | None,
         typer.Option(
             metavar="M",
+            # `RunCommand` fills in the providers; other commands need not load them.
             help="Model: PROVIDER:NAME, any name with --base-url, or scripted. The providers are {providers}.",
         ),
     ] = None
@@ -66,10 +67,9 @@ class ProcessorOptions:
             RecipeError: the recipe cannot be used.
         """
         fields = {name: getattr(self, name) for name in _RECIPE_FIELDS}
-        others = {"recipe": self.recipe, **fields, "rpm": rates.rpm, "tpm": rates.tpm}
-        used = [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]
+        recipe_options = {"recipe": self.recipe, **fields, "rpm": rates.rpm, "tpm": rates.tpm}
         if self.processor is not None:
-            _refuse_combination("--processor", [*(["--model"] if self.model else []), *used])
+            _refuse_combination("--processor", {"model": self.model, **recipe_options})
             return self.processor
         if self.model is None and self.recipe is None:
             from backstay.generate.providers import PROVIDERS
@@ -78,33 +78,35 @@ class ProcessorOptions:
                 f"Choose what makes the conversations: {_CHOICE}{', '.join(PROVIDERS)}", setting="model"
             )
         if self.model is not None and self.is_scripted:
-            _refuse_combination("--model scripted, which follows no recipe,", used)
+            _refuse_combination("--model scripted, which calls no model,", recipe_options)
             return self.model
         from backstay.generate.recipe import Recipe
 
         path = Path(self.recipe) if self.recipe is not None else None
         return Recipe.load(path, {"model": self.model, **fields})
 
-    def check(self, source: "Recipe | str", keys: "KeySources", allowed_keys: Iterable[str]) -> None:
-        """Check that the processor can be used. Called first, so that a mistyped name creates no database.
 
-        Raises:
-            ProcessorUnusable: the processor does not exist.
-            ApiKeyMissing: the model's provider needs a key, and none is set.
-            ApiKeyNotAllowed: the recipe would send a key to an endpoint that has not been allowed.
-            SettingsError: the proxy, the certificates or a header of the settings cannot be used.
-        """
-        from backstay.cli.invocation import run_async
-        from backstay.generate.account import Accounts
-        from backstay.generate.processor_registry import ProcessorRegistry
+def check_usable(processor: "Recipe | str", keys: "KeySources", allowed_keys: Iterable[str]) -> None:
+    """Check that a processor can be used. Called first, so that a mistyped name creates no database.
 
-        processors = ProcessorRegistry(Accounts(keys=keys), allowed_keys=allowed_keys)
-        if isinstance(source, str):
-            processors.resolve(source)
-        else:
-            run_async(processors.writer(source))
+    Raises:
+        ProcessorUnusable: the processor does not exist.
+        ApiKeyMissing: the model's provider needs a key, and none is set.
+        ApiKeyNotAllowed: the recipe would send a key to an endpoint that has not been allowed.
+        SettingsError: the proxy, the certificates or a header of the settings cannot be used.
+    """
+    from backstay.cli.invocation import run_async
+    from backstay.generate.account import Accounts
+    from backstay.generate.processor_registry import ProcessorRegistry
+
+    processors = ProcessorRegistry(Accounts(keys=keys), allowed_keys=allowed_keys)
+    if isinstance(processor, str):
+        processors.resolve(processor)
+    else:
+        run_async(processors.writer(processor))
 
 
-def _refuse_combination(option: str, others: list[str]) -> None:
-    if others:
-        raise SettingsError(f"{option} cannot be combined with {', '.join(others)}", setting=others[0])
+def _refuse_combination(option: str, others: Mapping[str, object]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]
+    if given:
+        raise SettingsError(f"{option} cannot be combined with {', '.join(given)}", setting=given[0])

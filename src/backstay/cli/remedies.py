@@ -41,6 +41,7 @@ COMMANDS: Mapping[Remedy, str] = {
     Remedy.ALLOW_KEY: 'if you want that, use --allow-key {host}, or set allowed_keys = ["{raw[use]}"] in backstay.toml',
     Remedy.ALLOW_PROCESSOR: "add it to the server's settings",
     Remedy.LIST_CONVERSATIONS: "`backstay conversations list` shows all",
+    Remedy.SELECT_CONVERSATIONS: "give ids, --job or another condition, or --all",
     Remedy.IGNORE_MISSING: "`backstay conversations list` shows all; --ignore-missing ignores unknown ids",
     Remedy.LIST_BACKUPS: "`backstay backups list` shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then `backstay backups verify {backup_id}`",

@@ -27,7 +27,7 @@ async def remind(
 ) -> None:
     """Print one line about unfinished jobs, other than `except_job`.
 
-    At most once a day for each library, unless `always`; never if the time of the reminder cannot be stored.
+    Unless `always`, at most once a day for each library, and never if the time of the reminder cannot be stored.
     """
     if out.as_json:
         return
@@ -43,7 +43,7 @@ async def remind(
         if waiting and not always:
             stamp.touch()
         if waiting:
-            out.note(_reminder(invocation, waiting))
+            out.note(_reminder(invocation, waiting, are_all=len(jobs) < _MAX_JOBS_READ))
 
 
 def _is_recent(stamp: Path) -> bool:
@@ -66,13 +66,13 @@ async def mention_other_owners(out: Output, backstay: "Backstay", noun: "OwnedKi
             out.note(f"{owners} other than {owner!r} {has} {count}; name one with --owner.")
 
 
-def _reminder(invocation: Invocation, jobs: "list[Job]") -> str:
+def _reminder(invocation: Invocation, jobs: "list[Job]", *, are_all: bool) -> str:
     summaries = ", ".join(f"{printed_id(job.id)} ({format_job(job)})" for job in jobs[:_MAX_NAMED_JOBS])
     more = f" and {len(jobs) - _MAX_NAMED_JOBS} more" if len(jobs) > _MAX_NAMED_JOBS else ""
     resume = invocation.job_command("resume", jobs[0].id) if len(jobs) == 1 else invocation.command("resume") + " JOB"
     if all(job.processor == "caller" for job in jobs):
         resume = f"the program{'' if len(jobs) == 1 else 's'} that created {'it' if len(jobs) == 1 else 'them'}"
-    at_least = "at least " if len(jobs) >= _MAX_JOBS_READ - 1 else ""
+    at_least = "" if are_all else "at least "
     return f"{at_least}{format_count(len(jobs), 'unfinished job')}: {summaries}{more}; continue with: {resume}"
 
 
@@ -81,9 +81,10 @@ def next_step_after_pause(invocation: Invocation, name: str, pause: "Pause | Non
     from backstay.generate.failure_advice import may_have_wrong_url, may_resume
 
     if pause is None or may_resume(pause.code):
-        at_other_url = f"; at another address with: {invocation.job_command('resume', name, '--base-url', 'URL')}"
-        is_moved = pause is not None and may_have_wrong_url(pause.code)
-        return f"Continue with: {invocation.resume_command(name)}{at_other_url if is_moved else ''}"
+        step = f"Continue with: {invocation.resume_command(name)}"
+        if pause is not None and may_have_wrong_url(pause.code):
+            step += f"; at another address with: {invocation.job_command('resume', name, '--base-url', 'URL')}"
+        return step
     return f"Discard it with: {invocation.job_command('discard', name)}"
 
 

@@ -38,8 +38,8 @@ def examine(
     yield from _check_environment(environ)
     try:
         settings = load(database_url=database_url, owner=owner, environ=environ)
-        location = settings.server or settings.database
-        ignored = () if settings.server else settings.ignored_parameters
+        location = settings.postgres_url or settings.database
+        ignored = () if settings.postgres_url else settings.ignored_parameters
     except SettingsError as error:
         yield Check.from_error("settings", error)
         return

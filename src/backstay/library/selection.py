@@ -8,6 +8,7 @@ from typing import Any
 from backstay.clock import to_text
 from backstay.errors import EmptySelection, SettingsError
 from backstay.library.canonical import is_encodable
+from backstay.remedy import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ class Selection:
             EmptySelection: it has no condition, and `everything` is not set.
         """
         if not (self.is_narrowed or self.everything):
-            raise EmptySelection(
-                "Nothing is selected; give ids, a job or another condition, or select all", remedy=None
-            )
+            raise EmptySelection("Nothing is selected", remedy=Remedy.SELECT_CONVERSATIONS)
         return self
 
     @property

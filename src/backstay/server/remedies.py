@@ -29,6 +29,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.ALLOW_KEY: "the operator of the server can allow it in `allowed_keys` of its settings",
     Remedy.ALLOW_PROCESSOR: "the operator of the server can add it there",
     Remedy.LIST_CONVERSATIONS: "the list of conversations shows all",
+    Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.IGNORE_MISSING: "the list of conversations shows all; `ignoreMissing` ignores unknown ids",
     Remedy.LIST_BACKUPS: "the list of backups shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then have it verified",

@@ -103,7 +103,7 @@ class ResumePermission:
         server_settings = self._server_settings
         is_own_server = self._is_standalone and server_settings.mode == "token" and server_settings.is_loopback
         is_for_others = bool(server_settings.allowed_hosts or server_settings.cors_origins)
-        return is_own_server and not is_for_others and self._settings.server is None and self._has_own_file()
+        return is_own_server and not is_for_others and self._settings.postgres_url is None and self._has_own_file()
 
     def _has_own_file(self) -> bool:
         try:

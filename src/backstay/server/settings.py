@@ -258,7 +258,7 @@ def load(
     try:
         return ServerSettings(**values).check()
     except ValidationError as error:
-        raise _validation_error(error, folder / FILE) from error
+        raise _validation_error(error, folder / FILE, environ) from error
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _validation_error(error: ValidationError, path: Path) -> SettingsError:
+def _validation_error(error: ValidationError, path: Path, environ: Mapping[str, str]) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -280,5 +280,6 @@ def _validation_error(error: ValidationError, path: Path) -> SettingsError:
         hint = did_you_mean(name, known)
         known_settings = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
         return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{known_settings}", setting=name)
-    reason = reason_of(first)
-    return SettingsError(f"The server's setting {name!r} is wrong: {reason}", setting=name)
+    variables = _ENVIRONMENT.get(str(first["loc"][0]), ())
+    subject = next((variable for variable in variables if environ.get(variable)), f"The server's setting {name!r}")
+    return SettingsError(f"{subject} is wrong: {reason_of(first)}", setting=name)

@@ -183,7 +183,7 @@ async def _conclude(session: CommandSession, backstay: "Backstay", result: "Dele
         settings = invocation.settings()
         remedy = (
             "VACUUM on the server"
-            if settings.server
+            if settings.postgres_url
             else f"VACUUM on {printable(settings.database)}, while no other program uses it,"
         )
         out.note(f"Their texts may remain in free pages of the database; {remedy} removes them.")

@@ -13,6 +13,7 @@ from backstay.cli.invocation import Invocation
 from backstay.cli.output import is_terminal
 from backstay.cli.remedies import phrase, with_options
 from backstay.cli.text import printable
+from backstay.extras import is_own_module
 from backstay.remedy import Remedy
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def doctor(
     try:
         from backstay.server.doctor_checks import examine_server
     except ModuleNotFoundError as error:
+        if is_own_module(error):
+            raise
         checks.append(Check("serve", CheckLevel.OK, f"not available: {error.name} is not installed"))
     else:
         checks += examine_server(os.environ)

@@ -69,7 +69,7 @@ def resume(
 
     async def begin(backstay: "Backstay", context: RunContext) -> "BatchResult":
         try:
-            await _print_endpoint(out, context, backstay, job, base_url)
+            await _announce_processor(out, context, backstay, job, base_url)
             return await backstay.batches.resume(
                 job,
                 concurrency=concurrency,
@@ -98,7 +98,7 @@ def resume(
         return ExitStatus.DONE
 
 
-async def _print_endpoint(
+async def _announce_processor(
     out: Output, context: RunContext, backstay: "Backstay", name: str | None, base_url: str | None
 ) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)

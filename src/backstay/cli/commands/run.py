@@ -14,7 +14,7 @@ from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exits import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions
-from backstay.cli.processor_options import ProcessorOptions
+from backstay.cli.processor_options import ProcessorOptions, check_usable
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
@@ -38,7 +38,7 @@ def run(
             metavar="ID", help="Name of the job [default: the file's name without its ending].", parser=id_of_printed
         ),
     ] = None,
-    processor: ProcessorOptions,
+    options: ProcessorOptions,
     concurrency: Concurrency = None,
     columns: ColumnOptions,
     max_attempts: Annotated[
@@ -74,13 +74,13 @@ def run(
     from backstay.generate.key_source import KeySources
 
     invocation, out = session.invocation, session.out
-    source = processor.resolve(rates)
-    if not isinstance(source, str) and source.caution is not None:
-        out.note(f"{source.caution}.", always=True)
+    processor = options.resolve(rates)
+    if not isinstance(processor, str) and processor.caution is not None:
+        out.note(f"{processor.caution}.", always=True)
     if dry_run is not None:
-        if isinstance(source, str):
+        if isinstance(processor, str):
             raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
-        preview.show(out, source, file, dry_run, columns.mapping(), invocation.settings())
+        preview.show(out, processor, file, dry_run, columns.mapping(), invocation.settings())
         return ExitStatus.DONE
     job_id = job if job is not None else _default_job_name(file)
     _check_readable(file)
@@ -88,18 +88,18 @@ def run(
     settings = invocation.settings()
     warn_of_supabase(settings, os.environ, out)
     invocation.keys = keys = KeySources.from_settings(settings)
-    key_permission.with_permission(lambda: processor.check(source, keys, settings.allowed_keys), processor.allow_key)
-    if not isinstance(source, str):
-        if processor.base_url is not None:
-            key_permission.remember_own_endpoint(source, keys.environment)
-        out.note(f"{describe_endpoint(source, keys)}.")
+    key_permission.with_permission(lambda: check_usable(processor, keys, settings.allowed_keys), options.allow_key)
+    if not isinstance(processor, str):
+        if options.base_url is not None:
+            key_permission.remember_own_endpoint(processor, keys.environment)
+        out.note(f"{describe_endpoint(processor, keys)}.")
 
     def begin(backstay: "Backstay", context: RunContext) -> "Awaitable[BatchResult]":
-        context.progress_view.announcement = SCRIPTED_NOTE if processor.is_scripted else None
+        context.progress_view.announcement = SCRIPTED_NOTE if options.is_scripted else None
         return backstay.batches.run(
             job_id,
             file,
-            source,
+            processor,
             concurrency=concurrency,
             rpm=rates.rpm,
             tpm=rates.tpm,

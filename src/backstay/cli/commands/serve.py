@@ -10,7 +10,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.output import flush
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import SettingsError
-from backstay.extras import packages_missing
+from backstay.extras import is_own_module, packages_missing
 from backstay.limits import MAX_PORT
 
 _NO_PAGES = (
@@ -33,8 +33,8 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the pages until Ctrl-C or SIGTERM.
 
-    Prints an address that signs a browser in on this machine. For other users, set SUPABASE_URL, or
-    BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER. When it stops, its running jobs stop gracefully and can be resumed.
+    Prints an address that signs a browser in on this machine. To let other people sign in, set SUPABASE_URL, or
+    BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER. When the server stops, running jobs stop gracefully and can be resumed.
 
     \b
     Examples:
@@ -43,12 +43,15 @@ def serve(
       SUPABASE_URL=https://project.supabase.co backstay serve --host 0.0.0.0
     """
     try:
-        from backstay.server import serve
+        from backstay.server import serve as server
         from backstay.server.settings import load
     except ModuleNotFoundError as error:
+        if is_own_module(error):
+            raise
         message = packages_missing("backstay serve", "server")
         raise SettingsError(message, setting="server", missing=error.name) from error
-    settings, server, out = session.invocation.settings(), load(host=host, port=port), session.out
+    out, settings = session.out, session.invocation.settings()
+    server_settings = load(host=host, port=port)
     warn_of_supabase(settings, os.environ, out)
 
     def announce(address: schemas.ServeOut) -> None:
@@ -57,8 +60,8 @@ def serve(
         flush()
         if address.token is None:
             out.note(_NO_PAGES)
-        if server.is_scripted_only:
+        if server_settings.is_scripted_only:
             out.note(_SCRIPTED_ONLY)
         out.note("Press Ctrl-C to stop.")
 
-    serve.serve(settings, server, on_listening=announce)
+    server.serve(settings, server_settings, on_listening=announce)
