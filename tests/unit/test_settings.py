@@ -301,6 +301,15 @@ def test_settings_do_not_change():
         Settings().owner = "other"
 
 
+def test_wrong_value_of_the_server_names_its_variable(tmp_path):
+    """A wrong setting of the server names the variable if it comes from one, else the setting."""
+    with pytest.raises(SettingsError, match="^BACKSTAY_PORT is wrong: it must be a whole number$"):
+        server_settings.load(here=tmp_path, environ={"BACKSTAY_PORT": "x"})
+    _write(tmp_path, "[server]\nport = 'x'")
+    with pytest.raises(SettingsError, match="^The server's setting 'port' is wrong: it must be a whole number$"):
+        server_settings.load(here=tmp_path, environ={})
+
+
 def test_what_is_wrong_is_said_in_our_words(tmp_path):
     """A wrong value is explained without pydantic's wording."""
     for value, says in (
