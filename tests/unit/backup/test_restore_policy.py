@@ -57,6 +57,15 @@ def test_what_takes_nobodys_place_is_new(item):
     assert not chunk.conflicts
 
 
+def test_conversation_without_an_item_is_new_beside_others():
+    """A conversation of no job is new, even if its chunk holds conversations of items."""
+    of_item, other = _conversation("c1"), _conversation("c2")._replace(item=(None, None))
+
+    chunk = classify([of_item, other], 0, {}, {("job", "i3"): _ITEM}, ItemKeySet())
+
+    assert list(chunk.new) == [other]
+
+
 def test_an_item_that_this_restore_linked_is_no_conflict():
     """Two restored conversations may name one item: the second does not conflict with the first."""
     chunk = _classify(_conversation(), item=_ITEM, linked=[_ITEM.key])
@@ -96,6 +105,16 @@ def test_the_choice_follows_the_policy():
         choose(chunk, RestoreConflictPolicy.FAIL, "backup-1-a")
     assert failed.value.message == "Nothing was restored from backup-1-a: conversation 'c1' exists with other content"
     assert failed.value.remedy is Remedy.SKIP_OR_REPLACE
+
+
+@pytest.mark.parametrize("policy", list(RestoreConflictPolicy))
+def test_without_a_conflict_all_is_restored(policy):
+    """Without a conflict every policy restores all that is new, in its order."""
+    first, second = _conversation("c2"), _conversation("c1")
+
+    chunk = classify([first, second], 0, {}, {}, ItemKeySet())
+
+    assert choose(chunk, policy, "backup-1-a") == [first, second]
 
 
 def test_the_item_of_a_running_worker_is_never_replaced():
