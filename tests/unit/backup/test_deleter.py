@@ -190,6 +190,12 @@ async def test_missing_ids_may_be_ignored(deletes, library):
     assert await deletes.count(Selection(ids=("a", "b")), ignore_missing=True) == 3
 
 
+async def test_selected_ids_that_exist_are_counted(deletes, library):
+    """A selection by ids that all exist is counted after a look for missing ones."""
+    assert await deletes.count(Selection(ids=("a", "b", "c"))) == 3
+    assert library.done == ["missing"]
+
+
 async def test_selection_without_ids_misses_none(deletes, library):
     """Only ids can be missing, so another selection does not look for them."""
     assert await deletes.count(_ALL) == 3

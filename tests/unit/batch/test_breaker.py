@@ -143,13 +143,17 @@ def test_one_success_in_eight_keeps_it_from_tripping():
         assert breaker.record(verdict) is None
 
 
-@pytest.mark.parametrize("raw", ["no JSON", ""])
-def test_tries_that_will_be_repeated_fill_the_window(raw):
+@pytest.mark.parametrize(
+    "usage",
+    [AttemptUsage(raw="no JSON"), AttemptUsage(raw=""), AttemptUsage(tokens_in=1), AttemptUsage(tokens_out=1)],
+    ids=["text", "empty text", "tokens in", "tokens out"],
+)
+def test_tries_that_will_be_repeated_fill_the_window(usage):
     """Unusable answers trip the breaker even if their items have tries left, and so do empty answers."""
     breaker = CircuitBreaker(concurrency=1)
     breaker.note_started(50)
 
-    pauses = [breaker.record(retried(claimed(position % 7), usage=AttemptUsage(raw=raw))) for position in range(50)]
+    pauses = [breaker.record(retried(claimed(position % 7), usage=usage)) for position in range(50)]
 
     assert pauses[:-1] == [None] * 49
     assert pauses[-1].code == "transient"
