@@ -14,6 +14,7 @@ from backstay.backup.restorer import Restorer
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
+from support.harness.async_waiting import until
 
 _ALL = Selection(everything=True)
 _KEEP = timedelta(days=7)
@@ -148,14 +149,13 @@ async def test_replaced_conversations_are_backed_up_first(restorer, parts):
 
 async def test_progress_is_reported_from_the_thread_of_the_store(restorer):
     """A listener is called on the event loop while a thread restores."""
-    loop, reports, reported = asyncio.get_running_loop(), [], asyncio.Event()
+    loop, reports = asyncio.get_running_loop(), []
 
     def listen(progress):
         assert asyncio.get_running_loop() is loop
         reports.append((progress.phase, progress.conversations, progress.total))
-        reported.set()
 
     await _restore(restorer, on_progress=listen)
-    await reported.wait()
+    await until(lambda: reports)
 
     assert reports == [(BackupPhase.RESTORING, 2, 3)]

@@ -137,6 +137,20 @@ async def test_own_row_is_not_watched(rows, clock, watch):
     assert rows.taken == []
 
 
+async def test_worker_watches_all_others(rows, clock, watch):
+    """A worker that monitors others counts those that live, and reclaims the lease of one that is silent."""
+    rows.put(_LEASE.token)
+    rows.put(1)
+
+    alive = []
+    for _ in range(11):
+        alive.append(await watch.poll(_LEASE))
+        clock.seconds += 1
+
+    assert alive == [1] * 10 + [0]
+    assert rows.taken == [1]
+
+
 async def test_each_worker_is_judged_by_itself(rows, clock, watch):
     """Of two workers only the silent one loses its lease."""
     rows.put(1)
