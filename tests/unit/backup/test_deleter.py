@@ -110,11 +110,11 @@ def clock(monkeypatch):
     """Return a monotonic clock that only the scripted steps move, and note the breaks between them."""
     now = SimpleNamespace(seconds=500.0, breaks=[])
 
-    async def sleep(seconds):
+    async def take_break(seconds):
         now.breaks.append(round(seconds, 6))
 
     monkeypatch.setattr(deleter_module, "time", SimpleNamespace(monotonic=lambda: now.seconds))
-    monkeypatch.setattr(deleter_module, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(deleter_module, "asyncio", SimpleNamespace(sleep=take_break))
     return now
 
 
