@@ -79,6 +79,7 @@ def test_an_item_that_this_restore_linked_is_no_conflict():
         ({"content": "newer"}, None, "content", "c1"),
         ({"updated_at": "2025-04-01T00:00:00Z"}, None, "times", "c1"),
         (None, _ITEM, "item", "other"),
+        (None, replace(_ITEM, job_created_at="2025-02-01T00:00:00Z"), "item", "other"),
         (None, replace(_ITEM, state="running"), "busy", None),
         ({"content": "newer"}, replace(_ITEM, state="running"), "busy", None),
     ],
@@ -92,6 +93,7 @@ def test_each_kind_of_conflict(live, item, kind, other):
     ((_, conflict),) = chunk.conflicts
     assert (conflict.kind, conflict.other_id) == (kind, other)
     assert chunk.in_the_way == ([other] if other else [])
+    assert chunk.replacing == ({"c1"} if kind == "item" else set())
 
 
 def test_the_choice_follows_the_policy():
@@ -130,6 +132,7 @@ def test_the_item_of_a_running_worker_is_never_replaced():
     ("change", "column"),
     [
         ({"content": "x"}, "content"),
+        ({"updated_at": "x"}, "updated_at"),
         ({"conversation_turns": [{"content": "b"}]}, "content of turn 1"),
         ({"conversation_turns": []}, "number of turns"),
         ({"related": {"deleted": {"tags": [{"id": 1}]}}}, "rows in tags"),
