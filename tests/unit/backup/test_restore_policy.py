@@ -57,6 +57,15 @@ def test_what_takes_nobodys_place_is_new(item):
     assert not chunk.conflicts
 
 
+def test_conversation_without_an_item_is_new_beside_others():
+    """A conversation of no job is new, even if its chunk holds conversations of items."""
+    of_item, other = _conversation("c1"), _conversation("c2")._replace(item=(None, None))
+
+    chunk = classify([of_item, other], 0, {}, {("job", "i3"): _ITEM}, ItemKeySet())
+
+    assert list(chunk.new) == [other]
+
+
 def test_an_item_that_this_restore_linked_is_no_conflict():
     """Two restored conversations may name one item: the second does not conflict with the first."""
     chunk = _classify(_conversation(), item=_ITEM, linked=[_ITEM.key])
@@ -70,6 +79,7 @@ def test_an_item_that_this_restore_linked_is_no_conflict():
         ({"content": "newer"}, None, "content", "c1"),
         ({"updated_at": "2025-04-01T00:00:00Z"}, None, "times", "c1"),
         (None, _ITEM, "item", "other"),
+        (None, replace(_ITEM, job_created_at="2025-02-01T00:00:00Z"), "item", "other"),
         (None, replace(_ITEM, state="running"), "busy", None),
         ({"content": "newer"}, replace(_ITEM, state="running"), "busy", None),
     ],
@@ -83,6 +93,7 @@ def test_each_kind_of_conflict(live, item, kind, other):
     ((_, conflict),) = chunk.conflicts
     assert (conflict.kind, conflict.other_id) == (kind, other)
     assert chunk.in_the_way == ([other] if other else [])
+    assert chunk.replacing == ({"c1"} if kind == "item" else set())
 
 
 def test_the_choice_follows_the_policy():
@@ -98,6 +109,16 @@ def test_the_choice_follows_the_policy():
     assert failed.value.remedy is Remedy.SKIP_OR_REPLACE
 
 
+@pytest.mark.parametrize("policy", list(RestoreConflictPolicy))
+def test_without_a_conflict_all_is_restored(policy):
+    """Without a conflict every policy restores all that is new, in its order."""
+    first, second = _conversation("c2"), _conversation("c1")
+
+    chunk = classify([first, second], 0, {}, {}, ItemKeySet())
+
+    assert choose(chunk, policy, "backup-1-a") == [first, second]
+
+
 def test_the_item_of_a_running_worker_is_never_replaced():
     """With `replace` too, a restore fails if a worker is working on the item."""
     chunk = _classify(_conversation(), item=replace(_ITEM, state="running"))
@@ -111,6 +132,7 @@ def test_the_item_of_a_running_worker_is_never_replaced():
     ("change", "column"),
     [
         ({"content": "x"}, "content"),
+        ({"updated_at": "x"}, "updated_at"),
         ({"conversation_turns": [{"content": "b"}]}, "content of turn 1"),
         ({"conversation_turns": []}, "number of turns"),
         ({"related": {"deleted": {"tags": [{"id": 1}]}}}, "rows in tags"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backstay.backup.backup import Backup, BackupState, DeleteState
-from backstay.backup.retention import RetentionAction, decide
+from backstay.backup.retention import RetentionAction, clock_problem, decide
 
 _NOW = datetime(2025, 6, 2, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -93,3 +93,36 @@ def test_at_once_removes_only_expired_backups(changes, action):
     (decision,) = decide([replace(_BACKUP, **changes)], _NOW, being_written=[], at_once=True)
 
     assert decision.action is action
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "recorded"),
+    [
+        (None, _NOW),
+        (_NOW + timedelta(seconds=90), _NOW),
+        (_NOW, _NOW),
+        (_NOW - timedelta(seconds=90), _NOW - timedelta(seconds=90)),
+    ],
+)
+def test_expiry_is_confirmed_by_the_time_it_was_first_seen(seen_at, recorded):
+    """The time of the first cleanup that found a backup expired stays, unless it is later than now."""
+    now = _NOW + timedelta(seconds=7)
+
+    (decision,) = decide([replace(_BACKUP, first_seen_expired_at=seen_at)], now, being_written=[])
+
+    assert decision.first_seen_expired_at == recorded
+
+
+def test_damage_is_part_of_the_reason():
+    """The reason of an expired backup names since when it has been damaged."""
+    damaged = replace(_BACKUP, state=BackupState.DAMAGED, damaged_at=_NOW - 2 * _DAY)
+
+    (decision,) = decide([damaged], _NOW, being_written=[], at_once=True)
+
+    assert decision.reason == "it expired at 2025-06-01T00:00:00.000000Z, damaged since 2025-05-31T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(("age", "is_wrong"), [(_DAY, False), (0 * _DAY, False), (-timedelta(seconds=1), True)])
+def test_backup_from_the_future_shows_that_the_clock_is_wrong(age, is_wrong):
+    """A clock that shows a time before a backup was made is wrong."""
+    assert (clock_problem(_NOW, "backup-1-a", _NOW - age) is not None) == is_wrong

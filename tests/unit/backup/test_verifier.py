@@ -11,8 +11,9 @@ import pytest
 from backstay.backup import verifier
 from backstay.backup.backup import SealedFile
 from backstay.backup.progress import BackupProgressReporter
-from backstay.errors import BackupDamaged
+from backstay.errors import BackupDamaged, StoreBusy
 from backstay.library.archive import ArchiveWriter, Manifest
+from backstay.library.record import digest_of_document
 
 _BACKUP = SimpleNamespace(id="backup-1-a")
 _LINES = [orjson.dumps({"conversation_turns": [], "id": f"c{number}"}) for number in range(3)]
@@ -101,3 +102,24 @@ async def test_line_that_is_no_conversation_is_refused(line):
 
     with pytest.raises(BackupDamaged, match="Conversation 1 of the file cannot be read"):
         verifier._check([(line, digest)], [("c0", digest)], 0)
+
+
+async def test_other_error_is_raised_with_the_backup(verify, store):
+    """An error that says nothing about the file is raised as it is, and names the backup."""
+
+    async def locked(*_, **__):
+        raise StoreBusy("locked")
+
+    store.digests = locked
+
+    with pytest.raises(StoreBusy) as failed:
+        await verify()
+    assert failed.value.context["backup_id"] == "backup-1-a"
+
+
+def test_line_that_says_the_same_in_another_way_is_intact():
+    """A line that is not canonical JSON is compared by its document."""
+    line = b'{ "id": "c0", "conversation_turns": [] }'
+    recorded = [("c0", digest_of_document(orjson.loads(line)))]
+
+    verifier._check([(line, hashlib.sha256(line).digest())], recorded, 0)

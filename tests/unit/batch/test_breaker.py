@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.batch.breaker import FIRST_CALLS, CircuitBreaker
+from backstay.batch.breaker import FIRST_CALLS, CircuitBreaker, PauseEvidence
 from backstay.batch.outcome import AttemptUsage
 from support.data.conversations import claimed, conversation
 from support.data.verdicts import completed, completed_with_none, doomed, failed, put_off, retried, skipped
@@ -96,15 +96,40 @@ def test_failures_after_good_calls_trip_once_they_fill_the_window(concurrency, w
 def test_calls_in_flight_when_it_tripped_are_requeued_too():
     """Calls that end after the breaker tripped do not push the earlier failures out of the items to requeue."""
     breaker = CircuitBreaker(concurrency=40)
-    breaker.note_started(180)
+    breaker.note_started(211)
     for position in range(100):
         breaker.record(completed(claimed(position)))
 
-    for position in range(100, 180):
+    for position in range(100, 211):  # it trips after 72, while 39 others are in flight
         pause = breaker.record(failed(claimed(position), "length"))
 
     assert pause is not None
-    assert breaker.failed_positions == list(range(100, 180))
+    assert breaker.failed_positions == list(range(100, 211))
+
+
+def test_successes_alone_let_all_others_out():
+    """A run whose calls all succeed is not limited once its window fills."""
+    breaker = CircuitBreaker(concurrency=1)
+
+    for position in range(100):
+        breaker.note_started(1)
+        breaker.record(completed(claimed(position)))
+
+        assert breaker.allowance is None
+
+
+def test_lost_connection_lets_all_others_out_for_good():
+    """After a call that got no answer, failures are not those of the start of a run: they have to fill the window."""
+    breaker = CircuitBreaker(concurrency=1)
+    breaker.note_started(51)
+    breaker.record(retried(claimed(99)))
+
+    for position in range(49):
+        assert breaker.record(failed(claimed(position), "http_404")) is None
+        assert breaker.allowance is None
+    pause = breaker.record(failed(claimed(49), "http_404"))
+
+    assert pause.message == "50 of the last 50 calls ended in http_404: it is http_404"
 
 
 def test_one_success_in_eight_keeps_it_from_tripping():
@@ -118,13 +143,17 @@ def test_one_success_in_eight_keeps_it_from_tripping():
         assert breaker.record(verdict) is None
 
 
-@pytest.mark.parametrize("raw", ["no JSON", ""])
-def test_tries_that_will_be_repeated_fill_the_window(raw):
+@pytest.mark.parametrize(
+    "usage",
+    [AttemptUsage(raw="no JSON"), AttemptUsage(raw=""), AttemptUsage(tokens_in=1), AttemptUsage(tokens_out=1)],
+    ids=["text", "empty text", "tokens in", "tokens out"],
+)
+def test_tries_that_will_be_repeated_fill_the_window(usage):
     """Unusable answers trip the breaker even if their items have tries left, and so do empty answers."""
     breaker = CircuitBreaker(concurrency=1)
     breaker.note_started(50)
 
-    pauses = [breaker.record(retried(claimed(position % 7), usage=AttemptUsage(raw=raw))) for position in range(50)]
+    pauses = [breaker.record(retried(claimed(position % 7), usage=usage)) for position in range(50)]
 
     assert pauses[:-1] == [None] * 49
     assert pauses[-1].code == "transient"
@@ -192,3 +221,13 @@ def test_allowance_bounds_the_calls(data, concurrency):
 
     assert started == threshold
     assert breaker.allowance == 0
+
+
+def test_pause_shows_the_tries_since_the_last_success():
+    """A verdict that pauses the job gets the tries before it that left their item pending, newest first."""
+    evidence = PauseEvidence()
+    before = [retried(claimed(1)), completed(claimed(2)), put_off(claimed(3)), failed(claimed(4)), skipped(claimed(5))]
+    for verdict in [*before, retried(claimed(6, attempt=2))]:
+        assert evidence.note(verdict) is verdict
+
+    assert evidence.note(doomed(claimed(7))) == doomed(claimed(7), evidence=((6, 2), (3, 1)))

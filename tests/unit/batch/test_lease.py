@@ -1,5 +1,6 @@
 """Heartbeats and the monitor of leases, without a database and almost without waiting."""
 
+import logging
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -136,6 +137,20 @@ async def test_own_row_is_not_watched(rows, clock, watch):
     assert rows.taken == []
 
 
+async def test_worker_watches_all_others(rows, clock, watch):
+    """A worker that monitors others counts those that live, and reclaims the lease of one that is silent."""
+    rows.put(_LEASE.token)
+    rows.put(1)
+
+    alive = []
+    for _ in range(11):
+        alive.append(await watch.poll(_LEASE))
+        clock.seconds += 1
+
+    assert alive == [1] * 10 + [0]
+    assert rows.taken == [1]
+
+
 async def test_each_worker_is_judged_by_itself(rows, clock, watch):
     """Of two workers only the silent one loses its lease."""
     rows.put(1)
@@ -169,6 +184,23 @@ async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, wat
 
     assert rows.taken == [1]
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_only_a_worker_that_may_still_run_is_warned_of(rows, clock, watch, tmp_path, caplog):
+    """The reclaim of a silent worker's lease is a warning, that of a proven dead one is not."""
+    caplog.set_level(logging.INFO)
+    life = LivenessLock.open(tmp_path)
+    life.close(remove=False)
+    rows.put(1, of=life.identity)
+    rows.put(2)
+
+    await watch.poll()
+    await _poll_every_second(watch, clock, 10)
+
+    assert [(record.levelname, record.host) for record in caplog.records] == [
+        ("INFO", life.identity.host),
+        ("WARNING", "elsewhere"),
+    ]
 
 
 async def test_workers_that_left_are_forgotten(rows, clock, watch):
