@@ -67,7 +67,7 @@ class CircuitBreaker:
         """Count a verdict, and return why the job must pause if the breaker trips."""
         self._in_flight -= 1
         is_failure = verdict.result in ("failed", "retried")
-        if verdict.result == "doomed" or (is_failure and not verdict.counts):
+        if verdict.result == "doomed" or (is_failure and not verdict.uses_up_try):
             return None
         self._is_proven = self._is_proven or verdict.result != "failed"
         if verdict.result == "retried" and not _was_answered(verdict):

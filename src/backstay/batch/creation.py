@@ -11,7 +11,8 @@ from pathlib import Path
 from backstay.batch import liveness
 from backstay.batch.intake import Chunks
 from backstay.batch.item import NewItem
-from backstay.batch.job import ItemsDifference, Job, JobSettings
+from backstay.batch.items_difference import ItemsDifference
+from backstay.batch.job import Job, JobSettings
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.store import BatchStores, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound

@@ -95,7 +95,7 @@ class Verdict:
     message: str | None = None
     delay: float = 0.0
     """Seconds until a pending item may be tried again."""
-    counts: bool = False
+    uses_up_try: bool = False
     """Whether this try counts towards `max_attempts`."""
     usage: AttemptUsage = NOTHING_USED
     evidence: tuple[tuple[int, int], ...] = ()

@@ -15,7 +15,7 @@ from uuid import UUID
 
 _PLAIN_TYPES = frozenset({str, int, bool, NoneType})
 _SECOND = 1_000_000_000  # in nanoseconds, the finest unit of pandas
-_NUMPY_UNITS = {
+_NANOSECONDS = {
     "weeks": 604_800 * _SECOND,
     "days": 86_400 * _SECOND,
     "hours": 3_600 * _SECOND,
@@ -101,7 +101,7 @@ def _from_numpy(value: Any, name: str) -> Any:
         return text
     count, _, unit = text.partition(" ")
     # Months and years differ in length.
-    return _duration(int(count) * _NUMPY_UNITS[unit]) if unit in _NUMPY_UNITS else value
+    return _duration(int(count) * _NANOSECONDS[unit]) if unit in _NANOSECONDS else value
 
 
 def _duration(nanoseconds: int) -> str:

@@ -117,7 +117,7 @@ class JobRunner:
             seconds=time.monotonic() - started,
         )
 
-    async def check_no_workers(self, job_id: str) -> None:
+    async def wait_until_discardable(self, job_id: str) -> None:
         """Wait until a job has no worker that may be alive. Raises JobHasWorkers if one still may be after a lease."""
         monitor = self._monitor(job_id)
         deadline = time.monotonic() + 1.2 * self._lease_seconds

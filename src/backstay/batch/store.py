@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
-from backstay.batch.job import ItemsDifference, Job, JobAction, JobSettings, JobState, Pause, RunLimits
+from backstay.batch.items_difference import ItemsDifference
+from backstay.batch.job import Job, JobAction, JobSettings, JobState, Pause
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.run_limits import RunLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class SqlWork(SqlStore):
                 return AcquireResult(None, find_job(session, owner, job_id))
             if after_lease_loss and job.state in (JobState.PAUSED, JobState.CANCELLED):
                 return AcquireResult(None, job)
-            state = check_action(job_id, job.state, JobAction.WORK)
+            state = check_action(job_id, job.state, JobAction.RESUME)
             refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, job.key, state, now)
