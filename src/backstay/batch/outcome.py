@@ -89,7 +89,7 @@ class Verdict:
     claimed: ClaimedItem
     state: ItemState
     result: str
-    """How the attempt ended: completed, skipped, failed, retried, or doomed (halted)."""
+    """How the attempt ended: completed, skipped, failed, retried, or doomed (the job is halted)."""
     conversation: Conversation | None = None
     code: str | None = None
     message: str | None = None
@@ -99,7 +99,11 @@ class Verdict:
     """Whether this try counts towards `max_attempts`."""
     usage: AttemptUsage = NOTHING_USED
     evidence: tuple[tuple[int, int], ...] = ()
-    """For a doomed attempt, the earlier ones that led to it, newest first, as position and attempt number."""
+    """If this verdict halts the job, the tries that led to it, newest first, as position and attempt number."""
+
+    @property
+    def halts_job(self) -> bool:
+        return self.result == "doomed"
 
     @classmethod
     def failed(cls, claimed: ClaimedItem, code: str, message: str, usage: AttemptUsage) -> "Verdict":
