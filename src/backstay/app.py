@@ -13,7 +13,6 @@ from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
-from backstay.batch.runner import DEFAULT_CONCURRENCY
 from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
     from backstay.storage.postgres import PostgresStore
 
 _log = get_logger("backstay")
+
+_DEFAULT_CONCURRENCY = 16
+"""Maximum calls in flight of a run, unless its job sets another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class _Components:
         allowed: "AllowedEntry | None" = None,
         keys: KeySources | None = None,
         read_seconds: float | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int = _DEFAULT_CONCURRENCY,
     ) -> None:
         """Prepare a library without opening it; `read_seconds` limits the duration of a read."""
         self.settings = settings

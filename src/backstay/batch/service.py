@@ -85,10 +85,11 @@ class Batches(JobControl):
         created = await self._creator.create(request, read_until_stopped(stop, chunks))
         if not created.is_new:
             await self._set_limits(job_id, limits)
+        creation_seconds = time.monotonic() - started
         result = await self._runner.run(
             job_id, callee, created, limit=limit, grace_seconds=grace_seconds, on_progress=on_progress, stop=stop
         )
-        return replace(result, seconds=time.monotonic() - started)
+        return replace(result, seconds=creation_seconds + result.seconds)
 
     async def create(
         self,
