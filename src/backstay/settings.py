@@ -71,7 +71,7 @@ class Settings(BaseModel):
     """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
-    """How long a worker on another host may be silent before its lease is reclaimed."""
+    """How long a worker may send no heartbeat before its lease is reclaimed. If it is known to be dead: at once."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
     """Maximum requests per minute, for each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
