@@ -170,12 +170,11 @@ class _Components:
                 setting="database_url",
             )
         retention, allocate_keys = self.settings.backup_retention, self._store.backups.creation.allocate_keys
-        owner = self.settings.owner
         return LegacyImport(
             store=self._store.legacy,
             jobs=self._store.waiting_imports,
             importer_for=lambda owner: BackupImporter(self.for_owner(owner).backups, retention, allocate_keys),
-            owner=owner,
+            owner=self.settings.owner,
             folder=self.settings.backup_folder,
             clock=self._clock,
         )
@@ -321,7 +320,7 @@ class Backstay(_Components):
     async def unadopt(self, *, check: bool = False) -> UnadoptResult:
         """Undo `adopt`. Not within `async with`. Idempotent. The user's tables do not change.
 
-        Values without a column in them are deleted; the result counts them.
+        Values for which these have no column are deleted; the result counts them.
 
         Args:
             check: Only report what would be undone and deleted.

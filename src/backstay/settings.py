@@ -14,7 +14,7 @@ from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
 from backstay.limits import MAX_ID, MAX_RPM, MAX_SECONDS, MAX_TPM
-from backstay.ownership import VARIABLE, foreign_owner
+from backstay.ownership import SAFE_FOLDERS_VARIABLE, foreign_owner
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
@@ -271,7 +271,7 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], advice: str, remedy:
     if owner is not None:
         raise SettingsError(
             f"{path} belongs to another user (uid {owner}), and is not used: its content could run commands as you. "
-            f"{advice}, or trust the folder with {VARIABLE}={path.parent}",
+            f"{advice}, or trust the folder with {SAFE_FOLDERS_VARIABLE}={path.parent}",
             remedy=remedy,
             path=str(path),
         )

@@ -150,8 +150,8 @@ class JobControl(JobInspection):
 
         Raises:
             JobNotFound: the job does not exist.
-            JobHasWorkers: a worker is running it; pause or cancel it first. If the worker is on another host, this
-                waits for slightly more than a lease to see whether it lives.
+            JobHasWorkers: a worker is running the job; pause or cancel the job first. If it is unknown whether a
+                worker lives, as on another host, this is raised only after slightly more than a lease.
         """
         await self._runner.wait_until_discardable(job_id)
         job_key = await self._stores.jobs.discard(self._owner, job_id)

@@ -127,7 +127,7 @@ class IntakeStore(Protocol):
         """Name the staged job and make it visible; if the name is taken, change nothing and return False.
 
         If a job of that name was imported, its settled items become completed or failed. Raises ItemsDiffer if some
-        of them are not staged; with `accept_missing`, these are dropped instead.
+        of them are not staged; with `accept_missing`, the missing ones are dropped instead.
         """
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:
