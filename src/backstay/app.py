@@ -13,7 +13,6 @@ from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
 from backstay.backup.writer import BackupWriter
 from backstay.batch.processor import ProcessorSource
-from backstay.batch.runner import DEFAULT_CONCURRENCY
 from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
     from backstay.storage.postgres import PostgresStore
 
 _log = get_logger("backstay")
+
+_DEFAULT_CONCURRENCY = 16
+"""Maximum calls in flight of a run, unless its job sets another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class _Components:
         allowed: "AllowedEntry | None" = None,
         keys: KeySources | None = None,
         read_seconds: float | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int = _DEFAULT_CONCURRENCY,
     ) -> None:
         """Prepare a library without opening it; `read_seconds` limits the duration of a read."""
         self.settings = settings
@@ -168,12 +170,11 @@ class _Components:
                 setting="database_url",
             )
         retention, allocate_keys = self.settings.backup_retention, self._store.backups.creation.allocate_keys
-        owner = self.settings.owner
         return LegacyImport(
             store=self._store.legacy,
             jobs=self._store.waiting_imports,
             importer_for=lambda owner: BackupImporter(self.for_owner(owner).backups, retention, allocate_keys),
-            owner=owner,
+            owner=self.settings.owner,
             folder=self.settings.backup_folder,
             clock=self._clock,
         )
@@ -319,7 +320,7 @@ class Backstay(_Components):
     async def unadopt(self, *, check: bool = False) -> UnadoptResult:
         """Undo `adopt`. Not within `async with`. Idempotent. The user's tables do not change.
 
-        Values without a column in them are deleted; the result counts them.
+        Values for which these have no column are deleted; the result counts them.
 
         Args:
             check: Only report what would be undone and deleted.

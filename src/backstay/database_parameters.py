@@ -1,4 +1,4 @@
-"""Parameters of a database address: passed on, ignored because they are for other drivers, or refused. Pure."""
+"""Parameters of a database address: passed on, ignored because they are for other drivers, or refused."""
 
 import re
 from collections.abc import Collection, Mapping

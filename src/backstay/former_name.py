@@ -12,8 +12,8 @@ from backstay.errors import SettingsError
 from backstay.remedy import Remedy
 
 NAME = "holdfast"
-WHO = f"{NAME.capitalize()}, the former name of Backstay"
-APPLICATION_ID = int.from_bytes(NAME.capitalize()[:4].encode(), "big")
+FORMER_PROJECT = f"{NAME.capitalize()}, the former name of Backstay"
+APPLICATION_ID = int.from_bytes(b"Hold", "big")
 """The application_id in the header of a former SQLite file."""
 
 _PREFIX = "BACKSTAY_"
@@ -34,17 +34,18 @@ def refuse_variables(environ: Mapping[str, str], variables: Iterable[str]) -> No
         former = _FORMER_PREFIX + variable.removeprefix(_PREFIX)
         if variable.startswith(_PREFIX) and environ.get(former):
             raise SettingsError(
-                f"{former} is a variable of {WHO}, and is not read. Set {variable} instead, and unset {former}",
+                f"{former} is a variable of {FORMER_PROJECT}, and is not read. Set {variable} instead, and unset "
+                f"{former}",
                 setting=former,
             )
 
 
-def variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of all set variables that begin with the former prefix."""
+def former_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of all variables that are set and begin with the former prefix."""
     return sorted(name for name, value in environ.items() if name.startswith(_FORMER_PREFIX) and value)
 
 
-def refuse_settings_file(folder: Path, name: str) -> None:
+def refuse_settings_file(folder: Path, current_name: str) -> None:
     """Refuse a folder that contains a settings file of the former name.
 
     Raises:
@@ -52,7 +53,9 @@ def refuse_settings_file(folder: Path, name: str) -> None:
     """
     file = folder / f"{NAME}.toml"
     if _is_there(file):
-        raise SettingsError(f"{file} belongs to {WHO}, and is not read. Rename it to {name}", path=str(file))
+        raise SettingsError(
+            f"{file} belongs to {FORMER_PROJECT}, and is not read. Rename it to {current_name}", path=str(file)
+        )
 
 
 def refuse_library(folder: Path) -> None:
@@ -64,12 +67,13 @@ def refuse_library(folder: Path) -> None:
     library = folder / f".{NAME}"
     if _is_there(library / f"{NAME}.db"):
         raise SettingsError(
-            f"{library} is a library of {WHO}, which this version cannot read. Move it away to start a new one here",
+            f"{library} is a library of {FORMER_PROJECT}, which this version cannot read. Move it away to start a new "
+            "one here",
             remedy=Remedy.NAME_DATABASE,
             path=str(library),
         )
 
 
 def _is_there(path: Path) -> bool:
-    # os.access also works in another user's folder, where `Path.exists` raises.
+    # `Path.exists` raises in a folder that this user may not read.
     return os.access(path, os.F_OK)

@@ -14,7 +14,7 @@ from backstay import database_parameters
 from backstay.errors import SettingsError
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
 from backstay.limits import MAX_ID, MAX_RPM, MAX_SECONDS, MAX_TPM
-from backstay.ownership import VARIABLE, foreign_owner
+from backstay.ownership import SAFE_FOLDERS_VARIABLE, foreign_owner
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
 from backstay.wrong_values import reason_of
@@ -71,8 +71,7 @@ class Settings(BaseModel):
     """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
-    """How long a worker may show no sign of life before another one takes over its lease; if its process is known to be
-    dead, the other one does so at once."""
+    """How long a worker may send no heartbeat before its lease is reclaimed. If it is known to be dead: at once."""
     rpm: int | None = Field(default=None, ge=1, le=MAX_RPM)
     """Maximum requests per minute, for each account with a provider in this process."""
     tpm: int | None = Field(default=None, ge=1, le=MAX_TPM)
@@ -272,7 +271,7 @@ def _refuse_foreign(path: Path, environ: Mapping[str, str], advice: str, remedy:
     if owner is not None:
         raise SettingsError(
             f"{path} belongs to another user (uid {owner}), and is not used: its content could run commands as you. "
-            f"{advice}, or trust the folder with {VARIABLE}={path.parent}",
+            f"{advice}, or trust the folder with {SAFE_FOLDERS_VARIABLE}={path.parent}",
             remedy=remedy,
             path=str(path),
         )

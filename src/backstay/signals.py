@@ -3,8 +3,8 @@
 import time
 
 SAME_SIGNAL_SECONDS = 0.5
-"""Signals within this time after the first count as the same: `timeout`, for instance, sends it to its child and then
-to the child's whole group, and a terminal sends it to a wrapper that passes it on."""
+"""Signals within this time after the first count as the same: `timeout`, for instance, sends one to its child and then
+another to the child's whole group, and a terminal sends one to a wrapper that passes it on."""
 
 
 class SignalCounter:
@@ -14,7 +14,7 @@ class SignalCounter:
         self._first_at: float | None = None
 
     def is_second(self) -> bool:
-        """Record a signal, and return whether it is a second one."""
+        """Record a signal, and return whether it is another one than the first."""
         now = time.monotonic()
         if self._first_at is None:
             self._first_at = now

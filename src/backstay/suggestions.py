@@ -1,4 +1,4 @@
-"""The known name that is nearest to an unknown one. Pure."""
+"""The known name that is nearest to an unknown one."""
 
 from collections.abc import Iterable
 

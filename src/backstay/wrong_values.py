@@ -1,4 +1,4 @@
-"""Reasons why a value is invalid, worded independently of pydantic. Pure."""
+"""Reasons why a value is invalid, worded independently of pydantic."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -239,7 +239,7 @@ def test_cancel_stops_a_run_for_good(backstay):
     assert "Cancelled; its conversations stay. Free its name with: backstay discard topics\n" in err.decode()
     resumed = backstay("resume", "topics")
     assert resumed.code == 1
-    assert "is cancelled: resume is not possible" in resumed.one_line_error()
+    assert "Cannot resume: job 'topics' is cancelled" in resumed.one_line_error()
 
 
 @pytest.mark.parametrize("verb", ["cancel", "discard"])

@@ -1,5 +1,7 @@
 """Cleanup of finished jobs and of interrupted work."""
 
+import asyncio
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -92,6 +94,21 @@ async def test_interrupted_cleaning_is_finished_by_the_next_run(backstay, path):
 
     assert (await backstay.batches.checkpoint("batch")).cleaned
     assert _count(path, "item_inputs", "attempts") == (0, 0)
+
+
+async def test_duration_of_a_run_excludes_the_cleaning_of_other_jobs(backstay, monkeypatch):
+    """The duration of a run does not include the removal of what other runs left behind."""
+
+    async def clean_slowly(owner):
+        await asyncio.sleep(1)  # the duration that must not be included
+        return []
+
+    monkeypatch.setattr(backstay._store.batches.jobs, "jobs_to_clean", clean_slowly)
+    started = time.monotonic()
+
+    result = await backstay.batches.run("batch", items(1), Writer())
+
+    assert 0 < result.seconds <= time.monotonic() - started - 1
 
 
 # -- discarding ------------------------------------------------------------------------------------

@@ -318,6 +318,7 @@ async def test_settings_of_another_kind_are_refused(backstay, name, value, expec
     [
         ("concurrency", 0),
         ("concurrency", 10_001),
+        ("concurrency", 10**400),
         ("max_attempts", 0),
         ("timeout", 0),
         ("timeout", float("nan")),

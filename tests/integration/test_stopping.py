@@ -325,7 +325,7 @@ async def test_actions_on_a_finished_job_are_refused(backstay):
     """A finished job is neither paused nor cancelled."""
     await backstay.batches.run("batch", items(1), Writer())
 
-    with pytest.raises(InvalidTransition, match="Job 'batch' is completed: pause is not possible"):
+    with pytest.raises(InvalidTransition, match="Cannot pause: job 'batch' is completed"):
         await backstay.batches.pause("batch")
     with pytest.raises(InvalidTransition):
         await backstay.batches.cancel("batch")

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from backstay.batch.item import Item
-from backstay.batch.job import ItemsDifference, JobAction, JobSettings, JobState
+from backstay.batch.items_difference import ItemsDifference
+from backstay.batch.job import JobAction, JobSettings, JobState
 from backstay.batch.progress import ItemCounts
 from backstay.errors import DuplicateItem, InvalidTransition, JobNotFound, LeaseLost
 from support.data.conversations import drafts_of, items

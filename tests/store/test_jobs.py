@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.batch.job import JobAction, JobState, Pause, RunLimits
+from backstay.batch.job import JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
 from backstay.batch.progress import ItemCounts
+from backstay.batch.run_limits import RunLimits
 from backstay.errors import InvalidTransition, ItemNotFound, JobHasWorkers, JobNotFound
 from backstay.library.selection import Selection
 from support.data.verdicts import completed, completed_with_none, failed, retried, skipped

@@ -146,7 +146,7 @@ async def test_a_cancelled_job_is_left_alone(store):
     await create(store, 1)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
-    with pytest.raises(InvalidTransition, match="Job 'job' is cancelled: skip is not possible"):
+    with pytest.raises(InvalidTransition, match="Cannot skip: job 'job' is cancelled"):
         await _skip(store, "item-1")
 
 

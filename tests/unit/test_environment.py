@@ -8,7 +8,7 @@ import backstay
 from backstay import settings
 from backstay.cli.logs import TRACEBACK_VARIABLE
 from backstay.environment import KNOWN, UNPREFIXED, nearest_variable, unknown_variables
-from backstay.ownership import VARIABLE
+from backstay.ownership import SAFE_FOLDERS_VARIABLE
 from backstay.server import settings as server_settings
 
 
@@ -18,7 +18,7 @@ def test_every_variable_that_is_read_is_known():
         *settings._ENVIRONMENT.values(),
         *chain.from_iterable(server_settings._ENVIRONMENT.values()),
         TRACEBACK_VARIABLE,
-        VARIABLE,
+        SAFE_FOLDERS_VARIABLE,
     }
     source = "".join(path.read_text() for path in Path(backstay.__file__).parent.rglob("*.py"))
     named = set(re.findall(r"\bBACKSTAY_[A-Z][A-Z_]*[A-Z]", source))

@@ -303,10 +303,10 @@ def test_settings_do_not_change():
 
 def test_wrong_value_of_the_server_names_its_variable(tmp_path):
     """A wrong setting of the server names the variable if it comes from one, else the setting."""
-    with pytest.raises(SettingsError, match="^BACKSTAY_PORT is wrong: it must be a whole number$"):
+    with pytest.raises(SettingsError, match=r"^BACKSTAY_PORT is wrong: it must be a whole number$"):
         server_settings.load(here=tmp_path, environ={"BACKSTAY_PORT": "x"})
     _write(tmp_path, "[server]\nport = 'x'")
-    with pytest.raises(SettingsError, match="^The server's setting 'port' is wrong: it must be a whole number$"):
+    with pytest.raises(SettingsError, match=r"^The server's setting 'port' is wrong: it must be a whole number$"):
         server_settings.load(here=tmp_path, environ={})
 
 

@@ -8,10 +8,10 @@ from backstay.batch.callees import Callees
 from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
-from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, RunLimits, check_action
+from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
 from backstay.batch.processor import Processor, ProcessorSource
 from backstay.batch.progress import Listener
-from backstay.batch.run_limits import check_rate_limits, check_run
+from backstay.batch.run_limits import RunLimits, check_limits, check_rate_limits
 from backstay.batch.runner import BatchResult, JobRunner
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
@@ -75,7 +75,7 @@ class JobControl(JobInspection):
             InvalidTransition: the job was cancelled.
         """
         limits = RunLimits(concurrency, rpm, tpm)
-        check_run(limits, 1, 1.0, limit)
+        check_limits(limits, limit=limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._single_unfinished_job()
         callee = await self._callees.from_job(job, process, retry_on, base_url)
         check_rate_limits(limits, callee)
@@ -104,7 +104,7 @@ class JobControl(JobInspection):
         """
         job = await self.checkpoint(job_id)
         if job.state is JobState.CANCELLED:
-            check_action(job_id, job.state, JobAction.WORK)
+            check_action(job_id, job.state, JobAction.RESUME)
         if job.state not in FINISHED:
             callee = await self._callees.from_job(job)
             if limits is not None and limits.to_dict():
@@ -150,10 +150,10 @@ class JobControl(JobInspection):
 
         Raises:
             JobNotFound: the job does not exist.
-            JobHasWorkers: a worker is running it; pause or cancel it first. If the worker is on another host, this
-                waits for slightly more than a lease to see whether it lives.
+            JobHasWorkers: a worker is running the job; pause or cancel the job first. If it is unknown whether a
+                worker lives, as on another host, this is raised only after slightly more than a lease.
         """
-        await self._runner.check_no_workers(job_id)
+        await self._runner.wait_until_discardable(job_id)
         job_key = await self._stores.jobs.discard(self._owner, job_id)
         if job_key is not None:
             await drop_job(self._stores, self._owner, job_key)

@@ -11,7 +11,8 @@ from pathlib import Path
 from backstay.batch import liveness
 from backstay.batch.intake import Chunks
 from backstay.batch.item import NewItem
-from backstay.batch.job import ItemsDifference, Job, JobSettings
+from backstay.batch.items_difference import ItemsDifference
+from backstay.batch.job import Job, JobSettings
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.store import BatchStores, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
@@ -44,7 +45,7 @@ class JobCreator:
     """The creator of one owner's jobs, each in one pass over its items."""
 
     def __init__(self, *, stores: BatchStores, owner: str, folder: Path) -> None:
-        """Create it from its stores and the `folder` of the liveness locks that protect staged items."""
+        """Keep the stores, and the `folder` of the liveness locks that protect staged items."""
         self._stores = stores
         self._owner = owner
         self._folder = folder
@@ -57,7 +58,7 @@ class JobCreator:
             JobDiffers, ItemsDiffer: the existing job has another processor or other items, or items that were imported
                 as settled are missing.
         """
-        existing = await self._find(request)
+        existing = await self._existing_job(request)
         matched, rest = 0, None
         if existing is not None:
             matched, rest = await self._match(existing, chunks)
@@ -100,7 +101,7 @@ class JobCreator:
                 staged, request.job_id, request.processor, request.settings, frozen, accept_missing=accept
             ):
                 return CreateResult(is_new=True, repeated=repeated)
-            await self._find(request)  # another process was faster
+            await self._existing_job(request)  # another process created it first
         difference = await intake.difference(staged, request.job_id)
         if request.accept_new_items and not difference.changed:
             return CreateResult(is_new=False, added=await intake.accept_new(staged, request.job_id), repeated=repeated)
@@ -108,7 +109,8 @@ class JobCreator:
             raise _items_differ_error(request, difference)
         return CreateResult(is_new=False, repeated=repeated)
 
-    async def _find(self, request: JobRequest) -> Job | None:
+    async def _existing_job(self, request: JobRequest) -> Job | None:
+        """Return the job that has the requested name, if any. Raises JobDiffers."""
         try:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:

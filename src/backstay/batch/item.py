@@ -39,7 +39,7 @@ class Item:
 class NewItem:
     """A checked item that is to be added to a job, with its content digest.
 
-    If the input has no id for it, `id` is None and the id is made from `base_id`. `line` is the item's line in its
+    Without an id in the input, `id` is None, and the item's id is made from `base_id`. `line` is the item's line in its
     file, or its number in another input, counted from 1.
     """
 
@@ -68,7 +68,7 @@ class ClaimedItem:
     tries: int
     """Number of earlier failed tries that count towards `max_attempts`."""
     runs_alone: bool
-    """Whether nothing else runs alongside it, because it was running in several workers that died."""
+    """Whether no other item runs at the same time, because this one was running in several workers that died."""
     started_at: datetime
     """Time of the claim."""
 

@@ -1,13 +1,14 @@
 """Jobs: their states, the table of legal actions, and their stored properties."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.run_limits import RunLimits
 from backstay.errors import InvalidTransition
 from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy
@@ -31,9 +32,9 @@ FINISHED = (JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES)
 
 
 class JobAction(StrEnum):
-    """An action on a job as a whole."""
+    """An action on a job as a whole, or on many of its items."""
 
-    WORK = "resume"
+    RESUME = "resume"
     PAUSE = "pause"
     CANCEL = "cancel"
     RETRY = "retry"
@@ -43,13 +44,15 @@ class JobAction(StrEnum):
 
 # action → (states in which it is allowed, state it leads to; None if it changes only items)
 TRANSITIONS: Mapping[JobAction, tuple[tuple[JobState, ...], JobState | None]] = {
-    JobAction.WORK: (UNFINISHED, JobState.RUNNING),
+    JobAction.RESUME: (UNFINISHED, JobState.RUNNING),
     JobAction.PAUSE: ((JobState.PENDING, JobState.RUNNING), JobState.PAUSED),
     JobAction.CANCEL: (UNFINISHED, JobState.CANCELLED),
     JobAction.RETRY: ((*UNFINISHED, *FINISHED), JobState.PENDING),
     JobAction.SKIP: ((*UNFINISHED, *FINISHED), None),
     JobAction.ADD: ((*UNFINISHED, *FINISHED), JobState.PENDING),
 }
+# By the state that does not allow the action; for other states, SHOW_JOB.
+_REMEDIES = {JobState.CANCELLED: Remedy.DISCARD_JOB, JobState.PAUSED: Remedy.RESUME_JOB}
 
 
 def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
@@ -62,7 +65,7 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     if state not in allowed:
         state_text = str(state).replace("_", " ")
         raise InvalidTransition(
-            f"Job {quoted_id(job_id)} is {state_text}: {action} is not possible",
+            f"Cannot {action}: job {quoted_id(job_id)} is {state_text}",
             remedy=_REMEDIES.get(state, Remedy.SHOW_JOB),
             job_id=job_id,
             state=str(state),
@@ -72,37 +75,13 @@ def check_action(job_id: str, state: JobState, action: JobAction) -> JobState:
     return target
 
 
-# By the state that does not allow the action; for other states, SHOW_JOB.
-_REMEDIES = {JobState.CANCELLED: Remedy.DISCARD_JOB, JobState.PAUSED: Remedy.RESUME_JOB}
-
-
-@dataclass(frozen=True, slots=True)
-class RunLimits:
-    """The limits of a job's runs: each as it was last set, or None if it never was."""
-
-    concurrency: int | None = None
-    """Maximum calls in flight."""
-    rpm: int | None = None
-    """Maximum requests per minute, for a recipe."""
-    tpm: int | None = None
-    """Maximum tokens per minute, for a recipe."""
-
-    def to_dict(self) -> dict[str, int]:
-        """Return the limits that are set."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def with_changes(self, changes: "RunLimits") -> "RunLimits":
-        """Return these limits with `changes` applied. A 0 removes a limit."""
-        return RunLimits(**{name: value for name, value in {**self.to_dict(), **changes.to_dict()}.items() if value})
-
-
 @dataclass(frozen=True, slots=True)
 class JobSettings:
     """The settings of a job. Its limits can be changed, everything else is frozen."""
 
     max_attempts: int = 3
     timeout_seconds: float = 600.0
-    limits: RunLimits = RunLimits()
+    limits: RunLimits = field(default_factory=RunLimits)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "JobSettings":
@@ -150,7 +129,7 @@ class Job:
     """What its workers currently wait for, such as a provider's limit."""
     pause: Pause | None
     cleaned: bool
-    """Whether the checkpoint was cleaned after completion without failures; one thin row per item is left."""
+    """Whether the inputs and attempts of the items were deleted, after all items were completed without failures."""
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
@@ -158,27 +137,3 @@ class Job:
     @property
     def is_incomplete(self) -> bool:
         return self.state in (*UNFINISHED, JobState.INTERRUPTED)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemsDifference:
-    """The differences between the items of an input and those of the job with its name."""
-
-    new: int = 0
-    missing: int = 0
-    changed: int = 0
-    examples: tuple[str, ...] = field(default=())
-    """Such as `new: …`, `changed: …` and `missing: …`; if items are missing, at least one of the latter."""
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.new or self.missing or self.changed)
-
-    def __str__(self) -> str:
-        counts = [
-            f"{count} {kind}"
-            for count, kind in ((self.new, "new"), (self.missing, "missing"), (self.changed, "changed"))
-            if count
-        ]
-        examples = f" ({'; '.join(self.examples)})" if self.examples else ""
-        return ", ".join(counts) + examples

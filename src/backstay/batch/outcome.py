@@ -89,17 +89,21 @@ class Verdict:
     claimed: ClaimedItem
     state: ItemState
     result: str
-    """How the attempt ended: completed, skipped, failed, retried, or doomed (halted)."""
+    """How the attempt ended: completed, skipped, failed, retried, or doomed (the job is halted)."""
     conversation: Conversation | None = None
     code: str | None = None
     message: str | None = None
     delay: float = 0.0
     """Seconds until a pending item may be tried again."""
-    counts: bool = False
+    uses_up_try: bool = False
     """Whether this try counts towards `max_attempts`."""
     usage: AttemptUsage = NOTHING_USED
     evidence: tuple[tuple[int, int], ...] = ()
-    """For a doomed attempt, the earlier ones that led to it, newest first, as position and attempt number."""
+    """If this verdict halts the job, the tries that led to it, newest first, as position and attempt number."""
+
+    @property
+    def halts_job(self) -> bool:
+        return self.result == "doomed"
 
     @classmethod
     def failed(cls, claimed: ClaimedItem, code: str, message: str, usage: AttemptUsage) -> "Verdict":

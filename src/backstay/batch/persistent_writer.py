@@ -53,7 +53,7 @@ class PersistentWriter:
                 )
 
     async def _await_write(self, write: Coroutine[Any, Any, T]) -> T:
-        """Await a write, but after a stop request no longer than calls in flight are awaited.
+        """Await a write; once a stop is requested, only for as long as calls in flight are awaited.
 
         An unresponsive database must not keep a run from ending.
         """

@@ -3,7 +3,9 @@
 Imports neither NumPy nor pandas: their values are recognized by their methods.
 """
 
+import math
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from os import PathLike, fspath
@@ -12,14 +14,24 @@ from typing import Any
 from uuid import UUID
 
 _PLAIN_TYPES = frozenset({str, int, bool, NoneType})
-_DATE_KINDS = ("M", "m")  # NumPy kinds of dates and durations, which `tolist` turns into numbers
+_SECOND = 1_000_000_000  # in nanoseconds, the finest unit of pandas
+_NANOSECONDS = {
+    "weeks": 604_800 * _SECOND,
+    "days": 86_400 * _SECOND,
+    "hours": 3_600 * _SECOND,
+    "minutes": 60 * _SECOND,
+    "seconds": _SECOND,
+    "milliseconds": 1_000_000,
+    "microseconds": 1_000,
+    "nanoseconds": 1,
+}
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of one item by name, converted to JSON types.
 
-    Numbers stay numbers, missing values (NaN, NaT, NA) become None, dates and times become ISO 8601 text. Values of
-    unknown types stay as they are and are rejected later.
+    Numbers stay numbers, except that a Decimal becomes text. Missing values (NaN, NaT, NA) become None; dates, times
+    and durations become ISO 8601 text. Values of unknown types stay as they are and are rejected later.
 
     Raises:
         ValueError: a value cannot be converted; the message names it.
@@ -27,59 +39,76 @@ def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     converted, name = {}, ""
     try:
         for name, value in values.items():
-            if type(value) not in _PLAIN_TYPES:
-                converted[name] = _plain(value, name)
+            converted[name] = _plain(value, name)
     except RecursionError:
         raise ValueError(f"{name!r} is nested too deeply, or holds itself") from None
-    return {**values, **converted} if converted else dict(values)
+    return converted
 
 
 def _plain(value: Any, name: str) -> Any:  # noqa: PLR0912 - one branch per type
-    kind = type(value)
-    if kind in _PLAIN_TYPES:
+    if type(value) in _PLAIN_TYPES:
         return value
-    if kind is float:
-        return _number(value, name)
-    if kind is dict:
-        return {key: _plain(inner, name) for key, inner in value.items()}
-    if kind is list or kind is tuple:
-        return [_plain(inner, name) for inner in value]
     if isinstance(value, Enum):
         return _plain(value.value, name)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if math.isinf(value):
+            raise _infinite_error(name)
+        return None if math.isnan(value) else float(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner, name) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, name) for inner in value]
     if isinstance(value, Decimal):
+        if value.is_infinite():
+            raise _infinite_error(name)
         return None if value.is_nan() else str(value)  # text is exact, a float is not
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, PathLike):
         return _plain(fspath(value), name)
-    if kind.__name__ in ("NAType", "NaTType"):
+    if type(value).__name__ in ("NAType", "NaTType"):
         return None
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         return _from_numpy(value, name)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    for builtin in (str, bool, int):
-        if isinstance(value, builtin):
-            return builtin(value)
-    if isinstance(value, float):
-        return _number(float(value), name)
+    if isinstance(value, timedelta):
+        return _duration(value // timedelta(microseconds=1) * 1_000)
     return value
 
 
-def _number(value: float, name: str) -> float | None:
-    if value != value:  # noqa: PLR0124 - true only for NaN
-        return None
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{name!r} is infinite, which JSON cannot represent; leave it out or give it as text")
-    return value
+def _infinite_error(name: str) -> ValueError:
+    return ValueError(f"{name!r} is infinite, which JSON cannot represent; leave it out or give it as text")
 
 
 def _from_numpy(value: Any, name: str) -> Any:
-    """Return a NumPy number, date or array, or a pandas series, as Python values."""
-    if getattr(value.dtype, "kind", "") not in _DATE_KINDS:
+    """Return a NumPy number, date, duration or array, or a pandas series, as Python values."""
+    kind = getattr(value.dtype, "kind", "")
+    if kind not in ("M", "m"):  # dates and durations, which `tolist` may turn into numbers
         plain = value.tolist()
-        return _plain(plain, name) if type(plain) is not type(value) else value  # a kind that Python lacks
+        # A type that Python lacks, such as longdouble, is its own result.
+        return value if type(plain) is type(value) else _plain(plain, name)
     if getattr(value, "ndim", 0):
         return [_plain(inner, name) for inner in value]
     text = str(value)
-    return None if text == "NaT" else text
+    if text == "NaT":
+        return None
+    if kind == "M":
+        return text
+    count, _, unit = text.partition(" ")
+    # Months and years differ in length.
+    return _duration(int(count) * _NANOSECONDS[unit]) if unit in _NANOSECONDS else value
+
+
+def _duration(nanoseconds: int) -> str:
+    """Return a duration in ISO 8601, in the form that pandas uses."""
+    seconds, fraction = divmod(nanoseconds, _SECOND)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    decimals = f".{fraction:09}".rstrip("0").rstrip(".")
+    return f"P{days}DT{hours}H{minutes}M{seconds}{decimals}S"

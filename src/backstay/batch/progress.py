@@ -73,8 +73,8 @@ class ProviderWait:
 class JobProgress:
     """The progress of a job during a run.
 
-    `rate` is the number of items completed or skipped per second, and `eta_seconds` is computed from it. Both
-    cover this run only, since the speed of earlier runs does not predict it. Failed items do not count.
+    `rate` is the number of items that this run completed or skipped per second. `eta_seconds` is computed from it,
+    since the speed of earlier runs says nothing about this one.
     """
 
     job_id: str

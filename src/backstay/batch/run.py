@@ -53,7 +53,7 @@ class LeasedRun:
         self._is_over = False
 
     async def run_until_ended(self) -> EndReason:
-        """Work on the job. If the caller is cancelled, release the items in flight before propagating that.
+        """Work on the job. If the caller is cancelled, release the items in flight, then propagate that.
 
         Raises:
             StorageError: the database failed; the job stays resumable.
@@ -132,19 +132,19 @@ class LeasedRun:
                 ending = await worker.run()
             finally:
                 self._claimed += worker.claimed
-                await self._stop_heartbeat(heartbeat)
+                await self._stop_threads(heartbeat)
         except StorageError:
             self._is_released = await self._release_if_possible(lease)
             raise
         await self._store.release(lease)
         return ending
 
-    async def _stop_heartbeat(self, heartbeat: Heartbeat) -> None:
+    async def _stop_threads(self, heartbeat: Heartbeat) -> None:
         self._lease, self._worker = None, None
-        endings = [heartbeat.stop()]
+        stops = [heartbeat.stop()]
         if self._mark_thread is not None:
-            endings.append(asyncio.to_thread(self._mark_thread.join, _PATIENCE_SECONDS))
-        await asyncio.gather(*endings)
+            stops.append(asyncio.to_thread(self._mark_thread.join, _PATIENCE_SECONDS))
+        await asyncio.gather(*stops)
         self._is_over = True
 
     async def _release_if_possible(self, lease: Lease) -> bool:

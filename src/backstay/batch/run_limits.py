@@ -1,35 +1,66 @@
-"""Checks of a run's limits. Pure."""
+"""The limits of a job's runs, and their checks."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from backstay.batch.job import RunLimits
 from backstay.batch.processor import CallableProcessor, RateLimitable
 from backstay.errors import SettingsError
 from backstay.limits import MAX_ATTEMPTS, MAX_CONCURRENCY, MAX_RPM, MAX_RUN_ITEMS, MAX_SECONDS, MAX_TPM, MIN_SECONDS
 
-_MAXIMUMS = {"concurrency": MAX_CONCURRENCY, "rpm": MAX_RPM, "tpm": MAX_TPM}
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "concurrency": (1, MAX_CONCURRENCY),
+    "rpm": (0, MAX_RPM),  # 0 removes the limit
+    "tpm": (0, MAX_TPM),
+    "max_attempts": (1, MAX_ATTEMPTS),
+    "timeout": (MIN_SECONDS, MAX_SECONDS),
+    "limit": (1, MAX_RUN_ITEMS),
+}
 
 
-def check_run(limits: RunLimits, max_attempts: int, timeout_seconds: float, limit: int | None) -> None:
-    """Check each number by itself. Raises SettingsError."""
-    checks: tuple[tuple[str, Any, type[int | float], float, float], ...] = (
-        *((name, value, int, int(name == "concurrency"), _MAXIMUMS[name]) for name, value in limits.to_dict().items()),
-        ("max_attempts", max_attempts, int, 1, MAX_ATTEMPTS),
-        ("timeout", timeout_seconds, float, MIN_SECONDS, MAX_SECONDS),
-        ("limit", 1 if limit is None else limit, int, 1, MAX_RUN_ITEMS),
-    )
-    for name, value, kind, minimum, maximum in checks:
-        if isinstance(value, bool) or not isinstance(value, (int, kind)):
-            expected = "a whole number" if kind is int else "a number of seconds"
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """The limits of a job's runs: each as it was last set, or None if it never was."""
+
+    concurrency: int | None = None
+    """Maximum calls in flight."""
+    rpm: int | None = None
+    """Maximum requests per minute, for a recipe."""
+    tpm: int | None = None
+    """Maximum tokens per minute, for a recipe."""
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the limits that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def with_changes(self, changes: "RunLimits") -> "RunLimits":
+        """Return these limits with `changes` applied. A 0 removes a limit."""
+        return RunLimits(**{name: value for name, value in {**self.to_dict(), **changes.to_dict()}.items() if value})
+
+
+def check_limits(
+    limits: RunLimits,
+    *,
+    max_attempts: int = 1,
+    timeout: float = 1.0,
+    limit: int | None = None,
+) -> None:
+    """Check that each number is within its bounds. Raises SettingsError."""
+    numbers: dict[str, Any] = {**limits.to_dict(), "max_attempts": max_attempts, "timeout": timeout}
+    if limit is not None:
+        numbers["limit"] = limit
+    for name, value in numbers.items():
+        types, expected = (int, "a whole number") if name != "timeout" else (int | float, "a number of seconds")
+        if isinstance(value, bool) or not isinstance(value, types):
             raise SettingsError(f"{name} must be {expected}, not {value!r}", setting=name)
-        if not minimum <= float(value) <= maximum:
+        minimum, maximum = _BOUNDS[name]
+        if not minimum <= value <= maximum:
             raise SettingsError(f"{name} must be from {minimum:,} to {maximum:,}, not {value:,}", setting=name)
 
 
-def check_rate_limits(limits: RunLimits, callee: CallableProcessor) -> None:
-    """Check that a processor whose requests are to be limited makes requests. Raises SettingsError."""
+def check_rate_limits(limits: RunLimits, processor: CallableProcessor) -> None:
+    """Refuse `rpm` and `tpm` for a processor whose requests cannot be limited. Raises SettingsError."""
     rates = [name for name in ("rpm", "tpm") if getattr(limits, name) is not None]
-    if rates and not isinstance(callee.function, RateLimitable):
+    if rates and not isinstance(processor.function, RateLimitable):
         raise SettingsError(
             f"{rates[0]} limits the requests of a recipe, and this job has no recipe; leave it out", setting=rates[0]
         )

@@ -1,4 +1,4 @@
-"""Runs of jobs in this process, their results, and removal of the leftovers of interrupted ones."""
+"""Runs of jobs in this process, their results, and the removal of what interrupted processes left behind."""
 
 import asyncio
 import time
@@ -22,8 +22,8 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.batch")
 
-DEFAULT_CONCURRENCY = 16
-"""Maximum calls in flight of a run, unless its job sets another."""
+_PATIENCE_LEASES = 1.2  # a worker whose beat is unchanged for one lease is dead; the rest is for the polls
+_POLLS_PER_LEASE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class BatchResult:
     did_nothing: bool
     """Whether the job was finished before this run."""
     seconds: float
+    """Duration of the run, including the reading of its items."""
 
     @property
     def completed(self) -> int:
@@ -78,11 +79,11 @@ class JobRunner:
         on_progress: Listener | None,
         stop: StopSignal,
     ) -> BatchResult:
-        """Work on a job until there is a reason to end, and clean it if it is completed."""
-        started = time.monotonic()
+        """Work on a job until there is a reason to end. If it is completed, delete its items' inputs and attempts."""
         await self._remove_leftovers()
+        started = time.monotonic()
         job = await self._jobs.checkpoint(job_id)
-        end_reason = EndReason.FINISHED
+        ending = EndReason.FINISHED
         did_nothing = job.state in FINISHED
         if not did_nothing:
             limits = job.settings.limits
@@ -100,7 +101,7 @@ class JobRunner:
                 folder=self._folder,
                 reporter=reporter,
             )
-            end_reason = await run.run_until_ended()
+            ending = await run.run_until_ended()
             job = await self._jobs.checkpoint(job_id)
             await reporter.report(job.counts, job.tokens, last=True)
         if job.state is JobState.COMPLETED and not job.cleaned:
@@ -110,30 +111,32 @@ class JobRunner:
             state=job.state,
             counts=job.counts,
             tokens=job.tokens,
-            ending=end_reason,
+            ending=ending,
             pause=job.pause,
             created=created,
             did_nothing=did_nothing,
             seconds=time.monotonic() - started,
         )
 
-    async def check_no_workers(self, job_id: str) -> None:
-        """Wait until a job has no worker that may be alive. Raises JobHasWorkers if one still may be after a lease."""
+    async def wait_until_discardable(self, job_id: str) -> None:
+        """Wait until a job has no worker that may be alive.
+
+        Raises:
+            JobHasWorkers: a worker is alive, or still may be after slightly more than a lease.
+        """
         monitor = self._monitor(job_id)
-        deadline = time.monotonic() + 1.2 * self._lease_seconds
+        deadline = time.monotonic() + _PATIENCE_LEASES * self._lease_seconds
         while await monitor.poll():
             rows = await self._stores.work.workers(self._owner, job_id)
-            if (
-                any(liveness.liveness_of(row.identity) is liveness.Liveness.ALIVE for row in rows)
-                or time.monotonic() > deadline
-            ):
+            is_alive = any(liveness.liveness_of(row.identity) is liveness.Liveness.ALIVE for row in rows)
+            if is_alive or time.monotonic() > deadline:
                 raise JobHasWorkers(
                     f"A worker is running job {quoted_id(job_id)}, so it cannot be discarded", job_id=job_id
                 )
-            await asyncio.sleep(self._lease_seconds / 20)
+            await asyncio.sleep(self._lease_seconds / _POLLS_PER_LEASE)
 
     async def _remove_leftovers(self) -> None:
-        """Remove the leftovers of interrupted creations, discards, leases and cleanings."""
+        """Remove what interrupted creations and discards, dead workers and interrupted cleanings left behind."""
         await drop_leftovers(self._stores, self._owner)
         for job_id in await self._stores.jobs.finished_jobs_with_leases(self._owner):
             await self._monitor(job_id).poll()

@@ -8,11 +8,11 @@ from backstay.batch.callees import processor_name
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
-from backstay.batch.job import Job, JobSettings, RunLimits
+from backstay.batch.job import Job, JobSettings
 from backstay.batch.processor import Processor
 from backstay.batch.progress import Listener
 from backstay.batch.recipe import JobRecipe
-from backstay.batch.run_limits import check_rate_limits, check_run
+from backstay.batch.run_limits import RunLimits, check_limits, check_rate_limits
 from backstay.batch.runner import BatchResult
 from backstay.batch.stop import StopSignal
 from backstay.library.id_text import check_id
@@ -73,7 +73,7 @@ class Batches(JobControl):
             StorageError: the database failed; the job stays resumable.
         """
         limits = RunLimits(concurrency, rpm, tpm)
-        check_run(limits, max_attempts, timeout, limit)
+        check_limits(limits, max_attempts=max_attempts, timeout=timeout, limit=limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, JobRecipe) else None
         callee = await self._callees.from_process(process, retry_on)
@@ -85,10 +85,11 @@ class Batches(JobControl):
         created = await self._creator.create(request, read_until_stopped(stop, chunks))
         if not created.is_new:
             await self._set_limits(job_id, limits)
+        creation_seconds = time.monotonic() - started
         result = await self._runner.run(
             job_id, callee, created, limit=limit, grace_seconds=grace_seconds, on_progress=on_progress, stop=stop
         )
-        return replace(result, seconds=time.monotonic() - started)
+        return replace(result, seconds=creation_seconds + result.seconds)
 
     async def create(
         self,
@@ -111,7 +112,7 @@ class Batches(JobControl):
             ceiling: Maximum items and characters of a file. The other arguments are those of `run`.
         """
         limits = RunLimits(concurrency, rpm, tpm)
-        check_run(limits, max_attempts, timeout, None)
+        check_limits(limits, max_attempts=max_attempts, timeout=timeout)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, JobRecipe) else None
         check_rate_limits(limits, await self._callees.from_process(processor))

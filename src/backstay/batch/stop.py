@@ -66,7 +66,7 @@ class EndDeadline:
         return self._stop_by
 
     def before_pause(self, calls: int) -> float:
-        """Return no deadline for calls in flight, since they may be paid for and have time-outs; log a long wait."""
+        """Return infinity: calls in flight may be paid for, and each ends by its time-out. Logs a long wait."""
         now = time.monotonic()
         self._announce_at = self._announce_at or now + _LOG_WAIT_AFTER_SECONDS
         if now >= self._announce_at and calls:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
-from backstay.batch.job import ItemsDifference, Job, JobAction, JobSettings, JobState, Pause, RunLimits
+from backstay.batch.items_difference import ItemsDifference
+from backstay.batch.job import Job, JobAction, JobSettings, JobState, Pause
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.run_limits import RunLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class IntakeStore(Protocol):
         """Name the staged job and make it visible; if the name is taken, change nothing and return False.
 
         If a job of that name was imported, its settled items become completed or failed. Raises ItemsDiffer if some
-        of them are not staged; with `accept_missing`, these are dropped instead.
+        of them are not staged; with `accept_missing`, the missing ones are dropped instead.
         """
 
     async def difference(self, staged: StagedJob, job_id: str) -> ItemsDifference:

@@ -1,6 +1,6 @@
-"""Recognition of transient exceptions of HTTP libraries and providers' clients. Pure; imports none of these libraries.
+"""Recognition of transient exceptions of HTTP libraries and providers' clients. Imports none of these libraries.
 
-An exception is recognised by the package and name of any class in its MRO, so subclasses count as well.
+An exception is recognized by the package and name of any class in its MRO, so subclasses count as well.
 """
 
 import math
@@ -71,7 +71,7 @@ def transient_error(error: BaseException, now: datetime) -> TransientError | Non
 
 
 def retry_after_seconds(error: BaseException, now: datetime) -> float | None:
-    """Return what the `Retry-After` header of an error's response asks for, in seconds or as a date."""
+    """Return the seconds that the `Retry-After` header of an error's response asks for; None without a valid one."""
     for holder in (_get(error, "response"), error):
         headers = _get(holder, "headers")
         if isinstance(headers, Mapping) and isinstance(text := headers.get("retry-after"), str):

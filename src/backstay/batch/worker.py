@@ -230,7 +230,7 @@ class Worker:
         max_attempts = self._settings.max_attempts
         verdict = decide(claimed, outcome, usage=usage, max_attempts=max_attempts, backoff=_BACKOFF)
         verdict = self._evidence.note(verdict)
-        if verdict.result == "doomed":
+        if verdict.halts_job:
             self._pauses_itself = True
         if (pause := self._breaker.record(verdict)) is not None:
             self._tripped, self._pauses_itself = pause, True

@@ -62,8 +62,10 @@ def _check_environment(environ: Mapping[str, str]) -> Iterator[Check]:
     names = [name for name in VARIABLES if environ.get(name)]
     # Names only: an address may contain a password.
     yield Check("environment", CheckLevel.OK, f"{' and '.join(names) or 'no variable of Backstay'} set")
-    for name in former_name.variables(environ):
-        yield Check("environment", CheckLevel.WARNING, f"{name} is a variable of {former_name.WHO}, and is not read")
+    for name in former_name.former_variables(environ):
+        yield Check(
+            "environment", CheckLevel.WARNING, f"{name} is a variable of {former_name.FORMER_PROJECT}, and is not read"
+        )
     if environ.get("SUPABASE_SERVICE_ROLE_KEY"):
         yield Check("environment", CheckLevel.OK, "SUPABASE_SERVICE_ROLE_KEY is set; it is not used")
 

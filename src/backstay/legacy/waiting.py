@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from backstay.batch.job import ItemsDifference
+from backstay.batch.items_difference import ItemsDifference
 from backstay.errors import ItemsDiffer, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from backstay.app import Backstay
-from backstay.batch.job import Job, JobState, RunLimits
+from backstay.batch.job import Job, JobState
+from backstay.batch.run_limits import RunLimits
 from backstay.batch.stop import StopSignal
 from backstay.batch.worker import EndReason
 from backstay.errors import BackstayError

@@ -702,7 +702,7 @@ class EngineMachine(RuleBasedStateMachine):
         outcome = item.next_outcome if item.next_outcome in ("ok", "none", "skip", "fail") else "ok"
         state, code = job.end(item, outcome)
         kept = conversation_of(claimed, job.answer(item.id, item.attempt)) if outcome == "ok" else None
-        return Verdict(claimed, ItemState(state), state, kept, code, code, counts=state == "failed")
+        return Verdict(claimed, ItemState(state), state, kept, code, code, uses_up_try=state == "failed")
 
     def _notice_takeovers(self) -> None:
         """Record which of the dead workers' leases were reclaimed since, and what that did to their items."""

@@ -196,7 +196,9 @@ def test_database_of_the_former_name_is_named(path):
     _sql(path, f"PRAGMA application_id = {former_name.APPLICATION_ID}")
     before = path.read_bytes()
 
-    with pytest.raises(NotADatabase, match=f"was made by {former_name.WHO}, and cannot be read; name another file$"):
+    with pytest.raises(
+        NotADatabase, match=f"was made by {former_name.FORMER_PROJECT}, and cannot be read; name another file$"
+    ):
         prepare(path, create=True)
 
     assert path.read_bytes() == before

@@ -192,6 +192,19 @@ def test_a_pause_reports_tokens_and_the_latest_attempts():
     assert pause.evidence == tuple((position, 3) for position in reversed(range(20)))
 
 
+def test_a_pause_reports_no_tokens_of_calls_that_succeeded():
+    """The tokens in a pause's message are those of the failures that it counts."""
+    breaker = CircuitBreaker(concurrency=1)
+    breaker.note_started(50)
+    for position in range(5):
+        breaker.record(completed(claimed(position), conversation(), usage=AttemptUsage(10_000, 10_000)))
+
+    for position in range(45):
+        pause = breaker.record(failed(claimed(position), "length", usage=AttemptUsage(100, 50)))
+
+    assert pause.message == "45 of the last 50 calls ended in length (6,750 tokens): it is length"
+
+
 def test_doomed_item_is_not_counted():
     """The breaker does not count a `Halt`, which pauses the job for its own reason."""
     breaker = CircuitBreaker(concurrency=1)

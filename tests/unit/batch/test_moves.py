@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
+from backstay.batch.items_difference import ItemsDifference as ItemDifference
 from backstay.batch.job import FINISHED, TRANSITIONS, UNFINISHED, Job, JobAction, JobState, check_action
-from backstay.batch.job import ItemsDifference as ItemDifference
 from backstay.errors import InvalidTransition
 from backstay.remedy import Remedy
 
@@ -13,9 +13,9 @@ _STORED = [state for state in JobState if state is not JobState.INTERRUPTED]
 
 # Said a second time, by hand: a change of the table must be meant.
 _LEGAL = {
-    (JobState.PENDING, JobAction.WORK): JobState.RUNNING,
-    (JobState.RUNNING, JobAction.WORK): JobState.RUNNING,
-    (JobState.PAUSED, JobAction.WORK): JobState.RUNNING,
+    (JobState.PENDING, JobAction.RESUME): JobState.RUNNING,
+    (JobState.RUNNING, JobAction.RESUME): JobState.RUNNING,
+    (JobState.PAUSED, JobAction.RESUME): JobState.RUNNING,
     (JobState.PENDING, JobAction.PAUSE): JobState.PAUSED,
     (JobState.RUNNING, JobAction.PAUSE): JobState.PAUSED,
     (JobState.PENDING, JobAction.CANCEL): JobState.CANCELLED,
@@ -52,7 +52,7 @@ def test_any_other_move_is_refused(state, move):
         check_action("topics", state, move)
 
     message = caught.value.message
-    assert message.startswith(f"Job 'topics' is {str(state).replace('_', ' ')}: {move} is not possible")
+    assert message.startswith(f"Cannot {move}: job 'topics' is {str(state).replace('_', ' ')}")
     assert caught.value.remedy in (Remedy.RESUME_JOB, Remedy.DISCARD_JOB, Remedy.SHOW_JOB)
     assert caught.value.context == {"job_id": "topics", "state": str(state)}
 

@@ -50,7 +50,7 @@ def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max
     """Only the verdict on `Retry` depends on the number of tries."""
     verdict = _decide(outcome, tries=tries, max_attempts=max_attempts)
 
-    assert (verdict.state, verdict.result, verdict.counts, verdict.delay) == (state, result, counts, 0.0)
+    assert (verdict.state, verdict.result, verdict.uses_up_try, verdict.delay) == (state, result, counts, 0.0)
     assert verdict.usage == AttemptUsage(3, 5, "raw")
     assert verdict.claimed == claimed(tries=tries)
 
@@ -71,7 +71,7 @@ def test_retry_is_given_until_the_tries_are_used_up(tries, max_attempts, state, 
     """A retried item stays pending until its last try of `max_attempts`, which fails it."""
     verdict = _decide(Retry("busy", code="http_503"), tries=tries, max_attempts=max_attempts)
 
-    assert (verdict.state, verdict.result, verdict.counts) == (state, result, True)
+    assert (verdict.state, verdict.result, verdict.uses_up_try) == (state, result, True)
     assert (verdict.code, verdict.message) == ("http_503", "busy")
     assert (verdict.delay > 0) == (state is ItemState.PENDING)
 
@@ -81,7 +81,7 @@ def test_a_retry_that_does_not_count_leaves_the_tries(tries):
     """An item whose tries do not count stays pending and keeps all its tries."""
     verdict = _decide(Retry("busy", after=1.5, code="rate_limited", counts=False), tries=tries, max_attempts=1)
 
-    assert (verdict.state, verdict.result, verdict.counts) == (ItemState.PENDING, "retried", False)
+    assert (verdict.state, verdict.result, verdict.uses_up_try) == (ItemState.PENDING, "retried", False)
     assert (verdict.code, verdict.message, verdict.delay) == ("rate_limited", "busy", 1.5)
 
 

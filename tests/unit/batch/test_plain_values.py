@@ -3,7 +3,8 @@
 import enum
 import math
 import uuid
-from datetime import UTC, date, datetime
+from collections import OrderedDict, namedtuple
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class _Level(enum.Enum):
 
 class _Weight(enum.IntEnum):
     HEAVY = 3
+
+
+_Point = namedtuple("_Point", "x y")
 
 
 async def _items(raw):
@@ -77,11 +81,20 @@ async def test_rows_of_a_data_frame_become_items():
         (date(2026, 1, 2), "2026-01-02"),
         (Decimal("9.90"), "9.90"),
         (Decimal("NaN"), None),
+        (Decimal("1E+400"), "1E+400"),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (Path("/a/b"), "/a/b"),
         (_Level.EASY, "easy"),
         (_Weight.HEAVY, 3),
         ((1, math.nan, {"a": np.int8(1)}), [1, None, {"a": 1}]),
+        (_Point(np.int64(1), math.nan), [1, None]),
+        (OrderedDict(a=np.int64(1)), {"a": 1}),
+        (timedelta(days=5, seconds=3_723, microseconds=500_000), "P5DT1H2M3.5S"),
+        (timedelta(seconds=-1), "P-1DT23H59M59S"),
+        (pd.Timedelta(5, "D"), "P5DT0H0M0S"),
+        (np.timedelta64(5, "D"), "P5DT0H0M0S"),
+        (np.timedelta64(1, "ns"), "P0DT0H0M0.000000001S"),
+        (np.array([90, "NaT"], dtype="m8[s]"), ["P0DT0H1M30S", None]),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -104,10 +117,12 @@ def _endless():
         (1j, r"^item 2: the parameter 'a' \(a complex\) cannot be stored as JSON: "),
         ({1}, r"^item 2: the parameter 'a' \(a set\) cannot be stored as JSON: "),
         (np.longdouble(1), r"^item 2: the parameter 'a' \(a longdouble\) cannot be stored as JSON: "),
+        (np.timedelta64(1, "Y"), r"^item 2: the parameter 'a' \(a timedelta64\) cannot be stored as JSON: "),
         (math.inf, r"^item 2: 'a' is infinite"),
+        (Decimal("-Infinity"), r"^item 2: 'a' is infinite"),
         (_endless(), r"^item 2: 'a' is nested too deeply, or holds itself$"),
     ],
-    ids=["complex", "set", "longdouble", "infinite", "endless"],
+    ids=["complex", "set", "longdouble", "year", "infinite", "decimal", "endless"],
 )
 async def test_unconvertible_value_is_refused_by_column_and_row(value, message):
     """A value that JSON cannot represent is refused with its item and parameter."""

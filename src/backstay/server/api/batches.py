@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from backstay import limits
-from backstay.batch.job import RunLimits
+from backstay.batch.run_limits import RunLimits
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (

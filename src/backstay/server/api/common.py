@@ -118,7 +118,7 @@ def _example(status: int) -> dict[str, Any]:
     code, message, details = {
         401: ("unauthorized", "This address needs a valid token", {}),
         404: ("job_not_found", "Job 'topics' not found", {"job_id": "topics"}),
-        409: ("invalid_transition", "Job 'topics' is cancelled: resume is not possible", {"job_id": "topics"}),
+        409: ("invalid_transition", "Cannot resume: job 'topics' is cancelled", {"job_id": "topics"}),
         422: ("invalid_request", "jobId: it is missing", {"fields": [{"field": "jobId", "message": "it is missing"}]}),
     }.get(status, ("code", _DESCRIPTIONS[status], {}))
     return {"error": {"code": code, "message": message, "details": details}}

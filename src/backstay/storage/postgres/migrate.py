@@ -193,8 +193,8 @@ def _refuse_without_privilege(connection: Connection, address: ServerAddress, sc
 def _refuse_former(connection: Connection, address: ServerAddress) -> None:
     if query_value(connection, "SELECT to_regclass(%s)", (f"{former_name.NAME}.receipts",)) is not None:
         raise SettingsError(
-            f"The schema {former_name.NAME!r} of {address} is a library of {former_name.WHO}, which this version "
-            "cannot read; rename that schema to start a new library next to it, or name another database",
+            f"The schema {former_name.NAME!r} of {address} is a library of {former_name.FORMER_PROJECT}, which this "
+            "version cannot read; rename that schema to start a new library next to it, or name another database",
             setting="database_url",
         )
 

@@ -7,7 +7,8 @@ from functools import partial
 import orjson
 
 from backstay.batch.item import NewItem
-from backstay.batch.job import ItemsDifference, JobAction, JobSettings, check_action
+from backstay.batch.items_difference import ItemsDifference
+from backstay.batch.job import JobAction, JobSettings, check_action
 from backstay.batch.recipe import FrozenRecipe
 from backstay.batch.store import ItemIdentity, StagedJob, WorkerIdentity, WorkerRow
 from backstay.clock import Clock

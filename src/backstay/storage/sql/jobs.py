@@ -15,10 +15,10 @@ from backstay.batch.job import (
     JobSettings,
     JobState,
     Pause,
-    RunLimits,
     check_action,
 )
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
+from backstay.batch.run_limits import RunLimits
 from backstay.clock import to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id

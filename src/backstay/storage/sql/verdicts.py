@@ -66,7 +66,7 @@ def write_verdicts(
         claimed, usage = verdict.claimed, verdict.usage
         due = now + int(verdict.delay * 1e6) if verdict.delay else 0
         result_id = ids.get(claimed.position)
-        finished.append((claimed.position, claimed.attempt, verdict.state, result_id, verdict.counts, due))
+        finished.append((claimed.position, claimed.attempt, verdict.state, result_id, verdict.uses_up_try, due))
         attempts.append(
             (key, claimed.position, claimed.attempt, owner, token, verdict.result, verdict.code, verdict.message,
              usage.raw if verdict.state is not ItemState.COMPLETED else None, usage.tokens_in, usage.tokens_out,

@@ -35,7 +35,7 @@ class SqlWork(SqlStore):
                 return AcquireResult(None, find_job(session, owner, job_id))
             if after_lease_loss and job.state in (JobState.PAUSED, JobState.CANCELLED):
                 return AcquireResult(None, job)
-            state = check_action(job_id, job.state, JobAction.WORK)
+            state = check_action(job_id, job.state, JobAction.RESUME)
             refuse_unwritable(session, owner)
             if job.state is not JobState.RUNNING:
                 set_state(session, owner, job.key, state, now)
@@ -58,8 +58,9 @@ class SqlWork(SqlStore):
         state, counts, tokens = job_progress(session, lease)
         if state is JobState.PENDING:
             state = _resume_running(session, lease, now)
+        halting = next((verdict for verdict in verdicts if verdict.halts_job), None)
         claimed: list[ClaimedItem] = []
-        if claim.free_slots > 0 and state is JobState.RUNNING and not any(v.result == "doomed" for v in verdicts):
+        if claim.free_slots > 0 and state is JobState.RUNNING and halting is None:
             claimed = self._claim(session, lease, claim, now)
             changes.pending -= len(claimed)
             changes.running += len(claimed)
@@ -71,7 +72,6 @@ class SqlWork(SqlStore):
             counts, tokens = changes.apply_to_counts(counts), changes.apply_to_tokens(tokens)
         else:
             state, counts, tokens = job_progress(session, lease)
-        halting = next((v for v in verdicts if v.result == "doomed"), None)
         if halting is not None or counts.all_settled:
             state, counts, tokens = _lock_job_progress(session, lease)
         if halting is None:

@@ -26,7 +26,7 @@ def check_header(connection: apsw.Connection, path: Path) -> int:
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
     if application == former_name.APPLICATION_ID:
         raise NotADatabase(
-            f"{path} was made by {former_name.WHO}, and cannot be read; name another file", path=str(path)
+            f"{path} was made by {former_name.FORMER_PROJECT}, and cannot be read; name another file", path=str(path)
         )
     if application != APPLICATION_ID and (version or tables):
         raise NotADatabase(f"{path} is a database of another program; name another file", path=str(path))
