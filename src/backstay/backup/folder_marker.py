@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from backstay.backup.directory import MARKER
+from backstay.backup.directory import MARKER, READ_FLAGS
 from backstay.backup.location import FileLocation
 from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replace_atomically
@@ -89,7 +89,7 @@ def read_marker(folder: Path) -> FolderMarker | None:
     """Return the marker of a folder, or None. Raises BackupFolderUnrecognized if it cannot be read."""
     path = folder / MARKER
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, READ_FLAGS)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("not a regular file")
