@@ -51,7 +51,7 @@ def check_id(value: str, subject: str, **context: Any) -> None:
 
 
 def printed_id(value: str) -> str:
-    """Return an id as it is shown to people; `id_of_printed` reverses it."""
+    """Return an id as it is shown to people; `parse_printed_id` reverses it."""
     if _PLAIN.fullmatch(value):
         return value
     # Composed and decomposed texts look alike, so a decomposed one is escaped.
@@ -62,7 +62,7 @@ def printed_id(value: str) -> str:
         is_loose = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
         if character == "\\":
             printed.append("\\\\")
-        elif is_loose or _is_hidden(character, at, value, is_composed=is_composed):
+        elif is_loose or _must_escape(character, at, value, is_composed=is_composed):
             printed.append(_escape(character))
         else:
             printed.append(character)
@@ -74,12 +74,12 @@ def quoted_id(value: str) -> str:
     return f"'{printed_id(value)}'"
 
 
-def typed_id(value: str) -> str:
+def shell_id(value: str) -> str:
     """Return a printed id, quoted for a command line."""
     return shlex.quote(printed_id(value))
 
 
-def id_of_printed(text: str) -> str:
+def parse_printed_id(text: str) -> str:
     """Return the id for a text that a person typed, which is a printed id or the id itself.
 
     A backslash that does not begin an escape stands for itself.
@@ -87,7 +87,7 @@ def id_of_printed(text: str) -> str:
     return _ESCAPE.sub(_unescape, text) if "\\" in text else text
 
 
-def _is_hidden(character: str, at: int, value: str, *, is_composed: bool) -> bool:
+def _must_escape(character: str, at: int, value: str, *, is_composed: bool) -> bool:
     if character == " ":
         return at in (0, len(value) - 1) or value[at - 1] == " "
     if character == "-":
