@@ -154,8 +154,8 @@ class RecordStore(Protocol):
         """Return one backup. Raises BackupNotFound."""
         ...
 
-    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
+    async def backups(self, owner: str, *, include_removed: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        """Return backups older than the key `before`, latest first; with `include_removed`, also removed ones."""
         ...
 
     async def in_use(self, owner: str) -> Sequence[Backup]:
@@ -210,7 +210,7 @@ class CreationStore(Protocol):
         ...
 
     async def begin(
-        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
+        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, retention: timedelta
     ) -> Backup:
         """nothing → running, or failed → running if an earlier attempt with the same id failed.
 
@@ -233,7 +233,7 @@ class CreationStore(Protocol):
     ) -> Backup:
         """running → verified; if it was made for a delete, that delete begins.
 
-        It expires at `expires_at` or, without one, after the backup's `keep`.
+        It expires at `expires_at` or, without one, after the backup's `retention`.
 
         Raises BackupUnusable if another process has considered its writer dead and marked it as failed.
         """

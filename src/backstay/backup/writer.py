@@ -51,7 +51,7 @@ class BackupWriter:
         selection: Selection,
         *,
         reason: str,
-        keep: timedelta,
+        retention: timedelta,
         expected: int,
         planned: str | None = None,
         deleting: bool = False,
@@ -62,7 +62,7 @@ class BackupWriter:
         Args:
             selection: The conversations.
             reason: The reason, for people: a short line.
-            keep: How long the backup is kept.
+            retention: How long the backup is kept.
             expected: The estimated number of conversations, for progress reports.
             planned: The digest of the delete plan that this backup is for.
             deleting: Whether the delete begins when the backup is verified.
@@ -79,7 +79,7 @@ class BackupWriter:
         folder = await self._folders.prepare()
         # Create the file first: a `running` record without a file would look as if its writer had died.
         part_file = await asyncio.to_thread(folder.create, backup_id)
-        request = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
+        request = _BackupRequest(backup_id, reason, retention, planned=planned, deleting=deleting)
         source = self._stores.creation.snapshot(self._owner, selection)
         reporter = BackupProgressReporter(backup_id, on_progress)
         return await self._make(request, part_file, source, reporter, expected=expected)
@@ -107,8 +107,8 @@ class BackupWriter:
         except BaseException:
             part_file.close(keep=False)
             raise
-        keep = timedelta(0) if imported.expires_at is None else imported.expires_at - self._clock.now()
-        request = _BackupRequest(imported.backup_id, imported.reason, max(keep, imported.keep), imported)
+        remaining = timedelta(0) if imported.expires_at is None else imported.expires_at - self._clock.now()
+        request = _BackupRequest(imported.backup_id, imported.reason, max(remaining, imported.retention), imported)
         reporter = BackupProgressReporter(imported.backup_id, None)
         return await self._make(request, part_file, source, reporter, expected=imported.conversations)
 
@@ -137,7 +137,7 @@ class BackupWriter:
                 reason=request.reason,
                 folder=self._folders.recorded_folder,
                 host=self._folders.host,
-                keep=request.keep,
+                retention=request.retention,
             )
             try:
                 sealed = await self._fill(backup, request, part_file, source, reporter, expected=expected)
@@ -236,7 +236,7 @@ class _BackupRequest:
 
     backup_id: str
     reason: str
-    keep: timedelta
+    retention: timedelta
     imported: BackupImportRequest | None = None
     planned: str | None = None
     deleting: bool = False

@@ -45,7 +45,7 @@ class BackupImporter:
     """The components that import one owner's backups: service, default retention and key allocation."""
 
     backups: Backups
-    keep: timedelta
+    retention: timedelta
     allocate_keys: AllocateKeys
 
 
@@ -198,7 +198,7 @@ class LegacyImport:
             reason=values.reason(export.reason),
             created_at=source.created_at,
             expires_at=expires_at,
-            keep=importer.keep,
+            retention=importer.retention,
             conversations=source.conversations,
         )
         await importer.backups.import_backup(request, source.open(importer.allocate_keys))

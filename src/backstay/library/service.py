@@ -117,7 +117,7 @@ class Conversations:
         backup: bool = True,
         digest: str | None = None,
         reason: str | None = None,
-        expires_in: timedelta | None = None,
+        retention: timedelta | None = None,
         on_progress: Any = None,
     ) -> DeleteResult:
         """Back up conversations, verify the backup, then delete them; the result names the backup.
@@ -127,7 +127,7 @@ class Conversations:
             backup: Whether to make a backup first. Without one the conversations cannot be restored.
             digest: The digest of the plan that was confirmed.
             reason: The reason, for people; kept with the backup.
-            expires_in: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
+            retention: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
             on_progress: Called with the progress, a `backstay.BackupProgress`.
 
         Raises:
@@ -144,7 +144,7 @@ class Conversations:
                 found=plan.digest,
             )
         return await self._deleter.delete(
-            plan, backup=backup, reason=reason, expires_in=expires_in, on_progress=on_progress
+            plan, backup=backup, reason=reason, retention=retention, on_progress=on_progress
         )
 
     async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:

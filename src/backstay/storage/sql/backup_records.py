@@ -33,8 +33,13 @@ class SqlBackupRecords(SqlStore):
     async def backup(self, owner: str, backup_id: str) -> Backup:
         return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
 
-    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        values = {"owner": owner, "every": every, "before": MAX_KEY if before is None else before, "limit": limit}
+    async def backups(self, owner: str, *, include_removed: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        values = {
+            "owner": owner,
+            "include_removed": include_removed,
+            "before": MAX_KEY if before is None else before,
+            "limit": limit,
+        }
         return await self._database.read(lambda s: backups_from(s, "backups", values), owner=owner)
 
     async def in_use(self, owner: str) -> Sequence[Backup]:
@@ -108,6 +113,6 @@ def _backup(row: Row) -> Backup:
     values |= {name: from_micros(values[name]) for name in _TIMES if values[name] is not None}
     values["state"] = BackupState(values["state"])
     values["is_pinned"] = bool(values["is_pinned"])
-    values["keep"] *= MICROSECOND
+    values["retention"] *= MICROSECOND
     values["deletion"] = DeleteState(values["deletion"]) if values["deletion"] else None
     return Backup(**values)
