@@ -14,7 +14,7 @@ from backstay.backup.folder_marker import (
     read_marker,
     write_marker,
 )
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.backup.store import RecordStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
 from backstay.remedy import Remedy
@@ -146,7 +146,7 @@ class BackupLocations:
             folder.path,
             marker,
             database_id=await self._id(),
-            database=await self._store.location(),
+            database=await self._store.database_identity(),
             is_recorded=marker is None and await self._is_recorded(folder.path.parent),
         )
 
@@ -157,12 +157,12 @@ class BackupLocations:
         return await self._store.is_folder_recorded(str(parent), is_default=is_default, host=host)
 
     async def _mark(self, folder: BackupDirectory, *, previous: FolderMarker | None) -> None:
-        database_id, database = await self._id(), await self._store.location()
+        database_id, database = await self._id(), await self._store.database_identity()
 
         def mark() -> None:
             folder.make_folder()
-            marker = FolderMarker(database_id, database, FileLocation.from_path(folder.path))
-            # Update the locations, so that the next move is compared with the latest ones.
+            marker = FolderMarker(database_id, database, StorageIdentity.from_path(folder.path))
+            # Update the identities, so that the next move is compared with the latest ones.
             if marker != previous:
                 with folder.translate_errors("written"):
                     write_marker(folder.path, marker)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem, SealedFile
-from backstay.backup.location import FileLocation
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, RelatedRowCount
 from backstay.library.record import Document, Record
@@ -139,8 +139,8 @@ class RecordStore(Protocol):
         """Return the unique id of this database."""
         ...
 
-    async def location(self) -> FileLocation:
-        """Return the location of this database; a copy has a different one."""
+    async def database_identity(self) -> StorageIdentity:
+        """Return the identity of this database; a copy has a different one."""
         ...
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:

@@ -84,7 +84,7 @@ def _check_clock(report: DatabaseReport) -> Iterator[Check]:
 
 def _check_folder(report: DatabaseReport, *, default_folder: Path | None, configured: Path | None) -> Iterator[Check]:
     base = configured or default_folder
-    if base is None or report.location is None:
+    if base is None or report.identity is None:
         return
     folder = base / report.database_id
     recorded = [each for each in report.backups if (Path(each.folder) if each.folder else default_folder) == base]
@@ -96,7 +96,7 @@ def _check_folder(report: DatabaseReport, *, default_folder: Path | None, config
         yield Check.from_error("backups", error)
         return
     state = folder_state(
-        folder, marker, database_id=report.database_id, database=report.location, is_recorded=bool(recorded)
+        folder, marker, database_id=report.database_id, database=report.identity, is_recorded=bool(recorded)
     )
     problem = describe_problem(folder, marker, state)
     if problem is not None:

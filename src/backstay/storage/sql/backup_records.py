@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.errors import BackupNotFound, BackupUnusable
 from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import MICROSECOND, from_micros, now_micros, to_micros
@@ -23,8 +23,8 @@ class SqlBackupRecords(SqlStore):
     async def database_id(self) -> str:
         return await self._database.read(lambda s: str(s.value("database_id")))
 
-    async def location(self) -> FileLocation:
-        return await self._database.read(lambda s: s.location())
+    async def database_identity(self) -> StorageIdentity:
+        return await self._database.read(lambda s: s.database_identity())
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
         values = {"folder": folder, "is_default": is_default, "host": host}
