@@ -26,7 +26,7 @@ _ESCAPE = re.compile(r"\\(?:(\\)|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-
 def id_fault(value: str) -> str | None:
     """Return why a text is not allowed as an id, with the remedy; None if it is allowed."""
     if not value.strip():
-        return "is empty"
+        return "is empty; choose one"
     if len(value) > MAX_ID:
         return f"is longer than {MAX_ID} characters; shorten it"
     if _CONTROL.search(value):
@@ -58,11 +58,11 @@ def printed_id(value: str) -> str:
     is_composed = unicodedata.is_normalized("NFC", value)
     printed: list[str] = []
     for at, character in enumerate(value):
-        # An accent would combine with the last character of an escape.
-        is_loose = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
+        # An accent at the start, or after an escape, which it would then change.
+        would_combine = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
         if character == "\\":
             printed.append("\\\\")
-        elif is_loose or _must_escape(character, at, value, is_composed=is_composed):
+        elif would_combine or _must_escape(character, at, value, is_composed=is_composed):
             printed.append(_escape(character))
         else:
             printed.append(character)
@@ -106,5 +106,5 @@ def _unescape(match: re.Match[str]) -> str:
     if match[1]:
         return "\\"
     code = int(match[2] or match[3] or match[4], 16)
-    # No id contains NUL, and some databases reject it in a query.
-    return chr(code) if 0 < code <= 0x10FFFF else match[0]
+    # No id contains NUL or half of a surrogate pair, and databases reject them in a query.
+    return chr(code) if 0 < code < 0xD800 or 0xDFFF < code <= 0x10FFFF else match[0]

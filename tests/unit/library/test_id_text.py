@@ -1,5 +1,6 @@
 """Ids as text: which are allowed, and how they are printed and parsed."""
 
+import re
 import unicodedata
 
 import pytest
@@ -55,8 +56,8 @@ def test_printed(value, printed):
 
 
 def test_a_backslash_that_begins_no_escape_stands_for_itself():
-    """A backslash that begins no escape is kept, as in a Windows path, and no escape produces NUL."""
-    for text in (r"C:\new\users", r"a\x0", r"\U99999999", r"a\x00b"):
+    """A backslash that begins no escape is kept, and no escape produces NUL or half of a surrogate pair."""
+    for text in (r"C:\new\users", r"a\x0", r"\U99999999", r"a\x00b", r"\ud800", r"\U0000dfff"):
         assert parse_printed_id(text) == text
 
 
@@ -77,8 +78,8 @@ def test_allowed_ids(value):
     "value", ["", " ", " a", "a\u3000", "a\nb", "a\u2028b", "a\x85", ".", "..", "x" * 513, "\ud800"]
 )
 def test_refused_ids(value):
-    """An id that a URL or a line of output could not contain is refused with a reason."""
-    assert id_fault(value)
+    """An id that a URL or a line of output could not contain is refused with a reason and a remedy."""
+    assert re.search("; (remove|shorten|choose|write) ", id_fault(value))
 
 
 @pytest.mark.parametrize("value", ["a\\x41", "\\u200e", "a\\\\b", "\\U0001f600"])

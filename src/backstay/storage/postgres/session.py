@@ -40,9 +40,8 @@ class PostgresSession:
 
     def database_identity(self) -> StorageIdentity:
         ((name, machine),) = self.rows("database_identity")
-        return StorageIdentity(
-            name, machine
-        )  # a copy by the server's own replication, or of its disk, has the same one
+        # A copy by the server's own replication, or of its disk, has the same identity.
+        return StorageIdentity(name, machine)
 
     def execute(self, name: str, values: Values) -> int:
         return self._run(name, values).rowcount
