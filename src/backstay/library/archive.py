@@ -182,16 +182,16 @@ class ArchiveReader:
         return line
 
     def _take_complete_lines(self) -> bytes:
-        parts, size = [], len(self._rest)
+        parts, size = [], 0
         # Search each block only once, and join them at the end, because a line may be as long as hundreds of blocks.
         while (end := self._rest.rfind(b"\n") + 1) == 0:
             parts.append(self._rest)
-            self._rest = self._read_block()
             size += len(self._rest)
-            if not self._rest:
-                raise BackupDamaged("The backup is truncated; it cannot be used")
-            if size > self._max_line_bytes:
+            if size > self._max_line_bytes + len(b","):
                 raise BackupDamaged(f"The backup has a line of more than {self._max_line_bytes:,} bytes")
+            if not (block := self._read_block()):
+                raise BackupDamaged("The backup is truncated; it cannot be used")
+            self._rest = block
         complete, self._rest = b"".join((*parts, self._rest[:end])), self._rest[end:]
         return complete
 

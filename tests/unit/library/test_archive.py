@@ -39,6 +39,15 @@ def test_what_is_written_is_read(block):
     assert _read(_text(lines), block) == (_MANIFEST, lines)
 
 
+def test_a_line_of_the_maximum_length_is_read():
+    """A line that is as long as the writer allows is read, wherever the blocks end."""
+    line = b'{"id":"' + b"a" * 1_000 + b'"}'
+    text = _text([line, line])
+    blocks = iter([text[at : at + 7] for at in range(0, len(text), 7)])
+
+    assert sum(map(len, ArchiveReader(blocks, max_line_bytes=len(line)).batches())) == 2
+
+
 def test_it_is_one_json_object():
     """A file is one JSON object with the documented keys and an integrity record over all lines before the last."""
     text = _text([b'{"id":"a"}', b'{"id":"b"}'])
