@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from backstay.backup.backup import BackupImportRequest, BackupState
@@ -227,14 +228,8 @@ def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
 
 
 def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:
-    ids: set[str] = set()
-    for elements in tables.conversation_ids(backup_id):
-        first = len(ids)
-        ids |= {
-            values.identifier(element, f"conversation_ids[{number}]")
-            for number, element in enumerate(elements, start=first)
-        }
-    return ids
+    elements = chain.from_iterable(tables.conversation_ids(backup_id))
+    return {values.identifier(element, f"conversation_ids[{number}]") for number, element in enumerate(elements)}
 
 
 def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, recorded: set[str]) -> LegacyFileSource:
