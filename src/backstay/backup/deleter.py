@@ -112,7 +112,7 @@ class DeleteService:
             reason=reason or _REASON,
             retention=self._keep if retention is None else retention,
             expected=plan.conversations,
-            planned=plan.digest,
+            plan_digest=plan.digest,
             deleting=True,
             on_progress=on_progress,
         )

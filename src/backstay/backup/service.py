@@ -92,7 +92,7 @@ class Backups:
             reason=reason,
             retention=self._keep if retention is None else retention,
             expected=expected,
-            planned=plan_digest,
+            plan_digest=plan_digest,
             on_progress=on_progress,
         )
         await self._cleaner.clean_daily()

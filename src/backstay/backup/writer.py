@@ -53,7 +53,7 @@ class BackupWriter:
         reason: str,
         retention: timedelta,
         expected: int,
-        planned: str | None = None,
+        plan_digest: str | None = None,
         deleting: bool = False,
         on_progress: Listener | None = None,
     ) -> Backup:
@@ -64,7 +64,7 @@ class BackupWriter:
             reason: The reason, for people: a short line.
             retention: How long the backup is kept.
             expected: The estimated number of conversations, for progress reports.
-            planned: The digest of the delete plan that this backup is for.
+            plan_digest: The digest of the delete plan that this backup is for.
             deleting: Whether the delete begins when the backup is verified.
             on_progress: Called with the progress.
 
@@ -79,7 +79,7 @@ class BackupWriter:
         folder = await self._folders.prepare()
         # Create the file first: a `running` record without a file would look as if its writer had died.
         part_file = await asyncio.to_thread(folder.create, backup_id)
-        request = _BackupRequest(backup_id, reason, retention, planned=planned, deleting=deleting)
+        request = _BackupRequest(backup_id, reason, retention, plan_digest=plan_digest, deleting=deleting)
         source = self._stores.creation.snapshot(self._owner, selection)
         reporter = BackupProgressReporter(backup_id, on_progress)
         return await self._make(request, part_file, source, reporter, expected=expected)
@@ -194,7 +194,7 @@ class BackupWriter:
                     await recording
         if not summary.conversations:
             raise EmptySelection("No conversation is selected, so there is nothing to back up")
-        if request.planned is not None and summary.digest != request.planned:
+        if request.plan_digest is not None and summary.digest != request.plan_digest:
             raise PlanOutdated(
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
@@ -218,9 +218,9 @@ class BackupWriter:
             ) from error
 
     async def _mark_failed(self, backup: Backup, error: BaseException) -> bool:
-        """Mark the backup as failed; return whether that succeeded, so that its file may be removed.
+        """Mark the backup as failed; return whether that succeeded, so that the backup's file may be removed.
 
-        It does not succeed if the interruption came during the commit that marked the backup as verified.
+        It does not succeed if the error came during the commit that marked the backup as verified.
         """
         message = error.message if isinstance(error, BackstayError) else "it was interrupted"
         try:
@@ -238,7 +238,7 @@ class _BackupRequest:
     reason: str
     retention: timedelta
     imported: BackupImportRequest | None = None
-    planned: str | None = None
+    plan_digest: str | None = None
     deleting: bool = False
 
 

@@ -115,7 +115,7 @@ class Conversations:
         selection: Selection | DeletePlan,
         *,
         backup: bool = True,
-        digest: str | None = None,
+        plan_digest: str | None = None,
         reason: str | None = None,
         retention: timedelta | None = None,
         on_progress: Any = None,
@@ -125,7 +125,7 @@ class Conversations:
         Args:
             selection: The conversations; or a plan, to delete exactly what the plan shows.
             backup: Whether to make a backup first. Without one the conversations cannot be restored.
-            digest: The digest of the plan that was confirmed.
+            plan_digest: The digest of the plan that was confirmed.
             reason: The reason, for people; kept with the backup.
             retention: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
             on_progress: Called with the progress, a `backstay.BackupProgress`.
@@ -137,10 +137,10 @@ class Conversations:
             StorageError: the database failed; `resume_delete` continues the delete.
         """
         plan = selection if isinstance(selection, DeletePlan) else await self.plan_delete(selection)
-        if digest is not None and digest != plan.digest:
+        if plan_digest is not None and plan_digest != plan.digest:
             raise PlanOutdated(
                 "The selected conversations differ from those of the plan; nothing was deleted. Make a new plan",
-                planned=digest,
+                planned=plan_digest,
                 found=plan.digest,
             )
         return await self._deleter.delete(

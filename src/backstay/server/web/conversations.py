@@ -169,7 +169,7 @@ async def delete(request: Request, services: OwnerServices, form: Annotated[Dele
             f"Nothing was deleted: to delete without a backup, type “{_CONFIRMATION_PHRASE}” first",
         )
     result = await services.conversations.delete(
-        form.to_selection(), backup=form.backup == "yes", digest=form.digest, reason="bulk_delete"
+        form.to_selection(), backup=form.backup == "yes", plan_digest=form.digest, reason="bulk_delete"
     )
     if result.backup_id is None:
         return redirect_to(request, "/conversations", deletedForGood=result.deleted)
