@@ -97,7 +97,7 @@ class BackupLocations:
         return await self._state(folder, await self._marker(folder))
 
     async def for_backup(self, backup: Backup) -> BackupDirectory:
-        """Return the folder of a backup: where it was made or, if its file was moved there, the folder for new ones."""
+        """Return the folder for new backups if only that holds the backup's file, else where the backup was made."""
         folder = await self._directory_at(Path(backup.folder) if backup.folder is not None else None)
         if self.is_known and not folder.has(backup.id):
             current = await self.current_directory()
@@ -108,8 +108,7 @@ class BackupLocations:
     async def is_unreachable(self, backup: Backup, folder: BackupDirectory) -> bool:
         """Return whether this machine cannot determine what the folder of a backup holds.
 
-        It may be on a disk that is not mounted, or on another machine. A folder of the same name on this machine does
-        not count.
+        The folder may be on a disk that is not mounted, or on another machine; one of that name here does not count.
         """
         if folder.has(backup.id):
             return False

@@ -86,7 +86,7 @@ ItemName = tuple[str | None, str | None]
 class ArchivedConversation(NamedTuple):
     """A verified conversation of a backup's file.
 
-    It is a tuple without its document, to spare memory and the garbage collector: there are many.
+    It is a tuple, and decodes its document at each access, to spare memory and the garbage collector: there are many.
     """
 
     key: int
@@ -103,13 +103,13 @@ class ArchivedConversation(NamedTuple):
 
     @property
     def document(self) -> Document:
-        """The conversation as a dict in the native shape. Decoded at each access."""
+        """The conversation as a dict in the native shape."""
         document: Document = orjson.loads(self.line)
         return document
 
 
 RecordedItems = Callable[[int, int], Sequence[BackupItem]]
-"""Returns what the snapshot recorded of conversations: from the first argument's position on, at most the second."""
+"""Returns what the snapshot recorded of conversations: from a position (first argument), so many (second)."""
 
 ToRows = Callable[[Document], Any]
 """Converts a conversation to its rows. Called in a thread that reads ahead."""
@@ -233,9 +233,9 @@ class CreationStore(Protocol):
     ) -> Backup:
         """running → verified; if it was made for a delete, that delete begins.
 
-        It expires at `expires_at` or, without one, after the backup's `retention`.
+        The backup expires at `expires_at` or, without that, after its `retention`.
 
-        Raises BackupUnusable if another process has considered its writer dead and marked it as failed.
+        Raises BackupUnusable if another process has considered the writer dead and marked the backup as failed.
         """
         ...
 
@@ -269,7 +269,7 @@ class DeleteStore(Protocol):
         ...
 
     async def erase(self) -> bool:
-        """Overwrite deleted content in a database file; return whether none is left."""
+        """Overwrite deleted content in a database file; return whether no deleted content is left."""
         ...
 
     async def last_key(self) -> int:
