@@ -127,7 +127,7 @@ class _Components:
             folders=self._folders,
             cleaner=cleaner,
             owner=owner,
-            keep=retention,
+            retention=retention,
         )
         return Services(
             owner=owner,
@@ -151,12 +151,12 @@ class _Components:
                     reader=reader,
                     writer=writer,
                     owner=owner,
-                    keep=retention,
+                    retention=retention,
                 ),
                 cleaner=cleaner,
                 deleter=delete_service,
                 owner=owner,
-                keep=retention,
+                retention=retention,
             ),
             waiting_imports=WaitingImports(store=self._store.waiting_imports, owner=owner),
         )

@@ -509,7 +509,7 @@ async def test_unusable_backups_are_named_and_others_imported(app):
         assert "\n" not in reasons[name]
     assert [item.id for item in report.backups] == [BACKUP]
     async with app.backstay() as backstay:
-        assert [item.id for item in await backstay.backups.list(every=True)] == [BACKUP]
+        assert [item.id for item in await backstay.backups.list(include_removed=True)] == [BACKUP]
     assert left(await taken(app, check=True)) == reasons
 
 
@@ -575,7 +575,7 @@ async def test_a_backup_that_failed_is_made_again(app, monkeypatch):
     async with app.backstay() as backstay:
         assert (await backstay.backups.verify(BACKUP)).conversations == 3
         assert (await backstay.backups.restore(BACKUP)).restored == 3
-        assert [item.id for item in await backstay.backups.list(every=True)] == [BACKUP]
+        assert [item.id for item in await backstay.backups.list(include_removed=True)] == [BACKUP]
 
 
 async def test_a_deleted_backup_is_not_imported_again(app):

@@ -38,7 +38,7 @@ async def library(tmp_path):
 
 
 async def _standing(library):
-    return [str(one.state) for one in reversed(await library.backups.list(every=True))]
+    return [str(one.state) for one in reversed(await library.backups.list(include_removed=True))]
 
 
 async def _one_command_with_a_clock_ahead(library, clock):
@@ -103,3 +103,14 @@ async def test_a_clock_that_was_ahead_does_not_block_cleanups(library, clock):
 
     assert [decision.action for decision in dry.decisions] == ["remove", "keep"]
     assert first.first_seen_expired_at == (SystemClock().now()).replace(second=0, microsecond=0)
+
+
+async def test_a_retention_of_zero_is_not_the_default(library):
+    """A backup that is not to be kept, of a delete or not, expires at once."""
+    created = await library.backups.create(ALL, retention=timedelta())
+    plan = await library.conversations.plan_delete(ALL)
+    deletion = await library.conversations.delete(plan, retention=timedelta())
+    of_delete = await library.backups.show(deletion.backup_id)
+
+    assert [created.keep, of_delete.keep] == [timedelta(), timedelta()]
+    assert created.expires_at == created.verified_at

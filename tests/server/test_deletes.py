@@ -53,7 +53,7 @@ async def test_control_without_the_digest_more_than_planned_is_deleted(api, monk
     delete = Conversations.delete
 
     async def trusting(self, selection, **given):
-        return await delete(self, selection, **{**given, "digest": None})
+        return await delete(self, selection, **{**given, "plan_digest": None})
 
     monkeypatch.setattr(Conversations, "delete", trusting)
 

@@ -9,7 +9,7 @@ import pytest
 
 from backstay import Backstay, Recipe
 from backstay.errors import ProcessorNotAllowed
-from backstay.library.id_text import id_of_printed
+from backstay.library.id_text import parse_printed_id
 from support.data.conversations import items
 from support.fakes.processors import Writer
 from support.fakes.provider import ProviderServer
@@ -126,7 +126,7 @@ async def test_the_command_names_the_job_so_that_it_can_be_pasted(settings, pick
 
     *command, printed = shlex.split(options["command"])
     assert command == ["backstay", "resume"]
-    assert (printed.isprintable(), printed[0] != "-", id_of_printed(printed)) == (True, True, name)
+    assert (printed.isprintable(), printed[0] != "-", parse_printed_id(printed)) == (True, True, name)
 
 
 @pytest.mark.parametrize("change", ["owner", "mode"])

@@ -34,7 +34,7 @@ async def _records(store, selection=_ALL, owner=OWNER):
 
 async def _begun(store, owner=OWNER):
     return await store.backups.creation.begin(
-        owner, "backup-1-a", reason="why", folder=None, host="here", keep=timedelta(days=1)
+        owner, "backup-1-a", reason="why", folder=None, host="here", retention=timedelta(days=1)
     )
 
 
@@ -231,9 +231,9 @@ async def test_owners_never_see_each_others(store):
     other = await _begun(store, owner="me")
 
     assert await _records(store, owner="me") == []
-    assert [one.key for one in await store.backups.records.backups("me", every=True, before=None, limit=10)] == [
-        other.key
-    ]
+    assert [
+        one.key for one in await store.backups.records.backups("me", include_removed=True, before=None, limit=10)
+    ] == [other.key]
     assert await store.backups.records.digests(other, first=0, limit=10) == []
     assert [one.key for one in await store.backups.retention.with_files(OWNER)] == [backup.key]
     assert (await store.backups.deletes.measure("me", _ALL, sample=5)).conversations == 0

@@ -94,7 +94,7 @@ async def test_owners_are_those_of_unfinished_jobs_and_backups(store):
     await create(store, 1, owner="ann")
     await create(store, 1, owner="bob")
     await store.batches.jobs.apply_action("bob", "job", JobAction.CANCEL)
-    await store.backups.creation.begin("cyd", "backup-1-a", reason="r", folder=None, host="h", keep=_MINUTE)
+    await store.backups.creation.begin("cyd", "backup-1-a", reason="r", folder=None, host="h", retention=_MINUTE)
 
     assert list(await store.notes.owners()) == ["ann", "cyd"]
 

@@ -88,7 +88,7 @@ async def test_statement_changes_only_the_backup_that_it_names(store):
     for number, owner in enumerate(_OWNERS):
         name = f"backup-{number}"
         backup = await store.backups.creation.begin(
-            owner, name, reason="", folder=None, host="", keep=timedelta(days=1)
+            owner, name, reason="", folder=None, host="", retention=timedelta(days=1)
         )
         for position in range(2):
             store.sql(
@@ -145,13 +145,13 @@ async def test_only_a_failed_backup_is_begun_again(store):
     """A backup that did not fail cannot be begun again under its id, and stays as it is."""
     for state in ("running", "verified", "damaged", "expired"):
         backup = await store.backups.creation.begin(
-            OWNER, state, reason="first", folder=None, host="", keep=timedelta(days=1)
+            OWNER, state, reason="first", folder=None, host="", retention=timedelta(days=1)
         )
         store.sql("UPDATE backups SET state = ? WHERE id = ?", state, state)
 
         with pytest.raises(BackupInUse):
             await store.backups.creation.begin(
-                OWNER, state, reason="second", folder=None, host="", keep=timedelta(days=1)
+                OWNER, state, reason="second", folder=None, host="", retention=timedelta(days=1)
             )
 
         assert store.sql("SELECT state, reason FROM backups WHERE key = ?", backup.key) == [(state, "first")]

@@ -82,7 +82,7 @@ async def use() -> None:
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)
-        backup: Backup = await backstay.backups.create(["a", "b"], reason="why", expires_in=timedelta(days=30))
+        backup: Backup = await backstay.backups.create(["a", "b"], reason="why", retention=timedelta(days=30))
         print(backup.id, backup.state, (await backstay.backups.verify(backup.id)).conversations)
         if deleted.backup_id is not None:
             would: RestorePlan = await backstay.backups.plan_restore(deleted.backup_id)

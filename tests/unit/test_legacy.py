@@ -4,11 +4,12 @@ import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from backstay.errors import InputError, InputUnreadable
-from backstay.legacy import values
+from backstay.legacy import service, values
 from backstay.legacy.conversion import convert_row, to_record
 from backstay.legacy.file import LegacyFile, candidate_paths
 from backstay.legacy.store import LegacyElement
@@ -330,3 +331,12 @@ def test_a_record_is_the_same_whenever_it_is_made():
     item, other = (to_record(converted(z=1, a={"y": 1, "b": 2}), path) for path in (7, 8))
 
     assert (item.line, item.digest, item.turns, item.key) == (other.line, other.digest, 1, 7)
+
+
+def test_an_element_is_named_by_its_number_in_the_array():
+    """The number of an unusable id counts all elements before it, including repeated ones."""
+    good, bad = LegacyElement("string", "c1", None), LegacyElement("null", None, None)
+    tables = SimpleNamespace(conversation_ids=lambda _: [[good, good], [bad]])
+
+    with pytest.raises(InputUnreadable, match=r"^conversation_ids\[2\] is null"):
+        service._recorded_ids(tables, "backup-1-a")

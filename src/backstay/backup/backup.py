@@ -48,7 +48,7 @@ class Backup:
     file_sha256: bytes | None
     error: str | None
     is_pinned: bool
-    keep: timedelta
+    retention: timedelta
     """How long it is kept after it was verified or, if it was made for a delete, after that delete ended."""
     expires_at: datetime | None
     """None while it is being written or its delete is unfinished."""
@@ -90,7 +90,7 @@ class BackupImportRequest:
     created_at: datetime
     expires_at: datetime | None
     """None if it does not expire by itself: it is then pinned."""
-    keep: timedelta
+    retention: timedelta
     """How long it is kept once it is unpinned."""
     conversations: int
 

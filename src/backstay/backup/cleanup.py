@@ -130,14 +130,14 @@ class Cleaner:
             )
 
     async def _carry_out(self, decision: RetentionDecision) -> BackupUnreachable | None:
-        """Carry out a decision; return the error if its file cannot be removed now, so that the others still follow."""
+        """Carry out a decision; return the error if a file cannot be removed, so that other decisions still follow."""
         match decision.action:
             case RetentionAction.KEEP | RetentionAction.WAIT:
                 if decision.first_seen_expired_at != decision.backup.first_seen_expired_at:
                     await self._stores.retention.note_expired(decision.backup, decision.first_seen_expired_at)
                 return None
             case RetentionAction.REMOVE if not await self._stores.retention.mark_expired(decision.backup, early=False):
-                return None  # after the decision it was pinned, or a delete came to need it
+                return None  # since the decision it was pinned, or is needed by a delete
         try:
             await self._finish_removal(decision.backup)
         except BackupUnreachable as error:
@@ -170,7 +170,7 @@ class Cleaner:
         if backup.state is not BackupState.RUNNING:
             return False
         if self._folders.is_elsewhere(backup):
-            # Only that machine can see the writer's lock. It may be gone for good, but no write takes longer than this.
+            # Only that machine sees the writer's lock, and may be gone for good; but no write takes longer than this.
             return self._clock.now() - backup.created_at < _MAX_WRITE_TIME
         folder = await self._folders.for_backup(backup)
         if await self._folders.is_unreachable(backup, folder):

@@ -52,7 +52,7 @@ class DeleteService:
         folders: BackupLocations,
         cleaner: Cleaner,
         owner: str,
-        keep: timedelta,
+        retention: timedelta,
     ) -> None:
         self._stores = stores
         self._conversations = conversations
@@ -61,7 +61,7 @@ class DeleteService:
         self._folders = folders
         self._cleaner = cleaner
         self._owner = owner
-        self._keep = keep
+        self._keep = retention
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Return what a delete would remove.
@@ -101,7 +101,7 @@ class DeleteService:
         *,
         backup: bool = True,
         reason: str | None = None,
-        expires_in: timedelta | None = None,
+        retention: timedelta | None = None,
         on_progress: Listener | None = None,
     ) -> DeleteResult:
         """Back up the conversations of a plan, verify the backup, then delete them. Raises like `Deleter.delete`."""
@@ -110,9 +110,9 @@ class DeleteService:
         record = await self._writer.write(
             plan.selection,
             reason=reason or _REASON,
-            keep=expires_in or self._keep,
+            retention=self._keep if retention is None else retention,
             expected=plan.conversations,
-            planned=plan.digest,
+            plan_digest=plan.digest,
             deleting=True,
             on_progress=on_progress,
         )

@@ -13,7 +13,7 @@ import re
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +26,8 @@ MARKER = "folder.json"
 """The name of the file that says which database the folder belongs to; `folder_marker` reads and writes it."""
 _PART_SUFFIX = ".part"
 _NAME = re.compile(r"backup-[0-9]{1,16}-[a-z0-9]{1,64}")
+# Without O_NONBLOCK, opening a pipe would wait for its writer.
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -67,7 +69,7 @@ class PartFile:
 
     @contextmanager
     def open_for_reading(self) -> Iterator[BinaryIO]:
-        """Open what was written again, for reading."""
+        """Reopen the part file, to read back what was written."""
         with self._folder.translate_errors("read"):
             file = self._folder.part_path(self._backup_id).open("rb")
         with file:
@@ -100,7 +102,8 @@ class BackupDirectory:
 
     def path_for(self, backup_id: str) -> Path:
         """Return the path of a backup's file, which need not exist."""
-        if not is_backup_id(backup_id):  # ids come from our own records; no other text becomes part of a path
+        # Ids come from the database's own records, but even a record that was tampered with must not lead elsewhere.
+        if not is_backup_id(backup_id):
             raise BackupError(f"{backup_id[:80]!r} cannot be the id of a backup")
         return self.path / f"{backup_id}{SUFFIX}"
 
@@ -121,19 +124,20 @@ class BackupDirectory:
     @staticmethod
     def _create_locked(path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        # Between creating and locking, another process may have locked and removed the file as a leftover.
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-        os.close(descriptor)
-        with suppress(FileNotFoundError):
-            path.unlink()
+        with ExitStack() as undo:
+            undo.callback(path.unlink, missing_ok=True)
+            undo.callback(os.close, descriptor)
+            # Between creating and locking, another process may have locked and removed the file as a leftover.
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(descriptor).st_nlink:
+                    undo.pop_all()
+                    return descriptor
         return None
 
     @contextmanager
     def open(self, backup_id: str) -> Iterator[BufferedReader]:
-        """Open the file of a backup. The open file stays readable if it is removed.
+        """Open the file of a backup. Once open, it stays readable even if it is removed. A failing read raises OSError.
 
         Raises:
             BackupUnreachable: the file does not exist, or cannot be read.
@@ -141,7 +145,7 @@ class BackupDirectory:
         """
         path = self.path_for(backup_id)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, READ_FLAGS)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise BackupDamaged(f"{path} is a link, not a backup; remove it", path=str(path)) from error
@@ -182,7 +186,7 @@ class BackupDirectory:
         removed = 0
         for path in (*self._files(f".*{SUFFIX}{_PART_SUFFIX}"), *self._files(f".{MARKER}.*{_PART_SUFFIX}")):
             with suppress(OSError):
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                descriptor = os.open(path, READ_FLAGS)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
@@ -194,7 +198,7 @@ class BackupDirectory:
     def backup_ids(self) -> list[str]:
         """Return the ids of the backups that have a file here."""
         names = (path.name.removesuffix(SUFFIX) for path in self._files(f"*{SUFFIX}"))
-        return sorted(name for name in names if _NAME.fullmatch(name))
+        return sorted(name for name in names if is_backup_id(name))
 
     def _files(self, pattern: str) -> list[Path]:
         try:
@@ -243,7 +247,7 @@ class BackupDirectory:
 
 def _is_locked(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, READ_FLAGS)
     except OSError:
         return False
     try:

@@ -1,7 +1,7 @@
-"""The marker of a folder of backups: a small file that records the id and location of the folder's database.
+"""The marker of a folder of backups: a small file that records which database the folder belongs to.
 
-If backups were made in a folder and it now has no marker, its disk is not mounted. If the marker records another
-location of the database, the folder belongs to the database from which this one was copied.
+If backups were made in a folder and it now has no marker, its disk is not mounted. A copied database has the same id
+but another identity, so the folder belongs to the database from which it was copied.
 """
 
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import orjson
 
-from backstay.backup.directory import MARKER
-from backstay.backup.location import FileLocation
+from backstay.backup.directory import MARKER, READ_FLAGS
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.errors import BackupFolderUnrecognized
 from backstay.files import replace_atomically
 from backstay.remedy import Remedy
@@ -26,9 +26,9 @@ class FolderMarker:
     """The content of a marker."""
 
     database_id: str
-    database: FileLocation
-    folder: FileLocation
-    """The location of the folder itself: a copy of the folder is not shared with the original database."""
+    database: StorageIdentity
+    folder: StorageIdentity
+    """The identity of the folder itself: a copy of the folder is not shared with the original database."""
 
 
 class FolderState(StrEnum):
@@ -44,7 +44,7 @@ class FolderState(StrEnum):
 
 
 def folder_state(
-    folder: Path, marker: FolderMarker | None, *, database_id: str, database: FileLocation, is_recorded: bool
+    folder: Path, marker: FolderMarker | None, *, database_id: str, database: StorageIdentity, is_recorded: bool
 ) -> FolderState:
     """Return the state of a folder for a database.
 
@@ -52,14 +52,14 @@ def folder_state(
         folder: The folder.
         marker: Its marker, if it has one.
         database_id: The id of the database.
-        database: The location of the database.
+        database: The identity of the database.
         is_recorded: Whether the database records that backups were made in the folder.
     """
     if marker is None:
         return FolderState.MISSING if is_recorded else FolderState.NEW
     if marker.database_id != database_id:
         return FolderState.FOREIGN
-    current, recorded = FileLocation.from_path(folder), marker.folder
+    current, recorded = StorageIdentity.from_path(folder), marker.folder
     has_same_inode = recorded.inode == current.inode
     # A folder that was copied together with its database is not shared with the original.
     is_copied = not has_same_inode and (recorded.name, recorded.machine) != (current.name, current.machine)
@@ -89,13 +89,13 @@ def read_marker(folder: Path) -> FolderMarker | None:
     """Return the marker of a folder, or None. Raises BackupFolderUnrecognized if it cannot be read."""
     path = folder / MARKER
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, READ_FLAGS)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("not a regular file")
             fields = orjson.loads(file.read(_MAX_MARKER_BYTES))
         return FolderMarker(
-            str(fields["database_id"]), FileLocation(**fields["database"]), FileLocation(**fields["folder"])
+            str(fields["database_id"]), StorageIdentity(**fields["database"]), StorageIdentity(**fields["folder"])
         )
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -76,8 +76,8 @@ class ItemLinks:
     ) -> dict[ItemKey, tuple[ArchivedConversation, SourceItem]]:
         """Return which conversations of a chunk become results, by item, and count linked and unlinked ones.
 
-        A completed item is linked to the conversation that it records as its result, or to one that replaces it
-        (whose ids are in `replacing`). An item that is not completed is linked to the last conversation that names it.
+        A completed item is linked to the conversation that it records as its result, or to one in `replacing`, which
+        replaces that result. An item that is not completed is linked to the last conversation that names it.
         """
         results: dict[ItemKey, tuple[ArchivedConversation, SourceItem]] = {}
         for conversation in conversations if items else ():

@@ -14,7 +14,7 @@ from backstay.backup.folder_marker import (
     read_marker,
     write_marker,
 )
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.backup.store import RecordStore
 from backstay.errors import BackupFolderUnrecognized, SettingsError
 from backstay.remedy import Remedy
@@ -97,7 +97,7 @@ class BackupLocations:
         return await self._state(folder, await self._marker(folder))
 
     async def for_backup(self, backup: Backup) -> BackupDirectory:
-        """Return the folder of a backup: where it was made or, if its file was moved there, the folder for new ones."""
+        """Return the folder for new backups if only that holds the backup's file, else where the backup was made."""
         folder = await self._directory_at(Path(backup.folder) if backup.folder is not None else None)
         if self.is_known and not folder.has(backup.id):
             current = await self.current_directory()
@@ -108,8 +108,7 @@ class BackupLocations:
     async def is_unreachable(self, backup: Backup, folder: BackupDirectory) -> bool:
         """Return whether this machine cannot determine what the folder of a backup holds.
 
-        It may be on a disk that is not mounted, or on another machine. A folder of the same name on this machine does
-        not count.
+        The folder may be on a disk that is not mounted, or on another machine; one of that name here does not count.
         """
         if folder.has(backup.id):
             return False
@@ -146,7 +145,7 @@ class BackupLocations:
             folder.path,
             marker,
             database_id=await self._id(),
-            database=await self._store.location(),
+            database=await self._store.database_identity(),
             is_recorded=marker is None and await self._is_recorded(folder.path.parent),
         )
 
@@ -157,12 +156,12 @@ class BackupLocations:
         return await self._store.is_folder_recorded(str(parent), is_default=is_default, host=host)
 
     async def _mark(self, folder: BackupDirectory, *, previous: FolderMarker | None) -> None:
-        database_id, database = await self._id(), await self._store.location()
+        database_id, database = await self._id(), await self._store.database_identity()
 
         def mark() -> None:
             folder.make_folder()
-            marker = FolderMarker(database_id, database, FileLocation.from_path(folder.path))
-            # Update the locations, so that the next move is compared with the latest ones.
+            marker = FolderMarker(database_id, database, StorageIdentity.from_path(folder.path))
+            # Update the identities, so that the next move is compared with the latest ones.
             if marker != previous:
                 with folder.translate_errors("written"):
                     write_marker(folder.path, marker)

@@ -14,9 +14,9 @@ class ConflictKind(StrEnum):
     TIMES = "times"
     """A conversation with this id and the same content exists, but its times differ."""
     ITEM = "item"
-    """The item that it was the result of has another conversation now."""
+    """The item that this conversation was the result of has another one now."""
     BUSY = "busy"
-    """The item that it was the result of is running."""
+    """The item that this conversation was the result of is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +65,4 @@ class RestoreResult:
     related: int = 0
     """Related rows of other tables that were restored, or that refer to their conversation again."""
     related_not_restored: int = 0
-    """Related rows that were not, because a row they refer to is missing, or they now refer to another."""
+    """Related rows that were not restored, because a row they refer to is missing, or they now refer to another."""

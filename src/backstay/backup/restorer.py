@@ -35,14 +35,14 @@ class Restorer:
         reader: BackupReader,
         writer: BackupWriter,
         owner: str,
-        keep: timedelta,
+        retention: timedelta,
     ) -> None:
         self._store = store
         self._folders = folders
         self._reader = reader
         self._writer = writer
         self._owner = owner
-        self._keep = keep
+        self._keep = retention
 
     async def plan(self, backup_id: str, selection: Selection | None) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
@@ -76,7 +76,7 @@ class Restorer:
         ids = tuple((await self._store.plan_restore(source)).in_the_way)
         if not ids:
             return None
-        return await self._writer.write(Selection(ids=ids), reason=_REASON, keep=self._keep, expected=len(ids))
+        return await self._writer.write(Selection(ids=ids), reason=_REASON, retention=self._keep, expected=len(ids))
 
     async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:
         """Return a function that checks that the file of a backup exists; without a backup it returns True."""

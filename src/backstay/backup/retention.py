@@ -9,7 +9,7 @@ from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
 
 CONFIRMED_AFTER = timedelta(hours=24)
-"""Minimum time between two cleanups that find a backup expired before it is removed."""
+"""Minimum time between the minute in which a cleanup first finds a backup expired and the cleanup that removes it."""
 
 
 class RetentionAction(StrEnum):

@@ -39,7 +39,7 @@ class Backups:
         cleaner: Cleaner,
         deleter: DeleteService,
         owner: str,
-        keep: timedelta,
+        retention: timedelta,
     ) -> None:
         self._store = store
         self._folders = folders
@@ -49,7 +49,7 @@ class Backups:
         self._cleaner = cleaner
         self._deleter = deleter
         self._owner = owner
-        self._keep = keep
+        self._keep = retention
 
     async def remove_leftovers(self) -> None:
         """Remove unfinished backups of dead processes. Only log errors, so that the library can still be used."""
@@ -62,18 +62,19 @@ class Backups:
         self,
         selection: Selection | Iterable[str],
         *,
-        digest: str | None = None,
+        plan_digest: str | None = None,
         reason: str = _REASON,
-        expires_in: timedelta | None = None,
+        retention: timedelta | None = None,
         on_progress: Listener | None = None,
     ) -> Backup:
         """Back up the conversations of a selection, or with the given ids; return the verified backup.
 
         Args:
             selection: The conversations.
-            digest: The digest of a delete plan, whose conversations the caller deletes; the backup holds exactly these.
+            plan_digest: The digest of the plan of a delete that the caller makes; if the selection no longer matches
+                that plan, nothing is backed up.
             reason: The reason, for people; kept with the backup.
-            expires_in: How long the backup is kept; by default BACKUP_RETENTION_DAYS.
+            retention: How long the backup is kept; by default BACKUP_RETENTION_DAYS.
             on_progress: Called with the progress.
 
         Raises:
@@ -85,13 +86,13 @@ class Backups:
         """
         if not isinstance(selection, Selection):
             selection = Selection(ids=tuple(selection))
-        expected = await self._deleter.count(selection, ignore_missing=digest is not None)
+        expected = await self._deleter.count(selection, ignore_missing=plan_digest is not None)
         backup = await self._writer.write(
             selection,
             reason=reason,
-            keep=expires_in or self._keep,
+            retention=self._keep if retention is None else retention,
             expected=expected,
-            planned=digest,
+            plan_digest=plan_digest,
             on_progress=on_progress,
         )
         await self._cleaner.clean_daily()
@@ -100,7 +101,7 @@ class Backups:
     async def import_backup(
         self, request: BackupImportRequest, source: AbstractAsyncContextManager[Snapshot]
     ) -> Backup:
-        """Import a backup of another program under its own id, and return the verified backup. Its file stays.
+        """Import a backup of another program under its own id, and return the verified backup. The original file stays.
 
         Raises:
             BackupInUse: a backup with this id exists, or another process is importing it.
@@ -108,12 +109,20 @@ class Backups:
         """
         return await self._writer.import_backup(request, source)
 
-    async def list(self, *, every: bool = False, before: int | None = None, limit: int = 100) -> Sequence[Backup]:
-        """Return backups, latest first; with `every`, also those whose files were removed."""
-        return await self._store.backups(self._owner, every=every, before=before, limit=limit)
+    async def list(
+        self, *, include_removed: bool = False, before: int | None = None, limit: int = 100
+    ) -> Sequence[Backup]:
+        """Return backups, latest first.
 
-    async def unfinished(self) -> Sequence[Backup]:
-        """Return the backups whose delete was interrupted."""
+        Args:
+            include_removed: Also return backups whose files were removed.
+            before: Return only backups older than the one with this `key`.
+            limit: How many to return at most.
+        """
+        return await self._store.backups(self._owner, include_removed=include_removed, before=before, limit=limit)
+
+    async def with_unfinished_delete(self) -> Sequence[Backup]:
+        """Return the backups of deletes that have begun and not ended."""
         return [backup for backup in await self._store.in_use(self._owner) if backup.is_delete_unfinished]
 
     async def show(self, backup_id: str) -> Backup:
@@ -141,7 +150,7 @@ class Backups:
         return (await self._folders.use_folder()).path
 
     async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
-        """Read a backup, decode all of it, compare it with its snapshot, and record it as `verified` or `damaged`.
+        """Read the file of a backup, compare it with what was backed up, and record it as `verified` or `damaged`.
 
         Raises:
             BackupNotFound, BackupUnusable, BackupUnreachable: the backup cannot be verified.
@@ -213,7 +222,7 @@ class Backups:
         await self._cleaner.remove(await self._store.backup(self._owner, backup_id))
 
     async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
-        """Remove backups found expired now and at least 24 hours ago; record newly expired ones.
+        """Remove backups that are expired now and were already found expired 24 hours ago; record newly expired ones.
 
         Args:
             dry_run: Only report what would be done, and why.

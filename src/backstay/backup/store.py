@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem, SealedFile
-from backstay.backup.location import FileLocation
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.deletion import DeleteSample, FiringTrigger, Obstacle, RelatedRowCount
 from backstay.library.record import Document, Record
@@ -86,7 +86,7 @@ ItemName = tuple[str | None, str | None]
 class ArchivedConversation(NamedTuple):
     """A verified conversation of a backup's file.
 
-    It is a tuple without its document, to spare memory and the garbage collector: there are many.
+    It is a tuple, and decodes its document at each access, to spare memory and the garbage collector: there are many.
     """
 
     key: int
@@ -103,13 +103,13 @@ class ArchivedConversation(NamedTuple):
 
     @property
     def document(self) -> Document:
-        """The conversation as a dict in the native shape. Decoded at each access."""
+        """The conversation as a dict in the native shape."""
         document: Document = orjson.loads(self.line)
         return document
 
 
 RecordedItems = Callable[[int, int], Sequence[BackupItem]]
-"""Returns what the snapshot recorded of conversations: from the first argument's position on, at most the second."""
+"""Returns what the snapshot recorded of conversations: from a position (first argument), so many (second)."""
 
 ToRows = Callable[[Document], Any]
 """Converts a conversation to its rows. Called in a thread that reads ahead."""
@@ -139,8 +139,8 @@ class RecordStore(Protocol):
         """Return the unique id of this database."""
         ...
 
-    async def location(self) -> FileLocation:
-        """Return the location of this database; a copy has a different one."""
+    async def database_identity(self) -> StorageIdentity:
+        """Return the identity of this database; a copy has a different one."""
         ...
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
@@ -154,8 +154,8 @@ class RecordStore(Protocol):
         """Return one backup. Raises BackupNotFound."""
         ...
 
-    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        """Return backups older than the key `before`, latest first; with `every`, also removed ones."""
+    async def backups(self, owner: str, *, include_removed: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        """Return backups older than the key `before`, latest first; with `include_removed`, also removed ones."""
         ...
 
     async def in_use(self, owner: str) -> Sequence[Backup]:
@@ -210,7 +210,7 @@ class CreationStore(Protocol):
         ...
 
     async def begin(
-        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
+        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, retention: timedelta
     ) -> Backup:
         """nothing → running, or failed → running if an earlier attempt with the same id failed.
 
@@ -233,9 +233,9 @@ class CreationStore(Protocol):
     ) -> Backup:
         """running → verified; if it was made for a delete, that delete begins.
 
-        It expires at `expires_at` or, without one, after the backup's `keep`.
+        The backup expires at `expires_at` or, without that, after its `retention`.
 
-        Raises BackupUnusable if another process has considered its writer dead and marked it as failed.
+        Raises BackupUnusable if another process has considered the writer dead and marked the backup as failed.
         """
         ...
 
@@ -269,7 +269,7 @@ class DeleteStore(Protocol):
         ...
 
     async def erase(self) -> bool:
-        """Overwrite deleted content in a database file; return whether none is left."""
+        """Overwrite deleted content in a database file; return whether no deleted content is left."""
         ...
 
     async def last_key(self) -> int:

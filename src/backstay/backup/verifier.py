@@ -11,7 +11,7 @@ from backstay.backup.backup import Backup, BackupPhase
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import RecordStore
 from backstay.errors import BackstayError, BackupDamaged
-from backstay.library.archive import ArchiveReader, Line, decompress
+from backstay.library.archive import ArchiveReader, HashedLine, decompress
 from backstay.library.record import digest_of_document
 
 
@@ -65,7 +65,7 @@ class _HashingReader:
         return data
 
 
-def _check(lines: Sequence[Line], recorded: Sequence[tuple[str, bytes]], position: int) -> None:
+def _check(lines: Sequence[HashedLine], recorded: Sequence[tuple[str, bytes]], position: int) -> None:
     """Decode each JSON line, and compare its id and digest with those that the snapshot recorded."""
     if len(lines) > len(recorded):
         count = position + len(recorded)

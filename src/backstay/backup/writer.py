@@ -51,9 +51,9 @@ class BackupWriter:
         selection: Selection,
         *,
         reason: str,
-        keep: timedelta,
+        retention: timedelta,
         expected: int,
-        planned: str | None = None,
+        plan_digest: str | None = None,
         deleting: bool = False,
         on_progress: Listener | None = None,
     ) -> Backup:
@@ -62,9 +62,9 @@ class BackupWriter:
         Args:
             selection: The conversations.
             reason: The reason, for people: a short line.
-            keep: How long the backup is kept.
+            retention: How long the backup is kept.
             expected: The estimated number of conversations, for progress reports.
-            planned: The digest of the delete plan that this backup is for.
+            plan_digest: The digest of the delete plan that this backup is for.
             deleting: Whether the delete begins when the backup is verified.
             on_progress: Called with the progress.
 
@@ -79,7 +79,7 @@ class BackupWriter:
         folder = await self._folders.prepare()
         # Create the file first: a `running` record without a file would look as if its writer had died.
         part_file = await asyncio.to_thread(folder.create, backup_id)
-        request = _BackupRequest(backup_id, reason, keep, planned=planned, deleting=deleting)
+        request = _BackupRequest(backup_id, reason, retention, plan_digest=plan_digest, deleting=deleting)
         source = self._stores.creation.snapshot(self._owner, selection)
         reporter = BackupProgressReporter(backup_id, on_progress)
         return await self._make(request, part_file, source, reporter, expected=expected)
@@ -107,8 +107,8 @@ class BackupWriter:
         except BaseException:
             part_file.close(keep=False)
             raise
-        keep = timedelta(0) if imported.expires_at is None else imported.expires_at - self._clock.now()
-        request = _BackupRequest(imported.backup_id, imported.reason, max(keep, imported.keep), imported)
+        remaining = timedelta(0) if imported.expires_at is None else imported.expires_at - self._clock.now()
+        request = _BackupRequest(imported.backup_id, imported.reason, max(remaining, imported.retention), imported)
         reporter = BackupProgressReporter(imported.backup_id, None)
         return await self._make(request, part_file, source, reporter, expected=imported.conversations)
 
@@ -137,7 +137,7 @@ class BackupWriter:
                 reason=request.reason,
                 folder=self._folders.recorded_folder,
                 host=self._folders.host,
-                keep=request.keep,
+                retention=request.retention,
             )
             try:
                 sealed = await self._fill(backup, request, part_file, source, reporter, expected=expected)
@@ -194,7 +194,7 @@ class BackupWriter:
                     await recording
         if not summary.conversations:
             raise EmptySelection("No conversation is selected, so there is nothing to back up")
-        if request.planned is not None and summary.digest != request.planned:
+        if request.plan_digest is not None and summary.digest != request.plan_digest:
             raise PlanOutdated(
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
@@ -218,9 +218,9 @@ class BackupWriter:
             ) from error
 
     async def _mark_failed(self, backup: Backup, error: BaseException) -> bool:
-        """Mark the backup as failed; return whether that succeeded, so that its file may be removed.
+        """Mark the backup as failed; return whether that succeeded, so that the backup's file may be removed.
 
-        It does not succeed if the interruption came during the commit that marked the backup as verified.
+        It does not succeed if the error came during the commit that marked the backup as verified.
         """
         message = error.message if isinstance(error, BackstayError) else "it was interrupted"
         try:
@@ -236,9 +236,9 @@ class _BackupRequest:
 
     backup_id: str
     reason: str
-    keep: timedelta
+    retention: timedelta
     imported: BackupImportRequest | None = None
-    planned: str | None = None
+    plan_digest: str | None = None
     deleting: bool = False
 
 

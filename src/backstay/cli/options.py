@@ -7,7 +7,7 @@ import typer
 
 from backstay.cli.durations import parse_duration
 from backstay.errors import SettingsError
-from backstay.library.id_text import id_of_printed
+from backstay.library.id_text import parse_printed_id
 from backstay.limits import MAX_RPM, MAX_TPM
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from backstay.batch.intake import ColumnMapping
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", parser=id_of_printed)]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", parser=parse_printed_id)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Concurrency = Annotated[

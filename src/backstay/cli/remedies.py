@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.cli.invocation import Invocation
 from backstay.errors import BackstayError
-from backstay.library.id_text import typed_id
+from backstay.library.id_text import shell_id
 from backstay.remedy import Remedy, join_remedy
 
 # In braces are values of the error's `context`, quoted for a shell unless they are `raw`.
@@ -86,7 +86,7 @@ def phrase(invocation: Invocation, remedy: Remedy | None, context: Mapping[str, 
     """Return a remedy with commands for the same database and owner; None without a remedy."""
     if remedy is None:
         return None
-    values = {name: typed_id(value) for name, value in context.items() if isinstance(value, str)}
+    values = {name: shell_id(value) for name, value in context.items() if isinstance(value, str)}
     return with_options(invocation, COMMANDS[remedy]).format(raw=context, **values)
 
 

@@ -13,7 +13,7 @@ from backstay.cli.durations import parse_duration
 from backstay.cli.text import printable
 from backstay.clock import SystemClock
 from backstay.errors import EmptySelection, InputNotFound, InputUnreadable, SettingsError
-from backstay.library.id_text import id_of_printed, printed_id
+from backstay.library.id_text import parse_printed_id, printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -25,7 +25,7 @@ class ConditionOptions:
     """The conditions that a selected conversation meets."""
 
     job: Annotated[
-        str | None, typer.Option(metavar="J", help="Only conversations of this job.", parser=id_of_printed)
+        str | None, typer.Option(metavar="J", help="Only conversations of this job.", parser=parse_printed_id)
     ] = None
     search: Annotated[
         str | None,
@@ -67,7 +67,7 @@ class SelectionOptions:
     """The options that select conversations: by ids, by conditions, or all."""
 
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", parser=id_of_printed)
+        list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", parser=parse_printed_id)
     ] = None
     ids_file: Annotated[
         str | None, typer.Option(metavar="F", help="File with one id per line; - for standard input.")
@@ -115,7 +115,7 @@ def _read_ids(name: str) -> list[str]:
         raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
     except UnicodeDecodeError as error:
         raise InputUnreadable(f"{printable(name)}: not UTF-8 text", path=name) from error
-    ids = [id_of_printed(line.strip()) for line in lines if line.strip()]
+    ids = [parse_printed_id(line.strip()) for line in lines if line.strip()]
     if not ids:
         raise EmptySelection(f"{printable(name)} names no conversations", path=name)
     return ids

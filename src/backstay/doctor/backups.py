@@ -91,7 +91,7 @@ def _check_clock(report: DatabaseReport) -> Iterator[Check]:
 
 def _check_marker(report: DatabaseReport, new_folder: Path, default_folder: Path | None) -> Check | None:
     """Return why new backups cannot be made in the folder of a database; None if they can."""
-    if report.location is None:
+    if report.identity is None:
         return None
     folder = new_folder / report.database_id
     backups = [each for each in report.backups if (Path(each.folder) if each.folder else default_folder) == new_folder]
@@ -102,7 +102,7 @@ def _check_marker(report: DatabaseReport, new_folder: Path, default_folder: Path
     except BackupFolderUnrecognized as error:
         return Check.from_error("backups", error)
     state = folder_state(
-        folder, marker, database_id=report.database_id, database=report.location, is_recorded=bool(backups)
+        folder, marker, database_id=report.database_id, database=report.identity, is_recorded=bool(backups)
     )
     problem = describe_problem(folder, marker, state)
     return Check("backups", CheckLevel.PROBLEM, *problem) if problem is not None else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from backstay.backup.backup import BackupImportRequest, BackupState
@@ -45,7 +46,7 @@ class BackupImporter:
     """The components that import one owner's backups: service, default retention and key allocation."""
 
     backups: Backups
-    keep: timedelta
+    retention: timedelta
     allocate_keys: AllocateKeys
 
 
@@ -198,7 +199,7 @@ class LegacyImport:
             reason=values.reason(export.reason),
             created_at=source.created_at,
             expires_at=expires_at,
-            keep=importer.keep,
+            retention=importer.retention,
             conversations=source.conversations,
         )
         await importer.backups.import_backup(request, source.open(importer.allocate_keys))
@@ -227,14 +228,8 @@ def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
 
 
 def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:
-    ids: set[str] = set()
-    for elements in tables.conversation_ids(backup_id):
-        first = len(ids)
-        ids |= {
-            values.identifier(element, f"conversation_ids[{number}]")
-            for number, element in enumerate(elements, start=first)
-        }
-    return ids
+    elements = chain.from_iterable(tables.conversation_ids(backup_id))
+    return {values.identifier(element, f"conversation_ids[{number}]") for number, element in enumerate(elements)}
 
 
 def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, recorded: set[str]) -> LegacyFileSource:

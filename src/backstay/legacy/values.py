@@ -36,7 +36,7 @@ def identifier(element: LegacyElement, location: str) -> str:
 
 
 def settled_items(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[tuple[str, str | None]]:
-    """Return the items of a part of an array, which begins with element `first`, each with the reason if it failed.
+    """Return the ids of consecutive items of an array, from element `first` on, each with the reason if it failed.
 
     Raises InputUnreadable.
     """

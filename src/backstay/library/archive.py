@@ -10,9 +10,10 @@ After decompression a file is one JSON object with one conversation per line:
     "integrity":{"conversations":2,"turns":16,"sha256":"…"}}
 
 The SHA-256 is computed over the SHA-256s of all lines before the last, each without its trailing comma and line break.
-So each line is hashed only once.
+The SHA-256 of a conversation's line also serves to compare it with the snapshot, so no line is hashed twice.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -28,18 +29,19 @@ from backstay.library.prefetch import prefetch
 VERSION = "1.0"
 MAX_LINE_BYTES = 256 * 1024 * 1024  # of one conversation; a larger one is not backed up, and so not deleted
 MAGIC = b"\x28\xb5\x2f\xfd"  # the first bytes of every zstd file
-BEGINNING = b'{"version":'
+FILE_START = b'{"version":'
 
 _LEVEL = 3
 _BLOCK_BYTES = 1024 * 1024
-_LINES_PER_GROUP = 32  # few enough to reuse free memory instead of allocating more
+_LINES_PER_GROUP = 32  # joined, these are short enough for memory that was freed before; more would be allocated anew
 _MAX_WINDOW_BYTES = 128 * 1024 * 1024  # zstd's own default limit
-_END = b"],\n"
-OPENING = b'"conversations":['
+_CONVERSATIONS_END = b"],\n"
+CONVERSATIONS_START = b'"conversations":['
 _RELATED = b'"related":{},\n'
 _INTEGRITY = b'"integrity":'
+_AFTER_CONVERSATIONS = re.compile(rb'(\],\n)(.*,\n)"integrity":(.*)\}\n')
 
-Line = tuple[bytes, bytes]
+HashedLine = tuple[bytes, bytes]
 """The JSON line of a conversation in a backup file, without comma and line break, and its SHA-256."""
 
 
@@ -67,7 +69,7 @@ class Manifest:
             "database": self.database,
             "columns": self.columns,
         }
-        return orjson.dumps(head)[:-1] + b"," + OPENING + b"\n"
+        return orjson.dumps(head)[:-1] + b"," + CONVERSATIONS_START + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "Manifest":
@@ -92,13 +94,11 @@ class Manifest:
                 raise TypeError
             return cls(*values, columns=columns)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise NotABackup(
-                "This is not a backup as Backstay writes it; if another program reformatted it, use the original file"
-            ) from error
+            raise _not_a_backup() from error
 
 
 class ArchiveWriter:
-    """The encoder of one file. Call `head`, then `lines` any number of times, then `tail`."""
+    """The encoder of one file. Call `head`, then `lines` until at least one line was added, then `tail`."""
 
     def __init__(self) -> None:
         self._sha = sha256()
@@ -131,10 +131,10 @@ class ArchiveWriter:
         return b"".join(blocks), digests
 
     def tail(self) -> bytes:
-        self._sha.update(_digest(_END) + _digest(_RELATED))
+        self._sha.update(_digest(_CONVERSATIONS_END) + _digest(_RELATED))
         integrity = {"conversations": self._conversations, "turns": self._turns, "sha256": self._sha.hexdigest()}
         last = _INTEGRITY + orjson.dumps(integrity) + b"}\n"
-        return self._compress(b"\n" + _END + _RELATED + last) + self._compressor.flush()
+        return self._compress(b"\n" + _CONVERSATIONS_END + _RELATED + last) + self._compressor.flush()
 
     def _compress(self, data: bytes) -> bytes:
         self.content_bytes += len(data)
@@ -149,13 +149,14 @@ class ArchiveReader:
         self._max_line_bytes = max_line_bytes
         self._sha = sha256()
         self._rest = b""
+        """What was read, but not yet taken."""
         self._tail = b""
-        self._expects_line = True
-        """Whether the last line ended with a comma."""
+        self._may_have_more = True
+        """Whether another conversation may follow: none was read yet, or the last one ended with a comma."""
         self.content_bytes = 0
         self.manifest = Manifest.from_line(self._first_line())
 
-    def batches(self) -> Iterator[list[Line]]:
+    def batches(self) -> Iterator[list[HashedLine]]:
         """Yield the conversations' lines in batches.
 
         Raises:
@@ -173,62 +174,77 @@ class ArchiveReader:
 
     def _first_line(self) -> bytes:
         while (at := self._rest.find(b"\n")) < 0:
-            if not self._read_block():
-                raise NotABackup("This is not a backup as Backstay writes it: its first line never ends")
-            if len(self._rest) > 2 * _BLOCK_BYTES:
-                raise NotABackup("This is not a backup as Backstay writes it, with one conversation per line")
+            if not (block := self._read_block()) or len(self._rest) > _BLOCK_BYTES:
+                raise _not_a_backup()
+            self._rest += block
         line, self._rest = self._rest[: at + 1], self._rest[at + 1 :]
         self._sha.update(_digest(line))
         return line
 
     def _take_complete_lines(self) -> bytes:
+        parts, size = [], 0
+        # Search each block only once, and join them at the end, because a line may be as long as hundreds of blocks.
         while (end := self._rest.rfind(b"\n") + 1) == 0:
-            if not self._read_block():
-                raise BackupDamaged("The backup is truncated; it cannot be used")
-            if len(self._rest) > self._max_line_bytes:
+            parts.append(self._rest)
+            size += len(self._rest)
+            if size > self._max_line_bytes + len(b","):
                 raise BackupDamaged(f"The backup has a line of more than {self._max_line_bytes:,} bytes")
-        complete, self._rest = self._rest[:end], self._rest[end:]
+            if not (block := self._read_block()):
+                raise BackupDamaged("The backup is truncated; it cannot be used")
+            self._rest = block
+        complete, self._rest = b"".join((*parts, self._rest[:end])), self._rest[end:]
         return complete
 
     def _split_lines(self) -> Iterator[list[bytes]]:
         """Yield the conversations' lines in batches; keep what follows them as the tail."""
         while not self._tail:
             complete, lines, at = self._take_complete_lines(), [], 0
-            # Search for a single character, since `find` is many times slower for a longer text.
+            # Search for the line break alone: `find` is many times slower for a pattern of several characters.
             while (end := complete.find(b"\n", at)) >= 0:
-                if complete.startswith(_END, at):
+                if complete.startswith(_CONVERSATIONS_END, at):
                     self._tail = complete[at:]
                     break
-                if not self._expects_line:
+                if not self._may_have_more:
                     raise BackupDamaged("A comma is missing in the backup; it was changed or is damaged")
-                self._expects_line = complete.startswith(b",", end - 1)
-                lines.append(complete[at : end - self._expects_line])
+                self._may_have_more = complete.startswith(b",", end - 1)
+                lines.append(complete[at : end - self._may_have_more])
                 at = end + 1
             if lines:
                 yield lines
 
     def _check_tail(self, conversations: int) -> None:
-        self._rest = self._tail + self._rest
-        while len(self._rest) <= self._max_line_bytes and self._read_block():
-            pass
-        *before, last, after_end = self._rest.split(b"\n") if self._rest.count(b"\n") >= 2 else (b"", b"")
-        is_ended = len(before) == 2 and before[1].endswith(b",") and not (conversations and self._expects_line)
-        if after_end or not is_ended or not last.startswith(_INTEGRITY):
+        match = _AFTER_CONVERSATIONS.fullmatch(self._read_tail())
+        if match is None or (conversations and self._may_have_more):
             raise BackupDamaged("The backup is truncated, or has data after its end; it cannot be used")
-        self._sha.update(b"".join(map(_digest, before)))
+        end, related, integrity = match.groups()
+        self._sha.update(_digest(end) + _digest(related))
         try:
-            record = orjson.loads(last.removeprefix(_INTEGRITY).removesuffix(b"}"))
+            record = orjson.loads(integrity)  # its `turns` are for people: the digest covers every turn
             is_same = (record["conversations"], record["sha256"]) == (conversations, self._sha.hexdigest())
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BackupDamaged("The integrity record of the backup cannot be read; it cannot be used") from error
         if not is_same:
             raise BackupDamaged("The backup differs from its integrity record; it was changed or is damaged")
 
-    def _read_block(self) -> bool:
+    def _read_tail(self) -> bytes:
+        """Return what follows the conversations, up to a length that no backup has."""
+        parts, size = [self._tail, self._rest], 0
+        while size <= self._max_line_bytes and (block := self._read_block()):
+            parts.append(block)
+            size += len(block)
+        return b"".join(parts)
+
+    def _read_block(self) -> bytes:
         block = next(self._blocks, b"")
         self.content_bytes += len(block)
-        self._rest += block
-        return bool(block)
+        return block
+
+
+def _not_a_backup() -> NotABackup:
+    return NotABackup(
+        "This is not a backup as Backstay writes it, with one conversation per line; if another program reformatted "
+        "it, use the original file"
+    )
 
 
 def _digest(line: bytes) -> bytes:
@@ -239,8 +255,8 @@ def decompress(file: BinaryIO) -> Iterator[bytes]:
     """Yield the decompressed content of a zstd file in blocks of bounded size.
 
     Raises:
-        BackupDamaged: zstd finds an error. A truncated file may also end without one.
-        BackupUnreachable: the file cannot be read from disk.
+        BackupDamaged: zstd finds an error. A truncated file may end without an error.
+        BackupUnreachable: the file cannot be read from disk, or there is too little memory.
     """
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
     try:
@@ -253,4 +269,4 @@ def decompress(file: BinaryIO) -> Iterator[bytes]:
     except OSError as error:
         raise BackupUnreachable(f"The backup cannot be read: {error.strerror}") from error
     except MemoryError as error:
-        raise BackupDamaged("Decompressing the backup needs more memory than any backup of Backstay does") from error
+        raise BackupUnreachable("The backup cannot be read: there is too little memory to decompress it") from error

@@ -121,7 +121,7 @@ class Deleter(Protocol):
         *,
         backup: bool = True,
         reason: str | None = None,
-        expires_in: timedelta | None = None,
+        retention: timedelta | None = None,
         on_progress: Any = None,
     ) -> DeleteResult:
         """Back up the conversations of a plan, verify the backup, then delete them.

@@ -26,7 +26,7 @@ _ESCAPE = re.compile(r"\\(?:(\\)|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-
 def id_fault(value: str) -> str | None:
     """Return why a text is not allowed as an id, with the remedy; None if it is allowed."""
     if not value.strip():
-        return "is empty"
+        return "is empty; choose one"
     if len(value) > MAX_ID:
         return f"is longer than {MAX_ID} characters; shorten it"
     if _CONTROL.search(value):
@@ -51,18 +51,18 @@ def check_id(value: str, subject: str, **context: Any) -> None:
 
 
 def printed_id(value: str) -> str:
-    """Return an id as it is shown to people; `id_of_printed` reverses it."""
+    """Return an id as it is shown to people; `parse_printed_id` reverses it."""
     if _PLAIN.fullmatch(value):
         return value
     # Composed and decomposed texts look alike, so a decomposed one is escaped.
     is_composed = unicodedata.is_normalized("NFC", value)
     printed: list[str] = []
     for at, character in enumerate(value):
-        # An accent would combine with the last character of an escape.
-        is_loose = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
+        # An accent at the start, or after an escape, which it would then change.
+        would_combine = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
         if character == "\\":
             printed.append("\\\\")
-        elif is_loose or _is_hidden(character, at, value, is_composed=is_composed):
+        elif would_combine or _must_escape(character, at, value, is_composed=is_composed):
             printed.append(_escape(character))
         else:
             printed.append(character)
@@ -74,12 +74,12 @@ def quoted_id(value: str) -> str:
     return f"'{printed_id(value)}'"
 
 
-def typed_id(value: str) -> str:
+def shell_id(value: str) -> str:
     """Return a printed id, quoted for a command line."""
     return shlex.quote(printed_id(value))
 
 
-def id_of_printed(text: str) -> str:
+def parse_printed_id(text: str) -> str:
     """Return the id for a text that a person typed, which is a printed id or the id itself.
 
     A backslash that does not begin an escape stands for itself.
@@ -87,7 +87,7 @@ def id_of_printed(text: str) -> str:
     return _ESCAPE.sub(_unescape, text) if "\\" in text else text
 
 
-def _is_hidden(character: str, at: int, value: str, *, is_composed: bool) -> bool:
+def _must_escape(character: str, at: int, value: str, *, is_composed: bool) -> bool:
     if character == " ":
         return at in (0, len(value) - 1) or value[at - 1] == " "
     if character == "-":
@@ -106,5 +106,5 @@ def _unescape(match: re.Match[str]) -> str:
     if match[1]:
         return "\\"
     code = int(match[2] or match[3] or match[4], 16)
-    # No id contains NUL, and some databases reject it in a query.
-    return chr(code) if 0 < code <= 0x10FFFF else match[0]
+    # No id contains NUL or half of a surrogate pair, and databases reject them in a query.
+    return chr(code) if 0 < code < 0xD800 or 0xDFFF < code <= 0x10FFFF else match[0]

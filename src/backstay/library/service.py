@@ -115,9 +115,9 @@ class Conversations:
         selection: Selection | DeletePlan,
         *,
         backup: bool = True,
-        digest: str | None = None,
+        plan_digest: str | None = None,
         reason: str | None = None,
-        expires_in: timedelta | None = None,
+        retention: timedelta | None = None,
         on_progress: Any = None,
     ) -> DeleteResult:
         """Back up conversations, verify the backup, then delete them; the result names the backup.
@@ -125,9 +125,9 @@ class Conversations:
         Args:
             selection: The conversations; or a plan, to delete exactly what the plan shows.
             backup: Whether to make a backup first. Without one the conversations cannot be restored.
-            digest: The digest of the plan that was confirmed.
+            plan_digest: The digest of the plan that was confirmed.
             reason: The reason, for people; kept with the backup.
-            expires_in: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
+            retention: How long the backup is kept, from the end of the delete; by default BACKUP_RETENTION_DAYS.
             on_progress: Called with the progress, a `backstay.BackupProgress`.
 
         Raises:
@@ -137,14 +137,14 @@ class Conversations:
             StorageError: the database failed; `resume_delete` continues the delete.
         """
         plan = selection if isinstance(selection, DeletePlan) else await self.plan_delete(selection)
-        if digest is not None and digest != plan.digest:
+        if plan_digest is not None and plan_digest != plan.digest:
             raise PlanOutdated(
                 "The selected conversations differ from those of the plan; nothing was deleted. Make a new plan",
-                planned=digest,
+                planned=plan_digest,
                 found=plan.digest,
             )
         return await self._deleter.delete(
-            plan, backup=backup, reason=reason, expires_in=expires_in, on_progress=on_progress
+            plan, backup=backup, reason=reason, retention=retention, on_progress=on_progress
         )
 
     async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:

@@ -31,9 +31,9 @@ class BackgroundBackups:
     ) -> Backup | str:
         """Make a backup; with `respond_early`, only return its id, once it exists. Raises like `Backups.create`."""
         if not respond_early:
-            return await services.backups.create(selection, digest=digest, reason=reason)
+            return await services.backups.create(selection, plan_digest=digest, reason=reason)
         task, begun = self.begin(
-            lambda listener: services.backups.create(selection, digest=digest, reason=reason, on_progress=listener)
+            lambda listener: services.backups.create(selection, plan_digest=digest, reason=reason, on_progress=listener)
         )
         await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else begun.result()

@@ -157,7 +157,7 @@ async def test_a_delete_stops_when_its_backup_is_damaged(any_library, monkeypatc
         with pytest.raises(BackupUnusable, match="is damaged since"):
             await backstay.conversations.delete(ALL)
         remaining = await backstay.conversations.count(ALL)
-        (backup,) = await backstay.backups.unfinished()
+        (backup,) = await backstay.backups.with_unfinished_delete()
         with pytest.raises(BackupDamaged):
             await backstay.conversations.resume_delete(backup.id)
         path, whole = undo[1]
@@ -196,12 +196,12 @@ async def test_a_delete_with_a_damaged_backup_can_be_abandoned(file_library, mon
         _damaging(backstay, monkeypatch)
         with pytest.raises(BackupUnusable):
             await backstay.conversations.delete(ALL)
-        (backup,) = await backstay.backups.unfinished()
+        (backup,) = await backstay.backups.with_unfinished_delete()
         await backstay.backups.delete(backup.id)
 
         removed = await backstay.backups.show(backup.id)
         assert (removed.state, removed.deletion) == ("expired", "abandoned")
-        assert await backstay.backups.unfinished() == []
+        assert await backstay.backups.with_unfinished_delete() == []
 
 
 async def test_the_removal_of_a_damaged_backup_says_so(file_library):

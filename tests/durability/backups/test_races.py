@@ -293,7 +293,7 @@ async def test_an_interruption_at_the_last_commit(any_library, monkeypatch):
         with pytest.raises(asyncio.CancelledError):
             await backstay.conversations.delete(ALL)
 
-        (backup,) = await backstay.backups.unfinished()
+        (backup,) = await backstay.backups.with_unfinished_delete()
         resumed = await backstay.conversations.resume_delete(backup.id)
         assert resumed.deleted == len(library.originals)
     assert library.broken() == []

@@ -75,7 +75,7 @@ async def _delete_and_restore(url, app, backstay, selection, before):
         return
     except OutcomeRefused:
         event("refused by the server")
-        (unfinished,) = await backstay.backups.unfinished()
+        (unfinished,) = await backstay.backups.with_unfinished_delete()
         await backstay.backups.restore(unfinished.id)
         assert _rows(url, app) == before
         return

@@ -88,7 +88,7 @@ async def _there_and_back(path, tables, keys, again):
             except OutcomeRefused:
                 # PostgreSQL refuses some deletes: those that update a row twice, or update and delete it.
                 event("refused by the server")
-                (unfinished,) = await backstay.backups.unfinished()
+                (unfinished,) = await backstay.backups.with_unfinished_delete()
                 await backstay.backups.restore(unfinished.id)
                 assert _rows(path, tables) == before, tables
                 continue

@@ -55,7 +55,7 @@ async def test_forced_policies_block_a_delete(owned):
         with pytest.raises(KeyboardInterrupt):
             await backstay.conversations.delete(ALL)
         backstay._store.backups.deletes.delete_step = step
-        (backup,) = await backstay.backups.unfinished()
+        (backup,) = await backstay.backups.with_unfinished_delete()
         remaining = await backstay.conversations.count(ALL)
         execute("ALTER TABLE backstay.turns FORCE ROW LEVEL SECURITY")
 

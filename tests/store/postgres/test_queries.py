@@ -28,7 +28,7 @@ _ORIGINAL = {name for name in _names("postgres") if name.startswith("original_")
 # The two databases have different catalogues.
 _CATALOGUE = {
     "adopted_tables",
-    "database_location",
+    "database_identity",
     "missing_privileges",
     "table_by_id",
     "sequences_of",

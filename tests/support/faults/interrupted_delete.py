@@ -23,5 +23,5 @@ async def cut_off(services: Any) -> str:
         pass
     finally:
         del deleter._delete
-    (backup,) = await services.backups.unfinished()
+    (backup,) = await services.backups.with_unfinished_delete()
     return str(backup.id)

@@ -1,14 +1,22 @@
 """Part files, published files, and the leftovers of dead writers."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from backstay.backup.directory import BackupDirectory
-from backstay.errors import BackupError, BackupUnreachable
+from backstay.errors import BackupError, BackupFailed, BackupUnreachable
 
 _ID = "backup-1-a"
+
+
+def _open_descriptors():
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 @pytest.fixture
@@ -71,6 +79,29 @@ def test_the_part_file_of_a_dead_writer_is_removed(folder):
     assert folder.remove_leftovers() == 1
     assert leftovers == [".backup-1-a.json.zst.part"]
     assert list(folder.path.iterdir()) == []
+
+
+def test_a_pipe_does_not_block_the_removal_of_leftovers(folder):
+    """A pipe under the name of a part file is removed like one, without waiting for a writer of the pipe."""
+    os.mkfifo(folder.part_path(_ID))
+
+    assert folder.remove_leftovers() == 1
+
+
+def test_a_folder_without_locks_is_left_as_it_was(folder, monkeypatch):
+    """If the file system has no locks, no backup is made, and neither a file nor an open descriptor is left."""
+
+    def no_locks(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    before = _open_descriptors()
+
+    with pytest.raises(BackupFailed, match="No locks available"):
+        folder.create(_ID)
+
+    assert list(folder.path.iterdir()) == []
+    assert _open_descriptors() == before
 
 
 def test_a_reader_keeps_what_it_has_opened(folder):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from backstay.backup.folder_marker import FolderMarker, FolderState, folder_state
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 
-_FILE = FileLocation("/data/backstay.db", "one", 5, 77)
+_FILE = StorageIdentity("/data/backstay.db", "one", 5, 77)
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def folder(tmp_path):
 
 
 def _state(folder, *, database=_FILE, recorded=None, database_id="a"):
-    marker = FolderMarker("a", _FILE, recorded or FileLocation.from_path(folder))
+    marker = FolderMarker("a", _FILE, recorded or StorageIdentity.from_path(folder))
     return folder_state(folder, marker, database_id=database_id, database=database, is_recorded=True)
 
 
@@ -31,7 +31,7 @@ def test_a_folder_is_that_of_the_database_in_its_marker(folder):
 
 def test_a_container_and_its_host_have_one_folder(folder):
     """A container and its host, which see the same files under other names, both own the folder."""
-    host = replace(FileLocation.from_path(folder), name="/srv/backups", machine="host")
+    host = replace(StorageIdentity.from_path(folder), name="/srv/backups", machine="host")
 
     assert (
         _state(folder, database=replace(_FILE, name="/srv/backstay.db", machine="host"), recorded=host)
@@ -41,15 +41,15 @@ def test_a_container_and_its_host_have_one_folder(folder):
 
 def test_a_copy_on_another_machine_has_no_right_to_a_shared_folder(folder):
     """A copied database on another machine does not own the original's folder, even mounted under another name."""
-    share = replace(FileLocation.from_path(folder), name="/srv/share", machine="host")
-    copy = FileLocation("/home/backstay.db", "other", 9, 12)
+    share = replace(StorageIdentity.from_path(folder), name="/srv/share", machine="host")
+    copy = StorageIdentity("/home/backstay.db", "other", 9, 12)
 
     assert _state(folder, database=copy, recorded=share) is FolderState.FOREIGN
 
 
 def test_a_folder_that_was_copied_with_its_database_is_its_own(folder):
     """A folder that was copied together with its database is owned by the copied database."""
-    original = FileLocation("/elsewhere/backups", "one", 5, 12_345_678_901)
+    original = StorageIdentity("/elsewhere/backups", "one", 5, 12_345_678_901)
 
     assert (
         _state(folder, database=replace(_FILE, name="/here/backstay.db", inode=78), recorded=original)

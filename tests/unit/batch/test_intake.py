@@ -211,8 +211,8 @@ async def test_id_may_be_text_or_a_whole_number(raw, expected):
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ("", "the id is empty"),
-        ("  ", "the id is empty"),
+        ("", "the id is empty; choose one"),
+        ("  ", "the id is empty; choose one"),
         (None, "the id must be text or a whole number, not missing"),
         (True, "the id must be text or a whole number, not true or false"),
         (1.5, "the id must be text or a whole number, not a float"),
@@ -242,7 +242,7 @@ async def test_item_without_an_id_of_its_own_gets_one():
 
 async def test_check_of_an_id_is_shared():
     """Job names are checked by the same rules as item ids."""
-    with pytest.raises(InvalidRow, match=r"^the job's name is empty$") as caught:
+    with pytest.raises(InvalidRow, match=r"^the job's name is empty; choose one$") as caught:
         check_id(" ", "the job's name", job_id=" ")
 
     assert caught.value.context == {"job_id": " "}

@@ -3,11 +3,12 @@
 import hashlib
 import io
 import json
+import time
 
 import pytest
 import zstandard
 
-from backstay.errors import BackupDamaged, BackupTooNew, NotABackup
+from backstay.errors import BackupDamaged, BackupTooNew, BackupUnreachable, NotABackup
 from backstay.library.archive import ArchiveReader, ArchiveWriter, Manifest, decompress
 
 _MANIFEST = Manifest("backup-1-a", "2025-06-02T09:30:00.000000Z", "why", "local", "sqlite", {"turns": {"x": "BLOB"}})
@@ -36,6 +37,15 @@ def test_what_is_written_is_read(block):
     lines = [json.dumps({"id": f"c{number}", "text": "],\n" * number}).encode() for number in range(5)]
 
     assert _read(_text(lines), block) == (_MANIFEST, lines)
+
+
+def test_a_line_of_the_maximum_length_is_read():
+    """A line that is as long as the writer allows is read, wherever the blocks end."""
+    line = b'{"id":"' + b"a" * 1_000 + b'"}'
+    text = _text([line, line])
+    blocks = iter([text[at : at + 7] for at in range(0, len(text), 7)])
+
+    assert sum(map(len, ArchiveReader(blocks, max_line_bytes=len(line)).batches())) == 2
 
 
 def test_it_is_one_json_object():
@@ -107,3 +117,25 @@ def test_a_bomb_is_not_held_in_memory():
     endless = zstandard.compress(_MANIFEST.to_line() + b"x" * 50_000_000)
     with pytest.raises(BackupDamaged, match="a line of more than 1,000,000 bytes"):
         list(ArchiveReader(decompress(io.BytesIO(endless)), max_line_bytes=1_000_000).batches())
+
+
+def test_a_long_line_takes_time_in_proportion():
+    """A line of many blocks is neither copied nor searched again with each block."""
+    text = _text([b'{"id":"' + b"a" * 16_000_000 + b'"}'])
+    started = time.process_time()
+
+    _, lines = _read(text, block=1_000)
+
+    assert len(lines) == 1
+    assert time.process_time() - started < 1  # copied with each block it takes several seconds, else hundredths
+
+
+def test_too_little_memory_is_no_damage():
+    """A backup that cannot be decompressed for lack of memory is not reported as damaged."""
+
+    class Exhausted(io.BytesIO):
+        def read(self, size=-1):
+            raise MemoryError
+
+    with pytest.raises(BackupUnreachable, match="too little memory"):
+        list(decompress(Exhausted()))

@@ -126,18 +126,22 @@ def test_control_characters_are_written_out():
     }
 
 
-def test_every_format_goes_by_its_name():
-    """Each format is registered under the name that the export command uses."""
-    assert {str(name): load_format(name) for name in ExportFormat} == {
-        "messages": Messages,
-        "native": Native,
-        "sharegpt": ShareGPT,
-        "csv": Csv,
-    }
+@pytest.mark.parametrize("name", ExportFormat)
+def test_every_format_goes_by_its_name(name):
+    """Each format is registered under the name of its module, which the export command uses."""
+    assert load_format(name).__module__.rpartition(".")[2] == name
+
+
+def test_the_default_format_comes_first():
+    """The default format is `messages`, and comes before all others."""
     assert next(iter(ExportFormat)) is DEFAULT_FORMAT is ExportFormat("messages")
 
 
-@pytest.mark.parametrize("form", [load_format(name) for name in ExportFormat])
-def test_nothing_exported_is_only_a_head(form):
-    """An export of no conversation is empty, or only the header of CSV."""
-    assert _export(form()).count(b"\n") == (form is Csv)
+@pytest.mark.parametrize("name", ExportFormat)
+@pytest.mark.parametrize("conversations", [[], [_CONVERSATION]], ids=["none", "one"])
+def test_an_export_consists_of_whole_lines(name, conversations):
+    """An export of no conversation is empty or a head of whole lines, and each conversation ends its last line."""
+    head, export = load_format(name)().head(), _export(load_format(name)(), *conversations)
+
+    assert export.endswith(b"\n") or export == head == b""
+    assert len(export) > len(head) or not conversations

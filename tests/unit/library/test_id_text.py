@@ -1,12 +1,13 @@
 """Ids as text: which are allowed, and how they are printed and parsed."""
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from backstay.library.id_text import id_fault, id_of_printed, printed_id, quoted_id, typed_id
+from backstay.library.id_text import id_fault, parse_printed_id, printed_id, quoted_id, shell_id
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")) | st.text("\\ -xu20ea\u200e\u0301")
 
@@ -19,7 +20,7 @@ def test_what_is_printed_is_read_as_the_same_id(value):
     """A printed id is read as the same id, and shows each of its characters on one line."""
     printed = printed_id(value)
 
-    assert id_of_printed(printed) == value
+    assert parse_printed_id(printed) == value
     assert printed.isprintable()
     assert printed == printed.strip()
     assert "  " not in printed
@@ -55,14 +56,14 @@ def test_printed(value, printed):
 
 
 def test_a_backslash_that_begins_no_escape_stands_for_itself():
-    """A backslash that begins no escape is kept, as in a Windows path, and no escape produces NUL."""
-    for text in (r"C:\new\users", r"a\x0", r"\U99999999", r"a\x00b"):
-        assert id_of_printed(text) == text
+    """A backslash that begins no escape is kept, and no escape produces NUL or half of a surrogate pair."""
+    for text in (r"C:\new\users", r"a\x0", r"\U99999999", r"a\x00b", r"\ud800", r"\U0000dfff"):
+        assert parse_printed_id(text) == text
 
 
 def test_typed():
     """An id in a command that a message shows is quoted for the shell."""
-    assert typed_id("it's here") == """'it'"'"'s here'"""
+    assert shell_id("it's here") == """'it'"'"'s here'"""
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_allowed_ids(value):
     "value", ["", " ", " a", "a\u3000", "a\nb", "a\u2028b", "a\x85", ".", "..", "x" * 513, "\ud800"]
 )
 def test_refused_ids(value):
-    """An id that a URL or a line of output could not contain is refused with a reason."""
-    assert id_fault(value)
+    """An id that a URL or a line of output could not contain is refused with a reason and a remedy."""
+    assert re.search("; (remove|shorten|choose|write) ", id_fault(value))
 
 
 @pytest.mark.parametrize("value", ["a\\x41", "\\u200e", "a\\\\b", "\\U0001f600"])
 def test_an_id_that_reads_as_another_is_refused(value):
     """An id that would be parsed as another id is refused, because scripts pass unprinted ids to commands."""
-    assert id_of_printed(value) != value
+    assert parse_printed_id(value) != value
     assert "reads as an escape" in id_fault(value)
 
 
@@ -93,4 +94,4 @@ def test_an_id_that_is_taken_is_read_as_itself(value):
     """An allowed id is parsed as itself, both unchanged and as printed."""
     assume(id_fault(value) is None)
 
-    assert id_of_printed(value) == id_of_printed(printed_id(value)) == value
+    assert parse_printed_id(value) == parse_printed_id(printed_id(value)) == value

@@ -33,7 +33,7 @@ async def create(session: CommandSession, options: SelectionOptions, backup_opti
     backstay = await session.open()
     with session.backup_progress as view:
         backup = await backstay.backups.create(
-            selection, reason=backup_options.reason or "manual_backup", expires_in=retention, on_progress=view
+            selection, reason=backup_options.reason or "manual_backup", retention=retention, on_progress=view
         )
     session.out.print_result(
         lambda: schemas.BackupOut.from_backup(backup),
@@ -61,7 +61,7 @@ async def list_backups(
       backstay backups list --json
     """
     backstay, out = await session.open(), session.out
-    backups = await backstay.backups.list(every=every, limit=limit)
+    backups = await backstay.backups.list(include_removed=every, limit=limit)
     if out.as_json:
         out.print_json(schemas.BackupsOut.from_page(backups, limit=limit))
     elif backups:
@@ -69,7 +69,7 @@ async def list_backups(
     else:
         out.note("No backups.")
         await reminders.mention_other_owners(out, backstay, OwnedKind.BACKUP)
-    for backup in await backstay.backups.unfinished():
+    for backup in await backstay.backups.with_unfinished_delete():
         out.note(_format_unfinished(session.invocation, backup))
     await session.remind()
 

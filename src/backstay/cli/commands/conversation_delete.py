@@ -105,7 +105,7 @@ async def delete(
     backstay = await session.open()
     with session.backup_progress as view:
         result = await backstay.conversations.delete(
-            plan, backup=not no_backup, reason=backup_options.reason, expires_in=retention, on_progress=view
+            plan, backup=not no_backup, reason=backup_options.reason, retention=retention, on_progress=view
         )
     return await _conclude(session, backstay, result)
 

@@ -12,7 +12,7 @@ from backstay.cli.text import format_count, format_time, printable, printable_li
 from backstay.coordination.store import OwnedKind
 from backstay.errors import EmptySelection
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
-from backstay.library.id_text import id_of_printed, printed_id
+from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.limits import MAX_LIST_ENTRIES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def list_conversations(
 @command()
 async def show(
     session: CommandSession,
-    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=id_of_printed)],
+    conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=parse_printed_id)],
 ) -> None:
     """Show one conversation with all its turns.
 

@@ -9,7 +9,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.options import JobArgument
 from backstay.cli.output import Output, is_terminal
 from backstay.cli.text import format_count, printable, printable_lines
-from backstay.library.id_text import id_of_printed, printed_id
+from backstay.library.id_text import parse_printed_id, printed_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ async def retry(
     job: JobArgument,
     items: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ITEM", help="Ids of failed items [default: all].", parser=id_of_printed),
+        typer.Argument(metavar="ITEM", help="Ids of failed items [default: all].", parser=parse_printed_id),
     ] = None,
 ) -> None:
     """Return failed items to pending.
@@ -97,7 +97,7 @@ async def skip(
     session: CommandSession,
     job: JobArgument,
     items: Annotated[
-        list[str], typer.Argument(metavar="ITEM", help="Ids of pending or failed items.", parser=id_of_printed)
+        list[str], typer.Argument(metavar="ITEM", help="Ids of pending or failed items.", parser=parse_printed_id)
     ],
 ) -> None:
     """Skip items of a job.

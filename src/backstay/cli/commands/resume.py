@@ -15,7 +15,7 @@ from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.coordination.store import OwnedKind
 from backstay.errors import JobNotFound, NothingToRun
-from backstay.library.id_text import id_of_printed
+from backstay.library.id_text import parse_printed_id
 
 if TYPE_CHECKING:
     from backstay.app import Backstay
@@ -28,7 +28,9 @@ def resume(
     *,
     job: Annotated[
         str | None,
-        typer.Argument(metavar="JOB", help="Name of the job; needed if several are unfinished.", parser=id_of_printed),
+        typer.Argument(
+            metavar="JOB", help="Name of the job; needed if several are unfinished.", parser=parse_printed_id
+        ),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also retry failed items.")] = False,
     accept_new_items: Annotated[

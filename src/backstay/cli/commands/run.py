@@ -18,7 +18,7 @@ from backstay.cli.processor_options import ProcessorOptions, check_usable
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
-from backstay.library.id_text import id_of_printed
+from backstay.library.id_text import parse_printed_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -35,7 +35,7 @@ def run(
     job: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Name of the job [default: the file's name without its ending].", parser=id_of_printed
+            metavar="ID", help="Name of the job [default: the file's name without its ending].", parser=parse_printed_id
         ),
     ] = None,
     options: ProcessorOptions,

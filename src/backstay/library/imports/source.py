@@ -12,7 +12,7 @@ from shutil import copyfileobj
 from typing import Any, BinaryIO, cast
 
 from backstay.errors import BackupError, BackupTooNew
-from backstay.library.archive import BEGINNING, MAGIC, OPENING, VERSION, ArchiveReader, decompress
+from backstay.library.archive import CONVERSATIONS_START, FILE_START, MAGIC, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
 from backstay.library.imports.shapes import read_backup_row, read_row
 from backstay.library.record import TURNS
@@ -124,7 +124,7 @@ class ImportSource:
     ) -> Iterator[Sequence[ImportedConversation]]:
         """Read a backup of Backstay line by line, with its integrity check; any other object by its `conversations`."""
         first, is_ended, _ = head.partition(b"\n")
-        if first.startswith(BEGINNING) and is_ended and first.endswith(OPENING):
+        if first.startswith(FILE_START) and is_ended and first.endswith(CONVERSATIONS_START):
             return self._read_archive(blocks)
         return _to_chunks(self._read_member(stream()))
 

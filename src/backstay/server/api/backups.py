@@ -57,7 +57,7 @@ async def list_backups(
     limit: Limit = 50,
 ) -> BackupsOut:
     """List backups, latest first."""
-    page = await services.backups.list(every=every, before=cursors.decode(cursor), limit=limit)
+    page = await services.backups.list(include_removed=every, before=cursors.decode(cursor), limit=limit)
     return BackupsOut.from_page(page, limit=limit, cursor=cursors.encode)
 
 

@@ -102,7 +102,7 @@ async def _delete(body: DeleteIn, services: OwnerServices, on_progress: Listener
     selection = body.selection.to_selection()
     plan = await services.conversations.plan_delete(selection, ignore_missing=body.ignore_missing)
     return await services.conversations.delete(
-        plan, backup=body.without_backup is None, digest=body.digest, reason=body.reason, on_progress=on_progress
+        plan, backup=body.without_backup is None, plan_digest=body.digest, reason=body.reason, on_progress=on_progress
     )
 
 

@@ -35,8 +35,8 @@ async def list_backups(
     request: Request, services: OwnerServices, cursor: Cursor = None, every: bool = False, action: Action = None
 ) -> Response:
     """List backups, latest first, and interrupted deletes before them."""
-    backups = await services.backups.list(every=every, before=cursor, limit=_PAGE_SIZE)
-    unfinished = await services.backups.unfinished() if cursor is None else ()
+    backups = await services.backups.list(include_removed=every, before=cursor, limit=_PAGE_SIZE)
+    unfinished = await services.backups.with_unfinished_delete() if cursor is None else ()
     return render_page(
         request,
         "backups.html",

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from backstay.errors import BackstayError
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
-from backstay.library.id_text import id_of_printed, printed_id
+from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
 from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
@@ -27,7 +27,7 @@ _PAGE_SIZE = 50
 (_CONFIRMATION_PHRASE,) = get_args(WithoutBackup)
 
 ConversationIdQuery = Annotated[Text, Query(min_length=1, alias="id")]
-PrintedId = Annotated[Text, AfterValidator(id_of_printed)]
+PrintedId = Annotated[Text, AfterValidator(parse_printed_id)]
 """An id that a form sends in its printed form, because browsers change line breaks in form values."""
 
 
@@ -84,7 +84,7 @@ class FormSelection(ListFilters):
 
     @property
     def selected_ids(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.id, *(id_of_printed(line) for line in self.ids.split("\n") if line)]))
+        return tuple(dict.fromkeys([*self.id, *(parse_printed_id(line) for line in self.ids.split("\n") if line)]))
 
     def to_selection(self) -> Selection:
         """Return the selection. Raises EmptySelection if it selects nothing, Problem if it has too many ids."""
@@ -172,7 +172,7 @@ async def delete(request: Request, services: OwnerServices, form: Annotated[Dele
             f"Nothing was deleted: to delete without a backup, type “{_CONFIRMATION_PHRASE}” first",
         )
     result = await services.conversations.delete(
-        form.to_selection(), backup=form.backup == "yes", digest=form.digest, reason="bulk_delete"
+        form.to_selection(), backup=form.backup == "yes", plan_digest=form.digest, reason="bulk_delete"
     )
     if result.backup_id is None:
         return redirect_to(request, "/conversations", deletedWithoutBackup=result.deleted)

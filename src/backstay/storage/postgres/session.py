@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import TupleRow
 
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, binary_types
 from backstay.storage.postgres.tables import PostgresTables
@@ -38,9 +38,10 @@ class PostgresSession:
         # At least half of the statements take the server hardly any time, so the median is the time of the network.
         return len(self._round_trip_seconds) * statistics.median_low(self._round_trip_seconds)
 
-    def location(self) -> FileLocation:
-        ((name, machine),) = self.rows("database_location")
-        return FileLocation(name, machine)  # a copy by the server's own replication, or of its disk, has the same one
+    def database_identity(self) -> StorageIdentity:
+        ((name, machine),) = self.rows("database_identity")
+        # A copy by the server's own replication, or of its disk, has the same identity.
+        return StorageIdentity(name, machine)
 
     def execute(self, name: str, values: Values) -> int:
         return self._run(name, values).rowcount

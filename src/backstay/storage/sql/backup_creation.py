@@ -39,7 +39,7 @@ class SqlBackupCreation(SqlStore):
         return [key for key, _ in rows]
 
     async def begin(
-        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, keep: timedelta
+        self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, retention: timedelta
     ) -> Backup:
         values = {
             "owner": owner,
@@ -47,7 +47,7 @@ class SqlBackupCreation(SqlStore):
             "reason": reason,
             "folder": folder,
             "host": host,
-            "keep": keep // MICROSECOND,
+            "retention": retention // MICROSECOND,
             "now": now_micros(self._clock),
         }
 

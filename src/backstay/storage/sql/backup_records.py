@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.errors import BackupNotFound, BackupUnusable
 from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import MICROSECOND, from_micros, now_micros, to_micros
@@ -23,8 +23,8 @@ class SqlBackupRecords(SqlStore):
     async def database_id(self) -> str:
         return await self._database.read(lambda s: str(s.value("database_id")))
 
-    async def location(self) -> FileLocation:
-        return await self._database.read(lambda s: s.location())
+    async def database_identity(self) -> StorageIdentity:
+        return await self._database.read(lambda s: s.database_identity())
 
     async def is_folder_recorded(self, folder: str, *, is_default: bool, host: str | None) -> bool:
         values = {"folder": folder, "is_default": is_default, "host": host}
@@ -33,8 +33,13 @@ class SqlBackupRecords(SqlStore):
     async def backup(self, owner: str, backup_id: str) -> Backup:
         return await self._database.read(lambda s: find_backup(s, owner, backup_id), owner=owner)
 
-    async def backups(self, owner: str, *, every: bool, before: int | None, limit: int) -> Sequence[Backup]:
-        values = {"owner": owner, "every": every, "before": MAX_KEY if before is None else before, "limit": limit}
+    async def backups(self, owner: str, *, include_removed: bool, before: int | None, limit: int) -> Sequence[Backup]:
+        values = {
+            "owner": owner,
+            "include_removed": include_removed,
+            "before": MAX_KEY if before is None else before,
+            "limit": limit,
+        }
         return await self._database.read(lambda s: backups_from(s, "backups", values), owner=owner)
 
     async def in_use(self, owner: str) -> Sequence[Backup]:
@@ -108,6 +113,6 @@ def _backup(row: Row) -> Backup:
     values |= {name: from_micros(values[name]) for name in _TIMES if values[name] is not None}
     values["state"] = BackupState(values["state"])
     values["is_pinned"] = bool(values["is_pinned"])
-    values["keep"] *= MICROSECOND
+    values["retention"] *= MICROSECOND
     values["deletion"] = DeleteState(values["deletion"]) if values["deletion"] else None
     return Backup(**values)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.batch.store import WorkerIdentity
 from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.legacy.waiting import WaitingImport
@@ -60,7 +60,7 @@ class DatabaseReport:
     backups: Sequence[BackupRecord] = ()
     database_id: str = ""
     """The id that names the folder of backups."""
-    location: FileLocation | None = None
+    identity: StorageIdentity | None = None
     others: Sequence[OtherOwners] = ()
     """What other owners have, by kind; kinds of which they have nothing are left out."""
     waiting_imports: Sequence[WaitingImport] = ()
@@ -77,7 +77,7 @@ def database_report(session: Session, owner: str) -> DatabaseReport:
         [(name, bool(is_damaged)) for name, is_damaged in session.rows("inspect_unfinished_deletes", {"owner": owner})],
         [_backup(row) for row in session.rows("inspect_backups", {"owner": owner})],
         str(session.value("database_id")),
-        session.location(),
+        session.database_identity(),
         [others for kind in _COUNTED_KINDS if (others := count_other_owners(session, owner, kind)).count],
         waiting_imports(session, owner),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.clock import Clock
 from backstay.library.selection import Selection
 from backstay.storage.sql.cascade.tables import TableCatalog
@@ -43,8 +43,8 @@ class Session(Protocol):
         """The catalogue of the user's tables that refer to the built-in ones."""
         ...
 
-    def location(self) -> FileLocation:
-        """Return the location of the database; a copy has a different one."""
+    def database_identity(self) -> StorageIdentity:
+        """Return the identity of the database; a copy has a different one."""
         ...
 
     def execute(self, name: str, values: Values) -> int:

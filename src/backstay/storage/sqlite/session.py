@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import orjson
 
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.selection import Selection, contains
 from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sql.session import AddedColumns, Row, Value, Values
@@ -34,8 +34,8 @@ class SqliteSession:
         self.connection = connection
         self.tables = SqliteTables(connection)
 
-    def location(self) -> FileLocation:
-        return FileLocation.from_path(Path(self.connection.filename))
+    def database_identity(self) -> StorageIdentity:
+        return StorageIdentity.from_path(Path(self.connection.filename))
 
     def execute(self, name: str, values: Values) -> int:
         self.connection.execute(query(name), values)

@@ -4,7 +4,7 @@ SELECT key, id, owner, state, reason, folder, host, conversations, turns, conten
        deletion, deleted, changed, gone
   FROM {schema}.backups
  WHERE owner = :owner
-   AND (:every OR state IN ('running', 'verified', 'damaged') OR (state = 'failed' AND removed_at IS NULL))
+   AND (:include_removed OR state IN ('running', 'verified', 'damaged') OR (state = 'failed' AND removed_at IS NULL))
    AND key < :before
  ORDER BY key DESC
  LIMIT :limit

@@ -1,4 +1,4 @@
-"""The location of a file or a database, which distinguishes a copy from a moved original."""
+"""The identity of a database or a folder, which distinguishes a copy from a moved original."""
 
 import os
 import socket
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class FileLocation:
-    """The machine and name of a file, folder or database and, unless it is on a server, its inode."""
+class StorageIdentity:
+    """The name and machine of a database or folder, and the inode of a file or folder."""
 
     name: str
     """The path or, for a database on a server, its name and schema."""
@@ -18,20 +18,20 @@ class FileLocation:
     inode: int | None = None
 
     @classmethod
-    def from_path(cls, path: Path) -> "FileLocation":
-        """Return the location of a file or folder, which need not exist."""
+    def from_path(cls, path: Path) -> "StorageIdentity":
+        """Return the identity of a file or folder, which need not exist."""
         try:
             status = path.stat()
         except OSError:
             return cls(os.path.realpath(path), socket.gethostname())
         return cls(os.path.realpath(path), socket.gethostname(), status.st_dev, status.st_ino)
 
-    def is_same(self, other: "FileLocation") -> bool:
-        """Return whether both are certainly the same file, folder or database, moved or not.
+    def is_same(self, other: "StorageIdentity") -> bool:
+        """Return whether both are certainly the same database or folder, moved or not.
 
-        A copy has another inode, even if it has replaced the original. The host name of a container changes when it is
-        recreated, and a device number when the device is mounted again. A database on a server has no inode: it is
-        identified by its name and cluster.
+        A copy has another inode, even if it has replaced the original. Under the same path an equal inode is enough,
+        because a recreated container has another host name, and a disk that is mounted again may have another device
+        number. A database on a server has no inode: it is identified by its name and cluster.
         """
         is_in_place = self.name == other.name
         if self.inode is None and other.inode is None:

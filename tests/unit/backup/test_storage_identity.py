@@ -1,12 +1,12 @@
-"""Locations distinguish a moved file from a copied one."""
+"""Identities distinguish a moved file from a copied one."""
 
 from dataclasses import replace
 
 import pytest
 
-from backstay.backup.location import FileLocation
+from backstay.backup.storage_identity import StorageIdentity
 
-_HERE = FileLocation("/data/backstay.db", "one", 5, 77)
+_HERE = StorageIdentity("/data/backstay.db", "one", 5, 77)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ _HERE = FileLocation("/data/backstay.db", "one", 5, 77)
         (replace(_HERE, name="/elsewhere/backstay.db", device=6), False),  # copied to another disk
         (replace(_HERE, name="/elsewhere/backstay.db", machine="two"), False),
         (replace(_HERE, machine="two", inode=78), False),  # copied to another machine
-        (FileLocation("/data/backstay.db", "one"), False),  # not there
-        (FileLocation("/elsewhere/backstay.db", "one"), False),
+        (StorageIdentity("/data/backstay.db", "one"), False),  # not there
+        (StorageIdentity("/elsewhere/backstay.db", "one"), False),
     ],
 )
 def test_a_copy_is_elsewhere(other, is_same):
@@ -32,8 +32,8 @@ def test_a_copy_is_elsewhere(other, is_same):
 
 def test_databases_on_servers_are_identified_by_name_and_cluster():
     """A database on a server with another name or cluster is a copy."""
-    here = FileLocation("app, schema backstay", "cluster 1")
+    here = StorageIdentity("app, schema backstay", "cluster 1")
 
     assert here.is_same(here)
-    assert not here.is_same(FileLocation("copy, schema backstay", "cluster 1"))
-    assert not here.is_same(FileLocation("app, schema backstay", "cluster 2"))
+    assert not here.is_same(StorageIdentity("copy, schema backstay", "cluster 1"))
+    assert not here.is_same(StorageIdentity("app, schema backstay", "cluster 2"))
