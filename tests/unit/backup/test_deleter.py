@@ -16,7 +16,7 @@ from backstay.library.selection import Selection
 from backstay.remedy import Remedy
 
 _ALL = Selection(everything=True)
-_KEEP = timedelta(days=7)
+_RETENTION = timedelta(days=7)
 _MEASURE = SelectionMeasure(3, 6, 1_000, "digest", ())
 _PLAN = DeletePlan(_ALL, 100, 200, 1_400, "digest", (), ())
 
@@ -127,7 +127,7 @@ def library(clock):
 def deletes(library):
     stores = SimpleNamespace(records=library, creation=library, deletes=library)
     parts = dict.fromkeys(("conversations", "writer", "reader", "folders", "cleaner"), library)
-    return DeleteService(stores=stores, owner="local", keep=_KEEP, **parts)
+    return DeleteService(stores=stores, owner="local", retention=_RETENTION, **parts)
 
 
 def _step(deleted=0, *, seconds=0.03, network_seconds=0.0, is_last=False):
@@ -206,18 +206,18 @@ async def test_selection_without_ids_misses_none(deletes, library):
 
 
 @pytest.mark.parametrize(
-    ("options", "reason", "keep"),
-    [({}, "bulk_delete", _KEEP), ({"reason": "why", "expires_in": 2 * _KEEP}, "why", 2 * _KEEP)],
+    ("options", "reason", "retention"),
+    [({}, "bulk_delete", _RETENTION), ({"reason": "why", "retention": 2 * _RETENTION}, "why", 2 * _RETENTION)],
 )
-async def test_conversations_are_backed_up_before_they_are_deleted(deletes, library, options, reason, keep):
+async def test_conversations_are_backed_up_before_they_are_deleted(deletes, library, options, reason, retention):
     """A delete writes its backup first, and cleans up after it."""
     library.steps = [_step(100, is_last=True)]
 
     result = await deletes.delete(_PLAN, **options)
 
     assert library.done == ["write", "clean"]
-    assert (library.options["reason"], library.options["keep"]) == (reason, keep)
-    assert (library.options["expected"], library.options["planned"]) == (100, "digest")
+    assert (library.options["reason"], library.options["retention"]) == (reason, retention)
+    assert (library.options["expected"], library.options["plan_digest"]) == (100, "digest")
     assert (result.backup_id, result.deleted) == ("backup-1-a", 100)
 
 

@@ -17,7 +17,7 @@ from backstay.library.selection import Selection
 from support.harness.async_waiting import until
 
 _ALL = Selection(everything=True)
-_KEEP = timedelta(days=7)
+_RETENTION = timedelta(days=7)
 _PLAN = RestorePlan("backup-1-a", 3, 0, 0, 0, (), ())
 _RESULT = RestoreResult("backup-1-a", 3, 0, 0, 0, 0, 0)
 _DOCUMENTS = [{"id": f"c{number}", "persona": f"p{number % 2}"} for number in range(3)]
@@ -75,7 +75,7 @@ def parts():
 
 @pytest.fixture
 def restorer(parts):
-    return Restorer(store=parts, folders=parts, reader=parts, writer=parts, owner="local", keep=_KEEP)
+    return Restorer(store=parts, folders=parts, reader=parts, writer=parts, owner="local", retention=_RETENTION)
 
 
 def _restore(restorer, selection=None, *, on_conflict=RestoreConflictPolicy.FAIL, on_progress=None):
@@ -142,7 +142,7 @@ async def test_replaced_conversations_are_backed_up_first(restorer, parts):
 
     result = await _restore(restorer, on_conflict=RestoreConflictPolicy.REPLACE)
 
-    options = {"reason": "before_restore", "keep": _KEEP, "expected": 2}
+    options = {"reason": "before_restore", "retention": _RETENTION, "expected": 2}
     assert parts.done == ["plan", ("write", ("c1", "c2"), options), ("has", "backup-2-b", 10)]
     assert (parts.replaced.id, parts.file_exists, result.replaced_backup_id) == ("backup-2-b", False, "backup-2-b")
 
