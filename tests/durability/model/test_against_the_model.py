@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from backstay.storage.sql import work
-from backstay.storage.sql.session import Session, Values
+from backstay.storage.sql.database import Session, Values
 from backstay.storage.sqlite import queries, session
 from durability.model._engine_machine import EngineMachine
 from support.faults import sabotage

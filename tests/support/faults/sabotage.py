@@ -23,7 +23,7 @@ from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
 from backstay.storage.sql import conversations, expiring_values, jobs, verdicts, work
-from backstay.storage.sql.session import Session
+from backstay.storage.sql.database import Session
 from backstay.storage.sqlite import database, file_identity, migrate, queries, session
 
 Put = Callable[[object, str, object], None]

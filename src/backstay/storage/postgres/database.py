@@ -1,4 +1,4 @@
-"""A PostgreSQL database with threads that write and threads that read. Implements `storage.sql.session.Database`."""
+"""A PostgreSQL database with threads that write and threads that read. Implements `storage.sql.database.Database`."""
 
 import asyncio
 import math
@@ -20,8 +20,8 @@ from backstay.storage.postgres.errors import RETRYABLE, translate_errors
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
 from backstay.storage.postgres.write_connection import WriteConnection
+from backstay.storage.sql.database import Session
 from backstay.storage.sql.reader_pool import ReadDeadline, ReaderPool
-from backstay.storage.sql.session import Session
 
 T = TypeVar("T")
 
@@ -91,8 +91,10 @@ class PostgresDatabase:
         while self._channels:
             self._channels.pop().close()
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        doubt_seconds = math.inf if until_known else DOUBT_SECONDS
+    async def write(
+        self, function: Callable[[Session], T], *, wait_for_outcome: bool = False, overwrite_deleted: bool = False
+    ) -> T:
+        doubt_seconds = math.inf if wait_for_outcome else DOUBT_SECONDS
         future: Future[T] = self._submit(self._writers, self._write, function, doubt_seconds)
         pending: asyncio.Future[T] = asyncio.wrap_future(future)
         # A submitted write runs even if its caller leaves; then no one looks at its error.

@@ -9,8 +9,8 @@ import re
 from functools import cache
 
 from backstay.library.selection import Selection
+from backstay.storage.sql.database import AddedColumns
 from backstay.storage.sql.selection_conditions import conditions
-from backstay.storage.sql.session import AddedColumns
 from backstay.storage.sql.statement_files import read_statement
 
 _VALUE = re.compile(r"(?<!:):(\w+)\b")

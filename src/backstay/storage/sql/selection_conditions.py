@@ -4,7 +4,7 @@ import orjson
 
 from backstay.clock import to_text
 from backstay.library.selection import Selection
-from backstay.storage.sql.session import Value
+from backstay.storage.sql.database import Value
 
 _ONLY_JOB = "AND job_id = :job_id"
 _ONLY_PERSONA = "AND persona = :persona"

@@ -12,8 +12,8 @@ from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.store import AcquireResult, Claim, CommitReport, Lease, WorkerIdentity, WorkerRow
 from backstay.errors import LeaseLost
 from backstay.storage.sql.adoption_guard import refuse_unwritable
+from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state, waiting_text
-from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
@@ -47,7 +47,7 @@ class SqlWork(SqlStore):
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         # A repeated commit would claim twice, and no worker would process the items of the first claim.
-        return await self._database.write(lambda s: self._commit(s, lease, verdicts, claim), until_known=True)
+        return await self._database.write(lambda s: self._commit(s, lease, verdicts, claim), wait_for_outcome=True)
 
     def _commit(self, session: Session, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         fence(session, lease.owner, lease.job_key, lease.token)
@@ -101,7 +101,7 @@ class SqlWork(SqlStore):
         is_alone = not rows and claim.may_claim_suspect
         if is_alone:
             rows = session.rows("claim_items", {**values, "alone": True, "room": 1})
-        input_rows = session.select_rows("inputs_at", [(row[0],) for row in rows], lease.job_key)
+        input_rows = session.select_many("inputs_at", [(row[0],) for row in rows], lease.job_key)
         inputs = {row[0]: row for row in input_rows}
         claimed, started_at = [], from_micros(now)
         for position, item_id, attempt, tries in sorted(rows):
@@ -120,8 +120,8 @@ class SqlWork(SqlStore):
             fence(session, lease.owner, lease.job_key, lease.token)
             now = now_micros(self._clock)
             rows = [(position,) for position in positions]
-            session.execute_rows("forget_tries_by_position", rows, lease.job_key)
-            count = session.execute_rows("failed_to_pending_by_position", rows, lease.job_key)
+            session.execute_many("forget_tries_by_position", rows, lease.job_key)
+            count = session.execute_many("failed_to_pending_by_position", rows, lease.job_key)
             values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(CountChanges())}
             session.execute("move_counts", {**values, "pending": count, "failed": -count})
             state, _, _ = _lock_job_progress(session, lease)

@@ -1,4 +1,4 @@
-"""One database file, with one writer thread and a pool of readers. Implements `storage.sql.session.Database`."""
+"""One database file, with one writer thread and a pool of readers. Implements `storage.sql.database.Database`."""
 
 import asyncio
 import queue
@@ -14,8 +14,8 @@ import apsw
 
 from backstay.errors import StoreClosed
 from backstay.logs import get_logger
+from backstay.storage.sql.database import Session
 from backstay.storage.sql.reader_pool import MAX_READS, ReadDeadline, ReaderPool
-from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.file_identity import FileIdentity
@@ -83,9 +83,11 @@ class SqliteDatabase:
             _close(self._reader_connections.get(), self._identity)
         writer.join()
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        # `until_known` has no effect, because the outcome of a commit to a file is always known.
-        return await asyncio.wrap_future(self._submit(function, erases=erases))
+    async def write(
+        self, function: Callable[[Session], T], *, wait_for_outcome: bool = False, overwrite_deleted: bool = False
+    ) -> T:
+        # `wait_for_outcome` has no effect, because the outcome of a commit to a file is always known.
+        return await asyncio.wrap_future(self._submit(function, overwrite_deleted=overwrite_deleted))
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
         return self._submit(function).result()
@@ -148,17 +150,17 @@ class SqliteDatabase:
             connection.close()
         return is_small
 
-    def _submit(self, function: Callable[[Session], T], *, erases: bool = False) -> "Future[T]":
+    def _submit(self, function: Callable[[Session], T], *, overwrite_deleted: bool = False) -> "Future[T]":
         future: Future[T] = Future()
 
         def run(connection: apsw.Connection, identity: FileIdentity) -> None:
             try:
-                if erases:
+                if overwrite_deleted:
                     connection.execute("PRAGMA secure_delete = ON")
                 try:
                     result = self._write(connection, identity, function)
                 finally:
-                    if erases:
+                    if overwrite_deleted:
                         connection.execute("PRAGMA secure_delete = FAST")
             except BaseException as error:
                 _settle(future, error=error)

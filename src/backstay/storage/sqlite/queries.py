@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 
-from backstay.storage.sql.session import Row, Value
+from backstay.storage.sql.database import Row, Value
 from backstay.storage.sql.statement_files import read_statement
 
 _FIXED = re.compile(r"(?<!:):(\d+)\b")

@@ -1,4 +1,4 @@
-"""A transaction on SQLite. Implements `storage.sql.session.Session`."""
+"""A transaction on SQLite. Implements `storage.sql.database.Session`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,8 +9,8 @@ import orjson
 
 from backstay.backup.location import FileLocation
 from backstay.library.selection import Selection, contains
+from backstay.storage.sql.database import AddedColumns, Row, Value, Values
 from backstay.storage.sql.selection_conditions import conditions
-from backstay.storage.sql.session import AddedColumns, Row, Value, Values
 from backstay.storage.sqlite.queries import bind_rows, query
 from backstay.storage.sqlite.tables import SqliteTables
 
@@ -53,14 +53,14 @@ class SqliteSession:
     def value(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> Any:
         return self._cursor(name, values, selection).get
 
-    def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
+    def execute_many(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
         changed = 0
         for text, values in bind_rows(name, rows, fixed, tuple(columns or ())):
             self.connection.execute(text, values)
             changed += self.connection.changes()
         return changed
 
-    def select_rows(
+    def select_many(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
         selected: list[Row] = []
@@ -82,7 +82,7 @@ class SqliteSession:
     def lock(self, name: str, values: Values) -> None:
         pass
 
-    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+    def lock_many(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         pass
 
     def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
