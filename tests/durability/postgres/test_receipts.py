@@ -43,7 +43,7 @@ def effects(url):
 @contextmanager
 def opened(url: str) -> Iterator[PostgresDatabase]:
     opened_database = PostgresDatabase(ServerAddress.from_url(url), schema=SCHEMA)
-    opened_database.start(known_schema=migrations()[-1][0], collation="default")
+    opened_database.start(schema_version=migrations()[-1][0], collation="default")
     try:
         yield opened_database
     finally:

@@ -194,7 +194,7 @@ def _any_schema(put: Put) -> None:
     begin = write_connection.WriteConnection.begin
 
     def asking_for_what_is_there(self: write_connection.WriteConnection) -> float:
-        _replace(self, "_known_schema", f"(SELECT max(number) FROM {self._schema}.migrations)")
+        _replace(self, "_schema_version", f"(SELECT max(number) FROM {self._schema}.migrations)")
         return begin(self)
 
     put(write_connection.WriteConnection, "begin", asking_for_what_is_there)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from backstay.backup.location import FileLocation
 from backstay.clock import Clock
+from backstay.errors import StoreClosed
 from backstay.library.selection import Selection
 from backstay.storage.sql.cascade.tables import TableCatalog
 
@@ -159,6 +160,11 @@ class Database(Protocol):
     def translate_errors(self) -> AbstractContextManager[None]:
         """Translate the database's errors within the context to Backstay's."""
         ...
+
+
+def closed_error() -> StoreClosed:
+    """Return the error for a database that was not opened yet, or was closed."""
+    return StoreClosed("The database is not open; use it within `async with`")
 
 
 class SqlStore:

@@ -12,9 +12,8 @@ from typing import TypeVar
 
 import apsw
 
-from backstay.errors import StoreClosed
 from backstay.logs import get_logger
-from backstay.storage.sql.database import Session
+from backstay.storage.sql.database import Session, closed_error
 from backstay.storage.sql.reader_pool import MAX_READS, ReadDeadline, ReaderPool
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translate_errors
@@ -51,14 +50,14 @@ class SqliteDatabase:
         self._identity: FileIdentity | None = None
         self._guard = threading.Lock()
 
-    def start(self, *, schema: int) -> None:
-        """Open the connections to a database of that schema, and start the writer.
+    def start(self, *, schema_version: int) -> None:
+        """Open the connections to a database of that version of the schema, and start the writer.
 
         Raises:
             StorageError: a connection cannot be opened.
         """
         # Recorded before the file is opened, so that a replacement in between is detected as well.
-        identity = FileIdentity(self.path, schema)
+        identity = FileIdentity(self.path, schema_version)
         connection = connect(self.path)
         for _ in range(MAX_READS):
             self._reader_connections.put(connect(self.path, read_only=True))
@@ -94,7 +93,7 @@ class SqliteDatabase:
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
-            raise StoreClosed("The database is not open; use it within `async with`")
+            raise closed_error()
         deadline = ReadDeadline(self._read_seconds)
         future = self._readers.submit(owner, partial(self._read, function, deadline))
         try:
@@ -169,7 +168,7 @@ class SqliteDatabase:
 
         with self._guard:
             if self._writer is None:
-                raise StoreClosed("The database is not open; use it within `async with`")
+                raise closed_error()
             self._writes.put(run)
         return future
 
