@@ -61,7 +61,7 @@ def session(request):
 @pytest.mark.parametrize(
     ("ask", "indexes"),
     [
-        (lambda s: s.rows("claim_items", {**_CLAIM, "room": 256}), {"items_pending", "items_pkey"}),
+        (lambda s: s.rows("claim_items", {**_CLAIM, "max_items": 256}), {"items_pending", "items_pkey"}),
         (
             lambda s: s.select_many("finish_items", [(n, 1, "completed", "c", 1, 0) for n in range(256)], 1, 1),
             {"items_pkey", "items_running"},

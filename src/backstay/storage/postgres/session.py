@@ -98,6 +98,9 @@ class PostgresSession:
         if rows:
             self._execute_timed(self._text(name), _bind_rows(rows, fixed))
 
+    def end_frozen_session(self, values: Values) -> None:
+        self._run("end_session_of_worker", values)
+
     def _run(self, name: str, values: Values | None, selection: Selection | None = None) -> psycopg.Cursor[TupleRow]:
         # `{}` rather than None, so that psycopg turns %% into % also without values.
         return self._execute_timed(self._text(name, selection), values or {})

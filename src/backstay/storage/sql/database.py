@@ -108,6 +108,10 @@ class Session(Protocol):
         """Lock the rows that a query over rows of equal length selects; see `lock`."""
         ...
 
+    def end_frozen_session(self, values: Values) -> None:
+        """End the session of a suspended process that holds a worker's row, to free its locks. Nothing on SQLite."""
+        ...
+
 
 class Database(Protocol):
     """A database that runs functions, each in its own transaction.

@@ -16,9 +16,9 @@ from backstay.library.id_text import quoted_id
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.database import Database, Row, Session, SqlStore, Values
 from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
+from backstay.storage.sql.leases import check_current, fence
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.waiting_imports import settle_imported_items
-from backstay.storage.sql.work import check_current, fence
 
 _DROP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
 _MAX_EXAMPLES = 3

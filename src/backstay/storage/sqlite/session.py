@@ -85,6 +85,9 @@ class SqliteSession:
     def lock_many(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         pass
 
+    def end_frozen_session(self, values: Values) -> None:
+        pass
+
     def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
         text = query(name)
         if selection is not None:
