@@ -145,6 +145,14 @@ async def test_cancelled_write_is_committed(database, path):
     assert _as_another_program(path) == ["next", "slow"]
 
 
+async def test_erasing_a_file_that_is_gone_raises_nothing(database, path):
+    """Erasing reports that something is left, and raises nothing, if the file cannot be opened."""
+    await database.write(_note("a"))
+    path.unlink()
+
+    assert await database.erase() is False
+
+
 async def test_write_from_a_thread(database, path):
     """A thread outside the event loop can write and wait for the commit."""
     await asyncio.to_thread(database.write_blocking, _note("a"))

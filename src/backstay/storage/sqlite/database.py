@@ -5,13 +5,14 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
+from backstay.errors import StorageError
 from backstay.logs import get_logger
 from backstay.storage.sql.database import Session, closed_error
 from backstay.storage.sql.reader_pool import MAX_READS, ReadDeadline, ReaderPool
@@ -134,19 +135,17 @@ class SqliteDatabase:
             self._reader_connections.put(connection)
 
     def _erase(self) -> bool:
-        connection = connect(self.path)
         try:
-            connection.set_busy_timeout(_ERASE_BUSY_MS)
-            # secure_delete leaves the copies that SQLite made when it moved rows between pages; VACUUM removes them.
-            is_small = self.path.stat().st_size <= _MAX_VACUUM_BYTES
-            if is_small:
-                connection.execute("VACUUM")
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except (apsw.Error, OSError) as error:
+            with closing(connect(self.path)) as connection:
+                connection.set_busy_timeout(_ERASE_BUSY_MS)
+                # secure_delete leaves copies that SQLite made when it moved rows between pages; VACUUM removes them.
+                is_small = self.path.stat().st_size <= _MAX_VACUUM_BYTES
+                if is_small:
+                    connection.execute("VACUUM")
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except (StorageError, apsw.Error, OSError) as error:
             _log.warning("erase_unfinished", error=type(error).__name__)
             return False
-        finally:
-            connection.close()
         return is_small
 
     def _submit(self, function: Callable[[Session], T], *, overwrite_deleted: bool = False) -> "Future[T]":
