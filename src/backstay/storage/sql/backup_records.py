@@ -103,7 +103,7 @@ def record_key(backup: Backup) -> dict[str, Any]:
 
 
 def _backup(row: Row) -> Backup:
-    """Return a record from a row, whose columns are its fields in order."""
+    """Return the backup in a row, which has its fields in the order of `_FIELDS`."""
     values = dict(zip(_FIELDS, row, strict=True))
     values |= {name: from_micros(values[name]) for name in _TIMES if values[name] is not None}
     values["state"] = BackupState(values["state"])

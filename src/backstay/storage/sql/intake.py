@@ -46,7 +46,7 @@ class SqlIntake(SqlStore):
         return staged
 
     async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
-        # A job that was dropped has no position; the fence refuses it.
+        # A dropped job has no position; for such a job the fence raises LeaseLost.
         position = self._positions.get((staged.owner, staged.job_key), _StagingPosition())
         try:
             return await self._stage_items(staged, items, position)

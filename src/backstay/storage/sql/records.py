@@ -50,7 +50,7 @@ class StoredColumns:
 
     @classmethod
     def from_session(cls, session: Session, *, related: bool = True) -> "StoredColumns":
-        """Read them from the catalogue of a database; without `related`, the columns only."""
+        """Read the catalogue of a database; without `related`, leave out the related rows."""
         added: dict[str, dict[str, str]] = {table: {} for table in _BUILT_IN_COLUMNS}
         for table, name, declared in session.rows("columns"):
             if name is None:

@@ -180,7 +180,7 @@ class RestoreSession:
         return to_restore
 
     def _insert(self, conversations: Sequence[ArchivedConversation]) -> list[ArchivedConversation]:
-        """Insert conversations under their former keys or, if another conversation has one of these, under new ones."""
+        """Insert each conversation under its former key or, if another one has that key now, under a new key."""
         rows: list[Row] = [(conversation.key,) for conversation in conversations]
         used_keys = {key for (key,) in self._session.select_many("taken_conversation_keys", rows)}
         if used_keys and self._related.needs_former_keys:
@@ -215,7 +215,7 @@ class RestoreSession:
                     raise restore_policy.restore_differs_error(self._backup.id, before, now)
 
     def _recount(self, job_id: str, key: int, states: Counter[str]) -> None:
-        """Update a job's counts and state after its items became completed; `states` are what they were before."""
+        """Update a job's counts and state after items became completed; `states` counts their former states."""
         moved = {str(state): states[state] for state in (ItemState.PENDING, ItemState.FAILED, ItemState.SKIPPED)}
         if not any(moved.values()):
             return

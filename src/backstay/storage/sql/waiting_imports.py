@@ -50,10 +50,10 @@ def waiting_imports(session: Session, owner: str) -> list[WaitingImport]:
 
 
 def settle_imported_items(session: Session, staged: StagedJob, job_id: str, now: int, *, accept_missing: bool) -> None:
-    """Settle those items of a newly published job that were imported as settled; the job then no longer waits.
+    """Settle those items of a newly published job that were imported as settled. The import then waits no longer.
 
-    If no job waits under that name, this is one lookup. Raises ItemsDiffer, unless `accept_missing`: the job lacks some
-    of these items.
+    Does nothing if no import waits under that name. Raises ItemsDiffer if the job lacks settled items of the import,
+    unless `accept_missing`.
     """
     name = {"owner": staged.owner, "job_id": job_id}
     waiting = session.row("legacy_job", name)
