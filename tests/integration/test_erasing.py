@@ -81,7 +81,7 @@ async def test_without_erasing(tmp_path, monkeypatch):
 
     submit = database.SqliteDatabase._submit
 
-    def as_usual(self, function, *, erases=False):
+    def as_usual(self, function, *, overwrite_deleted=False):
         return submit(self, function)
 
     monkeypatch.setattr(database.SqliteDatabase, "erase", not_at_all)

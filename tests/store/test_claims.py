@@ -109,7 +109,7 @@ async def test_finished_job_has_no_lease(store, verdict, state):
 
 
 async def test_job_whose_last_item_crashed_is_settled_by_the_next_lease(store):
-    """A job whose last item failed in a takeover is settled by the next attempt to acquire a lease."""
+    """A job whose last item failed when a lease was reclaimed is settled by the next attempt to acquire a lease."""
     await create(store, 1)
     lease = await enter(store)
     for _ in range(2):

@@ -73,7 +73,7 @@ async def test_an_item_that_fails_again_is_listed_again(store):
 
 
 async def test_an_item_that_crashes_its_workers_is_listed(store):
-    """An item that a takeover fails is listed like any other failure."""
+    """An item that fails when its lease is reclaimed is listed like any other failure."""
     await create(store, 1)
     for name in ("a", "b"):
         lease = await enter(store, name=name)

@@ -73,7 +73,7 @@ async def _everything(store):
 
 @pytest.mark.parametrize("write", _WRITES, ids=lambda write: write.__name__.strip("_"))
 @pytest.mark.parametrize("is_claimed_again", [False, True])
-async def test_worker_that_was_taken_over_writes_nothing(store, write, is_claimed_again):
+async def test_worker_with_a_reclaimed_lease_writes_nothing(store, write, is_claimed_again):
     """A worker whose lease was reclaimed cannot write, whether its items are pending or held by its successor."""
     await create(store, 3)
     slow = await enter(store)
@@ -153,7 +153,7 @@ async def test_late_worker_whose_token_is_current_continues(store):
 
 
 async def test_release_is_idempotent(store):
-    """Releasing a lease again, even after a takeover, changes nothing."""
+    """Releasing a lease again, even after it was reclaimed, changes nothing."""
     await create(store, 2)
     first, second = await enter(store), await enter(store, name="b")
     await claim(store, first, 1)

@@ -54,7 +54,7 @@ async def _count_row_changes(store, name, rows, *fixed):
     """Return how many rows a statement over rows changes, and change none."""
 
     def execute(session):
-        raise _RolledBack(session.execute_rows(name, rows, *fixed))
+        raise _RolledBack(session.execute_many(name, rows, *fixed))
 
     with pytest.raises(_RolledBack) as rolled_back:
         await store.batches.work._database.write(execute)

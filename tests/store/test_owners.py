@@ -90,7 +90,7 @@ async def test_same_name_is_free_for_each_owner(shared):
     assert (await job(shared, owner="you")).counts == ItemCounts(running=1, completed=1, failed=1)
 
 
-async def test_foreign_worker_is_not_taken_over(shared):
+async def test_lease_of_a_foreign_worker_is_not_reclaimed(shared):
     """A lease of another owner's worker cannot be reclaimed, even with its row."""
     (row,) = await shared.batches.work.workers("you", "job")
     before = _everything(shared)

@@ -172,7 +172,7 @@ async def test_evidence_is_the_owners_own(store):
 
 
 async def test_a_dead_worker_leaves_the_pause_as_it_is(store):
-    """A takeover returns items to pending and does not change the pause and its evidence."""
+    """Reclaiming a lease returns items to pending and does not change the pause and its evidence."""
     await create(store, 3)
     lease, other = await enter(store), await enter(store, name="b")
     held = await claim_one(store, lease)

@@ -168,7 +168,7 @@ class Worker:
         now = time.monotonic()
         is_waiting_for_others = not len(self._executor) and report.counts.running > 0
         if is_waiting_for_others or now >= self._poll_at:
-            # Poll often: each delay in noticing that beats have stopped also delays the takeover.
+            # Poll often: each delay in noticing that beats have stopped also delays reclaiming the lease.
             self._poll_at = now + self._options.lease_seconds / 15
             await self._writer.write(partial(self._monitor.poll, self._lease))
 

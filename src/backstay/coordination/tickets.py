@@ -31,13 +31,14 @@ class Tickets:
     async def issue(self, owner: str, purpose: str) -> Ticket:
         """Issue a ticket that lets its holder act once as the owner, for one purpose."""
         secret, expires_at = secrets.token_urlsafe(32), self._clock.now() + _LIFETIME
-        await self._store.put(ExpiringValue(owner, _KIND, _name(secret, purpose), "", _LIFETIME))
+        await self._store.put(ExpiringValue(owner, _KIND, _hash(secret, purpose), "", _LIFETIME))
         return Ticket(secret, expires_at)
 
     async def redeem(self, secret: str, purpose: str) -> str | None:
         """Redeem a ticket and return its owner; None unless the ticket is valid for this purpose."""
-        return await self._store.pop(_KIND, _name(secret, purpose))
+        return await self._store.pop(_KIND, _hash(secret, purpose))
 
 
-def _name(secret: str, purpose: str) -> str:
+def _hash(secret: str, purpose: str) -> str:
+    # A secret to be redeemed may be any text, even half of a surrogate pair; that one must fail like any wrong secret.
     return hashlib.sha256(f"{purpose}\0{secret}".encode(errors="surrogatepass")).hexdigest()

@@ -68,8 +68,8 @@ INCIDENTS = (
     "cancel",
     "discard",
     "retry",
-    "taken over",
-    "taken over and paused",
+    "reclaimed",
+    "reclaimed and paused",
     "second run",
     "second run with more",
 )
@@ -362,12 +362,12 @@ class EngineMachine(RuleBasedStateMachine):
         work = library.beside._store.batches.work
         watch = LeaseMonitor(store=work, owner=library.owner, job_id=job.name, lease_seconds=15.0)
         assert self._await(watch.poll()) == 0
-        self._notice_takeovers()
+        self._notice_reclaims()
         assert not any(dead.job is job and not dead.is_gone for dead in self._dead)
 
     @precondition(lambda self: self._all_jobs())
     @rule(which=some_job)
-    def take_over(self, which: int) -> None:
+    def reclaim_lease(self, which: int) -> None:
         """Reclaim the leases of a job's dead workers."""
         self._look_for_dead(*self._pick(which))
 
@@ -418,7 +418,7 @@ class EngineMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         """Check that engine and model agree and that no promise is broken."""
-        self._notice_takeovers()
+        self._notice_reclaims()
         for library in self._libraries:
             self._compare_jobs(library)
             self._compare_conversations(library)
@@ -517,10 +517,10 @@ class EngineMachine(RuleBasedStateMachine):
         try:
             result = await run
         except InvalidTransition:
-            self._notice_takeovers()
+            self._notice_reclaims()
             assert not job.is_settled
         else:
-            self._notice_takeovers()
+            self._notice_reclaims()
             assert result.state == "cancelled"
             assert job.is_settled
 
@@ -533,7 +533,7 @@ class EngineMachine(RuleBasedStateMachine):
         concurrency: int,
         limit: int | None,
     ) -> None:
-        self._notice_takeovers()
+        self._notice_reclaims()
         first = max(FIRST_CALLS, concurrency)
         codes = set(processor.verdicts)
         if len(processor.calls) == first and len(codes) == 1 and processor.verdicts[0][0] == "failed":
@@ -609,10 +609,10 @@ class EngineMachine(RuleBasedStateMachine):
                 await _refused(JobHasWorkers, batches.discard(job.name))
             case "retry":
                 assert await batches.retry(job.name) == job.retry()
-            case "taken over":
-                await self._take_over(library, job)
-            case "taken over and paused":
-                await self._take_over(library, job)
+            case "reclaimed":
+                await self._reclaim(library, job)
+            case "reclaimed and paused":
+                await self._reclaim(library, job)
                 await self._pause_if_possible(library, job)
             case "second run" | "second run with more" if job.state == "running":
                 await self._run_beside(library, job, processor, more=what.endswith("more"))
@@ -625,7 +625,7 @@ class EngineMachine(RuleBasedStateMachine):
         else:
             await _refused(InvalidTransition, library.beside.batches.pause(job.name))
 
-    async def _take_over(self, library: Library, job: ModelJob) -> None:
+    async def _reclaim(self, library: Library, job: ModelJob) -> None:
         """Reclaim the run's lease by an observer that wrongly considers its worker dead."""
         work = library.beside._store.batches.work
         for row in await work.workers(library.owner, job.name):
@@ -662,7 +662,7 @@ class EngineMachine(RuleBasedStateMachine):
     async def _until_agreed(self, library: Library, job: ModelJob) -> None:
         """Wait until the engine has committed the outcomes of all its calls."""
         while True:
-            self._notice_takeovers()
+            self._notice_reclaims()
             stored = self._sql(
                 """SELECT items.id, items.state, items.attempt FROM items JOIN jobs ON jobs.key = job_key
                     WHERE jobs.owner = ? AND jobs.id = ?""",
@@ -704,7 +704,7 @@ class EngineMachine(RuleBasedStateMachine):
         kept = conversation_of(claimed, job.answer(item.id, item.attempt)) if outcome == "ok" else None
         return Verdict(claimed, ItemState(state), state, kept, code, code, uses_up_try=state == "failed")
 
-    def _notice_takeovers(self) -> None:
+    def _notice_reclaims(self) -> None:
         """Record which of the dead workers' leases were reclaimed since, and what that did to their items."""
         there = {token for (token,) in self._sql("SELECT token FROM workers")}
         for dead in self._dead:
@@ -819,12 +819,12 @@ class EngineMachine(RuleBasedStateMachine):
             job.add([["ok"] if asks and "clash" in script else script])
 
     def _processor(self, library: Library, job: ModelJob, *, free: int | None = None) -> JudgingProcessor:
-        return JudgingProcessor(job, taken=library.taken, notice=self._notice_takeovers, free=free)
+        return JudgingProcessor(job, taken=library.taken, notice=self._notice_reclaims, free=free)
 
     def _forget(self, library: Library, job: ModelJob) -> None:
         del library.jobs[job.name]
         library.kept += [(job.name, item.id, item.text) for item in job.items.values() if item.text is not None]
-        self._notice_takeovers()
+        self._notice_reclaims()
 
     async def _workers(self, library: Library, job: ModelJob) -> list[int]:
         rows = await library.beside._store.batches.work.workers(library.owner, job.name)

@@ -11,7 +11,7 @@ class JudgingProcessor:
     """Works for one run. From a given call on it can hold calls at a gate, so that something may happen to the run."""
 
     def __init__(self, job: ModelJob, *, taken: set[str], notice: Any, free: int | None = None) -> None:
-        """`taken` are the ids of conversations that are there; `notice` looks for takeovers; `free` calls pass."""
+        """`taken` are ids of conversations that are there; `notice` looks for reclaimed leases; `free` calls pass."""
         self.calls: list[tuple[str, int]] = []
         self.verdicts: list[tuple[str, str | None]] = []
         """Of the calls that counted, how each was recorded: result and code."""

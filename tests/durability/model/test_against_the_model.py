@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from backstay.storage.sql import work
-from backstay.storage.sql.session import Session, Values
+from backstay.storage.sql import leases, work
+from backstay.storage.sql.database import Session, Values
 from backstay.storage.sqlite import queries, session
 from durability.model._engine_machine import EngineMachine
 from support.faults import sabotage
@@ -70,12 +70,12 @@ class WithoutCounts:
 
 
 def reclaims_leave_the_counters(patch: pytest.MonkeyPatch) -> None:
-    end = work._end_lease
+    end = leases.end_lease
 
-    def end_lease(in_session: Session, *arguments: object, crash_limit: int | None) -> None:
-        end(WithoutCounts(in_session) if crash_limit is not None else in_session, *arguments, crash_limit=crash_limit)
+    def end_lease(in_session: Session, *arguments: object, is_stopping: bool, **limit: int) -> None:
+        end(in_session if is_stopping else WithoutCounts(in_session), *arguments, is_stopping=is_stopping, **limit)
 
-    patch.setattr(work, "_end_lease", end_lease)
+    patch.setattr(work, "end_lease", end_lease)
 
 
 def interruptions_count_as_tries(patch: pytest.MonkeyPatch) -> None:

@@ -111,11 +111,14 @@ def test_role_that_may_not_log_in(run_command, role):
 
 
 def test_role_that_may_not_connect(run_command, url, role, ask_server):
-    """A role that may not connect to the database is reported by name."""
+    """A role that may not connect to the database gets the statement that grants it."""
     name = urlsplit(url).path[1:]
     ask_server(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
 
-    assert "does not let 'backstay_barred' in" in run_command(role("backstay_barred"))[1]
+    line = run_command(role("backstay_barred"))[1]
+
+    assert "the role 'backstay_barred' may not connect to the database; have another role grant it: " in line
+    assert line.endswith(f'`GRANT CONNECT ON DATABASE "{name}" TO "backstay_barred"`')
 
 
 def test_missing_database(run_command, url):

@@ -205,7 +205,7 @@ async def test_who_has_it_open_without_working_writes_nothing_after_a_migration(
     async with Backstay.open(url) as older:
         migrate(ServerAddress.from_url(url), SCHEMA, _NEWER)
         if not asks:
-            older._store._database._known_schema = _KNOWN + 1
+            older._store._database._schema_version = _KNOWN + 1
 
         refusal = None
         try:

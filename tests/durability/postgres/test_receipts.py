@@ -43,7 +43,7 @@ def effects(url):
 @contextmanager
 def opened(url: str) -> Iterator[PostgresDatabase]:
     opened_database = PostgresDatabase(ServerAddress.from_url(url), schema=SCHEMA)
-    opened_database.start(known_schema=migrations()[-1][0], collation="default")
+    opened_database.start(schema_version=migrations()[-1][0], collation="default")
     try:
         yield opened_database
     finally:
@@ -150,7 +150,7 @@ async def test_a_server_that_stays_away(url, effects, monkeypatch):
             await opened_database.write(short)
         proxy.speak()
         now = patient
-        waiting = asyncio.create_task(opened_database.write(patient, until_known=True))
+        waiting = asyncio.create_task(opened_database.write(patient, wait_for_outcome=True))
         # Wait until the server is silent, a first attempt to ask it has been given up, and another is under way.
         await asyncio.to_thread(until, lambda: patient in lost)
         tries = proxy.accepted

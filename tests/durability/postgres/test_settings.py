@@ -167,7 +167,7 @@ async def test_an_import_whose_limit_is_not_lifted_is_ended(url, safe, monkeypat
     )
     monkeypatch.setattr(write_connection, "SETTINGS", settings)
 
-    with pytest.raises(StorageError, match="ended the session by its transaction_timeout"):
+    with pytest.raises(StorageError, match="ended the session because of transaction_timeout"):
         await filled(url, 10, job=False)
 
 
@@ -186,7 +186,7 @@ def test_a_limit_that_ends_a_session_is_named_with_what_lifts_it(url, setting, s
     connection = connect(ServerAddress.from_url(url))
     until(lambda: setting == "transaction_timeout" or not _sessions(url))
     with (
-        pytest.raises(StorageError, match=f"ended the session by its {setting}") as ended,
+        pytest.raises(StorageError, match=f"ended the session because of {setting}") as ended,
         translate_errors(ServerAddress.from_url(url), "backstay"),
     ):
         connection.execute(statement)

@@ -34,13 +34,13 @@ def is_stopped(process) -> bool:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def taken_over(scene) -> int:
+def reclaims(scene) -> int:
     return scene.errors().count("lease_reclaimed")
 
 
-def seconds_until_taken_over(scene, count: int) -> float:
+def seconds_until_reclaimed(scene, count: int) -> float:
     begun = time.monotonic()
-    until(lambda: taken_over(scene) == count, seconds=60)
+    until(lambda: reclaims(scene) == count, seconds=60)
     return time.monotonic() - begun
 
 
@@ -55,12 +55,12 @@ def test_one_frozen_past_its_lease_and_one_killed(scene, host):
         scene.until_called(each, 20)
 
     stop(first)
-    frozen = seconds_until_taken_over(scene, 1)
+    frozen = seconds_until_reclaimed(scene, 1)
     first.send_signal(signal.SIGCONT)
     until(lambda: "lease_lost" in scene.errors())
     scene.until_called(first, len(scene.witness().calls) + 20)
     scene.kill(second)
-    killed = seconds_until_taken_over(scene, 2)
+    killed = seconds_until_reclaimed(scene, 2)
     code = scene.finish(first, seconds=300)
 
     assert code == 0, scene.errors()
@@ -78,7 +78,7 @@ def frozen_within_its_commit(scene, host, without: str) -> int:
     second = start(scene, host("there"), **options)
     code = scene.finish(second)
     assert code == 0, scene.errors()
-    assert taken_over(scene) == 1
+    assert reclaims(scene) == 1
 
     first.send_signal(signal.SIGCONT)
     return scene.finish(first)

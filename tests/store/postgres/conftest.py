@@ -21,6 +21,6 @@ def url() -> Iterator[str]:
 @pytest.fixture
 def database(url: str) -> Iterator[PostgresDatabase]:
     database = PostgresDatabase(ServerAddress.from_url(url), schema=postgres.SCHEMA)
-    database.start(known_schema=migrations()[-1][0], collation="default")
+    database.start(schema_version=migrations()[-1][0], collation="default")
     yield database
     database.stop()

@@ -257,7 +257,7 @@ async def test_a_lost_server_is_reported_after_a_while(database, monkeypatch):
 
     monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.3)
     gone = PostgresDatabase(ServerAddress.from_url("postgresql://me:hunter2@127.0.0.1:1/app"), schema="backstay")
-    gone.start(known_schema=1, collation="default")
+    gone.start(schema_version=1, collation="default")
     try:
         with pytest.raises(StorageError, match=r"127.0.0.1:1/app cannot be reached") as caught:
             await gone.write(_note("a"))

@@ -61,30 +61,30 @@ def session(request):
 @pytest.mark.parametrize(
     ("ask", "indexes"),
     [
-        (lambda s: s.rows("claim_items", {**_CLAIM, "room": 256}), {"items_pending", "items_pkey"}),
+        (lambda s: s.rows("claim_items", {**_CLAIM, "max_items": 256}), {"items_pending", "items_pkey"}),
         (
-            lambda s: s.select_rows("finish_items", [(n, 1, "completed", "c", 1, 0) for n in range(256)], 1, 1),
+            lambda s: s.select_many("finish_items", [(n, 1, "completed", "c", 1, 0) for n in range(256)], 1, 1),
             {"items_pkey", "items_running"},
         ),
-        (lambda s: s.select_rows("inputs_at", [(n,) for n in range(256)], 1), {"item_inputs_pkey"}),
+        (lambda s: s.select_many("inputs_at", [(n,) for n in range(256)], 1), {"item_inputs_pkey"}),
         (
-            lambda s: s.select_rows("items_with_ids", [(f"item-{n}",) for n in range(1_000)], 1),
+            lambda s: s.select_many("items_with_ids", [(f"item-{n}",) for n in range(1_000)], 1),
             {"items_by_id", "item_inputs_pkey"},
         ),
         (
-            lambda s: s.select_rows("conversation_keys_by_id", [(f"c-{n}",) for n in range(256)], "local"),
+            lambda s: s.select_many("conversation_keys_by_id", [(f"c-{n}",) for n in range(256)], "local"),
             {"conversations_by_id"},
         ),
         (
-            lambda s: s.select_rows("conversations_as_stored", [(n,) for n in range(256)], "local"),
+            lambda s: s.select_many("conversations_as_stored", [(n,) for n in range(256)], "local"),
             {"conversations_pkey", "conversations_by_owner"},
         ),
         (
             lambda s: s.lines("local", range(256)),
             {"conversations_pkey", "conversations_by_owner", "turns_pkey"},
         ),
-        (lambda s: s.select_rows("turns_as_stored", [(n,) for n in range(256)]), {"turns_pkey"}),
-        (lambda s: s.select_rows("conversation_turns", [(n,) for n in range(256)], "local"), {"turns_pkey"}),
+        (lambda s: s.select_many("turns_as_stored", [(n,) for n in range(256)]), {"turns_pkey"}),
+        (lambda s: s.select_many("conversation_turns", [(n,) for n in range(256)], "local"), {"turns_pkey"}),
     ],
     ids=[
         "claim",

@@ -28,7 +28,7 @@ def path(tmp_path):
 @pytest.fixture
 def database(path):
     database = SqliteDatabase(path)
-    database.start(schema=0)
+    database.start(schema_version=0)
     yield database
     database.stop()
 
@@ -143,6 +143,14 @@ async def test_cancelled_write_is_committed(database, path):
     await database.write(_note("next"))
 
     assert _as_another_program(path) == ["next", "slow"]
+
+
+async def test_erasing_a_file_that_is_gone_raises_nothing(database, path):
+    """Erasing reports that something is left, and raises nothing, if the file cannot be opened."""
+    await database.write(_note("a"))
+    path.unlink()
+
+    assert await database.erase() is False
 
 
 async def test_write_from_a_thread(database, path):
@@ -272,7 +280,7 @@ async def test_lock_of_another_program_is_reported(path, monkeypatch):
     """A write raises StoreBusy when another program holds the lock past the limit, and works once it is released."""
     monkeypatch.setattr(connection, "BUSY_MS", 50)
     database = SqliteDatabase(path)
-    database.start(schema=0)
+    database.start(schema_version=0)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
 
@@ -326,7 +334,7 @@ async def test_write_does_not_wait_for_the_checkpoint(path, monkeypatch):
 
     monkeypatch.setattr(WriteAheadLog, "checkpoint", delayed)
     database = SqliteDatabase(path)
-    database.start(schema=0)
+    database.start(schema_version=0)
 
     await database.write(_note("a"))
     assert not checkpoints

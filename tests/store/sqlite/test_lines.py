@@ -10,6 +10,7 @@ from backstay.errors import StoreCorrupt
 from backstay.library.selection import Selection
 from backstay.storage.sql import records
 from backstay.storage.sql.records import StoredColumns, find_by_keys
+from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sqlite import SqliteStore
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.migrate import prepare
@@ -55,6 +56,22 @@ def test_lines_are_those_of_the_values(session, columns, turns):
     assert find_by_keys(session, "o", [key], StoredColumns()) == records._from_values(
         session, "o", [key], StoredColumns()
     )
+
+
+def test_a_search_may_begin_while_another_is_read(session):
+    """Two searches may be read from one connection at the same time."""
+    insert = "INSERT INTO conversations VALUES (?, 'two', ?, 'found', NULL, '', NULL, NULL, NULL, '2025', '2025')"
+    for key in (next(_keys), next(_keys)):
+        session.connection.execute(insert, (key, f"search-{key}"))
+    selection = Selection(search="found")
+    values = selection_values("two", selection)
+
+    first = session.stream("selected_conversation_keys", values, selection=selection)
+    begun = [next(first)]
+    second = session.rows("selected_conversation_keys", values, selection=selection)
+
+    assert [*begun, *first] == second
+    assert len(second) == 2
 
 
 @pytest.mark.parametrize("column", ["content", "role", "id", "metadata", "sequence"])

@@ -121,7 +121,7 @@ def test_any_number_of_rows_goes_in(memory, count):
     """Any number of rows is inserted in their order, each once."""
     rows = [(1, number, str(number)) for number in range(count)]
 
-    assert SqliteSession(memory).execute_rows("insert", rows) == count
+    assert SqliteSession(memory).execute_many("insert", rows) == count
 
     assert memory.execute("SELECT job, number, name FROM notes ORDER BY rowid").fetchall() == rows
 
@@ -129,9 +129,9 @@ def test_any_number_of_rows_goes_in(memory, count):
 @pytest.mark.parametrize("count", [1, 5, 5_003])
 def test_fixed_values_go_with_every_piece(memory, count):
     """Fixed values are bound in every piece, and the number of changed rows of all pieces is returned."""
-    SqliteSession(memory).execute_rows("insert", [(job, number, "old") for job in (1, 2) for number in range(count)])
+    SqliteSession(memory).execute_many("insert", [(job, number, "old") for job in (1, 2) for number in range(count)])
 
-    changed = SqliteSession(memory).execute_rows(
+    changed = SqliteSession(memory).execute_many(
         "rename", [(number, f"new {number}") for number in range(count + 10)], 2
     )
 
@@ -142,9 +142,9 @@ def test_fixed_values_go_with_every_piece(memory, count):
 @pytest.mark.parametrize("count", [0, 1, 5, 5_003])
 def test_rows_are_found(memory, count):
     """A query over rows returns what it finds in all pieces."""
-    SqliteSession(memory).execute_rows("insert", [(1, number, str(number)) for number in range(count)])
+    SqliteSession(memory).execute_many("insert", [(1, number, str(number)) for number in range(count)])
 
-    rows = SqliteSession(memory).select_rows("find", [(number,) for number in range(count + 3)], 1)
+    rows = SqliteSession(memory).select_many("find", [(number,) for number in range(count + 3)], 1)
 
     assert sorted(rows) == [(number, str(number)) for number in range(count)]
 
@@ -155,7 +155,7 @@ def test_few_different_statements_are_prepared(memory):
     memory.exec_trace = lambda cursor, text, bindings: lengths.add(len(text)) or True
 
     for count in range(1, 300):
-        SqliteSession(memory).execute_rows("insert", [(1, 2, 3)] * count)
+        SqliteSession(memory).execute_many("insert", [(1, 2, 3)] * count)
 
     assert len(lengths) <= 9
     assert max(lengths) <= 16_384

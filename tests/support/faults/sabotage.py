@@ -23,7 +23,7 @@ from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
 from backstay.storage.sql import conversations, expiring_values, jobs, verdicts, work
-from backstay.storage.sql.session import Session
+from backstay.storage.sql.database import Session
 from backstay.storage.sqlite import database, file_identity, migrate, queries, session
 
 Put = Callable[[object, str, object], None]
@@ -194,7 +194,7 @@ def _any_schema(put: Put) -> None:
     begin = write_connection.WriteConnection.begin
 
     def asking_for_what_is_there(self: write_connection.WriteConnection) -> float:
-        _replace(self, "_known_schema", f"(SELECT max(number) FROM {self._schema}.migrations)")
+        _replace(self, "_schema_version", f"(SELECT max(number) FROM {self._schema}.migrations)")
         return begin(self)
 
     put(write_connection.WriteConnection, "begin", asking_for_what_is_there)

@@ -29,12 +29,12 @@ def wake_up_beside_a_successor(scene: Scene, **changed: Any) -> list[subprocess.
 
 def _is_done_anew(scene: Scene) -> bool:
     """Return whether every item of the reclaimed worker has since been completed by another."""
-    ((unfinished, taken_over),) = ask(
+    ((unfinished, interrupted),) = ask(
         scene.database,
         "SELECT coalesce(sum(CASE WHEN state <> 'completed' THEN 1 ELSE 0 END), 0), count(*) FROM items "
         "WHERE interruptions > 0",
     )
-    return bool(taken_over > 0 and unfinished == 0)
+    return bool(interrupted > 0 and unfinished == 0)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -47,7 +47,7 @@ def stop_between_transactions(scene: Scene, process: subprocess.Popen[bytes]) ->
     """Stop a worker where it keeps nobody from the database.
 
     Stopped within a transaction it would keep the file's write lock, and nobody could do anything until it goes on.
-    A server ends a transaction whose client sleeps when somebody takes over.
+    A server ends a transaction whose client sleeps when another worker reclaims its lease.
     """
     while True:
         stop(process)

@@ -64,7 +64,7 @@ async def claim_one(store: OpenStore, lease: Lease, *, alone: bool = False) -> C
 
 
 async def die(store: OpenStore, lease: Lease, *, crash_limit: int = 3) -> bool:
-    """Have another worker find this one dead, and take over what it holds."""
+    """Have another worker find this one dead, and reclaim its lease."""
     rows = await store.batches.work.workers(lease.owner, lease.job_id)
     (row,) = [row for row in rows if row.token == lease.token]
     return await store.batches.work.reclaim(lease.owner, row, crash_limit=crash_limit)

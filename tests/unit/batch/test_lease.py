@@ -86,7 +86,7 @@ async def test_worker_that_beats_is_alive(rows, clock, watch):
     assert rows.taken == []
 
 
-async def test_worker_silent_for_a_lease_is_taken_over(rows, clock, watch):
+async def test_lease_of_a_silent_worker_is_reclaimed(rows, clock, watch):
     """A lease is reclaimed once its beat is unchanged for a whole lease by the observer's clock, and not before."""
     rows.put(1, beat=5)
     assert await watch.poll() == 1
@@ -174,7 +174,7 @@ async def test_worker_that_moves_at_the_last_moment_is_left_alone(rows, clock, w
     assert rows.taken == []
 
 
-async def test_worker_that_is_proven_dead_is_taken_over_at_once(rows, clock, watch, tmp_path):
+async def test_lease_of_a_worker_proven_dead_is_reclaimed_at_once(rows, clock, watch, tmp_path):
     """The lease of a proven dead worker is reclaimed at once, and its lock file is removed."""
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)

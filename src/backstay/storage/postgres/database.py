@@ -1,4 +1,4 @@
-"""A PostgreSQL database with threads that write and threads that read. Implements `storage.sql.session.Database`."""
+"""A PostgreSQL database with threads that write and threads that read. Implements `storage.sql.database.Database`."""
 
 import asyncio
 import math
@@ -13,22 +13,22 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from backstay.errors import BackstayError, StoreClosed, StoreUnavailable
+from backstay.errors import BackstayError, StoreUnavailable
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, connect
 from backstay.storage.postgres.errors import RETRYABLE, translate_errors
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.session import PostgresSession
 from backstay.storage.postgres.write_connection import WriteConnection
+from backstay.storage.sql.database import Session, closed_error
 from backstay.storage.sql.reader_pool import ReadDeadline, ReaderPool
-from backstay.storage.sql.session import Session
 
 T = TypeVar("T")
 
 _WRITER_THREADS = 4
 _MAX_TRIES = 20  # of a transaction that conflicts with others
-PATIENCE_SECONDS = 5.0  # wait for a lost server before its error is raised
-DOUBT_SECONDS = 120.0  # the same if it was lost during a commit, whose outcome is worth a longer wait
+PATIENCE_SECONDS = 5.0  # for which a lost server is waited for before StoreUnavailable is raised
+DOUBT_SECONDS = 120.0  # the same before CommitUnknown: longer, because the caller needs to know the outcome
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -44,24 +44,24 @@ class PostgresDatabase:
         self._read_seconds = read_seconds
         self._schema = schema
         self._statements = Statements(schema)
-        self._known_schema = 0
+        self._schema_version = 0
         self._writers: ThreadPoolExecutor | None = None
         self._readers: ReaderPool | None = None
         self._guard = threading.Lock()
         self._local = threading.local()
-        self._channels: list[WriteConnection] = []
+        self._connections: list[WriteConnection] = []
         self._stopping = threading.Event()
         self._in_flight: set[Future[Any]] = set()
         self._awaited: set[Future[Any]] = set()
 
-    def start(self, *, known_schema: int, collation: str) -> None:
+    def start(self, *, schema_version: int, collation: str) -> None:
         """Start to accept work; connections are opened when they are needed.
 
         Args:
-            known_schema: The schema version that this code knows, which each write checks.
+            schema_version: The version of the schema that this code knows. A write to any other is refused.
             collation: The collation whose rules turn letters into lower case in a search.
         """
-        self._known_schema = known_schema
+        self._schema_version = schema_version
         self._stopping.clear()
         self._statements = Statements(self._schema, collation=collation)
         self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="backstay-writer")
@@ -70,7 +70,7 @@ class PostgresDatabase:
     def stop(self) -> None:
         """Let submitted writes finish, as long as the server answers, then close. Idempotent.
 
-        Calls whose callers have left get `PATIENCE_SECONDS` only, since another program's lock may last for hours.
+        A call for which no caller waits gets `PATIENCE_SECONDS` only, since another program's lock may last for hours.
         """
         self._stopping.set()
         with self._guard:
@@ -80,33 +80,36 @@ class PostgresDatabase:
             is_reachable = self._is_reachable()
             if is_reachable and unfinished & self._awaited:
                 continue
-            for channel in self._channels:
+            for connection in self._connections:
                 if is_reachable:
-                    channel.cancel()
-                channel.shut_down()
+                    connection.cancel()
+                connection.shut_down()
         if readers is not None:
             readers.close()
         if writers is not None:
             writers.shutdown(wait=True)
-        while self._channels:
-            self._channels.pop().close()
+        while self._connections:
+            self._connections.pop().close()
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        doubt_seconds = math.inf if until_known else DOUBT_SECONDS
+    async def write(
+        self, function: Callable[[Session], T], *, wait_for_outcome: bool = False, overwrite_deleted: bool = False
+    ) -> T:
+        doubt_seconds = math.inf if wait_for_outcome else DOUBT_SECONDS
         future: Future[T] = self._submit(self._writers, self._write, function, doubt_seconds)
         pending: asyncio.Future[T] = asyncio.wrap_future(future)
-        # A submitted write runs even if its caller leaves; then no one looks at its error.
+        # If the caller leaves, the write still runs. Then only this retrieves its error, which asyncio would else log.
         pending.add_done_callback(lambda settled: settled.cancelled() or settled.exception())
         with self._mark_awaited(future):
             return await asyncio.shield(pending)
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
+        # Not marked as awaited: a heartbeat, for instance, must not delay the closing of the database.
         future: Future[T] = self._submit(self._writers, self._write, function, PATIENCE_SECONDS)
         return future.result()
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
-            raise StoreClosed("The database is not open; use it within `async with`")
+            raise closed_error()
         reading = _CancellableRead(self._read_seconds)
         future = self._track(self._readers.submit(owner, partial(self._read, function, reading)))
         try:
@@ -122,7 +125,7 @@ class PostgresDatabase:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         # Closed, not committed, because a statement whose result is no longer needed may still be running.
-        with translate_errors(self.address, self._schema), closing(connect(self.address)) as connection:
+        with self.translate_errors(), closing(connect(self.address)) as connection:
             begin(connection, _READ)
             yield PostgresSession(connection, self._statements)
 
@@ -133,7 +136,7 @@ class PostgresDatabase:
         self, executor: ThreadPoolExecutor | None, function: Callable[..., T], *arguments: object
     ) -> "Future[T]":
         if executor is None:
-            raise StoreClosed("The database is not open; use it within `async with`")
+            raise closed_error()
         return self._track(executor.submit(function, *arguments))
 
     def _track(self, future: "Future[T]") -> "Future[T]":
@@ -156,50 +159,50 @@ class PostgresDatabase:
             return False
         return True
 
-    def _channel(self) -> WriteConnection:
-        """Return the connection of this thread."""
-        channel: WriteConnection | None = getattr(self._local, "channel", None)
-        if channel is None:
-            channel = self._local.channel = WriteConnection(
-                self.address, schema=self._schema, known_schema=self._known_schema, stopping=self._stopping
+    def _thread_connection(self) -> WriteConnection:
+        """Return this thread's connection."""
+        connection: WriteConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = WriteConnection(
+                self.address, schema=self._schema, schema_version=self._schema_version, stopping=self._stopping
             )
             with self._guard:
-                self._channels.append(channel)
-        return channel
+                self._connections.append(connection)
+        return connection
 
     def _write(self, function: Callable[[Session], T], doubt_seconds: float) -> T:
-        def run(channel: WriteConnection) -> T:
-            begin_seconds = channel.begin()
-            result = function(PostgresSession(channel.connection, self._statements, begin_seconds=begin_seconds))
-            channel.commit(doubt_seconds)
+        def run(connection: WriteConnection) -> T:
+            begin_seconds = connection.begin()
+            result = function(PostgresSession(connection.current, self._statements, begin_seconds=begin_seconds))
+            connection.commit(doubt_seconds)
             return result
 
         return self._with_retries(run)
 
     def _read(self, function: Callable[[Session], T], reading: "_CancellableRead") -> T:
-        def run(channel: WriteConnection) -> T:
-            channel.begin_reading(_READ, self._read_seconds)
+        def run(connection: WriteConnection) -> T:
+            connection.begin_reading(_READ, self._read_seconds)
             try:
-                result = function(PostgresSession(channel.connection, self._statements))
+                result = function(PostgresSession(connection.current, self._statements))
             except psycopg.errors.QueryCanceled as error:
                 if reading.is_over():
                     raise reading.error() from error
                 raise
-            channel.end_reading()
+            connection.end_reading()
             return result
 
-        with reading.on(self._channel()):
+        with reading.on(self._thread_connection()):
             return self._with_retries(run)
 
     def _with_retries(self, run: Callable[[WriteConnection], T]) -> T:
-        channel = self._channel()
-        failed_at, tries = math.inf, 0
+        connection = self._thread_connection()
+        failed_at, tries = math.inf, 0  # `failed_at`: of the first try
         while True:
             try:
-                with translate_errors(self.address, self._schema):
-                    return run(channel)
+                with self.translate_errors():
+                    return run(connection)
             except BaseException as error:
-                channel.rollback()
+                connection.rollback()
                 tries += 1
                 failed_at = min(failed_at, time.monotonic())
                 if tries >= _MAX_TRIES:
@@ -207,12 +210,13 @@ class PostgresDatabase:
                 if isinstance(error.__cause__, RETRYABLE):
                     # Two transactions in conflict would conflict again if they waited equally long.
                     time.sleep(random.uniform(0, min(0.5, 0.002 * 2**tries)))  # noqa: S311 - no secret
-                elif not isinstance(error, StoreUnavailable) or not self._wait_for_server(channel, failed_at, tries):
+                # After StoreUnavailable nothing was committed; if that were in doubt, this would be CommitUnknown.
+                elif not isinstance(error, StoreUnavailable) or not self._may_retry(connection, failed_at, tries):
                     raise
 
-    def _wait_for_server(self, channel: WriteConnection, failed_at: float, tries: int) -> bool:
-        """Wait briefly for a lost server; return False if it has been lost for too long."""
-        if time.monotonic() > max(failed_at, channel.answered_at) + PATIENCE_SECONDS:
+    def _may_retry(self, connection: WriteConnection, failed_at: float, tries: int) -> bool:
+        """Wait briefly for a lost server. Return False if it was lost for too long, or the database is being closed."""
+        if time.monotonic() > max(failed_at, connection.answered_at) + PATIENCE_SECONDS:
             return False
         return not self._stopping.wait(min(0.5, 0.05 * 2**tries))
 
@@ -223,25 +227,25 @@ class _CancellableRead(ReadDeadline):
     def __init__(self, seconds: float | None) -> None:
         super().__init__(seconds)
         self._guard = threading.Lock()
-        self._channel: WriteConnection | None = None
+        self._connection: WriteConnection | None = None
 
     @contextmanager
-    def on(self, channel: WriteConnection) -> Iterator[None]:
+    def on(self, connection: WriteConnection) -> Iterator[None]:
         """Read on this connection within the context."""
         with self._guard:
             self.begin()
-            self._channel = channel
+            self._connection = connection
         try:
             yield
         finally:
             with self._guard:
-                self._channel = None
+                self._connection = None
             if self.is_cancelled:
-                channel.drop()  # the cancel request may still be under way, and would cancel the next statement
+                connection.drop()  # the cancel request may still be under way, and would cancel the next statement
 
     def cancel(self) -> None:
         """Let the server cancel the read. May be called from any thread; raises nothing."""
         self.is_cancelled = True
         with self._guard:
-            if self._channel is not None:
-                self._channel.cancel()
+            if self._connection is not None:
+                self._connection.cancel()

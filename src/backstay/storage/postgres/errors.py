@@ -26,7 +26,7 @@ from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.queries import quoted
 
-# Errors caused by a value, which fail only that value's outcome.
+# The database refuses a value. Only the outcome that holds this value fails.
 _VALUE_ERRORS = (
     psycopg.IntegrityError,
     psycopg.DataError,
@@ -51,11 +51,11 @@ _UNAVAILABLE = (
     pg.ConnectionException,
 )
 
-# By SQLSTATE, because an older psycopg has no class for each. An idle session can simply be replaced, but a transaction
-# that runs again would take as long as before.
-_LIMITS = {"25P04": (StorageError, "transaction_timeout"), "57P05": (StoreUnavailable, "idle_session_timeout")}
+# Time limits of the server, by their SQLSTATEs, since an older psycopg has no classes for them. A session that was idle
+# is replaced. A transaction that took too long would do so again, so its error is not one that is retried.
+_SERVER_TIMEOUTS = {"25P04": (StorageError, "transaction_timeout"), "57P05": (StoreUnavailable, "idle_session_timeout")}
 
-# Wrong certificates or parameters, which do not go away by themselves, unlike a connection lost during the handshake.
+# Wrong certificates or parameters. Unlike a connection lost during the handshake, these stay until someone acts.
 _ENCRYPTION = (
     "certificate verify failed",
     "certificate for",
@@ -75,13 +75,19 @@ _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\
 # Replaces the message of the user's code, which may quote the values to be stored.
 USER_CODE_FAILED = "a trigger or function of the user's raised an error; the server's log has its message"
 # SQLSTATEs that Backstay's own functions raise.
-UNLIKE, ABSENT = "HF001", "HF002"
+ID_DIFFERS, CONVERSATION_ABSENT = "HF001", "HF002"
 _RAISED_BY_BACKSTAY = {
-    UNLIKE: "an id does not fit the column of the adopted table, or would be written differently there",
-    ABSENT: "a turn belongs to a conversation that does not exist",
+    ID_DIFFERS: "an id does not fit the column of the adopted table, or would be written differently there",
+    CONVERSATION_ABSENT: "a turn belongs to a conversation that does not exist",
 }
-_ADOPTED = re.compile(r"function \S+\.adopted_\w+\(")
+_ADOPTED_FUNCTION = re.compile(r"function \S+\.adopted_\w+\(")
 _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
+# The first two characters of the server's own SQLSTATEs, but not of those in PL/pgSQL, which users raise.
+_SERVER_CLASSES = {
+    error.sqlstate[:2]
+    for error in vars(pg).values()
+    if isinstance(error, type) and issubclass(error, psycopg.Error) and error.sqlstate
+} - {"P0"}
 
 
 @contextmanager
@@ -89,7 +95,7 @@ def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
     """Turn errors of psycopg within the context into Backstay's, which name the database and the next step.
 
     Args:
-        address: The database, to which another connection finds out which privilege is missing.
+        address: The database. If a privilege is missing, another connection finds out which.
         schema: Backstay's schema.
     """
     try:
@@ -97,21 +103,18 @@ def translate_errors(address: ServerAddress, schema: str) -> Iterator[None]:
     except BackstayError:
         raise
     except _VALUE_ERRORS as error:
-        raise OutcomeRefused(f"The database refused it: {_value_problem(error)}", database=address.place) from error
+        raise _refused_error(_value_problem(error), address) from error
     except psycopg.Error as error:
-        if error.sqlstate in _RAISED_BY_BACKSTAY:
-            message = f"The database refused it: {_RAISED_BY_BACKSTAY[error.sqlstate]}"
-            raise OutcomeRefused(message, database=address.place) from error
-        if _is_raised(error):
-            raise OutcomeRefused(f"The database refused it: {USER_CODE_FAILED}", database=address.place) from error
+        if (problem := _raised_problem(error)) is not None:
+            raise _refused_error(problem, address) from error
         if isinstance(error, pg.InsufficientPrivilege):
             raise _privilege_error(error, address, schema) from error
-        raise translate_error(error, address) from error
+        raise _translate_error(error, address) from error
 
 
 def _value_problem(error: Exception) -> str:
-    if isinstance(error, psycopg.Error) and _is_raised(error):
-        return USER_CODE_FAILED
+    if isinstance(error, psycopg.Error) and (problem := _raised_problem(error)) is not None:
+        return problem
     if isinstance(error, pg.UniqueViolation):
         if error.diag.constraint_name in _ID_CONSTRAINTS:
             return "a conversation with this id exists already"
@@ -129,22 +132,21 @@ def _value_problem(error: Exception) -> str:
         return "a text is longer than its column takes"
     # Only the primary message: the context after it may quote values.
     words = error.diag.message_primary or str(error) if isinstance(error, psycopg.Error) else str(error)
-    if "NUL" in words or isinstance(error, pg.UntranslatableCharacter | pg.CharacterNotInRepertoire):
+    if "NUL (0x00)" in words or isinstance(error, pg.UntranslatableCharacter | pg.CharacterNotInRepertoire):
         return "a text holds a character that the database cannot store"
     if isinstance(error, UnicodeEncodeError):
         return "a text is not valid Unicode"
     return "a value does not fit its column"
 
 
-def _is_raised(error: psycopg.Error) -> bool:
-    """Return whether a user-defined function raised it, with a SQLSTATE of its own or one of the server's."""
-    if error.sqlstate is None or error.sqlstate in _LIMITS:
-        return False
-    try:
-        psycopg.errors.lookup(error.sqlstate)
-    except KeyError:
-        return True
-    return error.sqlstate.startswith("P0") or bool(_RAISE.search(error.diag.context or ""))
+def _raised_problem(error: psycopg.Error) -> str | None:
+    """Return what a function reported, Backstay's or the user's; None if the server itself raised the error."""
+    if error.sqlstate is None:
+        return None
+    if error.sqlstate in _RAISED_BY_BACKSTAY:
+        return _RAISED_BY_BACKSTAY[error.sqlstate]
+    is_of_server = error.sqlstate[:2] in _SERVER_CLASSES and not _RAISE.search(error.diag.context or "")
+    return None if is_of_server else USER_CODE_FAILED
 
 
 def is_lost(error: psycopg.Error) -> bool:
@@ -154,43 +156,32 @@ def is_lost(error: psycopg.Error) -> bool:
     )
 
 
-def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
-    """Return the error of Backstay for one of PostgreSQL's."""
+def _translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     place = address.place
     match error:
         case pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
             return _denied_error(address)
         case pg.InvalidCatalogName():
-            return StoreNotFound(
-                f"There is no database {address.database!r} on that server ({place}); create it, or name another in "
-                "BACKSTAY_DATABASE_URL",
-                database=place,
-            )
-        case pg.UndefinedTable() | pg.UndefinedColumn() if _ADOPTED.search(error.diag.context or ""):
-            return SchemaOutdated(
-                f"{place}: an adopted table, or a column of it, was renamed", remedy=Remedy.ADOPT_AGAIN, database=place
-            )
+            return _no_database_error(address)
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
-            return SchemaOutdated(
-                f"{place} does not have the tables that this Backstay uses", remedy=Remedy.MIGRATE, database=place
-            )
+            return _outdated_error(error, place)
         case pg.ReadOnlySqlTransaction():
             return StoreReadOnly(f"{place} is read-only, perhaps a replica; name the primary server", database=place)
         case pg.DiskFull():
             return StoreFull(f"No space is left on the server of {place}; free some, then resume", database=place)
-        case pg.LockNotAvailable() | pg.SerializationFailure() | pg.DeadlockDetected() | pg.QueryCanceled():
+        case pg.QueryCanceled():
+            return StoreBusy(f"{place} cancelled a statement ({_first_line(error)}); try again", database=place)
+        case pg.LockNotAvailable() | pg.SerializationFailure() | pg.DeadlockDetected():
             return StoreBusy(f"{place} is busy with other work on the same rows; try again", database=place)
         case pg.DataCorrupted() | pg.IndexCorrupted():
             return StoreCorrupt(f"{place} is damaged ({_describe(error)}); ask its administrator", database=place)
         case pg.TooManyConnections():
-            return StoreUnavailable(
-                f"{place} takes no more connections; end some, or go through a pooler", database=place
-            )
-        case _ if error.sqlstate in _LIMITS:
-            kind, setting = _LIMITS[error.sqlstate]
-            remedy = f"ALTER ROLE CURRENT_USER IN DATABASE {quoted(address.database)} SET {setting} = 0"
+            return _no_connections_error(address)
+        case _ if error.sqlstate in _SERVER_TIMEOUTS:
+            kind, setting = _SERVER_TIMEOUTS[error.sqlstate]
+            statement = f"ALTER ROLE CURRENT_USER IN DATABASE {quoted(address.database)} SET {setting} = 0"
             return kind(
-                f"{place} ended the session by its {setting}; lift that, as {address.user!r}: `{remedy}`",
+                f"{place} ended the session because of {setting}; remove this limit as {address.user!r}: `{statement}`",
                 database=place,
             )
         case _ if is_lost(error):
@@ -204,8 +195,8 @@ def translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayErr
 def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
     """Return the error for a connection that could not be opened.
 
-    Before a session exists there is no SQLSTATE, only the texts of the client, the server and the pooler. A text in
-    another language than English means that the server is unavailable at the moment.
+    Before a session exists there is no SQLSTATE, only the texts of the client, the server and the pooler. If a text is
+    not in English, the cause stays unknown, and the server counts as unavailable at the moment.
     """
     place, reason = address.place, _first_line(error)
     message = _QUOTED_NAMES.sub("", str(error).lower())
@@ -227,14 +218,14 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
         "user not found",
     ):
         return _denied_error(address)
-    if says("permission denied for database") or (says("role") and says("does not exist")):
+    if says("role") and says("does not exist"):
         return _denied_error(address)
+    if says("permission denied for database"):
+        statement = f"GRANT CONNECT ON DATABASE {quoted(address.database)} TO {quoted(address.user)}"
+        missing = privileges.MissingPrivilege(address.user, "may not connect to the database", statement)
+        return StoreDenied(f"{place}: {missing}", database=place)
     if says("no such database") or (says("database") and says("does not exist")):
-        return StoreNotFound(
-            f"There is no database {address.database!r} at {place}; create it, or name another in "
-            "BACKSTAY_DATABASE_URL",
-            database=place,
-        )
+        return _no_database_error(address)
     if says(*_ENCRYPTION):
         return SettingsError(
             f"{place}: no encrypted connection could be made ({reason}); see sslmode and sslrootcert in the address",
@@ -243,7 +234,7 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
     if says("definition of service", "configuration parameter", "invalid value for parameter"):
         return SettingsError(f"{place}: {reason}; fix BACKSTAY_DATABASE_URL", setting="database_url")
     if says("too many connections", "no more connections", "too many clients", "connection slots", "max clients"):
-        return StoreUnavailable(f"{place} takes no more connections; end some, or go through a pooler", database=place)
+        return _no_connections_error(address)
     if says("could not translate host name", "name or service not known"):
         return StoreUnavailable(f"The host of {place} is not known; check BACKSTAY_DATABASE_URL", database=place)
     if says("fatal:"):
@@ -252,6 +243,35 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
             database=place,
         )
     return StoreUnavailable(f"{place} cannot be reached; check that the server runs, then try again", database=place)
+
+
+def _outdated_error(error: psycopg.Error, place: str) -> SchemaOutdated:
+    is_column_or_table = isinstance(error, pg.UndefinedTable | pg.UndefinedColumn)
+    if is_column_or_table and _ADOPTED_FUNCTION.search(error.diag.context or ""):
+        return SchemaOutdated(
+            f"{place}: an adopted table, or a column of it, was renamed", remedy=Remedy.ADOPT_AGAIN, database=place
+        )
+    return SchemaOutdated(
+        f"{place} does not have the tables that this Backstay uses", remedy=Remedy.MIGRATE, database=place
+    )
+
+
+def _refused_error(problem: str, address: ServerAddress) -> OutcomeRefused:
+    return OutcomeRefused(f"The database refused it: {problem}", database=address.place)
+
+
+def _no_database_error(address: ServerAddress) -> StoreNotFound:
+    return StoreNotFound(
+        f"There is no database {address.database!r} at {address.place}; create it, or name another in "
+        "BACKSTAY_DATABASE_URL",
+        database=address.place,
+    )
+
+
+def _no_connections_error(address: ServerAddress) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{address.place} takes no more connections; end some, or go through a pooler", database=address.place
+    )
 
 
 def _denied_error(address: ServerAddress) -> StoreDenied:
@@ -276,7 +296,7 @@ def _describe(error: psycopg.Error) -> str:
     if error.sqlstate is None:
         return _first_line(error)
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__).lower()
-    return f"{words}, SQLSTATE {error.sqlstate}; the server's log has its words"
+    return f"{words}, SQLSTATE {error.sqlstate}; the server's log has the message"
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -13,7 +13,7 @@ from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.queries import Statements, quoted
 from backstay.storage.postgres.session import Connection
-from backstay.storage.sql.session import Row
+from backstay.storage.sql.database import Row
 
 # Rows hidden by a policy must not look like missing rows.
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"

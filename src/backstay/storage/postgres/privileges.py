@@ -55,11 +55,11 @@ class MissingPrivilege:
     """The role; behind a pooler, the address may name another."""
     problem: str
     """What the role may not do, as a phrase after the role's name."""
-    remedy: str | None
-    """The statements that grant the privilege; None if they are not known."""
+    statements: str | None
+    """The SQL that grants the privilege; None if it is not known."""
 
     def __str__(self) -> str:
-        granted = "have it granted" if self.remedy is None else f"have another role grant it: `{self.remedy}`"
+        granted = "have it granted" if self.statements is None else f"have another role grant it: `{self.statements}`"
         return f"the role {self.role!r} {self.problem}; {granted}"
 
 
@@ -67,8 +67,8 @@ def find_missing(connection: Connection, schema: str, message: str) -> MissingPr
     """Return the privilege that an error message says is missing; None for other messages. Changes nothing."""
     role, grantee, database = connection.execute(_CURRENT_ROLE).fetchone() or ("", "", "")
     if match := _HIDING_POLICY.match(message):
-        remedy = f"ALTER ROLE {grantee} BYPASSRLS"
-        return MissingPrivilege(role, f"may not see every row of {match[1]}: row-level security is in the way", remedy)
+        grant = f"ALTER ROLE {grantee} BYPASSRLS"
+        return MissingPrivilege(role, f"may not see every row of {match[1]}: row-level security is in the way", grant)
     if match := _NOT_OWNER.match(message):
         kind, name = match.groups()
         for _, _, is_own, _, owner in _find_relations(connection, schema, name):

@@ -9,8 +9,8 @@ import re
 from functools import cache
 
 from backstay.library.selection import Selection
+from backstay.storage.sql.database import AddedColumns
 from backstay.storage.sql.selection_conditions import conditions
-from backstay.storage.sql.session import AddedColumns
 from backstay.storage.sql.statement_files import read_statement
 
 _VALUE = re.compile(r"(?<!:):(\w+)\b")
@@ -20,7 +20,7 @@ _ROWS = re.compile(r"\{rows:([a-z,]+)\}")
 _ONLY_ROWS = re.compile(r"INSERT INTO (\S+ \([^)]+\))\s+\{rows:([a-z,]+)(\+?)\}")
 
 _ONLY_IDS = "AND id IN (SELECT jsonb_array_elements_text(:ids::jsonb))"
-_ONLY_MATCHING = """AND ({folded:topic} OR {folded:persona}
+_ONLY_CONTAINING = """AND ({folded:topic} OR {folded:persona}
         OR EXISTS (SELECT 1 FROM {schema}.turns
                     WHERE turns.conversation_key = conversations.key AND {folded:turns.content}))"""
 _FOLDED = re.compile(r"\{folded:([\w.]+)\}")
@@ -73,7 +73,7 @@ class Statements:
 
     def _render(self, text: str, selection: Selection | None, columns: AddedColumns | None) -> str:
         keys = _REQUESTED_KEYS if selection is None else query("selected_conversation_keys")
-        selected = conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_MATCHING)
+        selected = conditions(selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
         text = text.replace("{requested}", keys)
         if is_copy := (only_rows := _ONLY_ROWS.fullmatch(text)) is not None:
             text = f"COPY {only_rows[1]}\nFROM STDIN{'' if only_rows[3] else ' (FORMAT binary)'}"

@@ -1,4 +1,4 @@
-"""A transaction on PostgreSQL that executes statements by name. Implements `storage.sql.session.Session`."""
+"""A transaction on PostgreSQL that executes statements by name. Implements `storage.sql.database.Session`."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, binary_types
 from backstay.storage.postgres.tables import PostgresTables
-from backstay.storage.sql.session import AddedColumns, Row, Value, Values
+from backstay.storage.sql.database import AddedColumns, Row, Value, Values
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -63,7 +63,7 @@ class PostgresSession:
         row = self._run(name, values, selection).fetchone()
         return None if row is None else row[0]
 
-    def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
+    def execute_many(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
         if not rows:
             return 0
         text = self._text(name, None, columns)
@@ -77,7 +77,7 @@ class PostgresSession:
                 copy.write_row(row)
         return cursor.rowcount
 
-    def select_rows(
+    def select_many(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
         if not rows:
@@ -95,9 +95,12 @@ class PostgresSession:
     def lock(self, name: str, values: Values) -> None:
         self._run(name, values)
 
-    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+    def lock_many(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
         if rows:
             self._execute_timed(self._text(name), _bind_rows(rows, fixed))
+
+    def end_frozen_session(self, values: Values) -> None:
+        self._run("end_session_of_worker", values)
 
     def _run(self, name: str, values: Values | None, selection: Selection | None = None) -> psycopg.Cursor[TupleRow]:
         # `{}` rather than None, so that psycopg turns %% into % also without values.

@@ -56,7 +56,7 @@ class PostgresStore(SqlStores):
             StorageError, StoreNotFound, SettingsError: the database cannot be used.
         """
         collation = await asyncio.to_thread(self._check)
-        self._database.start(known_schema=migrations()[-1][0], collation=collation)
+        self._database.start(schema_version=migrations()[-1][0], collation=collation)
 
     async def migrate(self, *, check: bool) -> MigrationResult:
         """Migrate the schema, or return what that would do. Raises like `migrate.migrate`."""

@@ -40,11 +40,11 @@ class WriteConnection:
     Only one thread may use it, except for `cancel` and `shut_down`.
     """
 
-    def __init__(self, address: ServerAddress, *, schema: str, known_schema: int, stopping: threading.Event) -> None:
+    def __init__(self, address: ServerAddress, *, schema: str, schema_version: int, stopping: threading.Event) -> None:
         """Open nothing yet. Once `stopping` is set, nothing waits for a lost server any longer."""
         self._address = address
         self._schema = schema
-        self._known_schema = known_schema
+        self._schema_version = schema_version
         self._stopping = stopping
         self._id = uuid.uuid4()
         self._number = 0
@@ -53,7 +53,7 @@ class WriteConnection:
         self._is_shut_down = False
 
     @property
-    def connection(self) -> Connection:
+    def current(self) -> Connection:
         """The connection of the current transaction."""
         if self._connection is None:
             raise StoreUnavailable(f"The connection to {self._address} was lost", database=self._address.place)
@@ -71,7 +71,7 @@ class WriteConnection:
             SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_TIMEOUT}';
             INSERT INTO {self._schema}.receipts (channel, number)
             SELECT '{self._id}', {self._number}
-             WHERE (SELECT max(number) FROM {self._schema}.migrations) = {self._known_schema}
+             WHERE (SELECT max(number) FROM {self._schema}.migrations) = {self._schema_version}
                 ON CONFLICT (channel) DO UPDATE SET number = excluded.number, committed_at = now()
         """
         )
@@ -94,9 +94,9 @@ class WriteConnection:
             CommitUnknown: The reply was lost, and the server could not be asked within `patience_seconds`.
         """
         try:
-            status = self.connection.execute("COMMIT").statusmessage
+            status = self.current.execute("COMMIT").statusmessage
         except psycopg.Error as error:
-            if not (self.connection.closed or is_lost(error)):
+            if not (self.current.closed or is_lost(error)):
                 raise
             self.drop()
             if self._is_committed(patience_seconds):
@@ -117,7 +117,7 @@ class WriteConnection:
 
     def end_reading(self) -> None:
         """End a transaction that reads."""
-        self.connection.execute("COMMIT")
+        self.current.execute("COMMIT")
 
     def rollback(self) -> None:
         """Roll back the current transaction, if there is one. Raises nothing."""

@@ -2,7 +2,7 @@
 
 from backstay.errors import AdoptedTableNotWritable, BackupError
 from backstay.remedy import Remedy
-from backstay.storage.sql.session import Session
+from backstay.storage.sql.database import Session
 
 
 def refuse_unwritable(session: Session, owner: str) -> None:

@@ -11,7 +11,7 @@ from backstay.errors import BackupInUse, BackupUnusable
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, find_backup, record_key
-from backstay.storage.sql.session import Row, Session, SqlStore
+from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.snapshot import open_snapshot
 from backstay.storage.sql.times import MICROSECOND, now_micros, to_micros
 
@@ -67,7 +67,7 @@ class SqlBackupCreation(SqlStore):
             (backup.key, position, backup.owner, record.id, record.key, record.nested_digest or version, version)
             for position, (record, version) in enumerate(zip(records, versions, strict=True), start=first)
         ]
-        await self._database.write(lambda s: s.execute_rows("insert_backup_items", rows))
+        await self._database.write(lambda s: s.execute_many("insert_backup_items", rows))
 
     async def mark_verified(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 from backstay.backup.backup import Backup, BackupItem, BackupState, DeleteState
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.errors import BackupNotFound, BackupUnusable
-from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
+from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import MICROSECOND, from_micros, now_micros, to_micros
 
 DROP_BATCH_ITEMS = 5_000
@@ -48,7 +48,7 @@ class SqlBackupRecords(SqlStore):
 
     async def unknown_ids(self, backup_ids: Sequence[str]) -> Sequence[str]:
         rows = [(backup_id,) for backup_id in backup_ids]
-        unknown = await self._database.read(lambda s: s.select_rows("unknown_backup_ids", rows))
+        unknown = await self._database.read(lambda s: s.select_many("unknown_backup_ids", rows))
         return [backup_id for (backup_id,) in unknown]
 
     async def digests(self, backup: Backup, *, first: int, limit: int) -> Sequence[tuple[str, bytes]]:
@@ -108,7 +108,7 @@ def record_key(backup: Backup) -> dict[str, Any]:
 
 
 def _backup(row: Row) -> Backup:
-    """Return a record from a row, whose columns are its fields in order."""
+    """Return the backup in a row, which has its fields in the order of `_FIELDS`."""
     values = dict(zip(_FIELDS, row, strict=True))
     values |= {name: from_micros(values[name]) for name in _TIMES if values[name] is not None}
     values["state"] = BackupState(values["state"])

@@ -15,10 +15,10 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_of
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
+from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
 from backstay.storage.sql.selection_conditions import selection_values
-from backstay.storage.sql.session import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.times import now_micros
 
 
@@ -65,7 +65,7 @@ class SqlConversations(SqlStore):
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         rows = [(conversation_id,) for conversation_id in ids]
-        missing = await self._database.read(lambda s: s.select_rows("missing_conversations", rows, owner), owner=owner)
+        missing = await self._database.read(lambda s: s.select_many("missing_conversations", rows, owner), owner=owner)
         return [conversation_id for (conversation_id,) in missing[:limit]]
 
     async def import_conversations(
@@ -98,7 +98,7 @@ class SqlConversations(SqlStore):
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:
     turns: dict[int, list[Turn]] = {row[0]: [] for row in rows}
-    for key, turn_id, role, content, metadata in session.select_rows(
+    for key, turn_id, role, content, metadata in session.select_many(
         "conversation_turns", [(key,) for key in turns], owner
     ):
         turns[key].append(Turn(role, content, turn_id, metadata_of(metadata) or None))

@@ -13,9 +13,9 @@ from backstay.storage.sql.backup_records import find_backup, record_key
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
+from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.records import StoredColumns, delete, find_by_keys, lock
 from backstay.storage.sql.selection_conditions import selection_values
-from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import now_micros
 
 _MEASURE_BATCH = 256  # conversations that are measured at once
@@ -45,7 +45,8 @@ class SqlDeletes(SqlStore):
         self, owner: str, selection: Selection, *, after: int, last: int, limit: int
     ) -> UnbackedDeleteStepResult:
         return await self._database.write(
-            lambda s: _delete_selected(s, owner, selection, after, last, limit, now_micros(self._clock)), erases=True
+            lambda s: _delete_selected(s, owner, selection, after, last, limit, now_micros(self._clock)),
+            overwrite_deleted=True,
         )
 
     async def erase(self) -> bool:
@@ -121,7 +122,7 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
     outcomes += [(position, "changed") for key, (position, _) in unchanged.items() if key not in deleted]
     results = [result for key, (_, result) in unchanged.items() if key in deleted]
     _mark_results_deleted(session, backup.owner, results, now)
-    session.execute_rows("record_outcomes", outcomes, backup.key)
+    session.execute_many("record_outcomes", outcomes, backup.key)
     ended = first + len(items) >= backup.conversations
     changed = sum(outcome == "changed" for _, outcome in outcomes)
     counts = {"deleted": len(deleted), "changed": changed, "gone": len(outcomes) - changed}
@@ -143,4 +144,4 @@ def _delete_selected(
 
 def _mark_results_deleted(session: Session, owner: str, results: Iterable[Row], now: int) -> None:
     rows = [row for row in results if row[0] is not None and row[1] is not None]
-    session.execute_rows("mark_results_deleted", rows, owner, now)
+    session.execute_many("mark_results_deleted", rows, owner, now)

@@ -24,8 +24,8 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
+from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.records import StoredColumns, find_by_ids, put, rows_maker
-from backstay.storage.sql.session import Row, Session
 from backstay.storage.sql.times import from_micros
 
 _ID_BATCH = 100  # ids that are requested together
@@ -134,7 +134,7 @@ class ImportSession:
             columns = StoredColumns(dict.fromkeys(sorted(names), ""), dict.fromkeys(sorted(turn_names), ""))
             to_rows = rows_maker(self._owner, columns)
             put(self._session, [(key, to_rows(document)) for key, document in keyed], columns)
-        self._session.execute_rows("relink_items", relinked)
+        self._session.execute_many("relink_items", relinked)
         for table in BUILT_IN_TABLES:
             self._session.tables.advance(table)
         self._add(imported=len(documents), relinked=len(relinked))
@@ -149,8 +149,8 @@ class ImportSession:
             if document["job_id"] and document["item_id"]:
                 numbers_by_item[document["job_id"], document["item_id"]].append(number)
         relinked: list[Row] = []
-        self._session.lock_rows("lock_items_of_conversations", list(numbers_by_item), self._owner)
-        for job_id, item_id, key, position, state, result, deleted_at, _ in self._session.select_rows(
+        self._session.lock_many("lock_items_of_conversations", list(numbers_by_item), self._owner)
+        for job_id, item_id, key, position, state, result, deleted_at, _ in self._session.select_many(
             "items_of_conversations", list(numbers_by_item), self._owner
         ):
             for number in numbers_by_item[job_id, item_id]:

@@ -15,11 +15,11 @@ from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.adoption_guard import refuse_unwritable
+from backstay.storage.sql.database import Database, Row, Session, SqlStore, Values
 from backstay.storage.sql.jobs import drop_rows, find_job, lock_job, settings_text
-from backstay.storage.sql.session import Database, Row, Session, SqlStore, Values
+from backstay.storage.sql.leases import check_current, fence
 from backstay.storage.sql.times import now_micros
 from backstay.storage.sql.waiting_imports import settle_imported_items
-from backstay.storage.sql.work import check_current, fence
 
 _DROP_STATEMENTS = ("drop_attempts", "drop_item_inputs", "drop_failures", "drop_items")
 _MAX_EXAMPLES = 3
@@ -47,7 +47,7 @@ class SqlIntake(SqlStore):
         return staged
 
     async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
-        # A job that was dropped has no position; the fence refuses it.
+        # A dropped job has no position; for such a job the fence raises LeaseLost.
         position = self._positions.get((staged.owner, staged.job_key), _StagingPosition())
         try:
             return await self._stage_items(staged, items, position)
@@ -65,11 +65,11 @@ class SqlIntake(SqlStore):
             named_items = _ItemNaming(session, staged, after).name(items)
             first = after.next_position
             key, owner = staged.job_key, staged.owner
-            session.execute_rows(
+            session.execute_many(
                 "insert_items",
                 [(key, first + n, owner, item_id, item.digest) for n, (item_id, item) in enumerate(named_items)],
             )
-            session.execute_rows(
+            session.execute_many(
                 "insert_inputs",
                 [
                     (key, first + n, owner, item.topic, item.persona, item.parameters_json, item.line)
@@ -221,7 +221,7 @@ class _ItemNaming:
         id_rows: list[Row] = [(base_id,) for base_id in base_ids]
         existing: dict[str, tuple[bytes, int | None]] = {
             item_id: (digest, line)
-            for item_id, digest, line in self._session.select_rows("items_with_ids", id_rows, self._staged.job_key)
+            for item_id, digest, line in self._session.select_many("items_with_ids", id_rows, self._staged.job_key)
         }
         named_items = []
         for item in items:

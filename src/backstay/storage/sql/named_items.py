@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from backstay.batch.item import ItemState
 from backstay.errors import BackstayError, InvalidTransition, ItemNotFound
 from backstay.library.id_text import quoted_id
-from backstay.storage.sql.session import Row, Session
+from backstay.storage.sql.database import Row, Session
 
 _SKIPPED_CODE = "skipped"  # as for a processor's `Skip`
 _SKIPPED_MESSAGE = "skipped by the user"
@@ -46,7 +46,7 @@ def skip_items(
             (key, position, number, owner, _NO_WORKER, "skipped", _SKIPPED_CODE, _SKIPPED_MESSAGE, None, 0, 0, now, now,
              None)
         )  # fmt: skip
-    session.execute_rows("insert_attempts", attempts)
+    session.execute_many("insert_attempts", attempts)
     return moved
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from backstay.errors import ReadTooLong, StoreClosed
+from backstay.errors import ReadTooLong
+from backstay.storage.sql.database import closed_error
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class ReaderPool:
         future: Future[T] = Future()
         with self._changed:
             if self._is_closed:
-                raise StoreClosed("The database is not open; use it within `async with`")
+                raise closed_error()
             self._waiting.setdefault(owner, deque()).append((future, function))
             if len(self._threads) < min(MAX_READS, self._running.total() + self.waiting):
                 self._threads.append(threading.Thread(target=self._work, name="backstay-reader", daemon=True))

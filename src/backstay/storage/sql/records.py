@@ -24,8 +24,8 @@ from backstay.library.selection import Selection
 from backstay.storage.sql.adoption_guard import columns_changed_error
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
+from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.selection_conditions import selection_values
-from backstay.storage.sql.session import Row, Session
 
 # Read at once: enough to share the cost of a statement, and few enough to fit in memory.
 _MAX_BATCH_CONVERSATIONS = 256
@@ -50,7 +50,7 @@ class StoredColumns:
 
     @classmethod
     def from_session(cls, session: Session, *, related: bool = True) -> "StoredColumns":
-        """Read them from the catalogue of a database; without `related`, the columns only."""
+        """Read the catalogue of a database; without `related`, leave out the related rows."""
         added: dict[str, dict[str, str]] = {table: {} for table in _BUILT_IN_COLUMNS}
         for table, name, declared in session.rows("columns"):
             if name is None:
@@ -109,7 +109,7 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
 def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return those conversations with these ids that exist, by id."""
     rows: list[Row] = [(conversation_id,) for conversation_id in ids]
-    keys = [key for (key,) in session.select_rows("conversation_keys_by_id", rows, owner)]
+    keys = [key for (key,) in session.select_many("conversation_keys_by_id", rows, owner)]
     return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
 
 
@@ -130,14 +130,14 @@ class LockedConversations(NamedTuple):
 def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> LockedConversations:
     """Lock the conversations with these ids, their turns and their related rows until the transaction ends."""
     rows: list[Row] = [(conversation_id,) for conversation_id in ids]
-    keys = [key for (key,) in session.select_rows("locked_conversation_keys", rows, owner)]
-    session.lock_rows("lock_turns", rows, owner)
+    keys = [key for (key,) in session.select_many("locked_conversation_keys", rows, owner)]
+    session.lock_many("lock_turns", rows, owner)
     return LockedConversations(keys, columns.related.lock(keys))
 
 
 def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
     """Delete conversations by key; return the keys of those that were deleted: a trigger may have kept others."""
-    return {key for (key,) in session.select_rows("delete_conversations", [(key,) for key in keys], owner)}
+    return {key for (key,) in session.select_many("delete_conversations", [(key,) for key in keys], owner)}
 
 
 class ConversationRows(NamedTuple):
@@ -181,8 +181,8 @@ def put(session: Session, keyed: Sequence[tuple[int, ConversationRows]], columns
     """Insert conversations under these keys. Their rows must have been made by `rows_maker` with the same columns."""
     conversations: list[Row] = [(key, *rows.conversation) for key, rows in keyed]
     turns: list[Row] = [(key, *turn) for key, rows in keyed for turn in rows.turns]
-    session.execute_rows("put_conversations", conversations, columns=columns.conversations)
-    session.execute_rows("put_turns", turns, columns=columns.turns)
+    session.execute_many("put_conversations", conversations, columns=columns.conversations)
+    session.execute_many("put_turns", turns, columns=columns.turns)
 
 
 def find_by_keys(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
@@ -207,11 +207,11 @@ def _from_line(row: Row) -> Record:
 
 def _from_values(session: Session, owner: str, keys: Sequence[int], columns: StoredColumns) -> list[Record]:
     key_rows: list[Row] = [(key,) for key in keys]
-    rows = session.select_rows("conversations_as_stored", key_rows, owner, columns=columns.conversations)
+    rows = session.select_many("conversations_as_stored", key_rows, owner, columns=columns.conversations)
     turns: dict[int, list[Document]] = {row[0]: [] for row in rows}
     added = tuple(columns.turns)
     nested = set()
-    for row in session.select_rows("turns_as_stored", [(key,) for key in turns], columns=columns.turns):
+    for row in session.select_many("turns_as_stored", [(key,) for key in turns], columns=columns.turns):
         key, sequence, turn_id, role, content, metadata = row[:6]
         turn: Document = {"content": content, "id": turn_id, "metadata": {}, "role": role, "sequence": sequence}
         if metadata is not None:

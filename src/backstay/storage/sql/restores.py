@@ -21,6 +21,7 @@ from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
 from backstay.storage.sql.backup_records import find_backup, items_from, record_key
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
+from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
 from backstay.storage.sql.records import (
     StoredColumns,
@@ -32,7 +33,6 @@ from backstay.storage.sql.records import (
     put,
     rows_maker,
 )
-from backstay.storage.sql.session import Row, Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = ItemKeySet()
@@ -180,9 +180,9 @@ class RestoreSession:
         return to_restore
 
     def _insert(self, conversations: Sequence[ArchivedConversation]) -> list[ArchivedConversation]:
-        """Insert conversations under their former keys or, if another conversation has one of these, under new ones."""
+        """Insert each conversation under its former key or, if another one has that key now, under a new key."""
         rows: list[Row] = [(conversation.key,) for conversation in conversations]
-        used_keys = {key for (key,) in self._session.select_rows("taken_conversation_keys", rows)}
+        used_keys = {key for (key,) in self._session.select_many("taken_conversation_keys", rows)}
         if used_keys and self._related.needs_former_keys:
             moved = next(conversation for conversation in conversations if conversation.key in used_keys)
             raise restore_policy.restore_differs_error(self._backup.id, moved.document, None)
@@ -198,7 +198,7 @@ class RestoreSession:
         """Make restored conversations the results of their items again."""
         results = self._links.link(restored, chunk.items, replacing=chunk.replacing)
         rows: list[Row] = [(*item_key, conversation.id) for item_key, (conversation, _) in results.items()]
-        self._session.execute_rows("relink_items", rows)
+        self._session.execute_many("relink_items", rows)
         for _, item in results.values():
             self._relinked[item.job_id, item.job_key][item.state] += 1
 
@@ -215,7 +215,7 @@ class RestoreSession:
                     raise restore_policy.restore_differs_error(self._backup.id, before, now)
 
     def _recount(self, job_id: str, key: int, states: Counter[str]) -> None:
-        """Update a job's counts and state after its items became completed; `states` are what they were before."""
+        """Update a job's counts and state after items became completed; `states` counts their former states."""
         moved = {str(state): states[state] for state in (ItemState.PENDING, ItemState.FAILED, ItemState.SKIPPED)}
         if not any(moved.values()):
             return
@@ -268,8 +268,8 @@ def _source_items(
     """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
     names = [name for name in dict.fromkeys(conversation.item for conversation in conversations) if None not in name]
     if locked:
-        session.lock_rows("lock_items_of_conversations", names, owner)
-    rows = session.select_rows("items_of_conversations", names, owner)
+        session.lock_many("lock_items_of_conversations", names, owner)
+    rows = session.select_many("items_of_conversations", names, owner)
     return {
         (job_id, item_id): SourceItem(
             job_id, job_key, position, state, result, deleted_at is not None, to_text(from_micros(created_at))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from backstay.backup.backup import Backup
 from backstay.storage.sql.backup_records import DROP_BATCH_ITEMS, backups_from, record_key
-from backstay.storage.sql.session import Session, SqlStore
+from backstay.storage.sql.database import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 
 

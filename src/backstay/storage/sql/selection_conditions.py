@@ -4,15 +4,15 @@ import orjson
 
 from backstay.clock import to_text
 from backstay.library.selection import Selection
-from backstay.storage.sql.session import Value
+from backstay.storage.sql.database import Value
 
 _ONLY_JOB = "AND job_id = :job_id"
 _ONLY_PERSONA = "AND persona = :persona"
 _ONLY_BEFORE = "AND created_at < :created_before"
 
 
-def conditions(selection: Selection | None, *, only_ids: str, only_found: str) -> str:
-    """Return the conditions of a selection. `only_ids` and `only_found` are those that depend on the database."""
+def conditions(selection: Selection | None, *, only_ids: str, only_containing: str) -> str:
+    """Return the conditions of a selection. `only_ids` and `only_containing` are those that depend on the database."""
     if selection is None:
         return ""
     return "\n   ".join(
@@ -22,7 +22,7 @@ def conditions(selection: Selection | None, *, only_ids: str, only_found: str) -
             (only_ids, bool(selection.ids)),
             (_ONLY_PERSONA, selection.persona is not None),
             (_ONLY_BEFORE, selection.created_before is not None),
-            (only_found, selection.search is not None),
+            (only_containing, selection.search is not None),
         )
         if is_used
     )

@@ -9,8 +9,8 @@ from typing import TypeVar
 from backstay.backup.store import Snapshot, UserColumns
 from backstay.library.record import Record
 from backstay.library.selection import Selection
+from backstay.storage.sql.database import Database
 from backstay.storage.sql.records import StoredColumns, read_selected
-from backstay.storage.sql.session import Database
 
 T = TypeVar("T")
 

@@ -4,11 +4,14 @@
 differ, and is searched first. Placeholders of the shared files:
 
 - `{schema}`: the schema of the tables.
-- `:name`: a value. `:1`, `:2`, …: values that are the same for all rows of a statement over many rows.
-- `{rows:type,type}`: these rows, one column per type; `{rows:type,type+}` where columns that a user has added follow.
-- `{columns}`: the names of these added columns, after the others.
+- `:name`: a value.
+- `{rows:type,type}`: the rows of a statement over many rows, with the types of their columns. A `+` at the end, as in
+  `{rows:type,type+}`, stands for columns that a user has added.
+- `{columns}`: the names of these added columns.
+- `:1`, `:2`, …: values of a statement over many rows that all rows share.
 - `{selected}`: the conditions of a selection of conversations.
-- `{indexed_by:index}`: the index that SQLite must use, since it does not know how many rows are in a state.
+- `{indexed_by:index}`: the index that SQLite must use. It could choose a worse one, since it does not know how many
+  rows are in each state.
 - `{lock:clause}`: the row lock that PostgreSQL takes. SQLite needs none, since it has one writer at a time.
 """
 
@@ -19,7 +22,7 @@ _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 
 
 def read_statement(package: str, name: str) -> str:
-    """Return a statement of the database in `package`, without its comment.
+    """Return the text of a statement without its comment, in the wording of the database whose package is given.
 
     Raises FileNotFoundError if there is no file of that name.
     """

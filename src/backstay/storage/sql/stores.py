@@ -6,13 +6,13 @@ from backstay.clock import Clock
 from backstay.storage.sql.backup_creation import SqlBackupCreation
 from backstay.storage.sql.backup_records import SqlBackupRecords
 from backstay.storage.sql.conversations import SqlConversations
+from backstay.storage.sql.database import Database
 from backstay.storage.sql.deletes import SqlDeletes
 from backstay.storage.sql.expiring_values import SqlExpiringValues
 from backstay.storage.sql.intake import SqlIntake
 from backstay.storage.sql.jobs import SqlJobs
 from backstay.storage.sql.restores import SqlRestores
 from backstay.storage.sql.retention import SqlRetention
-from backstay.storage.sql.session import Database
 from backstay.storage.sql.waiting_imports import SqlWaitingImports
 from backstay.storage.sql.work import SqlWork
 

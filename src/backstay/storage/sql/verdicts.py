@@ -13,7 +13,7 @@ from backstay.batch.store import Lease
 from backstay.clock import to_text
 from backstay.errors import LeaseLost
 from backstay.library.ids import new_ids
-from backstay.storage.sql.session import Row, Session
+from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.times import from_micros, to_micros
 
 
@@ -76,11 +76,11 @@ def write_verdicts(
         changes.running -= 1
         changes.tokens_in += usage.tokens_in
         changes.tokens_out += usage.tokens_out
-    if session.execute_rows("finish_items", finished, token, key) != len(finished):
+    if session.execute_many("finish_items", finished, token, key) != len(finished):
         raise LeaseLost(
             "An item was claimed by another worker while this token was current; this group was not stored", token=token
         )
-    session.execute_rows("insert_attempts", attempts)
+    session.execute_many("insert_attempts", attempts)
 
 
 def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Verdict], now: int) -> dict[int, str]:
@@ -107,8 +107,8 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
             (key, sequence, owner, turn.id, turn.role, turn.content, _to_json(turn.metadata))
             for sequence, turn in enumerate(conversation.turns, start=1)
         ]
-    session.execute_rows("insert_conversations", conversations)
-    session.execute_rows("insert_turns", turns)
+    session.execute_many("insert_conversations", conversations)
+    session.execute_many("insert_turns", turns)
     return ids
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from backstay.batch.store import StagedJob
 from backstay.legacy.waiting import WaitingImport, items_missing_error, job_waits_error
 from backstay.storage.sql.batched import batched
-from backstay.storage.sql.session import Session, SqlStore
+from backstay.storage.sql.database import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros
 
 _BATCH_ROWS = 4_000
@@ -32,7 +32,7 @@ class SqlWaitingImports(SqlStore):
                 return False
             session.execute("insert_legacy_job", {**name, **counts, "now": now_micros(self._clock)})
             for items in batched(settled.items(), _BATCH_ROWS):
-                session.execute_rows("insert_legacy_settled", [(owner, job_id, *item) for item in items])
+                session.execute_many("insert_legacy_settled", [(owner, job_id, *item) for item in items])
             return True
 
         return await self._database.write(add)
@@ -50,10 +50,10 @@ def waiting_imports(session: Session, owner: str) -> list[WaitingImport]:
 
 
 def settle_imported_items(session: Session, staged: StagedJob, job_id: str, now: int, *, accept_missing: bool) -> None:
-    """Settle those items of a newly published job that were imported as settled; the job then no longer waits.
+    """Settle those items of a newly published job that were imported as settled. The import then waits no longer.
 
-    If no job waits under that name, this is one lookup. Raises ItemsDiffer, unless `accept_missing`: the job lacks some
-    of these items.
+    Does nothing if no import waits under that name. Raises ItemsDiffer if the job lacks settled items of the import,
+    unless `accept_missing`.
     """
     name = {"owner": staged.owner, "job_id": job_id}
     waiting = session.row("legacy_job", name)

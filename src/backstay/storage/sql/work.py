@@ -1,19 +1,19 @@
-"""Leases, and the work on items under them. Implements `batch.store.WorkStore`."""
+"""The work on items under leases. Implements `batch.store.WorkStore`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import orjson
 
-from backstay.batch.item import ClaimedItem, Item, ItemState
+from backstay.batch.item import ClaimedItem, Item
 from backstay.batch.job import JobAction, JobState, Pause, check_action
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.store import AcquireResult, Claim, CommitReport, Lease, WorkerIdentity, WorkerRow
-from backstay.errors import LeaseLost
 from backstay.storage.sql.adoption_guard import refuse_unwritable
+from backstay.storage.sql.database import Row, Session, SqlStore
 from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state, waiting_text
-from backstay.storage.sql.session import Row, Session, SqlStore
+from backstay.storage.sql.leases import end_lease, fence, mark_worker, try_fence
 from backstay.storage.sql.times import from_micros, now_micros
 from backstay.storage.sql.verdicts import CountChanges, write_verdicts
 
@@ -34,6 +34,7 @@ class SqlWork(SqlStore):
                 settle_if_done(session, owner, job.key, job.state, job.counts, now)
                 return AcquireResult(None, find_job(session, owner, job_id))
             if after_lease_loss and job.state in (JobState.PAUSED, JobState.CANCELLED):
+                # That happened while this run had no lease; a new lease would set the job to running again.
                 return AcquireResult(None, job)
             state = check_action(job_id, job.state, JobAction.RESUME)
             refuse_unwritable(session, owner)
@@ -46,80 +47,41 @@ class SqlWork(SqlStore):
         return await self._database.write(acquire_lease)
 
     async def commit(self, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
-        # A repeated commit would claim twice, and no worker would process the items of the first claim.
-        return await self._database.write(lambda s: self._commit(s, lease, verdicts, claim), until_known=True)
+        # If the outcome stayed unknown, the worker would commit again and claim other items; those of the first claim
+        # would be running without anyone working on them.
+        return await self._database.write(lambda s: self._commit(s, lease, verdicts, claim), wait_for_outcome=True)
 
     def _commit(self, session: Session, lease: Lease, verdicts: Sequence[Verdict], claim: Claim) -> CommitReport:
         fence(session, lease.owner, lease.job_key, lease.token)
-        now = now_micros(self._clock)
-        changes = CountChanges()
-        if verdicts:
-            write_verdicts(session, lease, verdicts, now, changes)
+        now, changes = now_micros(self._clock), CountChanges()
+        write_verdicts(session, lease, verdicts, now, changes)
         state, counts, tokens = job_progress(session, lease)
         if state is JobState.PENDING:
             state = _resume_running(session, lease, now)
         halting = next((verdict for verdict in verdicts if verdict.halts_job), None)
         claimed: list[ClaimedItem] = []
-        if claim.free_slots > 0 and state is JobState.RUNNING and halting is None:
-            claimed = self._claim(session, lease, claim, now)
+        if state is JobState.RUNNING and halting is None and claim.free_slots > 0:
+            claimed = _claim_items(session, lease, claim, now)
             changes.pending -= len(claimed)
             changes.running += len(claimed)
         if verdicts or claimed:
             values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(changes)}
             session.execute("move_counts", values)
         if claimed:
-            # Items are left, so the changes of other workers since may wait for the next commit.
+            # The job is not done, so the counts are not read again. The next commit reads what others change meanwhile.
             counts, tokens = changes.apply_to_counts(counts), changes.apply_to_tokens(tokens)
-        else:
-            state, counts, tokens = job_progress(session, lease)
-        if halting is not None or counts.all_settled:
-            state, counts, tokens = _lock_job_progress(session, lease)
-        if halting is None:
-            state = settle_if_done(session, lease.owner, lease.job_key, state, counts, now)
-        elif state is JobState.RUNNING:
-            state = JobState.PAUSED
-            attempt = (halting.claimed.position, halting.claimed.attempt)
-            pause = Pause(halting.code or "doom", halting.message or "", (attempt, *halting.evidence))
-            set_state(session, lease.owner, lease.job_key, state, now, pause)
-        due = self._next_due(session, lease, claim, now) if claim.free_slots > 0 and not claimed else None
+            return CommitReport(claimed, state, counts, tokens, next_due_seconds=None)
+        state, counts, tokens = _settle_or_pause(session, lease, halting, now)
+        due = _next_due(session, lease, claim, now) if claim.free_slots > 0 else None
         return CommitReport(claimed, state, counts, tokens, due)
-
-    def _claim(self, session: Session, lease: Lease, claim: Claim, now: int) -> list[ClaimedItem]:
-        values = {
-            "token": lease.token,
-            "owner": lease.owner,
-            "job_key": lease.job_key,
-            "now": now,
-            "latest": now + _MAX_WAIT_MICROS,
-            "max_interruptions": claim.max_interruptions,
-            "alone": False,
-            "room": claim.free_slots,
-        }
-        rows: list[Row] = session.rows("claim_items", values)
-        is_alone = not rows and claim.may_claim_suspect
-        if is_alone:
-            rows = session.rows("claim_items", {**values, "alone": True, "room": 1})
-        input_rows = session.select_rows("inputs_at", [(row[0],) for row in rows], lease.job_key)
-        inputs = {row[0]: row for row in input_rows}
-        claimed, started_at = [], from_micros(now)
-        for position, item_id, attempt, tries in sorted(rows):
-            _, topic, persona, parameters = inputs[position]
-            item = Item(topic, item_id, persona, orjson.loads(parameters) if parameters != "{}" else {})
-            claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at))
-        return claimed
-
-    def _next_due(self, session: Session, lease: Lease, claim: Claim, now: int) -> float | None:
-        values = {"job_key": lease.job_key, "owner": lease.owner, "max_interruptions": claim.max_interruptions}
-        due = session.value("next_due", values)
-        return None if due is None else max(0.0, (due - now) / 1e6)
 
     async def requeue(self, lease: Lease, positions: Sequence[int], pause: Pause) -> None:
         def requeue(session: Session) -> None:
             fence(session, lease.owner, lease.job_key, lease.token)
             now = now_micros(self._clock)
             rows = [(position,) for position in positions]
-            session.execute_rows("forget_tries_by_position", rows, lease.job_key)
-            count = session.execute_rows("failed_to_pending_by_position", rows, lease.job_key)
+            session.execute_many("forget_tries_by_position", rows, lease.job_key)
+            count = session.execute_many("failed_to_pending_by_position", rows, lease.job_key)
             values = {"token": lease.token, "owner": lease.owner, "now": now, **asdict(CountChanges())}
             session.execute("move_counts", {**values, "pending": count, "failed": -count})
             state, _, _ = _lock_job_progress(session, lease)
@@ -130,12 +92,12 @@ class SqlWork(SqlStore):
 
     async def note_waiting(self, lease: Lease, waiting: ProviderWait | None) -> None:
         text = waiting_text(waiting) if waiting is not None else None
-        await self._database.write(lambda s: _mark(s, lease, "set_waiting", waiting=text))
+        await self._database.write(lambda s: mark_worker(s, lease, "set_waiting", waiting=text))
 
     async def release(self, lease: Lease) -> None:
         def release(session: Session) -> None:
-            if is_current(session, lease.owner, lease.job_key, lease.token):
-                _end_lease(session, lease.owner, lease.job_key, lease.token, now_micros(self._clock), crash_limit=None)
+            if try_fence(session, lease.owner, lease.job_key, lease.token):
+                end_lease(session, lease.owner, lease.job_key, lease.token, now_micros(self._clock), is_stopping=True)
 
         await self._database.write(release)
 
@@ -152,64 +114,75 @@ class SqlWork(SqlStore):
     async def reclaim(self, owner: str, worker: WorkerRow, *, crash_limit: int) -> bool:
         def reclaim(session: Session) -> bool:
             seen = {"token": worker.token, "owner": owner, "beat": worker.beat}
-            session.lock("end_session_of_worker", seen)
+            session.end_frozen_session(seen)
             row = session.row("worker_at_beat", seen)
             if row is None:
                 return False
             key, stopping = row
-            limit = None if stopping else crash_limit
-            _end_lease(session, owner, key, worker.token, now_micros(self._clock), crash_limit=limit)
+            now = now_micros(self._clock)
+            end_lease(session, owner, key, worker.token, now, is_stopping=bool(stopping), crash_limit=crash_limit)
             return True
 
         return await self._database.write(reclaim)
 
+    # These block, because they are called from threads: the event loop may be blocked by a processor.
+
     def beat(self, lease: Lease) -> None:
-        self._database.write_blocking(lambda s: _mark(s, lease, "beat"))
+        self._database.write_blocking(lambda s: mark_worker(s, lease, "beat"))
 
     def mark_stopping(self, lease: Lease) -> None:
-        self._database.write_blocking(lambda s: _mark(s, lease, "mark_stopping"))
+        self._database.write_blocking(lambda s: mark_worker(s, lease, "mark_stopping"))
 
 
-def _mark(session: Session, lease: Lease, name: str, **values: str | None) -> None:
-    """Execute an update of a worker's row. Raises LeaseLost if the row no longer exists."""
-    if not session.execute(name, {"token": lease.token, "owner": lease.owner, **values}):
-        raise lease_lost_error(lease.token)
+def _claim_items(session: Session, lease: Lease, claim: Claim, now: int) -> list[ClaimedItem]:
+    """Claim items that are due; if there are none, one suspect: an item interrupted so often that it must run alone."""
+    values = {
+        "token": lease.token,
+        "owner": lease.owner,
+        "job_key": lease.job_key,
+        "now": now,
+        "latest": now + _MAX_WAIT_MICROS,
+        "max_interruptions": claim.max_interruptions,
+        "alone": False,
+        "max_items": claim.free_slots,
+    }
+    rows: list[Row] = session.rows("claim_items", values)
+    is_alone = not rows and claim.may_claim_suspect
+    if is_alone:
+        rows = session.rows("claim_items", {**values, "alone": True, "max_items": 1})
+    input_rows = session.select_many("inputs_at", [(row[0],) for row in rows], lease.job_key)
+    inputs = {row[0]: row for row in input_rows}
+    claimed, started_at = [], from_micros(now)
+    for position, item_id, attempt, tries in sorted(rows):
+        _, topic, persona, parameters = inputs[position]
+        item = Item(topic, item_id, persona, orjson.loads(parameters) if parameters != "{}" else {})
+        claimed.append(ClaimedItem(item, position, attempt, tries, is_alone, started_at))
+    return claimed
 
 
-def is_current(session: Session, owner: str, job_key: int, token: int) -> bool:
-    """Return whether a token is current, and keep it so until the end of the write transaction."""
-    values = {"token": token, "owner": owner, "job_key": job_key}
-    return session.row("fence", values) is not None
+def _settle_or_pause(
+    session: Session, lease: Lease, halting: Verdict | None, now: int
+) -> tuple[JobState, ItemCounts, TokenCounts]:
+    """Pause a job that a verdict halts, or settle one with nothing left; return its progress."""
+    state, counts, tokens = job_progress(session, lease)
+    if halting is None and not counts.all_settled:
+        return state, counts, tokens
+    state, counts, tokens = _lock_job_progress(session, lease)
+    if halting is None:
+        state = settle_if_done(session, lease.owner, lease.job_key, state, counts, now)
+    elif state is JobState.RUNNING:
+        state = JobState.PAUSED
+        attempt = (halting.claimed.position, halting.claimed.attempt)
+        pause = Pause(halting.code or "doom", halting.message or "", (attempt, *halting.evidence))
+        set_state(session, lease.owner, lease.job_key, state, now, pause)
+    return state, counts, tokens
 
 
-def fence(session: Session, owner: str, job_key: int, token: int) -> None:
-    """Check a token before anything is written under it. Raises LeaseLost if it is outdated."""
-    if not is_current(session, owner, job_key, token):
-        raise lease_lost_error(token)
-
-
-def check_current(session: Session, owner: str, job_key: int, token: int) -> None:
-    """Check a token in a read transaction. Raises LeaseLost if it is outdated."""
-    if session.row("is_current", {"token": token, "owner": owner, "job_key": job_key}) is None:
-        raise lease_lost_error(token)
-
-
-def _end_lease(session: Session, owner: str, job_key: int, token: int, now: int, *, crash_limit: int | None) -> None:
-    """Return the items that a worker holds to pending, add its counts to the job's, and delete its row.
-
-    Without a crash limit the worker was asked to stop, and its attempts do not count as interrupted.
-    """
-    limits = {"stopping": crash_limit is None, "crash_limit": crash_limit or 0}
-    held = {"job_key": job_key, "token": token, "now": now, **limits}
-    session.execute("interrupt_attempts", held)
-    states = [state for (state,) in session.rows("interrupt_items", held)]
-    changes = CountChanges(running=-len(states))
-    for state in states:
-        changes.add(ItemState(state), +1)
-    values = {"token": token, "owner": owner, "now": now}
-    session.execute("move_counts", {**values, **asdict(changes)})
-    session.execute("fold_counts", values)
-    session.execute("delete_worker", values)
+def _next_due(session: Session, lease: Lease, claim: Claim, now: int) -> float | None:
+    """Return in how many seconds the next item is due that may run with others; None if there is none."""
+    values = {"job_key": lease.job_key, "owner": lease.owner, "max_interruptions": claim.max_interruptions}
+    due = session.value("next_due", values)
+    return None if due is None else max(0.0, (due - now) / 1e6)
 
 
 def job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
@@ -226,7 +199,7 @@ def _lock_job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCo
 
 
 def _resume_running(session: Session, lease: Lease, now: int) -> JobState:
-    """Move a job from pending to running: items were added to it when this worker had settled all others."""
+    """Move a job from pending back to running: this worker had settled it, and then items were added."""
     state, _, _ = _lock_job_progress(session, lease)
     if state is JobState.PENDING:
         state = JobState.RUNNING
@@ -241,7 +214,3 @@ def settle_if_done(session: Session, owner: str, key: int, state: JobState, coun
         return state
     set_state(session, owner, key, settled, now)
     return settled
-
-
-def lease_lost_error(token: int) -> LeaseLost:
-    return LeaseLost("This worker's lease was reclaimed; other workers continue with its items", token=token)

@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 
 from backstay.errors import StoreBusy, UnsafeSQLite
+from backstay.library.selection import contains
 from backstay.storage.sqlite.errors import translate_errors
 
 BUSY_MS = 30_000
@@ -56,6 +57,8 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
                 connection.execute("PRAGMA checkpoint_fullfsync = ON")
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
+            # SQLite's own LIKE ignores case in A to Z only.
+            connection.create_scalar_function("backstay_contains", contains, 2, deterministic=True)  # type: ignore[arg-type]
         except BaseException:
             connection.close()
             raise

@@ -1,21 +1,21 @@
-"""One database file, with one writer thread and a pool of readers. Implements `storage.sql.session.Database`."""
+"""One database file, with one writer thread and a pool of readers. Implements `storage.sql.database.Database`."""
 
 import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
-from backstay.errors import StoreClosed
+from backstay.errors import StorageError
 from backstay.logs import get_logger
+from backstay.storage.sql.database import Session, closed_error
 from backstay.storage.sql.reader_pool import MAX_READS, ReadDeadline, ReaderPool
-from backstay.storage.sql.session import Session
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.file_identity import FileIdentity
@@ -51,14 +51,14 @@ class SqliteDatabase:
         self._identity: FileIdentity | None = None
         self._guard = threading.Lock()
 
-    def start(self, *, schema: int) -> None:
-        """Open the connections to a database of that schema, and start the writer.
+    def start(self, *, schema_version: int) -> None:
+        """Open the connections to a database of that version of the schema, and start the writer.
 
         Raises:
             StorageError: a connection cannot be opened.
         """
         # Recorded before the file is opened, so that a replacement in between is detected as well.
-        identity = FileIdentity(self.path, schema)
+        identity = FileIdentity(self.path, schema_version)
         connection = connect(self.path)
         for _ in range(MAX_READS):
             self._reader_connections.put(connect(self.path, read_only=True))
@@ -83,16 +83,18 @@ class SqliteDatabase:
             _close(self._reader_connections.get(), self._identity)
         writer.join()
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
-        # `until_known` has no effect, because the outcome of a commit to a file is always known.
-        return await asyncio.wrap_future(self._submit(function, erases=erases))
+    async def write(
+        self, function: Callable[[Session], T], *, wait_for_outcome: bool = False, overwrite_deleted: bool = False
+    ) -> T:
+        # `wait_for_outcome` has no effect, because the outcome of a commit to a file is always known.
+        return await asyncio.wrap_future(self._submit(function, overwrite_deleted=overwrite_deleted))
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
         return self._submit(function).result()
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
         if self._readers is None:
-            raise StoreClosed("The database is not open; use it within `async with`")
+            raise closed_error()
         deadline = ReadDeadline(self._read_seconds)
         future = self._readers.submit(owner, partial(self._read, function, deadline))
         try:
@@ -133,32 +135,30 @@ class SqliteDatabase:
             self._reader_connections.put(connection)
 
     def _erase(self) -> bool:
-        connection = connect(self.path)
         try:
-            connection.set_busy_timeout(_ERASE_BUSY_MS)
-            # secure_delete leaves the copies that SQLite made when it moved rows between pages; VACUUM removes them.
-            is_small = self.path.stat().st_size <= _MAX_VACUUM_BYTES
-            if is_small:
-                connection.execute("VACUUM")
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except (apsw.Error, OSError) as error:
+            with closing(connect(self.path)) as connection:
+                connection.set_busy_timeout(_ERASE_BUSY_MS)
+                # secure_delete leaves copies that SQLite made when it moved rows between pages; VACUUM removes them.
+                is_small = self.path.stat().st_size <= _MAX_VACUUM_BYTES
+                if is_small:
+                    connection.execute("VACUUM")
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except (StorageError, apsw.Error, OSError) as error:
             _log.warning("erase_unfinished", error=type(error).__name__)
             return False
-        finally:
-            connection.close()
         return is_small
 
-    def _submit(self, function: Callable[[Session], T], *, erases: bool = False) -> "Future[T]":
+    def _submit(self, function: Callable[[Session], T], *, overwrite_deleted: bool = False) -> "Future[T]":
         future: Future[T] = Future()
 
         def run(connection: apsw.Connection, identity: FileIdentity) -> None:
             try:
-                if erases:
+                if overwrite_deleted:
                     connection.execute("PRAGMA secure_delete = ON")
                 try:
                     result = self._write(connection, identity, function)
                 finally:
-                    if erases:
+                    if overwrite_deleted:
                         connection.execute("PRAGMA secure_delete = FAST")
             except BaseException as error:
                 _settle(future, error=error)
@@ -167,7 +167,7 @@ class SqliteDatabase:
 
         with self._guard:
             if self._writer is None:
-                raise StoreClosed("The database is not open; use it within `async with`")
+                raise closed_error()
             self._writes.put(run)
         return future
 

@@ -20,7 +20,7 @@ from backstay.errors import (
 )
 from backstay.remedy import Remedy
 
-# Errors caused by a value, which fail only that value's outcome.
+# The database refuses a value. Only the outcome that holds this value fails.
 _VALUE_ERRORS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, UnicodeEncodeError, OverflowError)
 
 

@@ -128,7 +128,7 @@ def _make_folder(folder: Path) -> None:
 
 def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
     """Migrate the database unless another process has; return whether this one did."""
-    # Read again under the write lock, because of several processes that start at once, the first migrates for all.
+    # Read again under the write lock: if several processes start at once, the first one migrates for all.
     version = check_header(connection, path)
     if version >= known[-1][0]:
         return False  # and workers may be using it already

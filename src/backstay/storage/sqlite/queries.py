@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 
-from backstay.storage.sql.session import Row, Value
+from backstay.storage.sql.database import Row, Value
 from backstay.storage.sql.statement_files import read_statement
 
 _FIXED = re.compile(r"(?<!:):(\d+)\b")
@@ -35,7 +35,7 @@ def quoted(name: str) -> str:
 def bind_rows(
     name: str, rows: Sequence[Row], fixed: Sequence[Value], columns: tuple[str, ...]
 ) -> Iterator[tuple[str, Row]]:
-    """Yield the texts that execute a statement over rows of equal length, each with its values.
+    """Yield pairs of a text and its values that together execute a statement over rows of equal length.
 
     `fixed` are the values of `:1`, `:2`, …; `columns` the columns that a user has added.
     """

@@ -1,4 +1,4 @@
-"""A transaction on SQLite. Implements `storage.sql.session.Session`."""
+"""A transaction on SQLite. Implements `storage.sql.database.Session`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,23 +8,23 @@ import apsw
 import orjson
 
 from backstay.backup.storage_identity import StorageIdentity
-from backstay.library.selection import Selection, contains
+from backstay.library.selection import Selection
+from backstay.storage.sql.database import AddedColumns, Row, Value, Values
 from backstay.storage.sql.selection_conditions import conditions
-from backstay.storage.sql.session import AddedColumns, Row, Value, Values
 from backstay.storage.sqlite.queries import bind_rows, query
 from backstay.storage.sqlite.tables import SqliteTables
 
 _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
-# SQLite's own LIKE ignores case in A to Z only.
-_ONLY_MATCHING = """AND (backstay_has(topic, :search) OR backstay_has(persona, :search)
+# `backstay_contains` is registered by `connect`.
+_ONLY_CONTAINING = """AND (backstay_contains(topic, :search) OR backstay_contains(persona, :search)
         OR EXISTS (SELECT 1 FROM turns
-                    WHERE turns.conversation_key = conversations.key AND backstay_has(turns.content, :search)))"""
+                    WHERE turns.conversation_key = conversations.key AND backstay_contains(turns.content, :search)))"""
 
 
 class SqliteSession:
     """One transaction.
 
-    `lock` does nothing: a write transaction begins with the only write lock of the file, so no other can change a row.
+    `lock` does nothing: a write transaction begins by taking the file's only write lock, so no other can change a row.
     """
 
     kind = "sqlite"
@@ -53,14 +53,14 @@ class SqliteSession:
     def value(self, name: str, values: Values | None = None, *, selection: Selection | None = None) -> Any:
         return self._cursor(name, values, selection).get
 
-    def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
+    def execute_many(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
         changed = 0
         for text, values in bind_rows(name, rows, fixed, tuple(columns or ())):
             self.connection.execute(text, values)
             changed += self.connection.changes()
         return changed
 
-    def select_rows(
+    def select_many(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
         selected: list[Row] = []
@@ -74,7 +74,7 @@ class SqliteSession:
             ((metadata, lines),) = self.rows("conversation_lines", values)
             return _split_lines(orjson.loads(metadata), lines or b"")
         except (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError):
-            return None  # the caller reads the values instead, which raises any other error again
+            return None  # the caller then reads the conversations; if this was another error, that raises it again
 
     def selected_lines(self, values: Values, selection: Selection) -> None:
         return None
@@ -82,15 +82,17 @@ class SqliteSession:
     def lock(self, name: str, values: Values) -> None:
         pass
 
-    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+    def lock_many(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+        pass
+
+    def end_frozen_session(self, values: Values) -> None:
         pass
 
     def _cursor(self, name: str, values: Values | None, selection: Selection | None) -> apsw.Cursor:
         text = query(name)
         if selection is not None:
-            text = text.replace("{selected}", conditions(selection, only_ids=_ONLY_IDS, only_found=_ONLY_MATCHING))
-            if selection.search is not None:
-                self.connection.create_scalar_function("backstay_has", _contains, 2, deterministic=True)
+            selected = conditions(selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
+            text = text.replace("{selected}", selected)
         return self.connection.execute(text, values)
 
 
@@ -101,7 +103,3 @@ def _split_lines(metadata: list[Row], lines: bytes) -> list[Row]:
         rows.append((*columns, lines[start : start + length]))
         start += length
     return rows
-
-
-def _contains(*values: Any) -> bool:
-    return contains(*values)

@@ -52,8 +52,8 @@ class SqliteStore(SqlStores):
             StoreNotFound: it does not exist, and `create` is false.
             StorageError: it cannot be used; see `migrate.prepare`.
         """
-        schema = await asyncio.to_thread(prepare, self.path, create=create)
-        await asyncio.to_thread(self._database.start, schema=schema)
+        schema_version = await asyncio.to_thread(prepare, self.path, create=create)
+        await asyncio.to_thread(self._database.start, schema_version=schema_version)
 
     async def migrate(self, *, check: bool) -> MigrationResult:
         """Migrate the file to the schema that this code knows, like `start`; with `check`, return what that would do.

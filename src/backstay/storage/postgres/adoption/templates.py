@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from backstay.storage.postgres.errors import ABSENT, UNLIKE
+from backstay.storage.postgres.errors import CONVERSATION_ABSENT, ID_DIFFERS
 from backstay.storage.postgres.queries import quoted
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def _environment() -> "Environment":
         keep_trailing_newline=True,
     )
     environment.filters |= {"quoted": quoted, "literal": literal, "dollar_quoted": dollar_quoted}
-    environment.globals |= {"ABSENT": ABSENT, "UNLIKE": UNLIKE}
+    environment.globals |= {"CONVERSATION_ABSENT": CONVERSATION_ABSENT, "ID_DIFFERS": ID_DIFFERS}
     return environment

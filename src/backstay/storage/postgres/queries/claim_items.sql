@@ -8,7 +8,7 @@ WITH chosen AS (SELECT position
                    AND (available_at <= :now OR available_at > :latest)
                    AND (interruptions >= :max_interruptions) = :alone
                  ORDER BY available_at, position
-                 LIMIT :room
+                 LIMIT :max_items
                    FOR UPDATE SKIP LOCKED)
 UPDATE {schema}.items
    SET state = 'running', worker = :token, attempt = attempt + 1, alone = :alone, started_at = :now

@@ -22,7 +22,7 @@ from backstay.storage.sql.cascade.tables import (
     ForeignKey,
     OnDelete,
 )
-from backstay.storage.sql.session import Session
+from backstay.storage.sql.database import Session
 
 _CONVERSATION_KEY = {CONVERSATIONS: "key", TURNS: "conversation_key"}
 """The column that holds the key of the conversation, by built-in table."""

@@ -10,7 +10,7 @@ from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
 from backstay.storage.sql.cascade.related_rows import RelatedRows, RowsByTable
 from backstay.storage.sql.cascade.restore import CascadeRestore
 from backstay.storage.sql.cascade.tables import ForeignKey, OnDelete
-from backstay.storage.sql.session import Session
+from backstay.storage.sql.database import Session
 
 
 def related_rows(session: Session) -> RelatedRows:

@@ -11,5 +11,5 @@ UPDATE {schema}.items
                        AND (available_at <= :now OR available_at > :latest)
                        AND (interruptions >= :max_interruptions) = :alone
                      ORDER BY available_at, position
-                     LIMIT :room)
+                     LIMIT :max_items)
 RETURNING position, id, attempt, tries

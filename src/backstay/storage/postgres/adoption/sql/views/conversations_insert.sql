@@ -4,7 +4,7 @@
 {% set name, event = "conversations", "INSERT" %}
 {% block body %}
     IF (NEW.id::{{ id.cast }})::text IS DISTINCT FROM NEW.id THEN
-        RAISE EXCEPTION 'the id does not fit' USING ERRCODE = {{ UNLIKE | literal }};
+        RAISE EXCEPTION 'the id does not fit' USING ERRCODE = {{ ID_DIFFERS | literal }};
     END IF;
     INSERT INTO {{ schema }}.adopted_conversations
         ({{ (["key", "their_id", "id", "owner"] + side_columns) | join(", ") }})

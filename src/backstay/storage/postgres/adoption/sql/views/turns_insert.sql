@@ -11,7 +11,7 @@ DECLARE
 {% block body %}
     conversation_id := {{ schema }}.adopted_id(NEW.conversation_key);
     IF conversation_id IS NULL THEN
-        RAISE EXCEPTION 'no such conversation' USING ERRCODE = {{ ABSENT | literal }};
+        RAISE EXCEPTION 'no such conversation' USING ERRCODE = {{ CONVERSATION_ABSENT | literal }};
     END IF;
     INSERT INTO {{ turns.quoted_name }} AS app
         ({{ written | map(attribute="user_column") | map("quoted") | join(", ") }}, {{ parent.name | quoted }})

@@ -1,7 +1,7 @@
 """The interface of both databases: transactions that execute statements by name, and the base of their stores.
 
-The statement `name` is the file that `statement_files` finds for the open database. Values are bound by name. A
-statement over many rows is executed once for all of them; `fixed` are values that all rows share.
+A statement is named by its file, without the suffix; see `statement_files`. Values are bound by name. A `_many` method
+executes its statement once for all rows together; `fixed` are values that all rows share.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.clock import Clock
+from backstay.errors import StoreClosed
 from backstay.library.selection import Selection
 from backstay.storage.sql.cascade.tables import TableCatalog
 
@@ -67,17 +68,17 @@ class Session(Protocol):
         """Return the first value of the first row; None if there is no row."""
         ...
 
-    def execute_rows(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
-        """Execute a statement over rows of equal length, and return the number that it changed; 0 for no rows.
+    def execute_many(self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None) -> int:
+        """Execute a statement over rows of equal length, and return how many rows it changed; 0 for no rows.
 
         `columns` fills `{columns}` in its text.
         """
         ...
 
-    def select_rows(
+    def select_many(
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
-        """Execute a query over rows of equal length, and return all rows that it finds; none for no rows."""
+        """Execute a query over rows of equal length, and return what it selects; nothing for no rows."""
         ...
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
@@ -91,8 +92,8 @@ class Session(Protocol):
     def selected_lines(self, values: Values, selection: Selection) -> Iterator[Row] | None:
         """Yield all selected conversations like `lines`, without holding all in memory.
 
-        No other statement may be executed until the last line is read. Return None if streaming gains nothing, because
-        the database runs in this process and does not work ahead.
+        No other statement may be executed until the last line is read. Return None if the database runs in this
+        process: it would not prepare the next lines while the caller processes one, so streaming would gain nothing.
         """
         ...
 
@@ -103,8 +104,12 @@ class Session(Protocol):
         """
         ...
 
-    def lock_rows(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
-        """Lock the rows that a query over rows of equal length selects, like `lock`."""
+    def lock_many(self, name: str, rows: Sequence[Row], *fixed: Value) -> None:
+        """Lock the rows that a query over rows of equal length selects; see `lock`."""
+        ...
+
+    def end_frozen_session(self, values: Values) -> None:
+        """End the session of a suspended process that holds a worker's row, to free its locks. Nothing on SQLite."""
         ...
 
 
@@ -115,16 +120,18 @@ class Database(Protocol):
     again from the start, so the function must have no effects outside the transaction.
     """
 
-    async def write(self, function: Callable[[Session], T], *, until_known: bool = False, erases: bool = False) -> T:
+    async def write(
+        self, function: Callable[[Session], T], *, wait_for_outcome: bool = False, overwrite_deleted: bool = False
+    ) -> T:
         """Run `function` in a write transaction, which is committed to disk when this returns.
 
         If this raises anything but CommitUnknown, the transaction was rolled back. Raises StorageError, and what
         `function` raises.
 
         Args:
-            until_known: Wait until the outcome of the commit is known, or the database is closed, instead of raising
+            wait_for_outcome: Wait for the outcome of the commit as long as the database is open, before raising
                 CommitUnknown.
-            erases: Overwrite deleted content in a database file, even if that writes extra pages.
+            overwrite_deleted: Overwrite deleted content in a database file, even if that writes extra pages.
         """
         ...
 
@@ -136,7 +143,10 @@ class Database(Protocol):
         ...
 
     def write_blocking(self, function: Callable[[Session], T]) -> T:
-        """Run an idempotent function like `write`, from a thread other than the event loop's."""
+        """Run `function` like `write`, and block the calling thread, which is not the event loop's.
+
+        If a commit is lost, this soon raises CommitUnknown, so `function` must be one that may be repeated.
+        """
         ...
 
     async def read(self, function: Callable[[Session], T], *, owner: str | None = None) -> T:
@@ -154,6 +164,11 @@ class Database(Protocol):
     def translate_errors(self) -> AbstractContextManager[None]:
         """Translate the database's errors within the context to Backstay's."""
         ...
+
+
+def closed_error() -> StoreClosed:
+    """Return the error for a database that was not opened yet, or was closed."""
+    return StoreClosed("The database is not open; use it within `async with`")
 
 
 class SqlStore:

@@ -24,7 +24,7 @@ async def _row(store, lease):
     return row
 
 
-async def _take_over(store, row, *, crash_limit=3):
+async def _reclaim(store, row, *, crash_limit=3):
     return await store.batches.work.reclaim(OWNER, row, crash_limit=crash_limit)
 
 
@@ -64,11 +64,11 @@ async def test_worker_that_holds_nothing_just_leaves(store):
     assert await store.batches.work.workers(OWNER, "job") == []
 
 
-# -- takeovers -------------------------------------------------------------------------------------
+# -- reclaims --------------------------------------------------------------------------------------
 
 
 async def test_items_of_a_dead_worker_are_pending_again(store):
-    """A takeover ends attempts as interrupted, without counting them, and keeps what was finished."""
+    """Reclaiming a lease ends attempts as interrupted, without counting them, and keeps what was finished."""
     await create(store, 3)
     lease = await enter(store)
     first, second = await claim(store, lease, 2)
@@ -126,14 +126,14 @@ async def test_stopping_worker_was_not_interrupted(store):
 
 
 async def test_worker_that_has_beaten_since_is_alive(store):
-    """A takeover does nothing if the worker has sent a beat since it was observed."""
+    """A lease is not reclaimed if the worker has sent a beat since it was observed."""
     await create(store, 1)
     lease = await enter(store)
     await claim_one(store, lease)
     seen = await _row(store, lease)
     await asyncio.to_thread(store.batches.work.beat, lease)
 
-    assert not await _take_over(store, seen)
+    assert not await _reclaim(store, seen)
 
     assert (await job(store)).counts == ItemCounts(running=1)
     assert (await _row(store, lease)).beat > seen.beat
@@ -148,35 +148,35 @@ async def test_work_is_a_sign_of_life(store, write):
     seen = await _row(store, lease)
     await (claim(store, lease, 1) if write == "claim" else commit(store, lease, completed(held)))
 
-    assert not await _take_over(store, seen)
+    assert not await _reclaim(store, seen)
 
 
-async def test_worker_is_taken_over_once(store):
-    """Of many concurrent takeovers one succeeds, and the items return to pending once."""
+async def test_lease_is_reclaimed_once(store):
+    """Of many concurrent attempts to reclaim a lease one succeeds, and the items return to pending once."""
     await create(store, 3)
     lease = await enter(store)
     await claim(store, lease, 3)
     row = await _row(store, lease)
 
-    results = await asyncio.gather(*(_take_over(store, row) for _ in range(10)))
+    results = await asyncio.gather(*(_reclaim(store, row) for _ in range(10)))
 
     assert sum(results) == 1
     assert (await job(store)).counts == ItemCounts(pending=3)
     assert _results(store) == ["interrupted"]
 
 
-async def test_worker_that_left_is_not_taken_over(store):
-    """A takeover of a worker that left does nothing."""
+async def test_lease_that_was_released_is_not_reclaimed(store):
+    """A lease that its worker has released cannot be reclaimed."""
     await create(store, 1)
     lease = await enter(store)
     row = await _row(store, lease)
     await store.batches.work.release(lease)
 
-    assert not await _take_over(store, row)
+    assert not await _reclaim(store, row)
 
 
 async def test_other_workers_are_not_touched(store):
-    """A takeover does not affect the items of other workers."""
+    """Reclaiming a lease does not affect the items of other workers."""
     await create(store, 4)
     dead, alive = await enter(store), await enter(store, name="b")
     await claim(store, dead, 2)
