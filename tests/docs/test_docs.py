@@ -124,6 +124,15 @@ def test_every_public_name_is_on_the_page_about_the_python_api():
         assert f"\n::: backstay.{name}\n" in page, name
 
 
+def test_ways_through_the_code_name_files_that_exist():
+    """Each file on the ways through the code exists, so that a reader can follow them."""
+    page = (_ROOT / "CONTRIBUTING.md").read_text()
+    section = page.partition("## Three ways through the code")[2].partition("\n## ")[0]
+    files = re.findall(r"`([\w/]+\.py)`", section)
+    assert len(files) > 20
+    assert [file for file in files if not (_ROOT / "src/backstay" / file).is_file()] == []
+
+
 def test_every_decision_is_listed():
     """The index of decisions links every decision."""
     folder = _ROOT / "docs" / "engineering" / "decisions"
