@@ -177,7 +177,7 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
             "'--format': 'tvs' is not one of 'messages', 'csv', 'native', 'sharegpt'; see",
         ),
         (["--all", "--job", "topics"], 2, "--all cannot be combined"),
-        (["--all", "--json"], 2, "--json needs a file to write with -o"),
+        (["--all", "--json"], 2, "With --json, name a file with -o"),
         (["--job", "topics", "--ids-file", "empty.txt"], 2, "empty.txt names no conversations"),
         (["--ids-file", "none.txt"], 2, "none.txt not found"),
         (["--ids-file", "."], 1, ". cannot be read: Is a directory"),

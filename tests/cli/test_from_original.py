@@ -45,7 +45,7 @@ def test_an_import_from_check_to_continued_job(command, app):
     assert "Apply with: backstay migrate --from-original --source public" in planned.err
     assert "  batch-1: 2 completed, 1 failed, of local\n1 unfinished job imported.\n" in ended.out
     assert re.search(rf"  {BACKUP}: 1 conversation, until \S+ \S+Z, of local\n1 live backup imported\.\n", ended.out)
-    assert "Continue each of them by a run with all its items: backstay run FILE --job JOB" in ended.err
+    assert "Continue an imported job with its complete input: backstay run FILE --job JOB" in ended.err
     assert again.out.endswith(
         "0 unfinished jobs imported, 1 imported before.\n0 live backups imported, 1 imported before.\n"
     )

@@ -57,7 +57,7 @@ class SourceItem:
         return self.state == "completed"
 
 
-Items = Mapping[ItemName, SourceItem]
+SourceItems = Mapping[ItemName, SourceItem]
 
 
 class ItemLinks:
@@ -65,14 +65,14 @@ class ItemLinks:
 
     def __init__(self) -> None:
         self._newly_completed = ItemKeySet()
-        self.items = ItemKeySet()
+        self.linked_items = ItemKeySet()
         """The items that have been given a result so far."""
         self.linked = 0
         self.unlinked = 0
         """Conversations that name an item and do not become its result."""
 
     def link(
-        self, conversations: Iterable[ArchivedConversation], items: Items, *, replacing: Collection[str] = ()
+        self, conversations: Iterable[ArchivedConversation], items: SourceItems, *, replacing: Collection[str] = ()
     ) -> dict[ItemKey, tuple[ArchivedConversation, SourceItem]]:
         """Return which conversations of a chunk become results, by item, and count linked and unlinked ones.
 
@@ -80,18 +80,19 @@ class ItemLinks:
         replaces that result. An item that is not completed is linked to the last conversation that names it.
         """
         results: dict[ItemKey, tuple[ArchivedConversation, SourceItem]] = {}
-        for conversation in conversations if items else ():
+        for conversation in conversations:
             item = items.get(conversation.item)
             if item is None:
                 continue
             is_first = not item.is_completed and item.key not in self._newly_completed
             is_its_result = item.conversation_id == conversation.id or conversation.id in replacing
-            self.linked += is_first or is_its_result
-            self.unlinked += not (is_first or is_its_result)
+            becomes_result = is_first or is_its_result
+            self.linked += becomes_result
+            self.unlinked += not becomes_result
             if is_first:
                 self._newly_completed.add(item.key)
             if is_its_result or item.key in self._newly_completed:
                 results[item.key] = (conversation, item)
         for key in results:
-            self.items.add(key)
+            self.linked_items.add(key)
         return results

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import orjson
 
-from backstay.backup.item_links import ItemKeySet, Items, SourceItem
+from backstay.backup.item_links import ItemKeySet, SourceItem, SourceItems
 from backstay.backup.restore_plan import ConflictingConversation, ConflictKind
 from backstay.backup.store import ArchivedConversation
 from backstay.errors import ColumnsDiffer, RestoreConflict, RestoreDiffers
@@ -23,7 +23,7 @@ class ClassifiedChunk:
     new: Sequence[ArchivedConversation]
     conflicts: Sequence[tuple[ArchivedConversation, ConflictingConversation]]
     identical: int
-    items: Items
+    items: SourceItems
     """The items that the new and the conflicting conversations name."""
 
     @property
@@ -41,7 +41,7 @@ def classify(
     differing: Sequence[ArchivedConversation],
     identical: int,
     live: Mapping[str, Record],
-    items: Items,
+    items: SourceItems,
     linked: ItemKeySet,
 ) -> ClassifiedChunk:
     """Return which conversations are new, and which conflict with the library.

@@ -27,11 +27,12 @@ class StorageIdentity:
         return cls(os.path.realpath(path), socket.gethostname(), status.st_dev, status.st_ino)
 
     def is_same(self, other: "StorageIdentity") -> bool:
-        """Return whether both are certainly the same database or folder, moved or not.
+        """Return whether both are the same database or folder, moved or not.
 
-        A copy has another inode, even if it has replaced the original. Under the same path an equal inode is enough,
-        because a recreated container has another host name, and a disk that is mounted again may have another device
-        number. A database on a server has no inode: it is identified by its name and cluster.
+        A copy beside its original has another inode; one that was made after the original was removed may have got the
+        same. Under the same path an equal inode is enough, because a recreated container has another host name, and a
+        disk that is mounted again may have another device number. A database on a server has no inode: it is
+        identified by its name and cluster.
         """
         is_in_place = self.name == other.name
         if self.inode is None and other.inode is None:

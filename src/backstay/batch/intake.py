@@ -26,7 +26,7 @@ Chunks = AsyncIterator[list[NewItem]]
 Items = Iterable[ItemLike] | AsyncIterable[ItemLike] | str | Path
 
 MAX_CHUNK_ITEMS = 4_000  # one commit stores a chunk
-_MAX_CHUNK_CHARACTERS = 4_000_000  # after which a chunk of fewer, long items ends
+_MAX_CHUNK_CHARACTERS = 4_000_000  # a chunk also ends here, however few items it holds
 _HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likely than one in a million
 
 
@@ -56,8 +56,8 @@ async def read_items(
     rows = text_bytes = 0
     async for chunk in _chunks(items, columns, stdin):
         rows += len(chunk)
-        text_bytes += sum(map(_size, chunk))
         if ceiling is not None:
+            text_bytes += sum(map(_text_bytes, chunk))
             ceiling.check(str(items), rows=rows, text_bytes=text_bytes, row_noun="items")
         yield chunk
     if not rows:
@@ -81,7 +81,7 @@ async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) 
         async for item in items:
             line += 1
             chunk.append(_item_from_object(item, columns, line))
-            size += _size(chunk[-1])
+            size += sum(map(len, _texts(chunk[-1])))
             if len(chunk) == MAX_CHUNK_ITEMS or size >= _MAX_CHUNK_CHARACTERS:
                 yield chunk
                 chunk, size = [], 0
@@ -98,14 +98,18 @@ def _next_chunk(new_items: Iterator[NewItem]) -> list[NewItem]:
     chunk, size = [], 0
     for new_item in new_items:
         chunk.append(new_item)
-        size += _size(new_item)
+        size += sum(map(len, _texts(new_item)))
         if len(chunk) == MAX_CHUNK_ITEMS or size >= _MAX_CHUNK_CHARACTERS:
             break
     return chunk
 
 
-def _size(new_item: NewItem) -> int:
-    return len(new_item.topic) + len(new_item.parameters_json)
+def _texts(new_item: NewItem) -> tuple[str, str, str]:
+    return new_item.topic, new_item.persona or "", new_item.parameters_json
+
+
+def _text_bytes(new_item: NewItem) -> int:
+    return sum(len(text.encode()) for text in _texts(new_item))
 
 
 def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
@@ -137,7 +141,8 @@ def _item_from_object(item: object, columns: ColumnMapping, line: int) -> NewIte
     try:
         if isinstance(item, Item):
             item_id = _identifier(item.id, where, line) if item.id else None
-            return _build_item(item_id, item.topic, item.persona, plain_values(item.parameters), where, line)
+            topic, persona = plain_values({"topic": item.topic, "persona": item.persona}).values()
+            return _build_item(item_id, topic, persona, plain_values(item.parameters), where, line)
         if isinstance(item, Mapping):
             return _item_from_mapping(plain_values(item), columns, where, line)
     except ValueError as error:
@@ -201,7 +206,7 @@ def _unstorable_parameter(parameters: Mapping[str, Any]) -> str:
         try:
             content_digest_source("", None, {name: value})
         except (ValueError, TypeError):
-            return f"the parameter {name!r} ({_kind(value)})"
+            return f"the parameter {name!r} ({_described_kind(value)})"
     return "a parameter"
 
 
@@ -209,7 +214,7 @@ def _identifier(value: object, where: str, line: int) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise InvalidRow(f"{where}: the id must be text or a whole number, not {_kind(value)}", line=line)
+        raise InvalidRow(f"{where}: the id must be text or a whole number, not {_described_kind(value)}", line=line)
     check_id(value, f"{where}: the id", line=line)
     return value
 
@@ -220,7 +225,7 @@ def _text(value: object, field: str, where: str, line: int) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InvalidRow(f"{where}: the {field} must be text, not {_kind(value)}", line=line)
+        raise InvalidRow(f"{where}: the {field} must be text, not {_described_kind(value)}", line=line)
     if "\x00" in value:
         raise InvalidRow(f"{where}: the {field} contains a NUL character", line=line)
     if not is_encodable(value):
@@ -228,7 +233,7 @@ def _text(value: object, field: str, where: str, line: int) -> str | None:
     return value
 
 
-def _kind(value: object) -> str:
+def _described_kind(value: object) -> str:
     match value:
         case None:
             return "missing"

@@ -111,6 +111,6 @@ class OutputOptions:
         path = None if self.target == "-" else self.target
         if as_json and path is None:
             raise SettingsError(
-                "--json needs a file to write with -o: the JSON result goes to standard output", setting="output"
+                "With --json, name a file with -o: standard output carries the JSON result", setting="output"
             )
         return path

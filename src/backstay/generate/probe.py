@@ -19,7 +19,7 @@ from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, 
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
+from backstay.generate.reply_parsing import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 
 _MAX_CALLS = 4

@@ -14,7 +14,7 @@ from backstay.generate.model_call import ModelCall
 from backstay.generate.prompt import estimate_tokens_out
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
+from backstay.generate.reply_parsing import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation
 from backstay.library.conversation import Conversation
 

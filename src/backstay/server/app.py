@@ -33,7 +33,6 @@ from backstay.server.background_backups import BackgroundBackups
 from backstay.server.disconnects import DisconnectMiddleware
 from backstay.server.events.hub import Hub
 from backstay.server.metrics import Metrics
-from backstay.server.query_parameters import refuse_unknown_parameters
 from backstay.server.request_limits import AllowedHosts, BodyLimit, ConcurrencyLimit
 from backstay.server.request_middleware import RequestMiddleware
 from backstay.server.resume_permission import ResumePermission
@@ -42,6 +41,7 @@ from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
 from backstay.server.supervisor import Supervisor
 from backstay.server.temporary_folder import TemporaryFolder, remove_orphaned_folders
+from backstay.server.unknown_parameters import refuse_unknown_parameters
 from backstay.server.web import pages
 from backstay.settings import Settings
 

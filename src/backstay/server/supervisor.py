@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from backstay.app import Backstay
 from backstay.batch.job import Job, JobState
@@ -14,6 +13,7 @@ from backstay.errors import BackstayError
 from backstay.generate.allowlist import AllowedEntry
 from backstay.logs import get_logger
 from backstay.server.metrics import Metrics
+from backstay.server.problems import Problem
 from backstay.server.request_limits import ConcurrencyLimit
 from backstay.server.resume_permission import ResumePermission
 
@@ -25,13 +25,13 @@ _COMMIT_SECONDS = 5.0  # for the last commits, after the grace period
 
 @dataclass(slots=True)
 class _Run:
-    """A run, and whether a request arrived since it began."""
+    """A run in progress, and whether to start it again when it ends."""
 
     limit: int | None
     allowed: AllowedEntry | None
     stop: StopSignal = field(default_factory=StopSignal)
     is_requested_again: bool = False
-    """Whether a request to resume the job, after a pause or with requeued items, arrived while the run was ending."""
+    """Whether a request to resume the job arrived while the run was ending; its limit and its permission count."""
 
 
 class Supervisor:
@@ -84,7 +84,8 @@ class Supervisor:
             limit: Maximum number of items to claim.
             retries: Failed items to requeue first; None for all.
 
-        Raises like `Batches.prepare_resume` and `Batches.retry`; ConfirmationNeeded; Problem if too many jobs run.
+        Raises like `Batches.prepare_resume` and `Batches.retry`; ConfirmationNeeded; Problem if too many jobs run, when
+        the limits are stored and the items requeued already.
         """
         job = await self._backstay.for_owner(owner).batches.checkpoint(job_id)
         allowed = self._permission.allowed_for(job, confirm)
@@ -106,11 +107,14 @@ class Supervisor:
         job = await batches.prepare_resume(job_id)
         run = self._runs.get((owner, job_id))
         if run is not None:
-            run.is_requested_again = run.is_requested_again or (job.is_incomplete and job.state is not JobState.RUNNING)
+            if job.is_incomplete and job.state is not JobState.RUNNING:
+                run.is_requested_again, run.limit, run.allowed = True, limit, allowed
         elif job.is_incomplete and not self._is_stopping:
             self._slots.acquire(owner)
             run = self._runs[owner, job_id] = _Run(limit, allowed)
-            self._tasks.add(asyncio.create_task(self._work(owner, job_id, run)))
+            task = asyncio.create_task(self._work(owner, job_id, run))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return job
 
     def resume_interrupted(self) -> None:
@@ -149,18 +153,17 @@ class Supervisor:
         finally:
             self._slots.release(owner)
             del self._runs[owner, job_id]
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._metrics.record_run_end(ending)
 
     async def _run_until_ended(self, owner: str, job_id: str, run: _Run) -> EndReason:
-        batches = self._backstay.for_owner(owner, run.allowed).batches
         while True:
+            batches = self._backstay.for_owner(owner, run.allowed).batches
             result = await batches.resume(job_id, limit=run.limit, stop=run.stop, grace_seconds=self._grace_seconds)
             counts = result.counts
             _log.info(
                 "job_run_ended", job=job_id, ending=result.ending, completed=counts.completed, failed=counts.failed
             )
-            if result.ending not in (EndReason.PAUSED, EndReason.FINISHED) or not run.is_requested_again:
+            if result.ending in (EndReason.CANCELLED, EndReason.STOPPED) or not run.is_requested_again:
                 return result.ending
             run.is_requested_again = False
 
@@ -170,13 +173,17 @@ class Supervisor:
                 for owner in await self._backstay.owners():
                     for job in await self._backstay.for_owner(owner).batches.incomplete():
                         if job.state is JobState.INTERRUPTED:
-                            await self._resume_interrupted(owner, job.id)
+                            await self._resume_job(owner, job.id)
             except BackstayError as error:
                 _log.warning("interrupted_jobs_poll_failed", code=error.code, error=error.message)
+            except Exception as error:
+                _log.exception("interrupted_jobs_poll_crashed", error=type(error).__name__)
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _resume_interrupted(self, owner: str, job_id: str) -> None:
+    async def _resume_job(self, owner: str, job_id: str) -> None:
         try:
             await self.start(owner, job_id)
+        except (BackstayError, Problem) as error:
+            _log.info("interrupted_job_not_resumed", job=job_id, code=error.code)
         except Exception as error:  # concerns this job only, so the others are still resumed
-            _log.info("interrupted_job_not_resumed", job=job_id, code=getattr(error, "code", type(error).__name__))
+            _log.exception("interrupted_job_resume_crashed", job=job_id, error=type(error).__name__)

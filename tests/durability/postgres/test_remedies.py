@@ -138,7 +138,7 @@ CASES = {
         _migrates, "CREATE SCHEMA backstay", "`GRANT CREATE, USAGE ON SCHEMA backstay TO {role}`", known=0
     ),
     "migrate what another owns": Case(
-        _migrates, _OURS, "does not own the table attempts, which is that of postgres; ", known=4
+        _migrates, _OURS, "does not own the table attempts, which belongs to postgres; ", known=4
     ),
     "work without any right": Case(_works, "", "lacks a right on the schema backstay; "),
     "work with a right to read": Case(

@@ -8,6 +8,7 @@ from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.exits import ExitStatus
 from backstay.cli.text import format_count, printable
+from backstay.errors import SettingsError
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ async def migrate(
     from_original: Annotated[
         bool, typer.Option("--from-original", help="Then import batch_checkpoints and backup_exports.")
     ] = False,
-    source: Annotated[str, typer.Option(metavar="SCHEMA", help="Schema of the tables to import.")] = "public",
+    source: Annotated[
+        str | None, typer.Option(metavar="SCHEMA", help="Schema of the tables to import [default: public].")
+    ] = None,
     owner: Annotated[
         str | None,
         typer.Option(
@@ -38,9 +41,10 @@ async def migrate(
     Each migration is applied completely or not at all. Running it several times, or in several processes, does no harm.
     A SQLite file is migrated when it is opened; there, this command only creates an empty database.
 
-    With --from-original, each unfinished checkpoint is imported; a run with all its items then continues it. Each
-    live backup, whose file must be on this machine, becomes a backup of Backstay. The original library's tables and
-    files do not change, and jobs and backups that were imported before are skipped.
+    With --from-original, what an earlier library has left in tables of this database is imported: each unfinished
+    checkpoint becomes a job, which a run with the complete input continues, and each live backup, whose file must be
+    on this machine, becomes a backup of Backstay. The original tables and files do not change, and jobs and backups
+    that were imported before are skipped.
 
     \b
     Examples:
@@ -48,23 +52,27 @@ async def migrate(
       backstay migrate
       BACKUP_DIRECTORY=/var/backups backstay migrate --from-original --check
     """
-    session.invocation.owner = owner if owner is not None else session.invocation.owner
+    if owner is not None:
+        session.invocation.owner = owner
     if from_original:
-        return await _import_from_original(session, source, check=check)
+        return await _import_from_original(session, source or "public", check=check)
+    if source is not None:
+        raise SettingsError("--source needs --from-original", setting="source")
     result = await session.invocation.open().migrate(check=check)
     if session.out.as_json:
         session.out.print_json(schemas.MigrationOut.from_result(result, is_check=check))
-    _print_migration(session, result, "migrate", check=check)
+    _print_migration(session, result, check=check)
+    if check and result.applied:
+        session.out.note(f"Apply with: {session.invocation.command('migrate')}")
     return ExitStatus.DONE
 
 
-def _print_migration(session: CommandSession, result: "MigrationResult", *words: str, check: bool) -> None:
+def _print_migration(session: CommandSession, result: "MigrationResult", *, check: bool) -> None:
     migrations = format_count(len(result.applied), "migration")
     if not result.applied:
         session.out.line(f"The database is up to date (schema {result.after}).")
     elif check:
         session.out.line(f"{migrations} would be applied: schema {result.before} to {result.after}.")
-        session.out.note(f"Apply with: {session.invocation.command(*words)}")
     else:
         session.out.line(f"{migrations} applied: schema {result.before} to {result.after}.")
 
@@ -76,12 +84,15 @@ async def _import_from_original(session: CommandSession, source: str, *, check: 
     if out.as_json:
         migrated = schemas.MigrationOut.from_result(result.migrated, is_check=check)
         out.print_json(schemas.LegacyImportOut.from_report(report, migrated))
-    _print_migration(session, result.migrated, "migrate", "--from-original", "--source", source, check=check)
+    _print_migration(session, result.migrated, check=check)
     for line in (*_format_jobs(report), *_format_backups(report)):
         out.line(line)
-    if report.jobs and not check:
-        run = session.invocation.command("run")
-        out.note(f"Continue each of them by a run with all its items: {run} FILE --job JOB")
+    if check and (result.migrated.applied or report.jobs or report.backups):
+        out.note(f"Apply with: {session.invocation.command('migrate', '--from-original', '--source', source)}")
+    elif report.jobs and not check:
+        out.note(
+            f"Continue an imported job with its complete input: {session.invocation.command('run')} FILE --job JOB"
+        )
     return ExitStatus.WITH_FAILURES if report.skipped else ExitStatus.DONE
 
 
@@ -100,11 +111,11 @@ def _format_backups(report: "LegacyReport") -> "Iterator[str]":
 
 
 def _format_totals(
-    report: "LegacyReport", noun: str, imported: int, totals: "ImportTotals", over: str
+    report: "LegacyReport", noun: str, imported: int, totals: "ImportTotals", ended_word: str
 ) -> "Iterator[str]":
     clauses = [f"{format_count(imported, noun)} {'would be ' if report.is_check else ''}imported"]
     clauses += [f"{totals.already_imported:,} imported before"] if totals.already_imported else []
-    clauses += [f"{totals.ended:,} {over}"] if totals.ended else []
+    clauses += [f"{totals.ended:,} {ended_word}"] if totals.ended else []
     clauses += [f"{len(totals.skipped):,} not imported"] if totals.skipped else []
     yield f"{', '.join(clauses)}."
     for record in totals.skipped:

@@ -14,7 +14,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _MAX_TOKEN_CHARACTERS = 16_384
 PUBLIC = OPERATIONS | {"/", "/openapi.json", "/docs"}
 """Paths that need no token. `/metrics` has a token of its own."""
-STATIC = "/static/"
+STATIC_PREFIX = "/static/"
 """The prefix of static files, which are public."""
 _TICKET_PATH = re.compile(r"/api/backup/download/[^/]{1,512}")
 
@@ -55,7 +55,7 @@ class AuthenticationMiddleware:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or path_of(scope) in PUBLIC or path_of(scope).startswith(STATIC):
+        if scope["type"] != "http" or path_of(scope) in PUBLIC or path_of(scope).startswith(STATIC_PREFIX):
             await self._app(scope, receive, send)
             return
         try:

@@ -27,7 +27,9 @@ SELECT quote_ident(nspname), quote_ident(relname), nspname = %(schema)s AS is_ow
                                         AND has_table_privilege(pg_class.oid, 'DELETE')), is_own DESC, nspname
 """
 _HAS_FUNCTION = "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %s AND pronamespace = to_regnamespace(%s))"
-_HAS_TABLES = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = 'migrations')"
+_IS_MIGRATED = (
+    "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = 'migrations')"
+)
 _HAS_ROW_SECURITY = (
     "SELECT coalesce(bool_or(relrowsecurity), FALSE) FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
 )
@@ -52,7 +54,7 @@ class MissingPrivilege:
     """A privilege that the role lacks."""
 
     role: str
-    """The role; behind a pooler, the address may name another."""
+    """The role as the server knows it; a pooler's address may contain another name."""
     problem: str
     """What the role may not do, as a phrase after the role's name."""
     statements: str | None
@@ -74,7 +76,7 @@ def find_missing(connection: Connection, schema: str, message: str) -> MissingPr
         for _, _, is_own, _, owner in _find_relations(connection, schema, name):
             if is_own:
                 return MissingPrivilege(
-                    role, f"does not own the {kind} {name}, which is that of {owner}", f"GRANT {owner} TO {grantee}"
+                    role, f"does not own the {kind} {name}, which belongs to {owner}", f"GRANT {owner} TO {grantee}"
                 )
         return None
     if not (match := _DENIED.match(message)):
@@ -122,7 +124,7 @@ def _find_relations(connection: Connection, schema: str, name: str) -> list[tupl
 
 def _grant_schema(connection: Connection, schema: str, grantee: str) -> str:
     """Return all grants that a role needs to use a schema that another role migrated, or to migrate an empty one."""
-    if not query_value(connection, _HAS_TABLES, (schema,)):
+    if not query_value(connection, _IS_MIGRATED, (schema,)):
         return f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {grantee}"
     grants = [
         _grant_usage(schema, grantee),

@@ -9,7 +9,7 @@ import orjson
 from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.error_messages import backup_unusable_error
-from backstay.backup.item_links import ItemKeySet, ItemLinks, Items, SourceItem
+from backstay.backup.item_links import ItemKeySet, ItemLinks, SourceItem, SourceItems
 from backstay.backup.restore_plan import MAX_LISTED_CONFLICTS, ConflictingConversation, RestorePlan, RestoreResult
 from backstay.backup.restore_policy import ClassifiedChunk
 from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
@@ -143,7 +143,12 @@ class RestoreSession:
         to_rows, count = rows_maker(self._backup.owner, self._columns), 0
         for conversations in self._source.conversations(recorded, to_rows):
             chunk = _classify(
-                self._session, self._backup.owner, conversations, self._columns, locked=True, linked=self._links.items
+                self._session,
+                self._backup.owner,
+                conversations,
+                self._columns,
+                locked=True,
+                linked=self._links.linked_items,
             )
             restored = self._insert(self._choose(chunk))
             self._relink(restored, chunk)
@@ -264,7 +269,7 @@ def _classify(
 
 def _source_items(
     session: Session, owner: str, conversations: Sequence[ArchivedConversation], *, locked: bool
-) -> Items:
+) -> SourceItems:
     """Return the items that these conversations name, by name. With `locked`, lock them until the transaction ends."""
     names = [name for name in dict.fromkeys(conversation.item for conversation in conversations) if None not in name]
     if locked:

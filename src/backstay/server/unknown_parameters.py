@@ -6,23 +6,23 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Cookie, Header, Path
 from fastapi.routing import APIRoute
 
-from backstay.server.auth.authenticator import STATIC
+from backstay.server.auth.authenticator import STATIC_PREFIX
 from backstay.suggestions import did_you_mean
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a request with a query parameter that its address does not have.
+    """Refuse a request with a query parameter that its route does not declare.
 
     Scripts and styles accept any parameter, because a page may add a version to their addresses.
 
     Raises:
         RequestValidationError: a parameter is unknown; the message suggests the closest known one.
     """
-    names = dict.fromkeys(request.query_params)
+    names = list(request.query_params)
     if not names:
         return
     route = request.scope["route"]
-    if route.path.startswith(STATIC):
+    if route.path.startswith(STATIC_PREFIX):
         return
     known_names = _parameters_of(route)
     unknown = [name for name in names if name not in known_names]

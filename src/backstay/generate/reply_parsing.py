@@ -29,11 +29,12 @@ def effective_status(reply: HttpResponse, body: Mapping[str, Any] | None) -> int
     """Return the status that a reply means, since some gateways forward upstream errors with status 200."""
     if not 200 <= reply.status < 300:
         return reply.status
-    error = body.get("error") if body is not None else None
-    if isinstance(error, str) and error.strip() and body and not any(map(body.get, _ANSWER_FIELDS)):
+    fields = body or {}
+    error = fields.get("error")
+    if isinstance(error, str) and error.strip() and not any(map(fields.get, _ANSWER_FIELDS)):
         return 500
-    # Some servers send an empty error object to report success. An object that is not empty is an error even next to an
-    # answer: the error event in the middle of a stream may have choices, with an empty text.
+    # Some servers send an error object without values to report success. Unlike a text, an object with any value is an
+    # error even next to an answer: the error event in the middle of a stream may have choices, with an empty text.
     if not isinstance(error, Mapping) or not any(error.values()):
         return 200
     code = error.get("code")
