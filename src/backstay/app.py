@@ -265,7 +265,7 @@ class Backstay(_Components):
         """Migrate, then import unfinished jobs and live backups from the original library's tables.
 
         Each unfinished checkpoint waits for a run with all its items, each live backup becomes a backup of Backstay.
-        The original library's tables and files do not change. Not within `async with`. Idempotent, also in several
+        The original library's tables and files do not change. Not within `async with`. Idempotent, even in several
         processes at once.
 
         Args:
@@ -320,7 +320,7 @@ class Backstay(_Components):
     async def unadopt(self, *, check: bool = False) -> UnadoptResult:
         """Undo `adopt`. Not within `async with`. Idempotent. The user's tables do not change.
 
-        Values for which these have no column are deleted; the result counts them.
+        Values that those tables have no column for are deleted; the result counts them.
 
         Args:
             check: Only report what would be undone and deleted.

@@ -12,7 +12,7 @@ from backstay.errors import SettingsError
 from backstay.remedy import Remedy
 
 NAME = "holdfast"
-FORMER_PROJECT = f"{NAME.capitalize()}, the former name of Backstay"
+FORMER_PROJECT = f"{NAME.capitalize()} (now Backstay)"
 APPLICATION_ID = int.from_bytes(b"Hold", "big")
 """The application_id in the header of a former SQLite file."""
 

@@ -14,7 +14,7 @@ class SignalCounter:
         self._first_at: float | None = None
 
     def is_second(self) -> bool:
-        """Record a signal, and return whether it is another one than the first."""
+        """Record a signal, and return whether it differs from the first."""
         now = time.monotonic()
         if self._first_at is None:
             self._first_at = now

@@ -305,6 +305,8 @@ def test_wrong_value_of_the_server_names_its_variable(tmp_path):
     """A wrong setting of the server names the variable if it comes from one, else the setting."""
     with pytest.raises(SettingsError, match=r"^BACKSTAY_PORT is wrong: it must be a whole number$"):
         server_settings.load(here=tmp_path, environ={"BACKSTAY_PORT": "x"})
+    with pytest.raises(SettingsError, match=r"^The server's setting 'host' is wrong: "):
+        server_settings.load(here=tmp_path, environ={"BACKSTAY_HOST": "127.0.0.1"}, host="")
     _write(tmp_path, "[server]\nport = 'x'")
     with pytest.raises(SettingsError, match=r"^The server's setting 'port' is wrong: it must be a whole number$"):
         server_settings.load(here=tmp_path, environ={})

@@ -170,7 +170,7 @@ class Cleaner:
         if backup.state is not BackupState.RUNNING:
             return False
         if self._folders.is_elsewhere(backup):
-            # Only that machine sees the writer's lock, and may be gone for good; but no write takes longer than this.
+            # Only that machine can see the writer's lock, and it may be gone for good; but no write takes longer.
             return self._clock.now() - backup.created_at < _MAX_WRITE_TIME
         folder = await self._folders.for_backup(backup)
         if await self._folders.is_unreachable(backup, folder):

@@ -61,7 +61,7 @@ class DeleteService:
         self._folders = folders
         self._cleaner = cleaner
         self._owner = owner
-        self._keep = retention
+        self._retention = retention
 
     async def plan(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Return what a delete would remove.
@@ -110,7 +110,7 @@ class DeleteService:
         record = await self._writer.write(
             plan.selection,
             reason=reason or _REASON,
-            retention=self._keep if retention is None else retention,
+            retention=self._retention if retention is None else retention,
             expected=plan.conversations,
             plan_digest=plan.digest,
             deleting=True,

@@ -108,7 +108,8 @@ class BackupLocations:
     async def is_unreachable(self, backup: Backup, folder: BackupDirectory) -> bool:
         """Return whether this machine cannot determine what the folder of a backup holds.
 
-        The folder may be on a disk that is not mounted, or on another machine; one of that name here does not count.
+        The folder may be on a disk that is not mounted, or on another machine; a folder with the same path on this one
+        does not count.
         """
         if folder.has(backup.id):
             return False

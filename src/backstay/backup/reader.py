@@ -166,7 +166,7 @@ class BackupReader:
             raise BackupUnreachable(f"The folder of {backup_id} cannot be reached from this machine: {path}", path=path)
         try:
             with folder.open(backup_id) as file:
-                # Check again: the backup may have expired before this file was opened, which is then another's.
+                # Check again: the backup may have expired meanwhile, and the file may belong to a newer one.
                 await self._in_state(usable, backup_id)
                 yield OpenBackup(backup, file)
         except (BackupDamaged, NotABackup) as error:

@@ -42,7 +42,7 @@ class Restorer:
         self._reader = reader
         self._writer = writer
         self._owner = owner
-        self._keep = retention
+        self._retention = retention
 
     async def plan(self, backup_id: str, selection: Selection | None) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
@@ -76,7 +76,9 @@ class Restorer:
         ids = tuple((await self._store.plan_restore(source)).in_the_way)
         if not ids:
             return None
-        return await self._writer.write(Selection(ids=ids), reason=_REASON, retention=self._keep, expected=len(ids))
+        return await self._writer.write(
+            Selection(ids=ids), reason=_REASON, retention=self._retention, expected=len(ids)
+        )
 
     async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:
         """Return a function that checks that the file of a backup exists; without a backup it returns True."""

@@ -9,7 +9,7 @@ from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
 
 CONFIRMED_AFTER = timedelta(hours=24)
-"""Minimum time between the minute in which a cleanup first finds a backup expired and the cleanup that removes it."""
+"""Minimum time between the cleanup that first finds a backup expired, to the minute, and the one that removes it."""
 
 
 class RetentionAction(StrEnum):

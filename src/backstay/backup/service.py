@@ -49,7 +49,7 @@ class Backups:
         self._cleaner = cleaner
         self._deleter = deleter
         self._owner = owner
-        self._keep = retention
+        self._retention = retention
 
     async def remove_leftovers(self) -> None:
         """Remove unfinished backups of dead processes. Only log errors, so that the library can still be used."""
@@ -90,7 +90,7 @@ class Backups:
         backup = await self._writer.write(
             selection,
             reason=reason,
-            retention=self._keep if retention is None else retention,
+            retention=self._retention if retention is None else retention,
             expected=expected,
             plan_digest=plan_digest,
             on_progress=on_progress,

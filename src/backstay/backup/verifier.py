@@ -46,8 +46,10 @@ async def _compare(store: RecordStore, backup: Backup, reader: ArchiveReader, re
         await asyncio.to_thread(_check, lines, recorded, position)
         position += len(lines)
         await reporter.report(BackupPhase.VERIFYING, position, backup.conversations, reader.content_bytes)
-    if position != backup.conversations or reader.content_bytes != backup.content_bytes:
+    if position != backup.conversations:
         raise BackupDamaged(f"The file holds {position:,} conversations of {backup.conversations:,}")
+    if reader.content_bytes != backup.content_bytes:
+        raise BackupDamaged(f"The file holds {reader.content_bytes:,} bytes of {backup.content_bytes:,}")
 
 
 class _HashingReader:

@@ -1,4 +1,4 @@
-"""Detection that every item would fail, before all of them do, and the record of the attempts that show this."""
+"""Detection that every item would fail, before all of them do, and the attempts that preceded a `Halt`."""
 
 import math
 from collections import Counter, deque

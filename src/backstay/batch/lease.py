@@ -44,7 +44,7 @@ class Heartbeat:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Stop the beats. Returns when the last one is written, or the database has not answered for too long."""
+        """Stop the beats. Returns when the last one is written, or the database has been silent for too long."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, _PATIENCE_SECONDS)
 

@@ -40,5 +40,5 @@ class Tickets:
 
 
 def _hash(secret: str, purpose: str) -> str:
-    # A secret to be redeemed may be any text, even half of a surrogate pair; that one must fail like any wrong secret.
+    # A secret to be redeemed may be any text. Half of a surrogate pair must fail like any wrong secret.
     return hashlib.sha256(f"{purpose}\0{secret}".encode(errors="surrogatepass")).hexdigest()

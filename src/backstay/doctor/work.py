@@ -43,7 +43,7 @@ def check_work(report: DatabaseReport, owner: str) -> Iterator[Check]:
 
 
 def check_counters(miscounted_jobs: Sequence[str]) -> Check:
-    """Return whether the counters of all jobs equal their items."""
+    """Return a check that the counters of all jobs equal their items."""
     if miscounted_jobs:
         message = f"the counters of these jobs differ from their items: {', '.join(miscounted_jobs)}"
         remedy = "this is a bug in Backstay; conversations are not affected"

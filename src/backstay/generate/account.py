@@ -79,7 +79,7 @@ class Account:
         return self._sources.source_of(self._endpoint.key_variable)
 
     async def post(self, body: bytes, *, stream: bool = False) -> "HttpResponse":
-        """Send a request, and once more if the key was rejected and has a new value. Raises like `HttpClient.post`."""
+        """Send a request; send it again if the key was rejected and has a new value. Raises like `HttpClient.post`."""
         key = self._key
         reply = await self.http.post(body, headers=self._renewed_headers, stream=stream)
         if reply.status == _UNAUTHORIZED and await self._has_other_key(than=key):

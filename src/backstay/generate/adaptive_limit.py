@@ -35,7 +35,7 @@ _TRIAL = 2.0  # times the cap, to test whether a higher rate increases the throu
 _MORE = 1.3  # … by at least this factor
 _ENOUGH_ANSWERS = 5
 
-_STEADY = 1.2  # times the throughput; a larger cap is still growing, and the calls in flight grow with it
+_STEADY = 1.2  # times the throughput: a cap above that is still growing, so more calls in flight prove nothing
 
 _CATCH_UP_SECONDS = 0.05  # delay of starts that later starts may make up for
 _SLOWEST_PER_SECOND = 0.33  # a slower rate is no faster than probing
@@ -48,7 +48,7 @@ _FIRST_RETRY_AFTER_SECONDS = 2.0
 MAX_RETRY_AFTER_SECONDS = 60.0
 """The longest part of a Retry-After that is waited before the next probe."""
 _RAMP_END = 4096  # calls in flight
-_ACCEPTED_SECONDS = 1.0  # plus four times the mean time to a rejection: a call in flight for longer was accepted
+_ACCEPTED_SECONDS = 1.0  # a call in flight for longer than this and four mean rejections counts as accepted
 
 
 class LimitMode(Enum):

@@ -1,4 +1,4 @@
-"""Statistics of calls, from which an adaptive limit is derived. Pure: callers pass the time."""
+"""Statistics of answers and rejections, from which an adaptive limit is derived. Pure: callers pass the time."""
 
 import math
 

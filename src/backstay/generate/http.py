@@ -62,7 +62,7 @@ class HttpResponse:
 
     status: int
     headers: Mapping[str, str]
-    """By names in upper or lower case."""
+    """By name, as the server spelled it."""
     body: bytes
     proxy: Proxy | None = None
     """The proxy, if it answered instead of the endpoint."""
@@ -94,7 +94,7 @@ class HttpClient:
         """Send a request and read its whole response.
 
         If a reused connection turns out to be stale, the request is sent once more, on a new connection. `headers`
-        override those of the client. A stream is collected into a whole body, also if `stream` did not ask for one.
+        override those of the client. A stream is collected into a whole body, even if `stream` did not ask for one.
 
         Raises:
             ConnectFailed: no connection could be made.

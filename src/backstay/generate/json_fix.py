@@ -13,7 +13,7 @@ from typing import Any
 from backstay.generate.json_values import is_in_broken_value
 
 _MAX_CHARACTERS = 60_000
-_MAX_QUOTES = 400  # and opening parentheses: the time of a repair grows with the square of the number of both
+_MAX_QUOTES = 400  # quotes and opening parentheses: the time of a repair grows with the square of their number
 _MAX_REPAIRS = 3
 _MAX_STARTS = 50  # of values in one text
 

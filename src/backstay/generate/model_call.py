@@ -70,7 +70,7 @@ class RecentTries:
         self._tries: OrderedDict[str, ItemTries] = OrderedDict()
 
     def get(self, item_id: str) -> ItemTries:
-        """Return the tries of an item, which becomes the latest; new ones if there are none."""
+        """Return the tries of an item, created if needed, and mark the item as the most recently used."""
         tries = self._tries.setdefault(item_id, ItemTries())
         self._tries.move_to_end(item_id)
         if len(self._tries) > self._capacity:

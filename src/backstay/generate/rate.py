@@ -17,7 +17,7 @@ _TOKEN_BURST_SECONDS = 3.0  # the burst is what refills in this time
 
 _FIRST_DELAY_SECONDS = 0.5
 _MAX_DELAY_SECONDS = 30.0
-_FIRST_RETRY_AFTER_SECONDS = 5.0  # the longest part of a Retry-After that an item waits at first; doubles at each retry
+_FIRST_RETRY_AFTER_SECONDS = 5.0  # that an item waits of its first Retry-After, at most; doubles at each retry
 # After so many rejections in a row, and so long without a good answer, the account counts as blocked.
 _STANDSTILL_REJECTIONS = 3
 _STANDSTILL_SECONDS = 2.0

@@ -1,7 +1,7 @@
 """Import of unfinished checkpoints and live backups from the original library.
 
-The original library's tables and files do not change. What was imported before is skipped, so that the import is
-idempotent, also in several processes at once and after an interruption.
+The original library's tables and files do not change. What was imported before is left alone, so that the import
+is idempotent, even in several processes at once and after an interruption.
 """
 
 import asyncio

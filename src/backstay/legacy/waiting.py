@@ -35,7 +35,7 @@ class WaitingImportStore(Protocol):
     async def add(self, owner: str, job_id: str, settled: Mapping[str, str | None]) -> bool:
         """Store an imported job with its settled items; if the name is used, change nothing and return False.
 
-        Idempotent, also in several processes at once.
+        Idempotent, even in several processes at once.
 
         Args:
             settled: The ids of the items, each with the reason why it failed, or None if it was completed.

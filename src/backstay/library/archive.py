@@ -33,7 +33,7 @@ FILE_START = b'{"version":'
 
 _LEVEL = 3
 _BLOCK_BYTES = 1024 * 1024
-_LINES_PER_GROUP = 32  # joined, these are short enough for memory that was freed before; more would be allocated anew
+_LINES_PER_GROUP = 32  # few enough that the joined bytes fit into memory freed earlier, instead of needing new memory
 _MAX_WINDOW_BYTES = 128 * 1024 * 1024  # zstd's own default limit
 _CONVERSATIONS_END = b"],\n"
 CONVERSATIONS_START = b'"conversations":['
@@ -98,7 +98,7 @@ class Manifest:
 
 
 class ArchiveWriter:
-    """The encoder of one file. Call `head`, then `lines` until at least one line was added, then `tail`."""
+    """The encoder of one file. Call `head`, then `lines` once or more, with at least one line in all, then `tail`."""
 
     def __init__(self) -> None:
         self._sha = sha256()

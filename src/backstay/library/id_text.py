@@ -58,7 +58,7 @@ def printed_id(value: str) -> str:
     is_composed = unicodedata.is_normalized("NFC", value)
     printed: list[str] = []
     for at, character in enumerate(value):
-        # An accent at the start, or after an escape, which it would then change.
+        # A combining accent at the start, or after an escape, would alter the character before it.
         would_combine = unicodedata.category(character)[0] == "M" and (at == 0 or len(printed[-1]) > 1)
         if character == "\\":
             printed.append("\\\\")

@@ -126,7 +126,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
         StorageError: the database cannot be used.
     """
     state: AppState = app.state.app_state
-    # What was started last is stopped first, also if a later start or an earlier stop fails.
+    # What was started last is stopped first, even if a later start or an earlier stop fails.
     async with AsyncExitStack() as stack:
         stack.callback(state.files.close)
         stack.push_async_callback(state.authenticator.close)

@@ -249,8 +249,8 @@ def load(
             f"[server] must not contain {secret}: set it in the environment, as {_ENVIRONMENT[secret][0]}",
             setting=secret,
         )
-    values: dict[str, Any] = {**table, **_from_environment(environ)}
-    values |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    arguments = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    values: dict[str, Any] = {**table, **_from_environment(environ), **arguments}
     if isinstance(recipes := values.get("recipes"), dict):
         values["recipes"] = {
             name: str(folder / path) if isinstance(path, str) else path for name, path in recipes.items()
@@ -258,21 +258,27 @@ def load(
     try:
         return ServerSettings(**values).check()
     except ValidationError as error:
-        raise _validation_error(error, folder / FILE, environ) from error
+        variables = {name: _variable(name, environ) for name in _ENVIRONMENT if name not in arguments}
+        raise _validation_error(error, folder / FILE, variables) from error
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the variable that sets a setting."""
+    return next((variable for variable in _ENVIRONMENT[name] if environ.get(variable)), None)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, variables in _ENVIRONMENT.items():
-        value = next((environ[variable] for variable in variables if environ.get(variable)), None)
-        if value is not None:
+    for name in _ENVIRONMENT:
+        if (variable := _variable(name, environ)) is not None:
+            value = environ[variable]
             values[name] = (
                 [part.strip() for part in value.split(",") if part.strip()] if name in _LIST_SETTINGS else value
             )
     return values
 
 
-def _validation_error(error: ValidationError, path: Path, environ: Mapping[str, str]) -> SettingsError:
+def _validation_error(error: ValidationError, path: Path, variables: Mapping[str, str | None]) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -280,6 +286,5 @@ def _validation_error(error: ValidationError, path: Path, environ: Mapping[str, 
         hint = did_you_mean(name, known)
         known_settings = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
         return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{known_settings}", setting=name)
-    variables = _ENVIRONMENT.get(str(first["loc"][0]), ())
-    subject = next((variable for variable in variables if environ.get(variable)), f"The server's setting {name!r}")
+    subject = variables.get(str(first["loc"][0])) or f"The server's setting {name!r}"
     return SettingsError(f"{subject} is wrong: {reason_of(first)}", setting=name)

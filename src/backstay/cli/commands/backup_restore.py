@@ -96,7 +96,7 @@ def _print_outcome(invocation: Invocation, out: Output, result: "RestoreResult")
     out.print_result(lambda: schemas.RestoreResultOut.from_result(result), *_format_result(result))
     if result.related_not_restored:
         out.note(
-            f"{format_count(result.related_not_restored, 'related row')} not changed: what they refer to is missing, "
+            f"{format_count(result.related_not_restored, 'related row')} not restored: what they refer to is missing, "
             "or they now refer to something else."
         )
     if result.replaced_backup_id is not None:

@@ -44,7 +44,7 @@ async def migrate(
     With --from-original, what an earlier library has left in tables of this database is imported: each unfinished
     checkpoint becomes a job, which a run with the complete input continues, and each live backup, whose file must be
     on this machine, becomes a backup of Backstay. The original tables and files do not change, and jobs and backups
-    that were imported before are skipped.
+    that were imported before are left alone.
 
     \b
     Examples:

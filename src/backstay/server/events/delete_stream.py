@@ -23,10 +23,10 @@ async def respond_delete(state: AppState, work: Callable[[Listener], Coroutine[A
     """
     unsent: dict[BackupPhase, BackupProgress] = {}  # the latest of each phase, so that even a very short phase is sent
 
-    def keep(progress: BackupProgress) -> None:
+    def note_unsent(progress: BackupProgress) -> None:
         unsent[progress.phase] = progress
 
-    task, begun = state.background_backups.begin(work, on_progress=keep)
+    task, begun = state.background_backups.begin(work, on_progress=note_unsent)
     await asyncio.wait((task, begun), return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()

@@ -28,7 +28,10 @@ _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def render_page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page. In templates, `root` is the prefix of all addresses, and `section` begins the page's own."""
+    """Return a page.
+
+    In templates, `root` is the prefix of all addresses, and `section` the first segment after it in the page's own.
+    """
     root, section = request.scope.get("root_path", ""), section_of(request)
     page = _templates.get_template(template).render(root=root, section=section, **values)
     return HTMLResponse(page, status, dict(HEADERS))

@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _WRITER_THREADS = 4
 _MAX_TRIES = 20  # of a transaction that conflicts with others
-PATIENCE_SECONDS = 5.0  # for which a lost server is waited for before StoreUnavailable is raised
-DOUBT_SECONDS = 120.0  # the same before CommitUnknown: longer, because the caller needs to know the outcome
+PATIENCE_SECONDS = 5.0  # how long to wait for a lost server before StoreUnavailable is raised
+DOUBT_SECONDS = 120.0  # how long before CommitUnknown is raised: longer, because the caller needs to know the outcome
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -97,7 +97,7 @@ class PostgresDatabase:
         doubt_seconds = math.inf if wait_for_outcome else DOUBT_SECONDS
         future: Future[T] = self._submit(self._writers, self._write, function, doubt_seconds)
         pending: asyncio.Future[T] = asyncio.wrap_future(future)
-        # If the caller leaves, the write still runs. Then only this retrieves its error, which asyncio would else log.
+        # If the caller leaves, the write still runs. Its error is retrieved here, or asyncio would log it.
         pending.add_done_callback(lambda settled: settled.cancelled() or settled.exception())
         with self._mark_awaited(future):
             return await asyncio.shield(pending)

@@ -73,7 +73,7 @@ _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\
 
 
 # Replaces the message of the user's code, which may quote the values to be stored.
-USER_CODE_FAILED = "a trigger or function of the user's raised an error; the server's log has its message"
+USER_CODE_FAILED = "one of your own triggers or functions raised an error; the server's log has its message"
 # SQLSTATEs that Backstay's own functions raise.
 ID_DIFFERS, CONVERSATION_ABSENT = "HF001", "HF002"
 _RAISED_BY_BACKSTAY = {

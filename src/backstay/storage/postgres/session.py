@@ -103,7 +103,7 @@ class PostgresSession:
         self._run("end_session_of_worker", values)
 
     def _run(self, name: str, values: Values | None, selection: Selection | None = None) -> psycopg.Cursor[TupleRow]:
-        # `{}` rather than None, so that psycopg turns %% into % also without values.
+        # `{}` rather than None, so that psycopg turns %% into % even without values.
         return self._execute_timed(self._text(name, selection), values or {})
 
     def _execute_timed(self, text: str, values: Values) -> psycopg.Cursor[TupleRow]:

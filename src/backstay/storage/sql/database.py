@@ -145,7 +145,7 @@ class Database(Protocol):
     def write_blocking(self, function: Callable[[Session], T]) -> T:
         """Run `function` like `write`, and block the calling thread, which is not the event loop's.
 
-        If a commit is lost, this soon raises CommitUnknown, so `function` must be one that may be repeated.
+        If the reply to a commit is lost, this soon raises CommitUnknown: `function` must be one that may be repeated.
         """
         ...
 

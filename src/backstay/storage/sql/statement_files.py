@@ -10,7 +10,7 @@ differ, and is searched first. Placeholders of the shared files:
 - `{columns}`: the names of these added columns.
 - `:1`, `:2`, …: values of a statement over many rows that all rows share.
 - `{selected}`: the conditions of a selection of conversations.
-- `{indexed_by:index}`: the index that SQLite must use. It could choose a worse one, since it does not know how many
+- `{indexed_by:index}`: forces SQLite to use this index. It could choose a worse one, since it does not know how many
   rows are in each state.
 - `{lock:clause}`: the row lock that PostgreSQL takes. SQLite needs none, since it has one writer at a time.
 """

@@ -1,4 +1,4 @@
-"""Reads the schema version of a database, and refuses those of other programs."""
+"""Reads the schema version of a database, and refuses databases of other programs."""
 
 from pathlib import Path
 
