@@ -108,6 +108,13 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
     }
 
 
+def test_a_source_without_an_import_is_refused(within):
+    """`--source` names the schema to import from, so it is refused where nothing would be imported."""
+    refused = within("migrate", "--source", "public")
+
+    assert (refused.code, "--source needs --from-original" in refused.one_line_error()) == (2, True)
+
+
 def test_sqlite_has_nothing_to_import(within):
     """An import from the original library into a SQLite file is refused in one line and creates no database."""
     ended = within("--database", "library.db", "migrate", "--from-original")

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import math
 import os
 import threading
 from collections import UserDict
@@ -54,6 +55,13 @@ async def test_every_shape_of_an_item_comes_to_the_same(item):
     assert _parameters(new_item) == {"depth": 3}
     assert new_item.digest == hashlib.sha256(content_digest_source("tea", "a monk", {"depth": 3})).digest()
     assert new_item.line == 1
+
+
+async def test_missing_values_of_an_item_are_missing():
+    """NaN, which pandas puts in place of a missing value, is no persona and no topic."""
+    assert (await _one(Item("tea", persona=math.nan))).persona is None
+    with pytest.raises(InvalidRow, match="topic"):
+        await _one(Item(math.nan))
 
 
 @pytest.mark.parametrize("item", ["tea", 5, None, ["tea"], ("id", "tea"), {"tea"}], ids=repr)
