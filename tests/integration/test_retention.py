@@ -112,5 +112,5 @@ async def test_a_retention_of_zero_is_not_the_default(library):
     deletion = await library.conversations.delete(plan, retention=timedelta())
     of_delete = await library.backups.show(deletion.backup_id)
 
-    assert [created.keep, of_delete.keep] == [timedelta(), timedelta()]
+    assert [created.retention, of_delete.retention] == [timedelta(), timedelta()]
     assert created.expires_at == created.verified_at
