@@ -118,7 +118,13 @@ class _Components:
         stores, retention = self._store.backups, self.settings.backup_retention
         reader = BackupReader(store=stores.records, folders=self._folders, owner=owner)
         writer = BackupWriter(stores=stores, folders=self._folders, clock=self._clock, owner=owner)
-        cleaner = Cleaner(stores=stores, folders=self._folders, clock=self._clock, owner=owner)
+        cleaner = Cleaner(
+            stores=stores,
+            folders=self._folders,
+            clock=self._clock,
+            owner=owner,
+            keep_newest=self.settings.backup_keep_newest,
+        )
         delete_service = DeleteService(
             stores=stores,
             conversations=self._store.conversations,

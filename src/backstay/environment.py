@@ -12,7 +12,7 @@ _NAMES = (
 )
 KNOWN = frozenset(_PREFIX + name for name in _NAMES.split())
 """Variables that settings are read from; listed here, since most commands do not load the server's settings."""
-UNPREFIXED = ("BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS")
+UNPREFIXED = ("BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS", "BACKUP_KEEP_NEWEST")
 """Variables that settings are read from although they lack the prefix."""
 _ELSEWHERE = frozenset(
     _PREFIX + name

@@ -36,6 +36,7 @@ _ENVIRONMENT = {
     "allowed_keys": "BACKSTAY_ALLOWED_KEYS",
     "backup_directory": "BACKUP_DIRECTORY",
     "backup_retention_days": "BACKUP_RETENTION_DAYS",
+    "backup_keep_newest": "BACKUP_KEEP_NEWEST",
 }
 VARIABLES = tuple(_ENVIRONMENT.values())
 
@@ -84,6 +85,8 @@ class Settings(BaseModel):
     """Folder of backups; by default next to the database."""
     backup_retention_days: float = Field(default=7.0, gt=0, le=36_500)
     """Days that a backup is kept, counted from its completion or from the end of the delete that needed it."""
+    backup_keep_newest: int = Field(default=0, ge=0)
+    """How many of each owner's newest verified backups a cleanup keeps, whatever their age."""
     keys: dict[str, KeySetting] = Field(default_factory=dict)
     """Environment variable of a key -> source of the key, for when the variable is not set."""
     headers: dict[str, dict[str, str]] = Field(default_factory=dict)

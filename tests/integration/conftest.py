@@ -18,6 +18,7 @@ def _without_own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.delenv("BACKSTAY_OWNER", raising=False)
     monkeypatch.delenv("BACKUP_DIRECTORY", raising=False)
     monkeypatch.delenv("BACKUP_RETENTION_DAYS", raising=False)
+    monkeypatch.delenv("BACKUP_KEEP_NEWEST", raising=False)
     monkeypatch.chdir(tmp_path)
 
 

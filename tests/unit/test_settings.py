@@ -243,7 +243,7 @@ def test_unknown_setting_is_answered_with_those_there_are(tmp_path):
 
     known = (
         "database_url, database_schema, owner, lease_seconds, rpm, tpm, patience_seconds, allowed_keys, "
-        "backup_directory, backup_retention_days, keys, headers"
+        "backup_directory, backup_retention_days, backup_keep_newest, keys, headers"
     )
     with pytest.raises(
         SettingsError, match=rf"'ower' in .*backstay\.toml; did you mean owner\? Known settings: {known}$"
@@ -318,6 +318,7 @@ def test_what_is_wrong_is_said_in_our_words(tmp_path):
         ({"BACKSTAY_SCHEMA": "pg_mine"}, "^BACKSTAY_SCHEMA is wrong: PostgreSQL reserves this name$"),
         ({"BACKSTAY_RPM": "0"}, "^BACKSTAY_RPM is wrong: it must be at least 1$"),
         ({"BACKUP_RETENTION_DAYS": "30d"}, "^BACKUP_RETENTION_DAYS is wrong: it must be a number$"),
+        ({"BACKUP_KEEP_NEWEST": "-1"}, "^BACKUP_KEEP_NEWEST is wrong: it must be at least 0$"),
     ):
         with pytest.raises(SettingsError, match=says):
             load(here=tmp_path, environ=value)

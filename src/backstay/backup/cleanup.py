@@ -34,11 +34,14 @@ class CleanupResult:
 class Cleaner:
     """The cleaner of one owner's backups."""
 
-    def __init__(self, *, stores: BackupStores, folders: BackupLocations, clock: Clock, owner: str) -> None:
+    def __init__(
+        self, *, stores: BackupStores, folders: BackupLocations, clock: Clock, owner: str, keep_newest: int
+    ) -> None:
         self._stores = stores
         self._folders = folders
         self._clock = clock
         self._owner = owner
+        self._keep_newest = keep_newest
 
     async def remove_leftovers(self) -> None:
         """Remove what dead writers left, and mark their backups as failed. Safe at any time, in any process."""
@@ -55,7 +58,7 @@ class Cleaner:
                 await self._remove_file(backup)
 
     async def clean(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
-        """Remove expired backups, unless they are pinned or in use. See `Backups.cleanup`.
+        """Remove expired backups, unless they are pinned, in use or among the newest. See `Backups.cleanup`.
 
         Because the clock may be wrong, the first cleanup that finds a backup expired only records it; a cleanup at
         least 24 hours later removes it.
@@ -72,7 +75,7 @@ class Cleaner:
             await self.remove_leftovers()
         backups = await self._stores.retention.with_files(self._owner)
         being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
-        decisions = decide(backups, now, being_written=being_written, at_once=at_once)
+        decisions = decide(backups, now, being_written=being_written, keep_newest=self._keep_newest, at_once=at_once)
         folder = await self._folders.current_directory()
         if orphans:
             await self._folders.check(folder)

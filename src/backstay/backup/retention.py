@@ -1,9 +1,10 @@
 """The retention policy: which backups a cleanup removes, and why. Pure: it reads no clock, disk or database."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import nlargest
 
 from backstay.backup.backup import Backup, BackupState
 from backstay.clock import to_text
@@ -40,22 +41,45 @@ def clock_problem(now: datetime, backup_id: str, made_at: datetime) -> str | Non
 
 
 def decide(
-    backups: Iterable[Backup], now: datetime, *, being_written: Collection[str], at_once: bool = False
+    backups: Collection[Backup],
+    now: datetime,
+    *,
+    being_written: Collection[str],
+    keep_newest: int = 0,
+    at_once: bool = False,
 ) -> list[RetentionDecision]:
-    """Decide what to do with each backup that may have a file.
+    """Decide what to do with each backup of an owner that may have a file.
 
     Args:
-        backups: The backups.
+        backups: The backups, all of one owner.
         now: The current time.
         being_written: The ids of the backups whose writer is alive.
+        keep_newest: How many of the newest verified backups to keep whatever their age; pinned ones count.
         at_once: Whether to remove an expired backup that no earlier cleanup found expired.
     """
+    newest = _newest_reasons(backups, keep_newest)
     return [
-        _decide_one(backup, now, is_being_written=backup.id in being_written, at_once=at_once) for backup in backups
+        _decide_one(
+            backup,
+            now,
+            is_being_written=backup.id in being_written,
+            newest_reason=newest.get(backup.key),
+            at_once=at_once,
+        )
+        for backup in backups
     ]
 
 
-def _decide_one(backup: Backup, now: datetime, *, is_being_written: bool, at_once: bool) -> RetentionDecision:
+def _newest_reasons(backups: Iterable[Backup], number: int) -> Mapping[int, str]:
+    """Return the keys of the newest verified backups, each with the reason to keep it."""
+    # By key, which grows with each backup: a time may come from a wrong clock.
+    keys = nlargest(number, (backup.key for backup in backups if backup.state is BackupState.VERIFIED))
+    return dict.fromkeys(keys, "it is the newest" if number == 1 else f"it is among the newest {number}")
+
+
+def _decide_one(
+    backup: Backup, now: datetime, *, is_being_written: bool, newest_reason: str | None, at_once: bool
+) -> RetentionDecision:
     if backup.state is BackupState.EXPIRED:
         return RetentionDecision(backup, RetentionAction.FINISH, "its removal was interrupted")
     if backup.state is BackupState.RUNNING:
@@ -65,6 +89,8 @@ def _decide_one(backup: Backup, now: datetime, *, is_being_written: bool, at_onc
         return RetentionDecision(backup, RetentionAction.KEEP, "it is pinned")
     if backup.is_delete_unfinished:
         return RetentionDecision(backup, RetentionAction.KEEP, "its delete is unfinished")
+    if newest_reason is not None:
+        return RetentionDecision(backup, RetentionAction.KEEP, newest_reason)
     if backup.expires_at is None:
         return RetentionDecision(backup, RetentionAction.KEEP, "it has no expiry time")
     if backup.expires_at > now:

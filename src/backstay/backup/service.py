@@ -224,6 +224,8 @@ class Backups:
     async def cleanup(self, *, dry_run: bool = False, orphans: bool = False, at_once: bool = False) -> CleanupResult:
         """Remove backups that are expired now and were already found expired 24 hours ago; record newly expired ones.
 
+        The newest BACKUP_KEEP_NEWEST verified backups are kept whatever their age.
+
         Args:
             dry_run: Only report what would be done, and why.
             orphans: Also remove files that belong to no backup.

@@ -113,6 +113,58 @@ def test_expiry_is_confirmed_by_the_time_it_was_first_seen(seen_at, recorded):
     assert decision.first_seen_expired_at == recorded
 
 
+def _decide_beyond_their_time(keep_newest):
+    """Decide on backups that have all expired, the oldest first, and return each action with its reason."""
+    changes = (
+        {},
+        {},
+        {"is_pinned": True},
+        {"created_at": _NOW - 30 * _DAY},  # made after the others, while the clock was behind
+        {"state": BackupState.DAMAGED, "damaged_at": _NOW},
+        {"state": BackupState.FAILED},
+    )
+    backups = [replace(_BACKUP, key=key, id=f"backup-{key}", **change) for key, change in enumerate(changes)]
+    decisions = decide(backups, _NOW, being_written=[], keep_newest=keep_newest, at_once=True)
+    return [(decision.action, decision.reason.partition(" at ")[0]) for decision in decisions]
+
+
+@pytest.mark.parametrize(
+    ("keep_newest", "reasons"),
+    [
+        (1, ["it expired", "it expired", "it is pinned", "it is the newest"]),
+        (2, ["it expired", "it expired", "it is pinned", "it is among the newest 2"]),
+        (3, ["it expired", "it is among the newest 3", "it is pinned", "it is among the newest 3"]),
+        (9, ["it is among the newest 9", "it is among the newest 9", "it is pinned", "it is among the newest 9"]),
+    ],
+)
+def test_newest_verified_backups_are_kept_whatever_their_age(keep_newest, reasons):
+    """The backups made last are kept beyond their time; pinned ones count, damaged and failed ones do not."""
+    decisions = _decide_beyond_their_time(keep_newest)
+
+    assert [reason for _, reason in decisions] == [*reasons, "it expired", "it expired"]
+    assert all((action is RetentionAction.REMOVE) == (reason == "it expired") for action, reason in decisions)
+
+
+def test_without_newest_to_keep():
+    """Control: if none of the newest is to be kept, each backup beyond its time is removed, unless it is pinned."""
+    decisions = _decide_beyond_their_time(0)
+
+    assert [reason for _, reason in decisions] == [*["it expired"] * 2, "it is pinned", *["it expired"] * 3]
+    assert [action for action, _ in decisions].count(RetentionAction.REMOVE) == 5
+
+
+def test_newest_backup_is_no_longer_noted_as_expired():
+    """A backup that was found expired before it was to be kept loses that note, and an unexpired one is kept too."""
+    noted = replace(_BACKUP, key=1, first_seen_expired_at=_NOW - _DAY)
+    unexpired = replace(_BACKUP, key=2, expires_at=_NOW + _DAY)
+
+    decisions = decide([noted, unexpired], _NOW, being_written=[], keep_newest=2)
+
+    assert [decision.action for decision in decisions] == ["keep", "keep"]
+    assert [decision.reason for decision in decisions] == ["it is among the newest 2"] * 2
+    assert [decision.first_seen_expired_at for decision in decisions] == [None, None]
+
+
 def test_damage_is_part_of_the_reason():
     """The reason of an expired backup names since when it has been damaged."""
     damaged = replace(_BACKUP, state=BackupState.DAMAGED, damaged_at=_NOW - 2 * _DAY)

@@ -27,8 +27,8 @@ async def cleanup(
     """Remove expired backups, and print why each is kept or removed.
 
     A backup is removed when two cleanups, at least 24 hours apart, have found it expired, so that one wrong clock
-    removes nothing. Never removes a backup that is pinned, is being written, or whose delete is unfinished. Run it
-    daily, for instance by cron.
+    removes nothing. Never removes a backup that is pinned, is being written, or whose delete is unfinished. Keeps
+    the newest BACKUP_KEEP_NEWEST verified backups whatever their age. Run it daily, for instance by cron.
 
     \b
     Examples:
