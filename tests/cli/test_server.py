@@ -69,7 +69,7 @@ def test_another_schema_holds_another_library(backstay, url):
     ]
     assert backstay("jobs", **environment).code == 1
     assert wrong.code == 2
-    assert "database_schema" in wrong.one_line_error()
+    assert "BACKSTAY_SCHEMA" in wrong.one_line_error()
 
 
 def test_a_job_is_killed_and_resumed(backstay, server, url):

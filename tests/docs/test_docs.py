@@ -13,7 +13,7 @@ import pytest
 import typer
 
 import backstay
-from backstay import errors, limits
+from backstay import errors, limits, settings
 from backstay.cli.app import app
 from backstay.cli.remedies import COMMANDS
 from backstay.generate.providers import PROVIDERS
@@ -22,6 +22,7 @@ from backstay.library.archive import Manifest
 from backstay.library.choices import ExportFormat
 from backstay.remedy import Remedy
 from backstay.server.settings import _ENVIRONMENT, ServerSettings
+from backstay.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -260,6 +261,15 @@ def test_every_method_in_the_docs_of_an_element_exists():
     assert len(methods) >= 4
     for name, method in methods:
         assert re.search(rf"^  (async )?{method}\(", (static / f"{name}.js").read_text(), re.MULTILINE), (name, method)
+
+
+def test_every_setting_has_a_row_in_the_quickstart():
+    """The table of settings names each field of the settings file and its variable."""
+    table = (_ROOT / "docs" / "quickstart.md").read_text().partition("### Settings")[2].partition("\n## ")[0]
+    names = {name for row in table.splitlines() if row.startswith("|") for name in re.findall(r"[\w]+", row)}
+
+    assert set(Settings.model_fields) - settings._NOT_IN_FILES <= names
+    assert set(settings.VARIABLES) <= names
 
 
 def test_every_setting_of_the_server_is_explained():

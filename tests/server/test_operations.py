@@ -349,9 +349,9 @@ def test_settings_of_file_environment_and_arguments(tmp_path):
         ("", {"BACKSTAY_JWT_SECRET": "short", "BACKSTAY_JWT_ISSUER": "https://i.example"}, "32 bytes"),
         ("", {"BACKSTAY_JWT_SECRET": "x" * 32}, "BACKSTAY_JWT_ISSUER"),
         ("", {"BACKSTAY_AUTH": "jwt"}, "SUPABASE_URL"),
-        ("", {"BACKSTAY_AUTH": "none"}, "auth"),
+        ("", {"BACKSTAY_AUTH": "none"}, "BACKSTAY_AUTH"),
         ("", {"SUPABASE_URL": "p.supabase.co"}, "https://"),
-        ("", {"BACKSTAY_PORT": "70000"}, "port"),
+        ("", {"BACKSTAY_PORT": "70000"}, "BACKSTAY_PORT"),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(tmp_path, toml, environ, message):

@@ -9,7 +9,6 @@ import pytest
 
 from backstay.library.service import Conversations
 from backstay.storage.sql import reader_pool
-from backstay.storage.sqlite import session
 from support.harness.async_waiting import until
 from support.harness.waiting import locks_waited_for
 from support.servers.api import ANN, ORIGIN, bearer, serving, token_of
@@ -18,7 +17,7 @@ _SEARCH = "/api/conversations?search=nowhere"
 
 
 @contextmanager
-def _held_searches(settings, monkeypatch):
+def _held_searches(settings, backstay):
     """Block searches midway; yield a function that returns how many are blocked."""
     if settings.postgres_url is not None:
         with psycopg.connect(settings.postgres_url) as other:
@@ -33,16 +32,20 @@ def _held_searches(settings, monkeypatch):
             gate.wait()
         return False
 
-    monkeypatch.setattr(session, "contains", has)
+    connections = backstay._store._database._reader_connections
+    for _ in range(connections.qsize()):
+        connection = connections.get()
+        connection.create_scalar_function("backstay_contains", has, 2, deterministic=True)
+        connections.put(connection)
     try:
         yield lambda: len(entered)
     finally:
         gate.set()
 
 
-async def test_searches_of_one_owner_do_not_block_others(settings, monkeypatch):
+async def test_searches_of_one_owner_do_not_block_others(settings):
     """Another owner's reads and the readiness check work while one owner's searches take all their threads."""
-    await _check_that_others_are_answered(settings, monkeypatch)
+    await _check_that_others_are_answered(settings)
 
 
 async def test_without_turns_searches_of_one_owner_block_all(settings, monkeypatch):
@@ -50,7 +53,7 @@ async def test_without_turns_searches_of_one_owner_block_all(settings, monkeypat
     monkeypatch.setattr(reader_pool.ReaderPool, "_may_start", lambda pool, _: pool._running.total() < 2)
 
     with pytest.raises(AssertionError, match=r"^0 of 2 others were answered"):
-        await _check_that_others_are_answered(settings, monkeypatch)
+        await _check_that_others_are_answered(settings)
 
 
 def _are_all_blocked(pool, count):
@@ -58,11 +61,11 @@ def _are_all_blocked(pool, count):
         return pool.waiting == count and not any(map(pool._may_start, pool._waiting))
 
 
-async def _check_that_others_are_answered(settings, monkeypatch):
+async def _check_that_others_are_answered(settings):
     async with serving(settings) as api:
         await api.made(1)
         pool = api.state.backstay._store._database._readers
-        with _held_searches(settings, monkeypatch) as held:
+        with _held_searches(settings, api.state.backstay) as held:
             searches = [asyncio.create_task(api.ann.get(_SEARCH)) for _ in range(4)]
             await until(lambda: (held(), pool.waiting) == (2, 2))
             others = [

@@ -164,7 +164,7 @@ def test_a_pending_item_gets_the_last_conversation_that_names_it():
     assert links.link([first], items)[_ITEM.key][0] is first
     assert links.link([second], items)[_ITEM.key][0] is second
     assert (links.linked, links.unlinked) == (1, 1)
-    assert _ITEM.key in links.items
+    assert _ITEM.key in links.linked_items
 
 
 def test_a_set_of_item_keys_holds_exactly_what_was_added():
