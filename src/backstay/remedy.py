@@ -68,7 +68,7 @@ class Remedy(StrEnum):
 
 IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.ACCEPT_NEW_ITEMS: "pass accept_new_items=True to add the new ones",
-    Remedy.PROVIDE_ALL_ITEMS: "pass accept_new_items=True to continue without the others",
+    Remedy.PROVIDE_ALL_ITEMS: "provide the others too, or pass accept_new_items=True to continue without them",
     Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",

@@ -755,11 +755,11 @@ async def test_tables_may_be_in_any_schema(app):
 
 async def test_our_own_views_are_refused(app):
     """A schema with Backstay's own tables or views is refused as a source."""
-    with pytest.raises(SettingsError, match="'backstay' is Backstay's own"):
+    with pytest.raises(SettingsError, match="'backstay' are Backstay's own"):
         await taken(app, source="backstay")
     backstay = app.backstay()
     other = type(backstay)(backstay.settings.model_copy(update={"database_schema": "second"}))
-    with pytest.raises(SettingsError, match="'backstay' is Backstay's own"):
+    with pytest.raises(SettingsError, match="'backstay' are Backstay's own"):
         await other.migrate_from_original("backstay")
     assert app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'second'") == [(0,)]
 

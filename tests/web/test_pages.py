@@ -288,7 +288,8 @@ async def test_with_tokens_of_an_app_there_are_no_pages(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (2 * 10**9, "2.0 GB")]
+    ("number", "text"),
+    [(1, "1 byte"), (999, "999 bytes"), (1_500, "1.5 kB"), (999_999, "1.0 MB"), (2 * 10**9, "2.0 GB")],
 )
 def test_sizes_are_formatted_for_people(number, text):
     """Sizes are formatted in powers of a thousand."""
@@ -301,6 +302,9 @@ def test_sizes_are_formatted_for_people(number, text):
         ("2024-02-29T12:00:00Z", "just now"),
         ("2024-03-07T12:00:00Z", "in 7 days"),
         ("2024-02-29T10:59:00Z", "1 hour ago"),
+        ("2024-02-29T11:00:15Z", "1 hour ago"),
+        ("2024-03-01T11:50:00Z", "in 1 day"),
+        ("2024-02-29T12:00:59Z", "in less than a minute"),
     ],
 )
 def test_distances_are_formatted_for_people(moment, text):

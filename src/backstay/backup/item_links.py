@@ -68,28 +68,29 @@ class ItemLinks:
         self.linked_items = ItemKeySet()
         """The items that have been given a result so far."""
         self.linked = 0
+        """Conversations that became the result of their item."""
         self.unlinked = 0
         """Conversations that name an item and do not become its result."""
 
     def link(
-        self, conversations: Iterable[ArchivedConversation], items: SourceItems, *, replacing: Collection[str] = ()
+        self, conversations: Iterable[ArchivedConversation], items: SourceItems, *, replacing_ids: Collection[str] = ()
     ) -> dict[ItemKey, tuple[ArchivedConversation, SourceItem]]:
         """Return which conversations of a chunk become results, by item, and count linked and unlinked ones.
 
-        A completed item is linked to the conversation that it records as its result, or to one in `replacing`, which
-        replaces that result. An item that is not completed is linked to the last conversation that names it.
+        A completed item keeps the result that it records, unless a conversation whose id is in `replacing_ids` names
+        it: that one becomes its result. An item that is not completed is linked to the last conversation that names it.
         """
         results: dict[ItemKey, tuple[ArchivedConversation, SourceItem]] = {}
         for conversation in conversations:
             item = items.get(conversation.item)
             if item is None:
                 continue
-            is_first = not item.is_completed and item.key not in self._newly_completed
-            is_its_result = item.conversation_id == conversation.id or conversation.id in replacing
-            becomes_result = is_first or is_its_result
+            completes_item = not item.is_completed and item.key not in self._newly_completed
+            is_its_result = item.conversation_id == conversation.id or conversation.id in replacing_ids
+            becomes_result = completes_item or is_its_result
             self.linked += becomes_result
             self.unlinked += not becomes_result
-            if is_first:
+            if completes_item:  # a later conversation of this item takes the place of this one, so one link is counted
                 self._newly_completed.add(item.key)
             if is_its_result or item.key in self._newly_completed:
                 results[item.key] = (conversation, item)

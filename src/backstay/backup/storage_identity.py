@@ -29,7 +29,7 @@ class StorageIdentity:
     def is_same(self, other: "StorageIdentity") -> bool:
         """Return whether both are the same database or folder, moved or not.
 
-        A copy beside its original has another inode; one that was made after the original was removed may have got the
+        A copy next to its original has another inode; one that was made after the original was removed may have got the
         same. Under the same path an equal inode is enough, because a recreated container has another host name, and a
         disk that is mounted again may have another device number. A database on a server has no inode: it is
         identified by its name and cluster.

@@ -12,8 +12,7 @@ class Cursors:
 
     Rows of all owners share one sequence of keys, so the difference of two keys would reveal how many rows other owners
     have stored in between. A cursor is the key under a permutation (a Feistel network) keyed by the database's id and
-    the owner.
-    Servers that share a database understand each other's cursors.
+    the owner, so servers that share a database understand each other's cursors.
     """
 
     def __init__(self, *, database_id: str, owner: str) -> None:
@@ -21,7 +20,7 @@ class Cursors:
 
     def encode(self, key: int) -> int:
         """Return the cursor of a row's key."""
-        if key >> 2 * _HALF_BITS:  # no table is that large, but a request may contain any number
+        if key >> 2 * _HALF_BITS:  # too large to permute; no table is that large
             return key
         left, right = key >> _HALF_BITS, key & _HALF_MASK
         for round_number in range(_ROUNDS):

@@ -33,7 +33,7 @@ class Prompt:
     system: str | None
     user: str
     item: Item | None = None
-    """The item, by which an answer that repeats its texts is told from one that repeats the examples of the recipe."""
+    """The item: an answer may repeat its texts, but not the examples of the recipe."""
 
     def with_hint(self, hint: str) -> "Prompt":
         """Return the prompt with a line about the fault of an earlier answer."""

@@ -134,7 +134,10 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
-        """Create a recipe from fields; `outside` names those that come from a file or a job. Raises like `load`."""
+        """Create a recipe from fields. Raises like `load`.
+
+        `outside` names fields from a file or a stored job: a key is sent to a host that they name only with permission.
+        """
         if "model" not in fields:
             raise RecipeError(f"{where} names no model", remedy=Remedy.NAME_MODEL, field="model")
         try:
@@ -153,7 +156,7 @@ class Recipe(BaseModel):
         """Check that the recipe has no credential, a valid address and valid templates. Raises RecipeError."""
         secret_detection.check_no_credentials(self.frozen())
         _ = self.endpoint, self.prompts
-        self._check_sampling()
+        self._check_anthropic_parameters()
 
     @property
     def outside_fields(self) -> frozenset[str]:
@@ -209,7 +212,7 @@ class Recipe(BaseModel):
     def differences(self, stored: FrozenRecipe) -> Sequence[str]:
         return differences(stored, self.frozen())
 
-    def _check_sampling(self) -> None:
+    def _check_anthropic_parameters(self) -> None:
         if self.anthropic_version is None:
             return
         names = [*(["temperature"] if self.temperature is not None else []), *self.parameters]

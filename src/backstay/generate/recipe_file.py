@@ -1,6 +1,7 @@
 """Recipe files in TOML or YAML."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def _read_text(path: Path) -> str:
 def _parse_toml(text: str, path: Path) -> Any:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}", path=str(path)) from error
 
 
@@ -66,7 +67,7 @@ def _parse_yaml(text: str, path: Path) -> Any:
         mark = error.problem_mark
         where = f"{path}, line {mark.line + 1}" if mark is not None else path
         raise RecipeError(f"{where} is not valid YAML: {error.problem or error.context}", path=str(path)) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except Exception as error:  # PyYAML raises KeyError, TypeError and others for values that contradict their tags
         raise RecipeError(f"{path} is not valid YAML", path=str(path)) from error
 
 
@@ -81,7 +82,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for number, name in enumerate(names):
-            if name in names[:number]:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"{name!r} is set twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)

@@ -1,7 +1,7 @@
 """Conversion of the original library's conversations, without losing a value.
 
-Columns that Backstay does not have, and values of another type than its own columns, become metadata under their names;
-the same holds for turns. Turns are numbered from 1 without gaps; an original number that differs becomes metadata.
+A column that Backstay lacks, and a value that does not fit its column's type, is kept in the metadata under the name of
+the column, in turns as well. Turns are numbered from 1 without gaps; an original number that differs becomes metadata.
 """
 
 from datetime import datetime
@@ -39,12 +39,12 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
             except InvalidRow as error:
                 raise origin.invalid_row(row.line, error.message) from error
     created_at = document["created_at"] or to_text(fallback_time)
-    turns = [_sort_turn(turn) for turn in document[TURNS]]
-    for turn, number in zip(turns, numbers, strict=bool(numbers)):
-        if number != turn[_SEQUENCE] and turn["metadata"].setdefault(_SEQUENCE, number) != number:
-            raise origin.invalid_row(
-                row.line, f"turn {turn[_SEQUENCE]} has a sequence in its metadata and another next to it"
-            )
+    turns = [_copy_turn(turn) for turn in document[TURNS]]
+    for turn, number in zip(turns, numbers, strict=False):  # without numbers, or with one for each turn
+        if number == turn[_SEQUENCE]:
+            continue
+        if turn["metadata"].setdefault(_SEQUENCE, number) != number:
+            raise origin.invalid_row(row.line, f"turn {turn[_SEQUENCE]} has another sequence in its metadata")
     complete = {**document, TURNS: turns, "created_at": created_at, "updated_at": document["updated_at"] or created_at}
     return dict(sorted(complete.items()))
 
@@ -63,7 +63,10 @@ def to_record(document: Document, key: int) -> Record:
 
 
 def _sequence_numbers(turns: Any) -> list[int]:
-    """Return the original numbers of turns in order; an empty list if they define no order."""
+    """Return the turns' own numbers, in the order in which `read_row` puts the turns; none if a turn has no number.
+
+    Turns are sorted by their numbers, unless two are equal.
+    """
     if not isinstance(turns, list):
         return []
     numbers = [number for turn in turns if isinstance(turn, dict) and type(number := turn.get(_SEQUENCE)) is int]
@@ -72,5 +75,5 @@ def _sequence_numbers(turns: Any) -> list[int]:
     return sorted(numbers) if len(set(numbers)) == len(numbers) else numbers
 
 
-def _sort_turn(turn: Document) -> Document:
+def _copy_turn(turn: Document) -> Document:
     return dict(sorted({**turn, "metadata": dict(turn["metadata"])}.items()))

@@ -150,6 +150,7 @@ class DeletePlanOut(ApiObject):
 class DeleteResultOut(ApiObject):
     """The result of a delete; `undo` is the command that restores everything.
 
+    `changed` and `gone` count selected conversations that were edited, or removed, before the delete reached them.
     `erased` says whether the database file holds no remains of the texts, after a delete without a backup.
     """
 

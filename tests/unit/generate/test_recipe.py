@@ -127,11 +127,20 @@ def test_the_recipe_to_begin_with_says_what_is_there():
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
         ("", "not a table of fields"),
         ("{[1]: 2}", ""),
+        ("turns: !!bool maybe", "not valid YAML"),
+        ("turns: !!int ''", "not valid YAML"),
+        ("turns: !!timestamp x", "not valid YAML"),
+        ("!!map [a]", "not valid YAML"),
     ],
 )
 def test_yaml_is_read_strictly(tmp_path, text, says):
     """YAML with code, aliases or duplicate fields is rejected."""
     assert says in _refused(_write(tmp_path, text, "recipe.yaml"))
+
+
+def test_number_that_is_too_long_is_reported(tmp_path):
+    """A TOML file with a number of more digits than Python reads is rejected like any invalid file."""
+    assert "not valid TOML" in _refused(_write(tmp_path, "turns = " + "9" * 5_000))
 
 
 def test_files_that_are_none(tmp_path):

@@ -1,5 +1,6 @@
 """Rendering of templates. All values are escaped, and a strict content security policy is the second defence."""
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,28 +14,29 @@ from backstay.clock import SystemClock, from_text
 from backstay.library.id_text import printed_id
 from backstay.server.request_paths import path_of
 
-HEADERS: Mapping[str, str] = {
+_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
         "trusted-types 'none'"
     ),
-    # Forms need this header, because requests without the origin of this server's pages are refused.
+    # With `no-referrer`, browsers send forms with `Origin: null`, which this server refuses.
     "Referrer-Policy": "same-origin",
 }
 SECTIONS = ("batches", "conversations", "backups")
-_TIME_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+_TIME_UNITS = ((60, "minute", 60), (3_600, "hour", 24), (86_400, "day", math.inf))
+"""Seconds of each unit, its name, and how many make the next one."""
 _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def render_page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page.
 
-    In templates, `root` is the prefix of all addresses, and `section` the first segment after it in the page's own.
+    In templates, `root` is the prefix of all addresses, and `section` the first segment of the page's after it.
     """
     root, section = request.scope.get("root_path", ""), section_of(request)
     page = _templates.get_template(template).render(root=root, section=section, **values)
-    return HTMLResponse(page, status, dict(HEADERS))
+    return HTMLResponse(page, status, dict(_HEADERS))
 
 
 def section_of(request: Request) -> str:
@@ -60,17 +62,17 @@ def format_iso(moment: datetime | str) -> str:
 def format_distance(moment: datetime | str, now: datetime | None = None) -> str:
     """Return the distance of a moment from now: `in 6 days`, `3 minutes ago`."""
     seconds = (_to_utc(moment) - (now or SystemClock().now())).total_seconds()
-    for size, name in _TIME_UNITS:
-        if abs(seconds) >= size:
-            span = format_count(round(abs(seconds) / size), name)
-            return f"in {span}" if seconds > 0 else f"{span} ago"
-    return "in less than a minute" if seconds > 0 else "just now"
+    if abs(seconds) < 60:
+        return "in less than a minute" if seconds > 0 else "just now"
+    counts = ((round(abs(seconds) / size), name, limit) for size, name, limit in _TIME_UNITS)
+    span = next(format_count(count, name) for count, name, limit in counts if count < limit)
+    return f"in {span}" if seconds > 0 else f"{span} ago"
 
 
 def format_size(number: int) -> str:
     """Return a number of bytes for people."""
     value, unit = float(number), 0
-    while value >= 1_000 and unit < len(_SIZE_UNITS) - 1:
+    while value >= 999.95 and unit < len(_SIZE_UNITS) - 1:
         value, unit = value / 1_000, unit + 1
     return format_count(number, "byte") if not unit else f"{value:.1f} {_SIZE_UNITS[unit]}"
 

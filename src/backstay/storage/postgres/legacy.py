@@ -46,7 +46,7 @@ class PostgresLegacyStore:
                 rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
             if source == self._schema or any(is_backstays for _, _, is_backstays in rows):
                 raise SettingsError(
-                    f"The schema {source!r} is Backstay's own, and so are the views in it",
+                    f"The tables and views in the schema {source!r} are Backstay's own, not the original library's",
                     remedy=Remedy.NAME_SOURCE,
                     setting="source",
                 )
@@ -111,39 +111,38 @@ class PostgresLegacyTables:
         if table not in self._columns or self._missing_columns(table):
             return []
         with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
-            return self._connection.execute(self._text(name, table), {}).fetchall()  # values, so that %% is %
+            # psycopg turns %% into % only when it is given values, even none.
+            return self._connection.execute(self._text(name, table), {}).fetchall()
 
     def _read_elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
         if column not in self._columns[table]:
             return
-        columns = {"key": _row_column(key), "column": _row_column(column)}
+        expressions = {"key": _qualified(key), "column": _qualified(column)}
         values = {"key": value}
         with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
             try:
-                kinds = self._connection.execute(self._text("original_kinds", table, columns), values).fetchall()
+                kinds = self._connection.execute(self._text("original_kinds", table, expressions), values).fetchall()
                 if other_kinds := [kind for (kind,) in kinds if kind != "array"]:
                     raise InputUnreadable(f"{column} is no array, but of the kind {other_kinds[0]!r}")
                 with self._connection.cursor(name="backstay_original") as cursor:
-                    cursor.execute(self._text("original_elements", table, columns), values)
+                    cursor.execute(self._text("original_elements", table, expressions), values)
                     while rows := cursor.fetchmany(_BATCH_ROWS):
                         yield [LegacyElement(*row) for row in rows]
             except psycopg.DataError as error:
                 raise InputUnreadable(f"{column} is text, and not JSON that can be read") from error
 
-    def _text(self, name: str, table: str, columns: Mapping[str, str] | None = None) -> str:
+    def _text(self, name: str, table: str, expressions: Mapping[str, str] | None = None) -> str:
         text = self._statements.text(name)
         for column in _COLUMNS[table]:
-            text = text.replace(
-                f"{{{column}}}", _row_column(column) if column in self._columns[table] else "NULL::text"
-            )
-        for placeholder, expression in (columns or {}).items():
+            text = text.replace(f"{{{column}}}", _qualified(column) if column in self._columns[table] else "NULL::text")
+        for placeholder, expression in (expressions or {}).items():
             text = text.replace(f"{{{placeholder}}}", expression)
         # The schema's name may contain any text, even a placeholder, so it comes last.
         table_name = f"{quoted(self._source)}.{quoted(table)}"
         return text.replace("{original}", table_name.replace("%", "%%"))
 
 
-def _row_column(column: str) -> str:
+def _qualified(column: str) -> str:
     return f"legacy.{quoted(column)}"
 
 

@@ -201,7 +201,7 @@ class RestoreSession:
 
     def _relink(self, restored: Sequence[ArchivedConversation], chunk: ClassifiedChunk) -> None:
         """Make restored conversations the results of their items again."""
-        results = self._links.link(restored, chunk.items, replacing=chunk.replacing)
+        results = self._links.link(restored, chunk.items, replacing_ids=chunk.replacing)
         rows: list[Row] = [(*item_key, conversation.id) for item_key, (conversation, _) in results.items()]
         self._session.execute_many("relink_items", rows)
         for _, item in results.values():
