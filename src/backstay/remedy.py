@@ -86,5 +86,5 @@ def join_remedy(message: str, remedy: str | None) -> str:
     if remedy is None:
         return message
     if "; " in message or ". " in message:
-        return f"{message}. {remedy[0].upper()}{remedy[1:]}"
+        return f"{message.removesuffix('.')}{'' if message.endswith('?') else '.'} {remedy[0].upper()}{remedy[1:]}"
     return f"{message}; {remedy}"

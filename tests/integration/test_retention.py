@@ -117,18 +117,20 @@ async def test_a_retention_of_zero_is_not_the_default(library):
 
 
 async def test_newest_backups_are_kept_whatever_their_age(path, clock, monkeypatch):
-    """With BACKUP_KEEP_NEWEST, a cleanup removes only older backups, and a dry run says why the others are kept."""
+    """With BACKUP_KEEP_NEWEST, a cleanup keeps the newest that can be restored, and a dry run says why."""
     monkeypatch.setenv("BACKUP_KEEP_NEWEST", "2")
     await filled(path, 3, job=False)
     async with Backstay.open(path) as library:
         for _ in range(3):
             await library.backups.create(ALL)
+        lost = await library.backups.create(ALL)
+        (await library.backups.path_for(lost)).unlink()
         clock.ahead = 8 * _DAY
 
         dry = await library.backups.cleanup(dry_run=True, at_once=True)
         await library.backups.cleanup(at_once=True)
         states = await _standing(library)
 
-    assert [decision.action for decision in dry.decisions] == ["remove", "keep", "keep"]
-    assert [decision.reason for decision in dry.decisions[1:]] == ["it is among the newest 2"] * 2
-    assert states == ["expired", "verified", "verified"]
+    assert [decision.action for decision in dry.decisions] == ["remove", "keep", "keep", "remove"]
+    assert [decision.reason for decision in dry.decisions[1:3]] == ["it is among the newest 2"] * 2
+    assert states == ["expired", "verified", "verified", "expired"]

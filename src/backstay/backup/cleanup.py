@@ -1,7 +1,7 @@
 """Removal of expired backups, and of the leftovers of dead writers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -75,7 +75,14 @@ class Cleaner:
             await self.remove_leftovers()
         backups = await self._stores.retention.with_files(self._owner)
         being_written = [backup.id for backup in backups if await self._is_being_written(backup)]
-        decisions = decide(backups, now, being_written=being_written, keep_newest=self._keep_newest, at_once=at_once)
+        decisions = decide(
+            backups,
+            now,
+            being_written=being_written,
+            keep_newest=self._keep_newest,
+            without_file=await self._without_file(backups) if self._keep_newest else (),
+            at_once=at_once,
+        )
         folder = await self._folders.current_directory()
         if orphans:
             await self._folders.check(folder)
@@ -167,6 +174,13 @@ class Cleaner:
                 path=path,
             )
         await asyncio.to_thread(folder.remove, backup.id)
+
+    async def _without_file(self, backups: Iterable[Backup]) -> Collection[str]:
+        """Return the ids of backups of which no complete file can be reached."""
+        folders = [(backup, await self._folders.for_backup(backup)) for backup in backups]
+        return await asyncio.to_thread(
+            lambda: [backup.id for backup, folder in folders if not folder.has(backup.id, size=backup.file_bytes)]
+        )
 
     async def _is_being_written(self, backup: Backup) -> bool:
         """Return whether a backup's writer is alive, or may be: its folder may be unreachable from this machine."""

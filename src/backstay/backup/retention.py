@@ -46,6 +46,7 @@ def decide(
     *,
     being_written: Collection[str],
     keep_newest: int = 0,
+    without_file: Collection[str] = (),
     at_once: bool = False,
 ) -> list[RetentionDecision]:
     """Decide what to do with each backup of an owner that may have a file.
@@ -55,9 +56,10 @@ def decide(
         now: The current time.
         being_written: The ids of the backups whose writer is alive.
         keep_newest: How many of the newest verified backups to keep whatever their age; pinned ones count.
+        without_file: The ids of backups whose files cannot be reached, which do not count among the newest.
         at_once: Whether to remove an expired backup that no earlier cleanup found expired.
     """
-    newest = _newest_reasons(backups, keep_newest)
+    newest = _newest_reasons((backup for backup in backups if backup.id not in without_file), keep_newest)
     return [
         _decide_one(
             backup,

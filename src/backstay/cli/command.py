@@ -43,18 +43,20 @@ class CommandSession:
         """The progress view for a backup, a delete or a restore."""
         return backup_progress_view(self.out)
 
-    async def confirm(self, question: str, **context: Any) -> None:
+    async def confirm(self, question: str, *, options: str = "--yes", **context: Any) -> None:
         """Ask on the terminal, and return if the answer is yes. Closes the library first, so that no
         connection waits for the answer.
 
         Raises:
-            ConfirmationNeeded: there is no terminal to ask on.
+            ConfirmationNeeded: there is no terminal to ask on; the message names `options`, which confirm as well.
             typer.Abort: the answer was no.
         """
         self._backstay = None
         await self._closing.aclose()
         if not (is_terminal(0) and is_terminal(2)):
-            raise ConfirmationNeeded(f"{question}? There is no terminal to confirm on; confirm with --yes", **context)
+            raise ConfirmationNeeded(
+                f"{question}? There is no terminal to confirm on; confirm with {options}", **context
+            )
         typer.confirm(f"{question}?", abort=True, err=True)
 
     async def remind(self, *, except_job: str | None = None) -> None:

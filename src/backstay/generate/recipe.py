@@ -138,6 +138,8 @@ class Recipe(BaseModel):
 
         `outside` names fields from a file or a stored job: a key is sent to a host that they name only with permission.
         """
+        if unknown := [name for name in fields if name not in cls.model_fields]:
+            raise unknown_field(unknown[0], where, cls.model_fields)
         if "model" not in fields:
             raise RecipeError(f"{where} names no model", remedy=Remedy.NAME_MODEL, field="model")
         try:

@@ -48,4 +48,4 @@ def test_an_error_that_only_a_newer_server_knows_is_not_blamed_on_a_trigger():
 
     assert not isinstance(from_server, OutcomeRefused)
     assert isinstance(from_user, OutcomeRefused)
-    assert "a trigger or function of the user's raised an error" in from_user.message
+    assert "one of your own triggers or functions raised an error" in from_user.message

@@ -153,6 +153,15 @@ def test_without_newest_to_keep():
     assert [action for action, _ in decisions].count(RetentionAction.REMOVE) == 5
 
 
+def test_backup_without_a_file_is_none_of_the_newest():
+    """A backup whose file cannot be reached does not take the place of one that can be restored."""
+    backups = [replace(_BACKUP, key=key, id=f"backup-{key}") for key in (1, 2)]
+
+    decisions = decide(backups, _NOW, being_written=[], keep_newest=1, without_file=["backup-2"], at_once=True)
+
+    assert [decision.action for decision in decisions] == ["keep", "remove"]
+
+
 def test_newest_backup_is_no_longer_noted_as_expired():
     """A backup that was found expired before it was to be kept loses that note, and an unexpired one is kept too."""
     noted = replace(_BACKUP, key=1, first_seen_expired_at=_NOW - _DAY)

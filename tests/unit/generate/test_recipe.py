@@ -138,6 +138,11 @@ def test_yaml_is_read_strictly(tmp_path, text, says):
     assert says in _refused(_write(tmp_path, text, "recipe.yaml"))
 
 
+def test_misspelt_model_is_suggested(tmp_path):
+    """A misspelt field is reported before a missing one, which may be the one that was meant."""
+    assert "there is no field 'modle'; did you mean model?" in _refused(_write(tmp_path, 'modle = "openai:x"'))
+
+
 def test_number_that_is_too_long_is_reported(tmp_path):
     """A TOML file with a number of more digits than Python reads is rejected like any invalid file."""
     assert "not valid TOML" in _refused(_write(tmp_path, "turns = " + "9" * 5_000))

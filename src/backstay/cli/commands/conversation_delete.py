@@ -152,7 +152,8 @@ async def _confirm(
             await session.confirm(f"Back up and delete {format_count(plan.conversations, 'conversation')}, {size}")
         return
     if not yes:
-        await session.confirm(f"Delete {format_count(plan.conversations, 'conversation')} without a backup")
+        question = f"Delete {format_count(plan.conversations, 'conversation')} without a backup"
+        await session.confirm(question, options="--yes --permanently")
     if not permanently:
         if yes:
             raise ConfirmationNeeded(
