@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from psycopg.pq import TransactionStatus
 
 from backstay import Backstay, Conversation, Turn
 from backstay.backup.backup import BackupState
@@ -19,12 +20,14 @@ from backstay.batch.job import JobState
 from backstay.errors import (
     BackupFailed,
     BackupNotFound,
+    InputUnreadable,
     ItemsDiffer,
     JobDiffers,
     JobNotFound,
     SettingsError,
     StoreDenied,
 )
+from backstay.legacy.service import _recorded_ids, _settled_items
 from backstay.legacy.source import LegacyFileSource
 from backstay.library.selection import Selection
 from backstay.remedy import Remedy
@@ -451,6 +454,21 @@ async def test_what_never_expires_is_pinned(app):
     assert (backup.id, backup.is_pinned, backup.reason) == ("backup-1-kept", True, "legacy_backup")
     assert backup.expires_at > datetime.now(UTC) + timedelta(days=6)
     assert (report.backup_totals.ended, report.skipped) == (1, [])
+
+
+@pytest.mark.parametrize("reading", ["ids of a backup", "items of a checkpoint"])
+async def test_a_reading_that_fails_ends_its_transaction(app, reading):
+    """A reading that is given up leaves no transaction open, whose late end would break another reading."""
+    app.backup([conversation(1)], "backup-1-x", said=["conv-1", None])
+    app.checkpoint("j", ["1", None], [])
+
+    with Backstay.open(app.url)._store.legacy.open("public") as tables:
+        with pytest.raises(InputUnreadable) as given_up:
+            _recorded_ids(tables, "backup-1-x") if reading.startswith("ids") else _settled_items(tables, "j")
+        status = tables._connection.info.transaction_status
+
+    assert status is TransactionStatus.IDLE
+    assert given_up.traceback  # which keeps the frames of the reading alive
 
 
 async def test_unusable_backups_are_named_and_others_imported(app):

@@ -336,7 +336,7 @@ def test_a_record_is_the_same_whenever_it_is_made():
 def test_an_element_is_named_by_its_number_in_the_array():
     """The number of an unusable id counts all elements before it, including repeated ones."""
     good, bad = LegacyElement("string", "c1", None), LegacyElement("null", None, None)
-    tables = SimpleNamespace(conversation_ids=lambda _: [[good, good], [bad]])
+    tables = SimpleNamespace(conversation_ids=lambda _: (chunk for chunk in ([good, good], [bad])))
 
     with pytest.raises(InputUnreadable, match=r"^conversation_ids\[2\] is null"):
         service._recorded_ids(tables, "backup-1-a")

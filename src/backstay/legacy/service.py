@@ -6,7 +6,7 @@ is idempotent, even in several processes at once and after an interruption.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -219,17 +219,19 @@ def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
     """
     items: dict[str, str | None] = {}
     first, had_failed = 0, False
-    for has_failed, elements in tables.items(job_id):
-        first = first if has_failed is had_failed else 0
-        for item_id, error in values.settled_items(elements, first, has_failed=has_failed):
-            items.setdefault(item_id, error)
-        first, had_failed = first + len(elements), has_failed
+    with closing(tables.items(job_id)) as chunks:
+        for has_failed, elements in chunks:
+            first = first if has_failed is had_failed else 0
+            for item_id, error in values.settled_items(elements, first, has_failed=has_failed):
+                items.setdefault(item_id, error)
+            first, had_failed = first + len(elements), has_failed
     return items
 
 
 def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:
-    elements = chain.from_iterable(tables.conversation_ids(backup_id))
-    return {values.identifier(element, f"conversation_ids[{number}]") for number, element in enumerate(elements)}
+    with closing(tables.conversation_ids(backup_id)) as chunks:
+        elements = enumerate(chain.from_iterable(chunks))
+        return {values.identifier(element, f"conversation_ids[{number}]") for number, element in elements}
 
 
 def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, recorded: set[str]) -> LegacyFileSource:

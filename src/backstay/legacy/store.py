@@ -1,6 +1,6 @@
 """Protocols for reading the original library's tables, which are never written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -52,10 +52,11 @@ class LegacyTables(Protocol):
         """Return all jobs that have a checkpoint."""
         ...
 
-    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[LegacyElement]]]:
+    def items(self, job_id: str) -> Generator[tuple[bool, Sequence[LegacyElement]]]:
         """Yield the settled items of a checkpoint in chunks: whether they failed, and the items.
 
-        Completed ones come first. Raises InputUnreadable: it holds something else than arrays.
+        Completed ones come first. Close the generator before the next reading: it holds a transaction. Raises
+        InputUnreadable: the checkpoint holds something else than arrays.
         """
         ...
 
@@ -63,8 +64,8 @@ class LegacyTables(Protocol):
         """Return all backups."""
         ...
 
-    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[LegacyElement]]:
-        """Yield the recorded conversation ids of a backup in chunks. Raises InputUnreadable like `items`."""
+    def conversation_ids(self, backup_id: str) -> Generator[Sequence[LegacyElement]]:
+        """Yield the recorded conversation ids of a backup in chunks, like `items`. Raises InputUnreadable."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The original library's tables in any schema of the same database. Implements `legacy.store.LegacyStore`."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 
@@ -93,15 +93,16 @@ class PostgresLegacyTables:
             for job_id, progress in self._read_all(CHECKPOINTS, "original_checkpoints")
         ]
 
-    def items(self, job_id: str) -> Iterator[tuple[bool, Sequence[LegacyElement]]]:
+    def items(self, job_id: str) -> Generator[tuple[bool, Sequence[LegacyElement]]]:
         for has_failed, column in ((False, "completed_items"), (True, "failed_items")):
-            for elements in self._read_elements(CHECKPOINTS, "job_id", job_id, column):
-                yield has_failed, elements
+            with closing(self._read_elements(CHECKPOINTS, "job_id", job_id, column)) as chunks:
+                for elements in chunks:
+                    yield has_failed, elements
 
     def exports(self) -> Sequence[LegacyExport]:
         return [LegacyExport(*row) for row in self._read_all(EXPORTS, "original_exports")]
 
-    def conversation_ids(self, backup_id: str) -> Iterator[Sequence[LegacyElement]]:
+    def conversation_ids(self, backup_id: str) -> Generator[Sequence[LegacyElement]]:
         return self._read_elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
 
     def _missing_columns(self, table: str) -> list[str]:
@@ -114,7 +115,7 @@ class PostgresLegacyTables:
             # psycopg turns %% into % only when it is given values, even none.
             return self._connection.execute(self._text(name, table), {}).fetchall()
 
-    def _read_elements(self, table: str, key: str, value: str, column: str) -> Iterator[Sequence[LegacyElement]]:
+    def _read_elements(self, table: str, key: str, value: str, column: str) -> Generator[Sequence[LegacyElement]]:
         if column not in self._columns[table]:
             return
         expressions = {"key": _qualified(key), "column": _qualified(column)}
