@@ -9,6 +9,7 @@ from backstay.app import Backstay
 from backstay.batch.service import Batches
 from backstay.batch.worker import EndReason
 from backstay.server import supervisor as supervisor_module
+from support.harness.async_waiting import until
 from support.servers.api import ANN
 
 
@@ -51,4 +52,4 @@ async def test_search_for_interrupted_jobs_survives_an_unexpected_error(api, mon
 
     api.state.supervisor.resume_interrupted()
 
-    await searched_again.wait()
+    await until(searched_again.is_set)

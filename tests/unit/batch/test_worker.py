@@ -18,6 +18,7 @@ from backstay.batch.worker import EndReason, Worker, WorkerOptions
 from backstay.errors import OutcomeRefused
 from support.data.conversations import claimed
 from support.data.verdicts import failed
+from support.harness.waiting import PATIENCE_SECONDS
 
 _REPORT = CommitReport([], JobState.RUNNING, ItemCounts(), TokenCounts(), next_due_seconds=None)
 _COMPLETED = replace(_REPORT, state=JobState.COMPLETED)
@@ -90,6 +91,12 @@ def make_worker(store, monitor):
         )
 
     return make
+
+
+async def _run(worker):
+    """Run a worker; fail if it waits forever."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await worker.run()
 
 
 def _end(worker, count, outcome=None):
@@ -173,7 +180,7 @@ async def test_items_that_fail_during_a_commit_are_committed_before_they_are_req
 
     store.on_commit = fail_all
 
-    assert await worker.run() is EndReason.PAUSED
+    assert await _run(worker) is EndReason.PAUSED
     assert store.log == [("commit", 0), ("commit", FIRST_CALLS), ("requeue", FIRST_CALLS)]
 
 
@@ -189,7 +196,7 @@ async def test_item_that_fails_while_others_are_requeued_is_requeued_too(make_wo
 
     store.on_requeue = fail_another
 
-    assert await worker.run() is EndReason.PAUSED
+    assert await _run(worker) is EndReason.PAUSED
     assert store.log[1:] == [("requeue", FIRST_CALLS), ("commit", 1), ("requeue", FIRST_CALLS + 1)]
 
 
@@ -200,7 +207,7 @@ async def test_worker_with_calls_in_flight_polls_other_workers_rarely(make_worke
     store.script = [replace(busy, claimed=[claimed()]), *[busy] * 5, _COMPLETED]
     store.on_commit = worker._wake.set
 
-    assert await worker.run() is EndReason.FINISHED
+    assert await _run(worker) is EndReason.FINISHED
     assert monitor.polls == 1
 
 
@@ -211,7 +218,7 @@ async def test_worker_with_calls_in_flight_polls_other_workers_now_and_then(make
     store.script = [replace(busy, claimed=[claimed()]), *[busy] * 5, _COMPLETED]
     store.on_commit = worker._wake.set
 
-    await worker.run()
+    await _run(worker)
 
     assert monitor.polls == 6
 
@@ -222,7 +229,7 @@ async def test_worker_that_waits_for_the_items_of_others_polls_them_each_time(ma
     store.script = [*[replace(_REPORT, counts=ItemCounts(running=2))] * 5, *[_REPORT] * 5, _COMPLETED]
     store.on_commit = worker._wake.set
 
-    await worker.run()
+    await _run(worker)
 
     assert monitor.polls == 5
 
@@ -235,7 +242,7 @@ async def test_results_that_one_commit_leaves_are_committed_without_a_wait(make_
     _end(worker, MAX_GROUP_VERDICTS + 1)
     store.script = [_REPORT, _COMPLETED]
 
-    assert await worker.run() is EndReason.FINISHED
+    assert await _run(worker) is EndReason.FINISHED
     assert store.log == [("commit", MAX_GROUP_VERDICTS), ("commit", 1)]
 
 
@@ -281,7 +288,7 @@ async def test_worker_of_a_paused_job_ends_even_if_the_job_is_resumed(make_worke
 
     store.on_commit = wake
 
-    assert await worker.run() is end_reason
+    assert await _run(worker) is end_reason
     assert [claim.free_slots > 0 for claim in store.claims[:3]] == [True, True, False]
 
 
