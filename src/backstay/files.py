@@ -51,12 +51,9 @@ def replace_atomically(target: Path) -> Iterator[BinaryIO]:
 
     The temporary file `.<name>.<…>.part` is locked meanwhile, so that a dead process's leftover can be recognized.
     """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    temporary, descriptor = _create_temporary(target)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            with suppress(OSError):  # not every file system has locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
             if target.exists():
                 os.fchmod(out.fileno(), stat.S_IMODE(target.stat().st_mode))
             yield out
@@ -68,6 +65,18 @@ def replace_atomically(target: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     sync_folder(target.parent)
+
+
+def _create_temporary(target: Path) -> tuple[Path, int]:
+    while True:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Between creating and locking, another process may have removed the file as a leftover.
+        if temporary.exists():
+            return temporary, descriptor
+        os.close(descriptor)
 
 
 def is_open_to_all(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Atomic writes: a file is complete or absent."""
 
 import errno
+import fcntl
 import os
 import stat
 import threading
@@ -214,3 +215,26 @@ def test_file_and_folder_are_synced(tmp_path, monkeypatch):
         out.write(b"new")
 
     assert synced == [(stat.S_IFREG, False), (stat.S_IFDIR, True)]
+
+
+def test_a_file_removed_before_it_was_locked_is_created_again(tmp_path, monkeypatch):
+    """If the temporary file is removed as a leftover just before it is locked, another one is written."""
+    flock, removed = fcntl.flock, []
+
+    def flock_too_late(descriptor, operation):
+        if not removed:
+            (temporary,) = tmp_path.iterdir()
+            temporary.unlink()
+            removed.append(temporary)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_too_late)
+    before = len(list(Path("/dev/fd").iterdir()))
+
+    with write_atomically(tmp_path / "out.jsonl") as out:
+        out.write(b"whole")
+
+    assert removed
+    assert _names(tmp_path) == ["out.jsonl"]
+    assert (tmp_path / "out.jsonl").read_bytes() == b"whole"
+    assert len(list(Path("/dev/fd").iterdir())) == before

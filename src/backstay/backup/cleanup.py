@@ -47,7 +47,8 @@ class Cleaner:
         """Remove what dead writers left, and mark their backups as failed. Safe at any time, in any process."""
         if self._folders.is_known:
             folder = await self._folders.current_directory()
-            is_own = await self._folders.state(folder) is FolderState.OWN
+            # A writer that died before it had marked the folder left it new.
+            is_own = await self._folders.state(folder) in (FolderState.OWN, FolderState.NEW)
             if is_own and (removed := await asyncio.to_thread(folder.remove_leftovers)):
                 _log.info("part_files_removed", number=removed)
         for backup in await self._stores.records.in_use(self._owner):

@@ -124,6 +124,11 @@ def test_struck_at_a_system_call(command, fault, tmp_path, aftermath):
     assert broken == {}
 
 
+def test_killed_before_the_folder_is_marked(file_library, aftermath):
+    """The temporary file of a folder's marker is removed at the next start, although the folder is not marked yet."""
+    assert _strike(aftermath, file_library, "create", _create(file_library), "signal=SIGKILL", "rename", 1) == []
+
+
 def test_every_kind_of_call_is_struck(command):
     """The sweep covers writes to the file, its name, its folder and the database."""
     what, _, _, cases = command
