@@ -22,16 +22,17 @@ def _job(server, name="boats"):
 
 async def _begin_and_kill(folder, *, browser=None, without=""):
     """Start a batch, in a page if there is a browser, and kill its server midway."""
-    prepared(folder)
+    prepared(folder, held=12)  # so that the batch cannot end before the kill
     with served(folder, SETTINGS, without=without) as server:
         if browser is not None:
             async with page_of(browser, server) as (page, _):
                 await start_batch(page, folder / "topics.csv", name="boats", writer="processor:slow:slow")
         else:
-            begin_boats(server)
+            begin_boats(server, held=12)
         # An item is called once the outcome of an earlier one is committed, so at least four were by then.
         server.wait_for(lambda: sum(calls(folder).values()) >= 8)
         server.stop(signal.SIGKILL)
+    (folder / "released").touch()
 
 
 @asynccontextmanager
@@ -210,9 +211,7 @@ async def test_items_that_block_a_batch_are_skipped(browser, tmp_path):
 
 async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path):
     """The dialog offers to resume the remaining items alone or together with the failed ones."""
-    prepared(tmp_path)
-    with (tmp_path / "topics.csv").open("a") as file:
-        file.write("".join(f"u{number:02},Topic {number},a keeper\n" for number in range(40)))
+    prepared(tmp_path, held=8)
     (tmp_path / "topics.csv").write_text((tmp_path / "topics.csv").read_text().replace("t00,Topic", "t00,bad"))
     with served(tmp_path, SETTINGS) as server:
         async with page_of(browser, server) as (page, _):
@@ -220,19 +219,20 @@ async def test_failed_items_are_retried_with_the_rest_of_a_job(browser, tmp_path
             server.wait_for(lambda: _job(server)["failed"])
             await page.get_by_role("button", name="Pause").click()
             await page.locator("[data-state=paused]").wait_for()
-            server.wait_for(lambda: _job(server)["state"] == "paused" and not _job(server)["workers"])
+            (tmp_path / "released").touch()  # until then, two of the held items were in progress
+            server.wait_for(lambda: not _job(server)["workers"])
             (tmp_path / "mended").touch()
             await page.goto("/batches")
             await page.get_by_role("button", name="Resume and retry 1 failed item").click()
-            await page.get_by_text("Completed: 100% of 64 items.").wait_for()
+            await page.get_by_text("Completed: 100% of 24 items.").wait_for()
 
             assert calls(tmp_path)["t00"] == 2
-            assert sum(calls(tmp_path).values()) == 65
+            assert sum(calls(tmp_path).values()) == 25
 
 
 async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path):
     """The numbers of a page continue after a restart of the server, without a reload."""
-    prepared(tmp_path)
+    prepared(tmp_path, held=12)
     with served(tmp_path, SETTINGS + "automatic_resume = true\n") as server:
         async with page_of(browser, server) as (page, _):
             await start_batch(page, tmp_path / "topics.csv", name="boats", writer="processor:slow:slow")
@@ -240,6 +240,7 @@ async def test_the_page_lives_through_a_server_that_goes_away(browser, tmp_path)
             await page.locator("[data-state=running]").wait_for()  # updated since its start, so no update is pending
             await page.locator("batch-summary").get_by_text("Running:").wait_for()
             server.stop(signal.SIGKILL)
+            (tmp_path / "released").touch()
             await page.get_by_text("The connection was lost. Trying again…").wait_for()
             with served(tmp_path, SETTINGS + "automatic_resume = true\n", port=server.port) as again:
                 other = await page.context.new_page()

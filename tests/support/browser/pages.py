@@ -43,17 +43,24 @@ async def slow(item, work):
 SETTINGS = 'processors = ["scripted", "slow:slow"]\npoll_seconds = 0.05\n'
 
 
-def prepared(folder: Path) -> Path:
-    """Return a folder with the processors of a server and a file of topics."""
+def prepared(folder: Path, *, held: int = 0) -> Path:
+    """Return a folder with the processors of a server and a file of 24 topics.
+
+    The items of the last `held` topics are in progress until there is a file `released` in the folder.
+    """
     (folder / "slow.py").write_text(_SLOW)
-    rows = "".join(f"t{number:02},Topic {number},a keeper\n" for number in range(24))
+    rows = "".join(f"t{number:02},{_topic(number, held)},a keeper\n" for number in range(24))
     (folder / "topics.csv").write_text("id,topic,persona\n" + rows)
     return folder
 
 
-def begin_boats(server: Any) -> None:
+def _topic(number: int, held: int) -> str:
+    return f"{'Topic' if number < 24 - held else 'held'} {number}"
+
+
+def begin_boats(server: Any, *, held: int = 0) -> None:
     """Start the batch of the file of topics without a page."""
-    items = [{"id": f"t{number:02}", "topic": f"Topic {number}"} for number in range(24)]
+    items = [{"id": f"t{number:02}", "topic": _topic(number, held)} for number in range(24)]
     body = {"jobId": "boats", "items": items, "processor": "slow:slow", "concurrency": 2}
     server.client.post("/api/batches", json=body).raise_for_status()
 
