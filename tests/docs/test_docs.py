@@ -110,7 +110,7 @@ def test_every_error_code_is_explained():
 def test_every_remedy_is_explained():
     """The reference of errors lists every remedy with its phrase on the command line."""
     page = (_ROOT / "docs" / "reference" / "errors.md").read_text()
-    arguments = {"job_id": "JOB", "backup_id": "BACKUP", "host": "HOST", "map": "NAME"}
+    arguments = {"job_id": "JOB", "backup_id": "BACKUP", "host": "HOST", "map": "NAME", "directory": "DIRECTORY"}
 
     for remedy in Remedy:
         phrase = COMMANDS[remedy].format(**arguments, raw={"use": "VARIABLE@HOST"})

@@ -70,8 +70,14 @@ class BackupLocations:
         """Raise BackupFolderUnrecognized unless the folder is this library's, or new."""
         if (problem := await self.problem(folder)) is not None:
             fact, remedy = problem
+            directory = folder.path.parent
+            if remedy is Remedy.MOUNT_BACKUP_FOLDER and directory != (self._configured_folder or self._default_folder):
+                remedy = Remedy.MOUNT_EARLIER_FOLDER
             raise BackupFolderUnrecognized(
-                f"{capitalize_first(fact)}. Nothing was written or deleted", remedy=remedy, path=str(folder.path)
+                f"{capitalize_first(fact)}. Nothing was written or deleted",
+                remedy=remedy,
+                path=str(folder.path),
+                directory=str(directory),
             )
 
     async def problem(self, folder: BackupDirectory) -> tuple[str, Remedy] | None:

@@ -163,7 +163,11 @@ class BackupReader:
         folder = await self._folders.for_backup(backup)
         if not folder.path.is_dir() or await self._folders.is_unreachable(backup, folder):
             path = self._folders.path_for(backup, folder)
-            raise BackupUnreachable(f"The folder of {backup_id} cannot be reached from this machine: {path}", path=path)
+            raise BackupUnreachable(
+                f"The folder of {backup_id} cannot be reached from this machine: {path}",
+                remedy=Remedy.FIND_BACKUP_FOLDER,
+                path=path,
+            )
         try:
             with folder.open(backup_id) as file:
                 # Check again: the backup may have expired meanwhile, and the file may belong to a newer one.

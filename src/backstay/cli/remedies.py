@@ -50,6 +50,11 @@ COMMANDS: Mapping[Remedy, str] = {
     Remedy.MOUNT_BACKUP_FOLDER: (
         "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one"
     ),
+    Remedy.MOUNT_EARLIER_FOLDER: (
+        "mount it; if it is lost, `backstay backups use-folder` with BACKUP_DIRECTORY={directory} starts a new one "
+        "there"
+    ),
+    Remedy.FIND_BACKUP_FOLDER: "mount its disk, or set BACKUP_DIRECTORY to the folder that holds it now",
     Remedy.CHOOSE_BACKUP_FOLDER: (
         "set BACKUP_DIRECTORY to another folder; if the other database is gone, `backstay backups use-folder` gives "
         "the folder to this database"

@@ -140,6 +140,35 @@ def test_use_folder_replaces_a_lost_folder(backstay, library, directory):
     assert (made.code, removed.code) == (0, 0)
 
 
+def test_a_backup_in_a_lost_earlier_folder_can_be_removed(backstay, library, directory, tmp_path):
+    """The error of a delete names the earlier folder, and what it advises makes the delete possible."""
+    database = library.database
+    lost = backstay(database, directory, "backups", "create", "--all", "--json").json["backupId"]
+    shutil.rmtree(directory)
+
+    refused = backstay(database, tmp_path / "later", "backups", "delete", lost, "--yes")
+    advised = re.search(r"`backstay --database \S+ backups use-folder` with BACKUP_DIRECTORY=(\S+) ", refused.err)
+    used = backstay(database, advised[1], "backups", "use-folder", "--yes")
+    removed = backstay(database, tmp_path / "later", "backups", "delete", lost, "--yes")
+
+    assert (refused.code, used.code, removed.code) == (1, 0, 0)
+    assert backstay(database, tmp_path / "later", "backups", "list", "--json").json["backups"] == []
+
+
+def test_a_backup_whose_folder_was_moved_can_be_restored(backstay, library, directory, tmp_path):
+    """The error of a restore advises to name the folder that holds the backup now, and then the restore succeeds."""
+    database = library.database
+    made = backstay(database, directory, "conversations", "delete", "--all", "--yes", "--json").json["backupId"]
+    directory.rename(tmp_path / "moved")
+
+    refused = backstay(database, directory, "backups", "restore", made)
+    restored = backstay(database, tmp_path / "moved", "backups", "restore", made)
+
+    assert "mount its disk, or set BACKUP_DIRECTORY to the folder that holds it now" in refused.err
+    assert (refused.code, restored.code) == (1, 0)
+    assert _count(database) == len(library.originals)
+
+
 @pytest.mark.parametrize("is_checked", [True, False], ids=["checked", "control"])
 def test_a_copy_of_the_database_removes_no_backup_of_the_original(
     backstay, library, directory, tmp_path, monkeypatch, is_checked
