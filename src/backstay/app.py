@@ -25,12 +25,12 @@ from backstay.extras import packages_missing
 from backstay.files import belongs_to_this_user
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
-from backstay.generate.processor_registry import ProcessorRegistry
+from backstay.generate.processor_loader import ProcessorLoader
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.legacy.waiting import WaitingImports
-from backstay.library.adoption import AdoptionResult, UnadoptResult
 from backstay.library.adoption_file import adoption_from_settings
+from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.settings import Settings, load
@@ -98,7 +98,7 @@ class _Components:
             patience_seconds=settings.patience_seconds,
             keys=keys or KeySources.from_settings(settings),
         )
-        self._processors = ProcessorRegistry(self._accounts, allowed_keys=settings.allowed_keys)
+        self._processors = ProcessorLoader(self._accounts, allowed_keys=settings.allowed_keys)
         services = self.for_owner(settings.owner)
         self.batches = services.batches
         self.conversations = services.conversations
@@ -373,7 +373,7 @@ def _report_ignored(parameters: Sequence[str]) -> None:
         )
 
 
-def _processor_source(processors: ProcessorRegistry, allowed: "AllowedEntry | None") -> ProcessorSource:
+def _processor_source(processors: ProcessorLoader, allowed: "AllowedEntry | None") -> ProcessorSource:
     if allowed is None:
         return processors
     from backstay.generate.allowlist import Allowlist

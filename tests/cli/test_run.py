@@ -168,7 +168,7 @@ def test_columns_can_be_named(within, backstay):
     [
         ([], "Choose what makes the conversations: --model PROVIDER:NAME"),
         (["--model", "gpt-9"], "The model 'gpt-9' names no provider; the known providers are openai:…"),
-        (["--model", "scripted:soon"], "'scripted:soon' is not a writer"),
+        (["--model", "scripted:soon"], "'scripted:soon' is not a processor"),
         (["--model", "scripted", "--processor", "a:b"], "--processor cannot be combined with --model"),
         (["--model", "", "--processor", "a:b"], "--processor cannot be combined with --model"),
         (["--processor", "nowhere_at_all:f"], "Module 'nowhere_at_all' not found"),

@@ -187,7 +187,7 @@ def test_recipes_are_mounted_and_cannot_be_written(instructions, compose):
 
     server = load(here=_EXAMPLE, environ={})
 
-    assert server.allowed().recipes
+    assert server.allowlist().recipes
     assert all(Path(path).is_relative_to(_EXAMPLE / "recipes") for path in server.recipes.values())
 
 

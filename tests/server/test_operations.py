@@ -321,7 +321,7 @@ def test_supabase_says_everything(tmp_path):
     for name in ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"):
         settings = _loaded(tmp_path, **{name: "https://p.supabase.co/"})
 
-        assert settings.mode == "jwt"
+        assert settings.effective_auth == "jwt"
         assert settings.effective_jwks_url == "https://p.supabase.co/auth/v1/.well-known/jwks.json"
         assert settings.effective_issuer == "https://p.supabase.co/auth/v1"
 
@@ -350,7 +350,8 @@ def test_settings_of_file_environment_and_arguments(tmp_path):
         ("", {"BACKSTAY_JWT_SECRET": "x" * 32}, "BACKSTAY_JWT_ISSUER"),
         ("", {"BACKSTAY_AUTH": "jwt"}, "SUPABASE_URL"),
         ("", {"BACKSTAY_AUTH": "none"}, "BACKSTAY_AUTH"),
-        ("", {"SUPABASE_URL": "p.supabase.co"}, "https://"),
+        ("", {"SUPABASE_URL": "p.supabase.co"}, "such as https://"),
+        ("", {"SUPABASE_URL": "https://"}, "such as https://"),
         ("", {"BACKSTAY_PORT": "70000"}, "BACKSTAY_PORT"),
     ],
 )

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.job import JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
 from backstay.batch.progress import ItemCounts
-from backstay.batch.run_limits import RunLimits
 from backstay.errors import InvalidTransition, ItemNotFound, JobHasWorkers, JobNotFound
 from backstay.library.selection import Selection
 from support.data.verdicts import completed, completed_with_none, failed, retried, skipped
@@ -58,7 +58,7 @@ async def test_unknown_job_is_not_found(store):
         jobs.failure_codes(OWNER, "none"),
         jobs.pause_evidence(OWNER, "none"),
         jobs.clean_step(OWNER, "none"),
-        jobs.set_limits(OWNER, "none", RunLimits(1)),
+        jobs.set_limits(OWNER, "none", CallLimits(1)),
         jobs.discard(OWNER, "none"),
     ):
         with pytest.raises(JobNotFound) as caught:
@@ -428,12 +428,12 @@ async def test_limits_stay_until_they_are_set_again(store):
     """Each limit stays until it is set again, and nothing else of the job changes."""
     created = await create(store)
 
-    await store.batches.jobs.set_limits(OWNER, "job", RunLimits(concurrency=4, rpm=60))
-    await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=90, tpm=7))
+    await store.batches.jobs.set_limits(OWNER, "job", CallLimits(concurrency=4, rpm=60))
+    await store.batches.jobs.set_limits(OWNER, "job", CallLimits(rpm=90, tpm=7))
 
     stored = await job(store)
-    await store.batches.jobs.set_limits(OWNER, "job", RunLimits(rpm=0))
+    await store.batches.jobs.set_limits(OWNER, "job", CallLimits(rpm=0))
 
-    assert stored.settings.limits == RunLimits(4, 90, 7)
-    assert (await job(store)).settings.limits == RunLimits(4, None, 7)
+    assert stored.settings.limits == CallLimits(4, 90, 7)
+    assert (await job(store)).settings.limits == CallLimits(4, None, 7)
     assert replace(stored, settings=created.settings) == created

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.callees import Callees
 from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
@@ -11,7 +12,6 @@ from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_it
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
 from backstay.batch.processor import Processor, ProcessorSource
 from backstay.batch.progress import Listener
-from backstay.batch.run_limits import RunLimits, check_limits, check_rate_limits
 from backstay.batch.runner import BatchResult, JobRunner
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
@@ -74,7 +74,7 @@ class JobControl(JobInspection):
             ProcessorNotPortable: only the program that created the job can resume it.
             InvalidTransition: the job was cancelled.
         """
-        limits = RunLimits(concurrency, rpm, tpm)
+        limits = CallLimits(concurrency, rpm, tpm)
         check_limits(limits, limit=limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._single_unfinished_job()
         callee = await self._callees.from_job(job, process, retry_on, base_url)
@@ -92,7 +92,7 @@ class JobControl(JobInspection):
             job.id, callee, created, limit=limit, grace_seconds=grace_seconds, on_progress=on_progress, stop=stop
         )
 
-    async def prepare_resume(self, job_id: str, limits: RunLimits | None = None) -> Job:
+    async def prepare_resume(self, job_id: str, limits: CallLimits | None = None) -> Job:
         """Check that this program can resume a job, store the `limits` of its runs, and return the job.
 
         Raises:
@@ -158,7 +158,7 @@ class JobControl(JobInspection):
         if job_key is not None:
             await drop_job(self._stores, self._owner, job_key)
 
-    async def _set_limits(self, job_id: str, limits: RunLimits) -> None:
+    async def _set_limits(self, job_id: str, limits: CallLimits) -> None:
         if limits.to_dict():
             await self._stores.jobs.set_limits(self._owner, job_id, limits)
 

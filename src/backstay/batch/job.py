@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.run_limits import RunLimits
 from backstay.errors import InvalidTransition
 from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy
@@ -81,11 +81,11 @@ class JobSettings:
 
     max_attempts: int = 3
     timeout_seconds: float = 600.0
-    limits: RunLimits = field(default_factory=RunLimits)
+    limits: CallLimits = field(default_factory=CallLimits)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "JobSettings":
-        return cls(values["max_attempts"], values["timeout_seconds"], RunLimits(**values.get("limits", {})))
+        return cls(values["max_attempts"], values["timeout_seconds"], CallLimits(**values.get("limits", {})))
 
     def to_dict(self) -> dict[str, Any]:
         limits = self.limits.to_dict()

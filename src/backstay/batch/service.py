@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from typing import BinaryIO
 
+from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.callees import processor_name
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
@@ -12,7 +13,6 @@ from backstay.batch.job import Job, JobSettings
 from backstay.batch.processor import Processor
 from backstay.batch.progress import Listener
 from backstay.batch.recipe import JobRecipe
-from backstay.batch.run_limits import RunLimits, check_limits, check_rate_limits
 from backstay.batch.runner import BatchResult
 from backstay.batch.stop import StopSignal
 from backstay.library.id_text import check_id
@@ -72,13 +72,13 @@ class Batches(JobControl):
             Stopped: a stop was requested before all items were read. No job was created.
             StorageError: the database failed; the job stays resumable.
         """
-        limits = RunLimits(concurrency, rpm, tpm)
+        limits = CallLimits(concurrency, rpm, tpm)
         check_limits(limits, max_attempts=max_attempts, timeout=timeout, limit=limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, JobRecipe) else None
         callee = await self._callees.from_process(process, retry_on)
         check_rate_limits(limits, callee)
-        settings = JobSettings(max_attempts, timeout, RunLimits().with_changes(limits))
+        settings = JobSettings(max_attempts, timeout, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
         chunks = check_by_recipe(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
@@ -111,12 +111,12 @@ class Batches(JobControl):
         Args:
             ceiling: Maximum items and characters of a file. The other arguments are those of `run`.
         """
-        limits = RunLimits(concurrency, rpm, tpm)
+        limits = CallLimits(concurrency, rpm, tpm)
         check_limits(limits, max_attempts=max_attempts, timeout=timeout)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, JobRecipe) else None
         check_rate_limits(limits, await self._callees.from_process(processor))
-        settings = JobSettings(max_attempts, timeout, RunLimits().with_changes(limits))
+        settings = JobSettings(max_attempts, timeout, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
         chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
         if not (await self._creator.create(request, check_by_recipe(recipe, items, chunks))).is_new:

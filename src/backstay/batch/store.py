@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import Job, JobAction, JobSettings, JobState, Pause
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.recipe import FrozenRecipe
-from backstay.batch.run_limits import RunLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class JobStore(Protocol):
     async def apply_action(self, owner: str, job_id: str, action: JobAction, pause: Pause | None = None) -> Job:
         """Pause or cancel a job. Raises JobNotFound, InvalidTransition."""
 
-    async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
+    async def set_limits(self, owner: str, job_id: str, limits: CallLimits) -> None:
         """Store those limits of a job that are set in `limits`; keep the others. Raises JobNotFound."""
 
     async def retry(self, owner: str, job_id: str, item_ids: Sequence[str] | None) -> int:

@@ -15,8 +15,8 @@ from backstay.cli.commands import (
     conversation_delete,
     conversations,
     doctor,
+    failed_items,
     init,
-    items,
     jobs,
     migrate,
     probe,
@@ -29,9 +29,9 @@ from backstay.cli.invocation import Invocation, LogFormat
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands of `backstay`. A verb without its group, such as `export`, suggests `conversations export`."""
+    """The commands of `backstay`. The error for a verb without its group, like `export`, suggests the whole command."""
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # one class
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # Typer's own class
         verb = args[0]
         suggested = [
             f"'{name} {verb}'" for name, group in self.commands.items() if verb in getattr(group, "commands", ())
@@ -76,7 +76,7 @@ def backstay(
             metavar="OWNER", help="Owner of the jobs and conversations [default: BACKSTAY_OWNER, else local]."
         ),
     ] = None,
-    log_format: Annotated[LogFormat, typer.Option(help="Format of standard error.")] = LogFormat.TEXT,
+    log_format: Annotated[LogFormat, typer.Option(help="Format of the messages on standard error.")] = LogFormat.TEXT,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -110,7 +110,7 @@ def backstay(
 
 
 def _add_group(name: str, description: str, commands: Mapping[str, Callable[..., int]]) -> None:
-    group = typer.Typer(help=description, no_args_is_help=False)
+    group = typer.Typer(help=description)
     for verb, function in commands.items():
         group.command(verb, epilog=EPILOG)(function)
     app.add_typer(group, name=name, epilog=EPILOG)
@@ -121,9 +121,9 @@ for command in (
     resume.resume,
     jobs.jobs,
     jobs.status,
-    items.failed,
-    items.retry,
-    items.skip,
+    failed_items.failed,
+    failed_items.retry,
+    failed_items.skip,
     jobs.pause,
     jobs.cancel,
     jobs.discard,

@@ -27,13 +27,14 @@ def print_usage_error(invocation: Invocation, error: Exception, *, as_json: bool
     if error.__cause__ is not None:
         _replace_wording(error, error.__cause__)
     reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-    message = f"{reason}{' See' if reason.endswith('?') else '; see'} `{command} --help`"
+    see = " See" if reason.endswith("?") else "; see"
+    message = f"{reason}{see} `{command} --help`"
     _print_message(invocation, "usage", message, {"command": command}, as_json=as_json)
     return ExitStatus.USAGE
 
 
 def _replace_wording(error: Any, cause: BaseException) -> None:
-    """Replace pydantic's wording, which newer versions of Typer pass on, by our own."""
+    """Replace pydantic's wording of an invalid option, which newer versions of Typer pass on, by our own."""
     from pydantic import ValidationError
 
     from backstay.wrong_values import reason_of

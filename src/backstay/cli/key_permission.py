@@ -27,22 +27,22 @@ def with_permission(work: Callable[[], T], allow_key: str | None) -> T:
     try:
         return work()
     except ApiKeyNotAllowed as error:
-        _allow(error, allow_key)
+        _ask_and_remember(error, allow_key)
     return work()
 
 
 def remember_own_endpoint(recipe: "Recipe", environ: Mapping[str, str]) -> None:
-    """Remember the user's own --base-url as allowed for its key, so that `resume` does not ask."""
+    """Record that the key may be sent to the --base-url that the user gave, so that `resume` does not ask."""
     from backstay.generate.key_permission import KEY_FIELDS, AllowedKeys, key_use, user_file
 
     use = key_use(recipe.endpoint, KEY_FIELDS, environ)
     if use is not None:
         # If it cannot be stored, `resume` asks once.
         with suppress(OutputUnwritable):
-            AllowedKeys(file=user_file(os.environ)).remember(use)
+            AllowedKeys(file=user_file(environ)).remember(use)
 
 
-def _allow(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
+def _ask_and_remember(error: ApiKeyNotAllowed, allow_key: str | None) -> None:
     from backstay.generate.key_permission import AllowedKeys, KeyUse, host_in, user_file
 
     use = KeyUse(str(error.context["host"]), str(error.context["variable"]))

@@ -97,9 +97,9 @@ def check_usable(processor: "Recipe | str", keys: "KeySources", allowed_keys: It
     """
     from backstay.cli.invocation import run_async
     from backstay.generate.account import Accounts
-    from backstay.generate.processor_registry import ProcessorRegistry
+    from backstay.generate.processor_loader import ProcessorLoader
 
-    processors = ProcessorRegistry(Accounts(keys=keys), allowed_keys=allowed_keys)
+    processors = ProcessorLoader(Accounts(keys=keys), allowed_keys=allowed_keys)
     if isinstance(processor, str):
         processors.resolve(processor)
     else:

@@ -48,8 +48,8 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
         yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", "name another database with --database")
         return
     yield _check_access(path, status.st_size)
-    quick_depth = CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
-    depth = CheckDepth.FULL if deep else quick_depth
+    default_depth = CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
+    depth = CheckDepth.FULL if deep else default_depth
     try:
         inspection = inspect(path, owner=settings.owner, depth=depth)
     except BackstayError as error:
@@ -57,7 +57,7 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
         return
     yield _check_schema(inspection)
     yield _check_journal(inspection)
-    yield _damage_check(path, inspection, depth)
+    yield _check_damage(path, inspection, depth)
     if depth is CheckDepth.FULL and not inspection.damage:
         yield check_counters(inspection.miscounted_jobs)
     if inspection.schema == inspection.known_schema and not inspection.damage:
@@ -81,11 +81,11 @@ def _check_schema(inspection: SqliteInspection) -> Check:
         message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
         return Check("schema", CheckLevel.PROBLEM, message, "use that version of Backstay or a newer one")
     if inspection.schema == 0:
-        remedy = "the next command that opens it creates it"
+        remedy = "the next command that opens the database creates it"
         return Check("schema", CheckLevel.WARNING, "none yet, the file is empty", remedy)
     if inspection.schema < inspection.known_schema:
         message = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
-        remedy = "the next command that opens it migrates it and keeps a copy"
+        remedy = "the next command that opens the database migrates it and keeps a copy"
         return Check("schema", CheckLevel.WARNING, message, remedy)
     return Check("schema", CheckLevel.OK, str(inspection.schema))
 
@@ -93,10 +93,12 @@ def _check_schema(inspection: SqliteInspection) -> Check:
 def _check_journal(inspection: SqliteInspection) -> Check:
     if inspection.journal_mode == "wal":
         return Check("journal", CheckLevel.OK, "wal")
-    return Check("journal", CheckLevel.WARNING, "not in WAL mode", "the next command that opens it switches to it")
+    return Check(
+        "journal", CheckLevel.WARNING, "not in WAL mode", "the next command that opens the database switches it to WAL"
+    )
 
 
-def _damage_check(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
+def _check_damage(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
     if depth is CheckDepth.NONE:
         return Check("integrity", CheckLevel.OK, "not checked, the file is large", "`backstay doctor --deep` checks it")
     if inspection.damage:

@@ -130,7 +130,9 @@ def _parse_source(source: Any, turns: int, prompt: Prompt | None) -> _ParsedTurn
         return read
     for data in repair_values(parsed.rest) if not _is_truncated_after(0, parsed, source) else ():
         with suppress(InvalidTurns):
-            return _ParsedTurns(_check_turns(data, turns, prompt, exactly=True), parsed.reasoning, is_repaired=True)
+            return _ParsedTurns(
+                _check_turns(data, turns, prompt, was_repaired=True), parsed.reasoning, is_repaired=True
+            )
     if longest_failure is not None:
         raise _wrong_shape(longest_failure[1])
     missing = "there is no complete JSON object in the answer"
@@ -205,9 +207,9 @@ def _lines(parsed: ParsedText, source: str) -> JsonValue | None:
     return JsonValue(run[0].start, run[-1].end, [value.data for value in run]) if len(run) > 1 else None
 
 
-def _check_turns(data: Any, turns: int, prompt: Prompt | None, *, exactly: bool = False) -> list[Turn]:
+def _check_turns(data: Any, turns: int, prompt: Prompt | None, *, was_repaired: bool = False) -> list[Turn]:
     """Return the turns of a value. Raises InvalidTurns."""
-    parsed = read_turns(data, turns, exactly=exactly)
+    parsed = read_turns(data, turns, was_repaired=was_repaired)
     try:
         validate_turns(parsed)
     except InvalidConversation as error:

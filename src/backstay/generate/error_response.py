@@ -106,16 +106,16 @@ def classify_response(
 
 
 def classify_not_json(
-    status: int, body: str, endpoint: Endpoint, *, is_proven: bool, is_probe: bool = False
+    status: int, body: str, endpoint: Endpoint, *, has_answered: bool, is_probe: bool = False
 ) -> ErrorResponse:
-    """Classify a body that is not JSON; `is_proven` if this endpoint has given good answers before."""
+    """Classify a body that is not JSON; `has_answered` if this endpoint has given good answers before."""
 
     def text(key: str) -> str:
         return message(key, is_probe=is_probe, status=status, **_endpoint_facts(endpoint))
 
     if not is_page(body):
         return ErrorResponse(ErrorKind.TRANSIENT, "broken_json", text("broken_json"), "broken JSON")
-    if is_proven:
+    if has_answered:
         return ErrorResponse(ErrorKind.TRANSIENT, "html_answer", text("html_transient"), "a web page")
     return ErrorResponse(ErrorKind.ACCOUNT, "html_answer", text("html_answer"), "a web page", is_decisive=True)
 

@@ -96,7 +96,7 @@ class FailureHandler:
 
     def handle_connection_lost(self, call: ModelCall, reason: str, cause: TroubleKind) -> Outcome:
         """Return the outcome of a request without a response, which may be charged nevertheless."""
-        was_passing = self._account.limiter.is_proven and self._account.limiter.is_recovering
+        was_passing = self._account.limiter.has_answered and self._account.limiter.accepts_calls
         is_alone = call.tries.is_alone(min_troubles=1)
         accepted_count = self._suspected_errors.accepted_count
         counts = call.tries.record_trouble(accepted_count, min_troubles=1) and (was_passing or is_alone)
@@ -107,10 +107,10 @@ class FailureHandler:
     def handle_connect_failure(self, call: ModelCall, error: ConnectFailed) -> Outcome:
         """Return the outcome of a call that could not connect."""
         message = f"{self._endpoint.host} could not be reached: {error}"
-        if not error.may_retry and not self._account.limiter.is_proven:
+        if not error.may_retry and not self._account.limiter.has_answered:
             return Halt(f"{message}; then resume", code="unreachable")
         outcome = self._wait(call, ProviderTrouble(TroubleKind.UNREACHED, str(error)), message, "connection")
-        if not isinstance(outcome, Halt) or self._account.limiter.is_proven:
+        if not isinstance(outcome, Halt) or self._account.limiter.has_answered:
             return outcome
         if error.proxy is not None:
             remedy = f"start the proxy, or correct {error.proxy.source}, then resume"
@@ -134,7 +134,7 @@ class FailureHandler:
         # While other calls succeed, a very long Retry-After concerns one call only.
         seconds = min(trouble.retry_after_seconds or 0.0, _MAX_RETRY_AFTER_SECONDS)
         self._outage_timer.record_trouble(now, replace(trouble, retry_after_seconds=seconds))
-        return self._outage_timer.reason_to_stop(now) if self._account.limiter.is_recovering else None
+        return self._outage_timer.reason_to_stop(now) if self._account.limiter.accepts_calls else None
 
     def _handle_shared_error(self, call: ModelCall, error: ErrorResponse) -> Outcome:
         """Pause the job for an error that concerns all items; if that is uncertain, try other items first."""

@@ -14,23 +14,23 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
-_MAX_TIMER_SECONDS = 3600.0
+_MAX_TIMER_SECONDS = 3600.0  # then the wait is computed again, because clocks differ
 
 
 class JobLimiter:
-    """The rate limit of one job, in addition to that of its account. Calls are served first come, first served."""
+    """The rate limit of one job, in addition to that of its account. Calls start in order of arrival."""
 
     def __init__(self, bounds: RateBounds, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
         self._clock = clock
         self._turn = asyncio.Lock()
 
-    async def acquire(self, tokens: int, work: Work) -> None:
+    async def acquire(self, expected_tokens: int, work: Work) -> None:
         """Wait until a call with an estimated number of tokens may start."""
         with work.waiting():
             async with self._turn:
-                await asyncio.sleep(self._bounds.wait(self._clock(), tokens))
-                self._bounds.start(self._clock(), tokens)
+                await asyncio.sleep(self._bounds.wait(self._clock(), expected_tokens))
+                self._bounds.start(self._clock(), expected_tokens)
 
     def release(self, expected_tokens: int, used_tokens: int | None) -> None:
         """Correct the estimate by the tokens that a call used, if known."""
@@ -38,7 +38,7 @@ class JobLimiter:
 
 
 class RateLimiter:
-    """The rate limit and queue of one provider account. Calls get permits first come, first served."""
+    """The rate limit and queue of one provider account. Calls get permits in order of arrival."""
 
     def __init__(self, rate: AccountRate, *, host: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -46,17 +46,17 @@ class RateLimiter:
         self._clock = clock
         self._queue: deque[tuple[asyncio.Future[Permit], int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._was_passing = True
+        self._has_logged_backoff = False
 
     @property
-    def is_proven(self) -> bool:
+    def has_answered(self) -> bool:
         """Whether the account has received a good answer."""
         return self._rate.good_count > 0
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether calls succeed; false while all are rejected."""
-        return self._rate.is_recovering(self._clock())
+    def accepts_calls(self) -> bool:
+        """Whether the account accepts at least some calls."""
+        return self._rate.accepts_calls(self._clock())
 
     def begin_run(self) -> None:
         """Restart the outage timer for a new run, unless calls of other runs still wait."""
@@ -75,11 +75,11 @@ class RateLimiter:
             try:
                 return await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self.release(turn.result(), None)  # granted just before the cancellation
-                else:
+                if turn.cancelled():
                     with suppress(ValueError):
                         self._queue.remove((turn, tokens))
+                else:
+                    self.release(turn.result(), None)  # granted just before the cancellation
                 raise
 
     def release(self, permit: Permit, used_tokens: int | None) -> None:
@@ -91,14 +91,14 @@ class RateLimiter:
     def record_success(self, permit: Permit) -> None:
         """Record a response that shows that the provider accepted the call."""
         self._rate.record_success(self._clock(), permit)
-        self._was_passing = True
+        self._has_logged_backoff = False
 
     def record_trouble(self, permit: Permit, trouble: ProviderTrouble, retries: int = 0) -> float:
-        """Record a rejection; return the seconds until the item, rejected `retries` times before, may be retried."""
+        """Record a rejected call; return the seconds that its item, rejected `retries` times before, must wait."""
         now = self._clock()
         delay = self._rate.record_trouble(now, permit, trouble, retries)
-        if self._was_passing and (waiting := self._rate.waiting(now)) is not None:
-            self._was_passing = False
+        if not self._has_logged_backoff and (waiting := self._rate.waiting(now)) is not None:
+            self._has_logged_backoff = True
             _log.warning("provider_backoff", host=self._host, reason=waiting.reason, seconds=round(waiting.seconds, 1))
         return delay
 
@@ -111,7 +111,7 @@ class RateLimiter:
         return self._rate.reason_to_stop(self._clock())
 
     def close(self) -> None:
-        """Stop the timer; the queue must be empty."""
+        """Cancel the timer, without which no waiting call gets a permit before another one ends."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -166,7 +166,7 @@ def _evaluate(
         is_adaptable = error_response.kind is ErrorKind.ADAPTABLE
         return is_adaptable and adapt_to_error(adaptation, error_response, request.structure, recipe.parameters)
     if body is None:
-        error_response = classify_not_json(reply.status, text, endpoint, is_proven=False, is_probe=True)
+        error_response = classify_not_json(reply.status, text, endpoint, has_answered=False, is_probe=True)
         report.fail(error_response.code, error_response.message)
         return False
     usage = endpoint.provider.usage(body)

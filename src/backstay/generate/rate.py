@@ -147,8 +147,8 @@ class AccountRate:
         self._retry_at = now + delay
         return delay
 
-    def is_recovering(self, now: float) -> bool:
-        """Return whether calls succeed; False during a backoff, and after only rejections for some time."""
+    def accepts_calls(self, now: float) -> bool:
+        """Return whether the account accepts calls: not during a backoff, nor after a long time of only rejections."""
         if self._limit.mode is LimitMode.BACKOFF:
             return False
         has_long_waited = self._outage_timer.waited_seconds(now) >= _STANDSTILL_SECONDS
@@ -156,18 +156,18 @@ class AccountRate:
 
     def waiting(self, now: float) -> AccountWait | None:
         """Return why and how long the account waits; None while calls succeed."""
-        if self._trouble is None or self.is_recovering(now):
+        if self._trouble is None or self.accepts_calls(now):
             return None
         until = self._limit.backoff_until if self._limit.mode is LimitMode.BACKOFF else self._retry_at
         return AccountWait(self._trouble.cause, self._trouble.reason, max(0.0, until - now))
 
     def reason_to_stop(self, now: float) -> str | None:
         """Return why the account should stop waiting, like `OutageTimer.reason_to_stop`; None while it should wait."""
-        return None if self.is_recovering(now) else self._outage_timer.reason_to_stop(now)
+        return None if self.accepts_calls(now) else self._outage_timer.reason_to_stop(now)
 
     def _delay_seconds(self, now: float, trouble: ProviderTrouble, retries: int) -> float:
         growth = 2.0 ** min(retries, 20)
-        max_delay = _MAX_DELAY_SECONDS if self.is_recovering(now) else MAX_PROBE_SECONDS
+        max_delay = _MAX_DELAY_SECONDS if self.accepts_calls(now) else MAX_PROBE_SECONDS
         delay = min(max_delay, _FIRST_DELAY_SECONDS * growth)
         delay *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         if self._limit.mode is LimitMode.BACKOFF:

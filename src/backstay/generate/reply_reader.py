@@ -67,8 +67,8 @@ class ReplyReader:
 
     def _not_json(self, call: ModelCall, reply: HttpResponse) -> Outcome | RetryDifferently:
         self._record_raw(call, reply.body)
-        is_proven = self._account.limiter.is_proven
-        error = classify_not_json(reply.status, text_of(reply), self._endpoint, is_proven=is_proven)
+        has_answered = self._account.limiter.has_answered
+        error = classify_not_json(reply.status, text_of(reply), self._endpoint, has_answered=has_answered)
         if error.code == "broken_json":
             # It may have been paid for, and the next one may be whole.
             return Retry(error.message, code=error.code)

@@ -21,7 +21,10 @@ def scripted_processor(name: str) -> Processor:
     _, _, text = name.partition(":")
     seconds = float(text) if re.fullmatch(r"\d*\.?\d+", text) else None
     if name != NAME and (seconds is None or seconds > _MAX_SECONDS):
-        message = f"{name!r} is not a writer; after the colon, set the seconds per conversation, as in scripted:0.2"
+        message = (
+            f"{name!r} is not a processor; after the colon, set the seconds per conversation, "
+            f"{_MAX_SECONDS:,.0f} at most, as in scripted:0.2"
+        )
         raise ProcessorNotFound(message, processor=name)
 
     async def write(item: Item) -> Conversation:

@@ -1,4 +1,4 @@
-"""Parsing of turns from the JSON shapes that models use. Pure."""
+"""Parses and recognizes turns in the JSON shapes that models use. Pure."""
 
 import re
 from collections.abc import Container, Mapping, Sequence
@@ -10,35 +10,40 @@ from backstay.library.conversation import Turn
 
 _MAX_WRAPPERS = 4
 # Names in lower case, without separators.
-_WRAPPERS = frozenset(
-    {
-        *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
-        *("properties", "jsontoolcall", "arguments", "parameters", "parameter", "input"),
-    }
-)
+_WRAPPERS = {
+    *("turns", "conversation", "conversations", "messages", "dialogue", "dialog"),
+    *("properties", "jsontoolcall", "arguments", "parameters", "parameter", "input"),  # of a schema or a tool call
+}
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "gpt": "assistant"}
 _ROLE_NAMES = ("role", "from", "speaker")
 _TEXT_NAMES = ("content", "value", "text")
 _SEPARATORS = re.compile(r"[\s_-]+")
-_TURN_KEY = re.compile(rf"({'|'.join(_ROLES)})(\d*)")
-_NAMES = frozenset((*_ROLES, *_ROLE_NAMES, *_TEXT_NAMES, *_WRAPPERS))
-_START = re.compile(r"""[{\[][\s{\[]*(?:(?P<quote>["'])(?P<key>[^"'\n]{0,40})(?P<end>(?P=quote))?)?""")
-_NUMBERED_ROLE = re.compile(rf"""["'](?:{"|".join(_ROLES)})[ _-]?\d+["']\s*:""", re.IGNORECASE)
-_LIKE_A_TURN = re.compile(rf"(?:{'|'.join(_ROLES)}|turn|message)\d+(?![\d.])")
+_ANY_ROLE = "|".join(_ROLES)
+_TURN_KEY = re.compile(rf"({_ANY_ROLE})(\d*)")
+_NAMES = {*_ROLES, *_ROLE_NAMES, *_TEXT_NAMES, *_WRAPPERS}
+_START = re.compile(r"""[{\[][\s{\[]*(?:(?P<quote>["'])(?P<key>[^"'\n]{0,40})(?P<closing>(?P=quote))?)?""")
+_NUMBERED_ROLE = re.compile(rf"""["'](?:{_ANY_ROLE})[ _-]?\d+["']\s*:""", re.IGNORECASE)  # a key in JSON text
+# The beginning of a key such as `turn3` or `user2text`, but not of `message1.5`.
+_LIKE_A_TURN = re.compile(rf"(?:{_ANY_ROLE}|turn|message)\d+(?![\d.])")
 
 
 class InvalidTurns(Exception):
     """A value without the requested turns. The message says what is wrong, without quoting it."""
 
 
-def read_turns(value: Any, turns: int, *, exactly: bool = False) -> list[Turn]:
-    """Return the turns of a value in any of the shapes that models use; `exactly` allows no other keys.
+def read_turns(value: Any, turns: int, *, was_repaired: bool = False) -> list[Turn]:
+    """Return the turns of a value in any of the shapes that models use.
+
+    Args:
+        value: Parsed JSON.
+        turns: The requested number of turns.
+        was_repaired: Whether the JSON had to be repaired. An unknown key then shows that its text was cut wrongly.
 
     Raises:
         InvalidTurns: the value has no turns, or other turns than requested.
     """
     parsed = _parse_value(value, turn_keys(turns), _MAX_WRAPPERS)
-    if exactly and not _has_only_known_keys(value, {_normalize(key) for key in turn_keys(turns)}):
+    if was_repaired and not _has_only_known_keys(value, {_normalize(key) for key in turn_keys(turns)}):
         raise InvalidTurns("its punctuation is broken")
     return parsed
 
@@ -47,7 +52,7 @@ def is_one_turn(value: Any) -> bool:
     """Return whether a value is a single turn, as in output with one object per line."""
     if not isinstance(value, dict):
         return False
-    return _role_and_content(value) is not None or any(_normalize(name) in _ROLE_NAMES for name in value)
+    return _role_as_key(value) is not None or any(_normalize(name) in _ROLE_NAMES for name in value)
 
 
 def continues_turns(value: Any, turns: int) -> bool:
@@ -64,15 +69,16 @@ def begins_turns(text: str, start: int) -> bool:
     if begin is None:
         return False
     key = _normalize(begin["key"] or "")
-    if begin["end"]:
+    if begin["closing"]:
         is_name = key in _NAMES or _TURN_KEY.fullmatch(key) is not None
         return is_name or _NUMBERED_ROLE.search(text, start, start + 400) is not None
+    # The text may end within the key; then any name that begins like it will do.
     start_of_name = key.rstrip("0123456789")
     return not text[begin.end() :].strip("` \t\r\n") and any(name.startswith(start_of_name) for name in _NAMES)
 
 
 def _parse_value(value: Any, keys: Sequence[str], wrappers: int) -> list[Turn]:
-    _check_repeated(value, "it")
+    _refuse_repeated_keys(value, "it")
     if isinstance(value, dict):
         if all(map(value.__contains__, keys)) or (value := _restore_keys(value, keys)).keys() & set(keys):
             return _turns_from_keys(value, keys)
@@ -117,7 +123,7 @@ def _turns_from_keys(value: Mapping[str, Any], keys: Sequence[str]) -> list[Turn
         turns = [Turn(role_of(number), _turn_text(value[key], key)) for number, key in enumerate(keys)]
     except KeyError as error:
         raise InvalidTurns(f"{error.args[0]} is missing") from None
-    if len(value) > len(keys) and (more := list(filter(_is_like_a_turn, value.keys() - set(keys)))):
+    if more := [key for key in value.keys() - set(keys) if _is_like_a_turn(key)]:
         if all(_TURN_KEY.fullmatch(_normalize(key)) for key in more):
             raise _wrong_count(len(keys) + len(more), len(keys))
         raise InvalidTurns("it has more keys that look like turns")
@@ -143,7 +149,7 @@ def _turn_text(value: Any, name: str) -> str:
         return value
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    _check_repeated(value, name)
+    _refuse_repeated_keys(value, name)
     if isinstance(value, dict) and {_normalize(key) for key in value} <= {*_TEXT_NAMES, "type", "role"}:
         texts = _values_under(value, _TEXT_NAMES)
         value = texts[0] if len(texts) == 1 else None
@@ -155,10 +161,10 @@ def _turn_text(value: Any, name: str) -> str:
 def _turn_from_entry(entry: Any, number: int) -> Turn:
     if not isinstance(entry, dict):
         raise InvalidTurns(f"turn {number + 1} is not an object with a role and content")
-    _check_repeated(entry, f"turn {number + 1}")
-    role, content = _role_and_content(entry) or (_single_value(entry, _ROLE_NAMES), _single_value(entry, _TEXT_NAMES))
+    _refuse_repeated_keys(entry, f"turn {number + 1}")
+    role, content = _role_as_key(entry) or (_single_value(entry, _ROLE_NAMES), _single_value(entry, _TEXT_NAMES))
     if not isinstance(role, str) or content is None:
-        raise InvalidTurns(f"turn {number + 1} has no role, or no content, or two of them")
+        raise InvalidTurns(f"turn {number + 1} must have one role and one content")
     match = _TURN_KEY.fullmatch(_normalize(role))
     if match is None:
         raise InvalidTurns(f"turn {number + 1} has a role other than user and assistant")
@@ -167,7 +173,7 @@ def _turn_from_entry(entry: Any, number: int) -> Turn:
     return Turn(_ROLES[match[1]], _turn_text(content, f"turn {number + 1}"))
 
 
-def _role_and_content(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
+def _role_as_key(entry: Mapping[str, Any]) -> tuple[str, Any] | None:
     """Return the role and text of an object whose only key is the role; None for others."""
     if len(entry) == 1:
         ((role, content),) = entry.items()
@@ -190,7 +196,7 @@ def _is_like_a_turn(key: str) -> bool:
     return _LIKE_A_TURN.match(_normalize(key)) is not None
 
 
-def _check_repeated(value: Any, name: str) -> None:
+def _refuse_repeated_keys(value: Any, name: str) -> None:
     if isinstance(value, DuplicateKeys):
         raise InvalidTurns(f"{name} has one key twice")
 
@@ -198,9 +204,9 @@ def _check_repeated(value: Any, name: str) -> None:
 def _has_only_known_keys(value: Any, keys: set[str]) -> bool:
     """Return whether all keys in a value belong to turns, their fields or wrappers."""
     if isinstance(value, dict):
-        known_keys = {*keys, *_ROLES, *_WRAPPERS, *_ROLE_NAMES, *_TEXT_NAMES}
+        known_keys = keys | _NAMES
         return all(_normalize(key) in known_keys and _has_only_known_keys(inner, keys) for key, inner in value.items())
-    return all(_has_only_known_keys(inner, keys) for inner in value) if isinstance(value, list) else True
+    return not isinstance(value, list) or all(_has_only_known_keys(inner, keys) for inner in value)
 
 
 def _normalize(key: str) -> str:

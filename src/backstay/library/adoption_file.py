@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backstay.errors import SettingsError
-from backstay.library.adoption import AdoptionRequest
+from backstay.library.adoption_request import AdoptionRequest
 from backstay.remedy import Remedy
 from backstay.settings import ADOPT, FILE, read_table
 from backstay.suggestions import did_you_mean

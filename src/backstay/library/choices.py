@@ -1,4 +1,4 @@
-"""Closed choices that the command line, the API and the pages offer."""
+"""Enumerations of the export formats and conflict policies, for the command line, the API and the pages."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from backstay.library import formats
 class ExportFormat(StrEnum):
     """The shape of exported conversations."""
 
-    # Each module of the package is a member, so that a new one appears in the command, the API and the pages.
+    # Each module of `library.formats` is a member, so that a new format appears in the command, the API and the pages.
     vars().update({name.upper(): name for name in formats.format_names()})
 
 
@@ -32,6 +32,6 @@ class RestoreConflictPolicy(StrEnum):
     FAIL = "fail"
     """Restore nothing."""
     SKIP = "skip"
-    """Restore the others."""
+    """Restore only those without a conflict."""
     REPLACE = "replace"
     """Restore all; conversations to be replaced are backed up first."""

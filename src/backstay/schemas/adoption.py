@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from pydantic import Field
 
-from backstay.library.adoption import AdoptionResult, UnadoptResult
+from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.schemas.base import ApiObject
 
 

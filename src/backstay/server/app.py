@@ -12,7 +12,7 @@ from backstay.app import Backstay
 from backstay.errors import SettingsError
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.key_source import KeySources
-from backstay.generate.processor_registry import ProcessorRegistry
+from backstay.generate.processor_loader import ProcessorLoader
 from backstay.server import form_limits, problems
 from backstay.server.api import (
     backup_files,
@@ -73,9 +73,9 @@ def create_app(
     """
     server_settings = (server_settings or ServerSettings()).check()
     _check_sign_in(server_settings, token)
-    allowed = server_settings.allowed()
+    allowed = server_settings.allowlist()
     for name in allowed.processors:
-        ProcessorRegistry().resolve(name)
+        ProcessorLoader().resolve(name)
     keys = KeySources.from_settings(settings, is_server=True)
     backstay = Backstay(
         settings,
@@ -147,14 +147,14 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
 
 def _check_sign_in(settings: ServerSettings, token: str | None) -> None:
     """Check that exactly one way to sign in is configured. Raises SettingsError if not."""
-    if settings.mode == "token" and len(token or "") < MIN_TOKEN_CHARACTERS:
+    if settings.effective_auth == "token" and len(token or "") < MIN_TOKEN_CHARACTERS:
         raise SettingsError(
             f"No way to sign in is configured: pass create_app a `token` of at least {MIN_TOKEN_CHARACTERS} "
             "characters, or set SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, to accept JSON Web "
             "Tokens",
             setting="auth",
         )
-    if settings.mode == "jwt" and token is not None:
+    if settings.effective_auth == "jwt" and token is not None:
         raise SettingsError(
             "create_app got a `token`, but JSON Web Tokens are configured too: omit the token, or set "
             "BACKSTAY_AUTH=token",

@@ -35,7 +35,7 @@ def examine_server(environ: Mapping[str, str], *, here: Path | None = None) -> I
     yield Check(
         "serve",
         CheckLevel.OK,
-        f"would listen at {settings.host}:{settings.port}, with {_SIGN_IN_METHODS[settings.mode]}",
+        f"would listen at {settings.host}:{settings.port}, with {_SIGN_IN_METHODS[settings.effective_auth]}",
     )
 
 

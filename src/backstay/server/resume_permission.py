@@ -10,7 +10,7 @@ from backstay.batch.processor import CALLER
 from backstay.errors import ConfirmationNeeded, RecipeError
 from backstay.generate import scripted
 from backstay.generate.allowlist import AllowedEntry
-from backstay.generate.processor_registry import ProcessorRegistry
+from backstay.generate.processor_loader import ProcessorLoader
 from backstay.library.id_text import printed_id, quoted_id
 from backstay.server.settings import ServerSettings
 from backstay.settings import Settings
@@ -76,7 +76,7 @@ class ResumePermission:
         if not options.possible or self._is_in_settings(job):
             return self._allowed
         if job.recipe is not None:
-            recipe = ProcessorRegistry().recipe(job.recipe)
+            recipe = ProcessorLoader().recipe(job.recipe)
             return replace(self._allowed, recipes={**self._allowed.recipes, "": recipe})
         if options.confirm is not None and confirm != options.confirm:
             raise ConfirmationNeeded(
@@ -91,7 +91,7 @@ class ResumePermission:
         if job.recipe is None:
             return job.processor in self._allowed.processors
         try:
-            return ProcessorRegistry().recipe(job.recipe).fingerprint in self._fingerprints
+            return ProcessorLoader().recipe(job.recipe).fingerprint in self._fingerprints
         except RecipeError:
             return False
 
@@ -101,7 +101,9 @@ class ResumePermission:
 
     def _is_own_machine(self) -> bool:
         server_settings = self._server_settings
-        is_own_server = self._is_standalone and server_settings.mode == "token" and server_settings.is_loopback
+        is_own_server = (
+            self._is_standalone and server_settings.effective_auth == "token" and server_settings.is_loopback
+        )
         is_for_others = bool(server_settings.allowed_hosts or server_settings.cors_origins)
         return is_own_server and not is_for_others and self._settings.postgres_url is None and self._has_own_file()
 

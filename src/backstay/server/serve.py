@@ -44,7 +44,7 @@ def serve(settings: Settings, server_settings: ServerSettings, *, on_listening: 
     with _open_listener(server_settings) as listener:
         port = listener.getsockname()[1]
         # A new token at each start, so that only the printed address signs in.
-        token = secrets.token_urlsafe(32) if server_settings.mode == "token" else None
+        token = secrets.token_urlsafe(32) if server_settings.effective_auth == "token" else None
         app = create_app(settings, server_settings.model_copy(update={"port": port}), token=token, is_standalone=True)
         asyncio.run(_serve(app, listener, port, on_listening))
 

@@ -1,6 +1,10 @@
-"""Settings of a server: `[server]` of `backstay.toml` < environment < arguments. Secrets: environment only."""
+"""Settings of a server. Arguments override the environment, which overrides `[server]` in `backstay.toml`.
+
+Secrets come from the environment only.
+"""
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from itertools import chain
@@ -58,7 +62,7 @@ class ServerSettings(BaseModel):
     issuer: str | None = None
     audience: str = "authenticated"
     supabase_url: str | None = None
-    """The default source of the issuer and of its keys' address."""
+    """Address of a Supabase project, from which `issuer` and `jwks_url` follow by default."""
     metrics_token: str | None = Field(default=None, min_length=16, repr=False)
     """The token that may read `/metrics`."""
     allowed_hosts: tuple[str, ...] = ()
@@ -88,7 +92,8 @@ class ServerSettings(BaseModel):
     max_uploads: int = Field(default=4, ge=1, le=1_000)
     """Maximum concurrent uploads."""
     owner_share: float = Field(default=0.5, gt=0, le=1)
-    """With JSON Web Tokens, the share of the four limits above, and of `bodies_bytes`, that one owner may take."""
+    """With JSON Web Tokens, the share of `bodies_bytes` and of the maximum jobs, event streams, downloads and uploads
+    that one owner may take."""
     bodies_bytes: int = Field(default=64_000_000, ge=1_000, le=100_000_000_000)
     """Maximum bytes of all bodies in memory at once; uploads go to disk and do not count."""
     body_bytes: int = Field(default=8_000_000, ge=1_000, le=1_000_000_000)
@@ -100,14 +105,15 @@ class ServerSettings(BaseModel):
     upload_items: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     """Maximum items in one uploaded file."""
     items_bytes: int = Field(default=1_000_000_000, ge=1_000, le=100_000_000_000)
-    """Maximum bytes of text in one uploaded file, including the column name of each value."""
+    """Maximum bytes of text in one uploaded file of items; each value counts together with its column's name."""
     read_seconds: float = Field(default=120.0, ge=0.1, le=86_400)
     """Maximum duration of one database read."""
     idle_seconds: float = Field(default=60.0, ge=0.1, le=3_600)
-    """Maximum time without sending or reading before a client's connection is closed."""
+    """A connection is closed when its client has neither sent nor read anything for so long."""
     poll_seconds: float = Field(default=0.5, ge=0.02, le=60)
     """Interval at which a job with listeners is polled."""
     heartbeat_seconds: float = Field(default=15.0, ge=0.05, le=600)
+    """Interval of the comments that keep an idle event stream open."""
     async_above: int = Field(default=5_000, ge=0)
     """Number of conversations above which a backup request is answered with 202 before the backup is complete."""
     cleanup: str = "0 2 * * *"
@@ -131,8 +137,8 @@ class ServerSettings(BaseModel):
     @field_validator("supabase_url", "jwks_url", "issuer")
     @classmethod
     def _check_address(cls, address: str | None) -> str | None:
-        if address is not None and not address.startswith(("https://", "http://")):
-            raise ValueError("it must begin with https://")
+        if address is not None and not re.match("https?://[^/]", address):
+            raise ValueError("it must be an address such as https://login.example.org")
         return address
 
     @field_validator("cors_origins")
@@ -168,7 +174,7 @@ class ServerSettings(BaseModel):
         return f"{self.supabase_url.rstrip('/')}/auth/v1"
 
     @property
-    def mode(self) -> Literal["token", "jwt"]:
+    def effective_auth(self) -> Literal["token", "jwt"]:
         """The way in which users sign in."""
         if self.auth is not None:
             return self.auth
@@ -181,8 +187,8 @@ class ServerSettings(BaseModel):
 
     @property
     def limit_share(self) -> float:
-        """The share of each limit that one owner may take."""
-        return self.owner_share if self.mode == "jwt" else 1.0
+        """The share that one owner may take: `owner_share`, or all with a local token."""
+        return self.owner_share if self.effective_auth == "jwt" else 1.0
 
     @property
     def import_ceiling(self) -> InputCeiling:
@@ -196,20 +202,21 @@ class ServerSettings(BaseModel):
         """Check that the settings are consistent; return them.
 
         Raises:
-            SettingsError: no user, or any user, could sign in; or two limits conflict.
+            SettingsError: no user could sign in; other machines could use the local token; tokens of any issuer would be
+                accepted; or a body could never be read.
         """
-        if self.mode == "token" and not self.is_loopback:
+        if self.effective_auth == "token" and not self.is_loopback:
             raise SettingsError(
                 f"The local token is for this machine only, but other machines can reach {self.host}. Set "
                 "SUPABASE_URL, or BACKSTAY_JWT_SECRET with BACKSTAY_JWT_ISSUER, or listen on this machine only",
                 setting="host",
             )
-        if self.mode == "jwt" and self.jwt_secret is None and self.effective_jwks_url is None:
+        if self.effective_auth == "jwt" and self.jwt_secret is None and self.effective_jwks_url is None:
             raise SettingsError(
                 "No key to verify tokens is configured: set SUPABASE_URL, BACKSTAY_JWKS_URL or BACKSTAY_JWT_SECRET",
                 setting="auth",
             )
-        if self.mode == "jwt" and self.effective_issuer is None:
+        if self.effective_auth == "jwt" and self.effective_issuer is None:
             raise SettingsError(
                 "No issuer of tokens is configured: set BACKSTAY_JWT_ISSUER, or SUPABASE_URL", setting="issuer"
             )
@@ -222,7 +229,7 @@ class ServerSettings(BaseModel):
             )
         return self
 
-    def allowed(self) -> AllowedEntry:
+    def allowlist(self) -> AllowedEntry:
         """Return the server's allowlist. Raises RecipeError if a recipe file is wrong."""
         return AllowedEntry(self.processors, {name: Recipe.load(Path(path)) for name, path in self.recipes.items()})
 
@@ -282,7 +289,7 @@ def _validation_error(error: ValidationError, path: Path, variables: Mapping[str
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = [name for name in ServerSettings.model_fields if name not in _SECRET_SETTINGS]
+        known = [field for field in ServerSettings.model_fields if field not in _SECRET_SETTINGS]
         hint = did_you_mean(name, known)
         known_settings = f"{' Known' if hint else '; known'} settings: {', '.join(known)}"
         return SettingsError(f"[server] in {path} has no setting {name!r}{hint}{known_settings}", setting=name)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backstay.app import Backstay
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.job import Job, JobState
-from backstay.batch.run_limits import RunLimits
 from backstay.batch.stop import StopSignal
 from backstay.batch.worker import EndReason
 from backstay.errors import BackstayError
@@ -70,7 +70,7 @@ class Supervisor:
         job_id: str,
         *,
         confirm: str | None = None,
-        limits: RunLimits | None = None,
+        limits: CallLimits | None = None,
         limit: int | None = None,
         retries: Sequence[str] | None = (),
     ) -> Job:

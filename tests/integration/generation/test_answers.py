@@ -132,7 +132,7 @@ def _go_on_whatever_happens(monkeypatch):
     """Prevent the job from pausing and slowing down when all calls end in the same error."""
     monkeypatch.setattr(CircuitBreaker, "record", lambda *_: None)
     monkeypatch.setattr(CircuitBreaker, "allowance", None)
-    monkeypatch.setattr(RateLimiter, "is_recovering", True)
+    monkeypatch.setattr(RateLimiter, "accepts_calls", True)
     monkeypatch.setattr(RateLimiter, "record_trouble", lambda *_, **__: 0.0)
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import psycopg
 
-from backstay.library.adoption import AdoptionRequest
+from backstay.library.adoption_request import AdoptionRequest
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import adopt
 from support.stores import postgres

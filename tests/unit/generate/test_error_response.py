@@ -276,13 +276,13 @@ def test_an_option_is_named_in_its_command_only(key):
     assert "--" not in re.sub(r"`backstay [^`]+`", "", text)
 
 
-def test_a_web_page_pauses_until_the_endpoint_is_proven():
+def test_a_web_page_pauses_until_the_endpoint_has_answered():
     """A web page means a wrong address at first, and a transient error after a good answer."""
     page = "\n<!DOCTYPE html><html>…"
 
-    first = classify_not_json(200, page, _ENDPOINT, is_proven=False)
-    later = classify_not_json(200, page, _ENDPOINT, is_proven=True)
-    broken = classify_not_json(200, "{half", _ENDPOINT, is_proven=False)
+    first = classify_not_json(200, page, _ENDPOINT, has_answered=False)
+    later = classify_not_json(200, page, _ENDPOINT, has_answered=True)
+    broken = classify_not_json(200, "{half", _ENDPOINT, has_answered=False)
 
     assert (first.kind, first.is_decisive, first.code) == (ErrorKind.ACCOUNT, True, "html_answer")
     assert "(it often ends in /v1), resume with the right one" in first.message

@@ -35,7 +35,7 @@ async def _hold(limiter: RateLimiter, trouble: ProviderTrouble = OVERLOAD) -> li
 
 
 async def test_permits_are_given_in_order():
-    """Calls get their permits first come, first served, also when they have to wait."""
+    """Calls get their permits in order of arrival, also when they have to wait."""
     limiter, finished = RateLimiter(AccountRate(rpm=6_000)), []
 
     async with asyncio.timeout(20):
@@ -114,7 +114,7 @@ async def test_patience_ends_with_a_sentence():
     clock = _Clock()
     limiter = RateLimiter(AccountRate(), clock=clock)
     await _hold(limiter)
-    assert not limiter.is_recovering
+    assert not limiter.accepts_calls
 
     clock.now = 599.0
     assert limiter.reason_to_stop() is None
@@ -181,7 +181,7 @@ async def test_a_closed_limiter_has_no_timer():
 
 
 async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
-    """Calls of a rate-limited job are served first come, first served, and a cancelled one uses no permit."""
+    """Calls of a rate-limited job start in order of arrival, and a cancelled one uses no permit."""
     limiter, finished = JobLimiter(RateBounds(rpm=1_200)), []
 
     async def call(number: int) -> None:

@@ -133,7 +133,7 @@ def test_a_single_refusal_slows_nobody_down(trouble):
     assert rate._limit.mode is LimitMode.FREE
     assert rate.wait(1.0, 0) == 0.0
     assert rate.waiting(1.0) is None
-    assert rate.is_recovering(1.0)
+    assert rate.accepts_calls(1.0)
 
 
 def test_a_refused_item_waits_longer_each_time():
@@ -235,7 +235,7 @@ def test_a_named_time_is_not_believed_once_an_answer_passes():
 
     assert rate._limit.mode is LimitMode.RAMP
     assert rate.wait(2.0, 0) == 0.0
-    assert rate.is_recovering(2.0)
+    assert rate.accepts_calls(2.0)
 
 
 @pytest.mark.parametrize(("trouble", "after"), [(OVERLOAD, [2, 4, 8, 16]), (LIMIT, [2, 3, 4, 5])])

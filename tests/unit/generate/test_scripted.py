@@ -6,7 +6,7 @@ import pytest
 
 from backstay.batch.item import Item
 from backstay.errors import ProcessorNotFound
-from backstay.generate.processor_registry import ProcessorRegistry
+from backstay.generate.processor_loader import ProcessorLoader
 from backstay.generate.scripted import compose, scripted_processor
 from backstay.library.conversation import validate
 
@@ -47,7 +47,7 @@ def test_long_parameter_is_cut():
 
 async def test_named_writer_writes():
     """The name `scripted` resolves to the scripted writer."""
-    assert await ProcessorRegistry().resolve("scripted")(_ITEM) == compose(_ITEM)
+    assert await ProcessorLoader().resolve("scripted")(_ITEM) == compose(_ITEM)
 
 
 @pytest.mark.parametrize("name", ["scripted:0.02", "scripted:.02"])

@@ -10,7 +10,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.options import Yes
 from backstay.cli.text import format_count
 from backstay.errors import SettingsError
-from backstay.library.adoption import AdoptionResult, UnadoptResult
+from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 
 
 @command()

@@ -108,7 +108,7 @@ async def _announce_processor(
         context.progress_view.announcement = SCRIPTED_NOTE
     elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
         from backstay.generate.key_source import KeySources
-        from backstay.generate.processor_registry import ProcessorRegistry
+        from backstay.generate.processor_loader import ProcessorLoader
 
         keys = KeySources.from_settings(backstay.settings)
-        out.note(f"{describe_endpoint(ProcessorRegistry().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
+        out.note(f"{describe_endpoint(ProcessorLoader().recipe(jobs[0].recipe, base_url=base_url), keys)}.")

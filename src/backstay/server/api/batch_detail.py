@@ -9,7 +9,7 @@ from backstay.schemas import JobDetailOut
 from backstay.server.api.common import STREAM, JobId, LastEventId, OwnerServices, State, errors, signed_in
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
-from backstay.server.id_routes import IdRoute
+from backstay.server.ids_with_slashes import IdRoute
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from backstay import limits
-from backstay.batch.run_limits import RunLimits
+from backstay.batch.call_limits import CallLimits
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.schemas import DiscardOut, FailedItemsOut, ItemsOut, JobOut, JobsOut, ResumeOptionsOut, RetryOut, SkipOut
 from backstay.server.api.common import (
@@ -24,8 +24,8 @@ from backstay.server.api.common import (
     signed_in,
 )
 from backstay.server.api.selections import Id
-from backstay.server.id_routes import IdRoute
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
+from backstay.server.ids_with_slashes import IdRoute
 from backstay.server.processors import processor_from
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
@@ -178,7 +178,7 @@ async def resume_batch(
             services.owner,
             job_id,
             confirm=options.confirm,
-            limits=RunLimits(options.concurrency, options.rpm, options.tpm),
+            limits=CallLimits(options.concurrency, options.rpm, options.tpm),
             limit=options.limit,
             retries=None if options.retry_failed else options.retry_items or (),
         )

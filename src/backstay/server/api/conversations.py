@@ -26,8 +26,8 @@ from backstay.server.api.common import (
     signed_in,
 )
 from backstay.server.api.selections import Id, SelectionIn
-from backstay.server.id_routes import IdRoute
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
+from backstay.server.ids_with_slashes import IdRoute
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
 

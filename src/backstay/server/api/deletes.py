@@ -43,11 +43,11 @@ class DeleteIn(ApiInput):
 
     @model_validator(mode="after")
     def _check_alternatives(self) -> Self:
-        is_planned = self.selection is not None and self.digest is not None
-        if is_planned == (self.continue_backup_id is not None) or (self.selection is None) != (self.digest is None):
-            raise ValueError("give selection and digest of a plan, or continueBackupId")
-        if (self.without_backup is not None or self.ignore_missing) and not is_planned:
-            raise ValueError("a delete that is continued has its backup and its ids")
+        is_new = self.continue_backup_id is None
+        if (self.selection is not None) != is_new or (self.digest is not None) != is_new:
+            raise ValueError("give either the selection and digest of a plan, or continueBackupId")
+        if (self.without_backup is not None or self.ignore_missing) and not is_new:
+            raise ValueError("withoutBackup and ignoreMissing apply to a new delete, not with continueBackupId")
         return self
 
 
@@ -82,8 +82,8 @@ async def follow_delete(
     """Delete conversations and report the progress through server-sent events.
 
     `progress` holds the phase (`writing`, `verifying`, `deleting`) and the progress in it; the last event is `deleted`
-    or `error`. The delete continues if the client disconnects: the record of its backup shows the result, and the same
-    request under the same key returns it.
+    or `error`. The delete continues if the client disconnects: the record of its backup then shows the result, and the
+    same request with the same `Idempotency-Key` returns it.
     """
 
     async def work(on_progress: Listener) -> DeleteResultOut:

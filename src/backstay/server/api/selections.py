@@ -15,7 +15,7 @@ Ids = Annotated[
     Field(
         min_length=1,
         max_length=MAX_IDS,
-        description=f"{MAX_IDS:,} at most. Select more by common properties, or in several requests.",
+        description=f"{MAX_IDS:,} at most. To select more, use the other conditions or several requests.",
         examples=[["conv-1", "conv-2"]],
     ),
 ]
@@ -33,7 +33,7 @@ class SelectionIn(ApiInput):
     all: bool = False
 
     def to_selection(self) -> Selection:
-        """Return the selection. Raises EmptySelection if it selects nothing."""
+        """Return the selection. Raises EmptySelection if it has neither a condition nor `all`."""
         return Selection(
             ids=tuple(dict.fromkeys(self.conversation_ids or ())),
             job_id=self.job_id,

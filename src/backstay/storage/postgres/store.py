@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backstay.clock import Clock
-from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
+from backstay.library.adoption_request import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.storage.postgres import adoption, migrate
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import orjson
 
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.item import FailedItem, FailureEvent, ItemState, ItemSummary
 from backstay.batch.job import (
     FINISHED,
@@ -18,7 +19,6 @@ from backstay.batch.job import (
     check_action,
 )
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.batch.run_limits import RunLimits
 from backstay.clock import to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
@@ -52,7 +52,7 @@ class SqlJobs(SqlStore):
 
         return await self._database.write(apply_action)
 
-    async def set_limits(self, owner: str, job_id: str, limits: RunLimits) -> None:
+    async def set_limits(self, owner: str, job_id: str, limits: CallLimits) -> None:
         def set_limits(session: Session) -> None:
             job = lock_job(session, owner, job_id)
             settings = replace(job.settings, limits=job.settings.limits.with_changes(limits))

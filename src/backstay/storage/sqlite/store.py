@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backstay.clock import Clock
 from backstay.errors import CannotAdopt
-from backstay.library.adoption import AdoptionRequest, AdoptionResult, UnadoptResult
+from backstay.library.adoption_request import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.storage.sql.migrations import MigrationResult
 from backstay.storage.sql.stores import SqlStores
 from backstay.storage.sqlite import migrate

@@ -6,9 +6,9 @@ import apsw
 
 
 class WriteAheadLog:
-    """The write-ahead log of a connection, checkpointed as often as SQLite would by itself, but at the caller's time.
+    """The write-ahead log of a connection, checkpointed at SQLite's own threshold, but only when the caller asks.
 
-    SQLite checkpoints within a commit, which would delay the caller although the commit is on disk already.
+    By itself SQLite checkpoints within a commit, which would delay the caller although the commit is on disk already.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:

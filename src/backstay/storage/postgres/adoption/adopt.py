@@ -7,7 +7,7 @@ from dataclasses import replace
 from psycopg.types.json import Jsonb
 
 from backstay.errors import CannotAdopt
-from backstay.library.adoption import (
+from backstay.library.adoption_request import (
     CONVERSATION_NAMES,
     TURN_NAMES,
     AdoptedTable,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backstay.library.adoption import CONVERSATION_NAMES
+from backstay.library.adoption_request import CONVERSATION_NAMES
 from backstay.library.record import RELATED, TURNS
 from backstay.storage.postgres.adoption.casts import cast_for, original_name
 from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backstay.errors import CannotAdopt
-from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest
+from backstay.library.adoption_request import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest
 from backstay.remedy import Remedy
 from backstay.storage.postgres.adoption.catalog import TurnForeignKey, UserColumn, UserTable
 from backstay.storage.postgres.queries import quoted

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backstay.library.adoption import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest, UnadoptResult
+from backstay.library.adoption_request import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest, UnadoptResult
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection, query_value

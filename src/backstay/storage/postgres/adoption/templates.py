@@ -15,7 +15,10 @@ _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
 def render(name: str, **values: Any) -> str:
-    """Return the SQL of the template `sql/<name>.sql`, without its comments. Names and texts go through its filters."""
+    """Return the SQL of the template `sql/<name>.sql`, without its comments.
+
+    A template quotes names with the filter `quoted`, and texts with `literal`.
+    """
     return _environment().get_template(f"{name}.sql").render(values)
 
 
@@ -33,7 +36,7 @@ def dollar_quoted(body: str) -> str:
 
 
 def _source(name: str) -> str:
-    """Return a template without its comments, so that they do not change the views' digest."""
+    """Return a template without its comments, so that a changed comment does not change the digest of the views."""
     return _COMMENT.sub("", (files(__package__) / "sql" / name).read_text(encoding="utf-8"))
 
 

@@ -12,11 +12,11 @@ from backstay.backup.store import ArchivedConversation
 from backstay.library.record import TURNS, Document, value_from_line
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.closure import CascadeTables
-from backstay.storage.sql.cascade.comparison import UnrestoredRows, get_related
 from backstay.storage.sql.cascade.late_links import ExistingRows, LateLinks
 from backstay.storage.sql.cascade.related_rows import ReadBackup, RelatedRowsRestore
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, ForeignKey, Row, TableCatalog
 from backstay.storage.sql.cascade.tables import TURNS as TURNS_TABLE
+from backstay.storage.sql.cascade.unrestored_rows import UnrestoredRows, get_related
 
 _BATCH_SIZE = 256  # conversations
 _IDENTIFYING_COLUMNS = {CONVERSATIONS: ("key",), TURNS_TABLE: ("conversation_key", "sequence")}
@@ -61,7 +61,7 @@ class CascadeRestore(RelatedRowsRestore):
         self._existing = ExistingRows(tables)
         self._links = LateLinks(tables, self._existing)
         self._postponed: dict[str, Counter[Row]] = {name: Counter() for name in self._order.tables}
-        self._unrestored = UnrestoredRows()
+        self._unrestored = UnrestoredRows({}, {}, {})
         self._inserted = 0
 
     @property
@@ -134,7 +134,7 @@ class CascadeRestore(RelatedRowsRestore):
                 self._postponed[name] = self._insert(name, before, known_parents_only=False) if before else before
                 has_inserted |= self._postponed[name].total() < before.total()
         self._links.set_existing()
-        self._unrestored.note(self._cascade.columns, self._postponed, self._links.unset())
+        self._unrestored = UnrestoredRows(self._cascade.columns, self._postponed, self._links.unset())
         for name in self._order.tables:
             self._tables.advance(name)
 

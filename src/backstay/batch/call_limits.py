@@ -1,4 +1,4 @@
-"""The limits of a job's runs, and their checks."""
+"""The limits of a job's calls, and the checks of all numbers of a run."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,8 +18,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RunLimits:
-    """The limits of a job's runs: each as it was last set, or None if it never was."""
+class CallLimits:
+    """The limits of a job's calls to its provider; None means that the job sets no limit of its own."""
 
     concurrency: int | None = None
     """Maximum calls in flight."""
@@ -32,13 +32,14 @@ class RunLimits:
         """Return the limits that are set."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def with_changes(self, changes: "RunLimits") -> "RunLimits":
+    def with_changes(self, changes: "CallLimits") -> "CallLimits":
         """Return these limits with `changes` applied. A 0 removes a limit."""
-        return RunLimits(**{name: value for name, value in {**self.to_dict(), **changes.to_dict()}.items() if value})
+        merged = self.to_dict() | changes.to_dict()
+        return CallLimits(**{name: value for name, value in merged.items() if value})
 
 
 def check_limits(
-    limits: RunLimits,
+    limits: CallLimits,
     *,
     max_attempts: int = 1,
     timeout: float = 1.0,
@@ -57,7 +58,7 @@ def check_limits(
             raise SettingsError(f"{name} must be from {minimum:,} to {maximum:,}, not {value:,}", setting=name)
 
 
-def check_rate_limits(limits: RunLimits, processor: CallableProcessor) -> None:
+def check_rate_limits(limits: CallLimits, processor: CallableProcessor) -> None:
     """Refuse `rpm` and `tpm` for a processor whose requests cannot be limited. Raises SettingsError."""
     rates = [name for name in ("rpm", "tpm") if getattr(limits, name) is not None]
     if rates and not isinstance(processor.function, RateLimitable):

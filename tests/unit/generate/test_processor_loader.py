@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from backstay.errors import ProcessorNotFound
-from backstay.generate.processor_registry import ProcessorRegistry
+from backstay.generate.processor_loader import ProcessorLoader
 from backstay.generate.recipe import Recipe
 
 _numbers = count()
@@ -32,7 +32,7 @@ def module(tmp_path, monkeypatch):
 
 
 def _resolve(name):
-    return ProcessorRegistry().resolve(name)
+    return ProcessorLoader().resolve(name)
 
 
 def _refusal(name):
@@ -145,8 +145,8 @@ def test_an_address_that_is_given_is_not_the_jobs():
     """A base URL passed to a resume replaces the job's, and does not count as a field from outside."""
     frozen = Recipe(model="m", base_url="http://old.example/v1", api_key_env="SOME_KEY").frozen()
 
-    stored = ProcessorRegistry().recipe(frozen)
-    moved = ProcessorRegistry().recipe(frozen, base_url="http://new.example")
+    stored = ProcessorLoader().recipe(frozen)
+    moved = ProcessorLoader().recipe(frozen, base_url="http://new.example")
 
     assert (stored.endpoint.base_url, moved.endpoint.base_url) == ("http://old.example/v1", "http://new.example/v1")
     assert stored.outside_fields - moved.outside_fields == {"base_url"}

@@ -9,15 +9,15 @@ from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match
 
-_SLASH = re.compile(rb"%2[fF]")
-_PLACEHOLDER = "\x00"  # no id contains it
+_ENCODED_SLASH = re.compile("%2[fF]")
+_PLACEHOLDER = "\udc2f"  # stands for it while routes are matched; no decoded path contains a lone surrogate
 
 
 class _IdConvertor(Convertor[str]):
-    regex = "(?s:.*)"  # an old id may contain a line break, which `path` does not match
+    regex = "(?s:.*)"  # ids of earlier versions may contain line breaks, which Starlette's `path` does not match
 
     def convert(self, value: str) -> str:
-        return value
+        return value.replace(_PLACEHOLDER, "/")
 
     def to_string(self, value: str) -> str:
         return value
@@ -35,11 +35,6 @@ class IdRoute(APIRoute):
 
     def matches(self, scope: MutableMapping[str, Any]) -> tuple[Match, MutableMapping[str, Any]]:
         raw: bytes = scope.get("raw_path") or b""
-        if not _SLASH.search(raw) or b"%00" in raw:
-            return super().matches(scope)
-        path = unquote(_SLASH.sub(b"%00", raw).decode("latin-1"))
-        match, child = super().matches({**scope, "path": path})
-        if match is not Match.NONE:
-            params = child["path_params"].items()
-            child["path_params"] = {name: value.replace(_PLACEHOLDER, "/") for name, value in params}
-        return match, child
+        if b"%2f" in raw.lower():
+            scope = {**scope, "path": unquote(_ENCODED_SLASH.sub(_PLACEHOLDER, raw.decode("latin-1")))}
+        return super().matches(scope)

@@ -1,4 +1,4 @@
-"""Adoption of a user's own tables in place of the built-in ones: requests and results."""
+"""The request to adopt a user's own tables in place of the built-in ones, and its results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 CONVERSATION_NAMES = (
     "id", "owner", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at"
 )  # fmt: skip
-"""The names of a conversation that can be mapped to a user column."""
+"""The fields of a conversation that can be mapped to a column of the user's table."""
 TURN_NAMES = ("conversation", "sequence", "order", "id", "role", "content", "metadata")
-"""The names of a turn that can be mapped. `conversation` is its foreign key; turns are sorted by `order`."""
+"""The fields of a turn that can be mapped. `conversation` refers to its conversation; `order` sorts the turns."""
 _TURN_PREFIX = "turns."
 
 
@@ -19,7 +19,7 @@ class AdoptionRequest:
     conversations: str
     turns: str
     columns: Mapping[str, str] = field(default_factory=dict)
-    """The user column of each built-in name, or "" for none. A turn's names begin with `turns.`."""
+    """The column of the user's table for each field, or "" for none. A turn's field is written like `turns.role`."""
 
     @property
     def conversation_columns(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ class AdoptionResult:
     not_writable_reasons: Sequence[str]
     """Why no new conversations can be stored in them; empty if they can."""
     remarks: Sequence[str]
-    """Further remarks, each a sentence."""
+    """What else the user should know, one sentence each."""
     was_adopted: bool = False
     """Whether these tables had already been adopted with the same mapping."""
 

@@ -1,4 +1,4 @@
-"""Resolution of the name or recipe stored with a job to its processor."""
+"""Finds the processor of a job by the name or the recipe stored with it."""
 
 import importlib
 import sys
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 _RECIPE_ORIGIN = "the job's recipe"
 
 
-class ProcessorRegistry:
-    """A source of processors: `scripted`, any `module:function` also from the current folder, and writers of recipes.
+class ProcessorLoader:
+    """A source of processors: `scripted`, any installed or local `module:function`, and the writer of any recipe.
 
     Implements `ProcessorSource`. Writers share the connections and limits of `accounts`.
     """
 
     def __init__(self, accounts: Accounts | None = None, *, allowed_keys: Iterable[str] = ()) -> None:
         self._accounts = accounts or Accounts()
-        self._listed_keys = allowed_keys
+        self._allowed_keys = tuple(allowed_keys)
 
     def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> "Recipe":
         """Return the recipe stored with a job, with another base URL if one is passed.
 
-        The passed base URL is the user's own choice, so it does not count as a field from outside.
+        A passed base URL is the user's own choice, so it needs no permission.
 
         Raises:
             RecipeError: the stored recipe has fields unknown to this version, or the base URL is invalid.
@@ -48,7 +48,7 @@ class ProcessorRegistry:
         Raises:
             ProcessorUnusable: the object is not a `Recipe`.
             ApiKeyMissing: the key that its provider needs is not set, or its command or file provides none.
-            ApiKeyNotAllowed: a file or a job decides where the key is sent, and that is not allowed.
+            ApiKeyNotAllowed: a file or a stored job names the host, and the user has not allowed to send the key there.
             SettingsError: a header in the settings has no value, or the proxy or the certificates cannot be used.
         """
         from backstay.generate.key_permission import allowed_endpoint
@@ -57,7 +57,7 @@ class ProcessorRegistry:
 
         if not isinstance(recipe, Recipe):
             raise ProcessorUnusable(f"A {type(recipe).__name__} is not a recipe; make one with backstay.Recipe")
-        endpoint = allowed_endpoint(recipe, self._listed_keys, self._accounts.environment)
+        endpoint = allowed_endpoint(recipe, self._allowed_keys, self._accounts.environment)
         return ModelWriter(recipe, await self._accounts.account(endpoint), endpoint)
 
     def resolve(self, name: str) -> Processor:
@@ -74,10 +74,11 @@ class ProcessorRegistry:
         if not (colon and module and function):
             message = f"{name!r} is not a processor; name one as module:function, or use the built-in `scripted`"
             raise ProcessorNotFound(message, processor=name)
-        return _get_attribute(_import_module(module, name), module, function, name)
+        processor: Processor = _get_attribute(_import_module(module, name), module, function, name)
+        return processor
 
 
-def _import_module(module: str, name: str) -> Any:
+def _import_module(module: str, processor: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -91,16 +92,15 @@ def _import_module(module: str, name: str) -> Any:
             reason = f"imports {error.name}, the former name of Backstay; import backstay instead"
         else:
             reason = f"needs {error.name!r}, which is not installed"
-        raise ProcessorNotFound(f"Module {module!r} {reason}", processor=name) from error
+        raise ProcessorNotFound(f"Module {module!r} {reason}", processor=processor) from error
     except (Exception, SystemExit) as error:
         reason = f"cannot be imported: {type(error).__name__}: {error}"
-        raise ProcessorNotFound(f"Module {module!r} {reason}", processor=name) from error
+        raise ProcessorNotFound(f"Module {module!r} {reason}", processor=processor) from error
 
 
-def _get_attribute(owner: Any, module: str, function: str, name: str) -> Processor:
+def _get_attribute(owner: Any, module: str, function: str, processor: str) -> Any:
     for attribute in function.split("."):
         owner = getattr(owner, attribute, None)
         if owner is None:
-            raise ProcessorNotFound(f"Module {module!r} has no function {function!r}", processor=name)
-    processor: Processor = owner
-    return processor
+            raise ProcessorNotFound(f"Module {module!r} has no function {function!r}", processor=processor)
+    return owner

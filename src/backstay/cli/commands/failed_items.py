@@ -12,10 +12,7 @@ from backstay.cli.text import format_count, printable, printable_lines
 from backstay.library.id_text import parse_printed_id, printed_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from backstay.batch.item import FailedItem
-    from backstay.schemas import ApiObject
 
 
 @command()
@@ -27,8 +24,8 @@ async def failed(
 ) -> None:
     """List the failed items of a job.
 
-    Shows each with its last attempt. If the job paused by itself, the answers that caused the pause follow, marked
-    `paused on`: their items have not failed.
+    Shows each with its last attempt. If the job paused by itself, the answers that made it pause follow, marked
+    `paused on`. The items that they belong to have not failed.
 
     In a pipe, without --raw and --traceback: one failed item per line, tabs between id, error code, attempts, time,
     topic and message; lines marked `paused on` are left out.
@@ -46,17 +43,20 @@ async def failed(
     evidence = await backstay.batches.evidence(job)
     if out.as_json:
         pauses = {"pauseEvidence": [schemas.PauseEvidenceOut.from_failure(failure) for failure in evidence]}
-        await out.print_json_list("items", _as_objects(failures), others=pauses)
+        listed = (schemas.FailureOut.from_failure(failure) async for failure in failures)
+        await out.print_json_list("items", listed, others=pauses)
     else:
-        number, has_answers = 0, any(failure.raw for failure in evidence)
+        count = 0
+        has_answers = any(failure.raw for failure in evidence)
         async for failure in failures:
-            number, has_answers = number + 1, has_answers or bool(failure.raw)
+            count += 1
+            has_answers = has_answers or bool(failure.raw)
             _print_failure(out, failure, raw=raw, traceback=traceback)
         if raw or traceback or is_terminal(1):
             for failure in evidence:
                 _print_failure(out, failure, raw=raw, traceback=traceback, mark="paused on ")
         paused_on = f"; paused on {format_count(len(evidence), 'answer')}" if evidence else ""
-        out.note(f"{format_count(number, 'failed item')}{paused_on}.")
+        out.note(f"{format_count(count, 'failed item')}{paused_on}.")
         if has_answers and not raw:
             out.note(f"Show the answers: {session.invocation.job_command('failed', job, '--raw')}")
     await session.remind(except_job=job)
@@ -81,13 +81,13 @@ async def retry(
       backstay retry topics topic-17 topic-42
     """
     batches = (await session.open()).batches
-    number = await batches.retry(job, items or None)
-    checkpoint = await batches.checkpoint(job)
+    count = await batches.retry(job, items or None)
+    after = await batches.checkpoint(job)
     session.out.print_result(
-        lambda: schemas.RetryOut(job=schemas.JobOut.from_job(checkpoint), retried=number),
-        f"{printed_id(job)}: {format_count(number, 'failed item')} returned to pending.",
+        lambda: schemas.RetryOut(job=schemas.JobOut.from_job(after), retried=count),
+        f"{printed_id(job)}: {format_count(count, 'failed item')} returned to pending.",
     )
-    if number:
+    if count:
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
     await session.remind(except_job=job)
 
@@ -111,28 +111,23 @@ async def skip(
       backstay skip topics topic-17 topic-42 --json
     """
     batches = (await session.open()).batches
-    number = await batches.skip(job, items)
-    checkpoint = await batches.checkpoint(job)
+    count = await batches.skip(job, items)
+    after = await batches.checkpoint(job)
     session.out.print_result(
-        lambda: schemas.SkipOut(job=schemas.JobOut.from_job(checkpoint), skipped=number),
-        f"{printed_id(job)}: {format_count(number, 'item')} skipped; {reminders.format_job(checkpoint)}.",
+        lambda: schemas.SkipOut(job=schemas.JobOut.from_job(after), skipped=count),
+        f"{printed_id(job)}: {format_count(count, 'item')} skipped; {reminders.format_job(after)}.",
     )
-    if checkpoint.is_incomplete and checkpoint.state != "running":
+    if after.is_incomplete and after.state != "running":
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
     await session.remind(except_job=job)
 
 
-async def _as_objects(failures: "AsyncIterator[FailedItem]") -> "AsyncIterator[ApiObject]":
-    async for failure in failures:
-        yield schemas.FailureOut.from_failure(failure)
-
-
 def _print_failure(out: Output, failure: "FailedItem", *, raw: bool, traceback: bool, mark: str = "") -> None:
-    error = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
+    cells = (printed_id(failure.item_id), failure.error_code, failure.attempts, failure.failed_at)
     if not raw and not traceback and not is_terminal(1):
-        out.line("\t".join(printable(cell) for cell in (*error, failure.topic or "", failure.error_message)))
+        out.line("\t".join(printable(cell) for cell in (*cells, failure.topic or "", failure.error_message)))
         return
-    item, code, attempts, moment = (printable(cell) for cell in error)
+    item, code, attempts, moment = (printable(cell) for cell in cells)
     state = f" ({failure.state})" if mark else ""
     out.line(f"{mark}{item}{state}  {code}, attempt {attempts}, {moment}")
     if failure.topic is not None:
