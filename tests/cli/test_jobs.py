@@ -207,6 +207,21 @@ def test_retry_puts_items_back(within, with_failures):
     assert again.json["job"]["pending"] == 1
 
 
+def test_a_retry_during_a_run_advises_no_resume(backstay):
+    """Items that are retried while a worker is running the job need no `resume`: the worker processes them."""
+    backstay.write("topics.csv", "bad", "good")
+    process = backstay.start("run", "topics.csv", "--processor", "made:held")
+    until(lambda: backstay.count("topics", "failed") == 1)
+
+    retried = backstay("retry", "topics")
+    until(lambda: backstay.count("topics", "failed") == 1)
+    (backstay.folder / "let go").touch()
+    process.communicate(timeout=60)
+
+    assert (retried.code, retried.out) == (0, "topics: 1 failed item returned to pending.\n")
+    assert retried.err == ""
+
+
 def test_pause_stops_a_run_elsewhere(backstay):
     """`pause` ends a run in another process with 5, and the job can be resumed."""
     backstay.write("topics.csv", *(f"Topic {number}" for number in range(200)))

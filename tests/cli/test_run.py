@@ -1,6 +1,9 @@
 """`backstay run`."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -215,6 +218,16 @@ def test_a_verb_without_its_group_suggests_the_group(within, verb, suggested):
     message = within(verb).one_line_error()
 
     assert message == f"No such command '{verb}'. Did you mean {suggested}? See `backstay --help`"
+
+
+def test_a_shell_completes_after_a_verb_without_its_group(backstay):
+    """While a shell completes, a verb without its group is no error."""
+    typed = {"_BACKSTAY_COMPLETE": "complete_bash", "COMP_WORDS": "backstay export ", "COMP_CWORD": "2"}
+    command = [sys.executable, "-m", "backstay"]
+
+    ended = subprocess.run(command, env=os.environ | typed, cwd=backstay.folder, capture_output=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_standard_input_needs_a_name(within, backstay):

@@ -36,7 +36,7 @@ class Commands(typer.core.TyperGroup):
         suggested = [
             f"'{name} {verb}'" for name, group in self.commands.items() if verb in getattr(group, "commands", ())
         ]
-        if suggested and verb not in self.commands:
+        if suggested and verb not in self.commands and not ctx.resilient_parsing:  # set while a shell completes
             ctx.fail(f"No such command {verb!r}. Did you mean {', '.join(suggested)}?")
         return super().resolve_command(ctx, args)
 

@@ -29,7 +29,9 @@ class JobLimiter:
         """Wait until a call with an estimated number of tokens may start."""
         with work.waiting():
             async with self._turn:
-                await asyncio.sleep(self._bounds.wait(self._clock(), expected_tokens))
+                # Meanwhile another call may end with more tokens than expected, and so lengthen the wait.
+                while seconds := self._bounds.wait(self._clock(), expected_tokens):  # noqa: ASYNC110 - it is no poll
+                    await asyncio.sleep(seconds)
                 self._bounds.start(self._clock(), expected_tokens)
 
     def release(self, expected_tokens: int, used_tokens: int | None) -> None:
@@ -78,6 +80,7 @@ class RateLimiter:
                 if turn.cancelled():
                     with suppress(ValueError):
                         self._queue.remove((turn, tokens))
+                    self._serve()  # the next call may be smaller and start sooner
                 else:
                     self.release(turn.result(), None)  # granted just before the cancellation
                 raise

@@ -202,8 +202,8 @@ class ServerSettings(BaseModel):
         """Check that the settings are consistent; return them.
 
         Raises:
-            SettingsError: no user could sign in; other machines could use the local token; tokens of any issuer would be
-                accepted; or a body could never be read.
+            SettingsError: no user could sign in; other machines could use the local token; tokens of any issuer would
+                be accepted; or a body could never be read.
         """
         if self.effective_auth == "token" and not self.is_loopback:
             raise SettingsError(

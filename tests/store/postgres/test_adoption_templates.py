@@ -30,6 +30,7 @@ def test_names_and_texts_are_quoted():
     assert 'app."it\'s"' in counted
     assert generated.endswith("AS $backstay_$SELECT ('$backstay$')::text$backstay_$;\n")
     assert dollar_quoted("$backstay$ $backstay_$").startswith("$backstay__$")
+    assert dollar_quoted("ends with $backstay") == "$backstay_$ends with $backstay$backstay_$"
 
 
 def test_a_missing_value_is_refused():

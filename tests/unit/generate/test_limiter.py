@@ -148,6 +148,21 @@ async def test_a_cancelled_call_leaves_no_gap_in_the_queue():
     assert rate._limit.in_flight == 0
 
 
+async def test_a_cancelled_large_call_does_not_delay_a_smaller_one():
+    """When the call at the front is cancelled, a smaller one behind it starts at once, if there are tokens for it."""
+    limiter = RateLimiter(AccountRate(tpm=60_000), clock=_Clock())
+    await limiter.acquire(2_000, Work(1))
+    large = asyncio.create_task(limiter.acquire(2_500, Work(1)))
+    small = asyncio.create_task(limiter.acquire(100, Work(1)))
+    await asyncio.sleep(0)
+    assert not small.done()
+
+    large.cancel()
+    await asyncio.wait([large])
+
+    assert small.done()
+
+
 async def test_work_waits_while_it_is_queued():
     """The deadline of queued work starts with its call, and a stop does not wait for queued work."""
     clock = _Clock()
@@ -197,3 +212,21 @@ async def test_the_bounds_of_a_job_hold_in_the_order_of_its_calls():
 
     assert finished == [*range(22), 23]
     assert asyncio.get_running_loop().time() - started >= 0.1  # twenty at once, then one each 50 ms
+
+
+async def test_a_call_that_used_more_than_expected_delays_the_next_of_its_job(monkeypatch):
+    """A call that waits for tokens waits longer if another one turns out to have used more than expected."""
+    clock, waits = _Clock(), []
+    limiter = JobLimiter(RateBounds(tpm=6_000), clock=clock)
+
+    async def sleep_by_clock(seconds: float) -> None:
+        waits.append(seconds)
+        clock.now += seconds
+        if len(waits) == 1:
+            limiter.release(6_000, 7_000)
+
+    await limiter.acquire(6_000, Work(1))
+    monkeypatch.setattr(asyncio, "sleep", sleep_by_clock)
+    await limiter.acquire(1_000, Work(1))
+
+    assert len(waits) == 2

@@ -87,7 +87,7 @@ async def retry(
         lambda: schemas.RetryOut(job=schemas.JobOut.from_job(after), retried=count),
         f"{printed_id(job)}: {format_count(count, 'failed item')} returned to pending.",
     )
-    if count:
+    if count and after.state != "running":
         session.out.note(f"Continue with: {session.invocation.job_command('resume', job)}")
     await session.remind(except_job=job)
 

@@ -30,7 +30,7 @@ def literal(text: str) -> str:
 def dollar_quoted(body: str) -> str:
     """Return the body of a function in dollar quotes that do not occur in it."""
     tag = "$backstay$"
-    while tag in body:
+    while tag[:-1] in body:  # the body may also end with the beginning of the tag
         tag = tag[:-1] + "_$"
     return f"{tag}{body}{tag}"
 
