@@ -59,6 +59,7 @@ class KeySetting(BaseModel):
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
 class Settings(BaseModel):
@@ -68,7 +69,7 @@ class Settings(BaseModel):
 
     database_url: str | None = Field(default=None, repr=False)
     """A path, `sqlite:///path` or `postgresql://…`; without it, `backstay.db` in the nearest `.backstay` folder."""
-    database_schema: str = Field(default="backstay", pattern=r"^[a-z_][a-z0-9_]{0,39}$")
+    database_schema: str = "backstay"
     """On PostgreSQL, the schema of Backstay's tables."""
     owner: str = Field(default="local", min_length=1, max_length=MAX_ID)
     lease_seconds: float = Field(default=15.0, ge=0.2, le=3600)
@@ -104,7 +105,9 @@ class Settings(BaseModel):
 
     @field_validator("database_schema")
     @classmethod
-    def _refuse_reserved_name(cls, name: str) -> str:
+    def _check_schema(cls, name: str) -> str:
+        if not _SCHEMA_NAME.fullmatch(name):
+            raise ValueError("it may have 40 lower-case letters, digits and underscores at most, and no digit first")
         if name == "information_schema" or name.startswith("pg_"):
             raise ValueError("PostgreSQL reserves this name")
         return name

@@ -310,7 +310,9 @@ def test_a_pinned_backup_stays(within, library):
     assert pinned.out == f"{backup}: pinned.\n"
     assert refused.one_line_error() == f"{backup} is pinned; unpin it first"
     assert removed.out == f"{backup}: removed.\n"
-    assert gone.one_line_error() == f"{backup} has expired, and its file was removed"
+    assert gone.one_line_error() == f"{backup} has been removed"
+    assert f"{backup}\tremoved\t" in within("backups", "list", "--every").out
+    assert f"{backup}: removed\n" in within("backups", "show", backup).out
     assert within("backups", "list", "--json").json == {"backups": [], "nextCursor": None}
     assert within("backups", "list", "--every", "--json").json["backups"][0]["state"] == "expired"
 

@@ -315,6 +315,11 @@ def test_wrong_value_of_the_server_names_its_variable(tmp_path):
 def test_what_is_wrong_is_said_in_our_words(tmp_path):
     """A wrong value is explained without pydantic's wording."""
     for value, says in (
+        (
+            {"BACKSTAY_SCHEMA": "a b"},
+            "^BACKSTAY_SCHEMA is wrong: it may have 40 lower-case letters, digits and underscores at most, "
+            "and no digit first$",
+        ),
         ({"BACKSTAY_SCHEMA": "pg_mine"}, "^BACKSTAY_SCHEMA is wrong: PostgreSQL reserves this name$"),
         ({"BACKSTAY_RPM": "0"}, "^BACKSTAY_RPM is wrong: it must be at least 1$"),
         ({"BACKUP_RETENTION_DAYS": "30d"}, "^BACKUP_RETENTION_DAYS is wrong: it must be a number$"),

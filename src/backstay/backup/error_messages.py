@@ -54,6 +54,6 @@ def backup_unusable_error(backup: Backup) -> BackupUnusable:
             since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
             state_text = f"is damaged{since}"
         case _:
-            state_text = "has expired, and its file was removed"
+            state_text = "has been removed" if backup.removed_at is not None else "has expired"
     remedy = Remedy.REPLACE_BACKUP_FILE if backup.state is BackupState.DAMAGED else None
     return BackupUnusable(f"{backup.id} {state_text}", remedy=remedy, backup_id=backup.id, state=str(backup.state))

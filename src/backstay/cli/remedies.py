@@ -24,7 +24,7 @@ COMMANDS: Mapping[Remedy, str] = {
         "`backstay resume {job_id}` continues with its own recipe, and with --base-url at another address; choose "
         "another name with --job for the new one"
     ),
-    Remedy.ACCEPT_NEW_ITEMS: "`backstay resume {job_id} --accept-new-items FILE` adds the new ones",
+    Remedy.ACCEPT_NEW_ITEMS: "--accept-new-items adds the new ones",
     Remedy.PROVIDE_ALL_ITEMS: "--accept-new-items continues without the others",
     Remedy.RUN_IMPORTED_JOB: (
         "run it with all its items, finished ones included, under their original ids: "

@@ -199,6 +199,8 @@ def _row(backup: "Backup") -> tuple[object, ...]:
 
 
 def _format_state(backup: "Backup") -> str:
+    if backup.removed_at is not None:
+        return "removed"
     state = str(backup.state)
     if backup.state == "damaged" and backup.damaged_at is not None:
         state += f" since {format_time(backup.damaged_at)}"
@@ -229,8 +231,11 @@ def _format_lines(backup: "Backup", path: Path) -> list[str]:
         ("size", f"{format_size(backup.file_bytes)}, {format_size(backup.content_bytes)} as JSON"),
         ("reason", backup.reason),
         ("created", format_time(backup.created_at)),
-        ("expires", "never, it is pinned" if backup.is_pinned else _format_expiry(backup)),
     ]
+    if backup.removed_at is not None:
+        fields.append(("removed", format_time(backup.removed_at)))
+    else:
+        fields.append(("expires", "never, it is pinned" if backup.is_pinned else _format_expiry(backup)))
     if backup.error is not None:
         fields.append(("error", backup.error))
     if backup.deletion is not None:
