@@ -21,7 +21,7 @@ from jinja2.visitor import NodeTransformer
 from backstay.errors import RecipeError, UnknownVariable
 
 _MAX_STEPS = 20_000
-_CHARACTERS_PER_STEP = 1_000  # so many characters of a value cost one more step
+_CHARACTERS_PER_STEP = 1_000  # a value costs one more step per so many characters
 _ENTRY_CHARACTERS = 20  # charged per list entry
 _MAX_TEXT_CHARACTERS = 2_000_000  # of one prompt, and of any value in it
 _MAX_MARKUP_CHARACTERS = 100_000  # for filters whose time grows with the square of their input
@@ -42,6 +42,8 @@ _METHODS: Mapping[type, Collection[str]] = {
     int: (),
     bytes: (),
 }
+
+_USES_OF_OTHERS = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 _steps: ContextVar[int] = ContextVar("steps")
 
@@ -111,13 +113,16 @@ class Template:
 
 
 def _compile(source: str) -> Any:
-    tree = _MeasuringTransformer().visit(_ENVIRONMENT.parse(source))
+    parsed = _ENVIRONMENT.parse(source)
+    if other := next(parsed.find_all(_USES_OF_OTHERS), None):
+        raise TemplateSyntaxError("a template cannot use another one", other.lineno)
+    tree = _MeasuringTransformer().visit(parsed)
     code = _ENVIRONMENT.compile(tree)
     return _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
 
 
 class _MeasuringTransformer(NodeTransformer):
-    """A transformer that counts loops, and measures values that bypass the environment: lists, items, joined texts."""
+    """A transformer that counts loops, and measures values that are made without a call of the environment."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
@@ -149,7 +154,8 @@ class _MeasuringTransformer(NodeTransformer):
 
     def visit_List(self, node: nodes.Expr) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        return _apply_filter(node) if getattr(node, "ctx", "load") == "load" else node
+        is_value = getattr(node, "ctx", "load") == "load"  # and not the target of an assignment
+        return _apply_filter(node) if is_value else node
 
     visit_Dict = visit_Tuple = visit_List  # noqa: N815
 
@@ -231,7 +237,7 @@ def _before_join(context: Any, values: Iterable[Any], *args: Any, **kwargs: Any)
 
 
 def _before_formatting(values: int, /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    """Check the numbers of digits and spaces, which follow the first `values` arguments."""
+    """Check the numbers of digits and spaces: all arguments after the first `values`."""
     for number in (*args[values:], *kwargs.values()):
         if isinstance(number, int) and abs(number) > _MAX_DIGITS:
             raise SecurityError(f"it asks for more than {_MAX_DIGITS} digits or spaces")
@@ -262,7 +268,7 @@ _MEASURED_METHODS = frozenset({"replace", "join"})
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"+", "*", "**", "%", "<<"})
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def call(self, context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         owner = getattr(function, "__self__", None)
@@ -277,8 +283,10 @@ class _Environment(ImmutableSandboxedEnvironment):
         if operator == "+":
             _measure(left, right)
             return super().call_binop(context, operator, left, right)
+        if operator == "**":
+            raise SecurityError("it may not use **")
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if not numbers or operator == "**" or max(abs(left), abs(right)) > 1e15:
+        if not numbers or max(abs(left), abs(right)) > 1e15:
             raise SecurityError(f"it may use {operator} with small numbers only")
         return super().call_binop(context, operator, left, right)
 
@@ -315,7 +323,7 @@ def _reason_of(error: Exception) -> str:
 
 
 def _one_line(text: str | None) -> str:
-    # Names of variables come from the recipe and may be quoted; a longer text may come from an item.
+    # Jinja's messages name variables of the recipe; a longer text may come from an item.
     line = " ".join((text or "").split())
     return line if len(line) <= 160 else f"{line[:159]}…"
 

@@ -241,7 +241,9 @@ def test_a_long_text_is_refused():
     [
         ("{% if %}", "line 1"),
         ("one\n{{ two", "line 2"),
-        ("{% include 'other' %}", "cannot be rendered"),
+        ("one\n{% include 'other' %}", "line 2: a template cannot use another one"),
+        ("{% import 'other' as other %}", "line 1: a template cannot use another one"),
+        ("{{ 2 ** 3 }}", "it may not use **"),
         ("one\n{{ 1 / 0 }}", "the prompt, line 2 cannot be rendered: it divides by zero"),
         ("{{ topic - 1 }}", "line 1 cannot be rendered: a value has the wrong type"),
         ("{{ topic|nothing }}", "nothing"),
