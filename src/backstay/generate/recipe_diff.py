@@ -13,8 +13,8 @@ def differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: s
         before, after = stored.get(name), current.get(name)
         if before == after and type(before) is type(after):
             continue
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            lines += differences(before, after, f"{prefix}{name}.")
+        if isinstance(before, Mapping | None) and isinstance(after, Mapping | None):
+            lines += differences(before or {}, after or {}, f"{prefix}{name}.")
         elif name in _TEXT_FIELDS and isinstance(before, str | None) and isinstance(after, str | None):
             lines.append(f"{prefix}{name}: {_text_difference(before, after)}")
         else:
@@ -24,7 +24,7 @@ def differences(stored: Mapping[str, Any], current: Mapping[str, Any], prefix: s
 
 def _text_difference(before: str | None, after: str | None) -> str:
     if before is None or after is None:
-        return "there was none, now there is" if before is None else "there was one, now there is none"
+        return "added" if before is None else "removed"
     old, new = before.splitlines(), after.splitlines()
     pairs = zip(old, new, strict=False)
     line = next((number for number, (a, b) in enumerate(pairs, start=1) if a != b), min(len(old), len(new)) + 1)
@@ -32,7 +32,7 @@ def _text_difference(before: str | None, after: str | None) -> str:
 
 
 def _format_value(value: Any) -> str:
-    if value is None or value is False or value == {}:
+    if value is None:
         return "none"
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -180,7 +180,7 @@ def test_differences_are_told_field_by_field():
     assert current.differences(current.frozen()) == []
     assert current.differences(stored) == [
         "model: openai:gpt-4o-mini, now openai:gpt-4o",
-        "system: there was none, now there is",
+        "system: added",
         "prompt: differs from line 2 on (19 characters, now 17)",
         "temperature: none, now 0.5",
         "parameters.seed: 1, now 2",
@@ -223,8 +223,8 @@ def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
     assert recipe.fingerprint == _FINGERPRINT_BEFORE
     assert recipe.differences(stored) == []
     other = Recipe.from_fields({**stored, "stream": True, "query": {"a": "b"}})
-    assert other.differences(stored) == ["query: none, now {'a': 'b'}", "stream: none, now True"]
-    assert recipe.differences(other.frozen()) == ["query: {'a': 'b'}, now none", "stream: True, now none"]
+    assert other.differences(stored) == ["query.a: none, now b", "stream: none, now true"]
+    assert recipe.differences(other.frozen()) == ["query.a: b, now none", "stream: true, now none"]
 
 
 @pytest.mark.parametrize(
