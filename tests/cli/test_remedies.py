@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backstay.cli.invocation import Invocation
-from backstay.cli.remedies import COMMANDS, phrase
+from backstay.cli.remedies import PHRASES, phrase
 from backstay.remedy import IN_PYTHON, Remedy
 from support.harness.commands import Ended
 
@@ -145,13 +145,21 @@ def test_a_remedy_works(library, case):
         assert library(*commands[0][len(_LIBRARY) :], *case.extra).code in (0, 5)
 
 
+def test_a_remedy_repeats_any_option(within):
+    """A remedy repeats the global options as they were given, even with braces in them."""
+    failed = within("--database", "a {b} {0}.db", "status", "none")
+
+    assert failed.code == 1
+    assert _commands(failed)[0] == ["--database", "a {b} {0}.db", "run"]
+
+
 def _commands(ended: Ended) -> list[list[str]]:
     return [shlex.split(command)[1:] for command in re.findall(r"`(backstay [^`]+)`", ended.err)]
 
 
 def test_every_remedy_is_phrased():
     """Every remedy has a phrase for the command line; those of Python are remedies."""
-    assert set(COMMANDS) == set(Remedy)
+    assert set(PHRASES) == set(Remedy)
     assert set(IN_PYTHON) <= set(Remedy)
 
 

@@ -15,7 +15,7 @@ import typer
 import backstay
 from backstay import errors, limits, settings
 from backstay.cli.app import app
-from backstay.cli.remedies import COMMANDS
+from backstay.cli.remedies import PHRASES
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
 from backstay.library.archive import Manifest
@@ -113,7 +113,7 @@ def test_every_remedy_is_explained():
     arguments = {"job_id": "JOB", "backup_id": "BACKUP", "host": "HOST", "map": "NAME", "directory": "DIRECTORY"}
 
     for remedy in Remedy:
-        phrase = COMMANDS[remedy].format(**arguments, raw={"use": "VARIABLE@HOST"})
+        phrase = PHRASES[remedy].format(**arguments, raw={"use": "VARIABLE@HOST"})
         assert f"| `{remedy}` | {phrase} |" in page, remedy
 
 

@@ -8,8 +8,8 @@ from backstay.errors import BackstayError
 from backstay.library.id_text import shell_id
 from backstay.remedy import Remedy, join_remedy
 
-# In braces are values of the error's `context`, quoted for a shell unless they are `raw`.
-COMMANDS: Mapping[Remedy, str] = {
+# `{name}` is the value in the error's `context`, quoted for a shell, and `{raw[name]}` the same without quotes.
+PHRASES: Mapping[Remedy, str] = {
     Remedy.LIST_JOBS: "`backstay jobs` lists all",
     Remedy.SHOW_JOB: "`backstay status {job_id}` shows its state",
     Remedy.RESUME_JOB: "`backstay resume {job_id}` continues it",
@@ -18,21 +18,21 @@ COMMANDS: Mapping[Remedy, str] = {
     Remedy.CHOOSE_JOB_NAME: "choose another name with --job",
     Remedy.FREE_JOB_NAME: "choose another name with --job, or free this one with `backstay discard {job_id}`",
     Remedy.USE_STORED_RECIPE: (
-        "`backstay resume {job_id}` continues with its own recipe; choose another name with --job for the new one"
+        "`backstay resume {job_id}` continues with its own recipe; choose another name with --job for the new recipe"
     ),
     Remedy.CHANGE_BASE_URL: (
         "`backstay resume {job_id}` continues with its own recipe, and with --base-url at another address; choose "
-        "another name with --job for the new one"
+        "another name with --job for the new recipe"
     ),
     Remedy.ACCEPT_NEW_ITEMS: "--accept-new-items adds the new ones",
-    Remedy.PROVIDE_ALL_ITEMS: "--accept-new-items continues without the others",
+    Remedy.PROVIDE_ALL_ITEMS: "--accept-new-items continues without the missing ones",
     Remedy.RUN_IMPORTED_JOB: (
         "run it with all its items, finished ones included, under their original ids: "
         "`backstay run FILE --job {job_id}`"
     ),
     Remedy.NAME_TOPIC_COLUMN: "name it with --topic-column",
     Remedy.SPLIT_INPUT: "split it",
-    Remedy.SKIP_OR_RENAME: "--on-conflict skip leaves it out, new gives it another id",
+    Remedy.SKIP_OR_RENAME: "--on-conflict skip leaves it out, --on-conflict new gives it another id",
     Remedy.NAME_MODEL: (
         "name one as in --model openai:gpt-4o-mini, or give the address of your own endpoint with --base-url"
     ),
@@ -45,7 +45,7 @@ COMMANDS: Mapping[Remedy, str] = {
     Remedy.IGNORE_MISSING: "`backstay conversations list` shows all; --ignore-missing ignores unknown ids",
     Remedy.LIST_BACKUPS: "`backstay backups list` shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then `backstay backups verify {backup_id}`",
-    Remedy.SKIP_OR_REPLACE: "--on-conflict skip restores the others, replace restores all",
+    Remedy.SKIP_OR_REPLACE: "--on-conflict skip restores the others, --on-conflict replace restores all",
     Remedy.RESUME_DELETE: "`backstay conversations delete --continue {backup_id}` finishes its delete",
     Remedy.MOUNT_BACKUP_FOLDER: (
         "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one"
@@ -62,14 +62,14 @@ COMMANDS: Mapping[Remedy, str] = {
     Remedy.MARK_BACKUP_FOLDER: "if the folder is this library's, `backstay backups use-folder` writes a new marker",
     Remedy.SET_CLOCK: (
         "set the clock; if it was wrong when that backup was made, `backstay backups cleanup --now` removes expired "
-        "ones anyway, and `backstay backups delete {backup_id}` removes that one"
+        "backups anyway, and `backstay backups delete {backup_id}` removes the one from the future"
     ),
     Remedy.NAME_DATABASE: "name another database with --database or BACKSTAY_DATABASE_URL",
     Remedy.CREATE_DATABASE: "`backstay run` creates one; --database or BACKSTAY_DATABASE_URL names another",
     Remedy.MIGRATE: "run `backstay migrate` (`backstay migrate --check` shows what it would do)",
     Remedy.MIGRATE_OTHER_SCHEMA: "or choose another schema with BACKSTAY_SCHEMA, and run `backstay migrate`",
     Remedy.EXAMINE: "`backstay doctor` says more",
-    Remedy.NAME_SOURCE: "name the one that they are in with --source",
+    Remedy.NAME_SOURCE: "name the schema that holds them with --source",
     Remedy.NAME_TABLES: (
         "for instance --conversations public.chats --turns public.messages --map id=chat_id,turns.content=body"
     ),
@@ -92,7 +92,8 @@ def phrase(invocation: Invocation, remedy: Remedy | None, context: Mapping[str, 
     if remedy is None:
         return None
     values = {name: shell_id(value) for name, value in context.items() if isinstance(value, str)}
-    return with_options(invocation, COMMANDS[remedy]).format(raw=context, **values)
+    command = invocation.command().replace("{", "{{").replace("}", "}}")
+    return PHRASES[remedy].replace(_COMMAND, f"`{command} ").format(raw=context, **values)
 
 
 def with_options(invocation: Invocation, text: str) -> str:
