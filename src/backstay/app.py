@@ -141,7 +141,7 @@ class _Components:
                 stores=self._store.batches,
                 owner=owner,
                 source=_processor_source(self._processors, allowed or self._allowed),
-                folder=self._store.locks,
+                folder=self._store.locks_folder,
                 lease_seconds=self.settings.lease_seconds,
                 concurrency=self._concurrency,
             ),

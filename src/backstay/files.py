@@ -21,7 +21,7 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
 
     Args:
         path: File to write.
-        excluded: Files that must not be overwritten, under whatever names.
+        excluded: Files that must not be overwritten, not even through a link.
 
     Raises:
         OutputUnwritable: the file cannot be written; the message says why.

@@ -82,7 +82,7 @@ def test_what_was_left_is_named_and_ends_it_with_3(command, app):
     result = command("migrate", "--from-original", "--check", "--json")
 
     assert (ended.code, result.code) == (3, 3)
-    assert "0 unfinished jobs imported, 1 finished, 1 not imported.\n" in ended.out
+    assert "0 unfinished jobs imported, 1 already finished, 1 not imported.\n" in ended.out
     assert "  bad[31m was not imported: the job_id has a control character or a line break; remove it\n" in ended.out
     assert "  backup-1-x was not imported: its file lacks conversations of its conversation_ids: conv-2\n" in ended.out
     assert result.json == {

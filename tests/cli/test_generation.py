@@ -485,7 +485,7 @@ def test_a_key_is_named_by_where_it_comes_from(within, backstay, topics, provide
     (backstay.folder / "backstay.toml").write_text(f"[keys.OPENAI_API_KEY]\n{source}\n")
     provider.behaviour = lambda _: Status(401)
     words = ("run", topics, "--model", "m", "--base-url", provider.base_url)
-    says = f"key of OPENAI_API_KEY, from its {path} in backstay.toml."
+    says = f"key of OPENAI_API_KEY, from the {path} that backstay.toml names."
 
     assert says in within(*words, "--dry-run").out
     paused = within(*words)

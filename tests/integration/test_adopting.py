@@ -542,8 +542,10 @@ async def test_texts_may_have_a_collation_of_their_own(url, tmp_path):
          "public.chats.plan is NOT NULL and has no default"),
         ("ALTER TABLE messages ADD COLUMN n integer NOT NULL DEFAULT 1; ALTER TABLE messages ALTER n DROP DEFAULT",
          "public.messages.n is NOT NULL and has no default"),
+        ("ALTER TABLE chats ADD COLUMN job_id text NOT NULL DEFAULT ''; ALTER TABLE chats ALTER job_id DROP DEFAULT",
+         "public.chats.job_id is NOT NULL, but a new conversation may have no job_id"),
     ],
-    ids=["a chat", "a message"],
+    ids=["a chat", "a message", "a job"],
 )  # fmt: skip
 async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_path):
     """With an obstacle no provider is called, while existing rows can be listed, deleted and restored."""

@@ -157,7 +157,7 @@ async def test_interrupted_discard_is_finished_by_the_next_run(backstay, path):
 async def test_dead_worker_does_not_keep_a_job(backstay, path):
     """A job with a dead worker can be discarded, after its lease is reclaimed."""
     await backstay.batches.create("batch", items(3), "scripted")
-    life = LivenessLock.open(backstay._store.locks)
+    life = LivenessLock.open(backstay._store.locks_folder)
     await backstay._store.batches.work.acquire_lease("local", "batch", life.identity, after_lease_loss=False)
     life.close(remove=False)
 
@@ -189,7 +189,7 @@ async def _leave_staged(backstay, card):
 
 async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
     """The next run drops the staged job of a dead process, and removes its lock file."""
-    life = LivenessLock.open(backstay._store.locks)
+    life = LivenessLock.open(backstay._store.locks_folder)
     life.close(remove=False)
     await _leave_staged(backstay, life.identity)
 
@@ -200,7 +200,7 @@ async def test_staged_job_of_a_dead_process_is_dropped(backstay, path):
 
 async def test_staged_job_of_a_living_process_is_left_alone(backstay, path):
     """A staged job stays while its creator lives."""
-    life = LivenessLock.open(backstay._store.locks)
+    life = LivenessLock.open(backstay._store.locks_folder)
     await _leave_staged(backstay, life.identity)
     await _leave_staged(backstay, card())
 

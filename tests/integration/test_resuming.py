@@ -139,7 +139,7 @@ async def test_suspect_has_its_worker_to_itself(backstay):
     """An item that was running in two dead workers runs alone, even if another becomes due meanwhile."""
     await backstay.batches.create("batch", items(3), "scripted")
     for _ in range(2):
-        life = LivenessLock.open(backstay._store.locks)
+        life = LivenessLock.open(backstay._store.locks_folder)
         entered = await backstay._store.batches.work.acquire_lease(
             "local", "batch", life.identity, after_lease_loss=False
         )

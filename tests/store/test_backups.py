@@ -47,7 +47,7 @@ async def _verified(store, *, deleting):
     return await store.backups.creation.mark_verified(backup, _SEALED, deleting=deleting)
 
 
-def _file_exists():
+def _is_file_complete():
     return True
 
 
@@ -149,7 +149,7 @@ async def test_no_step_of_a_delete_is_made_behind_a_damaged_backup(store):
     await store.backups.records.mark_damaged(backup)
 
     with pytest.raises(BackupUnusable, match="is damaged since"):
-        await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, is_file_complete=_is_file_complete)
     by_itself = await store.backups.retention.mark_expired(backup, early=False)
     expired = await store.backups.retention.mark_expired(backup, early=True)
 
@@ -172,9 +172,9 @@ async def test_a_delete_goes_in_steps(store):
     backup = await _verified(store, deleting=True)
     store.sql("UPDATE turns SET content = 'newer' WHERE conversation_key = 2")
 
-    first = await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
+    first = await store.backups.deletes.delete_step(backup, limit=2, is_file_complete=_is_file_complete)
     store.clock.move(100)
-    last = await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
+    last = await store.backups.deletes.delete_step(backup, limit=2, is_file_complete=_is_file_complete)
 
     assert (first.is_last, first.backup.deleted, first.backup.changed, first.backup.expires_at) == (False, 1, 1, None)
     assert (last.is_last, last.backup.deleted, last.backup.deletion) == (True, 2, "deleted")
@@ -189,10 +189,10 @@ async def test_a_delete_needs_its_backup(store):
     backup = await _verified(store, deleting=True)
 
     with pytest.raises(BackupUnusable, match="is missing or incomplete; nothing further is deleted"):
-        await store.backups.deletes.delete_step(backup, limit=2, file_exists=lambda: False)
-    await store.backups.deletes.delete_step(backup, limit=3, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, is_file_complete=lambda: False)
+    await store.backups.deletes.delete_step(backup, limit=3, is_file_complete=_is_file_complete)
     with pytest.raises(BackupUnusable, match="is deleted; it has no delete to resume"):
-        await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, is_file_complete=_is_file_complete)
 
 
 async def test_a_backup_for_no_delete_deletes_nothing(store):
@@ -200,7 +200,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
     backup = await _verified(store, deleting=False)
 
     with pytest.raises(BackupUnusable, match="is verified; it has no delete to resume"):
-        await store.backups.deletes.delete_step(backup, limit=2, file_exists=_file_exists)
+        await store.backups.deletes.delete_step(backup, limit=2, is_file_complete=_is_file_complete)
     assert store.sql("SELECT count(*) FROM conversations") == [(3,)]
 
 

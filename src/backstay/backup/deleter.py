@@ -145,12 +145,12 @@ class DeleteService:
 
     async def _delete(self, backup: Backup, on_progress: Listener | None) -> DeleteResult:
         folder = await self._folders.for_backup(backup)
-        file_exists = partial(folder.has, backup.id, size=backup.file_bytes)
+        is_file_complete = partial(folder.has, backup.id, size=backup.file_bytes)
         reporter = BackupProgressReporter(backup.id, on_progress)
         limit, is_last = _FIRST_STEP_CONVERSATIONS, backup.deletion is DeleteState.DELETED
         while not is_last:
             started = time.monotonic()
-            step = await self._stores.deletes.delete_step(backup, limit=limit, file_exists=file_exists)
+            step = await self._stores.deletes.delete_step(backup, limit=limit, is_file_complete=is_file_complete)
             seconds = time.monotonic() - started - step.network_seconds
             backup, is_last = step.backup, step.is_last
             await reporter.report(
@@ -176,7 +176,7 @@ class DeleteService:
             raise PlanOutdated(
                 "The selected conversations have changed since the plan was made; nothing was deleted. Make a new plan"
             )
-        last = await self._stores.deletes.last_key()
+        last = await self._stores.deletes.newest_key()
         reporter = BackupProgressReporter("", on_progress)
         limit, deleted, kept_by_trigger = _FIRST_STEP_CONVERSATIONS, 0, 0
         after: int | None = 0

@@ -65,7 +65,7 @@ class Restorer:
                 source,
                 on_conflict=on_conflict,
                 replaced=replaced,
-                file_exists=await self._file_check(replaced),
+                is_file_complete=await self._file_check(replaced),
                 on_progress=_report_to(on_progress, opened.backup),
             )
         _log.info("backup_restored", backup=backup_id, restored=result.restored)

@@ -247,11 +247,13 @@ class DeleteStore(Protocol):
         """Measure the selected conversations, with up to `sample` of them as examples."""
         ...
 
-    async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
+    async def delete_step(
+        self, backup: Backup, *, limit: int, is_file_complete: Callable[[], bool]
+    ) -> DeleteStepResult:
         """Delete the next conversations of a backup, if unchanged since its snapshot, in one transaction.
 
         The transaction locks the backup's record. The backup must be verified, its delete unfinished, and
-        `file_exists` must return True. Raises BackupUnusable.
+        `is_file_complete` must return True. Raises BackupUnusable.
         """
         ...
 
@@ -272,7 +274,7 @@ class DeleteStore(Protocol):
         """Overwrite deleted content in a database file; return whether no deleted content is left."""
         ...
 
-    async def last_key(self) -> int:
+    async def newest_key(self) -> int:
         """Return the key that was assigned last."""
         ...
 
@@ -290,7 +292,7 @@ class RestoreStore(Protocol):
         *,
         on_conflict: RestoreConflictPolicy,
         replaced: Backup | None,
-        file_exists: Callable[[], bool],
+        is_file_complete: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
         """Restore conversations in one transaction; compare each with the snapshot's digest before the commit.
@@ -300,7 +302,7 @@ class RestoreStore(Protocol):
             on_conflict: What to do with conversations that conflict.
             replaced: The verified backup of the conversations to be replaced. They are deleted first, if they are
                 unchanged since its snapshot.
-            file_exists: Must return True at the end: whether the file of `replaced` exists.
+            is_file_complete: Must return True at the end: whether the file of `replaced` exists.
             on_progress: Called with the number of restored conversations, from any thread.
 
         Raises BackupDamaged, ColumnsDiffer, RestoreConflict, RestoreDiffers: nothing is changed.

@@ -11,14 +11,14 @@ FrozenRecipe = Mapping[str, Any]
 
 @runtime_checkable
 class JobRecipe(Protocol):
-    """A recipe for the requests that a model gets for each item. Implemented in `generate`."""
+    """What a model is asked for each item. Implemented in `generate`."""
 
     @property
     def model(self) -> str:
         """The model, which is shown as the job's processor."""
 
     def frozen(self) -> FrozenRecipe:
-        """Return the recipe as stored with a job. Equal recipes give equal results."""
+        """Return the recipe as stored with a job. Equal recipes have equal frozen forms."""
 
     def check(self, item: Item, where: str) -> None:
         """Check that the item has all values that the recipe uses; `where` is the item's location in its input.

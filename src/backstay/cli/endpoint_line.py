@@ -32,5 +32,9 @@ def _describe_key(endpoint: "Endpoint", keys: "KeySources") -> str:
         return f"{variable} is not set" if endpoint.key_required else f"no key, as {variable} is not set"
     header = endpoint.key_header
     source = keys.source_of(variable)
-    text = f"key from {variable}" if source == "variable" else f"key of {variable}, from its {source} in backstay.toml"
+    text = (
+        f"key from {variable}"
+        if source == "variable"
+        else f"key of {variable}, from the {source} that backstay.toml names"
+    )
     return text + (f", in the header {header}" if header is not None else "")

@@ -2,10 +2,10 @@
 
 The line is the native shape (`Conversation.to_dict`) with all user columns. It is lossless:
 
-* `metadata` is an object if encoding that object gives the stored text again and it is not nested too deeply; otherwise
-  it is the stored text as a string. NULL is `{}`.
-* Related rows are under `related`, by table. Of a row that a delete would delete (`deleted`), it has all columns; of a
-  row that a delete would change (`changed`), the primary key and the foreign key. Without related rows it is absent.
+* `metadata` is an object if parsing and encoding the stored text gives the same text, and it is not nested too deeply;
+  otherwise it is the stored text as a string. NULL is `{}`.
+* Related rows are under `related`, by table. Rows that a delete would delete (`deleted`) have all columns; rows that it
+  would only change (`changed`) have the primary key and the foreign key. Without related rows, `related` is absent.
 * A value that JSON cannot represent is a list of a type and a text: `["blob", "00ff"]`, `["real", "inf"]`. No other
   value of a column is a list.
 
@@ -38,8 +38,8 @@ class Record(NamedTuple):
     item_id: str | None
     turns: int
     line: bytes
-    nested_digest: bytes | None
-    """The digest of a conversation with metadata, whose line may not be canonical JSON; else None."""
+    canonical_digest: bytes | None
+    """The digest of a conversation with metadata, whose keys need not be sorted in the line; else None."""
     related: int = 0
     """The number of related rows."""
 
@@ -51,7 +51,7 @@ class Record(NamedTuple):
     @property
     def digest(self) -> bytes:
         """The digest of the conversation."""
-        return self.nested_digest or self.version
+        return self.canonical_digest or self.version
 
 
 def digest_of_document(document: Document) -> bytes:
@@ -62,9 +62,9 @@ def digest_of_document(document: Document) -> bytes:
 def embed_metadata(line: bytes) -> tuple[bytes, bytes]:
     """Return the JSON line and the digest of a conversation; `line` has metadata as the stored text."""
     document = orjson.loads(line)
-    for owner in (document, *document[TURNS]):
-        if isinstance(owner["metadata"], str):  # otherwise it is empty
-            owner["metadata"] = metadata_to_line(owner["metadata"])
+    for part in (document, *document[TURNS]):
+        if isinstance(part["metadata"], str):  # otherwise it is empty
+            part["metadata"] = metadata_to_line(part["metadata"])
     return document_to_line(document), digest_of_document(document)
 
 
@@ -102,13 +102,13 @@ def metadata_from_line(value: Any) -> Any:
     return value_from_line(value)
 
 
-def metadata_of(stored: Any) -> dict[str, Any]:
+def metadata_as_dict(stored: Any) -> dict[str, Any]:
     """Return a stored `metadata` as a dict; a value of another type becomes the dict's entry `metadata`."""
     if not stored:
         return {}
     try:
         value = orjson.loads(stored) if isinstance(stored, str | bytes) else value_to_line(stored)
-        orjson.dumps([[[value]]])  # an exported file nests it deeper
+        orjson.dumps([[[value]]])  # raises if it is too deep for an exported file, which nests it deeper
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         value = value_to_line(stored)
     return value if isinstance(value, dict) else {"metadata": value}

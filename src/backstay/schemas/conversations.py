@@ -26,7 +26,7 @@ class ConversationSummaryOut(ApiObject):
 
 
 class ConversationsOut(ApiObject):
-    """A page of conversations. `next_cursor` is the cursor of the next older page; null if this page is not full."""
+    """A page of conversations. `nextCursor` is the cursor of the next older page; null if this page is not full."""
 
     conversations: list[ConversationSummaryOut]
     next_cursor: int | None
@@ -130,7 +130,7 @@ class TriggerOut(ApiObject):
 class DeletePlanOut(ApiObject):
     """The plan of a delete. `digest` changes whenever the conversations or rows to remove change.
 
-    `estimatedBytes` approximates the `contentBytes` of its backup, without related rows.
+    `estimatedBytes` estimates the `contentBytes` of the backup; related rows are not counted.
     """
 
     conversations: int
@@ -151,7 +151,7 @@ class DeleteResultOut(ApiObject):
     """The result of a delete; `undo` is the command that restores everything.
 
     `changed` and `gone` count selected conversations that were edited, or removed, before the delete reached them.
-    `erased` says whether the database file holds no remains of the texts, after a delete without a backup.
+    After a delete without a backup, `erased` says whether no remains of the texts are left in the database file.
     """
 
     backup_id: str | None

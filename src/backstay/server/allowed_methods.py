@@ -1,4 +1,4 @@
-"""The methods that an address allows: a route knows only its own, but OpenAPI lists all."""
+"""The methods that an address allows, from OpenAPI: each method of an address has a route of its own."""
 
 import re
 from functools import cache

@@ -25,7 +25,7 @@ _HEADERS = {
 
 
 class AbortedResponse(Exception):
-    """The response began and cannot be completed. The connection must break, so that it does not look complete."""
+    """The response began and cannot be completed. The server then closes the connection, so that the client notices."""
 
 
 class RequestMiddleware:
@@ -68,7 +68,7 @@ class RequestMiddleware:
 
 
 class _TrackedResponse:
-    """A response that is passed on, with its status recorded."""
+    """Passes a response on with the common headers, and records its status."""
 
     def __init__(self, send: Send, *, request_id: str) -> None:
         self._send = send

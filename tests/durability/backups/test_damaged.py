@@ -132,11 +132,11 @@ async def test_nothing_is_replaced_if_its_backup_is_gone(any_library, monkeypatc
         before = await digests(backstay)
         restore, lost = backstay._store.backups.restores.restore, []
 
-        async def unlinking(source, *, replaced, file_exists, **options):
+        async def unlinking(source, *, replaced, is_file_complete, **options):
             lost.append(await backstay.backups.path_for(replaced))
             lost[0].unlink()
-            check = file_exists if is_checked else lambda: True
-            return await restore(source, replaced=replaced, file_exists=check, **options)
+            check = is_file_complete if is_checked else lambda: True
+            return await restore(source, replaced=replaced, is_file_complete=check, **options)
 
         monkeypatch.setattr(backstay._store.backups.restores, "restore", unlinking)
         if not is_checked:

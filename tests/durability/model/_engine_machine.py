@@ -316,7 +316,7 @@ class EngineMachine(RuleBasedStateMachine):
         library, job = self._pick(which)
         if job.is_settled or job.state not in UNFINISHED:
             return
-        life = liveness.LivenessLock.open(library.backstay._store.locks)
+        life = liveness.LivenessLock.open(library.backstay._store.locks_folder)
         lease, _ = self._enter(library, job, life, room=2)
         self._refused(JobHasWorkers, library.backstay.batches.discard(job.name))
         self._await(library.backstay._store.batches.work.release(lease))
@@ -347,7 +347,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _work_and_die(self, library: Library, job: ModelJob, room: int, commits: int, stopping: bool) -> None:
         work = library.backstay._store.batches.work
-        life = liveness.LivenessLock.open(library.backstay._store.locks)
+        life = liveness.LivenessLock.open(library.backstay._store.locks_folder)
         lease, claimed = self._enter(library, job, life, room=room)
         done, held = claimed[:commits], claimed[commits:]
         for one in done:
@@ -391,7 +391,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Die while creating a job: nobody ever sees it."""
         library = self._libraries[which % len(self._libraries)]
         intake = library.backstay._store.batches.intake
-        life = liveness.LivenessLock.open(library.backstay._store.locks)
+        life = liveness.LivenessLock.open(library.backstay._store.locks_folder)
 
         async def stage() -> None:
             staged = await intake.stage(library.owner, life.identity)

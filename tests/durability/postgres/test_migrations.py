@@ -14,7 +14,7 @@ import pytest
 from backstay import Backstay, former_name
 from backstay.errors import BackstayError, SchemaOutdated, SchemaTooNew, SettingsError
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import check, migrate, migrations
+from backstay.storage.postgres.migrate import migrate, migrations, plan
 from support.data.conversations import items
 from support.faults.postgres_proxy import Cut, Proxy
 from support.faults.scene import last_words
@@ -140,7 +140,7 @@ def test_a_migration_that_fails_leaves_those_before_it(url):
     with pytest.raises(BackstayError):
         migrate(ServerAddress.from_url(url), SCHEMA, broken)
     between = (recorded(url)[-1], "half" in relations(url))
-    would = check(ServerAddress.from_url(url), SCHEMA, mended)
+    would = plan(ServerAddress.from_url(url), SCHEMA, mended)
     migrate(ServerAddress.from_url(url), SCHEMA, mended)
 
     assert between == (_KNOWN + 1, False)

@@ -48,7 +48,7 @@ async def answer(item):
 async def test_an_interrupted_creation_is_dropped(database, reboot):
     """A job whose creator died before the reboot is dropped by the next run."""
     async with library(database) as backstay:
-        life = liveness.LivenessLock.open(backstay._store.locks)
+        life = liveness.LivenessLock.open(backstay._store.locks_folder)
         await backstay._store.batches.intake.stage("local", life.identity)
         life.close(remove=False)
     reboot()
@@ -65,7 +65,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
         staged = await backstay._store.batches.intake.stage("local", card("creator"))
         await backstay._store.batches.intake.stage_items(staged, await drafts_of(items(1)))
         await backstay._store.batches.intake.publish(staged, "job", "caller", JobSettings())
-        work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks)
+        work, life = backstay._store.batches.work, liveness.LivenessLock.open(backstay._store.locks_folder)
         lease = (await work.acquire_lease("local", "job", life.identity, after_lease_loss=False)).lease
         (claimed,) = (await work.commit(lease, [], Claim(free_slots=1))).claimed
         verdict = Verdict(claimed, ItemState.COMPLETED, "completed", conversation())
@@ -83,7 +83,7 @@ async def test_a_worker_that_died_right_after_the_last_item_leaves_no_lease(data
 async def test_a_worker_of_an_earlier_boot_prevents_no_migration(database, reboot):
     """A worker of an earlier boot does not prevent a migration, since nothing else could end it."""
     async with library(database) as backstay:
-        life = liveness.LivenessLock.open(backstay._store.locks)
+        life = liveness.LivenessLock.open(backstay._store.locks_folder)
         await backstay._store.batches.intake.stage("local", life.identity)
         life.close(remove=False)
     reboot()

@@ -412,7 +412,7 @@ def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
 
     assert [name for name in names if "bak" in name or "part" in name] == []
     assert message != ""
-    assert ("a copy of it is kept. The copy takes" in message) == (size == "600k")
+    assert ("which keeps a copy of it. The copy takes" in message) == (size == "600k")
     assert again == ""
 
 

@@ -87,10 +87,10 @@ class _Library:
     async def for_backup(self, backup):
         return SimpleNamespace(has=lambda backup_id, *, size: True)
 
-    async def last_key(self):
+    async def newest_key(self):
         return 1_000
 
-    async def delete_step(self, backup, *, limit, file_exists):
+    async def delete_step(self, backup, *, limit, is_file_complete):
         return self._next_step(limit)
 
     async def delete_without_backup(self, owner, selection, *, after, last, limit):

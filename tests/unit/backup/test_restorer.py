@@ -61,8 +61,8 @@ class _Parts:
 
         return SimpleNamespace(has=has)
 
-    async def restore(self, source, *, on_conflict, replaced, file_exists, on_progress):
-        self.is_whole, self.replaced, self.file_exists = source.is_whole, replaced, file_exists()
+    async def restore(self, source, *, on_conflict, replaced, is_file_complete, on_progress):
+        self.is_whole, self.replaced, self.is_file_complete = source.is_whole, replaced, is_file_complete()
         self.read = [list(source.conversations(None, None)) for _ in range(2)]
         await asyncio.to_thread(on_progress, 2)
         return _RESULT
@@ -125,7 +125,7 @@ async def test_nothing_is_backed_up_that_is_not_replaced(restorer, parts, on_con
     result = await _restore(restorer, on_conflict=on_conflict)
 
     assert parts.done == []
-    assert (parts.replaced, parts.file_exists, result.replaced_backup_id) == (None, True, None)
+    assert (parts.replaced, parts.is_file_complete, result.replaced_backup_id) == (None, True, None)
 
 
 async def test_replace_without_a_conflict_makes_no_backup(restorer, parts):
@@ -133,7 +133,7 @@ async def test_replace_without_a_conflict_makes_no_backup(restorer, parts):
     result = await _restore(restorer, on_conflict=RestoreConflictPolicy.REPLACE)
 
     assert parts.done == ["plan"]
-    assert (parts.replaced, parts.file_exists, result.replaced_backup_id) == (None, True, None)
+    assert (parts.replaced, parts.is_file_complete, result.replaced_backup_id) == (None, True, None)
 
 
 async def test_replaced_conversations_are_backed_up_first(restorer, parts):
@@ -144,7 +144,7 @@ async def test_replaced_conversations_are_backed_up_first(restorer, parts):
 
     options = {"reason": "before_restore", "retention": _RETENTION, "expected": 2}
     assert parts.done == ["plan", ("write", ("c1", "c2"), options), ("has", "backup-2-b", 10)]
-    assert (parts.replaced.id, parts.file_exists, result.replaced_backup_id) == ("backup-2-b", False, "backup-2-b")
+    assert (parts.replaced.id, parts.is_file_complete, result.replaced_backup_id) == ("backup-2-b", False, "backup-2-b")
 
 
 async def test_progress_is_reported_from_the_thread_of_the_store(restorer):

@@ -12,8 +12,8 @@ from backstay.library.conversation import Conversation, Turn
 from backstay.library.record import (
     digest_of_document,
     document_to_line,
+    metadata_as_dict,
     metadata_from_line,
-    metadata_of,
     metadata_to_line,
     value_from_line,
     value_to_line,
@@ -81,4 +81,4 @@ def test_digest_is_that_of_the_conversation():
 )
 def test_metadata_is_an_object_whatever_is_stored(stored, metadata):
     """Metadata of any type that another program stored is read as an object."""
-    assert metadata_of(stored) == metadata
+    assert metadata_as_dict(stored) == metadata

@@ -13,7 +13,7 @@ from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import OwnerServices, State, Text, errors, signed_in
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
-from backstay.server.processors import processor_from
+from backstay.server.requested_processor import requested_processor
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
 
@@ -41,7 +41,7 @@ async def upload_batch(
     key: IdempotencyKey = None,
 ) -> Response:
     """Create a job from the rows of a file. Columns other than id, topic and persona become parameters."""
-    writer = processor_from(state, recipe=recipe, processor=processor)
+    writer = requested_processor(state.allowed, recipe=recipe, processor=processor)
     columns = ColumnMapping(id_column, topic_column, persona_column)
     async with uploads.store_upload(file, uploads.ITEM_SUFFIXES, state.files) as upload:
 

@@ -26,7 +26,7 @@ from backstay.server.api.common import (
 from backstay.server.api.selections import Id
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
-from backstay.server.processors import processor_from
+from backstay.server.requested_processor import requested_processor
 
 router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
 
@@ -131,7 +131,7 @@ async def create_batch(
 
     If a job with this name exists, it is returned if it has the same items; otherwise the request is refused.
     """
-    writer = processor_from(state, recipe=body.recipe, processor=body.processor)
+    writer = requested_processor(state.allowed, recipe=body.recipe, processor=body.processor)
 
     async def create(_: MakeReceipt | None) -> tuple[int, JobOut]:
         job = await services.batches.create(

@@ -20,8 +20,8 @@ from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, OwnerServices, State, Text
 from backstay.server.api.selections import Id
 from backstay.server.problems import Problem
-from backstay.server.processors import processor_from
 from backstay.server.remedies import full_message
+from backstay.server.requested_processor import requested_processor
 from backstay.server.uploads import ITEM_SUFFIXES, rename_file, suffix_of
 from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads
@@ -118,8 +118,8 @@ async def start(
     """Create the job, and start working on it."""
     upload = _pending_uploads(request).find(file)
     kind, _, name = writer.partition(":")
-    source = processor_from(
-        state, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
+    source = requested_processor(
+        state.allowed, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
     )
     columns = ColumnMapping(id_column, topic, persona)
     try:

@@ -33,7 +33,7 @@ def migrations() -> list[Migration]:
     return read_migrations(__package__)
 
 
-def check(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
+def plan(address: ServerAddress, schema: str, known: Sequence[Migration] | None = None) -> MigrationResult:
     """Return what `migrate` would do. Changes nothing. Raises like `migrate`."""
     known = migrations() if known is None else known
     with translate_errors(address, schema), connect(address) as connection:

@@ -39,7 +39,7 @@ class PostgresStore(SqlStores):
         return []
 
     @property
-    def locks(self) -> Path:
+    def locks_folder(self) -> Path:
         """The folder on this machine with the lock files of workers."""
         return Path(tempfile.gettempdir()) / f"backstay-{os.getuid()}.workers"
 
@@ -60,7 +60,7 @@ class PostgresStore(SqlStores):
 
     async def migrate(self, *, check: bool) -> MigrationResult:
         """Migrate the schema, or return what that would do. Raises like `migrate.migrate`."""
-        return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.address, self._schema)
+        return await asyncio.to_thread(migrate.plan if check else migrate.migrate, self.address, self._schema)
 
     async def adopt(self, request: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Let user tables stand for the built-in ones, or return what that would do. Raises like `adoption.adopt`."""

@@ -64,7 +64,7 @@ class SqlBackupCreation(SqlStore):
 
     async def add_items(self, backup: Backup, first: int, records: Sequence[Record], versions: Sequence[bytes]) -> None:
         rows: list[Row] = [
-            (backup.key, position, backup.owner, record.id, record.key, record.nested_digest or version, version)
+            (backup.key, position, backup.owner, record.id, record.key, record.canonical_digest or version, version)
             for position, (record, version) in enumerate(zip(records, versions, strict=True), start=first)
         ]
         await self._database.write(lambda s: s.execute_many("insert_backup_items", rows))

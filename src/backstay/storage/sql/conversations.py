@@ -12,7 +12,7 @@ from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
-from backstay.library.record import metadata_of
+from backstay.library.record import metadata_as_dict
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
@@ -101,7 +101,7 @@ def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conve
     for key, turn_id, role, content, metadata in session.select_many(
         "conversation_turns", [(key,) for key in turns], owner
     ):
-        turns[key].append(Turn(role, content, turn_id, metadata_of(metadata) or None))
+        turns[key].append(Turn(role, content, turn_id, metadata_as_dict(metadata) or None))
     return [_conversation(row, turns[row[0]]) for row in rows]
 
 
@@ -113,7 +113,7 @@ def _conversation(row: Row, turns: list[Turn]) -> Conversation:
         topic=topic,
         persona=persona,
         content=content,
-        metadata=metadata_of(metadata),
+        metadata=metadata_as_dict(metadata),
         job_id=job_id,
         item_id=item_id,
         created_at=from_text(created_at),

@@ -1,4 +1,4 @@
-"""Deletes conversations in bounded steps, each in one transaction. Implements `backup.store.DeleteStore`."""
+"""Measures and deletes conversations, in bounded steps of a transaction each. Implements `backup.store.DeleteStore`."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -28,10 +28,12 @@ class SqlDeletes(SqlStore):
     async def measure(self, owner: str, selection: Selection, *, sample: int) -> SelectionMeasure:
         return await self._database.read(lambda s: _measure(s, owner, selection, sample=sample), owner=owner)
 
-    async def delete_step(self, backup: Backup, *, limit: int, file_exists: Callable[[], bool]) -> DeleteStepResult:
+    async def delete_step(
+        self, backup: Backup, *, limit: int, is_file_complete: Callable[[], bool]
+    ) -> DeleteStepResult:
         def delete_batch(session: Session) -> DeleteStepResult:
             current = find_backup(session, backup.owner, backup.id, name="locked_backup")
-            _check_deletable(current, file_exists=file_exists)
+            _check_deletable(current, is_file_complete=is_file_complete)
             is_last = _delete_next(session, current, limit, now_micros(self._clock))
             return DeleteStepResult(find_backup(session, backup.owner, backup.id), is_last, session.network_seconds)
 
@@ -52,18 +54,18 @@ class SqlDeletes(SqlStore):
     async def erase(self) -> bool:
         return await self._database.erase()
 
-    async def last_key(self) -> int:
+    async def newest_key(self) -> int:
         return await self._database.read(lambda s: int(s.value("last_conversation_key")))
 
 
-def _check_deletable(backup: Backup, *, file_exists: Callable[[], bool]) -> None:
+def _check_deletable(backup: Backup, *, is_file_complete: Callable[[], bool]) -> None:
     """Check that the delete of a backup's conversations may continue. Raises BackupUnusable."""
     if backup.state is BackupState.DAMAGED:
         raise backup_unusable_error(backup)
     if backup.state is not BackupState.VERIFIED or not backup.is_delete_unfinished:
         state = backup.deletion or backup.state
         raise BackupUnusable(f"{backup.id} is {state}; it has no delete to resume", backup_id=backup.id)
-    if not file_exists():
+    if not is_file_complete():
         raise BackupUnusable(
             f"The file of {backup.id} is missing or incomplete; nothing further is deleted. Make a new plan",
             backup_id=backup.id,
@@ -94,7 +96,7 @@ def _measure(session: Session, owner: str, selection: Selection, *, sample: int)
 def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool:
     """Delete the next conversations of a backup, unless changed since its snapshot; return whether none are left.
 
-    Record which were kept, because they were changed since or a trigger kept them, and which no longer exist.
+    Record each that is not deleted as `changed` (edited since, or kept by a trigger) or as `gone`.
     """
     first = backup.deleted + backup.changed + backup.gone
     values = {**record_key(backup), "first": first, "limit": limit}
@@ -102,7 +104,8 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
     columns = StoredColumns.from_session(session)
     batches = [(items, lock(session, backup.owner, [row[1] for row in items], columns))]
     if batches[0][1].have_shared_rows:
-        # Deleting one conversation may change related rows of another: compare all before deleting any.
+        # Deleting one conversation may change related rows of another, so compare all before deleting any. This step
+        # then deletes the whole rest of the backup, whatever the limit.
         items = session.rows("backup_items_after", {**values, "limit": backup.conversations})
         session.tables.defer()
         batches += [

@@ -55,7 +55,7 @@ class SqlRestores(SqlStore):
         *,
         on_conflict: RestoreConflictPolicy,
         replaced: Backup | None,
-        file_exists: Callable[[], bool],
+        is_file_complete: Callable[[], bool],
         on_progress: Callable[[int], None],
     ) -> RestoreResult:
         backup = source.backup
@@ -74,7 +74,7 @@ class SqlRestores(SqlStore):
             if source.is_whole:
                 session.execute("mark_delete_undone", {**record_key(backup), "now": now})
             # Checked last, because everything before took time.
-            if replaced is not None and not file_exists():
+            if replaced is not None and not is_file_complete():
                 raise BackupUnusable(
                     f"The file of {replaced.id}, which holds what would be replaced, no longer exists; nothing was "
                     "restored. Try again",

@@ -43,7 +43,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
     """
     check_sqlite()
     known = known if known is not None else migrations()
-    _check_file(path, create=create)
+    _ensure_file(path, create=create)
     connection = connect(path, create=create)
     try:
         version = in_transaction(connection, "BEGIN", lambda c: check_header(c, path), path)
@@ -55,7 +55,7 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
                 copy = _make_copy(connection, path, version)
             is_migrated = False
             try:
-                is_migrated = in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _migrate(c, path, known), path)
+                is_migrated = in_transaction(connection, "BEGIN IMMEDIATE", lambda c: _apply(c, path, known), path)
             finally:
                 if copy is not None and not is_migrated:
                     copy.unlink(missing_ok=True)  # the database is unchanged, or another process keeps a copy
@@ -64,9 +64,9 @@ def prepare(path: Path, *, create: bool, known: list[Migration] | None = None) -
         connection.close()
 
 
-def check(path: Path) -> MigrationResult:
+def plan(path: Path) -> MigrationResult:
     """Plan `migrate` without changing anything. Raises StoreNotFound, NotADatabase, SchemaTooNew, StorageError."""
-    _check_file(path, create=False)
+    _ensure_file(path, create=False)
     before = _read_version(path)
     numbers = [number for number, _ in migrations()]
     refuse_newer(path, before, numbers[-1], path=str(path))
@@ -75,11 +75,11 @@ def check(path: Path) -> MigrationResult:
 
 def migrate(path: Path) -> MigrationResult:
     """Create the database, or migrate it to the schema that this code knows. Idempotent. Raises like `prepare`."""
-    planned = check(path) if path.exists() else MigrationResult(0, 0, [number for number, _ in migrations()])
+    planned = plan(path) if path.exists() else MigrationResult(0, 0, [number for number, _ in migrations()])
     return MigrationResult(planned.before, prepare(path, create=True), planned.applied)
 
 
-def _check_file(path: Path, *, create: bool) -> None:
+def _ensure_file(path: Path, *, create: bool) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -126,12 +126,12 @@ def _make_folder(folder: Path) -> None:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
-def _migrate(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
+def _apply(connection: apsw.Connection, path: Path, known: list[Migration]) -> bool:
     """Migrate the database unless another process has; return whether this one did."""
     # Read again under the write lock: if several processes start at once, the first one migrates for all.
     version = check_header(connection, path)
     if version >= known[-1][0]:
-        return False  # and workers may be using it already
+        return False  # without a check for workers, which may be using the new schema already
     _refuse_during_work(connection, path, version)
     for number, statements in known:
         if number > version:
@@ -155,8 +155,9 @@ def _make_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
     temporary = copy.with_suffix(".part")
     try:
         with translate_errors(temporary):
+            # Created first, because SQLite would let other users of the machine read it while it is written.
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             connection.execute("VACUUM INTO ?", (str(temporary),))
-            temporary.chmod(0o600)
             with temporary.open("rb") as file:
                 sync(file.fileno())
             temporary.rename(copy)
@@ -168,12 +169,13 @@ def _make_copy(connection: apsw.Connection, path: Path, version: int) -> Path:
 
 
 def _check_disk_space(connection: apsw.Connection, path: Path) -> None:
-    # The migration itself needs more pages; if they do not fit, it is rolled back and the copy removed.
-    numbers = [connection.execute(f"PRAGMA {name}").get for name in ("page_count", "freelist_count", "page_size")]
-    needed, free = (numbers[0] - numbers[1]) * numbers[2], shutil.disk_usage(path.parent).free
+    # Only the copy is counted. If the migration's own pages do not fit, it is rolled back and the copy is removed.
+    names = ("page_count", "freelist_count", "page_size")
+    pages, unused, size = (connection.execute(f"PRAGMA {name}").get for name in names)
+    needed, free = (pages - unused) * size, shutil.disk_usage(path.parent).free
     if free < needed:
         raise StoreFull(
-            f"{path} needs a migration, and a copy of it is kept. The copy takes {needed / 1e6:,.1f} MB, and "
+            f"{path} needs a migration, which keeps a copy of it. The copy takes {needed / 1e6:,.1f} MB, and "
             f"{free / 1e6:,.1f} MB are free on its disk. Free some space, then try again. Nothing was changed",
             path=str(path),
         )

@@ -36,7 +36,7 @@ class SqliteStore(SqlStores):
         return [Path(f"{self.path}{ending}") for ending in ("", "-wal", "-shm", "-journal")]
 
     @property
-    def locks(self) -> Path:
+    def locks_folder(self) -> Path:
         """The folder next to the database where workers hold their liveness locks."""
         return self.path.parent / f"{self.path.stem}.workers"
 
@@ -62,7 +62,7 @@ class SqliteStore(SqlStores):
             StoreNotFound: the file does not exist, with `check`.
             StorageError: it cannot be used; see `migrate.prepare`.
         """
-        return await asyncio.to_thread(migrate.check if check else migrate.migrate, self.path)
+        return await asyncio.to_thread(migrate.plan if check else migrate.migrate, self.path)
 
     async def adopt(self, request: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Raise CannotAdopt: SQLite has no updatable views."""

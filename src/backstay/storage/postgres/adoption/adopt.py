@@ -244,7 +244,8 @@ def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption 
                 other_columns=[column for column in table.columns if column not in mapped.values()],
             )
         )
-    obstacles, remarks = preflight.find_obstacles(connection, mapping), list(preflight.remarks(connection, mapping))
+    obstacles = preflight.find_obstacles(connection, mapping)
+    remarks = list(preflight.find_remarks(connection, mapping))
     return AdoptionResult(tables, obstacles, remarks, prior is not None)
 
 

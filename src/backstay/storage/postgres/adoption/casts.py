@@ -1,4 +1,8 @@
-"""SQL expressions that convert between a user column and the built-in column that it stands for."""
+"""SQL expressions that convert between a user column and the built-in column that it stands for.
+
+A value that the built-in column cannot show, such as an infinite time, is shown in a second column of the view as text,
+so that an update of the view stores it again.
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +13,7 @@ from backstay.storage.postgres.queries import quoted
 _TIME_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 _EPOCH = "'1970-01-01T00:00:00.000000Z'"
 NOW = f"pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', {_TIME_FORMAT})"
+# Of conversations; turns are not sorted by these.
 SORTED_BY_BYTES = frozenset({"owner", "id", "persona", "job_id", "item_id", "created_at", "updated_at"})
 _MAY_BE_EMPTY = frozenset({"topic", "persona", "content"})
 
@@ -20,7 +25,7 @@ class Cast:
     read: str
     """What the view shows."""
     original: str | None
-    """The text of a value that the view cannot show; null for every other value. None if the view shows all values."""
+    """The text of a value that the view cannot show, after 'is ', or 'null'; NULL for others. None if it shows all."""
     write: str
     """What is stored for the value that the view receives."""
 
@@ -30,25 +35,26 @@ def original_name(name: str) -> str:
     return f"backstay_{name}"
 
 
-def cast_for(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> Cast:
+def cast_for(built_in_name: str, column: UserColumn, *, never_null: bool, of_turns: bool = False) -> Cast:
     """Return the expressions for a user column; with `required` the view shows no null."""
-    raw, received = f"app.{quoted(column.name)}", f"NEW.{quoted(name)}"
+    raw, received = f"app.{quoted(column.name)}", f"NEW.{quoted(built_in_name)}"
     read, condition = _read(raw, column)
-    collation = ' COLLATE "C"' if name in SORTED_BY_BYTES and not of_turns else ""
+    collation = ' COLLATE "C"' if built_in_name in SORTED_BY_BYTES and not of_turns else ""
     conditions = [condition] if condition else []
-    if required and not column.required:
+    if never_null and not column.required:
         conditions.append(f"{raw} IS NOT NULL")
     original = None
     if conditions:
-        is_readable = " AND ".join(conditions)
-        read = f"CASE WHEN {is_readable} THEN {read} END"
-        if required:
-            read = f"coalesce({read}, {_EPOCH if name.endswith('_at') else repr('')})"
+        readable = " AND ".join(conditions)
+        read = f"CASE WHEN {readable} THEN {read} END"
+        if never_null:
+            empty = _EPOCH if built_in_name.endswith("_at") else "''"
+            read = f"coalesce({read}, {empty})"
         null = "" if column.required else f" WHEN {raw} IS NULL THEN 'null'"
-        original = f"CASE WHEN {is_readable} THEN NULL{null} ELSE 'is ' || {raw}::text END"
-    write = _with_default(name, _write(received, column), column)
+        original = f"CASE WHEN {readable} THEN NULL{null} ELSE 'is ' || {raw}::text END"
+    write = _with_default(built_in_name, _write(received, column), column)
     if original is not None:
-        restored = f"NEW.{quoted(original_name(name))}"
+        restored = f"NEW.{quoted(original_name(built_in_name))}"
         write = (
             f"CASE WHEN {restored} IS NULL THEN {write} WHEN {restored} = 'null' THEN NULL"
             f" ELSE pg_catalog.substr({restored}, 4)::{column.cast} END"
@@ -82,8 +88,11 @@ def _with_default(name: str, write: str, column: UserColumn) -> str:
         return write
     if column.default is not None:
         return f"coalesce({write}, {column.default})"
-    if name in _MAY_BE_EMPTY and column.base in TEXTS - {"enum"}:
-        return f"coalesce({write}, '')"
-    if name == "metadata":
-        return f"coalesce({write}, '{{}}')"
+    if fills_null(name, column):
+        return f"coalesce({write}, '{'{}' if name == 'metadata' else ''}')"
     return write
+
+
+def fills_null(name: str, column: UserColumn) -> bool:
+    """Return whether an empty value can be stored in a column that takes no null and has no default."""
+    return name == "metadata" or (name in _MAY_BE_EMPTY and column.base in TEXTS - {"enum"})

@@ -98,7 +98,7 @@ def new_turn_id(mapping: TableMapping) -> str | None:
 
 
 def _convert(name: str, column: UserColumn, *, required: bool, of_turns: bool = False) -> list[ViewColumn]:
-    cast = cast_for(name, column, required=required, of_turns=of_turns)
+    cast = cast_for(name, column, never_null=required, of_turns=of_turns)
     converted = [ViewColumn(name, cast.read, column.name, cast.write)]
     return converted if cast.original is None else [*converted, ViewColumn(original_name(name), cast.original)]
 

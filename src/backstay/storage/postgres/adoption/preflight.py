@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from backstay.storage.postgres.adoption.casts import fills_null
 from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable
 from backstay.storage.postgres.adoption.columns import is_sequence, new_turn_id
 from backstay.storage.postgres.adoption.mapping import NUMBERS, TEXTS, TIMES, TableMapping
@@ -14,7 +15,7 @@ _OPTIONAL = ("persona", "content", "metadata", "job_id", "item_id")
 _ROLES = ("user", "assistant")
 _ID_CHARACTERS = 36
 _ANY_LENGTH = ("owner", "topic", "persona", "content", "job_id", "item_id", "role")
-"""Built-in columns whose length users decide."""
+"""Built-in columns that take text of any length."""
 
 
 def find_obstacles(connection: Connection, mapping: TableMapping) -> list[str]:
@@ -36,10 +37,10 @@ def owner_pattern(mapping: TableMapping) -> str | None:
         return None
     if column.base == "uuid":
         return "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-    return r"^-?(0|[1-9]\d{0,17})$"
+    return "^(0|-?[1-9][0-9]{0,17})$"
 
 
-def remarks(connection: Connection, mapping: TableMapping) -> Iterator[str]:
+def find_remarks(connection: Connection, mapping: TableMapping) -> Iterator[str]:
     """Yield sentences about the tables that the user should know."""
     turns, parent = mapping.turns, mapping.parent.name
     if parent not in turns.indexed:
@@ -88,12 +89,10 @@ def _unfilled_columns(mapping: TableMapping) -> Iterator[str]:
     ):
         for name in _OPTIONAL:
             column = columns.get(name)
-            if column is not None and column.required and not _has_default(name, column):
+            if column is None or not column.required or column.default is not None:
+                continue
+            if not fills_null(name, column):
                 yield f"{table.name}.{column.name} is NOT NULL, but a new conversation may have no {name}"
-
-
-def _has_default(name: str, column: UserColumn) -> bool:
-    return column.default is not None or name == "metadata" or column.base in TEXTS - {"enum"}
 
 
 def _without_default(table: UserTable, mapped: set[str]) -> Iterator[str]:
@@ -105,7 +104,8 @@ def _without_default(table: UserTable, mapped: set[str]) -> Iterator[str]:
 def _missing_ids(mapping: TableMapping) -> Iterator[str]:
     identity = mapping.conversation_columns["id"]
     if identity.base in NUMBERS and identity.default is None:
-        yield f"{mapping.conversations.name}.{identity.name} has no default, and a generated id is not a number"
+        name = f"{mapping.conversations.name}.{identity.name}"
+        yield f"{name} is a number without a default, and generated ids are no numbers; give it a sequence"
     if "id" in mapping.turn_columns and mapping.turn_columns["id"].required and new_turn_id(mapping) is None:
         name = f"{mapping.turns.name}.{mapping.turn_columns['id'].name}"
         yield f"{name} has no default, and no id of its type can be generated"

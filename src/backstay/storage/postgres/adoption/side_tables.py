@@ -24,7 +24,7 @@ def template_values(mapping: TableMapping, schema: str) -> dict[str, Any]:
         "owner": columns.get("owner"),
         "default_owner": mapping.default_owner,
         "created_at": created_at,
-        "created_at_text": created_at and cast_for("created_at", created_at, required=True).read,
+        "created_at_text": created_at and cast_for("created_at", created_at, never_null=True).read,
         "parent": mapping.parent,
         "foreign_key": mapping.foreign_key,
         "turn_identity": mapping.turn_identity,
