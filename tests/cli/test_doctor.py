@@ -445,6 +445,21 @@ def test_a_backup_from_the_future_is_named(within, backstay):
     assert "clock" not in _levels(corrected)
 
 
+def test_backups_of_a_linked_database_are_found(within, backstay):
+    """Doctor finds the backups of a database that is named through a link in another folder."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    link = backstay.folder / "elsewhere" / "linked.db"
+    link.parent.mkdir()
+    link.symlink_to(backstay.database)
+    within("--database", str(link), "backups", "create", "--all")
+
+    ended = within("--database", str(link), "doctor", "--json")
+
+    assert ended.code == 0
+    assert "1 verified, their files are present" in _told(ended, "backups")
+
+
 def test_a_folder_of_backups_that_cannot_be_seen_is_not_called_empty(within, backstay, monkeypatch):
     """Doctor does not suggest deleting the record of a backup whose disk is not mounted."""
     backstay.write("topics.csv", "Gardens")

@@ -74,10 +74,7 @@ def check_backups(
 def _check_missing(without_file: Sequence[str], without_folder: Sequence[str]) -> Iterator[Check]:
     if without_folder:
         message = f"the folders of these backups cannot be found: {format_first(without_folder)}"
-        remedy = (
-            "mount their disks; until then nothing can be restored from them. `backstay backups delete BACKUP` for "
-            "each that is lost for good"
-        )
+        remedy = "mount their disks; until then nothing can be restored from them"
         yield Check("backups", CheckLevel.PROBLEM, message, remedy)
     if without_file:
         message = f"backup files are missing: {format_first(without_file)}; nothing can be restored from them"

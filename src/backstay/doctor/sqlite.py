@@ -16,6 +16,7 @@ from backstay.files import belongs_to_this_user
 from backstay.settings import Settings
 from backstay.storage.sqlite.connection import check_sqlite
 from backstay.storage.sqlite.inspection import CheckDepth, SqliteInspection, inspect
+from backstay.storage.sqlite.store import backup_folder_next_to
 
 MAX_QUICK_CHECK_BYTES = 256 * 1024 * 1024  # larger files are only checked on request
 
@@ -32,7 +33,7 @@ def check_sqlite_version() -> Check:
 def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Check]:
     """Check the database at a path, which may be missing."""
     yield from check_filesystem(path)
-    default_folder = path.parent / f"{path.stem}.backups"
+    default_folder = backup_folder_next_to(path)
     if settings.backup_folder is not None or os.path.lexists(default_folder):
         yield from check_backup_base(settings.backup_folder or default_folder)
     try:

@@ -20,6 +20,12 @@ _NO_SERVER = (
 )
 
 
+def backup_folder_next_to(database: Path) -> Path:
+    """Return the default folder of backups, next to the file that `database` is or links to."""
+    real = Path(os.path.realpath(database))
+    return real.parent / f"{real.stem}.backups"
+
+
 class SqliteStore(SqlStores):
     """The stores of one database file. Nothing is opened before `start`."""
 
@@ -43,7 +49,7 @@ class SqliteStore(SqlStores):
     @property
     def default_backup_folder(self) -> Path:
         """The default folder of backups, next to the database."""
-        return self.path.parent / f"{self.path.stem}.backups"
+        return backup_folder_next_to(self.path)
 
     async def start(self, *, create: bool) -> None:
         """Open the database; create or migrate it first if needed.
