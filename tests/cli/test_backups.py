@@ -357,7 +357,7 @@ def test_cleanup_refuses_a_clock_that_went_back(within, backstay, library):
     assert refused.code == 1
     assert f"but {ahead} was made at 20" in refused.one_line_error()
     assert "Nothing was removed. Set the clock; if it was wrong when that backup was made" in refused.err
-    assert f"`backstay backups delete {ahead}` removes that one" in refused.err
+    assert f"`backstay backups delete {ahead}` removes the one from the future" in refused.err
     assert f"would remove {old}" in dry.out
     assert (removed.code, ended.code) == (0, 0)
     assert ended.out.startswith(f"expired      {old}")
@@ -449,7 +449,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
     sound = within("doctor", "--deep")
 
     assert (shallow.code, deep.code, known.code, back.code, sound.code) == (0, 1, 1, 0, 0)
-    assert f"{backup} is damaged: nothing can be deleted or restored with it" in deep.out
+    assert f"{backup} is damaged: it cannot be restored, and its delete cannot continue" in deep.out
     assert f"{backup} is damaged since 20" in known.out
     assert f"replace its file by a copy, then `backstay backups verify {backup}`" in known.out
     assert "damaged since 20" in listed.out

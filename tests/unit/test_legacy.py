@@ -153,12 +153,12 @@ def test_a_difference_is_named():
     """A difference is named with a few examples."""
     expected, actual = {"a", "b", "c", "d", "e"}, {"a"}
 
-    assert values.difference(expected, expected) is None
+    assert values.describe_difference(expected, expected) is None
     assert (
-        values.difference(expected, actual)
+        values.describe_difference(expected, actual)
         == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
     )
-    assert "not among its conversation_ids: b" in str(values.difference(actual, {"a", "b"}))
+    assert "not among its conversation_ids: b" in str(values.describe_difference(actual, {"a", "b"}))
 
 
 def test_a_file_is_looked_for_where_it_may_be():

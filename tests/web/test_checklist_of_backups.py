@@ -155,7 +155,7 @@ async def test_after_a_delete_its_backup_undoes_it(page, server, job):
     await page.get_by_role("link", name=f"Restore {backup}").click()
     await page.get_by_role("heading", name="Restore 3 conversations?").wait_for()
     await page.get_by_role("button", name="Restore").click()
-    await page.get_by_text("The missing conversations have been restored").wait_for()
+    await page.get_by_text("The backup has been restored.").wait_for()
 
     assert len(_remaining(server, job)) == 6
 

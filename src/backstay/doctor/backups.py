@@ -30,10 +30,9 @@ def check_backups(
     With `deep`, read all files, and record which are damaged.
     """
     new_folder = settings.backup_folder or default_folder
-    marker_problem = None
+    marker_problem = _check_marker(report, new_folder, default_folder) if new_folder is not None else None
+    yield from filter(None, [marker_problem])
     if new_folder is not None:
-        marker_problem = _check_marker(report, new_folder, default_folder)
-        yield from [marker_problem] if marker_problem is not None else []
         yield from check_backup_folder(new_folder / report.database_id)
     yield from _check_clock(report)
     without_file: list[str] = []
@@ -48,7 +47,7 @@ def check_backups(
         if folder is None:
             if folders and (folders[0].path / MARKER).is_file():
                 without_file.append(backup.id)
-            elif marker_problem is None or own_folder != new_folder:
+            elif marker_problem is None or own_folder != new_folder:  # else the marker's problem covers it
                 without_folder.append(backup.id)
             continue
         try:
@@ -57,14 +56,14 @@ def check_backups(
             yield Check("backups", CheckLevel.WARNING, error.message, "check its permissions and its disk")
             continue
         if backup.damaged_at is not None:
-            yield _damage_check(backup, is_intact=is_intact)
+            yield _check_damage(backup, is_intact=is_intact)
         elif is_intact is False:
             damaged.append(backup)
         else:
             present += 1
     if damaged:
         asyncio.run(_record_damage(damaged, settings))
-        yield from (_damage_check(backup, is_intact=False) for backup in damaged)
+        yield from (_check_damage(backup, is_intact=False) for backup in damaged)
     yield from _check_missing(without_file, without_folder)
     if present and not without_file and not without_folder:
         state = "read and unchanged" if deep else "their files are present"
@@ -83,7 +82,7 @@ def _check_missing(without_file: Sequence[str], without_folder: Sequence[str]) -
 
 
 def _check_clock(report: DatabaseReport) -> Iterator[Check]:
-    """Check that no backup is from the future, which would stop every cleanup."""
+    """Check that no backup is dated in the future: one that is would stop every cleanup."""
     newest = max(report.backups, key=lambda backup: backup.made_at, default=None)
     if newest is not None and (problem := clock_problem(SystemClock().now(), newest.id, newest.made_at)) is not None:
         yield Check("clock", CheckLevel.PROBLEM, problem, Remedy.SET_CLOCK, {"backup_id": newest.id})
@@ -130,10 +129,10 @@ async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) ->
             _log.warning("backup_damage_record_failed", backup=backup.id, code=error.code, error=error.message)
 
 
-def _damage_check(backup: BackupRecord, *, is_intact: bool | None) -> Check:
+def _check_damage(backup: BackupRecord, *, is_intact: bool | None) -> Check:
     since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
     if is_intact:
         message = f"{backup.id} was damaged{since}, and its file is intact again"
         return Check("backups", CheckLevel.WARNING, message, f"`backstay backups verify {backup.id}`")
-    message = f"{backup.id} is damaged{since}: nothing can be deleted or restored with it"
+    message = f"{backup.id} is damaged{since}: it cannot be restored, and its delete cannot continue"
     return Check("backups", CheckLevel.PROBLEM, message, Remedy.REPLACE_BACKUP_FILE, {"backup_id": backup.id})

@@ -80,7 +80,7 @@ def _check_adoption(inspection: PostgresInspection) -> Iterator[Check]:
 def _check_schema(inspection: PostgresInspection, name: str) -> Check:
     if inspection.schema > inspection.known_schema:
         message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, message, "use that version of Backstay or a newer one")
+        return Check("schema", CheckLevel.PROBLEM, message, "install the newest version of Backstay")
     if inspection.schema == 0:
         return Check("schema", CheckLevel.WARNING, f"no schema {name!r} yet", "`backstay migrate` creates it")
     if inspection.schema < inspection.known_schema:

@@ -80,7 +80,7 @@ def _check_access(path: Path, size: int) -> Check:
 def _check_schema(inspection: SqliteInspection) -> Check:
     if inspection.schema > inspection.known_schema:
         message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, message, "use that version of Backstay or a newer one")
+        return Check("schema", CheckLevel.PROBLEM, message, "install the newest version of Backstay")
     if inspection.schema == 0:
         remedy = "the next command that opens the database creates it"
         return Check("schema", CheckLevel.WARNING, "none yet, the file is empty", remedy)

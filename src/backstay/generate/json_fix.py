@@ -1,8 +1,8 @@
 """Repair of JSON with wrong punctuation: trailing commas, single quotes, bare quotes. Pure, with bounded work.
 
 `json-repair` does the repair, but would also complete truncated values and drop text that it cannot parse. So it
-gets only values that have an end, and its result counts only if no letter was lost or added. Python's `True` and `None`
-and numbers such as `1e5` come out in other letters, so they are not repaired: the turns of an answer are texts.
+gets only values that have an end, and its result counts only if no letter was lost or added. A value with Python's
+`True` or `None`, or with a number such as `1e5`, is rejected, because its letters change. Turns are texts, so few are.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from backstay.generate.json_values import is_in_broken_value
 
 _MAX_CHARACTERS = 60_000
-_MAX_QUOTES = 400  # quotes and opening parentheses: the time of a repair grows with the square of their number
+_MAX_SLOW_CHARACTERS = 400  # quotes and opening parentheses: the time of a repair grows with the square of their number
 _MAX_REPAIRS = 3
 _MAX_STARTS = 50  # of values in one text
 
@@ -32,7 +32,7 @@ def repair_values(text: str) -> Iterator[Any]:
         return
     for start, end in reversed(_whole_spans(text)[-_MAX_REPAIRS:]):
         source = text[start:end]
-        if sum(map(source.count, "\"'(")) <= _MAX_QUOTES:
+        if sum(map(source.count, "\"'(")) <= _MAX_SLOW_CHARACTERS:
             yield from _repair(source)
 
 
@@ -54,7 +54,7 @@ def _repair(source: str) -> Iterator[Any]:
 
 
 def _whole_spans(text: str) -> list[tuple[int, int]]:
-    """Return the start and end of outermost objects and lists, as far as broken JSON shows them."""
+    """Return the start and end of the outermost objects and lists that are complete."""
     spans = []
     at = starts = 0
     while starts < _MAX_STARTS and (bracket := _BRACKET.search(text, at)):
@@ -70,7 +70,7 @@ def _whole_spans(text: str) -> list[tuple[int, int]]:
 def _has_unmatched_closing(text: str, end: int) -> bool:
     """Return whether a closing bracket after `end` has no opening one.
 
-    Then the value does not end at `end`, which is inside a text without quotes.
+    If so, the bracket before `end` belongs to a text without quotes, and the value ends later.
     """
     depth = 0
     for bracket in _ANY_BRACKET.finditer(text, end):
@@ -103,7 +103,7 @@ def _end_of(text: str, start: int) -> int | None:
 
 
 def _seems_truncated(inside: str, quote: str) -> bool:
-    """Return whether a text that quotes JSON, as in `Send {"a": "b"`, seems to end before that JSON does."""
+    """Return whether a text holds its quote and unbalanced brackets, as in `Send {"a": "b"`: its end is missing."""
     return quote in inside and any(inside.count(pair[0]) != inside.count(pair[1]) for pair in ("{}", "[]"))
 
 

@@ -6,6 +6,7 @@ need no permission. Anything else that would send a key to a host other than its
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -42,7 +43,7 @@ class KeyUse:
 
 
 def host_in(text: str) -> str:
-    """Return the host of an address in the form of permissions: `models.example`, `models.example:8443`, `http://…`.
+    """Return the host of an address as permissions write it: `models.example`, `models.example:8443`, `http://…`.
 
     https and the default port of the scheme are omitted. A permission covers one scheme and one port only.
     """
@@ -58,7 +59,7 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
     """Return the use of a key that needs permission; None if none does.
 
     Args:
-        endpoint: The destination of the key, after `in_environment`.
+        endpoint: The destination of the key, as returned by `Endpoint.in_environment`.
         outside: Fields of the recipe that come from a file or a stored job.
         environ: The environment, including keys from the settings; if the variable is not set, no key is sent.
     """
@@ -77,10 +78,10 @@ def key_use(endpoint: Endpoint, outside: Iterable[str], environ: Mapping[str, st
 def allowed_endpoint(recipe: Recipe, listed: Iterable[str], environ: Mapping[str, str]) -> Endpoint:
     """Return the endpoint of a recipe in this environment, after checking that its key may be sent there.
 
-    The settings allow the `listed` uses of keys. The environment includes keys from the settings.
+    `listed` are the uses of keys that the settings allow. The environment includes keys from the settings.
 
     Raises:
-        ApiKeyNotAllowed: a file or a job decides where a key is sent, and that is not allowed.
+        ApiKeyNotAllowed: a file or a stored job names the host, and the user has not allowed to send the key there.
         RecipeError: an environment variable holds an invalid address.
     """
     endpoint = recipe.endpoint.in_environment(environ)
@@ -93,7 +94,7 @@ class AllowedKeys:
     """The allowed uses of keys: those in the settings, and those in a file in the user's home folder."""
 
     def __init__(self, *, listed: Iterable[str] = (), file: Path | None = None) -> None:
-        self._listed = frozenset(filter(None, map(KeyUse.parse, listed)))
+        self._listed = _parse_all(listed)
         self._file = file
 
     def check(self, endpoint: Endpoint, outside: Iterable[str], origin: str, environ: Mapping[str, str]) -> None:
@@ -114,7 +115,9 @@ class AllowedKeys:
             )
 
     def __contains__(self, use: object) -> bool:
-        return use in self._listed or use in self._read_file()
+        with suppress(OSError, UnicodeDecodeError):  # what cannot be read allows nothing
+            return use in self._listed or use in _parse_all(self._read_file().splitlines())
+        return False
 
     def remember(self, use: KeyUse) -> None:
         """Allow a use permanently.
@@ -125,22 +128,22 @@ class AllowedKeys:
         if self._file is None:
             reason = "No home folder found in which to remember that a key is allowed"
             raise OutputUnwritable(f"{reason}; set BACKSTAY_ALLOWED_KEYS instead")
-        remembered = self._read_file()
-        if use in remembered:
+        try:
+            text = self._read_file()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OutputUnwritable(f"{self._file}, which holds the allowed keys, cannot be read: {error}") from error
+        if use in _parse_all(text.splitlines()):
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise OutputUnwritable(f"{self._file.parent} cannot be created: {error.strerror}") from error
         with write_atomically(self._file) as out:
-            out.write("".join(f"{allowed_use}\n" for allowed_use in sorted({*remembered, use})).encode())
+            # The user may have edited the file, so every line is kept.
+            out.write("".join(f"{line}\n" for line in (*text.splitlines(), use)).encode())
 
-    def _read_file(self) -> frozenset[KeyUse]:
-        try:
-            lines = self._file.read_text(encoding="utf-8").splitlines() if self._file is not None else []
-        except (OSError, UnicodeDecodeError):
-            return frozenset()
-        return frozenset(filter(None, map(KeyUse.parse, lines)))
+    def _read_file(self) -> str:
+        return self._file.read_text(encoding="utf-8") if self._file is not None and self._file.exists() else ""
 
 
 def user_file(environ: Mapping[str, str]) -> Path | None:
@@ -150,3 +153,8 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
     if folder.startswith("/"):
         return Path(folder) / "backstay" / FILE
     return Path(home) / ".config" / "backstay" / FILE if home.startswith("/") else None
+
+
+def _parse_all(lines: Iterable[str]) -> frozenset[KeyUse]:
+    """Return the uses in these lines. An invalid line allows nothing."""
+    return frozenset(filter(None, map(KeyUse.parse, lines)))

@@ -14,7 +14,7 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.provider")
 
-_MAX_TIMER_SECONDS = 3600.0  # then the wait is computed again, because clocks differ
+_MAX_TIMER_SECONDS = 3600.0  # after this the wait is computed again
 
 
 class JobLimiter:

@@ -7,8 +7,8 @@ from enum import StrEnum
 PATIENCE_SECONDS = 600.0
 """How long an account waits without a good answer before its jobs pause."""
 
-_MAX_RETRY_AFTER_SECONDS = 3600.0  # to wait for while no call succeeds
-_LONG_RETRY_AFTER_SECONDS = 60.0  # one that is longer extends the wait
+_MAX_RETRY_AFTER_SECONDS = 3600.0  # if a provider asks for more, and no call succeeds, the job pauses at once
+_LONG_RETRY_AFTER_SECONDS = 60.0  # a longer Retry-After extends the patience
 _UNPROVEN_SECONDS = 15.0  # to wait for an address that has never answered
 _SLACK_SECONDS = 30.0  # added to a Retry-After, for the probe that follows it
 
@@ -49,17 +49,17 @@ class AccountWait:
 class OutageTimer:
     """The time since the last good answer, and the latest Retry-After since then."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
         self._began_at: float | None = None
         self._latest_retry_at = -math.inf
-        self._has_answered = False
+        self._was_reached = False
 
     def record_trouble(self, now: float, trouble: ProviderTrouble) -> None:
         """Record a trouble; the first one after a good answer starts the timer."""
         if self._began_at is None:
             self._began_at = now
-        self._has_answered |= trouble.cause is not TroubleKind.UNREACHED
+        self._was_reached |= trouble.cause is not TroubleKind.UNREACHED
         if trouble.retry_after_seconds is not None and trouble.retry_after_seconds > _LONG_RETRY_AFTER_SECONDS:
             self._latest_retry_at = max(self._latest_retry_at, now + trouble.retry_after_seconds)
 
@@ -67,7 +67,7 @@ class OutageTimer:
         """Restart the timer after a good answer, or after a time without calls."""
         self._began_at = None
         self._latest_retry_at = -math.inf
-        self._has_answered |= is_good
+        self._was_reached |= is_good
 
     def waited_seconds(self, now: float) -> float:
         """Return the seconds since the first trouble after the last good answer."""
@@ -77,14 +77,14 @@ class OutageTimer:
         """Return why the wait should end, as a clause; None while it should continue."""
         if self._began_at is None:
             return None
-        waited = now - self._began_at
+        waited = self.waited_seconds(now)
         remaining = self._latest_retry_at - now
         if remaining > _MAX_RETRY_AFTER_SECONDS:
-            return f"it asks to wait {format_seconds(remaining)}, and no call succeeds meanwhile"
-        if not self._has_answered and waited >= _UNPROVEN_SECONDS:
+            return f"it asks to wait {format_seconds(remaining)}, and no call succeeds"
+        if not self._was_reached and waited >= _UNPROVEN_SECONDS:
             return f"no server has answered there for {format_seconds(waited)}"
         allowed_seconds = min(self._latest_retry_at + _SLACK_SECONDS - self._began_at, _MAX_RETRY_AFTER_SECONDS)
-        if waited < max(self._seconds, allowed_seconds):
+        if waited < max(self._patience_seconds, allowed_seconds):
             return None
         return f"no good answer came for {format_seconds(waited)}"
 

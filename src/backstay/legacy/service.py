@@ -238,7 +238,7 @@ def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, record
     """Read the whole file, and compare its ids with those of its record. Blocks. Raises InputError."""
     source = LegacyFileSource(paths, values.creation_time(export.created_at, backup_id))
     actual = source.examine()
-    if (difference := values.difference(recorded, actual)) is not None:
+    if (difference := values.describe_difference(recorded, actual)) is not None:
         raise InputUnreadable(difference)
     if not actual:
         raise InputUnreadable("its file holds no conversation")

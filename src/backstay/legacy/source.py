@@ -52,9 +52,9 @@ class LegacyFileSource:
         self.conversations, self._digest = len(ids), sha.digest()
         if original.created_at is not None:
             try:
-                self.created_at = parse_time(original.created_at)
+                self.created_at = parse_time(original.created_at, "its createdAt")
             except InputError as error:
-                raise original.origin.unreadable("its createdAt is not a time") from error
+                raise original.origin.unreadable(error.message) from error
         return ids
 
     @asynccontextmanager

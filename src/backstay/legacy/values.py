@@ -13,7 +13,6 @@ NO_REASON = "the original library recorded no reason"
 
 _IDS = ("string", "number")
 _WHOLE = re.compile(r"-?[0-9]+")
-_HUNDRED = 100.0
 # The original library rounds percentages: from this many items on, a job with items left may show a hundred.
 _ROUNDING_AMBIGUOUS_ITEMS = 199
 _MAX_EXAMPLES = 3
@@ -36,56 +35,53 @@ def identifier(element: LegacyElement, location: str) -> str:
 
 
 def settled_items(elements: Iterable[LegacyElement], first: int, *, has_failed: bool) -> list[tuple[str, str | None]]:
-    """Return the ids of consecutive items of an array, from element `first` on, each with the reason if it failed.
+    """Return the id of each element and, if the items have failed, the reason.
 
-    Raises InputUnreadable.
+    `first` is the index of the first element in its column, for messages. Raises InputUnreadable.
     """
     column = "failed_items" if has_failed else "completed_items"
     return [
-        (identifier(element, f"{column}[{number}]"), _error(element) if has_failed else None)
+        (identifier(element, f"{column}[{number}]"), _failure_reason(element) if has_failed else None)
         for number, element in enumerate(elements, start=first)
     ]
 
 
-def _error(element: LegacyElement) -> str:
+def _failure_reason(element: LegacyElement) -> str:
     text = (element.error or "").replace("\0", "").strip()
     return text or NO_REASON
 
 
-def is_finished(progress: Sequence[str | None], items: int) -> bool:
-    """Return whether a checkpoint that the original library has not deleted belongs to a finished job."""
-    return items < _ROUNDING_AMBIGUOUS_ITEMS and any(_is_hundred(text) for text in progress)
+def is_finished(progress: Sequence[str | None], settled_count: int) -> bool:
+    """Return whether a job whose checkpoint still exists is finished; False if rounding makes that uncertain."""
+    return settled_count < _ROUNDING_AMBIGUOUS_ITEMS and any(_is_hundred(text) for text in progress)
 
 
 def _is_hundred(text: str | None) -> bool:
     try:
-        return text is not None and float(text) >= _HUNDRED
+        return text is not None and float(text) >= 100
     except ValueError:
         return False
 
 
-def parse_time(text: str) -> datetime:
+def parse_time(text: str, subject: str) -> datetime:
     """Parse a time of the original library's columns and files; without an offset it is UTC.
 
-    Raises InputUnreadable if it is not a time.
+    Raises InputUnreadable, with the subject, if it is not a time.
     """
     try:
         time = datetime.fromisoformat(text)
         return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise InputUnreadable("is not a time") from error
+        raise InputUnreadable(f"{subject} is not a time") from error
 
 
 def creation_time(created_at: str | None, backup_id: str) -> datetime:
-    """Return the creation time of a backup from its record, else from its id, which starts with Unix milliseconds.
+    """Return the creation time of a backup from its record, else from its id, `backup-<Unix milliseconds>-…`.
 
     Raises InputUnreadable if the record holds something else.
     """
     if created_at is not None:
-        try:
-            return parse_time(created_at)
-        except InputUnreadable as error:
-            raise InputUnreadable("its created_at is not a time") from error
+        return parse_time(created_at, "its created_at")
     try:
         return datetime.fromtimestamp(int(backup_id.split("-")[1]) / 1000, UTC)
     except (ValueError, OverflowError, OSError) as error:
@@ -98,10 +94,7 @@ def expiry_time(text: str | None) -> datetime | None:
         return None
     if text == _LONG_AGO:
         return datetime.min.replace(tzinfo=UTC)
-    try:
-        return parse_time(text)
-    except InputUnreadable as error:
-        raise InputUnreadable("its expires_at is not a time") from error
+    return parse_time(text, "its expires_at")
 
 
 def with_offset(text: object) -> object:
@@ -115,7 +108,7 @@ def reason(text: str | None) -> str:
     return printable[:MAX_REASON] or "legacy_backup"
 
 
-def difference(recorded: set[str], in_file: set[str]) -> str | None:
+def describe_difference(recorded: set[str], in_file: set[str]) -> str | None:
     """Describe how a file's conversation ids differ from the recorded ones; None if they are equal."""
     if missing := recorded - in_file:
         return f"its file lacks conversations of its conversation_ids: {_list_ids(missing)}"

@@ -176,7 +176,7 @@ def test_a_dead_worker_does_not_hold_it_up_and_the_older_version_is_then_refused
     code = scene.run()
 
     assert (code, last_words(scene.errors())) == (1, SchemaTooNew)
-    assert "or a newer one" in scene.errors()
+    assert "install the newest version" in scene.errors()
     assert len(scene.witness().calls) == calls
     assert scene.broken(at_rest=False) == []
 

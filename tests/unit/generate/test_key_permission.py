@@ -84,10 +84,25 @@ def test_what_is_allowed_is_remembered(tmp_path, monkeypatch):
 
     AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
     AllowedKeys(listed=["Models.example  OPENAI_API_KEY"]).check(endpoint, _HOST, "the recipe r.toml", _SET)
-    assert file.read_text() == "a.example B\nmodels.example OPENAI_API_KEY\n"
+    assert file.read_text() == "models.example OPENAI_API_KEY\na.example B\n"
     file.write_text("models.example\n# models.example OPENAI_API_KEY\nmodels.example OTHER_KEY\n")
     with pytest.raises(ApiKeyNotAllowed):
         AllowedKeys(file=file).check(endpoint, _HOST, "the recipe r.toml", _SET)
+    AllowedKeys(file=file).remember(KeyUse("a.example", "B"))
+    assert file.read_text().startswith("models.example\n# models.example OPENAI_API_KEY\n")
+    assert KeyUse("a.example", "B") in AllowedKeys(file=file)
+
+
+def test_a_file_of_permissions_that_cannot_be_read_is_left_alone(tmp_path):
+    """A file that is no UTF-8 allows nothing, and is not replaced by a new permission."""
+    file = tmp_path / "allowed-keys"
+    file.write_bytes(b"models.example OPENAI_API_KEY\n\xff\n")
+
+    assert KeyUse("models.example", "OPENAI_API_KEY") not in AllowedKeys(file=file)
+    with pytest.raises(OutputUnwritable, match="cannot be read"):
+        AllowedKeys(file=file).remember(KeyUse("a.example", "B"))
+
+    assert file.read_bytes() == b"models.example OPENAI_API_KEY\n\xff\n"
 
 
 @pytest.mark.parametrize("entry", ["models.example", "HTTPS://models.example", "models.example:443", "models.example."])

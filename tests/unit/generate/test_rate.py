@@ -325,7 +325,7 @@ def test_a_named_time_beyond_an_hour_ends_patience_at_once():
     for at in (1.0, 2.0, 3.0):
         _refuse(rate, at, day)
 
-    assert rate.reason_to_stop(3.0) == "it asks to wait 24 h, and no call succeeds meanwhile"
+    assert rate.reason_to_stop(3.0) == "it asks to wait 24 h, and no call succeeds"
 
 
 def test_a_time_without_calls_is_not_waited():

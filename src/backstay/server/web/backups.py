@@ -20,7 +20,7 @@ _NOTICES = {
     "verified": "The backup is intact: every conversation in it was read back and compared.",
     "pinned": "The backup is pinned and does not expire.",
     "unpinned": "The backup is no longer pinned and will expire.",
-    "restored": "The missing conversations have been restored.",
+    "restored": "The backup has been restored.",
     "continued": "The delete is finished.",
     "undone": "The delete has been undone: the conversations are back in the library.",
     "removed": "The backup has been removed.",

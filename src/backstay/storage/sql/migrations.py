@@ -1,4 +1,4 @@
-"""Migrations as both databases number, check and report them."""
+"""What the migrations of SQLite and PostgreSQL share: their files, two refusals, and their result."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ Execute = Callable[[str], Iterable[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class MigrationResult:
-    """A migration that was applied, or that a check found necessary."""
+    """What a migration has done, or what a check says that it would do."""
 
     before: int
     """The schema number before; 0 without a schema."""
@@ -29,7 +29,7 @@ class MigrationResult:
 
 
 def read_migrations(package: str) -> list[Migration]:
-    """Return every migration of the database in `package`, in order."""
+    """Return the migrations in the folder `migrations` of a package, in order."""
     numbered = [
         (int(match[1]), entry.read_text(encoding="utf-8"))
         for entry in (files(package) / "migrations").iterdir()
@@ -43,20 +43,20 @@ def refuse_newer(database: object, version: int, known_schema: int, /, **context
     if version > known_schema:
         raise SchemaTooNew(
             f"{database} was written by a newer Backstay (schema {version}, this one knows {known_schema}); "
-            "use that version of Backstay or a newer one",
+            "install the newest version of Backstay",
             **context,
             schema=version,
         )
 
 
 def refuse_live_workers(execute: Execute, table: str, reason: str, /, **context: Any) -> None:
-    """Raise SchemaOutdated if a worker in the table may be alive; `reason` is why none may use the database now."""
+    """Raise SchemaOutdated if a worker in the table may be alive. `reason` begins the message, as in `X needs …`."""
     columns = "host, boot_id, pid, lock_path, lock_device, lock_inode"
     for row in execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - the names above, and the caller's own table
         worker = WorkerIdentity(*row)
         if not liveness.is_proven_dead(worker):
             raise SchemaOutdated(
-                f"{reason}, but a worker (process {worker.pid} on {worker.host}) is using it; "
+                f"{reason}, but a worker (process {worker.pid} on {worker.host}) may be using it; "
                 "stop it first, then try again",
                 **context,
             )
