@@ -80,7 +80,7 @@ _RAISED_BY_BACKSTAY = {
     ID_DIFFERS: "an id does not fit the column of the adopted table, or would be written differently there",
     CONVERSATION_ABSENT: "a turn belongs to a conversation that does not exist",
 }
-_ADOPTED_FUNCTION = re.compile(r"function \S+\.adopted_\w+\(")
+_ADOPTED_FUNCTION = re.compile(r"\badopted_\w+\(")
 _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
 # The first two characters of the server's own SQLSTATEs, but not of those in PL/pgSQL, which users raise.
 _SERVER_CLASSES = {
