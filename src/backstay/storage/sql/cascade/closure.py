@@ -201,7 +201,7 @@ class CascadeWalk:
         return (_CONVERSATION_KEY[key.table],) if key.table in BUILT_IN_TABLES else self._cascade.columns[key.table]
 
     def _drop_resolved(self) -> None:
-        """Drop updates of rows that are deleted anyway, and blocks by rows that are deleted in the same statement."""
+        """Drop updates of rows that are deleted anyway, and NO ACTION blocks by rows that are deleted too."""
         for (key, identity), row in list(self._updated.items()):
             deleted = self._deleted.get((key.table, identity))
             if deleted is not None:
