@@ -287,6 +287,41 @@ async def test_tables_that_refer_to_each_other_are_restored(app, path):
     assert [await _sql(path, f"SELECT * FROM {table} ORDER BY id") for table in ("a1", "a2")] == before
 
 
+async def test_rows_that_go_with_another_conversation_do_not_block(app, path):
+    """A row whose foreign key takes no action blocks no delete that also deletes the row, with any conversation."""
+    schema = "backstay." if is_server(path) else ""
+    chat = f"chat bigint REFERENCES {schema}conversations (key) ON DELETE CASCADE"
+    await _sql(path, f"CREATE TABLE parts (id integer PRIMARY KEY, {chat})")
+    await _sql(path, f"CREATE TABLE remarks (id integer PRIMARY KEY, {chat}, part integer REFERENCES parts)")
+    await _sql(path, "INSERT INTO parts VALUES (1, 1), (2, 2), (3, 3)")
+    await _sql(path, "INSERT INTO remarks VALUES (1, 3, 1), (2, 3, 2), (3, 1, 3)")
+
+    deleted = await app.conversations.delete(_ids(1, 2, 3))
+    restored = await app.backups.restore(deleted.backup_id)
+    again = await app.conversations.delete(_ids(1, 2, 3), backup=False)
+
+    assert (deleted.deleted, restored.restored, restored.related_not_restored, again.deleted) == (3, 3, 0, 3)
+
+
+async def test_the_case_of_names_does_not_matter(app, path):
+    """A foreign key may write a column in another case than the table that it refers to."""
+    schema = "backstay." if is_server(path) else ""
+    await _sql(path, f"CREATE TABLE parts (Id integer PRIMARY KEY,"
+                     f" chat bigint REFERENCES {schema}conversations (KEY) ON DELETE CASCADE)")  # fmt: skip
+    await _sql(path, "CREATE TABLE remarks (id integer PRIMARY KEY, part integer REFERENCES Parts (ID)"
+                     " ON DELETE CASCADE)")  # fmt: skip
+    await _sql(path, "INSERT INTO parts VALUES (1, 1), (2, 2)")
+    await _sql(path, "INSERT INTO remarks VALUES (1, 1), (2, 2)")
+    before = await _sql(path, "SELECT * FROM remarks ORDER BY id")
+
+    deleted = await app.conversations.delete(ALL)
+    gone = await _sql(path, "SELECT * FROM remarks")
+    restored = await app.backups.restore(deleted.backup_id)
+
+    assert (len(before), gone, restored.related_not_restored) == (2, [], 0)
+    assert await _sql(path, "SELECT * FROM remarks ORDER BY id") == before
+
+
 async def test_rows_whose_foreign_key_deletes_them_no_longer_are_refused(app, path):
     """Deleted rows are not restored into a table whose rows a delete would now keep; the foreign key is named."""
     schema = "backstay." if is_server(path) else ""

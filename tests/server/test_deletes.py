@@ -2,8 +2,11 @@
 
 import pytest
 
+from backstay.backup.backup import BackupPhase, BackupProgress
 from backstay.backup.writer import BackupWriter
+from backstay.errors import BackupFailed, PlanOutdated
 from backstay.library.service import Conversations
+from backstay.server.background_backups import BackgroundBackups
 from support.faults.interrupted_delete import cut_off
 from support.servers.api import ANN
 from support.servers.route_requests import addresses, description
@@ -96,6 +99,43 @@ async def test_a_failed_backup_deletes_nothing(api, settings):
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "backup_failed")
     assert str(settings.here) not in refused.text
     assert len(await _ids(api)) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (BackupFailed("the disk /mnt/b failed"), ("backup_failed", "the disk /mnt/b failed", None)),
+        (KeyError("x"), ("backup_crashed", "KeyError", KeyError)),
+    ],
+    ids=repr,
+)
+async def test_the_log_says_why_a_background_backup_failed(caplog, error, logged):
+    """The log has the message of a failure after the response, with a traceback if the error was unexpected."""
+
+    async def work(report):
+        report(BackupProgress("b", BackupPhase.WRITING, 0, 1, 0))
+        raise error
+
+    backups = BackgroundBackups()
+    backups.begin(work)
+    await backups.stop()
+
+    [record] = caplog.records
+    assert (record.message, record.error, record.exc_info and record.exc_info[0]) == logged
+
+
+async def test_a_backup_that_never_began_is_not_logged_as_failed(caplog):
+    """A request that is refused gets the error itself, so the log reports no failed backup."""
+
+    async def work(report):
+        raise PlanOutdated("no")
+
+    backups = BackgroundBackups()
+    task, _ = backups.begin(work)
+    await backups.stop()
+
+    assert isinstance(task.exception(), PlanOutdated)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 
 _RANDOM_BITS = 74
 _RANDOM_BYTES = 10  # drawn per id, of which _RANDOM_BITS bits are used
-_SEQUENCE_SHIFT = 54  # the top 20 random bits start the count within a millisecond
+_STEP_BITS = 54  # of a random increment; the 20 bits above leave room for 2**19 ids or more in a millisecond
 
 
 class TimeOrderedIds:
@@ -37,10 +37,10 @@ class TimeOrderedIds:
                 )
                 if now_ms > self._last_ms:
                     self._last_ms = now_ms
-                    # Leave the top bit clear, so that increments do not overflow soon.
+                    # Leave the top bit clear, as room for the increments.
                     self._random = entropy >> 1
                 else:
-                    self._random += (entropy & ((1 << _SEQUENCE_SHIFT) - 1)) + 1
+                    self._random += (entropy & ((1 << _STEP_BITS) - 1)) + 1
                     if self._random >> _RANDOM_BITS:
                         self._last_ms += 1
                         self._random = entropy >> 1

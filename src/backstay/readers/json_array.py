@@ -43,7 +43,7 @@ def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
         case "":
             raise _truncated_error(scanner)
         case "]" | ",":
-            raise scanner.unreadable("a comma with no element after it; remove it")
+            raise scanner.unreadable("an element is missing here; remove the extra comma")
     raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
@@ -57,7 +57,7 @@ def _take_comma(scanner: JsonScanner) -> bool:
             return False
         case "":
             raise _truncated_error(scanner)
-    raise scanner.unreadable("a comma or the closing ] is missing before this line's text")
+    raise scanner.unreadable("a comma or the closing ] is missing here, or after the element above")
 
 
 def _close(scanner: JsonScanner) -> None:

@@ -29,7 +29,7 @@ class BackgroundBackups:
     async def create(
         self, services: Services, selection: Selection, reason: str, *, digest: str | None, respond_early: bool
     ) -> Backup | str:
-        """Make a backup; with `respond_early`, only return its id, once it exists. Raises like `Backups.create`."""
+        """Make a backup; with `respond_early`, return its id as soon as it has begun. Raises like `Backups.create`."""
         if not respond_early:
             return await services.backups.create(selection, plan_digest=digest, reason=reason)
         task, begun = self.begin(
@@ -58,9 +58,15 @@ class BackgroundBackups:
                 begun.set_result(progress.backup_id)
 
         def end(task: "asyncio.Task[_Result]") -> None:
-            if begun.done():
-                self._latest.pop(begun.result(), None)
-            self._on_ended(task)
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if not begun.done():
+                return  # the caller has answered with the error
+            self._latest.pop(begun.result(), None)
+            if isinstance(error, BackstayError):
+                _log.warning("backup_failed", code=error.code, error=error.message)
+            elif error is not None:
+                _log.error("backup_crashed", error=type(error).__name__, exc_info=error)
 
         task = asyncio.create_task(work(record))
         self._tasks.add(task)
@@ -71,9 +77,3 @@ class BackgroundBackups:
         """Wait until all backups are complete, because an interrupted backup protects nothing."""
         if self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _on_ended(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            code = error.code if isinstance(error, BackstayError) else type(error).__name__
-            _log.warning("backup_failed", code=code)

@@ -472,11 +472,6 @@ _REACHED = 'connection failed: connection to server at "10.0.0.7", port 6432 fai
         ("FATAL:  Tenant or user not found", StoreDenied, "does not let 'ann' in"),
         ("FATAL:  no such user: ann", StoreDenied, "does not let 'ann' in"),
         ("FATAL:  SASL authentication failed", StoreDenied, "does not let 'ann' in"),
-        (
-            'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "ann", database "app", no encryption',
-            StoreDenied,
-            "add sslmode=require to the address",
-        ),
         ("FATAL:  no such database: app", StoreNotFound, "There is no database 'app'"),
         (
             "FATAL:  server login has been failing, try again later (server_login_retry)",
@@ -501,6 +496,38 @@ def test_words_of_servers_and_poolers(words, kind, says):
     assert type(error) is kind
     assert says in error.message
     assert "\n" not in error.message
+
+
+_NO_ENTRY = 'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "ann", database "app", '
+_WRONG_PASSWORD = 'FATAL:  password authentication failed for user "ann"'
+
+
+@pytest.mark.parametrize(
+    "parameters, attempts, says",
+    [
+        (
+            "?sslmode=disable",
+            [f"{_NO_ENTRY}no encryption"],
+            "in without encryption; use sslmode=require in the address",
+        ),
+        (
+            "",
+            [f"{_NO_ENTRY}SSL encryption", f"{_NO_ENTRY}no encryption"],
+            "in from this machine; ask its administrator",
+        ),
+        ("", [f"{_NO_ENTRY}no encryption"], "in from this machine; ask its administrator"),
+        ("", [_WRONG_PASSWORD, f"{_NO_ENTRY}no encryption"], "in; check user and password"),
+        ("?sslmode=allow", [f"{_NO_ENTRY}no encryption", _WRONG_PASSWORD], "in; check user and password"),
+    ],
+)
+def test_encryption_is_asked_for_only_if_the_address_forbids_it(parameters, attempts, says):
+    """A server that also refuses libpq's second attempt, without encryption, is reported with the actual cause."""
+    address = ServerAddress.from_url(f"postgresql://ann:{_SECRET}@10.0.0.7:6432/app{parameters}")
+
+    error = connection_error(psycopg.OperationalError("\n".join(_REACHED + words for words in attempts)), address)
+
+    assert type(error) is StoreDenied
+    assert says in error.message
 
 
 # -- a pooler ----------------------------------------------------------------------------------------------------------

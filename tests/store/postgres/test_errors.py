@@ -1,10 +1,13 @@
 """Errors of PostgreSQL, as Backstay's with the reason and the remedy."""
 
+from types import SimpleNamespace
+
 import psycopg
 import pytest
 from psycopg import errors as pg
 
 from backstay.errors import OutcomeRefused, StorageError, StoreBusy
+from backstay.remedy import Remedy
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.errors import translate_errors
 
@@ -49,3 +52,23 @@ def test_an_error_that_only_a_newer_server_knows_is_not_blamed_on_a_trigger():
     assert not isinstance(from_server, OutcomeRefused)
     assert isinstance(from_user, OutcomeRefused)
     assert "one of your own triggers or functions raised an error" in from_user.message
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "PL/pgSQL function backstay.adopted_turns() line 5 at SQL statement",
+        "PL/pgSQL function adopted_turns() line 5 at SQL statement",  # the search path includes the schema
+        "PL/pgSQL-Funktion backstay.adopted_turns() Zeile 5 bei SQL-Anweisung",
+    ],
+)
+def test_a_renamed_table_is_recognised_by_the_function_that_used_it(context):
+    """A missing table is an adopted one if a function of the adoption used it, in whatever words the server says so."""
+
+    class Missing(pg.UndefinedTable):
+        diag = SimpleNamespace(context=context, message_primary="")
+
+    renamed = _translated(Missing())
+
+    assert "was renamed" in renamed.message
+    assert renamed.remedy is Remedy.ADOPT_AGAIN

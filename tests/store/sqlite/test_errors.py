@@ -63,6 +63,22 @@ def test_any_other_error_passes(error):
     assert caught.value is error
 
 
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ("conversations.owner, conversations.id", "a conversation with this id exists already"),
+        ("old_conversations.id", "UNIQUE constraint failed: old_conversations.id"),
+        ("conversations.id_at_source", "UNIQUE constraint failed: conversations.id_at_source"),
+    ],
+)
+def test_only_the_id_of_a_conversation_counts_as_one(columns, says):
+    """A unique column of the user's own that is named alike is reported by its name."""
+    with pytest.raises(OutcomeRefused) as caught, translate_errors(_PATH):
+        raise apsw.ConstraintError(f"UNIQUE constraint failed: {columns}")
+
+    assert caught.value.message == f"The database refused it: {says}"
+
+
 def test_no_value_is_shown():
     """The message for a refused value does not quote the content of a conversation."""
     connection = apsw.Connection(":memory:")

@@ -43,4 +43,6 @@ def is_server(database: Path | str) -> bool:
 
 def _of_postgres(connection: psycopg.Connection[Row], statement: str, values: Row) -> list[Row]:
     cursor = connection.execute(statement.replace("%", "%%").replace("?", "%s"), values)
+    while cursor.nextset():
+        pass  # of several statements the last one has the rows
     return cursor.fetchall() if cursor.description is not None else []

@@ -96,10 +96,11 @@ def test_element_that_is_no_object_is_refused(refusal, element):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'[{"id":1}\n,]', "line 2: a comma with no element after it"),
-        (b'[{"id":1},\n,{"id":2}]', "line 2: a comma with no element after it"),
-        (b'[\n,{"id":2}]', "line 2: a comma with no element after it"),
-        (b'[{"id":1}\n{"id":2}]', "line 2: a comma or the closing ] is missing"),
+        (b'[{"id":1}\n,]', "line 2: an element is missing here; remove the extra comma"),
+        (b'[{"id":1},\n,{"id":2}]', "line 2: an element is missing here; remove the extra comma"),
+        (b'[\n,{"id":2}]', "line 2: an element is missing here; remove the extra comma"),
+        (b'[{"id":1},\n]', "line 2: an element is missing here; remove the extra comma"),
+        (b'[{"id":1}\n{"id":2}]', "line 2: a comma or the closing ] is missing here, or after the element above"),
         (b'[{"id":1}\n}', "line 2: a comma or the closing ] is missing"),
         (b'[{"id":1}\n', "line 2: the closing ] of the array is missing"),
         (b'[{"id":1},\n', "line 2: the closing ] of the array is missing"),

@@ -80,7 +80,7 @@ _RAISED_BY_BACKSTAY = {
     ID_DIFFERS: "an id does not fit the column of the adopted table, or would be written differently there",
     CONVERSATION_ABSENT: "a turn belongs to a conversation that does not exist",
 }
-_ADOPTED_FUNCTION = re.compile(r"function \S+\.adopted_\w+\(")
+_ADOPTED_FUNCTION = re.compile(r"\badopted_\w+\(")
 _RAISE = re.compile(r"\bRAISE$", re.MULTILINE)
 # The first two characters of the server's own SQLSTATEs, but not of those in PL/pgSQL, which users raise.
 _SERVER_CLASSES = {
@@ -204,15 +204,9 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
     def says(*words: str) -> bool:
         return any(word in message for word in words)
 
-    if says("no encryption"):
-        return StoreDenied(
-            f"{place} does not let {address.user!r} in without encryption; add sslmode=require to the address",
-            database=place,
-        )
     if says(
         "authentication failed",
         "no password supplied",
-        "pg_hba.conf",
         "not permitted to log in",
         "no such user",
         "user not found",
@@ -235,6 +229,12 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
         return SettingsError(f"{place}: {reason}; fix BACKSTAY_DATABASE_URL", setting="database_url")
     if says("too many connections", "no more connections", "too many clients", "connection slots", "max clients"):
         return _no_connections_error(address)
+    # After the other causes: by default libpq tries again without encryption, and adds that this is refused as well.
+    if says("pg_hba.conf"):
+        remedy = "from this machine; ask its administrator for an entry in pg_hba.conf"
+        if address.parameters.get("sslmode") == "disable":
+            remedy = "without encryption; use sslmode=require in the address"
+        return StoreDenied(f"{place} does not let {address.user!r} in {remedy}", database=place)
     if says("could not translate host name", "name or service not known"):
         return StoreUnavailable(f"The host of {place} is not known; check BACKSTAY_DATABASE_URL", database=place)
     if says("fatal:"):

@@ -107,7 +107,6 @@ def _delete_next(session: Session, backup: Backup, limit: int, now: int) -> bool
         # Deleting one conversation may change related rows of another, so compare all before deleting any. This step
         # then deletes the whole rest of the backup, whatever the limit.
         items = session.rows("backup_items_after", {**values, "limit": backup.conversations})
-        session.tables.defer()
         batches += [
             (batch, lock(session, backup.owner, [row[1] for row in batch], columns))
             for batch in batched(items[limit:], _COMPARE_BATCH)

@@ -137,6 +137,7 @@ def lock(session: Session, owner: str, ids: Sequence[str], columns: StoredColumn
 
 def delete(session: Session, owner: str, keys: Sequence[int]) -> set[int]:
     """Delete conversations by key; return the keys of those that were deleted: a trigger may have kept others."""
+    session.tables.defer()  # since a SQLite file takes several statements, and a later one may delete what blocks
     return {key for (key,) in session.select_many("delete_conversations", [(key,) for key in keys], owner)}
 
 

@@ -65,7 +65,8 @@ def _value_problem(error: Exception) -> str:
     if getattr(error, "extendedresult", None) == apsw.SQLITE_CONSTRAINT_TRIGGER:
         # The trigger's message may quote the content, so it is not repeated.
         return "a user's trigger raised an error"
-    return "a conversation with this id is there already" if "conversations.id" in str(error) else str(error)
+    is_id = str(error).endswith(": conversations.owner, conversations.id")
+    return "a conversation with this id exists already" if is_id else str(error)
 
 
 def _corrupt(path: Path, error: Exception) -> StoreCorrupt:

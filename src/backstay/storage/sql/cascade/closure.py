@@ -42,7 +42,7 @@ class CascadeTables:
 
     @classmethod
     def from_session(cls, session: Session) -> "CascadeTables":
-        """Read them from the catalogue of a database."""
+        """Read the tables and foreign keys from the catalogue of a database."""
         keys = session.tables.foreign_keys()
         read = {key.table: session.tables.table(key.table) for key in keys}
         tables = {name: table for name, table in read.items() if table is not None}
@@ -80,7 +80,7 @@ class CascadeTables:
         }
 
     def late_columns(self, table: str) -> set[str]:
-        """Return the foreign key columns of a built-in table that are set after what they refer to is inserted."""
+        """Return the foreign key columns of a built-in table that a restore sets once what they refer to exists."""
         keys = [key for key in self.foreign_keys if key.table == table and table in BUILT_IN_TABLES]
         required = self.tables[table].required if keys else frozenset()
         return {name for key in keys if not set(key.columns) & required for name in key.columns}
@@ -93,7 +93,7 @@ class CascadeTables:
         return insert_order(deleted, keys, set(filter(self._is_optional, keys)))
 
     def _is_optional(self, key: ForeignKey) -> bool:
-        """Return whether a foreign key may be null in a row that has a primary key apart from it."""
+        """Return whether a foreign key may be null, in a table whose primary key does not include it."""
         table = self.tables[key.table]
         return bool(table.key) and not set(key.columns) & {*table.required, *table.key}
 
@@ -201,7 +201,7 @@ class CascadeWalk:
         return (_CONVERSATION_KEY[key.table],) if key.table in BUILT_IN_TABLES else self._cascade.columns[key.table]
 
     def _drop_resolved(self) -> None:
-        """Drop updates of rows that are deleted anyway, and blocks by rows that are deleted in the same statement."""
+        """Drop updates of rows that are deleted anyway, and NO ACTION blocks by rows that are deleted too."""
         for (key, identity), row in list(self._updated.items()):
             deleted = self._deleted.get((key.table, identity))
             if deleted is not None:

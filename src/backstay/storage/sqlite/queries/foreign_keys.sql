@@ -1,5 +1,8 @@
--- Return every foreign key of every table, except those between our own tables, a row for each of its columns.
-SELECT tables.name, keys.id, keys."table", keys."from", keys."to", keys.on_delete
+-- Return every foreign key of every table, except those between our own tables, a row for each of its columns. A foreign
+-- key may write the column that it refers to in another case than that column's table does.
+SELECT tables.name, keys.id, keys."table", keys."from",
+       coalesce((SELECT name FROM pragma_table_info(keys."table") WHERE name = keys."to" COLLATE NOCASE), keys."to"),
+       keys.on_delete
   FROM sqlite_schema AS tables
   JOIN pragma_foreign_key_list(tables.name) AS keys
  WHERE tables.type = 'table'
