@@ -128,6 +128,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     state: AppState = app.state.app_state
     # What was started last is stopped first, even if a later start or an earlier stop fails.
     async with AsyncExitStack() as stack:
+        stack.callback(state.supervisor.reopen)
         stack.callback(state.files.close)
         stack.push_async_callback(state.authenticator.close)
         await stack.enter_async_context(state.backstay)
