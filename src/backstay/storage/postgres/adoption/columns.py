@@ -144,7 +144,7 @@ def _build_view(
     The foreign key `parent` also keeps its own name, since other foreign keys of the app may use it.
     """
     names = {column.name: name for name, column in mapped.items() if column.name != parent}
-    used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
+    used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED, original_name("order")}
     for column in table.columns.values():
         if column.name in names:
             continue
