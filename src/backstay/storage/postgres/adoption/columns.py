@@ -43,7 +43,7 @@ class View:
     raw: Mapping[str, str]
     """For a name in the view, the name of the column that shows the same value in the user column's type."""
     assignments: Sequence[tuple[str, str]]
-    """User columns that an UPDATE sets, and what to."""
+    """User columns that an UPDATE sets, each with the expression for its new value."""
 
     @property
     def written(self) -> list[ViewColumn]:
