@@ -13,7 +13,7 @@ from backstay.cli import error_output
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.progress import ProgressLines, describe_job
-from backstay.cli.text import format_count, format_duration, printable, printable_lines, truncate
+from backstay.cli.text import format_count, format_duration, format_size, printable, printable_lines, truncate
 from backstay.signals import SAME_SIGNAL_SECONDS
 
 _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
@@ -30,6 +30,14 @@ def test_plain_text_commands_no_terminal():
 def test_numbers_are_readable():
     """Counts, durations and long names are formatted for people."""
     assert [format_count(1, "item"), format_count(1234, "item")] == ["1 item", "1,234 items"]
+    assert [format_size(size) for size in (0, 1, 999, 999_949, 999_950, 2.5e15)] == [
+        "0 bytes",
+        "1 byte",
+        "999 bytes",
+        "999.9 kB",
+        "1.0 MB",
+        "2,500.0 TB",
+    ]
     assert [format_duration(s) for s in (0.04, 59.9, 59.96, 125, 3600, 12_000)] == [
         "0.0 s",
         "59.9 s",

@@ -448,6 +448,22 @@ async def test_new_turns_are_in_order(url, tmp_path, kind):
     assert [turn.content for turn in conversation.turns] == contents
 
 
+async def test_a_column_may_have_a_name_that_the_view_uses(url):
+    """A column of the app may have the name of the column in which the view marks turns without an order."""
+    await asyncio.to_thread(_small_app, url, at="timestamptz, backstay_order text")
+    await asyncio.to_thread(
+        sql, url, f"""INSERT INTO talks VALUES (gen_random_uuid(), '{ANN}', 'Tea');
+        INSERT INTO lines SELECT gen_random_uuid(), id, 'user', 'Hello', NULL, 'kept' FROM talks"""
+    )  # fmt: skip
+    await _adopt_small(url)
+
+    async with Backstay.open(url, owner=ANN) as backstay:
+        deleted = await backstay.conversations.delete(ALL)
+        await backstay.backups.restore(deleted.backup_id)
+
+    assert await asyncio.to_thread(sql, url, "SELECT at, backstay_order FROM lines") == [(None, "kept")]
+
+
 async def test_an_order_that_new_turns_cannot_have_is_named(url):
     """A unique order column without a sequence is reported as an obstacle, and with a sequence it is none."""
     await asyncio.to_thread(_small_app, url, at="integer NOT NULL UNIQUE DEFAULT 0")

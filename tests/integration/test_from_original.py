@@ -498,7 +498,7 @@ async def test_unusable_backups_are_named_and_others_imported(app):
     broken(2, "the file may be truncated", lambda path: path.write_bytes(path.read_bytes()[:-40]))
     broken(3, "has data after its end", lambda path: path.write_bytes(path.read_bytes() + b"{}"))
     broken(4, "not a backup as the original library writes it", lambda path: path.write_bytes(b"[]"))
-    broken(5, "cannot be opened (Too many levels", link)
+    broken(5, "cannot be opened (it is a link)", link)
     broken(6, "is not a file", pipe)
     broken(7, "is not a file", folder)
     broken(8, "lacks conversations of its conversation_ids: conv-9", said=["conv-8", "conv-9"])

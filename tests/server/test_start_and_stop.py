@@ -1,5 +1,6 @@
 """Starts and stops of the application that fail half-way."""
 
+import httpx
 import pytest
 
 from backstay.errors import BackstayError
@@ -9,7 +10,7 @@ from backstay.server.events.hub import Hub
 from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.supervisor import Supervisor
 from backstay.settings import Settings
-from support.servers.api import LOCAL
+from support.servers.api import LOCAL, ORIGIN, Serving, bearer
 
 
 def _fail(self):
@@ -27,7 +28,7 @@ def _record(stopped, name):
 def app(tmp_path):
     """An application on a database that does not exist yet, with a temporary file."""
     settings = Settings(here=tmp_path, database_url=f"sqlite:///{tmp_path / 'library.db'}")
-    app = create_app(settings, ServerSettings(automatic_resume=True), token=LOCAL)
+    app = create_app(settings, ServerSettings(automatic_resume=True, processors=("scripted",)), token=LOCAL)
     (app.state.app_state.files.path() / "upload").touch()
     return app
 
@@ -73,3 +74,16 @@ async def test_a_stop_that_fails_skips_no_other(app, monkeypatch):
             pass
 
     assert (stopped, folder.exists()) == (["Supervisor", "BackgroundBackups"], False)
+
+
+async def test_an_application_that_starts_again_works_on_jobs(app):
+    """Each time the application is started, as by every test of an app that mounts it, it works on jobs."""
+    for job_id in ("first", "second"):
+        async with running(app), httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url=ORIGIN, headers=bearer(LOCAL)
+        ) as client:  # fmt: skip
+            body = {"jobId": job_id, "items": [{"topic": "Tea"}], "processor": "scripted"}
+            assert (await client.post("/api/batches", json=body)).status_code == 201
+            job = await Serving(app, client, client, client).settled(job_id)
+
+        assert job["state"] == "completed"

@@ -73,8 +73,8 @@ class ProviderWait:
 class JobProgress:
     """The progress of a job during a run.
 
-    `rate` is the number of items that this run completed or skipped per second. `eta_seconds` is computed from it,
-    since the speed of earlier runs says nothing about this one.
+    `rate` is the number of items completed or skipped per second since the run began, by other workers too.
+    `eta_seconds` is computed from it, since the speed of earlier runs says nothing about this one.
     """
 
     job_id: str
@@ -141,7 +141,8 @@ class ProgressReporter:
     def _progress(
         self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
     ) -> JobProgress:
-        finished = counts.done - (self._done_at_start or 0)
+        # Fewer if results of earlier runs were deleted and are generated again.
+        finished = max(0, counts.done - (self._done_at_start or 0))
         rate = finished / elapsed if elapsed > 0 else 0.0
         remaining = counts.planned - counts.settled
         eta = remaining / rate if rate > 0 else (0.0 if remaining == 0 else None)

@@ -86,8 +86,8 @@ class Claim:
     free_slots: int = 0
     may_claim_suspect: bool = False
     """Nothing is in flight, so a suspect may be claimed if no other item is due."""
-    max_interruptions: int = 2
-    """Number of interruptions from which on an item is a suspect."""
+    suspect_interruptions: int = 2
+    """How many interruptions make an item a suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class AcquireResult:
     """The result of acquiring a lease on a job."""
 
     lease: Lease | None
-    """None if nothing is left to do."""
+    """None if nothing is left to do, or if the job was left paused or cancelled."""
     job: Job
 
 
@@ -106,9 +106,9 @@ class IntakeStore(Protocol):
         """Create an invisible job under its creator's token."""
 
     async def stage_items(self, staged: StagedJob, items: Sequence[NewItem]) -> int:
-        """Store items after those already staged; return how many were only repetitions (same id, same content).
+        """Store items after those already staged; return how many were left out, as they repeat an id and its content.
 
-        Raises DuplicateItem (one id, two contents), which names both lines, and LeaseLost.
+        Raises LeaseLost, and DuplicateItem, which names both lines, if two items have one id and different contents.
         """
 
     async def stage_copies(self, staged: StagedJob, job_id: str, upto: int) -> None:

@@ -46,8 +46,10 @@ def format_time(moment: datetime) -> str:
 
 def format_size(size: float) -> str:
     """Return a number of bytes for people: `12 bytes`, `3.1 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 999.95:  # not to become 1,000.0 by rounding
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+    if size < 999.5:
+        return format_count(round(size), "byte")
+    for unit in ("kB", "MB", "GB"):
         size /= 1000
-    return f"{size:,.1f} TB"
+        if size < 999.95:  # not to become 1,000.0 by rounding
+            return f"{size:,.1f} {unit}"
+    return f"{size / 1000:,.1f} TB"

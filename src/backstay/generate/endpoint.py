@@ -83,7 +83,9 @@ class Endpoint:
             provider=_configure_for(self.provider, address),
             address=address,
             query=query,
-            key_required=self.key_required and self.provider.owns(address.host),
+            # A key that the recipe names is needed at any address.
+            key_required=self.key_required
+            and (self.provider.owns(address.host) or self.key_variable != self.provider.key_variable),
             is_default=False,
             variable=variable,
         )

@@ -5,6 +5,7 @@
 It is read one element at a time, whatever its size and layout.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,8 @@ def _open(path: Path) -> BinaryIO:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        raise InputUnreadable(f"its file cannot be opened ({error.strerror}): {path}", path=str(path)) from error
+        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise InputUnreadable(f"its file cannot be opened ({reason}): {path}", path=str(path)) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InputUnreadable(f"{path} is not a file", path=str(path))

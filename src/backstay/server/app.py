@@ -65,7 +65,8 @@ def create_app(
         server_settings: Settings of the server; `backstay.server.settings.load` loads them.
         token: The local token, if no JSON Web Tokens are configured. It signs everyone in as one owner.
         create: Create the database if it is missing.
-        is_standalone: Whether the application listens at the address in `server_settings`, not within another one.
+        is_standalone: Whether the application itself listens at the address in `server_settings`, rather than one
+            that mounts it.
 
     Raises:
         SettingsError: there is no way to sign in, or more than one.
@@ -128,6 +129,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     state: AppState = app.state.app_state
     # What was started last is stopped first, even if a later start or an earlier stop fails.
     async with AsyncExitStack() as stack:
+        stack.callback(state.supervisor.reopen)
         stack.callback(state.files.close)
         stack.push_async_callback(state.authenticator.close)
         await stack.enter_async_context(state.backstay)

@@ -127,6 +127,10 @@ class Supervisor:
         for run in list(self._runs.values()):
             run.stop.request()
 
+    def reopen(self) -> None:
+        """Accept runs again after a stop: an application may be started more than once."""
+        self._is_stopping = False
+
     async def stop(self) -> None:
         """Stop all runs, and wait until they have stopped. Their unfinished jobs can be resumed."""
         self.stop_soon()

@@ -23,7 +23,7 @@ _FILL = (
     """INSERT INTO backstay.backup_items (backup_key, position, owner, id, conversation_key, digest, row_version)
        SELECT 1, n, 'local', 'c-' || n, n, '', '' FROM generate_series(0, %s - 1) AS n""",
 )
-_CLAIM = {"token": 1, "owner": "local", "job_key": 1, "now": 5, "latest": 9, "max_interruptions": 2, "alone": False}
+_CLAIM = {"token": 1, "owner": "local", "job_key": 1, "now": 5, "latest": 9, "suspect_interruptions": 2, "alone": False}
 
 
 class _Explained(PostgresSession):

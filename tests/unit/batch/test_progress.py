@@ -57,6 +57,17 @@ async def test_failures_are_no_progress(stopwatch, updates):
     assert (updates[2].rate, updates[2].eta_seconds) == (0.5, 0.0)
 
 
+async def test_results_to_generate_again_lower_no_rate_below_zero(stopwatch, updates):
+    """If items that were completed before this run are pending again, the rate is 0 and the remaining time unknown."""
+    reporter = _reporter(updates.append)
+
+    await reporter.report(ItemCounts(pending=10, completed=5), TokenCounts())
+    stopwatch.seconds += 2
+    await reporter.report(ItemCounts(pending=13, completed=2), TokenCounts())
+
+    assert (updates[1].rate, updates[1].eta_seconds) == (0.0, None)
+
+
 async def test_provider_wait_is_reported(stopwatch, updates):
     """The progress includes what all calls wait for."""
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", datetime(2026, 1, 1, tzinfo=UTC))

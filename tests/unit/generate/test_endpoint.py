@@ -197,6 +197,19 @@ def test_an_address_in_the_recipe_wins_over_the_environment():
     assert endpoint.in_environment({"OPENAI_BASE_URL": "http://other/v1"}) is endpoint
 
 
+@pytest.mark.parametrize(
+    ("model", "api_key_env", "required"),
+    [("openai:m", "GATE_KEY", True), ("openai:m", None, False), ("ollama:m", "GATE_KEY", True)],
+)
+def test_a_key_that_the_recipe_names_is_needed_at_an_address_of_the_environment(model, api_key_env, required):
+    """A key that the recipe names is needed wherever the environment moves the endpoint, a default one is not."""
+    environ = {"OPENAI_BASE_URL": "http://gate/v1", "OLLAMA_HOST": "gate"}
+
+    endpoint = resolve_endpoint(model, None, api_key_env).in_environment(environ)
+
+    assert (endpoint.host.partition(":")[0], endpoint.key_required) == ("gate", required)
+
+
 def test_an_address_of_the_environment_that_is_none_is_named():
     """An invalid address in the environment is reported with the name of its variable."""
     with pytest.raises(RecipeError, match="The base URL in OPENAI_BASE_URL 'gate' cannot be used"):

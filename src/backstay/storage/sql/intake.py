@@ -199,7 +199,7 @@ class _StagingPosition:
 
     next_position: int = 0
     occurrences: dict[str, int] = field(default_factory=dict)
-    """How often a content without its own id has occurred, if more than once."""
+    """By base id: how often the content of items without an id of their own has occurred, if more than once."""
     looks_up: bool = False
     """Whether ids are looked up before they are stored. Otherwise the database refuses existing ones."""
 

@@ -142,7 +142,7 @@ def _claim_items(session: Session, lease: Lease, claim: Claim, now: int) -> list
         "job_key": lease.job_key,
         "now": now,
         "latest": now + _MAX_WAIT_MICROS,
-        "max_interruptions": claim.max_interruptions,
+        "suspect_interruptions": claim.suspect_interruptions,
         "alone": False,
         "max_items": claim.free_slots,
     }
@@ -180,7 +180,7 @@ def _settle_or_pause(
 
 def _next_due(session: Session, lease: Lease, claim: Claim, now: int) -> float | None:
     """Return in how many seconds the next item is due that may run with others; None if there is none."""
-    values = {"job_key": lease.job_key, "owner": lease.owner, "max_interruptions": claim.max_interruptions}
+    values = {"job_key": lease.job_key, "owner": lease.owner, "suspect_interruptions": claim.suspect_interruptions}
     due = session.value("next_due", values)
     return None if due is None else max(0.0, (due - now) / 1e6)
 

@@ -36,7 +36,7 @@ def original_name(name: str) -> str:
 
 
 def cast_for(built_in_name: str, column: UserColumn, *, never_null: bool, of_turns: bool = False) -> Cast:
-    """Return the expressions for a user column; with `required` the view shows no null."""
+    """Return the expressions for a user column; with `never_null` the view shows no null."""
     raw, received = f"app.{quoted(column.name)}", f"NEW.{quoted(built_in_name)}"
     read, condition = _read(raw, column)
     collation = ' COLLATE "C"' if built_in_name in SORTED_BY_BYTES and not of_turns else ""

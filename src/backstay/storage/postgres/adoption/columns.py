@@ -43,7 +43,7 @@ class View:
     raw: Mapping[str, str]
     """For a name in the view, the name of the column that shows the same value in the user column's type."""
     assignments: Sequence[tuple[str, str]]
-    """User columns that an UPDATE sets, and what to."""
+    """User columns that an UPDATE sets, each with the expression for its new value."""
 
     @property
     def written(self) -> list[ViewColumn]:
@@ -144,7 +144,7 @@ def _build_view(
     The foreign key `parent` also keeps its own name, since other foreign keys of the app may use it.
     """
     names = {column.name: name for name, column in mapped.items() if column.name != parent}
-    used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED}
+    used_names = {column.name for column in columns} | {*_ROW_LOCATION, TURNS, RELATED, original_name("order")}
     for column in table.columns.values():
         if column.name in names:
             continue

@@ -6,7 +6,7 @@ WITH chosen AS (SELECT position
                    AND owner = :owner
                    AND state = 'pending'
                    AND (available_at <= :now OR available_at > :latest)
-                   AND (interruptions >= :max_interruptions) = :alone
+                   AND (interruptions >= :suspect_interruptions) = :alone
                  ORDER BY available_at, position
                  LIMIT :max_items
                    FOR UPDATE SKIP LOCKED)

@@ -4,4 +4,4 @@ SELECT min(available_at)
  WHERE job_key = :job_key
    AND owner = :owner
    AND state = 'pending'
-   AND interruptions < :max_interruptions
+   AND interruptions < :suspect_interruptions
