@@ -20,8 +20,9 @@ from backstay.generate.providers.anthropic import rejected_parameters
 from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
-from backstay.library.canonical import canonical_json
+from backstay.library.canonical import canonical_json, is_encodable
 from backstay.limits import MAX_ANSWER_TOKENS, MAX_ID, MAX_TEMPERATURE, MAX_TURNS
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.remedy import Remedy
 from backstay.wrong_values import reason_of
 
@@ -42,10 +43,13 @@ def _check_variable_name(name: str) -> str:
 def _check_roles(roles: dict[str, str]) -> dict[str, str]:
     if unknown := [name for name in roles if name not in {"user", "assistant"}]:
         raise ValueError(f"there is no role {unknown[0]!r}; there are: user, assistant")
+    _check_json(roles)
     return roles
 
 
 def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    if is_too_deep(parameters):
+        raise ValueError(f"it is {TOO_DEEP}")
     _check_json(parameters)
     if parameters.get("stream"):
         raise ValueError("it has stream, which is a field of its own; set stream = true in the recipe itself")
@@ -54,8 +58,11 @@ def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _check_json(value: Any) -> None:
     match value:
-        case None | bool() | str():
+        case None | bool():
             return
+        case str():
+            if not is_encodable(value):
+                raise ValueError("a text has half of a surrogate pair, which is not a character")
         case int():
             if abs(value) >= 2**63:
                 raise ValueError("a number is too large")
@@ -66,10 +73,9 @@ def _check_json(value: Any) -> None:
             for inner in value:
                 _check_json(inner)
         case dict():
-            for name, inner in value.items():
-                if not isinstance(name, str):
-                    raise ValueError("a name is not text")  # noqa: TRY004 - pydantic reports ValueErrors
-                _check_json(inner)
+            if not all(isinstance(name, str) for name in value):
+                raise ValueError("a name is not text")
+            _check_json([*value, *value.values()])
         case _:
             raise ValueError(f"{kind_of(value)} cannot be sent as JSON")
 
@@ -118,6 +124,7 @@ class Recipe(BaseModel):
     def _check_texts(cls, text: str | None) -> str | None:
         if text is not None and ("\x00" in text or not text.strip()):
             raise ValueError("it must not be empty, or have NUL characters")
+        _check_json(text)
         return text
 
     @classmethod
