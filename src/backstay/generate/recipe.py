@@ -113,7 +113,7 @@ class Recipe(BaseModel):
     """Header that carries the bare key, if it is not the provider's usual one."""
     stream: bool = False
     """Request streamed answers, for endpoints that require it; each is collected before it is parsed."""
-    anthropic_version: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    anthropic_version: str | None = Field(default=None, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     """Version of Anthropic's API."""
 
     _outside_fields: frozenset[str] = PrivateAttr(default=frozenset())

@@ -264,6 +264,7 @@ def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
         ({"parameters": {"stream": True}}, "set stream = true in the recipe itself"),
         ({"anthropic_version": "2023-06-01"}, "anthropic_version is for anthropic:… models"),
         ({"model": "anthropic:c", "anthropic_version": "new"}, "anthropic_version is wrong"),
+        ({"model": "anthropic:c", "anthropic_version": "٢٠٢٣-٠٦-٠١"}, "anthropic_version is wrong"),
         (
             {"model": "anthropic:c", "anthropic_version": "2026-10-21", "temperature": 0.5},
             "does not accept temperature",
