@@ -67,7 +67,7 @@ _FILE_REFUSED: Mapping[str, str] = {
 
 
 def for_server(query: str, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the part of a query for libpq, which knows the names `known`, and the names of ignored parameters.
+    """Return the parameters in a query that libpq knows, by the names in `known`, and the names of ignored ones.
 
     Raises:
         SettingsError: a parameter cannot be honoured, or no driver knows it.

@@ -1,6 +1,5 @@
 """Recipes: the model, the prompts and the options for the items of a job."""
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from backstay.generate.providers.anthropic import rejected_parameters
 from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
-from backstay.library.canonical import canonical_json, is_encodable
+from backstay.library.canonical import digest_of, is_encodable
 from backstay.limits import MAX_ANSWER_TOKENS, MAX_ID, MAX_TEMPERATURE, MAX_TURNS
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.remedy import Remedy
@@ -143,7 +142,7 @@ class Recipe(BaseModel):
     def from_fields(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
         """Create a recipe from fields. Raises like `load`.
 
-        `outside` names fields from a file or a stored job: a key is sent to a host that they name only with permission.
+        `outside` are the fields from a file or a stored job. To a host that they name, a key is sent only if allowed.
         """
         if unknown := [name for name in fields if name not in cls.model_fields]:
             raise unknown_field(unknown[0], where, cls.model_fields)
@@ -162,7 +161,7 @@ class Recipe(BaseModel):
         return recipe
 
     def model_post_init(self, _: Any) -> None:
-        """Check that the recipe has no credential, a valid address and valid templates. Raises RecipeError."""
+        """Check that the recipe holds no credential, and that address and templates are valid. Raises RecipeError."""
         secret_detection.check_no_credentials(self.frozen())
         _ = self.endpoint, self.prompts
         self._check_anthropic_parameters()
@@ -235,7 +234,7 @@ class Recipe(BaseModel):
 
 def fingerprint(frozen: FrozenRecipe) -> str:
     """Return the SHA-256 of a recipe's canonical JSON."""
-    return hashlib.sha256(canonical_json(dict(frozen))).hexdigest()
+    return digest_of(dict(frozen))
 
 
 def _invalid_recipe(error: ValidationError, where: str) -> RecipeError:
