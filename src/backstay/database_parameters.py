@@ -67,7 +67,7 @@ _FILE_REFUSED: Mapping[str, str] = {
 
 
 def for_server(query: str, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the part of a query for libpq, which knows the names `known`, and the names of ignored parameters.
+    """Return the parameters in a query that libpq knows, by the names in `known`, and the names of ignored ones.
 
     Raises:
         SettingsError: a parameter cannot be honoured, or no driver knows it.
@@ -93,10 +93,11 @@ def _split(
             skipped.append(name)
         elif name.lower() in refused:
             raise SettingsError(f"{_about(name)} cannot be honoured: {refused[name.lower()]}", setting=_SETTING)
-        elif "@" in query or not _NAME.fullmatch(name):
+        elif "@" in query or "password=" in query or not _NAME.fullmatch(name):
             # This may be a piece of a password that is not percent-encoded: the message must not contain it.
             raise SettingsError(
-                "The database address has an unknown parameter; in a password, write @ / : # ? as %40 %2F %3A %23 %3F",
+                "The database address has an unknown parameter; in a password, write @ / : # ? & as "
+                "%40 %2F %3A %23 %3F %26",
                 setting=_SETTING,
             )
         else:

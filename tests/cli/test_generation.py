@@ -372,6 +372,7 @@ def test_without_a_terminal_an_option_allows_a_key(backstay, topics, provider, e
     assert not backstay.database.exists()
     ended = backstay(*words, "--dry-run", "1")
     assert "sends the key in OPENAI_API_KEY to http://models.example, which has not been allowed yet" in ended.out
+    assert "allowed" not in backstay(*words, "--dry-run", "1", "--allow-key", "http://models.example").out
     assert provider.calls == []
 
     assert backstay(*words, "--allow-key", "http://models.example").code == 0

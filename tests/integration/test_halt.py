@@ -1,6 +1,7 @@
 """If every item would fail, the job pauses after a few, without harm to the items."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -253,3 +254,19 @@ async def test_a_job_that_pauses_itself_waits_for_the_calls_under_way(backstay, 
 
     assert (result.ending, result.counts) == (EndReason.PAUSED, ItemCounts(pending=1, completed=2))
     assert gate.cancelled == []
+
+
+async def test_a_database_that_refuses_every_conversation_pauses_the_job(backstay):
+    """When the database refuses what every call returned, the job pauses after its first calls."""
+    calls = []
+
+    async def process(item):
+        calls.append(item.id)
+        return replace(conversation(item.topic), id="always-the-same")
+
+    await backstay.batches.run("first", items(1), process)
+    result = await backstay.batches.run("batch", items(200), process, concurrency=4)
+
+    assert (result.ending, result.pause.code) == (EndReason.PAUSED, "outcome_refused")
+    assert result.counts == ItemCounts(pending=200)
+    assert len(calls) < 100

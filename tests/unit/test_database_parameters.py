@@ -86,6 +86,7 @@ def test_parameter_that_changes_the_meaning_is_refused(query, says):
         f"postgresql://ann:12/x?a=1&{_SECRET}@db.test/app",
         f"postgresql://db.test/app?{_SECRET}%20=1",
         f"postgresql://db.test/app?a=%zz&{_SECRET}",
+        f"postgresql://db.test/app?user=ann&password=a&{_SECRET}=b&sslmode=require",
     ],
 )
 def test_rest_of_a_password_is_not_taken_for_a_parameter(url):

@@ -44,15 +44,15 @@ class CircuitBreaker:
         self._size = max(_WINDOW_CALLS, 2 * concurrency)
         self._codes: Counter[str | None] = Counter()
         self._in_flight = 0
-        self._has_only_failed = True
-        """Whether all calls so far that count have failed permanently."""
+        self._other_ends = 0
+        """Number of calls so far that count and have not failed permanently."""
         self._tripped_by: frozenset[str | None] = frozenset()
         """Codes of the failures that tripped the breaker; empty until it trips."""
 
     @property
     def allowance(self) -> int | None:
         """Number of calls that may start now; None if unlimited."""
-        if not self._has_only_failed or len(self._codes) > 1:
+        if self._other_ends or len(self._codes) > 1:
             return None
         return self._first_calls - len(self._window) - self._in_flight
 
@@ -71,26 +71,40 @@ class CircuitBreaker:
         is_failure = verdict.result in ("failed", "retried")
         if verdict.halts_job or (is_failure and not verdict.uses_up_try):
             return None
-        self._has_only_failed = self._has_only_failed and verdict.result == "failed"
+        self._other_ends += verdict.result != "failed"
         if verdict.result == "retried" and not _was_answered(verdict):
             return None
         self._add(verdict, verdict.code if is_failure else None)
         return self._trip(verdict) if is_failure else None
 
+    def record_refused(self, verdict: Verdict) -> Pause | None:
+        """Count that the database refused the outcome of a call, in place of that outcome; return like `record`."""
+        key = verdict.claimed.position, verdict.claimed.attempt
+        for ended in self._window:
+            if (ended.position, ended.attempt) == key:
+                self._window.remove(ended)
+                self._uncount(ended.code)
+                self._other_ends -= ended.code is None
+                break
+        self._add(verdict, verdict.code)
+        return self._trip(verdict)
+
     def _add(self, verdict: Verdict, code: str | None) -> None:
         # Once tripped, the window keeps growing: the calls still in flight are to be requeued with the others.
         if len(self._window) == self._size and not self._tripped_by:
-            oldest = self._window.popleft().code
-            self._codes[oldest] -= 1
-            if not self._codes[oldest]:
-                del self._codes[oldest]
+            self._uncount(self._window.popleft().code)
         self._codes[code] += 1
         tokens = verdict.usage.tokens_in + verdict.usage.tokens_out
         self._window.append(_EndedCall(code, verdict.claimed.position, verdict.claimed.attempt, tokens))
 
+    def _uncount(self, code: str | None) -> None:
+        self._codes[code] -= 1
+        if not self._codes[code]:
+            del self._codes[code]
+
     def _trip(self, verdict: Verdict) -> Pause | None:
         calls, same_code = len(self._window), self._codes[verdict.code]
-        is_first = self._has_only_failed and calls >= self._first_calls and same_code == calls
+        is_first = not self._other_ends and calls >= self._first_calls and same_code == calls
         is_full = calls >= self._size
         if is_first or (is_full and same_code >= math.ceil(_FAILURE_SHARE * calls)):
             code = verdict.code

@@ -1,12 +1,14 @@
 """Inspection of jobs: their states, items and failures."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from backstay.batch import liveness
 from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job, JobState
 from backstay.batch.store import BatchStores
+from backstay.errors import JobNotFound
 
 _PAGE_ITEMS = 500
 
@@ -71,4 +73,6 @@ class JobInspection:
         for row in await self._stores.work.workers(self._owner, job.id):
             if not liveness.is_proven_dead(row.identity):
                 return job
-        return replace(job, state=JobState.INTERRUPTED, provider_wait=None)
+        with suppress(JobNotFound):  # the job may have ended since it was read, and even been discarded
+            job = await self._stores.jobs.job(self._owner, job.id)
+        return replace(job, state=JobState.INTERRUPTED, provider_wait=None) if job.state is JobState.RUNNING else job

@@ -239,7 +239,6 @@ class Worker:
 
     def _on_committed(self, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
-            if verdict.code == OutcomeRefused.code:
-                # The breaker has counted the outcome of the call, but not that the database refused it.
-                self._breaker.note_started(1)
-                self._tripped = self._breaker.record(verdict) or self._tripped
+            # The breaker has counted the outcome of the call, but not that the database refused it.
+            if verdict.code == OutcomeRefused.code and (pause := self._breaker.record_refused(verdict)) is not None:
+                self._tripped, self._pauses_itself = pause, True

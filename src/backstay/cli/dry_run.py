@@ -42,7 +42,15 @@ class RunCommand(typer.core.TyperCommand):
         super().format_options(ctx, formatter)
 
 
-def show(out: Output, recipe: "Recipe", file: str, count: int, columns: "ColumnMapping", settings: "Settings") -> None:
+def show(
+    out: Output,
+    recipe: "Recipe",
+    file: str,
+    count: int,
+    columns: "ColumnMapping",
+    settings: "Settings",
+    allow_key: str | None,
+) -> None:
     """Print the first items' prompts, and the endpoint. Calls no model and creates no job."""
     from backstay.generate.key_source import KeySources
     from backstay.generate.prompt_preview import preview
@@ -63,7 +71,8 @@ def show(out: Output, recipe: "Recipe", file: str, count: int, columns: "ColumnM
                     out.line(f"  {line}")
         out.line()
     out.line(f"{describe_endpoint(recipe, keys)}.")
-    _print_permission(out, recipe, settings.allowed_keys, environ)
+    allowed_now = [f"{allow_key} {endpoint.key_variable}"] if allow_key is not None else []
+    _print_permission(out, recipe, [*settings.allowed_keys, *allowed_now], environ)
     out.line(
         f"{format_count(sampled.items, 'item')} for {printable(recipe.model)} at {printable(endpoint.host)}: about "
         f"{sampled.tokens_in:,} tokens in and {sampled.tokens_out:,} out, estimated from lengths. No model was called."

@@ -1,6 +1,5 @@
 """Recipes: the model, the prompts and the options for the items of a job."""
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +19,9 @@ from backstay.generate.providers.anthropic import rejected_parameters
 from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
 from backstay.generate.request_fields import check_header_name, check_headers, check_query
-from backstay.library.canonical import canonical_json
+from backstay.library.canonical import digest_of, is_encodable
 from backstay.limits import MAX_ANSWER_TOKENS, MAX_ID, MAX_TEMPERATURE, MAX_TURNS
+from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.remedy import Remedy
 from backstay.wrong_values import reason_of
 
@@ -42,10 +42,13 @@ def _check_variable_name(name: str) -> str:
 def _check_roles(roles: dict[str, str]) -> dict[str, str]:
     if unknown := [name for name in roles if name not in {"user", "assistant"}]:
         raise ValueError(f"there is no role {unknown[0]!r}; there are: user, assistant")
+    _check_json(roles)
     return roles
 
 
 def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    if is_too_deep(parameters):
+        raise ValueError(f"it is {TOO_DEEP}")
     _check_json(parameters)
     if parameters.get("stream"):
         raise ValueError("it has stream, which is a field of its own; set stream = true in the recipe itself")
@@ -54,8 +57,11 @@ def _check_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _check_json(value: Any) -> None:
     match value:
-        case None | bool() | str():
+        case None | bool():
             return
+        case str():
+            if not is_encodable(value):
+                raise ValueError("a text has half of a surrogate pair, which is not a character")
         case int():
             if abs(value) >= 2**63:
                 raise ValueError("a number is too large")
@@ -66,10 +72,9 @@ def _check_json(value: Any) -> None:
             for inner in value:
                 _check_json(inner)
         case dict():
-            for name, inner in value.items():
-                if not isinstance(name, str):
-                    raise ValueError("a name is not text")  # noqa: TRY004 - pydantic reports ValueErrors
-                _check_json(inner)
+            if not all(isinstance(name, str) for name in value):
+                raise ValueError("a name is not text")
+            _check_json([*value, *value.values()])
         case _:
             raise ValueError(f"{kind_of(value)} cannot be sent as JSON")
 
@@ -107,7 +112,7 @@ class Recipe(BaseModel):
     """Header that carries the bare key, if it is not the provider's usual one."""
     stream: bool = False
     """Request streamed answers, for endpoints that require it; each is collected before it is parsed."""
-    anthropic_version: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    anthropic_version: str | None = Field(default=None, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     """Version of Anthropic's API."""
 
     _outside_fields: frozenset[str] = PrivateAttr(default=frozenset())
@@ -118,6 +123,7 @@ class Recipe(BaseModel):
     def _check_texts(cls, text: str | None) -> str | None:
         if text is not None and ("\x00" in text or not text.strip()):
             raise ValueError("it must not be empty, or have NUL characters")
+        _check_json(text)
         return text
 
     @classmethod
@@ -136,7 +142,7 @@ class Recipe(BaseModel):
     def from_fields(cls, fields: Mapping[str, Any], where: str = "the recipe", *, outside: Iterable[str] = ()) -> Self:
         """Create a recipe from fields. Raises like `load`.
 
-        `outside` names fields from a file or a stored job: a key is sent to a host that they name only with permission.
+        `outside` are the fields from a file or a stored job. To a host that they name, a key is sent only if allowed.
         """
         if unknown := [name for name in fields if name not in cls.model_fields]:
             raise unknown_field(unknown[0], where, cls.model_fields)
@@ -155,7 +161,7 @@ class Recipe(BaseModel):
         return recipe
 
     def model_post_init(self, _: Any) -> None:
-        """Check that the recipe has no credential, a valid address and valid templates. Raises RecipeError."""
+        """Check that the recipe holds no credential, and that address and templates are valid. Raises RecipeError."""
         secret_detection.check_no_credentials(self.frozen())
         _ = self.endpoint, self.prompts
         self._check_anthropic_parameters()
@@ -228,7 +234,7 @@ class Recipe(BaseModel):
 
 def fingerprint(frozen: FrozenRecipe) -> str:
     """Return the SHA-256 of a recipe's canonical JSON."""
-    return hashlib.sha256(canonical_json(dict(frozen))).hexdigest()
+    return digest_of(dict(frozen))
 
 
 def _invalid_recipe(error: ValidationError, where: str) -> RecipeError:

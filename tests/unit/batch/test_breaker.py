@@ -107,6 +107,21 @@ def test_calls_in_flight_when_it_tripped_are_requeued_too():
     assert breaker.failed_positions == list(range(100, 211))
 
 
+def test_refused_outcome_replaces_the_success_in_a_full_window():
+    """A window of calls that succeeded trips the breaker once the database has refused nine in ten of them."""
+    breaker = CircuitBreaker(concurrency=1)
+    breaker.note_started(60)
+    for position in range(60):
+        breaker.record(completed(claimed(position)))
+
+    pauses = [breaker.record_refused(failed(claimed(position), "outcome_refused")) for position in range(10, 55)]
+
+    assert pauses[:-1] == [None] * 44
+    assert pauses[-1].message == "45 of the last 50 calls ended in outcome_refused: it is outcome_refused"
+    assert sorted(breaker.failed_positions) == list(range(10, 55))
+    assert breaker.allowance is None
+
+
 def test_successes_alone_let_all_others_out():
     """A run whose calls all succeed is not limited once its window fills."""
     breaker = CircuitBreaker(concurrency=1)

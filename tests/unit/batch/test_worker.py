@@ -364,3 +364,28 @@ async def test_outcomes_that_the_database_refuses_trip_the_breaker(make_worker):
     _end(worker, 5)
     worker._on_committed(refused[:1])
     assert worker._tripped is not None, "it stays tripped"
+
+
+@pytest.mark.parametrize("outcome", [Skip(), Fail("no", code="broken")], ids=["succeeded", "failed"])
+async def test_refused_outcomes_replace_those_that_were_counted(make_worker, outcome):
+    """A job whose results are all refused pauses after its first calls, and waits for the calls in flight."""
+    worker = make_worker(processor=_wait_forever, grace_seconds=0.0)
+    worker._start([claimed(99)])
+    await asyncio.sleep(0)
+    _end(worker, FIRST_CALLS - 1, outcome)
+    assert worker._tripped is None
+    refused = [failed(claimed(position), OutcomeRefused.code) for position in range(FIRST_CALLS)]
+    worker._on_committed(refused[:-1])
+    assert worker._tripped is None
+    worker._on_ended(claimed(FIRST_CALLS - 1), Skip(), AttemptUsage())
+    worker._on_committed(refused[-1:])
+
+    assert (
+        worker._tripped.message == f"the first {FIRST_CALLS} calls all ended in outcome_refused: it is outcome_refused"
+    )
+    assert worker._breaker.failed_positions == list(range(FIRST_CALLS))
+    worker._committer._waiting.clear()
+    worker._state = JobState.PAUSED
+    assert worker._end_reason() is None, "a call is in flight, and may be paid for"
+    worker._executor.abandon_all()
+    assert worker._end_reason() is EndReason.PAUSED

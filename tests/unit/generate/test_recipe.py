@@ -83,6 +83,10 @@ def test_what_is_frozen_makes_the_same_recipe():
             "api_key_env is wrong: it should be the name of the environment",
         ),
         ('model = "openai:x"\nroles = "x"', "roles is wrong: it must be a table"),
+        (
+            f'model = "openai:x"\nparameters.a = {"[" * 100}{"]" * 100}',
+            "parameters is wrong: it is nested more than 100 levels deep",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, says):
@@ -131,6 +135,10 @@ def test_the_recipe_to_begin_with_says_what_is_there():
         ("turns: !!int ''", "not valid YAML"),
         ("turns: !!timestamp x", "not valid YAML"),
         ("!!map [a]", "not valid YAML"),
+        ('model: openai:x\nsystem: "\\ud800"', "system is wrong: a text has half of a surrogate pair"),
+        ('model: openai:x\nroles: {user: "\\ud800"}', "roles is wrong: a text has half of a surrogate pair"),
+        ('model: openai:x\nparameters: {a: ["\\ud800"]}', "parameters is wrong: a text has half of a surrogate pair"),
+        ('model: openai:x\nparameters: {"\\ud800": 1}', "parameters is wrong: a text has half of a surrogate pair"),
     ],
 )
 def test_yaml_is_read_strictly(tmp_path, text, says):
@@ -256,6 +264,7 @@ def test_a_recipe_frozen_before_there_were_endpoints_fields_is_still_the_same():
         ({"parameters": {"stream": True}}, "set stream = true in the recipe itself"),
         ({"anthropic_version": "2023-06-01"}, "anthropic_version is for anthropic:… models"),
         ({"model": "anthropic:c", "anthropic_version": "new"}, "anthropic_version is wrong"),
+        ({"model": "anthropic:c", "anthropic_version": "٢٠٢٣-٠٦-٠١"}, "anthropic_version is wrong"),
         (
             {"model": "anthropic:c", "anthropic_version": "2026-10-21", "temperature": 0.5},
             "does not accept temperature",

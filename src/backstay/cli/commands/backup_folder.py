@@ -43,7 +43,7 @@ async def cleanup(
         session.out.note("Nothing to clean up.")
     if result.orphans and not result.orphans_removed:
         remove = session.invocation.command("backups", "cleanup", "--orphans")
-        session.out.note(f"{format_count(len(result.orphans), 'file')} belong to no backup. Remove with: {remove}")
+        session.out.note(f"{format_count(len(result.orphans), 'file')} without a backup. Remove with: {remove}")
 
 
 @command()

@@ -80,7 +80,7 @@ def run(
     if dry_run is not None:
         if isinstance(processor, str):
             raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
-        preview.show(out, processor, file, dry_run, columns.mapping(), invocation.settings())
+        preview.show(out, processor, file, dry_run, columns.mapping(), invocation.settings(), options.allow_key)
         return ExitStatus.DONE
     job_id = job if job is not None else _default_job_name(file)
     _check_readable(file)

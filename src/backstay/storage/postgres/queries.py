@@ -29,8 +29,8 @@ _FOLDED = re.compile(r"\{folded:([\w.]+)\}")
 PLAIN_TYPES = re.compile(r"boolean|smallint|integer|bigint|text|character varying(\(\d+\))?")
 
 
-# PostgreSQL prefers a user's function with exactly the argument types to its own for any type, wherever in the search
-# path that function is. So each of its own gets its schema. `unnest` of several arrays is syntax.
+# PostgreSQL's own functions are called with their schema. Otherwise a user's function of the same name, wherever it is
+# in the search path, would be preferred if its types fit better. `unnest` of several arrays is syntax and gets none.
 _FUNCTIONS = re.compile(
     r"(?<![\w.\"])(array_agg|array_position|bool_or|clock_timestamp|concat|count|format(_type)?|generate_series"
     r"|hashtextextended|jsonb_array_elements(_text)?|jsonb_typeof|left|lower|max|min|nextval|octet_length"
