@@ -44,7 +44,7 @@ def test_the_loop_runs_while_the_database_is_locked(scene):
     assert ticks.longest_gap < 1
     assert len([end for end in ticks.ends if end < ended]) == called, "a call did not end while it was locked"
     assert any(begun < end for end in ticks.ends if end < ended)
-    assert ("database_locked" in scene.errors()) == FULL
+    assert ("database_unavailable_retrying" in scene.errors()) == FULL
     assert len(scene.witness().calls) == scene.items
     assert scene.broken() == []
 
