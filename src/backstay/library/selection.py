@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from backstay.clock import to_text
@@ -25,12 +26,9 @@ class Selection:
     created_before: datetime | None = None
 
     def __post_init__(self) -> None:
-        for name, text in (
-            *(("id", conversation_id) for conversation_id in self.ids),
-            ("job", self.job_id),
-            ("search", self.search),
-            ("persona", self.persona),
-        ):
+        others = (("job", self.job_id), ("search", self.search), ("persona", self.persona))
+        # Chained, because there may be a million ids.
+        for name, text in chain((("id", conversation_id) for conversation_id in self.ids), others):
             if text is not None and not is_encodable(text):
                 raise SettingsError(
                     f"The {name} {text!r} of a selection is not valid Unicode, so no conversation has it", setting=name

@@ -123,3 +123,12 @@ def test_line_that_says_the_same_in_another_way_is_intact():
     recorded = [("c0", digest_of_document(orjson.loads(line)))]
 
     verifier._check([(line, hashlib.sha256(line).digest())], recorded, 0)
+
+
+def test_canonical_line_is_not_encoded_again(monkeypatch):
+    """A line whose hash is the recorded digest is not encoded a second time, which would double the time."""
+    line = b'{"conversation_turns":[],"id":"c0"}'
+    digest = hashlib.sha256(line).digest()
+    monkeypatch.setattr(verifier, "digest_of_document", None)
+
+    verifier._check([(line, digest)], [("c0", digest)], 0)
