@@ -232,7 +232,7 @@ async def test_a_schema_that_was_moved_is_not_written(database, url):
     await database.write(_note("before"))
     ask(url, "INSERT INTO migrations (number) VALUES (99)")
 
-    with pytest.raises(SchemaTooNew, match=r"install the newest version of Backstay$"):
+    with pytest.raises(SchemaTooNew, match=r"or a newer one$"):
         await database.write(_note("after"))
 
     assert await database.read(_notes) == ["before"]
