@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from backstay.backup.key_set import KeySet
 from backstay.backup.store import ArchivedConversation, ItemName
 
 ItemKey = tuple[int, int]
@@ -11,21 +12,18 @@ ItemKey = tuple[int, int]
 
 
 class ItemKeySet:
-    """A set of item keys that takes one bit per item: there may be millions."""
+    """A compact set of item keys."""
 
     def __init__(self) -> None:
-        self._bits: dict[int, bytearray] = defaultdict(bytearray)
+        self._positions: dict[int, KeySet] = defaultdict(KeySet)
 
     def add(self, item: ItemKey) -> None:
         job_key, position = item
-        bits, (index, bit) = self._bits[job_key], divmod(position, 8)
-        bits.extend(bytes(max(0, index + 1 - len(bits))))
-        bits[index] |= 1 << bit
+        self._positions[job_key].add(position)
 
     def __contains__(self, item: ItemKey) -> bool:
         job_key, position = item
-        bits, (index, bit) = self._bits.get(job_key, b""), divmod(position, 8)
-        return index < len(bits) and bool(bits[index] >> bit & 1)
+        return job_key in self._positions and position in self._positions[job_key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,6 @@ class RestorePlan:
     """Conversations that conflict."""
     listed_conflicts: Sequence[ConflictingConversation]
     """The first `MAX_LISTED_CONFLICTS` conflicts."""
-    in_the_way: Sequence[str]
-    """The ids of all conversations that would be replaced."""
 
 
 @dataclass(frozen=True, slots=True)

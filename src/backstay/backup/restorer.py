@@ -73,12 +73,10 @@ class Restorer:
 
     async def _back_up_conflicts(self, source: RestoreSource) -> Backup | None:
         """Back up the conversations that a restore would replace; return None if there are none."""
-        ids = tuple((await self._store.plan_restore(source)).in_the_way)
-        if not ids:
+        keys = await self._store.keys_to_replace(source)
+        if not keys:
             return None
-        return await self._writer.write(
-            Selection(ids=ids), reason=_REASON, retention=self._retention, expected=len(ids)
-        )
+        return await self._writer.write(keys, reason=_REASON, retention=self._retention, expected=len(keys))
 
     async def _file_check(self, backup: Backup | None) -> Callable[[], bool]:
         """Return a function that checks that the file of a backup exists; without a backup it returns True."""

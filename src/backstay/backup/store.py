@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from backstay.backup.backup import Backup, BackupItem, SealedFile
+from backstay.backup.key_set import KeySet
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.choices import RestoreConflictPolicy
@@ -201,8 +202,8 @@ class CreationStore(Protocol):
         """Check that conversations could be restored exactly into this library. Raises BackupUnusable."""
         ...
 
-    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
-        """Open one consistent snapshot, without blocking writers."""
+    def snapshot(self, owner: str, selection: Selection | KeySet) -> AbstractAsyncContextManager[Snapshot]:
+        """Open one consistent snapshot of the conversations selected, or with these keys, without blocking writers."""
         ...
 
     async def allocate_keys(self, count: int) -> Sequence[int]:
@@ -284,6 +285,10 @@ class RestoreStore(Protocol):
 
     async def plan_restore(self, source: RestoreSource) -> RestorePlan:
         """Return what a restore would do. Raises like `restore`, except that conflicts are part of the plan."""
+        ...
+
+    async def keys_to_replace(self, source: RestoreSource) -> KeySet:
+        """Return the keys of the conversations that a restore with `replace` would replace. Raises like the plan."""
         ...
 
     async def restore(

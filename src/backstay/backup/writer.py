@@ -11,6 +11,7 @@ from datetime import timedelta
 from backstay.backup import verifier
 from backstay.backup.backup import Backup, BackupImportRequest, BackupPhase, Listener, SealedFile
 from backstay.backup.directory import PartFile
+from backstay.backup.key_set import KeySet
 from backstay.backup.locations import BackupLocations
 from backstay.backup.progress import BackupProgressReporter
 from backstay.backup.store import BackupStores, Snapshot
@@ -48,7 +49,7 @@ class BackupWriter:
 
     async def write(
         self,
-        selection: Selection,
+        selection: Selection | KeySet,
         *,
         reason: str,
         retention: timedelta,
@@ -60,7 +61,7 @@ class BackupWriter:
         """Back up the selected conversations, and return the verified backup. See `Backups.create`.
 
         Args:
-            selection: The conversations.
+            selection: The conversations, or their keys.
             reason: The reason, for people: a short line.
             retention: How long the backup is kept.
             expected: The estimated number of conversations, for progress reports.

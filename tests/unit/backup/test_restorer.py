@@ -2,14 +2,14 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from backstay.backup.backup import BackupPhase
-from backstay.backup.restore_plan import RestorePlan, RestoreResult
+from backstay.backup.key_set import KeySet
+from backstay.backup.restore_plan import RestoreResult
 from backstay.backup.restorer import Restorer
 from backstay.errors import ConversationNotFound, EmptySelection
 from backstay.library.choices import RestoreConflictPolicy
@@ -18,7 +18,6 @@ from support.harness.async_waiting import until
 
 _ALL = Selection(everything=True)
 _RETENTION = timedelta(days=7)
-_PLAN = RestorePlan("backup-1-a", 3, 0, 0, 0, (), ())
 _RESULT = RestoreResult("backup-1-a", 3, 0, 0, 0, 0, 0)
 _DOCUMENTS = [{"id": f"c{number}", "persona": f"p{number % 2}"} for number in range(3)]
 
@@ -40,18 +39,21 @@ class _Parts:
 
     def __init__(self):
         self.done = []
-        self.in_the_way = ()
+        self.keys_in_the_way = []
 
     @asynccontextmanager
     async def open(self, backup_id):
         yield _Opened()
 
-    async def plan_restore(self, source):
-        self.done.append("plan")
-        return replace(_PLAN, in_the_way=self.in_the_way)
+    async def keys_to_replace(self, source):
+        self.done.append("keys")
+        keys = KeySet()
+        for key in self.keys_in_the_way:
+            keys.add(key)
+        return keys
 
-    async def write(self, selection, **options):
-        self.done.append(("write", selection.ids, options))
+    async def write(self, keys, **options):
+        self.done.append(("write", list(keys), options))
         return SimpleNamespace(id="backup-2-b", file_bytes=10)
 
     async def for_backup(self, backup):
@@ -119,8 +121,8 @@ async def test_selection_that_matches_nothing_is_refused(restorer):
 
 @pytest.mark.parametrize("on_conflict", [RestoreConflictPolicy.FAIL, RestoreConflictPolicy.SKIP])
 async def test_nothing_is_backed_up_that_is_not_replaced(restorer, parts, on_conflict):
-    """Only a restore that replaces conversations plans and backs them up first."""
-    parts.in_the_way = ("c1",)
+    """Only a restore that replaces conversations looks for them and backs them up first."""
+    parts.keys_in_the_way = [1]
 
     result = await _restore(restorer, on_conflict=on_conflict)
 
@@ -132,18 +134,18 @@ async def test_replace_without_a_conflict_makes_no_backup(restorer, parts):
     """With `replace` nothing is backed up if nothing is in the way."""
     result = await _restore(restorer, on_conflict=RestoreConflictPolicy.REPLACE)
 
-    assert parts.done == ["plan"]
+    assert parts.done == ["keys"]
     assert (parts.replaced, parts.is_file_complete, result.replaced_backup_id) == (None, True, None)
 
 
 async def test_replaced_conversations_are_backed_up_first(restorer, parts):
     """With `replace` the conversations in the way are backed up, and the store is told whether that file exists."""
-    parts.in_the_way = ("c1", "c2")
+    parts.keys_in_the_way = [2, 1]
 
     result = await _restore(restorer, on_conflict=RestoreConflictPolicy.REPLACE)
 
     options = {"reason": "before_restore", "retention": _RETENTION, "expected": 2}
-    assert parts.done == ["plan", ("write", ("c1", "c2"), options), ("has", "backup-2-b", 10)]
+    assert parts.done == ["keys", ("write", [1, 2], options), ("has", "backup-2-b", 10)]
     assert (parts.replaced.id, parts.is_file_complete, result.replaced_backup_id) == ("backup-2-b", False, "backup-2-b")
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from backstay.backup.backup import Backup, DeleteState, SealedFile
+from backstay.backup.key_set import KeySet
 from backstay.backup.store import Snapshot
 from backstay.errors import BackupInUse, BackupUnusable
 from backstay.library.record import Record
@@ -31,7 +32,7 @@ class SqlBackupCreation(SqlStore):
                 f"not be restored, so none are deleted. Correct rows that violate it, then run `{remedy}`, or drop it"
             )
 
-    def snapshot(self, owner: str, selection: Selection) -> AbstractAsyncContextManager[Snapshot]:
+    def snapshot(self, owner: str, selection: Selection | KeySet) -> AbstractAsyncContextManager[Snapshot]:
         return open_snapshot(self._database, owner, selection)
 
     async def allocate_keys(self, count: int) -> Sequence[int]:

@@ -84,8 +84,13 @@ def read_selected(session: Session, owner: str, selection: Selection, columns: S
         yield from _batches(lines)
         return
     selected_keys = session.stream("selected_conversation_keys", values, selection=selection)
-    limit = _FIRST_BATCH_CONVERSATIONS
-    while keys := [key for (key,) in islice(selected_keys, limit)]:
+    yield from read_by_keys(session, owner, (key for (key,) in selected_keys), columns)
+
+
+def read_by_keys(session: Session, owner: str, keys: Iterable[int], columns: StoredColumns) -> Iterator[list[Record]]:
+    """Yield the conversations with these keys that exist, in batches."""
+    remaining, limit = iter(keys), _FIRST_BATCH_CONVERSATIONS
+    while keys := list(islice(remaining, limit)):
         records = find_by_keys(session, owner, keys, columns)
         yield records
         size = sum(len(record.line) for record in records)
@@ -108,9 +113,13 @@ def _batches(lines: Iterator[Row]) -> Iterator[list[Record]]:
 
 def find_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:
     """Return those conversations with these ids that exist, by id."""
+    return {record.id: record for record in find_by_keys(session, owner, find_keys(session, owner, ids), columns)}
+
+
+def find_keys(session: Session, owner: str, ids: Sequence[str]) -> list[int]:
+    """Return the keys of those conversations with these ids that exist."""
     rows: list[Row] = [(conversation_id,) for conversation_id in ids]
-    keys = [key for (key,) in session.select_many("conversation_keys_by_id", rows, owner)]
-    return {record.id: record for record in find_by_keys(session, owner, keys, columns)}
+    return [key for (key,) in session.select_many("conversation_keys_by_id", rows, owner)]
 
 
 def lock_by_ids(session: Session, owner: str, ids: Sequence[str], columns: StoredColumns) -> dict[str, Record]:

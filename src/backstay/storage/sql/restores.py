@@ -10,6 +10,7 @@ from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
 from backstay.backup.error_messages import backup_unusable_error
 from backstay.backup.item_links import ItemKeySet, ItemLinks, SourceItem, SourceItems
+from backstay.backup.key_set import KeySet
 from backstay.backup.restore_plan import MAX_LISTED_CONFLICTS, ConflictingConversation, RestorePlan, RestoreResult
 from backstay.backup.restore_policy import ClassifiedChunk
 from backstay.backup.store import ArchivedConversation, RestoreSource, UserColumns
@@ -28,6 +29,7 @@ from backstay.storage.sql.records import (
     delete,
     find_by_ids,
     find_by_keys,
+    find_keys,
     lock,
     lock_by_ids,
     put,
@@ -48,6 +50,9 @@ class SqlRestores(SqlStore):
 
     async def plan_restore(self, source: RestoreSource) -> RestorePlan:
         return await self._database.read(lambda s: _plan(s, source), owner=source.backup.owner)
+
+    async def keys_to_replace(self, source: RestoreSource) -> KeySet:
+        return await self._database.read(lambda s: _keys_to_replace(s, source), owner=source.backup.owner)
 
     async def restore(
         self,
@@ -87,19 +92,30 @@ class SqlRestores(SqlStore):
 
 def _plan(session: Session, source: RestoreSource) -> RestorePlan:
     """Return what a restore would do. Raises BackupDamaged, ColumnsDiffer."""
-    backup, columns = source.backup, _columns(session, source.columns)
     new, identical, conflicts, links = 0, 0, 0, ItemLinks()
     examples: list[ConflictingConversation] = []
-    in_the_way: list[str] = []
-    for conversations in source.conversations(partial(items_from, session, backup), _no_rows):
-        chunk = _classify(session, backup.owner, conversations, columns)
+    for chunk in _classified(session, source):
         new += len(chunk.new)
         identical += chunk.identical
         conflicts += len(chunk.conflicts)
         examples += [conflict for _, conflict in chunk.conflicts[: MAX_LISTED_CONFLICTS - len(examples)]]
-        in_the_way += chunk.in_the_way
         links.link(chunk.new, chunk.items)
-    return RestorePlan(backup.id, new, identical, links.unlinked, conflicts, examples, in_the_way)
+    return RestorePlan(source.backup.id, new, identical, links.unlinked, conflicts, examples)
+
+
+def _keys_to_replace(session: Session, source: RestoreSource) -> KeySet:
+    keys = KeySet()
+    for chunk in _classified(session, source):
+        for key in find_keys(session, source.backup.owner, chunk.in_the_way):
+            keys.add(key)
+    return keys
+
+
+def _classified(session: Session, source: RestoreSource) -> Iterator[ClassifiedChunk]:
+    """Compare a backup with the library, chunk by chunk. Raises BackupDamaged, ColumnsDiffer."""
+    columns = _columns(session, source.columns)
+    for conversations in source.conversations(partial(items_from, session, source.backup), _no_rows):
+        yield _classify(session, source.backup.owner, conversations, columns)
 
 
 class RestoreSession:

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
+from backstay.backup.key_set import KeySet
 from backstay.backup.store import Snapshot, UserColumns
 from backstay.library.record import Record
 from backstay.library.selection import Selection
 from backstay.storage.sql.database import Database
-from backstay.storage.sql.records import StoredColumns, read_selected
+from backstay.storage.sql.records import StoredColumns, read_by_keys, read_selected
 
 T = TypeVar("T")
 
@@ -51,13 +52,16 @@ class SqlSnapshot:
                 break
         return chunk
 
-    async def begin(self, owner: str, selection: Selection) -> None:
+    async def begin(self, owner: str, selection: Selection | KeySet) -> None:
         def begin() -> None:
             session = self._stack.enter_context(self._source.snapshot())
             # From this first read on, the session sees the database as it is now.
             columns = StoredColumns.from_session(session)
             self.database, self.columns = session.kind, columns.as_mapping()
-            self._records = read_selected(session, owner, selection, columns)
+            if isinstance(selection, KeySet):
+                self._records = read_by_keys(session, owner, selection, columns)
+            else:
+                self._records = read_selected(session, owner, selection, columns)
 
         await self._submit(begin)
 
@@ -74,7 +78,7 @@ class SqlSnapshot:
 
 
 @asynccontextmanager
-async def open_snapshot(database: Database, owner: str, selection: Selection) -> AsyncIterator[Snapshot]:
+async def open_snapshot(database: Database, owner: str, selection: Selection | KeySet) -> AsyncIterator[Snapshot]:
     """Open a snapshot for as long as the context lasts. Meanwhile the space of deleted rows is not reused."""
     snapshot = SqlSnapshot(database)
     try:
