@@ -36,6 +36,25 @@ def _text(path: Path) -> str:
     return (_ROOT / path).read_text(encoding="utf-8", errors="replace")
 
 
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+def _class_sizes(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the name of each class in a module, and its number of lines."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            yield node.name, (node.end_lineno or 0) - node.lineno + 1
+
+
+def test_no_class_has_more_than_200_lines():
+    """Each class is short enough to be read at once."""
+    modules = (path for path in _files() if path.suffix == ".py" and path.parts[0] == "src")
+    sizes = [(str(path), name, lines) for path in modules for name, lines in _class_sizes(_text(path))]
+
+    assert len(sizes) > 300
+    assert [each for each in sizes if each[2] > 200] == []
+
+
 # -- the name ----------------------------------------------------------------------------------------------------------
 
 _MAY_NAME_IT = (Path("changelog.d"), Path("CHANGELOG.md"), Path("src/backstay/former_name.py"))
