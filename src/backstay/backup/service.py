@@ -1,7 +1,6 @@
-"""The public API of backups."""
+"""The public API of backups. Its base inspects them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 from backstay.backup.backup import Backup, BackupImportRequest, Listener
 from backstay.backup.cleanup import Cleaner, CleanupResult
 from backstay.backup.deleter import DeleteService
+from backstay.backup.inspection import BackupInspection
 from backstay.backup.locations import BackupLocations
-from backstay.backup.reader import BackupReader, OpenBackup
+from backstay.backup.reader import BackupReader
 from backstay.backup.restore_plan import RestorePlan, RestoreResult
 from backstay.backup.restorer import Restorer
 from backstay.backup.store import RecordStore, Snapshot
@@ -25,7 +25,7 @@ _log = get_logger("backstay.backup")
 _REASON = "manual_backup"
 
 
-class Backups:
+class Backups(BackupInspection):
     """The backups of one owner."""
 
     def __init__(
@@ -41,14 +41,11 @@ class Backups:
         owner: str,
         retention: timedelta,
     ) -> None:
-        self._store = store
-        self._folders = folders
+        super().__init__(store=store, folders=folders, reader=reader, owner=owner)
         self._writer = writer
-        self._reader = reader
         self._restorer = restorer
         self._cleaner = cleaner
         self._deleter = deleter
-        self._owner = owner
         self._retention = retention
 
     async def remove_leftovers(self) -> None:
@@ -109,35 +106,6 @@ class Backups:
         """
         return await self._writer.import_backup(request, source)
 
-    async def list(
-        self, *, include_removed: bool = False, before: int | None = None, limit: int = 100
-    ) -> Sequence[Backup]:
-        """Return backups, latest first.
-
-        Args:
-            include_removed: Also return backups whose files were removed.
-            before: Return only backups older than the one with this `key`.
-            limit: How many to return at most.
-        """
-        return await self._store.backups(self._owner, include_removed=include_removed, before=before, limit=limit)
-
-    async def with_unfinished_delete(self) -> Sequence[Backup]:
-        """Return the backups of deletes that have begun and not ended."""
-        return [backup for backup in await self._store.in_use(self._owner) if backup.is_delete_unfinished]
-
-    async def show(self, backup_id: str) -> Backup:
-        """Return one backup. Raises BackupNotFound."""
-        return await self._store.backup(self._owner, backup_id)
-
-    async def path_for(self, backup: Backup) -> Path:
-        """Return the path of a backup's file, which may have been removed."""
-        return (await self._folders.for_backup(backup)).path_for(backup.id)
-
-    async def folder(self) -> tuple[Path, str | None]:
-        """Return the folder for new backups and, if it is refused, the reason. Raises SettingsError if none is set."""
-        folder = await self._folders.current_directory()
-        return folder.path, await self._folders.problem_text(folder)
-
     async def use_folder(self) -> Path:
         """Mark the folder for new backups as this library's, whatever database it belonged to. Idempotent.
 
@@ -148,37 +116,6 @@ class Backups:
             BackupDiskFull, BackupFailed: it cannot be created.
         """
         return (await self._folders.use_folder()).path
-
-    async def verify(self, backup_id: str, *, on_progress: Listener | None = None) -> Backup:
-        """Read the file of a backup, compare it with what was backed up, and record it as `verified` or `damaged`.
-
-        Raises:
-            BackupNotFound, BackupUnusable, BackupUnreachable: the backup cannot be verified.
-            BackupDamaged: it differs from what was backed up.
-        """
-        return await self._reader.verify(backup_id, on_progress=on_progress)
-
-    def open(self, backup_id: str) -> AbstractAsyncContextManager[OpenBackup]:
-        """Open the file of a backup for the caller to read; it stays readable if the backup expires meanwhile.
-
-        Raises BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged when the context is entered.
-        """
-        return self._reader.open(backup_id)
-
-    async def count_written(self, backup: Backup) -> int:
-        """Return how many conversations were written so far to a running backup, by any process."""
-        return await self._store.count_written(backup)
-
-    async def download(self, backup_id: str, *, compressed: bool = False) -> AsyncIterator[bytes]:
-        """Yield the file of a backup as JSON or, compressed, as it is on disk.
-
-        It stays readable if the backup expires meanwhile. Raises like `verify`: after an error, the blocks yielded
-        before are invalid.
-        """
-        async with self._reader.open(backup_id) as opened:
-            blocks = opened.stream_file(compressed=compressed)
-            while block := await asyncio.to_thread(next, blocks, b""):
-                yield block
 
     async def plan_restore(self, backup_id: str, selection: Selection | None = None) -> RestorePlan:
         """Return what `restore` would do. Raises like `restore`, except that conflicts are part of the plan."""
