@@ -1,17 +1,12 @@
 """The stored progress of a job, and the live progress of a run with its reports to a listener."""
 
-import inspect
 import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from backstay.logs import get_logger
-
-_log = get_logger("backstay.progress")
-
-_MIN_INTERVAL_SECONDS = 0.1
+from backstay.progress import ProgressReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,40 +102,25 @@ class JobProgress:
 Listener = Callable[[JobProgress], Awaitable[None] | None]
 
 
-class ProgressReporter:
-    """The reporter of a run's progress, at most ten times a second, and always of the final state.
-
-    A listener that raises is not called again: a broken progress bar must not end a batch.
-    """
+class JobProgressReporter:
+    """A reporter of a run's progress that always reports the final state."""
 
     def __init__(self, *, job_id: str, listener: Listener | None) -> None:
         self._job_id = job_id
-        self._listener = listener
+        self._reporter = ProgressReporter(listener, job=job_id)
         self._started_at = time.monotonic()
         self._done_at_start: int | None = None
-        self._reported_at = 0.0
 
     async def report(
         self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None = None, *, last: bool = False
     ) -> None:
-        """Call the listener, unless it was called less than 0.1 s ago; the `last` report is always made."""
+        """Report progress, unless that was done less than 0.1 s ago; the `last` report is always made."""
         if self._done_at_start is None:
             self._done_at_start = counts.done
-        now = time.monotonic()
-        if self._listener is None or (not last and now - self._reported_at < _MIN_INTERVAL_SECONDS):
-            return
-        self._reported_at = now
-        try:
-            returned = self._listener(self._progress(counts, tokens, waiting, now - self._started_at))
-            if inspect.isawaitable(returned):
-                await returned
-        except Exception as error:
-            _log.exception("progress_listener_failed", job=self._job_id, error=type(error).__name__)
-            self._listener = None
+        await self._reporter.report(lambda: self._progress(counts, tokens, waiting), is_due=last)
 
-    def _progress(
-        self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
-    ) -> JobProgress:
+    def _progress(self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None) -> JobProgress:
+        elapsed = time.monotonic() - self._started_at
         # Fewer if results of earlier runs were deleted and are generated again.
         finished = max(0, counts.done - (self._done_at_start or 0))
         rate = finished / elapsed if elapsed > 0 else 0.0

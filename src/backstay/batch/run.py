@@ -9,7 +9,7 @@ from backstay.batch import liveness
 from backstay.batch.job import Job
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress import ProgressReporter
+from backstay.batch.progress import JobProgressReporter
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import Lease, WorkStore
 from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions
@@ -34,7 +34,7 @@ class LeasedRun:
         monitor: LeaseMonitor,
         stop: StopSignal,
         folder: Path,
-        reporter: ProgressReporter,
+        reporter: JobProgressReporter,
     ) -> None:
         self._store = store
         self._job = job

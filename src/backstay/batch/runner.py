@@ -11,7 +11,7 @@ from backstay.batch.inspection import JobInspection
 from backstay.batch.job import FINISHED, JobState, Pause
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.processor import CallableProcessor, RateLimitable
-from backstay.batch.progress import ItemCounts, Listener, ProgressReporter, TokenCounts
+from backstay.batch.progress import ItemCounts, JobProgressReporter, Listener, TokenCounts
 from backstay.batch.run import LeasedRun
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
@@ -90,7 +90,7 @@ class JobRunner:
             if isinstance(callee.function, RateLimitable):
                 callee.function.bound_rate(rpm=limits.rpm, tpm=limits.tpm)
             concurrency = limits.concurrency or self._concurrency
-            reporter = ProgressReporter(job_id=job_id, listener=on_progress)
+            reporter = JobProgressReporter(job_id=job_id, listener=on_progress)
             run = LeasedRun(
                 store=self._stores.work,
                 job=job,

@@ -7,15 +7,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from backstay.batch import progress
-from backstay.batch.progress import ItemCounts, JobProgress, ProgressReporter, ProviderWait, TokenCounts
+import backstay.batch.progress
+import backstay.progress
+from backstay.batch.progress import ItemCounts, JobProgress, JobProgressReporter, ProviderWait, TokenCounts
 
 
 @pytest.fixture
 def stopwatch(monkeypatch):
     """Return a clock that a test sets by hand."""
     now = SimpleNamespace(seconds=1_000.0)
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    for module in (backstay.progress, backstay.batch.progress):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
 
 
@@ -25,7 +27,7 @@ def updates():
 
 
 def _reporter(listener):
-    return ProgressReporter(job_id="topics", listener=listener)
+    return JobProgressReporter(job_id="topics", listener=listener)
 
 
 async def test_rate_and_eta_know_this_run_only(stopwatch, updates):
