@@ -18,7 +18,6 @@ from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
 from backstay.coordination.idempotency import IdempotentRequests
 from backstay.coordination.scheduled_tasks import ScheduledTasks
-from backstay.coordination.store import OtherOwners, OwnedKind
 from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError
 from backstay.extras import packages_missing
@@ -33,8 +32,9 @@ from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
+from backstay.migration_result import MigrationResult
+from backstay.other_owners import OtherOwners, OwnedKind
 from backstay.settings import Settings, load
-from backstay.storage.sql.migrations import MigrationResult
 from backstay.storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from backstay.batch.job import JobAction
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.coordination.tickets import Tickets
-from backstay.library.expiring_value import ExpiringValue
 from support.stores.jobs import OWNER, create
 
 _MINUTE = timedelta(minutes=1)

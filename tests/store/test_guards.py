@@ -7,8 +7,8 @@ import pytest
 
 from backstay.batch.progress import ItemCounts
 from backstay.batch.store import Lease
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import BackupInUse, LeaseLost
-from backstay.library.expiring_value import ExpiringValue
 from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
 from support.data.conversations import conversation, items

@@ -14,7 +14,7 @@ from backstay.library.id_text import printed_id
 if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.job import Job, Pause
-    from backstay.coordination.store import OwnedKind
+    from backstay.other_owners import OwnedKind
 
 _MAX_NAMED_JOBS = 5
 _MAX_JOBS_READ = 100

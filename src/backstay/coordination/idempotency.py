@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.coordination.store import ExpiringValueStore
 from backstay.errors import BackstayError, IdempotencyKeyInFlight, IdempotencyKeyReused
-from backstay.library.expiring_value import ExpiringValue
 from backstay.logs import get_logger
 
 _log = get_logger("backstay.coordination")

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.coordination.store import ExpiringValueStore
-from backstay.library.expiring_value import ExpiringValue
 
 _KIND = "duty"
 _CLAIM_LIFETIME = timedelta(hours=12)

@@ -1,29 +1,10 @@
 """The storage that servers need to coordinate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
-from backstay.library.expiring_value import ExpiringValue
-
-
-class OwnedKind(StrEnum):
-    """A kind of record that an owner has."""
-
-    JOB = "job"
-    UNFINISHED_JOB = "unfinished job"
-    CONVERSATION = "conversation"
-    BACKUP = "backup"
-
-
-@dataclass(frozen=True, slots=True)
-class OtherOwners:
-    """The number of other owners that have records of a kind, and of those records; never their names."""
-
-    kind: OwnedKind
-    owners: int
-    count: int
+from backstay.coordination.expiring_value import ExpiringValue
+from backstay.other_owners import OtherOwners, OwnedKind
 
 
 class ExpiringValueStore(Protocol):

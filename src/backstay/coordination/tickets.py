@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backstay.clock import Clock
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.coordination.store import ExpiringValueStore
-from backstay.library.expiring_value import ExpiringValue
 
 _KIND = "ticket"
 _LIFETIME = timedelta(seconds=60)

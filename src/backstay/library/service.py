@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import ConversationNotFound, PlanOutdated
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
-from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource

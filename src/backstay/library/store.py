@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
-from backstay.library.expiring_value import ExpiringValue
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection

@@ -2,8 +2,8 @@
 
 from typing import Self
 
+from backstay.migration_result import MigrationResult
 from backstay.schemas.base import ApiObject
-from backstay.storage.sql.migrations import MigrationResult
 
 
 class MigrationOut(ApiObject):

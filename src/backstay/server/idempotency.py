@@ -11,8 +11,8 @@ import orjson
 from fastapi import Header, Request
 from starlette.responses import Response
 
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.coordination.idempotency import ResponseRecorder, StoredResponse
-from backstay.library.expiring_value import ExpiringValue
 from backstay.schemas import ApiObject
 from backstay.server.state import state_of
 

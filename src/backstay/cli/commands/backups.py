@@ -11,8 +11,8 @@ from backstay.cli.invocation import Invocation
 from backstay.cli.options import BackupArgument, BackupOptions, OutputOptions, Yes
 from backstay.cli.selection_options import SelectionOptions
 from backstay.cli.text import format_count, format_size, format_time, printable
-from backstay.coordination.store import OwnedKind
 from backstay.limits import MAX_LIST_ENTRIES
+from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
     from backstay.backup.backup import Backup

@@ -9,11 +9,11 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.options import OutputOptions
 from backstay.cli.selection_options import ConditionOptions, SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, format_time, printable, printable_lines
-from backstay.coordination.store import OwnedKind
 from backstay.errors import EmptySelection
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.limits import MAX_LIST_ENTRIES
+from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation

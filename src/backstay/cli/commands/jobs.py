@@ -11,8 +11,8 @@ from backstay.cli.options import JobArgument, Yes
 from backstay.cli.remedies import phrase
 from backstay.cli.text import format_count, format_duration, format_time, printable, truncate
 from backstay.clock import SystemClock
-from backstay.coordination.store import OwnedKind
 from backstay.library.id_text import printed_id
+from backstay.other_owners import OwnedKind
 from backstay.remedy import Remedy
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from backstay.cli.text import format_count
 from backstay.errors import SettingsError
 
 if TYPE_CHECKING:
-    from backstay.storage.sql.migrations import MigrationResult
+    from backstay.migration_result import MigrationResult
 
 
 @command()

@@ -13,9 +13,9 @@ from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, Ra
 from backstay.cli.output import Output
 from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
-from backstay.coordination.store import OwnedKind
 from backstay.errors import JobNotFound, NothingToRun
 from backstay.library.id_text import parse_printed_id
+from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
     from backstay.app import Backstay

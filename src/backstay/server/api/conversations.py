@@ -6,8 +6,8 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
-from backstay.library.expiring_value import ExpiringValue
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH

@@ -9,6 +9,7 @@ from psycopg import errors as pg
 
 from backstay import former_name
 from backstay.errors import SchemaOutdated, SettingsError, StorageError, StoreCorrupt, StoreDenied
+from backstay.migration_result import MigrationResult
 from backstay.remedy import Remedy
 from backstay.storage.postgres import privileges
 from backstay.storage.postgres.address import ServerAddress
@@ -18,7 +19,6 @@ from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.migrations import (
     Migration,
-    MigrationResult,
     read_migrations,
     refuse_live_workers,
     refuse_newer,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backstay.clock import Clock
 from backstay.library.adoption_request import AdoptionRequest, AdoptionResult, UnadoptResult
+from backstay.migration_result import MigrationResult
 from backstay.storage.postgres import adoption, migrate
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
@@ -16,7 +17,6 @@ from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.legacy import PostgresLegacyStore
 from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
 from backstay.storage.postgres.session import Connection, query_value
-from backstay.storage.sql.migrations import MigrationResult
 from backstay.storage.sql.stores import SqlStores
 
 # Collations that lower letters in a search, if the database's own collation lowers only A to Z.

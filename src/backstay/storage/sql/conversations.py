@@ -5,10 +5,10 @@ from contextlib import suppress
 from functools import partial
 
 from backstay.clock import from_text
+from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation, Turn
-from backstay.library.expiring_value import ExpiringValue
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource

@@ -1,8 +1,7 @@
-"""What the migrations of SQLite and PostgreSQL share: their files, two refusals, and their result."""
+"""What the migrations of SQLite and PostgreSQL share: their files, and two refusals."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -15,17 +14,6 @@ Migration = tuple[int, str]
 
 Execute = Callable[[str], Iterable[tuple[Any, ...]]]
 """Executes a query in the transaction of a migration."""
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationResult:
-    """What a migration has done, or what a check says that it would do."""
-
-    before: int
-    """The schema number before; 0 without a schema."""
-    after: int
-    applied: Sequence[int]
-    """The numbers of the migrations that were applied, or would be."""
 
 
 def read_migrations(package: str) -> list[Migration]:

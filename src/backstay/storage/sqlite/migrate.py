@@ -11,10 +11,10 @@ import apsw
 
 from backstay.errors import NotADatabase, StorageError, StoreFull, StoreNotFound
 from backstay.files import sync, sync_folder
+from backstay.migration_result import MigrationResult
 from backstay.remedy import Remedy
 from backstay.storage.sql.migrations import (
     Migration,
-    MigrationResult,
     read_migrations,
     refuse_live_workers,
     refuse_newer,

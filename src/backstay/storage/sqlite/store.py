@@ -8,7 +8,7 @@ from pathlib import Path
 from backstay.clock import Clock
 from backstay.errors import CannotAdopt
 from backstay.library.adoption_request import AdoptionRequest, AdoptionResult, UnadoptResult
-from backstay.storage.sql.migrations import MigrationResult
+from backstay.migration_result import MigrationResult
 from backstay.storage.sql.stores import SqlStores
 from backstay.storage.sqlite import migrate
 from backstay.storage.sqlite.database import SqliteDatabase
