@@ -165,8 +165,7 @@ def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where:
 def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
     """Return the parameters of a row: its remaining values.
 
-    An item of the original library has its parameters under `parameters`. The `status` next to `parameters` is not
-    one of them: the checkpoint says which items are finished.
+    Some programs export them under `parameters`, next to the item's `status` there, which is not a parameter.
     """
     if not isinstance(rest.get("parameters", ""), Mapping | None):
         return rest

@@ -5,7 +5,7 @@ from datetime import timedelta
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.coordination.store import ExpiringValueStore
 
-_KIND = "duty"
+_KIND = "scheduled_task"
 _CLAIM_LIFETIME = timedelta(hours=12)
 
 
