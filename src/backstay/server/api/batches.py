@@ -74,7 +74,7 @@ class BatchIn(ApiInput):
     start: bool = True
     """Start working on the job at once."""
     concurrency: Concurrency | None = None
-    """Maximum calls in flight. The job keeps this value, `rpm` and `tpm` until new ones are set."""
+    """Maximum calls in flight. The job keeps this value until another is set; the same holds for `rpm` and `tpm`."""
     rpm: Rpm | None = None
     """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
@@ -83,7 +83,7 @@ class BatchIn(ApiInput):
 
 class ResumeIn(ApiInput):
     concurrency: Concurrency | None = None
-    """Maximum calls in flight. The job keeps this value, `rpm` and `tpm`; if omitted, its latest values apply."""
+    """Maximum calls in flight; if omitted, the job's latest value applies. The same holds for `rpm` and `tpm`."""
     rpm: Rpm | None = None
     """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
