@@ -46,6 +46,8 @@ def _check_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ValueError("it is not valid Unicode") from None
+    except ValueError:
+        raise ValueError("it has a number that is not finite") from None
     except RecursionError:
         raise ValueError(f"it is {TOO_DEEP}") from None
     if any(map(is_too_deep, items)):
