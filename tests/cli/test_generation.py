@@ -506,6 +506,29 @@ def test_a_run_says_where_it_goes(within, topics, provider, monkeypatch):
     assert says in within("resume").err
 
 
+def test_a_retry_says_where_it_goes(within, topics, provider, monkeypatch):
+    """`resume` of a finished job names the endpoint if it adds work, and otherwise not."""
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
+    provider.behaviour = lambda call: Status(400) if call.topic == "topic 39" else Said()
+    assert within("run", topics, "--model", "openai:m", "--turns", "2").code == 3
+    says = f"openai, at {provider.base_url} (OPENAI_BASE_URL); no key"
+
+    assert says in within("resume", "topics", "--retry-failed").err
+    assert says in within("resume", "topics", "--accept-new-items", topics).err
+    assert says not in within("resume", "topics").err
+
+
+def test_a_model_named_like_the_scripted_writer_is_a_model(backstay, within, topics, provider):
+    """`resume` of a recipe whose model is named `scripted` names the endpoint, not the built-in writer."""
+    (backstay.folder / "recipe.toml").write_text(f'model = "scripted"\nbase_url = "{provider.base_url}"\n')
+    assert within("run", topics, "--recipe", "recipe.toml", "--limit", "1").code == 4
+
+    resumed = within("resume", "--limit", "1")
+
+    assert resumed.err.startswith(f"openai, at {provider.base_url}; ")
+    assert "scripted writer" not in resumed.err
+
+
 def test_patience_is_given_as_one_says_it(backstay, topics, provider):
     """--patience takes a duration; when it is exceeded the job pauses with the reason, and a wrong one is refused."""
     provider.behaviour = lambda _: Status(503)

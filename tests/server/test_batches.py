@@ -44,6 +44,16 @@ async def test_the_same_job_again_is_the_existing_job(api):
     assert (other.status_code, other.json()["error"]["code"]) == (409, "items_differ")
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+async def test_a_number_that_is_not_finite_is_refused(api, number):
+    """A number that JSON cannot hold is refused with its field and the reason."""
+    body = f'{{"jobId":"topics","items":[{{"topic":"Lamps","rank":{number}}}],"processor":"scripted"}}'
+    refused = await api.ann.post("/api/batches", content=body, headers={"Content-Type": "application/json"})
+
+    assert refused.status_code == 422
+    assert refused.json()["error"]["message"] == "items: it has a number that is not finite"
+
+
 async def test_a_job_may_wait_for_its_start(api):
     """A job created with `start: false` stays pending until it is resumed."""
     created = await _create(api, start=False)

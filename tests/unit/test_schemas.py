@@ -1,11 +1,12 @@
 """Objects of the JSON interface take each field from an attribute that the value has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
 import pytest
 from pydantic import AliasPath
+from pydantic.alias_generators import to_camel
 
 from backstay import schemas
 from backstay.backup.backup import Backup, BackupProgress
@@ -64,6 +65,21 @@ def test_each_field_is_an_attribute_of_the_value(shape: type[schemas.ApiObject],
         alias = field.validation_alias
         paths = [alias.path] if isinstance(alias, AliasPath) else [[alias], [name]]
         assert any(_has(source, path) for path in paths), name
+
+
+def test_descriptions_name_fields_as_the_json_does() -> None:
+    """A description, which OpenAPI shows, names a field in camelCase, as it is in JSON."""
+    shapes = list(_descendants(schemas.ApiObject))
+    names = {name for shape in shapes for name in shape.model_fields if name != to_camel(name)}
+
+    assert "next_cursor" in names
+    assert [shape.__name__ for shape in shapes for name in names if f"`{name}`" in (shape.__doc__ or "")] == []
+
+
+def _descendants(shape: type[schemas.ApiObject]) -> Iterator[type[schemas.ApiObject]]:
+    for each in shape.__subclasses__():
+        yield each
+        yield from _descendants(each)
 
 
 def _has(source: Any, path: Sequence[Any]) -> bool:

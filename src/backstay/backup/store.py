@@ -26,7 +26,7 @@ class Snapshot(Protocol):
     """A consistent view of selected conversations, unaffected by later writes."""
 
     @property
-    def database(self) -> str:
+    def database_kind(self) -> str:
         """The kind of database."""
         ...
 

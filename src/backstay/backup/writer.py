@@ -249,7 +249,7 @@ def _manifest(backup: Backup, request: _BackupRequest, snapshot: Snapshot) -> Ma
         created_at=to_text(request.imported.created_at if request.imported is not None else backup.created_at),
         reason=backup.reason,
         owner=backup.owner,
-        database=snapshot.database,
+        database=snapshot.database_kind,
         columns=snapshot.columns,
     )
 

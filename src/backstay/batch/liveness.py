@@ -84,8 +84,12 @@ class LivenessLock:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = folder.resolve() / f"{secrets.token_hex(8)}.lock"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            try:
+                fcntl.lockf(lock._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                raise
         except OSError as error:
             kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
             raise kind(
@@ -93,7 +97,7 @@ class LivenessLock:
             ) from error
         with _own_guard:
             _own_paths.add(str(path))
-        return cls(path, descriptor)
+        return lock
 
     def close(self, *, remove: bool = True) -> None:
         """Release the lock and, with `remove`, remove the file. A file that stays proves that this worker is dead."""

@@ -125,7 +125,7 @@ class LeasedRun:
         heartbeat = Heartbeat(
             store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.note_lease_lost
         )
-        self._lease, self._worker = lease, worker
+        self._lease, self._worker, self._is_over = lease, worker, False
         heartbeat.start()
         try:
             try:

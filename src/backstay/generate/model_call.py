@@ -27,7 +27,7 @@ class ItemTries:
     troubled_at: float = 0.0
     """The time of the latest trouble, on the clock of the event loop."""
     suspected_at: int | None = None
-    """The model's latest call when this item got an error that may concern all items."""
+    """The number of the model's latest call when this item got an error that may concern all items."""
     fallback_level: int = 0
     """The number of steps by which its structure is simpler than that of other items."""
     unusable_answers: int = 0
@@ -53,7 +53,7 @@ class ItemTries:
         """Record an error that the server or the item may have caused; return whether it counts against the item.
 
         The first error counts. Each later one counts if other calls were accepted since the previous one or, after
-        `min_troubles`, if some time has passed, because no other item may be left.
+        `min_troubles`, if some time has passed: then perhaps no other item is left.
         """
         if accepted_count <= self.accepted_count and not self.is_alone(min_troubles=min_troubles):
             return False

@@ -68,7 +68,7 @@ class LegacyFileSource:
 class _Snapshot:
     """A snapshot of the file. Implements `backup.store.Snapshot`."""
 
-    database = "original"
+    database_kind = "original"
 
     def __init__(
         self, original: LegacyFile, fallback_time: datetime, allocate_keys: AllocateKeys, digest: bytes

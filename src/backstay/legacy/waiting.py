@@ -68,7 +68,7 @@ def job_waits_error(job_id: str) -> JobNotFound:
 def items_missing_error(job_id: str, count: int, examples: Sequence[str]) -> ItemsDiffer:
     """Return the error of a run without all imported items.
 
-    Their ids are then probably not those of the original library, and every item would be processed a second time.
+    The input then probably has other ids than the original library, and every item would be processed again.
     """
     missing = ItemsDifference(missing=count, examples=tuple(f"missing: {item_id}" for item_id in examples))
     return ItemsDiffer(

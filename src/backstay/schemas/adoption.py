@@ -9,10 +9,10 @@ from backstay.schemas.base import ApiObject
 
 
 class AdoptedTableOut(ApiObject):
-    """An adopted table: `name` is the built-in table that `user_table` replaces.
+    """An adopted table: `name` is the built-in table that `userTable` replaces.
 
-    `columns` maps built-in names to columns of the user table. `side_columns` are the built-in columns that it lacks,
-    `other_columns` its own that are mapped to no built-in name.
+    `columns` maps built-in names to columns of the user table. `sideColumns` are the built-in columns that it lacks,
+    `otherColumns` its own that are mapped to no built-in name.
     """
 
     name: str
@@ -24,9 +24,9 @@ class AdoptedTableOut(ApiObject):
 
 
 class AdoptionOut(ApiObject):
-    """The result of an adoption. With `is_check` nothing was written.
+    """The result of an adoption. With `isCheck` nothing was written.
 
-    `was_adopted` is true if these tables had already been adopted with the same mapping. `not_writable_reasons` says
+    `wasAdopted` is true if these tables had already been adopted with the same mapping. `notWritableReasons` says
     why no new conversations can be stored; empty if they can.
     """
 
@@ -45,7 +45,7 @@ class UnadoptResultOut(ApiObject):
     """The user tables that are no longer adopted: those that still exist, and those that the user had `dropped`.
 
     `conversations` and `turns` count those that lost values, because the user tables had no column for these values.
-    With `is_check` nothing was written.
+    With `isCheck` nothing was written.
     """
 
     is_check: bool

@@ -70,7 +70,7 @@ class BackupOut(ApiObject):
 
 
 class BackupsOut(ApiObject):
-    """A page of backups. `next_cursor` is the cursor of the next older page; null if this page is not full."""
+    """A page of backups. `nextCursor` is the cursor of the next older page; null if this page is not full."""
 
     backups: list[BackupOut]
     next_cursor: int | None
@@ -139,7 +139,7 @@ class ConflictOut(ApiObject):
 
 
 class RestorePlanOut(ApiObject):
-    """The plan of a restore. `listed_conflicts` are the first thousand; `conflict_count` counts all."""
+    """The plan of a restore. `listedConflicts` are the first thousand; `conflictCount` counts all."""
 
     backup_id: str
     new: int

@@ -82,7 +82,7 @@ class WaitingImportOut(ApiObject):
 
 
 class JobsOut(ApiObject):
-    """A page of jobs. `next_cursor` is the cursor of the next older page; null if this page is not full.
+    """A page of jobs. `nextCursor` is the cursor of the next older page; null if this page is not full.
 
     The first page has all imported jobs that still wait for their items.
     """
@@ -174,7 +174,7 @@ class ItemOut(ApiObject):
 
 
 class ItemsOut(ApiObject):
-    """A page of items. `next_cursor` is the cursor of the next page; null if this page is not full."""
+    """A page of items. `nextCursor` is the cursor of the next page; null if this page is not full."""
 
     items: list[ItemOut]
     next_cursor: int | None
@@ -215,7 +215,7 @@ class PauseEvidenceOut(FailedItemOut):
 
 
 class JobDetailOut(JobOut):
-    """A job. If it paused itself, `pause_evidence` holds the attempts that led to the pause, the newest first."""
+    """A job. If it paused itself, `pauseEvidence` holds the attempts that led to the pause, the newest first."""
 
     pause_evidence: list[PauseEvidenceOut] = Field(default_factory=list)
 
@@ -226,7 +226,7 @@ class JobDetailOut(JobOut):
 
 
 class FailedItemsOut(ApiObject):
-    """A page of failed items. `next_cursor` is the cursor of the next page; null if this page is not full."""
+    """A page of failed items. `nextCursor` is the cursor of the next page; null if this page is not full."""
 
     items: list[FailedItemOut]
     next_cursor: int | None
@@ -240,7 +240,7 @@ class FailedItemsOut(ApiObject):
 class JobProgressOut(ApiObject):
     """A job and its recent rate: items completed or skipped per second.
 
-    `eta_seconds` is null while the rate is 0, since failures do not count as progress.
+    `etaSeconds` is null while the rate is 0, since failures do not count as progress.
     """
 
     job: JobOut

@@ -25,7 +25,7 @@ class ImportedJobOut(ApiObject):
 
 
 class ImportedBackupOut(ApiObject):
-    """An imported backup. `expires_at` is null if it is pinned, because the original library never lets it expire."""
+    """An imported backup. `expiresAt` is null if it is pinned, because the original library never lets it expire."""
 
     id: str
     owner: str
@@ -52,7 +52,7 @@ class BackupImportOut(ApiObject):
 
 
 class LegacyImportOut(ApiObject):
-    """The result of an import. With `is_check` nothing was imported; it says what would be."""
+    """The result of an import. With `isCheck` nothing was imported; it says what would be."""
 
     source: str
     is_check: bool

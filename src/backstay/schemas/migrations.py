@@ -7,7 +7,7 @@ from backstay.schemas.base import ApiObject
 
 
 class MigrationOut(ApiObject):
-    """Schema versions before and after; 0 if there was no schema. With `is_check` nothing was applied."""
+    """Schema versions before and after; 0 if there was no schema. With `isCheck` nothing was applied."""
 
     before: int
     after: int

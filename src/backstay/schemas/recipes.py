@@ -19,7 +19,7 @@ class InitOut(ApiObject):
 
 
 class PromptOut(ApiObject):
-    """The prompt of one item; `tokens_in` is an estimate."""
+    """The prompt of one item; `tokensIn` is an estimate."""
 
     id: str = Field(validation_alias="item_id")
     system: str | None = Field(validation_alias=AliasPath("prompt", "system"))

@@ -1,5 +1,6 @@
 """Proof that a worker lives, with real processes where only they prove anything."""
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from backstay.batch import liveness
 from backstay.batch.liveness import Liveness, LivenessLock, is_proven_dead, liveness_of, remove_lock_file
 from backstay.batch.store import WorkerIdentity
+from backstay.errors import StorageError
 from support.harness.waiting import PATIENCE_SECONDS
 
 _HOLD = """
@@ -138,6 +140,22 @@ def test_closing_a_file_that_is_gone_is_no_error(tmp_path):
     Path(life.identity.lock_path).unlink()
 
     life.close()
+
+
+def test_a_folder_without_locks_is_left_empty(tmp_path, monkeypatch):
+    """Where the file system has no locks, no file and no descriptor is left behind."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(liveness.fcntl, "lockf", refuse)
+    descriptors = set(Path("/dev/fd").iterdir())
+
+    with pytest.raises(StorageError, match="No locks available"):
+        LivenessLock.open(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+    assert set(Path("/dev/fd").iterdir()) == descriptors
 
 
 # -- proof of life and death -----------------------------------------------------------------------

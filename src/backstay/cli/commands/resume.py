@@ -71,7 +71,8 @@ def resume(
 
     async def begin(backstay: "Backstay", context: RunContext) -> "BatchResult":
         try:
-            await _announce_processor(out, context, backstay, job, base_url)
+            adds_work = retry_failed or accept_new_items is not None
+            await _announce_processor(out, context, backstay, job, base_url, adds_work=adds_work)
             return await backstay.batches.resume(
                 job,
                 concurrency=concurrency,
@@ -101,14 +102,17 @@ def resume(
 
 
 async def _announce_processor(
-    out: Output, context: RunContext, backstay: "Backstay", name: str | None, base_url: str | None
+    out: Output, context: RunContext, backstay: "Backstay", name: str | None, base_url: str | None, *, adds_work: bool
 ) -> None:
     jobs = [await backstay.batches.checkpoint(name)] if name is not None else await backstay.batches.incomplete(limit=2)
-    if len(jobs) == 1 and jobs[0].processor.partition(":")[0] == "scripted":
+    if len(jobs) != 1:
+        return
+    (job,) = jobs
+    if job.recipe is None and job.processor.partition(":")[0] == "scripted":
         context.progress_view.announcement = SCRIPTED_NOTE
-    elif len(jobs) == 1 and jobs[0].recipe is not None and jobs[0].is_incomplete:
+    elif job.recipe is not None and (job.is_incomplete or adds_work):
         from backstay.generate.key_source import KeySources
         from backstay.generate.processor_loader import ProcessorLoader
 
         keys = KeySources.from_settings(backstay.settings)
-        out.note(f"{describe_endpoint(ProcessorLoader().recipe(jobs[0].recipe, base_url=base_url), keys)}.")
+        out.note(f"{describe_endpoint(ProcessorLoader().recipe(job.recipe, base_url=base_url), keys)}.")

@@ -46,6 +46,8 @@ def _check_json(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         json.dumps(items, allow_nan=False, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ValueError("it is not valid Unicode") from None
+    except ValueError:
+        raise ValueError("it has a number that is not finite") from None
     except RecursionError:
         raise ValueError(f"it is {TOO_DEEP}") from None
     if any(map(is_too_deep, items)):
@@ -74,7 +76,7 @@ class BatchIn(ApiInput):
     start: bool = True
     """Start working on the job at once."""
     concurrency: Concurrency | None = None
-    """Maximum calls in flight. The job keeps this value, `rpm` and `tpm` until new ones are set."""
+    """Maximum calls in flight. The job keeps this value until another is set; the same holds for `rpm` and `tpm`."""
     rpm: Rpm | None = None
     """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None
@@ -83,7 +85,7 @@ class BatchIn(ApiInput):
 
 class ResumeIn(ApiInput):
     concurrency: Concurrency | None = None
-    """Maximum calls in flight. The job keeps this value, `rpm` and `tpm`; if omitted, its latest values apply."""
+    """Maximum calls in flight; if omitted, the job's latest value applies. The same holds for `rpm` and `tpm`."""
     rpm: Rpm | None = None
     """Maximum requests per minute, if the job uses a recipe."""
     tpm: Tpm | None = None

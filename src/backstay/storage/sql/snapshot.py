@@ -26,10 +26,10 @@ class SqlSnapshot:
     """
 
     def __init__(self, database: Database) -> None:
-        self._source = database
+        self._database = database
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstay-snapshot")
         self._stack = ExitStack()
-        self.database = ""
+        self.database_kind = ""
         self.columns: UserColumns = {}
         self._records: Iterator[list[Record]] = iter(())
 
@@ -54,10 +54,10 @@ class SqlSnapshot:
 
     async def begin(self, owner: str, selection: Selection | KeySet) -> None:
         def begin() -> None:
-            session = self._stack.enter_context(self._source.snapshot())
+            session = self._stack.enter_context(self._database.snapshot())
             # From this first read on, the session sees the database as it is now.
             columns = StoredColumns.from_session(session)
-            self.database, self.columns = session.kind, columns.as_mapping()
+            self.database_kind, self.columns = session.kind, columns.as_mapping()
             if isinstance(selection, KeySet):
                 self._records = read_by_keys(session, owner, selection, columns)
             else:
@@ -71,7 +71,7 @@ class SqlSnapshot:
 
     def _submit(self, function: Callable[[], T]) -> "asyncio.Future[T]":
         def with_translated_errors() -> T:
-            with self._source.translate_errors():
+            with self._database.translate_errors():
                 return function()
 
         return asyncio.get_running_loop().run_in_executor(self._thread, with_translated_errors)
