@@ -23,6 +23,7 @@ from backstay.errors import (
     InvalidRow,
     NotABackup,
 )
+from backstay.library.imports import source
 from backstay.library.imports.source import ImportSource
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
@@ -356,6 +357,17 @@ async def test_a_reformatted_backup_is_imported(backstay, tmp_path, layout):
     await backstay.conversations.import_file(tmp_path / "in.json")
 
     assert await digests(backstay) == expected
+
+
+def test_a_compressed_backup_on_one_line_is_read_in_blocks(tmp_path, monkeypatch):
+    """The long first line of a compressed backup is read in blocks, not byte by byte."""
+    reads = []
+    readinto = source._Blocks.readinto
+    monkeypatch.setattr(source._Blocks, "readinto", lambda self, buffer: reads.append(1) or readinto(self, buffer))
+    (tmp_path / "in.json.zst").write_bytes(zstandard.compress(json.dumps(_originals(2_000)).encode()))
+
+    assert sum(len(chunk) for chunk in ImportSource(tmp_path / "in.json.zst").chunks()) == 2_000
+    assert len(reads) < 10
 
 
 def test_a_backup_in_one_object_is_read_with_flat_memory(tmp_path):

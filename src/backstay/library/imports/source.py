@@ -5,7 +5,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from shutil import copyfileobj
@@ -111,22 +111,24 @@ class ImportSource:
         if head.startswith(MAGIC):
             blocks = self._count_bytes(decompress(file))
             first = next(blocks, b"")
-            return self._read_object(first, chain((first,), blocks), lambda: cast("BinaryIO", _Blocks(first, blocks)))
+            # Unbuffered, `readline` would read byte by byte.
+            stream = io.BufferedReader(_Blocks(first, blocks), _BLOCK_BYTES)
+            return self._read_object(first, chain((first,), blocks), stream)
         self._text_bytes = os.fstat(file.fileno()).st_size
         if _is_object(head, self._path):
-            return self._read_object(head, iter(lambda: file.read(_BLOCK_BYTES), b""), lambda: file)
+            return self._read_object(head, iter(lambda: file.read(_BLOCK_BYTES), b""), file)
         if self._path is not None and self._path.suffix == ".zst":
             raise self.origin.unreadable("not a backup: it is not compressed by zstd, as its name says")
         return _to_chunks(self._read_rows(file))
 
     def _read_object(
-        self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
+        self, head: bytes, blocks: Iterator[bytes], stream: BinaryIO
     ) -> Iterator[Sequence[ImportedConversation]]:
         """Read a backup of Backstay line by line, with its integrity check; any other object by its `conversations`."""
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(FILE_START) and is_ended and first.endswith(CONVERSATIONS_START):
             return self._read_archive(blocks)
-        return _to_chunks(self._read_member(stream()))
+        return _to_chunks(self._read_member(stream))
 
     def _read_member(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
         member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_SHAPE_ERROR)
