@@ -1,12 +1,16 @@
 """Imports of files, each as a whole or not at all."""
 
+import asyncio
+import errno
 import io
 import json
 import os
 import shutil
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -259,6 +263,27 @@ async def test_a_pipe_that_does_not_wait_is_refused(backstay):
         pipe.flush()
         with pytest.raises(InputUnreadable, match="set to non-blocking"):
             await backstay.conversations.import_file("-", stdin=stream)
+
+
+async def test_a_pipe_with_a_name_is_refused(backstay, tmp_path):
+    """A named pipe is refused before anything is read from it, since an import may read its file twice."""
+    os.mkfifo(tmp_path / "in.jsonl")
+    rows = (json.dumps({"messages": _MESSAGES}) + "\n") * 2_000
+    writing = asyncio.create_task(asyncio.to_thread((tmp_path / "in.jsonl").write_text, rows))
+
+    with pytest.raises(InputUnreadable, match="a pipe cannot be read twice; send it to standard input"):
+        await backstay.conversations.import_file(tmp_path / "in.jsonl")
+    with suppress(BrokenPipeError):
+        await writing
+
+
+async def test_a_failure_to_read_is_an_error_of_the_input(backstay):
+    """A standard input that the operating system cannot read is refused like a file."""
+    stdin = io.BytesIO()
+    stdin.read = Mock(side_effect=OSError(errno.EIO, "Input/output error"))
+
+    with pytest.raises(InputUnreadable, match=r"standard input: cannot be read \(Input/output error\)"):
+        await backstay.conversations.import_file("-", stdin=stdin)
 
 
 async def test_standard_input_is_read(backstay):

@@ -84,30 +84,19 @@ class ImportSource:
             InputError: the file or a row is unusable.
             BackupError: the file is a backup that is incomplete or has a newer version.
         """
-        if self._path is None:
-            with self._from_stdin() as file:
-                yield from self._chunks(file)
-            return
         try:
-            file = self._path.open("rb")
-        except OSError:
-            yield from _to_chunks(self._read_rows(None))  # the reader of rows raises the right error
-            return
-        with file:
-            yield from self._chunks(file)
-
-    def _chunks(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
-        try:
-            yield from self._read_file(file)
+            with self._from_stdin() if self._path is None else self._path.open("rb") as file:
+                yield from self._read_file(file)
         except BackupError as error:
             raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
+        except OSError as error:
+            raise self.origin.from_os_error(error) from error
 
     def _read_file(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
-        try:
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-        except OSError:
-            head = b""  # a folder, for instance
+        if not file.seekable():
+            raise self.origin.unreadable("a pipe cannot be read twice; send it to standard input, named `-`")
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
         if head.startswith(MAGIC):
             blocks = self._count_bytes(decompress(file))
             first = next(blocks, b"")
@@ -148,7 +137,7 @@ class ImportSource:
         if others.get("version", VERSION) != VERSION:
             raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
-    def _read_rows(self, file: BinaryIO | None) -> Iterator[ImportedConversation]:
+    def _read_rows(self, file: BinaryIO) -> Iterator[ImportedConversation]:
         rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
         for row in rows:
             yield ImportedConversation(row.line, read_row(row, self.origin))
