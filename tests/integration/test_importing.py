@@ -231,6 +231,22 @@ async def test_unusable_files_are_refused(backstay, tmp_path, name, content, err
     assert await backstay.conversations.count(ALL) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.jsonl.zst", json.dumps({"messages": _MESSAGES}) + "\n" + json.dumps({"messages": _MESSAGES})),
+        ("in.jsonl.zst", json.dumps({"conversations": [{"from": "human", "value": "Hello"}]})),
+        ("in.json.zst", json.dumps([{"messages": _MESSAGES}])),
+    ],
+)
+async def test_compressed_rows_are_refused(backstay, tmp_path, name, content):
+    """A compressed file of rows is refused with the advice to decompress it."""
+    (tmp_path / name).write_bytes(zstandard.compress(content.encode()))
+
+    with pytest.raises(InputUnreadable, match="only a backup may be compressed; decompress other files first"):
+        await backstay.conversations.import_file(tmp_path / name)
+
+
 async def test_a_truncated_backup_is_refused(backstay, tmp_path):
     """A truncated backup is refused and not stored, even if its compression does not show the truncation."""
     await filled(tmp_path / "other" / "backstay.db", 20)

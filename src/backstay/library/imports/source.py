@@ -22,7 +22,7 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
-from backstay.readers.read import standard_input
+from backstay.readers.read import SUFFIXES, standard_input
 from backstay.readers.row import InputRow
 
 _CHUNK_CONVERSATIONS = 256
@@ -100,6 +100,9 @@ class ImportSource:
         if head.startswith(MAGIC):
             blocks = self._count_bytes(decompress(file))
             first = next(blocks, b"")
+            plain = Path(self._path.stem) if self._path is not None else None
+            if plain is not None and plain.suffix in SUFFIXES and not _is_object(first, plain):
+                raise self.origin.unreadable("only a backup may be compressed; decompress other files first")
             # Unbuffered, `readline` would read byte by byte.
             stream = io.BufferedReader(_Blocks(first, blocks), _BLOCK_BYTES)
             return self._read_object(first, chain((first,), blocks), stream)
