@@ -209,6 +209,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.jsonl", "", InputEmpty, "there are no rows"),
         ("in.txt", "x", InputUnreadable, "unknown kind of file"),
         ("in.json", '{"a": 1}', InputUnreadable, "line 1: neither an array of conversations nor a backup"),
+        ("in.json", '{"messages": []}\n{"messages": []}', InputUnreadable, "line 1: neither an array of conversations"),
         ("in.json", '{\n "version": "1.0", "conversations": []}', InputEmpty, "there are no rows"),
         ("in.json", '{"version":"1.0",\n"conversations":[', InputUnreadable, "the file is truncated"),
         ("in.json", '{"version":"1.0","conversations":[5]}', InvalidRow, "line 1: not a conversation"),
