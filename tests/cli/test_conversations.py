@@ -45,11 +45,13 @@ def test_a_list_is_read_page_by_page(within, three):
     first = within("conversations", "list", "--limit", "2", "--json").json
     rest = within("conversations", "list", "--limit", "2", "--before", str(first["nextCursor"]), "--json").json
     ended = within("conversations", "list", "--limit", "2")
+    after = within("conversations", "list", "--before", "1")
 
     seen = [item["id"] for page in (first, rest) for item in page["conversations"]]
     assert sorted(seen) == sorted(three.values())
     assert rest["nextCursor"] is None
     assert ended.err == f"Next page: backstay conversations list --limit=2 --before={first['nextCursor']}\n"
+    assert after.err == "No more conversations.\n"
 
 
 def test_a_conversation_is_shown_whole(within, three):

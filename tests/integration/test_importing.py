@@ -1,12 +1,16 @@
 """Imports of files, each as a whole or not at all."""
 
+import asyncio
+import errno
 import io
 import json
 import os
 import shutil
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -23,6 +27,7 @@ from backstay.errors import (
     InvalidRow,
     NotABackup,
 )
+from backstay.library.imports import source
 from backstay.library.imports.source import ImportSource
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
@@ -204,6 +209,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.jsonl", "", InputEmpty, "there are no rows"),
         ("in.txt", "x", InputUnreadable, "unknown kind of file"),
         ("in.json", '{"a": 1}', InputUnreadable, "line 1: neither an array of conversations nor a backup"),
+        ("in.json", '{"messages": []}\n{"messages": []}', InputUnreadable, "line 1: neither an array of conversations"),
         ("in.json", '{\n "version": "1.0", "conversations": []}', InputEmpty, "there are no rows"),
         ("in.json", '{"version":"1.0",\n"conversations":[', InputUnreadable, "the file is truncated"),
         ("in.json", '{"version":"1.0","conversations":[5]}', InvalidRow, "line 1: not a conversation"),
@@ -224,6 +230,22 @@ async def test_unusable_files_are_refused(backstay, tmp_path, name, content, err
     assert location.replace("line 1", "line 2" if good else "line 1") in caught.value.message
     assert str(tmp_path / name) in caught.value.message
     assert await backstay.conversations.count(ALL) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.jsonl.zst", json.dumps({"messages": _MESSAGES}) + "\n" + json.dumps({"messages": _MESSAGES})),
+        ("in.jsonl.zst", json.dumps({"conversations": [{"from": "human", "value": "Hello"}]})),
+        ("in.json.zst", json.dumps([{"messages": _MESSAGES}])),
+    ],
+)
+async def test_compressed_rows_are_refused(backstay, tmp_path, name, content):
+    """A compressed file of rows is refused with the advice to decompress it."""
+    (tmp_path / name).write_bytes(zstandard.compress(content.encode()))
+
+    with pytest.raises(InputUnreadable, match="only a backup may be compressed; decompress other files first"):
+        await backstay.conversations.import_file(tmp_path / name)
 
 
 async def test_a_truncated_backup_is_refused(backstay, tmp_path):
@@ -258,6 +280,27 @@ async def test_a_pipe_that_does_not_wait_is_refused(backstay):
         pipe.flush()
         with pytest.raises(InputUnreadable, match="set to non-blocking"):
             await backstay.conversations.import_file("-", stdin=stream)
+
+
+async def test_a_pipe_with_a_name_is_refused(backstay, tmp_path):
+    """A named pipe is refused before anything is read from it, since an import may read its file twice."""
+    os.mkfifo(tmp_path / "in.jsonl")
+    rows = (json.dumps({"messages": _MESSAGES}) + "\n") * 2_000
+    writing = asyncio.create_task(asyncio.to_thread((tmp_path / "in.jsonl").write_text, rows))
+
+    with pytest.raises(InputUnreadable, match="a pipe cannot be read twice; send it to standard input"):
+        await backstay.conversations.import_file(tmp_path / "in.jsonl")
+    with suppress(BrokenPipeError):
+        await writing
+
+
+async def test_a_failure_to_read_is_an_error_of_the_input(backstay):
+    """A standard input that the operating system cannot read is refused like a file."""
+    stdin = io.BytesIO()
+    stdin.read = Mock(side_effect=OSError(errno.EIO, "Input/output error"))
+
+    with pytest.raises(InputUnreadable, match=r"standard input: cannot be read \(Input/output error\)"):
+        await backstay.conversations.import_file("-", stdin=stdin)
 
 
 async def test_standard_input_is_read(backstay):
@@ -356,6 +399,17 @@ async def test_a_reformatted_backup_is_imported(backstay, tmp_path, layout):
     await backstay.conversations.import_file(tmp_path / "in.json")
 
     assert await digests(backstay) == expected
+
+
+def test_a_compressed_backup_on_one_line_is_read_in_blocks(tmp_path, monkeypatch):
+    """The long first line of a compressed backup is read in blocks, not byte by byte."""
+    reads = []
+    readinto = source._Blocks.readinto
+    monkeypatch.setattr(source._Blocks, "readinto", lambda self, buffer: reads.append(1) or readinto(self, buffer))
+    (tmp_path / "in.json.zst").write_bytes(zstandard.compress(json.dumps(_originals(2_000)).encode()))
+
+    assert sum(len(chunk) for chunk in ImportSource(tmp_path / "in.json.zst").chunks()) == 2_000
+    assert len(reads) < 10
 
 
 def test_a_backup_in_one_object_is_read_with_flat_memory(tmp_path):

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from unittest.mock import AsyncMock
 
 import pytest
 
 from backstay.coordination.idempotency import IdempotentRequests, StoredResponse
-from backstay.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, JobNotFound
+from backstay.errors import IdempotencyKeyInFlight, IdempotencyKeyReused, JobNotFound, StorageError
 
 
 class _Notes:
@@ -119,3 +120,11 @@ async def test_what_failed_may_be_tried_again(once):
     answer, was_kept = await once.run_once("me", "k", b"x", _Act())
 
     assert (answer.status, was_kept) == (201, False)
+
+
+async def test_the_error_of_the_request_is_reported_even_if_its_key_stays_claimed(once, monkeypatch):
+    """If the claim of a failed request cannot be dropped, the error is that of the request."""
+    monkeypatch.setattr(once._store, "drop", AsyncMock(side_effect=StorageError("The database is locked")))
+
+    with pytest.raises(JobNotFound):
+        await once.run_once("me", "k", b"x", _Act(JobNotFound("no job")))

@@ -293,6 +293,14 @@ def test_turns_stand_in_the_order_of_their_numbers():
     ]
 
 
+@pytest.mark.parametrize("missing", [{}, {"sequence": None}, {"sequence": "x"}])
+def test_a_number_is_kept_beside_a_turn_without_one(missing):
+    """A turn's number is kept even if another turn has none; then the turns keep their order."""
+    result = converted(conversation_turns=[{**TURN, "sequence": 5}, {**TURN, **missing}])["conversation_turns"]
+
+    assert [turn["metadata"].get("sequence") for turn in result] == [5, missing.get("sequence")]
+
+
 def test_a_time_without_an_offset_is_utc():
     """A time without an offset is UTC on every machine."""
     result = converted(created_at="2025-11-01 09:30:00.5", updated_at="2025-11-01T09:30:00+02:00")

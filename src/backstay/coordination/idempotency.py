@@ -83,8 +83,9 @@ class IdempotentRequests:
             try:
                 response = await act(recorder)
             except BaseException:
-                # This drops only the claim. A recorded response stays, since its work is done.
-                await asyncio.shield(self._store.drop(claim))
+                # This drops only the claim, which expires if that fails. A recorded response stays: its work is done.
+                with contextlib.suppress(BackstayError):
+                    await asyncio.shield(self._store.drop(claim))
                 raise
         await self._store.put(recorder.record(response))
         return response, False

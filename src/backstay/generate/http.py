@@ -171,10 +171,10 @@ class HttpClient:
     async def _read_reply(self, response: aiohttp.ClientResponse) -> HttpResponse:
         try:
             content = await self._read_content(response)
-        except MalformedResponse as error:
+        except (MalformedResponse, aiohttp.ClientError) as error:
             if response.status < _MIN_ERROR_STATUS:
                 raise
-            content = error.body  # an error's status is enough
+            content = error.body if isinstance(error, MalformedResponse) else b""  # an error's status is enough
         is_of_proxy = response.status == _PROXY_AUTHENTICATION
         return HttpResponse(response.status, response.headers, content, self._proxy if is_of_proxy else None)
 
@@ -182,7 +182,7 @@ class HttpClient:
         is_error = response.status >= _MIN_ERROR_STATUS
         reader = StreamReader()
         try:
-            if CONTENT_TYPE in response.headers.get("Content-Type", "") and not is_error:
+            if CONTENT_TYPE in response.headers.get("Content-Type", "").lower() and not is_error:
                 return await self._collect(response.content, reader)
             content = await _read_all(response.content)
             if not is_event_stream(content):

@@ -4,6 +4,7 @@ A column that Backstay lacks, and a value that does not fit its column's type, i
 the column, in turns as well. Turns are numbered from 1 without gaps; an original number that differs becomes metadata.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,8 +41,8 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
                 raise origin.invalid_row(row.line, error.message) from error
     created_at = document["created_at"] or to_text(fallback_time)
     turns = [_copy_turn(turn) for turn in document[TURNS]]
-    for turn, number in zip(turns, numbers, strict=False):  # without numbers, or with one for each turn
-        if number == turn[_SEQUENCE]:
+    for turn, number in zip(turns, numbers, strict=False):  # no numbers if the turns have another key
+        if number is None or number == turn[_SEQUENCE]:
             continue
         if turn["metadata"].setdefault(_SEQUENCE, number) != number:
             raise origin.invalid_row(row.line, f"turn {turn[_SEQUENCE]} has another sequence in its metadata")
@@ -62,17 +63,17 @@ def to_record(document: Document, key: int) -> Record:
     )
 
 
-def _sequence_numbers(turns: Any) -> list[int]:
-    """Return the turns' own numbers, in the order in which `read_row` puts the turns; none if a turn has no number.
+def _sequence_numbers(turns: Any) -> Sequence[int | None]:
+    """Return the turns' own numbers, None for a turn without one, in the order in which `read_row` puts the turns.
 
-    Turns are sorted by their numbers, unless two are equal.
+    That is the order of the numbers if every turn has one and no two are equal.
     """
     if not isinstance(turns, list):
         return []
-    numbers = [number for turn in turns if isinstance(turn, dict) and type(number := turn.get(_SEQUENCE)) is int]
-    if len(numbers) != len(turns):
-        return []
-    return sorted(numbers) if len(set(numbers)) == len(numbers) else numbers
+    values = [turn.get(_SEQUENCE) if isinstance(turn, dict) else None for turn in turns]
+    numbers = [value if type(value) is int else None for value in values]
+    distinct = {number for number in numbers if number is not None}
+    return sorted(distinct) if len(distinct) == len(numbers) else numbers
 
 
 def _copy_turn(turn: Document) -> Document:

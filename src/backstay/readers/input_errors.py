@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from backstay.errors import InputEmpty, InputNotFound, InputUnreadable, InvalidRow
+from backstay.errors import InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,16 @@ class InputErrors:
         # A file name can be any bytes, but an error's context must be valid JSON.
         return cls(os.fsencode(path).decode(errors="backslashreplace"))
 
-    def not_found(self) -> InputNotFound:
-        return InputNotFound(f"{self._printable}: there is no such file", path=self.path)
+    def from_os_error(self, error: OSError) -> InputError:
+        """Return the error for an input that the operating system does not open or read."""
+        match error:
+            case FileNotFoundError():
+                return InputNotFound(f"{self._printable}: there is no such file", path=self.path)
+            case IsADirectoryError():
+                return self.unreadable("this is a directory; name a file in it")
+            case PermissionError():
+                return self.unreadable("no permission to read it")
+        return self.unreadable(f"cannot be read ({error.strerror or type(error).__name__})")
 
     def empty(self) -> InputEmpty:
         return InputEmpty(f"{self._printable}: there are no rows in it", path=self.path)

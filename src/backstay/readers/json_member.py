@@ -48,10 +48,10 @@ class JsonMember:
                 self.others[name] = self._parse_value()
             more = self._take_comma("}")
         self._expect("}")
-        if scanner.peek():
-            raise scanner.unreadable("the file has data after its end")
         if not was_read:
             raise self._wrong_shape_error()
+        if scanner.peek():
+            raise scanner.unreadable("the file has data after its end")
 
     def _elements(self) -> Iterator[InputRow]:
         scanner = self._scanner

@@ -52,14 +52,8 @@ def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generato
                 raise errors.empty()
             yield first
             yield from rows
-    except FileNotFoundError:
-        raise errors.not_found() from None
-    except IsADirectoryError:
-        raise errors.unreadable("this is a directory; name a file in it") from None
-    except PermissionError:
-        raise errors.unreadable("no permission to read it") from None
     except OSError as error:
-        raise errors.unreadable(f"cannot be read ({error.strerror or type(error).__name__})") from error
+        raise errors.from_os_error(error) from error
 
 
 def _open(source: Path | None, stdin: BinaryIO | None, errors: InputErrors) -> AbstractContextManager[BinaryIO]:

@@ -1,7 +1,6 @@
 """Disconnects: a read-only request is cancelled when its client disconnects."""
 
 import asyncio
-from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,8 +37,7 @@ class DisconnectMiddleware:
             await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
             if not working.done() and not client.has_begun:
                 working.cancel()
-                with suppress(asyncio.CancelledError):
-                    await working
+                await asyncio.wait((working,))
                 note_code(scope, "client_gone")
                 if client.problem is not None and not client.has_begun:
                     await refuse(client.problem, scope, receive, send)

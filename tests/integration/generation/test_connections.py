@@ -65,6 +65,17 @@ async def test_what_may_have_been_paid_is_not_asked_again(replies, calls, provid
     assert len(provider.calls) == calls
 
 
+async def test_an_error_whose_body_is_cut_off_keeps_its_status():
+    """An error that breaks off in its body is still that error, with the wait that its headers name."""
+    answers = [b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n{"]
+    async with _raw_server(answers) as (url, _):
+        http = HttpClient(url, {})
+        response = await http.post(b"{}")
+        await http.close()
+
+    assert (response.status, response.headers["Retry-After"], response.body) == (429, "7", b"")
+
+
 async def test_a_connection_that_ends_later_was_not_given_up(provider, monkeypatch):
     """A connection lost after a few seconds is not stale, since a model was processing the call by then."""
     monkeypatch.setattr(http_module, "_STALE_SECONDS", 0.0)

@@ -1,5 +1,6 @@
 """Streamed answers over real connections."""
 
+import asyncio
 import json
 
 import pytest
@@ -119,11 +120,13 @@ async def test_keep_alives_after_a_whole_answer_do_not_prolong_it(provider, monk
     assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
 
 
-async def test_a_stream_is_not_waited_for_after_its_end(provider):
-    """A connection that stays open after the last event causes no delay."""
-    provider.behaviour = lambda _: Streamed([*_pieces(), _DONE], "silence")
+@pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream"])
+async def test_a_stream_is_not_waited_for_after_its_end(content_type, provider):
+    """A connection that stays open after the last event causes no delay, in whatever case its type is written."""
+    provider.behaviour = lambda _: Streamed([*_pieces(), _DONE], "silence", content_type)
 
-    assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
+    async with asyncio.timeout(30):
+        assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
 
 
 async def test_a_stream_without_end_is_given_up(provider, monkeypatch):

@@ -56,7 +56,8 @@ async def list_conversations(
             words = ["conversations", "list", *conditions.as_words(), f"--limit={limit}"]
             out.note(f"Next page: {session.invocation.command(*words, f'--before={page[-1].cursor}')}")
     else:
-        out.note("No conversations." if narrowed is None else "No matching conversations.")
+        kind = "more " if before is not None else "matching " if narrowed is not None else ""
+        out.note(f"No {kind}conversations.")
         if not await backstay.conversations.list(None, limit=1):
             await reminders.mention_other_owners(out, backstay, OwnedKind.CONVERSATION)
     await session.remind()

@@ -33,8 +33,9 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the pages until Ctrl-C or SIGTERM.
 
-    Prints an address that signs a browser in on this machine. To let other people sign in, set SUPABASE_URL, or
-    BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER. When the server stops, running jobs stop gracefully and can be resumed.
+    Prints an address that signs a browser in on this machine. For the users of your own app, set
+    SUPABASE_URL, or BACKSTAY_JWT_SECRET and BACKSTAY_JWT_ISSUER: the API then takes their tokens, and there are no
+    pages. When the server stops, running jobs stop gracefully and can be resumed.
 
     \b
     Examples:

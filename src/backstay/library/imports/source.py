@@ -5,7 +5,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from shutil import copyfileobj
@@ -22,7 +22,7 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
-from backstay.readers.read import standard_input
+from backstay.readers.read import SUFFIXES, standard_input
 from backstay.readers.row import InputRow
 
 _CHUNK_CONVERSATIONS = 256
@@ -84,49 +84,43 @@ class ImportSource:
             InputError: the file or a row is unusable.
             BackupError: the file is a backup that is incomplete or has a newer version.
         """
-        if self._path is None:
-            with self._from_stdin() as file:
-                yield from self._chunks(file)
-            return
         try:
-            file = self._path.open("rb")
-        except OSError:
-            yield from _to_chunks(self._read_rows(None))  # the reader of rows raises the right error
-            return
-        with file:
-            yield from self._chunks(file)
-
-    def _chunks(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
-        try:
-            yield from self._read_file(file)
+            with self._from_stdin() if self._path is None else self._path.open("rb") as file:
+                yield from self._read_file(file)
         except BackupError as error:
             raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
+        except OSError as error:
+            raise self.origin.from_os_error(error) from error
 
     def _read_file(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
-        try:
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-        except OSError:
-            head = b""  # a folder, for instance
+        if not file.seekable():
+            raise self.origin.unreadable("a pipe cannot be read twice; send it to standard input, named `-`")
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
         if head.startswith(MAGIC):
             blocks = self._count_bytes(decompress(file))
             first = next(blocks, b"")
-            return self._read_object(first, chain((first,), blocks), lambda: cast("BinaryIO", _Blocks(first, blocks)))
+            plain = Path(self._path.stem) if self._path is not None else None
+            if plain is not None and plain.suffix in SUFFIXES and not _is_object(first, plain):
+                raise self.origin.unreadable("only a backup may be compressed; decompress other files first")
+            # Unbuffered, `readline` would read byte by byte.
+            stream = io.BufferedReader(_Blocks(first, blocks), _BLOCK_BYTES)
+            return self._read_object(first, chain((first,), blocks), stream)
         self._text_bytes = os.fstat(file.fileno()).st_size
         if _is_object(head, self._path):
-            return self._read_object(head, iter(lambda: file.read(_BLOCK_BYTES), b""), lambda: file)
+            return self._read_object(head, iter(lambda: file.read(_BLOCK_BYTES), b""), file)
         if self._path is not None and self._path.suffix == ".zst":
             raise self.origin.unreadable("not a backup: it is not compressed by zstd, as its name says")
         return _to_chunks(self._read_rows(file))
 
     def _read_object(
-        self, head: bytes, blocks: Iterator[bytes], stream: Callable[[], BinaryIO]
+        self, head: bytes, blocks: Iterator[bytes], stream: BinaryIO
     ) -> Iterator[Sequence[ImportedConversation]]:
         """Read a backup of Backstay line by line, with its integrity check; any other object by its `conversations`."""
         first, is_ended, _ = head.partition(b"\n")
         if first.startswith(FILE_START) and is_ended and first.endswith(CONVERSATIONS_START):
             return self._read_archive(blocks)
-        return _to_chunks(self._read_member(stream()))
+        return _to_chunks(self._read_member(stream))
 
     def _read_member(self, stream: BinaryIO) -> Iterator[ImportedConversation]:
         member = JsonMember(InputText.open(stream, self.origin), "conversations", shape_error=_SHAPE_ERROR)
@@ -146,7 +140,7 @@ class ImportSource:
         if others.get("version", VERSION) != VERSION:
             raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
-    def _read_rows(self, file: BinaryIO | None) -> Iterator[ImportedConversation]:
+    def _read_rows(self, file: BinaryIO) -> Iterator[ImportedConversation]:
         rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
         for row in rows:
             yield ImportedConversation(row.line, read_row(row, self.origin))

@@ -41,7 +41,7 @@ _FUNCTIONS = re.compile(
 
 @cache
 def query(name: str) -> str:
-    """Return the statement `name`, without its schema, rows and added columns."""
+    """Return the statement `name`, with placeholders for its schema, rows, selection and added columns."""
     return _LOCK.sub(r"\1", _INDEXED_BY.sub("", read_statement(__package__, name)))
 
 
