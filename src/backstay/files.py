@@ -1,6 +1,7 @@
 """File operations: atomic writes, flushing to disk, and checks of owner and permissions."""
 
 import fcntl
+import io
 import os
 import secrets
 import stat
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from backstay.errors import OutputUnwritable
 
@@ -27,17 +28,35 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
         OutputUnwritable: the file cannot be written; the message says why.
     """
     target = Path(os.path.realpath(path))  # unlike `resolve`, accepts a link to itself
+    callers_error: OSError | None = None
     try:
         if _is_among(target, excluded):
             raise OutputUnwritable(f"{path} belongs to the database; name another file", path=str(path))
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            with target.open("wb") as out:
+        is_special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
+        with io.BufferedWriter(_OutputFile(target, "wb")) if is_special else replace_atomically(target) as out:
+            try:
                 yield out
-            return
-        with replace_atomically(target) as out:
-            yield out
+            except OSError as error:
+                callers_error = None if isinstance(error, _WriteError) else error
+                raise
     except OSError as error:
+        if error is callers_error:
+            raise
         raise OutputUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
+
+
+class _WriteError(OSError):
+    """An error of a write of bytes to the file, unlike one that the code within the context raised."""
+
+
+class _OutputFile(io.FileIO):
+    """A file that raises its errors as `_WriteError`."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _WriteError(error.errno, error.strerror) from error
 
 
 def _is_among(target: Path, others: Iterable[Path]) -> bool:
@@ -53,7 +72,7 @@ def replace_atomically(target: Path) -> Iterator[BinaryIO]:
     """
     temporary, descriptor = _create_temporary(target)
     try:
-        with os.fdopen(descriptor, "wb") as out:
+        with io.BufferedWriter(_OutputFile(descriptor, "wb")) as out:
             if target.exists():
                 os.fchmod(out.fileno(), stat.S_IMODE(target.stat().st_mode))
             yield out

@@ -65,7 +65,7 @@ def test_a_dataclass_stands_for_its_options():
     _run(paint, "north", "--colour", "red", "-s", "3", "--json")
 
     assert received == [("north", _Outer(size=3, inner=_Inner(colour="red"), bold=False), False, True)]
-    assert list(paint.__annotations__) == ["context", "wall", "size", "colour", "bold", "twice", "as_json"]
+    assert list(paint.__annotations__) == ["context", "wall", "size", "colour", "bold", "twice", "database", "as_json"]
 
 
 def test_the_library_is_closed_when_the_command_ends(library):

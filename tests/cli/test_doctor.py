@@ -1,5 +1,6 @@
 """`backstay doctor` checks everything, changes nothing, and never fails itself."""
 
+import os
 from pathlib import Path
 
 import apsw
@@ -518,3 +519,21 @@ def test_damage_that_cannot_be_recorded_hides_no_other(within, backstay, monkeyp
 
     assert [f"{backup} is damaged: " in ended.out for backup in made] == [True, True]
     assert len(recorded) == 1
+
+
+def test_a_file_of_another_size_is_damaged(within, backstay):
+    """Doctor names a backup whose file was cut off or emptied without reading it, and records nothing."""
+    backstay.write("topics.csv", "Gardens")
+    within("run", "topics.csv", "--model", "scripted")
+    made = [within("backups", "create", "--all", "--json").json["backupId"] for _ in range(3)]
+    for size, backup in zip((0, 100), made, strict=False):
+        (path,) = backstay.folder.rglob(f"{backup}.json.zst")
+        os.truncate(path, size)
+
+    ended = within("doctor", "--json")
+    recorded = ask(backstay.database, "SELECT id FROM backups WHERE damaged_at IS NOT NULL")
+
+    assert ended.code == 1
+    assert [f"{backup} is damaged: " in ended.out for backup in made] == [True, True, False]
+    assert "1 verified, their files are present" in _told(ended, "backups")
+    assert recorded == []

@@ -220,6 +220,52 @@ def test_a_verb_without_its_group_suggests_the_group(within, verb, suggested):
     assert message == f"No such command '{verb}'. Did you mean {suggested}? See `backstay --help`"
 
 
+@pytest.mark.parametrize("name", ["version", "help", "owner"])
+def test_an_option_without_its_dashes_suggests_the_option(within, name):
+    """The name of a global option that is given as a command suggests the option."""
+    message = within(name).one_line_error()
+
+    assert message == f"No such command '{name}'. Did you mean '--{name}'? See `backstay --help`"
+
+
+def test_the_database_may_be_named_after_the_command(within, backstay):
+    """`--database` works before and after the command; if it is given twice, the later one counts."""
+    backstay.write("topics.csv", "Gardens")
+
+    made = within("--database", "first.db", "run", "topics.csv", "--model", "scripted", "--database", "second.db")
+    listed = within("jobs", "--database", "second.db", "--json")
+
+    assert (made.code, [job["id"] for job in listed.json["jobs"]]) == (0, ["topics"])
+    assert not (backstay.folder / "first.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["jobs", "--owner", "ann"], "--owner goes before the command: `backstay --owner … jobs`"),
+        (["jobs", "--log-format=json"], "--log-format goes before the command: `backstay --log-format … jobs`"),
+        (
+            ["backups", "--database", "x", "list"],
+            "--database goes before the command: `backstay --database … backups`",
+        ),
+    ],
+)
+def test_a_misplaced_global_option_is_named_with_its_place(within, words, message):
+    """The error for a global option after a command that does not accept it there shows where it goes."""
+    ended = within(*words)
+
+    assert (ended.code, ended.one_line_error()) == (2, message)
+
+
+def test_a_folder_instead_of_a_file_is_refused(within, backstay):
+    """A run of a folder, even of the current one, names the problem and creates no database."""
+    for folder in (".", str(backstay.folder)):
+        ended = within("run", folder, "--model", "scripted")
+
+        assert ended.one_line_error() == f"{folder}: this is a directory; name a file in it"
+    assert not backstay.database.exists()
+
+
 def test_a_shell_completes_after_a_verb_without_its_group(backstay):
     """While a shell completes, a verb without its group is no error."""
     typed = {"_BACKSTAY_COMPLETE": "complete_bash", "COMP_WORDS": "backstay export ", "COMP_CWORD": "2"}

@@ -189,6 +189,50 @@ async def test_rows_that_forbid_it_refuse_the_plan(app, path, rule):
     assert await app.conversations.count(ALL) == 9
 
 
+_GENERATED = {
+    "child": (
+        "CREATE TABLE marks (id integer PRIMARY KEY, about bigint, chat bigint GENERATED ALWAYS AS (about) STORED"
+        " REFERENCES {ours}conversations (key) ON DELETE CASCADE); INSERT INTO marks (id, about) VALUES (1, 1)",
+        "marks.chat",
+    ),
+    "parent": (
+        "CREATE TABLE marks (id integer PRIMARY KEY,"
+        " chat bigint REFERENCES {ours}conversations (key) ON DELETE CASCADE,"
+        " code bigint GENERATED ALWAYS AS (id * 10) STORED UNIQUE);"
+        "CREATE TABLE stars (id integer PRIMARY KEY, mark bigint REFERENCES marks (code));"
+        "INSERT INTO marks (id, chat) VALUES (1, 1); INSERT INTO stars VALUES (1, 10)",
+        "marks.code",
+    ),
+    "conversations": (
+        "ALTER TABLE {ours}conversations ADD COLUMN code bigint GENERATED ALWAYS AS (key * 10) {kind};"
+        "CREATE UNIQUE INDEX codes ON {ours}conversations (code);"
+        "CREATE TABLE marks (id integer PRIMARY KEY, chat bigint REFERENCES {ours}conversations (code)"
+        " ON DELETE CASCADE); INSERT INTO marks VALUES (1, 10)",
+        "conversations.code",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", _GENERATED)
+async def test_a_foreign_key_on_a_generated_column_refuses_the_plan(app, path, place):
+    """A key that uses a generated column blocks deletes, also one planned before; backups and restores still work."""
+    earlier = await app.conversations.delete(_ids(5))
+    plan = await app.conversations.plan_delete(ALL)
+    schema, kind = ("backstay.", "STORED") if is_server(path) else ("", "VIRTUAL")
+    statements, column = _GENERATED[place]
+    await _sql(path, statements.format(ours=schema, kind=kind))
+
+    with pytest.raises(DeleteBlocked, match=rf"uses the generated column (public\.)?{column};"):
+        await app.conversations.plan_delete(ALL)
+    with pytest.raises(PlanOutdated if place == "parent" else DeleteBlocked):
+        await app.conversations.delete(plan)
+    backup = await app.backups.create(_ids(1))
+    restored = await app.backups.restore(earlier.backup_id)
+
+    assert (backup.state, restored.restored, await app.conversations.count(ALL)) == ("verified", 1, 10)
+    assert await _sql(path, "SELECT count(*) FROM marks") == [(1,)]
+
+
 async def test_unselected_conversations_refuse_the_plan(app, path):
     """A delete is refused if it would also delete conversations that were not selected."""
     schema = "backstay.conversations" if is_server(path) else "conversations"

@@ -102,6 +102,22 @@ async def test_other_origins_must_be_named(settings):
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://app.example")
 
 
+async def test_other_origins_may_read_the_headers_of_a_download(settings):
+    """A page of a configured origin may read the name, the tag and the range of a backup that it downloads."""
+    async with serving(settings, cors_origins=("https://app.example",)) as api:
+        ids = await api.made(1)
+        made = await api.ann.post("/api/backup/create", json={"conversationIds": ids})
+        answer = await api.ann.get(
+            f"/api/backup/download/{made.json()['backupId']}",
+            params={"format": "zst"},
+            headers={"Origin": "https://app.example", "Range": "bytes=0-9"},
+        )
+
+    exposed = set(answer.headers["access-control-expose-headers"].lower().split(", "))
+    assert answer.status_code == 206
+    assert {"content-disposition", "content-range", "accept-ranges", "etag"} <= exposed & set(answer.headers)
+
+
 async def test_without_settings_no_origin_may_read(api):
     """Control: without settings, no other origin may read responses."""
     answer = await api.ann.get("/api/batches", headers={"Origin": "https://app.example"})

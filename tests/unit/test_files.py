@@ -201,6 +201,35 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch, call):
     assert _names(tmp_path) == ["out.jsonl"]
 
 
+@pytest.mark.parametrize("output", ["file", "pipe"])
+def test_error_of_the_caller_is_not_called_one_of_the_file(tmp_path, output):
+    """An OSError that the code within the context raises, such as one of a file that it reads, is raised as it is."""
+    path = tmp_path / "out.jsonl" if output == "file" else Path(os.devnull)
+    own = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    def write_half():
+        with write_atomically(path) as out:
+            out.write(b"half")
+            raise own
+
+    with pytest.raises(ConnectionResetError) as caught:
+        write_half()
+
+    assert caught.value is own
+    assert _names(tmp_path) == []
+
+
+def test_disk_that_is_full_during_a_write_is_named(tmp_path):
+    """An error of a write within the context is one of the file."""
+    full = Path("/dev/full")
+
+    with (
+        pytest.raises(OutputUnwritable, match=f"{full} cannot be written: No space left"),
+        write_atomically(full) as out,
+    ):
+        out.write(b"a" * 1_000_000)
+
+
 def test_file_and_folder_are_synced(tmp_path, monkeypatch):
     """The file is synced before the rename, and the folder before the write returns."""
     synced, fsync = [], os.fsync

@@ -152,9 +152,11 @@ class BackupDirectory:
             raise BackupUnreachable(
                 f"The file of the backup cannot be opened ({error.strerror}): {path}", path=str(path)
             ) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
             os.close(descriptor)
-            raise BackupDamaged(f"{path} is not a file; remove it", path=str(path))
+            problem = "is not a file; remove it" if not stat.S_ISREG(status.st_mode) else "is empty"
+            raise BackupDamaged(f"{path} {problem}", path=str(path))
         with os.fdopen(descriptor, "rb") as file:
             yield file
 

@@ -25,6 +25,10 @@ _REASONS = {
         "{rows} of {table} would be deleted or changed with these conversations, and this role may not restore them; "
         "have another role grant it: `{remedy}`"
     ),
+    ObstacleKind.GENERATED: (
+        "rows of {table} could not be restored, because {key} uses the generated column {column}; let that key use "
+        "columns that are not generated"
+    ),
 }
 
 
@@ -32,7 +36,9 @@ def delete_blocked_error(obstacles: Sequence[Obstacle]) -> DeleteBlocked:
     """Return the error that names the first obstacle and counts the others."""
     first = obstacles[0]
     rows = f"{first.rows:,} row{'s' if first.rows != 1 else ''}"
-    reason = _REASONS[first.kind].format(rows=rows, table=first.table, key=first.key, remedy=first.remedy)
+    reason = _REASONS[first.kind].format(
+        rows=rows, table=first.table, key=first.key, remedy=first.remedy, column=first.column
+    )
     more = f" ({len(obstacles) - 1} more such keys)" if len(obstacles) > 1 else ""
     return DeleteBlocked(
         f"Nothing can be deleted: {reason}{more}",

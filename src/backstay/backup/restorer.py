@@ -99,7 +99,7 @@ def _report_to(listener: Listener | None, backup: Backup) -> Callable[[int], Non
 
 async def _source(opened: OpenBackup, selection: Selection | None) -> RestoreSource:
     manifest = await asyncio.to_thread(opened.manifest)
-    if selection is None or not selection.is_narrowed:
+    if selection is None or not selection.check().is_narrowed:
         return RestoreSource(opened.backup, manifest.columns, opened.conversations, is_whole=True)
     selected = _SelectedConversations(opened, selection)
     return RestoreSource(opened.backup, manifest.columns, selected.read, is_whole=False)

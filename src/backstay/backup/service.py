@@ -133,13 +133,13 @@ class Backups(BackupInspection):
 
         Args:
             backup_id: The backup.
-            selection: Which of its conversations to restore; all by default.
+            selection: Which of its conversations to restore; all by default, but not with an empty selection.
             on_conflict: What to do with conversations that conflict: `fail`, `skip` or `replace`.
             on_progress: Called with the progress.
 
         Raises:
             BackupNotFound, BackupUnusable, BackupUnreachable, BackupDamaged: the backup cannot be used.
-            ConversationNotFound, EmptySelection: the backup does not hold what is selected.
+            ConversationNotFound, EmptySelection: nothing is selected, or the backup does not hold it.
             RestoreConflict: a conversation conflicts with another one in the library.
             ColumnsDiffer, RestoreDiffers: a restored conversation would differ from the backup.
         """

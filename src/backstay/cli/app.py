@@ -29,13 +29,17 @@ from backstay.cli.invocation import Invocation, LogFormat
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands of `backstay`. The error for a verb without its group, like `export`, suggests the whole command."""
+    """The commands of `backstay`. The error for a verb without its group, like `export`, suggests the whole command.
+
+    That for the name of an option, like `version`, suggests the option.
+    """
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # Typer's own class
         verb = args[0]
         suggested = [
             f"'{name} {verb}'" for name, group in self.commands.items() if verb in getattr(group, "commands", ())
         ]
+        suggested += [f"'--{verb}'" for parameter in self.get_params(ctx) if f"--{verb}" in parameter.opts]
         if suggested and verb not in self.commands and not ctx.resilient_parsing:  # set while a shell completes
             ctx.fail(f"No such command {verb!r}. Did you mean {', '.join(suggested)}?")
         return super().resolve_command(ctx, args)

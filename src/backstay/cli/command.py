@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,6 +70,8 @@ class CommandSession:
             return await work
 
 
+_Database = Annotated[str | None, typer.Option("--database", hidden=True)]
+
 Command = Callable[..., int | Coroutine[Any, Any, int | None] | None]
 WhenInterrupted = str | Callable[[CommandSession], None]
 
@@ -78,7 +80,8 @@ def command(*, when_interrupted: WhenInterrupted | None = None) -> Callable[[Com
     """Make a function a command of Typer.
 
     It receives a session first, and may be a coroutine function. A parameter whose type is a dataclass stands for
-    several options, one for each field. `--json` is added as the last option. With `when_interrupted`, SIGTERM and
+    several options, one for each field. `--json` is added as the last option; the global option `--database` is
+    accepted too, though only the help of `backstay` shows it. With `when_interrupted`, SIGTERM and
     Ctrl-C print that text, or call that function, and end the command with INTERRUPTED.
     """
 
@@ -86,8 +89,9 @@ def command(*, when_interrupted: WhenInterrupted | None = None) -> Callable[[Com
         _, *parameters = inspect.signature(function).parameters.values()
 
         @functools.wraps(function)
-        def run(context: typer.Context, *, as_json: bool, **options: Any) -> int:
+        def run(context: typer.Context, *, database: str | None, as_json: bool, **options: Any) -> int:
             invocation = Invocation.from_context(context)
+            invocation.database = invocation.database if database is None else database
             session = CommandSession(invocation, Output(invocation, as_json=as_json))
             arguments: Any = {parameter.name: _collapse(parameter, options) for parameter in parameters}
             try:
@@ -134,11 +138,12 @@ def _fields(group: Any) -> list[inspect.Parameter]:
 
 
 def _set_signature(run: Callable[..., int], options: list[inspect.Parameter]) -> None:
-    """Set what Typer reads: the context, the options, and `--json`."""
+    """Set what Typer reads: the context, the options, `--database` and `--json`."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter("context", keyword, annotation=typer.Context),
         *(option.replace(kind=keyword) for option in options),
+        inspect.Parameter("database", keyword, default=None, annotation=_Database),
         inspect.Parameter("as_json", keyword, default=False, annotation=AsJson),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may have one

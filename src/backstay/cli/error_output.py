@@ -28,9 +28,19 @@ def print_usage_error(invocation: Invocation, error: Exception, *, as_json: bool
         _replace_wording(error, error.__cause__)
     reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
     see = " See" if reason.endswith("?") else "; see"
-    message = f"{reason}{see} `{command} --help`"
+    message = _place_of_global_option(error, context) or f"{reason}{see} `{command} --help`"
     _print_message(invocation, "usage", message, {"command": command}, as_json=as_json)
     return ExitStatus.USAGE
+
+
+def _place_of_global_option(error: Any, context: Any) -> str | None:
+    """Return the message for a global option that is given after the command; None for any other error."""
+    option = getattr(error, "option_name", None)
+    root = context.find_root() if context is not None else None
+    if root in (None, context) or option not in [name for each in root.command.params for name in each.opts]:
+        return None
+    command, words = context.command_path.split(" ", 1)
+    return f"{option} goes before the command: `{command} {option} … {words}`"
 
 
 def _replace_wording(error: Any, cause: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""Checks of backup files: present, and unchanged since they were verified."""
+"""Checks of backup files: present with their size and, if they are read, unchanged since they were verified."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ _log = get_logger("backstay.doctor")
 def check_backups(
     report: DatabaseReport, settings: Settings, *, default_folder: Path | None, deep: bool
 ) -> Iterator[Check]:
-    """Check each backup's file, and the marker of the folder for new backups.
+    """Check the size of each backup's file, and the marker of the folder for new backups.
 
     With `deep`, read all files, and record which are damaged.
     """
@@ -51,7 +51,8 @@ def check_backups(
                 without_folder.append(backup.id)
             continue
         try:
-            is_intact = _is_unchanged(folder, backup) if deep else None
+            has_its_size = folder.has(backup.id, size=backup.file_bytes)
+            is_intact = has_its_size and (_is_unchanged(folder, backup) if deep else None)
         except BackupUnreachable as error:
             yield Check("backups", CheckLevel.WARNING, error.message, "check its permissions and its disk")
             continue
@@ -61,9 +62,9 @@ def check_backups(
             damaged.append(backup)
         else:
             present += 1
-    if damaged:
+    if damaged and deep:
         asyncio.run(_record_damage(damaged, settings))
-        yield from (_check_damage(backup, is_intact=False) for backup in damaged)
+    yield from (_check_damage(backup, is_intact=False) for backup in damaged)
     yield from _check_missing(without_file, without_folder)
     if present and not without_file and not without_folder:
         state = "read and unchanged" if deep else "their files are present"

@@ -49,11 +49,13 @@ class ObstacleKind(StrEnum):
     """The rows would change and could not be restored, because no primary key identifies them."""
     DENIED = "denied"
     """The database would delete or change the rows, but our role may not restore them."""
+    GENERATED = "generated"
+    """The foreign key uses a generated column, so its rows could not be restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Rows that prevent a delete, and their foreign key if that is the reason."""
+    """Rows, or a foreign key whatever its rows, that prevent a delete; and their foreign key if that is the reason."""
 
     table: str
     key: str
@@ -61,6 +63,8 @@ class Obstacle:
     kind: ObstacleKind
     remedy: str = ""
     """The SQL statement that grants the missing right."""
+    column: str = ""
+    """The generated column, after the name of its table."""
 
 
 @dataclass(frozen=True, slots=True)

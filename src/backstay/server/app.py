@@ -235,7 +235,15 @@ def _add_middleware(app: FastAPI, state: AppState) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range"],
-            expose_headers=["Location", "Content-Disposition", "Content-Range", "X-Request-Id", "Retry-After"],
+            expose_headers=(
+                "Location",
+                "Content-Disposition",
+                "Accept-Ranges",
+                "Content-Range",
+                "ETag",
+                "X-Request-Id",
+                "Retry-After",
+            ),
             max_age=600,
         )
     app.add_middleware(AllowedHosts, names=settings.allowed_hosts, local=state.local is not None)

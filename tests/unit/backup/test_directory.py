@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.backup.directory import BackupDirectory
-from backstay.errors import BackupError, BackupFailed, BackupUnreachable
+from backstay.errors import BackupDamaged, BackupError, BackupFailed, BackupUnreachable
 
 _ID = "backup-1-a"
 
@@ -116,6 +116,15 @@ def test_a_reader_keeps_what_it_has_opened(folder):
         assert file.read() == b"text"
     assert not folder.remove(_ID)
     with pytest.raises(BackupUnreachable, match="cannot be opened"), folder.open(_ID):
+        pass
+
+
+def test_an_empty_file_is_damaged(folder):
+    """A file without a byte, as a crash of the machine may leave one, is named as damaged."""
+    path = folder.path_for(_ID)
+    path.touch()
+
+    with pytest.raises(BackupDamaged, match=f"^{path} is empty$"), folder.open(_ID):
         pass
 
 

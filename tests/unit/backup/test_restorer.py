@@ -38,7 +38,7 @@ class _Parts:
     """All that a restore uses. It records what was done, and reads the conversations that it would restore."""
 
     def __init__(self):
-        self.done = []
+        self.done, self.read = [], None
         self.keys_in_the_way = []
 
     @asynccontextmanager
@@ -104,6 +104,13 @@ async def test_part_of_a_backup_is_restored(restorer, parts, selection, ids):
 
     assert not parts.is_whole
     assert parts.read == [[ids]] * 2
+
+
+async def test_empty_selection_restores_nothing(restorer, parts):
+    """A selection without a condition, such as one of an empty list of ids, is refused instead of restoring all."""
+    with pytest.raises(EmptySelection, match="Nothing is selected"):
+        await _restore(restorer, Selection(ids=()))
+    assert parts.read is None
 
 
 async def test_selected_id_that_the_backup_lacks_is_refused(restorer):

@@ -50,7 +50,8 @@ async def restore(
       backstay backups restore backup-1730720400123-abc123
       backstay backups restore backup-1730720400123-abc123 --search lighthouse --dry-run
     """
-    selection = options.selection()
+    selected = options.selection()
+    selection = selected if selected.is_narrowed else None  # without a condition, the whole backup
     backstay = await session.open()
     if dry_run:
         plan = await backstay.backups.plan_restore(backup, selection)

@@ -123,13 +123,13 @@ def _default_job_name(file: str) -> str:
 
 
 def _check_readable(file: str) -> None:
-    """Read the first item before a database is created, so that a mistyped file name creates none.
+    """Read the first item before a database is created, so that a mistyped file name, or a folder, creates none.
 
     Skip input that can be read only once, such as a pipe.
     """
     from backstay.readers import read_rows
 
     path = Path(file)
-    if file != "-" and (path.is_file() or not path.exists()):
+    if file != "-" and (path.is_file() or path.is_dir() or not path.exists()):
         with closing(read_rows(path)) as rows:
             next(rows)

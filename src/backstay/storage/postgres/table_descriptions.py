@@ -102,7 +102,7 @@ class TableDescriptions:
     def _view_columns(self, table: str, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the names that the columns of a table have in the view over it, if there is one."""
         adopted = self._adopted_table(table)
-        return tuple(columns) if adopted is None else tuple(adopted.columns[name] for name in columns)
+        return tuple(columns) if adopted is None else tuple(adopted.columns.get(name, name) for name in columns)
 
     def table(self, name: str) -> CatalogTable | None:
         if name not in self._tables:

@@ -39,20 +39,24 @@ class CascadeTables:
 
     All columns of a table whose rows are deleted; the primary key and the foreign keys of one whose rows are updated.
     """
+    unfit: Sequence[tuple[ForeignKey, str]] = ()
+    """The foreign keys whose rows could not be restored, and the generated column that is the reason."""
 
     @classmethod
     def from_session(cls, session: Session) -> "CascadeTables":
         """Read the tables and foreign keys from the catalogue of a database."""
-        keys = session.tables.foreign_keys()
-        read = {key.table: session.tables.table(key.table) for key in keys}
+        found = session.tables.foreign_keys()
+        read = {name: session.tables.table(name) for key in found for name in (key.table, key.parent)}
         tables = {name: table for name, table in read.items() if table is not None}
+        unfit = {key: generated[0] for key in found if (generated := _generated_columns(key, found, tables))}
+        keys = [key for key in found if key not in unfit]
         deleted = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(BUILT_IN_TABLES)
         columns = {name: tuple(tables[name].columns) for name in deleted}
         for name in sorted({key.table for key in keys if key.on_delete.updates} - deleted):
             updating = [key for key in keys if key.table == name and key.on_delete.updates]
             names = (*tables[name].key, *(column for key in updating for column in key.columns))
             columns[name] = tuple(dict.fromkeys(names))
-        return cls(keys, tables, dict(sorted(columns.items())))
+        return cls(keys, tables, dict(sorted(columns.items())), list(unfit.items()))
 
     def restricted_to(self, columns: Mapping[str, Mapping[str, str]]) -> "CascadeTables":
         """Return only the tables and columns that are among these, and the foreign keys between them."""
@@ -68,7 +72,10 @@ class CascadeTables:
             if key.table in BUILT_IN_TABLES or set(key.columns) <= set(restricted.get(key.table, ()))
         ]
         return CascadeTables(
-            [key for key in keys if key.parent in BUILT_IN_TABLES or key.parent in restricted], self.tables, restricted
+            [key for key in keys if key.parent in BUILT_IN_TABLES or key.parent in restricted],
+            self.tables,
+            restricted,
+            self.unfit,
         )
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
@@ -272,6 +279,15 @@ class CascadeWalk:
             key: {kind: _sort_tables(tables) for kind, tables in sorted(kinds.items())}
             for key, kinds in related.items()
         }
+
+
+def _generated_columns(key: ForeignKey, keys: Sequence[ForeignKey], tables: Mapping[str, CatalogTable]) -> list[str]:
+    """Return the generated columns that following a foreign key, or restoring its rows, would need."""
+    needed = [(key.parent, name) for name in key.parent_columns]
+    is_cascading = any(other.table == key.table and other.on_delete is OnDelete.CASCADE for other in keys)
+    if is_cascading or key.on_delete.updates:
+        needed += [(key.table, name) for name in key.columns]
+    return [f"{table}.{name}" for table, name in needed if table in tables and name not in tables[table].columns]
 
 
 def _values(row: _ReachedRow, names: Sequence[str]) -> tuple[Any, ...]:

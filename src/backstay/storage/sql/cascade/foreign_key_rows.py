@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backstay.backup.error_messages import delete_blocked_error
 from backstay.backup.store import UserColumns
 from backstay.library.deletion import Obstacle, ObstacleKind, RelatedRowCount
 from backstay.storage.sql.cascade.closure import CascadeTables, CascadeWalk
@@ -19,7 +20,7 @@ def related_rows(session: Session) -> RelatedRows:
 
 
 def _related_rows(session: Session, cascade: CascadeTables) -> RelatedRows:
-    return ForeignKeyRows(session, cascade) if cascade.foreign_keys else RelatedRows()
+    return ForeignKeyRows(session, cascade) if cascade.foreign_keys or cascade.unfit else RelatedRows()
 
 
 class ForeignKeyRows(RelatedRows):
@@ -48,6 +49,8 @@ class ForeignKeyRows(RelatedRows):
         return CascadeWalk(self._session, self._cascade, keys).by_conversation()
 
     def lock(self, keys: Sequence[int]) -> bool:
+        if unfit := self._unfit_keys():
+            raise delete_blocked_error(unfit)
         return CascadeWalk(self._session, self._cascade, keys, locked=True).reaches_other_conversations
 
     def count(self, keys: Sequence[int]) -> Counter[int]:
@@ -70,7 +73,8 @@ class ForeignKeyRows(RelatedRows):
         return [RelatedRowCount(table, rows, is_deleted) for (table, is_deleted), rows in sorted(self._counts.items())]
 
     def obstacles(self) -> list[Obstacle]:
-        obstacles = [
+        obstacles = self._unfit_keys()
+        obstacles += [
             Obstacle(key.table, key.name, rows, ObstacleKind.UNFIT) for key, rows in self._unidentifiable.items()
         ]
         grants = self._session.tables.unwritable(self.deleted_tables, self.updated_tables)
@@ -83,6 +87,12 @@ class ForeignKeyRows(RelatedRows):
             if remaining:
                 obstacles.append(Obstacle(key.table, key.name, len(remaining), kind))
         return obstacles
+
+    def _unfit_keys(self) -> list[Obstacle]:
+        return [
+            Obstacle(key.table, key.name, 0, ObstacleKind.GENERATED, column=column)
+            for key, column in self._cascade.unfit
+        ]
 
     def restricted_to(self, columns: UserColumns) -> RelatedRows:
         return _related_rows(self._session, self._cascade.restricted_to(columns))

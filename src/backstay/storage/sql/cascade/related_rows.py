@@ -40,7 +40,10 @@ class RelatedRows:
         return {}
 
     def lock(self, keys: Sequence[int]) -> bool:
-        """Lock the rows until the transaction ends; return whether they may be related to other conversations too."""
+        """Lock the rows until the transaction ends; return whether they may be related to other conversations too.
+
+        Raises DeleteBlocked: the database would delete or update rows that no backup holds.
+        """
         return False
 
     def count(self, keys: Sequence[int]) -> Counter[int]:
