@@ -590,8 +590,13 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
 
 async def test_an_owner_that_does_not_fit_is_refused(backstay):
     """An owner that does not fit the app's owner column is refused before any provider is called."""
-    with pytest.raises(AdoptedTableNotWritable, match="--owner"):
+    with pytest.raises(
+        AdoptedTableNotWritable, match=r"owner 'local': public\.chats\.user_id is of type uuid"
+    ) as caught:
         await backstay.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
+
+    assert caught.value.remedy is Remedy.NAME_OWNER
+    assert "--" not in caught.value.message
 
 
 # -- adopting, and taking it back ----------------------------------------------------------------------------------
