@@ -9,7 +9,7 @@ from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
 
-TABLE = "place"
+TABLE = "table"
 """The key under which a recorded mapping names the user table."""
 
 
