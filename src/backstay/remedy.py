@@ -65,6 +65,7 @@ class Remedy(StrEnum):
     MAP_COLUMN = "map_column"
     ADOPT_AGAIN = "adopt_again"
     UNDO_ADOPTION = "undo_adoption"
+    NAME_OWNER = "name_owner"
     # -- the server
     CHOOSE_ADDRESS = "choose_address"
 
@@ -80,6 +81,7 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
     Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",
+    Remedy.NAME_OWNER: "name another with owner=…",
 }
 """Remedies that are arguments of the Python API. Others are methods, which the reference of the Python API lists."""
 

@@ -29,7 +29,7 @@ _BANNED = {
     r"mend(?:s|ed|ing)?": "fix",
     r"besides?": "next to, also",
     r"ours|theirs": "built-in, the user's",
-    r"hinder(?:s|ing)?": "block, prevent",
+    r"hinder(?:s|ed|ing)?": "block, prevent",
     r"t(?:ake|akes|aken|aking|ook) over": "reclaim, for a lease",
 }
 _TEXTS = {".py", ".md", ".html", ".js", ".css", ".sql", ".toml"}
@@ -83,6 +83,7 @@ def test_sources_and_docs_use_the_fields_words(banned, instead):
     [
         ("What came of it is told by whoever asks.", True),
         ("Nobody mends what stands beside ours.", True),
+        ("    hindered    text", True),
         ("Resume the job; the report names each recommended item.", False),
     ],
 )

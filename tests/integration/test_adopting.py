@@ -288,9 +288,9 @@ async def test_triggers_of_the_app_that_change_the_row(url):
 
 
 _OUT_OF_STEP = """
-SELECT chat_id, user_id, their_id, owner
-  FROM public.chats FULL JOIN backstay.adopted_conversations ON their_id = chat_id
- WHERE their_id IS NULL OR chat_id IS NULL OR id <> chat_id::text OR owner IS DISTINCT FROM user_id::text
+SELECT chat_id, user_id, app_id, owner
+  FROM public.chats FULL JOIN backstay.adopted_conversations ON app_id = chat_id
+ WHERE app_id IS NULL OR chat_id IS NULL OR id <> chat_id::text OR owner IS DISTINCT FROM user_id::text
 """
 
 
@@ -590,8 +590,13 @@ async def test_a_column_in_the_way_is_named_beforehand(url, change, why, tmp_pat
 
 async def test_an_owner_that_does_not_fit_is_refused(backstay):
     """An owner that does not fit the app's owner column is refused before any provider is called."""
-    with pytest.raises(AdoptedTableNotWritable, match="--owner"):
+    with pytest.raises(
+        AdoptedTableNotWritable, match=r"owner 'local': public\.chats\.user_id is of type uuid"
+    ) as caught:
         await backstay.for_owner("local").batches.run("new", [{"topic": "a"}], "scripted")
+
+    assert caught.value.remedy is Remedy.NAME_OWNER
+    assert "--" not in caught.value.message
 
 
 # -- adopting, and taking it back ----------------------------------------------------------------------------------
@@ -636,6 +641,53 @@ async def test_an_adoption_is_undone(url):
     async with Backstay.open(url) as backstay:
         await backstay.batches.run("own", [{"topic": "a"}], "scripted")
         assert len(await backstay.conversations.list()) == 1
+
+
+# As schema 10 had them.
+_FORMER_NAMES = r"""
+ALTER TABLE backstay.adopted RENAME user_table TO place;
+ALTER TABLE backstay.adopted RENAME mapping TO asked;
+ALTER TABLE backstay.adopted RENAME column_numbers TO numbers;
+ALTER TABLE backstay.adopted RENAME digest TO made;
+ALTER TABLE backstay.adopted RENAME obstacle TO hindered;
+UPDATE backstay.adopted SET asked = asked - 'table' || jsonb_build_object('place', asked -> 'table');
+ALTER TABLE backstay.adopted_conversations RENAME app_id TO their_id;
+ALTER TABLE backstay.adopted_conversations
+    RENAME CONSTRAINT adopted_conversations_app_id_key TO adopted_conversations_their_id_key;
+ALTER VIEW backstay.adopted_rows RENAME app_id TO their_id;
+DO $$
+DECLARE
+    definition  text;
+BEGIN
+    FOR definition IN
+        SELECT regexp_replace(pg_get_functiondef(oid), '(?<!")\mapp_id\M(?!")', 'their_id', 'g')
+          FROM pg_proc WHERE pronamespace = 'backstay'::regnamespace AND starts_with(proname, 'adopted_')
+    LOOP
+        EXECUTE definition;
+    END LOOP;
+END
+$$;
+DELETE FROM backstay.migrations WHERE number = 11;
+"""
+
+
+async def test_a_migration_keeps_an_adoption(url):
+    """An adoption of schema 10 is refused until the migration, which renames its columns and changes nothing else."""
+    await asyncio.to_thread(sql, url, 'ALTER TABLE chats RENAME cost TO "their_id"')
+    await _adopt(url)
+    adopted = await asyncio.to_thread(chat_app.catalogue, url), await asyncio.to_thread(everything, url)
+    await asyncio.to_thread(sql, url, _FORMER_NAMES)
+    before = await asyncio.to_thread(chat_app.catalogue, url)
+
+    with pytest.raises(SchemaOutdated):
+        await Backstay.open(url, owner=ANN).__aenter__()
+    await Backstay.open(url).migrate()
+
+    assert before != adopted[0]
+    assert (await asyncio.to_thread(chat_app.catalogue, url), await asyncio.to_thread(everything, url)) == adopted
+    assert (await _adopt(url)).was_adopted
+    await asyncio.to_thread(sql, url, f"INSERT INTO chats (user_id, title) VALUES ('{ANN}', 'new')")
+    assert await asyncio.to_thread(sql, url, _OUT_OF_STEP) == []
 
 
 _DROPS = {

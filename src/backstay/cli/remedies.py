@@ -76,6 +76,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.MAP_COLUMN: "name a column with --map {map}=COLUMN",
     Remedy.ADOPT_AGAIN: "run `backstay adopt` again, with the present names",
     Remedy.UNDO_ADOPTION: "run `backstay adopt --undo`, then adopt what is there now",
+    Remedy.NAME_OWNER: "name another with --owner or BACKSTAY_OWNER",
     Remedy.CHOOSE_ADDRESS: "choose another with --host and --port",
 }
 

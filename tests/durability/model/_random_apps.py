@@ -72,7 +72,7 @@ _AWKWARD = (
     "content%",
     "Größe",
     "persona",
-    "their_id",
+    "app_id",
     "conversation_turns",
     "backstay_topic",
 )

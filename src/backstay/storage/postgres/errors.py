@@ -67,7 +67,7 @@ _ENCRYPTION = (
 )
 _QUOTED_NAMES = re.compile(r'"[^"\n]*"')
 _INDEX = re.compile(r'index "(\w+)"')
-_ID_CONSTRAINTS = ("conversations_by_id", "adopted_conversations_their_id_key", "adopted_conversations_id_key")
+_ID_CONSTRAINTS = ("conversations_by_id", "adopted_conversations_app_id_key", "adopted_conversations_id_key")
 _TOO_LARGE = "a value is too large"
 _PREFIX = re.compile(r"^(connection (failed|is bad): )?(connection to server [^\n]*? failed: )?((FATAL|ERROR): +)?")
 

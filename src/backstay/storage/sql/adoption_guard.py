@@ -7,8 +7,20 @@ from backstay.storage.sql.database import Session
 
 def refuse_unwritable(session: Session, owner: str) -> None:
     """Raise AdoptedTableNotWritable if no conversations of an owner can be stored."""
-    if (obstacle := session.value("storing_obstacle", {"owner": owner})) is not None:
+    if (found := session.row("storing_obstacle", {"owner": owner})) is None:
+        return
+    obstacle, table, column, column_type = found
+    if obstacle is not None:
         raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {obstacle}")
+    if column is not None:
+        raise AdoptedTableNotWritable(
+            f"The adopted tables cannot store conversations of the owner {owner!r}: {table}.{column} is of type "
+            f"{column_type}",
+            remedy=Remedy.NAME_OWNER,
+            owner=owner,
+            table=table,
+            column=column,
+        )
 
 
 def columns_changed_error(table: str) -> BackupError:

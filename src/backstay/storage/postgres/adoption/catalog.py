@@ -8,6 +8,7 @@ from backstay.errors import CannotAdopt, StoreDenied
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection
+from backstay.storage.sql.database import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,7 @@ def find_table(connection: Connection, name: str, schema: str) -> UserTable:
         CannotAdopt: The table was not found, or is of a kind that cannot be adopted.
         StoreDenied: It belongs to another role.
     """
-    row = connection.execute(render("catalog/table"), (name,)).fetchone() if _is_name(connection, name) else None
-    if row is None:
+    if (row := _find_row(connection, name)) is None:
         raise CannotAdopt(f"Table {name} not found; write it as schema.table, for instance public.chats", table=name)
     namespace, table, kind, is_in_hierarchy, is_owned, is_forced, owner, current_role = row
     full_name, quoted_name = f"{namespace}.{table}", f"{quoted(namespace)}.{quoted(table)}"
@@ -94,7 +94,7 @@ def find_table(connection: Connection, name: str, schema: str) -> UserTable:
             f"`ALTER TABLE {quoted_name} NO FORCE ROW LEVEL SECURITY` ends that",
             table=full_name,
         )
-    columns = [UserColumn(*row) for row in connection.execute(render("catalog/columns"), {"table": quoted_name})]
+    columns = columns_of(connection, quoted_name)
     indexes = connection.execute(render("catalog/indexes"), (quoted_name,)).fetchall()
     return UserTable(
         full_name,
@@ -113,11 +113,17 @@ def foreign_keys_between(connection: Connection, turns: UserTable, conversations
     return [TurnForeignKey(name, cascades, tuple(columns), tuple(others)) for name, cascades, columns, others in rows]
 
 
-def _is_name(connection: Connection, name: str) -> bool:
-    """Return whether the text parses as the name of a table. A look-up of any other text would fail."""
+def columns_of(connection: Connection, table: str) -> list[UserColumn]:
+    """Return the columns of a table, in order; nothing if it does not exist."""
+    return [UserColumn(*row) for row in connection.execute(render("catalog/columns"), {"table": table})]
+
+
+def _find_row(connection: Connection, name: str) -> Row | None:
+    """Return what the catalog says about a table; None if there is none, or if the text is not the name of a table."""
+    if not name.strip():
+        return None
     try:
         with connection.transaction():
-            connection.execute("SELECT to_regclass(%s)", (name,))
+            return connection.execute(render("catalog/table"), (name,)).fetchone()
     except Error:
-        return False
-    return bool(name.strip())
+        return None

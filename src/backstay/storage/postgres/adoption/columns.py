@@ -160,7 +160,7 @@ def _build_view(
     for user_name, name in names.items():
         # Columns of the side table have collation "C", with which no index of the user table would be used.
         if name in mapped and (table.columns[user_name].type != "text" or name in from_side):
-            raw[name] = _unused_name(f"their_{user_name}", used_names)
+            raw[name] = _unused_name(f"app_{user_name}", used_names)
             columns.append(ViewColumn(raw[name], f"app.{quoted(user_name)}"))
     columns += [ViewColumn(name, f"app.{name}") for name in _ROW_LOCATION]
     fixed = {column.name for column in table.columns.values() if column.is_always} | {parent}
@@ -216,6 +216,6 @@ def _unused_name(name: str, used_names: set[str]) -> str:
     """Return the name, prefixed until no other column has it, and add it to the used ones."""
     free = name
     while free in used_names:
-        free = f"their_{free}"
+        free = f"app_{free}"
     used_names.add(free)
     return free

@@ -52,10 +52,7 @@ def drop(connection: Connection, schema: str) -> None:
         CannotAdopt: Another object depends on the views.
     """
     _drop_views(connection, schema)
-    connection.execute(f"DROP VIEW IF EXISTS {schema}.adopted_rows")
-    for table, trigger in connection.execute(render("catalog/generated_triggers"), (schema,)).fetchall():
-        connection.execute(f"DROP TRIGGER {trigger} ON {table}")
-    _drop_functions(connection, schema)
+    connection.execute(render("triggers/drop", schema=schema))
     connection.execute(render("new_id", schema=schema, id_default=None))
 
 
@@ -66,7 +63,6 @@ def renew(connection: Connection, schema: str, views: GeneratedViews) -> None:
         CannotAdopt: Another object depends on the views.
     """
     _drop_views(connection, schema)
-    _drop_functions(connection, schema, only_of_views=True)
     for statement in views.statements:
         connection.execute(statement)
     row_security.protect_views(connection, schema)
@@ -81,14 +77,8 @@ def new_id(mapping: TableMapping, schema: str) -> str:
 
 def _drop_views(connection: Connection, schema: str) -> None:
     try:
-        connection.execute(f"DROP VIEW IF EXISTS {schema}.turns, {schema}.conversations")
+        connection.execute(render("views/drop", schema=schema))
     except pg.DependentObjectsStillExist as error:
         raise CannotAdopt(
             f"Another object, perhaps a view, depends on {schema}.conversations or {schema}.turns; drop it first"
         ) from error
-
-
-def _drop_functions(connection: Connection, schema: str, *, only_of_views: bool = False) -> None:
-    for function, is_of_views in connection.execute(render("catalog/generated_functions"), (schema,)).fetchall():
-        if is_of_views or not only_of_views:
-            connection.execute(f"DROP FUNCTION {function}")

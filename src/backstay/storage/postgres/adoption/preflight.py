@@ -49,9 +49,8 @@ def find_remarks(connection: Connection, mapping: TableMapping) -> Iterator[str]
             f"`CREATE INDEX ON {turns.quoted_name} ({quoted(parent)})`"
         )
     if (owner := mapping.conversation_columns.get("owner")) is not None and not owner.required:
-        without_owner = query_value(
-            connection, f"SELECT count(*) FROM {mapping.conversations.quoted_name} WHERE {quoted(owner.name)} IS NULL"
-        )
+        query = render("user_tables/count_rows", table=mapping.conversations, without=owner.name)
+        without_owner = query_value(connection, query)
         if without_owner:
             yield (
                 f"Rows of {mapping.conversations.name} without {owner.name}: {without_owner:,}. They belong to no one, "
@@ -157,12 +156,8 @@ def _shared_order(connection: Connection, mapping: TableMapping) -> Iterator[str
     turns, parent, order = mapping.turns, mapping.parent.name, mapping.order
     if order is None or order.name in mapping.turn_identity or turns.is_unique(parent, order.name):
         return
-    shared = query_value(
-        connection,
-        f"SELECT coalesce(sum(n), 0)::bigint FROM (SELECT count(*) FROM {turns.quoted_name} AS app"
-        f" WHERE app.{quoted(parent)} IS NOT NULL GROUP BY app.{quoted(parent)}, app.{quoted(order.name)}"
-        " HAVING count(*) > 1) AS shared (n)",
-    )
+    query = render("user_tables/count_shared_order", turns=turns, parent=parent, order=order.name)
+    shared = query_value(connection, query)
     if shared:
         yield (
             f"Rows of {turns.name} that share {order.name} with another of their conversation: {shared:,}. They are "

@@ -38,15 +38,12 @@ def protect_adopted_rows(connection: Connection, schema: str) -> None:
 
 
 def _has_users(connection: Connection) -> bool:
-    return bool(query_value(connection, "SELECT to_regclass('auth.users') IS NOT NULL"))
+    return bool(query_value(connection, render("row_security/has_users")))
 
 
 def _roles(connection: Connection) -> dict[str, Any]:
     """Return what the templates have to know about the roles of the server."""
-    rows = connection.execute(
-        "SELECT rolname::text FROM pg_roles WHERE rolname IN ('anon', 'authenticated', 'service_role') ORDER BY 1"
-    ).fetchall()
-    roles = [name for (name,) in rows]
+    roles = [name for (name,) in connection.execute(render("row_security/roles")).fetchall()]
     return {
         "strangers": ["PUBLIC", *(name for name in roles if name != "service_role")],
         "users_may_read": "authenticated" in roles and has_policies(connection),

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backstay.library.adoption_request import CONVERSATION_NAMES, TURN_NAMES, AdoptionRequest, UnadoptResult
+from backstay.storage.postgres.adoption.catalog import columns_of
 from backstay.storage.postgres.adoption.templates import render
-from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import CONVERSATIONS, TURNS
 
-TABLE = "place"
+TABLE = "table"
 """The key under which a recorded mapping names the user table."""
 
 
@@ -85,8 +85,7 @@ def prior_adoption(connection: Connection, schema: str) -> PriorAdoption | None:
 
 def has_views(connection: Connection, schema: str) -> bool:
     """Return whether the views exist. Dropping a user column with CASCADE drops them, too."""
-    names = (f"{schema}.conversations", f"{schema}.turns")
-    return bool(query_value(connection, "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL", names))
+    return bool(query_value(connection, render("views/exist", schema=schema)))
 
 
 def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
@@ -103,12 +102,8 @@ def preview_undo(connection: Connection, schema: str) -> UnadoptResult:
 
 def _count_values(connection: Connection, side_table: str) -> int:
     """Return how many rows of a side table hold a value that the user table has no column for."""
-    names = connection.execute(
-        "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attnotnull"
-        " AND attname <> 'owner'",
-        (side_table,),
-    ).fetchall()
+    columns = columns_of(connection, side_table)
+    names = [column.name for column in columns if not column.required and column.name != "owner"]
     if not names:
         return 0
-    has_value = " OR ".join(f"{quoted(name)} IS NOT NULL" for (name,) in names)
-    return int(query_value(connection, f"SELECT count(*) FROM {side_table} WHERE {has_value}"))
+    return int(query_value(connection, render("side_tables/count_values", side_table=side_table, names=names)))

@@ -1,22 +1,22 @@
 -- User tables in place of the built-in ones. All of this stays empty until `backstay adopt` is run.
 CREATE TABLE {schema}.adopted (
     name              text COLLATE "C" PRIMARY KEY CHECK (name IN ('conversations', 'turns')),
-    place             regclass NOT NULL,
-    asked             jsonb NOT NULL,     -- the user column of each built-in column
-    numbers           jsonb NOT NULL,     -- by name, the column numbers, which survive renaming
+    user_table        regclass NOT NULL,
+    mapping           jsonb NOT NULL,     -- the user column of each built-in column
+    column_numbers    jsonb NOT NULL,     -- by name, the column numbers, which survive renaming
     owner             text NOT NULL,      -- the owner of rows without an owner column
-    made              text NOT NULL,      -- a digest of the statements that created the views
+    digest            text NOT NULL,      -- a digest of the statements that created the views
     stored            jsonb NOT NULL,     -- the user columns for which the view was created, as returned by `stored_columns`
     columns           jsonb NOT NULL,     -- the columns of the view, by name
     raw               jsonb NOT NULL,     -- by columns of the view, those with the same value in the user column's type
     conversation_key  text,               -- of turns: the foreign key that deletes them with their conversation
     owner_pattern     text,               -- the pattern of valid owners; null if any is valid
-    hindered          text                -- why no new rows can be inserted; null if they can
+    obstacle          text                -- why no new rows can be inserted; null if they can
 );
 
 -- The tables in which conversations and turns are stored.
 CREATE VIEW {schema}.places AS
-SELECT kept.name, coalesce(adopted.place, pg_catalog.to_regclass('{schema}.' || kept.name)) AS place, adopted.name IS NOT NULL AS is_adopted
+SELECT kept.name, coalesce(adopted.user_table, pg_catalog.to_regclass('{schema}.' || kept.name)) AS place, adopted.name IS NOT NULL AS is_adopted
   FROM (VALUES ('conversations'), ('turns')) AS kept (name)
   LEFT JOIN {schema}.adopted ON adopted.name = kept.name;
 

@@ -12,6 +12,6 @@ SELECT tables.name, attname, format_type(atttypid, atttypmod)
         OR attname NOT IN ('tableoid', 'ctid')
            AND NOT EXISTS (SELECT 1 FROM pg_catalog.jsonb_each_text(adopted.raw) AS raw WHERE raw.value = attname))
  UNION ALL
-SELECT adopted.name, NULL, adopted.place::text
+SELECT adopted.name, NULL, adopted.user_table::text
   FROM {schema}.adopted
- WHERE stored IS DISTINCT FROM {schema}.stored_columns(adopted.place)
+ WHERE stored IS DISTINCT FROM {schema}.stored_columns(adopted.user_table)

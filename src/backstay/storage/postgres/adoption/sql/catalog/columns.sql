@@ -1,4 +1,4 @@
--- List the columns of a table, its types and defaults with their schemas; for a domain, also its base type.
+-- List the columns of a table, if it exists, its types and defaults with their schemas; for a domain, also its base type.
 SELECT attname::text, format_type(atttypid, atttypmod), format_type(atttypid, -1), base.name, base.category,
        attnotnull OR base.required,
        CASE WHEN attidentity <> '' THEN format('nextval(%%L::regclass)', pg_get_serial_sequence(%(table)s, attname))
@@ -15,7 +15,7 @@ SELECT attname::text, format_type(atttypid, atttypmod), format_type(atttypid, -1
        SELECT CASE under.typtype WHEN 'e' THEN 'enum' ELSE pg_type.typname::text END AS name,
               pg_type.typcategory::text AS category, under.required
          FROM under JOIN pg_type ON pg_type.oid = under.oid WHERE under.typtype <> 'd') AS base
- WHERE attrelid = %(table)s::regclass
+ WHERE attrelid = to_regclass(%(table)s)
    AND attnum > 0
    AND NOT attisdropped
  ORDER BY attnum

@@ -16,7 +16,7 @@ GRANT SELECT ON {{ schema }}.adopted_turns TO authenticated;
 CREATE POLICY own_rows ON {{ schema }}.adopted_turns FOR SELECT TO authenticated USING (EXISTS (
     SELECT 1
       FROM {{ turns.quoted_name }} AS app
-      JOIN {{ schema }}.adopted_conversations AS side ON side.their_id = app.{{ parent.name | quoted }}
+      JOIN {{ schema }}.adopted_conversations AS side ON side.app_id = app.{{ parent.name | quoted }}
      WHERE {{ equal(turn_identity, "app", "adopted_turns") }}));
 {% endif %}
 {% endif %}

@@ -4,7 +4,7 @@ CREATE FUNCTION {{ schema }}.adopted_id(bigint) RETURNS {{ id.cast }} LANGUAGE p
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS {% filter dollar_quoted %}
 BEGIN
-    RETURN (SELECT side.their_id FROM {{ schema }}.adopted_conversations AS side WHERE side.key = $1);
+    RETURN (SELECT side.app_id FROM {{ schema }}.adopted_conversations AS side WHERE side.key = $1);
 END
 {% endfilter %};
 REVOKE ALL ON FUNCTION {{ schema }}.adopted_id(bigint) FROM PUBLIC;

@@ -2,7 +2,7 @@
 -- column, but the text of a function does not.
 DROP VIEW IF EXISTS {{ schema }}.adopted_rows;
 CREATE VIEW {{ schema }}.adopted_rows AS
-SELECT app.{{ id.name | quoted }} AS their_id,
+SELECT app.{{ id.name | quoted }} AS app_id,
 {% if owner %}
        app.{{ owner.name | quoted }}::text COLLATE "C" AS owner
 {% else %}

@@ -4,5 +4,5 @@
 {% set scope = "FOR EACH STATEMENT" %}
 {% block body %}
     DELETE FROM {{ schema }}.adopted_conversations AS side
-     WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.their_id = side.their_id);
+     WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.app_id = side.app_id);
 {% endblock %}

@@ -4,6 +4,6 @@
 {% set scope = "REFERENCING OLD TABLE AS removed FOR EACH STATEMENT" %}
 {% block body %}
     DELETE FROM {{ schema }}.adopted_conversations AS side
-     WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.their_id = side.their_id)
-       AND side.their_id IN (SELECT removed.id FROM removed AS removed ({{ id_position }}));
+     WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.app_id = side.app_id)
+       AND side.app_id IN (SELECT removed.id FROM removed AS removed ({{ id_position }}));
 {% endblock %}

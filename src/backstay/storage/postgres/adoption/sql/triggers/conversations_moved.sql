@@ -13,18 +13,18 @@ DECLARE
     old_id := (SELECT row_before.id FROM (SELECT OLD.*) AS row_before ({{ id_position }}));
     new_id := (SELECT row_now.id FROM (SELECT NEW.*) AS row_now ({{ id_position }}));
     IF old_id IS DISTINCT FROM new_id
-        AND EXISTS (SELECT 1 FROM {{ schema }}.adopted_conversations AS side WHERE side.their_id = old_id) THEN
-        DELETE FROM {{ schema }}.adopted_conversations AS side WHERE side.their_id = new_id;
+        AND EXISTS (SELECT 1 FROM {{ schema }}.adopted_conversations AS side WHERE side.app_id = old_id) THEN
+        DELETE FROM {{ schema }}.adopted_conversations AS side WHERE side.app_id = new_id;
     END IF;
     UPDATE {{ schema }}.adopted_conversations AS side
-       SET their_id = new_id, id = new_id::text{{ ", owner = app.owner" if owner }}
+       SET app_id = new_id, id = new_id::text{{ ", owner = app.owner" if owner }}
       FROM {{ schema }}.adopted_rows AS app
-     WHERE app.their_id = new_id AND side.their_id = old_id;
+     WHERE app.app_id = new_id AND side.app_id = old_id;
     IF NOT FOUND OR old_id IS DISTINCT FROM new_id THEN
         DELETE FROM {{ schema }}.adopted_conversations AS side
-         WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.their_id = side.their_id)
-           AND side.their_id = old_id;
-        {% set condition %}AND app.their_id IN (old_id, new_id){% endset %}
+         WHERE NOT EXISTS (SELECT 1 FROM {{ schema }}.adopted_rows AS app WHERE app.app_id = side.app_id)
+           AND side.app_id = old_id;
+        {% set condition %}AND app.app_id IN (old_id, new_id){% endset %}
         {% filter indent(8, first=True) %}{% include "side_tables/insert_missing.sql" %}{% endfilter %}
     END IF;
 {% endblock %}

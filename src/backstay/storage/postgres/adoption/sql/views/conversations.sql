@@ -7,7 +7,7 @@ SELECT
        {{ column.expression }} AS {{ column.name | quoted }}{{ "," if not loop.last }}
 {% endfor %}
   FROM {{ schema }}.adopted_conversations AS side
-  JOIN {{ conversations.quoted_name }} AS app ON app.{{ id.name | quoted }} = side.their_id
+  JOIN {{ conversations.quoted_name }} AS app ON app.{{ id.name | quoted }} = side.app_id
 {% if owner %}
 -- The owner is checked again: if a trigger was disabled, the row belongs to no one rather than to another owner.
 -- Not by a plain equality: the planner would expect it to hold for hardly any row, and would read the whole table.

@@ -7,7 +7,7 @@
         RAISE EXCEPTION 'the id does not fit' USING ERRCODE = {{ ID_DIFFERS | literal }};
     END IF;
     INSERT INTO {{ schema }}.adopted_conversations
-        ({{ (["key", "their_id", "id", "owner"] + side_columns) | join(", ") }})
+        ({{ (["key", "app_id", "id", "owner"] + side_columns) | join(", ") }})
     VALUES
         (coalesce(NEW.key, pg_catalog.nextval('{{ schema }}.conversations_key')), NEW.id::{{ id.cast }},
          {{ columns(["id", "owner"] + side_columns, "NEW") }});
@@ -16,7 +16,7 @@
     OVERRIDING SYSTEM VALUE VALUES
         ({{ view.written | map(attribute="stored") | join(",\n         ") }});
     IF NOT FOUND THEN
-        DELETE FROM {{ schema }}.adopted_conversations AS side WHERE side.their_id = NEW.id::{{ id.cast }};
+        DELETE FROM {{ schema }}.adopted_conversations AS side WHERE side.app_id = NEW.id::{{ id.cast }};
         RETURN NULL;
     END IF;
     RETURN NEW;

@@ -18,7 +18,13 @@ from backstay.library.adoption_request import (
 from backstay.remedy import Remedy
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption import ddl, preflight, row_security, side_tables, status
-from backstay.storage.postgres.adoption.catalog import UserColumn, UserTable, find_table, foreign_keys_between
+from backstay.storage.postgres.adoption.catalog import (
+    UserColumn,
+    UserTable,
+    columns_of,
+    find_table,
+    foreign_keys_between,
+)
 from backstay.storage.postgres.adoption.ddl import GeneratedViews
 from backstay.storage.postgres.adoption.mapping import TableMapping, map_columns
 from backstay.storage.postgres.adoption.status import TABLE, PriorAdoption
@@ -26,7 +32,6 @@ from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.migrate import hold_schema, refuse_unmigrated, refuse_while_in_use
-from backstay.storage.postgres.queries import quoted
 from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
 
@@ -61,8 +66,7 @@ def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: 
             return _renew(connection, mapping, schema, prior)
         _refuse_own_conversations(connection, schema)
         refuse_while_in_use(connection, address, schema, "cannot be changed")
-        for name in BUILT_IN_TABLES:
-            connection.execute(f"ALTER TABLE {schema}.{name} RENAME TO own_{name}")
+        connection.execute(render("own_tables/set_aside", schema=schema, built_in_tables=BUILT_IN_TABLES))
         views = GeneratedViews.from_mapping(connection, mapping, schema)
         for statement in (*side_tables.create(mapping, schema), *views.statements, ddl.new_id(mapping, schema)):
             connection.execute(statement)
@@ -70,7 +74,7 @@ def adopt(address: ServerAddress, schema: str, request: AdoptionRequest, owner: 
         _record(connection, schema, mapping, views)
         if _count(connection, mapping.conversations):
             # Statistics of an empty table would mislead the planner more than none.
-            connection.execute(f"ANALYZE {schema}.adopted_conversations")
+            connection.execute(render("side_tables/analyze", schema=schema))
         return _result(connection, mapping, None)
 
 
@@ -92,12 +96,9 @@ def undo(address: ServerAddress, schema: str, *, is_check: bool = False) -> Unad
         if status.has_views(connection, schema):  # without them no delete can be finished
             _refuse_unfinished(connection, schema)
         ddl.drop(connection, schema)
-        # Turns first: their policy reads the other side table.
-        connection.execute(f"DROP TABLE IF EXISTS {schema}.adopted_turns")
-        connection.execute(f"DROP TABLE {schema}.adopted_conversations")
-        connection.execute(f"DELETE FROM {schema}.adopted")
-        for name in BUILT_IN_TABLES:
-            connection.execute(f"ALTER TABLE {schema}.own_{name} RENAME TO {name}")
+        connection.execute(render("side_tables/drop", schema=schema))
+        connection.execute(render("record/delete", schema=schema))
+        connection.execute(render("own_tables/restore_names", schema=schema, built_in_tables=BUILT_IN_TABLES))
         return result
 
 
@@ -145,7 +146,7 @@ def _sort(columns: Mapping[str, UserColumn], names: Sequence[str]) -> dict[str, 
 
 
 def _refuse_own_conversations(connection: Connection, schema: str) -> None:
-    if query_value(connection, f"SELECT EXISTS (SELECT FROM {schema}.conversations)"):
+    if query_value(connection, render("own_tables/have_conversations", schema=schema)):
         raise CannotAdopt(
             f"The schema {schema!r} has conversations of its own, which an adoption would hide; export and delete "
             "them first",
@@ -154,10 +155,7 @@ def _refuse_own_conversations(connection: Connection, schema: str) -> None:
 
 
 def _refuse_unfinished(connection: Connection, schema: str) -> None:
-    backup_id = query_value(
-        connection,
-        f"SELECT id FROM {schema}.backups WHERE deletion = 'deleting' OR state = 'running' ORDER BY key LIMIT 1",
-    )
+    backup_id = query_value(connection, render("own_tables/unfinished_backup", schema=schema))
     if backup_id is not None:
         raise CannotAdopt(
             f"Backup {backup_id} is being written, or its delete is unfinished; wait for it",
@@ -177,20 +175,17 @@ def _renew(connection: Connection, mapping: TableMapping, schema: str, prior: Pr
         connection.execute(statement)
     row_security.protect_adopted_rows(connection, schema)
     connection.execute(ddl.new_id(mapping, schema))
-    connection.execute(f"DELETE FROM {schema}.adopted")
+    connection.execute(render("record/delete", schema=schema))
     _record(connection, schema, mapping, views)
     return _result(connection, mapping, prior)
 
 
 def _rename_side_columns(connection: Connection, mapping: TableMapping, schema: str) -> None:
     """Give the columns that identify a turn the same names in the side table as in the user table."""
-    rows = connection.execute(
-        "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
-        (f"{schema}.adopted_turns",),
-    ).fetchall()
-    for (old_name,), name in zip(rows, mapping.turn_identity, strict=False):
-        if old_name != name:
-            connection.execute(f"ALTER TABLE {schema}.adopted_turns RENAME {quoted(old_name)} TO {quoted(name)}")
+    old_names = [column.name for column in columns_of(connection, f"{schema}.adopted_turns")]
+    renamed = [names for names in zip(old_names, mapping.turn_identity, strict=False) if names[0] != names[1]]
+    if renamed:
+        connection.execute(render("side_tables/rename_turn_columns", schema=schema, renamed=renamed))
 
 
 def _recorded_mapping(mapping: TableMapping) -> dict[str, dict[str, str]]:
@@ -250,4 +245,4 @@ def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption 
 
 
 def _count(connection: Connection, table: UserTable) -> int:
-    return int(query_value(connection, f"SELECT count(*) FROM {table.quoted_name}"))
+    return int(query_value(connection, render("user_tables/count_rows", table=table, without=None)))

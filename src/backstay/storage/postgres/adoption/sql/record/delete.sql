@@ -1,0 +1,2 @@
+-- Delete the record of an adoption.
+DELETE FROM {{ schema }}.adopted

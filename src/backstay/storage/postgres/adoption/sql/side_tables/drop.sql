@@ -1,0 +1,3 @@
+-- Drop the side tables. That of the turns first: its policy reads the other one.
+DROP TABLE IF EXISTS {{ schema }}.adopted_turns;
+DROP TABLE {{ schema }}.adopted_conversations;
