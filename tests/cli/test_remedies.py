@@ -11,6 +11,7 @@ from backstay.cli.invocation import Invocation
 from backstay.cli.remedies import PHRASES, phrase
 from backstay.remedy import IN_PYTHON, Remedy
 from support.harness.commands import Ended
+from support.harness.waiting import until
 
 _LIBRARY = ("--database", "a library.db", "--owner", "ann b")
 _RUN = ("--model", "scripted")
@@ -144,6 +145,25 @@ def test_a_remedy_works(library, case):
         assert library(*case.changed).code == 0
     else:
         assert library(*commands[0][len(_LIBRARY) :], *case.extra).code in (0, 5)
+
+
+def test_the_job_that_blocks_a_restore_is_paused(library, backstay):
+    """The restore of a conversation whose item is being worked on names the command that pauses the job."""
+    deleted = library("conversations", "delete", "--job", "whole", "--yes", "--json").json
+    library("discard", "whole", "--yes")
+    held = ("--processor", "made:held", "--concurrency", "1")
+    process = backstay.start(*_LIBRARY, "run", "two.csv", "--job", "whole", *held)
+    until(lambda: list(backstay.folder.glob("held-*")))
+
+    refused = library("backups", "restore", deleted["backupId"])
+    ((*options, verb, job),) = _commands(refused)
+    paused = library(verb, job)
+    (backstay.folder / "let go").touch()
+    process.wait()
+    restored = library("backups", "restore", deleted["backupId"])
+
+    assert (refused.code, options, verb, job) == (1, list(_LIBRARY), "pause", "whole")
+    assert (paused.code, process.returncode, restored.code) == (0, 5, 0)
 
 
 def test_doctor_names_the_job_to_resume(within, backstay):

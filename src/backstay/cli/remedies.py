@@ -13,6 +13,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.LIST_JOBS: "`backstay jobs` lists all",
     Remedy.SHOW_JOB: "`backstay status {job_id}` shows its state",
     Remedy.RESUME_JOB: "`backstay resume {job_id}` continues it",
+    Remedy.PAUSE_JOB: "`backstay pause {job_id}` pauses its job",
     Remedy.CANCEL_JOB: "`backstay cancel {job_id}` stops it",
     Remedy.DISCARD_JOB: "`backstay discard {job_id}` frees its name; its conversations stay",
     Remedy.CHOOSE_JOB_NAME: "choose another name with --job",
@@ -56,6 +57,7 @@ PHRASES: Mapping[Remedy, str] = {
         "replace its file by a copy, then `backstay backups verify {backup_id}`; `backstay backups delete {backup_id}` "
         "abandons it"
     ),
+    Remedy.UNPIN_BACKUP: "`backstay backups unpin {backup_id}` unpins it",
     Remedy.VERIFY_BACKUP: "`backstay backups verify {backup_id}`",
     Remedy.RETURN_BACKUP_FILES: (
         "return them to their folder, or `backstay backups delete BACKUP` for each that is gone for good"
