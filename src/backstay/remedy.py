@@ -1,4 +1,4 @@
-"""What users can do about an error: a stable value for programs, which each edge phrases for its own users.
+"""What users can do about an error, or a check of `doctor`: a stable value, which each edge phrases for its own users.
 
 An error's message states the fact. The command line adds a command that can be pasted (`cli/remedies.py`), the server
 a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
