@@ -9,6 +9,7 @@ from backstay.suggestions import did_you_mean
 
 _SETTING = "database_url"
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,60}")
+_SECRETS = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?|(?<=[?&])(?:oauth_client_secret|scram_\w+_key)=[^&]*&?")
 
 
 def _names(text: str) -> frozenset[str]:
@@ -78,6 +79,14 @@ def for_server(query: str, known: Collection[str]) -> tuple[str, tuple[str, ...]
 def for_file(query: str) -> tuple[str, ...]:
     """Return the names of parameters that are ignored for an SQLite file. Raises like `for_server`."""
     return _split(query, (), _FILE_IGNORED, _FILE_REFUSED)[1]
+
+
+def without_password(database: str) -> str:
+    """Return a database address without passwords, which the user supplies, for example by PGPASSWORD."""
+    if not re.match(r"postgres(ql)?(\+\w+)?://", database):
+        return database
+    address = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)
+    return _SECRETS.sub("", address).rstrip("?&")
 
 
 def _split(

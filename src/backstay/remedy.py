@@ -1,4 +1,4 @@
-"""What users can do about an error: a stable value for programs, which each edge phrases for its own users.
+"""What users can do about an error, or a check of `doctor`: a stable value, which each edge phrases for its own users.
 
 An error's message states the fact. The command line adds a command that can be pasted (`cli/remedies.py`), the server
 a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
@@ -15,6 +15,7 @@ class Remedy(StrEnum):
     LIST_JOBS = "list_jobs"
     SHOW_JOB = "show_job"
     RESUME_JOB = "resume_job"
+    PAUSE_JOB = "pause_job"
     CANCEL_JOB = "cancel_job"
     DISCARD_JOB = "discard_job"
     CHOOSE_JOB_NAME = "choose_job_name"
@@ -36,6 +37,7 @@ class Remedy(StrEnum):
     SET_BASE_URL = "set_base_url"
     WRITE_RECIPE = "write_recipe"
     ALLOW_KEY = "allow_key"
+    PROBE = "probe"
     ALLOW_PROCESSOR = "allow_processor"
     # -- conversations and backups
     LIST_CONVERSATIONS = "list_conversations"
@@ -50,20 +52,31 @@ class Remedy(StrEnum):
     MOUNT_BACKUP_FOLDER = "mount_backup_folder"
     MOUNT_EARLIER_FOLDER = "mount_earlier_folder"
     """Like `MOUNT_BACKUP_FOLDER`, for a folder that new backups no longer use."""
+    RESUME_OR_UNDO_DELETE = "resume_or_undo_delete"
+    REPLACE_OR_ABANDON = "replace_or_abandon"
+    """Like `REPLACE_BACKUP_FILE`, or abandon the delete that needs the backup."""
+    VERIFY_BACKUP = "verify_backup"
+    UNPIN_BACKUP = "unpin_backup"
+    RETURN_BACKUP_FILES = "return_backup_files"
     FIND_BACKUP_FOLDER = "find_backup_folder"
     CHOOSE_BACKUP_FOLDER = "choose_backup_folder"
     MARK_BACKUP_FOLDER = "mark_backup_folder"
     SET_CLOCK = "set_clock"
     # -- the database and its tables
     NAME_DATABASE = "name_database"
+    CHANGE_PERMISSIONS = "change_permissions"
+    """Of a folder, or use a database elsewhere."""
     CREATE_DATABASE = "create_database"
     MIGRATE = "migrate"
     MIGRATE_OTHER_SCHEMA = "migrate_other_schema"
     EXAMINE = "examine"
+    EXAMINE_DEEPLY = "examine_deeply"
+    NAME_OWNER = "name_owner"
     NAME_SOURCE = "name_source"
     NAME_TABLES = "name_tables"
     MAP_COLUMN = "map_column"
     ADOPT_AGAIN = "adopt_again"
+    CORRECT_AND_ADOPT = "correct_and_adopt"
     UNDO_ADOPTION = "undo_adoption"
     NAME_OWNER = "name_owner"
     # -- the server

@@ -55,6 +55,30 @@ def test_from_the_check_to_the_undo(command, url):
     assert (twice["unadopted"], twice["dropped"], twice["isCheck"]) == ([], [], False)
 
 
+def test_what_doctor_says_about_changed_columns_helps(command, url):
+    """`doctor` names the command for columns that have changed, and what to do first if one prevents storing."""
+
+    def remedy() -> str | None:
+        checks = json.loads(command("doctor", "--json").out)["checks"]
+        return next(check["remedy"] for check in checks if check["name"] == "adopted")
+
+    command("adopt", *_WORDS)
+    chat_app.sql(url, "ALTER TABLE chats ADD COLUMN needed text NOT NULL DEFAULT ''")
+    chat_app.sql(url, "ALTER TABLE chats ALTER COLUMN needed DROP DEFAULT")
+    changed = remedy()
+    command("adopt", *_WORDS)
+    required = remedy()
+    chat_app.sql(url, "ALTER TABLE chats ALTER COLUMN needed SET DEFAULT ''")
+    command("adopt", *_WORDS)
+    corrected = remedy()
+    command("adopt", "--undo")
+    chat_app.sql(url, "ALTER TABLE chats DROP COLUMN needed")
+
+    assert changed == "run `backstay adopt` again, with the present names"
+    assert required == "correct that, then run `backstay adopt` again"
+    assert corrected is None
+
+
 def test_undo_confirms_the_values_it_deletes(command, tmp_path):
     """`adopt --undo` counts the values that would be deleted, and needs a confirmation."""
     (tmp_path / "items.csv").write_text("topic\na\nb\n")

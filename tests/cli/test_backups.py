@@ -201,7 +201,9 @@ def test_an_interrupted_delete_says_how_to_continue(within, backstay, library, m
     assert f"Undo with: backstay backups restore {backup}\n" in ended.err
     assert f"The delete of {backup} is unfinished.\n  continue with  backstay " in listed.err
     assert f"the delete of {backup} is unfinished" in checked.out
-    assert "is needed by its unfinished delete" in outcome.one_line_error()
+    assert outcome.one_line_error().endswith(
+        f"is needed by its unfinished delete; `backstay conversations delete --continue {backup}` finishes its delete"
+    )
     assert cleaned.out == f"kept         {backup}: its delete is unfinished\n"
     assert result.out == "30 conversations deleted.\n"
     assert again.out == "This delete is already finished: 30 conversations deleted, nothing to do.\n"
@@ -308,7 +310,7 @@ def test_a_pinned_backup_stays(within, library):
     gone = within("backups", "restore", backup)
 
     assert pinned.out == f"{backup}: pinned.\n"
-    assert refused.one_line_error() == f"{backup} is pinned; unpin it first"
+    assert refused.one_line_error() == f"{backup} is pinned; `backstay backups unpin {backup}` unpins it"
     assert removed.out == f"{backup}: removed.\n"
     assert gone.one_line_error() == f"{backup} has been removed"
     assert f"{backup}\tremoved\t" in within("backups", "list", "--every").out

@@ -376,12 +376,14 @@ def test_keys_that_the_settings_name_are_looked_at_without_running_anything(with
             f"The key file {folder} for FOLDER ([keys.FOLDER] in backstay.toml) cannot be read: it is not a regular "
             "file; a pipe can be read by a `command`, as in cat",
         ),
-        ("ok", "the key from the command for TOOL in backstay.toml was not checked: `backstay probe` runs the command"),
+        ("ok", "the key from the command for TOOL in backstay.toml was not checked"),
         ("problem", "./plain, the command for PLAIN in [keys.PLAIN], is missing or cannot be run"),
         ("warning", "no-such-program, the command for MISSING in [keys.MISSING], is missing or cannot be run"),
-        ("ok", "the key from the command for LINE in backstay.toml was not checked: `backstay probe` runs the command"),
+        ("ok", "the key from the command for LINE in backstay.toml was not checked"),
         ("ok", "SET is set, so [keys.SET] in backstay.toml is not used"),
     ]
+    remedies = [check["remedy"] for check in ended.json["checks"] if check["message"].endswith("was not checked")]
+    assert remedies == ["`backstay probe --recipe FILE` runs the command"] * 2
     assert not (folder / "ran").exists()
     assert "sk-" not in ended.out
 

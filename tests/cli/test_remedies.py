@@ -11,9 +11,11 @@ from backstay.cli.invocation import Invocation
 from backstay.cli.remedies import PHRASES, phrase
 from backstay.remedy import IN_PYTHON, Remedy
 from support.harness.commands import Ended
+from support.harness.waiting import until
 
 _LIBRARY = ("--database", "a library.db", "--owner", "ann b")
 _RUN = ("--model", "scripted")
+_COMMAND = re.compile(r"`(backstay [^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,82 @@ def test_a_remedy_works(library, case):
         assert library(*commands[0][len(_LIBRARY) :], *case.extra).code in (0, 5)
 
 
+def test_the_job_that_blocks_a_restore_is_paused(library, backstay):
+    """The restore of a conversation whose item is being worked on names the command that pauses the job."""
+    deleted = library("conversations", "delete", "--job", "whole", "--yes", "--json").json
+    library("discard", "whole", "--yes")
+    held = ("--processor", "made:held", "--concurrency", "1")
+    process = backstay.start(*_LIBRARY, "run", "two.csv", "--job", "whole", *held)
+    until(lambda: list(backstay.folder.glob("held-*")))
+
+    refused = library("backups", "restore", deleted["backupId"])
+    ((*options, verb, job),) = _commands(refused)
+    paused = library(verb, job)
+    (backstay.folder / "let go").touch()
+    process.wait()
+    restored = library("backups", "restore", deleted["backupId"])
+
+    assert (refused.code, options, verb, job) == (1, list(_LIBRARY), "pause", "whole")
+    assert (paused.code, process.returncode, restored.code) == (0, 5, 0)
+
+
+def test_doctor_names_the_job_to_resume(within, backstay):
+    """`doctor` names the command that completes the only unfinished job, and of several leaves the choice."""
+    backstay.write("two.csv", "Gardens", "Tea")
+    for job in ("first one", "second"):
+        assert within(*_LIBRARY, "run", "two.csv", "--job", job, *_RUN, "--limit", "1").code == 4
+
+    several = _doctor_commands(within, "jobs")
+    first = within(*_LIBRARY, "resume", "first one")
+    (command,) = _doctor_commands(within, "jobs")
+    second = within(*_LIBRARY, *command)
+
+    assert several == [["resume", "JOB"]]
+    assert command == ["resume", "second"]
+    assert (first.code, second.code, _doctor_commands(within, "jobs")) == (0, 0, [])
+
+
+def test_doctor_names_what_to_do_about_backups(library, within, backstay):
+    """What `doctor` says about an intact file of a damaged backup and about a missing file satisfies it."""
+    backup = library("backups", "create", "--all", "--json").json["backupId"]
+    (file,) = backstay.folder.rglob(f"{backup}.json.zst")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+
+    library("doctor", "--deep")
+    file.write_bytes(whole)
+    (verify,) = _doctor_commands(within, "backups", "--deep")
+    verified = library(*verify)
+    sound = _doctor_commands(within, "backups", "--deep")
+    file.unlink()
+    (delete,) = _doctor_commands(within, "backups")
+    deleted = library(*[backup if word == "BACKUP" else word for word in delete], "--yes")
+
+    assert (verify, verified.code, sound) == (["backups", "verify", backup], 0, [])
+    assert (delete, deleted.code) == (["backups", "delete", "BACKUP"], 0)
+    assert _doctor_commands(within, "backups") == []
+
+
+def test_doctor_names_another_database_and_owner(library, within, backstay):
+    """The options that `doctor` names for a folder in place of a database and for other owners lead to the library."""
+    folder = within("--database", str(backstay.folder), "doctor")
+    without_owner = within("--database", "a library.db", "doctor")
+    jobs = library("jobs")
+
+    assert "→ name another database with --database or BACKSTAY_DATABASE_URL" in folder.out
+    assert "→ name another owner with --owner or BACKSTAY_OWNER" in without_owner.out
+    assert "whole" in jobs.out
+
+
+def _doctor_commands(within: Any, name: str, *options: str) -> list[list[str]]:
+    """Return the commands that `doctor` names for a check, without the global options, which they repeat."""
+    checks = within(*_LIBRARY, "doctor", *options, "--json").json["checks"]
+    remedies = " ".join(check["remedy"] or "" for check in checks if check["name"] == name)
+    commands = [shlex.split(command)[1:] for command in _COMMAND.findall(remedies)]
+    assert all(command[: len(_LIBRARY)] == list(_LIBRARY) for command in commands)
+    return [command[len(_LIBRARY) :] for command in commands]
+
+
 def test_a_remedy_repeats_any_option(within):
     """A remedy repeats the global options as they were given, even with braces in them."""
     failed = within("--database", "a {b} {0}.db", "status", "none")
@@ -154,7 +232,7 @@ def test_a_remedy_repeats_any_option(within):
 
 
 def _commands(ended: Ended) -> list[list[str]]:
-    return [shlex.split(command)[1:] for command in re.findall(r"`(backstay [^`]+)`", ended.err)]
+    return [shlex.split(command)[1:] for command in _COMMAND.findall(ended.err)]
 
 
 def test_every_remedy_is_phrased():

@@ -346,7 +346,7 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
 
     async def full(_batches: Batches, job_id: str, *_args: object, on_progress: Listener, **_more: object) -> None:
         on_progress(JobProgress(job_id, ItemCounts(pending=1), TokenCounts(), 1.0, 0.0, None))
-        raise StoreFull("No space is left for here.db; free some, then resume", path="here.db")
+        raise StoreFull("No space is left for here.db; free some, then try again", path="here.db")
 
     monkeypatch.setattr(Batches, "run", full)
     backstay.write("topics.csv", "Gardens")
@@ -354,7 +354,7 @@ def test_a_full_disk_needs_the_user(within, backstay, monkeypatch):
     ended = within("run", "topics.csv", "--model", "scripted")
 
     assert ended.code == 5
-    assert ended.one_line_error() == "No space is left for here.db; free some, then resume"
+    assert ended.one_line_error() == "No space is left for here.db; free some, then try again"
     assert "Continue with: backstay resume topics\n" in ended.err
 
 

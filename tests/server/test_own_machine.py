@@ -1,7 +1,9 @@
 """Jobs of commands, resumed by the server on the user's own machine."""
 
+import asyncio
 import os
 import shlex
+import subprocess
 import sys
 from urllib.parse import quote
 
@@ -10,6 +12,9 @@ import pytest
 from backstay import Backstay, Recipe
 from backstay.errors import ProcessorNotAllowed
 from backstay.library.id_text import parse_printed_id
+from backstay.server.resume_permission import ResumePermission
+from backstay.server.settings import ServerSettings
+from backstay.settings import load
 from support.data.conversations import items
 from support.fakes.processors import Writer
 from support.fakes.provider import ProviderServer
@@ -109,11 +114,44 @@ async def test_a_server_that_others_may_reach_resumes_what_its_settings_name(set
         options, resumed = await _options(api), await _resumed(api, **_PICKY)
         page = (await api.ann.get("/batches/one", params={"id": "job"})).text
 
-    owner = "" if change.get("local", True) else f"--owner {ANN} "
-    assert (options["possible"], options["command"]) == (False, f"backstay {owner}resume job")
+    option = f"--database {settings.database}" if change.get("local", True) else f"--owner {ANN}"
+    assert (options["possible"], options["command"]) == (False, f"backstay {option} resume job")
     assert (resumed, "picky" in sys.modules) == ((403, "processor_not_allowed"), False)
-    assert change.get("local", True) is False or f"<code>backstay {owner}resume job</code>" in page
+    assert change.get("local", True) is False or f"<code>backstay {option} resume job</code>" in page
     assert "/batches/resume" not in page
+
+
+async def test_the_command_resumes_the_job(settings, picky, tmp_path):
+    """The command that a page shows resumes the job of another owner than the one that commands have by default."""
+    await _started_by_command(settings, owner="ann b")
+    async with serving(settings.model_copy(update={"owner": "ann b"}), **{**_OWN, "allowed_hosts": ("x",)}) as api:
+        command = (await _options(api))["command"]
+
+    words = [sys.executable, "-m", *shlex.split(command)]
+    ended = await asyncio.to_thread(subprocess.run, words, cwd=tmp_path, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout.startswith("job: 3 of 3 completed")) == (0, True), ended.stderr
+
+
+@pytest.mark.parametrize("variable", [True, False], ids=["from a variable", "from an option"])
+async def test_the_command_names_the_database_without_its_password(settings, picky, monkeypatch, variable):
+    """The command names the server's database if the environment does not, and never its password."""
+    await _started_by_command(settings)
+    async with Backstay.open(settings.database_url) as backstay:
+        job = await backstay.batches.checkpoint("job")
+    url = "postgresql://ann:sesame@db.test/app"
+    if variable:
+        monkeypatch.setenv("BACKSTAY_DATABASE_URL", url)
+    permission = ResumePermission(
+        settings=load(database_url=url),
+        server_settings=ServerSettings(),
+        allowed=ServerSettings().allowlist(),
+        is_standalone=True,
+    )
+
+    command = permission.options(job).command
+
+    assert command == f"backstay {'' if variable else '--database postgresql://ann@db.test/app '}resume job"
 
 
 @pytest.mark.parametrize("name", ["-f", "good\u200e", "two words"])
@@ -125,7 +163,7 @@ async def test_the_command_names_the_job_so_that_it_can_be_pasted(settings, pick
         options = (await api.ann.get(f"/api/batches/{quote(name)}/resume")).json()
 
     *command, printed = shlex.split(options["command"])
-    assert command == ["backstay", "resume"]
+    assert command == ["backstay", "--database", str(settings.database), "resume"]
     assert (printed.isprintable(), printed[0] != "-", parse_printed_id(printed)) == (True, True, name)
 
 

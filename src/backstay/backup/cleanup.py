@@ -13,6 +13,7 @@ from backstay.backup.store import BackupStores
 from backstay.clock import Clock, to_text
 from backstay.errors import BackstayError, BackupInUse, BackupUnreachable, BackupUnusable, ClockBehind
 from backstay.logs import get_logger
+from backstay.remedy import Remedy
 
 _log = get_logger("backstay.backup")
 
@@ -119,14 +120,14 @@ class Cleaner:
         if backup.state is not BackupState.EXPIRED and not await self._stores.retention.mark_expired(
             backup, early=True
         ):
-            obstacle = (
-                "is pinned; unpin it first"
+            obstacle, remedy = (
+                ("is pinned", Remedy.UNPIN_BACKUP)
                 if backup.is_pinned
-                else "is needed by its unfinished delete; resume that first"
+                else ("is needed by its unfinished delete", Remedy.RESUME_DELETE)
                 if backup.is_delete_unfinished
-                else "is being written"
+                else ("is being written", None)
             )
-            raise BackupInUse(f"{backup.id} {obstacle}", backup_id=backup.id)
+            raise BackupInUse(f"{backup.id} {obstacle}", remedy=remedy, backup_id=backup.id)
         await self._finish_removal(backup)
 
     async def _refuse_clock_behind(self, now: datetime) -> None:

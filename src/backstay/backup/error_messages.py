@@ -63,3 +63,12 @@ def backup_unusable_error(backup: Backup) -> BackupUnusable:
             state_text = "has been removed" if backup.removed_at is not None else "has expired"
     remedy = Remedy.REPLACE_BACKUP_FILE if backup.state is BackupState.DAMAGED else None
     return BackupUnusable(f"{backup.id} {state_text}", remedy=remedy, backup_id=backup.id, state=str(backup.state))
+
+
+def replaced_lost_error(backup_id: str) -> BackupUnusable:
+    """Return the error for a restore that would replace conversations whose own backup has lost its file."""
+    return BackupUnusable(
+        f"The file of {backup_id}, which holds what would be replaced, no longer exists; nothing was restored. "
+        "Try again",
+        backup_id=backup_id,
+    )

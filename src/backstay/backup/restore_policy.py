@@ -91,14 +91,17 @@ def choose(chunk: ClassifiedChunk, on_conflict: RestoreConflictPolicy, backup_id
         return list(chunk.new)
     is_busy = any(conflict.kind is ConflictKind.BUSY for _, conflict in chunk.conflicts)
     if on_conflict is RestoreConflictPolicy.FAIL or is_busy:
-        raise _restore_conflict_error(backup_id, [conflict for _, conflict in chunk.conflicts])
+        raise _restore_conflict_error(backup_id, chunk.conflicts)
     conversations = [*chunk.new, *(conversation for conversation, _ in chunk.conflicts)]
     return sorted(conversations, key=attrgetter("position"))
 
 
-def _restore_conflict_error(backup_id: str, conflicts: Sequence[ConflictingConversation]) -> RestoreConflict:
-    """Return the error that describes the first conflict and counts the others."""
-    first = conflicts[0]
+def _restore_conflict_error(
+    backup_id: str, conflicts: Sequence[tuple[ArchivedConversation, ConflictingConversation]]
+) -> RestoreConflict:
+    """Return the error that describes one conflict, a busy item if there is one, and counts the others."""
+    conversation, first = next((pair for pair in conflicts if pair[1].kind is ConflictKind.BUSY), conflicts[0])
+    remedy, context = Remedy.SKIP_OR_REPLACE, {}
     match first.kind:
         case ConflictKind.CONTENT:
             description = f"conversation {quoted_id(first.id)} exists with other content"
@@ -109,13 +112,15 @@ def _restore_conflict_error(backup_id: str, conflicts: Sequence[ConflictingConve
                 f"the item of conversation {quoted_id(first.id)} has conversation {quoted_id(str(first.other_id))} now"
             )
         case ConflictKind.BUSY:
-            description = f"the item of conversation {quoted_id(first.id)} is being worked on; pause its job first"
+            description = f"the item of conversation {quoted_id(first.id)} is being worked on"
+            remedy, context = Remedy.PAUSE_JOB, {"job_id": conversation.item[0]}
     more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
     return RestoreConflict(
         f"Nothing was restored from {backup_id}: {description}{more}",
-        remedy=None if first.kind is ConflictKind.BUSY else Remedy.SKIP_OR_REPLACE,
+        remedy=remedy,
         backup_id=backup_id,
-        conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for item in conflicts[:100]],
+        conflicts=[{"id": item.id, "kind": str(item.kind), "other": item.other_id} for _, item in conflicts[:100]],
+        **context,
     )
 
 
@@ -132,7 +137,7 @@ def columns_differ_error(table: str, column: str | None) -> ColumnsDiffer:
     """Return the error for a column of the backup or, without `column`, a foreign key that the database lacks."""
     missing = f"a column {column!r} of {table}" if column is not None else f"rows of {table}, by a foreign key"
     return ColumnsDiffer(
-        f"The backup has {missing} that this database lacks; add it, then restore again", table=table, column=column
+        f"The backup has {missing} that this database lacks; add it, then try again", table=table, column=column
     )
 
 

@@ -93,7 +93,7 @@ class LivenessLock:
         except OSError as error:
             kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
             raise kind(
-                f"{folder} cannot be written ({error.strerror}); fix that, then resume", path=str(folder)
+                f"{folder} cannot be written ({error.strerror}); fix that, then try again", path=str(folder)
             ) from error
         with _own_guard:
             _own_paths.add(str(path))

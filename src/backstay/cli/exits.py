@@ -49,13 +49,6 @@ _ERRORS: Mapping[type[BaseException], ExitStatus] = {
     errors.Stopped: ExitStatus.INTERRUPTED,
 }
 
-_ENDINGS: Mapping[str, ExitStatus] = {
-    "limit": ExitStatus.LIMIT,
-    "paused": ExitStatus.PAUSED,
-    "cancelled": ExitStatus.ERROR,
-    "stopped": ExitStatus.INTERRUPTED,
-}
-
 
 def status_of_error(error: BaseException) -> ExitStatus:
     """Return the exit status for an error."""
@@ -64,5 +57,16 @@ def status_of_error(error: BaseException) -> ExitStatus:
 
 def status_of_result(result: "BatchResult") -> ExitStatus:
     """Return the exit status for the result of a run."""
-    finished = ExitStatus.WITH_FAILURES if result.failed else ExitStatus.DONE
-    return _ENDINGS.get(result.ending, finished)
+    from backstay.batch.worker import EndReason
+
+    match result.ending:
+        case EndReason.LIMIT:
+            return ExitStatus.LIMIT
+        case EndReason.PAUSED:
+            return ExitStatus.PAUSED
+        case EndReason.CANCELLED:
+            return ExitStatus.ERROR
+        case EndReason.STOPPED:
+            return ExitStatus.INTERRUPTED
+        case EndReason.FINISHED:
+            return ExitStatus.WITH_FAILURES if result.failed else ExitStatus.DONE

@@ -1,6 +1,5 @@
 """The global options: database, owner and log format."""
 
-import re
 import shlex
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import typer
 
 from backstay.cli.durations import parse_duration
+from backstay.database_parameters import without_password
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CANCEL_SECONDS = 1.0  # to wait for cancelled tasks
-_SECRETS = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?|(?<=[?&])(?:oauth_client_secret|scram_\w+_key)=[^&]*&?")
 
 
 class LogFormat(StrEnum):
@@ -87,7 +86,7 @@ class Invocation:
         """Return a command line for the same library, ready to paste."""
         line = ["backstay"]
         if self.database is not None:
-            line += ["--database", _without_password(self.database)]
+            line += ["--database", without_password(self.database)]
         if self.owner is not None:
             line += ["--owner", self.owner]
         return shlex.join([*line, *words])
@@ -100,14 +99,6 @@ class Invocation:
         """Return the command line that resumes the job, with the options that the job does not store."""
         endpoint = ["--base-url", self.base_url] if self.base_url else []
         return self.job_command("resume", name, *options, *endpoint, *self._resume_options)
-
-
-def _without_password(database: str) -> str:
-    """Return a database address without passwords, which the user supplies, for example by PGPASSWORD."""
-    if not re.match(r"postgres(ql)?(\+\w+)?://", database):
-        return database
-    address = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)
-    return _SECRETS.sub("", address).rstrip("?&")
 
 
 def run_async(work: Coroutine[Any, Any, T], on_start: "Callable[[asyncio.AbstractEventLoop], None] | None" = None) -> T:

@@ -13,6 +13,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.LIST_JOBS: "`backstay jobs` lists all",
     Remedy.SHOW_JOB: "`backstay status {job_id}` shows its state",
     Remedy.RESUME_JOB: "`backstay resume {job_id}` continues it",
+    Remedy.PAUSE_JOB: "`backstay pause {job_id}` pauses its job",
     Remedy.CANCEL_JOB: "`backstay cancel {job_id}` stops it",
     Remedy.DISCARD_JOB: "`backstay discard {job_id}` frees its name; its conversations stay",
     Remedy.CHOOSE_JOB_NAME: "choose another name with --job",
@@ -39,6 +40,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.SET_BASE_URL: "set yours with --base-url",
     Remedy.WRITE_RECIPE: "`backstay init` writes one to begin with",
     Remedy.ALLOW_KEY: 'if you want that, use --allow-key {host}, or set allowed_keys = ["{raw[use]}"] in backstay.toml',
+    Remedy.PROBE: "`backstay probe --recipe FILE` runs the command",
     Remedy.ALLOW_PROCESSOR: "add it to the server's settings",
     Remedy.LIST_CONVERSATIONS: "`backstay conversations list` shows all",
     Remedy.SELECT_CONVERSATIONS: "give ids, --job or another condition, or --all",
@@ -47,6 +49,19 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then `backstay backups verify {backup_id}`",
     Remedy.SKIP_OR_REPLACE: "--on-conflict skip restores the others, --on-conflict replace restores all",
     Remedy.RESUME_DELETE: "`backstay conversations delete --continue {backup_id}` finishes its delete",
+    Remedy.RESUME_OR_UNDO_DELETE: (
+        "`backstay conversations delete --continue {backup_id}` continues it, `backstay backups restore {backup_id}` "
+        "undoes it"
+    ),
+    Remedy.REPLACE_OR_ABANDON: (
+        "replace its file by a copy, then `backstay backups verify {backup_id}`; `backstay backups delete {backup_id}` "
+        "abandons it"
+    ),
+    Remedy.UNPIN_BACKUP: "`backstay backups unpin {backup_id}` unpins it",
+    Remedy.VERIFY_BACKUP: "`backstay backups verify {backup_id}`",
+    Remedy.RETURN_BACKUP_FILES: (
+        "return them to their folder, or `backstay backups delete BACKUP` for each that is gone for good"
+    ),
     Remedy.MOUNT_BACKUP_FOLDER: (
         "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one"
     ),
@@ -65,16 +80,22 @@ PHRASES: Mapping[Remedy, str] = {
         "backups anyway, and `backstay backups delete {backup_id}` removes the one from the future"
     ),
     Remedy.NAME_DATABASE: "name another database with --database or BACKSTAY_DATABASE_URL",
+    Remedy.CHANGE_PERMISSIONS: (
+        "change its permissions, or name another database with --database or BACKSTAY_DATABASE_URL"
+    ),
     Remedy.CREATE_DATABASE: "`backstay run` creates one; --database or BACKSTAY_DATABASE_URL names another",
     Remedy.MIGRATE: "run `backstay migrate` (`backstay migrate --check` shows what it would do)",
     Remedy.MIGRATE_OTHER_SCHEMA: "or choose another schema with BACKSTAY_SCHEMA, and run `backstay migrate`",
     Remedy.EXAMINE: "`backstay doctor` says more",
+    Remedy.EXAMINE_DEEPLY: "`backstay doctor --deep` checks it",
+    Remedy.NAME_OWNER: "name another owner with --owner or BACKSTAY_OWNER",
     Remedy.NAME_SOURCE: "name the schema that holds them with --source",
     Remedy.NAME_TABLES: (
         "for instance --conversations public.chats --turns public.messages --map id=chat_id,turns.content=body"
     ),
     Remedy.MAP_COLUMN: "name a column with --map {map}=COLUMN",
     Remedy.ADOPT_AGAIN: "run `backstay adopt` again, with the present names",
+    Remedy.CORRECT_AND_ADOPT: "correct that, then run `backstay adopt` again",
     Remedy.UNDO_ADOPTION: "run `backstay adopt --undo`, then adopt what is there now",
     Remedy.NAME_OWNER: "name another with --owner or BACKSTAY_OWNER",
     Remedy.CHOOSE_ADDRESS: "choose another with --host and --port",
@@ -95,8 +116,3 @@ def phrase(invocation: Invocation, remedy: Remedy | None, context: Mapping[str, 
     values = {name: shell_id(value) for name, value in context.items() if isinstance(value, str)}
     command = invocation.command().replace("{", "{{").replace("}", "}}")
     return PHRASES[remedy].replace(_COMMAND, f"`{command} ").format(raw=context, **values)
-
-
-def with_options(invocation: Invocation, text: str) -> str:
-    """Return a text whose commands repeat the global options of this call."""
-    return text.replace(_COMMAND, f"`{invocation.command()} ")

@@ -78,8 +78,7 @@ def _check_missing(without_file: Sequence[str], without_folder: Sequence[str]) -
         yield Check("backups", CheckLevel.PROBLEM, message, remedy)
     if without_file:
         message = f"backup files are missing: {format_first(without_file)}; nothing can be restored from them"
-        remedy = "return them to their folder, or `backstay backups delete BACKUP` for each that is gone for good"
-        yield Check("backups", CheckLevel.PROBLEM, message, remedy)
+        yield Check("backups", CheckLevel.PROBLEM, message, Remedy.RETURN_BACKUP_FILES)
 
 
 def _check_clock(report: DatabaseReport) -> Iterator[Check]:
@@ -132,8 +131,9 @@ async def _record_damage(damaged: Sequence[BackupRecord], settings: Settings) ->
 
 def _check_damage(backup: BackupRecord, *, is_intact: bool | None) -> Check:
     since = f" since {to_text(backup.damaged_at)}" if backup.damaged_at is not None else ""
+    context = {"backup_id": backup.id}
     if is_intact:
         message = f"{backup.id} was damaged{since}, and its file is intact again"
-        return Check("backups", CheckLevel.WARNING, message, f"`backstay backups verify {backup.id}`")
+        return Check("backups", CheckLevel.WARNING, message, Remedy.VERIFY_BACKUP, context)
     message = f"{backup.id} is damaged{since}: it cannot be restored, and its delete cannot continue"
-    return Check("backups", CheckLevel.PROBLEM, message, Remedy.REPLACE_BACKUP_FILE, {"backup_id": backup.id})
+    return Check("backups", CheckLevel.PROBLEM, message, Remedy.REPLACE_BACKUP_FILE, context)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backstay.doctor.check import Check, CheckLevel, format_bytes
 from backstay.files import is_open_to_all
+from backstay.remedy import Remedy
 
 _LOW_SPACE_BYTES = 512 * 1024 * 1024
 _MIN_SPACE_BYTES = 1024 * 1024
@@ -22,15 +23,15 @@ _NETWORK_FILE_SYSTEMS = (
 class _Remedies:
     """What to do about each problem of a folder, which depends on the purpose of the folder."""
 
-    not_a_folder: str
-    not_writable: str
+    not_a_folder: str | Remedy
+    not_writable: str | Remedy
     shared: str
     full: str
 
 
 _DATABASE = _Remedies(
-    not_a_folder="name another database with --database",
-    not_writable="change its permissions, or name another database with --database",
+    not_a_folder=Remedy.NAME_DATABASE,
+    not_writable=Remedy.CHANGE_PERMISSIONS,
     shared="put the database on a local disk: SQLite's log needs memory that all its processes share",
     full="free some space; a run on a full disk pauses and can be resumed",
 )

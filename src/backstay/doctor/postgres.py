@@ -8,6 +8,7 @@ from backstay.doctor.check import Check, CheckLevel
 from backstay.doctor.filesystem import check_backup_base
 from backstay.doctor.work import check_counters, check_others, check_work
 from backstay.errors import BackstayError
+from backstay.remedy import Remedy
 from backstay.settings import Settings
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.inspection import PostgresInspection, inspect
@@ -62,17 +63,16 @@ def _check_adoption(inspection: PostgresInspection) -> Iterator[Check]:
     changed = [table.table for table in inspection.adopted if not table.has_same_columns]
     hidden = sum(table.missing for table in inspection.adopted)
     obstacle = next((table.obstacle for table in inspection.adopted if table.obstacle), None)
-    adopt_again = "run `backstay adopt` again"
     if changed:
         columns = f"the columns of {' and '.join(changed)}"
         message = f"{columns} changed after the adoption, so nothing is backed up or deleted"
-        yield Check("adopted", CheckLevel.PROBLEM, message, adopt_again)
+        yield Check("adopted", CheckLevel.PROBLEM, message, Remedy.ADOPT_AGAIN)
     elif hidden:
         message = f"{hidden:,} conversations are hidden: the triggers of Backstay were disabled for a while"
-        yield Check("adopted", CheckLevel.PROBLEM, message, adopt_again)
+        yield Check("adopted", CheckLevel.PROBLEM, message, Remedy.ADOPT_AGAIN)
     elif obstacle is not None:
         message = f"{mapping}; nothing new can be stored: {obstacle}"
-        yield Check("adopted", CheckLevel.WARNING, message, f"fix it, then {adopt_again}")
+        yield Check("adopted", CheckLevel.WARNING, message, Remedy.CORRECT_AND_ADOPT)
     else:
         yield Check("adopted", CheckLevel.OK, mapping)
 
@@ -82,8 +82,8 @@ def _check_schema(inspection: PostgresInspection, name: str) -> Check:
         message = f"{inspection.schema}, written by a newer Backstay; this one knows {inspection.known_schema}"
         return Check("schema", CheckLevel.PROBLEM, message, "install the newest version of Backstay")
     if inspection.schema == 0:
-        return Check("schema", CheckLevel.WARNING, f"no schema {name!r} yet", "`backstay migrate` creates it")
+        return Check("schema", CheckLevel.WARNING, f"no schema {name!r} yet", Remedy.MIGRATE)
     if inspection.schema < inspection.known_schema:
         message = f"{inspection.schema}; this Backstay uses {inspection.known_schema}"
-        return Check("schema", CheckLevel.PROBLEM, message, "`backstay migrate` updates it")
+        return Check("schema", CheckLevel.PROBLEM, message, Remedy.MIGRATE)
     return Check("schema", CheckLevel.OK, f"{name}, {inspection.schema}")

@@ -11,6 +11,7 @@ from backstay.doctor.check import Check, CheckLevel
 from backstay.errors import BackstayError, SettingsError
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.library.adoption_file import adoption_from_settings
+from backstay.remedy import Remedy
 from backstay.settings import ADOPT, Settings, read_table
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
@@ -61,20 +62,20 @@ def _check_file(sources: KeySources, variable: str, path: Path) -> Check:
 
 def _check_command(variable: str, command: str, directory: Path, environ: Mapping[str, str]) -> Check:
     """Check the program that a command starts; the rest of the line may be secret."""
-    message = f"{KeySource.COMMAND.describe(variable)} was not checked: `backstay probe` runs the command"
+    unchecked = Check("keys", CheckLevel.OK, f"{KeySource.COMMAND.describe(variable)} was not checked", Remedy.PROBE)
     try:
         words = [word for word in shlex.split(command) if not _ASSIGNMENT.match(word)]
     except ValueError:
         words = []
     program = words[0] if words else ""
     if not program or _SHELL_SYNTAX.search(program):
-        return Check("keys", CheckLevel.OK, message)
+        return unchecked
     if "/" in program:
         is_found = os.access(directory / program, os.X_OK)
     else:
         is_found = shutil.which(program, path=environ.get("PATH")) is not None
     if is_found:
-        return Check("keys", CheckLevel.OK, message)
+        return unchecked
     level = CheckLevel.PROBLEM if "/" in program else CheckLevel.WARNING  # it may be a shell builtin
     message = f"{program}, the command for {variable} in [keys.{variable}], is missing or cannot be run"
     return Check("keys", level, message, "install it, correct its path, or chmod +x it")

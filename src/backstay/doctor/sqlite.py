@@ -13,6 +13,7 @@ from backstay.doctor.filesystem import check_backup_base, check_filesystem
 from backstay.doctor.work import check_counters, check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.files import belongs_to_this_user
+from backstay.remedy import Remedy
 from backstay.settings import Settings
 from backstay.storage.sqlite.connection import check_sqlite
 from backstay.storage.sqlite.inspection import CheckDepth, SqliteInspection, inspect
@@ -39,14 +40,14 @@ def check_database(path: Path, settings: Settings, *, deep: bool) -> Iterator[Ch
     try:
         status = path.stat()
     except FileNotFoundError:
-        yield Check("database", CheckLevel.OK, f"no database at {path}", "`backstay run` creates it")
+        yield Check("database", CheckLevel.OK, f"no database at {path}", Remedy.CREATE_DATABASE)
         return
     except OSError as error:
         message = f"{path} cannot be examined: {error.strerror}"
         yield Check("database", CheckLevel.PROBLEM, message, "check its permissions")
         return
     if not stat.S_ISREG(status.st_mode):
-        yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", "name another database with --database")
+        yield Check("database", CheckLevel.PROBLEM, f"{path} is not a file", Remedy.NAME_DATABASE)
         return
     yield _check_access(path, status.st_size)
     default_depth = CheckDepth.QUICK if status.st_size <= MAX_QUICK_CHECK_BYTES else CheckDepth.NONE
@@ -101,7 +102,7 @@ def _check_journal(inspection: SqliteInspection) -> Check:
 
 def _check_damage(path: Path, inspection: SqliteInspection, depth: CheckDepth) -> Check:
     if depth is CheckDepth.NONE:
-        return Check("integrity", CheckLevel.OK, "not checked, the file is large", "`backstay doctor --deep` checks it")
+        return Check("integrity", CheckLevel.OK, "not checked, the file is large", Remedy.EXAMINE_DEEPLY)
     if inspection.damage:
         remedy = f"keep {path} and the files next to it unchanged, and restore the database from a copy"
         return Check("integrity", CheckLevel.PROBLEM, f"damaged: {'; '.join(inspection.damage)}", remedy)

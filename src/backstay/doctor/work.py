@@ -21,7 +21,7 @@ def check_work(report: DatabaseReport, owner: str) -> Iterator[Check]:
     if unfinished:
         idle = [job for job in report.unfinished if job.id not in jobs_in_work]
         message = f"unfinished: {format_first(unfinished)}"
-        yield Check("jobs", CheckLevel.WARNING if idle else CheckLevel.OK, message, _remedy(idle) if idle else None)
+        yield _check_idle(idle, message) if idle else Check("jobs", CheckLevel.OK, message)
     else:
         yield Check("jobs", CheckLevel.OK, "none is unfinished")
     if waits := [f"{job.job_id} ({job.settled} settled)" for job in report.waiting_imports]:
@@ -34,12 +34,8 @@ def check_work(report: DatabaseReport, owner: str) -> Iterator[Check]:
     yield Check("workers", CheckLevel.OK, f"{len(report.leaseholders) - len(dead)} at work")
     for name, is_damaged in report.unfinished_deletes:
         message = f"the delete of {name} is unfinished{', and that backup is damaged' if is_damaged else ''}"
-        resume, undo = f"backstay conversations delete --continue {name}", f"backstay backups restore {name}"
-        remedy = f"`{resume}` continues it, `{undo}` undoes it"
-        if is_damaged:
-            verify = f"replace its file by a copy, then `backstay backups verify {name}`"
-            remedy = f"{verify}; `backstay backups delete {name}` abandons it"
-        yield Check("deletes", CheckLevel.WARNING, message, remedy)
+        remedy = Remedy.REPLACE_OR_ABANDON if is_damaged else Remedy.RESUME_OR_UNDO_DELETE
+        yield Check("deletes", CheckLevel.WARNING, message, remedy, {"backup_id": name})
 
 
 def check_counters(miscounted_jobs: Sequence[str]) -> Check:
@@ -57,15 +53,17 @@ def check_others(report: DatabaseReport, owner: str) -> Iterator[Check]:
         f"{_format_count(other.count, other.kind)} ({_format_count(other.owners, 'owner')})" for other in report.others
     ]
     if counts:
-        remedy = "name another owner with --owner or BACKSTAY_OWNER"
-        yield Check("owners", CheckLevel.OK, f"owners other than {owner!r} have {', '.join(counts)}", remedy)
+        message = f"owners other than {owner!r} have {', '.join(counts)}"
+        yield Check("owners", CheckLevel.OK, message, Remedy.NAME_OWNER)
 
 
 def _format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _remedy(idle: Sequence[UnfinishedJob]) -> str:
-    if any(job.processor != CALLER for job in idle):
-        return "`backstay resume JOB` continues one"
-    return "run the program that created it again"
+def _check_idle(idle: Sequence[UnfinishedJob], message: str) -> Check:
+    resumable = [job.id for job in idle if job.processor != CALLER]
+    if not resumable:
+        return Check("jobs", CheckLevel.WARNING, message, "run the program that created it again")
+    context = {"job_id": resumable[0] if len(resumable) == 1 else "JOB"}
+    return Check("jobs", CheckLevel.WARNING, message, Remedy.RESUME_JOB, context)

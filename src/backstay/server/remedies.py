@@ -10,6 +10,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.LIST_JOBS: "the list of batches shows all",
     Remedy.SHOW_JOB: "look at it again: its state has changed, and says what is possible",
     Remedy.RESUME_JOB: "it can be resumed",
+    Remedy.PAUSE_JOB: "pause its batch first",
     Remedy.CANCEL_JOB: "pause or cancel it first",
     Remedy.DISCARD_JOB: "discard it to free its name; its conversations stay",
     Remedy.CHOOSE_JOB_NAME: "choose another name",
@@ -34,6 +35,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.LIST_BACKUPS: "the list of backups shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then have it verified",
     Remedy.SKIP_OR_REPLACE: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",
+    Remedy.UNPIN_BACKUP: "unpin it first",
     Remedy.RESUME_DELETE: "finish its delete first",
 }
 

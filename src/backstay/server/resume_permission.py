@@ -4,16 +4,18 @@ import os
 import shlex
 import stat
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from backstay.batch.job import Job
 from backstay.batch.processor import CALLER
-from backstay.errors import ConfirmationNeeded, RecipeError
+from backstay.database_parameters import without_password
+from backstay.errors import ConfirmationNeeded, RecipeError, SettingsError
 from backstay.generate import scripted
 from backstay.generate.allowlist import AllowedEntry
 from backstay.generate.processor_loader import ProcessorLoader
 from backstay.library.id_text import printed_id, quoted_id
 from backstay.server.settings import ServerSettings
-from backstay.settings import Settings
+from backstay.settings import Settings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +117,23 @@ class ResumePermission:
         return status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
 
     def _resume_command(self, job: Job) -> str:
-        owner = ["--owner", job.owner] if job.owner != self._settings.owner else []
-        return shlex.join(["backstay", *owner, "resume", printed_id(job.id)])
+        database, default_owner = self._command_defaults
+        owner = ["--owner", job.owner] if job.owner != default_owner else []
+        return shlex.join(["backstay", *database, *owner, "resume", printed_id(job.id)])
+
+    @cached_property
+    def _command_defaults(self) -> tuple[list[str], str]:
+        """The option for the database, if a command in the server's folder needs it, and the owner without an option.
+
+        Users with a JSON Web Token may not see where the database is.
+        """
+        settings = self._settings
+        try:
+            defaults = load()
+        except SettingsError:  # a command reports this as well
+            defaults = Settings()
+        is_default = (settings.database_url, settings.here) == (defaults.database_url, defaults.here)
+        if is_default or self._server_settings.effective_auth == "jwt":
+            return [], defaults.owner
+        address = settings.postgres_url
+        return ["--database", without_password(address) if address else str(settings.database)], defaults.owner

@@ -30,7 +30,7 @@ _PATH = Path("/data/library.db")
         (OverflowError("int too big"), OutcomeRefused, "refused"),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), OutcomeRefused, "refused"),
         (apsw.BusyError("locked"), StoreBusy, "is locked by another program; close that program"),
-        (apsw.FullError("full"), StoreFull, "No space is left for /data/library.db; free some, then resume"),
+        (apsw.FullError("full"), StoreFull, "No space is left for /data/library.db; free some, then try again"),
         (apsw.ReadOnlyError("ro"), StoreReadOnly, "cannot be written; check the permissions"),
         (apsw.NotADBError("x"), NotADatabase, "is not a SQLite database; name another file"),
         (apsw.CorruptError("malformed"), StoreCorrupt, r"is damaged \(malformed\)"),

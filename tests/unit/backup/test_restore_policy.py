@@ -123,9 +123,20 @@ def test_the_item_of_a_running_worker_is_never_replaced():
     """With `replace` too, a restore fails if a worker is working on the item."""
     chunk = _classify(_conversation(), item=replace(_ITEM, state="running"))
 
-    with pytest.raises(RestoreConflict, match=r"is being worked on; pause its job first$") as failed:
+    with pytest.raises(RestoreConflict, match=r"is being worked on$") as failed:
         choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a")
-    assert failed.value.remedy is None
+    assert (failed.value.remedy, failed.value.context["job_id"]) == (Remedy.PAUSE_JOB, "job")
+
+
+def test_the_error_of_a_replacing_restore_names_the_busy_item():
+    """A restore that would replace what is in conflict reports the item that is being worked on, which prevents it."""
+    changed = _classify(_conversation("c2"), live=_live(_conversation("c2"), content="newer"))
+    busy = _classify(_conversation(), item=replace(_ITEM, state="running"))
+    chunk = replace(busy, conflicts=[*changed.conflicts, *busy.conflicts])
+
+    with pytest.raises(RestoreConflict, match=r"'c1' is being worked on, and 1 more are in conflict$") as failed:
+        choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a")
+    assert failed.value.remedy is Remedy.PAUSE_JOB
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.exits import ExitStatus
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import is_terminal
-from backstay.cli.remedies import phrase, with_options
+from backstay.cli.remedies import phrase
 from backstay.cli.text import printable
 from backstay.extras import is_own_module
 from backstay.remedy import Remedy
@@ -68,7 +68,7 @@ def doctor(
 def _phrase_remedy(invocation: Invocation, check: "Check") -> str | None:
     if isinstance(check.remedy, Remedy):
         return phrase(invocation, check.remedy, check.context)
-    return with_options(invocation, check.remedy) if check.remedy is not None else None
+    return check.remedy
 
 
 def _format_lines(check: "Check") -> "Iterator[str]":

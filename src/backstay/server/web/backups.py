@@ -25,6 +25,13 @@ _NOTICES = {
     "undone": "The delete has been undone: the conversations are back in the library.",
     "removed": "The backup has been removed.",
 }
+_CONFLICT_POLICIES = {
+    RestoreConflictPolicy.SKIP: "Keep the versions in the library",
+    RestoreConflictPolicy.REPLACE: (
+        "Replace them with the versions in the backup; the replaced ones are backed up first"
+    ),
+}
+"""The choices that the page of a restore offers; the first is selected."""
 
 Action = Annotated[str | None, Query(alias="done")]
 """The action that a form has just performed: a key of `_NOTICES`."""
@@ -60,7 +67,7 @@ async def plan_restore(request: Request, services: OwnerServices, backup_id: Que
     """Show the plan of a restore, and ask for confirmation."""
     backup = BackupOut.from_backup(await services.backups.show(backup_id))
     plan = RestorePlanOut.from_plan(await services.backups.plan_restore(backup_id))
-    return render_page(request, "restore.html", backup=backup, plan=plan)
+    return render_page(request, "restore.html", backup=backup, plan=plan, policies=_CONFLICT_POLICIES)
 
 
 @router.get("/remove")

@@ -168,7 +168,7 @@ def _translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
         case pg.ReadOnlySqlTransaction():
             return StoreReadOnly(f"{place} is read-only, perhaps a replica; name the primary server", database=place)
         case pg.DiskFull():
-            return StoreFull(f"No space is left on the server of {place}; free some, then resume", database=place)
+            return StoreFull(f"No space is left on the server of {place}; free some, then try again", database=place)
         case pg.QueryCanceled():
             return StoreBusy(f"{place} cancelled a statement ({_first_line(error)}); try again", database=place)
         case pg.LockNotAvailable() | pg.SerializationFailure() | pg.DeadlockDetected():
@@ -186,7 +186,7 @@ def _translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
             )
         case _ if is_lost(error):
             return StoreUnavailable(
-                f"The connection to {place} was lost; resume when the server is back", database=place
+                f"The connection to {place} was lost; try again when the server is back", database=place
             )
         case _:
             return StorageError(f"{place}: {_describe(error)}", database=place)

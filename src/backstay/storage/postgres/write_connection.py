@@ -80,8 +80,7 @@ class WriteConnection:
         self.answered_at = time.monotonic()
         if not receipt.rowcount:
             raise SchemaTooNew(
-                f"{self._address} was migrated by a newer Backstay in the meantime; resume with that version or a "
-                "newer one",
+                f"{self._address} was migrated by a newer Backstay in the meantime; use that version or a newer one",
                 database=self._address.place,
             )
         return self.answered_at - sent_at
@@ -176,7 +175,7 @@ class WriteConnection:
                 if time.monotonic() > deadline or self._stopping.wait(wait):
                     raise CommitUnknown(
                         f"{self._address} was lost during a commit and is still unreachable; whether it was made is "
-                        "not known. Once the server runs, check or resume: what was committed is kept",
+                        "not known. Once the server runs, check, or try again: what was committed is kept",
                         database=self._address.place,
                     ) from error
             wait = min(1.0, wait * 2)

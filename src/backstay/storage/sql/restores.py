@@ -8,7 +8,7 @@ import orjson
 
 from backstay.backup import restore_policy
 from backstay.backup.backup import Backup, BackupItem, BackupState
-from backstay.backup.error_messages import backup_unusable_error
+from backstay.backup.error_messages import backup_unusable_error, replaced_lost_error
 from backstay.backup.item_links import ItemKeySet, ItemLinks, SourceItem, SourceItems
 from backstay.backup.key_set import KeySet
 from backstay.backup.restore_plan import MAX_LISTED_CONFLICTS, ConflictingConversation, RestorePlan, RestoreResult
@@ -17,7 +17,6 @@ from backstay.backup.store import ArchivedConversation, RestoreSource, UserColum
 from backstay.batch.item import ItemState
 from backstay.batch.job import FINISHED, JobState
 from backstay.clock import to_text
-from backstay.errors import BackupUnusable
 from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
 from backstay.storage.sql.backup_records import find_backup, items_from, record_key
@@ -80,11 +79,7 @@ class SqlRestores(SqlStore):
                 session.execute("mark_delete_undone", {**record_key(backup), "now": now})
             # Checked last, because everything before took time.
             if replaced is not None and not is_file_complete():
-                raise BackupUnusable(
-                    f"The file of {replaced.id}, which holds what would be replaced, no longer exists; nothing was "
-                    "restored. Try again",
-                    backup_id=replaced.id,
-                )
+                raise replaced_lost_error(replaced.id)
             return restored
 
         return await self._database.write(restore)

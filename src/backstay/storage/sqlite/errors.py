@@ -38,7 +38,7 @@ def translate_errors(path: Path) -> Iterator[None]:
             f"{path} is locked by another program; close that program, then try again", path=str(path)
         ) from error
     except apsw.FullError as error:
-        raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
+        raise StoreFull(f"No space is left for {path}; free some, then try again", path=str(path)) from error
     except apsw.ReadOnlyError as error:
         raise StoreReadOnly(
             f"{path} cannot be written; check the permissions of file and folder", path=str(path)
@@ -57,7 +57,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {error}", path=str(path)) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(f"No space is left for {path}; free some, then resume", path=str(path)) from error
+            raise StoreFull(f"No space is left for {path}; free some, then try again", path=str(path)) from error
         raise StorageError(f"{path}: {error.strerror}", path=str(path)) from error
 
 
@@ -80,6 +80,6 @@ def _io_error(path: Path, error: apsw.IOError) -> StorageError:
     # The log's index grows by 32 KiB at a time. If they do not fit on the disk, SQLite reports an I/O error.
     with suppress(OSError):
         if shutil.disk_usage(path.parent).free < 64 * 1024:
-            return StoreFull(f"No space is left for {path}; free some, then resume", path=str(path))
+            return StoreFull(f"No space is left for {path}; free some, then try again", path=str(path))
     # An I/O error is never retried here, because after a failed fsync the disk's state is unknown. Reopening is safe.
     return StorageError(f"The disk failed while using {path}: {error}", path=str(path))

@@ -56,7 +56,7 @@ class FileIdentity:
     def _gone(self, path: Path) -> StoreGone:
         return StoreGone(
             f"{path} was deleted, moved or replaced while it was in use, and nothing done since was stored; "
-            "put back the original file together with its -wal and -shm files, then resume",
+            "put back the original file together with its -wal and -shm files, then try again",
             path=str(path),
         )
 
