@@ -78,7 +78,6 @@ class Remedy(StrEnum):
     ADOPT_AGAIN = "adopt_again"
     CORRECT_AND_ADOPT = "correct_and_adopt"
     UNDO_ADOPTION = "undo_adoption"
-    NAME_OWNER = "name_owner"
     # -- the server
     CHOOSE_ADDRESS = "choose_address"
 
@@ -94,7 +93,7 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
     Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",
-    Remedy.NAME_OWNER: "name another with owner=…",
+    Remedy.NAME_OWNER: "name another owner with owner=…",
 }
 """Remedies that are arguments of the Python API. Others are methods, which the reference of the Python API lists."""
 

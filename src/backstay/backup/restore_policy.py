@@ -114,7 +114,8 @@ def _restore_conflict_error(
         case ConflictKind.BUSY:
             description = f"the item of conversation {quoted_id(first.id)} is being worked on"
             remedy, context = Remedy.PAUSE_JOB, {"job_id": conversation.item[0]}
-    more = f", and {len(conflicts) - 1:,} more are in conflict" if len(conflicts) > 1 else ""
+    others = len(conflicts) - 1
+    more = f", and {others:,} more {'is' if others == 1 else 'are'} in conflict" if others else ""
     return RestoreConflict(
         f"Nothing was restored from {backup_id}: {description}{more}",
         remedy=remedy,

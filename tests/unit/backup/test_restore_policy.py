@@ -134,7 +134,7 @@ def test_the_error_of_a_replacing_restore_names_the_busy_item():
     busy = _classify(_conversation(), item=replace(_ITEM, state="running"))
     chunk = replace(busy, conflicts=[*changed.conflicts, *busy.conflicts])
 
-    with pytest.raises(RestoreConflict, match=r"'c1' is being worked on, and 1 more are in conflict$") as failed:
+    with pytest.raises(RestoreConflict, match=r"'c1' is being worked on, and 1 more is in conflict$") as failed:
         choose(chunk, RestoreConflictPolicy.REPLACE, "backup-1-a")
     assert failed.value.remedy is Remedy.PAUSE_JOB
 
