@@ -21,24 +21,25 @@ MAX_RAW_CHARACTERS = 64_000
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The item is finished, with a conversation or, if None, with an effect of the processor's own."""
+    """The outcome of a finished item: a conversation or, if None, an effect of the processor's own."""
 
     conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The item needs no work, which is not a failure."""
+    """The outcome of an item that needs no work, which is not a failure."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The item may succeed later: try again after `after` seconds (default: exponential back-off), up to max_attempts.
+    """A failure that may be temporary: another try follows after `after` seconds (default: exponential back-off).
 
-    With `counts=False` the try does not count towards max_attempts, because its failure says nothing about the item:
-    a rate limit, for instance, or a service that is down. The processor itself has to limit such retries.
+    An item has at most max_attempts tries. With `counts=False` this one does not count, because its failure says
+    nothing about the item: a rate limit, for instance, or a service that is down. The processor itself has to limit
+    such retries.
     """
 
     reason: str = ""
@@ -49,7 +50,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The item fails permanently; another try would not help."""
+    """A permanent failure of the item; another try would not help."""
 
     reason: str = ""
     code: str = "failed"
@@ -57,7 +58,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """No item of this job can succeed until the user fixes something: the job pauses, the item stays pending."""
+    """A failure that every item would share until the user fixes something: the job pauses, the item stays pending."""
 
     reason: str
     code: str = "doom"

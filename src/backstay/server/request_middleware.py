@@ -68,7 +68,7 @@ class RequestMiddleware:
 
 
 class _TrackedResponse:
-    """Passes a response on with the common headers, and records its status."""
+    """A response that is sent with the common headers, and whose status is recorded."""
 
     def __init__(self, send: Send, *, request_id: str) -> None:
         self._send = send
