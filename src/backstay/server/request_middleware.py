@@ -57,7 +57,7 @@ class RequestMiddleware:
         route = _route_template(scope)
         self._metrics.record_response(scope["method"], route, response.status, seconds)
         _log.info(
-            "request",
+            "request_finished",
             request=response.request_id,
             method=scope["method"],
             route=route,
