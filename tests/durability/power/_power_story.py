@@ -134,7 +134,7 @@ class Writer:
                 case "skip":
                     return Skip("not wanted")
                 case "retry" if work.attempt == 1:
-                    return Retry("not now", after=0.0)
+                    return Retry("not now", after_seconds=0.0)
                 case "fail" if not self.is_mended:
                     return Fail("something is missing")
             return Conversation([Turn("user", item.topic), Turn("assistant", answer(key, work.attempt))])
