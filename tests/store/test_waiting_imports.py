@@ -8,7 +8,7 @@ from backstay.batch.job import JobAction, JobSettings, JobState
 from backstay.batch.progress import ItemCounts
 from backstay.coordination.store import OwnedKind
 from backstay.errors import ItemsDiffer, JobNotFound, OutcomeRefused
-from backstay.legacy.waiting import WaitingImport
+from backstay.legacy.waiting_imports import WaitingImport
 from backstay.remedy import Remedy
 from support.data.conversations import items
 from support.data.verdicts import completed

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from backstay.batch.outcome import Fail, Halt, Outcome, Retry
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
+from backstay.generate.error_classification import ErrorKind, RequestChange
 from backstay.generate.error_response import ErrorResponse, classify_unreachable
-from backstay.generate.error_rule import ErrorKind, RequestChange
 from backstay.generate.http import ConnectFailed
 from backstay.generate.model_call import ModelCall
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds

@@ -14,9 +14,9 @@ from yarl import URL
 
 from backstay.generate import error_rules
 from backstay.generate.endpoint import resolve_endpoint
+from backstay.generate.error_classification import ErrorKind
 from backstay.generate.error_messages import _JOB_WORDS, MESSAGES, message
 from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response, classify_unreachable
-from backstay.generate.error_rule import ErrorKind
 from backstay.generate.proxy import Proxy
 from support.data.error_responses import MODEL, NOW, REFUSALS, Row
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.batch.store import WorkerIdentity
 from backstay.coordination.store import OtherOwners, OwnedKind
-from backstay.legacy.waiting import WaitingImport
+from backstay.legacy.waiting_imports import WaitingImport
 from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.times import from_micros
 from backstay.storage.sql.waiting_imports import waiting_imports
