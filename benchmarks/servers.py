@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate
+from backstay.storage.postgres.schema_migration import migrate
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from support.stores.postgres import Server

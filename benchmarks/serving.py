@@ -16,7 +16,7 @@ import psutil
 
 from backstay.library.ids import new_id
 from backstay.storage.sqlite.connection import connect
-from backstay.storage.sqlite.migrate import prepare
+from backstay.storage.sqlite.schema_migration import prepare
 
 _NOW = "2025-06-02T09:30:00.000000Z"
 _ROW = "(?,?,?,?,?,?,?,?,?,?,?)"

@@ -27,7 +27,7 @@ from backstay.generate.key_source import KeySources
 from backstay.generate.processor_loader import ProcessorLoader
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
-from backstay.legacy.waiting import WaitingImports
+from backstay.legacy.waiting_imports import WaitingImports
 from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.service import Conversations

@@ -27,7 +27,7 @@ def write(item, work):
         case 2:
             return Skip("known")
         case 3:
-            return Retry("later", after=0.01)
+            return Retry("later", after_seconds=0.01)
         case 4:
             return Conversation([Turn("user", item.topic), Turn("nobody", "")])
         case 5 if not Path("crashed").exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.storage.postgres.migrate import migrations
+from backstay.storage.postgres.schema_migration import migrations
 from support.stores.original_app import BACKUP, conversation, original
 
 _NEWEST = migrations()[-1][0]

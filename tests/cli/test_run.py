@@ -185,7 +185,7 @@ def test_columns_can_be_named(within, backstay):
         ),
         (["--model", "scripted", "--dry-run", "0"], "Invalid value for '--dry-run': it must be at least 1;"),
         (["--model", "scripted", "--max-attempts", "0"], "max_attempts must be from 1 to"),
-        (["--model", "scripted", "--timeout", "0"], "timeout must be from"),
+        (["--model", "scripted", "--timeout", "0"], "Invalid value for '--timeout': it must be at least 0.001;"),
         (["--model", "scripted", "--limit", "0"], "limit must be from 1"),
         (["--model", "scripted", "--id-column", "nope"], "has no column 'nope'"),
         (["--model", "scripted", "--nonsense"], "No such option: --nonsense"),

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from backstay.storage.postgres.migrate import migrations
+from backstay.storage.postgres.schema_migration import migrations
 from support.harness.waiting import until
 from support.stores import postgres
 from support.stores.library import rows

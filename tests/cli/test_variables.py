@@ -117,6 +117,6 @@ def test_server_says_once_that_supabase_names_no_database(tmp_path):
             assert server.client.get("/healthz").status_code == 200
         server.stop()
 
-        (note,) = server.logged("note")[:1]
+        (note,) = server.logged("user_notified")[:1]
         assert note["text"].startswith("Warning: NEXT_PUBLIC_SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY name no")
-        assert sum("name no database" in line["text"] for line in server.logged("note")) == 1
+        assert sum("name no database" in line["text"] for line in server.logged("user_notified")) == 1

@@ -98,7 +98,7 @@ def _copied(folder: Path, *, added: bool) -> _Copy:
     shutil.copytree(Path(backstay.__file__).parent, package)
     if added:
         (package / "library" / "formats" / "transcript.py").write_text(_FORMAT)
-        hosted = package / "generate" / "providers" / "hosted.py"
+        hosted = package / "generate" / "providers" / "hosted_providers.py"
         hosted.write_text(hosted.read_text().replace("HOSTED = (\n", f"HOSTED = (\n    {_ROW}\n", 1))
     (folder / "topics.csv").write_text("topic\nTea\n")
     (folder / "recipe.toml").write_text(f'model = "{"acme" if added else "openai"}:small"\n')

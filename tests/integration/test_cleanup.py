@@ -271,7 +271,7 @@ async def test_job_whose_worker_died_after_the_last_item_is_settled(backstay, pa
 
 async def test_settings_of_a_job_are_its_own(backstay):
     """A resumed job uses the settings that it was created with."""
-    job = await backstay.batches.create("batch", items(1), "scripted", max_attempts=9, timeout=7)
+    job = await backstay.batches.create("batch", items(1), "scripted", max_attempts=9, timeout_seconds=7)
     await backstay.batches.resume("batch")
 
     assert job.settings == (await backstay.batches.checkpoint("batch")).settings == JobSettings(9, 7)

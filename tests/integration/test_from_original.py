@@ -31,7 +31,7 @@ from backstay.legacy.service import _recorded_ids, _settled_items
 from backstay.legacy.source import LegacyFileSource
 from backstay.library.selection import Selection
 from backstay.remedy import Remedy
-from backstay.storage.postgres.migrate import migrations
+from backstay.storage.postgres.schema_migration import migrations
 from support.faults.batch_invariants import violations
 from support.faults.scene import Scene
 from support.harness.sampling import FULL

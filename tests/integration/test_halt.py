@@ -118,7 +118,7 @@ async def test_tries_that_are_repeated_pause_the_job_too(backstay):
 
     def answer(item, work):
         work.raw("I would rather talk.")
-        return Retry("it is no JSON", after=0.0, code="unreadable_answer")
+        return Retry("it is no JSON", after_seconds=0.0, code="unreadable_answer")
 
     write = Writer(answer)
 

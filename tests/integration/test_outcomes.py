@@ -100,7 +100,7 @@ async def test_processor_that_raises_fails_its_item(backstay, kind):
         ({"turns": []}, "processor_returned"),
         (True, "processor_returned"),
         (Done("some text"), "processor_returned"),
-        (Retry(after="soon"), "processor_returned"),
+        (Retry(after_seconds="soon"), "processor_returned"),
         (Conversation([]), "invalid_conversation"),
         (Conversation([Turn("user", " ")]), "invalid_conversation"),
         (Conversation([Turn("user", "a\x00")]), "invalid_conversation"),
@@ -159,7 +159,7 @@ async def test_transient_failure_is_tried_as_often_as_allowed(backstay, max_atte
 
     def answer(item, work):
         attempts.append(work.attempt)
-        return Retry("busy", after=0, code="http_503")
+        return Retry("busy", after_seconds=0, code="http_503")
 
     result = await _run(backstay, answer, max_attempts=max_attempts)
 
@@ -176,7 +176,7 @@ async def test_item_that_works_later_is_completed(backstay):
     def answer(item, work):
         tries[item.id] += 1
         work.usage(tokens_in=1)
-        return conversation(item.topic) if tries[item.id] == 3 else Retry("busy", after=0)
+        return conversation(item.topic) if tries[item.id] == 3 else Retry("busy", after_seconds=0)
 
     result = await _run(backstay, answer, count=20)
 
@@ -191,7 +191,7 @@ async def test_requested_wait_is_respected(backstay):
 
     def answer(item, work):
         times.setdefault(item.id, []).append(asyncio.get_running_loop().time())
-        return Retry("busy", after=0.4) if item.id == "item-1" and work.attempt == 1 else None
+        return Retry("busy", after_seconds=0.4) if item.id == "item-1" and work.attempt == 1 else None
 
     result = await _run(backstay, answer, count=5, concurrency=1)
 
@@ -330,7 +330,7 @@ async def test_item_over_its_deadline_fails_when_its_tries_are_used_up(backstay)
                 cancelled.append(item.id)
         return conversation(item.topic)
 
-    result = await backstay.batches.run("batch", items(4), process, timeout=0.5, max_attempts=1)
+    result = await backstay.batches.run("batch", items(4), process, timeout_seconds=0.5, max_attempts=1)
 
     assert result.counts == ItemCounts(completed=3, failed=1)
     failure = (await _failures(backstay))["item-2"]
@@ -349,7 +349,7 @@ async def test_blocking_call_over_its_deadline_frees_its_slot(backstay, monkeypa
             release.wait(PATIENCE_SECONDS)
         return conversation(item.topic)
 
-    result = await backstay.batches.run("batch", items(5), process, timeout=1.5, max_attempts=1, concurrency=1)
+    result = await backstay.batches.run("batch", items(5), process, timeout_seconds=1.5, max_attempts=1, concurrency=1)
     release.set()
     await until(lambda: not threads[0].is_alive())  # it has handed over its late result
 
@@ -391,7 +391,7 @@ async def test_item_cannot_be_changed_by_its_processor(backstay):
     async def process(item: Item, work):
         seen.append(dict(item.parameters))
         item.parameters["depth"] = 99
-        return Retry(after=0) if work.attempt == 1 else None
+        return Retry(after_seconds=0) if work.attempt == 1 else None
 
     await backstay.batches.run("batch", [{"topic": "tea", "depth": 3}], process)
 

@@ -54,7 +54,7 @@ async def test_job_outlives_its_process(path):
 
 async def test_job_that_was_only_created_is_resumed(backstay):
     """Any program can resume a created job that has a named processor."""
-    created = await backstay.batches.create("batch", items(5), "scripted", max_attempts=2, timeout=9)
+    created = await backstay.batches.create("batch", items(5), "scripted", max_attempts=2, timeout_seconds=9)
 
     result = await backstay.batches.resume("batch")
 
@@ -154,7 +154,7 @@ async def test_suspect_has_its_worker_to_itself(backstay):
         try:
             assert len(at_once) == 1
             if (item.id, work.attempt) == ("item-4", 1):
-                return Retry("not yet", after=0.1)
+                return Retry("not yet", after_seconds=0.1)
             await asyncio.sleep(0.15)  # the other item becomes due
             return conversation(item.topic)
         finally:

@@ -302,7 +302,7 @@ async def test_processor_is_checked_first(backstay):
         ("concurrency", 1.5, "a whole number"),
         ("concurrency", "4", "a whole number"),
         ("max_attempts", True, "a whole number"),
-        ("timeout", None, "a number of seconds"),
+        ("timeout_seconds", None, "a number of seconds"),
     ],
 )
 async def test_settings_of_another_kind_are_refused(backstay, name, value, expected):
@@ -320,9 +320,9 @@ async def test_settings_of_another_kind_are_refused(backstay, name, value, expec
         ("concurrency", 10_001),
         ("concurrency", 10**400),
         ("max_attempts", 0),
-        ("timeout", 0),
-        ("timeout", float("nan")),
-        ("timeout", 1e9),
+        ("timeout_seconds", 0),
+        ("timeout_seconds", float("nan")),
+        ("timeout_seconds", 1e9),
         ("limit", 0),
         ("limit", -1),
     ],

@@ -154,7 +154,7 @@ async def test_stop_does_not_wait_for_retries(backstay):
     def answer(item, _):
         if item.id == "item-5":
             asyncio.get_running_loop().call_later(0.05, stop.request)
-        return Retry(after=300)
+        return Retry(after_seconds=300)
 
     running = backstay.batches.run("batch", items(5), Writer(answer), stop=stop)
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)

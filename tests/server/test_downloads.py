@@ -235,7 +235,7 @@ def _unread_download(server, path, more=""):
 
 def _ended(server):
     """Return how many downloads have ended in any way."""
-    return sum(line["route"].startswith("/api/backup/download/") for line in server.logged("request"))
+    return sum(line["route"].startswith("/api/backup/download/") for line in server.logged("request_finished"))
 
 
 def _is_quiet(server, before):

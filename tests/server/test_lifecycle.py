@@ -137,7 +137,7 @@ def test_a_job_of_the_command_line_shows_live(tmp_path):
 def test_a_server_without_pages_says_why(tmp_path):
     """A server with JSON Web Tokens says that it has no pages, and how to get them on this machine."""
     with served(tmp_path, jwt_mode=True) as server:
-        notes = lambda: [line["text"] for line in server.logged("note") if "no pages" in line["text"]]  # noqa: E731
+        notes = lambda: [line["text"] for line in server.logged("user_notified") if "no pages" in line["text"]]  # noqa: E731
         server.wait_for(notes)
         (note,) = notes()
     variable, value = note.split()[-3].split("=")
@@ -157,7 +157,7 @@ def test_a_server_that_calls_no_model_says_so(tmp_path):
         with served(tmp_path, toml) as server:
             file = {"file": ("topics.csv", b"topic\nx\n")}
             pages.append(server.client.post("/batches/upload", files=file, follow_redirects=True).text)
-            return [line["text"] for line in server.logged("note") if "scripted" in line["text"]]
+            return [line["text"] for line in server.logged("user_notified") if "scripted" in line["text"]]
 
     (note,) = notes("")
     again = notes(f"[server.recipes]\n{note.partition('for example: ')[2]}\n")
@@ -263,7 +263,7 @@ def test_the_log_has_requests_and_no_secrets(tmp_path):
         server.client.get("/api/conversations", params={"search": "very private"})
         server.stop()
 
-        lines = server.logged("request")
+        lines = server.logged("request_finished")
         text = server.log.read_text()
 
     line_of_request = {line["request"]: line for line in lines}["abc-1"]

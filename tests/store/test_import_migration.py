@@ -8,9 +8,9 @@ import pytest
 from backstay import Backstay
 from backstay.errors import JobNotFound
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate
-from backstay.storage.postgres.migrate import migrations as server_migrations
-from backstay.storage.sqlite.migrate import migrations, prepare
+from backstay.storage.postgres.schema_migration import migrate
+from backstay.storage.postgres.schema_migration import migrations as server_migrations
+from backstay.storage.sqlite.schema_migration import migrations, prepare
 from support.faults.batch_invariants import violations
 from support.stores import postgres
 from support.stores.sql import ask

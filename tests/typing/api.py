@@ -42,7 +42,7 @@ def blocking(item: Item, work: Work) -> Conversation | Done | Skip | Retry | Fai
     with work.waiting():
         pass
     if work.attempt > 1:
-        return Retry("later", after=1.5)
+        return Retry("later", after_seconds=1.5)
     return Done(Conversation(turns=[Turn("user", item.topic, metadata={"a": 1})]))
 
 

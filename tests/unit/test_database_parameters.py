@@ -113,7 +113,7 @@ def test_schemes_of_a_server(tmp_path, scheme):
     settings = load(here=tmp_path, environ={}, database_url=f"{scheme}://ann:{_SECRET}@db.test/app")
 
     assert settings.postgres_url == f"postgresql://ann:{_SECRET}@db.test/app"
-    assert ServerAddress.from_url(settings.postgres_url).place == "db.test/app"
+    assert ServerAddress.from_url(settings.postgres_url).location == "db.test/app"
 
 
 def test_parameters_of_a_file(tmp_path):

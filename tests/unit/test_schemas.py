@@ -18,7 +18,7 @@ from backstay.batch.job import Job, Pause
 from backstay.batch.progress import ProviderWait
 from backstay.generate.prompt_preview import PromptSample
 from backstay.legacy.report import ImportedBackup, ImportedJob, SkippedEntry
-from backstay.legacy.waiting import WaitingImport
+from backstay.legacy.waiting_imports import WaitingImport
 from backstay.library.adoption_request import AdoptedTable
 from backstay.library.deletion import DeletePlan, DeleteSample, FiringTrigger, RelatedRowCount
 from backstay.library.imports.imported_conversation import ImportResult

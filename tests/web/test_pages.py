@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from backstay.limits import MAX_IDS, MAX_PAGE, MAX_PERSONA, MAX_SEARCH
-from backstay.server.web.rendering import format_distance, format_size
+from backstay.server.web.page_templates import format_distance, format_size
 from support.fakes.clock import NOON
 from support.servers.api import KINDS, ORIGIN, cookied, library, serving
 from support.servers.route_requests import PAGES

@@ -59,7 +59,7 @@ SourceItems = Mapping[ItemName, SourceItem]
 
 
 class ItemLinks:
-    """Decides which conversations become results of the items that they name, over all chunks of a backup."""
+    """The choice of the conversations that become results of the items that they name, over all chunks of a backup."""
 
     def __init__(self) -> None:
         self._newly_completed = ItemKeySet()

@@ -13,11 +13,11 @@ class KeySet:
         self._blocks: dict[int, bytearray] = defaultdict(lambda: bytearray(_BLOCK_BYTES))
 
     def add(self, key: int) -> None:
-        block, index, bit = _place(key)
+        block, index, bit = _locate_bit(key)
         self._blocks[block][index] |= 1 << bit
 
     def __contains__(self, key: int) -> bool:
-        block, index, bit = _place(key)
+        block, index, bit = _locate_bit(key)
         bits = self._blocks.get(block)
         return bits is not None and bool(bits[index] >> bit & 1)
 
@@ -31,7 +31,7 @@ class KeySet:
                 yield from (index * 8 + bit for bit in range(8) if byte >> bit & 1)
 
 
-def _place(key: int) -> tuple[int, int, int]:
+def _locate_bit(key: int) -> tuple[int, int, int]:
     """Return the block of a key, the byte in that block, and the bit in that byte."""
     byte, bit = divmod(key, 8)
     return *divmod(byte, _BLOCK_BYTES), bit

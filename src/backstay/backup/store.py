@@ -180,18 +180,21 @@ class RecordStore(Protocol):
         ...
 
     async def mark_damaged(self, backup: Backup) -> bool:
-        """verified → damaged; return whether it was verified. Idempotent: the first recorded time stays."""
+        """Mark as damaged (verified → damaged); return whether it was verified.
+
+        Idempotent: the first recorded time stays.
+        """
         ...
 
     async def mark_intact(self, backup: Backup) -> Backup:
-        """damaged → verified, unless another read has recorded damage since the given record was read.
+        """Mark as intact (damaged → verified), unless another read has recorded damage since this record was read.
 
         Returns the current record.
         """
         ...
 
     async def mark_failed(self, backup: Backup, error: str) -> bool:
-        """running → failed; return whether it was running. Idempotent."""
+        """Mark as failed (running → failed); return whether it was running. Idempotent."""
         ...
 
 
@@ -213,7 +216,7 @@ class CreationStore(Protocol):
     async def begin(
         self, owner: str, backup_id: str, *, reason: str, folder: str | None, host: str, retention: timedelta
     ) -> Backup:
-        """nothing → running, or failed → running if an earlier attempt with the same id failed.
+        """Begin a backup (nothing → running; failed → running if an earlier attempt with the same id failed).
 
         Raises BackupInUse if another backup has this id.
         """
@@ -232,7 +235,7 @@ class CreationStore(Protocol):
         expires_at: datetime | None = None,
         pinned: bool = False,
     ) -> Backup:
-        """running → verified; if it was made for a delete, that delete begins.
+        """Mark as verified (running → verified); if the backup was made for a delete, that delete begins.
 
         The backup expires at `expires_at` or, without that, after its `retention`.
 
@@ -327,10 +330,10 @@ class RetentionStore(Protocol):
         ...
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        """verified, damaged or failed → expired, unless it is pinned or its delete unfinished; return whether it did.
+        """Mark as expired (verified, damaged or failed → expired), unless pinned or its delete unfinished.
 
-        Without `early`, only a backup whose time has come. With `early`, also a damaged one with an unfinished delete,
-        which is then abandoned.
+        Returns whether it did. Without `early`, only a backup whose time has come. With `early`, also a damaged one
+        with an unfinished delete, which is then abandoned.
         """
         ...
 

@@ -26,7 +26,7 @@ async def verify(store: RecordStore, backup: Backup, file: BinaryIO, reporter: B
     """
     hashing = _HashingReader(file)
     try:
-        reader = await asyncio.to_thread(lambda: ArchiveReader(decompress(hashing)))  # type: ignore[arg-type]
+        reader = await asyncio.to_thread(lambda: ArchiveReader(decompress(hashing)))  # type: ignore[arg-type]  # only `read` is called
         if reader.manifest.backup_id != backup.id:
             raise BackupDamaged(f"The file holds backup {reader.manifest.backup_id[:80]!r}")
         await _compare(store, backup, reader, reporter)

@@ -19,10 +19,10 @@ class Backoff:
     max_retry_after_seconds: float = 600.0
     """A longer `Retry-After` is cut to this."""
 
-    def delay(self, tries: int, *, retry_after: float | None = None) -> float:
-        """Return the seconds to wait after `tries` failed tries; `retry_after` is the wait the server asked for."""
+    def delay(self, tries: int, *, retry_after_seconds: float | None = None) -> float:
+        """Return the seconds to wait after `tries` failed tries; `retry_after_seconds` is what the server asked for."""
         full = min(self.max_seconds, self.first_seconds * 2.0 ** min(tries - 1, 60))
         own_delay = full / 2 + random.uniform(0, full / 2)  # noqa: S311 - spreads load, guards nothing
-        if retry_after is None or not retry_after >= 0:  # written this way, it is also true for NaN
+        if retry_after_seconds is None or not retry_after_seconds >= 0:  # written this way, it is also true for NaN
             return own_delay
-        return min(self.max_retry_after_seconds, retry_after)
+        return min(self.max_retry_after_seconds, retry_after_seconds)

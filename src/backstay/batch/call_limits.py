@@ -12,7 +12,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "rpm": (0, MAX_RPM),  # 0 removes the limit
     "tpm": (0, MAX_TPM),
     "max_attempts": (1, MAX_ATTEMPTS),
-    "timeout": (MIN_SECONDS, MAX_SECONDS),
+    "timeout_seconds": (MIN_SECONDS, MAX_SECONDS),
     "limit": (1, MAX_RUN_ITEMS),
 }
 
@@ -42,15 +42,15 @@ def check_limits(
     limits: CallLimits,
     *,
     max_attempts: int = 1,
-    timeout: float = 1.0,
+    timeout_seconds: float = 1.0,
     limit: int | None = None,
 ) -> None:
     """Check that each number is within its bounds. Raises SettingsError."""
-    numbers: dict[str, Any] = {**limits.to_dict(), "max_attempts": max_attempts, "timeout": timeout}
+    numbers: dict[str, Any] = {**limits.to_dict(), "max_attempts": max_attempts, "timeout_seconds": timeout_seconds}
     if limit is not None:
         numbers["limit"] = limit
     for name, value in numbers.items():
-        types, expected = (int, "a whole number") if name != "timeout" else (int | float, "a number of seconds")
+        types, expected = (int, "a whole number") if name != "timeout_seconds" else (int | float, "a number of seconds")
         if isinstance(value, bool) or not isinstance(value, types):
             raise SettingsError(f"{name} must be {expected}, not {value!r}", setting=name)
         minimum, maximum = _BOUNDS[name]

@@ -21,35 +21,36 @@ MAX_RAW_CHARACTERS = 64_000
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The item is finished, with a conversation or, if None, with an effect of the processor's own."""
+    """The outcome of a finished item: a conversation or, if None, an effect of the processor's own."""
 
     conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The item needs no work, which is not a failure."""
+    """The outcome of an item that needs no work, which is not a failure."""
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The item may succeed later: try again after `after` seconds (default: exponential back-off), up to max_attempts.
+    """A failure that may be temporary: another try follows after `after_seconds` (default: exponential back-off).
 
-    With `counts=False` the try does not count towards max_attempts, because its failure says nothing about the item:
-    a rate limit, for instance, or a service that is down. The processor itself has to limit such retries.
+    An item has at most max_attempts tries. With `counts=False` this one does not count, because its failure says
+    nothing about the item: a rate limit, for instance, or a service that is down. The processor itself has to limit
+    such retries.
     """
 
     reason: str = ""
-    after: float | None = None
+    after_seconds: float | None = None
     code: str = "transient"
     counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The item fails permanently; another try would not help."""
+    """A permanent failure of the item; another try would not help."""
 
     reason: str = ""
     code: str = "failed"
@@ -57,7 +58,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """No item of this job can succeed until the user fixes something: the job pauses, the item stays pending."""
+    """A failure that every item would share until the user fixes something: the job pauses, the item stays pending."""
 
     reason: str
     code: str = "doom"
@@ -93,8 +94,8 @@ class Verdict:
     conversation: Conversation | None = None
     code: str | None = None
     message: str | None = None
-    delay: float = 0.0
-    """Seconds until a pending item may be tried again."""
+    delay_seconds: float = 0.0
+    """How long a pending item waits until it may be tried again."""
     uses_up_try: bool = False
     """Whether this try counts towards `max_attempts`."""
     usage: AttemptUsage = NOTHING_USED
@@ -131,8 +132,8 @@ def decide(
             return Verdict(
                 claimed, ItemState.SKIPPED, "skipped", None, "skipped", reason[:_MAX_MESSAGE_CHARACTERS], usage=usage
             )
-        case Retry(reason, after, code, counts) if not counts or claimed.tries + 1 < max_attempts:
-            delay = backoff.delay(claimed.tries + 1, retry_after=after)
+        case Retry(reason, after_seconds, code, counts) if not counts or claimed.tries + 1 < max_attempts:
+            delay = backoff.delay(claimed.tries + 1, retry_after_seconds=after_seconds)
             message = reason[:_MAX_MESSAGE_CHARACTERS]
             return Verdict(claimed, ItemState.PENDING, "retried", None, code, message, delay, counts, usage)
         case Retry(reason, _, code) | Fail(reason, code):
@@ -194,8 +195,9 @@ def _with_text_reason(outcome: Skip | Retry | Fail | Halt) -> Outcome:
     reason = "" if outcome.reason is None else truncate_text(outcome.reason, _MAX_MESSAGE_CHARACTERS)
     if isinstance(outcome, Skip):
         return Skip(reason)
-    if isinstance(outcome, Retry) and not isinstance(outcome.after, int | float | None):
-        return Fail(f"Retry holds {kind_of(outcome.after)}; `after` must be seconds or None", code="processor_returned")
+    if isinstance(outcome, Retry) and not isinstance(outcome.after_seconds, int | float | None):
+        message = f"Retry holds {kind_of(outcome.after_seconds)}; `after_seconds` must be a number or None"
+        return Fail(message, code="processor_returned")
     if isinstance(outcome, Retry) and not isinstance(outcome.counts, bool):
         return Fail(f"Retry holds {kind_of(outcome.counts)}; `counts` must be true or false", code="processor_returned")
     return replace(outcome, reason=reason, code=_code(outcome))

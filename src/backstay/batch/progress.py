@@ -120,10 +120,10 @@ class JobProgressReporter:
         await self._reporter.report(lambda: self._progress(counts, tokens, waiting), is_due=last)
 
     def _progress(self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None) -> JobProgress:
-        elapsed = time.monotonic() - self._started_at
+        elapsed_seconds = time.monotonic() - self._started_at
         # Fewer if results of earlier runs were deleted and are generated again.
         finished = max(0, counts.done - (self._done_at_start or 0))
-        rate = finished / elapsed if elapsed > 0 else 0.0
+        rate = finished / elapsed_seconds if elapsed_seconds > 0 else 0.0
         remaining = counts.planned - counts.settled
         eta = remaining / rate if rate > 0 else (0.0 if remaining == 0 else None)
-        return JobProgress(self._job_id, counts, tokens, elapsed, rate, eta, waiting)
+        return JobProgress(self._job_id, counts, tokens, elapsed_seconds, rate, eta, waiting)

@@ -10,9 +10,9 @@ from backstay.batch.creation import CreateResult, drop_leftovers
 from backstay.batch.inspection import JobInspection
 from backstay.batch.job import FINISHED, JobState, Pause
 from backstay.batch.lease import LeaseMonitor
+from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor, RateLimitable
 from backstay.batch.progress import ItemCounts, JobProgressReporter, Listener, TokenCounts
-from backstay.batch.run import LeasedRun
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.batch.worker import EndReason, WorkerOptions

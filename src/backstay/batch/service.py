@@ -32,7 +32,7 @@ class Batches(JobControl):
         rpm: int | None = None,
         tpm: int | None = None,
         max_attempts: int = 3,
-        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
+        timeout_seconds: float = 600.0,
         limit: int | None = None,
         columns: ColumnMapping | None = None,
         accept_new_items: bool = False,
@@ -54,7 +54,7 @@ class Batches(JobControl):
                 limits of the provider account apply as well.
             tpm: Maximum tokens per minute, for a recipe. Default: the job's last value. 0 removes the limit.
             max_attempts: Maximum tries of an item with transient failures.
-            timeout: Time limit of one try, in seconds.
+            timeout_seconds: Time limit of one try.
             limit: Maximum number of items that this run claims.
             columns: The columns of the input that hold id, topic and persona.
             accept_new_items: Add items that the existing job lacks, instead of raising ItemsDiffer.
@@ -73,12 +73,12 @@ class Batches(JobControl):
             StorageError: the database failed; the job stays resumable.
         """
         limits = CallLimits(concurrency, rpm, tpm)
-        check_limits(limits, max_attempts=max_attempts, timeout=timeout, limit=limit)
+        check_limits(limits, max_attempts=max_attempts, timeout_seconds=timeout_seconds, limit=limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, JobRecipe) else None
         callee = await self._callees.from_process(process, retry_on)
         check_rate_limits(limits, callee)
-        settings = JobSettings(max_attempts, timeout, CallLimits().with_changes(limits))
+        settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
         chunks = check_by_recipe(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
@@ -101,7 +101,7 @@ class Batches(JobControl):
         rpm: int | None = None,
         tpm: int | None = None,
         max_attempts: int = 3,
-        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline of each item, not of this call
+        timeout_seconds: float = 600.0,
         columns: ColumnMapping | None = None,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
@@ -112,11 +112,11 @@ class Batches(JobControl):
             ceiling: Maximum items and characters of a file. The other arguments are those of `run`.
         """
         limits = CallLimits(concurrency, rpm, tpm)
-        check_limits(limits, max_attempts=max_attempts, timeout=timeout)
+        check_limits(limits, max_attempts=max_attempts, timeout_seconds=timeout_seconds)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, JobRecipe) else None
         check_rate_limits(limits, await self._callees.from_process(processor))
-        settings = JobSettings(max_attempts, timeout, CallLimits().with_changes(limits))
+        settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
         chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
         if not (await self._creator.create(request, check_by_recipe(recipe, items, chunks))).is_new:

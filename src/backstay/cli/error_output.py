@@ -26,7 +26,7 @@ def print_usage_error(invocation: Invocation, error: Exception, *, as_json: bool
     command = context.command_path if context is not None else "backstay"
     if error.__cause__ is not None:
         _replace_wording(error, error.__cause__)
-    reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # `main` checks it
     see = " See" if reason.endswith("?") else "; see"
     message = _place_of_global_option(error, context) or f"{reason}{see} `{command} --help`"
     _print_message(invocation, "usage", message, {"command": command}, as_json=as_json)

@@ -113,7 +113,7 @@ class Output:
         if self.json_logs:
             from backstay.logs import get_logger
 
-            get_logger("backstay.cli").info("note", text=text)
+            get_logger("backstay.cli").info("user_notified", text=text)
         elif always or not self.as_json or is_terminal(2):
             to_stderr(text)
 

@@ -107,6 +107,6 @@ def check_usable(processor: "Recipe | str", keys: "KeySources", allowed_keys: It
 
 
 def _refuse_combination(option: str, others: Mapping[str, object]) -> None:
-    given = [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]
-    if given:
-        raise SettingsError(f"{option} cannot be combined with {', '.join(given)}", setting=given[0])
+    conflicting = [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]
+    if conflicting:
+        raise SettingsError(f"{option} cannot be combined with {', '.join(conflicting)}", setting=conflicting[0])

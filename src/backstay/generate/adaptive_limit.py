@@ -232,9 +232,9 @@ class AdaptiveLimit:
         honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
         is_costly = trouble is not None and trouble.cause is TroubleKind.SILENT
         longest = _MAX_COSTLY_PROBE_SECONDS if is_costly else MAX_PROBE_SECONDS
-        retry_after = trouble.retry_after_seconds if trouble is not None else None
+        wait_seconds = trouble.retry_after_seconds if trouble is not None else None
         self._probes += 1
-        self.backoff_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(retry_after or 0.0, honoured))
+        self.backoff_until = now + max(min(longest, _FIRST_PROBE_SECONDS * growth), min(wait_seconds or 0.0, honoured))
 
     def _seconds_until_accepted(self, now: float) -> float:
         """Return the seconds until the calls in flight count as accepted; once they do, ramp up.

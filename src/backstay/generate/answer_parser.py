@@ -233,7 +233,7 @@ def _check_placeholders(turns: Sequence[Turn], prompt: Prompt | None) -> None:
 
 def _metadata(answer: ModelAnswer, read: _ParsedTurns) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
-    if reasoning := "\n\n".join(part for part in (answer.reasoning, read.thought) if part):
+    if reasoning := "\n\n".join(filter(None, (answer.reasoning, read.thought))):
         metadata["reasoning"] = _storable(reasoning)
     if answer.reasoning_signature:
         metadata["reasoning_signature"] = _storable(answer.reasoning_signature)

@@ -39,22 +39,22 @@ class BaseUrl:
     @classmethod
     def parse(cls, text: str, label: str = "The base URL") -> Self:
         """Parse a base URL; `label` names it in messages. Raises RecipeError if it is invalid or has a credential."""
-        parts = _split_url(text, label)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        split = _split_url(text, label)
+        if split.scheme not in {"http", "https"} or not split.hostname:
             raise _invalid_url(label, text, "it must begin with http:// or https://, as in http://localhost:8000/v1")
-        if parts.username is not None or parts.password is not None or parts.fragment:
+        if split.username is not None or split.password is not None or split.fragment:
             raise RecipeError(
                 f"{label} carries a user name or a fragment, which may be a credential; leave it out. "
                 "A key goes into the environment",
                 field="base_url",
             )
-        if (reason := _explain_invalid_host(parts)) is not None:
+        if (reason := _explain_invalid_host(split)) is not None:
             raise _invalid_url(label, text, reason)
-        host = parts.hostname.rstrip(".")
-        full_path = parts.path.rstrip("/")
+        host = split.hostname.rstrip(".")
+        full_path = split.path.rstrip("/")
         path = _without_request(full_path, is_azure=host.endswith(AZURE_HOSTS))
-        query = _parse_query(parts.query, label)
-        return cls(parts.scheme, parts.netloc, host, path, is_bare=not full_path, query=query)
+        query = _parse_query(split.query, label)
+        return cls(split.scheme, split.netloc, host, path, is_bare=not full_path, query=query)
 
     @property
     def base_url(self) -> str:
@@ -138,12 +138,12 @@ def from_anthropic_base_url(text: str) -> str:
     return base_url if base_url.endswith("/v1") else f"{base_url}/v1"
 
 
-def _explain_invalid_host(parts: SplitResult) -> str | None:
-    if "[" not in parts.netloc:
-        return explain_invalid_name(parts.hostname or "")
-    if not isinstance(parse_ip(parts.hostname or ""), IPv6Address):
+def _explain_invalid_host(split: SplitResult) -> str | None:
+    if "[" not in split.netloc:
+        return explain_invalid_name(split.hostname or "")
+    if not isinstance(parse_ip(split.hostname or ""), IPv6Address):
         return "the text in brackets is not an IPv6 address"
-    return None if _BRACKETED.fullmatch(parts.netloc) else "only a port may follow the brackets of an IPv6 address"
+    return None if _BRACKETED.fullmatch(split.netloc) else "only a port may follow the brackets of an IPv6 address"
 
 
 def _without_request(path: str, *, is_azure: bool) -> str:
@@ -169,15 +169,15 @@ def _parse_query(text: str, label: str) -> dict[str, str]:
 
 def _split_url(text: str, label: str) -> SplitResult:
     try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises for a port that is no number
+        split = urlsplit(text)
+        _ = split.port  # raises for a port that is no number
     except ValueError as error:
         # Python's message about brackets differs between versions.
         reason = "brackets hold an IPv6 address, and only a port may follow them" if "[" in text else str(error)
         raise _invalid_url(label, "", f"it is not an address: {reason}") from error
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
         raise _invalid_url(label, "", "it has spaces, backslashes or characters that cannot be printed")
-    return parts
+    return split
 
 
 def _invalid_url(label: str, text: str, reason: str) -> RecipeError:

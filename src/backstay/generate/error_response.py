@@ -9,8 +9,8 @@ from datetime import datetime
 
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, parse_error_text
+from backstay.generate.error_classification import ErrorKind, RequestChange, Rule
 from backstay.generate.error_messages import message
-from backstay.generate.error_rule import ErrorKind, RequestChange, Rule
 from backstay.generate.error_rules import find_rule
 from backstay.generate.key_source import KeySource
 from backstay.generate.proxy import Proxy
@@ -48,8 +48,8 @@ class ErrorResponse:
     change: RequestChange | None = None
     parameter: str | None = None
     new_name: str | None = None
-    retry_after: float | None = None
-    """Seconds that the provider asks to wait."""
+    retry_after_seconds: float | None = None
+    """How long the provider asks to wait."""
 
 
 def classify_response(
@@ -73,8 +73,8 @@ def classify_response(
     error = parse_error_text(body)
     if named := lower_headers.get("x-amzn-errortype"):  # Bedrock sends its codes there
         error = replace(error, codes=error.codes | {named.partition(":")[0].lower()})
-    retry_after = retry_after_seconds(lower_headers, error, now)
-    rule = find_rule(status, error, lower_headers, has_time=retry_after is not None) or _UNKNOWN_RULE
+    wait_seconds = retry_after_seconds(lower_headers, error, now)
+    rule = find_rule(status, error, lower_headers, has_time=wait_seconds is not None) or _UNKNOWN_RULE
     code = "no_key" if rule.code == "bad_key" and not has_key else rule.code
     if rule is _UNKNOWN_RULE:
         code = f"http_{status}"
@@ -101,7 +101,7 @@ def classify_response(
         change=rule.change,
         parameter=parameter,
         new_name=rule.new_name,
-        retry_after=retry_after,
+        retry_after_seconds=wait_seconds,
     )
 
 

@@ -1,7 +1,7 @@
 """Advice about a failed item or a paused job, by its error code. Pure."""
 
+from backstay.generate.error_classification import ErrorKind
 from backstay.generate.error_messages import MESSAGES
-from backstay.generate.error_rule import ErrorKind
 from backstay.generate.error_rules import RULES
 
 # The endpoint cannot do what the recipe requests, and the recipe is frozen into its job.

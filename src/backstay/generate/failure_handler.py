@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from backstay.batch.outcome import Fail, Halt, Outcome, Retry
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
+from backstay.generate.error_classification import ErrorKind, RequestChange
 from backstay.generate.error_response import ErrorResponse, classify_unreachable
-from backstay.generate.error_rule import ErrorKind, RequestChange
 from backstay.generate.http import ConnectFailed
 from backstay.generate.model_call import ModelCall
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
@@ -90,7 +90,7 @@ class FailureHandler:
         if is_counted and (times := self._suspected_errors.record_server_error(now)) is not None:
             return Halt(f"{times} times in a row: {error.message}", code=error.code)
         cause = TroubleKind.LIMIT if error.is_limit else TroubleKind.OVERLOAD
-        seconds = error.retry_after
+        seconds = error.retry_after_seconds
         reason = error.reason if seconds is None else f"{error.reason}; asked to wait {format_seconds(seconds)}"
         return self._wait(call, ProviderTrouble(cause, reason, seconds), error.message, error.code)
 
@@ -123,7 +123,7 @@ class FailureHandler:
         if (reason := self._account.limiter.reason_to_stop() or self._reason_to_stop(trouble)) is not None:
             message = f"{self._endpoint.host}: {reason} ({trouble.reason}); resume when it works again"
             return Halt(message, code="provider_unavailable")
-        return Retry(message, after=seconds, code=code, counts=False)
+        return Retry(message, after_seconds=seconds, code=code, counts=False)
 
     def _reason_to_stop(self, trouble: ProviderTrouble) -> str | None:
         """Return why this job should stop waiting although other calls of the account, for other models, succeed."""
@@ -149,7 +149,7 @@ class FailureHandler:
                 reason = f"{self._endpoint.host} rejects this item and accepts others ({error.code}: {error.reason})"
                 return Fail(reason, code="refused_by_provider")
             case ErrorScope.NOT_KNOWN:
-                return Retry(error.message, after=_MIN_RETRY_SECONDS, code=error.code, counts=False)
+                return Retry(error.message, after_seconds=_MIN_RETRY_SECONDS, code=error.code, counts=False)
 
     def _learn(self, call: ModelCall, error: ErrorResponse) -> bool:
         """Change the form of the request; return False if no other form is left."""

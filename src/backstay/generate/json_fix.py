@@ -95,7 +95,7 @@ def _end_of(text: str, start: int) -> int | None:
                 return at
         else:
             marks = _ESCAPE_OR_END[character].finditer(text, at)
-            text_end = next((found.start() for found in marks if found.group() == character), None)
+            text_end = next((match.start() for match in marks if match.group() == character), None)
             if text_end is None or _seems_truncated(text[at:text_end], character):
                 return None
             at = text_end + 1

@@ -138,4 +138,4 @@ class ModelWriter:
         if self._adaptation.change_count == changes_before or tries.requeues >= _MAX_REQUEUES:
             return Fail(reason, code="bad_request")
         tries.requeues += 1
-        return Retry(reason, after=0.0, code="bad_request", counts=False)
+        return Retry(reason, after_seconds=0.0, code="bad_request", counts=False)

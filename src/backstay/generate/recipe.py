@@ -239,7 +239,7 @@ def fingerprint(frozen: FrozenRecipe) -> str:
 
 def _invalid_recipe(error: ValidationError, where: str) -> RecipeError:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    name = ".".join(str(step) for step in first["loc"] if step != "[key]")
     if first["type"] == "extra_forbidden":
         return unknown_field(name, where, Recipe.model_fields)
     reason = reason_of(first)

@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from backstay.generate.error_classification import RequestChange
 from backstay.generate.error_response import ErrorResponse
-from backstay.generate.error_rule import RequestChange
 from backstay.generate.providers.provider import Structure
 
 _MAX_UNUSABLE_ANSWERS = 8  # in a row

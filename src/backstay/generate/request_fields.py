@@ -3,25 +3,25 @@
 import re
 from collections.abc import Mapping
 
-_NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SECRET_PART = re.compile(
+_NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET_WORD = re.compile(
     r"auth(?!or(s|ed|ity|ship)?$).*|.*auth|.*(token|secret|password|cookie|credential|signature)|(secret|cookie|credential)s"
     r"|passwords|passwd|passphrase|pwd|creds?|bearer|jwt|pat|sig|sas|key|session|.*sess(ion)?id"
     r"|.*(api|app|user|client|access|account|consumer|function|functions|gateway|license|master|private|project|secret"
     r"|service|session|subscription|team|tenant|virtual|x)key"
 )
-"""Name parts that indicate a credential, also joined with others into one word."""
-_DESCRIBING_PARTS = frozenset(
+"""Words of a name that indicate a credential, also joined with others into one."""
+_DESCRIBING_WORDS = frozenset(
     {"affinity", "algorithm", "count", "limit", "limits", "method", "mode", "name", "path", "provider", "region",
      "scheme", "type", "version"}
 )  # fmt: skip
-"""Last name parts of fields that describe a credential without being one."""
+"""Last words in the names of fields that describe a credential without being one."""
 _HARMLESS_KEYS = frozenset(
     {"idempotency", "cache", "partition", "routing", "shard", "sort", "order", "group", "stop", "foreign", "primary"}
 )
 """Words before `key` that make it harmless."""
 _SECRET_ALONE = frozenset({"code", "sk", "ak"})
-"""Parts that indicate a credential only if they are the whole name."""
+"""Words that indicate a credential only if they are the whole name."""
 _CONNECTION_HEADERS = frozenset(
     {"host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade",
      "accept-encoding", "expect", "trailer"}
@@ -31,13 +31,13 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def is_credential_name(name: str) -> bool:
     """Return whether the name of a header or query parameter indicates a credential."""
-    parts = [part.lower() for part in _NAME_PARTS.findall(name)]
-    if not parts or parts[-1] in _DESCRIBING_PARTS:
+    words = [word.lower() for word in _NAME_WORDS.findall(name)]
+    if not words or words[-1] in _DESCRIBING_WORDS:
         return False
-    if parts[-1] == "pass" or (len(parts) == 1 and parts[0] in _SECRET_ALONE):
+    if words[-1] == "pass" or (len(words) == 1 and words[0] in _SECRET_ALONE):
         return True
-    pairs = zip(["", *parts], parts, strict=False)
-    return any(_SECRET_PART.fullmatch(part) and (part != "key" or prior not in _HARMLESS_KEYS) for prior, part in pairs)
+    pairs = zip(["", *words], words, strict=False)
+    return any(_SECRET_WORD.fullmatch(word) and (word != "key" or prior not in _HARMLESS_KEYS) for prior, word in pairs)
 
 
 def check_query(query: dict[str, str]) -> dict[str, str]:

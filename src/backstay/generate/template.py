@@ -124,40 +124,40 @@ def _compile(source: str) -> Any:
 class _MeasuringTransformer(NodeTransformer):
     """A transformer that counts loops, and measures values that are made without a call of the environment."""
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named after the node
+    def visit_For(self, node: nodes.For) -> nodes.Node:
         literal = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
         self.generic_visit(node)
         steps = nodes.Const(1 + literal // _CHARACTERS_PER_STEP, lineno=node.lineno)
         node.iter = _apply_filter(node.iter, "counted", steps)
         return node
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
         self.generic_visit(node)
         node.expr = _apply_filter(node.expr)
         for operand in node.ops:
             operand.expr = _apply_filter(operand.expr)
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
         node.nodes = [_apply_filter(operand) for operand in node.nodes]
         return _apply_filter(node)
 
-    def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:  # noqa: N802
+    def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:
         self.generic_visit(node)
         node.filter = nodes.Filter(node.filter, "measured", [], [], None, None, lineno=node.lineno)
         return node
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
         self.generic_visit(node)
         return _apply_filter(node) if isinstance(node.arg, nodes.Slice) else node
 
-    def visit_List(self, node: nodes.Expr) -> nodes.Node:  # noqa: N802
+    def visit_List(self, node: nodes.Expr) -> nodes.Node:
         self.generic_visit(node)
         is_value = getattr(node, "ctx", "load") == "load"  # and not the target of an assignment
         return _apply_filter(node) if is_value else node
 
-    visit_Dict = visit_Tuple = visit_List  # noqa: N815
+    visit_Dict = visit_Tuple = visit_List
 
 
 def _apply_filter(node: Any, name: str = "measured", *args: nodes.Expr) -> nodes.Filter:

@@ -31,7 +31,7 @@ from backstay.legacy import values
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
 from backstay.legacy.source import AllocateKeys, LegacyFileSource
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
-from backstay.legacy.waiting import WaitingImportStore
+from backstay.legacy.waiting_imports import WaitingImportStore
 from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 

@@ -182,17 +182,17 @@ class ArchiveReader:
         return line
 
     def _take_complete_lines(self) -> bytes:
-        parts, size = [], 0
+        blocks, size = [], 0
         # Search each block only once, and join them at the end, because a line may be as long as hundreds of blocks.
         while (end := self._rest.rfind(b"\n") + 1) == 0:
-            parts.append(self._rest)
+            blocks.append(self._rest)
             size += len(self._rest)
             if size > self._max_line_bytes + len(b","):
                 raise BackupDamaged(f"The backup has a line of more than {self._max_line_bytes:,} bytes")
             if not (block := self._read_block()):
                 raise BackupDamaged("The backup is truncated; it cannot be used")
             self._rest = block
-        complete, self._rest = b"".join((*parts, self._rest[:end])), self._rest[end:]
+        complete, self._rest = b"".join((*blocks, self._rest[:end])), self._rest[end:]
         return complete
 
     def _split_lines(self) -> Iterator[list[bytes]]:
@@ -228,11 +228,11 @@ class ArchiveReader:
 
     def _read_tail(self) -> bytes:
         """Return what follows the conversations, up to a length that no backup has."""
-        parts, size = [self._tail, self._rest], 0
+        blocks, size = [self._tail, self._rest], 0
         while size <= self._max_line_bytes and (block := self._read_block()):
-            parts.append(block)
+            blocks.append(block)
             size += len(block)
-        return b"".join(parts)
+        return b"".join(blocks)
 
     def _read_block(self) -> bytes:
         block = next(self._blocks, b"")

@@ -62,9 +62,9 @@ def digest_of_document(document: Document) -> bytes:
 def embed_metadata(line: bytes) -> tuple[bytes, bytes]:
     """Return the JSON line and the digest of a conversation; `line` has metadata as the stored text."""
     document = orjson.loads(line)
-    for part in (document, *document[TURNS]):
-        if isinstance(part["metadata"], str):  # otherwise it is empty
-            part["metadata"] = metadata_to_line(part["metadata"])
+    for entry in (document, *document[TURNS]):
+        if isinstance(entry["metadata"], str):  # otherwise it is empty
+            entry["metadata"] = metadata_to_line(entry["metadata"])
     return document_to_line(document), digest_of_document(document)
 
 

@@ -57,7 +57,7 @@ class RequestMiddleware:
         route = _route_template(scope)
         self._metrics.record_response(scope["method"], route, response.status, seconds)
         _log.info(
-            "request",
+            "request_finished",
             request=response.request_id,
             method=scope["method"],
             route=route,
@@ -68,7 +68,7 @@ class RequestMiddleware:
 
 
 class _TrackedResponse:
-    """Passes a response on with the common headers, and records its status."""
+    """A response that is sent with the common headers, and whose status is recorded."""
 
     def __init__(self, send: Send, *, request_id: str) -> None:
         self._send = send

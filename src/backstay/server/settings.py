@@ -280,14 +280,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if (variable := _variable(name, environ)) is not None:
             value = environ[variable]
             values[name] = (
-                [part.strip() for part in value.split(",") if part.strip()] if name in _LIST_SETTINGS else value
+                [entry.strip() for entry in value.split(",") if entry.strip()] if name in _LIST_SETTINGS else value
             )
     return values
 
 
 def _validation_error(error: ValidationError, path: Path, variables: Mapping[str, str | None]) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
+    name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         known = [field for field in ServerSettings.model_fields if field not in _SECRET_SETTINGS]
         hint = did_you_mean(name, known)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from fastapi import UploadFile
 
 from backstay.errors import BackstayError
-from backstay.readers.read import SUFFIXES
+from backstay.readers.input_formats import SUFFIXES
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 

@@ -60,7 +60,7 @@ def test_only_the_clock_reads_the_time_of_day():
     # The others only make a unique name and a unique id.
     assert calls == {
         "clock.py: datetime.now",
-        "storage/sqlite/migrate.py: time.time_ns",
+        "storage/sqlite/schema_migration.py: time.time_ns",
         "library/ids.py: time.time_ns",
     }
 

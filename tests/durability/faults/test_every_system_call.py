@@ -20,7 +20,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from backstay.storage.sqlite import migrate
+from backstay.storage.sqlite import schema_migration
 from support.faults import strace
 from support.faults.scene import Scene, last_words
 from support.harness import requirements
@@ -32,7 +32,7 @@ Case = tuple[str, str, int]  # name of the call, name of the file, number
 
 _STARTS: dict[str, Callable[[Scene], object]] = {
     "new": lambda scene: None,
-    "made": lambda scene: migrate.prepare(scene.database, create=True),
+    "made": lambda scene: schema_migration.prepare(scene.database, create=True),
     "killed": lambda scene: scene.run(die="after:7"),
 }
 _FAULTS = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
@@ -77,7 +77,7 @@ def test_struck_while_a_lock_file_is_removed(tmp_path, fault):
     broken = {}
     for number in (1, 2):
         scene = _small_job(tmp_path / str(number))
-        migrate.prepare(scene.database, create=True)
+        schema_migration.prepare(scene.database, create=True)
         neighbour = apsw.Connection(str(scene.database))
         neighbour.execute("SELECT * FROM jobs").fetchall()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import StorageError
-from backstay.storage.sqlite import migrate
+from backstay.storage.sqlite import schema_migration
 from support.faults import strace
 from support.faults.scene import Scene, last_words
 from support.harness import requirements
@@ -32,7 +32,7 @@ _SYNCS = list(range(1, 20))
 def _small_job(scene: Scene) -> None:
     requirements.injected_faults()
     scene.items, scene.concurrency = 12, 4
-    migrate.prepare(scene.database, create=True)
+    schema_migration.prepare(scene.database, create=True)
 
 
 @pytest.mark.sweep

@@ -5,8 +5,8 @@ import pytest
 
 from backstay import Backstay
 from backstay.errors import SchemaOutdated, SchemaTooNew
-from backstay.storage.sqlite import file_identity, migrate
-from backstay.storage.sqlite.migrate import migrations, prepare
+from backstay.storage.sqlite import file_identity, schema_migration
+from backstay.storage.sqlite.schema_migration import migrations, prepare
 from support.data.conversations import items
 from support.faults.scene import last_words
 
@@ -92,8 +92,10 @@ async def test_an_older_version_without_the_check(tmp_path, monkeypatch):
 
 def test_a_late_starter_finds_the_database_created(scene, monkeypatch):
     """A process that finds a new database created and in use by another does not refuse to start."""
-    first_look, check_header = [0], migrate.check_header
-    monkeypatch.setattr(migrate, "check_header", lambda *of: first_look.pop() if first_look else check_header(*of))
+    first_look, check_header = [0], schema_migration.check_header
+    monkeypatch.setattr(
+        schema_migration, "check_header", lambda *of: first_look.pop() if first_look else check_header(*of)
+    )
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 20)
 

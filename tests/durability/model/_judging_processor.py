@@ -93,7 +93,7 @@ class JudgingProcessor:
             case "empty":
                 return Conversation([Turn("user", "")])
             case "retry":
-                return Retry("not now", after=0.0)
+                return Retry("not now", after_seconds=0.0)
             case "doom":
                 return Halt("no key")
         text = self._job.answer(item.id, attempt)

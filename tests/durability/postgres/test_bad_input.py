@@ -15,7 +15,7 @@ from backstay.errors import StoreDenied, StoreNotFound, StoreUnavailable
 from backstay.storage.postgres import connection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.errors import connection_error
-from backstay.storage.postgres.migrate import migrations
+from backstay.storage.postgres.schema_migration import migrations
 from durability.postgres._tls_proxy import Encrypted
 from support.harness.commands import in_process
 from support.stores import pgbouncer, postgres

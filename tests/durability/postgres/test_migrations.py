@@ -14,7 +14,7 @@ import pytest
 from backstay import Backstay, former_name
 from backstay.errors import BackstayError, SchemaOutdated, SchemaTooNew, SettingsError
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate, migrations, plan
+from backstay.storage.postgres.schema_migration import migrate, migrations, plan
 from support.data.conversations import items
 from support.faults.postgres_proxy import Cut, Proxy
 from support.faults.scene import last_words

@@ -17,7 +17,7 @@ from backstay.errors import BackstayError, CommitUnknown
 from backstay.storage.postgres import database, write_connection
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.database import PostgresDatabase
-from backstay.storage.postgres.migrate import migrations
+from backstay.storage.postgres.schema_migration import migrations
 from support.faults.postgres_proxy import LOST, Cut, Proxy
 from support.harness.sampling import FULL
 from support.harness.waiting import until

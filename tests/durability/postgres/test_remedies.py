@@ -15,7 +15,7 @@ from backstay import Backstay, Selection
 from backstay.doctor import Check, CheckLevel, examine
 from backstay.errors import BackstayError, StorageError
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate, migrations
+from backstay.storage.postgres.schema_migration import migrate, migrations
 from support.harness.waiting import until
 from support.stores import postgres, supabase
 from support.stores.library import ALL, filled

@@ -22,7 +22,7 @@ from backstay.batch.committer import Committer
 from backstay.batch.creation import JobCreator
 from backstay.batch.outcome import Verdict
 from backstay.settings import Settings
-from backstay.storage.sqlite import database, migrate
+from backstay.storage.sqlite import database, schema_migration
 from support.faults.batch_invariants import violations
 from support.faults.recorded_disk import Recorder, recording
 
@@ -134,7 +134,7 @@ class Writer:
                 case "skip":
                     return Skip("not wanted")
                 case "retry" if work.attempt == 1:
-                    return Retry("not now", after=0.0)
+                    return Retry("not now", after_seconds=0.0)
                 case "fail" if not self.is_mended:
                     return Fail("something is missing")
             return Conversation([Turn("user", item.topic), Turn("assistant", answer(key, work.attempt))])
@@ -151,7 +151,7 @@ def listening(recorder: Recorder, pragmas: Sequence[str] = ()) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         _hear_commits(patch, recorder)
         _hear_creations(patch, recorder)
-        for module in (database, migrate):
+        for module in (database, schema_migration):
             _run_on_connect(patch, module, pragmas)
         with recording(recorder):
             yield

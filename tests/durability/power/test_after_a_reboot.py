@@ -11,7 +11,7 @@ from backstay.batch.job import JobSettings
 from backstay.batch.outcome import Verdict
 from backstay.batch.store import Claim
 from backstay.settings import Settings
-from backstay.storage.sqlite.migrate import migrations, prepare
+from backstay.storage.sqlite.schema_migration import migrations, prepare
 from support.data.conversations import conversation, drafts_of, items
 from support.fakes.workers import card
 from support.faults.batch_invariants import violations

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from backstay.batch import liveness
-from backstay.storage.sqlite.migrate import prepare
+from backstay.storage.sqlite.schema_migration import prepare
 from durability.power._power_story import Left, Promises, listening, tell, tell_the_rest
 from support.faults.power_cut import Contents, Disk
 from support.faults.recorded_disk import Event, Noted, Recorder

@@ -155,7 +155,7 @@ async def test_an_answer_after_the_deadline_is_dropped(provider, generate, store
     """A call that exceeds its deadline is retried, and its late answer is dropped."""
     provider.behaviour = lambda call: Said(seconds=30.0) if call.number == 1 else Said()
 
-    result = await generate(["sea"], timeout=1.0)
+    result = await generate(["sea"], timeout_seconds=1.0)
 
     assert result.completed == 1
     assert [attempt[:2] for attempt in attempts()] in ([], [("retried", "timeout"), ("completed", None)])
@@ -167,7 +167,7 @@ async def test_a_provider_that_hangs_is_not_waited_for_for_ever(provider, genera
     monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "1")
     provider.behaviour = lambda _: Hang()
 
-    result = await generate(["sea", "sand"], timeout=0.3, max_attempts=2)
+    result = await generate(["sea", "sand"], timeout_seconds=0.3, max_attempts=2)
 
     assert (result.state, result.pause.code) == (JobState.PAUSED, "provider_unavailable")
     assert result.counts == ItemCounts(pending=2)
@@ -184,7 +184,7 @@ async def test_an_answer_that_drips_in_has_until_the_deadline(
     monkeypatch.setenv("BACKSTAY_PATIENCE_SECONDS", "1")
     provider.behaviour = lambda _: Drip(seconds)
 
-    result = await generate(["sea"], timeout=timeout, max_attempts=1)
+    result = await generate(["sea"], timeout_seconds=timeout, max_attempts=1)
 
     assert result.counts == counts
     assert len(stored()) == counts.completed

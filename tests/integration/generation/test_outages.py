@@ -10,7 +10,7 @@ import pytest
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.batch.outcome import Retry
 from backstay.generate import failure_handler
-from backstay.generate.error_rule import ErrorKind
+from backstay.generate.error_classification import ErrorKind
 from backstay.generate.limiter import RateLimiter
 from support.data.error_responses import REFUSALS
 from support.fakes.provider import KEY, CutOff, Hang, ProviderServer, Reply, Reset, Said, Sent, Status
@@ -91,7 +91,7 @@ class _Outage:
 async def test_no_item_is_lost_in_an_outage(name, provider, path):
     """A transient error costs an item no try, a possibly charged call at most one, and all items complete."""
     outage = _Outage({**_FREE, **_MAY_BE_PAID}[name], _FEW_PROBES if name == "silence" else _PROBES)
-    options = {"timeout": 1.0} if name == "silence" else {}
+    options = {"timeout_seconds": 1.0} if name == "silence" else {}
     async with Backstay.open(path) as backstay:
         await _prove(backstay, provider)
         provider.behaviour = outage

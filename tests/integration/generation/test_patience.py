@@ -10,8 +10,8 @@ import pytest
 from backstay import Backstay, ItemCounts, JobState, Recipe, StopSignal
 from backstay.batch.worker import EndReason
 from backstay.generate import reply_reader
+from backstay.generate.error_classification import ErrorKind
 from backstay.generate.error_response import ErrorResponse
-from backstay.generate.error_rule import ErrorKind
 from support.fakes.provider import Hang, Reset, Said, Sent, Status
 from support.faults.batch_invariants import violations
 
@@ -179,7 +179,7 @@ async def test_the_deadline_does_not_count_the_line(path, provider, recipe):
     """Time spent in the queue does not count towards the timeout of a try."""
     async with Backstay.open(path, rpm=240) as backstay:
         items = [{"topic": f"t{n}"} for n in range(10)]
-        result = await backstay.batches.run("job", items, recipe, concurrency=10, timeout=1.2, max_attempts=1)
+        result = await backstay.batches.run("job", items, recipe, concurrency=10, timeout_seconds=1.2, max_attempts=1)
 
     assert result.counts == ItemCounts(completed=10)
 
@@ -251,7 +251,7 @@ async def _run_with_last(bad, provider, path, **options):
     recipe = Recipe(model="m", base_url=provider.base_url, turns=2)
     async with Backstay.open(path, **options) as backstay:
         items = [{"topic": f"t{number}"} for number in range(4)]
-        result = await backstay.batches.run("job", items, recipe, concurrency=1, timeout=0.5)
+        result = await backstay.batches.run("job", items, recipe, concurrency=1, timeout_seconds=0.5)
         return result, [failure.error_code async for failure in backstay.batches.failed("job")]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.database import PostgresDatabase
-from backstay.storage.postgres.migrate import migrations
+from backstay.storage.postgres.schema_migration import migrations
 from support.stores import postgres
 
 

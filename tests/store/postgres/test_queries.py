@@ -24,7 +24,7 @@ _each = pytest.mark.parametrize("name", sorted(_names("sql") | _names("postgres"
 # SQLite has one writer at a time, so that it needs no locks.
 _LOCKS = {name for name in _names("postgres") if name.startswith("lock_")} | {"end_session_of_worker"}
 # The original library's tables are never in a file.
-_ORIGINAL = {name for name in _names("postgres") if name.startswith("original_")}
+_LEGACY = {name for name in _names("postgres") if name.startswith("legacy_")}
 # The two databases have different catalogues.
 _CATALOGUE = {
     "adopted_tables",
@@ -50,8 +50,8 @@ def test_statement_is_used(source, name):
 
 def test_every_statement_exists_for_both_databases():
     """A step names a statement, and a database finds it in its own folder or in the shared one."""
-    assert _names("postgres") - _LOCKS - _CATALOGUE - _ORIGINAL == _names("sqlite") - _CATALOGUE
-    assert not _names("sql") & (_CATALOGUE | _LOCKS | _ORIGINAL)
+    assert _names("postgres") - _LOCKS - _CATALOGUE - _LEGACY == _names("sqlite") - _CATALOGUE
+    assert not _names("sql") & (_CATALOGUE | _LOCKS | _LEGACY)
 
 
 @pytest.mark.parametrize("name", sorted(_names("postgres") & _names("sqlite")))
@@ -107,7 +107,7 @@ def test_statement_fits_the_schema(anywhere, name):
     selection = Selection(ids=("a",), job_id="b", search="c", persona="d") if "{selected}" in query(name) else None
     text = Statements("backstay").text(name, selection, {"my column": "text"} if "{columns}" in query(name) else None)
     text = text.replace(', "my column"', "")
-    if name in _ORIGINAL:  # its tables, and those of their columns that are there, are put in when they are known
+    if name in _LEGACY:  # its tables, and those of their columns that are there, are put in when they are known
         text = re.sub(r"\{\w+\}", "NULL::text", text.replace("{original}", "(VALUES (1))"))
     with psycopg.connect(anywhere) as connection:
         if text.startswith("COPY"):

@@ -9,7 +9,7 @@ from backstay import Backstay
 from backstay.errors import OutcomeRefused
 from backstay.library.selection import Selection
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate, migrations
+from backstay.storage.postgres.schema_migration import migrate, migrations
 from support.faults.batch_invariants import violations
 from support.stores import postgres, supabase
 from support.stores.sql import ask

@@ -13,8 +13,8 @@ from backstay.storage.sql.records import StoredColumns, find_by_keys
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sqlite import SqliteStore
 from backstay.storage.sqlite.connection import connect
-from backstay.storage.sqlite.migrate import prepare
 from backstay.storage.sqlite.queries import query
+from backstay.storage.sqlite.schema_migration import prepare
 from backstay.storage.sqlite.session import SqliteSession
 from support.fakes.clock import MovableClock
 

@@ -17,7 +17,7 @@ from backstay.clock import SystemClock
 from backstay.errors import NotADatabase, SchemaOutdated, SchemaTooNew, StorageError, StoreCorrupt, StoreNotFound
 from backstay.remedy import Remedy
 from backstay.storage.sqlite import SqliteStore, connection
-from backstay.storage.sqlite.migrate import migrations, prepare
+from backstay.storage.sqlite.schema_migration import migrations, prepare
 from backstay.storage.sqlite.schema_version import APPLICATION_ID
 from support.fakes.workers import card
 from support.faults.mounts import Mounts
@@ -135,10 +135,10 @@ def test_empty_file_becomes_a_database(path):
 _START = """
 import sys, time
 from pathlib import Path
-from backstay.storage.sqlite import migrate
+from backstay.storage.sqlite import schema_migration
 print("ready", flush=True)
 sys.stdin.readline()
-migrate.prepare(Path(sys.argv[1]), create=True)
+schema_migration.prepare(Path(sys.argv[1]), create=True)
 print("done", flush=True)
 """
 
@@ -388,7 +388,7 @@ def test_migration_on_a_full_disk_leaves_nothing_behind(tmp_path, size):
             "import sys\n"
             "from pathlib import Path\n"
             "from backstay.errors import StoreFull\n"
-            "from backstay.storage.sqlite.migrate import migrations, prepare\n"
+            "from backstay.storage.sqlite.schema_migration import migrations, prepare\n"
             "from backstay.storage.sqlite.connection import connect\n"
             "path, step = Path(sys.argv[1]), sys.argv[2]\n"
             "if step == 'make':\n"

@@ -9,8 +9,8 @@ import pytest
 
 import backstay
 from backstay.storage.sqlite import queries
-from backstay.storage.sqlite.migrate import migrations
 from backstay.storage.sqlite.queries import query
+from backstay.storage.sqlite.schema_migration import migrations
 from backstay.storage.sqlite.session import SqliteSession
 
 _SOURCE = Path(backstay.__file__).parent

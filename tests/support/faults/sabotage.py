@@ -24,7 +24,7 @@ from backstay.storage.postgres import queries as server_queries
 from backstay.storage.postgres import write_connection
 from backstay.storage.sql import conversations, expiring_values, jobs, verdicts, work
 from backstay.storage.sql.database import Session
-from backstay.storage.sqlite import database, file_identity, migrate, queries, session
+from backstay.storage.sqlite import database, file_identity, queries, schema_migration, session
 
 Put = Callable[[object, str, object], None]
 
@@ -71,7 +71,7 @@ def die_at_commit(when: str, number: int) -> None:
         return result
 
     _replace(database, "in_transaction", counted)
-    _replace(migrate, "in_transaction", counted)
+    _replace(schema_migration, "in_transaction", counted)
     made = write_connection.WriteConnection.commit
 
     def commit_counted(self: write_connection.WriteConnection, patience_seconds: float) -> None:

@@ -142,7 +142,7 @@ async def work(options: argparse.Namespace) -> BatchResult:
             items(options.items),
             Processor(ledger, options.seconds, doing),
             concurrency=options.concurrency,
-            timeout=options.timeout,
+            timeout_seconds=options.timeout,
             grace_seconds=options.grace,
             on_progress=show,
             stop=stop,

@@ -14,11 +14,11 @@ import pytest
 from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
-from backstay.legacy.waiting import WaitingImportStore
+from backstay.legacy.waiting_imports import WaitingImportStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sqlite import SqliteStore
-from backstay.storage.sqlite.migrate import prepare
+from backstay.storage.sqlite.schema_migration import prepare
 from support.fakes.clock import MovableClock
 from support.faults.batch_invariants import violations
 from support.stores import adopted_database, pgbouncer, postgres

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate
+from backstay.storage.postgres.schema_migration import migrate
 from support.harness.requirements import missing, refused
 from support.stores import memory_folder
 

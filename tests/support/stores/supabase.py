@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from backstay.storage.postgres.address import ServerAddress
-from backstay.storage.postgres.migrate import migrate
+from backstay.storage.postgres.schema_migration import migrate
 from support.stores import postgres
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"

@@ -32,11 +32,12 @@ def test_waits_are_spread():
 def test_retry_after_is_honoured_up_to_its_cap(retry_after, wait):
     """A `Retry-After` replaces the computed delay, and a too long one is cut to the cap."""
     assert (
-        Backoff(first_seconds=1, max_seconds=60, max_retry_after_seconds=600).delay(1, retry_after=retry_after) == wait
+        Backoff(first_seconds=1, max_seconds=60, max_retry_after_seconds=600).delay(1, retry_after_seconds=retry_after)
+        == wait
     )
 
 
 @pytest.mark.parametrize("retry_after", [-1, -math.inf, math.nan])
 def test_invalid_retry_after_is_ignored(retry_after):
     """A `Retry-After` that is negative or not a number does not change the computed delay."""
-    assert 0.5 <= Backoff(first_seconds=1).delay(1, retry_after=retry_after) <= 1
+    assert 0.5 <= Backoff(first_seconds=1).delay(1, retry_after_seconds=retry_after) <= 1

@@ -50,7 +50,7 @@ def test_tries_matter_to_a_retry_only(outcome, state, result, counts, tries, max
     """Only the verdict on `Retry` depends on the number of tries."""
     verdict = _decide(outcome, tries=tries, max_attempts=max_attempts)
 
-    assert (verdict.state, verdict.result, verdict.uses_up_try, verdict.delay) == (state, result, counts, 0.0)
+    assert (verdict.state, verdict.result, verdict.uses_up_try, verdict.delay_seconds) == (state, result, counts, 0.0)
     assert verdict.usage == AttemptUsage(3, 5, "raw")
     assert verdict.claimed == claimed(tries=tries)
 
@@ -73,25 +73,25 @@ def test_retry_is_given_until_the_tries_are_used_up(tries, max_attempts, state, 
 
     assert (verdict.state, verdict.result, verdict.uses_up_try) == (state, result, True)
     assert (verdict.code, verdict.message) == ("http_503", "busy")
-    assert (verdict.delay > 0) == (state is ItemState.PENDING)
+    assert (verdict.delay_seconds > 0) == (state is ItemState.PENDING)
 
 
 @pytest.mark.parametrize("tries", [0, 2, 50])
 def test_a_retry_that_does_not_count_leaves_the_tries(tries):
     """An item whose tries do not count stays pending and keeps all its tries."""
-    verdict = _decide(Retry("busy", after=1.5, code="rate_limited", counts=False), tries=tries, max_attempts=1)
+    verdict = _decide(Retry("busy", after_seconds=1.5, code="rate_limited", counts=False), tries=tries, max_attempts=1)
 
     assert (verdict.state, verdict.result, verdict.uses_up_try) == (ItemState.PENDING, "retried", False)
-    assert (verdict.code, verdict.message, verdict.delay) == ("rate_limited", "busy", 1.5)
+    assert (verdict.code, verdict.message, verdict.delay_seconds) == ("rate_limited", "busy", 1.5)
 
 
 def test_retry_waits_as_long_as_it_was_asked_to():
     """The wait that a server asks for replaces the back-off, up to its cap."""
     backoff = Backoff(first_seconds=1.0, max_retry_after_seconds=10.0)
 
-    assert _decide(Retry(after=4.5), backoff=backoff).delay == 4.5
-    assert _decide(Retry(after=0), backoff=backoff).delay == 0
-    assert _decide(Retry(after=1e9), backoff=backoff).delay == 10.0
+    assert _decide(Retry(after_seconds=4.5), backoff=backoff).delay_seconds == 4.5
+    assert _decide(Retry(after_seconds=0), backoff=backoff).delay_seconds == 0
+    assert _decide(Retry(after_seconds=1e9), backoff=backoff).delay_seconds == 10.0
 
 
 def test_conversation_is_kept_only_by_what_is_done():
@@ -138,7 +138,7 @@ def test_refused_outcome_leaves_out_raw_answer_and_traceback():
 
 @pytest.mark.parametrize(
     "outcome",
-    [Done(), Done(conversation()), Skip("s"), Retry("r", after=1.5, code="c"), Fail("f", "c"), Halt("d", "c")],
+    [Done(), Done(conversation()), Skip("s"), Retry("r", after_seconds=1.5, code="c"), Fail("f", "c"), Halt("d", "c")],
 )
 def test_outcome_is_taken_as_it_is(outcome):
     """An outcome that a processor returns is used unchanged."""
@@ -203,8 +203,8 @@ def test_code_is_one_short_line(raw_code, expected):
 
 @pytest.mark.parametrize("after", ["5", [1], object()])
 def test_wait_that_is_no_number_fails_the_item(after):
-    """A `Retry` whose `after` is not a number fails the item and does not stop the run."""
-    outcome = outcome_from_result(Retry("later", after=after))
+    """A `Retry` whose `after_seconds` is not a number fails the item and does not stop the run."""
+    outcome = outcome_from_result(Retry("later", after_seconds=after))
 
     assert isinstance(outcome, Fail)
     assert outcome.code == "processor_returned"

@@ -14,9 +14,9 @@ from yarl import URL
 
 from backstay.generate import error_rules
 from backstay.generate.endpoint import resolve_endpoint
+from backstay.generate.error_classification import ErrorKind
 from backstay.generate.error_messages import _JOB_WORDS, MESSAGES, message
 from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response, classify_unreachable
-from backstay.generate.error_rule import ErrorKind
 from backstay.generate.proxy import Proxy
 from support.data.error_responses import MODEL, NOW, REFUSALS, Row
 
@@ -60,7 +60,7 @@ def test_each_refusal_is_classified(row):
     assert (error.kind, error.code) == (row.kind, row.code)
     assert (error.is_decisive, error.is_limit) == (row.decisive, row.limit)
     assert (error.change, error.parameter, error.new_name) == (row.change, row.parameter, row.new_name)
-    assert error.retry_after == row.retry_after
+    assert error.retry_after_seconds == row.retry_after
 
 
 def test_the_corpus_is_wide():
@@ -150,7 +150,7 @@ def test_any_answer_is_judged(status, body, headers):
     error = classify_response(status, headers, body, _ENDPOINT, NOW)
 
     assert error.message
-    assert error.retry_after is None or 0.0 <= error.retry_after <= 86_400.0
+    assert error.retry_after_seconds is None or 0.0 <= error.retry_after_seconds <= 86_400.0
 
 
 def test_messages_of_a_probe_speak_of_no_job():

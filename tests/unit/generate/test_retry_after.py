@@ -16,7 +16,7 @@ _USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens
 
 def _seconds(headers: dict[str, str], body: Any) -> float | None:
     text = body if isinstance(body, str) else json.dumps(body)
-    return classify_response(429, headers, text, resolve_endpoint("openai:m", None, None), _NOW).retry_after
+    return classify_response(429, headers, text, resolve_endpoint("openai:m", None, None), _NOW).retry_after_seconds
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import csv
 
-from backstay.readers.delimited import RaisedFieldLimit
+from backstay.readers.delimited_text import RaisedFieldLimit
 
 
 def test_last_reader_restores_the_limit():

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backstay.errors import InputUnreadable, InvalidRow
-from backstay.readers import InputRow, delimited
-from backstay.readers.delimited import read_delimited
+from backstay.readers import InputRow, delimited_text
+from backstay.readers.delimited_text import read_delimited
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 
@@ -197,7 +197,7 @@ def test_line_over_the_limit_is_refused(refusal):
 
 def test_quoted_cell_over_the_limit_is_refused_before_the_end(monkeypatch):
     """An unclosed quote is refused before the whole file is read into memory."""
-    monkeypatch.setattr(delimited, "MAX_RECORD_BYTES", 1_000_000)
+    monkeypatch.setattr(delimited_text, "MAX_RECORD_BYTES", 1_000_000)
     stream = io.BytesIO(b'topic\n"open\n' + (b"x" * 999 + b"\n") * 20_000)
     before = csv.field_size_limit()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.recipe import FrozenRecipe
-    from backstay.legacy.waiting import WaitingImport
+    from backstay.legacy.waiting_imports import WaitingImport
 
 _MAX_JOBS = 1_000_000
 _MAX_SAMPLE_CHARACTERS = 300  # of the sample message

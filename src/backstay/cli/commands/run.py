@@ -19,6 +19,7 @@ from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.cli.variables import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 from backstay.library.id_text import parse_printed_id
+from backstay.limits import MAX_SECONDS, MIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -44,7 +45,9 @@ def run(
     max_attempts: Annotated[
         int, typer.Option(metavar="N", help="Maximum attempts per item, if its error is temporary.")
     ] = 3,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Maximum seconds per attempt.")] = 600.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=MIN_SECONDS, max=MAX_SECONDS, help="Maximum seconds per attempt.")
+    ] = 600.0,
     rates: RateOptions,
     limit: Limit = None,
     dry_run: Annotated[
@@ -104,7 +107,7 @@ def run(
             rpm=rates.rpm,
             tpm=rates.tpm,
             max_attempts=max_attempts,
-            timeout=timeout,
+            timeout_seconds=timeout,
             limit=limit,
             columns=columns.mapping(),
             accept_new_items=accept_new_items,

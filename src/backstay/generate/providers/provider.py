@@ -1,8 +1,8 @@
 """The base class of providers: how to build a request, and how to parse its response, without any I/O.
 
-A new provider with OpenAI's API is a row in `hosted.py`; any other is one file with a subclass of `Provider`, an entry
-in `PROVIDERS` in `__init__.py`, and one test. Keys, limits, retries, error responses and the parsing of turns are the
-same for all providers.
+A new provider with OpenAI's API is a row in `hosted_providers.py`; any other is one file with a subclass of `Provider`,
+an entry in `PROVIDERS` in `__init__.py`, and one test. Keys, limits, retries, error responses and the parsing of turns
+are the same for all providers.
 """
 
 from abc import ABC, abstractmethod

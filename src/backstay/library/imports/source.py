@@ -19,10 +19,10 @@ from backstay.library.record import TURNS
 from backstay.readers import read_rows
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_formats import SUFFIXES, standard_input
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_member import JsonMember
 from backstay.readers.json_object import parse_object
-from backstay.readers.read import SUFFIXES, standard_input
 from backstay.readers.row import InputRow
 
 _CHUNK_CONVERSATIONS = 256

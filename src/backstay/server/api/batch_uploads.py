@@ -51,7 +51,7 @@ async def upload_batch(
                 upload.path,
                 writer,
                 max_attempts=max_attempts,
-                timeout=timeout_seconds,
+                timeout_seconds=timeout_seconds,
                 columns=columns,
                 ceiling=state.settings.item_ceiling,
                 concurrency=concurrency,

@@ -141,7 +141,7 @@ async def create_batch(
             body.items,
             writer,
             max_attempts=body.max_attempts,
-            timeout=body.timeout_seconds,
+            timeout_seconds=body.timeout_seconds,
             concurrency=body.concurrency,
             rpm=body.rpm,
             tpm=body.tpm,

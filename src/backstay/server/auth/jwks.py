@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 5.0
 _MAX_BODY_BYTES = 256_000
 _MAX_KEYS = 100
 _MAX_LOGGED_ID_CHARACTERS = 100
-_ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+_ALGORITHMS: dict[Any, str] = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _parse_key(jwk: dict[str, Any]) -> PublicKey | None:
     Raises any exception of the libraries if the key is malformed.
     """
     kind = jwk.get("kty")
-    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else jwk.get("crv")))  # type: ignore[arg-type]
+    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else jwk.get("crv")))
     if algorithm is None or jwk.get("use", "sig") != "sig" or jwk.get("alg", algorithm) != algorithm:
         return None
     return PublicKey(PyJWK(jwk, algorithm=algorithm).key, algorithm)

@@ -11,7 +11,7 @@ from backstay.schemas import BackupOut, BackupsOut, RestorePlanOut
 from backstay.server.api.common import Cursor, OwnerServices
 from backstay.server.web.conversations import ListFilters
 from backstay.server.web.forms import FormId, QueryId, redirect_to
-from backstay.server.web.rendering import render_page
+from backstay.server.web.page_templates import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/backups")
 

@@ -24,8 +24,8 @@ from backstay.server.remedies import full_message
 from backstay.server.requested_processor import requested_processor
 from backstay.server.uploads import ITEM_SUFFIXES, rename_file, suffix_of
 from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
+from backstay.server.web.page_templates import render_page
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads
-from backstay.server.web.rendering import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/batches")
 

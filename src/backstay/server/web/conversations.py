@@ -19,7 +19,7 @@ from backstay.server.api.common import OwnerServices, State, Text
 from backstay.server.api.deletes import WithoutBackup
 from backstay.server.problems import Problem
 from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
-from backstay.server.web.rendering import render_page
+from backstay.server.web.page_templates import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
 

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse
 
 from backstay.schemas import ErrorOut
 from backstay.server.state import state_of
-from backstay.server.web.rendering import SECTIONS, render_page, section_of
+from backstay.server.web.page_templates import SECTIONS, render_page, section_of
 
 _MESSAGES = {
     "no_such_address": "This page does not exist.",

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from backstay.server.state import state_of
-from backstay.server.web.rendering import render_page
+from backstay.server.web.page_templates import render_page
 
 router = APIRouter(include_in_schema=False)
 

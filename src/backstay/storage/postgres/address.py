@@ -62,14 +62,14 @@ class ServerAddress:
         return str(self.parameters.get("dbname") or self.user)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Host, port and database, for people."""
         host = str(self.parameters.get("host") or self.parameters.get("hostaddr") or "localhost")
         port = self.parameters.get("port")
         return f"{host}{f':{port}' if port else ''}/{self.database}"
 
     def __str__(self) -> str:
-        return self.place
+        return self.location
 
 
 def _split_query(url: str) -> tuple[str, str]:

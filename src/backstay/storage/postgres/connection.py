@@ -67,7 +67,7 @@ def check_server(connection: Connection, address: ServerAddress) -> None:
     version = connection.info.server_version // 10_000
     if version < MIN_VERSION:
         raise StorageError(
-            f"{address} runs PostgreSQL {version}; Backstay needs {MIN_VERSION} or newer", database=address.place
+            f"{address} runs PostgreSQL {version}; Backstay needs {MIN_VERSION} or newer", database=address.location
         )
     row = connection.execute(
         "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',"
@@ -76,11 +76,11 @@ def check_server(connection: Connection, address: ServerAddress) -> None:
     is_read_only, encoding = row or (False, "")
     if is_read_only:
         raise StoreReadOnly(
-            f"{address} is read-only, perhaps a replica; name the primary server", database=address.place
+            f"{address} is read-only, perhaps a replica; name the primary server", database=address.location
         )
     if encoding != "UTF8":
         raise StorageError(
             f"{address} stores text as {encoding}, which cannot hold all of it; make another database with "
             f"`CREATE DATABASE {quoted(address.database + '_utf8')} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0`",
-            database=address.place,
+            database=address.location,
         )

@@ -157,39 +157,44 @@ def is_lost(error: psycopg.Error) -> bool:
 
 
 def _translate_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
-    place = address.place
+    location = address.location
     match error:
         case pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
             return _denied_error(address)
         case pg.InvalidCatalogName():
             return _no_database_error(address)
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn() | pg.UndefinedFunction():
-            return _outdated_error(error, place)
+            return _outdated_error(error, address)
         case pg.ReadOnlySqlTransaction():
-            return StoreReadOnly(f"{place} is read-only, perhaps a replica; name the primary server", database=place)
+            return StoreReadOnly(
+                f"{address} is read-only, perhaps a replica; name the primary server", database=location
+            )
         case pg.DiskFull():
-            return StoreFull(f"No space is left on the server of {place}; free some, then try again", database=place)
+            return StoreFull(
+                f"No space is left on the server of {address}; free some, then try again", database=location
+            )
         case pg.QueryCanceled():
-            return StoreBusy(f"{place} cancelled a statement ({_first_line(error)}); try again", database=place)
+            return StoreBusy(f"{address} cancelled a statement ({_first_line(error)}); try again", database=location)
         case pg.LockNotAvailable() | pg.SerializationFailure() | pg.DeadlockDetected():
-            return StoreBusy(f"{place} is busy with other work on the same rows; try again", database=place)
+            return StoreBusy(f"{address} is busy with other work on the same rows; try again", database=location)
         case pg.DataCorrupted() | pg.IndexCorrupted():
-            return StoreCorrupt(f"{place} is damaged ({_describe(error)}); ask its administrator", database=place)
+            return StoreCorrupt(f"{address} is damaged ({_describe(error)}); ask its administrator", database=location)
         case pg.TooManyConnections():
             return _no_connections_error(address)
         case _ if error.sqlstate in _SERVER_TIMEOUTS:
             kind, setting = _SERVER_TIMEOUTS[error.sqlstate]
             statement = f"ALTER ROLE CURRENT_USER IN DATABASE {quoted(address.database)} SET {setting} = 0"
             return kind(
-                f"{place} ended the session because of {setting}; remove this limit as {address.user!r}: `{statement}`",
-                database=place,
+                f"{address} ended the session because of {setting}; remove this limit as {address.user!r}: "
+                f"`{statement}`",
+                database=location,
             )
         case _ if is_lost(error):
             return StoreUnavailable(
-                f"The connection to {place} was lost; try again when the server is back", database=place
+                f"The connection to {address} was lost; try again when the server is back", database=location
             )
         case _:
-            return StorageError(f"{place}: {_describe(error)}", database=place)
+            return StorageError(f"{address}: {_describe(error)}", database=location)
 
 
 def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayError:
@@ -198,7 +203,7 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
     Before a session exists there is no SQLSTATE, only the texts of the client, the server and the pooler. If a text is
     not in English, the cause stays unknown, and the server counts as unavailable at the moment.
     """
-    place, reason = address.place, _first_line(error)
+    location, reason = address.location, _first_line(error)
     message = _QUOTED_NAMES.sub("", str(error).lower())
 
     def says(*words: str) -> bool:
@@ -217,16 +222,16 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
     if says("permission denied for database"):
         statement = f"GRANT CONNECT ON DATABASE {quoted(address.database)} TO {quoted(address.user)}"
         missing = privileges.MissingPrivilege(address.user, "may not connect to the database", statement)
-        return StoreDenied(f"{place}: {missing}", database=place)
+        return StoreDenied(f"{address}: {missing}", database=location)
     if says("no such database") or (says("database") and says("does not exist")):
         return _no_database_error(address)
     if says(*_ENCRYPTION):
         return SettingsError(
-            f"{place}: no encrypted connection could be made ({reason}); see sslmode and sslrootcert in the address",
+            f"{address}: no encrypted connection could be made ({reason}); see sslmode and sslrootcert in the address",
             setting="database_url",
         )
     if says("definition of service", "configuration parameter", "invalid value for parameter"):
-        return SettingsError(f"{place}: {reason}; fix BACKSTAY_DATABASE_URL", setting="database_url")
+        return SettingsError(f"{address}: {reason}; fix BACKSTAY_DATABASE_URL", setting="database_url")
     if says("too many connections", "no more connections", "too many clients", "connection slots", "max clients"):
         return _no_connections_error(address)
     # After the other causes: by default libpq tries again without encryption, and adds that this is refused as well.
@@ -234,50 +239,54 @@ def connection_error(error: psycopg.Error, address: ServerAddress) -> BackstayEr
         remedy = "from this machine; ask its administrator for an entry in pg_hba.conf"
         if address.parameters.get("sslmode") == "disable":
             remedy = "without encryption; use sslmode=require in the address"
-        return StoreDenied(f"{place} does not let {address.user!r} in {remedy}", database=place)
+        return StoreDenied(f"{address} does not let {address.user!r} in {remedy}", database=location)
     if says("could not translate host name", "name or service not known"):
-        return StoreUnavailable(f"The host of {place} is not known; check BACKSTAY_DATABASE_URL", database=place)
+        return StoreUnavailable(f"The host of {address} is not known; check BACKSTAY_DATABASE_URL", database=location)
     if says("fatal:"):
         return StoreUnavailable(
-            f"{place} accepts no connections at the moment ({reason}); try again, or ask its administrator",
-            database=place,
+            f"{address} accepts no connections at the moment ({reason}); try again, or ask its administrator",
+            database=location,
         )
-    return StoreUnavailable(f"{place} cannot be reached; check that the server runs, then try again", database=place)
+    return StoreUnavailable(
+        f"{address} cannot be reached; check that the server runs, then try again", database=location
+    )
 
 
-def _outdated_error(error: psycopg.Error, place: str) -> SchemaOutdated:
+def _outdated_error(error: psycopg.Error, address: ServerAddress) -> SchemaOutdated:
     is_column_or_table = isinstance(error, pg.UndefinedTable | pg.UndefinedColumn)
     if is_column_or_table and _ADOPTED_FUNCTION.search(error.diag.context or ""):
         return SchemaOutdated(
-            f"{place}: an adopted table, or a column of it, was renamed", remedy=Remedy.ADOPT_AGAIN, database=place
+            f"{address}: an adopted table, or a column of it, was renamed",
+            remedy=Remedy.ADOPT_AGAIN,
+            database=address.location,
         )
     return SchemaOutdated(
-        f"{place} does not have the tables that this Backstay uses", remedy=Remedy.MIGRATE, database=place
+        f"{address} does not have the tables that this Backstay uses", remedy=Remedy.MIGRATE, database=address.location
     )
 
 
 def _refused_error(problem: str, address: ServerAddress) -> OutcomeRefused:
-    return OutcomeRefused(f"The database refused it: {problem}", database=address.place)
+    return OutcomeRefused(f"The database refused it: {problem}", database=address.location)
 
 
 def _no_database_error(address: ServerAddress) -> StoreNotFound:
     return StoreNotFound(
-        f"There is no database {address.database!r} at {address.place}; create it, or name another in "
+        f"There is no database {address.database!r} at {address.location}; create it, or name another in "
         "BACKSTAY_DATABASE_URL",
-        database=address.place,
+        database=address.location,
     )
 
 
 def _no_connections_error(address: ServerAddress) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{address.place} takes no more connections; end some, or go through a pooler", database=address.place
+        f"{address.location} takes no more connections; end some, or go through a pooler", database=address.location
     )
 
 
 def _denied_error(address: ServerAddress) -> StoreDenied:
     return StoreDenied(
-        f"{address.place} does not let {address.user!r} in; check user and password in BACKSTAY_DATABASE_URL",
-        database=address.place,
+        f"{address.location} does not let {address.user!r} in; check user and password in BACKSTAY_DATABASE_URL",
+        database=address.location,
     )
 
 
@@ -288,7 +297,7 @@ def _privilege_error(error: psycopg.Error, address: ServerAddress, schema: str) 
         missing = privileges.find_missing(connection, schema, message)
     if missing is None:
         missing = privileges.MissingPrivilege(address.user, f"lacks a right ({_describe(error)})", None)
-    return StoreDenied(f"{address.place}: {missing}", database=address.place)
+    return StoreDenied(f"{address.location}: {missing}", database=address.location)
 
 
 def _describe(error: psycopg.Error) -> str:

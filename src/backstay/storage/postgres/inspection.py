@@ -7,8 +7,8 @@ from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.adoption.status import AdoptionStatus, adoption_status
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.migrate import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.queries import Statements
+from backstay.storage.postgres.schema_migration import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.session import PostgresSession, query_value
 from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
 

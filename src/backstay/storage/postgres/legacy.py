@@ -43,7 +43,7 @@ class PostgresLegacyStore:
         with translate_errors(self._address, self._schema), connect(self._address) as connection:
             check_server(connection, self._address)
             with _read_transaction(connection):
-                rows = connection.execute(statements.text("original_columns"), {"source": source}).fetchall()
+                rows = connection.execute(statements.text("legacy_columns"), {"source": source}).fetchall()
             if source == self._schema or any(is_backstays for _, _, is_backstays in rows):
                 raise SettingsError(
                     f"The tables and views in the schema {source!r} are Backstay's own, not the original library's",
@@ -89,8 +89,7 @@ class PostgresLegacyTables:
 
     def checkpoints(self) -> Sequence[LegacyCheckpoint]:
         return [
-            LegacyCheckpoint(job_id, progress)
-            for job_id, progress in self._read_all(CHECKPOINTS, "original_checkpoints")
+            LegacyCheckpoint(job_id, progress) for job_id, progress in self._read_all(CHECKPOINTS, "legacy_checkpoints")
         ]
 
     def items(self, job_id: str) -> Generator[tuple[bool, Sequence[LegacyElement]]]:
@@ -100,7 +99,7 @@ class PostgresLegacyTables:
                     yield has_failed, elements
 
     def exports(self) -> Sequence[LegacyExport]:
-        return [LegacyExport(*row) for row in self._read_all(EXPORTS, "original_exports")]
+        return [LegacyExport(*row) for row in self._read_all(EXPORTS, "legacy_exports")]
 
     def conversation_ids(self, backup_id: str) -> Generator[Sequence[LegacyElement]]:
         return self._read_elements(EXPORTS, "backup_id", backup_id, "conversation_ids")
@@ -122,11 +121,11 @@ class PostgresLegacyTables:
         values = {"key": value}
         with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
             try:
-                kinds = self._connection.execute(self._text("original_kinds", table, expressions), values).fetchall()
+                kinds = self._connection.execute(self._text("legacy_kinds", table, expressions), values).fetchall()
                 if other_kinds := [kind for (kind,) in kinds if kind != "array"]:
                     raise InputUnreadable(f"{column} is no array, but of the kind {other_kinds[0]!r}")
                 with self._connection.cursor(name="backstay_original") as cursor:
-                    cursor.execute(self._text("original_elements", table, expressions), values)
+                    cursor.execute(self._text("legacy_elements", table, expressions), values)
                     while rows := cursor.fetchmany(_BATCH_ROWS):
                         yield [LegacyElement(*row) for row in rows]
             except psycopg.DataError as error:

@@ -9,13 +9,13 @@ from pathlib import Path
 from backstay.clock import Clock
 from backstay.library.adoption_request import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.migration_result import MigrationResult
-from backstay.storage.postgres import adoption, migrate
+from backstay.storage.postgres import adoption, schema_migration
 from backstay.storage.postgres.address import ServerAddress
 from backstay.storage.postgres.connection import begin, check_server, connect
 from backstay.storage.postgres.database import PostgresDatabase
 from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.legacy import PostgresLegacyStore
-from backstay.storage.postgres.migrate import migrations, refuse_unmigrated
+from backstay.storage.postgres.schema_migration import migrations, refuse_unmigrated
 from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.stores import SqlStores
 
@@ -59,8 +59,10 @@ class PostgresStore(SqlStores):
         self._database.start(schema_version=migrations()[-1][0], collation=collation)
 
     async def migrate(self, *, check: bool) -> MigrationResult:
-        """Migrate the schema, or return what that would do. Raises like `migrate.migrate`."""
-        return await asyncio.to_thread(migrate.plan if check else migrate.migrate, self.address, self._schema)
+        """Migrate the schema, or return what that would do. Raises like `schema_migration.migrate`."""
+        return await asyncio.to_thread(
+            schema_migration.plan if check else schema_migration.migrate, self.address, self._schema
+        )
 
     async def adopt(self, request: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Let user tables stand for the built-in ones, or return what that would do. Raises like `adoption.adopt`."""

@@ -56,7 +56,7 @@ class WriteConnection:
     def current(self) -> Connection:
         """The connection of the current transaction."""
         if self._connection is None:
-            raise StoreUnavailable(f"The connection to {self._address} was lost", database=self._address.place)
+            raise StoreUnavailable(f"The connection to {self._address} was lost", database=self._address.location)
         return self._connection
 
     def begin(self) -> float:
@@ -81,7 +81,7 @@ class WriteConnection:
         if not receipt.rowcount:
             raise SchemaTooNew(
                 f"{self._address} was migrated by a newer Backstay in the meantime; use that version or a newer one",
-                database=self._address.place,
+                database=self._address.location,
             )
         return self.answered_at - sent_at
 
@@ -99,15 +99,15 @@ class WriteConnection:
                 raise
             self.drop()
             if self._is_committed(patience_seconds):
-                _log.info("commit_confirmed", database=self._address.place)
+                _log.info("commit_confirmed", database=self._address.location)
                 return
             raise StoreUnavailable(
                 f"The connection to {self._address} was lost before the commit; nothing of it was stored",
-                database=self._address.place,
+                database=self._address.location,
             ) from error
         if status != "COMMIT":
             raise StorageError(
-                f"{self._address} rolled back a transaction that had failed", database=self._address.place
+                f"{self._address} rolled back a transaction that had failed", database=self._address.location
             )
 
     def begin_reading(self, mode: str, seconds: float | None) -> None:
@@ -152,7 +152,7 @@ class WriteConnection:
 
     def _open(self) -> Connection:
         if self._is_shut_down:
-            raise StoreUnavailable(f"{self._address} does not answer", database=self._address.place)
+            raise StoreUnavailable(f"{self._address} does not answer", database=self._address.location)
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._address)
         return self._connection
@@ -176,7 +176,7 @@ class WriteConnection:
                     raise CommitUnknown(
                         f"{self._address} was lost during a commit and is still unreachable; whether it was made is "
                         "not known. Once the server runs, check, or try again: what was committed is kept",
-                        database=self._address.place,
+                        database=self._address.location,
                     ) from error
             wait = min(1.0, wait * 2)
 

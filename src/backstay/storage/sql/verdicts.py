@@ -64,7 +64,7 @@ def write_verdicts(
     owner, key, token = lease.owner, lease.job_key, lease.token
     for verdict in verdicts:
         claimed, usage = verdict.claimed, verdict.usage
-        due = now + int(verdict.delay * 1e6) if verdict.delay else 0
+        due = now + int(verdict.delay_seconds * 1e6) if verdict.delay_seconds else 0
         result_id = ids.get(claimed.position)
         finished.append((claimed.position, claimed.attempt, verdict.state, result_id, verdict.uses_up_try, due))
         attempts.append(

@@ -1,4 +1,4 @@
-"""Imported jobs that wait for a run with all their items. Implements `legacy.waiting.WaitingImportStore`.
+"""Imported jobs that wait for a run with all their items. Implements `legacy.waiting_imports.WaitingImportStore`.
 
 A name belongs to a job or to a waiting import, never to both, because a transaction that adds or removes either holds
 the name's lock.
@@ -7,7 +7,7 @@ the name's lock.
 from collections.abc import Mapping, Sequence
 
 from backstay.batch.store import StagedJob
-from backstay.legacy.waiting import WaitingImport, items_missing_error, job_waits_error
+from backstay.legacy.waiting_imports import WaitingImport, items_missing_error, job_waits_error
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.database import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros

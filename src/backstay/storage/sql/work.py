@@ -188,7 +188,7 @@ def _next_due(session: Session, lease: Lease, claim: Claim, now: int) -> float |
 def job_progress(session: Session, lease: Lease) -> tuple[JobState, ItemCounts, TokenCounts]:
     """Return a job's state, and its counts summed over its workers."""
     values = {"job_key": lease.job_key, "owner": lease.owner}
-    state, *numbers = session.row("job_progress", values)  # type: ignore[misc]
+    state, *numbers = session.row("job_progress", values)  # type: ignore[misc]  # a leased job has a row
     return JobState(state), ItemCounts(*numbers[:5]), TokenCounts(*numbers[5:])
 
 

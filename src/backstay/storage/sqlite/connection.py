@@ -58,7 +58,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> aps
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
             # SQLite's own LIKE ignores case in A to Z only.
-            connection.create_scalar_function("backstay_contains", contains, 2, deterministic=True)  # type: ignore[arg-type]
+            connection.create_scalar_function("backstay_contains", contains, 2, deterministic=True)  # type: ignore[arg-type]  # two arguments, never more
         except BaseException:
             connection.close()
             raise

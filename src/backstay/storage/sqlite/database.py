@@ -209,7 +209,7 @@ def _settle(future: "Future[T]", *, result: T | None = None, error: BaseExceptio
     if error is not None:
         future.set_exception(error)
     else:
-        future.set_result(result)  # type: ignore[arg-type]
+        future.set_result(result)  # type: ignore[arg-type]  # T may be None
 
 
 def _close(connection: apsw.Connection, identity: FileIdentity) -> None:

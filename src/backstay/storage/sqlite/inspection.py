@@ -10,7 +10,7 @@ import apsw
 
 from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
 from backstay.storage.sqlite.errors import translate_errors
-from backstay.storage.sqlite.migrate import migrations
+from backstay.storage.sqlite.schema_migration import migrations
 from backstay.storage.sqlite.schema_version import check_header
 from backstay.storage.sqlite.session import SqliteSession
 

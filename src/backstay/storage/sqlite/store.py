@@ -10,9 +10,9 @@ from backstay.errors import CannotAdopt
 from backstay.library.adoption_request import AdoptionRequest, AdoptionResult, UnadoptResult
 from backstay.migration_result import MigrationResult
 from backstay.storage.sql.stores import SqlStores
-from backstay.storage.sqlite import migrate
+from backstay.storage.sqlite import schema_migration
 from backstay.storage.sqlite.database import SqliteDatabase
-from backstay.storage.sqlite.migrate import prepare
+from backstay.storage.sqlite.schema_migration import prepare
 
 _NO_SERVER = (
     "Only tables in a PostgreSQL database can be adopted, and this is a SQLite file; name the server in "
@@ -56,7 +56,7 @@ class SqliteStore(SqlStores):
 
         Raises:
             StoreNotFound: it does not exist, and `create` is false.
-            StorageError: it cannot be used; see `migrate.prepare`.
+            StorageError: it cannot be used; see `schema_migration.prepare`.
         """
         schema_version = await asyncio.to_thread(prepare, self.path, create=create)
         await asyncio.to_thread(self._database.start, schema_version=schema_version)
@@ -66,9 +66,9 @@ class SqliteStore(SqlStores):
 
         Raises:
             StoreNotFound: the file does not exist, with `check`.
-            StorageError: it cannot be used; see `migrate.prepare`.
+            StorageError: it cannot be used; see `schema_migration.prepare`.
         """
-        return await asyncio.to_thread(migrate.plan if check else migrate.migrate, self.path)
+        return await asyncio.to_thread(schema_migration.plan if check else schema_migration.migrate, self.path)
 
     async def adopt(self, request: AdoptionRequest, owner: str, *, check: bool) -> AdoptionResult:
         """Raise CannotAdopt: SQLite has no updatable views."""

@@ -31,7 +31,7 @@ from backstay.storage.postgres.adoption.status import TABLE, PriorAdoption
 from backstay.storage.postgres.adoption.templates import render
 from backstay.storage.postgres.connection import SETTINGS, check_server, connect
 from backstay.storage.postgres.errors import translate_errors
-from backstay.storage.postgres.migrate import hold_schema, refuse_unmigrated, refuse_while_in_use
+from backstay.storage.postgres.schema_migration import hold_schema, refuse_unmigrated, refuse_while_in_use
 from backstay.storage.postgres.session import Connection, query_value
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES, CONVERSATIONS, TURNS
 

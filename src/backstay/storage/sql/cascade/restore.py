@@ -90,7 +90,7 @@ class CascadeRestore(RelatedRowsRestore):
     def _read_restored(self, read: ReadBackup) -> Iterator[list[ArchivedConversation]]:
         """Yield the restored conversations among all that the backup holds."""
         index = 0
-        with closing(read()) as chunks:  # type: ignore[type-var]
+        with closing(read()) as chunks:  # type: ignore[type-var]  # a generator
             for chunk in chunks:
                 restored = []
                 for conversation in chunk:

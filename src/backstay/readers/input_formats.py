@@ -1,4 +1,4 @@
-"""The entry point of the readers: opens an input, detects its kind and yields its rows."""
+"""Formats of inputs, and the entry point of the readers: it opens an input, detects its format and yields its rows."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from backstay.readers.delimited import read_delimited
+from backstay.readers.delimited_text import read_delimited
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import InputText
 from backstay.readers.json_array import read_json_array

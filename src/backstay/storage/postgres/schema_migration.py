@@ -39,7 +39,7 @@ def plan(address: ServerAddress, schema: str, known: Sequence[Migration] | None 
     with translate_errors(address, schema), connect(address) as connection:
         check_server(connection, address)
         before = version_of(connection, schema)
-        refuse_newer(address, before, known[-1][0], database=address.place)
+        refuse_newer(address, before, known[-1][0], database=address.location)
         if before < known[-1][0]:
             _refuse_without_privilege(connection, address, schema)
         if before == 0:
@@ -70,7 +70,7 @@ def migrate(address: ServerAddress, schema: str, known: Sequence[Migration] | No
                 hold_schema(connection, schema)
                 version = version_of(connection, schema)
                 before = version if before is None else before
-                refuse_newer(address, version, known[-1][0], database=address.place)
+                refuse_newer(address, version, known[-1][0], database=address.location)
                 if version >= number:
                     continue
                 _refuse_without_privilege(connection, address, schema)
@@ -120,10 +120,10 @@ def refuse_unmigrated(
         SettingsError: The schema belongs to another program.
     """
     known, version = migrations(), version_of(connection, schema)
-    refuse_newer(address, version, known[-1][0], database=address.place)
+    refuse_newer(address, version, known[-1][0], database=address.location)
     if version < known[-1][0]:
         problem = f"has no Backstay tables in the schema {schema!r}" if version == 0 else f"is of schema {version}"
-        raise SchemaOutdated(f"{address} {problem}", remedy=Remedy.MIGRATE, database=address.place, schema=version)
+        raise SchemaOutdated(f"{address} {problem}", remedy=Remedy.MIGRATE, database=address.location, schema=version)
     refuse_incomplete(connection, address, schema, known, without=without)
 
 
@@ -142,13 +142,13 @@ def refuse_incomplete(
                 f"{address}: adopted tables, or columns of them, were dropped, and with them Backstay's views over "
                 "them",
                 remedy=Remedy.UNDO_ADOPTION,
-                database=address.place,
+                database=address.location,
                 missing=sorted(missing),
             )
         raise StoreCorrupt(
             f"{address}: the schema {schema!r} lacks {', '.join(sorted(missing))}; restore it whole from a dump",
             remedy=Remedy.MIGRATE_OTHER_SCHEMA,
-            database=address.place,
+            database=address.location,
             missing=sorted(missing),
         )
 
@@ -181,13 +181,13 @@ def _refuse_other_tables(
         raise StorageError(
             f"{address}: the schema {schema!r} has a table {min(existing)} already, but no record of a migration; it "
             "is another program's, or restored in part. Restore it whole, or choose another with BACKSTAY_SCHEMA",
-            database=address.place,
+            database=address.location,
         )
 
 
 def _refuse_without_privilege(connection: Connection, address: ServerAddress, schema: str) -> None:
     if missing := privileges.find_missing_to_migrate(connection, schema):
-        raise StoreDenied(f"{address}: {missing}", database=address.place)
+        raise StoreDenied(f"{address}: {missing}", database=address.location)
 
 
 def _refuse_former(connection: Connection, address: ServerAddress) -> None:
@@ -229,4 +229,4 @@ def refuse_while_in_use(connection: Connection, address: ServerAddress, schema: 
     """
     # Every write begins with its receipt, so this waits for writes in progress; later writes find the new schema.
     connection.execute(f"LOCK TABLE {schema}.receipts IN SHARE ROW EXCLUSIVE MODE")
-    refuse_live_workers(connection.execute, f"{schema}.workers", f"{address} {reason}", database=address.place)
+    refuse_live_workers(connection.execute, f"{schema}.workers", f"{address} {reason}", database=address.location)

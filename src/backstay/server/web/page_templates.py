@@ -1,4 +1,4 @@
-"""Rendering of templates. All values are escaped, and a strict content security policy is the second defence."""
+"""Templates of pages. All values are escaped, and a strict content security policy is the second defence."""
 
 import math
 from collections.abc import Mapping

@@ -3,10 +3,11 @@
 import asyncio
 from types import SimpleNamespace
 
+from backstay.batch.leased_run import LeasedRun
+
 from backstay.batch.job import JobSettings, JobState
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, ProgressReporter, TokenCounts
-from backstay.batch.run import LeasedRun
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import EndReason, WorkerOptions

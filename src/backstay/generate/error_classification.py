@@ -95,8 +95,8 @@ def _has_parameter(rule: Rule, error: ErrorBody) -> bool:
 
 
 def _has_field(field: tuple[str, str], error: ErrorBody) -> bool:
-    path_end, part = field
-    return any(path.endswith(path_end) and part in value.lower() for path, value in error.fields)
+    path_end, text = field
+    return any(path.endswith(path_end) and text in value.lower() for path, value in error.fields)
 
 
 def _contains_any(text: str, phrases: tuple[str, ...]) -> bool:
