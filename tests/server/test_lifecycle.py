@@ -185,7 +185,7 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
     def settled(server, job, state):
         return server.wait_for(lambda: (found := _job(server, job))["state"] == state and found)
 
-    def told(server, job):
+    def pause_message(server, job):
         return settled(server, job, "paused")["pause"]["message"]
 
     def resumed(server, job):
@@ -197,18 +197,18 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
         with served(tmp_path, recipes, **openai) as server:
             missing = made(server, "anthropic")["error"]["message"]
             made(server, "openai")
-            none = told(server, "openai")
+            none = pause_message(server, "openai")
         with served(tmp_path, recipes, **openai, OPENAI_API_KEY=wrong) as server:
             server.client.post("/api/batches/openai/resume", json={})
-            server.wait_for(lambda: "restart" in told(server, "openai") and told(server, "openai") != none)
-            refused = told(server, "openai")
+            server.wait_for(lambda: "restart" in (message := pause_message(server, "openai")) and message != none)
+            refused = pause_message(server, "openai")
         keys = f"{recipes}[keys.ANTHROPIC_API_KEY]\nfile = 'key'\n"
         with served(
             tmp_path, keys, **openai, OPENAI_API_KEY=KEY, ANTHROPIC_BASE_URL=model.base_url.removesuffix("/v1")
         ) as server:
             resumed(server, "openai")
             made(server, "anthropic")
-            of_file = told(server, "anthropic")
+            of_file = pause_message(server, "anthropic")
             (tmp_path / "key").write_text(KEY)
             resumed(server, "anthropic")
 

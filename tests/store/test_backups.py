@@ -11,7 +11,7 @@ from backstay.library.record import TURNS
 from backstay.library.selection import Selection
 from support.data.conversations import conversation
 from support.data.verdicts import completed
-from support.stores.jobs import OWNER, claim, commit, create, enter
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
 
 pytestmark = pytest.mark.promise("K1", "K2")
 
@@ -26,7 +26,7 @@ _SEALED = SealedFile(conversations=3, turns=6, content_bytes=1, file_bytes=1, fi
 async def _library(store):
     """Store three conversations of a job."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 3)
     stored = [conversation(str(number), id=f"c{number}") for number in range(3)]
     await commit(store, lease, *map(completed, held, stored))
@@ -264,7 +264,7 @@ async def test_owners_never_see_each_others(store):
 async def test_a_selection_is_met_by_search_persona_and_age(store):
     """A selection gives the same conversations in a snapshot and in pages, regardless of letter case."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 3)
     stored = [
         conversation("STRASSE", id="a", persona="p"),

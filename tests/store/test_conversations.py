@@ -9,7 +9,7 @@ from backstay.library.store import ConversationSummary
 from backstay.remedy import Remedy
 from support.data.conversations import conversation
 from support.data.verdicts import completed
-from support.stores.jobs import OWNER, claim, commit, create, enter
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
 
 _ALL = Selection(everything=True)
 
@@ -17,7 +17,7 @@ _ALL = Selection(everything=True)
 async def _keep(store, *conversations, job_id="job"):
     """Store conversations as the results of a job, in their order."""
     await create(store, len(conversations), job_id=job_id)
-    lease = await enter(store, job_id)
+    lease = await acquire_lease(store, job_id)
     held = await claim(store, lease, len(conversations))
     await commit(store, lease, *map(completed, held, conversations))
     await store.batches.work.release(lease)

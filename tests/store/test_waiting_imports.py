@@ -12,7 +12,7 @@ from backstay.legacy.waiting import WaitingImport
 from backstay.remedy import Remedy
 from support.data.conversations import items
 from support.data.verdicts import completed
-from support.stores.jobs import OWNER, claim, commit, create, enter, job, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create, job, stage
 
 
 async def imported(store, *settled, job_id="job", owner=OWNER):
@@ -104,7 +104,7 @@ async def test_its_items_come_with_a_run(store):
         (i.id, i.state, i.attempts, i.conversation_id)
         for i in await store.batches.jobs.items(OWNER, "job", after=-1, limit=9)
     ]
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 9)
 
     assert (made.state, made.pause, made.processor) == (JobState.PENDING, None, "scripted")
@@ -142,7 +142,7 @@ async def test_a_failed_item_is_retried_with_what_it_was_given(store):
     await published(store, items(1))
 
     assert await store.batches.jobs.retry(OWNER, "job", None) == 1
-    (held,) = await claim(store, await enter(store), 9)
+    (held,) = await claim(store, await acquire_lease(store), 9)
 
     assert (held.item.id, held.item.topic, held.attempt, held.tries) == ("item-1", "topic 1", 2, 0)
 

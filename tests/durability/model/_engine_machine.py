@@ -499,7 +499,7 @@ class EngineMachine(RuleBasedStateMachine):
             result = await run
             assert (result.did_nothing, processor.calls) == (True, []), "a finished job was worked on"
         else:
-            job.enter()
+            job.acquire_lease()
             try:
                 async with asyncio.timeout(self.patience):
                     if incident is None:
@@ -684,7 +684,7 @@ class EngineMachine(RuleBasedStateMachine):
         work = library.backstay._store.batches.work
         entered = self._await(work.acquire_lease(library.owner, job.name, life.identity, after_lease_loss=False))
         assert entered.lease is not None
-        job.enter()
+        job.acquire_lease()
         report = self._await(work.commit(entered.lease, [], Claim(free_slots=room, may_claim_suspect=True)))
         pending = [item for item in job.items.values() if item.state == "pending"]
         innocent = [item for item in pending if not item.is_suspect]

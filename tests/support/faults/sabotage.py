@@ -284,10 +284,10 @@ def _dies_before_answering(put: Put) -> None:
 
 def _no_receipts(put: Put) -> None:
     """Omit the receipt from the transaction of the work."""
-    bring_in = conversations.SqlConversations.import_conversations
+    import_conversations = conversations.SqlConversations.import_conversations
 
     async def without(self: conversations.SqlConversations, *given: Any) -> object:
-        return await bring_in(self, *given[:4])
+        return await import_conversations(self, *given[:4])
 
     put(conversations.SqlConversations, "import_conversations", without)
 

@@ -109,7 +109,7 @@ class Scene:
         )
 
     def witness(self) -> Witness:
-        return Witness.of(self.ledger)
+        return Witness.from_ledger(self.ledger)
 
     def broken(self, *, untouched: bool = False, **expected: Any) -> list[str]:
         """Return the promises that are broken now.

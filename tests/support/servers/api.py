@@ -190,12 +190,12 @@ class Server:
     def wait_for(self, holds: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until a condition holds; return its value."""
 
-        def look() -> Any:
+        def poll() -> Any:
             found = holds()
             assert found or self.process.poll() is None, self.log.read_text()
             return found
 
-        return until(look, seconds=seconds)
+        return until(poll, seconds=seconds)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]

@@ -40,7 +40,7 @@ async def job(store: OpenStore, job_id: str = "job", *, owner: str = OWNER) -> J
     return await store.batches.jobs.job(owner, job_id)
 
 
-async def enter(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, name: str = "a") -> Lease:
+async def acquire_lease(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, name: str = "a") -> Lease:
     """Take a lease on a job that has work left."""
     entered = await store.batches.work.acquire_lease(owner, job_id, card(name), after_lease_loss=False)
     assert entered.lease is not None
