@@ -211,10 +211,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
 
 
 async def test_a_plan_knows_the_size_of_the_lines(store):
-    """The size in a plan is exact if nothing is escaped, and otherwise omits only the escapes of JSON.
-
-    It never counts user columns, which adopted tables have.
-    """
+    """The size in a plan omits only the escapes of JSON and the user columns, which adopted tables have."""
     await _library(store)
     store.sql("UPDATE conversations SET persona = 'ein Wärter', content = 'c', metadata = '{\"a\":1}' WHERE id = 'c1'")
     store.sql("DELETE FROM turns WHERE conversation_key = 3 AND sequence > 1")
