@@ -69,7 +69,7 @@ class _Outcome:
     """Result of one trial."""
 
     seconds: float
-    kept: int
+    stored: int
     sent: Result
 
 
@@ -131,7 +131,7 @@ class _Bench:
         """Format a figure with the lost and refused calls, or the reason why there is none."""
         if trial.case.label in self.harness.failures:
             return self.harness.failures[trial.case.label]
-        lost = trial.case.items - min(outcome.kept for outcome in outcomes)
+        lost = trial.case.items - min(outcome.stored for outcome in outcomes)
         refused = round(statistics.median(len(outcome.sent.refused_at) for outcome in outcomes))
         return f"{figure}, {refused:,} refused" + (f", **{lost:,} lost**" if lost else "")
 

@@ -327,33 +327,33 @@ async def test_a_large_checkpoint_is_imported(app):
 # -- backups -----------------------------------------------------------------------------------------------------------
 
 
-def _of_file(one):
+def _of_file(record):
     """Return the conversation that the original library's file must become."""
     own = {"id", "content", "persona", "created_at", "conversation_turns"}
-    moment = datetime.fromisoformat(one["created_at"]).astimezone(UTC)
+    moment = datetime.fromisoformat(record["created_at"]).astimezone(UTC)
     return {
-        "id": one["id"],
+        "id": record["id"],
         "topic": None,
-        "persona": one["persona"],
-        "content": one["content"],
-        "metadata": {name: value for name, value in one.items() if name not in own},
+        "persona": record["persona"],
+        "content": record["content"],
+        "metadata": {name: value for name, value in record.items() if name not in own},
         "created_at": moment,
         "turns": [
             (turn["role"], turn["content"], turn["id"], {"token_count": turn["token_count"]})
-            for turn in one["conversation_turns"]
+            for turn in record["conversation_turns"]
         ],
     }
 
 
-def _of_ours(one):
+def _of_ours(restored):
     return {
-        "id": one.id,
-        "topic": one.topic,
-        "persona": one.persona,
-        "content": one.content,
-        "metadata": dict(one.metadata),
-        "created_at": one.created_at,
-        "turns": [(turn.role, turn.content, turn.id, dict(turn.metadata or {})) for turn in one.turns],
+        "id": restored.id,
+        "topic": restored.topic,
+        "persona": restored.persona,
+        "content": restored.content,
+        "metadata": dict(restored.metadata),
+        "created_at": restored.created_at,
+        "turns": [(turn.role, turn.content, turn.id, dict(turn.metadata or {})) for turn in restored.turns],
     }
 
 
@@ -475,9 +475,9 @@ async def test_unusable_backups_are_named_and_others_imported(app):
     """A backup whose file is missing, damaged or another's is named and leaves nothing; others are imported."""
     expected = {}
 
-    def broken(number, reason, spoil=None, *, given=None, **options):
+    def broken(number, reason, spoil=None, *, conversations=None, **options):
         name = f"backup-{number}-x"
-        path = app.backup([conversation(number)] if given is None else given, name, **options)
+        path = app.backup([conversation(number)] if conversations is None else conversations, name, **options)
         expected[name] = reason
         if spoil is not None:
             spoil(path)
@@ -503,11 +503,11 @@ async def test_unusable_backups_are_named_and_others_imported(app):
     broken(7, "is not a file", folder)
     broken(8, "lacks conversations of its conversation_ids: conv-9", said=["conv-8", "conv-9"])
     broken(9, "holds conversations that are not among its conversation_ids: conv-9", said=[])
-    broken(10, "a conversation that the file has twice", given=[conversation(1), conversation(1)])
-    broken(11, "the conversation has no turns", given=[{**conversation(11), "conversation_turns": []}])
-    broken(12, "contains a NUL character", given=[conversation(12, topic="a\0b")])
+    broken(10, "a conversation that the file has twice", conversations=[conversation(1), conversation(1)])
+    broken(11, "the conversation has no turns", conversations=[{**conversation(11), "conversation_turns": []}])
+    broken(12, "contains a NUL character", conversations=[conversation(12, topic="a\0b")])
     broken(13, "conversation_ids[1] is null", said=["conv-13", None])
-    broken(14, "its file holds no conversation", given=[])
+    broken(14, "its file holds no conversation", conversations=[])
     app.backup([conversation(1)], "weekly")
     expected["weekly"] = "its id does not have the form backup-1730720400123-abc123"
     app.backup([conversation(1)], "backup-15-x")

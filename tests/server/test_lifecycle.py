@@ -110,13 +110,13 @@ def test_two_servers_share_a_job(tmp_path):
     other.mkdir()
     database = str(tmp_path / ".backstay" / "backstay.db")
     with (
-        served(tmp_path, _SLOW) as one,
-        served(other, _SLOW, BACKSTAY_DATABASE_URL=database) as two,
+        served(tmp_path, _SLOW) as first,
+        served(other, _SLOW, BACKSTAY_DATABASE_URL=database) as second,
     ):
-        _begin(one)
-        two.client.post("/api/batches/j/resume", json={"concurrency": 4}).raise_for_status()
-        two.wait_for(lambda: _job(one)["workers"] == 2 or _job(one)["state"] == "completed")
-        two.wait_for(lambda: _job(two)["state"] == "completed")
+        _begin(first)
+        second.client.post("/api/batches/j/resume", json={"concurrency": 4}).raise_for_status()
+        second.wait_for(lambda: _job(first)["workers"] == 2 or _job(first)["state"] == "completed")
+        second.wait_for(lambda: _job(second)["state"] == "completed")
 
     assert ask(database, "SELECT count(*), count(DISTINCT item_id) FROM conversations") == [(200, 200)]
 
@@ -183,7 +183,7 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
         return server.client.post("/api/batches", json={"jobId": recipe, "items": items, "recipe": recipe}).json()
 
     def settled(server, job, state):
-        return server.wait_for(lambda: (found := _job(server, job))["state"] == state and found)
+        return server.wait_for(lambda: (current := _job(server, job))["state"] == state and current)
 
     def pause_message(server, job):
         return settled(server, job, "paused")["pause"]["message"]
@@ -303,7 +303,7 @@ async def test_one_server_of_all_cleans_up(api):
     cleaning = [CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *") for _ in range(3)]
     due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 
-    assert [await one.run(due) for one in cleaning] == [True, False, False]
+    assert [await cleanup.run(due) for cleanup in cleaning] == [True, False, False]
     assert await cleaning[1].run(due.replace(day=2))
 
 

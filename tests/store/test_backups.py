@@ -244,10 +244,10 @@ async def test_owners_never_see_each_others(store):
 
     assert await _records(store, owner="me") == []
     assert [
-        one.key for one in await store.backups.records.backups("me", include_removed=True, before=None, limit=10)
+        record.key for record in await store.backups.records.backups("me", include_removed=True, before=None, limit=10)
     ] == [other.key]
     assert await store.backups.records.digests(other, first=0, limit=10) == []
-    assert [one.key for one in await store.backups.retention.with_files(OWNER)] == [backup.key]
+    assert [record.key for record in await store.backups.retention.with_files(OWNER)] == [backup.key]
     assert (await store.backups.deletes.measure("me", _ALL, sample=5)).conversations == 0
     for act in (
         store.backups.records.backup("you", backup.id),
@@ -275,7 +275,7 @@ async def test_a_selection_is_met_by_search_persona_and_age(store):
         selection = Selection(**conditions)
         page = await store.conversations.page(OWNER, selection, after=0, limit=10)
         listed = [record.id for record in await _records(store, selection)]
-        assert listed == [one.id for one in page.conversations]
+        assert listed == [stored.id for stored in page.conversations]
         assert len(listed) == await store.conversations.count(OWNER, selection)
         return listed
 

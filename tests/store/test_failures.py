@@ -28,7 +28,7 @@ async def test_failures_come_in_the_order_of_their_commits(store):
 
     failures = await _since(store)
 
-    assert [(one.item_id, one.attempt, one.error_code) for one in failures] == [
+    assert [(failure.item_id, failure.attempt, failure.error_code) for failure in failures] == [
         ("item-3", 1, "late"),
         ("item-1", 1, "early"),
     ]
@@ -57,7 +57,7 @@ async def test_a_try_that_may_be_repeated_is_no_failure(store):
 
     await commit(store, lease, failed(await claim_one(store, lease)))
 
-    assert [one.attempt for one in await _since(store)] == [2]
+    assert [failure.attempt for failure in await _since(store)] == [2]
 
 
 async def test_an_item_that_fails_again_is_listed_again(store):
@@ -69,7 +69,7 @@ async def test_an_item_that_fails_again_is_listed_again(store):
     again = await acquire_lease(store, name="b")
     await commit(store, again, failed(await claim_one(store, again), "second"))
 
-    assert [one.error_code for one in await _since(store)] == ["first", "second"]
+    assert [failure.error_code for failure in await _since(store)] == ["first", "second"]
 
 
 async def test_an_item_that_crashes_its_workers_is_listed(store):
@@ -83,7 +83,7 @@ async def test_an_item_that_crashes_its_workers_is_listed(store):
     await claim_one(store, lease, alone=True)
     await die(store, lease, crash_limit=1)
 
-    assert [one.error_code for one in await _since(store)] == ["crashed_worker"]
+    assert [failure.error_code for failure in await _since(store)] == ["crashed_worker"]
 
 
 async def test_discarding_and_cleaning_leave_nothing(store):
@@ -125,7 +125,7 @@ async def test_no_failure_is_ever_missed(store):
     async def read():
         while len(seen) < 120:
             page = await _since(store, seen[-1] if seen else 0, limit=7)
-            seen.extend(one.sequence for one in page)
+            seen.extend(failure.sequence for failure in page)
             await asyncio.sleep(0)
 
     async with asyncio.timeout(60):

@@ -407,8 +407,8 @@ async def test_token_of_one_job_claims_nothing_of_another(store):
     """A worker that holds a lease on one job cannot claim items of another job with its token."""
     await create(store, 2, job_id="one")
     await create(store, 2, job_id="two")
-    one, two = await acquire_lease(store, "one"), await acquire_lease(store, "two")
-    mixed = Lease(OWNER, two.job_key, two.job_id, one.token)
+    first, second = await acquire_lease(store, "one"), await acquire_lease(store, "two")
+    mixed = Lease(OWNER, second.job_key, second.job_id, first.token)
 
     with pytest.raises(LeaseLost):
         await claim(store, mixed, 1)

@@ -73,7 +73,7 @@ async def test_jobs_are_listed_latest_first(store):
 
     listed = await store.batches.jobs.jobs(OWNER, incomplete=False, limit=2)
 
-    assert [one.id for one in listed] == ["c", "b"]
+    assert [entry.id for entry in listed] == ["c", "b"]
     assert listed[0] == await job(store, "c")
 
 
@@ -89,7 +89,7 @@ async def test_list_of_the_incomplete_leaves_out_the_others(store):
 
     listed = await store.batches.jobs.jobs(OWNER, incomplete=True, limit=10)
 
-    assert [one.id for one in listed] == ["paused", "running", "pending"]
+    assert [entry.id for entry in listed] == ["paused", "running", "pending"]
 
 
 async def test_counts_are_the_sum_over_all_workers(store):
@@ -175,7 +175,7 @@ async def test_failed_items_are_retried(store):
     now = await job(store)
     assert (now.state, now.counts, now.finished_at) == (JobState.PENDING, ItemCounts(pending=2, completed=2), None)
     held = await claim(store, await acquire_lease(store), 5)
-    assert [(one.position, one.attempt, one.tries) for one in held] == [(0, 2, 0), (1, 2, 0)]
+    assert [(item.position, item.attempt, item.tries) for item in held] == [(0, 2, 0), (1, 2, 0)]
 
 
 async def test_named_items_are_retried(store):
@@ -237,7 +237,7 @@ async def test_retry_while_the_job_is_running(store):
     assert await _retry(store) == 1
 
     assert (await job(store)).state is JobState.RUNNING
-    assert [one.position for one in await claim(store, lease, 2)] == [0, 1]
+    assert [item.position for item in await claim(store, lease, 2)] == [0, 1]
 
 
 async def test_worker_continues_a_job_that_was_about_to_end(store):
@@ -250,7 +250,7 @@ async def test_worker_continues_a_job_that_was_about_to_end(store):
 
     report = await commit(store, lease, room=1)
 
-    assert (report.state, [one.attempt for one in report.claimed]) == (JobState.RUNNING, [2])
+    assert (report.state, [item.attempt for item in report.claimed]) == (JobState.RUNNING, [2])
 
 
 async def test_paused_job_stays_paused(store):
@@ -294,8 +294,8 @@ async def test_failures_are_paged(store):
     first = await page(OWNER, "job", after=-1, limit=4)
     second = await page(OWNER, "job", after=first[-1].position, limit=4)
 
-    assert [one.position for one in first] == [0, 1, 2, 4]
-    assert [one.position for one in second] == [5, 6]
+    assert [item.position for item in first] == [0, 1, 2, 4]
+    assert [item.position for item in second] == [5, 6]
     assert await page(OWNER, "job", after=6, limit=4) == []
 
 

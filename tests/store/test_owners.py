@@ -142,5 +142,5 @@ async def test_owner_is_any_text(store):
     owner = "x' OR '1'='1"
     await create(store, 1, owner=owner)
 
-    assert [one.owner for one in await store.batches.jobs.jobs(owner, incomplete=False, limit=9)] == [owner]
+    assert [entry.owner for entry in await store.batches.jobs.jobs(owner, incomplete=False, limit=9)] == [owner]
     assert await store.batches.jobs.jobs("x", incomplete=False, limit=9) == []

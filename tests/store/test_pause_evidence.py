@@ -11,7 +11,7 @@ from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, 
 
 async def _evidence(store, *, owner=OWNER):
     attempts = await store.batches.jobs.pause_evidence(owner, "job")
-    return [(one.item_id, one.attempts, one.error_code, str(one.state)) for one in attempts]
+    return [(attempt.item_id, attempt.attempts, attempt.error_code, str(attempt.state)) for attempt in attempts]
 
 
 async def _stored(store):

@@ -112,7 +112,7 @@ async def test_a_paused_job_keeps_its_pause(store):
     now = await job(store)
     assert (now.state, now.pause) == (JobState.PAUSED, before)
     assert before == Pause("no_key", "there is no key", ((0, 1),))
-    assert [one.item.id for one in await claim(store, await acquire_lease(store, name="b"), 5)] == ["item-2"]
+    assert [claimed.item.id for claimed in await claim(store, await acquire_lease(store, name="b"), 5)] == ["item-2"]
 
 
 @pytest.mark.parametrize(

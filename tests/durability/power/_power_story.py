@@ -188,8 +188,8 @@ def _hear_creations(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
 def _run_on_connect(patch: pytest.MonkeyPatch, module: Any, pragmas: Sequence[str]) -> None:
     connect = module.connect
 
-    def connected(*given: Any, **named: Any) -> apsw.Connection:
-        connection: apsw.Connection = connect(*given, **named)
+    def connected(*arguments: Any, **named: Any) -> apsw.Connection:
+        connection: apsw.Connection = connect(*arguments, **named)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
         return connection
@@ -290,14 +290,14 @@ class Left:
 
     def lost(self, promises: Promises) -> list[str]:
         """Return every promise that does not hold here, each as a line that starts with its number."""
-        found = [*self.broken, *self._jobs_lost(promises)]
+        broken = [*self.broken, *self._jobs_lost(promises)]
         for key, outcome in promises.outcomes.items():
-            found += self._outcome_lost(key, outcome, promises)
+            broken += self._outcome_lost(key, outcome, promises)
         for key, texts in self.texts.items():
             state, attempt = self.items.get(key, ("completed", 1))
             if texts != [answer(key, attempt)]:
-                found.append(f"B3: what is stored for {key} is not the answer of its attempt {attempt}, {state}")
-        return found
+                broken.append(f"B3: what is stored for {key} is not the answer of its attempt {attempt}, {state}")
+        return broken
 
     def _jobs_lost(self, promises: Promises) -> Iterator[str]:
         for job, stands in promises.jobs.items():
@@ -319,19 +319,19 @@ class Left:
 
     def not_at_the_end(self, promises: Promises, *, count: int, cuts: int) -> list[str]:
         """Return what is wrong with the end of the story, after so many cuts."""
-        found = self.lost(promises)
+        broken = self.lost(promises)
         if self.jobs.get(JOB) != ("completed", count):
-            found.append(f"B6: the job should be completed with {count} items, it is {self.jobs.get(JOB)}")
+            broken.append(f"B6: the job should be completed with {count} items, it is {self.jobs.get(JOB)}")
         for item in story_items(count):
             state = self.items.get((JOB, item["id"]), ("", 0))[0]
             if state != DOES[item["does"]][1]:
-                found.append(f"B6: item {item['id']} should be {DOES[item['does']][1]}, it is {state}")
-        found += [f"B5: {call} was called {n} times" for call, n in promises.calls.items() if n > 1]
+                broken.append(f"B6: item {item['id']} should be {DOES[item['does']][1]}, it is {state}")
+        broken += [f"B5: {call} was called {n} times" for call, n in promises.calls.items() if n > 1]
         calls = sum(key[0] == JOB for key, _ in promises.calls)
         needed = sum(DOES[item["does"]][0] for item in story_items(count))
         if calls > needed + cuts * CONCURRENCY:
-            found.append(f"B5: {calls} calls, where {needed} and {cuts * CONCURRENCY} in flight at cuts were enough")
-        return found
+            broken.append(f"B5: {calls} calls, where {needed} and {cuts * CONCURRENCY} in flight at cuts were enough")
+        return broken
 
 
 def key_answers_nothing(key: Key) -> bool:

@@ -51,7 +51,7 @@ ENOUGH = KINDS if FULL else KINDS[:1]
 @contextmanager
 def library(kind: Kind, folder: Path) -> Iterator[Settings]:
     """Return the settings of a fresh library."""
-    with kind.place(folder) as where:
+    with kind.fresh_database(folder) as where:
         yield Settings(database_url=str(where), backup_directory=str(folder / "backups"), here=folder)
 
 
@@ -123,7 +123,7 @@ class Serving:
         assert answer.status_code == 201, answer.text
         await self.settled(job_id, client=client)
         listed = await (client or self.ann).get("/api/conversations", params={"jobId": job_id, "limit": 200})
-        return [one["id"] for one in reversed(listed.json()["conversations"])]
+        return [conversation["id"] for conversation in reversed(listed.json()["conversations"])]
 
 
 @asynccontextmanager
@@ -191,9 +191,9 @@ class Server:
         """Wait until a condition holds; return its value."""
 
         def poll() -> Any:
-            found = holds()
-            assert found or self.process.poll() is None, self.log.read_text()
-            return found
+            value = holds()
+            assert value or self.process.poll() is None, self.log.read_text()
+            return value
 
         return until(poll, seconds=seconds)
 
@@ -232,9 +232,9 @@ def served(
     assert process.stdout is not None
     try:
         line = process.stdout.readline().decode().strip()
-        found = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
-        assert found, log.read_text()
-        server = Server(process, found[1], found[2], log)
+        match = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
+        assert match, log.read_text()
+        server = Server(process, match[1], match[2], log)
         try:
             yield server
         finally:

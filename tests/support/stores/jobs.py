@@ -14,24 +14,24 @@ from support.stores.kinds import OpenStore
 OWNER = "local"
 
 
-async def stage(store: OpenStore, given: Sequence[Any] = (), *, owner: str = OWNER) -> StagedJob:
+async def stage(store: OpenStore, source: Sequence[Any] = (), *, owner: str = OWNER) -> StagedJob:
     """Stage a job with these items."""
     staged = await store.batches.intake.stage(owner, card("creator"))
-    if given:
-        await store.batches.intake.stage_items(staged, await drafts_of(given))
+    if source:
+        await store.batches.intake.stage_items(staged, await drafts_of(source))
     return staged
 
 
 async def create(
     store: OpenStore,
-    given: Sequence[Any] | int = 3,
+    source: Sequence[Any] | int = 3,
     *,
     job_id: str = "job",
     owner: str = OWNER,
     processor: str = "caller",
 ) -> Job:
     """Create a job with these items, or with that many."""
-    staged = await stage(store, items(given) if isinstance(given, int) else given, owner=owner)
+    staged = await stage(store, items(source) if isinstance(source, int) else source, owner=owner)
     assert await store.batches.intake.publish(staged, job_id, processor, JobSettings())
     return await job(store, job_id, owner=owner)
 

@@ -619,7 +619,7 @@ async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
         await ear.wait(1)
         for _ in range(5):
             await asyncio.sleep(0)  # lets its task finish
-        leftovers = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
+        leftovers = [work for work in gc.get_objects() if isinstance(work, Work) and work.attempt == 4_711]
     finally:
         gc.enable()
 
