@@ -19,7 +19,7 @@ from typing import Any
 
 import workload
 from backstay import Backstay, Conversation, Item, JobProgress
-from measuring import parse, print_heading, print_table, scratch, spread
+from measurement import parse, print_heading, print_table, scratch, spread
 
 QUESTION = "What does a job of a million items cost?"
 

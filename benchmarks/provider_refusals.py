@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import Case, Harness
-from measuring import print_table, scratch
+from measurement import print_table, scratch
 from refusing_provider import BUCKET_PER_SECOND, OUTAGE, OUTAGE_SECONDS, measured, refusing_provider
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

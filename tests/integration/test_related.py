@@ -13,7 +13,7 @@ from support.stores.sql import ask, is_server
 
 pytestmark = [
     pytest.mark.promise("K1", "K2"),
-    pytest.mark.own_tables("foreign keys of an app refer to built-in tables; test_adopting has those to user tables"),
+    pytest.mark.own_tables("foreign keys of an app refer to built-in tables; test_adoption has those to user tables"),
 ]
 
 
