@@ -409,7 +409,7 @@ async def test_ids_that_are_numbers(url):
 
 def _small_app(url, **types):
     """Make tables with built-in ids, in which only the order column says which turn comes first."""
-    of = {
+    types = {
         "id": "uuid",
         "owner": "text",
         "role": "text",
@@ -419,9 +419,10 @@ def _small_app(url, **types):
         **types,
     }
     sql(url, f"""
-        CREATE TABLE talks (id {of["id"]} PRIMARY KEY, owner {of["owner"]}, topic {of["topic"]});
-        CREATE TABLE lines (id {of["turn_id"]} PRIMARY KEY, talk {of["id"]} NOT NULL REFERENCES talks ON DELETE CASCADE,
-                            role {of["role"]}, content text, at {of["at"]})""")  # fmt: skip
+        CREATE TABLE talks (id {types["id"]} PRIMARY KEY, owner {types["owner"]}, topic {types["topic"]});
+        CREATE TABLE lines (id {types["turn_id"]} PRIMARY KEY,
+                            talk {types["id"]} NOT NULL REFERENCES talks ON DELETE CASCADE,
+                            role {types["role"]}, content text, at {types["at"]})""")  # fmt: skip
 
 
 async def _adopt_small(url, *, order="at", **more):

@@ -167,14 +167,14 @@ class _Maker:
             rows[name] = list(_TIMES if kind != "date" else ("'2024-02-29'",))
             rows[name] += ["NULL"] * ("NOT NULL" not in kind)
 
-    def _metadata(self, columns: list[str], rows: dict[str, list[str]], of: str) -> None:
+    def _metadata(self, columns: list[str], rows: dict[str, list[str]], prefix: str) -> None:
         kind = self._pick("jsonb", "json", "jsonb NOT NULL DEFAULT '{}'", "jsonb DEFAULT '{\"a\": 1}'", None)
         if kind is None:
-            self._app.columns[f"{of}metadata"] = ""
+            self._app.columns[f"{prefix}metadata"] = ""
             return
         columns.append(f"meta {kind}")
         rows["meta"] = list(_OBJECTS) + ["NULL"] * ("NOT NULL" not in kind)
-        self._app.columns[f"{of}metadata"] = "meta"
+        self._app.columns[f"{prefix}metadata"] = "meta"
 
     def _extra(self, table: str, columns: list[str], rows: dict[str, list[str]]) -> None:
         kinds = self._draw(st.lists(st.sampled_from(sorted(_VALUES)), max_size=6, unique=True))
