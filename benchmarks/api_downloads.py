@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from measuring import measure, parse, print_heading, print_table, ratios, spread
-from serving import Serving, library, serving
+from api_server import Serving, library, serving
+from measurement import measure, parse, print_heading, print_table, ratios, spread
 
 QUESTION = "How fast is a backup downloaded?"
 

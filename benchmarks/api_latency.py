@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiohttp
 
-from measuring import parse, print_heading, print_table, scratch
-from serving import Serving, library, serving, until
+from api_server import Serving, library, serving, until
+from measurement import parse, print_heading, print_table, scratch
 
 QUESTION = "How long does the API take to answer?"
 

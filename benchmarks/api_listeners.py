@@ -7,8 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from measuring import measure, parse, print_heading, print_table, ratios, spread
-from serving import Serving, serving
+from api_server import Serving, serving
+from measurement import measure, parse, print_heading, print_table, ratios, spread
 
 QUESTION = "Does a job go slower when two hundred listen to it?"
 

@@ -19,7 +19,7 @@ from backstay import Backstay, Selection
 from backstay.library.ids import new_id
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.schema_migration import prepare
-from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
 
 QUESTION = "How fast are backup, delete and restore?"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
+from api_server import Serving, library, serving
 from backstay.library.ids import new_id
-from measuring import parse, print_heading, print_table, scratch
-from serving import Serving, library, serving
+from measurement import parse, print_heading, print_table, scratch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from backstay import Backstay
-from measuring import measure, parse, print_heading, print_table, spread
+from measurement import measure, parse, print_heading, print_table, spread
 
 QUESTION = "How many items a second become a job?"
 

@@ -13,7 +13,7 @@ import workload
 from backstay import Backstay, Conversation, Item
 from backstay.batch.processor import Processor
 from bare_loop import bare_file, bare_sqlite
-from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
 
 QUESTION = "How many conversations a second does the engine keep?"
 

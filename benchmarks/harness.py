@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import workload
-from measuring import machine, print_table
+from measurement import machine, print_table
 from venvs import NotInstalled, python_of
 
 _PEERS = Path(__file__).parent / "peers"

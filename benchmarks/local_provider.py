@@ -118,9 +118,9 @@ def _is_whole(request: bytes) -> bool:
 
 
 @contextmanager
-def run_server(script: str | Path, *given: str) -> Iterator[str]:
+def run_server(script: str | Path, *arguments: str) -> Iterator[str]:
     """Run a script that calls `serve`, as long as the context lasts; gives its base URL."""
-    process = subprocess.Popen([sys.executable, script, *given], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"

@@ -19,7 +19,7 @@ from typing import Any
 
 import workload
 from backstay import Backstay, Conversation, Item, JobProgress
-from measuring import parse, print_heading, print_table, scratch, spread
+from measurement import parse, print_heading, print_table, scratch, spread
 
 QUESTION = "What does a job of a million items cost?"
 
@@ -167,10 +167,10 @@ def write_items(source: Path, count: int) -> None:
             file.write(f'{{"id": "item-{number}", "topic": "a lighthouse, number {number}", "shelf": {number % 50}}}\n')
 
 
-def _in_a_process(stage: Callable[..., Figures], *given: Any) -> Figures:
+def _in_a_process(stage: Callable[..., Figures], *arguments: Any) -> Figures:
     """Run a stage of this file in an interpreter of its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(stage, *given).result()
+        return pool.submit(stage, *arguments).result()
 
 
 def _memory_now() -> float:

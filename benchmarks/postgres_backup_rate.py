@@ -14,7 +14,7 @@ import psycopg
 import workload
 from backstay import Backstay, Selection
 from backstay.library.ids import new_id
-from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
 QUESTION = "On PostgreSQL: how fast is a backup?"

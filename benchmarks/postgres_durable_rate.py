@@ -8,7 +8,7 @@ from pathlib import Path
 import workload
 from bare_psycopg import bare_postgres
 from durable_rate import Run
-from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
 QUESTION = "On PostgreSQL: how many conversations a second does the engine keep?"

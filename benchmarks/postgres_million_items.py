@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from measuring import parse, print_heading, scratch
+from measurement import parse, print_heading, scratch
 from million_items import Figures, measure_job, per_item, print_figures, write_items
 from servers import Server, database, described, server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import workload
 from backstay import Backstay, JobProgress, Selection
-from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
 QUESTION = "On PostgreSQL: do more worker processes on one job keep more?"

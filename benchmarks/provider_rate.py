@@ -17,7 +17,7 @@ import workload
 from backstay import Backstay, Recipe
 from backstay.cli import process_tuning
 from local_provider import local_provider
-from measuring import measure, parse, print_heading, print_table, spread
+from measurement import measure, parse, print_heading, print_table, spread
 
 QUESTION = "How much of a provider's speed reaches the disk?"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import Case, Harness
-from measuring import print_table, scratch
+from measurement import print_table, scratch
 from refusing_provider import BUCKET_PER_SECOND, OUTAGE, OUTAGE_SECONDS, measured, refusing_provider
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -59,7 +59,7 @@ class _Trial:
     condition: str
 
     @classmethod
-    def of(cls, program: tuple[str, str, str, str | None], condition: str, items: int) -> "_Trial":
+    def from_program(cls, program: tuple[str, str, str, str | None], condition: str, items: int) -> "_Trial":
         label, script, task, peer = program
         return cls(Case(f"{label}: {condition}, {items} items", script, task, items, peer), condition)
 
@@ -69,7 +69,7 @@ class _Outcome:
     """Result of one trial."""
 
     seconds: float
-    kept: int
+    stored: int
     sent: Result
 
 
@@ -90,7 +90,7 @@ def main() -> int:
             options.rounds,
             options.folder,
         )
-        bench.harness.install([_Trial.of(program, _FREE, _ITEMS).case for program in programs])
+        bench.harness.install([_Trial.from_program(program, _FREE, _ITEMS).case for program in programs])
         names = [name for name, *_ in programs]
         rows = [_rate_cells(bench, condition, programs) for condition in _RATES]
         print(f"{_ITEMS:,} items: seconds; relative to its time without refusals, or to the bucket's; calls refused.\n")
@@ -131,7 +131,7 @@ class _Bench:
         """Format a figure with the lost and refused calls, or the reason why there is none."""
         if trial.case.label in self.harness.failures:
             return self.harness.failures[trial.case.label]
-        lost = trial.case.items - min(outcome.kept for outcome in outcomes)
+        lost = trial.case.items - min(outcome.stored for outcome in outcomes)
         refused = round(statistics.median(len(outcome.sent.refused_at) for outcome in outcomes))
         return f"{figure}, {refused:,} refused" + (f", **{lost:,} lost**" if lost else "")
 
@@ -139,7 +139,7 @@ class _Bench:
 def _rate_cells(bench: _Bench, condition: str, programs: Sequence[tuple[str, str, str, str | None]]) -> list[str]:
     cells = [condition]
     for program in programs:
-        trial = _Trial.of(program, condition, _ITEMS)
+        trial = _Trial.from_program(program, condition, _ITEMS)
         outcomes = bench.outcomes(trial)
         seconds = statistics.median([outcome.seconds for outcome in outcomes] or [0.0])
         if condition == _FREE:
@@ -155,7 +155,7 @@ def _middle_cells(bench: _Bench, programs: Sequence[tuple[str, str, str, str | N
     """Return how long each takes after an outage until nine tenths of the full rate are reached."""
     cells = [f"{_OUTAGE_ITEMS:,} items, in the middle: until nine tenths of the full rate"]
     for program in programs:
-        trial = _Trial.of(program, _MIDDLE, _OUTAGE_ITEMS)
+        trial = _Trial.from_program(program, _MIDDLE, _OUTAGE_ITEMS)
         outcomes = bench.outcomes(trial)
         recovered = [_recovered_seconds(outcome.sent) for outcome in outcomes]
         known = [seconds for seconds in recovered if seconds is not None]
@@ -171,7 +171,7 @@ def _recovered_seconds(sent: Result) -> float | None:
 
 def _start_cells(bench: _Bench, programs: Sequence[tuple[str, str, str, str | None]]) -> list[list[str]]:
     """Return how long after its end jobs are done that begin with an outage; all wait side by side."""
-    trials = [[_Trial.of(program, _START, items) for program in programs] for items in (2, 20, 200)]
+    trials = [[_Trial.from_program(program, _START, items) for program in programs] for items in (2, 20, 200)]
     flat = [trial for row in trials for trial in row]
     with ThreadPoolExecutor(len(flat)) as pool:
         outcomes = dict(zip(flat, pool.map(bench.outcomes, flat), strict=True))

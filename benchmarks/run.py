@@ -20,7 +20,7 @@ _SCRIPTS = (
     "postgres_workers.py",
     "postgres_million_items.py",
     "postgres_backup_rate.py",
-    "adopted.py",
+    "adopted_tables.py",
     "api_latency.py",
     "api_downloads.py",
     "api_listeners.py",

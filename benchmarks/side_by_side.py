@@ -17,7 +17,7 @@ from pathlib import Path
 
 import workload
 from harness import Case, Harness
-from measuring import measure, scratch, spread
+from measurement import measure, scratch, spread
 
 RATES = (
     Case("Backstay, concurrency 256", "backstay_batches.py", "rate", 20_000),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import Case, Harness
 from local_provider import local_provider
-from measuring import measure, scratch, spread
+from measurement import measure, scratch, spread
 
 _SECONDS = 0.5
 _IN_FLIGHT = 200

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from harness import Case, Harness
-from measuring import measure, scratch, spread
+from measurement import measure, scratch, spread
 from servers import Server, database, described, fresh, server
 from side_by_side import conversations_file, times
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import workload
 from backstay import Backstay, Recipe, StopSignal
 from backstay.generate.rate import AccountRate
-from measuring import print_table, scratch
+from measurement import print_table, scratch
 from refusing_provider import CONDITIONS, measured, refusing_provider
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate
-from measuring import print_table
+from measurement import print_table
 from waiting_rules import Aimd, Alone, HoldAll
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

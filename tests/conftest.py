@@ -67,5 +67,7 @@ def _is_left_out(item: pytest.Item) -> bool:
 
 def _kind(item: pytest.Item) -> str:
     """Return the name of the kind of database that a test is for; an empty one where it is for none of several."""
-    given = getattr(getattr(item, "callspec", None), "params", {})
-    return next((str(given[name].name) for name in ("store", "path", "scene") if hasattr(given.get(name), "name")), "")
+    values = getattr(getattr(item, "callspec", None), "params", {})
+    return next(
+        (str(values[name].name) for name in ("store", "path", "scene") if hasattr(values.get(name), "name")), ""
+    )

@@ -26,15 +26,15 @@ from async_batch_llm import (
     process_stream,
 )
 
-import given
+import assignment
 
 
-async def _generate(path: Path | None, items: Path, base_url: str, in_flight: int) -> tuple[given.Spent, int]:
-    clock, count = given.Clock(), 0
-    identity = ArtifactIdentity(provider="local", model=given.MODEL, prompt_version="1")
+async def _generate(path: Path | None, items: Path, base_url: str, in_flight: int) -> tuple[assignment.Spent, int]:
+    clock, count = assignment.Clock(), 0
+    identity = ArtifactIdentity(provider="local", model=assignment.MODEL, prompt_version="1")
     results = process_stream(
-        llm(f"openai-compatible:{given.MODEL}", base_url=base_url, api_key="none", max_connections=in_flight),
-        ((item["id"], given.prompt(item)) for item in given.items(items)),
+        llm(f"openai-compatible:{assignment.MODEL}", base_url=base_url, api_key="none", max_connections=in_flight),
+        ((item["id"], assignment.prompt(item)) for item in assignment.items(items)),
         config=ProcessorConfig(
             concurrency=in_flight, max_queue_size=4 * in_flight, max_result_queue_size=4 * in_flight
         ),
@@ -53,10 +53,10 @@ def _stored(path: Path) -> int:
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["full", "memory"])
+    options = assignment.parse(__doc__, ["full", "memory"])
     path = options.folder / "artifacts.sqlite" if options.task == "full" else None
     spent, count = asyncio.run(_generate(path, options.items, options.base_url, options.in_flight))
-    given.answer(
+    assignment.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
         items=_stored(path) if path else count,

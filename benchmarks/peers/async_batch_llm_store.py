@@ -39,7 +39,7 @@ from async_batch_llm import (
     process_stream,
 )
 
-import given
+import assignment
 
 _IDENTITY = ArtifactIdentity(
     provider="benchmark", model="instant", prompt_version="1", parser_version="1", application_version="1"
@@ -51,7 +51,7 @@ class _Instant:
     """A strategy that has its conversations before any clock starts."""
 
     def __init__(self, path: Path) -> None:
-        self._made = given.conversations(path)
+        self._made = assignment.conversations(path)
         self.calls = 0
         self.strategy = CallableStrategy(self._invoke, identity=_IDENTITY)
 
@@ -74,7 +74,7 @@ async def _stream(path: Path, items: Path, instant: _Instant, concurrency: int) 
     started, count = time.perf_counter(), 0
     results = process_stream(
         instant.strategy,
-        ((item["id"], item["topic"]) for item in given.items(items)),
+        ((item["id"], item["topic"]) for item in assignment.items(items)),
         config=config,
         artifact_store=_store(path),
         resume=ResumePolicy.REUSE_SUCCESSES,
@@ -97,7 +97,7 @@ async def _prepare(path: Path, items: Path, instant: _Instant) -> tuple[float, i
         await store.append(work, prepared, result)
 
     started = time.perf_counter()
-    for chunk in _chunks(given.items(items)):
+    for chunk in _chunks(assignment.items(items)):
         await asyncio.gather(*map(keep, chunk))
     await store.close()
     return time.perf_counter() - started, _stored(path)
@@ -116,7 +116,7 @@ def _stored(path: Path) -> int:
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["rate", "prepare", "again"])
+    options = assignment.parse(__doc__, ["rate", "prepare", "again"])
     path, instant = options.folder / "artifacts.sqlite", _Instant(options.conversations)
     if options.task == "prepare":
         seconds, count = asyncio.run(_prepare(path, options.items, instant))
@@ -127,7 +127,7 @@ def main() -> None:
     assert _stored(path) == count, count
     assert instant.calls == (count if options.task == "rate" else 0), instant.calls
     versions = {"async-batch-llm": importlib.metadata.version("async-batch-llm"), "SQLite": sqlite3.sqlite_version}
-    given.answer(seconds=seconds, items=count, versions=versions)
+    assignment.answer(seconds=seconds, items=count, versions=versions)
 
 
 if __name__ == "__main__":

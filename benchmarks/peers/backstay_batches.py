@@ -22,7 +22,7 @@ from pathlib import Path
 
 import apsw
 
-import given
+import assignment
 from backstay import Backstay, Conversation, Item, Selection, Turn
 
 _JOB = "side-by-side"
@@ -34,7 +34,7 @@ class _Instant:
     def __init__(self, path: Path) -> None:
         self._made = [
             Conversation([Turn(turn["role"], turn["content"]) for turn in conversation["turns"]])
-            for conversation in given.conversations(path)
+            for conversation in assignment.conversations(path)
         ]
 
     async def __call__(self, item: Item) -> Conversation:
@@ -59,7 +59,7 @@ async def _measure(task: str, database: Path | str, items: Path, process: _Insta
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["rate", "prepare", "again", "by-name", "again-and-read"])
+    options = assignment.parse(__doc__, ["rate", "prepare", "again", "by-name", "again-and-read"])
     process = _Instant(options.conversations)
     database = options.database_url or options.folder / "backstay.db"
     seconds, completed = asyncio.run(_measure(options.task, database, options.items, process))
@@ -68,7 +68,7 @@ def main() -> None:
         "Backstay": importlib.metadata.version("backstay"),
         **(stored or {"SQLite": apsw.sqlite_lib_version()}),
     }
-    given.answer(seconds=seconds, items=completed, versions=versions)
+    assignment.answer(seconds=seconds, items=completed, versions=versions)
 
 
 if __name__ == "__main__":

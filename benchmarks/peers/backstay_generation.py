@@ -10,16 +10,16 @@ import asyncio
 import importlib.metadata
 from pathlib import Path
 
-import given
+import assignment
 from backstay import Backstay, Recipe, Selection
 
 _JOB = "side-by-side"
 
 
-async def _generate(database: Path, items: Path, base_url: str, in_flight: int) -> tuple[given.Spent, int]:
-    clock = given.Clock()
+async def _generate(database: Path, items: Path, base_url: str, in_flight: int) -> tuple[assignment.Spent, int]:
+    clock = assignment.Clock()
     async with Backstay.open(database) as backstay:
-        recipe = Recipe(model=given.MODEL, base_url=base_url)
+        recipe = Recipe(model=assignment.MODEL, base_url=base_url)
         result = await backstay.batches.run(_JOB, items, recipe, concurrency=in_flight)
         spent = clock.spent()
         stored = await backstay.conversations.count(Selection(job_id=_JOB))
@@ -28,11 +28,11 @@ async def _generate(database: Path, items: Path, base_url: str, in_flight: int) 
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["generate"])
+    options = assignment.parse(__doc__, ["generate"])
     spent, stored = asyncio.run(
         _generate(options.folder / "backstay.db", options.items, options.base_url, options.in_flight)
     )
-    given.answer(
+    assignment.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
         items=stored,

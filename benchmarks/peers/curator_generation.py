@@ -35,22 +35,22 @@ os.environ |= {
 
 from bespokelabs import curator  # noqa: E402 - reads the environment when it is imported
 
-import given  # noqa: E402 - sorted behind it
+import assignment  # noqa: E402 - sorted behind it
 
 _NO_LIMIT = 1_000_000_000  # a minute
 
 
 class _Writer(curator.LLM):  # type: ignore[misc]  # its types are not here
     def prompt(self, row: dict[str, Any]) -> str:
-        return given.prompt(row)
+        return assignment.prompt(row)
 
     def parse(self, row: dict[str, Any], response: str) -> dict[str, Any]:
         return {"id": row["id"], "conversation": response}
 
 
-def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_flight: int) -> tuple[given.Spent, int]:
+def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_flight: int) -> tuple[assignment.Spent, int]:
     writer = _Writer(
-        model_name=given.MODEL,
+        model_name=assignment.MODEL,
         backend="openai",
         backend_params={
             "base_url": base_url,
@@ -61,7 +61,7 @@ def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_fligh
             "require_all_responses": False,
         },
     )
-    clock = given.Clock()
+    clock = assignment.Clock()
     try:
         answered = len(writer(items, working_dir=str(folder)).dataset)
     except Exception as error:  # no class of its own says that no item has an answer
@@ -74,10 +74,12 @@ def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_fligh
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["generate"])
+    options = assignment.parse(__doc__, ["generate"])
     logging.disable(logging.WARNING)
-    spent, stored = _generate(options.folder, list(given.items(options.items)), options.base_url, options.in_flight)
-    given.answer(
+    spent, stored = _generate(
+        options.folder, list(assignment.items(options.items)), options.base_url, options.in_flight
+    )
+    assignment.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
         items=stored,

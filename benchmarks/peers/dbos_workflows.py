@@ -33,7 +33,7 @@ from typing import Any
 import psycopg
 from dbos import DBOS, SetWorkflowID
 
-import given
+import assignment
 
 _MADE: list[dict[str, Any]] = []
 
@@ -101,9 +101,9 @@ def _check_server(url: str, items: int) -> None:
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["default", "one-connection", "wal", "queue", "postgres", "postgres-queue"])
-    path, items = options.folder / "dbos.sqlite", list(given.items(options.items))
-    _MADE.extend(given.conversations(options.conversations))
+    options = assignment.parse(__doc__, ["default", "one-connection", "wal", "queue", "postgres", "postgres-queue"])
+    path, items = options.folder / "dbos.sqlite", list(assignment.items(options.items))
+    _MADE.extend(assignment.conversations(options.conversations))
     if options.task == "wal":
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -127,7 +127,7 @@ def main() -> None:
         _check(path, len(items), "wal" if options.task == "wal" else "delete")
         database = {"SQLite": sqlite3.sqlite_version}
     versions = {"DBOS Transact": importlib.metadata.version("dbos"), **database}
-    given.answer(seconds=seconds, items=len(items), versions=versions)
+    assignment.answer(seconds=seconds, items=len(items), versions=versions)
 
 
 if __name__ == "__main__":

@@ -21,26 +21,28 @@ from distilabel.pipeline import Pipeline
 from distilabel.steps import LoadDataFromDicts
 from distilabel.steps.tasks import TextGeneration
 
-import given
+import assignment
 
 
-def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_flight: int) -> tuple[given.Spent, int]:
-    rows = [{"id": item["id"], "instruction": given.prompt(item)} for item in items]
+def _generate(folder: Path, items: list[dict[str, Any]], base_url: str, in_flight: int) -> tuple[assignment.Spent, int]:
+    rows = [{"id": item["id"], "instruction": assignment.prompt(item)} for item in items]
     with Pipeline(name="side-by-side", cache_dir=folder) as pipeline:
         load = LoadDataFromDicts(name="load", data=rows, batch_size=in_flight)
-        model = OpenAILLM(model=given.MODEL, base_url=base_url, api_key="none")
+        model = OpenAILLM(model=assignment.MODEL, base_url=base_url, api_key="none")
         write = TextGeneration(name="write", llm=model, input_batch_size=in_flight)
         load >> write
-    clock = given.Clock()
+    clock = assignment.Clock()
     dataset = pipeline.run()
     spent = clock.spent()
     return spent, sum(text is not None for text in dataset["default"]["train"]["generation"])
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["generate"])
-    spent, stored = _generate(options.folder, list(given.items(options.items)), options.base_url, options.in_flight)
-    given.answer(
+    options = assignment.parse(__doc__, ["generate"])
+    spent, stored = _generate(
+        options.folder, list(assignment.items(options.items)), options.base_url, options.in_flight
+    )
+    assignment.answer(
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
         items=stored,

@@ -18,7 +18,7 @@ from pathlib import Path
 import apsw
 import orjson
 
-import given
+import assignment
 from backstay.storage.sqlite.connection import connect
 
 _TABLES = """
@@ -31,7 +31,7 @@ _REWRITE = "UPDATE jobs SET completed_items = ?, progress_percentage = ? WHERE i
 def _measure(database: Path, size: int, items: Path, made: list[dict[str, object]]) -> tuple[float, int]:
     connection = connect(database, create=True)
     connection.execute(_TABLES)
-    expected = list(given.items(items))
+    expected = list(assignment.items(items))
     held = size - len(expected) // 2
     completed = [f"done-{number:07}" for number in range(held)]
     connection.execute("INSERT INTO jobs VALUES ('job', ?, 0)", (orjson.dumps(completed).decode(),))
@@ -52,11 +52,11 @@ def _measure(database: Path, size: int, items: Path, made: list[dict[str, object
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["1000", "10000", "30000"])
-    made = given.conversations(options.conversations)
+    options = assignment.parse(__doc__, ["1000", "10000", "30000"])
+    made = assignment.conversations(options.conversations)
     seconds, added = _measure(options.folder / "array.db", int(options.task), options.items, made)
     versions = {"orjson": importlib.metadata.version("orjson"), "SQLite": apsw.sqlite_lib_version()}
-    given.answer(seconds=seconds, items=added, versions=versions)
+    assignment.answer(seconds=seconds, items=added, versions=versions)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from typing import Any, TextIO
 
 import aiohttp
 
-import given
+import assignment
 
 _MAX_RETRIES = 5
 
 
-async def _generate(out: TextIO, items: Iterator[dict[str, Any]], base_url: str, in_flight: int) -> given.Spent:
-    clock = given.Clock()
+async def _generate(out: TextIO, items: Iterator[dict[str, Any]], base_url: str, in_flight: int) -> assignment.Spent:
+    clock = assignment.Clock()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def work() -> None:
@@ -33,7 +33,7 @@ async def _generate(out: TextIO, items: Iterator[dict[str, Any]], base_url: str,
 
 
 async def _ask(session: aiohttp.ClientSession, base_url: str, item: dict[str, Any]) -> str | None:
-    body = {"model": given.MODEL, "messages": [{"role": "user", "content": given.prompt(item)}]}
+    body = {"model": assignment.MODEL, "messages": [{"role": "user", "content": assignment.prompt(item)}]}
     for retry in range(1 + _MAX_RETRIES):
         named = None
         try:
@@ -56,14 +56,14 @@ def _delay(retry: int, named: float | None) -> float:
 
 
 def main() -> None:
-    options = given.parse(__doc__, ["generate"])
+    options = assignment.parse(__doc__, ["generate"])
     path = options.folder / "answers.jsonl"
     with path.open("w") as out:
-        spent = asyncio.run(_generate(out, given.items(options.items), options.base_url, options.in_flight))
+        spent = asyncio.run(_generate(out, assignment.items(options.items), options.base_url, options.in_flight))
     with path.open() as stored:
         count = sum(1 for _ in stored)
     versions = {"aiohttp": importlib.metadata.version("aiohttp")}
-    given.answer(seconds=spent.seconds, cpu_seconds=spent.cpu_seconds, items=count, versions=versions)
+    assignment.answer(seconds=spent.seconds, cpu_seconds=spent.cpu_seconds, items=count, versions=versions)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     """Create one database, one ledger, and real processes that work and are killed."""
     kind: Kind = request.param
     require(kind)
-    with kind.place(tmp_path) as where:
+    with kind.fresh_database(tmp_path) as where:
         scene = Scene(tmp_path, database=where)
         yield scene
         scene.end()

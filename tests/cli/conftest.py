@@ -195,12 +195,12 @@ class Commands:
     def job(self, name: str) -> Job | None:
         """Return the checkpoint of a job, read without a command."""
 
-        async def look() -> Job:
+        async def read() -> Job:
             async with Backstay.open(self.database, create=False) as backstay:
                 return await backstay.batches.checkpoint(name)
 
         try:
-            return asyncio.run(look())
+            return asyncio.run(read())
         except BackstayError:
             return None
 

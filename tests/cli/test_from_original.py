@@ -129,7 +129,7 @@ def test_sqlite_has_nothing_to_import(within):
 def test_the_guide_works_word_for_word(tmp_path, app):
     """The commands of the guide lead from the original library's tables to a resumed batch and a restored backup."""
     blocks = _BLOCK.findall((_ROOT / "docs" / "guides" / "existing-apps.md").read_text())
-    look, take, go_on, restore = [block for block in blocks if "from-original" in block or "nightly" in block]
+    examine, take, go_on, restore = [block for block in blocks if "from-original" in block or "nightly" in block]
     app.checkpoint("nightly", ["1", "2"], ["3"])
     app.backup([conversation(1)])
     (tmp_path / "all-items.csv").write_text("id,topic\n1,Gardens\n2,Rivers\n3,Clouds\n4,Bridges\n")
@@ -146,7 +146,7 @@ def test_the_guide_works_word_for_word(tmp_path, app):
             check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=surroundings,
         )  # fmt: skip
 
-    assert "1 live backup would be imported." in run(look).stdout
-    assert "1 unfinished job imported." in run(look + take).stdout
-    assert "nightly: 4 of 4 completed, 0 failed" in run(look + go_on).stdout
-    assert "1 conversation restored." in run(look + restore).stdout
+    assert "1 live backup would be imported." in run(examine).stdout
+    assert "1 unfinished job imported." in run(examine + take).stdout
+    assert "nightly: 4 of 4 completed, 0 failed" in run(examine + go_on).stdout
+    assert "1 conversation restored." in run(examine + restore).stdout

@@ -73,9 +73,9 @@ def test_sources_and_docs_use_the_fields_words(banned, instead):
     """No source file and no page contains a banned word."""
     pattern = _pattern(banned)
 
-    found = [f"{place}: {line.strip()[:100]} (write: {instead})" for place, line in _lines() if pattern.search(line)]
+    uses = [f"{where}: {line.strip()[:100]} (write: {instead})" for where, line in _lines() if pattern.search(line)]
 
-    assert found == []
+    assert uses == []
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """Return the address of a library, on every kind of database."""
     kind: Kind = request.param
     require(kind)
-    with kind.place(tmp_path) as where:
+    with kind.fresh_database(tmp_path) as where:
         if is_server(where):
             monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "safe"))
         yield where

@@ -58,10 +58,10 @@ class Calls:
     """Processor that counts its calls."""
 
     def __init__(self):
-        self.of = Counter()
+        self.by_item = Counter()
 
     async def __call__(self, item):
-        self.of[item.id] += 1
+        self.by_item[item.id] += 1
         return Conversation([Turn("user", item.topic), Turn("assistant", "Yes.")])
 
 
@@ -93,7 +93,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
         result = await backstay.batches.run("batch-1", items(20), calls)
         failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("batch-1")}
         again = await backstay.batches.run("batch-1", items(20), calls)
-        first = dict(calls.of)
+        first = dict(calls.by_item)
         retried = await backstay.batches.resume("batch-1", calls, retry_failed=True)
 
     assert (waiting.job_id, waiting.completed, waiting.failed, unfinished) == ("batch-1", 3, 2, [])
@@ -102,7 +102,7 @@ async def test_a_run_generates_what_is_left_and_nothing_else(app):
     assert again.did_nothing
     assert first == {str(number): 1 for number in range(6, 21)}
     assert (retried.state, retried.completed) == (JobState.COMPLETED, 20)
-    assert calls.of == {str(number): 1 for number in range(4, 21)}
+    assert calls.by_item == {str(number): 1 for number in range(4, 21)}
     assert app.everything() == before
     assert violations(app.url, planned=20) == []
 
@@ -115,7 +115,7 @@ async def test_without_the_import_all_would_be_generated(app):
     async with app.backstay() as backstay:
         await backstay.batches.run("batch-1", items(20), calls)
 
-    assert calls.of == {str(number): 1 for number in range(1, 21)}
+    assert calls.by_item == {str(number): 1 for number in range(1, 21)}
 
 
 async def test_many_runs_at_once_share_what_is_left(app):
@@ -131,7 +131,7 @@ async def test_many_runs_at_once_share_what_is_left(app):
     results = await asyncio.gather(*[run() for _ in range(4)])
 
     assert {result.state for result in results} <= {JobState.COMPLETED, JobState.RUNNING}
-    assert calls.of == {str(number): 1 for number in range(31, 61)}
+    assert calls.by_item == {str(number): 1 for number in range(31, 61)}
     assert violations(app.url, planned=60) == []
 
 
@@ -168,14 +168,14 @@ async def test_ids_that_are_others_are_refused_before_any_call(app):
             await backstay.batches.run("batch-1", [{"topic": "no id"}], calls)
         with pytest.raises(ItemsDiffer, match=r"1 missing \(missing: gone\)"):
             await backstay.batches.run("batch-1", items(3), calls)
-        assert not calls.of
+        assert not calls.by_item
         result = await backstay.batches.run("batch-1", items(3), calls, accept_new_items=True)
         with pytest.raises(ItemsDiffer, match="1 new"):
             await backstay.batches.run(
                 "batch-1", [*items(3), {"id": "4", "topic": "more"}], calls, accept_new_items=False
             )
 
-    assert (result.state, result.completed, calls.of) == (JobState.COMPLETED, 3, {"3": 1})
+    assert (result.state, result.completed, calls.by_item) == (JobState.COMPLETED, 3, {"3": 1})
 
 
 async def test_only_a_run_with_all_items_continues(app):
@@ -327,33 +327,33 @@ async def test_a_large_checkpoint_is_imported(app):
 # -- backups -----------------------------------------------------------------------------------------------------------
 
 
-def _of_file(one):
+def _of_file(record):
     """Return the conversation that the original library's file must become."""
     own = {"id", "content", "persona", "created_at", "conversation_turns"}
-    moment = datetime.fromisoformat(one["created_at"]).astimezone(UTC)
+    moment = datetime.fromisoformat(record["created_at"]).astimezone(UTC)
     return {
-        "id": one["id"],
+        "id": record["id"],
         "topic": None,
-        "persona": one["persona"],
-        "content": one["content"],
-        "metadata": {name: value for name, value in one.items() if name not in own},
+        "persona": record["persona"],
+        "content": record["content"],
+        "metadata": {name: value for name, value in record.items() if name not in own},
         "created_at": moment,
         "turns": [
             (turn["role"], turn["content"], turn["id"], {"token_count": turn["token_count"]})
-            for turn in one["conversation_turns"]
+            for turn in record["conversation_turns"]
         ],
     }
 
 
-def _of_ours(one):
+def _of_ours(restored):
     return {
-        "id": one.id,
-        "topic": one.topic,
-        "persona": one.persona,
-        "content": one.content,
-        "metadata": dict(one.metadata),
-        "created_at": one.created_at,
-        "turns": [(turn.role, turn.content, turn.id, dict(turn.metadata or {})) for turn in one.turns],
+        "id": restored.id,
+        "topic": restored.topic,
+        "persona": restored.persona,
+        "content": restored.content,
+        "metadata": dict(restored.metadata),
+        "created_at": restored.created_at,
+        "turns": [(turn.role, turn.content, turn.id, dict(turn.metadata or {})) for turn in restored.turns],
     }
 
 
@@ -475,9 +475,9 @@ async def test_unusable_backups_are_named_and_others_imported(app):
     """A backup whose file is missing, damaged or another's is named and leaves nothing; others are imported."""
     expected = {}
 
-    def broken(number, reason, spoil=None, *, given=None, **options):
+    def broken(number, reason, spoil=None, *, conversations=None, **options):
         name = f"backup-{number}-x"
-        path = app.backup([conversation(number)] if given is None else given, name, **options)
+        path = app.backup([conversation(number)] if conversations is None else conversations, name, **options)
         expected[name] = reason
         if spoil is not None:
             spoil(path)
@@ -503,11 +503,11 @@ async def test_unusable_backups_are_named_and_others_imported(app):
     broken(7, "is not a file", folder)
     broken(8, "lacks conversations of its conversation_ids: conv-9", said=["conv-8", "conv-9"])
     broken(9, "holds conversations that are not among its conversation_ids: conv-9", said=[])
-    broken(10, "a conversation that the file has twice", given=[conversation(1), conversation(1)])
-    broken(11, "the conversation has no turns", given=[{**conversation(11), "conversation_turns": []}])
-    broken(12, "contains a NUL character", given=[conversation(12, topic="a\0b")])
+    broken(10, "a conversation that the file has twice", conversations=[conversation(1), conversation(1)])
+    broken(11, "the conversation has no turns", conversations=[{**conversation(11), "conversation_turns": []}])
+    broken(12, "contains a NUL character", conversations=[conversation(12, topic="a\0b")])
     broken(13, "conversation_ids[1] is null", said=["conv-13", None])
-    broken(14, "its file holds no conversation", given=[])
+    broken(14, "its file holds no conversation", conversations=[])
     app.backup([conversation(1)], "weekly")
     expected["weekly"] = "its id does not have the form backup-1730720400123-abc123"
     app.backup([conversation(1)], "backup-15-x")
@@ -545,10 +545,10 @@ async def test_a_file_may_be_where_its_record_says(app, tmp_path):
 async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
     """A file that changes while it is read is not imported, but the next import takes it."""
     path = app.backup([conversation(1)])
-    look = LegacyFileSource.examine
+    examine = LegacyFileSource.examine
 
     def looking(self):
-        held = look(self)
+        held = examine(self)
         path.write_text(path.read_text().replace("Content of 1", "Content of 2"))
         return held
 
@@ -565,12 +565,12 @@ async def test_a_file_that_changes_while_it_is_read_is_left(app, monkeypatch):
 async def test_without_its_comparison_a_change_would_go_unseen(app, monkeypatch):
     """Without the comparison, a file that changes while it is read would be imported."""
     path = app.backup([conversation(1)])
-    look = LegacyFileSource.examine
+    examine = LegacyFileSource.examine
 
     def looking(self):
-        look(self)
+        examine(self)
         path.write_text(path.read_text().replace("Content of 1", "Content of 2"))
-        return look(self)
+        return examine(self)
 
     monkeypatch.setattr(LegacyFileSource, "examine", looking)
 

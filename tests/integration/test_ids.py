@@ -15,7 +15,7 @@ async def test_an_id_like_a_generated_one_is_no_conflict(tmp_path, given_first):
 
     async with Backstay.open(tmp_path / "backstay.db") as backstay:
         await backstay.batches.run("first", [{"topic": "tea"}], answer)
-        (made,) = [one.item_id for one in await backstay.conversations.list(Selection(job_id="first"))]
+        (made,) = [stored.item_id for stored in await backstay.conversations.list(Selection(job_id="first"))]
         explicit, repeated = {"id": f"{made}-2", "topic": "coffee"}, [{"topic": "tea"}, {"topic": "tea"}]
         items = [explicit, *repeated] if given_first else [repeated[0], explicit, repeated[1]]
 

@@ -13,7 +13,7 @@ from support.stores.sql import ask, is_server
 
 pytestmark = [
     pytest.mark.promise("K1", "K2"),
-    pytest.mark.own_tables("foreign keys of an app refer to built-in tables; test_adopting has those to user tables"),
+    pytest.mark.own_tables("foreign keys of an app refer to built-in tables; test_adoption has those to user tables"),
 ]
 
 
@@ -64,7 +64,7 @@ async def test_the_plan_names_them(app, path):
     def named(table):
         return app_schema.named(path, table)
 
-    assert {(one.table, one.rows, one.is_deleted) for one in plan.related} == {
+    assert {(related.table, related.rows, related.is_deleted) for related in plan.related} == {
         (named("chat_tags"), 3, True),
         (named("attachments"), 2, True),
         (named("ratings"), 3, True),
@@ -72,14 +72,14 @@ async def test_the_plan_names_them(app, path):
         (named("users"), 1, False),
         ("conversations", 2, False),
     }
-    assert [(one.name, one.table) for one in plan.triggers] == [("rating_gone", named("ratings"))]
+    assert [(trigger.name, trigger.table) for trigger in plan.triggers] == [("rating_gone", named("ratings"))]
 
 
 async def test_a_row_of_two_conversations_is_counted_once(app, path):
     """A row that refers to two selected conversations is counted once."""
     plan = await app.conversations.plan_delete(_ids(1, 2))
 
-    counts = {one.table: one.rows for one in plan.related}
+    counts = {related.table: related.rows for related in plan.related}
     assert counts[app_schema.named(path, "links")] == 3
 
 

@@ -38,7 +38,7 @@ async def library(tmp_path):
 
 
 async def _standing(library):
-    return [str(one.state) for one in reversed(await library.backups.list(include_removed=True))]
+    return [str(backup.state) for backup in reversed(await library.backups.list(include_removed=True))]
 
 
 async def _one_command_with_a_clock_ahead(library, clock):

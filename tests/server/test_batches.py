@@ -195,8 +195,8 @@ async def test_failed_items_retried_while_a_run_comes_to_its_end_are_worked_on(s
     is_over, may_end = asyncio.Event(), asyncio.Event()
     resume = Batches.resume
 
-    async def lingering(self, *given, **options):
-        result = await resume(self, *given, **options)
+    async def lingering(self, *arguments, **options):
+        result = await resume(self, *arguments, **options)
         is_over.set()
         await may_end.wait()
         return result

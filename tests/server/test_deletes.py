@@ -22,7 +22,7 @@ async def _delete(api, digest, **selection):
 
 
 async def _ids(api):
-    return [one["id"] for one in (await api.ann.get("/api/conversations")).json()["conversations"]]
+    return [conversation["id"] for conversation in (await api.ann.get("/api/conversations")).json()["conversations"]]
 
 
 async def test_a_delete_can_be_undone(api):
@@ -55,8 +55,8 @@ async def test_control_without_the_digest_more_than_planned_is_deleted(api, monk
     """If the digest is not compared, a delete also removes conversations that were added after the plan."""
     delete = Conversations.delete
 
-    async def trusting(self, selection, **given):
-        return await delete(self, selection, **{**given, "plan_digest": None})
+    async def trusting(self, selection, **options):
+        return await delete(self, selection, **{**options, "plan_digest": None})
 
     monkeypatch.setattr(Conversations, "delete", trusting)
 
@@ -219,8 +219,8 @@ async def test_conversations_edited_meanwhile_are_kept_and_named(api, settings, 
     digest = (await _plan(api, all=True)).json()["digest"]
     write = BackupWriter.write
 
-    async def write_and_edit(self, *given, **named):
-        made = await write(self, *given, **named)
+    async def write_and_edit(self, *arguments, **named):
+        made = await write(self, *arguments, **named)
         ask(settings.database_url, "UPDATE conversations SET topic = 'edited' WHERE id = ?", second)
         return made
 

@@ -37,7 +37,10 @@ _KNOWN = {
 }
 _OURS = {name for names in _ENVIRONMENT.values() for name in names} | {"BACKSTAY_DATABASE_URL", "BACKUP_DIRECTORY"}
 _OF_PROVIDERS = {
-    name for one in PROVIDERS.values() for name in (one.key_variable, one.base_url_variable) if name is not None
+    name
+    for provider in PROVIDERS.values()
+    for name in (provider.key_variable, provider.base_url_variable)
+    if name is not None
 }
 _EXAMPLE = _ROOT / "examples" / "server"
 
@@ -74,7 +77,7 @@ def _resolved(environment, variables):
     """Return the variables of a service as compose would set them for a user with the given variables."""
     form = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")
     return {
-        name: form.sub(lambda found: variables.get(found[1]) or (found[3] if found[2] == "-" else ""), str(value))
+        name: form.sub(lambda match: variables.get(match[1]) or (match[3] if match[2] == "-" else ""), str(value))
         for name, value in environment.items()
     }
 
@@ -235,7 +238,7 @@ def test_the_compose_file_is_whole(compose):
         for other, how in service.get("depends_on", {}).items():
             assert other in services
             assert how["condition"] != "service_healthy" or "healthcheck" in services[other]
-        for volume in [one for one in service.get("volumes", []) if isinstance(one, str)]:
+        for volume in [entry for entry in service.get("volumes", []) if isinstance(entry, str)]:
             assert volume.partition(":")[0] in compose["volumes"]
         for name, value in service["environment"].items():
             assert name in _OURS | _OF_PROVIDERS or name.startswith("POSTGRES_")

@@ -37,7 +37,7 @@ async def test_the_two_addresses_of_the_legacy_library(api):
     assert downloaded.headers["content-disposition"] == f'attachment; filename="{backup_id}.json"'
     file = downloaded.json()
     assert (file["version"], file["backupReason"]) == ("1.0", "bulk_delete")
-    assert [one["id"] for one in file["conversations"]] == ids
+    assert [row["id"] for row in file["conversations"]] == ids
     assert file["conversations"][0]["conversation_turns"][0]["sequence"] == 1
 
 
@@ -212,9 +212,9 @@ def big(tmp_path_factory):
         content = "\n".join(json.dumps(row) for row in rows).encode()
         server.client.post("/api/conversations/import", files={"file": ("rows.jsonl", content)}).raise_for_status()
         listed = server.client.get("/api/conversations", params={"limit": 200}).json()
-        ids = [one["id"] for one in listed["conversations"]]
+        ids = [row["id"] for row in listed["conversations"]]
         more = server.client.get("/api/conversations", params={"limit": 200, "cursor": listed["nextCursor"]}).json()
-        ids += [one["id"] for one in more["conversations"]]
+        ids += [row["id"] for row in more["conversations"]]
         created = server.client.post("/api/backup/create", json={"conversationIds": ids})
         yield server, created.json()["backupId"], folder
 
@@ -312,7 +312,7 @@ def test_an_error_in_the_middle_breaks_the_connection(big):
 def test_a_backup_that_is_removed_meanwhile_is_downloaded_whole(big):
     """A backup that is removed during its download is still downloaded completely."""
     server, backup_id, _ = big
-    ids = [one["id"] for one in server.client.get("/api/conversations", params={"limit": 200}).json()["conversations"]]
+    ids = [row["id"] for row in server.client.get("/api/conversations", params={"limit": 200}).json()["conversations"]]
     other = server.client.post("/api/backup/create", json={"conversationIds": ids}).json()["backupId"]
     whole = server.client.get(f"/api/backup/download/{other}").content
     with server.client.stream("GET", f"/api/backup/download/{other}") as stream:

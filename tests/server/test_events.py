@@ -54,13 +54,15 @@ async def test_a_job_is_followed_to_its_end(api):
 
     received = await _received(api.ann)
 
-    progress = [one.data for one in received if one.name == "progress"]
+    progress = [event.data for event in received if event.name == "progress"]
     assert (received[0].name, received[0].id) == ("progress", "0")
     assert len(progress) >= 3
-    assert [one["job"]["completed"] for one in progress] == sorted(one["job"]["completed"] for one in progress)
+    assert [update["job"]["completed"] for update in progress] == sorted(
+        update["job"]["completed"] for update in progress
+    )
     assert progress[-1]["job"]["state"] == "completed"
-    assert (progress[-1]["etaSeconds"], max(one["rate"] for one in progress) > 0) == (0.0, True)
-    states = [one.data["state"] for one in received if one.name == "state"]
+    assert (progress[-1]["etaSeconds"], max(update["rate"] for update in progress) > 0) == (0.0, True)
+    states = [event.data["state"] for event in received if event.name == "state"]
     assert states[-2:] == ["running", "completed"] or states[-1] == "completed"
 
 
@@ -79,12 +81,12 @@ async def test_failures_come_as_they_happen(failing):
     await _attached(failing)
     await failing.ann.post("/api/batches/j/resume")
 
-    failed = [one for one in await listening if one.name == "item_failed"]
+    failed = [event for event in await listening if event.name == "item_failed"]
 
-    assert sorted(one.data["id"] for one in failed) == ["bad-0", "bad-1", "bad-2"]
-    assert [int(one.id) for one in failed] == sorted({int(one.id) for one in failed})
-    assert {one.data["errorCode"] for one in failed} == {"processor_error.ValueError"}
-    assert {one.data["attempt"] for one in failed} == {1}
+    assert sorted(event.data["id"] for event in failed) == ["bad-0", "bad-1", "bad-2"]
+    assert [int(event.id) for event in failed] == sorted({int(event.id) for event in failed})
+    assert {event.data["errorCode"] for event in failed} == {"processor_error.ValueError"}
+    assert {event.data["attempt"] for event in failed} == {1}
 
 
 async def test_a_reconnecting_client_misses_no_failure(failing):
@@ -108,7 +110,7 @@ async def _check_that_no_failure_is_missed(failing):
 
     for seen in [0, *numbers[:-1]]:
         received = await _received(failing.ann, last=seen)
-        assert [int(one.id) for one in received if one.name == "item_failed"] == [n for n in numbers if n > seen]
+        assert [int(event.id) for event in received if event.name == "item_failed"] == [n for n in numbers if n > seen]
 
 
 async def test_a_stream_ends_with_its_token(api):
@@ -126,7 +128,7 @@ async def test_a_stream_ends_with_its_token(api):
                 break
 
     received = list(parsed(iter(answer.text.split("\n"))))
-    assert [one.name for one in received] == ["progress", "state"]
+    assert [event.name for event in received] == ["progress", "state"]
     assert (await api.anonymous.get(_EVENTS, headers=ending)).status_code == 401
     assert not going_on.done()
     await api.ann.post("/api/batches/j/cancel")
@@ -171,7 +173,7 @@ class _Interleaved:
 
     async def failures_since(self, job_id, number, *, limit):
         page = await self._read(self._batches.failures_since(job_id, number, limit=limit))
-        return [one for one in page if self.max_number is None or one.sequence <= self.max_number]
+        return [failure for failure in page if self.max_number is None or failure.sequence <= self.max_number]
 
     async def _read(self, reading):
         value = await reading
@@ -197,7 +199,7 @@ async def _settle(api):
 
 
 def _failure_numbers(events):
-    return [int(one.split(b"\n")[0].removeprefix(b"id: ")) for one in events if b"event: item_failed\n" in one]
+    return [int(event.split(b"\n")[0].removeprefix(b"id: ")) for event in events if b"event: item_failed\n" in event]
 
 
 async def _all_failures(batches):
@@ -216,7 +218,7 @@ async def test_a_listener_far_behind_reads_from_the_tables(failing, pending, mon
     await _settle(failing)
 
     await feed.poll()
-    received = [one async for one in events]
+    received = [event async for event in events]
 
     assert _failure_numbers(received) == await _all_failures(pending)
 
@@ -236,7 +238,7 @@ async def test_a_listener_that_falls_behind_twice_misses_no_failure(failing, pen
     received.append(await anext(events))
     pending.max_number = None
     await feed.poll()
-    received += [one async for one in events]
+    received += [event async for event in events]
 
     assert _failure_numbers(received) == numbers
 
@@ -251,7 +253,7 @@ async def test_a_job_that_ends_while_its_first_state_is_sent_sends_its_last(fail
 
     await _settle(failing)
     await feed.poll()
-    *_, progress, state = [one async for one in events]
+    *_, progress, state = [event async for event in events]
 
     assert (b"event: progress\n" in progress, b"event: state\n" in state) == (True, True)
     assert (b'"completed_with_failures"' in progress, b'"completed_with_failures"' in state) == (True, True)
@@ -267,7 +269,7 @@ async def test_failures_right_before_the_end_are_sent(failing, pending):
     while not feed.is_over:
         await feed.poll()
 
-    assert _failure_numbers([one async for one in events]) == await _all_failures(pending)
+    assert _failure_numbers([event async for event in events]) == await _all_failures(pending)
 
 
 async def test_a_client_that_reconnects_right_before_the_end_misses_no_failure(failing, pending):
@@ -292,8 +294,8 @@ async def test_a_job_of_another_process_is_followed(api, settings):
         received = await listening
 
     assert api.state.supervisor.job_count == 0
-    assert "running" in [one.data["state"] for one in received if one.name == "state"]
-    assert len({one.data["job"]["completed"] for one in received if one.name == "progress"}) >= 3
+    assert "running" in [event.data["state"] for event in received if event.name == "state"]
+    assert len({event.data["job"]["completed"] for event in received if event.name == "progress"}) >= 3
 
 
 async def test_listeners_share_one_poller(api):
@@ -307,7 +309,7 @@ async def test_listeners_share_one_poller(api):
     await api.ann.post("/api/batches/j/resume")
     ended = await asyncio.gather(*listening)
 
-    assert {[one.data["state"] for one in events if one.name == "state"][-1] for events in ended} == {"completed"}
+    assert {[event.data["state"] for event in events if event.name == "state"][-1] for events in ended} == {"completed"}
     assert (api.state.hub._feeds, api.state.hub._start_locks, api.state.hub.listener_count) == ({}, {}, 0)
 
 
@@ -356,8 +358,8 @@ async def test_a_backup_is_followed(api):
     received = await _received(api.ann, f"{begun.json()['status']}/events")
 
     assert received[-1].name in {"progress", "state"}
-    assert [one.data["state"] for one in received if one.name == "state"][-1] == "verified"
-    assert [one.data["conversations"] for one in received if one.name == "progress"][-1] == 60
+    assert [event.data["state"] for event in received if event.name == "state"][-1] == "verified"
+    assert [event.data["conversations"] for event in received if event.name == "progress"][-1] == 60
 
 
 def test_heartbeats_come_while_nothing_happens(tmp_path):

@@ -118,7 +118,7 @@ def test_what_is_taken_comes_out(tmp_path, content, is_backup):
     lines = [json.dumps(row).encode() for row in content]
     (tmp_path / "in.jsonl").write_bytes(archive(*lines) if is_backup else b"\n".join(lines))
 
-    async def bring_in():
+    async def import_and_export():
         async with Backstay.open(tmp_path / "backstay.db") as backstay:
             with suppress(InputError, BackupError):
                 await backstay.conversations.import_file(tmp_path / "in.jsonl", on_conflict="new")
@@ -127,7 +127,7 @@ def test_what_is_taken_comes_out(tmp_path, content, is_backup):
                     load_format(form)().chunk(conversation)
                 ConversationOut.from_conversation(conversation).to_json()
 
-    asyncio.run(bring_in())
+    asyncio.run(import_and_export())
 
 
 async def test_a_file_in_the_place_of_a_backup_restores_nothing(tmp_path, caplog):

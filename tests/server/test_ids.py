@@ -35,17 +35,17 @@ _ODD = [
 _IDS = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from("/?#%.\\ -\u200e\u0301"), min_size=1, max_size=12
 )
-_MANY = st.lists(_IDS.filter(lambda one: id_fault(one) is None), min_size=1, max_size=4)
+_MANY = st.lists(_IDS.filter(lambda text: id_fault(text) is None), min_size=1, max_size=4)
 _OLD = [" a", "a", "a ", "a\nb", "b", "a\tb", "a\rb", "..", "\u200b", " ", "x" * 600]
 
 
 def _with_rivals(ids):
     """Return ids together with their printed forms, where these are ids of their own."""
-    return list(dict.fromkeys([*ids, *(one for one in map(printed_id, ids) if id_fault(one) is None)]))
+    return list(dict.fromkeys([*ids, *(printed for printed in map(printed_id, ids) if id_fault(printed) is None)]))
 
 
 def _file(path, ids):
-    rows = [{"id": one, "messages": [{"role": "user", "content": "Hi"}]} for one in ids]
+    rows = [{"id": conversation_id, "messages": [{"role": "user", "content": "Hi"}]} for conversation_id in ids]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 
@@ -56,7 +56,7 @@ async def _answer(item):
 
 async def _create_conversations(database, ids):
     async with Backstay.open(database) as backstay:
-        result = await backstay.batches.run("made", [{"id": one, "topic": "x"} for one in ids], _answer)
+        result = await backstay.batches.run("made", [{"id": item_id, "topic": "x"} for item_id in ids], _answer)
     assert result.completed == len(ids)
 
 
@@ -89,7 +89,8 @@ async def _through_the_server(options, ids, *, are_new=True):
 
 async def _as_a_job(api, name, ids):
     body = {
-        "jobId": name, "items": [{"id": one, "topic": "x"} for one in ids], "processor": "scripted", "start": False
+        "jobId": name, "items": [{"id": item_id, "topic": "x"} for item_id in ids], "processor": "scripted",
+        "start": False,
     }  # fmt: skip
     made = await api.ann.post("/api/batches", json=body)
     assert made.status_code == 201, made.text
@@ -97,7 +98,7 @@ async def _as_a_job(api, name, ids):
     assert unquote(made.headers["location"]) == f"/api/batches/{name}"
     assert (await api.ann.get(address)).json()["id"] == name
     listed = (await api.ann.get(f"{address}/items", params={"limit": 200})).json()["items"]
-    assert [one["id"] for one in listed] == ids
+    assert [job["id"] for job in listed] == ids
     assert f'<h1 class="clip">{printed_id(name)}</h1>' in unescape(
         (await api.ann.get("/batches/one", params={"id": name})).text
     )
@@ -126,10 +127,10 @@ def _through_commands(command, database, ids):
 def _jobs_through_commands(command, database, ids):
     listed = command("--database", database, "jobs").out.splitlines()
     assert sorted(line.split("\t")[0] for line in listed) == sorted(map(printed_id, ids[::3]))
-    for one in ids[::3]:
-        assert command("--database", database, "status", printed_id(one), "--json").json["id"] == one
-        skipped = command("--database", database, "skip", printed_id(one), printed_id(ids[0]), "--json")
-        assert (skipped.json["job"]["id"], skipped.json["skipped"]) == (one, 1)
+    for job_id in ids[::3]:
+        assert command("--database", database, "status", printed_id(job_id), "--json").json["id"] == job_id
+        skipped = command("--database", database, "skip", printed_id(job_id), printed_id(ids[0]), "--json")
+        assert (skipped.json["job"]["id"], skipped.json["skipped"]) == (job_id, 1)
 
 
 def _check(command, folder, ids):
@@ -161,7 +162,7 @@ def test_any_id_selects_itself(command, tmp_path_factory, ids):
 
 def test_what_was_printed_without_escapes_selected_another(command, tmp_path, monkeypatch):
     """Control: without escapes, two ids are printed alike and the wrong one is selected."""
-    monkeypatch.setattr("backstay.cli.commands.conversations.printed_id", lambda one: one)
+    monkeypatch.setattr("backstay.cli.commands.conversations.printed_id", lambda text: text)
     database = str(tmp_path / "backstay.db")
     ids = ["good\u200e", "good"]
     command("--database", database, "conversations", "import", _file(tmp_path / "in.jsonl", ids))

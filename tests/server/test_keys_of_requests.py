@@ -104,8 +104,8 @@ async def test_a_failed_request_may_be_repeated(api):
 
 async def test_another_server_knows_the_answer(settings):
     """Another server on the same database knows the response of a key."""
-    async with serving(settings) as one:
-        first = await one.ann.post("/api/batches", json=_BODY, headers=_key())
+    async with serving(settings) as api:
+        first = await api.ann.post("/api/batches", json=_BODY, headers=_key())
     async with serving(settings) as other:
         second = await other.ann.post("/api/batches", json=_BODY, headers=_key())
 

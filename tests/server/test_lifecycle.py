@@ -110,13 +110,13 @@ def test_two_servers_share_a_job(tmp_path):
     other.mkdir()
     database = str(tmp_path / ".backstay" / "backstay.db")
     with (
-        served(tmp_path, _SLOW) as one,
-        served(other, _SLOW, BACKSTAY_DATABASE_URL=database) as two,
+        served(tmp_path, _SLOW) as first,
+        served(other, _SLOW, BACKSTAY_DATABASE_URL=database) as second,
     ):
-        _begin(one)
-        two.client.post("/api/batches/j/resume", json={"concurrency": 4}).raise_for_status()
-        two.wait_for(lambda: _job(one)["workers"] == 2 or _job(one)["state"] == "completed")
-        two.wait_for(lambda: _job(two)["state"] == "completed")
+        _begin(first)
+        second.client.post("/api/batches/j/resume", json={"concurrency": 4}).raise_for_status()
+        second.wait_for(lambda: _job(first)["workers"] == 2 or _job(first)["state"] == "completed")
+        second.wait_for(lambda: _job(second)["state"] == "completed")
 
     assert ask(database, "SELECT count(*), count(DISTINCT item_id) FROM conversations") == [(200, 200)]
 
@@ -183,9 +183,9 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
         return server.client.post("/api/batches", json={"jobId": recipe, "items": items, "recipe": recipe}).json()
 
     def settled(server, job, state):
-        return server.wait_for(lambda: (found := _job(server, job))["state"] == state and found)
+        return server.wait_for(lambda: (current := _job(server, job))["state"] == state and current)
 
-    def told(server, job):
+    def pause_message(server, job):
         return settled(server, job, "paused")["pause"]["message"]
 
     def resumed(server, job):
@@ -197,18 +197,18 @@ def test_a_new_key_reaches_a_server_as_its_messages_say(tmp_path):
         with served(tmp_path, recipes, **openai) as server:
             missing = made(server, "anthropic")["error"]["message"]
             made(server, "openai")
-            none = told(server, "openai")
+            none = pause_message(server, "openai")
         with served(tmp_path, recipes, **openai, OPENAI_API_KEY=wrong) as server:
             server.client.post("/api/batches/openai/resume", json={})
-            server.wait_for(lambda: "restart" in told(server, "openai") and told(server, "openai") != none)
-            refused = told(server, "openai")
+            server.wait_for(lambda: "restart" in (message := pause_message(server, "openai")) and message != none)
+            refused = pause_message(server, "openai")
         keys = f"{recipes}[keys.ANTHROPIC_API_KEY]\nfile = 'key'\n"
         with served(
             tmp_path, keys, **openai, OPENAI_API_KEY=KEY, ANTHROPIC_BASE_URL=model.base_url.removesuffix("/v1")
         ) as server:
             resumed(server, "openai")
             made(server, "anthropic")
-            of_file = told(server, "anthropic")
+            of_file = pause_message(server, "anthropic")
             (tmp_path / "key").write_text(KEY)
             resumed(server, "anthropic")
 
@@ -303,7 +303,7 @@ async def test_one_server_of_all_cleans_up(api):
     cleaning = [CleanupJob(backstay=api.state.backstay, metrics=api.state.metrics, cron="0 2 * * *") for _ in range(3)]
     due = datetime(2026, 1, 1, 2, 0, tzinfo=UTC)
 
-    assert [await one.run(due) for one in cleaning] == [True, False, False]
+    assert [await cleanup.run(due) for cleanup in cleaning] == [True, False, False]
     assert await cleaning[1].run(due.replace(day=2))
 
 

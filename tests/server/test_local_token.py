@@ -34,7 +34,7 @@ async def test_the_token_is_exchanged_for_a_cookie(local):
 
     cookie = answer.headers["set-cookie"]
     assert answer.headers["location"] == "/"
-    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {attribute.strip() for attribute in cookie.split(";")}
     assert LOCAL not in cookie
     assert (await client.get("/api/batches")).status_code == 200
 

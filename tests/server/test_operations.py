@@ -231,7 +231,7 @@ async def test_malformed_bodies_are_refused(api):
             assert 400 <= answer.status_code < 500, (address, body[:80], answer.text)
             assert set(answer.json()["error"]) == {"code", "message", "details", "remedy"}
             if answer.json()["error"]["code"] == "invalid_request":
-                assert all(one["field"] and one["message"] for one in answer.json()["error"]["details"]["fields"])
+                assert all(field["field"] and field["message"] for field in answer.json()["error"]["details"]["fields"])
 
 
 _IDS = ["%2e%2e", "..%2f", "a%00b", "%00", "%ff", "%ED%A0%80", "a" * 10_000, "%0d%0a", "%20", "'--", "a%2F..%2Fetc"]

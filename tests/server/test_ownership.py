@@ -154,9 +154,9 @@ async def test_cursors_do_not_count_what_others_store(api):
         await api.made(number + 1, job_id=f"bobs-{number}", client=api.bob)
     owned = api.state.backstay.for_owner(ANN)
     lists = {
-        "conversations": [one.cursor for one in await owned.conversations.list()],
-        "batches": [one.key for one in await owned.batches.list()],
-        "backups": [one.key for one in await owned.backups.list()],
+        "conversations": [conversation.cursor for conversation in await owned.conversations.list()],
+        "batches": [job.key for job in await owned.batches.list()],
+        "backups": [backup.key for backup in await owned.backups.list()],
     }
 
     for name, keys in lists.items():
@@ -174,5 +174,5 @@ async def test_cursors_do_not_count_what_others_store(api):
         assert paged == rows
         assert not set(keys) & set(cursors)
         # Cursors are as far apart as random 52-bit numbers, while the keys are a few rows apart.
-        assert all(abs(one - other) > 1_000_000 for one, other in pairwise(cursors[:-1]))
+        assert all(abs(cursor - other) > 1_000_000 for cursor, other in pairwise(cursors[:-1]))
         assert all("cursor" not in row for row in rows)

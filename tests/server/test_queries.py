@@ -29,7 +29,7 @@ async def test_every_address_takes_the_parameters_it_describes(api):
     tried = 0
     for path, methods in description()["paths"].items():
         for method, operation in methods.items():
-            known = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+            known = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
             for names in (known, *([name] for name in known)):
                 answer = await api.ann.request(method, filled(path, _NAMES), params=dict.fromkeys(names, "1"))
                 assert "nknown query parameter" not in answer.text, (method, path, names)
@@ -59,7 +59,7 @@ async def test_each_unknown_parameter_is_named(api):
     """Each unknown parameter is listed as a field, and known ones are not."""
     answer = await api.ann.get("/api/batches?limit=5&a=1&b=2&a=3")
 
-    assert [one["field"] for one in answer.json()["error"]["details"]["fields"]] == ["a", "b"]
+    assert [field["field"] for field in answer.json()["error"]["details"]["fields"]] == ["a", "b"]
 
 
 async def test_anonymous_clients_learn_nothing_about_parameters(api):

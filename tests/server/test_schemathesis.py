@@ -33,13 +33,13 @@ def _has_something(server, owner, topic):
     server.client.post("/api/batches", json=body, headers=headers).raise_for_status()
     server.wait_for(lambda: server.client.get("/api/batches/0", headers=headers).json()["state"] == "completed")
     listed = server.client.get("/api/conversations", headers=headers).json()
-    ids = [one["id"] for one in listed["conversations"]]
+    ids = [conversation["id"] for conversation in listed["conversations"]]
     server.client.post("/api/backup/create", json={"conversationIds": ids}, headers=headers).raise_for_status()
     return ids, headers
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("kind, who", _RUNS, ids=lambda given: getattr(given, "name", given))
+@pytest.mark.parametrize("kind, who", _RUNS, ids=lambda parameter: getattr(parameter, "name", parameter))
 def test_nothing_made_up_breaks_anything(kind, who, tmp_path):
     """Generated requests of one user cause no unexpected error, and neither read nor change another user's data."""
     require(kind)

@@ -266,7 +266,7 @@ async def test_malformed_keys_lock_no_one_out(settings, issuer, monkeypatch, cap
 
     assert issuer.requests == 2
     key_ids = [record.key_id for record in caplog.records if record.message == "key_malformed"]
-    assert key_ids == [one["kid"] for one in malformed]
+    assert key_ids == [key["kid"] for key in malformed]
 
 
 def test_versions_of_the_library_with_known_flaws_are_not_installed():

@@ -66,7 +66,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
             for value in _BAD:
                 with suppress(problems.Problem):  # an invalid name in an address is reported as not found
                     _, errors = field.validate(value, {}, loc=("query", field.alias))
-                    yield from ((one, problems._reason(one)) for one in errors or ())
+                    yield from ((fault, problems._reason(fault)) for fault in errors or ())
     for model in models:
         for name, field in model.model_fields.items():
             for value in _BAD:
@@ -74,7 +74,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
                     model.model_validate({field.alias or name: value, "nope": 1})
                 except ValidationError as error:
                     words = wrong_values.reason_of if model in of_files else problems._reason
-                    yield from ((one, words(one)) for one in error.errors(include_url=False))
+                    yield from ((fault, words(fault)) for fault in error.errors(include_url=False))
 
 
 def test_every_error_of_the_libraries_has_own_wording():

@@ -11,7 +11,7 @@ from backstay.library.record import TURNS
 from backstay.library.selection import Selection
 from support.data.conversations import conversation
 from support.data.verdicts import completed
-from support.stores.jobs import OWNER, claim, commit, create, enter
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
 
 pytestmark = pytest.mark.promise("K1", "K2")
 
@@ -26,7 +26,7 @@ _SEALED = SealedFile(conversations=3, turns=6, content_bytes=1, file_bytes=1, fi
 async def _library(store):
     """Store three conversations of a job."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 3)
     stored = [conversation(str(number), id=f"c{number}") for number in range(3)]
     await commit(store, lease, *map(completed, held, stored))
@@ -211,10 +211,7 @@ async def test_a_backup_for_no_delete_deletes_nothing(store):
 
 
 async def test_a_plan_knows_the_size_of_the_lines(store):
-    """The size in a plan is exact if nothing is escaped, and otherwise omits only the escapes of JSON.
-
-    It never counts user columns, which adopted tables have.
-    """
+    """The size in a plan omits only the escapes of JSON and the user columns, which adopted tables have."""
     await _library(store)
     store.sql("UPDATE conversations SET persona = 'ein Wärter', content = 'c', metadata = '{\"a\":1}' WHERE id = 'c1'")
     store.sql("DELETE FROM turns WHERE conversation_key = 3 AND sequence > 1")
@@ -247,10 +244,10 @@ async def test_owners_never_see_each_others(store):
 
     assert await _records(store, owner="me") == []
     assert [
-        one.key for one in await store.backups.records.backups("me", include_removed=True, before=None, limit=10)
+        record.key for record in await store.backups.records.backups("me", include_removed=True, before=None, limit=10)
     ] == [other.key]
     assert await store.backups.records.digests(other, first=0, limit=10) == []
-    assert [one.key for one in await store.backups.retention.with_files(OWNER)] == [backup.key]
+    assert [record.key for record in await store.backups.retention.with_files(OWNER)] == [backup.key]
     assert (await store.backups.deletes.measure("me", _ALL, sample=5)).conversations == 0
     for act in (
         store.backups.records.backup("you", backup.id),
@@ -264,7 +261,7 @@ async def test_owners_never_see_each_others(store):
 async def test_a_selection_is_met_by_search_persona_and_age(store):
     """A selection gives the same conversations in a snapshot and in pages, regardless of letter case."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 3)
     stored = [
         conversation("STRASSE", id="a", persona="p"),
@@ -278,7 +275,7 @@ async def test_a_selection_is_met_by_search_persona_and_age(store):
         selection = Selection(**conditions)
         page = await store.conversations.page(OWNER, selection, after=0, limit=10)
         listed = [record.id for record in await _records(store, selection)]
-        assert listed == [one.id for one in page.conversations]
+        assert listed == [stored.id for stored in page.conversations]
         assert len(listed) == await store.conversations.count(OWNER, selection)
         return listed
 

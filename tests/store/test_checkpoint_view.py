@@ -7,7 +7,7 @@ from uuid import UUID
 from backstay.batch.job import JobAction
 from support.data.verdicts import completed, failed, skipped
 from support.fakes.clock import NOON
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, stage
 
 _COLUMNS = (
     "id",
@@ -40,7 +40,7 @@ def _ids(value):
 async def test_job_is_seen_in_the_old_columns(store):
     """The view lists item ids in the order of the input, and the percentage of completed items."""
     await create(store, 8)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third, _ = await claim(store, lease, 4)
     store.clock.move(60)
     await commit(store, lease, completed(third), failed(second), completed(first))
@@ -68,7 +68,7 @@ async def test_new_job_has_done_nothing(store):
 async def test_progress_is_the_same_after_workers_left(store):
     """The view shows the same progress while workers hold the counts and after they have left."""
     await create(store, 4)
-    lease_a, lease_b = await enter(store), await enter(store, name="b")
+    lease_a, lease_b = await acquire_lease(store), await acquire_lease(store, name="b")
     await commit(store, lease_a, completed(await claim_one(store, lease_a)))
     await commit(store, lease_b, skipped(await claim_one(store, lease_b)), failed(await claim_one(store, lease_b)))
     before = _view(store)["job"]["progress_percentage"]
@@ -81,7 +81,7 @@ async def test_progress_is_the_same_after_workers_left(store):
 async def test_percentage_is_rounded_down(store):
     """The percentage is rounded down, so that 100 means all items."""
     await create(store, 300)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 300)
 
     await commit(store, lease, *map(completed, held[:299]))
@@ -96,7 +96,7 @@ async def test_only_jobs_with_a_checkpoint_are_seen(store):
     for name in ("cleaned", "failed", "cancelled", "discarded"):
         await create(store, 1, job_id=name)
     for name, ending in (("cleaned", completed), ("failed", failed)):
-        lease = await enter(store, name)
+        lease = await acquire_lease(store, name)
         await commit(store, lease, ending(await claim_one(store, lease)))
         await store.batches.work.release(lease)
     while await store.batches.jobs.clean_step(OWNER, "cleaned"):

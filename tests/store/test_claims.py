@@ -11,7 +11,7 @@ from backstay.errors import InvalidTransition, JobNotFound
 from support.data.verdicts import completed, doomed, failed, retried
 from support.fakes.clock import NOON
 from support.fakes.workers import card
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, die, job, stage
 
 
 async def _enter(store, *, after_lease_loss=False):
@@ -38,12 +38,12 @@ async def test_job_is_running_from_its_first_lease_on(store):
 async def test_each_lease_has_a_token_of_its_own(store):
     """Tokens are never reused, even after the row of an earlier worker is gone."""
     await create(store)
-    first = await enter(store)
-    second = await enter(store)
+    first = await acquire_lease(store)
+    second = await acquire_lease(store)
     await store.batches.work.release(first)
     await store.batches.work.release(second)
 
-    third = await enter(store)
+    third = await acquire_lease(store)
 
     assert first.token < second.token < third.token
 
@@ -97,7 +97,7 @@ async def test_cancelled_job_has_no_lease(store):
 async def test_finished_job_has_no_lease(store, verdict, state):
     """A finished job grants no lease, as nothing is left to do."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, verdict(await claim_one(store, lease)))
     await store.batches.work.release(lease)
 
@@ -111,11 +111,11 @@ async def test_finished_job_has_no_lease(store, verdict, state):
 async def test_job_whose_last_item_crashed_is_settled_by_the_next_lease(store):
     """A job whose last item failed when a lease was reclaimed is settled by the next attempt to acquire a lease."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     for _ in range(2):
         await claim(store, lease)
         await die(store, lease)
-        lease = await enter(store)
+        lease = await acquire_lease(store)
     await claim_one(store, lease, alone=True)
     await die(store, lease, crash_limit=1)
     assert (await job(store)).state is JobState.RUNNING
@@ -132,7 +132,7 @@ async def test_job_whose_last_item_crashed_is_settled_by_the_next_lease(store):
 async def test_claim_takes_no_more_than_the_free_slots(store):
     """A claim takes at most as many items as there are free slots, in input order, and records their attempts."""
     await create(store, 5)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     report = await commit(store, lease, room=2)
 
@@ -147,7 +147,7 @@ async def test_claim_takes_no_more_than_the_free_slots(store):
 async def test_without_free_slots_nothing_is_claimed(store):
     """A commit without free slots only writes."""
     await create(store)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     assert await claim(store, lease, 0) == []
     assert (await job(store)).counts == ItemCounts(pending=3)
@@ -156,7 +156,7 @@ async def test_without_free_slots_nothing_is_claimed(store):
 async def test_claims_never_share_an_item(store):
     """No item is claimed by two of many concurrent workers."""
     await create(store, 100)
-    leases = [await enter(store, name=str(n)) for n in range(4)]
+    leases = [await acquire_lease(store, name=str(n)) for n in range(4)]
 
     results = await asyncio.gather(*(claim(store, lease, 7) for lease in leases * 4))
 
@@ -168,7 +168,7 @@ async def test_claims_never_share_an_item(store):
 async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
     """A commit on a stopped job claims nothing, reports the job's state, and still writes results."""
     await create(store)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     await store.batches.jobs.apply_action(OWNER, "job", move)
 
@@ -182,7 +182,7 @@ async def test_nothing_is_claimed_once_a_job_was_stopped(store, move):
 async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
     """One transaction writes results and claims the next items."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
 
     report = await commit(store, lease, completed(held), room=1)
@@ -194,7 +194,7 @@ async def test_claim_rides_in_the_commit_that_freed_the_slot(store):
 async def test_next_attempt_has_the_next_number(store):
     """A retried item gets the next attempt number and its number of counted tries."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     seen = []
     for _ in range(3):
@@ -211,7 +211,7 @@ async def test_next_attempt_has_the_next_number(store):
 async def test_item_is_not_claimed_before_it_is_due(store):
     """An item that is not due is not claimed, and the report says in how many seconds it is."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
 
     report = await commit(store, lease, room=1)
@@ -226,7 +226,7 @@ async def test_item_is_not_claimed_before_it_is_due(store):
 async def test_items_that_are_due_go_before_those_that_wait(store):
     """An item that is not due does not block others, and of the due ones the longest due is claimed first."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first, delay=20), retried(second, delay=10))
     store.clock.move(30)
@@ -237,7 +237,7 @@ async def test_items_that_are_due_go_before_those_that_wait(store):
 async def test_report_knows_when_nothing_is_pending(store):
     """The report has no next due time if no item is pending."""
     await create(store, 1)
-    lease, other = await enter(store), await enter(store, name="b")
+    lease, other = await acquire_lease(store), await acquire_lease(store, name="b")
     await claim_one(store, lease)
 
     report = await commit(store, other, room=1)
@@ -250,7 +250,7 @@ async def test_report_knows_when_nothing_is_pending(store):
 async def test_clock_that_was_set_back_holds_nothing_up(store, seconds):
     """An item due further ahead than any possible wait is claimed, as the clock must have been set back."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
     store.clock.move(seconds)
 
@@ -260,7 +260,7 @@ async def test_clock_that_was_set_back_holds_nothing_up(store, seconds):
 async def test_clock_that_was_set_forward_only_shortens_waits(store):
     """A clock set forward only makes items due earlier."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first, delay=600))
     store.clock.move(86_400)
@@ -277,7 +277,7 @@ async def _suspect(store, *, others=0):
     """Make a job whose item, and `others` more, were running in two workers that died."""
     await create(store, 1 + others)
     for _ in range(2):
-        lease = await enter(store)
+        lease = await acquire_lease(store)
         assert len(await claim(store, lease, 1 + others)) == 1 + others
         await die(store, lease)
 
@@ -285,7 +285,7 @@ async def _suspect(store, *, others=0):
 async def test_suspect_runs_alone(store):
     """A suspect is claimed only by a worker with nothing else in flight, and its claim is marked."""
     await _suspect(store)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     report = await commit(store, lease, room=5)
     assert (report.claimed, report.next_due_seconds) == ([], None)
@@ -297,7 +297,7 @@ async def test_suspect_runs_alone(store):
 async def test_suspects_are_claimed_one_by_one(store):
     """Suspects are claimed one at a time, however many slots are free."""
     await _suspect(store, others=3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     assert len(await claim(store, lease, 10, alone=True)) == 1
     report = await commit(store, lease, room=10)
@@ -311,7 +311,7 @@ async def test_others_go_before_suspects(store):
     await _suspect(store)
     staged = await stage(store, [{"id": "item-1", "topic": "topic 1"}, {"id": "new", "topic": "new"}])
     await store.batches.intake.accept_new(staged, "job")
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     (first,) = await claim(store, lease, 5, alone=True)
     (second,) = await claim(store, lease, 5, alone=True)
@@ -323,7 +323,7 @@ async def test_others_go_before_suspects(store):
 async def test_an_item_that_is_no_suspect_is_due_later(store):
     """The report names the time until an item is due, unlike for suspects, which wait for an idle worker."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=30))
 
     assert (await commit(store, lease, room=1, alone=True)).next_due_seconds == 30.0
@@ -332,7 +332,7 @@ async def test_an_item_that_is_no_suspect_is_due_later(store):
 async def test_doomed_verdict_claims_nothing(store):
     """A commit with a doomed verdict claims nothing."""
     await create(store)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     report = await commit(store, lease, doomed(await claim_one(store, lease)), room=5)
 

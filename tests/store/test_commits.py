@@ -14,7 +14,7 @@ from backstay.library.selection import Selection
 from support.data.conversations import conversation
 from support.data.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
 from support.fakes.clock import NOON
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, job
 
 pytestmark = pytest.mark.promise("B1", "B2")
 
@@ -36,7 +36,7 @@ def _attempts(store):
 async def test_completed_item_has_its_conversation(store):
     """A commit returns with conversation, turns, item state, attempt and counts all stored."""
     await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     turns = [Turn("user", "x", id="t1", metadata={"m": [1]}), Turn("assistant", "y\n😀")]
 
@@ -64,7 +64,7 @@ async def test_completed_item_has_its_conversation(store):
 async def test_conversation_may_know_better_than_its_item(store):
     """A conversation's own id, topic and persona replace those of its item, but its job and item do not change."""
     await create(store, [{"id": "a", "topic": "tea", "persona": "a monk"}])
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     own = conversation("x", id="mine", topic="green tea", persona="", job_id="other", item_id="other")
 
     await commit(store, lease, completed(await claim_one(store, lease), own))
@@ -77,7 +77,7 @@ async def test_conversation_may_know_better_than_its_item(store):
 async def test_item_may_be_completed_without_a_conversation(store):
     """An item may be completed by an effect of the processor, without a conversation."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     report = await commit(store, lease, completed_with_none(await claim_one(store, lease)))
 
@@ -98,7 +98,7 @@ async def test_item_may_be_completed_without_a_conversation(store):
 async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, state, recorded):
     """Any other outcome stores the attempt with its result, and no conversation."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     report = await commit(store, lease, verdict(await claim_one(store, lease)))
 
@@ -111,21 +111,21 @@ async def test_any_other_outcome_stores_no_conversation(store, verdict, counts, 
 async def test_doomed_verdict_pauses_the_job(store):
     """A doomed verdict pauses the job with its reason, does not count as a try, and lets the group be written."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third = await claim(store, lease, 3)
 
     report = await commit(store, lease, completed(first), doomed(second), completed(third))
 
     assert (report.state, report.counts) == (JobState.PAUSED, ItemCounts(pending=1, completed=2))
     assert (await job(store)).pause == Pause("no_key", "there is no key", ((1, 1),))
-    again = await enter(store, name="b")
+    again = await acquire_lease(store, name="b")
     assert (await claim_one(store, again)).tries == 0
 
 
 async def test_doomed_verdict_leaves_a_cancelled_job(store):
     """A doomed verdict does not change a job that was cancelled meanwhile."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
@@ -138,7 +138,7 @@ async def test_doomed_verdict_leaves_a_cancelled_job(store):
 async def test_raw_answer_is_kept_of_what_went_wrong(store):
     """Raw answers are stored for failures, and not for completed items."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third = await claim(store, lease, 3)
     usage = AttemptUsage(1, 2, "<html>")
 
@@ -156,7 +156,7 @@ async def test_raw_answer_is_kept_of_what_went_wrong(store):
 async def test_tokens_are_summed(store):
     """Tokens are summed over attempts and workers, including failures, and remain when the workers leave."""
     await create(store, 3)
-    first, second = await enter(store), await enter(store, name="b")
+    first, second = await acquire_lease(store), await acquire_lease(store, name="b")
     item_a, item_b = await claim(store, first, 2)
     three = await claim_one(store, second)
 
@@ -183,7 +183,7 @@ async def test_tokens_are_summed(store):
 async def test_job_is_settled_with_its_last_item(store, last, state):
     """A job is settled with its last item, and one failed item decides its final state."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
 
     assert (await commit(store, lease, completed(first))).state is JobState.RUNNING
@@ -197,7 +197,7 @@ async def test_job_is_settled_with_its_last_item(store, last, state):
 async def test_paused_job_is_settled_by_what_was_in_flight(store):
     """A paused job is settled if its calls in flight were the last items."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE)
 
@@ -210,7 +210,7 @@ async def test_paused_job_is_settled_by_what_was_in_flight(store):
 async def test_cancelled_job_stays_cancelled(store):
     """A cancelled job stays cancelled even if all its items are finished."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
@@ -225,7 +225,7 @@ async def test_cancelled_job_stays_cancelled(store):
 async def test_group_of_any_size_is_one_commit(store):
     """One commit stores many long conversations in their order."""
     await create(store, 700)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 700)
     long = [conversation(f"topic {n}", metadata={"n": n}) for n in range(700)]
     long[3] = Conversation([Turn("user", str(n)) for n in range(3_000)])
@@ -242,7 +242,7 @@ async def test_group_of_any_size_is_one_commit(store):
 async def test_ids_rise_in_the_order_of_storing(store):
     """Generated ids rise in the order of storing, so that new rows are adjacent in the index."""
     await create(store, 50)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     await commit(store, lease, *map(completed, await claim(store, lease, 50)))
 
@@ -256,7 +256,7 @@ async def test_ids_rise_in_the_order_of_storing(store):
 async def _refused(store, *conversations):
     """Commit verdicts together with a failure, and check that the commit is refused and writes nothing."""
     await create(store, len(conversations) + 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     *held, last = await claim(store, lease, len(conversations) + 1)
     before, attempts, turns = await job(store), _attempts(store), store.sql("SELECT * FROM turns")
 
@@ -287,7 +287,7 @@ async def test_same_conversation_id_twice_is_refused(store):
 async def test_conversation_id_of_an_earlier_job_is_refused(store):
     """A conversation id that the owner already has is refused, whichever job stored it."""
     await create(store, 1, job_id="earlier")
-    lease = await enter(store, "earlier")
+    lease = await acquire_lease(store, "earlier")
     await commit(store, lease, completed(await claim_one(store, lease), conversation(id="same")))
 
     await _refused(store, conversation(id="new"), conversation(id="same"))
@@ -300,7 +300,7 @@ async def test_other_owner_may_have_the_same_id(store):
     """Two owners may have a conversation with the same id."""
     for owner in ("me", "you"):
         await create(store, 1, owner=owner)
-        lease = await enter(store, owner=owner)
+        lease = await acquire_lease(store, owner=owner)
         await commit(store, lease, completed(await claim_one(store, lease), conversation(owner, id="same")))
 
     stored = [await store.conversations.conversation(owner, "same") for owner in ("me", "you")]
@@ -323,7 +323,7 @@ async def test_refusal_is_a_storage_error(store):
 async def test_attempt_is_written_once(store):
     """A second verdict for the same attempt is rejected."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     await commit(store, lease, completed(held))
 
@@ -338,7 +338,7 @@ async def test_attempt_is_written_once(store):
 async def test_item_of_another_worker_is_not_written(store):
     """A verdict for another worker's item is rejected, with the whole group."""
     await create(store, 2)
-    mine, other = await enter(store), await enter(store, name="b")
+    mine, other = await acquire_lease(store), await acquire_lease(store, name="b")
     item_a, item_b = await claim_one(store, mine), await claim_one(store, other)
 
     with pytest.raises(LeaseLost):
@@ -351,7 +351,7 @@ async def test_item_of_another_worker_is_not_written(store):
 async def test_earlier_attempt_is_not_written_over_a_later_one(store):
     """A late verdict of an earlier attempt is rejected, even if the same worker holds the later one."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     early = await claim_one(store, lease)
     await commit(store, lease, retried(early))
     await claim_one(store, lease)
@@ -365,7 +365,7 @@ async def test_earlier_attempt_is_not_written_over_a_later_one(store):
 async def test_pending_item_is_not_written(store):
     """A verdict for an item that no worker claimed is rejected."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
 
     with pytest.raises(LeaseLost):
@@ -380,7 +380,7 @@ async def test_pending_item_is_not_written(store):
 async def test_provider_wait_is_visible_until_it_is_over(store):
     """The job shows what a worker waits for until the wait is over or the worker has left."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     waiting = ProviderWait("Rate limited by models.example", "429: per-minute quota", NOON)
 
     assert (await job(store)).provider_wait is None
@@ -399,7 +399,7 @@ async def test_provider_wait_is_visible_until_it_is_over(store):
 async def test_failed_items_are_requeued(store):
     """Requeued items are pending with no counted tries, and the job is paused with the reason."""
     await create(store, 4)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, failed(first), failed(second), completed(third))
 
@@ -409,14 +409,14 @@ async def test_failed_items_are_requeued(store):
     assert (now.state, now.counts) == (JobState.PAUSED, ItemCounts(pending=3, completed=1))
     assert now.pause == Pause("broken", "all were broken")
     await store.batches.work.release(lease)
-    again = await enter(store)
+    again = await acquire_lease(store)
     assert [(c.position, c.attempt, c.tries) for c in await claim(store, again, 2)] == [(0, 2, 0), (1, 2, 0)]
 
 
 async def test_tries_of_pending_items_are_forgotten_too(store):
     """A requeue also resets the tries of pending items, which keep their place in the order."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first), completed(second))
 
@@ -424,13 +424,13 @@ async def test_tries_of_pending_items_are_forgotten_too(store):
 
     assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
     await store.batches.work.release(lease)
-    assert [(c.position, c.tries) for c in await claim(store, await enter(store), 2)] == [(0, 0)]
+    assert [(c.position, c.tries) for c in await claim(store, await acquire_lease(store), 2)] == [(0, 0)]
 
 
 async def test_only_failed_items_are_requeued(store):
     """A requeue leaves items that have not failed in their state."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, failed(first), completed(second))
     await store.batches.jobs.retry(OWNER, "job", None)
@@ -443,7 +443,7 @@ async def test_only_failed_items_are_requeued(store):
 async def test_job_that_was_settled_is_paused_again(store):
     """A requeue pauses a job even if its last failure had settled it."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     report = await commit(store, lease, *map(failed, await claim(store, lease, 2)))
     assert report.state is JobState.COMPLETED_WITH_FAILURES
 
@@ -456,7 +456,7 @@ async def test_job_that_was_settled_is_paused_again(store):
 async def test_cancelled_job_is_not_paused_instead(store):
     """A requeue on a cancelled job returns the items to pending and leaves the job cancelled."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, *map(failed, await claim(store, lease, 1)))
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 

@@ -9,7 +9,7 @@ from backstay.library.store import ConversationSummary
 from backstay.remedy import Remedy
 from support.data.conversations import conversation
 from support.data.verdicts import completed
-from support.stores.jobs import OWNER, claim, commit, create, enter
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create
 
 _ALL = Selection(everything=True)
 
@@ -17,14 +17,16 @@ _ALL = Selection(everything=True)
 async def _keep(store, *conversations, job_id="job"):
     """Store conversations as the results of a job, in their order."""
     await create(store, len(conversations), job_id=job_id)
-    lease = await enter(store, job_id)
+    lease = await acquire_lease(store, job_id)
     held = await claim(store, lease, len(conversations))
     await commit(store, lease, *map(completed, held, conversations))
     await store.batches.work.release(lease)
 
 
 async def _ids(store, selection=_ALL):
-    return [one.id for one in (await store.conversations.page(OWNER, selection, after=0, limit=100)).conversations]
+    return [
+        stored.id for stored in (await store.conversations.page(OWNER, selection, after=0, limit=100)).conversations
+    ]
 
 
 async def test_conversation_is_read_back_as_it_was(store):
@@ -58,7 +60,7 @@ async def test_pages_continue_where_the_last_one_ended(store):
 
     while after is not None:
         page = await store.conversations.page(OWNER, _ALL, after=after, limit=3)
-        seen += [one.id for one in page.conversations]
+        seen += [stored.id for stored in page.conversations]
         sizes.append(len(page.conversations))
         after = page.next_cursor
 
@@ -73,7 +75,7 @@ async def test_page_holds_whole_conversations(store):
 
     page = await store.conversations.page(OWNER, _ALL, after=0, limit=2)
 
-    assert [len(one.turns) for one in page.conversations] == [500, 2]
+    assert [len(stored.turns) for stored in page.conversations] == [500, 2]
 
 
 async def test_page_of_nothing(store):
@@ -91,7 +93,7 @@ async def test_conversations_stored_meanwhile_come_on_later_pages(store):
 
     second = await store.conversations.page(OWNER, _ALL, after=first.next_cursor, limit=2)
 
-    assert [one.id for one in second.conversations] == ["c"]
+    assert [stored.id for stored in second.conversations] == ["c"]
 
 
 async def test_summaries_are_newest_first(store):
@@ -101,8 +103,8 @@ async def test_summaries_are_newest_first(store):
     first = await store.conversations.summaries(OWNER, _ALL, before=None, limit=3)
     second = await store.conversations.summaries(OWNER, _ALL, before=first[-1].cursor, limit=3)
 
-    assert [one.id for one in first] == ["c4", "c3", "c2"]
-    assert [one.id for one in second] == ["c1", "c0"]
+    assert [stored.id for stored in first] == ["c4", "c3", "c2"]
+    assert [stored.id for stored in second] == ["c1", "c0"]
     assert first[0] == ConversationSummary(
         "c4", "t4", "p", "job", "item-5", 2, "2024-02-29T12:00:00.123456Z", first[0].cursor
     )
@@ -131,7 +133,7 @@ async def test_selection_is_met_in_every_way(store, selection, ids):
     listed = await store.conversations.summaries(OWNER, selection, before=None, limit=100)
 
     assert await _ids(store, selection) == ids
-    assert [one.id for one in listed] == ids[::-1]
+    assert [stored.id for stored in listed] == ids[::-1]
     assert await store.conversations.count(OWNER, selection) == len(ids)
 
 

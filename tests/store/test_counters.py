@@ -10,7 +10,7 @@ from backstay.batch.job import FINISHED, UNFINISHED, JobAction, JobState, Pause
 from backstay.batch.progress import ItemCounts
 from support.data.conversations import items
 from support.data.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
-from support.stores.jobs import OWNER, claim, commit, create, die, enter, job, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create, die, job, stage
 
 pytestmark = pytest.mark.promise("B7")
 
@@ -40,9 +40,9 @@ class _Walk:
         now = await job(self.store)
         ways = [self.add] if now.state is not JobState.CANCELLED else []
         if now.state in UNFINISHED and not now.counts.all_settled and len(self.held) < 3:
-            ways += [self.enter, self.enter]
+            ways += [self.acquire_lease, self.acquire_lease]
         if self.held:
-            ways += [self.work] * 6 + [self.leave, self.die, self.die, self.requeue]
+            ways += [self.work] * 6 + [self.release, self.die, self.die, self.requeue]
         if now.state in (*UNFINISHED, *FINISHED):
             ways += [self.retry, self.skip]
         if now.state in (JobState.PENDING, JobState.RUNNING):
@@ -50,8 +50,8 @@ class _Walk:
         self.store.clock.move(self.draw.choice([0, 0.5, 20, -5]))
         await self.draw.choice(ways)()
 
-    async def enter(self):
-        self.held[await enter(self.store, name=str(self.draw.random()))] = {}
+    async def acquire_lease(self):
+        self.held[await acquire_lease(self.store, name=str(self.draw.random()))] = {}
 
     async def work(self):
         lease = self._lease()
@@ -68,7 +68,7 @@ class _Walk:
         self._take(lease, report.claimed)
         assert report.counts == self.counts
 
-    async def leave(self):
+    async def release(self):
         lease = self._lease()
         await self.store.batches.work.release(lease)
         self._give_back(self.held.pop(lease))
@@ -152,7 +152,7 @@ async def test_counters_equal_rows(store, seed):
 async def test_planned_is_the_sum_of_all_states(store):
     """The planned number equals the sum of all states at every moment of a job's life."""
     await create(store, 10)
-    lease, seen = await enter(store), set()
+    lease, seen = await acquire_lease(store), set()
     for ending in (completed, failed, skipped, retried):
         for _ in range(2):
             await commit(store, lease, *map(ending, await claim(store, lease, 1)))

@@ -57,7 +57,7 @@ async def test_a_value_is_taken_once(store):
 
     owners = await asyncio.gather(*(store.notes.pop("kind", "n") for _ in range(5)))
 
-    assert sorted(owners, key=lambda one: one is None)[:2] == ["you", None]
+    assert sorted(owners, key=lambda owner: owner is None)[:2] == ["you", None]
 
 
 async def test_an_expired_value_is_not_taken(store):

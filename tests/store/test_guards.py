@@ -13,7 +13,7 @@ from backstay.library.selection import Selection
 from backstay.storage.sql.records import delete
 from support.data.conversations import conversation, items
 from support.data.verdicts import completed, failed
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, job, stage
 
 pytestmark = pytest.mark.promise("B4", "K4")
 
@@ -218,7 +218,7 @@ async def test_statement_changes_only_the_worker_that_it_names(store):
     """A statement changes a worker only by its token, for its owner."""
     for number, owner in enumerate(_OWNERS):
         await create(store, 1, job_id=f"job-{number}", owner=owner)
-    leases = [await enter(store, f"job-{number}", owner=owner) for number, owner in enumerate(_OWNERS)]
+    leases = [await acquire_lease(store, f"job-{number}", owner=owner) for number, owner in enumerate(_OWNERS)]
     counts = ("pending", "running", "completed", "failed", "skipped", "tokens_in", "tokens_out")
     values = {
         "token": leases[0].token,
@@ -243,7 +243,7 @@ async def _failed_jobs(store):
     keys = []
     for owner, job_id in zip(_OWNERS, ("one", "two", "one"), strict=True):
         created = await create(store, 3, job_id=job_id, owner=owner)
-        lease = await enter(store, job_id, owner=owner)
+        lease = await acquire_lease(store, job_id, owner=owner)
         await commit(store, lease, *map(failed, await claim(store, lease, 3)))
         keys.append(created.key)
     store.is_left_unchecked = True
@@ -368,7 +368,7 @@ async def test_items_of_another_owner_are_not_claimed(store):
     """A worker claims only items that carry its owner, even if its job contains others."""
     await create(store, 3)
     store.sql("UPDATE items SET owner = 'other' WHERE position = 1")
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     held = await claim(store, lease, 5)
 
@@ -378,7 +378,7 @@ async def test_items_of_another_owner_are_not_claimed(store):
 async def test_conversations_of_another_owner_are_not_deleted(store):
     """A delete by key leaves a conversation of another owner, whose key was passed by mistake."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, completed(await claim_one(store, lease), conversation("kept")))
     ((key,),) = store.sql("SELECT key FROM conversations")
 
@@ -391,7 +391,7 @@ async def test_conversations_of_another_owner_are_not_deleted(store):
 async def test_item_that_no_longer_runs_is_not_settled(store):
     """A worker cannot settle an item that is no longer running, even if the item still names it and its attempt."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     store.sql("UPDATE items SET state = 'skipped' WHERE position = 0")
     store.is_left_unchecked = True  # the counts still say that it runs
@@ -407,8 +407,8 @@ async def test_token_of_one_job_claims_nothing_of_another(store):
     """A worker that holds a lease on one job cannot claim items of another job with its token."""
     await create(store, 2, job_id="one")
     await create(store, 2, job_id="two")
-    one, two = await enter(store, "one"), await enter(store, "two")
-    mixed = Lease(OWNER, two.job_key, two.job_id, one.token)
+    first, second = await acquire_lease(store, "one"), await acquire_lease(store, "two")
+    mixed = Lease(OWNER, second.job_key, second.job_id, first.token)
 
     with pytest.raises(LeaseLost):
         await claim(store, mixed, 1)
@@ -420,7 +420,7 @@ async def test_worker_settles_only_items_of_its_job(store):
     """A worker settles its item alone, even if an item of another job names its token and the same attempt."""
     await create(store, 1, job_id="one")
     await create(store, 1, job_id="two")
-    lease, other = await enter(store, "one"), await enter(store, "two")
+    lease, other = await acquire_lease(store, "one"), await acquire_lease(store, "two")
     held = await claim_one(store, lease)
     await claim_one(store, other)
     store.sql("UPDATE items SET worker = ?", lease.token)

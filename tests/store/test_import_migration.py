@@ -80,18 +80,18 @@ def _insert_item(database, key, position, item_id, error=None, digest=b""):
 
 async def test_an_imported_job_waits_after_the_migration(database):
     """A job without its items becomes one that waits, keeps what was settled, and is continued by a run."""
-    place, migrate_it = database
-    key = _insert_job(place, "nightly", "paused", "taken-over", 1, 1)
-    _insert_item(place, key, 0, "a")
-    _insert_item(place, key, 1, "b", "it was late")
-    cancelled = _insert_job(place, "cancelled", "cancelled", "taken-over", 1, 0)
-    _insert_item(place, cancelled, 0, "a")
+    address, migrate_it = database
+    key = _insert_job(address, "nightly", "paused", "taken-over", 1, 1)
+    _insert_item(address, key, 0, "a")
+    _insert_item(address, key, 1, "b", "it was late")
+    cancelled = _insert_job(address, "cancelled", "cancelled", "taken-over", 1, 0)
+    _insert_item(address, cancelled, 0, "a")
 
     await asyncio.to_thread(migrate_it)
 
-    assert ask(place, "SELECT id FROM jobs") == ask(place, "SELECT id FROM items") == []
-    assert ask(place, "SELECT number FROM attempts") == []
-    async with Backstay.open(place) as backstay:
+    assert ask(address, "SELECT id FROM jobs") == ask(address, "SELECT id FROM items") == []
+    assert ask(address, "SELECT number FROM attempts") == []
+    async with Backstay.open(address) as backstay:
         waiting = {job.job_id: (job.completed, job.failed) for job in await backstay.waiting_imports.list()}
         with pytest.raises(JobNotFound, match="was imported and waits"):
             await backstay.batches.checkpoint("nightly")
@@ -100,22 +100,22 @@ async def test_an_imported_job_waits_after_the_migration(database):
         failed = {failure.item_id: failure.error_message async for failure in backstay.batches.failed("nightly")}
     assert waiting == {"nightly": (1, 1), "cancelled": (1, 0)}
     assert (result.completed, result.failed, failed) == (2, 1, {"b": "it was late"})
-    assert violations(place, planned=3, may_fail=frozenset("b")) == []
+    assert violations(address, planned=3, may_fail=frozenset("b")) == []
 
 
 async def test_other_jobs_stay_as_they_are(database):
     """A discarded import and ordinary jobs stay; a failed item without an input is skipped."""
-    place, migrate_it = database
-    discarded = _insert_job(place, None, "creating", "taken-over", 1, 0)
-    _insert_item(place, discarded, 0, "a")
-    continued = _insert_job(place, "continued", "completed_with_failures", "scripted", 1, 2)
-    _insert_item(place, continued, 0, "a", digest=b"d")
-    _insert_item(place, continued, 1, "b", "no", digest=b"d")
-    _insert_item(place, continued, 2, "gone", "no")
+    address, migrate_it = database
+    discarded = _insert_job(address, None, "creating", "taken-over", 1, 0)
+    _insert_item(address, discarded, 0, "a")
+    continued = _insert_job(address, "continued", "completed_with_failures", "scripted", 1, 2)
+    _insert_item(address, continued, 0, "a", digest=b"d")
+    _insert_item(address, continued, 1, "b", "no", digest=b"d")
+    _insert_item(address, continued, 2, "gone", "no")
 
     await asyncio.to_thread(migrate_it)
 
-    assert ask(place, "SELECT key, failed, skipped FROM jobs ORDER BY key") == [(discarded, 0, 0), (continued, 1, 1)]
-    assert ask(place, "SELECT state FROM items ORDER BY job_key, position") == [
+    assert ask(address, "SELECT key, failed, skipped FROM jobs ORDER BY key") == [(discarded, 0, 0), (continued, 1, 1)]
+    assert ask(address, "SELECT state FROM items ORDER BY job_key, position") == [
         ("completed",), ("completed",), ("failed",), ("skipped",)]  # fmt: skip
-    assert ask(place, "SELECT job_id FROM legacy_jobs") == []
+    assert ask(address, "SELECT job_id FROM legacy_jobs") == []

@@ -13,7 +13,7 @@ from support.data.conversations import drafts_of, items
 from support.data.verdicts import completed, failed
 from support.fakes.clock import NOON
 from support.fakes.workers import card
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, enter, job, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, job, stage
 
 
 async def _add(store, staged, rows):
@@ -85,7 +85,7 @@ async def test_item_comes_out_as_it_went_in(store):
     item = Item("tea\n😀", id="ä", persona="a monk", parameters={"a": [1, {"b": None}], "é": "\x00", "c": 2.5})
     await create(store, [item, {"id": "b", "topic": "plain"}])
 
-    first, second = await claim(store, await enter(store), 2)
+    first, second = await claim(store, await acquire_lease(store), 2)
 
     assert first.item == item
     assert second.item == Item("plain", id="b", persona=None, parameters={})
@@ -244,7 +244,7 @@ async def test_difference_has_examples(store):
 async def test_new_items_are_appended(store):
     """Accepted new items are appended without gaps and counted, and the existing ones stay unchanged."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
     staged = await stage(store, [*items(2, start=9), *items(2), {"id": "z", "topic": "zebra", "stripes": 7}])
 
@@ -261,7 +261,7 @@ async def test_new_items_are_appended(store):
 async def test_nothing_new_changes_nothing(store):
     """Accepting without new items changes nothing, not even the state of a finished job."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
     await store.batches.work.release(lease)
     before = await job(store)
@@ -276,7 +276,7 @@ async def test_finished_job_with_new_items_is_pending_again(store):
     """A finished job with new items is pending again, even if it was cleaned."""
     store.is_left_unchecked = True  # cleaning removed the attempt
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
     await store.batches.work.release(lease)
     while await store.batches.jobs.clean_step(OWNER, "job"):
@@ -402,7 +402,7 @@ async def test_orphaned_staging_is_found(store):
 async def test_discarded_job_is_dropped_with_its_attempts(store):
     """A discarded job is dropped with all its items and attempts."""
     await create(store, 8)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, *_ = await claim(store, lease, 3)
     await commit(store, lease, completed(first), failed(second))
     await store.batches.work.release(lease)

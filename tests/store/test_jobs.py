@@ -12,13 +12,13 @@ from backstay.errors import InvalidTransition, ItemNotFound, JobHasWorkers, JobN
 from backstay.library.selection import Selection
 from support.data.verdicts import completed, completed_with_none, failed, retried, skipped
 from support.fakes.clock import NOON
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, die, job
 
 
 async def _finish(store, count, *, failing=0, job_id="job"):
     """Create a job and process it; the first `failing` items fail."""
     await create(store, count, job_id=job_id)
-    lease = await enter(store, job_id)
+    lease = await acquire_lease(store, job_id)
     held = await claim(store, lease, count)
     await commit(store, lease, *map(failed, held[:failing]), *map(completed, held[failing:]))
     await store.batches.work.release(lease)
@@ -73,7 +73,7 @@ async def test_jobs_are_listed_latest_first(store):
 
     listed = await store.batches.jobs.jobs(OWNER, incomplete=False, limit=2)
 
-    assert [one.id for one in listed] == ["c", "b"]
+    assert [entry.id for entry in listed] == ["c", "b"]
     assert listed[0] == await job(store, "c")
 
 
@@ -85,17 +85,21 @@ async def test_list_of_the_incomplete_leaves_out_the_others(store):
         await create(store, 1, job_id=name)
     await _move(store, JobAction.CANCEL, job_id="cancelled")
     await _move(store, JobAction.PAUSE, job_id="paused")
-    await enter(store, "running")
+    await acquire_lease(store, "running")
 
     listed = await store.batches.jobs.jobs(OWNER, incomplete=True, limit=10)
 
-    assert [one.id for one in listed] == ["paused", "running", "pending"]
+    assert [entry.id for entry in listed] == ["paused", "running", "pending"]
 
 
 async def test_counts_are_the_sum_over_all_workers(store):
     """A job's counts include the work of present and past workers."""
     await create(store, 6)
-    gone, first, second = await enter(store), await enter(store, name="b"), await enter(store, name="c")
+    gone, first, second = (
+        await acquire_lease(store),
+        await acquire_lease(store, name="b"),
+        await acquire_lease(store, name="c"),
+    )
     await commit(store, gone, completed(await claim_one(store, gone)), room=1)
     await store.batches.work.release(gone)
     await commit(store, first, failed(await claim_one(store, first)))
@@ -111,7 +115,7 @@ async def test_counts_are_the_sum_over_all_workers(store):
 async def test_job_was_updated_by_its_last_commit(store):
     """The time of a job's last update is that of its last commit by any worker."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     store.clock.move(60)
     await commit(store, lease, completed(await claim_one(store, lease)))
 
@@ -170,8 +174,8 @@ async def test_failed_items_are_retried(store):
 
     now = await job(store)
     assert (now.state, now.counts, now.finished_at) == (JobState.PENDING, ItemCounts(pending=2, completed=2), None)
-    held = await claim(store, await enter(store), 5)
-    assert [(one.position, one.attempt, one.tries) for one in held] == [(0, 2, 0), (1, 2, 0)]
+    held = await claim(store, await acquire_lease(store), 5)
+    assert [(item.position, item.attempt, item.tries) for item in held] == [(0, 2, 0), (1, 2, 0)]
 
 
 async def test_named_items_are_retried(store):
@@ -186,12 +190,12 @@ async def test_named_items_are_retried(store):
 async def test_fresh_count_of_tries(store):
     """Tries from before a retry no longer count."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
     await commit(store, lease, failed(await claim_one(store, lease)))
     await _retry(store)
 
-    assert (await claim_one(store, await enter(store))).tries == 0
+    assert (await claim_one(store, await acquire_lease(store))).tries == 0
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ async def test_fresh_count_of_tries(store):
 async def test_all_named_items_or_none(store, ids, error):
     """A retry with an item that is unknown or has not failed changes no item."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, failed(first), completed(second))
     before = await job(store)
@@ -227,32 +231,32 @@ async def test_nothing_to_retry(store, ids):
 async def test_retry_while_the_job_is_running(store):
     """A worker claims retried items with its next commit."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
 
     assert await _retry(store) == 1
 
     assert (await job(store)).state is JobState.RUNNING
-    assert [one.position for one in await claim(store, lease, 2)] == [0, 1]
+    assert [item.position for item in await claim(store, lease, 2)] == [0, 1]
 
 
 async def test_worker_continues_a_job_that_was_about_to_end(store):
     """A worker continues if the last failed item is retried before it leaves."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
     await _retry(store)
     assert (await job(store)).state is JobState.PENDING
 
     report = await commit(store, lease, room=1)
 
-    assert (report.state, [one.attempt for one in report.claimed]) == (JobState.RUNNING, [2])
+    assert (report.state, [item.attempt for item in report.claimed]) == (JobState.RUNNING, [2])
 
 
 async def test_paused_job_stays_paused(store):
     """A retry leaves a paused job paused with its reason."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, failed(await claim_one(store, lease)))
     await _move(store, JobAction.PAUSE, Pause("no_key", "there is no key"))
 
@@ -268,7 +272,7 @@ async def test_paused_job_stays_paused(store):
 async def test_failure_has_the_attempt_that_settled_it(store):
     """A failure has the attempt that settled it and the number of attempts."""
     await create(store, [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}])
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first), completed(second))
     store.clock.move(7)
@@ -290,8 +294,8 @@ async def test_failures_are_paged(store):
     first = await page(OWNER, "job", after=-1, limit=4)
     second = await page(OWNER, "job", after=first[-1].position, limit=4)
 
-    assert [one.position for one in first] == [0, 1, 2, 4]
-    assert [one.position for one in second] == [5, 6]
+    assert [item.position for item in first] == [0, 1, 2, 4]
+    assert [item.position for item in second] == [5, 6]
     assert await page(OWNER, "job", after=6, limit=4) == []
 
 
@@ -301,7 +305,7 @@ async def test_failures_are_paged(store):
 async def test_cleaned_job_keeps_its_thin_rows(store):
     """Cleaning keeps ids, digests, states and results, and removes inputs and attempts."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, completed(first), completed_with_none(second), skipped(third))
     await store.batches.work.release(lease)
@@ -345,7 +349,7 @@ async def test_other_jobs_are_not_cleaned(store, state):
         await create(store, 2)
     match state:
         case "running":
-            await enter(store)
+            await acquire_lease(store)
         case "paused":
             await _move(store, JobAction.PAUSE)
         case "cancelled":
@@ -375,12 +379,12 @@ async def test_finished_jobs_with_leases_are_found(store):
     for name in ("completed", "cancelled", "running", "left"):
         await create(store, 1, job_id=name)
     for name in ("completed", "left"):
-        lease = await enter(store, name)
+        lease = await acquire_lease(store, name)
         await commit(store, lease, completed(await claim_one(store, lease)))
     await store.batches.work.release(lease)
     for name in ("cancelled", "running"):
-        await enter(store, name)
-    await enter(store, "cancelled", name="b")
+        await acquire_lease(store, name)
+    await acquire_lease(store, "cancelled", name="b")
     await _move(store, JobAction.CANCEL, job_id="cancelled")
 
     assert sorted(await store.batches.jobs.finished_jobs_with_leases(OWNER)) == ["cancelled", "completed"]
@@ -410,7 +414,7 @@ async def test_discarded_job_frees_its_name_at_once(store):
 async def test_job_is_not_discarded_under_a_worker(store):
     """A job with a worker, alive or dead, cannot be discarded until its lease has ended."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     with pytest.raises(JobHasWorkers):
         await store.batches.jobs.discard(OWNER, "job")

@@ -9,7 +9,7 @@ from backstay.library.selection import Selection
 from support.data.conversations import conversation, items
 from support.data.verdicts import completed, failed
 from support.fakes.workers import card
-from support.stores.jobs import claim, claim_one, commit, create, enter, job, stage
+from support.stores.jobs import acquire_lease, claim, claim_one, commit, create, job, stage
 
 pytestmark = pytest.mark.promise("K4")
 
@@ -20,11 +20,11 @@ _ALL = Selection(everything=True)
 async def shared(store):
     """Return a store in which `you` have a half-done, a completed and a staged job."""
     await create(store, 3, owner="you")
-    lease = await enter(store, owner="you")
+    lease = await acquire_lease(store, owner="you")
     first, second = await claim(store, lease, 2)
     await commit(store, lease, completed(first, conversation("yours", id="c")), failed(second), room=1)
     await create(store, 1, owner="you", job_id="done")
-    finished = await enter(store, "done", owner="you")
+    finished = await acquire_lease(store, "done", owner="you")
     await commit(store, finished, completed(await claim_one(store, finished)))
     await store.batches.work.release(finished)
     return store
@@ -46,7 +46,7 @@ _ASKED = {
     "failures": lambda s: s.batches.jobs.failures("me", "job", after=-1, limit=9),
     "clean_step": lambda s: s.batches.jobs.clean_step("me", "done"),
     "discard": lambda s: s.batches.jobs.discard("me", "done"),
-    "enter": lambda s: s.batches.work.acquire_lease("me", "job", card(), after_lease_loss=False),
+    "acquire_lease": lambda s: s.batches.work.acquire_lease("me", "job", card(), after_lease_loss=False),
 }
 
 
@@ -82,7 +82,7 @@ async def test_lists_hold_the_owners_own(shared):
 async def test_same_name_is_free_for_each_owner(shared):
     """Two owners may have jobs of the same name."""
     await create(shared, 2, owner="me")
-    lease = await enter(shared, owner="me")
+    lease = await acquire_lease(shared, owner="me")
 
     report = await commit(shared, lease, *map(completed, await claim(shared, lease, 5)))
 
@@ -142,5 +142,5 @@ async def test_owner_is_any_text(store):
     owner = "x' OR '1'='1"
     await create(store, 1, owner=owner)
 
-    assert [one.owner for one in await store.batches.jobs.jobs(owner, incomplete=False, limit=9)] == [owner]
+    assert [entry.owner for entry in await store.batches.jobs.jobs(owner, incomplete=False, limit=9)] == [owner]
     assert await store.batches.jobs.jobs("x", incomplete=False, limit=9) == []

@@ -6,12 +6,12 @@ from backstay.batch.job import MAX_EVIDENCE_ATTEMPTS, JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
 from backstay.errors import JobNotFound
 from support.data.verdicts import completed, doomed, failed, retried
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, die, job
 
 
 async def _evidence(store, *, owner=OWNER):
     attempts = await store.batches.jobs.pause_evidence(owner, "job")
-    return [(one.item_id, one.attempts, one.error_code, str(one.state)) for one in attempts]
+    return [(attempt.item_id, attempt.attempts, attempt.error_code, str(attempt.state)) for attempt in attempts]
 
 
 async def _stored(store):
@@ -28,7 +28,7 @@ async def _trip(store, lease, held, evidence):
 async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
     """The attempt that paused the job is found with its code, message and raw answer, and its item is pending."""
     await create(store, [{"id": "a", "topic": "tea"}, {"id": "b", "topic": "milk"}])
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     store.clock.move(7)
 
@@ -44,7 +44,7 @@ async def test_a_doomed_attempt_is_the_evidence_of_its_pause(store):
 async def test_earlier_attempts_follow_the_one_that_paused_the_job(store):
     """The attempts named by a doomed verdict follow it in the evidence, in their order."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, retried(first), retried(second))
 
@@ -61,7 +61,7 @@ async def test_earlier_attempts_follow_the_one_that_paused_the_job(store):
 async def test_requeued_items_are_the_evidence_of_their_pause(store):
     """The failures of requeued items are found although the items are pending."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 3)
 
     await _trip(store, lease, held, ((2, 1), (0, 1)))
@@ -72,7 +72,7 @@ async def test_requeued_items_are_the_evidence_of_their_pause(store):
 async def test_evidence_is_limited_to_the_newest(store):
     """Only the first attempts of a long list are stored as evidence, each once."""
     await create(store, MAX_EVIDENCE_ATTEMPTS + 5)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, MAX_EVIDENCE_ATTEMPTS + 5)
     attempts = tuple((claimed.position, claimed.attempt) for claimed in reversed(held))
 
@@ -85,7 +85,7 @@ async def test_evidence_is_limited_to_the_newest(store):
 async def test_each_attempt_of_an_item_is_shown_as_it_was(store):
     """Evidence names attempts by number, so that a later attempt of the item does not replace it."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first))
@@ -103,20 +103,20 @@ async def test_each_attempt_of_an_item_is_shown_as_it_was(store):
 async def test_evidence_goes_with_its_pause(store, how):
     """A job that is resumed, cancelled, finished or paused by its user has no evidence."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     if how != "of a running job":
         await commit(store, lease, doomed(held))
         assert await _stored(store) == "[[0,1]]"
     match how:
         case "resumed":
-            await enter(store, name="b")
+            await acquire_lease(store, name="b")
         case "cancelled":
             await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
         case "skipped":
             await store.batches.jobs.skip(OWNER, "job", ["item-1"])
         case "by user":
-            await enter(store, name="b")
+            await acquire_lease(store, name="b")
             await store.batches.jobs.apply_action(OWNER, "job", JobAction.PAUSE, Pause("by_user", "paused by the user"))
 
     assert (await _evidence(store), await _stored(store)) == ([], None)
@@ -125,7 +125,7 @@ async def test_evidence_goes_with_its_pause(store, how):
 async def test_evidence_stays_when_failed_items_are_retried(store):
     """Retrying failed items of a paused job does not change its evidence."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, failed(first), doomed(second))
 
@@ -139,7 +139,7 @@ async def test_evidence_stays_when_failed_items_are_retried(store):
 async def test_removed_attempts_are_left_out(store):
     """Attempts that were removed are left out of the evidence."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, retried(first))
     await commit(store, lease, doomed(second, evidence=((0, 1),)))
@@ -152,7 +152,7 @@ async def test_removed_attempts_are_left_out(store):
 async def test_a_doomed_attempt_does_not_pause_a_job_that_was_cancelled(store):
     """A cancelled job gets neither a pause nor evidence, from a verdict or from the breaker."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await store.batches.jobs.apply_action(OWNER, "job", JobAction.CANCEL)
 
@@ -174,7 +174,7 @@ async def test_evidence_is_the_owners_own(store):
 async def test_a_dead_worker_leaves_the_pause_as_it_is(store):
     """Reclaiming a lease returns items to pending and does not change the pause and its evidence."""
     await create(store, 3)
-    lease, other = await enter(store), await enter(store, name="b")
+    lease, other = await acquire_lease(store), await acquire_lease(store, name="b")
     held = await claim_one(store, lease)
     await claim_one(store, other)
     await commit(store, lease, doomed(held))

@@ -25,7 +25,7 @@ _KINDS = [kind for kind in DATABASES if kind.name not in SAMPLED]
 @asynccontextmanager
 async def _opened(kind, folder, read_seconds=None):
     require(kind)
-    with kind.place(folder) as where:
+    with kind.fresh_database(folder) as where:
         if kind.name == "sqlite":
             store = SqliteStore(path=where, clock=SystemClock(), read_seconds=read_seconds)
         else:

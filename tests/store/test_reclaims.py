@@ -8,7 +8,7 @@ from backstay.batch.job import JobState
 from backstay.batch.outcome import AttemptUsage
 from backstay.batch.progress import ItemCounts, TokenCounts
 from support.data.verdicts import completed, failed, retried
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, die, job
 
 pytestmark = pytest.mark.promise("B4", "B5")
 
@@ -34,7 +34,7 @@ async def _reclaim(store, row, *, crash_limit=3):
 async def test_worker_that_leaves_releases_its_items(store):
     """A released lease returns its items to the head of the queue, without counting a try."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, *_ = await claim(store, lease, 2)
     await commit(store, lease, completed(first, usage=AttemptUsage(1, 2)))
 
@@ -48,14 +48,14 @@ async def test_worker_that_leaves_releases_its_items(store):
     )
     assert now.workers == 0
     assert _results(store, 1) == ["released"]
-    again = await claim_one(store, await enter(store))
+    again = await claim_one(store, await acquire_lease(store))
     assert (again.position, again.attempt, again.tries, again.runs_alone) == (1, 2, 0, False)
 
 
 async def test_worker_that_holds_nothing_just_leaves(store):
     """A lease without items is released, and its counts are added to the job."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, completed(await claim_one(store, lease)))
 
     await store.batches.work.release(lease)
@@ -70,7 +70,7 @@ async def test_worker_that_holds_nothing_just_leaves(store):
 async def test_items_of_a_dead_worker_are_pending_again(store):
     """Reclaiming a lease ends attempts as interrupted, without counting them, and keeps what was finished."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, completed(first, usage=AttemptUsage(5, 6)))
 
@@ -89,12 +89,12 @@ async def test_items_of_a_dead_worker_are_pending_again(store):
 async def test_interruptions_are_no_tries(store):
     """An item that failed once and was interrupted once has one counted try."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease)))
     await claim_one(store, lease)
     await die(store, lease)
 
-    held = await claim_one(store, await enter(store))
+    held = await claim_one(store, await acquire_lease(store))
 
     assert (held.attempt, held.tries) == (3, 1)
 
@@ -102,11 +102,11 @@ async def test_interruptions_are_no_tries(store):
 async def test_interrupted_item_goes_behind_those_never_tried(store):
     """An interrupted item is claimed after untried ones, as it may have killed its worker."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await claim_one(store, lease)
     await die(store, lease)
 
-    again = await enter(store)
+    again = await acquire_lease(store)
 
     assert [(await claim_one(store, again)).position for _ in range(3)] == [1, 2, 0]
 
@@ -115,7 +115,7 @@ async def test_stopping_worker_was_not_interrupted(store):
     """Items of a worker killed in its grace period, as by a second Ctrl-C, do not count as interrupted."""
     await create(store, 1)
     for _ in range(5):
-        lease = await enter(store)
+        lease = await acquire_lease(store)
         held = await claim_one(store, lease)
         assert not held.runs_alone
         await asyncio.to_thread(store.batches.work.mark_stopping, lease)
@@ -128,7 +128,7 @@ async def test_stopping_worker_was_not_interrupted(store):
 async def test_worker_that_has_beaten_since_is_alive(store):
     """A lease is not reclaimed if the worker has sent a beat since it was observed."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await claim_one(store, lease)
     seen = await _row(store, lease)
     await asyncio.to_thread(store.batches.work.beat, lease)
@@ -143,7 +143,7 @@ async def test_worker_that_has_beaten_since_is_alive(store):
 async def test_work_is_a_sign_of_life(store, write):
     """A commit that writes or claims counts as a beat."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease)
     seen = await _row(store, lease)
     await (claim(store, lease, 1) if write == "claim" else commit(store, lease, completed(held)))
@@ -154,7 +154,7 @@ async def test_work_is_a_sign_of_life(store, write):
 async def test_lease_is_reclaimed_once(store):
     """Of many concurrent attempts to reclaim a lease one succeeds, and the items return to pending once."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await claim(store, lease, 3)
     row = await _row(store, lease)
 
@@ -168,7 +168,7 @@ async def test_lease_is_reclaimed_once(store):
 async def test_lease_that_was_released_is_not_reclaimed(store):
     """A lease that its worker has released cannot be reclaimed."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     row = await _row(store, lease)
     await store.batches.work.release(lease)
 
@@ -178,7 +178,7 @@ async def test_lease_that_was_released_is_not_reclaimed(store):
 async def test_other_workers_are_not_touched(store):
     """Reclaiming a lease does not affect the items of other workers."""
     await create(store, 4)
-    dead, alive = await enter(store), await enter(store, name="b")
+    dead, alive = await acquire_lease(store), await acquire_lease(store, name="b")
     await claim(store, dead, 2)
     held = await claim(store, alive, 2)
 
@@ -192,7 +192,7 @@ async def test_other_workers_are_not_touched(store):
 
 
 async def _crash(store, *, alone):
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim_one(store, lease, alone=alone)
     assert held.runs_alone == alone
     await die(store, lease)
@@ -223,7 +223,7 @@ async def test_stop_while_alone_is_no_crash(store):
     for _ in range(2):
         await _crash(store, alone=False)
     for _ in range(4):
-        lease = await enter(store)
+        lease = await acquire_lease(store)
         assert (await claim_one(store, lease, alone=True)).runs_alone
         await asyncio.to_thread(store.batches.work.mark_stopping, lease)
         await die(store, lease)
@@ -236,7 +236,7 @@ async def test_suspect_that_works_alone_is_completed(store):
     await create(store, 1)
     for _ in range(2):
         await _crash(store, alone=False)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
 
     report = await commit(store, lease, completed(await claim_one(store, lease, alone=True)))
 
@@ -250,7 +250,7 @@ async def test_retried_crasher_starts_anew(store):
         await _crash(store, alone=alone)
     await store.batches.jobs.retry(OWNER, "job", None)
 
-    held = await claim_one(store, await enter(store))
+    held = await claim_one(store, await acquire_lease(store))
 
     assert (held.attempt, held.tries, held.runs_alone) == (6, 0, False)
 
@@ -258,7 +258,7 @@ async def test_retried_crasher_starts_anew(store):
 async def test_failed_items_of_a_dead_worker_stay_failed(store):
     """Items that a dead worker had failed stay failed."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, _ = await claim(store, lease, 2)
     await commit(store, lease, failed(first))
 

@@ -8,7 +8,7 @@ from backstay.batch.job import JobAction, JobState, Pause
 from backstay.batch.progress import ItemCounts
 from backstay.errors import InvalidTransition, ItemNotFound
 from support.data.verdicts import completed, doomed, failed, retried, skipped
-from support.stores.jobs import OWNER, claim, claim_one, commit, create, die, enter, job
+from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, die, job
 
 
 async def _skip(store, *ids):
@@ -23,7 +23,7 @@ def _attempts(store, position=0):
 async def test_pending_and_failed_items_become_skipped(store):
     """Skipped items count once, even if named twice, and the others stay unchanged."""
     await create(store, 5)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     await commit(store, lease, failed(first), completed(second))
 
@@ -38,7 +38,7 @@ async def test_pending_and_failed_items_become_skipped(store):
 async def test_a_skip_is_recorded_as_an_attempt(store):
     """A skip is recorded as the next attempt, without worker and tokens, and later attempts continue from it."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, retried(await claim_one(store, lease), delay=60))
 
     await _skip(store, "item-1")
@@ -51,7 +51,7 @@ async def test_skipped_items_are_not_processed(store):
     """A worker claims only the items that were not skipped, and the job ends with them."""
     await create(store, 2)
     await _skip(store, "item-1")
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 5)
 
     report = await commit(store, lease, *map(completed, held))
@@ -64,7 +64,7 @@ async def test_skipped_items_are_not_processed(store):
 async def test_a_job_with_nothing_left_settles(store, remaining):
     """A job whose last open items are skipped is settled, unless a worker still holds an item."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second = await claim(store, lease, 2)
     verdict = {"one failed": failed, "none failed": skipped, "running": None}[remaining]
     await commit(store, lease, completed(first), *([verdict(second)] if verdict else []))
@@ -85,7 +85,7 @@ async def test_a_job_with_nothing_left_settles(store, remaining):
 async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store):
     """A finished job becomes completed when its last failed item is skipped, and not before."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, second, third = await claim(store, lease, 3)
     await commit(store, lease, failed(first), failed(second), completed(third))
     await store.batches.work.release(lease)
@@ -102,7 +102,7 @@ async def test_a_finished_job_whose_failed_items_are_skipped_is_completed(store)
 async def test_a_paused_job_keeps_its_pause(store):
     """Skipping the item that paused a job leaves the pause, and a resume processes the others."""
     await create(store, 2)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     await commit(store, lease, doomed(await claim_one(store, lease)))
     await store.batches.work.release(lease)
     before = (await job(store)).pause
@@ -112,7 +112,7 @@ async def test_a_paused_job_keeps_its_pause(store):
     now = await job(store)
     assert (now.state, now.pause) == (JobState.PAUSED, before)
     assert before == Pause("no_key", "there is no key", ((0, 1),))
-    assert [one.item.id for one in await claim(store, await enter(store, name="b"), 5)] == ["item-2"]
+    assert [claimed.item.id for claimed in await claim(store, await acquire_lease(store, name="b"), 5)] == ["item-2"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_a_paused_job_keeps_its_pause(store):
 async def test_all_named_items_or_none(store, ids, error, message):
     """A skip with an item that cannot be skipped names it and changes no item."""
     await create(store, 4)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     first, _, third = await claim(store, lease, 3)
     await commit(store, lease, completed(first), skipped(third))
     before, rows = await job(store), store.sql("SELECT * FROM items ORDER BY position")
@@ -165,7 +165,7 @@ async def test_a_suspect_can_be_skipped(store):
     """A suspect can be skipped, so that it no longer blocks its job."""
     await create(store, 1)
     for name in "ab":
-        lease = await enter(store, name=name)
+        lease = await acquire_lease(store, name=name)
         await claim_one(store, lease)
         await die(store, lease)
 
@@ -178,7 +178,7 @@ async def test_a_suspect_can_be_skipped(store):
 async def test_of_a_skip_and_a_claim_one_gets_the_item(store):
     """With concurrent claims and skips each item is either processed or skipped, and the job is settled."""
     await create(store, 60)
-    leases = [await enter(store, name=name) for name in "ab"]
+    leases = [await acquire_lease(store, name=name) for name in "ab"]
     refused = []
 
     async def work(lease):

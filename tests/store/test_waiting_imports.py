@@ -12,7 +12,7 @@ from backstay.other_owners import OwnedKind
 from backstay.remedy import Remedy
 from support.data.conversations import items
 from support.data.verdicts import completed
-from support.stores.jobs import OWNER, claim, commit, create, enter, job, stage
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create, job, stage
 
 
 async def imported(store, *settled, job_id="job", owner=OWNER):
@@ -21,9 +21,9 @@ async def imported(store, *settled, job_id="job", owner=OWNER):
     return await store.waiting_imports.add(owner, job_id, known)
 
 
-async def published(store, given, **options):
+async def published(store, source, **options):
     """Create a job of these items; return whether it was published."""
-    staged = await stage(store, given)
+    staged = await stage(store, source)
     return await store.batches.intake.publish(staged, "job", "scripted", JobSettings(7, 1.5), **options)
 
 
@@ -65,7 +65,7 @@ async def test_a_name_that_is_used_stays_whose_it_is(store):
     assert not await imported(store, "a", "b", job_id="other")
 
     assert (await job(store)).counts == ItemCounts(pending=2)
-    assert [(one.job_id, one.settled) for one in await store.waiting_imports.waiting(OWNER)] == [("other", 1)]
+    assert [(entry.job_id, entry.settled) for entry in await store.waiting_imports.waiting(OWNER)] == [("other", 1)]
     assert [await store.waiting_imports.is_name_used(OWNER, name) for name in ("job", "other", "x")] == [
         True,
         True,
@@ -104,7 +104,7 @@ async def test_its_items_come_with_a_run(store):
         (i.id, i.state, i.attempts, i.conversation_id)
         for i in await store.batches.jobs.items(OWNER, "job", after=-1, limit=9)
     ]
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 9)
 
     assert (made.state, made.pause, made.processor) == (JobState.PENDING, None, "scripted")
@@ -117,8 +117,8 @@ async def test_its_items_come_with_a_run(store):
         ("item-3", "completed", 0, None),
         ("item-4", "pending", 0, None),
     ]
-    assert [one.item.id for one in held] == ["item-2", "item-4"]
-    await commit(store, lease, *[completed(one) for one in held])
+    assert [claimed.item.id for claimed in held] == ["item-2", "item-4"]
+    await commit(store, lease, *[completed(claimed) for claimed in held])
     assert (await job(store)).state is JobState.COMPLETED_WITH_FAILURES
     assert await store.waiting_imports.waiting(OWNER) == []
     assert store.sql("SELECT count(*) FROM legacy_settled") == [(0,)]
@@ -142,7 +142,7 @@ async def test_a_failed_item_is_retried_with_what_it_was_given(store):
     await published(store, items(1))
 
     assert await store.batches.jobs.retry(OWNER, "job", None) == 1
-    (held,) = await claim(store, await enter(store), 9)
+    (held,) = await claim(store, await acquire_lease(store), 9)
 
     assert (held.item.id, held.item.topic, held.attempt, held.tries) == ("item-1", "topic 1", 2, 0)
 
@@ -175,13 +175,16 @@ async def test_items_that_did_not_come_are_named(store):
     with pytest.raises(ItemsDiffer, match=r"3 missing \(missing: item-5; missing: lost\)\. Pass all items") as refusal:
         await published(store, items(2))
     assert refusal.value.context["missing"] == 3
-    assert {one.job_id: one.settled for one in await store.waiting_imports.waiting(OWNER)} == {"job": 4, "other": 1}
+    assert {entry.job_id: entry.settled for entry in await store.waiting_imports.waiting(OWNER)} == {
+        "job": 4,
+        "other": 1,
+    }
     with pytest.raises(JobNotFound):
         await job(store)
 
     assert await published(store, items(2), accept_missing=True)
     assert (await job(store)).counts == ItemCounts(pending=1, completed=1)
-    assert [one.job_id for one in await store.waiting_imports.waiting(OWNER)] == ["other"]
+    assert [entry.job_id for entry in await store.waiting_imports.waiting(OWNER)] == ["other"]
 
 
 async def test_many_bring_its_items_at_once(store):

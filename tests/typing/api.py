@@ -5,8 +5,10 @@ from datetime import timedelta
 
 from backstay import (
     Backstay,
+    BackstayError,
     Backup,
     BackupProgress,
+    BackupState,
     BatchResult,
     ColumnMapping,
     Conversation,
@@ -18,8 +20,10 @@ from backstay import (
     Halt,
     ImportResult,
     Item,
+    ItemCounts,
     Job,
     JobProgress,
+    JobState,
     Recipe,
     RestorePlan,
     RestoreResult,
@@ -27,8 +31,10 @@ from backstay import (
     Selection,
     Skip,
     StopSignal,
+    TokenCounts,
     Turn,
     Work,
+    errors,
 )
 
 
@@ -51,7 +57,9 @@ async def stream() -> AsyncIterator[dict[str, object]]:
 
 
 def show(progress: JobProgress) -> None:
-    print(progress.completed, progress.counts.pending, progress.eta_seconds, progress.tokens.tokens_in)
+    counts: ItemCounts = progress.counts
+    tokens: TokenCounts = progress.tokens
+    print(progress.completed, counts.pending, progress.eta_seconds, tokens.tokens_in)
 
 
 async def use() -> None:
@@ -68,7 +76,7 @@ async def use() -> None:
         await backstay.batches.run("e", "topics.csv", Recipe(model="openai:x", turns=6))
         print(result.completed, result.failed, result.skipped, result.state)
         job: Job = await backstay.batches.checkpoint("a")
-        print(job.counts.planned)
+        print(job.counts.planned, job.state is JobState.PAUSED)
         failure: FailedItem
         async for failure in backstay.batches.failed("a"):
             print(failure.error_code, failure.traceback or "")
@@ -83,7 +91,7 @@ async def use() -> None:
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)
         backup: Backup = await backstay.backups.create(["a", "b"], reason="why", retention=timedelta(days=30))
-        print(backup.id, backup.state, (await backstay.backups.verify(backup.id)).conversations)
+        print(backup.id, backup.state is BackupState.VERIFIED, (await backstay.backups.verify(backup.id)).conversations)
         if deleted.backup_id is not None:
             would: RestorePlan = await backstay.backups.plan_restore(deleted.backup_id)
             restored: RestoreResult = await backstay.backups.restore(
@@ -91,6 +99,12 @@ async def use() -> None:
             )
             print(would.new, restored.restored)
         await backstay.backups.cleanup(dry_run=True)
+        try:
+            await backstay.batches.checkpoint("no such job")
+        except errors.JobNotFound as error:
+            print(error.context["job_id"])
+        except BackstayError as error:
+            print(error.code)
 
 
 def watch(progress: BackupProgress) -> None:

@@ -32,8 +32,8 @@ def read(data):
     return [row.values for row in file.conversations()], file.created_at
 
 
-def converted(**given):
-    return convert_row(InputRow(3, {"id": "c", "conversation_turns": [TURN], **given}), ORIGIN, SINCE)
+def converted(**fields):
+    return convert_row(InputRow(3, {"id": "c", "conversation_turns": [TURN], **fields}), ORIGIN, SINCE)
 
 
 # -- checkpoints ---------------------------------------------------------------------------------------------------

@@ -48,11 +48,11 @@ class Form:
         """Return the keyword arguments for an HTTP client that submits a form with these fields empty."""
         values: dict[str, list[str]] = {}
         files = {}
-        for one in self.fields:
-            if one.kind == "file":
-                files[one.name] = ("topics.csv", b"topic\nBoats\n")
-            elif one.kind not in ("checkbox", "radio") or one.value:
-                values.setdefault(one.name, []).append("" if one.name in empty else one.value)
+        for control in self.fields:
+            if control.kind == "file":
+                files[control.name] = ("topics.csv", b"topic\nBoats\n")
+            elif control.kind not in ("checkbox", "radio") or control.value:
+                values.setdefault(control.name, []).append("" if control.name in empty else control.value)
         data = values | button.sent
         if button.method == "get":
             return {"method": "GET", "url": button.action, "params": data}
@@ -60,7 +60,7 @@ class Form:
 
     def presses(self) -> Iterator[tuple[Button, tuple[str, ...]]]:
         """Yield each button with each optional field left empty, and with all of them."""
-        optional = tuple(dict.fromkeys(one.name for one in self.fields if one.may_be_empty))
+        optional = tuple(dict.fromkeys(control.name for control in self.fields if control.may_be_empty))
         for button in self.buttons:
             yield from ((button, empty) for empty in dict.fromkeys([(), *((name,) for name in optional), optional]))
 
@@ -80,27 +80,27 @@ class _Page(HTMLParser):
         self._is_title = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         self._is_title = tag == "title"
-        if tag == "a" and "href" in given:
-            self.links.append(urljoin(self.address, given["href"]))
+        if tag == "a" and "href" in attributes:
+            self.links.append(urljoin(self.address, attributes["href"]))
         elif tag == "form":
-            self._form = Form(self.address, given.get("method", "get"), given.get("action", self.address))
+            self._form = Form(self.address, attributes.get("method", "get"), attributes.get("action", self.address))
             self.forms.append(self._form)
         elif self._form is not None:
-            self._control(self._form, tag, given)
+            self._control(self._form, tag, attributes)
 
-    def _control(self, form: Form, tag: str, given: dict[str, str]) -> None:
-        name, value = given.get("name", ""), given.get("value", "")
+    def _control(self, form: Form, tag: str, attributes: dict[str, str]) -> None:
+        name, value = attributes.get("name", ""), attributes.get("value", "")
         if tag in ("input", "select") and name:
-            form.fields.append(Field(name, value, given.get("type", tag), "required" in given))
+            form.fields.append(Field(name, value, attributes.get("type", tag), "required" in attributes))
             self._select, self._is_first = (form.fields[-1] if tag == "select" else None), True
         elif tag == "option" and self._select is not None:
-            if "selected" in given or self._is_first:
+            if "selected" in attributes or self._is_first:
                 self._select.value = value
             self._is_first = False
-        elif tag == "button" and given.get("type", "submit") == "submit":
-            method, action = given.get("formmethod", form.method), given.get("formaction", form.action)
+        elif tag == "button" and attributes.get("type", "submit") == "submit":
+            method, action = attributes.get("formmethod", form.method), attributes.get("formaction", form.action)
             form.buttons.append(Button(method, action, {name: value} if name else {}))
 
     def handle_endtag(self, tag: str) -> None:
@@ -130,9 +130,9 @@ class Walk:
                 continue
             self.read(address, answer.text)
             for link in self._links:
-                found = urlsplit(link)
-                path = f"{found.path}?{found.query}" if found.query else found.path
-                if not found.netloc and path not in seen and not path.startswith(_NO_PAGES):
+                target = urlsplit(link)
+                path = f"{target.path}?{target.query}" if target.query else target.path
+                if not target.netloc and path not in seen and not path.startswith(_NO_PAGES):
                     seen.add(path)
                     waiting.append(path)
         return self

@@ -123,14 +123,14 @@ def _check_that_no_phase_is_skipped(phases):
 
 async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, job):
     """Download backup, verify file contents: it holds exactly the deleted conversations."""
-    before = {one["id"]: server.client.get(f"/api/conversations/{one['id']}").json() for one in _remaining(server, job)}
+    before = {row["id"]: server.client.get(f"/api/conversations/{row['id']}").json() for row in _remaining(server, job)}
     await _deleted(page, job, count=2)
     async with page.expect_download() as waiting:
         await page.get_by_role("link", name="Download backup").click()
     document = json.loads(Path(await (await waiting.value).path()).read_text())
 
-    gone = before.keys() - {one["id"] for one in _remaining(server, job)}
-    assert {one["id"] for one in document["conversations"]} == gone
+    gone = before.keys() - {row["id"] for row in _remaining(server, job)}
+    assert {row["id"] for row in document["conversations"]} == gone
     assert _different(document, before) == []
     document["conversations"][0]["conversation_turns"][0]["content"] += " "
     assert _different(document, before) == [document["conversations"][0]["id"]]  # a difference would be noticed
@@ -139,10 +139,10 @@ async def test_a_backup_is_downloaded_and_holds_what_was_deleted(page, server, j
 def _different(document, before):
     """Return the conversations of a file that differ from the originals."""
     return [
-        one["id"]
-        for one in document["conversations"]
-        if [(turn["role"], turn["content"]) for turn in one["conversation_turns"]]
-        != [(turn["role"], turn["content"]) for turn in before[one["id"]]["turns"]]
+        row["id"]
+        for row in document["conversations"]
+        if [(turn["role"], turn["content"]) for turn in row["conversation_turns"]]
+        != [(turn["role"], turn["content"]) for turn in before[row["id"]]["turns"]]
     ]
 
 
@@ -258,7 +258,8 @@ def _check_that_all_remain(remaining):
 async def test_an_old_id_with_a_line_break_selects_no_others(page, server):
     """An id that consists of two others with a line break between them is deleted alone."""
     rows = [
-        {"id": one, "topic": "lines", "messages": [{"role": "user", "content": "Hi"}]} for one in ("one", "two", "x")
+        {"id": row_id, "topic": "lines", "messages": [{"role": "user", "content": "Hi"}]}
+        for row_id in ("one", "two", "x")
     ]
     files = {"file": ("in.jsonl", "".join(json.dumps(row) + "\n" for row in rows))}
     server.client.post("/api/conversations/import", files=files).raise_for_status()
@@ -274,4 +275,4 @@ async def test_an_old_id_with_a_line_break_selects_no_others(page, server):
     await page.get_by_role("dialog", name="1 conversation deleted").wait_for()
 
     remaining = server.client.get("/api/conversations", params={"search": "lines"}).json()["conversations"]
-    assert [one["id"] for one in remaining] == ["two", "one"]
+    assert [row["id"] for row in remaining] == ["two", "one"]

@@ -82,7 +82,7 @@ async def test_the_page_of_the_reference_works(browser, server, site):
         await page.get_by_role("dialog", name="A batch is not finished").wait_for()
         await page.get_by_role("button", name="Resume", exact=True).click()
         await page.get_by_text("Completed: 100% of 5 items.").first.wait_for()
-        ids = [one["id"] for one in server.client.get("/api/conversations?jobId=topics").json()["conversations"]]
+        ids = [row["id"] for row in server.client.get("/api/conversations?jobId=topics").json()["conversations"]]
         await page.evaluate("(ids) => document.querySelector('pre-delete-backup').ask({conversationIds: ids})", ids[:2])
         await page.get_by_role("button", name="Back up and delete").click()
         await page.get_by_role("dialog", name="2 conversations deleted").wait_for()
@@ -143,11 +143,11 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
     html, snippet = re.findall(r"```html\n(.*?)```", _REFERENCE.read_text(), re.DOTALL)
     assert 'delete-by="app"' in snippet
     listed = server.client.get("/api/conversations?jobId=topics").json()["conversations"]
-    ids = sorted(one["id"] for one in listed)[:2]
+    ids = sorted(row["id"] for row in listed)[:2]
     head = (
         html.replace("https://backstay.example", server.url).replace("TOKEN", server.token).partition("<resume-dialog>")
     )
-    site.content = head[0] + snippet.replace('"conv-1", "conv-2"', ", ".join(f'"{one}"' for one in ids))
+    site.content = head[0] + snippet.replace('"conv-1", "conv-2"', ", ".join(f'"{row_id}"' for row_id in ids))
     requests = []
 
     def delete(asked):
@@ -155,7 +155,7 @@ async def test_an_app_deletes_by_itself(browser, server, site, deleted, status):
         requests.append((asked, backup["state"], backup["deletion"], backup["conversationCount"]))
         with closing(sqlite3.connect(server.log.parent / ".backstay" / "backstay.db")) as database:
             database.execute("PRAGMA foreign_keys = ON")
-            database.executemany("DELETE FROM conversations WHERE id = ?", [(one,) for one in asked[:deleted]])
+            database.executemany("DELETE FROM conversations WHERE id = ?", [(row_id,) for row_id in asked[:deleted]])
             database.commit()
         return status
 

@@ -91,7 +91,10 @@ async def test_a_file_whose_first_columns_do_not_fit_is_started_all_the_same(loc
 
     assert again.status_code == 200
     assert "Boats" in again.text
-    assert {one.name: one.value for one in form.fields}.items() >= {"concurrency": "2", "maxAttempts": "7"}.items()
+    assert {control.name: control.value for control in form.fields}.items() >= {
+        "concurrency": "2",
+        "maxAttempts": "7",
+    }.items()
     assert started.status_code == 303
     assert (await local.settled("t"))["completed"] == 1
 

@@ -54,8 +54,8 @@ def _fill(server):
     server.client.post("/api/conversations/import", files=files).raise_for_status()
     ids = [text if id_fault(text) is None else f"i{at}" for at, text in enumerate(_NAMES)]
     items = [
-        {"id": one, "topic": text, "persona": text, "number": at}
-        for at, (one, text) in enumerate(zip(ids, _NAMES, strict=True))
+        {"id": item_id, "topic": text, "persona": text, "number": at}
+        for at, (item_id, text) in enumerate(zip(ids, _NAMES, strict=True))
     ]
     for name in ("<img src=x onerror=alert(1)>", "'\"><script>alert(1)</script>"):
         body = {"jobId": name, "items": items, "processor": "failing:failing", "maxAttempts": 1}
@@ -162,9 +162,9 @@ async def test_what_is_not_text_is_noticed(opened):
     )
     await until(lambda: len(_refused(seen, "img-src")) >= 1 and len(_refused(seen, "require-trusted-types-for")) >= 2)
 
-    assert any("evil.example" in one for one in _refused(seen, "img-src"))
+    assert any("evil.example" in refusal for refusal in _refused(seen, "img-src"))
     assert len(_refused(seen, "require-trusted-types-for")) == 2
 
 
 def _refused(seen, directive):
-    return [one for one in seen.refused if one.startswith(directive)]
+    return [refusal for refusal in seen.refused if refusal.startswith(directive)]

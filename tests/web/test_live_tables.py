@@ -44,7 +44,7 @@ async def test_the_items_of_a_running_batch_are_live(page, server, request):
     name = _named(request)
     _begin(server, name, ["bad", *(f"t{number}" for number in range(80)), "last"])
     requests = []
-    page.on("request", lambda one: requests.append(one.url) if "/batches/one" in one.url else None)
+    page.on("request", lambda sent: requests.append(sent.url) if "/batches/one" in sent.url else None)
     await page.goto(f"/batches/one?id={name}")
     await page.locator("[data-row=last] .chip-pending").wait_for()
     marked = await page.evaluate(_MARK)
@@ -89,10 +89,10 @@ async def test_a_table_without_contact_is_quiet(browser, server, request):
             await page.goto("/batches")
             await page.locator(f'[data-row="{name}"] .chip-running').wait_for()
             proxy.cut_at(b"GET /batches")
-            async with page.expect_event("requestfailed", lambda one: one.url.endswith("/batches")):
+            async with page.expect_event("requestfailed", lambda sent: sent.url.endswith("/batches")):
                 pass
             before = await page.locator("main").inner_text()
-            async with page.expect_event("requestfailed", lambda one: one.url.endswith("/batches")):
+            async with page.expect_event("requestfailed", lambda sent: sent.url.endswith("/batches")):
                 pass
             assert await page.get_by_role("alert").count() == 0
             assert await page.locator("main").inner_text() == before

@@ -53,7 +53,7 @@ def _remaining(server, job):
 
 def _backups(server, job):
     listed = server.client.get("/api/backups?every=true&limit=200").json()["backups"]
-    return [one for one in listed if one["deletion"] is not None]
+    return [backup for backup in listed if backup["deletion"] is not None]
 
 
 async def _begin_to_delete(page, job, *, backup=True):

@@ -81,15 +81,15 @@ async def test_two_servers_of_one_host_let_the_same_browser_in(browser, tmp_path
     context = await browser.new_context()
     try:
         page = await context.new_page()
-        with served(folders[0]) as one:
-            with served(folders[1]) as two:
-                await come_in(page, one)
-                await come_in(page, two)
-                statuses = [(await page.goto(f"{server.url}/backups")).status for server in (one, two)]
+        with served(folders[0]) as first:
+            with served(folders[1]) as second:
+                await come_in(page, first)
+                await come_in(page, second)
+                statuses = [(await page.goto(f"{server.url}/backups")).status for server in (first, second)]
             before = {cookie["name"] for cookie in await context.cookies()}
-            with served(folders[1], port=two.port) as again:
+            with served(folders[1], port=second.port) as again:
                 await come_in(page, again)
-                statuses += [(await page.goto(f"{server.url}/backups")).status for server in (one, again)]
+                statuses += [(await page.goto(f"{server.url}/backups")).status for server in (first, again)]
                 after = {cookie["name"] for cookie in await context.cookies()}
     finally:
         await context.close()

@@ -116,29 +116,29 @@ def _wait_before_the_first_step(backstay, barrier, monkeypatch):
 async def test_two_deletes_of_one_selection(any_library, monkeypatch):
     """Two concurrent deletes of one selection delete each conversation once, and either backup restores all."""
     library = any_library
-    async with Backstay.open(library.database) as one, Backstay.open(library.database) as other:
+    async with Backstay.open(library.database) as first_program, Backstay.open(library.database) as other:
         both_backed_up = asyncio.Barrier(2)
-        for backstay in (one, other):
+        for backstay in (first_program, other):
             _wait_before_the_first_step(backstay, both_backed_up, monkeypatch)
-        first, second = await asyncio.gather(one.conversations.delete(ALL), other.conversations.delete(ALL))
+        first, second = await asyncio.gather(first_program.conversations.delete(ALL), other.conversations.delete(ALL))
 
         assert first.deleted + second.deleted == len(library.originals)
         assert first.deleted + first.gone == len(library.originals)
         assert library.broken() == []
-        await one.backups.restore(second.backup_id)
-        assert await digests(one) == library.originals
+        await first_program.backups.restore(second.backup_id)
+        assert await digests(first_program) == library.originals
 
 
 async def test_two_restores_of_one_backup(any_library):
     """Two concurrent restores of one backup restore each conversation once."""
     library = any_library
-    async with Backstay.open(library.database) as one, Backstay.open(library.database) as other:
-        backup = (await one.conversations.delete(ALL)).backup_id
+    async with Backstay.open(library.database) as first_program, Backstay.open(library.database) as other:
+        backup = (await first_program.conversations.delete(ALL)).backup_id
 
-        first, second = await asyncio.gather(one.backups.restore(backup), other.backups.restore(backup))
+        first, second = await asyncio.gather(first_program.backups.restore(backup), other.backups.restore(backup))
 
         assert sorted((first.restored, second.restored)) == [0, len(library.originals)]
-        assert await digests(one) == library.originals
+        assert await digests(first_program) == library.originals
 
 
 async def _check_that_an_edit_stops_a_restore(backstay, library, backup, monkeypatch):

@@ -25,7 +25,7 @@ class Ticks:
     """When calls ended, on the monotonic clock that all processes share."""
 
     @classmethod
-    def of(cls, ledger: Path) -> "Ticks":
+    def from_ledger(cls, ledger: Path) -> "Ticks":
         ticks = cls()
         for line in _file(ledger).read_text().splitlines():
             event = json.loads(line)

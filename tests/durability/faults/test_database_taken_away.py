@@ -140,7 +140,7 @@ def test_a_read_only_file_system_is_refused(scene, mounts):
 
     code = scene.run()
     last = last_words(scene.errors())
-    mounts.do("umount", str(scene.database.parent))
+    mounts.run("umount", str(scene.database.parent))
     after = len(scene.witness().calls)
     resumed = scene.run(seconds=0.002)
 

@@ -74,10 +74,7 @@ def test_a_failed_sync_of_a_checkpoint_is_not_repeated(scene):
 
 
 def test_a_failed_commit_that_is_ignored(scene):
-    """The control: a worker that ignores failed commits breaks a promise.
-
-    If a result is lost, an item was reported that is not stored; if a claim is lost, an attempt is made twice.
-    """
+    """Control: a worker that ignores failed commits breaks a promise."""
     scene.items = 60
     process = scene.start(under=_failing(scene, "12+"), program="support.faults.early_ack_victim", seconds=0.05)
     until(lambda: "lease_lost" in scene.errors())
@@ -85,6 +82,7 @@ def test_a_failed_commit_that_is_ignored(scene):
 
     broken = scene.broken(at_rest=False)
 
+    # B1: a lost result, an item was reported that is not stored. B5: a lost claim, an attempt is made twice.
     assert any(line.startswith(("B1", "B5")) for line in broken), (broken, process.returncode)
 
 

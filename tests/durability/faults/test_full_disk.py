@@ -46,13 +46,13 @@ def test_a_run_on_a_full_disk_is_refused_until_something_is_removed(scene, mount
     first = scene.start(seconds=0.01)
     scene.until_called(first, 100)
     scene.kill(first)
-    mounts.do("sh", "-c", f"cat /dev/zero > {disk}/ballast || true")
+    mounts.run("sh", "-c", f"cat /dev/zero > {disk}/ballast || true")
 
     codes = [scene.run() for _ in range(2)]
     scene.crashes += 2
     full = last_words(scene.errors())
     broken = scene.broken(at_rest=False)
-    mounts.do("rm", f"{disk}/ballast")
+    mounts.run("rm", f"{disk}/ballast")
     resumed = scene.run(seconds=0.002)
 
     assert codes == [1, 1]
@@ -83,10 +83,10 @@ def test_a_disk_that_is_full_from_the_start(scene, mounts, disk, kilobytes):
     """A run reports that no space is left whichever of its files does not fit, even the smallest."""
     topics = scene.folder / "topics.csv"
     topics.write_text("id,topic\ni0,topic 0\n")
-    mounts.do("sh", "-c", f"cat /dev/zero > {disk}/ballast || truncate --size=-{kilobytes}K {disk}/ballast")
+    mounts.run("sh", "-c", f"cat /dev/zero > {disk}/ballast || truncate --size=-{kilobytes}K {disk}/ballast")
 
     run = _backstay(scene, "run", str(topics), "--model", "scripted")
-    mounts.do("rm", f"{disk}/ballast")
+    mounts.run("rm", f"{disk}/ballast")
     again = _backstay(scene, "run", str(topics), "--model", "scripted")
 
     assert run.returncode == 5, run.stderr

@@ -40,7 +40,7 @@ def test_the_loop_runs_while_the_database_is_locked(scene):
     code = scene.finish(worker)
 
     assert code == 0, scene.errors()
-    ticks = Ticks.of(scene.ledger)
+    ticks = Ticks.from_ledger(scene.ledger)
     assert ticks.longest_gap < 1
     assert len([end for end in ticks.ends if end < ended]) == called, "a call did not end while it was locked"
     assert any(begun < end for end in ticks.ends if end < ended)
@@ -56,7 +56,7 @@ def test_a_blocked_loop_is_noticed(scene):
     code = scene.run(program="durability.faults._timing_victim", doing="block@3", seconds=0.001)
 
     assert code == 0, scene.errors()
-    assert Ticks.of(scene.ledger).longest_gap > 1
+    assert Ticks.from_ledger(scene.ledger).longest_gap > 1
 
 
 def test_no_lease_is_reclaimed_because_of_a_lock(scene):

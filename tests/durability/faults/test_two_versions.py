@@ -94,7 +94,7 @@ def test_a_late_starter_finds_the_database_created(scene, monkeypatch):
     """A process that finds a new database created and in use by another does not refuse to start."""
     first_look, check_header = [0], schema_migration.check_header
     monkeypatch.setattr(
-        schema_migration, "check_header", lambda *of: first_look.pop() if first_look else check_header(*of)
+        schema_migration, "check_header", lambda *args: first_look.pop() if first_look else check_header(*args)
     )
     worker = scene.start(seconds=0.05)
     scene.until_called(worker, 20)

@@ -101,11 +101,11 @@ class Library:
 
     owner: str
     backstay: Backstay
-    beside: Backstay
+    second: Backstay
     jobs: dict[str, ModelJob] = field(default_factory=dict)
     lives: Counter[str] = field(default_factory=Counter)
     taken: set[str] = field(default_factory=set)
-    kept: list[tuple[str, str, str]] = field(default_factory=list)
+    discarded: list[tuple[str, str, str]] = field(default_factory=list)
     """Job, item and text of each conversation whose job was discarded."""
     leftovers: int = 0
     """Creations and discards that were cut off."""
@@ -136,10 +136,10 @@ class EngineMachine(RuleBasedStateMachine):
         libraries = []
         for owner in OWNERS:
             settings = Settings(database_url=str(self._database), owner=owner)
-            backstay, beside = Backstay(settings), Backstay(settings)
+            backstay, second = Backstay(settings), Backstay(settings)
             await backstay.__aenter__()
-            await beside.__aenter__()
-            libraries.append(Library(owner, backstay, beside))
+            await second.__aenter__()
+            libraries.append(Library(owner, backstay, second))
         return libraries
 
     # -- steps: a job begins and goes on ------------------------------------------------------------------------------
@@ -222,21 +222,21 @@ class EngineMachine(RuleBasedStateMachine):
     def differ(self, which: int, change: str) -> None:
         """Run a job with something that differs: it is refused without a change."""
         library, job = self._pick(which)
-        given = job.inputs()
+        inputs = job.inputs()
         run = library.backstay.batches.run
         if change == "processor":
-            self._refused(JobDiffers, run(job.name, given, "scripted"))
+            self._refused(JobDiffers, run(job.name, inputs, "scripted"))
             return
         expected = {"new": 0, "missing": 0, "changed": 0}
         if change == "new":
-            given, expected["new"] = [*given, {"topic": "new"}], 1
-        elif change == "missing" and len(given) > 1:
-            given, expected["missing"] = given[:-1], 1
+            inputs, expected["new"] = [*inputs, {"topic": "new"}], 1
+        elif change == "missing" and len(inputs) > 1:
+            inputs, expected["missing"] = inputs[:-1], 1
         elif change == "changed" and job.is_named:
-            given, expected["changed"] = [*given[:-1], {**given[-1], "topic": "another"}], 1
+            inputs, expected["changed"] = [*inputs[:-1], {**inputs[-1], "topic": "another"}], 1
         else:
             return
-        error = self._refused(ItemsDiffer, run(job.name, given, _never))
+        error = self._refused(ItemsDiffer, run(job.name, inputs, _never))
         assert {name: error.context[name] for name in expected} == expected
 
     # -- steps: a user steers -----------------------------------------------------------------------------------------
@@ -272,12 +272,12 @@ class EngineMachine(RuleBasedStateMachine):
         assert self._await(library.backstay.batches.retry(job.name)) == job.retry()
 
     @precondition(lambda self: self._all_jobs())
-    @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
-    def retry_some(self, which: int, places: list[int]) -> None:
+    @rule(which=some_job, numbers=st.lists(st.integers(0, 8), min_size=1, max_size=3))
+    def retry_some(self, which: int, numbers: list[int]) -> None:
         """Return items to pending by name: all of them, or none if one has not failed or does not exist."""
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
-        named = [ids[place % len(ids)] for place in places]
+        named = [ids[number % len(ids)] for number in numbers]
         asked = library.backstay.batches.retry(job.name, named)
         if job.state == "cancelled":
             self._refused(InvalidTransition, asked)
@@ -287,12 +287,12 @@ class EngineMachine(RuleBasedStateMachine):
             assert self._await(asked) == job.retry(named)
 
     @precondition(lambda self: self._all_jobs())
-    @rule(which=some_job, places=st.lists(st.integers(0, 8), min_size=1, max_size=3))
-    def skip_some(self, which: int, places: list[int]) -> None:
+    @rule(which=some_job, numbers=st.lists(st.integers(0, 8), min_size=1, max_size=3))
+    def skip_some(self, which: int, numbers: list[int]) -> None:
         """Skip items by name: all of them, or none if one cannot be skipped or does not exist."""
         library, job = self._pick(which)
         ids = [*job.items, "no such item"]
-        named = [ids[place % len(ids)] for place in places]
+        named = [ids[number % len(ids)] for number in numbers]
         asked = library.backstay.batches.skip(job.name, named)
         states = {job.items[name].state if name in job.items else None for name in named}
         if job.state == "cancelled":
@@ -350,8 +350,8 @@ class EngineMachine(RuleBasedStateMachine):
         life = liveness.LivenessLock.open(library.backstay._store.locks_folder)
         lease, claimed = self._enter(library, job, life, room=room)
         done, held = claimed[:commits], claimed[commits:]
-        for one in done:
-            self._await(work.commit(lease, [self._verdict(job, one)], Claim()))
+        for item in done:
+            self._await(work.commit(lease, [self._verdict(job, item)], Claim()))
             job.settle()
         if stopping:
             work.mark_stopping(lease)
@@ -359,7 +359,7 @@ class EngineMachine(RuleBasedStateMachine):
         self._dead.append(Dead(job, lease, held, stopping))
 
     def _look_for_dead(self, library: Library, job: ModelJob) -> None:
-        work = library.beside._store.batches.work
+        work = library.second._store.batches.work
         watch = LeaseMonitor(store=work, owner=library.owner, job_id=job.name, lease_seconds=15.0)
         assert self._await(watch.poll()) == 0
         self._notice_reclaims()
@@ -380,7 +380,7 @@ class EngineMachine(RuleBasedStateMachine):
         work = next(
             library for library in self._libraries if library.owner == dead.lease.owner
         ).backstay._store.batches.work
-        late = [Verdict(one, ItemState.COMPLETED, "completed", conversation("late")) for one in dead.claimed]
+        late = [Verdict(item, ItemState.COMPLETED, "completed", conversation("late")) for item in dead.claimed]
         self._refused(LeaseLost, work.commit(dead.lease, late, Claim(free_slots=3, may_claim_suspect=True)))
         with pytest.raises(LeaseLost):
             work.beat(dead.lease)
@@ -445,7 +445,7 @@ class EngineMachine(RuleBasedStateMachine):
     def _close(self) -> None:
         for library in self._libraries:
             self._await(library.backstay.__aexit__(None, None, None))
-            self._await(library.beside.__aexit__(None, None, None))
+            self._await(library.second.__aexit__(None, None, None))
         self._runner.close()
         self.drop_database()
         shutil.rmtree(self._folder)
@@ -476,18 +476,18 @@ class EngineMachine(RuleBasedStateMachine):
         processor = self._processor(library, job, free=None if incident is None else incident[1])
         stop = StopSignal()
         batches = library.backstay.batches
-        given: dict[str, Any] = {"concurrency": concurrency, "limit": limit, "stop": stop}
+        options: dict[str, Any] = {"concurrency": concurrency, "limit": limit, "stop": stop}
         match how:
             case "run":
                 run = batches.run(
-                    job.name, job.inputs(), processor, max_attempts=job.max_attempts, accept_new_items=more, **given
+                    job.name, job.inputs(), processor, max_attempts=job.max_attempts, accept_new_items=more, **options
                 )
             case "resume":
-                run = batches.resume(job.name, processor, **given)
+                run = batches.resume(job.name, processor, **options)
             case "resume with failed":
-                run = batches.resume(job.name, processor, retry_failed=True, **given)
+                run = batches.resume(job.name, processor, retry_failed=True, **options)
             case "resume with more":
-                run = batches.resume(job.name, processor, accept_new_items=job.inputs(), **given)
+                run = batches.resume(job.name, processor, accept_new_items=job.inputs(), **options)
         if more:
             job.reopen()
         was = job.state
@@ -499,7 +499,7 @@ class EngineMachine(RuleBasedStateMachine):
             result = await run
             assert (result.did_nothing, processor.calls) == (True, []), "a finished job was worked on"
         else:
-            job.enter()
+            job.acquire_lease()
             try:
                 async with asyncio.timeout(self.patience):
                     if incident is None:
@@ -590,7 +590,7 @@ class EngineMachine(RuleBasedStateMachine):
         stop: StopSignal,
         what: str,
     ) -> None:
-        batches = library.beside.batches
+        batches = library.second.batches
         match what:
             case "stop":
                 stop.request()
@@ -620,14 +620,14 @@ class EngineMachine(RuleBasedStateMachine):
 
     async def _pause_if_possible(self, library: Library, job: ModelJob) -> None:
         if job.state == "running":
-            await library.beside.batches.pause(job.name)
+            await library.second.batches.pause(job.name)
             job.pause()
         else:
-            await _refused(InvalidTransition, library.beside.batches.pause(job.name))
+            await _refused(InvalidTransition, library.second.batches.pause(job.name))
 
     async def _reclaim(self, library: Library, job: ModelJob) -> None:
         """Reclaim the run's lease by an observer that wrongly considers its worker dead."""
-        work = library.beside._store.batches.work
+        work = library.second._store.batches.work
         for row in await work.workers(library.owner, job.name):
             if row.token in [dead.lease.token for dead in self._dead]:
                 continue
@@ -649,7 +649,7 @@ class EngineMachine(RuleBasedStateMachine):
         if more:
             self._more(job, [["ok"], ["retry", "ok"]])
         processor = self._processor(library, job)
-        run = library.beside.batches.run(
+        run = library.second.batches.run(
             job.name, job.inputs(), processor, max_attempts=job.max_attempts, concurrency=2, accept_new_items=more
         )
         task = asyncio.create_task(run)
@@ -684,7 +684,7 @@ class EngineMachine(RuleBasedStateMachine):
         work = library.backstay._store.batches.work
         entered = self._await(work.acquire_lease(library.owner, job.name, life.identity, after_lease_loss=False))
         assert entered.lease is not None
-        job.enter()
+        job.acquire_lease()
         report = self._await(work.commit(entered.lease, [], Claim(free_slots=room, may_claim_suspect=True)))
         pending = [item for item in job.items.values() if item.state == "pending"]
         innocent = [item for item in pending if not item.is_suspect]
@@ -701,8 +701,8 @@ class EngineMachine(RuleBasedStateMachine):
         item = job.items[claimed.item.id]
         outcome = item.next_outcome if item.next_outcome in ("ok", "none", "skip", "fail") else "ok"
         state, code = job.end(item, outcome)
-        kept = conversation_of(claimed, job.answer(item.id, item.attempt)) if outcome == "ok" else None
-        return Verdict(claimed, ItemState(state), state, kept, code, code, uses_up_try=state == "failed")
+        generated = conversation_of(claimed, job.answer(item.id, item.attempt)) if outcome == "ok" else None
+        return Verdict(claimed, ItemState(state), state, generated, code, code, uses_up_try=state == "failed")
 
     def _notice_reclaims(self) -> None:
         """Record which of the dead workers' leases were reclaimed since, and what that did to their items."""
@@ -774,20 +774,20 @@ class EngineMachine(RuleBasedStateMachine):
             for item in job.items.values()
             if item.text is not None
         ]
-        kept = [*library.kept, *own]
-        assert Counter(stored) == Counter(kept), f"stored are {stored}, should be {kept}"
+        expected = [*library.discarded, *own]
+        assert Counter(stored) == Counter(expected), f"stored are {stored}, should be {expected}"
 
     def _check_promises(self, *, at_rest: bool) -> None:
         may_fail = frozenset(item.id for _, job in self._all_jobs() for item in job.items.values())
-        found = violations(self._database, at_rest=at_rest, may_fail=may_fail)
-        broken = [line for line in found if not self._is_explained(line)]
+        lines = violations(self._database, at_rest=at_rest, may_fail=may_fail)
+        broken = [line for line in lines if not self._is_explained(line)]
         assert not broken, broken
 
     def _is_explained(self, line: str) -> bool:
         """Two things the checker cannot know: that a job was discarded before, and that it was cleaned before."""
         if match := re.match(r"B2: item (\S+) of (\S+) ", line):
             item, job = match.groups()
-            return any((job, item) == kept[:2] for library in self._libraries for kept in library.kept)
+            return any((job, item) == row[:2] for library in self._libraries for row in library.discarded)
         if match := re.match(r"B4: item \S+ of (\S+) is (completed|skipped) after \d+ attempts, 0 of them", line):
             return match[1] == "None" or any(job.was_cleaned for _, job in self._all_jobs() if job.name == match[1])
         return False
@@ -823,11 +823,11 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _forget(self, library: Library, job: ModelJob) -> None:
         del library.jobs[job.name]
-        library.kept += [(job.name, item.id, item.text) for item in job.items.values() if item.text is not None]
+        library.discarded += [(job.name, item.id, item.text) for item in job.items.values() if item.text is not None]
         self._notice_reclaims()
 
     async def _workers(self, library: Library, job: ModelJob) -> list[int]:
-        rows = await library.beside._store.batches.work.workers(library.owner, job.name)
+        rows = await library.second._store.batches.work.workers(library.owner, job.name)
         dead = [dead.lease.token for dead in self._dead]
         return [row.token for row in rows if row.token not in dead]
 
@@ -853,7 +853,7 @@ def _as_dict(counts: Any) -> dict[str, int]:
 
 
 async def _all(stream: Any) -> list[Any]:
-    return [one async for one in stream]
+    return [element async for element in stream]
 
 
 async def _never(item: Any) -> None:

@@ -73,7 +73,7 @@ class ModelItem:
         self.interruptions += 1
         self.state, self.code = ("failed", "crashed_worker") if crashed else ("pending", None)
 
-    def put_back(self, *, forgets_interruptions: bool) -> None:
+    def requeue(self, *, forgets_interruptions: bool) -> None:
         """It failed, and is to be tried again."""
         self.state, self.code, self.tries = "pending", None, 0
         if forgets_interruptions:
@@ -132,7 +132,7 @@ class ModelJob:
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
-    def enter(self) -> None:
+    def acquire_lease(self) -> None:
         """A worker begins."""
         assert self.state in UNFINISHED
         self.state, self.pause_code = "running", None
@@ -174,7 +174,7 @@ class ModelJob:
         named = self.items.values() if item_ids is None else [self.items[item_id] for item_id in set(item_ids)]
         failed = [item for item in named if item.state == "failed"]
         for item in failed:
-            item.put_back(forgets_interruptions=True)
+            item.requeue(forgets_interruptions=True)
         if failed:
             self.reopen()
         return len(failed)
@@ -193,7 +193,7 @@ class ModelJob:
     def trip(self, item_ids: Iterable[str], code: str) -> None:
         """The first calls of a run all ended in one error: they do not count, and the job waits."""
         for item_id in item_ids:
-            self.items[item_id].put_back(forgets_interruptions=False)
+            self.items[item_id].requeue(forgets_interruptions=False)
         if self.state != "cancelled":
             self.state, self.pause_code = "paused", code
 

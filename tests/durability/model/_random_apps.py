@@ -133,7 +133,7 @@ class _Maker:
             app.columns["owner"] = "user_id"
             empty = self._pick("", " NOT NULL")
             columns.append(f"user_id {owner}{empty}")
-            rows["user_id"] = [_literal(one) for one in app.owners] + ["NULL"] * (not empty)
+            rows["user_id"] = [_literal(value) for value in app.owners] + ["NULL"] * (not empty)
         if title := self._pick("varchar(200)", "text", "text NOT NULL DEFAULT ''", "character(40)", "app.mood", None):
             columns.append(f"title {title}")
             rows["title"] = list(_VALUES["app.mood"] if title == "app.mood" else _TITLES)
@@ -167,14 +167,14 @@ class _Maker:
             rows[name] = list(_TIMES if kind != "date" else ("'2024-02-29'",))
             rows[name] += ["NULL"] * ("NOT NULL" not in kind)
 
-    def _metadata(self, columns: list[str], rows: dict[str, list[str]], of: str) -> None:
+    def _metadata(self, columns: list[str], rows: dict[str, list[str]], prefix: str) -> None:
         kind = self._pick("jsonb", "json", "jsonb NOT NULL DEFAULT '{}'", "jsonb DEFAULT '{\"a\": 1}'", None)
         if kind is None:
-            self._app.columns[f"{of}metadata"] = ""
+            self._app.columns[f"{prefix}metadata"] = ""
             return
         columns.append(f"meta {kind}")
         rows["meta"] = list(_OBJECTS) + ["NULL"] * ("NOT NULL" not in kind)
-        self._app.columns[f"{of}metadata"] = "meta"
+        self._app.columns[f"{prefix}metadata"] = "meta"
 
     def _extra(self, table: str, columns: list[str], rows: dict[str, list[str]]) -> None:
         kinds = self._draw(st.lists(st.sampled_from(sorted(_VALUES)), max_size=6, unique=True))
@@ -184,7 +184,7 @@ class _Maker:
             value = _VALUES[kind][0]
             empty = self._pick("", "", f" DEFAULT {value}::{kind}", f" NOT NULL DEFAULT {value}::{kind}")
             columns.append(f"{quoted} {kind}{empty}")
-            rows[quoted] = [f"{one}::{kind}" for one in _VALUES[kind]] + ["NULL"] * ("NOT NULL" not in empty)
+            rows[quoted] = [f"{literal}::{kind}" for literal in _VALUES[kind]] + ["NULL"] * ("NOT NULL" not in empty)
 
     def _messages(self, chat: tuple[str, str]) -> None:
         app, rows = self._app, {}
@@ -226,14 +226,14 @@ class _Maker:
         app.statements.append(f"CREATE TABLE public.messages ({', '.join(columns)})")
         app.tables.append("messages")
         for number in range(1, _TURNS + 1):
-            given = {"chat": 'chats."chat id"'}
+            expressions = {"chat": 'chats."chat id"'}
             if numbered:
-                given["place"] = str(number * 2)
+                expressions["place"] = str(number * 2)
             if identity is not None and identity[0].startswith(("text", "varchar")):
-                given["id"] = f"concat('m{number} ', chats.\"chat id\")"
-            self._insert("messages", rows, given, source=" FROM public.chats")
+                expressions["id"] = f"concat('m{number} ', chats.\"chat id\")"
+            self._insert("messages", rows, expressions, source=" FROM public.chats")
         self._identity = identity
-        if identity is not None and any("reply_to" in one for one in columns):
+        if identity is not None and any("reply_to" in column for column in columns):
             app.statements.append(
                 "UPDATE public.messages AS m SET reply_to = (SELECT o.id FROM public.messages AS o"
                 " WHERE o.chat = m.chat AND o.id < m.id ORDER BY o.id LIMIT 1)"
@@ -262,13 +262,13 @@ class _Maker:
             ]
             app.tables.append("files")
 
-    def _insert(self, table: str, rows: dict[str, list[str]], given: dict[str, str], source: str = "") -> None:
-        values = {**given, **{name: self._chance.choice(choices) for name, choices in rows.items()}}
-        told = ", ".join(values)
+    def _insert(self, table: str, rows: dict[str, list[str]], expressions: dict[str, str], source: str = "") -> None:
+        values = {**expressions, **{name: self._chance.choice(choices) for name, choices in rows.items()}}
+        names = ", ".join(values)
         if not values:
             self._app.statements.append(f"INSERT INTO public.{table} DEFAULT VALUES")
             return
-        self._app.statements.append(f"INSERT INTO public.{table} ({told}) SELECT {', '.join(values.values())}{source}")
+        self._app.statements.append(f"INSERT INTO public.{table} ({names}) SELECT {', '.join(values.values())}{source}")
 
 
 def _literal(text: str) -> str:

@@ -43,7 +43,7 @@ def schemas(draw: st.DrawFn) -> list[MadeUp]:
     for number in range(draw(st.integers(1, 4))):
         keyed = draw(st.sampled_from((1, 1, 2, 0)))
         ends: list[str | int] = ["conversations", "conversations", "turns"]
-        ends += [*(one.number for one in tables if one.keyed), *([number] if keyed else [])]
+        ends += [*(table.number for table in tables if table.keyed), *([number] if keyed else [])]
         references = []
         for _ in range(draw(st.integers(1, 3))):
             rule = draw(st.sampled_from(_RULES)) if keyed else "CASCADE"
@@ -51,12 +51,17 @@ def schemas(draw: st.DrawFn) -> list[MadeUp]:
             references.append(Reference(to, rule, rule != "CASCADE" or to == number or draw(st.booleans())))
         kinds = tuple(draw(st.lists(st.sampled_from(sorted(_VALUES)), max_size=2)))
         table = MadeUp(number, keyed, tuple(references), kinds)
-        lacks = any(isinstance(one.to, int) and one.to != number and not one.nullable and not tables[one.to].rows
-                    for one in references)  # fmt: skip
+        lacks = any(
+            isinstance(reference.to, int)
+            and reference.to != number
+            and not reference.nullable
+            and not tables[reference.to].rows
+            for reference in references
+        )
         for row in range(0 if lacks else draw(st.integers(0, 6))):
             values = [str(row), f"'k{row % 2}'"][:keyed]
-            for one in table.references:
-                values += draw(_end(one, tables, table))
+            for reference in table.references:
+                values += draw(_end(reference, tables, table))
             values += [draw(st.sampled_from(_VALUES[kind])) for kind in kinds]
             table.rows.append(values)
         tables.append(table)
@@ -84,13 +89,15 @@ def _width(reference: Reference, widths: dict[int, int]) -> int:
 
 def _declared(table: MadeUp, *, server: bool, widths: dict[int, int]) -> list[tuple[str, str]]:
     columns = [("id", "integer NOT NULL"), ("part", "text NOT NULL")][: table.keyed]
-    for at, one in enumerate(table.references):
-        empty = "" if one.nullable else " NOT NULL"
-        for place in range(_width(one, widths)):
-            kind = "text" if isinstance(one.to, int) and place else "bigint" if one.to == "conversations" else "integer"
-            if one.to == "turns" and not place:
-                kind = "bigint"
-            columns.append((f"r{at}_{place}", kind + empty))
+    for at, reference in enumerate(table.references):
+        empty = "" if reference.nullable else " NOT NULL"
+        for number in range(_width(reference, widths)):
+            kind = (
+                "bigint" if reference.to == "conversations" or (reference.to == "turns" and not number) else "integer"
+            )
+            if isinstance(reference.to, int) and number:
+                kind = "text"
+            columns.append((f"r{at}_{number}", kind + empty))
     names = {"text": "text", "integer": "integer", "numeric": "numeric", "bytes": "bytea" if server else "BLOB"}
     columns += [(f"v{at}", names[kind]) for at, kind in enumerate(table.kinds)]
     return columns
@@ -101,15 +108,17 @@ def statements(tables: list[MadeUp], *, server: bool) -> str:
     text, widths = [], {table.number: table.keyed for table in tables}
     ours = "backstay." if server else ""
     for table in tables:
-        parts = [f"{name} {kind}" for name, kind in _declared(table, server=server, widths=widths)]
+        definitions = [f"{name} {kind}" for name, kind in _declared(table, server=server, widths=widths)]
         if table.keyed:
-            parts.append(f"PRIMARY KEY ({', '.join(('id', 'part')[: table.keyed])})")
-        for at, one in enumerate(table.references):
-            columns = ", ".join(f"r{at}_{place}" for place in range(_width(one, widths)))
-            end = {"conversations": f"{ours}conversations (key)",
-                   "turns": f"{ours}turns (conversation_key, sequence)"}.get(str(one.to), f"t{one.to}")  # fmt: skip
-            parts.append(f"FOREIGN KEY ({columns}) REFERENCES {end} ON DELETE {one.rule}")
-        text.append(f"CREATE TABLE t{table.number} ({', '.join(parts)})")
+            definitions.append(f"PRIMARY KEY ({', '.join(('id', 'part')[: table.keyed])})")
+        for at, reference in enumerate(table.references):
+            columns = ", ".join(f"r{at}_{number}" for number in range(_width(reference, widths)))
+            end = {
+                "conversations": f"{ours}conversations (key)",
+                "turns": f"{ours}turns (conversation_key, sequence)",
+            }.get(str(reference.to), f"t{reference.to}")
+            definitions.append(f"FOREIGN KEY ({columns}) REFERENCES {end} ON DELETE {reference.rule}")
+        text.append(f"CREATE TABLE t{table.number} ({', '.join(definitions)})")
         names = ", ".join(name for name, _ in _declared(table, server=server, widths=widths))
         for row in table.rows:
             values = [_value(value, server=server) for value in row]

@@ -106,7 +106,7 @@ def test_many_starters_of_several_migrations(empty, number):
     with ThreadPoolExecutor(_STARTERS) as starters:
         applied = list(starters.map(start, range(_STARTERS)))
 
-    assert sorted(number for one in applied for number in one) == [number for number, _ in known]
+    assert sorted(number for numbers in applied for number in numbers) == [number for number, _ in known]
     assert recorded(empty) == [number for number, _ in known]
 
 

@@ -257,7 +257,7 @@ def test_a_server_that_may_lose_commits_is_set_as_doctor_says():
 
 
 def _durability(url: str) -> Check:
-    return next(one for one in examine(database_url=url, owner=None, environ={}) if one.name == "durability")
+    return next(check for check in examine(database_url=url, owner=None, environ={}) if check.name == "durability")
 
 
 @contextmanager
@@ -289,7 +289,7 @@ def _role(url: str) -> Iterator[tuple[str, str]]:
 
 def _statements(message: str) -> list[str]:
     """Return the SQL statements in a message."""
-    return [one for quoted in _SQL.findall(message) for one in quoted.split("; ")]
+    return [statement for quoted in _SQL.findall(message) for statement in quoted.split("; ")]
 
 
 def _run(url: str, *statements: str) -> None:

@@ -105,10 +105,7 @@ def test_without_lock_and_guards_it_writes_over_its_successor(scene, host):
 
 @pytest.mark.parametrize("without", ["", "machine"], ids=["", "control"])
 def test_two_of_one_name(scene, host, without):
-    """Two hosts with the same name are not mistaken for one that rebooted, whose workers would all be dead.
-
-    A worker mistaken for dead loses its lease, or, if it is creating the job, also the items it has staged.
-    """
+    """Two hosts with the same name are not mistaken for one that rebooted, whose workers would all be dead."""
     scene.items, scene.concurrency = 160, 4
     options = {"lease": 3, "seconds": 0.1, "without": without}
     with scene.gate() as gate:
@@ -118,6 +115,7 @@ def test_two_of_one_name(scene, host, without):
     codes = [scene.finish(worker) for worker in workers]
 
     errors = scene.errors()
+    # A worker mistaken for dead loses its lease, or, if it is creating the job, also the items it has staged.
     is_mistaken = any(sign in errors for sign in ("lease_lost", "LeaseLost", "ItemsDiffer"))
     assert is_mistaken == bool(without), errors
     assert is_mistaken or codes == [0, 0], errors

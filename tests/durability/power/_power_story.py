@@ -123,7 +123,7 @@ class Writer:
         self._chance = chance
         self.is_mended = False
 
-    def of(self, job: str) -> "Any":
+    def make_processor(self, job: str) -> "Any":
         async def process(item: Item, work: Work) -> Any:
             key = (job, item.id)
             self._recorder.note(Called(key, work.attempt))
@@ -188,8 +188,8 @@ def _hear_creations(patch: pytest.MonkeyPatch, recorder: Recorder) -> None:
 def _run_on_connect(patch: pytest.MonkeyPatch, module: Any, pragmas: Sequence[str]) -> None:
     connect = module.connect
 
-    def connected(*given: Any, **named: Any) -> apsw.Connection:
-        connection: apsw.Connection = connect(*given, **named)
+    def connected(*arguments: Any, **named: Any) -> apsw.Connection:
+        connection: apsw.Connection = connect(*arguments, **named)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
         return connection
@@ -202,24 +202,30 @@ def library(path: Path) -> Backstay:
     return Backstay(Settings(database_url=str(path), lease_seconds=0.2))
 
 
-async def tell(path: Path, recorder: Recorder, chance: random.Random, count: int) -> None:
-    """Tell the whole story once: create, stop at a limit, pause, go on, mend and retry, complete, clean, discard."""
+async def run_story(path: Path, recorder: Recorder, chance: random.Random, count: int) -> None:
+    """Run the whole story once: create, stop at a limit, pause, go on, mend and retry, complete, clean, discard."""
     writer = Writer(recorder, chance)
     async with library(path) as backstay:
-        await backstay.batches.run(SPARE, spare_items(), writer.of(SPARE), concurrency=2)
+        await backstay.batches.run(SPARE, spare_items(), writer.make_processor(SPARE), concurrency=2)
         recorder.note(Stands(SPARE, "completed", SPARE_ITEMS))
         limit = chance.randrange(count // 4, count)
-        await backstay.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY, limit=limit)
+        await backstay.batches.run(
+            JOB, story_items(count), writer.make_processor(JOB), concurrency=CONCURRENCY, limit=limit
+        )
         await backstay.batches.pause(JOB)
         recorder.note(Stands(JOB, "paused", count))
     recorder.note(Stands(JOB, None))
     async with library(path) as backstay:
-        result = await backstay.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
+        result = await backstay.batches.run(
+            JOB, story_items(count), writer.make_processor(JOB), concurrency=CONCURRENCY
+        )
         assert result.state == "completed_with_failures", result
         recorder.note(Stands(JOB, "completed_with_failures", count))
         recorder.note(Stands(JOB, None))
         writer.is_mended = True
-        result = await backstay.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
+        result = await backstay.batches.resume(
+            JOB, writer.make_processor(JOB), concurrency=CONCURRENCY, retry_failed=True
+        )
         assert result.state == "completed", result
         recorder.note(Stands(JOB, "completed", count))
         recorder.note(Stands(SPARE, None))
@@ -227,17 +233,17 @@ async def tell(path: Path, recorder: Recorder, chance: random.Random, count: int
         recorder.note(Stands(SPARE, ""))
 
 
-async def tell_the_rest(path: Path, recorder: Recorder, chance: random.Random, count: int) -> None:
+async def finish_story(path: Path, recorder: Recorder, chance: random.Random, count: int) -> None:
     """Go on after a cut, as a user would: run the job again, retry what failed, finish what else is there."""
     writer = Writer(recorder, chance)
     writer.is_mended = True
     recorder.note(Stands(JOB, None))
     async with library(path) as backstay:
-        await backstay.batches.run(JOB, story_items(count), writer.of(JOB), concurrency=CONCURRENCY)
-        await backstay.batches.resume(JOB, writer.of(JOB), concurrency=CONCURRENCY, retry_failed=True)
+        await backstay.batches.run(JOB, story_items(count), writer.make_processor(JOB), concurrency=CONCURRENCY)
+        await backstay.batches.resume(JOB, writer.make_processor(JOB), concurrency=CONCURRENCY, retry_failed=True)
         for job in await backstay.batches.incomplete():
             recorder.note(Stands(job.id, None))
-            await backstay.batches.resume(job.id, writer.of(job.id), concurrency=2)
+            await backstay.batches.resume(job.id, writer.make_processor(job.id), concurrency=2)
 
 
 # -- what is left ------------------------------------------------------------------------------------------------------
@@ -256,7 +262,7 @@ class Left:
     """What is stored for each item, discarded ones included."""
 
     @classmethod
-    def of(cls, path: Path, *, at_rest: bool = False) -> "Left":
+    def from_database(cls, path: Path, *, at_rest: bool = False) -> "Left":
         broken = violations(path, at_rest=at_rest)
         connection = apsw.Connection(str(path))
         try:
@@ -284,14 +290,14 @@ class Left:
 
     def lost(self, promises: Promises) -> list[str]:
         """Return every promise that does not hold here, each as a line that starts with its number."""
-        found = [*self.broken, *self._jobs_lost(promises)]
+        broken = [*self.broken, *self._jobs_lost(promises)]
         for key, outcome in promises.outcomes.items():
-            found += self._outcome_lost(key, outcome, promises)
+            broken += self._outcome_lost(key, outcome, promises)
         for key, texts in self.texts.items():
             state, attempt = self.items.get(key, ("completed", 1))
             if texts != [answer(key, attempt)]:
-                found.append(f"B3: what is stored for {key} is not the answer of its attempt {attempt}, {state}")
-        return found
+                broken.append(f"B3: what is stored for {key} is not the answer of its attempt {attempt}, {state}")
+        return broken
 
     def _jobs_lost(self, promises: Promises) -> Iterator[str]:
         for job, stands in promises.jobs.items():
@@ -313,19 +319,19 @@ class Left:
 
     def not_at_the_end(self, promises: Promises, *, count: int, cuts: int) -> list[str]:
         """Return what is wrong with the end of the story, after so many cuts."""
-        found = self.lost(promises)
+        broken = self.lost(promises)
         if self.jobs.get(JOB) != ("completed", count):
-            found.append(f"B6: the job should be completed with {count} items, it is {self.jobs.get(JOB)}")
+            broken.append(f"B6: the job should be completed with {count} items, it is {self.jobs.get(JOB)}")
         for item in story_items(count):
             state = self.items.get((JOB, item["id"]), ("", 0))[0]
             if state != DOES[item["does"]][1]:
-                found.append(f"B6: item {item['id']} should be {DOES[item['does']][1]}, it is {state}")
-        found += [f"B5: {call} was called {n} times" for call, n in promises.calls.items() if n > 1]
+                broken.append(f"B6: item {item['id']} should be {DOES[item['does']][1]}, it is {state}")
+        broken += [f"B5: {call} was called {n} times" for call, n in promises.calls.items() if n > 1]
         calls = sum(key[0] == JOB for key, _ in promises.calls)
         needed = sum(DOES[item["does"]][0] for item in story_items(count))
         if calls > needed + cuts * CONCURRENCY:
-            found.append(f"B5: {calls} calls, where {needed} and {cuts * CONCURRENCY} in flight at cuts were enough")
-        return found
+            broken.append(f"B5: {calls} calls, where {needed} and {cuts * CONCURRENCY} in flight at cuts were enough")
+        return broken
 
 
 def key_answers_nothing(key: Key) -> bool:

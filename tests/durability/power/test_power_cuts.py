@@ -17,7 +17,7 @@ import pytest
 
 from backstay.batch import liveness
 from backstay.storage.sqlite.schema_migration import prepare
-from durability.power._power_story import Left, Promises, listening, tell, tell_the_rest
+from durability.power._power_story import Left, Promises, finish_story, listening, run_story
 from support.faults.power_cut import Contents, Disk
 from support.faults.recorded_disk import Event, Noted, Recorder
 from support.harness.sampling import FULL, sample
@@ -90,7 +90,7 @@ def recorded(folder: Path, seed: int, pragmas: tuple[str, ...]) -> tuple[list[Ev
     count = chance.randrange(40, 80)
     path = folder / "recorded"
     with listening(recorder, pragmas):
-        asyncio.run(tell(path / DATABASE, recorder, chance, count))
+        asyncio.run(run_story(path / DATABASE, recorder, chance, count))
     shutil.rmtree(path)
     return recorder.events, count
 
@@ -119,7 +119,7 @@ def open_state(folder: Path, contents: Contents) -> Left:
     write(folder, contents)
     try:
         prepare(folder / DATABASE, create=True)
-        return Left.of(folder / DATABASE)
+        return Left.from_database(folder / DATABASE)
     finally:
         shutil.rmtree(folder)
 
@@ -138,7 +138,7 @@ class Survey:
         self._seen: dict[bytes, Left] = {}
         self.lost: list[str] = []
 
-    def look(self, state: State) -> bool:
+    def check(self, state: State) -> bool:
         """Check a state, and return whether it was new."""
         digest = state.digest
         is_new = digest not in self._seen
@@ -156,11 +156,11 @@ async def ends(folder: Path, state: State, count: int, cuts: int) -> list[str]:
     write(folder, state.contents)
     try:
         recorder = Recorder()
-        await tell_the_rest(folder / DATABASE, recorder, random.Random(state.moment), count)
+        await finish_story(folder / DATABASE, recorder, random.Random(state.moment), count)
         promises = state.promises.copy()
         for event in recorder.events:
             promises.note(event.fact)
-        broken = Left.of(folder / DATABASE, at_rest=True).not_at_the_end(promises, count=count, cuts=cuts)
+        broken = Left.from_database(folder / DATABASE, at_rest=True).not_at_the_end(promises, count=count, cuts=cuts)
         return [f"{state}, then resumed: {line}" for line in broken]
     finally:
         shutil.rmtree(folder)
@@ -211,7 +211,7 @@ def test_power_cut_at_any_instant(folder, machine, capsys, seed):
 
     survey, selected = Survey(folder), Sample(RESUMED, random.Random(seed))
     for state in states(events, seed, sample(range(len(events)), CUTS)):
-        if survey.look(state):
+        if survey.check(state):
             selected.offer(state)
     broken = survey.lost + asyncio.run(all_end(folder, selected.states, count))
 
@@ -237,14 +237,14 @@ def test_power_cut_again_while_resuming(folder, machine, capsys, seed):
         begun = len(recorder.events)
         write(folder / "resumed", first.contents)
         with listening(recorder, SMALL_LOG):
-            asyncio.run(tell_the_rest(folder / "resumed" / DATABASE, recorder, random.Random(seed), count))
+            asyncio.run(finish_story(folder / "resumed" / DATABASE, recorder, random.Random(seed), count))
         shutil.rmtree(folder / "resumed")
         machine()
         for state in states(
             recorder.events, seed, range(len(recorder.events))[begun::SECOND_CUTS_APART], first.promises
         ):
             second = replace(state, how=f"{state.how}; resumed from {first}")
-            if survey.look(second):
+            if survey.check(second):
                 selected.offer(second)
     broken = survey.lost + asyncio.run(all_end(folder, selected.states, count, cuts=2))
 
@@ -259,6 +259,6 @@ def test_without_full_sync_power_cuts_lose_what_was_acknowledged(folder, machine
 
     survey = Survey(folder)
     for state in states(events, 0, sample(range(len(events)), 30)):
-        survey.look(state)
+        survey.check(state)
 
     assert any(": B1: " in line for line in survey.lost)

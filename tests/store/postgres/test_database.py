@@ -92,7 +92,7 @@ async def test_two_that_deadlock_both_end_well(database):
     both = threading.Barrier(2)
 
     def take(first, second):
-        def do(session):
+        def update_both(session):
             update = "UPDATE backstay.meta SET value = value WHERE name = %s"
             session.connection.execute(update, (first,))
             with suppress(threading.BrokenBarrierError):  # the one that runs again is alone
@@ -101,7 +101,7 @@ async def test_two_that_deadlock_both_end_well(database):
             session.connection.execute(update, (second,))
             return first
 
-        return do
+        return update_both
 
     results = await asyncio.gather(database.write(take("a", "b")), database.write(take("b", "a")))
 

@@ -25,9 +25,9 @@ async def violations(page: Any, *, only_colours: bool = False) -> list[str]:
     options = {"runOnly": rules, "resultTypes": ["violations"]}
     problems = await page.evaluate("(options) => axe.run(document, options).then((done) => done.violations)", options)
     return [
-        f"{one['id']}: {one['help']}: {node['target']} {node.get('failureSummary', '')}"
-        for one in problems
-        for node in one["nodes"]
+        f"{problem['id']}: {problem['help']}: {node['target']} {node.get('failureSummary', '')}"
+        for problem in problems
+        for node in problem["nodes"]
     ]
 
 

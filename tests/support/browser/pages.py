@@ -86,7 +86,7 @@ async def browser() -> AsyncIterator[Any]:
         requirements.missing("playwright")
     import shutil
 
-    path = next((found for name in _NAMES if (found := shutil.which(name))), None) or requirements.missing("chromium")
+    path = next(filter(None, map(shutil.which, _NAMES)), None) or requirements.missing("chromium")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium as root refuses to start with it
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=path, args=[*sandbox, "--disable-dev-shm-usage"])
@@ -120,8 +120,8 @@ class Seen:
         if not request.url.startswith((self.origin, "data:", "blob:")):
             self.strangers.append(request.url)
 
-    def violation(self, told: str) -> None:
-        self.refused.append(told)
+    def violation(self, message: str) -> None:
+        self.refused.append(message)
 
     async def dialog(self, dialog: Any) -> None:
         self.dialogs.append(dialog.message)

@@ -19,9 +19,9 @@ def items(count: int, *, start: int = 1) -> list[dict[str, str]]:
     return [{"id": f"item-{n}", "topic": f"topic {n}"} for n in range(start, start + count)]
 
 
-async def drafts_of(given: Iterable[Item | dict[str, Any]], columns: ColumnMapping | None = None) -> list[NewItem]:
+async def drafts_of(source: Iterable[Item | dict[str, Any]], columns: ColumnMapping | None = None) -> list[NewItem]:
     """Return the drafts of all items in one list."""
-    return [draft async for chunk in read_items(given, columns or ColumnMapping()) for draft in chunk]
+    return [draft async for chunk in read_items(source, columns or ColumnMapping()) for draft in chunk]
 
 
 def claimed(position: int = 0, *, tries: int = 0, attempt: int = 1, alone: bool = False) -> ClaimedItem:

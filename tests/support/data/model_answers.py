@@ -107,9 +107,9 @@ def _thinking() -> Iterator[AnswerRow]:
         "reasoning_text": {"type": "reasoning_text", "text": thought},
         "thought: true": {"text": thought, "thought": True},
     }
-    for name, part in shapes.items():
-        yield _good(f"part: {name}", "gemini", chat([part, _text(TEXT)]), reasoning=thought)
-        yield _bad(f"only a part: {name}", "gemini", chat([{**part, "text": DRAFT_TEXT}]), "empty_answer")
+    for name, shape in shapes.items():
+        yield _good(f"part: {name}", "gemini", chat([shape, _text(TEXT)]), reasoning=thought)
+        yield _bad(f"only a part: {name}", "gemini", chat([{**shape, "text": DRAFT_TEXT}]), "empty_answer")
     inside = {**GOOD, "assistant_1": f"<think>Be kind.</think>\n{ASSISTANT}"}
     yield _good("thinking before a turn's words", "ollama", chat(json.dumps(inside)), reasoning="Be kind.")
     both = f"<think>A plan.</think>{json.dumps(inside)}"
@@ -150,8 +150,8 @@ def _thinking() -> Iterator[AnswerRow]:
     yield _good("reasoning_content", "deepseek", chat(TEXT, reasoning_content=thought), reasoning=thought)
     yield _good("reasoning", "openrouter", chat(TEXT, reasoning=thought), reasoning=thought)
     yield _good("reasoning null", "groq", chat(TEXT, reasoning=None, reasoning_content=""))
-    parts = [{"type": "thinking", "thinking": [_text(thought)]}, _text(TEXT)]
-    yield _good("thinking part", "mistral", chat(parts), reasoning=thought)
+    content = [{"type": "thinking", "thinking": [_text(thought)]}, _text(TEXT)]
+    yield _good("thinking part", "mistral", chat(content), reasoning=thought)
     yield _good("reasoning part", "openai", chat([{"type": "reasoning", "text": "Hm."}, _text(TEXT)]), reasoning="Hm.")
     signed = {"type": "thinking", "thinking": thought, "signature": "c2lnbmVk"}
     yield _good(
@@ -413,8 +413,8 @@ def _ends() -> Iterator[AnswerRow]:
         yield _bad(f"end: {word}", "gemini", chat("", word), "content_filter", may_retry=False)
     yield _bad("end: refusal", "anthropic", blocks(_text(TEXT), stop="refusal"), "refusal", may_retry=False)
     yield _bad("refusal", "openai", chat(None, refusal="I cannot."), "refusal", may_retry=False)
-    part = {"type": "refusal", "refusal": "I cannot."}
-    yield _bad("refusal as a part", "openai", chat([part]), "refusal", may_retry=False)
+    refused = {"type": "refusal", "refusal": "I cannot."}
+    yield _bad("refusal as a part", "openai", chat([refused]), "refusal", may_retry=False)
     yield _bad("end: pause_turn", "anthropic", blocks(_text(TEXT), stop="pause_turn"), "incomplete_answer")
     for unknown in ("insufficient_system_resource", "abort", "error", "OTHER", 7):
         yield _bad(f"end: {unknown}", "deepseek", chat(TEXT, unknown), "incomplete_answer")

@@ -37,17 +37,17 @@ def violations(
     with asking(database) as ask:
         folder = (safe or _beside(Path(database))) / _name(ask)
         files = {path.name.removesuffix(".json.zst"): path for path in folder.glob("backup-*.json.zst")}
-        found, kept = [], {}
+        broken, readable = [], {}
         for backup, path in files.items():
             try:
-                kept[backup] = contents(path.read_bytes())
+                readable[backup] = contents(path.read_bytes())
             except (ValueError, KeyError, TypeError) as error:
-                found.append(f"K3: {path.name} is not whole: {error}")
-        found += _records(ask, files, kept)
-        found += _deleted(ask, originals, kept)
+                broken.append(f"K3: {path.name} is not whole: {error}")
+        broken += _records(ask, files, readable)
+        broken += _deleted(ask, originals, readable)
         if is_started:
-            found += [f"K6: {path.name} was left by a dead writer" for path in folder.glob(".*") if _is_free(path)]
-        return found
+            broken += [f"K6: {path.name} was left by a dead writer" for path in folder.glob(".*") if _is_free(path)]
+        return broken
 
 
 def contents(data: bytes) -> dict[str, str]:
@@ -64,7 +64,7 @@ def contents(data: bytes) -> dict[str, str]:
         raise ValueError("its checksum differs")
     if integrity["conversations"] != len(document["conversations"]):
         raise ValueError("its count differs")
-    return {one["id"]: digest(one) for one in document["conversations"]}
+    return {conversation["id"]: digest(conversation) for conversation in document["conversations"]}
 
 
 def digest(document: Any) -> str:
@@ -82,23 +82,23 @@ def _name(ask: Ask) -> str:
     return str(name)
 
 
-def _records(ask: Ask, files: Mapping[str, Path], kept: Mapping[str, Digests]) -> list[str]:
-    found = []
+def _records(ask: Ask, files: Mapping[str, Path], readable: Mapping[str, Digests]) -> list[str]:
+    broken = []
     for key, name in ask("SELECT key, id FROM backups WHERE state = 'verified'"):
         if name not in files:
-            found.append(f"K5: {name} is verified, but its file is gone")
+            broken.append(f"K5: {name} is verified, but its file is gone")
             continue
         items = ask("SELECT id, digest FROM backup_items WHERE backup_key = ?", key)
         noted = {item: bytes(digest).hex() for item, digest in items}
-        if kept.get(name) != noted:
-            found.append(f"K2: {name} is verified, but does not hold what its snapshot noted")
-    return found
+        if readable.get(name) != noted:
+            broken.append(f"K2: {name} is verified, but does not hold what its snapshot noted")
+    return broken
 
 
-def _deleted(ask: Ask, originals: Digests, kept: Mapping[str, Digests]) -> list[str]:
+def _deleted(ask: Ask, originals: Digests, readable: Mapping[str, Digests]) -> list[str]:
     here = {name for (name,) in ask("SELECT id FROM conversations")}
     verified = {name for (name,) in ask("SELECT id FROM backups WHERE state = 'verified'")}
-    safe = [kept[name] for name in verified if name in kept]
+    safe = [readable[name] for name in verified if name in readable]
     return [
         f"K1: conversation {name} was deleted, and no verified backup holds it as it was"
         for name, wanted in originals.items()

@@ -23,15 +23,15 @@ _AT_REST = ("completed", "completed_with_failures", "paused", "cancelled")
 class BrokenPromise(AssertionError):
     """The checker found broken promises after a test, which is then not run again."""
 
-    def __init__(self, found: list[str]) -> None:
-        super().__init__("\n".join(found))
-        self.promises = {line.partition(":")[0] for line in found}
+    def __init__(self, broken: list[str]) -> None:
+        super().__init__("\n".join(broken))
+        self.promises = {line.partition(":")[0] for line in broken}
 
 
-def refuse(found: list[str]) -> None:
+def refuse(broken: list[str]) -> None:
     """Raise BrokenPromise if a checker found any violation."""
-    if found:
-        raise BrokenPromise(found)
+    if broken:
+        raise BrokenPromise(broken)
 
 
 def violations(
@@ -125,8 +125,8 @@ def _counters(ask: Ask) -> list[str]:
              FROM jobs LEFT JOIN workers AS w ON w.job_key = jobs.key
             WHERE jobs.state <> 'creating' GROUP BY jobs.key"""
     ):
-        found = ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)
-        rows: Counter[str] = Counter(dict(found))
+        states = ask("SELECT state, count(*) FROM items WHERE job_key = ? GROUP BY state", key)
+        rows: Counter[str] = Counter(dict(states))
         for state, number in zip(_STATES, counted, strict=True):
             if rows[state] != number:
                 broken.append(f"B7: {name} counts {number} {state}, its rows say {rows[state]}")

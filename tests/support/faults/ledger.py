@@ -58,7 +58,7 @@ class Witness:
     """How many stop signals were received."""
 
     @classmethod
-    def of(cls, path: Path) -> "Witness":
+    def from_ledger(cls, path: Path) -> "Witness":
         witness = cls()
         for line in _lines(path):
             if "called" in line:

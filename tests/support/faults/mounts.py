@@ -38,22 +38,22 @@ class Mounts:
         """Where files inside are seen from outside, once whoever wrote them has ended."""
         return Path(f"/proc/{self._process}/root")
 
-    def do(self, *command: str) -> None:
-        """Carry out a command inside."""
+    def run(self, *command: str) -> None:
+        """Run a command inside."""
         subprocess.run([*self.inside, *command], check=True, capture_output=True)
 
     def bounded(self, folder: Path, size: str) -> None:
         """Mount an empty file system of this size (as `4m`) on a folder."""
-        self.do("mount", "-t", "tmpfs", "-o", f"size={size}", "bounded", str(folder))
+        self.run("mount", "-t", "tmpfs", "-o", f"size={size}", "bounded", str(folder))
 
     def resize(self, folder: Path, size: str) -> None:
         # With source and type named, mount does not repeat the options of before, which only root may set.
-        self.do("mount", "-t", "tmpfs", "-o", f"remount,size={size}", "bounded", str(folder))
+        self.run("mount", "-t", "tmpfs", "-o", f"remount,size={size}", "bounded", str(folder))
 
     def read_only(self, folder: Path) -> None:
         """Let nothing in a folder be changed. Refused by the kernel while a file in it is open for writing."""
-        self.do("mount", "--bind", str(folder), str(folder))
-        self.do("mount", "-o", "remount,bind,ro", str(folder))
+        self.run("mount", "--bind", str(folder), str(folder))
+        self.run("mount", "-o", "remount,bind,ro", str(folder))
 
     @property
     def _process(self) -> int:

@@ -47,8 +47,8 @@ class Proxy:
         delay_seconds: float = 0.0,
         host: str = "127.0.0.1",
     ) -> None:
-        parts = urlsplit(url)
-        self._server = (str(parts.hostname), parts.port or 5432)
+        address = urlsplit(url)
+        self._server = (str(address.hostname), address.port or 5432)
         self._plan = plan
         self._held_seconds = held_seconds
         self._delay_seconds = delay_seconds
@@ -63,9 +63,9 @@ class Proxy:
         self.held_up = 0
         """How many client messages were held back since the proxy fell silent."""
         self._sockets: set[socket.socket] = set()
-        who = f"{parts.username}:{parts.password}@" if parts.password else f"{parts.username}@"
-        place = f"{who}{host}:{self._listener.getsockname()[1]}"
-        self.url = urlunsplit(parts._replace(netloc=place, query="sslmode=disable&gssencmode=disable"))
+        who = f"{address.username}:{address.password}@" if address.password else f"{address.username}@"
+        netloc = f"{who}{host}:{self._listener.getsockname()[1]}"
+        self.url = urlunsplit(address._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable"))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self) -> "Proxy":

@@ -189,9 +189,9 @@ class Disk:
                 continue
             writes -= 1
             sectors, end = _sectors(change), change.offset + len(change.data)
-            for place, sector in enumerate(sectors):
+            for index, sector in enumerate(sectors):
                 if lost_behind is None or min(end, (sector + 1) * SECTOR) <= lost_behind:
-                    pieces.append(_Piece(file, number, sector, writes, place / len(sectors)))
+                    pieces.append(_Piece(file, number, sector, writes, index / len(sectors)))
         return pieces
 
     def _what_was_there(self, start: int, end: int) -> bytes:
@@ -199,8 +199,8 @@ class Disk:
         first = min(end, -(-start // SECTOR) * SECTOR)
         last = max(first, end // SECTOR * SECTOR)
         gone = [held.synced for number, held in self._files.items() if number not in self._names.values()]
-        found = next((data[first:last] for data in reversed(gone) if len(data) > first), b"")
-        return bytes(first - start) + found + b"\xa5" * (last - first - len(found)) + bytes(end - last)
+        remains = next((data[first:last] for data in reversed(gone) if len(data) > first), b"")
+        return bytes(first - start) + remains + b"\xa5" * (last - first - len(remains)) + bytes(end - last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,13 +90,13 @@ def freeze_within_commit(number: int) -> None:
     """Stop this process, as a closed lid does, in its `number`-th commit of results, right after it was let through."""
     count, write = 0, verdicts.write_verdicts
 
-    def stopping(*given: Any) -> None:
+    def stopping(*arguments: Any) -> None:
         nonlocal count
-        count += bool(given[2])
-        if count == number and given[2]:
+        count += bool(arguments[2])
+        if count == number and arguments[2]:
             count += 1
             os.kill(os.getpid(), signal.SIGSTOP)
-        write(*given)
+        write(*arguments)
 
     _replace(work, "write_verdicts", stopping)
 
@@ -234,9 +234,9 @@ def _no_stop_at_failures(put: Put) -> None:
     """Delete although the backup has failed."""
     delete = DeleteService.delete
 
-    async def whatever_becomes_of_it(self: DeleteService, plan: DeletePlan, **given: Any) -> DeleteResult:
+    async def whatever_becomes_of_it(self: DeleteService, plan: DeletePlan, **options: Any) -> DeleteResult:
         try:
-            return await delete(self, plan, **given)
+            return await delete(self, plan, **options)
         except BackupError:
             return await self._delete_without_backup(plan, None)
 
@@ -284,10 +284,10 @@ def _dies_before_answering(put: Put) -> None:
 
 def _no_receipts(put: Put) -> None:
     """Omit the receipt from the transaction of the work."""
-    bring_in = conversations.SqlConversations.import_conversations
+    import_conversations = conversations.SqlConversations.import_conversations
 
-    async def without(self: conversations.SqlConversations, *given: Any) -> object:
-        return await bring_in(self, *given[:4])
+    async def without(self: conversations.SqlConversations, *arguments: Any) -> object:
+        return await import_conversations(self, *arguments[:4])
 
     put(conversations.SqlConversations, "import_conversations", without)
 

@@ -55,7 +55,7 @@ class Scene:
             under: A command that starts it, as strace does.
             environment: What it gets beside our own.
         """
-        given = {
+        values = {
             "database": self.database,
             "ledger": self.ledger,
             "items": self.items,
@@ -63,7 +63,7 @@ class Scene:
             **options,
         }
         command = [*self.inside, *under, sys.executable, "-m", program]
-        for name, value in given.items():
+        for name, value in values.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
         surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_TESTS), *sys.path]), **(environment or {})}
         with (self.folder / "stderr.txt").open("ab") as said:
@@ -109,7 +109,7 @@ class Scene:
         )
 
     def witness(self) -> Witness:
-        return Witness.of(self.ledger)
+        return Witness.from_ledger(self.ledger)
 
     def broken(self, *, untouched: bool = False, **expected: Any) -> list[str]:
         """Return the promises that are broken now.
@@ -161,5 +161,5 @@ def last_words(said: str) -> type[errors.BackstayError] | str:
         if complaint in said:
             return said
     name = said.strip().rpartition("\n")[2].partition(":")[0]
-    found = getattr(errors, name.removeprefix("backstay.errors."), None) if "." in name else None
-    return found if isinstance(found, type) and issubclass(found, errors.BackstayError) else said
+    error = getattr(errors, name.removeprefix("backstay.errors."), None) if "." in name else None
+    return error if isinstance(error, type) and issubclass(error, errors.BackstayError) else said

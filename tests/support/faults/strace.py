@@ -114,8 +114,8 @@ def struck(calls: Sequence[SystemCall]) -> list[int]:
 
 def by_target(calls: Iterable[SystemCall], folder: Path) -> dict[tuple[str, Path], list[SystemCall]]:
     """Group the calls on files in a folder, and on the folder, by name and path."""
-    found: dict[tuple[str, Path], list[SystemCall]] = {}
+    groups: dict[tuple[str, Path], list[SystemCall]] = {}
     for call in calls:
         if call.path == folder or folder in call.path.parents:
-            found.setdefault((call.name, call.path), []).append(call)
-    return found
+            groups.setdefault((call.name, call.path), []).append(call)
+    return groups

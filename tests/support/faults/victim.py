@@ -123,7 +123,7 @@ _MISBEHAVIOUR: dict[str, Callable[[], Awaitable[None]]] = {
 
 async def work(options: argparse.Namespace) -> BatchResult:
     ledger = Ledger(options.ledger)
-    doing = {f"i{n}": what for what, n in (part.split("@") for part in options.doing.split(",") if part)}
+    doing = {f"i{n}": what for what, n in (pair.split("@") for pair in options.doing.split(",") if pair)}
     stop = StopSignal()
 
     def heed(*_: object) -> None:

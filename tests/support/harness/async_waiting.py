@@ -15,7 +15,7 @@ async def until(holds: Callable[[], Found | Awaitable[Found]], *, seconds: float
     async with asyncio.timeout(seconds):
         while True:
             said = holds()
-            found = await said if inspect.isawaitable(said) else said
-            if found:
-                return found
+            value = await said if inspect.isawaitable(said) else said
+            if value:
+                return value
             await asyncio.sleep(0.01)

@@ -65,8 +65,8 @@ def _all(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
     while left:
-        found = left.pop()
-        if found is not None and id(found) not in seen:
-            seen.add(id(found))
-            left += [*getattr(found, "exceptions", ()), found.__cause__, found.__context__]
-            yield found
+        current = left.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            left += [*getattr(current, "exceptions", ()), current.__cause__, current.__context__]
+            yield current

@@ -51,7 +51,7 @@ ENOUGH = KINDS if FULL else KINDS[:1]
 @contextmanager
 def library(kind: Kind, folder: Path) -> Iterator[Settings]:
     """Return the settings of a fresh library."""
-    with kind.place(folder) as where:
+    with kind.fresh_database(folder) as where:
         yield Settings(database_url=str(where), backup_directory=str(folder / "backups"), here=folder)
 
 
@@ -123,7 +123,7 @@ class Serving:
         assert answer.status_code == 201, answer.text
         await self.settled(job_id, client=client)
         listed = await (client or self.ann).get("/api/conversations", params={"jobId": job_id, "limit": 200})
-        return [one["id"] for one in reversed(listed.json()["conversations"])]
+        return [conversation["id"] for conversation in reversed(listed.json()["conversations"])]
 
 
 @asynccontextmanager
@@ -190,12 +190,12 @@ class Server:
     def wait_for(self, holds: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until a condition holds; return its value."""
 
-        def look() -> Any:
-            found = holds()
-            assert found or self.process.poll() is None, self.log.read_text()
-            return found
+        def poll() -> Any:
+            value = holds()
+            assert value or self.process.poll() is None, self.log.read_text()
+            return value
 
-        return until(look, seconds=seconds)
+        return until(poll, seconds=seconds)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -232,9 +232,9 @@ def served(
     assert process.stdout is not None
     try:
         line = process.stdout.readline().decode().strip()
-        found = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
-        assert found, log.read_text()
-        server = Server(process, found[1], found[2], log)
+        match = re.fullmatch(r"(http://[^/]+)(?:/\?token=(\S+))?", line)
+        assert match, log.read_text()
+        server = Server(process, match[1], match[2], log)
         try:
             yield server
         finally:

@@ -41,10 +41,10 @@ class Listener:
     """Listener with a socket of its own, so that it can stop reading or vanish."""
 
     def __init__(self, url: str, path: str, token: str, *, last: str | None = None, timeout: float = 60) -> None:
-        place = urlsplit(url)
-        self.socket = socket.create_connection((place.hostname or "", place.port or 80), timeout=timeout)
+        address = urlsplit(url)
+        self.socket = socket.create_connection((address.hostname or "", address.port or 80), timeout=timeout)
         more = f"Last-Event-ID: {last}\r\n" if last is not None else ""
-        head = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
         self.socket.sendall(head.encode())
         self._file = self.socket.makefile("rb")
         self.status = int(self._file.readline().split()[1])

@@ -129,8 +129,8 @@ def routes(app: FastAPI) -> Iterator[str]:
             yield f"{method} {re.sub(r':(id|path)}', '}', route.path)}"
 
 
-def _all_routes(found: Any) -> Iterator[Any]:
-    for route in found:
+def _all_routes(entries: Any) -> Iterator[Any]:
+    for route in entries:
         included = getattr(route, "original_router", None)
         if included is not None:
             yield from _all_routes(included.routes)

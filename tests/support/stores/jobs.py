@@ -14,24 +14,24 @@ from support.stores.kinds import OpenStore
 OWNER = "local"
 
 
-async def stage(store: OpenStore, given: Sequence[Any] = (), *, owner: str = OWNER) -> StagedJob:
+async def stage(store: OpenStore, source: Sequence[Any] = (), *, owner: str = OWNER) -> StagedJob:
     """Stage a job with these items."""
     staged = await store.batches.intake.stage(owner, card("creator"))
-    if given:
-        await store.batches.intake.stage_items(staged, await drafts_of(given))
+    if source:
+        await store.batches.intake.stage_items(staged, await drafts_of(source))
     return staged
 
 
 async def create(
     store: OpenStore,
-    given: Sequence[Any] | int = 3,
+    source: Sequence[Any] | int = 3,
     *,
     job_id: str = "job",
     owner: str = OWNER,
     processor: str = "caller",
 ) -> Job:
     """Create a job with these items, or with that many."""
-    staged = await stage(store, items(given) if isinstance(given, int) else given, owner=owner)
+    staged = await stage(store, items(source) if isinstance(source, int) else source, owner=owner)
     assert await store.batches.intake.publish(staged, job_id, processor, JobSettings())
     return await job(store, job_id, owner=owner)
 
@@ -40,7 +40,7 @@ async def job(store: OpenStore, job_id: str = "job", *, owner: str = OWNER) -> J
     return await store.batches.jobs.job(owner, job_id)
 
 
-async def enter(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, name: str = "a") -> Lease:
+async def acquire_lease(store: OpenStore, job_id: str = "job", *, owner: str = OWNER, name: str = "a") -> Lease:
     """Take a lease on a job that has work left."""
     entered = await store.batches.work.acquire_lease(owner, job_id, card(name), after_lease_loss=False)
     assert entered.lease is not None

@@ -43,7 +43,7 @@ class OpenStore:
     """The test itself took away what the promises are checked by."""
 
 
-Place = Callable[[Path], AbstractContextManager[Path | str]]
+DatabaseFactory = Callable[[Path], AbstractContextManager[Path | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Kind:
     """Says why it cannot be tested here; None when it can."""
     open: Callable[[Path], AbstractAsyncContextManager[OpenStore]]
     """Opens a fresh store in a folder, and closes it."""
-    place: Place
+    fresh_database: DatabaseFactory
     """Makes a fresh database, in a folder where it is a file, and says where: a path or a URL."""
 
 
@@ -127,9 +127,9 @@ def _pooled_database(folder: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def _open_server(place: Place, folder: Path) -> AsyncIterator[OpenStore]:
+async def _open_server(fresh_database: DatabaseFactory, folder: Path) -> AsyncIterator[OpenStore]:
     clock = MovableClock()
-    with place(folder) as where:
+    with fresh_database(folder) as where:
         url = str(where)
         store = PostgresStore(url=url, schema=postgres.SCHEMA, clock=clock)
         await store.start(create=False)

@@ -56,4 +56,4 @@ async def filled(database: Path | str, count: int, *, job: bool = True) -> dict[
 
 async def digests(backstay: Backstay) -> dict[str, str]:
     """Return the digests of all conversations by their ids, in the order of storing."""
-    return {str(one.id): digest(one.to_dict()) async for one in backstay.conversations.export(ALL)}
+    return {str(stored.id): digest(stored.to_dict()) async for stored in backstay.conversations.export(ALL)}

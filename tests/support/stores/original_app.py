@@ -45,13 +45,13 @@ def conversation(number: int, *, turns: int = 2, **more: Any) -> dict[str, Any]:
     """Return one as the original library's file has it: columns of an app's own included."""
     said = [
         {
-            "id": f"turn-{number}-{place}",
-            "content": f"Turn {place} of {number}: «ñ» 🙂",
-            "role": ("user", "assistant")[place % 2],
-            "sequence": place,
-            "token_count": 7 * place,
+            "id": f"turn-{number}-{sequence}",
+            "content": f"Turn {sequence} of {number}: «ñ» 🙂",
+            "role": ("user", "assistant")[sequence % 2],
+            "sequence": sequence,
+            "token_count": 7 * sequence,
         }
-        for place in range(1, turns + 1)
+        for sequence in range(1, turns + 1)
     ]
     return {
         "id": f"conv-{number}",
@@ -107,7 +107,7 @@ class Original:
             "conversations": list(conversations),
         }
         path.write_text(json.dumps(whole, indent=indent, ensure_ascii=False), encoding="utf-8")
-        ids = [one["id"] for one in conversations] if said is None else list(said)
+        ids = [document["id"] for document in conversations] if said is None else list(said)
         expires_at = datetime.now(UTC) + lives if lives is not None else None
         self.sql(
             "INSERT INTO backup_exports"
@@ -124,10 +124,10 @@ class Original:
 
     def empty(self) -> None:
         """Have nothing in any table but in those that say which database this is."""
-        kept = "('meta', 'migrations')"
+        excluded = "('meta', 'migrations')"
         tables = self.sql(
             "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r'"
-            f" AND relnamespace IN ('public'::regnamespace, 'backstay'::regnamespace) AND relname NOT IN {kept}"
+            f" AND relnamespace IN ('public'::regnamespace, 'backstay'::regnamespace) AND relname NOT IN {excluded}"
         )
         self.sql(f"TRUNCATE {tables[0][0]} RESTART IDENTITY CASCADE; DROP SCHEMA IF EXISTS other CASCADE")
 

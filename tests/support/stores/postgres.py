@@ -218,9 +218,9 @@ def unprivileged() -> tuple[int, int] | None:
 
 def _binaries(folder: Path) -> Path:
     """Return the folder of the programs; a copy where another user than us is to run them, who may not see ours."""
-    found = find_spec(_PACKAGE)
-    assert found is not None
-    package = Path(str(found.origin)).parent
+    spec = find_spec(_PACKAGE)
+    assert spec is not None
+    package = Path(str(spec.origin)).parent
     there = package / "pginstall18"
     if unprivileged() is not None:
         here, libraries = folder / "programs", f"{_PACKAGE}.libs"

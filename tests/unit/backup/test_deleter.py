@@ -126,8 +126,8 @@ def library(clock):
 @pytest.fixture
 def deletes(library):
     stores = SimpleNamespace(records=library, creation=library, deletes=library)
-    parts = dict.fromkeys(("conversations", "writer", "reader", "folders", "cleaner"), library)
-    return DeleteService(stores=stores, owner="local", retention=_RETENTION, **parts)
+    services = dict.fromkeys(("conversations", "writer", "reader", "folders", "cleaner"), library)
+    return DeleteService(stores=stores, owner="local", retention=_RETENTION, **services)
 
 
 def _step(deleted=0, *, seconds=0.03, network_seconds=0.0, is_last=False):
@@ -135,9 +135,9 @@ def _step(deleted=0, *, seconds=0.03, network_seconds=0.0, is_last=False):
     return seconds, DeleteStepResult(_Backup(deleted=deleted), is_last, network_seconds)
 
 
-def _unbacked_step(reached_key, deleted=1, kept=0, *, seconds=0.03, network_seconds=0.0):
+def _unbacked_step(reached_key, deleted=1, kept_by_trigger=0, *, seconds=0.03, network_seconds=0.0):
     """Return the seconds and the result of a step of a delete without a backup."""
-    return seconds, UnbackedDeleteStepResult(deleted, kept, reached_key, network_seconds)
+    return seconds, UnbackedDeleteStepResult(deleted, kept_by_trigger, reached_key, network_seconds)
 
 
 # -- plans -------------------------------------------------------------------------------------------

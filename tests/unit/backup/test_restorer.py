@@ -34,7 +34,7 @@ class _Opened:
         yield [document["id"] for document in _DOCUMENTS if matches(document)]
 
 
-class _Parts:
+class _Fakes:
     """All that a restore uses. It records what was done, and reads the conversations that it would restore."""
 
     def __init__(self):
@@ -71,13 +71,13 @@ class _Parts:
 
 
 @pytest.fixture
-def parts():
-    return _Parts()
+def fakes():
+    return _Fakes()
 
 
 @pytest.fixture
-def restorer(parts):
-    return Restorer(store=parts, folders=parts, reader=parts, writer=parts, owner="local", retention=_RETENTION)
+def restorer(fakes):
+    return Restorer(store=fakes, folders=fakes, reader=fakes, writer=fakes, owner="local", retention=_RETENTION)
 
 
 def _restore(restorer, selection=None, *, on_conflict=RestoreConflictPolicy.FAIL, on_progress=None):
@@ -85,12 +85,12 @@ def _restore(restorer, selection=None, *, on_conflict=RestoreConflictPolicy.FAIL
 
 
 @pytest.mark.parametrize("selection", [None, _ALL], ids=["no selection", "everything"])
-async def test_whole_backup_is_restored(restorer, parts, selection):
+async def test_whole_backup_is_restored(restorer, fakes, selection):
     """Without a condition all conversations are restored, which undoes the delete of the backup."""
     await _restore(restorer, selection)
 
-    assert parts.is_whole
-    assert parts.read == [[["c0", "c1", "c2"]]] * 2
+    assert fakes.is_whole
+    assert fakes.read == [[["c0", "c1", "c2"]]] * 2
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ async def test_whole_backup_is_restored(restorer, parts, selection):
     [(Selection(ids=("c2", "c0")), ["c0", "c2"]), (Selection(persona="p1"), ["c1"])],
     ids=["ids", "persona"],
 )
-async def test_part_of_a_backup_is_restored(restorer, parts, selection, ids):
+async def test_part_of_a_backup_is_restored(restorer, fakes, selection, ids):
     """Only the selected conversations are restored, each time that the store reads them."""
     await _restore(restorer, selection)
 
-    assert not parts.is_whole
-    assert parts.read == [[ids]] * 2
+    assert not fakes.is_whole
+    assert fakes.read == [[ids]] * 2
 
 
 async def test_empty_selection_restores_nothing(restorer, parts):
@@ -127,33 +127,33 @@ async def test_selection_that_matches_nothing_is_refused(restorer):
 
 
 @pytest.mark.parametrize("on_conflict", [RestoreConflictPolicy.FAIL, RestoreConflictPolicy.SKIP])
-async def test_nothing_is_backed_up_that_is_not_replaced(restorer, parts, on_conflict):
+async def test_nothing_is_backed_up_that_is_not_replaced(restorer, fakes, on_conflict):
     """Only a restore that replaces conversations looks for them and backs them up first."""
-    parts.keys_in_the_way = [1]
+    fakes.keys_in_the_way = [1]
 
     result = await _restore(restorer, on_conflict=on_conflict)
 
-    assert parts.done == []
-    assert (parts.replaced, parts.is_file_complete, result.replaced_backup_id) == (None, True, None)
+    assert fakes.done == []
+    assert (fakes.replaced, fakes.is_file_complete, result.replaced_backup_id) == (None, True, None)
 
 
-async def test_replace_without_a_conflict_makes_no_backup(restorer, parts):
+async def test_replace_without_a_conflict_makes_no_backup(restorer, fakes):
     """With `replace` nothing is backed up if nothing is in the way."""
     result = await _restore(restorer, on_conflict=RestoreConflictPolicy.REPLACE)
 
-    assert parts.done == ["keys"]
-    assert (parts.replaced, parts.is_file_complete, result.replaced_backup_id) == (None, True, None)
+    assert fakes.done == ["keys"]
+    assert (fakes.replaced, fakes.is_file_complete, result.replaced_backup_id) == (None, True, None)
 
 
-async def test_replaced_conversations_are_backed_up_first(restorer, parts):
+async def test_replaced_conversations_are_backed_up_first(restorer, fakes):
     """With `replace` the conversations in the way are backed up, and the store is told whether that file exists."""
-    parts.keys_in_the_way = [2, 1]
+    fakes.keys_in_the_way = [2, 1]
 
     result = await _restore(restorer, on_conflict=RestoreConflictPolicy.REPLACE)
 
     options = {"reason": "before_restore", "retention": _RETENTION, "expected": 2}
-    assert parts.done == ["keys", ("write", [1, 2], options), ("has", "backup-2-b", 10)]
-    assert (parts.replaced.id, parts.is_file_complete, result.replaced_backup_id) == ("backup-2-b", False, "backup-2-b")
+    assert fakes.done == ["keys", ("write", [1, 2], options), ("has", "backup-2-b", 10)]
+    assert (fakes.replaced.id, fakes.is_file_complete, result.replaced_backup_id) == ("backup-2-b", False, "backup-2-b")
 
 
 async def test_progress_is_reported_from_the_thread_of_the_store(restorer):

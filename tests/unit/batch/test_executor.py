@@ -473,12 +473,12 @@ async def test_blocking_calls_share_threads(calls_of, ear):
 
 async def test_a_wait_for_a_permit_is_not_part_of_the_deadline(calls_of, ear):
     """The deadline of a call counts from the end of its wait for a permit."""
-    leave, begun, waited_until = asyncio.Event(), [], []
+    may_end, begun, waited_until = asyncio.Event(), [], []
 
     async def process(item, work):
         begun.append(work)
         with work.waiting():
-            await leave.wait()
+            await may_end.wait()
             waited_until.append(time.monotonic())
         return conversation("done")
 
@@ -489,7 +489,7 @@ async def test_a_wait_for_a_permit_is_not_part_of_the_deadline(calls_of, ear):
         _time_is_up(calls)
     assert ear.ended == []
 
-    leave.set()
+    may_end.set()
     await ear.wait(1)
 
     assert isinstance(ear.outcomes[0], Done)
@@ -498,12 +498,12 @@ async def test_a_wait_for_a_permit_is_not_part_of_the_deadline(calls_of, ear):
 
 async def test_a_blocking_processor_may_wait_too(calls_of, ear):
     """The deadline of a blocking call counts from the end of its wait, too."""
-    leave, begun, waited_until = threading.Event(), [], []
+    may_end, begun, waited_until = threading.Event(), [], []
 
     def process(item, work):
         with work.waiting():
             begun.append(work)
-            leave.wait(PATIENCE_SECONDS)
+            may_end.wait(PATIENCE_SECONDS)
             waited_until.append(time.monotonic())
         return conversation("done")
 
@@ -514,7 +514,7 @@ async def test_a_blocking_processor_may_wait_too(calls_of, ear):
         _time_is_up(calls)
     assert ear.ended == []
 
-    leave.set()
+    may_end.set()
     await ear.wait(1)
 
     assert isinstance(ear.outcomes[0], Done)
@@ -523,12 +523,12 @@ async def test_a_blocking_processor_may_wait_too(calls_of, ear):
 
 async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ear):
     """A call whose wait has ended, but is not noted on the event loop yet, does not time out by its old deadline."""
-    leave, begun, over, going = threading.Event(), [], threading.Event(), threading.Event()
+    may_end, begun, over, going = threading.Event(), [], threading.Event(), threading.Event()
 
     def process(item, work):
         with work.waiting():
             begun.append(work)
-            leave.wait(PATIENCE_SECONDS)
+            may_end.wait(PATIENCE_SECONDS)
         over.set()
         going.wait(PATIENCE_SECONDS)
         return conversation("done")
@@ -536,7 +536,7 @@ async def test_a_wait_that_has_just_ended_in_a_thread_is_no_timeout(calls_of, ea
     calls = calls_of(process)
     calls.start(claimed())
     await until(lambda: begun and is_waiting(begun[0]))
-    leave.set()
+    may_end.set()
     over.wait(PATIENCE_SECONDS)  # blocks the loop, so that it cannot note the end of the wait
     _time_is_up(calls)
     going.set()
@@ -619,7 +619,7 @@ async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):
         await ear.wait(1)
         for _ in range(5):
             await asyncio.sleep(0)  # lets its task finish
-        leftovers = [one for one in gc.get_objects() if isinstance(one, Work) and one.attempt == 4_711]
+        leftovers = [work for work in gc.get_objects() if isinstance(work, Work) and work.attempt == 4_711]
     finally:
         gc.enable()
 

@@ -28,8 +28,8 @@ class _Rows:
         self.taken = []
         self.refuses = set()
 
-    def put(self, token, *, beat=0, of=None):
-        self.rows[token] = WorkerRow(token, beat, of or card(str(token)))
+    def put(self, token, *, beat=0, identity=None):
+        self.rows[token] = WorkerRow(token, beat, identity or card(str(token)))
 
     def beat(self, token):
         self.rows[token] = replace(self.rows[token], beat=self.rows[token].beat + 1)
@@ -178,7 +178,7 @@ async def test_lease_of_a_worker_proven_dead_is_reclaimed_at_once(rows, clock, w
     """The lease of a proven dead worker is reclaimed at once, and its lock file is removed."""
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)
-    rows.put(1, of=life.identity)
+    rows.put(1, identity=life.identity)
 
     assert await watch.poll() == 0
 
@@ -191,7 +191,7 @@ async def test_only_a_worker_that_may_still_run_is_warned_of(rows, clock, watch,
     caplog.set_level(logging.INFO)
     life = LivenessLock.open(tmp_path)
     life.close(remove=False)
-    rows.put(1, of=life.identity)
+    rows.put(1, identity=life.identity)
     rows.put(2)
 
     await watch.poll()

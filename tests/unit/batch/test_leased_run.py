@@ -3,9 +3,8 @@
 import asyncio
 from types import SimpleNamespace
 
-from backstay.batch.leased_run import LeasedRun
-
 from backstay.batch.job import JobSettings, JobState
+from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, ProgressReporter, TokenCounts
 from backstay.batch.stop import StopSignal

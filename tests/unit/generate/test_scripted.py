@@ -19,7 +19,7 @@ def test_conversation_is_made_of_the_item_alone():
     text = " ".join(turn.content for turn in made.turns)
 
     assert made == compose(_ITEM)
-    assert all(part in text for part in ("tea", "a monk", "depth: 3", "tags: ['x']"))
+    assert all(value in text for value in ("tea", "a monk", "depth: 3", "tags: ['x']"))
     validate(made)
 
 

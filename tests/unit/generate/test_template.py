@@ -171,10 +171,10 @@ def test_a_template_calls_only_methods_that_are_known_to_be_bounded(source):
 
 def test_a_template_calls_the_methods_of_texts_lists_and_objects():
     """The usual methods of texts, lists and mappings can be called."""
-    loop = "{% for key, value in one.items() %}{{ key }}{{ value }}{% endfor %}"
+    loop = "{% for key, value in mapping.items() %}{{ key }}{{ value }}{% endfor %}"
     source = "{{ text.upper().split('-')[0].strip() }} {{ many.index(2) }} " + loop
 
-    assert _render(source, text=" a-b", many=[1, 2], one={"c": 3}) == "A 1 c3"
+    assert _render(source, text=" a-b", many=[1, 2], mapping={"c": 3}) == "A 1 c3"
 
 
 def test_control_without_the_measure_a_text_grows(monkeypatch):

@@ -88,8 +88,8 @@ def test_every_required_parent_comes_first_if_any_order_allows_it(edges, names):
 
     order = insert_order([f"t{number}" for number in range(6)], keys, optional)
 
-    place = {table: at for at, table in enumerate(order.tables)}
-    later = {key for key in keys if place[key.parent] > place[key.table]}
+    position = {table: at for at, table in enumerate(order.tables)}
+    later = {key for key in keys if position[key.parent] > position[key.table]}
     assert sorted(order.tables) == [f"t{number}" for number in range(6)]
     assert order.late == later
     assert later <= optional

@@ -83,8 +83,9 @@ def disk(tmp_path, directory):
     disk.mkdir()
     with Mounts(requirements.mounts_of_its_own()) as mounts:
         yield (
-            lambda do: (
-                mounts.do(*(["mount", "--bind", disk, directory] if do == "mount" else ["umount", directory])) or mounts
+            lambda action: (
+                mounts.run(*(["mount", "--bind", disk, directory] if action == "mount" else ["umount", directory]))
+                or mounts
             )
         )
 

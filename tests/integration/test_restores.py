@@ -242,7 +242,9 @@ async def test_without_the_comparison_before_the_commit(library, path, monkeypat
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         await _check_that_a_changed_row_is_refused(library, path)
 
-    assert [str(one.id) async for one in library.conversations.export(ALL) if one.persona == "changed"] == ["c00017"]
+    assert [str(stored.id) async for stored in library.conversations.export(ALL) if stored.persona == "changed"] == [
+        "c00017"
+    ]
 
 
 # -- conflicts -------------------------------------------------------------------------------------------------------
@@ -376,7 +378,7 @@ async def renewed(library, monkeypatch):
 
 def _one_by_one(chunks):
     """Return the same conversations in chunks of one, since their results must not depend on chunks."""
-    return ([one] for chunk in chunks for one in chunk)
+    return ([stored] for chunk in chunks for stored in chunk)
 
 
 async def _results(backstay, job):

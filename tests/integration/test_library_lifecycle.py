@@ -119,9 +119,11 @@ async def test_conversations_are_read(path):
         listed = await backstay.conversations.list()
         exported = [entry async for entry in backstay.conversations.export(Selection(job_id="batch"))]
 
-        assert [one.item_id for one in listed] == [entry.item_id for entry in reversed(exported)]
+        assert [stored.item_id for stored in listed] == [entry.item_id for entry in reversed(exported)]
         assert await backstay.conversations.show(exported[0].id) == exported[0]
-        assert [one.id for one in await backstay.conversations.list(before=listed[0].cursor, limit=1)] == [listed[1].id]
+        assert [stored.id for stored in await backstay.conversations.list(before=listed[0].cursor, limit=1)] == [
+            listed[1].id
+        ]
         with pytest.raises(EmptySelection):
             await backstay.conversations.count(Selection())
         with pytest.raises(EmptySelection):

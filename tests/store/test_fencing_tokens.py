@@ -10,7 +10,7 @@ from backstay.batch.store import Lease
 from backstay.errors import LeaseLost
 from support.data.verdicts import completed, failed, retried
 from support.fakes.clock import NOON
-from support.stores.jobs import OWNER, claim, commit, create, die, enter, job
+from support.stores.jobs import OWNER, acquire_lease, claim, commit, create, die, job
 
 pytestmark = pytest.mark.promise("B4")
 
@@ -76,9 +76,9 @@ async def _everything(store):
 async def test_worker_with_a_reclaimed_lease_writes_nothing(store, write, is_claimed_again):
     """A worker whose lease was reclaimed cannot write, whether its items are pending or held by its successor."""
     await create(store, 3)
-    slow = await enter(store)
+    slow = await acquire_lease(store)
     held = await claim(store, slow, 2)
-    fast = await enter(store, name="fast")
+    fast = await acquire_lease(store, name="fast")
     await die(store, slow)
     if is_claimed_again:
         await claim(store, fast, 2)
@@ -94,7 +94,7 @@ async def test_worker_with_a_reclaimed_lease_writes_nothing(store, write, is_cla
 async def test_worker_that_left_writes_nothing(store, write):
     """A worker that released its lease cannot write."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 2)
     await store.batches.work.release(lease)
     before = await _everything(store)
@@ -110,7 +110,7 @@ async def test_worker_that_left_writes_nothing(store, write):
 async def test_lease_that_was_never_given_writes_nothing(store, write, wrong):
     """A lease with another owner or an invented token cannot write."""
     await create(store, 3)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 2)
     forged = Lease(
         owner="other" if wrong == "owner" else OWNER,
@@ -130,7 +130,7 @@ async def test_lease_of_one_job_is_none_on_another(store):
     """The token of one job's lease is not valid for another job."""
     await create(store, 2, job_id="one")
     await create(store, 2, job_id="two")
-    lease_a, lease_b = await enter(store, "one"), await enter(store, "two")
+    lease_a, lease_b = await acquire_lease(store, "one"), await acquire_lease(store, "two")
     held = await claim(store, lease_b, 2)
     mixed = Lease(OWNER, lease_b.job_key, lease_b.job_id, lease_a.token)
 
@@ -143,7 +143,7 @@ async def test_lease_of_one_job_is_none_on_another(store):
 async def test_late_worker_whose_token_is_current_continues(store):
     """A worker may write however late it is, as long as no other has reclaimed its lease."""
     await create(store, 1)
-    lease = await enter(store)
+    lease = await acquire_lease(store)
     held = await claim(store, lease, 1)
     store.clock.move(86_400)
 
@@ -155,7 +155,7 @@ async def test_late_worker_whose_token_is_current_continues(store):
 async def test_release_is_idempotent(store):
     """Releasing a lease again, even after it was reclaimed, changes nothing."""
     await create(store, 2)
-    first, second = await enter(store), await enter(store, name="b")
+    first, second = await acquire_lease(store), await acquire_lease(store, name="b")
     await claim(store, first, 1)
     await claim(store, second, 1)
     await store.batches.work.release(first)

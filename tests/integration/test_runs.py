@@ -369,9 +369,9 @@ async def test_listener_gets_all_progress(backstay):
     await backstay.batches.run("batch", items(30), Writer(), concurrency=4, on_progress=heard.append)
 
     assert heard[0].planned == heard[-1].planned == 30
-    assert [one.completed for one in heard] == sorted(one.completed for one in heard)
+    assert [progress.completed for progress in heard] == sorted(progress.completed for progress in heard)
     assert (heard[-1].completed, heard[-1].percentage, heard[-1].eta_seconds) == (30, 100, 0)
-    assert all(one.job_id == "batch" for one in heard)
+    assert all(progress.job_id == "batch" for progress in heard)
 
 
 async def test_asynchronous_listener_is_awaited(backstay):
@@ -412,7 +412,7 @@ async def test_rate_of_a_resumed_run_is_its_own(backstay):
 
     await backstay.batches.run("batch", items(100), slow, concurrency=1, on_progress=heard.append)
 
-    assert max(one.rate for one in heard) <= 25
+    assert max(progress.rate for progress in heard) <= 25
     assert heard[-1].completed == 100
 
 

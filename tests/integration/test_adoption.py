@@ -76,7 +76,7 @@ async def test_rows_of_the_app_are_conversations(backstay, url):
         ("assistant", "said 4 of chat 10"),
     ]
     assert latest.created_at.isoformat() == "2025-01-01T10:00:00.000010+00:00"
-    assert [found.topic for found in await backstay.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
+    assert [stored.topic for stored in await backstay.conversations.list(Selection(search="4 of CHAT 7"))] == ["chat 7"]
 
 
 async def test_everything_is_restored(backstay, url):
@@ -93,7 +93,7 @@ async def test_everything_is_restored(backstay, url):
         "people": 2, "chats": 3, "messages": 12, "tags": 6, "attachments": 4, "ratings": 3,
     }  # fmt: skip
     assert await asyncio.to_thread(everything, url) == before
-    assert [(one.name, one.table) for one in plan.triggers] == [("chat_gone", "conversations")]
+    assert [(trigger.name, trigger.table) for trigger in plan.triggers] == [("chat_gone", "conversations")]
     again = await backstay.backups.restore(deleted.backup_id)
     assert (again.restored, again.identical) == (0, 10)
 
@@ -173,9 +173,9 @@ async def test_without_the_row_version(backstay, url, monkeypatch):
     monkeypatch.setattr(Record, "version", property(lambda _: b"the same"))
     real = backstay.conversations._deleter._stores.creation.mark_verified
 
-    async def verified(*given, **more):
+    async def verified(*arguments, **more):
         await asyncio.to_thread(sql, url, "UPDATE backstay.backup_items SET row_version = 'the same'")
-        return await real(*given, **more)
+        return await real(*arguments, **more)
 
     monkeypatch.setattr(backstay.conversations._deleter._stores.creation, "mark_verified", verified)
 
@@ -228,17 +228,17 @@ async def test_owners_see_their_own(backstay, url):
 
     with pytest.raises(ConversationNotFound):
         await backstay.conversations.show(await _id(url, "chat 11"))
-    assert [one.topic for one in await bob.conversations.list()] == ["chat 12", "chat 11"]
+    assert [stored.topic for stored in await bob.conversations.list()] == ["chat 12", "chat 11"]
     await asyncio.to_thread(sql, url, f"UPDATE chats SET user_id = '{ANN}' WHERE title = 'chat 11'")
-    assert [one.topic for one in await bob.conversations.list()] == ["chat 12"]
-    assert "chat 11" in [one.topic for one in await backstay.conversations.list(limit=50)]
+    assert [stored.topic for stored in await bob.conversations.list()] == ["chat 12"]
+    assert "chat 11" in [stored.topic for stored in await backstay.conversations.list(limit=50)]
 
 
 async def test_what_the_app_does_is_seen_at_once(backstay, url):
     """Backstay sees at once when the app inserts, deletes, renumbers or truncates its rows, or deletes a user."""
 
     async def topics():
-        return [one.topic for one in await backstay.conversations.list(limit=50)]
+        return [stored.topic for stored in await backstay.conversations.list(limit=50)]
 
     await asyncio.to_thread(sql, url, f"INSERT INTO chats (user_id, title) VALUES ('{ANN}', 'new')")
     assert (await topics())[0] == "new"
@@ -338,7 +338,11 @@ async def test_renaming_breaks_no_statement_of_the_app(backstay, url):
     assert (again.tables[0].columns["id"], again.tables[0].columns["created_at"]) == ("id", "made")
     deleted = await backstay.conversations.delete(ALL)
     assert (deleted.deleted, (await backstay.backups.restore(deleted.backup_id)).restored) == (10, 10)
-    assert [one.topic for one in await backstay.for_owner(BOB).conversations.list()] == ["new", "chat 12", "chat 11"]
+    assert [stored.topic for stored in await backstay.for_owner(BOB).conversations.list()] == [
+        "new",
+        "chat 12",
+        "chat 11",
+    ]
 
 
 # -- storing into them ---------------------------------------------------------------------------------------------
@@ -395,17 +399,17 @@ async def test_ids_that_are_numbers(url):
     )
     async with Backstay.open(url) as backstay:
         await backstay.batches.run("new", [{"topic": "a"}, {"topic": "b"}], "scripted", concurrency=1)
-        ids = [one.id for one in await backstay.conversations.list()]
+        ids = [stored.id for stored in await backstay.conversations.list()]
         deleted = await backstay.conversations.delete(ALL)
         await backstay.backups.restore(deleted.backup_id)
 
         assert sorted(ids) == ["1", "2", "3"]
-        assert sorted(one.id for one in await backstay.conversations.list()) == ["1", "2", "3"]
+        assert sorted(stored.id for stored in await backstay.conversations.list()) == ["1", "2", "3"]
 
 
 def _small_app(url, **types):
     """Make tables with built-in ids, in which only the order column says which turn comes first."""
-    of = {
+    types = {
         "id": "uuid",
         "owner": "text",
         "role": "text",
@@ -415,9 +419,10 @@ def _small_app(url, **types):
         **types,
     }
     sql(url, f"""
-        CREATE TABLE talks (id {of["id"]} PRIMARY KEY, owner {of["owner"]}, topic {of["topic"]});
-        CREATE TABLE lines (id {of["turn_id"]} PRIMARY KEY, talk {of["id"]} NOT NULL REFERENCES talks ON DELETE CASCADE,
-                            role {of["role"]}, content text, at {of["at"]})""")  # fmt: skip
+        CREATE TABLE talks (id {types["id"]} PRIMARY KEY, owner {types["owner"]}, topic {types["topic"]});
+        CREATE TABLE lines (id {types["turn_id"]} PRIMARY KEY,
+                            talk {types["id"]} NOT NULL REFERENCES talks ON DELETE CASCADE,
+                            role {types["role"]}, content text, at {types["at"]})""")  # fmt: skip
 
 
 async def _adopt_small(url, *, order="at", **more):
@@ -495,7 +500,7 @@ async def test_columns_that_are_too_short_are_named(url):
         "public.lines.role holds 5 characters, but 'assistant' has 9",
     ]
     assert widened.not_writable_reasons == []
-    assert [one for one in widened.remarks if "characters" in one] == [
+    assert [remark for remark in widened.remarks if "characters" in remark] == [
         "Limits on characters: public.talks.topic 20, public.lines.role 9. A new conversation that needs more is"
         " refused when it is stored"
     ]
@@ -516,7 +521,7 @@ async def test_turns_that_share_an_order_are_counted(url):
     assert shared.remarks[-1] == (
         "Rows of public.lines that share at with another of their conversation: 5. They are sorted by id"
     )
-    assert not [one for one in distinct.remarks if "share" in one]
+    assert not [remark for remark in distinct.remarks if "share" in remark]
 
 
 async def test_the_id_may_be_the_order(url):
@@ -704,9 +709,9 @@ async def test_an_adoption_without_its_tables_is_undone(url, what):
     await _adopt(url)
     async with Backstay.open(url, owner=ANN) as backstay:
         await backstay.batches.run("new", [{"topic": "a"}], "scripted")
-    drop, places, dropped, lost = _DROPS[what]
+    drop, tables, dropped, lost = _DROPS[what]
     await asyncio.to_thread(sql, url, drop)
-    if "public.chats" in places:
+    if "public.chats" in tables:
         await asyncio.to_thread(
             sql, url, "INSERT INTO chats (cost) VALUES (77);"
             " UPDATE chats SET chat_id = gen_random_uuid() WHERE cost = 77; DELETE FROM chats WHERE cost = 2"
@@ -720,7 +725,7 @@ async def test_an_adoption_without_its_tables_is_undone(url, what):
     undone = await Backstay.open(url).unadopt()
 
     assert checked == undone
-    assert (undone.tables, undone.dropped, undone.conversations) == (places, dropped, lost)
+    assert (undone.tables, undone.dropped, undone.conversations) == (tables, dropped, lost)
     assert (await Backstay.open(url).unadopt()).is_empty
     async with Backstay.open(url) as backstay:
         assert await backstay.conversations.list() == []
@@ -765,7 +770,7 @@ async def test_a_later_column_of_a_builtin_name_is_not_mapped(backstay, url):
     assert again.was_adopted
     assert "metadata" in again.tables[0].side_columns
     await backstay.batches.run("new", [{"topic": "a"}], "scripted")
-    assert [one.metadata async for one in backstay.conversations.export(Selection(job_id="new"))] == [
+    assert [stored.metadata async for stored in backstay.conversations.export(Selection(job_id="new"))] == [
         {"writer": "scripted"}
     ]
     with pytest.raises(CannotAdopt) as caught:

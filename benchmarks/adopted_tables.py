@@ -11,7 +11,7 @@ import psycopg
 
 from backstay import Backstay, Selection
 from backstay.library.ids import new_id
-from measuring import Measurement, measure, parse, print_heading, print_table, ratios, spread
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
 from servers import Server, database, described, server
 
 QUESTION = "On PostgreSQL: how fast is a library in adopted tables?"
@@ -37,7 +37,7 @@ _STEPS = ("store", "list", "search", "backup", "delete", "restore")
 
 def main() -> None:
     options = parse(QUESTION, items=20_000, rounds=3)
-    print_heading(QUESTION, "adopted.py", options)
+    print_heading(QUESTION, "adopted_tables.py", options)
     with server(options.folder) as running:
         measurements: list[Measurement] = [
             partial(_measure, running=running, items=options.items, is_adopted=is_adopted)

@@ -15,10 +15,10 @@ async def test_items_are_listed_in_their_order(settings, picky):
         first = (await api.ann.get("/api/batches/j/items", params={"limit": 2})).json()
         rest = (await api.ann.get("/api/batches/j/items", params={"cursor": first["nextCursor"]})).json()
 
-    assert [(one["id"], one["state"]) for one in first["items"]] == [("i0", "completed"), ("i1", "failed")]
+    assert [(item["id"], item["state"]) for item in first["items"]] == [("i0", "completed"), ("i1", "failed")]
     assert first["items"][1]["errorMessage"] == "ValueError: there is no such topic"
     assert first["items"][0]["conversationId"]
-    assert [one["id"] for one in rest["items"]] == ["i2"]
+    assert [item["id"] for item in rest["items"]] == ["i2"]
     assert rest["nextCursor"] is None
 
 
@@ -42,7 +42,7 @@ async def test_items_keep_their_topic_when_the_checkpoint_is_cleaned(api):
 
     items = (await api.ann.get("/api/batches/j/items")).json()["items"]
 
-    assert [one["topic"] for one in items] == ["topic 0", "topic 1"]
+    assert [item["topic"] for item in items] == ["topic 0", "topic 1"]
 
 
 async def test_items_of_others_are_not_there(api):
@@ -71,7 +71,7 @@ async def test_a_delete_reports_its_progress(api):
     assert status == 200
     assert events[-1].name == "deleted"
     assert events[-1].data["deleted"] == 5
-    assert {one.data["phase"] for one in events[:-1]} <= {"writing", "verifying", "deleting"}
+    assert {event.data["phase"] for event in events[:-1]} <= {"writing", "verifying", "deleting"}
     assert (await api.ann.post(events[-1].data["undo"])).json()["restored"] == 5
 
 

@@ -26,7 +26,7 @@ def filled(server):
         "/api/batches", json={"jobId": "later", "items": topics, "processor": "scripted", "start": False}
     )
     listed = server.client.get("/api/conversations?limit=5").json()["conversations"]
-    body = {"conversationIds": [one["id"] for one in listed]}
+    body = {"conversationIds": [conversation["id"] for conversation in listed]}
     return server.client.post("/api/backup/create", json=body).json()["backupId"]
 
 

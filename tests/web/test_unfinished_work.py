@@ -131,7 +131,7 @@ async def test_the_dialog_lists_several_and_says_which_it_cannot_resume(page, se
     await own.get_by_role("button", name="Discard", exact=True).click()
     await page.wait_for_url("**/batches")  # the page reloads, and the dialog shows the remaining jobs
     await page.get_by_role("dialog", name="A batch is not finished").wait_for()
-    assert [one["id"] for one in server.client.get("/api/batches").json()["jobs"]] == ["waiting"]
+    assert [job["id"] for job in server.client.get("/api/batches").json()["jobs"]] == ["waiting"]
 
 
 @pytest.mark.asyncio(loop_scope="session")
