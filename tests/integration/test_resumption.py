@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Retry
+from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Recipe, Retry
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Claim
@@ -288,10 +288,22 @@ async def test_other_processor_is_refused(backstay):
     """A job with another processor refuses the run."""
     await backstay.batches.create("batch", items(2), "scripted")
 
-    with pytest.raises(JobDiffers, match="exists with the processor 'scripted', not 'caller'"):
+    with pytest.raises(JobDiffers, match="exists with the processor 'scripted', not the processor 'caller'"):
         await backstay.batches.run("batch", items(2), Writer())
     with pytest.raises(JobDiffers):
         await backstay.batches.run("batch", items(2), "scripted:0.1")
+
+
+async def test_model_called_like_the_processor_is_refused(backstay):
+    """A recipe does not continue a job whose processor is called like the recipe's model, nor the other way round."""
+    recipe = Recipe(model="scripted", base_url="http://127.0.0.1:9/")
+    await backstay.batches.create("written", items(2), "scripted")
+    await backstay.batches.create("generated", items(2), recipe)
+
+    with pytest.raises(JobDiffers, match="exists with the processor 'scripted', not the model 'scripted'"):
+        await backstay.batches.create("written", items(2), recipe)
+    with pytest.raises(JobDiffers, match="exists with the model 'scripted', not the processor 'scripted'"):
+        await backstay.batches.create("generated", items(2), "scripted")
 
 
 async def test_new_items_are_added_when_accepted(backstay):

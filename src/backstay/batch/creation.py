@@ -115,10 +115,10 @@ class JobCreator:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:
             return None
-        if job.processor != request.processor and not (request.recipe is not None and job.recipe is not None):
+        have_recipes = (request.recipe is not None, job.recipe is not None)
+        if not all(have_recipes) and (any(have_recipes) or job.processor != request.processor):
             raise JobDiffers(
-                f"Job {quoted_id(request.job_id)} exists with the processor {job.processor!r}, not "
-                f"{request.processor!r}",
+                f"Job {quoted_id(request.job_id)} exists with {_describe(job)}, not {_describe(request)}",
                 job_id=request.job_id,
                 stored=job.processor,
                 given=request.processor,
@@ -156,6 +156,11 @@ def _is_same_item(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
     if item.id is not None:
         return item.id == stored_id
     return stored_id == item.base_id or stored_id.startswith(f"{item.base_id}-")
+
+
+def _describe(job: Job | JobRequest) -> str:
+    """Return what makes the conversations of a job: a recipe may name a model that is called like a processor."""
+    return f"the {'processor' if job.recipe is None else 'model'} {job.processor!r}"
 
 
 def _items_differ_error(request: JobRequest, difference: ItemsDifference) -> ItemsDiffer:
