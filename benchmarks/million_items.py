@@ -50,10 +50,12 @@ def main() -> None:
 
 def print_figures(rounds: Sequence[Figures]) -> None:
     """Print the table of all rounds."""
-    print_table(["what", "measured"], [[name, _told(result)] for figures in rounds for name, result in figures.items()])
+    print_table(
+        ["what", "measured"], [[name, _format_spread(result)] for figures in rounds for name, result in figures.items()]
+    )
 
 
-def _told(measured: Sequence[float]) -> str:
+def _format_spread(measured: Sequence[float]) -> str:
     digits = 0 if measured[0] >= 1_000 else 2
     return spread(measured, digits) if len(measured) > 1 else f"{measured[0]:,.{digits}f}"
 

@@ -29,8 +29,8 @@ def python_of(peer: str) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (stamp.exists() and stamp.read_text() == expected.read_text()):
-            _do(sys.executable, "-m", "venv", "--clear", str(folder))
-            _do(
+            _execute(sys.executable, "-m", "venv", "--clear", str(folder))
+            _execute(
                 str(python),
                 "-m",
                 "pip",
@@ -44,7 +44,7 @@ def python_of(peer: str) -> Path:
     return python
 
 
-def _do(*command: str) -> None:
+def _execute(*command: str) -> None:
     # Should the venv be broken after all, pip refuses instead of changing the Python of the machine.
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "1"}
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -66,8 +66,8 @@ async def main() -> None:
     """Take all of them."""
     every = _IMAGES if len(sys.argv) < 2 else Path(sys.argv[1])
     every.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         (folder / "recipe.toml").write_text(_RECIPE)
         (folder / "writer.py").write_text(_PICKY)
         topics = (_ROOT / "examples" / "topics.csv").read_text().splitlines(keepends=True)

@@ -30,7 +30,7 @@ def _levels(ended) -> dict[str, str]:
     return worst
 
 
-def _told(ended, name: str) -> str:
+def _messages(ended, name: str) -> str:
     return " | ".join(check["message"] for check in ended.json["checks"] if check["name"] == name)
 
 
@@ -48,7 +48,7 @@ def test_without_a_database_nothing_is_wrong_and_nothing_made(within, backstay):
 
     assert ended.code == 0
     assert ended.json["ok"] is True
-    assert "no database at" in _told(ended, "database")
+    assert "no database at" in _messages(ended, "database")
     assert not (backstay.folder / ".backstay").exists()
     assert {"backstay", "python", "platform", "sqlite", "environment", "folder", "disk", "space"} <= set(_levels(ended))
 
@@ -64,9 +64,9 @@ def test_a_sound_database_is_left_as_it_is(within, database):
     assert f"ok       database     {database}" in text.out
     assert ended.code == 0
     assert set(_levels(ended).values()) == {"ok"}
-    assert _told(ended, "integrity") == "no damage (full check)"
-    assert _told(ended, "counters") == "every job's counters equal its items"
-    assert _told(ended, "journal") == "wal"
+    assert _messages(ended, "integrity") == "no damage (full check)"
+    assert _messages(ended, "counters") == "every job's counters equal its items"
+    assert _messages(ended, "journal") == "wal"
     assert _everything_in(database.parent) == before
 
 
@@ -91,7 +91,7 @@ def test_a_file_that_is_no_database_is_found(within, backstay, content):
     ended = within("--database", "a.db", "doctor", "--json")
 
     assert ended.code == 1
-    assert "is not a SQLite database" in _told(ended, "contents")
+    assert "is not a SQLite database" in _messages(ended, "contents")
 
 
 def test_an_empty_file_is_a_database_to_be(within, backstay):
@@ -110,7 +110,7 @@ def test_a_folder_in_its_place_is_found(within, backstay):
     ended = within("--database", str(backstay.folder), "doctor", "--json")
 
     assert ended.code == 1
-    assert "is not a file" in _told(ended, "database")
+    assert "is not a file" in _messages(ended, "database")
 
 
 def test_a_newer_schema_is_found(within, database):
@@ -122,7 +122,7 @@ def test_a_newer_schema_is_found(within, database):
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert "written by a newer Backstay" in _told(ended, "schema")
+    assert "written by a newer Backstay" in _messages(ended, "schema")
     assert within("doctor", "--json").code == 1
 
 
@@ -135,7 +135,7 @@ def test_wrong_counters_are_found(within, database):
     ended = within("doctor", "--deep", "--json")
 
     assert ended.code == 1
-    assert _told(ended, "counters") == "the counters of these jobs differ from their items: local/topics"
+    assert _messages(ended, "counters") == "the counters of these jobs differ from their items: local/topics"
 
 
 def test_a_large_database_is_searched_only_when_asked(within, database, monkeypatch):
@@ -145,8 +145,8 @@ def test_a_large_database_is_searched_only_when_asked(within, database, monkeypa
     quick = within("doctor", "--json")
     deep = within("doctor", "--deep", "--json")
 
-    assert "not checked" in _told(quick, "integrity")
-    assert _told(deep, "integrity") == "no damage (full check)"
+    assert "not checked" in _messages(quick, "integrity")
+    assert _messages(deep, "integrity") == "no damage (full check)"
 
 
 def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
@@ -161,12 +161,12 @@ def test_unfinished_jobs_and_dead_workers_are_named(within, backstay):
     dead = within("doctor", "--json")
 
     assert alive.code == dead.code == 0
-    assert _told(alive, "jobs") == "unfinished: topics (running, 0 of 1)"
-    assert _told(alive, "workers") == "1 at work"
+    assert _messages(alive, "jobs") == "unfinished: topics (running, 0 of 1)"
+    assert _messages(alive, "workers") == "1 at work"
     assert _levels(dead)["jobs"] == "warning"
-    assert _told(dead, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
-    assert f"process {process.pid} on " in _told(dead, "workers")
-    assert _told(dead, "workers").endswith("0 at work")
+    assert _messages(dead, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
+    assert f"process {process.pid} on " in _messages(dead, "workers")
+    assert _messages(dead, "workers").endswith("0 at work")
 
 
 def test_a_worker_of_another_owner_hides_no_interrupted_job(within, backstay):
@@ -181,8 +181,8 @@ def test_a_worker_of_another_owner_hides_no_interrupted_job(within, backstay):
 
     ended = within("doctor", "--json")
 
-    assert _told(ended, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
-    assert _told(ended, "workers").endswith("1 at work")
+    assert _messages(ended, "jobs") == "unfinished: topics (interrupted, 0 of 1)"
+    assert _messages(ended, "workers").endswith("1 at work")
 
 
 def test_the_environment_is_listed_by_name_only(within, monkeypatch):
@@ -194,8 +194,8 @@ def test_the_environment_is_listed_by_name_only(within, monkeypatch):
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert "BACKSTAY_DATABASE_URL and BACKSTAY_OWNER set" in _told(ended, "environment")
-    assert "SUPABASE_SERVICE_ROLE_KEY is set; it is not used" in _told(ended, "environment")
+    assert "BACKSTAY_DATABASE_URL and BACKSTAY_OWNER set" in _messages(ended, "environment")
+    assert "SUPABASE_SERVICE_ROLE_KEY is set; it is not used" in _messages(ended, "environment")
     assert _levels(ended)["server"] == "problem"
     assert "secret" not in ended.out
 
@@ -246,7 +246,7 @@ def test_a_file_in_the_place_of_backups_is_a_problem(within, backstay, database,
 
     for ended in (inside, below):
         assert ended.code == 1
-        assert _told(ended, "backups") == f"{backstay.folder / 'taken'} is not a folder"
+        assert _messages(ended, "backups") == f"{backstay.folder / 'taken'} is not a folder"
         assert _remedy(ended, "backups") == "remove what is there, or set BACKUP_DIRECTORY to a folder"
     assert removed.code == 0
     assert within("backups", "create", "--all").code == 0
@@ -261,10 +261,10 @@ def test_a_place_of_backups_whose_disk_may_not_be_mounted_is_a_warning(within, b
     made = within("doctor", "--json")
 
     assert (missing.code, _levels(missing)["backups"]) == (0, "warning")
-    assert "mnt/disk does not exist" in _told(missing, "backups")
+    assert "mnt/disk does not exist" in _messages(missing, "backups")
     assert _remedy(missing, "backups") == "mount its disk, or create that folder"
     assert _levels(made)["backups"] == "ok"
-    assert _told(made, "backups").startswith(f"new ones go to {backstay.folder / 'mnt' / 'disk' / 'backups'}, ")
+    assert _messages(made, "backups").startswith(f"new ones go to {backstay.folder / 'mnt' / 'disk' / 'backups'}, ")
 
 
 def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monkeypatch):
@@ -301,9 +301,9 @@ def test_what_settings_take_from_elsewhere_is_looked_for(within, backstay, monke
         "adopt",
         "serve",
     }
-    assert "cannot be read" in _told(ended, "keys")
-    assert "GATEWAY, which is not set" in _told(ended, "headers")
-    assert "talk.toml" in _told(ended, "serve")
+    assert "cannot be read" in _messages(ended, "keys")
+    assert "GATEWAY, which is not set" in _messages(ended, "headers")
+    assert "talk.toml" in _messages(ended, "serve")
     assert {_levels(corrected)[name] for name in ("keys", "serve")} == {"ok"}
     assert corrected.code == 0, corrected.out
     assert not (backstay.folder / "ran").exists()
@@ -317,7 +317,7 @@ def test_a_broken_settings_file_is_a_problem(within, backstay):
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert "backstay.toml cannot be read" in _told(ended, "settings")
+    assert "backstay.toml cannot be read" in _messages(ended, "settings")
 
 
 def test_the_settings_file_is_named(within, backstay):
@@ -325,8 +325,8 @@ def test_the_settings_file_is_named(within, backstay):
     without = within("doctor", "--json")
     (backstay.folder / "backstay.toml").write_text("rpm = 5\n")
 
-    assert _told(without, "settings") == f"no backstay.toml in {backstay.folder} or above it"
-    assert _told(within("doctor", "--json"), "settings") == f"from {backstay.folder / 'backstay.toml'}"
+    assert _messages(without, "settings") == f"no backstay.toml in {backstay.folder} or above it"
+    assert _messages(within("doctor", "--json"), "settings") == f"from {backstay.folder / 'backstay.toml'}"
 
 
 def _checks(ended, name: str) -> list[tuple[str, str]]:
@@ -460,7 +460,7 @@ def test_backups_of_a_linked_database_are_found(within, backstay):
     ended = within("--database", str(link), "doctor", "--json")
 
     assert ended.code == 0
-    assert "1 verified, their files are present" in _told(ended, "backups")
+    assert "1 verified, their files are present" in _messages(ended, "backups")
 
 
 def test_a_folder_of_backups_that_cannot_be_seen_is_not_called_empty(within, backstay, monkeypatch):
@@ -495,8 +495,8 @@ def test_an_unmounted_former_folder_is_named_whatever_the_new_folder_has(within,
     ended = within("doctor", "--json")
 
     assert ended.code == 1
-    assert f"the folders of these backups cannot be found: {made['former']}" in _told(ended, "backups").split(" | ")
-    assert ("a disk may not be mounted" in _told(ended, "backups")) is not has_backup
+    assert f"the folders of these backups cannot be found: {made['former']}" in _messages(ended, "backups").split(" | ")
+    assert ("a disk may not be mounted" in _messages(ended, "backups")) is not has_backup
     assert "backups delete" not in ended.out
 
 
@@ -537,5 +537,5 @@ def test_a_file_of_another_size_is_damaged(within, backstay):
 
     assert ended.code == 1
     assert [f"{backup} is damaged: " in ended.out for backup in made] == [True, True, False]
-    assert "1 verified, their files are present" in _told(ended, "backups")
+    assert "1 verified, their files are present" in _messages(ended, "backups")
     assert recorded == []

@@ -213,18 +213,18 @@ _GENERATED = {
 }
 
 
-@pytest.mark.parametrize("place", _GENERATED)
-async def test_a_foreign_key_on_a_generated_column_refuses_the_plan(app, path, place):
+@pytest.mark.parametrize("table", _GENERATED)
+async def test_a_foreign_key_on_a_generated_column_refuses_the_plan(app, path, table):
     """A key that uses a generated column blocks deletes, also one planned before; backups and restores still work."""
     earlier = await app.conversations.delete(_ids(5))
     plan = await app.conversations.plan_delete(ALL)
     schema, kind = ("backstay.", "STORED") if is_server(path) else ("", "VIRTUAL")
-    statements, column = _GENERATED[place]
+    statements, column = _GENERATED[table]
     await _sql(path, statements.format(ours=schema, kind=kind))
 
     with pytest.raises(DeleteBlocked, match=rf"uses the generated column (public\.)?{column};"):
         await app.conversations.plan_delete(ALL)
-    with pytest.raises(PlanOutdated if place == "parent" else DeleteBlocked):
+    with pytest.raises(PlanOutdated if table == "parent" else DeleteBlocked):
         await app.conversations.delete(plan)
     backup = await app.backups.create(_ids(1))
     restored = await app.backups.restore(earlier.backup_id)

@@ -34,16 +34,16 @@ _BODY = {
 }
 
 
-def _part(value):
+def _encoded(value):
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _handmade_token(head, payload, secret=SECRET):
     """Return a handmade token that is signed with HMAC, whatever its header claims."""
-    signed = f"{_part(head)}.{_part(payload)}"
+    signed = f"{_encoded(head)}.{_encoded(payload)}"
     digest = hmac.digest(secret if isinstance(secret, bytes) else secret.encode(), signed.encode(), hashlib.sha256)
-    return f"{signed}.{_part(digest)}"
+    return f"{signed}.{_encoded(digest)}"
 
 
 def _rsa_token():
@@ -69,11 +69,11 @@ HOSTILE = {
     "longer than any": bearer("a" * 17_000),
     "no signature": bearer(f"{_HEAD}.{_SAID}."),
     "a bit of the signature flipped": bearer(_GOOD[:-2] + ("A" if _GOOD[-2] != "A" else "B") + _GOOD[-1]),
-    "claims exchanged": bearer(f"{_HEAD}.{_part(claims('somebody'))}.{_SIGNATURE}"),
+    "claims exchanged": bearer(f"{_HEAD}.{_encoded(claims('somebody'))}.{_SIGNATURE}"),
     "another secret": bearer(jwt.encode(claims(), "b" * 40, algorithm="HS256")),
     "an empty secret": bearer(_handmade_token({"alg": "HS256"}, claims(), b"")),
-    "alg none": bearer(f"{_part({'alg': 'none'})}.{_part(claims())}."),
-    "alg None": bearer(f"{_part({'alg': 'None'})}.{_part(claims())}.{_SIGNATURE}"),
+    "alg none": bearer(f"{_encoded({'alg': 'none'})}.{_encoded(claims())}."),
+    "alg None": bearer(f"{_encoded({'alg': 'None'})}.{_encoded(claims())}.{_SIGNATURE}"),
     "no alg": bearer(_handmade_token({"typ": "JWT"}, claims())),
     "alg is a list": bearer(_handmade_token({"alg": ["HS256"]}, claims())),
     "HS384": bearer(jwt.encode(claims(), SECRET * 2, algorithm="HS384")),
@@ -81,7 +81,7 @@ HOSTILE = {
     "ES256 of nobody": bearer(jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), algorithm="ES256")),
     "EdDSA of nobody": bearer(jwt.encode(claims(), ed25519.Ed25519PrivateKey.generate(), algorithm="EdDSA")),
     "its own key in its head": bearer(
-        _handmade_token({"alg": "HS256", "jwk": {"kty": "oct", "k": _part(b"x" * 40)}}, claims(), b"x" * 40)
+        _handmade_token({"alg": "HS256", "jwk": {"kty": "oct", "k": _encoded(b"x" * 40)}}, claims(), b"x" * 40)
     ),
     "its own address of keys": bearer(
         _handmade_token({"alg": "RS256", "kid": "k", "jku": "http://evil.example/jwks"}, claims())
@@ -231,7 +231,7 @@ async def test_a_public_key_is_no_secret(settings, issuer):
 async def test_a_symmetric_key_among_the_keys_is_not_used(settings, issuer):
     """Symmetric keys, and keys with another use, in the issuer's list are ignored."""
     secret = b"s" * 40
-    issuer.body = json.dumps({"keys": [{"kty": "oct", "kid": "o", "k": _part(secret), "alg": "HS256"}]}).encode()
+    issuer.body = json.dumps({"keys": [{"kty": "oct", "kid": "o", "k": _encoded(secret), "alg": "HS256"}]}).encode()
     payload = claims(iss=f"{issuer.project}/auth/v1")
     async with _by_keys(settings, issuer) as api:
         assert await _status(api, _handmade_token({"alg": "HS256", "kid": "o"}, payload, secret)) == 401

@@ -31,16 +31,16 @@ def _head(server, path, *headers):
     return "\r\n".join(lines).encode()
 
 
-def _part(name, value, file=None):
+def _form_field(name, value, file=None):
     named = f'; filename="{file}"' if file else ""
     return f'--{_MARK}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + value + b"\r\n"
 
 
 def _form(content, job="j"):
     return (
-        _part("jobId", job.encode())
-        + _part("processor", b"scripted")
-        + _part("file", content, "t.csv")
+        _form_field("jobId", job.encode())
+        + _form_field("processor", b"scripted")
+        + _form_field("file", content, "t.csv")
         + f"--{_MARK}--\r\n".encode()
     )
 
@@ -185,7 +185,7 @@ def test_malformed_heads_are_refused(server, head):
         b"",
         b"--mark",
         b"--mark\r\n\r\n\r\n--mark--",
-        _part("file", b"topic\nx\n", "t.csv"),
+        _form_field("file", b"topic\nx\n", "t.csv"),
         b"--other--\r\n",
     ],
 )
@@ -247,9 +247,9 @@ def test_bodies_are_bounded_together(patient_server):
 @pytest.mark.parametrize(
     "content, kind",
     [
-        (_part("jobId", b"x" * 65_537) + b"--mark--\r\n", _MULTIPART),
-        (b"".join(_part(f"f{number}", b"x") for number in range(301)) + b"--mark--\r\n", _MULTIPART),
-        (b"".join(_part("file", b"topic\nx\n", "t.csv") for _ in range(2)) + b"--mark--\r\n", _MULTIPART),
+        (_form_field("jobId", b"x" * 65_537) + b"--mark--\r\n", _MULTIPART),
+        (b"".join(_form_field(f"f{number}", b"x") for number in range(301)) + b"--mark--\r\n", _MULTIPART),
+        (b"".join(_form_field("file", b"topic\nx\n", "t.csv") for _ in range(2)) + b"--mark--\r\n", _MULTIPART),
         (b"jobId=" + b"%41" * 21_846, "Content-Type: application/x-www-form-urlencoded"),
     ],
     ids=["field", "fields", "files", "encoded"],
@@ -266,7 +266,7 @@ def test_forms_beyond_their_limits_are_refused(server, content, kind):
 
 def test_a_form_at_its_limits_is_read(server):
     """Control: a form at the limits of length and number of fields is read."""
-    fields = b"".join(_part(f"f{number}", b"x" * 65_536 if number == 0 else b"x") for number in range(298))
+    fields = b"".join(_form_field(f"f{number}", b"x" * 65_536 if number == 0 else b"x") for number in range(298))
 
     answer = server.client.post(
         "/api/batches/upload", content=fields + _form(b"topic\nx\n", job="full"), headers=dict([_MULTIPART.split(": ")])

@@ -63,7 +63,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Case]]:
 def test_struck_at_a_system_call(cases, tmp_path, fault, start):
     """A fault at any system call loses nothing reported, ends the run clearly, and the next run completes the job."""
     turn = list(_STARTS).index(start) * len(_FAULTS) + _FAULTS.index(fault)
-    selected = cases[start] if FULL else [_one(cases[start], turn)]
+    selected = cases[start] if FULL else [_case_for_turn(cases[start], turn)]
 
     broken = {case: problems for case in selected if (problems := _strike(tmp_path, start, fault, case))}
 
@@ -159,7 +159,7 @@ def _cases(calls: Sequence[strace.SystemCall], folder: Path) -> list[Case]:
     return cases
 
 
-def _one(cases: list[Case], turn: int) -> Case:
+def _case_for_turn(cases: list[Case], turn: int) -> Case:
     """Return one case; each turn selects another file or call."""
     targets: dict[tuple[str, str], list[Case]] = {}
     for case in cases:

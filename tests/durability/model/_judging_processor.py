@@ -22,10 +22,10 @@ class JudgingProcessor:
         self._notice = notice
         self._free = free
         self._gate = asyncio.Event()
-        self._beside: set[str] = set()
+        self._running_ids: set[str] = set()
 
     def open(self) -> None:
-        """Let everybody pass."""
+        """Let all calls go on."""
         self._gate.set()
 
     async def __call__(self, item: Item, work: Work) -> Any:
@@ -47,7 +47,7 @@ class JudgingProcessor:
                 known.release()
             raise
         finally:
-            self._beside.discard(item.id)
+            self._running_ids.discard(item.id)
         outcome = known.next_outcome
         if key not in self._job.void:
             self._end(known, outcome)
@@ -60,12 +60,12 @@ class JudgingProcessor:
         if known.state == "running":
             self._notice()
         known.claim(attempt)
-        self._beside = {
-            other for other in self._beside if (other, self._job.items[other].attempt) not in self._job.void
+        self._running_ids = {
+            other for other in self._running_ids if (other, self._job.items[other].attempt) not in self._job.void
         }
-        alone = [other for other in (*self._beside, item_id) if self._job.items[other].is_suspect]
-        self._beside.add(item_id)
-        assert not alone or len(self._beside) == 1, f"{alone} should run alone, beside them are {self._beside}"
+        alone = [other for other in (*self._running_ids, item_id) if self._job.items[other].is_suspect]
+        self._running_ids.add(item_id)
+        assert not alone or len(self._running_ids) == 1, f"{alone} should run alone, with them run {self._running_ids}"
         return known
 
     def _end(self, known: ModelItem, outcome: str) -> None:

@@ -75,17 +75,19 @@ class Host:
         assert self._holder is not None
         self._holder.communicate()
         with suppress(subprocess.CalledProcessError):
-            _do("ip", "link", "delete", self._link)
+            _execute("ip", "link", "delete", self._link)
 
     def _lay_a_wire(self) -> None:
         assert self._holder is not None
         first, second = 64 + secrets.randbelow(64), secrets.randbelow(256)
         here, there = (f"100.{first}.{second}.{last}" for last in (1, 2))
-        _do("ip", "link", "add", self._link, "type", "veth", "peer", "name", "wire", "netns", str(self._holder.pid))
-        _do("ip", "address", "add", f"{here}/30", "dev", self._link)
-        _do("ip", "link", "set", self._link, "up")
-        self._do("ip", "address", "add", f"{there}/30", "dev", "wire")
-        self._do("ip", "link", "set", "wire", "up")
+        _execute(
+            "ip", "link", "add", self._link, "type", "veth", "peer", "name", "wire", "netns", str(self._holder.pid)
+        )
+        _execute("ip", "address", "add", f"{here}/30", "dev", self._link)
+        _execute("ip", "link", "set", self._link, "up")
+        self._execute("ip", "address", "add", f"{there}/30", "dev", "wire")
+        self._execute("ip", "link", "set", "wire", "up")
         self._proxy = Proxy(self._server, host=here)
 
     def _be_somebody_else(self) -> None:
@@ -94,13 +96,13 @@ class Host:
         for name, path in (("boot", "/proc/sys/kernel/random/boot_id"), ("machine", "/etc/machine-id")):
             (self._own / name).write_text(f"{secrets.token_hex(16)}\n")
             if Path(path).exists():
-                self._do("mount", "--bind", str(self._own / name), path)
-        self._do("mount", "--bind", str(self._own), str(self._folder / "tmp"))
-        self._do(sys.executable, "-c", _NAME, self._name)
+                self._execute("mount", "--bind", str(self._own / name), path)
+        self._execute("mount", "--bind", str(self._own), str(self._folder / "tmp"))
+        self._execute(sys.executable, "-c", _NAME, self._name)
 
-    def _do(self, *command: str) -> None:
-        _do(*self.inside, *command)
+    def _execute(self, *command: str) -> None:
+        _execute(*self.inside, *command)
 
 
-def _do(*command: str) -> None:
+def _execute(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "LC_ALL": "C"})

@@ -40,7 +40,7 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
             assert result.counts == ItemCounts(completed=len(items) - bad, failed=bad)
 
     assert violations(path, planned=len(rows), may_fail=frozenset(failed)) == []
-    stored, codes = _kept(path)
+    stored, codes = _stored(path)
     for number, name in ids.items():
         row = rows[name]
         writer = f"{'anthropic:' if row.speaks == 'anthropic' else ''}writer"
@@ -57,7 +57,7 @@ def _calls(row: AnswerRow) -> int:
     return 2 if row.code and row.may_retry else 1
 
 
-def _kept(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, str]]:
+def _stored(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, str]]:
     """Read the texts and metadata of each conversation, and the codes of failed items, directly from the database."""
     connection = apsw.Connection(str(path))
     try:

@@ -7,9 +7,9 @@ from backstay.storage.sql.database import Session
 
 def refuse_unwritable(session: Session, owner: str) -> None:
     """Raise AdoptedTableNotWritable if no conversations of an owner can be stored."""
-    if (found := session.row("storing_obstacle", {"owner": owner})) is None:
+    if (row := session.row("storing_obstacle", {"owner": owner})) is None:
         return
-    obstacle, table, column, column_type = found
+    obstacle, table, column, column_type = row
     if obstacle is not None:
         raise AdoptedTableNotWritable(f"The adopted tables cannot store new conversations: {obstacle}")
     if column is not None:

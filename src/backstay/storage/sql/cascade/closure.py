@@ -45,11 +45,11 @@ class CascadeTables:
     @classmethod
     def from_session(cls, session: Session) -> "CascadeTables":
         """Read the tables and foreign keys from the catalogue of a database."""
-        found = session.tables.foreign_keys()
-        read = {name: session.tables.table(name) for key in found for name in (key.table, key.parent)}
-        tables = {name: table for name, table in read.items() if table is not None}
-        unfit = {key: generated[0] for key in found if (generated := _generated_columns(key, found, tables))}
-        keys = [key for key in found if key not in unfit]
+        all_keys = session.tables.foreign_keys()
+        described = {name: session.tables.table(name) for key in all_keys for name in (key.table, key.parent)}
+        tables = {name: table for name, table in described.items() if table is not None}
+        unfit = {key: generated[0] for key in all_keys if (generated := _generated_columns(key, all_keys, tables))}
+        keys = [key for key in all_keys if key not in unfit]
         deleted = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(BUILT_IN_TABLES)
         columns = {name: tuple(tables[name].columns) for name in deleted}
         for name in sorted({key.table for key in keys if key.on_delete.updates} - deleted):
