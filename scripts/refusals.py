@@ -6,7 +6,7 @@ The page is `docs/reference/refusals.md`; what stands outside the two marks is w
 from collections.abc import Iterable
 from pathlib import Path
 
-from backstay.generate.error_classification import Rule
+from backstay.generate.classification_rule import Rule
 from backstay.generate.error_rules import CODES, FIELDS, STATUSES, WORDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "refusals.md"

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from backstay.batch.item import FailedItem, Item
     from backstay.batch.job import Job, JobState
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
-    from backstay.batch.processor import Work
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
     from backstay.batch.runner import BatchResult
     from backstay.batch.stop import StopSignal
+    from backstay.batch.work import Work
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
     from backstay.library.deletion import DeletePlan, DeleteResult
@@ -71,10 +71,10 @@ _NAMES = {
     "batch.item": ("FailedItem", "Item"),
     "batch.job": ("Job", "JobState"),
     "batch.outcome": ("Done", "Fail", "Halt", "Retry", "Skip"),
-    "batch.processor": ("Work",),
     "batch.progress": ("ItemCounts", "JobProgress", "TokenCounts"),
     "batch.runner": ("BatchResult",),
     "batch.stop": ("StopSignal",),
+    "batch.work": ("Work",),
     "generate.recipe": ("Recipe",),
     "library.conversation": ("Conversation", "Turn"),
     "library.deletion": ("DeletePlan", "DeleteResult"),

@@ -12,7 +12,7 @@ from backstay.backup.reader import BackupReader
 from backstay.backup.restorer import Restorer
 from backstay.backup.service import Backups
 from backstay.backup.writer import BackupWriter
-from backstay.batch.processor import ProcessorSource
+from backstay.batch.processor_lookup import ProcessorSource
 from backstay.batch.service import Batches
 from backstay.clock import Clock, SystemClock
 from backstay.coordination.cursors import Cursors
@@ -20,7 +20,6 @@ from backstay.coordination.idempotency import IdempotentRequests
 from backstay.coordination.scheduled_tasks import ScheduledTasks
 from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError
-from backstay.extras import packages_missing
 from backstay.files import belongs_to_this_user
 from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
@@ -28,11 +27,12 @@ from backstay.generate.processor_loader import ProcessorLoader
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.legacy.waiting_imports import WaitingImports
-from backstay.library.adoption_file import adoption_from_settings
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
+from backstay.library.adoption_settings import adoption_from_settings
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.migration_result import MigrationResult
+from backstay.optional_packages import packages_missing
 from backstay.other_owners import OtherOwners, OwnedKind
 from backstay.settings import Settings, load
 from backstay.storage.sqlite import SqliteStore

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from backstay import database_parameters
 from backstay.errors import SettingsError
+from backstay.file_trust import SAFE_FOLDERS_VARIABLE, foreign_owner
 from backstay.former_name import refuse_library, refuse_settings_file, refuse_variables
 from backstay.limits import MAX_ID, MAX_RPM, MAX_SECONDS, MAX_TPM
-from backstay.ownership import SAFE_FOLDERS_VARIABLE, foreign_owner
 from backstay.remedy import Remedy
 from backstay.suggestions import did_you_mean
-from backstay.wrong_values import reason_of
+from backstay.validation_reasons import reason_of
 
 FILE = "backstay.toml"
 FOLDER = ".backstay"

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from backstay.cli.command import CommandSession, command
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.errors import ConfirmationNeeded

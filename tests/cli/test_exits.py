@@ -11,7 +11,7 @@ from backstay.batch.progress import ItemCounts, TokenCounts
 from backstay.batch.runner import BatchResult
 from backstay.batch.worker import EndReason
 from backstay.cli.app import app
-from backstay.cli.exits import EPILOG, MEANINGS, ExitStatus, status_of_error, status_of_result
+from backstay.cli.exit_status import EPILOG, MEANINGS, ExitStatus, status_of_error, status_of_result
 
 _USAGE = {
     "SettingsError",

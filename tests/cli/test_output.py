@@ -14,7 +14,7 @@ from backstay.cli.invocation import Invocation
 from backstay.cli.output import Output
 from backstay.cli.progress import ProgressLines, describe_job
 from backstay.cli.text import format_count, format_duration, format_size, printable, printable_lines, truncate
-from backstay.signals import SAME_SIGNAL_SECONDS
+from backstay.signal_counter import SAME_SIGNAL_SECONDS
 
 _HOSTILE = "\x1b[31mred\x1b]0;title\x07\n\u202egnirts\x9b2J\ttail"
 

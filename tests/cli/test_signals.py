@@ -11,7 +11,7 @@ import time
 import pytest
 
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.signals import SAME_SIGNAL_SECONDS
+from backstay.signal_counter import SAME_SIGNAL_SECONDS
 from support.harness.waiting import unread, until
 
 

@@ -27,8 +27,8 @@ from backstay.errors import (
     SettingsError,
     StoreDenied,
 )
+from backstay.legacy.backup_snapshot import LegacyFileSource
 from backstay.legacy.service import _recorded_ids, _settled_items
-from backstay.legacy.source import LegacyFileSource
 from backstay.library.selection import Selection
 from backstay.remedy import Remedy
 from backstay.storage.postgres.schema_migration import migrations

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from backstay.server import ServerSettings
 from backstay.server.scheduled_cleanup import CleanupJob
 from backstay.server.serve import _open_listener
-from backstay.signals import SAME_SIGNAL_SECONDS
+from backstay.signal_counter import SAME_SIGNAL_SECONDS
 from support.fakes.provider import KEY, ProviderServer, Said, Status
 from support.harness.commands import in_process
 from support.harness.waiting import PATIENCE_SECONDS

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.utils import get_flat_params
 from pydantic import BaseModel, ValidationError
 
-from backstay import wrong_values
+from backstay import validation_reasons
 from backstay.generate.recipe import Recipe
 from backstay.server import ServerSettings, create_app, problems
 from backstay.settings import Settings
@@ -73,7 +73,7 @@ def _errors() -> Iterator[tuple[Any, str]]:
                 try:
                     model.model_validate({field.alias or name: value, "nope": 1})
                 except ValidationError as error:
-                    words = wrong_values.reason_of if model in of_files else problems._reason
+                    words = validation_reasons.reason_of if model in of_files else problems._reason
                     yield from ((fault, words(fault)) for fault in error.errors(include_url=False))
 
 
@@ -83,7 +83,7 @@ def test_every_error_of_the_libraries_has_own_wording():
     for error, wording in _errors():
         kinds.add(error["type"])
         assert not _LIBRARY.search(wording), (error["type"], error["loc"], wording)
-        assert error["type"] in {*wrong_values.REASONS, "value_error"}, error
+        assert error["type"] in {*validation_reasons.REASONS, "value_error"}, error
 
     assert {
         "missing",

@@ -10,7 +10,7 @@ from backstay.batch.store import Lease
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import BackupInUse, LeaseLost
 from backstay.library.selection import Selection
-from backstay.storage.sql.records import delete
+from backstay.storage.sql.conversation_records import delete
 from support.data.conversations import conversation, items
 from support.data.verdicts import completed, failed
 from support.stores.jobs import OWNER, acquire_lease, claim, claim_one, commit, create, job, stage

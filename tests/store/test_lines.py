@@ -6,7 +6,7 @@ import pytest
 
 from backstay.library.record import digest_of_document
 from backstay.library.selection import Selection
-from backstay.storage.sql import records
+from backstay.storage.sql import conversation_records
 from support.stores.jobs import OWNER
 
 pytestmark = pytest.mark.promise("K2")
@@ -42,7 +42,7 @@ async def _records(store):
 
 async def _made_of_values(store, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(records, "find_by_keys", records._from_values)
+        patched.setattr(conversation_records, "find_by_keys", conversation_records._from_values)
         return await _records(store)
 
 

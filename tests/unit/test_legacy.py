@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from backstay.errors import InputError, InputUnreadable
-from backstay.legacy import service, values
+from backstay.legacy import service, value_rules
+from backstay.legacy.backup_file import LegacyFile, candidate_paths
 from backstay.legacy.conversion import convert_row, to_record
-from backstay.legacy.file import LegacyFile, candidate_paths
 from backstay.legacy.store import LegacyElement
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
@@ -56,7 +56,7 @@ def converted(**fields):
 )
 def test_a_hundred_percent_is_believed_where_rounding_cannot_say_it(progress, items, finished):
     """A checkpoint at 100 percent counts as finished unless rounding could hide an unfinished item."""
-    assert values.is_finished(progress, items) is finished
+    assert value_rules.is_finished(progress, items) is finished
 
 
 def test_rounding_never_hides_an_item_of_what_is_believed():
@@ -64,7 +64,7 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
     for planned in range(1, 2_000):
         completed = planned - 1
         percentage = int(100 * completed / planned + 0.5)
-        assert not values.is_finished([str(percentage)], completed), planned
+        assert not value_rules.is_finished([str(percentage)], completed), planned
 
 
 @pytest.mark.parametrize(
@@ -88,18 +88,18 @@ def test_rounding_never_hides_an_item_of_what_is_believed():
 def test_what_is_no_id_is_named_with_its_place(element, reason):
     """An invalid id is named with its index from 0."""
     with pytest.raises(InputUnreadable) as caught:
-        values.settled_items([LegacyElement("string", "fine", None), element], 6, has_failed=False)
+        value_rules.settled_items([LegacyElement("string", "fine", None), element], 6, has_failed=False)
 
     assert reason in caught.value.message
 
 
 def test_failed_items_have_a_reason():
     """A failed item has the recorded error, or a text that says there is none."""
-    result = values.settled_items(
+    result = value_rules.settled_items(
         [LegacyElement("number", "5", "late"), LegacyElement("string", "a", None)], 0, has_failed=True
     )
 
-    assert result == [("5", "late"), ("a", values.NO_REASON)]
+    assert result == [("5", "late"), ("a", value_rules.NO_REASON)]
 
 
 # -- records of backups --------------------------------------------------------------------------------------------
@@ -117,21 +117,23 @@ def test_failed_items_have_a_reason():
 )
 def test_expiry_is_read_as_columns_of_any_kind_have_it(text, moment):
     """An expiry is parsed from any type of column, as UTC without an offset; some backups never expire."""
-    assert values.expiry_time(text) == moment
+    assert value_rules.expiry_time(text) == moment
 
 
 @pytest.mark.parametrize("text", ["soon", "1762250400000", "", "9999-12-31T23:59:59-23:59", "20251104T"])
 def test_what_is_no_time_is_no_expiry(text):
     """An invalid expiry counts as none."""
     with pytest.raises(InputUnreadable, match="its expires_at is not a time"):
-        values.expiry_time(text)
+        value_rules.expiry_time(text)
 
 
 def test_a_backup_is_as_old_as_its_id():
     """A backup without a recorded time has the time in its id."""
-    assert values.creation_time(None, "backup-1730720400123-a") == datetime(2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC)
+    assert value_rules.creation_time(None, "backup-1730720400123-a") == datetime(
+        2024, 11, 4, 11, 40, 0, 123000, tzinfo=UTC
+    )
     with pytest.raises(InputUnreadable):
-        values.creation_time(None, "backup-9999999999999999-a")
+        value_rules.creation_time(None, "backup-9999999999999999-a")
 
 
 @pytest.mark.parametrize(
@@ -146,19 +148,19 @@ def test_a_backup_is_as_old_as_its_id():
 )
 def test_a_reason_is_one_line(text, reason):
     """An imported reason is one line of the allowed length."""
-    assert values.reason(text) == reason
+    assert value_rules.reason(text) == reason
 
 
 def test_a_difference_is_named():
     """A difference is named with a few examples."""
     expected, actual = {"a", "b", "c", "d", "e"}, {"a"}
 
-    assert values.describe_difference(expected, expected) is None
+    assert value_rules.describe_difference(expected, expected) is None
     assert (
-        values.describe_difference(expected, actual)
+        value_rules.describe_difference(expected, actual)
         == "its file lacks conversations of its conversation_ids: b, c, d and 1 more"
     )
-    assert "not among its conversation_ids: b" in str(values.describe_difference(actual, {"a", "b"}))
+    assert "not among its conversation_ids: b" in str(value_rules.describe_difference(actual, {"a", "b"}))
 
 
 def test_a_file_is_looked_for_where_it_may_be():

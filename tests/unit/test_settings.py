@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import SettingsError
-from backstay.library.adoption_file import adoption_from_settings
+from backstay.library.adoption_settings import adoption_from_settings
 from backstay.server import settings as server_settings
 from backstay.settings import Settings, load
 

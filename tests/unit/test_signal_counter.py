@@ -2,7 +2,7 @@
 
 import time
 
-from backstay.signals import SAME_SIGNAL_SECONDS, SignalCounter
+from backstay.signal_counter import SAME_SIGNAL_SECONDS, SignalCounter
 
 
 def test_only_a_later_signal_is_a_second_one(monkeypatch):

@@ -7,9 +7,9 @@ from pathlib import Path
 import backstay
 from backstay import settings
 from backstay.cli.logs import TRACEBACK_VARIABLE
-from backstay.environment import KNOWN, UNPREFIXED, nearest_variable, unknown_variables
-from backstay.ownership import SAFE_FOLDERS_VARIABLE
+from backstay.file_trust import SAFE_FOLDERS_VARIABLE
 from backstay.server import settings as server_settings
+from backstay.unused_variables import KNOWN, UNPREFIXED, nearest_variable, unknown_variables
 
 
 def test_every_variable_that_is_read_is_known():

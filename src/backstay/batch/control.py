@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
-from backstay.batch.callees import Callees
 from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
-from backstay.batch.processor import Processor, ProcessorSource
+from backstay.batch.processor import Processor
+from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
 from backstay.batch.progress import Listener
 from backstay.batch.runner import BatchResult, JobRunner
 from backstay.batch.stop import StopSignal
@@ -32,7 +32,7 @@ class JobControl(JobInspection):
         concurrency: int,
     ) -> None:
         super().__init__(stores=stores, owner=owner)
-        self._callees = Callees(source)
+        self._processor_lookup = ProcessorLookup(source)
         self._creator = JobCreator(stores=stores, owner=owner, folder=folder)
         self._runner = JobRunner(
             stores=stores, owner=owner, folder=folder, lease_seconds=lease_seconds, concurrency=concurrency
@@ -77,13 +77,13 @@ class JobControl(JobInspection):
         limits = CallLimits(concurrency, rpm, tpm)
         check_limits(limits, limit=limit)
         job = await self.checkpoint(job_id) if job_id is not None else await self._single_unfinished_job()
-        callee = await self._callees.from_job(job, process, retry_on, base_url)
+        callee = await self._processor_lookup.from_job(job, process, retry_on, base_url)
         check_rate_limits(limits, callee)
         created, stop = None, stop or StopSignal()
         if accept_new_items is not None:
             request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True)
             items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
-            checked = check_by_recipe(self._callees.recipe(job), accept_new_items, items)
+            checked = check_by_recipe(self._processor_lookup.recipe(job), accept_new_items, items)
             created = await self._creator.create(request, read_until_stopped(stop, checked))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
@@ -106,7 +106,7 @@ class JobControl(JobInspection):
         if job.state is JobState.CANCELLED:
             check_action(job_id, job.state, JobAction.RESUME)
         if job.state not in FINISHED:
-            callee = await self._callees.from_job(job)
+            callee = await self._processor_lookup.from_job(job)
             if limits is not None and limits.to_dict():
                 check_rate_limits(limits, callee)
                 await self._set_limits(job_id, limits)

@@ -15,7 +15,7 @@ from backstay.batch.plain_values import plain_values
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.stop import StopSignal
 from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind_of
-from backstay.library.canonical import is_encodable
+from backstay.library.canonical_json import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
 from backstay.readers.input_ceiling import InputCeiling

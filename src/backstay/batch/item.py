@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from backstay.library.canonical import canonical_json
+from backstay.library.canonical_json import canonical_json
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 
 

@@ -1,14 +1,43 @@
-"""The callables that process items: from what a program passes, or from what a job names."""
+"""The lookup of processors: from what a program passes, or from what a job names."""
+
+from typing import Protocol
 
 from backstay.batch.job import Job
-from backstay.batch.processor import CALLER, CallableProcessor, Processor, ProcessorSource
-from backstay.batch.recipe import JobRecipe
+from backstay.batch.processor import CALLER, CallableProcessor, Processor
+from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotPortable, SettingsError
 from backstay.library.id_text import quoted_id
 
 
-class Callees:
-    """The source of callables for the jobs of one owner."""
+class ProcessorSource(Protocol):
+    """A source of processors: by name, such as `scripted` or `module:function`, and by recipe."""
+
+    def resolve(self, name: str) -> Processor:
+        """Return the processor of that name.
+
+        Raises:
+            ProcessorUnusable: no processor has that name, or it cannot be called with an item.
+        """
+
+    def recipe(self, frozen: FrozenRecipe, *, base_url: str | None = None) -> JobRecipe:
+        """Return a job's stored recipe, with the base URL of its model replaced by `base_url` if that is set.
+
+        Raises:
+            RecipeError: this version does not support the recipe, or the base URL is not valid.
+        """
+
+    async def writer(self, recipe: JobRecipe) -> Processor:
+        """Return the processor that follows a recipe, without calling the provider yet.
+
+        It may wait for something that the recipe needs, such as a command that prints a key.
+
+        Raises:
+            SettingsError: something that the recipe needs from the environment, such as a key, is missing.
+        """
+
+
+class ProcessorLookup:
+    """The lookup of the processors for the jobs of one owner."""
 
     def __init__(self, source: ProcessorSource) -> None:
         self._source = source

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
-from backstay.batch.callees import processor_name
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.processor import Processor
+from backstay.batch.processor_lookup import processor_name
 from backstay.batch.progress import Listener
 from backstay.batch.recipe import JobRecipe
 from backstay.batch.runner import BatchResult
@@ -76,7 +76,7 @@ class Batches(JobControl):
         check_limits(limits, max_attempts=max_attempts, timeout_seconds=timeout_seconds, limit=limit)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = process if isinstance(process, JobRecipe) else None
-        callee = await self._callees.from_process(process, retry_on)
+        callee = await self._processor_lookup.from_process(process, retry_on)
         check_rate_limits(limits, callee)
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
@@ -115,7 +115,7 @@ class Batches(JobControl):
         check_limits(limits, max_attempts=max_attempts, timeout_seconds=timeout_seconds)
         check_id(job_id, "the job's name", job_id=job_id)
         recipe = processor if isinstance(processor, JobRecipe) else None
-        check_rate_limits(limits, await self._callees.from_process(processor))
+        check_rate_limits(limits, await self._processor_lookup.from_process(processor))
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
         chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)

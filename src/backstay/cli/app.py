@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backstay.cli import dry_run, logs, variables
+from backstay.cli import dry_run, logs, variable_warnings
 from backstay.cli.commands import (
     adopt,
     backup_folder,
@@ -24,7 +24,7 @@ from backstay.cli.commands import (
     run,
     serve,
 )
-from backstay.cli.exits import EPILOG
+from backstay.cli.exit_status import EPILOG
 from backstay.cli.invocation import Invocation, LogFormat
 
 
@@ -108,7 +108,7 @@ def backstay(
     invocation.owner = owner
     invocation.json_logs = log_format is LogFormat.JSON
     logs.configure(as_json=invocation.json_logs)
-    variables.warn_of_unknown(os.environ, as_json=invocation.json_logs)
+    variable_warnings.warn_of_unknown(os.environ, as_json=invocation.json_logs)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

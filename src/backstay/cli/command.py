@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backstay.cli import reminders
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import interrupt_on_sigterm
 from backstay.cli.invocation import Invocation, run_async
 from backstay.cli.options import AsJson

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from backstay.cli.exits import ExitStatus, status_of_error
+from backstay.cli.exit_status import ExitStatus, status_of_error
 from backstay.cli.invocation import Invocation
 from backstay.cli.logs import TRACEBACK_VARIABLE
 from backstay.cli.output import to_stderr
@@ -47,7 +47,7 @@ def _replace_wording(error: Any, cause: BaseException) -> None:
     """Replace pydantic's wording of an invalid option, which newer versions of Typer pass on, by our own."""
     from pydantic import ValidationError
 
-    from backstay.wrong_values import reason_of
+    from backstay.validation_reasons import reason_of
 
     if isinstance(cause, ValidationError):
         error.message = reason_of(cause.errors()[0])

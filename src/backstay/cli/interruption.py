@@ -12,10 +12,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from backstay.batch.stop import StopSignal
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.text import format_count
 from backstay.clock import SystemClock, to_text
-from backstay.signals import SignalCounter
+from backstay.signal_counter import SignalCounter
 
 if TYPE_CHECKING:
     import asyncio

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from backstay.cli.exits import READER_GONE, ExitStatus
+from backstay.cli.exit_status import READER_GONE, ExitStatus
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backstay.cli import process_tuning, reminders, schemas
 from backstay.cli.command import CommandSession
-from backstay.cli.exits import ExitStatus, status_of_result
+from backstay.cli.exit_status import ExitStatus, status_of_result
 from backstay.cli.interruption import SignalHandling
 from backstay.cli.invocation import run_async
 from backstay.cli.output import OutputClosed

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from backstay.cli.output import Output, to_stderr
 from backstay.cli.text import printable
-from backstay.environment import NAME_SUPABASE, nearest_variable, supabase_unused, unknown_variables
+from backstay.unused_variables import NAME_SUPABASE, nearest_variable, supabase_unused, unknown_variables
 
 if TYPE_CHECKING:
     from backstay.settings import Settings

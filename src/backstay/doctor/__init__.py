@@ -13,10 +13,10 @@ from backstay import former_name
 from backstay.doctor.check import Check, CheckLevel
 from backstay.doctor.settings import check_settings
 from backstay.doctor.sqlite import check_database, check_sqlite_version
-from backstay.environment import NAME_SUPABASE, supabase_unused
 from backstay.errors import SettingsError
-from backstay.extras import installation
+from backstay.optional_packages import installation
 from backstay.settings import FILE, VARIABLES, Settings, load, settings_file
+from backstay.unused_variables import NAME_SUPABASE, supabase_unused
 
 __all__ = ["Check", "CheckLevel", "examine"]
 

@@ -17,7 +17,7 @@ from backstay.errors import BackstayError, BackupDamaged, BackupFolderUnrecogniz
 from backstay.logs import get_logger
 from backstay.remedy import Remedy
 from backstay.settings import Settings
-from backstay.storage.sql.inspection import BackupRecord, DatabaseReport
+from backstay.storage.sql.database_report import BackupRecord, DatabaseReport
 
 _log = get_logger("backstay.doctor")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, CheckLevel
 from backstay.doctor.filesystem import check_backup_base
-from backstay.doctor.work import check_counters, check_others, check_work
+from backstay.doctor.unfinished_work import check_counters, check_others, check_work
 from backstay.errors import BackstayError
 from backstay.remedy import Remedy
 from backstay.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from backstay.doctor.check import Check, CheckLevel
 from backstay.errors import BackstayError, SettingsError
 from backstay.generate.key_source import KeySource, KeySources
-from backstay.library.adoption_file import adoption_from_settings
+from backstay.library.adoption_settings import adoption_from_settings
 from backstay.remedy import Remedy
 from backstay.settings import ADOPT, Settings, read_table
 

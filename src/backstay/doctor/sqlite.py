@@ -10,7 +10,7 @@ import apsw
 from backstay.doctor.backups import check_backups
 from backstay.doctor.check import Check, CheckLevel, format_bytes
 from backstay.doctor.filesystem import check_backup_base, check_filesystem
-from backstay.doctor.work import check_counters, check_others, check_work
+from backstay.doctor.unfinished_work import check_counters, check_others, check_work
 from backstay.errors import BackstayError, UnsafeSQLite
 from backstay.files import belongs_to_this_user
 from backstay.remedy import Remedy

@@ -6,7 +6,7 @@ from backstay.batch import liveness
 from backstay.batch.processor import CALLER
 from backstay.doctor.check import Check, CheckLevel, format_first
 from backstay.remedy import Remedy
-from backstay.storage.sql.inspection import DatabaseReport, UnfinishedJob
+from backstay.storage.sql.database_report import DatabaseReport, UnfinishedJob
 
 
 def check_work(report: DatabaseReport, owner: str) -> Iterator[Check]:

@@ -4,20 +4,20 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from backstay.errors import ApiKeyMissing, BackstayError
+from backstay.generate.error_scope import SuspectedErrors
 from backstay.generate.key_source import KeySource, KeySources
 from backstay.generate.limiter import RateLimiter
 from backstay.generate.provider_trouble import PATIENCE_SECONDS
+from backstay.generate.query_and_headers import merge_headers
 from backstay.generate.rate import AccountRate
-from backstay.generate.request_fields import merge_headers
 from backstay.generate.secret_detection import Secrets
-from backstay.generate.suspected_errors import SuspectedErrors
 from backstay.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from backstay.generate.endpoint import Endpoint
-    from backstay.generate.http import HttpResponse
+    from backstay.generate.http_client import HttpResponse
     from backstay.generate.providers.provider import Structure
     from backstay.generate.request_adaptation import Adaptation
 
@@ -44,7 +44,7 @@ class Account:
             SettingsError: a header in the settings has no value, or the proxy or the certificates cannot be used.
         """
         # Imported here: processes that call no provider need not load the HTTP client.
-        from backstay.generate.http import HttpClient
+        from backstay.generate.http_client import HttpClient
 
         self.limiter = limiter
         self.patience_seconds = patience_seconds

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from backstay.batch.processor import Processor, ProcessorSource
+from backstay.batch.processor import Processor
+from backstay.batch.processor_lookup import ProcessorSource
 from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotAllowed
 from backstay.generate.recipe import Recipe

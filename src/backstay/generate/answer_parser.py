@@ -10,8 +10,15 @@ from typing import Any
 import orjson
 
 from backstay.errors import InvalidConversation
+from backstay.generate.json_extraction import (
+    THOUGHT_STARTS,
+    JsonValue,
+    ParsedText,
+    find_values,
+    parse_whole,
+    split_thought,
+)
 from backstay.generate.json_fix import is_open, repair_values
-from backstay.generate.json_values import THOUGHT_STARTS, JsonValue, ParsedText, find_values, parse_whole, split_thought
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.prompt_echo import repeats_prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer

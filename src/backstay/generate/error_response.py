@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from backstay.generate.classification_rule import ErrorKind, RequestChange, Rule
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_body import is_page, parse_error_text
-from backstay.generate.error_classification import ErrorKind, RequestChange, Rule
 from backstay.generate.error_messages import message
 from backstay.generate.error_rules import find_rule
 from backstay.generate.key_source import KeySource

@@ -8,8 +8,8 @@ with any status. `scripts/refusals.py` writes the tables of the reference page f
 from collections.abc import Mapping
 from functools import cache
 
+from backstay.generate.classification_rule import ErrorKind, RequestChange, Rule, matches
 from backstay.generate.error_body import ErrorBody
-from backstay.generate.error_classification import ErrorKind, RequestChange, Rule, matches
 
 _BAD = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422}  # rejections of any kind
 _REQUEST = {400, 404, 413, 415, 422}  # rejections of the request itself

@@ -1,6 +1,6 @@
 """Advice about a failed item or a paused job, by its error code. Pure."""
 
-from backstay.generate.error_classification import ErrorKind
+from backstay.generate.classification_rule import ErrorKind
 from backstay.generate.error_messages import MESSAGES
 from backstay.generate.error_rules import RULES
 

@@ -14,7 +14,7 @@ from yarl import URL
 from backstay.generate.certificates import explain_tls_error, trusted_tls_context
 from backstay.generate.event_stream import CONTENT_TYPE, StreamReader, first_object, is_event_stream
 from backstay.generate.proxy import Proxy, find_proxy
-from backstay.generate.request_fields import merge_headers
+from backstay.generate.query_and_headers import merge_headers
 from backstay.generate.stream_collector import IncompleteStream
 
 _MAX_BODY_BYTES = 16_000_000  # a conversation has about a thousandth of this

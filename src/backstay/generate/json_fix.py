@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from backstay.generate.json_values import is_in_broken_value
+from backstay.generate.json_extraction import is_in_broken_value
 
 _MAX_CHARACTERS = 60_000
 _MAX_SLOW_CHARACTERS = 400  # quotes and opening parentheses: the time of a repair grows with the square of their number

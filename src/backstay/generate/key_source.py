@@ -12,7 +12,7 @@ from typing import Self
 
 from backstay.errors import ApiKeyMissing, SettingsError
 from backstay.generate.key_command import MAX_OUTPUT_BYTES, KeyCommandFailed, run_key_command
-from backstay.generate.request_fields import check_header_name, merge_headers
+from backstay.generate.query_and_headers import check_header_name, merge_headers
 from backstay.logs import get_logger
 from backstay.settings import KeySetting, Settings
 

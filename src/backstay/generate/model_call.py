@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from backstay.batch.item import Item
-from backstay.batch.processor import Work
+from backstay.batch.work import Work
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Structure
 from backstay.generate.rate import Permit

@@ -7,13 +7,13 @@ import orjson
 
 from backstay.batch.item import Item
 from backstay.batch.outcome import Fail, Outcome, Retry
-from backstay.batch.processor import Work
 from backstay.batch.progress import ProviderWait
+from backstay.batch.work import Work
 from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
-from backstay.generate.http import ConnectFailed, ConnectionLost, MalformedResponse
+from backstay.generate.http_client import ConnectFailed, ConnectionLost, MalformedResponse
 from backstay.generate.limiter import JobLimiter
 from backstay.generate.model_call import ItemTries, ModelCall, RecentTries
 from backstay.generate.prompt import Prompt, estimate_tokens_in

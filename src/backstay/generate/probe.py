@@ -12,10 +12,10 @@ import orjson
 from backstay.batch.item import Item
 from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
+from backstay.generate.classification_rule import ErrorKind, RequestChange
 from backstay.generate.endpoint import Endpoint
-from backstay.generate.error_classification import ErrorKind, RequestChange
 from backstay.generate.error_response import classify_not_json, classify_unreachable
-from backstay.generate.http import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
+from backstay.generate.http_client import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe

@@ -16,14 +16,14 @@ from backstay.generate import secret_detection
 from backstay.generate.endpoint import Endpoint, resolve_endpoint
 from backstay.generate.prompt import PROMPT, PromptTemplates
 from backstay.generate.providers.anthropic import rejected_parameters
+from backstay.generate.query_and_headers import check_header_name, check_headers, check_query
 from backstay.generate.recipe_diff import differences
 from backstay.generate.recipe_file import read, unknown_field
-from backstay.generate.request_fields import check_header_name, check_headers, check_query
-from backstay.library.canonical import digest_of, is_encodable
+from backstay.library.canonical_json import digest_of, is_encodable
 from backstay.limits import MAX_ANSWER_TOKENS, MAX_ID, MAX_TEMPERATURE, MAX_TURNS
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep
 from backstay.remedy import Remedy
-from backstay.wrong_values import reason_of
+from backstay.validation_reasons import reason_of
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _OPTIONAL_FIELDS = frozenset({"query", "headers", "key_header", "stream", "anthropic_version"})

@@ -7,7 +7,7 @@ from backstay.clock import SystemClock
 from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import ErrorResponse, classify_response
-from backstay.generate.http import HttpResponse
+from backstay.generate.http_client import HttpResponse
 from backstay.generate.json_body import read_body
 
 _ANSWER_FIELDS = ("choices", "content")

@@ -9,7 +9,7 @@ from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import classify_not_json
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
-from backstay.generate.http import HttpResponse, MalformedResponse
+from backstay.generate.http_client import HttpResponse, MalformedResponse
 from backstay.generate.model_call import ModelCall
 from backstay.generate.prompt import estimate_tokens_out
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse

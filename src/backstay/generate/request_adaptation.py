@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.generate.error_classification import RequestChange
+from backstay.generate.classification_rule import RequestChange
 from backstay.generate.error_response import ErrorResponse
 from backstay.generate.providers.provider import Structure
 

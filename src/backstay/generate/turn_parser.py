@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from backstay.generate.json_values import DuplicateKeys, parse_whole
+from backstay.generate.json_extraction import DuplicateKeys, parse_whole
 from backstay.generate.prompt import role_of, turn_keys
 from backstay.library.conversation import Turn
 

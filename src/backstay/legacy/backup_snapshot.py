@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from backstay.errors import InputError, InputUnreadable
+from backstay.legacy.backup_file import LegacyFile, open_first
 from backstay.legacy.conversion import convert_row, to_record
-from backstay.legacy.file import LegacyFile, open_first
-from backstay.legacy.values import parse_time
+from backstay.legacy.value_rules import parse_time
 from backstay.library.record import Document, Record
 
 T = TypeVar("T")

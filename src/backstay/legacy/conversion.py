@@ -10,7 +10,7 @@ from typing import Any
 
 from backstay.clock import to_text
 from backstay.errors import InvalidRow
-from backstay.legacy.values import with_offset
+from backstay.legacy.value_rules import with_offset
 from backstay.library.id_text import check_id
 from backstay.library.imports.imported_conversation import ImportedConversation, to_document
 from backstay.library.imports.shapes import read_row

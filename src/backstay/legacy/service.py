@@ -26,10 +26,10 @@ from backstay.errors import (
     OutcomeRefused,
     SettingsError,
 )
-from backstay.legacy import file as files
-from backstay.legacy import values
+from backstay.legacy import backup_file as files
+from backstay.legacy import value_rules
+from backstay.legacy.backup_snapshot import AllocateKeys, LegacyFileSource
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
-from backstay.legacy.source import AllocateKeys, LegacyFileSource
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
 from backstay.legacy.waiting_imports import WaitingImportStore
 from backstay.library.id_text import check_id
@@ -131,7 +131,7 @@ class LegacyImport:
                 return
             check_id(job_id, "the job_id")
             settled = await asyncio.to_thread(_settled_items, tables, job_id)
-            if values.is_finished(checkpoint.progress, len(settled)):
+            if value_rules.is_finished(checkpoint.progress, len(settled)):
                 totals.ended += 1
                 return
             if not report.is_check and not await self._jobs.add(self._owner, job_id, settled):
@@ -155,7 +155,7 @@ class LegacyImport:
             totals.skipped.append(SkippedEntry("(without a backup_id)", "a backup must have an id"))
             return
         try:
-            expires_at = values.expiry_time(export.expires_at)
+            expires_at = value_rules.expiry_time(export.expires_at)
             if expires_at is not None and expires_at <= self._clock.now():
                 totals.ended += 1
                 return
@@ -196,7 +196,7 @@ class LegacyImport:
         importer = await self._importer(owner)
         request = BackupImportRequest(
             backup_id=backup_id,
-            reason=values.reason(export.reason),
+            reason=value_rules.reason(export.reason),
             created_at=source.created_at,
             expires_at=expires_at,
             retention=importer.retention,
@@ -222,7 +222,7 @@ def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
     with closing(tables.items(job_id)) as chunks:
         for has_failed, elements in chunks:
             first = first if has_failed is had_failed else 0
-            for item_id, error in values.settled_items(elements, first, has_failed=has_failed):
+            for item_id, error in value_rules.settled_items(elements, first, has_failed=has_failed):
                 items.setdefault(item_id, error)
             first, had_failed = first + len(elements), has_failed
     return items
@@ -231,14 +231,14 @@ def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
 def _recorded_ids(tables: LegacyTables, backup_id: str) -> set[str]:
     with closing(tables.conversation_ids(backup_id)) as chunks:
         elements = enumerate(chain.from_iterable(chunks))
-        return {values.identifier(element, f"conversation_ids[{number}]") for number, element in elements}
+        return {value_rules.identifier(element, f"conversation_ids[{number}]") for number, element in elements}
 
 
 def _examine(paths: Sequence[Path], export: LegacyExport, backup_id: str, recorded: set[str]) -> LegacyFileSource:
     """Read the whole file, and compare its ids with those of its record. Blocks. Raises InputError."""
-    source = LegacyFileSource(paths, values.creation_time(export.created_at, backup_id))
+    source = LegacyFileSource(paths, value_rules.creation_time(export.created_at, backup_id))
     actual = source.examine()
-    if (difference := values.describe_difference(recorded, actual)) is not None:
+    if (difference := value_rules.describe_difference(recorded, actual)) is not None:
         raise InputUnreadable(difference)
     if not actual:
         raise InputUnreadable("its file holds no conversation")

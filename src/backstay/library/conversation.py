@@ -7,7 +7,7 @@ from typing import Any
 
 from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
-from backstay.library.canonical import canonical_json, digest_of, is_encodable
+from backstay.library.canonical_json import canonical_json, digest_of, is_encodable
 from backstay.library.id_text import id_fault
 from backstay.readers.json_depth import METADATA_OUTER_LEVELS, TOO_DEEP, is_too_deep
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from backstay.clock import to_text
 from backstay.errors import EmptySelection, SettingsError
-from backstay.library.canonical import is_encodable
+from backstay.library.canonical_json import is_encodable
 from backstay.remedy import Remedy
 
 

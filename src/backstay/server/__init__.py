@@ -3,7 +3,7 @@
 Raises ModuleNotFoundError naming the extra to install, if its packages are missing.
 """
 
-from backstay.extras import is_own_module, packages_missing
+from backstay.optional_packages import is_own_module, packages_missing
 
 try:
     from backstay.server.app import create_app, running

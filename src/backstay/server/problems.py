@@ -21,7 +21,7 @@ from backstay.server import form_limits
 from backstay.server.allowed_methods import methods_of
 from backstay.server.remedies import full_message
 from backstay.server.request_paths import path_of
-from backstay.wrong_values import reason_of
+from backstay.validation_reasons import reason_of
 
 _log = get_logger("backstay.server")
 

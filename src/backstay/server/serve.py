@@ -23,7 +23,7 @@ from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
 from backstay.server.waiting_connections import TimedConnection, WaitingConnections
 from backstay.settings import Settings
-from backstay.signals import SignalCounter
+from backstay.signal_counter import SignalCounter
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERRUPTED_STATUS = 130

@@ -24,7 +24,7 @@ from backstay.limits import MAX_CONCURRENCY, MAX_HOST, MAX_PORT
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.settings import FILE, SERVER, read_table
 from backstay.suggestions import did_you_mean
-from backstay.wrong_values import reason_of
+from backstay.validation_reasons import reason_of
 
 _ENVIRONMENT = {
     "host": ("BACKSTAY_HOST",),

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, Recipe
-from backstay.generate import adaptive_limit, failure_handler, rate, suspected_errors
+from backstay.generate import adaptive_limit, error_scope, failure_handler, rate
 from support.fakes.provider import KEY, ProviderServer
 
 
@@ -39,7 +39,7 @@ def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         (adaptive_limit, ("_FIRST_PROBE_SECONDS", "MAX_PROBE_SECONDS")),
         (rate, ("MAX_PROBE_SECONDS", "_FIRST_DELAY_SECONDS", "_MAX_DELAY_SECONDS", "_STANDSTILL_SECONDS")),
         (failure_handler, ("_MIN_RETRY_SECONDS",)),
-        (suspected_errors, ("_OUTAGE_SECONDS",)),
+        (error_scope, ("_OUTAGE_SECONDS",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / 300)

@@ -193,7 +193,7 @@ async def test_an_answer_that_drips_in_has_until_the_deadline(
 
 async def test_an_answer_without_end_is_given_up(provider, generate, stored, attempts, monkeypatch):
     """An endless answer is aborted at the maximum size, so that it does not fill the memory."""
-    monkeypatch.setattr("backstay.generate.http._MAX_BODY_BYTES", 10_000)
+    monkeypatch.setattr("backstay.generate.http_client._MAX_BODY_BYTES", 10_000)
     provider.behaviour = lambda call: Said(text="x" * 100_000) if call.topic == "vast" else Said()
 
     result = await generate(["sea", "vast"], max_attempts=1)

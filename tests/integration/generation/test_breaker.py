@@ -7,7 +7,7 @@ import pytest
 
 from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
 from backstay.batch.breaker import CircuitBreaker
-from backstay.generate.suspected_errors import SuspectedErrors
+from backstay.generate.error_scope import SuspectedErrors
 from support.fakes.provider import KEY, ProviderServer, Reply, Said, Sent, Status, Streamed
 
 pytestmark = pytest.mark.promise("B5", "B6")

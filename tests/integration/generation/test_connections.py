@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from backstay import ItemCounts, Recipe
-from backstay.generate import http as http_module
-from backstay.generate.http import ConnectFailed, ConnectionLost, HttpClient
+from backstay.generate import http_client as http_module
+from backstay.generate.http_client import ConnectFailed, ConnectionLost, HttpClient
 from support.fakes.provider import KEY, ProviderServer, Reply, Reset, Said, Sent, Streamed
 
 _FINE = Sent(b"{}")

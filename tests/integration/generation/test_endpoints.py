@@ -8,7 +8,7 @@ import pytest
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.errors import ApiKeyNotAllowed, SettingsError
 from backstay.generate.account import Accounts
-from backstay.generate.http import ConnectFailed, HttpClient
+from backstay.generate.http_client import ConnectFailed, HttpClient
 from support.fakes.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # no host has this name, so only a proxy can answer

@@ -9,7 +9,7 @@ import pytest
 
 from backstay import ItemCounts, Recipe
 from backstay.errors import SettingsError
-from backstay.generate.http import ConnectFailed, ConnectionLost, HttpClient, HttpResponse
+from backstay.generate.http_client import ConnectFailed, ConnectionLost, HttpClient, HttpResponse
 from integration.generation._certificates import make_certificate
 from integration.generation._http_proxy import HttpProxy
 from support.fakes.provider import KEY, ProviderServer, Reset, Sent, Status, Streamed

@@ -10,7 +10,7 @@ import pytest
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.batch.outcome import Retry
 from backstay.generate import failure_handler
-from backstay.generate.error_classification import ErrorKind
+from backstay.generate.classification_rule import ErrorKind
 from backstay.generate.limiter import RateLimiter
 from support.data.error_responses import REFUSALS
 from support.fakes.provider import KEY, CutOff, Hang, ProviderServer, Reply, Reset, Said, Sent, Status

@@ -10,7 +10,7 @@ import pytest
 from backstay import Backstay, ItemCounts, JobState, Recipe, StopSignal
 from backstay.batch.worker import EndReason
 from backstay.generate import reply_reader
-from backstay.generate.error_classification import ErrorKind
+from backstay.generate.classification_rule import ErrorKind
 from backstay.generate.error_response import ErrorResponse
 from support.fakes.provider import Hang, Reset, Said, Sent, Status
 from support.faults.batch_invariants import violations

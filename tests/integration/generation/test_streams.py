@@ -6,7 +6,7 @@ import json
 import pytest
 
 from backstay import ItemCounts, Recipe
-from backstay.generate.http import ConnectionLost, HttpClient, HttpResponse, MalformedResponse
+from backstay.generate.http_client import ConnectionLost, HttpClient, HttpResponse, MalformedResponse
 from support.fakes.provider import KEY, ProviderServer, Said, Sent, Streamed, shaped
 
 _CONTENT = ["Hel", "lo ", "there é"]
@@ -102,7 +102,7 @@ async def test_what_follows_a_whole_answer_does_not_matter(then, provider):
 @pytest.mark.parametrize("has_usage", [True, False])
 async def test_a_whole_answer_is_not_waited_for(has_usage, provider, monkeypatch):
     """A stream that stays open after the finish reason is accepted after a moment, including late usage."""
-    monkeypatch.setattr("backstay.generate.http._TRAILER_SECONDS", 0.2)
+    monkeypatch.setattr("backstay.generate.http_client._TRAILER_SECONDS", 0.2)
     usage = b'data: {"choices": [], "usage": {"prompt_tokens": 7}}\n\n'
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, *([usage] if has_usage else [])], "silence")
 
@@ -114,7 +114,7 @@ async def test_a_whole_answer_is_not_waited_for(has_usage, provider, monkeypatch
 
 async def test_keep_alives_after_a_whole_answer_do_not_prolong_it(provider, monkeypatch):
     """Keep-alives after a complete answer do not delay its acceptance."""
-    monkeypatch.setattr("backstay.generate.http._TRAILER_SECONDS", 0.2)
+    monkeypatch.setattr("backstay.generate.http_client._TRAILER_SECONDS", 0.2)
     provider.behaviour = lambda _: Streamed([*_pieces(), _FINISH, b": on\n\n"], "chatter")
 
     assert _text(await _post(provider, idle_seconds=600)) == "Hello there é"
@@ -131,8 +131,8 @@ async def test_a_stream_is_not_waited_for_after_its_end(content_type, provider):
 
 async def test_a_stream_without_end_is_given_up(provider, monkeypatch):
     """Neither an endless stream of events nor an endless line fills the memory."""
-    monkeypatch.setattr("backstay.generate.http._MAX_BODY_BYTES", 10_000)
-    monkeypatch.setattr("backstay.generate.http._MAX_STREAM_BYTES", 40_000)
+    monkeypatch.setattr("backstay.generate.http_client._MAX_BODY_BYTES", 10_000)
+    monkeypatch.setattr("backstay.generate.http_client._MAX_STREAM_BYTES", 40_000)
     for pieces in (_pieces() * 300, [b"data: ", *[b"x" * 1_000] * 20], [*_pieces() * 40, _chunk(20_000), _FINISH]):
         provider.behaviour = lambda _, pieces=pieces: Streamed(pieces)
 

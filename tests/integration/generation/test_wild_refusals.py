@@ -9,8 +9,8 @@ import pytest
 
 from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
 from backstay.generate import failure_handler, reply_parsing
-from backstay.generate.error_classification import ErrorKind, RequestChange
-from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
+from backstay.generate.classification_rule import ErrorKind, RequestChange
+from backstay.generate.error_scope import ErrorScope, SuspectedErrors
 from support.data.error_responses import MODEL, NOW, REFUSALS, Row
 from support.fakes.provider import KEY, Call, ProviderServer, Reply, Said, Status
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as some
 
 from backstay.errors import StoreCorrupt
 from backstay.library.selection import Selection
-from backstay.storage.sql import records
-from backstay.storage.sql.records import StoredColumns, find_by_keys
+from backstay.storage.sql import conversation_records
+from backstay.storage.sql.conversation_records import StoredColumns, find_by_keys
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sqlite import SqliteStore
 from backstay.storage.sqlite.connection import connect
@@ -53,7 +53,7 @@ def test_lines_are_those_of_the_values(session, columns, turns):
         connection.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     connection.execute("UPDATE conversations SET updated_at = '2025' WHERE key = ? AND key % 2", (key,))
 
-    assert find_by_keys(session, "o", [key], StoredColumns()) == records._from_values(
+    assert find_by_keys(session, "o", [key], StoredColumns()) == conversation_records._from_values(
         session, "o", [key], StoredColumns()
     )
 

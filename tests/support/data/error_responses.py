@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.generate.error_classification import ErrorKind, RequestChange
+from backstay.generate.classification_rule import ErrorKind, RequestChange
 
 MODEL = "m"
 """The model of all requests."""

@@ -106,11 +106,11 @@ async def test_part_of_a_backup_is_restored(restorer, fakes, selection, ids):
     assert fakes.read == [[ids]] * 2
 
 
-async def test_empty_selection_restores_nothing(restorer, parts):
+async def test_empty_selection_restores_nothing(restorer, fakes):
     """A selection without a condition, such as one of an empty list of ids, is refused instead of restoring all."""
     with pytest.raises(EmptySelection, match="Nothing is selected"):
         await _restore(restorer, Selection(ids=()))
-    assert parts.read is None
+    assert fakes.read is None
 
 
 async def test_selected_id_that_the_backup_lacks_is_refused(restorer):

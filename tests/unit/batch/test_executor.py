@@ -11,7 +11,8 @@ import pytest
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Done, Fail, Halt, Outcome, Retry, Skip
-from backstay.batch.processor import CallableProcessor, Work, is_waiting
+from backstay.batch.processor import CallableProcessor
+from backstay.batch.work import Work, is_waiting
 from support.data.conversations import claimed, conversation
 from support.harness import waiting
 from support.harness.async_waiting import until

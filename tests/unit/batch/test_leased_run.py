@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from backstay.batch.job import JobSettings, JobState
 from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.progress import ItemCounts, ProgressReporter, TokenCounts
+from backstay.batch.progress import ItemCounts, JobProgressReporter, TokenCounts
 from backstay.batch.stop import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import EndReason, WorkerOptions
@@ -56,7 +56,7 @@ async def test_a_stop_that_cannot_be_marked_is_logged_under_every_lease(tmp_path
         monitor=_Monitor(),
         stop=stop,
         folder=tmp_path,
-        reporter=ProgressReporter(job_id="job", listener=None),
+        reporter=JobProgressReporter(job_id="job", listener=None),
     )
 
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -6,7 +6,8 @@ import pytest
 
 from backstay.batch.item import Item
 from backstay.batch.outcome import AttemptUsage
-from backstay.batch.processor import CallableProcessor, Work, recorded_usage
+from backstay.batch.processor import CallableProcessor
+from backstay.batch.work import Work, recorded_usage
 from backstay.errors import ProcessorUnusable
 
 _ITEM = Item("tea", id="a")

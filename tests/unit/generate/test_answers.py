@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
-from backstay.generate.http import HttpResponse
+from backstay.generate.http_client import HttpResponse
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import UnreadableResponse

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from backstay.generate import error_rules
+from backstay.generate.classification_rule import ErrorKind
 from backstay.generate.endpoint import resolve_endpoint
-from backstay.generate.error_classification import ErrorKind
 from backstay.generate.error_messages import _JOB_WORDS, MESSAGES, message
 from backstay.generate.error_response import ErrorResponse, classify_not_json, classify_response, classify_unreachable
 from backstay.generate.proxy import Proxy

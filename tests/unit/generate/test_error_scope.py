@@ -2,8 +2,8 @@
 
 import pytest
 
+from backstay.generate.error_scope import ErrorScope, SuspectedErrors
 from backstay.generate.model_call import RecentTries
-from backstay.generate.suspected_errors import ErrorScope, SuspectedErrors
 
 
 def _refuse(suspicions, suspected_at=None, *, item=None):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backstay.generate.request_fields import check_headers, check_query, is_credential_name
+from backstay.generate.query_and_headers import check_headers, check_query, is_credential_name
 
 _CREDENTIALS = [
     "Authorization",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from backstay.generate.http import HttpResponse
+from backstay.generate.http_client import HttpResponse
 from backstay.generate.reply_parsing import effective_status, parse_object
 
 

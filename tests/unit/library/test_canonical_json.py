@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.library.canonical import canonical_json, digest_of
+from backstay.library.canonical_json import canonical_json, digest_of
 
 _SCALARS = (
     st.none()

@@ -6,7 +6,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.options import BackupOptions, Yes
 from backstay.cli.output import Output
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job

@@ -8,12 +8,12 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.invocation import Invocation
 from backstay.cli.output import is_terminal
 from backstay.cli.remedies import phrase
 from backstay.cli.text import printable
-from backstay.extras import is_own_module
+from backstay.optional_packages import is_own_module
 from backstay.remedy import Remedy
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.legacy_report import format_report
 from backstay.cli.text import format_count
 from backstay.errors import SettingsError

@@ -9,7 +9,7 @@ import typer
 from backstay.cli import key_permission, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.invocation import run_async
 from backstay.cli.options import AllowKey
 from backstay.cli.output import Output

@@ -7,7 +7,7 @@ import typer
 from backstay.cli import key_permission, reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.output import Output

@@ -11,12 +11,12 @@ from backstay.cli import dry_run as preview
 from backstay.cli import key_permission
 from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
-from backstay.cli.exits import ExitStatus
+from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
 from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.processor_options import ProcessorOptions, check_usable
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
-from backstay.cli.variables import warn_of_supabase
+from backstay.cli.variable_warnings import warn_of_supabase
 from backstay.errors import JobNameNeeded, SettingsError
 from backstay.library.id_text import parse_printed_id
 from backstay.limits import MAX_SECONDS, MIN_SECONDS

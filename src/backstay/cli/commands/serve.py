@@ -8,10 +8,10 @@ import typer
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.output import flush
-from backstay.cli.variables import warn_of_supabase
+from backstay.cli.variable_warnings import warn_of_supabase
 from backstay.errors import SettingsError
-from backstay.extras import is_own_module, packages_missing
 from backstay.limits import MAX_PORT
+from backstay.optional_packages import is_own_module, packages_missing
 
 _NO_PAGES = (
     "The settings require a JSON Web Token for requests, so there are no pages for a browser. For pages on this "

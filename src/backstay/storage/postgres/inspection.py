@@ -10,7 +10,7 @@ from backstay.storage.postgres.errors import translate_errors
 from backstay.storage.postgres.queries import Statements
 from backstay.storage.postgres.schema_migration import migrations, refuse_incomplete, version_of
 from backstay.storage.postgres.session import PostgresSession, query_value
-from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
+from backstay.storage.sql.database_report import DatabaseReport, database_report, miscounted_jobs
 
 # If one of these is off, a confirmed commit may be lost, or the whole database with it.
 _DURABILITY_SETTINGS = ("fsync", "full_page_writes")

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.library.selection import Selection
 from backstay.storage.postgres.queries import Statements, binary_types
-from backstay.storage.postgres.tables import PostgresTables
+from backstay.storage.postgres.user_tables import PostgresTables
 from backstay.storage.sql.database import AddedColumns, Row, Value, Values
 
 Connection = psycopg.Connection[TupleRow]

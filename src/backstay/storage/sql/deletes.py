@@ -13,8 +13,8 @@ from backstay.storage.sql.backup_records import find_backup, record_key
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.cascade.foreign_key_rows import related_rows
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
+from backstay.storage.sql.conversation_records import StoredColumns, delete, find_by_keys, lock
 from backstay.storage.sql.database import Row, Session, SqlStore
-from backstay.storage.sql.records import StoredColumns, delete, find_by_keys, lock
 from backstay.storage.sql.selection_conditions import selection_values
 from backstay.storage.sql.times import now_micros
 

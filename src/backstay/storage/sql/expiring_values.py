@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.other_owners import OtherOwners, OwnedKind
 from backstay.storage.sql.database import Session, SqlStore, Values
-from backstay.storage.sql.inspection import count_other_owners
+from backstay.storage.sql.database_report import count_other_owners
 from backstay.storage.sql.times import MICROSECOND, now_micros
 
 _DROP_BATCH_VALUES = 1_000

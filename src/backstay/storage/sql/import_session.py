@@ -24,8 +24,8 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
+from backstay.storage.sql.conversation_records import StoredColumns, find_by_ids, put, rows_maker
 from backstay.storage.sql.database import Row, Session
-from backstay.storage.sql.records import StoredColumns, find_by_ids, put, rows_maker
 from backstay.storage.sql.times import from_micros
 
 _ID_BATCH = 100  # ids that are requested together

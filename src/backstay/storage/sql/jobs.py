@@ -23,7 +23,7 @@ from backstay.clock import to_text
 from backstay.errors import JobHasWorkers, JobNotFound
 from backstay.library.id_text import quoted_id
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
-from backstay.storage.sql.named_items import retry_item, skip_items
+from backstay.storage.sql.item_actions import retry_item, skip_items
 from backstay.storage.sql.times import from_micros, now_micros, to_micros
 from backstay.storage.sql.waiting_imports import drop_waiting_import, refuse_waiting_import
 

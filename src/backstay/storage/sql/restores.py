@@ -21,9 +21,7 @@ from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.record import Document
 from backstay.storage.sql.backup_records import find_backup, items_from, record_key
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
-from backstay.storage.sql.database import Row, Session, SqlStore
-from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
-from backstay.storage.sql.records import (
+from backstay.storage.sql.conversation_records import (
     StoredColumns,
     delete,
     find_by_ids,
@@ -34,6 +32,8 @@ from backstay.storage.sql.records import (
     put,
     rows_maker,
 )
+from backstay.storage.sql.database import Row, Session, SqlStore
+from backstay.storage.sql.jobs import find_job, lock_job, set_state, settled_state
 from backstay.storage.sql.times import from_micros, now_micros
 
 _NO_ITEMS = ItemKeySet()

@@ -10,8 +10,8 @@ from backstay.backup.key_set import KeySet
 from backstay.backup.store import Snapshot, UserColumns
 from backstay.library.record import Record
 from backstay.library.selection import Selection
+from backstay.storage.sql.conversation_records import StoredColumns, read_by_keys, read_selected
 from backstay.storage.sql.database import Database
-from backstay.storage.sql.records import StoredColumns, read_by_keys, read_selected
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import apsw
 
-from backstay.storage.sql.inspection import DatabaseReport, database_report, miscounted_jobs
+from backstay.storage.sql.database_report import DatabaseReport, database_report, miscounted_jobs
 from backstay.storage.sqlite.errors import translate_errors
 from backstay.storage.sqlite.schema_migration import migrations
 from backstay.storage.sqlite.schema_version import check_header

@@ -12,7 +12,7 @@ from backstay.library.selection import Selection
 from backstay.storage.sql.database import AddedColumns, Row, Value, Values
 from backstay.storage.sql.selection_conditions import conditions
 from backstay.storage.sqlite.queries import bind_rows, query
-from backstay.storage.sqlite.tables import SqliteTables
+from backstay.storage.sqlite.user_tables import SqliteTables
 
 _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
 # `backstay_contains` is registered by `connect`.
