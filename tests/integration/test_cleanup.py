@@ -245,12 +245,13 @@ async def test_full_disk_while_working_leaves_a_resumable_job(backstay, path):
     assert result.counts == ItemCounts(completed=50)
 
 
-async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
+async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay, caplog):
     """If a full disk prevents even the release, the worker's unlocked file proves that it is dead."""
     work = backstay._store.batches.work
     await backstay.batches.create("batch", items(10), "scripted")
     with _full_disk(work, "commit"), _full_disk(work, "release"), pytest.raises(StoreFull):
         await backstay.batches.resume("batch")
+    assert [record.code for record in caplog.records if record.msg == "lease_release_failed"] == [StoreFull.code]
     assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
 
     result = await backstay.batches.resume("batch")

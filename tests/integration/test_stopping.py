@@ -9,7 +9,7 @@ import pytest
 from backstay import Backstay, ItemCounts, JobState, Retry, StopSignal
 from backstay.batch.executor import Executor
 from backstay.batch.worker import EndReason
-from backstay.errors import InvalidTransition, JobHasWorkers, Stopped
+from backstay.errors import InvalidTransition, JobHasWorkers, Stopped, StorageError
 from backstay.remedy import Remedy
 from support.data.conversations import conversation, items
 from support.fakes.processors import Gate, Writer
@@ -116,6 +116,39 @@ async def test_stop_may_be_requested_from_a_thread(backstay):
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert result.ending is EndReason.STOPPED
+
+
+async def test_stop_is_marked_once_while_calls_are_in_flight(backstay, monkeypatch):
+    """A stop that is requested twice is marked once in the database, without waiting for the calls in flight."""
+    stop, gate, marked = StopSignal(), Gate(), []
+    monkeypatch.setattr(backstay._store.batches.work, "mark_stopping", marked.append)
+    running = _start(backstay, gate, concurrency=2, stop=stop)
+    await gate.reached(2)
+
+    stop.request()
+    await until(lambda: marked)
+    stop.request()
+    await running
+
+    assert [lease.job_id for lease in marked] == ["batch"]
+
+
+async def test_stop_that_cannot_be_marked_is_logged(backstay, monkeypatch, caplog):
+    """A failure to mark a stop in the database is logged while the run goes on, and the run ends like any other."""
+    stop, gate = StopSignal(), Gate()
+
+    def fail(_):
+        raise StorageError("The disk is gone")
+
+    monkeypatch.setattr(backstay._store.batches.work, "mark_stopping", fail)
+    running = _start(backstay, gate, concurrency=2, stop=stop)
+    await gate.reached(2)
+
+    stop.request()
+    await until(lambda: "stop_mark_failed" in caplog.messages)
+    gate.open()
+
+    assert (await running).ending is EndReason.STOPPED
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
