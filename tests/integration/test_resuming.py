@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Retry
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Claim
@@ -135,6 +136,35 @@ async def test_cancelled_job_is_not_resumed(backstay):
         await backstay.batches.run("batch", items(2), "scripted")
 
 
+async def test_resume_is_prepared_for_what_can_be_resumed(backstay):
+    """A resume is prepared for a job that this program can resume or that is finished, and for no other."""
+    await backstay.batches.run("done", items(1), Writer())
+    await backstay.batches.run("caller", items(2), Writer(), limit=1)
+    await backstay.batches.create("cancelled", items(1), "scripted")
+    await backstay.batches.cancel("cancelled")
+    await backstay.batches.create("named", items(1), "scripted")
+
+    with pytest.raises(ProcessorNotPortable):
+        await backstay.batches.prepare_resume("caller")
+    with pytest.raises(InvalidTransition):
+        await backstay.batches.prepare_resume("cancelled")
+
+    assert (await backstay.batches.prepare_resume("done")).state is JobState.COMPLETED
+    assert (await backstay.batches.prepare_resume("named")).state is JobState.PENDING
+
+
+async def test_limits_of_a_prepared_resume_are_stored(backstay):
+    """The limits of a prepared resume are the job's, and rate limits need a recipe here too."""
+    await backstay.batches.create("batch", items(1), "scripted")
+
+    job = await backstay.batches.prepare_resume("batch", CallLimits(concurrency=3))
+    with pytest.raises(SettingsError):
+        await backstay.batches.prepare_resume("batch", CallLimits(rpm=5))
+
+    assert job.settings.limits == CallLimits(concurrency=3)
+    assert (await backstay.batches.prepare_resume("batch", CallLimits())).settings.limits == job.settings.limits
+
+
 async def test_suspect_has_its_worker_to_itself(backstay):
     """An item that was running in two dead workers runs alone, even if another becomes due meanwhile."""
     await backstay.batches.create("batch", items(3), "scripted")
@@ -200,6 +230,17 @@ async def test_one_failed_item_is_retried(backstay):
     result = await backstay.batches.resume("batch", write)
 
     assert (result.counts, write.calls) == (ItemCounts(completed=3, failed=1), ["item-4"])
+
+
+async def test_one_item_may_be_named_without_a_list(backstay):
+    """An id that is passed alone names one item to retry or to skip, not one item per letter."""
+    await backstay.batches.run("batch", items(3), _fail("item-1", "item-2"))
+
+    assert await backstay.batches.retry("batch", "item-1") == 1
+    assert await backstay.batches.skip("batch", "item-2") == 1
+    assert await backstay.batches.skip("batch", ["item-1"]) == 1
+
+    assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(completed=1, skipped=2)
 
 
 async def test_only_failed_items_can_be_retried(backstay):
