@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Retry
+from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Recipe, Retry
 from backstay.batch.call_limits import CallLimits
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.liveness import LivenessLock
@@ -333,6 +333,25 @@ async def test_other_processor_is_refused(backstay):
         await backstay.batches.run("batch", items(2), Writer())
     with pytest.raises(JobDiffers):
         await backstay.batches.run("batch", items(2), "scripted:0.1")
+
+
+async def test_other_recipe_is_refused(backstay):
+    """A job with another recipe refuses the run with what differs, and a recipe is not taken for another processor."""
+    recipe = Recipe(model="ollama:tiny", turns=2)
+    await backstay.batches.create("batch", items(2), recipe)
+    await backstay.batches.create("named", items(2), "scripted")
+
+    assert (await backstay.batches.create("batch", items(2), recipe)).id == "batch"
+    for other, field, remedy in (
+        (Recipe(model="ollama:other", turns=2), "model", Remedy.USE_STORED_RECIPE),
+        (Recipe(model="ollama:tiny", turns=2, base_url="http://10.0.0.1/"), "base_url", Remedy.CHANGE_BASE_URL),
+    ):
+        with pytest.raises(JobDiffers, match=f"exists with another recipe: {field}") as caught:
+            await backstay.batches.create("batch", items(2), other)
+        assert caught.value.remedy is remedy
+    for job_id, processor in (("batch", "scripted"), ("named", recipe)):
+        with pytest.raises(JobDiffers, match="exists with the processor"):
+            await backstay.batches.create(job_id, items(2), processor)
 
 
 async def test_new_items_are_added_when_accepted(backstay):
