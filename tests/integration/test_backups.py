@@ -1,0 +1,119 @@
+"""Backups as a program makes and imports them."""
+
+from contextlib import nullcontext
+from datetime import timedelta
+
+import pytest
+
+from backstay import Backstay
+from backstay.backup import verifier, writer
+from backstay.backup.backup import BackupImportRequest, BackupState
+from backstay.backup.directory import BackupDirectory
+from backstay.clock import SystemClock
+from backstay.errors import BackupDamaged, BackupFailed, BackupInUse, EmptySelection, PlanOutdated, SettingsError
+from backstay.limits import MAX_REASON
+from support.stores.library import ALL, filled
+
+pytestmark = pytest.mark.promise("K1")
+
+_DAY = timedelta(days=1)
+
+
+def _import_request(backup_id, expires_at=None):
+    return BackupImportRequest(backup_id, "imported", SystemClock().now(), expires_at, _DAY, conversations=3)
+
+
+@pytest.fixture
+async def library(tmp_path):
+    """Open a library with three conversations."""
+    await filled(tmp_path / "library.db", 3, job=False)
+    async with Backstay.open(tmp_path / "library.db") as backstay:
+        yield backstay
+
+
+async def test_a_backup_of_nothing_is_refused(backstay):
+    """A backup of an empty selection is refused, and leaves no file."""
+    with pytest.raises(EmptySelection):
+        await backstay.backups.create(ALL)
+
+    folder, _ = await backstay.backups.folder()
+    assert BackupDirectory(folder).backup_ids() == []
+
+
+async def test_a_backup_for_an_outdated_plan_is_refused(library):
+    """A backup is refused if the selection no longer matches the plan of the delete that it is for."""
+    with pytest.raises(PlanOutdated):
+        await library.backups.create(ALL, plan_digest="0" * 64)
+
+
+@pytest.mark.parametrize("reason", ["", "x" * (MAX_REASON + 1), "two\nlines"], ids=["empty", "long", "lines"])
+async def test_a_reason_is_one_line(library, reason):
+    """A reason that is empty, too long or of two lines is refused."""
+    with pytest.raises(SettingsError):
+        await library.backups.create(ALL, reason=reason)
+
+    assert await library.backups.list(include_removed=True) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "recorded"),
+    [
+        (BackupFailed("unreadable"), "^unreadable$", "unreadable"),
+        (BackupDamaged("no"), r"failed its verification \(no\)", "The backup failed its verification (no)"),
+        (ValueError("a bug"), "a bug", "it was interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_a_backup_that_is_not_verified_has_failed(library, monkeypatch, error, expected, recorded):
+    """A backup that cannot be verified raises why, and its record has failed with that reason."""
+
+    async def fail(*_):
+        raise error
+
+    monkeypatch.setattr(verifier, "verify", fail)
+
+    with pytest.raises((BackupFailed, ValueError), match=expected):
+        await library.backups.create(ALL)
+
+    (backup,) = await library.backups.list(include_removed=True)
+    assert backup.state is BackupState.FAILED
+    assert backup.error.startswith(recorded)
+
+
+async def test_a_conversation_that_no_backup_can_hold_is_refused(library, monkeypatch):
+    """A conversation that is larger than a line of a backup may be is refused by its id."""
+    monkeypatch.setattr(writer, "MAX_LINE_BYTES", 10)
+
+    with pytest.raises(BackupFailed, match="Conversation 'c00000' is larger than 10 bytes"):
+        await library.backups.create(ALL)
+
+
+async def test_only_an_imported_backup_that_never_expires_is_pinned(library):
+    """An imported backup expires when the original does, and is pinned if the original does not expire."""
+    expires_at = SystemClock().now() + 2 * _DAY
+    imported = [
+        await library.backups.import_backup(
+            _import_request(f"backup-{number}-a", moment), library._store.backups.creation.snapshot("local", ALL)
+        )
+        for number, moment in enumerate((None, expires_at))
+    ]
+
+    assert [backup.is_pinned for backup in imported] == [True, False]
+    assert imported[1].expires_at == expires_at
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(FileExistsError, BackupInUse), (PermissionError, BackupFailed)], ids=["exists", "denied"]
+)
+async def test_an_import_next_to_another_is_refused(library, monkeypatch, error, expected):
+    """An import whose part file exists belongs to another process; any other failure is reported as such."""
+
+    def fail(_):
+        raise error(1, "no")
+
+    monkeypatch.setattr(BackupDirectory, "_create_locked", staticmethod(fail))
+
+    with pytest.raises(expected) as caught:
+        await library.backups.import_backup(_import_request("backup-1-a"), nullcontext())
+
+    assert type(caught.value) is expected
