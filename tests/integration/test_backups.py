@@ -7,8 +7,10 @@ import pytest
 
 from backstay import Backstay
 from backstay.backup import verifier, writer
-from backstay.backup.backup import BackupImportRequest, BackupState
+from backstay.backup.backup import BackupImportRequest, BackupState, SealedFile
 from backstay.backup.directory import BackupDirectory
+from backstay.backup.folder_marker import FolderState
+from backstay.backup.locations import BackupLocations
 from backstay.clock import SystemClock
 from backstay.errors import BackupDamaged, BackupFailed, BackupInUse, EmptySelection, PlanOutdated, SettingsError
 from backstay.limits import MAX_REASON
@@ -117,3 +119,97 @@ async def test_an_import_next_to_another_is_refused(library, monkeypatch, error,
         await library.backups.import_backup(_import_request("backup-1-a"), nullcontext())
 
     assert type(caught.value) is expected
+
+
+# -- leftovers of dead writers ---------------------------------------------------------------------
+
+
+@pytest.fixture
+async def folder(library):
+    """Return the folder for the library's backups, in which one was made."""
+    await library.backups.create(ALL)
+    path, _ = await library.backups.folder()
+    return BackupDirectory(path)
+
+
+async def _begin(library, backup_id):
+    """Record the start of a backup in the default folder."""
+    return await library._store.backups.creation.begin(
+        "local", backup_id, reason="why", folder=None, host="here", retention=_DAY
+    )
+
+
+async def _state(library, backup):
+    return (await library.backups.show(backup.id)).state
+
+
+async def test_a_part_file_of_a_dead_writer_is_removed(library, folder, caplog):
+    """A cleanup removes the part file of a dead writer and reports that once; a dry run leaves it."""
+    caplog.set_level("INFO")
+    folder.create("backup-1-a").close(keep=True)
+    part = folder.part_path("backup-1-a")
+
+    await library.backups.cleanup(dry_run=True)
+    kept = part.exists()
+    for _ in range(2):
+        await library.backups.cleanup()
+
+    assert (kept, part.exists()) == (True, False)
+    assert caplog.messages.count("part_files_removed") == 1
+
+
+async def test_a_part_file_in_the_folder_of_another_database_is_left_alone(library, folder, monkeypatch):
+    """The part files in a folder that belongs to another database are not removed."""
+
+    async def foreign(*_):
+        return FolderState.FOREIGN
+
+    folder.create("backup-1-a").close(keep=True)
+    monkeypatch.setattr(BackupLocations, "state", foreign)
+
+    await library.backups.remove_leftovers()
+
+    assert folder.part_path("backup-1-a").exists()
+
+
+async def test_only_backups_of_dead_writers_are_marked_as_failed(library, folder, monkeypatch):
+    """A running backup without a writer has failed and loses its file; those that are written or in use stay."""
+    dead, living = await _begin(library, "backup-1-a"), await _begin(library, "backup-1-b")
+    published = folder.create(dead.id)
+    published.publish()
+    published.close(keep=True)
+    part_file = folder.create(living.id)
+    in_use = await library._store.backups.creation.mark_verified(
+        await _begin(library, "backup-1-c"), SealedFile(0, 0, 1, 1, b"s"), deleting=True
+    )
+    marked, mark = [], library._store.backups.records.mark_failed
+
+    async def mark_failed(backup, message):
+        marked.append(backup.id)
+        return await mark(backup, message)
+
+    monkeypatch.setattr(library._store.backups.records, "mark_failed", mark_failed)
+
+    await library.backups.remove_leftovers()
+    part_file.close(keep=False)
+
+    assert marked == [dead.id]
+    assert [await _state(library, backup) for backup in (dead, living, in_use)] == ["failed", "running", "verified"]
+    assert not folder.has(dead.id)
+
+
+async def test_a_backup_that_was_verified_meanwhile_keeps_its_file(library, folder, monkeypatch):
+    """A backup whose writer ended after its record was read keeps its file."""
+    backup = await _begin(library, "backup-1-a")
+    published = folder.create(backup.id)
+    published.publish()
+    published.close(keep=True)
+
+    async def mark_failed(*_):
+        return False
+
+    monkeypatch.setattr(library._store.backups.records, "mark_failed", mark_failed)
+
+    await library.backups.remove_leftovers()
+
+    assert folder.has(backup.id)
