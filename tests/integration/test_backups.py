@@ -1,19 +1,32 @@
 """Backups as a program makes and imports them."""
 
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from backstay import Backstay
 from backstay.backup import verifier, writer
 from backstay.backup.backup import BackupImportRequest, BackupState, SealedFile
+from backstay.backup.cleanup import Cleaner
 from backstay.backup.directory import BackupDirectory
 from backstay.backup.folder_marker import FolderState
 from backstay.backup.locations import BackupLocations
 from backstay.clock import SystemClock
-from backstay.errors import BackupDamaged, BackupFailed, BackupInUse, EmptySelection, PlanOutdated, SettingsError
+from backstay.errors import (
+    BackupDamaged,
+    BackupFailed,
+    BackupFolderUnrecognized,
+    BackupInUse,
+    BackupUnreachable,
+    BackupUnusable,
+    EmptySelection,
+    PlanOutdated,
+    SettingsError,
+)
 from backstay.limits import MAX_REASON
+from backstay.remedy import Remedy
 from support.stores.library import ALL, filled
 
 pytestmark = pytest.mark.promise("K1")
@@ -23,6 +36,14 @@ _DAY = timedelta(days=1)
 
 def _import_request(backup_id, expires_at=None):
     return BackupImportRequest(backup_id, "imported", SystemClock().now(), expires_at, _DAY, conversations=3)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a switch that sets the clock of this process ahead of the real one."""
+    clock = SimpleNamespace(ahead=timedelta())
+    monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + clock.ahead)
+    return clock
 
 
 @pytest.fixture
@@ -139,6 +160,10 @@ async def _begin(library, backup_id):
     )
 
 
+async def _foreign(*_):
+    return FolderState.FOREIGN
+
+
 async def _state(library, backup):
     return (await library.backups.show(backup.id)).state
 
@@ -160,12 +185,8 @@ async def test_a_part_file_of_a_dead_writer_is_removed(library, folder, caplog):
 
 async def test_a_part_file_in_the_folder_of_another_database_is_left_alone(library, folder, monkeypatch):
     """The part files in a folder that belongs to another database are not removed."""
-
-    async def foreign(*_):
-        return FolderState.FOREIGN
-
     folder.create("backup-1-a").close(keep=True)
-    monkeypatch.setattr(BackupLocations, "state", foreign)
+    monkeypatch.setattr(BackupLocations, "state", _foreign)
 
     await library.backups.remove_leftovers()
 
@@ -213,3 +234,166 @@ async def test_a_backup_that_was_verified_meanwhile_keeps_its_file(library, fold
     await library.backups.remove_leftovers()
 
     assert folder.has(backup.id)
+
+
+@pytest.mark.parametrize(
+    ("method", "is_old", "expected"),
+    [("is_elsewhere", False, "running"), ("is_elsewhere", True, "failed"), ("is_unreachable", True, "running")],
+)
+async def test_a_writer_that_cannot_be_seen_may_be_alive(library, folder, clock, monkeypatch, method, is_old, expected):
+    """A backup in a folder that cannot be reached is being written; one of another machine, for a day at most."""
+    backup = await _begin(library, "backup-1-a")
+    if is_old:
+        clock.ahead = _DAY
+
+    async def true_later(*_):
+        return True
+
+    monkeypatch.setattr(BackupLocations, method, true_later if method == "is_unreachable" else lambda *_: True)
+
+    await library.backups.remove_leftovers()
+
+    assert await _state(library, backup) == expected
+
+
+# -- cleanups and removals -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("since", "is_due"),
+    [(None, True), (_DAY, True), (_DAY - timedelta(minutes=5), False), (-timedelta(minutes=5), True)],
+    ids=["never", "a day ago", "less", "in the future"],
+)
+async def test_a_cleanup_is_due_a_day_after_the_last(library, monkeypatch, since, is_due):
+    """The daily cleanup runs if the last one was never, a day ago or, by a wrong clock, in the future."""
+    cleanings = []
+
+    async def last_cleanup(_):
+        return None if since is None else SystemClock().now() - since
+
+    async def clean(_):
+        cleanings.append(1)
+
+    monkeypatch.setattr(library._store.backups.retention, "last_cleanup", last_cleanup)
+    monkeypatch.setattr(Cleaner, "clean", clean)
+
+    await library.backups.create(ALL)
+
+    assert bool(cleanings) is is_due
+
+
+async def test_files_that_belong_to_no_backup_are_removed_on_request(library, folder):
+    """A cleanup reports files that belong to no backup, and removes them only if that is asked for."""
+    orphan = folder.path_for("backup-9-z")
+    orphan.write_bytes(b"")
+
+    reported = await library.backups.cleanup()
+    dry = await library.backups.cleanup(orphans=True, dry_run=True)
+    kept = orphan.exists()
+    removed = await library.backups.cleanup(orphans=True)
+
+    assert [list(result.orphans) for result in (reported, dry, removed)] == [["backup-9-z"]] * 3
+    assert [result.orphans_removed for result in (reported, dry, removed)] == [False, False, True]
+    assert (kept, orphan.exists()) == (True, False)
+
+
+async def test_orphans_of_an_unknown_folder_are_left_alone(library, folder, monkeypatch):
+    """A cleanup of orphans is refused in a folder that is not known to be this library's; other cleanups are not."""
+
+    async def problem(*_):
+        return "it belongs to another database", Remedy.CHOOSE_BACKUP_FOLDER
+
+    monkeypatch.setattr(BackupLocations, "problem", problem)
+
+    await library.backups.cleanup()
+    with pytest.raises(BackupFolderUnrecognized):
+        await library.backups.cleanup(orphans=True)
+
+
+async def test_a_backup_is_removed_once(library, folder):
+    """A removed backup cannot be removed again; one whose removal was interrupted after its record can."""
+    (made,) = await library.backups.list()
+    interrupted = await library.backups.create(ALL)
+    assert await library._store.backups.retention.mark_expired(interrupted, early=True)
+
+    for backup in (made, interrupted):
+        await library.backups.delete(backup.id)
+        with pytest.raises(BackupUnusable, match="has already been removed"):
+            await library.backups.delete(backup.id)
+
+    assert folder.backup_ids() == []
+
+
+async def test_a_backup_that_is_needed_is_not_removed(library, folder):
+    """A backup that is pinned, needed by its delete or being written is not removed, and the error says which."""
+    (pinned,) = await library.backups.list()
+    await library.backups.pin(pinned.id)
+    running = await _begin(library, "backup-1-a")
+    in_use = await library._store.backups.creation.mark_verified(
+        await _begin(library, "backup-1-b"), SealedFile(0, 0, 1, 1, b"s"), deleting=True
+    )
+
+    for backup, obstacle in (
+        (pinned, "is pinned"),
+        (running, "is being written"),
+        (in_use, "is needed by its unfinished delete"),
+    ):
+        with pytest.raises(BackupInUse, match=obstacle):
+            await library.backups.delete(backup.id)
+
+    assert folder.has(pinned.id)
+
+
+@pytest.mark.parametrize("is_foreign", [True, False], ids=["foreign", "unreachable"])
+async def test_a_file_out_of_reach_is_not_removed(library, folder, monkeypatch, is_foreign):
+    """A file that another database owns is forgotten and left; one that cannot be reached is left and reported."""
+    (backup,) = await library.backups.list()
+    await library.backups.cleanup(at_once=True)
+
+    async def unreachable(*_):
+        return not is_foreign
+
+    async def no_problem(*_):
+        return None
+
+    monkeypatch.setattr(BackupLocations, "problem", no_problem)
+    monkeypatch.setattr(BackupLocations, "is_unreachable", unreachable)
+    if is_foreign:
+        monkeypatch.setattr(BackupLocations, "state", _foreign)
+
+    with nullcontext() if is_foreign else pytest.raises(BackupUnreachable, match="cannot be reached"):
+        await library.backups.delete(backup.id)
+
+    assert folder.has(backup.id)
+    assert ((await library.backups.show(backup.id)).removed_at is not None) is is_foreign
+
+
+async def test_a_cleanup_removes_what_it_can_reach(library, folder, clock, monkeypatch):
+    """A cleanup removes the files that it can reach, then reports the one that it cannot."""
+    (lost,) = await library.backups.list()
+    await library.backups.create(ALL)
+
+    async def is_unreachable(_, backup, __):
+        return backup.id == lost.id
+
+    monkeypatch.setattr(BackupLocations, "is_unreachable", is_unreachable)
+    clock.ahead = 8 * _DAY
+
+    with pytest.raises(BackupUnreachable, match=lost.id):
+        await library.backups.cleanup(at_once=True)
+
+    assert folder.backup_ids() == [lost.id]
+
+
+async def test_the_removal_of_a_damaged_backup_is_logged(library, folder, clock, caplog):
+    """A cleanup that removes a damaged backup logs that, and one that removes an intact one does not."""
+    (damaged,) = await library.backups.list()
+    await library.backups.create(ALL)
+    assert await library._store.backups.records.mark_damaged(damaged)
+    clock.ahead = 8 * _DAY
+
+    await library.backups.cleanup(at_once=True)
+
+    warned = [record.backup for record in caplog.records if record.msg == "damaged_backup_removed"]
+    assert warned == [damaged.id]
+    assert folder.backup_ids() == []
