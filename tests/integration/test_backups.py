@@ -310,6 +310,13 @@ async def test_orphans_of_an_unknown_folder_are_left_alone(library, folder, monk
         await library.backups.cleanup(orphans=True)
 
 
+async def test_a_cleanup_without_backups_does_nothing(backstay):
+    """A cleanup of a library in which no backup was made removes nothing."""
+    result = await backstay.backups.cleanup()
+
+    assert (list(result.decisions), list(result.orphans)) == ([], [])
+
+
 async def test_a_backup_is_removed_once(library, folder):
     """A removed backup cannot be removed again; one whose removal was interrupted after its record can."""
     (made,) = await library.backups.list()
