@@ -142,6 +142,62 @@ async def test_an_import_next_to_another_is_refused(library, monkeypatch, error,
     assert type(caught.value) is expected
 
 
+# -- damaged and unreachable files -----------------------------------------------------------------
+
+
+async def test_damage_is_recorded_once_and_cleared_by_a_verification(library, caplog):
+    """A damaged file is recorded and logged once, can only be verified, and is named once by its error."""
+    backup = await library.backups.create(ALL)
+    path = await library.backups.path_for(backup)
+    whole = path.read_bytes()
+
+    for content in (b"not a backup", whole[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(BackupDamaged) as caught:
+            await library.backups.verify(backup.id)
+        assert caught.value.message.count(backup.id) == 1
+    with pytest.raises(BackupUnusable, match="is damaged"):
+        await library.backups.plan_restore(backup.id)
+    path.write_bytes(whole)
+    intact = await library.backups.verify(backup.id)
+
+    assert caplog.messages.count("backup_damaged") == 1
+    assert (intact.state, (await library.backups.plan_restore(backup.id)).new) == ("verified", 0)
+
+
+async def test_a_backup_that_expires_while_it_is_opened_is_not_read(library, monkeypatch):
+    """A backup that is removed between the look at its record and the opening of its file is not read."""
+    backup = await library.backups.create(ALL)
+    expired = await library.backups.create(ALL)
+    assert await library._store.backups.retention.mark_expired(expired, early=True)
+    records, looks = library._store.backups.records, []
+    look = records.backup
+
+    async def expire_later(owner, backup_id):
+        looks.append(backup_id)
+        return await look(owner, backup_id if len(looks) < 2 else expired.id)
+
+    monkeypatch.setattr(records, "backup", expire_later)
+
+    with pytest.raises(BackupUnusable, match="has expired"):
+        await library.backups.verify(backup.id)
+
+
+async def test_a_folder_out_of_reach_is_not_read(library):
+    """A backup whose folder is gone, or is not the one that was marked, is unreachable and not damaged."""
+    backup = await library.backups.create(ALL)
+    folder, _ = await library.backups.folder()
+    folder.rename(folder.with_name("gone"))
+
+    for _ in range(2):
+        with pytest.raises(BackupUnreachable, match=r"The folder of .* cannot be reached") as caught:
+            await library.backups.verify(backup.id)
+        assert caught.value.remedy is Remedy.FIND_BACKUP_FOLDER
+        folder.mkdir(exist_ok=True)
+
+    assert await _state(library, backup) == "verified"
+
+
 # -- leftovers of dead writers ---------------------------------------------------------------------
 
 
