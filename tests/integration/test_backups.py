@@ -59,14 +59,20 @@ async def test_a_backup_of_nothing_is_refused(backstay):
     with pytest.raises(EmptySelection):
         await backstay.backups.create(ALL)
 
+    with pytest.raises(EmptySelection):  # as if what was counted had been deleted meanwhile
+        await backstay.backups._writer.write(ALL, reason="why", retention=_DAY, expected=3)
     folder, _ = await backstay.backups.folder()
     assert BackupDirectory(folder).backup_ids() == []
 
 
 async def test_a_backup_for_an_outdated_plan_is_refused(library):
     """A backup is refused if the selection no longer matches the plan of the delete that it is for."""
+    plan = await library.conversations.plan_delete(ALL)
+
     with pytest.raises(PlanOutdated):
         await library.backups.create(ALL, plan_digest="0" * 64)
+
+    assert (await library.backups.create(ALL, plan_digest=plan.digest)).conversations == 3
 
 
 @pytest.mark.parametrize("reason", ["", "x" * (MAX_REASON + 1), "two\nlines"], ids=["empty", "long", "lines"])
@@ -123,6 +129,21 @@ async def test_only_an_imported_backup_that_never_expires_is_pinned(library):
 
     assert [backup.is_pinned for backup in imported] == [True, False]
     assert imported[1].expires_at == expires_at
+
+
+async def test_an_import_under_the_id_of_another_owner_is_refused(library, monkeypatch):
+    """An import under the id of another owner's backup is refused, and leaves no file."""
+
+    async def no_id_is_unknown(_):
+        return []
+
+    monkeypatch.setattr(library._store.backups.records, "unknown_ids", no_id_is_unknown)
+
+    with pytest.raises(BackupUnusable, match="another owner"):
+        await library.backups.import_backup(_import_request("backup-1-a"), nullcontext())
+
+    folder, _ = await library.backups.folder()
+    assert [path.name for path in folder.iterdir()] == ["folder.json"]
 
 
 @pytest.mark.parametrize(
