@@ -126,12 +126,14 @@ class ProgressReporter:
         """Call the listener, unless it was called less than 0.1 s ago; the `last` report is always made."""
         if self._done_at_start is None:
             self._done_at_start = counts.done
+        # Fewer than at the start if results of earlier runs were deleted and are generated again.
+        finished = max(0, counts.done - self._done_at_start)
         now = time.monotonic()
         if self._listener is None or (not last and now - self._reported_at < _MIN_INTERVAL_SECONDS):
             return
         self._reported_at = now
         try:
-            returned = self._listener(self._progress(counts, tokens, waiting, now - self._started_at))
+            returned = self._listener(self._progress(counts, finished, tokens, waiting, now - self._started_at))
             if inspect.isawaitable(returned):
                 await returned
         except Exception as error:
@@ -139,10 +141,8 @@ class ProgressReporter:
             self._listener = None
 
     def _progress(
-        self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
+        self, counts: ItemCounts, finished: int, tokens: TokenCounts, waiting: ProviderWait | None, elapsed: float
     ) -> JobProgress:
-        # Fewer if results of earlier runs were deleted and are generated again.
-        finished = max(0, counts.done - (self._done_at_start or 0))
         rate = finished / elapsed if elapsed > 0 else 0.0
         remaining = counts.planned - counts.settled
         eta = remaining / rate if rate > 0 else (0.0 if remaining == 0 else None)
