@@ -424,6 +424,20 @@ async def test_a_job_keeps_its_concurrency(path):
     assert (first.most_at_once, anew.most_at_once, after.most_at_once) == (7, 3, 3)
 
 
+async def test_a_job_that_exists_gets_new_limits(backstay):
+    """A job that is created or run again gets the limits that are passed, and keeps them if none are."""
+    rows, columns = [{"nr": "a", "subject": "tea"}], ColumnMapping(id="nr", topic="subject")
+    write, limits = Writer(), []
+
+    for concurrency in (2, 3, None):
+        job = await backstay.batches.create("named", rows, "scripted", columns=columns, concurrency=concurrency)
+        await backstay.batches.run("batch", rows, write, columns=columns, concurrency=concurrency)
+        limits.append([each.settings.limits.concurrency for each in (job, await backstay.batches.checkpoint("batch"))])
+
+    assert limits == [[2, 2], [3, 3], [3, 3]]
+    assert write.calls == ["a"]
+
+
 async def test_rate_limits_need_a_recipe(backstay):
     """A rate limit for a job without a recipe is refused in every call that accepts one."""
     for refused in (
