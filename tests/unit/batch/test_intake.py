@@ -1,6 +1,7 @@
 """Validation of a user's items."""
 
 import asyncio
+import functools
 import hashlib
 import io
 import math
@@ -18,6 +19,7 @@ from backstay.batch.item import Item, content_digest_source
 from backstay.batch.stop import StopSignal
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, Stopped, UnknownColumn
 from backstay.library.id_text import check_id
+from backstay.readers.json_depth import MAX_DEPTH
 from support.data.conversations import drafts_of
 from support.harness.async_waiting import until
 
@@ -550,6 +552,17 @@ async def test_a_stop_ends_the_reading():
         await read()
 
     assert passed == [MAX_CHUNK_ITEMS]
+
+
+async def test_parameters_that_are_too_deep_are_refused():
+    """Parameters as deep as JSON is read are accepted, and deeper ones are refused by the name of one of them."""
+
+    def nested(depth):
+        return functools.reduce(lambda value, _: [value], range(depth), "x")
+
+    await _one({"topic": "tea", "tree": nested(MAX_DEPTH - 1)})
+    with pytest.raises(InvalidRow, match="the parameter 'tree'"):
+        await _one({"topic": "tea", "tree": nested(MAX_DEPTH)})
 
 
 # -- recipes ---------------------------------------------------------------------------------------
