@@ -6,6 +6,9 @@ import pytest
 
 from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Recipe, Retry
 from backstay.batch.call_limits import CallLimits
+from backstay.batch.creation import JobRequest
+from backstay.batch.intake import read_items
+from backstay.batch.job import JobSettings
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Claim
@@ -300,6 +303,8 @@ async def test_changed_input_is_refused(backstay, changed, difference, is_finish
     with pytest.raises(ItemsDiffer) as caught:
         await backstay.batches.run("batch", changed, write)
 
+    is_growing = "new" in difference and "changed" not in difference
+    assert caught.value.remedy is (Remedy.ACCEPT_NEW_ITEMS if is_growing else Remedy.CHOOSE_JOB_NAME)
     assert caught.value.message.startswith(f"Job 'batch' exists with other items: {difference}")
     assert write.calls == []
     assert await backstay.batches.checkpoint("batch") == before
@@ -323,6 +328,33 @@ async def test_items_without_ids_are_recognised(backstay):
     assert (await backstay.batches.run("batch", rows, Writer())).did_nothing
     with pytest.raises(ItemsDiffer, match="1 new"):
         await backstay.batches.run("batch", [*rows, {"topic": "tea"}], Writer())
+
+
+@pytest.mark.parametrize(
+    "rows", [items(3), [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]], ids=["ids", "contents"]
+)
+async def test_unchanged_input_is_compared_without_a_write(backstay, monkeypatch, rows):
+    """An unchanged input is compared with the stored items by reading them, whether or not the items have ids."""
+    await backstay.batches.create("batch", rows, "scripted")
+    staged, intake = [], backstay._store.batches.intake
+    monkeypatch.setattr(intake, "stage", staged.append)
+
+    await backstay.batches.create("batch", rows, "scripted")
+
+    assert staged == []
+
+
+async def test_a_job_without_a_recipe_is_compared_by_its_processor(backstay):
+    """A recipe is compared only with another one; otherwise the name of the processor decides."""
+    await backstay.batches.create("recipe", items(1), Recipe(model="ollama:tiny", turns=2))
+    await backstay.batches.create("named", items(1), "scripted")
+
+    for request in (
+        JobRequest("recipe", "ollama:tiny", JobSettings()),
+        JobRequest("named", "scripted", JobSettings(), recipe=Recipe(model="ollama:tiny", turns=2)),
+    ):
+        created = await backstay.batches._creator.create(request, read_items(items(1), ColumnMapping()))
+        assert not created.is_new
 
 
 async def test_other_processor_is_refused(backstay):
