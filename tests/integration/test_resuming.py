@@ -288,11 +288,15 @@ async def test_retried_item_has_all_its_tries(backstay):
             "1 new, 1 missing (new: renamed in line 3; missing: item-3)",
         ),
         (
+            [*items(2), {"id": "item-3", "topic": "other"}, *items(1, start=4)],
+            "1 new, 1 changed (new: item-4 in line 4; changed: item-3 in line 3)",
+        ),
+        (
             [{"id": "z", "topic": "z"}, *items(1)],
             "1 new, 2 missing (new: z in line 1; missing: item-2; missing: item-3)",
         ),
     ],
-    ids=["new", "missing", "topic", "parameter", "id", "all"],
+    ids=["new", "missing", "topic", "parameter", "id", "both", "all"],
 )
 @pytest.mark.parametrize("is_finished", [False, True])
 async def test_changed_input_is_refused(backstay, changed, difference, is_finished):
