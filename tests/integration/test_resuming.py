@@ -289,7 +289,7 @@ async def test_retried_item_has_all_its_tries(backstay):
         ),
         (
             [*items(2), {"id": "item-3", "topic": "other"}, *items(1, start=4)],
-            "1 new, 1 changed (new: item-4 in line 4; changed: item-3 in line 3)",
+            "1 new, 1 changed (changed: item-3 in line 3; new: item-4 in line 4)",
         ),
         (
             [{"id": "z", "topic": "z"}, *items(1)],
@@ -421,8 +421,10 @@ async def test_resume_may_add_items(backstay, tmp_path):
     path.write_text("nr,topic\nitem-1,topic 1\nnew,more\n")
 
     result = await backstay.batches.resume("batch", accept_new_items=path, columns=ColumnMapping(id="nr"))
+    of_list = await backstay.batches.resume("batch", accept_new_items=items(5))
 
     assert (result.created.added, result.counts) == (1, ItemCounts(completed=4))
+    assert (of_list.created.added, of_list.counts) == (2, ItemCounts(completed=6))
 
 
 async def test_file_that_is_missing_stops_a_resume(backstay):
