@@ -1,5 +1,6 @@
 """Backups as a program makes and imports them."""
 
+import asyncio
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -107,6 +108,28 @@ async def test_a_backup_that_is_not_verified_has_failed(library, monkeypatch, er
     (backup,) = await library.backups.list(include_removed=True)
     assert backup.state is BackupState.FAILED
     assert backup.error.startswith(recorded)
+
+
+async def test_a_backup_is_verified_against_all_its_records(library, monkeypatch):
+    """The verification of a backup begins only when the last conversations of its snapshot are recorded."""
+    recorded, seen, creation, verify = [], [], library._store.backups.creation, verifier.verify
+    add_items = creation.add_items
+
+    async def add_later(*arguments):
+        await asyncio.sleep(0.1)
+        await add_items(*arguments)
+        recorded.append(len(arguments[2]))
+
+    async def verify_then(*arguments):
+        seen.extend(recorded)
+        await verify(*arguments)
+
+    monkeypatch.setattr(creation, "add_items", add_later)
+    monkeypatch.setattr(verifier, "verify", verify_then)
+
+    await library.backups.create(ALL)
+
+    assert seen == [3]
 
 
 async def test_a_conversation_that_no_backup_can_hold_is_refused(library, monkeypatch):
