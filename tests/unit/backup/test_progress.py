@@ -23,11 +23,11 @@ async def test_reports_are_bounded(stopwatch):
     reporter = BackupProgressReporter("backup-1-a", lambda report: heard.append((report.phase, report.conversations)))
 
     for phase in (BackupPhase.WRITING, BackupPhase.VERIFYING):
-        for count in range(1, 6):
-            await reporter.report(phase, count, 5)
+        for count in range(1, 5):
+            await reporter.report(phase, count, 4)
             stopwatch.seconds += 0.06
 
-    assert heard == [(phase, count) for phase in (BackupPhase.WRITING, BackupPhase.VERIFYING) for count in (1, 3, 5)]
+    assert heard == [(phase, count) for phase in (BackupPhase.WRITING, BackupPhase.VERIFYING) for count in (1, 3, 4)]
 
 
 async def test_an_asynchronous_listener_is_awaited(stopwatch):

@@ -6,8 +6,8 @@ from traceback import walk_tb
 import pytest
 
 from backstay.batch import traceback_text
+from backstay.batch.processor import Work
 from backstay.batch.traceback_text import format_traceback
-from backstay.library.id_text import check_id
 
 
 def _raised(function, *arguments):
@@ -80,10 +80,10 @@ def test_frames_of_the_engine_below_the_processor_are_kept(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     call = _module(str(tmp_path / "made.py"), "def call(function):\n    function()\n")["call"]
 
-    lines = format_traceback(_raised(call, partial(check_id, "", "the id"))).splitlines()
+    lines = format_traceback(_raised(call, partial(Work(1).usage, tokens_in=-1))).splitlines()
 
     assert "made.py:2 in call" in lines[:-1]
-    assert lines[-1].endswith("in check_id")
+    assert [line.rpartition(" ")[2] for line in lines[-2:]] == ["Work.usage", "_token_count"]
 
 
 def test_a_frame_without_a_line_has_that_of_its_function(tmp_path, monkeypatch):
