@@ -200,12 +200,12 @@ async def test_damage_is_recorded_once_and_cleared_by_a_verification(library, ca
         with pytest.raises(BackupDamaged) as caught:
             await library.backups.verify(backup.id)
         assert caught.value.message.count(backup.id) == 1
+        assert caplog.messages.count("backup_damaged") == 1
     with pytest.raises(BackupUnusable, match="is damaged"):
         await library.backups.plan_restore(backup.id)
     path.write_bytes(whole)
     intact = await library.backups.verify(backup.id)
 
-    assert caplog.messages.count("backup_damaged") == 1
     assert (intact.state, (await library.backups.plan_restore(backup.id)).new) == ("verified", 0)
 
 
