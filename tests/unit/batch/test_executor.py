@@ -456,7 +456,9 @@ async def test_begun_blocking_call_is_not_abandoned_as_waiting(calls_of, ear, wa
     calls.start(claimed())
     await until(lambda: begun and is_waiting(begun[0]) == waits)
     calls.abandon_waiting()
+    in_flight = len(calls)
     may_end.set()
+    assert in_flight == 1
     await ear.wait(1)
 
     assert ear.outcomes == [Done(conversation("done"))]
