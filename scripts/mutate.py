@@ -1,8 +1,8 @@
 """Take out one condition at a time, and list those whose loss no test detects: `python scripts/mutate.py`.
 
-In SQL that writes, each condition of each WHERE becomes TRUE. In the listed modules, conditions are negated or left out
-and `raise` does nothing. Each mutant is made in a copy of the tree, and only the tests that execute its statement or
-function are run on it.
+In SQL that writes, each condition of each WHERE becomes TRUE. In the modules of batches and backups, conditions are
+negated or left out and `raise` does nothing. Each mutant is made in a copy of the tree, and only the tests that execute
+its statement or function are run on it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,14 +28,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 QUERIES = ("src/backstay/storage/sqlite/queries", "src/backstay/storage/sql/queries")
 GUARDS = ("fence", "worker_at_beat")  # they only read, but decide whether anything is written
-MODULES = (
-    *(f"src/backstay/batch/{name}.py" for name in ("worker", "persistent_writer", "stop", "provider_wait")),
-    *(f"src/backstay/batch/{name}.py" for name in ("committer", "lease", "outcome", "breaker")),
-    *(f"src/backstay/backup/{name}.py" for name in ("verifier", "deleter", "retention", "restorer", "restore_policy")),
-)
+PACKAGES = ("src/backstay/batch", "src/backstay/backup")
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")
 TESTS = (
-    *(*SQL_TESTS, "tests/unit/batch", "tests/unit/backup", "tests/durability/backups/test_corruption.py"),
+    *(*SQL_TESTS, "tests/unit/batch", "tests/unit/backup"),
+    *(f"tests/durability/backups/test_{name}.py" for name in ("corruption", "damaged", "whose_folder")),
     *("tests/integration", "--ignore=tests/integration/generation", "--ignore=tests/integration/test_additions.py"),
 )
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not postgres and not pgbouncer and not adopted")
@@ -171,26 +168,36 @@ def is_detected(mutant: Mutant, tests: dict[str, float], seconds: float) -> bool
     return status in DETECTED
 
 
+def _files(folders: tuple[str, ...], pattern: str) -> list[Path]:
+    return sorted(path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).glob(pattern))
+
+
 def find_mutants(only: str) -> list[Mutant]:
     """Return all mutants in files whose path contains `only`."""
     mutants: list[Mutant] = []
-    for path in sorted(path.relative_to(ROOT) for folder in QUERIES for path in (ROOT / folder).glob("*.sql")):
+    for path in _files(QUERIES, "*.sql"):
         text = (ROOT / path).read_text()
         if path.stem in GUARDS or re.search(r"^\s*(INSERT|UPDATE|DELETE)\b", text, re.MULTILINE):
             mutants += sql_mutants(str(path), text)
-    for module in MODULES:
-        mutants += python_mutants(module, (ROOT / module).read_text())
+    for module in _files(PACKAGES, "*.py"):
+        mutants += python_mutants(str(module), (ROOT / module).read_text())
     return [mutant for mutant in mutants if only in mutant.path]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="PATH", default="", help="only in files whose path contains this")
+    parser.add_argument("--list", action="store_true", help="count the conditions of each file instead of testing them")
     parser.add_argument("--sample", type=int, metavar="N", help="only so many, chosen at random")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--seconds", type=float, default=60, help="shortest time limit for the tests of one mutant")
     options = parser.parse_args()
     mutants = find_mutants(options.only)
+    if options.list:
+        for path, count in Counter(mutant.path for mutant in mutants).items():
+            print(f"{count:5} {path}")
+        print(f"{len(mutants):5} in all")
+        return
     if options.sample is not None and options.sample < len(mutants):
         mutants = sorted(random.Random(options.seed).sample(mutants, options.sample))  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory() as folder:

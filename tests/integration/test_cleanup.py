@@ -35,6 +35,17 @@ async def test_checkpoint_of_a_completed_job_is_cleaned(backstay, path):
     assert _count(path, "items", "item_inputs", "attempts", "batch_checkpoints") == (20, 0, 0, 0)
 
 
+async def test_checkpoint_is_cleaned_once(backstay, caplog):
+    """A job is cleaned by the run that completes it: not by one that is interrupted, nor again by a later one."""
+    caplog.set_level("INFO")
+
+    async def cleanings():
+        await backstay.batches.run("batch", items(4), Writer(), limit=2)
+        return caplog.messages.count("checkpoint_cleaned")
+
+    assert [await cleanings() for _ in range(3)] == [0, 1, 1]
+
+
 async def test_cleaned_job_is_free_to_run_again(backstay):
     """Running a cleaned job again makes no call, and still compares the whole input."""
     await backstay.batches.run("batch", items(20), Writer())
@@ -245,12 +256,13 @@ async def test_full_disk_while_working_leaves_a_resumable_job(backstay, path):
     assert result.counts == ItemCounts(completed=50)
 
 
-async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay):
+async def test_full_disk_that_stays_full_leaves_a_resumable_job(backstay, caplog):
     """If a full disk prevents even the release, the worker's unlocked file proves that it is dead."""
     work = backstay._store.batches.work
     await backstay.batches.create("batch", items(10), "scripted")
     with _full_disk(work, "commit"), _full_disk(work, "release"), pytest.raises(StoreFull):
         await backstay.batches.resume("batch")
+    assert [record.code for record in caplog.records if record.msg == "lease_release_failed"] == [StoreFull.code]
     assert (await backstay.batches.checkpoint("batch")).state is JobState.INTERRUPTED
 
     result = await backstay.batches.resume("batch")

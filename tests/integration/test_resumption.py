@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from backstay import Backstay, ColumnMapping, Fail, ItemCounts, JobState, Recipe, Retry
+from backstay.batch.call_limits import CallLimits
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.liveness import LivenessLock
 from backstay.batch.store import Claim
@@ -135,6 +136,35 @@ async def test_cancelled_job_is_not_resumed(backstay):
         await backstay.batches.run("batch", items(2), "scripted")
 
 
+async def test_resume_is_prepared_for_what_can_be_resumed(backstay):
+    """A resume is prepared for a job that this program can resume or that is finished, and for no other."""
+    await backstay.batches.run("done", items(1), Writer())
+    await backstay.batches.run("caller", items(2), Writer(), limit=1)
+    await backstay.batches.create("cancelled", items(1), "scripted")
+    await backstay.batches.cancel("cancelled")
+    await backstay.batches.create("named", items(1), "scripted")
+
+    with pytest.raises(ProcessorNotPortable):
+        await backstay.batches.prepare_resume("caller")
+    with pytest.raises(InvalidTransition):
+        await backstay.batches.prepare_resume("cancelled")
+
+    assert (await backstay.batches.prepare_resume("done")).state is JobState.COMPLETED
+    assert (await backstay.batches.prepare_resume("named")).state is JobState.PENDING
+
+
+async def test_limits_of_a_prepared_resume_are_stored(backstay):
+    """The limits of a prepared resume are the job's, and rate limits need a recipe here too."""
+    await backstay.batches.create("batch", items(1), "scripted")
+
+    job = await backstay.batches.prepare_resume("batch", CallLimits(concurrency=3))
+    with pytest.raises(SettingsError):
+        await backstay.batches.prepare_resume("batch", CallLimits(rpm=5))
+
+    assert job.settings.limits == CallLimits(concurrency=3)
+    assert (await backstay.batches.prepare_resume("batch", CallLimits())).settings.limits == job.settings.limits
+
+
 async def test_suspect_has_its_worker_to_itself(backstay):
     """An item that was running in two dead workers runs alone, even if another becomes due meanwhile."""
     await backstay.batches.create("batch", items(3), "scripted")
@@ -202,6 +232,17 @@ async def test_one_failed_item_is_retried(backstay):
     assert (result.counts, write.calls) == (ItemCounts(completed=3, failed=1), ["item-4"])
 
 
+async def test_one_item_may_be_named_without_a_list(backstay):
+    """An id that is passed alone names one item to retry or to skip, not one item per letter."""
+    await backstay.batches.run("batch", items(3), _fail("item-1", "item-2"))
+
+    assert await backstay.batches.retry("batch", "item-1") == 1
+    assert await backstay.batches.skip("batch", "item-2") == 1
+    assert await backstay.batches.skip("batch", ["item-1"]) == 1
+
+    assert (await backstay.batches.checkpoint("batch")).counts == ItemCounts(completed=1, skipped=2)
+
+
 async def test_only_failed_items_can_be_retried(backstay):
     """A retry with an item that has not failed retries no item."""
     await backstay.batches.run("batch", items(3), _fail("item-2"))
@@ -244,11 +285,15 @@ async def test_retried_item_has_all_its_tries(backstay):
             "1 new, 1 missing (new: renamed in line 3; missing: item-3)",
         ),
         (
+            [*items(2), {"id": "item-3", "topic": "other"}, *items(1, start=4)],
+            "1 new, 1 changed (changed: item-3 in line 3; new: item-4 in line 4)",
+        ),
+        (
             [{"id": "z", "topic": "z"}, *items(1)],
             "1 new, 2 missing (new: z in line 1; missing: item-2; missing: item-3)",
         ),
     ],
-    ids=["new", "missing", "topic", "parameter", "id", "all"],
+    ids=["new", "missing", "topic", "parameter", "id", "both", "all"],
 )
 @pytest.mark.parametrize("is_finished", [False, True])
 async def test_changed_input_is_refused(backstay, changed, difference, is_finished):
@@ -259,6 +304,8 @@ async def test_changed_input_is_refused(backstay, changed, difference, is_finish
     with pytest.raises(ItemsDiffer) as caught:
         await backstay.batches.run("batch", changed, write)
 
+    is_growing = "new" in difference and "changed" not in difference
+    assert caught.value.remedy is (Remedy.ACCEPT_NEW_ITEMS if is_growing else Remedy.CHOOSE_JOB_NAME)
     assert caught.value.message.startswith(f"Job 'batch' exists with other items: {difference}")
     assert write.calls == []
     assert await backstay.batches.checkpoint("batch") == before
@@ -284,6 +331,20 @@ async def test_items_without_ids_are_recognised(backstay):
         await backstay.batches.run("batch", [*rows, {"topic": "tea"}], Writer())
 
 
+@pytest.mark.parametrize(
+    "rows", [items(3), [{"topic": "tea"}, {"topic": "milk"}, {"topic": "tea"}]], ids=["ids", "contents"]
+)
+async def test_unchanged_input_is_compared_without_a_write(backstay, monkeypatch, rows):
+    """An unchanged input is compared with the stored items by reading them, whether or not the items have ids."""
+    await backstay.batches.create("batch", rows, "scripted")
+    staged, intake = [], backstay._store.batches.intake
+    monkeypatch.setattr(intake, "stage", staged.append)
+
+    await backstay.batches.create("batch", rows, "scripted")
+
+    assert staged == []
+
+
 async def test_other_processor_is_refused(backstay):
     """A job with another processor refuses the run."""
     await backstay.batches.create("batch", items(2), "scripted")
@@ -304,6 +365,25 @@ async def test_model_called_like_the_processor_is_refused(backstay):
         await backstay.batches.create("written", items(2), recipe)
     with pytest.raises(JobDiffers, match="exists with the model 'scripted', not the processor 'scripted'"):
         await backstay.batches.create("generated", items(2), "scripted")
+
+
+async def test_other_recipe_is_refused(backstay):
+    """A job with another recipe refuses the run with what differs, and a recipe is not taken for another processor."""
+    recipe = Recipe(model="ollama:tiny", turns=2)
+    await backstay.batches.create("batch", items(2), recipe)
+    await backstay.batches.create("named", items(2), "scripted")
+
+    assert (await backstay.batches.create("batch", items(2), recipe)).id == "batch"
+    for other, field, remedy in (
+        (Recipe(model="ollama:other", turns=2), "model", Remedy.USE_STORED_RECIPE),
+        (Recipe(model="ollama:tiny", turns=2, base_url="http://10.0.0.1/"), "base_url", Remedy.CHANGE_BASE_URL),
+    ):
+        with pytest.raises(JobDiffers, match=f"exists with another recipe: {field}") as caught:
+            await backstay.batches.create("batch", items(2), other)
+        assert caught.value.remedy is remedy
+    for job_id, processor in (("batch", "scripted"), ("named", recipe)):
+        with pytest.raises(JobDiffers, match=r"exists with the (model|processor)"):
+            await backstay.batches.create(job_id, items(2), processor)
 
 
 async def test_new_items_are_added_when_accepted(backstay):
@@ -337,8 +417,10 @@ async def test_resume_may_add_items(backstay, tmp_path):
     path.write_text("nr,topic\nitem-1,topic 1\nnew,more\n")
 
     result = await backstay.batches.resume("batch", accept_new_items=path, columns=ColumnMapping(id="nr"))
+    of_list = await backstay.batches.resume("batch", accept_new_items=items(5))
 
     assert (result.created.added, result.counts) == (1, ItemCounts(completed=4))
+    assert (of_list.created.added, of_list.counts) == (2, ItemCounts(completed=6))
 
 
 async def test_file_that_is_missing_stops_a_resume(backstay):
@@ -374,6 +456,20 @@ async def test_a_job_keeps_its_concurrency(path):
         await backstay.batches.run("batch", items(60), after)
 
     assert (first.most_at_once, anew.most_at_once, after.most_at_once) == (7, 3, 3)
+
+
+async def test_a_job_that_exists_gets_new_limits(backstay):
+    """A job that is created or run again gets the limits that are passed, and keeps them if none are."""
+    rows, columns = [{"nr": "a", "subject": "tea"}], ColumnMapping(id="nr", topic="subject")
+    write, limits = Writer(), []
+
+    for concurrency in (2, 3, None):
+        job = await backstay.batches.create("named", rows, "scripted", columns=columns, concurrency=concurrency)
+        await backstay.batches.run("batch", rows, write, columns=columns, concurrency=concurrency)
+        limits.append([each.settings.limits.concurrency for each in (job, await backstay.batches.checkpoint("batch"))])
+
+    assert limits == [[2, 2], [3, 3], [3, 3]]
+    assert write.calls == ["a"]
 
 
 async def test_rate_limits_need_a_recipe(backstay):

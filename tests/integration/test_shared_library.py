@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, ItemCounts, JobState, Selection, StopSignal
-from backstay.batch.worker import Worker
+from backstay.batch.worker import EndReason, Worker
 from backstay.errors import ConversationNotFound, JobNotFound, StoreBusy
 from backstay.storage.sqlite import connection
 from support.data.conversations import conversation, items
@@ -96,6 +96,21 @@ async def test_second_worker_takes_what_the_first_releases(backstay):
 
     assert (await asyncio.wait_for(second, PATIENCE_SECONDS)).counts == ItemCounts(completed=6)
     assert len(write.calls) == 6
+
+
+async def test_run_whose_lease_was_reclaimed_starts_anew(backstay):
+    """A run whose lease another worker reclaimed continues under a new lease until all items are completed."""
+    work, reclaimed = backstay._store.batches.work, []
+
+    async def process(item):
+        if not reclaimed:
+            reclaimed.extend(await work.workers("local", "batch"))
+            assert await work.reclaim("local", reclaimed[0], crash_limit=3)
+        return conversation(item.topic)
+
+    result = await backstay.batches.run("batch", items(5), process)
+
+    assert (result.ending, result.counts) == (EndReason.FINISHED, ItemCounts(completed=5))
 
 
 async def test_several_jobs_run_side_by_side(backstay):

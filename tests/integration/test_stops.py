@@ -8,11 +8,13 @@ import pytest
 
 from backstay import Backstay, ItemCounts, JobState, Retry, StopSignal
 from backstay.batch.executor import Executor
+from backstay.batch.lease import LeaseMonitor
 from backstay.batch.worker import EndReason
-from backstay.errors import InvalidTransition, JobHasWorkers, Stopped
+from backstay.errors import InvalidTransition, JobHasWorkers, Stopped, StorageError
 from backstay.remedy import Remedy
 from support.data.conversations import conversation, items
 from support.fakes.processors import Gate, Writer
+from support.fakes.workers import card
 from support.faults.batch_invariants import violations
 from support.harness.async_waiting import until
 from support.harness.waiting import PATIENCE_SECONDS
@@ -116,6 +118,39 @@ async def test_stop_may_be_requested_from_a_thread(backstay):
     result = await asyncio.wait_for(running, PATIENCE_SECONDS)
 
     assert result.ending is EndReason.STOPPED
+
+
+async def test_stop_is_marked_once_while_calls_are_in_flight(backstay, monkeypatch):
+    """A stop that is requested twice is marked once in the database, without waiting for the calls in flight."""
+    stop, gate, marked = StopSignal(), Gate(), []
+    monkeypatch.setattr(backstay._store.batches.work, "mark_stopping", marked.append)
+    running = _start(backstay, gate, concurrency=2, stop=stop)
+    await gate.reached(2)
+
+    stop.request()
+    await until(lambda: marked)
+    stop.request()
+    await running
+
+    assert [lease.job_id for lease in marked] == ["batch"]
+
+
+async def test_stop_that_cannot_be_marked_is_logged(backstay, monkeypatch, caplog):
+    """A failure to mark a stop in the database is logged while the run goes on, and the run ends like any other."""
+    stop, gate = StopSignal(), Gate()
+
+    def fail(_):
+        raise StorageError("The disk is gone")
+
+    monkeypatch.setattr(backstay._store.batches.work, "mark_stopping", fail)
+    running = _start(backstay, gate, concurrency=2, stop=stop)
+    await gate.reached(2)
+
+    stop.request()
+    await until(lambda: "stop_mark_failed" in caplog.messages)
+    gate.open()
+
+    assert (await running).ending is EndReason.STOPPED
 
 
 async def test_stop_before_all_items_are_in_makes_no_job(backstay, path):
@@ -307,18 +342,38 @@ async def test_cancelled_job_stops_for_good(backstay):
         await backstay.batches.run("batch", items(10), Writer())
 
 
-async def test_job_is_not_discarded_under_a_worker(backstay):
-    """Discarding a job with a living worker is refused at once."""
-    gate = Gate()
+async def test_job_is_not_discarded_under_a_worker(backstay, monkeypatch):
+    """Discarding a job with a living worker is refused at the first look at its workers."""
+    gate, polls, poll = Gate(), [], LeaseMonitor.poll
     running = _start(backstay, gate)
     await gate.reached(10)
+    monkeypatch.setattr(LeaseMonitor, "poll", lambda monitor, *own: polls.append(own) or poll(monitor, *own))
 
     with pytest.raises(JobHasWorkers) as caught:
         await asyncio.wait_for(backstay.batches.discard("batch"), PATIENCE_SECONDS)
     assert caught.value.remedy is Remedy.CANCEL_JOB
+    assert polls.count(()) == 1
     gate.open()
 
     assert (await running).completed == 10
+
+
+async def test_job_is_not_discarded_under_a_worker_of_another_host(path, monkeypatch):
+    """Discarding a job is refused if a worker of another host still sends beats after slightly more than a lease."""
+    monkeypatch.setenv("BACKSTAY_LEASE_SECONDS", "0.2")
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.create("batch", items(1), "scripted")
+        work = backstay._store.batches.work
+        lease = (await work.acquire_lease("local", "batch", card(), after_lease_loss=False)).lease
+        poll = LeaseMonitor.poll
+
+        async def poll_between_beats(monitor):
+            work.beat(lease)
+            return await poll(monitor)
+
+        monkeypatch.setattr(LeaseMonitor, "poll", poll_between_beats)
+        with pytest.raises(JobHasWorkers):
+            await asyncio.wait_for(backstay.batches.discard("batch"), PATIENCE_SECONDS)
 
 
 async def test_actions_on_a_finished_job_are_refused(backstay):

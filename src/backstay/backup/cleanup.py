@@ -115,7 +115,7 @@ class Cleaner:
         Raises BackupInUse, BackupUnusable, BackupFolderUnrecognized, BackupUnreachable.
         """
         await self._folders.check(await self._folders.for_backup(backup))
-        if backup.state is BackupState.EXPIRED and backup.removed_at is not None:
+        if backup.removed_at is not None:
             raise BackupUnusable(f"{backup.id} has already been removed", backup_id=backup.id, state=str(backup.state))
         if backup.state is not BackupState.EXPIRED and not await self._stores.retention.mark_expired(
             backup, early=True

@@ -5,7 +5,6 @@ but another identity, so the folder belongs to the database from which it was co
 """
 
 import os
-import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -91,8 +90,6 @@ def read_marker(folder: Path) -> FolderMarker | None:
     try:
         descriptor = os.open(path, READ_FLAGS)
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("not a regular file")
             fields = orjson.loads(file.read(_MAX_MARKER_BYTES))
         return FolderMarker(
             str(fields["database_id"]), StorageIdentity(**fields["database"]), StorageIdentity(**fields["folder"])

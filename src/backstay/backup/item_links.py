@@ -23,7 +23,8 @@ class ItemKeySet:
 
     def __contains__(self, item: ItemKey) -> bool:
         job_key, position = item
-        return job_key in self._positions and position in self._positions[job_key]
+        positions = self._positions.get(job_key)
+        return positions is not None and position in positions
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class BackupReader:
         usable = (BackupState.VERIFIED, BackupState.DAMAGED) if even_damaged else (BackupState.VERIFIED,)
         backup = await self._in_state(usable, backup_id)
         folder = await self._folders.for_backup(backup)
-        if not folder.path.is_dir() or await self._folders.is_unreachable(backup, folder):
+        if await self._folders.is_unreachable(backup, folder):
             path = self._folders.path_for(backup, folder)
             raise BackupUnreachable(
                 f"The folder of {backup_id} cannot be reached from this machine: {path}",

@@ -107,7 +107,7 @@ class JobControl(JobInspection):
             check_action(job_id, job.state, JobAction.RESUME)
         if job.state not in FINISHED:
             callee = await self._processor_lookup.from_job(job)
-            if limits is not None and limits.to_dict():
+            if limits is not None:
                 check_rate_limits(limits, callee)
                 await self._set_limits(job_id, limits)
                 return await self.checkpoint(job_id)

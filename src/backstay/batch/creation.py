@@ -88,7 +88,7 @@ class JobCreator:
     ) -> CreateResult:
         intake = self._stores.intake
         repeated = 0
-        if existing is not None and matched:
+        if matched:
             await intake.stage_copies(staged, request.job_id, matched)
         if rest:
             repeated += await intake.stage_items(staged, rest)

@@ -115,9 +115,7 @@ class Executor:
         try:
             outcome = outcome_from_result(await (returned or self._callee.call(call.claimed.item, call)))
         except asyncio.CancelledError:
-            if not self._is_in_flight(call):
-                raise
-            # Not cancelled by this executor: the processor cancelled itself.
+            # If this executor cancelled the call, it is no longer in flight, and the outcome is dropped.
             outcome = Retry("the processor cancelled itself", code="cancelled")
         except KeyboardInterrupt:
             raise

@@ -44,10 +44,9 @@ class LeasedRun:
         self._stop = stop
         self._folder = folder
         self._reporter = reporter
-        self._lease: Lease | None = None
-        self._worker: Worker | None = None
+        self._current: tuple[Lease, Worker] | None = None
         self._mark_thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.get_running_loop()
         self._claimed = 0
         self._is_released = False
         self._is_over = False
@@ -58,7 +57,6 @@ class LeasedRun:
         Raises:
             StorageError: the database failed; the job stays resumable.
         """
-        self._loop = asyncio.get_running_loop()
         self._stop.when_requested(self._on_stop)
         work = asyncio.create_task(self._run_under_leases())
         try:
@@ -67,8 +65,8 @@ class LeasedRun:
             # Stop the worker instead of cancelling it: a running commit must complete, and items must be released.
             self._stop.request(at_once=True)
             await asyncio.wait([work])
-            if not work.cancelled():
-                work.exception()  # mark as retrieved: the caller gets the cancellation instead
+            # Marks an exception as retrieved: the caller gets the cancellation instead.
+            await asyncio.gather(work, return_exceptions=True)
             raise
 
     async def _run_under_leases(self) -> EndReason:
@@ -125,7 +123,7 @@ class LeasedRun:
         heartbeat = Heartbeat(
             store=self._store, lease=lease, lease_seconds=self._options.lease_seconds, on_lost=worker.note_lease_lost
         )
-        self._lease, self._worker, self._is_over = lease, worker, False
+        self._current, self._is_over = (lease, worker), False
         heartbeat.start()
         try:
             try:
@@ -140,7 +138,7 @@ class LeasedRun:
         return ending
 
     async def _stop_threads(self, heartbeat: Heartbeat) -> None:
-        self._lease, self._worker = None, None
+        self._current = None
         stops = [heartbeat.stop()]
         if self._mark_thread is not None:
             stops.append(asyncio.to_thread(self._mark_thread.join, _PATIENCE_SECONDS))
@@ -162,15 +160,16 @@ class LeasedRun:
         # May be called from anywhere, even a signal handler, and while a processor blocks the loop. So the worker is
         # only woken through the loop, and a thread marks it as stopping in the database. It is marked at once: if it
         # is killed before it ends, it counts as stopped, not as crashed.
-        lease, worker, loop = self._lease, self._worker, self._loop
-        if lease is None or worker is None or loop is None:
+        current = self._current
+        if current is None:
             return
+        lease, worker = current
         if self._mark_thread is None:
             self._mark_thread = threading.Thread(
                 target=self._mark_stopping, args=(lease,), name="backstay-stop", daemon=True
             )
             self._mark_thread.start()
-        loop.call_soon_threadsafe(worker.wake)
+        self._loop.call_soon_threadsafe(worker.wake)
 
     def _mark_stopping(self, lease: Lease) -> None:
         try:

@@ -117,12 +117,14 @@ class JobProgressReporter:
         """Report progress, unless that was done less than 0.1 s ago; the `last` report is always made."""
         if self._done_at_start is None:
             self._done_at_start = counts.done
-        await self._reporter.report(lambda: self._progress(counts, tokens, waiting), is_due=last)
+        # Fewer than at the start if results of earlier runs were deleted and are generated again.
+        finished = max(0, counts.done - self._done_at_start)
+        await self._reporter.report(lambda: self._progress(counts, finished, tokens, waiting), is_due=last)
 
-    def _progress(self, counts: ItemCounts, tokens: TokenCounts, waiting: ProviderWait | None) -> JobProgress:
+    def _progress(
+        self, counts: ItemCounts, finished: int, tokens: TokenCounts, waiting: ProviderWait | None
+    ) -> JobProgress:
         elapsed_seconds = time.monotonic() - self._started_at
-        # Fewer if results of earlier runs were deleted and are generated again.
-        finished = max(0, counts.done - (self._done_at_start or 0))
         rate = finished / elapsed_seconds if elapsed_seconds > 0 else 0.0
         remaining = counts.planned - counts.settled
         eta = remaining / rate if rate > 0 else (0.0 if remaining == 0 else None)

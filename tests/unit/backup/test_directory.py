@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.backup.directory import BackupDirectory
-from backstay.errors import BackupDamaged, BackupError, BackupFailed, BackupUnreachable
+from backstay.errors import BackupDamaged, BackupDiskFull, BackupError, BackupFailed, BackupUnreachable
 
 _ID = "backup-1-a"
 
@@ -143,3 +143,49 @@ def test_files_of_others_are_left_alone(folder):
 
     assert (folder.backup_ids(), folder.remove_leftovers()) == ([], 0)
     assert len(list(folder.path.iterdir())) == 4
+
+
+@pytest.mark.parametrize(("kind", "message"), [("link", "is a link"), ("pipe", "is not a file"), ("folder", "is not")])
+def test_something_else_under_the_name_of_a_backup_is_damage(folder, kind, message):
+    """A link, a pipe or a folder in place of a backup is neither read nor waited for."""
+    path = folder.path_for(_ID)
+    {"link": lambda: path.symlink_to(__file__), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+
+    with pytest.raises(BackupDamaged, match=message), folder.open(_ID):
+        pass
+
+    assert not folder.has(_ID)
+
+
+def test_a_folder_has_files_of_a_size(folder):
+    """A folder has a backup if its file exists and, on request, if it has that many bytes."""
+    folder.path_for(_ID).write_bytes(b"text")
+
+    assert folder.has(_ID)
+    assert [folder.has(_ID, size=size) for size in (3, 4, 5)] == [False, True, False]
+
+
+def test_a_file_that_cannot_be_removed_is_reported(folder):
+    """A file that the disk refuses to remove is reported with its path."""
+    folder.path_for(_ID).mkdir()
+
+    with pytest.raises(BackupUnreachable, match="cannot be removed"):
+        folder.remove(_ID)
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, BackupDiskFull), (errno.EIO, BackupFailed)])
+def test_a_full_disk_has_its_own_error(folder, number, error):
+    """A full disk is reported as such, and any other failure with what the system says."""
+    with pytest.raises(BackupError) as caught, folder.translate_errors("written"):
+        raise OSError(number, os.strerror(number))
+
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("level", ["path", "parent"])
+def test_a_folder_that_every_user_can_write_to_is_refused(folder, level):
+    """A folder, or one above it, in which any user could replace a backup is refused."""
+    (folder.path if level == "path" else folder.path.parent).chmod(0o777)
+
+    with pytest.raises(BackupFailed, match="Every user of this machine can write"):
+        folder.make_folder()

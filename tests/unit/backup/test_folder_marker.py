@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from backstay.backup.folder_marker import FolderMarker, FolderState, folder_state
+from backstay.backup.folder_marker import FolderMarker, FolderState, describe_problem, folder_state
 from backstay.backup.storage_identity import StorageIdentity
 
 _FILE = StorageIdentity("/data/backstay.db", "one", 5, 77)
@@ -61,3 +61,44 @@ def test_a_folder_that_was_copied_with_its_database_is_its_own(folder):
 def test_a_folder_without_a_marker_is_new_or_missing(folder, is_recorded, state):
     """A folder without a marker is MISSING if backups were made there, and NEW otherwise."""
     assert folder_state(folder, None, database_id="a", database=_FILE, is_recorded=is_recorded) is state
+
+
+def test_a_folder_that_was_made_anew_is_not_its_copys(folder):
+    """A folder with another inode under its own name is no copy, so another database does not own it."""
+    anew = replace(StorageIdentity.from_path(folder), inode=12_345_678_901)
+    other = StorageIdentity("/elsewhere/backstay.db", "two", 9, 78)
+
+    assert _state(folder, database=other, recorded=anew) is FolderState.FOREIGN
+    assert _state(folder, database=replace(other, inode=_FILE.inode), recorded=anew) is FolderState.FOREIGN
+
+
+def test_databases_on_servers_are_not_the_same_for_having_no_inode(folder):
+    """Another database on a server does not own the folder, although neither database has an inode."""
+    server = StorageIdentity("one/public", "cluster")
+    marker = FolderMarker("a", server, StorageIdentity.from_path(folder))
+    other = replace(server, name="two/public")
+
+    states = [
+        folder_state(folder, marker, database_id="a", database=database, is_recorded=True)
+        for database in (server, other)
+    ]
+
+    assert states == [FolderState.OWN, FolderState.FOREIGN]
+
+
+def test_only_a_marker_shows_that_a_folder_is_foreign(folder):
+    """A folder has a problem if it is missing, or foreign by its marker."""
+    marker = FolderMarker("a", _FILE, StorageIdentity.from_path(folder))
+
+    problems = [
+        describe_problem(folder, *known)
+        for known in (
+            (None, FolderState.MISSING),
+            (marker, FolderState.FOREIGN),
+            (None, FolderState.FOREIGN),
+            (marker, FolderState.OWN),
+            (None, FolderState.NEW),
+        )
+    ]
+
+    assert [problem is not None for problem in problems] == [True, True, False, False, False]

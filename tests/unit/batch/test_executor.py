@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import pytest
@@ -205,6 +206,25 @@ async def test_processor_may_ask_to_exit(calls_of, ear, kind):
     await ear.wait(1)
 
     assert ear.outcomes == [Fail("SystemExit: 3", code="processor_error.SystemExit")]
+
+
+def test_interrupt_during_an_async_call_ends_the_program():
+    """A Ctrl-C that arrives while an async processor runs is not taken for a failure of its item."""
+    tasks = []
+
+    async def process(_):
+        tasks.append(asyncio.current_task())
+        raise KeyboardInterrupt
+
+    async def run():
+        calls = Executor(callee=CallableProcessor.from_processor(process), timeout_seconds=10, on_ended=lambda *_: None)
+        calls.start(claimed())
+        await until(lambda: tasks and tasks[0].done())
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(run())
+
+    assert isinstance(tasks[0].exception(), KeyboardInterrupt)
 
 
 async def test_function_that_returns_a_coroutine_is_awaited(calls_of, ear):
@@ -422,6 +442,29 @@ async def test_calls_that_have_not_begun_are_abandoned_as_waiting(calls_of, ear)
     assert len(calls) == 0
 
 
+@pytest.mark.parametrize("waits", [True, False])
+async def test_begun_blocking_call_is_not_abandoned_as_waiting(calls_of, ear, waits):
+    """A blocking call in its thread cannot be stopped, so it keeps its outcome whether or not it waits for a permit."""
+    begun, may_end = [], threading.Event()
+
+    def process(_, work):
+        with work.waiting() if waits else nullcontext():
+            begun.append(work)
+            may_end.wait(PATIENCE_SECONDS)
+        return conversation("done")
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    await until(lambda: begun and is_waiting(begun[0]) == waits)
+    calls.abandon_waiting()
+    in_flight = len(calls)
+    may_end.set()
+    assert in_flight == 1
+    await ear.wait(1)
+
+    assert ear.outcomes == [Done(conversation("done"))]
+
+
 async def test_abandoned_blocking_call_is_silent(calls_of, ear):
     """The result of an abandoned blocking call is dropped."""
     release = threading.Event()
@@ -601,10 +644,27 @@ async def test_waiting_call_is_abandoned_without_an_outcome(calls_of, ear):
 
     calls.abandon_waiting()
     assert len(calls) == 1
+    assert calls._timer is not None
     going.set()
     await ear.wait(1)
 
     assert [ended.claimed.item.id for ended in ear.ended] == ["item-2"]
+
+
+async def test_timer_is_gone_when_all_calls_are_abandoned_as_waiting(calls_of):
+    """The timer is cancelled when the last call in flight is abandoned as waiting."""
+
+    async def process(_, work):
+        with work.waiting():
+            await _hang()
+
+    calls = calls_of(process)
+    calls.start(claimed())
+    await until(lambda: is_waiting(calls._in_flight[0]))
+    calls.abandon_waiting()
+
+    assert len(calls) == 0
+    assert calls._timer is None
 
 
 async def test_ended_call_leaves_nothing_to_the_collector(calls_of, ear):

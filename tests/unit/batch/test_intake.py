@@ -1,21 +1,25 @@
 """Validation of a user's items."""
 
 import asyncio
+import functools
 import hashlib
 import io
 import math
 import os
 import threading
 from collections import UserDict
-from types import MappingProxyType
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 
 import orjson
 import pytest
 
-from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, read_items
+from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.item import Item, content_digest_source
-from backstay.errors import InputEmpty, InputNotFound, InvalidRow, UnknownColumn
+from backstay.batch.stop import StopSignal
+from backstay.errors import InputEmpty, InputNotFound, InvalidRow, Stopped, UnknownColumn
 from backstay.library.id_text import check_id
+from backstay.readers.json_depth import MAX_DEPTH
 from support.data.conversations import drafts_of
 from support.harness.async_waiting import until
 
@@ -111,16 +115,17 @@ async def test_chunks_are_bounded(count, is_async):
     assert [new_item.line for chunk in chunks for new_item in chunk] == list(range(1, count + 1))
 
 
+@pytest.mark.parametrize("column", ["topic", "persona", "depth"])
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_chunk_of_long_items_has_fewer(is_async):
-    """A chunk of long items ends at a maximum number of characters."""
-    topic = "x" * 1_000_000
+async def test_chunk_of_long_items_has_fewer(is_async, column):
+    """A chunk of items with long values ends at a maximum number of characters."""
+    item = {"topic": "tea", column: "x" * 1_000_000}
 
     async def asynchronous():
         for _ in range(10):
-            yield {"topic": topic}
+            yield item
 
-    raw = asynchronous() if is_async else ({"topic": topic} for _ in range(10))
+    raw = asynchronous() if is_async else (item for _ in range(10))
 
     chunks = [chunk async for chunk in read_items(raw, ColumnMapping())]
 
@@ -531,3 +536,53 @@ async def test_a_data_frame_is_refused():
 
     with pytest.raises(InvalidRow, match=r"frame\.to_dict\('records'\)"):
         await drafts_of(Frame(["topic"]))
+
+
+async def test_a_stop_ends_the_reading():
+    """Once a stop is requested, no further chunk is passed on."""
+    stop, passed = StopSignal(), []
+    raw = ({"topic": str(number)} for number in range(3 * MAX_CHUNK_ITEMS))
+
+    async def read():
+        async for chunk in read_until_stopped(stop, read_items(raw, ColumnMapping())):
+            passed.append(len(chunk))
+            stop.request()
+
+    with pytest.raises(Stopped):
+        await read()
+
+    assert passed == [MAX_CHUNK_ITEMS]
+
+
+async def test_parameters_that_are_too_deep_are_refused():
+    """Parameters as deep as JSON is read are accepted, and deeper ones are refused by the name of one of them."""
+
+    def nested(depth):
+        return functools.reduce(lambda value, _: [value], range(depth), "x")
+
+    await _one({"topic": "tea", "tree": nested(MAX_DEPTH - 1)})
+    with pytest.raises(InvalidRow, match="the parameter 'tree'"):
+        await _one({"topic": "tea", "tree": nested(MAX_DEPTH)})
+
+
+# -- recipes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "where"),
+    [([], ["item 1", "item 2"]), ("-", ["standard input line 1", "standard input line 2"])]
+    + [(source, ["a.csv line 1", "a.csv line 2"]) for source in ("a.csv", Path("a.csv"))],
+    ids=["list", "stdin", "file", "path"],
+)
+async def test_each_item_is_checked_by_the_recipe(source, where):
+    """A recipe checks each item with its location in the input; without a recipe the items pass."""
+    checked, raw = [], [{"topic": "a"}, {"topic": "b"}]
+    recipe = SimpleNamespace(check=lambda item, location: checked.append((item.topic, location)))
+
+    passed = [
+        [chunk async for chunk in check_by_recipe(each, source, read_items(raw, ColumnMapping()))]
+        for each in (recipe, None)
+    ]
+
+    assert checked == list(zip("ab", where, strict=True))
+    assert [len(chunks[0]) for chunks in passed] == [2, 2]

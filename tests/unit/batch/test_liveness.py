@@ -16,7 +16,7 @@ import pytest
 from backstay.batch import liveness
 from backstay.batch.liveness import Liveness, LivenessLock, is_proven_dead, liveness_of, remove_lock_file
 from backstay.batch.store import WorkerIdentity
-from backstay.errors import StorageError
+from backstay.errors import StorageError, StoreFull
 from support.harness.waiting import PATIENCE_SECONDS
 
 _HOLD = """
@@ -158,6 +158,22 @@ def test_a_folder_without_locks_is_left_empty(tmp_path, monkeypatch):
     assert set(Path("/dev/fd").iterdir()) == descriptors
 
 
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StoreFull), (errno.EACCES, StorageError)])
+def test_a_lock_that_cannot_be_created_is_a_storage_error(tmp_path, monkeypatch, number, error):
+    """A lock whose file cannot be created is refused with the folder, and a full disk has its own error."""
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(liveness.os, "open", fail)
+
+    with pytest.raises(StorageError, match=os.strerror(number)) as caught:
+        LivenessLock.open(tmp_path)
+
+    assert type(caught.value) is error
+    assert caught.value.context["path"] == str(tmp_path)
+
+
 # -- proof of life and death -----------------------------------------------------------------------
 
 
@@ -290,6 +306,17 @@ def test_a_machine_id_is_stored_as_a_hash(tmp_path, monkeypatch):
     assert stored_id
     assert "0123456789abcdef" not in stored_id
     assert liveness.machine_id() == ""
+
+
+@pytest.mark.parametrize(("output", "is_known"), [('  "IOPlatformUUID" = "0123-ABCD"\n', True), ("", False)])
+def test_a_machine_id_of_macos_comes_from_its_registry(monkeypatch, output, is_known):
+    """On macOS the machine id is a hash of the platform's UUID, and empty if the registry does not name one."""
+    monkeypatch.setattr(liveness.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(
+        liveness.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stdout=output, stderr="")
+    )
+
+    assert bool(liveness.machine_id()) is is_known
 
 
 # -- removal ---------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 import enum
 import math
 import uuid
+from array import array
 from collections import OrderedDict, namedtuple
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -128,6 +130,12 @@ async def test_unconvertible_value_is_refused_by_column_and_row(value, message):
     """A value that JSON cannot represent is refused with its item and parameter."""
     with pytest.raises(InvalidRow, match=message):
         await _items([{"topic": "Rain", "b": 1}, {"topic": "Tea", "b": 1, "a": value}])
+
+
+@pytest.mark.parametrize("value", [array("i", [1]), SimpleNamespace(dtype="x")], ids=["tolist", "dtype"])
+def test_what_is_half_like_an_array_is_left_as_it_is(value):
+    """A value with only one of the two attributes of a NumPy array is not converted."""
+    assert plain_values({"a": value})["a"] is value
 
 
 async def test_parameters_of_items_are_converted_too():

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from backstay.batch.item import Item
-from backstay.batch.outcome import AttemptUsage
+from backstay.batch.outcome import NOTHING_USED, AttemptUsage
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.work import Work, recorded_usage
 from backstay.errors import ProcessorUnusable
@@ -31,6 +31,10 @@ def _both(item, work):
 
 def _other_default(item, temperature=0.7):
     return item, temperature
+
+
+def _other_name(item, attempt):
+    return item, attempt
 
 
 def _work_default(item, work=None):
@@ -94,6 +98,7 @@ def _wrapped(*arguments, **named):
         (_item, False, False),
         (_both, False, True),
         (_other_default, False, False),
+        (_other_name, False, True),
         (_work_default, False, True),
         (_positional_only, False, False),
         (_any, False, False),
@@ -197,6 +202,23 @@ def test_usage_adds_up():
     work.usage()
 
     assert recorded_usage(work) == AttemptUsage(3, 5, None)
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ({}, NOTHING_USED),
+        ({"tokens_in": 3}, AttemptUsage(3, 0, None)),
+        ({"tokens_out": 4}, AttemptUsage(0, 4, None)),
+    ],
+)
+def test_usage_of_one_kind_is_recorded(used, expected):
+    """An attempt that reports tokens of one kind only has used those."""
+    work = Work(1)
+
+    work.usage(**used)
+
+    assert recorded_usage(work) == expected
 
 
 @pytest.mark.parametrize("tokens", [3.0, True, "3"])

@@ -62,3 +62,16 @@ async def test_few_begin_at_once():
         staggered.run(lambda number=number: begun.append(number))
 
     assert begun == list(range(16))
+
+
+async def test_a_round_ends_with_the_last_that_waits():
+    """A round that has room for more than what waits starts that, and the event loop reports no error."""
+    begun, reported = [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    staggered = Stagger()
+
+    for number in range(stagger._FIRST_STARTS + 1):
+        staggered.run(lambda number=number: begun.append(number))
+    await until(lambda: not staggered._waiting)
+
+    assert (len(begun), reported) == (stagger._FIRST_STARTS + 1, [])

@@ -1,7 +1,12 @@
 """The stored traceback of a processor's exception: files, lines and functions only."""
 
+from functools import partial
+from traceback import walk_tb
+
 import pytest
 
+from backstay.batch import traceback_text
+from backstay.batch.processor import Work
 from backstay.batch.traceback_text import format_traceback
 
 
@@ -68,3 +73,23 @@ def test_unstorable_file_name_is_cleaned():
 def test_exception_that_was_never_raised_has_no_frames():
     """An exception that was never raised gives None."""
     assert format_traceback(ValueError("x")) is None
+
+
+def test_frames_of_the_engine_below_the_processor_are_kept(tmp_path, monkeypatch):
+    """The frames of the engine are left out above the processor only, not where the processor called it."""
+    monkeypatch.chdir(tmp_path)
+    call = _module(str(tmp_path / "made.py"), "def call(function):\n    function()\n")["call"]
+
+    lines = format_traceback(_raised(call, partial(Work(1).usage, tokens_in=-1))).splitlines()
+
+    assert "made.py:2 in call" in lines[:-1]
+    assert [line.rpartition(" ")[2] for line in lines[-2:]] == ["Work.usage", "_token_count"]
+
+
+def test_a_frame_without_a_line_has_that_of_its_function(tmp_path, monkeypatch):
+    """A frame of which the interpreter knows no line is shown with the first line of its function."""
+    monkeypatch.chdir(tmp_path)
+    error = _raised(_module(str(tmp_path / "made.py"), _TEXT)["inner"], "x")
+    monkeypatch.setattr(traceback_text, "walk_tb", lambda traceback: ((frame, None) for frame, _ in walk_tb(traceback)))
+
+    assert format_traceback(error).splitlines()[-1] == "made.py:6 in inner"
