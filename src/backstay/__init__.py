@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.backup.backup import Backup, BackupProgress, BackupState
     from backstay.backup.restore_plan import RestorePlan, RestoreResult
+    from backstay.batch.attempt import Work
     from backstay.batch.intake import ColumnMapping
     from backstay.batch.item import FailedItem, Item
     from backstay.batch.job import Job, JobState
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
     from backstay.batch.runner import BatchResult
-    from backstay.batch.stop import StopSignal
-    from backstay.batch.work import Work
+    from backstay.batch.stop_signal import StopSignal
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation, Turn
     from backstay.library.deletion import DeletePlan, DeleteResult

@@ -21,9 +21,9 @@ from backstay.coordination.scheduled_tasks import ScheduledTasks
 from backstay.coordination.tickets import Tickets
 from backstay.errors import SettingsError
 from backstay.files import belongs_to_this_user
-from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_loader import ProcessorLoader
+from backstay.generate.provider_account import Accounts
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.legacy.waiting_imports import WaitingImports

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from packaging.requirements import Requirement
 
-from backstay.server.auth.authenticator import RequestIdentity
+from backstay.server.auth.authentication import RequestIdentity
 from backstay.server.auth.json_web_tokens import JsonWebTokens
 from server._token_issuer import Issuer
 from support.harness.async_waiting import until

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from backstay.server.auth import authenticator
+from backstay.server.auth import authentication
 from support.browser.pages import come_in
 from support.servers.api import KINDS, cookied, library, served, serving
 
@@ -102,7 +102,7 @@ async def test_two_servers_of_one_host_let_the_same_browser_in(browser, tmp_path
 async def test_a_cookie_speaks_for_the_port_of_its_page_only(tmp_path, monkeypatch, is_checked, status):
     """A form from another port changes data only if origins are not checked."""
     if not is_checked:
-        monkeypatch.setattr(authenticator, "refuse_other_origins", lambda *_: None)
+        monkeypatch.setattr(authentication, "refuse_other_origins", lambda *_: None)
     with library(KINDS[0], tmp_path) as settings:
         async with serving(settings, local=True) as running, cookied(running, Origin="http://127.0.0.1:9999") as client:
             (await running.ann.post("/api/batches", json=_JOB)).raise_for_status()

@@ -13,7 +13,7 @@ from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
 from backstay.batch.progress import Listener
 from backstay.batch.runner import BatchResult, JobRunner
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
 

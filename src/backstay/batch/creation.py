@@ -13,7 +13,7 @@ from backstay.batch.intake import Chunks
 from backstay.batch.item import NewItem
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import Job, JobSettings
-from backstay.batch.recipe import JobRecipe
+from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.store import BatchStores, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
 from backstay.library.id_text import quoted_id

@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from backstay.batch.attempt import Work, is_waiting, recorded_usage, timeout_outcome
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Outcome, Retry, outcome_from_exception, outcome_from_result
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.stagger import Stagger
 from backstay.batch.thread_pool import ThreadPool
 from backstay.batch.traceback_text import format_traceback
-from backstay.batch.work import Work, is_waiting, recorded_usage, timeout_outcome
 
 
 class _Attempt(Work):

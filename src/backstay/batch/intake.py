@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 import orjson
 
 from backstay.batch.item import Item, NewItem, content_digest_source, to_item
+from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.plain_values import plain_values
-from backstay.batch.recipe import JobRecipe
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind_of
 from backstay.library.canonical_json import is_encodable
 from backstay.library.id_text import check_id

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from backstay.batch.call_limits import CallLimits
+from backstay.batch.job_recipe import FrozenRecipe
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.batch.recipe import FrozenRecipe
 from backstay.errors import InvalidTransition
 from backstay.library.id_text import quoted_id
 from backstay.remedy import Remedy

@@ -10,7 +10,7 @@ from backstay.batch.job import Job
 from backstay.batch.lease import Heartbeat, LeaseMonitor
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import JobProgressReporter
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import Lease, WorkStore
 from backstay.batch.worker import END_REASONS, EndReason, Worker, WorkerOptions
 from backstay.errors import BackstayError, LeaseLost, StorageError

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from backstay.batch.attempt import Work
 from backstay.batch.item import Item
 from backstay.batch.outcome import Outcome, truncate_text
 from backstay.batch.progress import ProviderWait
-from backstay.batch.work import Work
 from backstay.errors import ProcessorUnusable, SettingsError, kind_of
 from backstay.library.conversation import Conversation
 

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from backstay.batch.job import Job
+from backstay.batch.job_recipe import FrozenRecipe, JobRecipe
 from backstay.batch.processor import CALLER, CallableProcessor, Processor
-from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotPortable, SettingsError
 from backstay.library.id_text import quoted_id
 

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from backstay.batch.persistent_writer import PersistentWriter
 from backstay.batch.processor import CanWait
 from backstay.batch.progress import ProviderWait
+from backstay.batch.retrying_writer import RetryingWriter
 from backstay.batch.store import Lease, WorkStore
 
 _TOLERANCE_SECONDS = 1.0  # change of a wait's end below which it is not recorded again
@@ -13,7 +13,7 @@ _TOLERANCE_SECONDS = 1.0  # change of a wait's end below which it is not recorde
 class ProviderWaitRecorder:
     """The recorder of what a processor's calls wait for."""
 
-    def __init__(self, *, store: WorkStore, lease: Lease, function: object, writer: PersistentWriter) -> None:
+    def __init__(self, *, store: WorkStore, lease: Lease, function: object, writer: RetryingWriter) -> None:
         self._store = store
         self._lease = lease
         self._can_wait = function if isinstance(function, CanWait) else None

@@ -13,7 +13,7 @@ from backstay.batch.lease import LeaseMonitor
 from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor, RateLimitable
 from backstay.batch.progress import ItemCounts, JobProgressReporter, Listener, TokenCounts
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.batch.worker import EndReason, WorkerOptions
 from backstay.errors import JobHasWorkers

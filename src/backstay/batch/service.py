@@ -9,12 +9,12 @@ from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
 from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.job import Job, JobSettings
+from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import processor_name
 from backstay.batch.progress import Listener
-from backstay.batch.recipe import JobRecipe
 from backstay.batch.runner import BatchResult
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.library.id_text import check_id
 from backstay.readers.input_ceiling import InputCeiling
 

@@ -13,9 +13,9 @@ from backstay.batch.call_limits import CallLimits
 from backstay.batch.item import ClaimedItem, FailedItem, FailureEvent, ItemSummary, NewItem
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import Job, JobAction, JobSettings, JobState, Pause
+from backstay.batch.job_recipe import FrozenRecipe
 from backstay.batch.outcome import Verdict
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
-from backstay.batch.recipe import FrozenRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from backstay.batch.item import ClaimedItem
 from backstay.batch.job import FINISHED, UNFINISHED, JobSettings, JobState, Pause
 from backstay.batch.lease import LeaseMonitor
 from backstay.batch.outcome import AttemptUsage, Outcome, Verdict, decide
-from backstay.batch.persistent_writer import PersistentWriter
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.batch.provider_wait import ProviderWaitRecorder
-from backstay.batch.stop import EndDeadline, StopSignal
+from backstay.batch.retrying_writer import RetryingWriter
+from backstay.batch.stop_signal import EndDeadline, StopSignal
 from backstay.batch.store import Claim, CommitReport, Lease, WorkStore
 from backstay.errors import OutcomeRefused
 
@@ -79,7 +79,7 @@ class Worker:
         self._executor = Executor(callee=callee, timeout_seconds=settings.timeout_seconds, on_ended=self._on_ended)
         self._committer = Committer(store=store, lease=lease, on_committed=self._on_committed)
         self._deadline = EndDeadline(stop=stop, grace_seconds=options.grace_seconds, job_id=lease.job_id)
-        self._writer = PersistentWriter(
+        self._writer = RetryingWriter(
             job_id=lease.job_id,
             stop=stop,
             deadline=self._deadline,

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.text import format_count
 from backstay.clock import SystemClock, to_text

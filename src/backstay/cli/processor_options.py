@@ -96,8 +96,8 @@ def check_usable(processor: "Recipe | str", keys: "KeySources", allowed_keys: It
         SettingsError: the proxy, the certificates or a header of the settings cannot be used.
     """
     from backstay.cli.invocation import run_async
-    from backstay.generate.account import Accounts
     from backstay.generate.processor_loader import ProcessorLoader
+    from backstay.generate.provider_account import Accounts
 
     processors = ProcessorLoader(Accounts(keys=keys), allowed_keys=allowed_keys)
     if isinstance(processor, str):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.progress import JobProgress
     from backstay.batch.runner import BatchResult
-    from backstay.batch.stop import StopSignal
+    from backstay.batch.stop_signal import StopSignal
 
 # A run that was asked to stop ends at once on these errors; the job is intact.
 _TRANSIENT_ERRORS = (StoreBusy, StoreUnavailable, CommitUnknown)
@@ -46,7 +46,7 @@ def supervise(
     session: CommandSession, begin: Begin, *, name: str, create: bool = False, is_resumed: bool = False
 ) -> ExitStatus:
     """Run a job to its end, print the summary, and return the exit status."""
-    from backstay.batch.stop import StopSignal
+    from backstay.batch.stop_signal import StopSignal
 
     context = RunContext(session, job_progress_view(session.out, name), StopSignal())
     process_tuning.raise_file_limit()

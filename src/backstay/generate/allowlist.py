@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from backstay.batch.job_recipe import FrozenRecipe, JobRecipe
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import ProcessorSource
-from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotAllowed
 from backstay.generate.recipe import Recipe
 

@@ -5,13 +5,13 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from backstay.batch.outcome import Fail, Halt, Outcome, Retry
-from backstay.generate.account import Account
 from backstay.generate.classification_rule import ErrorKind, RequestChange
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import ErrorResponse, classify_unreachable
 from backstay.generate.error_scope import ErrorScope
 from backstay.generate.http_client import ConnectFailed
 from backstay.generate.model_call import ModelCall
+from backstay.generate.provider_account import Account
 from backstay.generate.provider_trouble import OutageTimer, ProviderTrouble, TroubleKind, format_seconds
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 from backstay.logs import get_logger

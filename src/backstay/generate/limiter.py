@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from backstay.batch.work import Work
+from backstay.batch.attempt import Work
 from backstay.generate.provider_trouble import AccountWait, ProviderTrouble
 from backstay.generate.rate import AccountRate, Permit, RateBounds
 from backstay.logs import get_logger

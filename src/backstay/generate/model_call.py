@@ -4,8 +4,8 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from backstay.batch.attempt import Work
 from backstay.batch.item import Item
-from backstay.batch.work import Work
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers.provider import Structure
 from backstay.generate.rate import Permit

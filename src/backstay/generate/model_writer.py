@@ -5,18 +5,18 @@ from functools import partial
 
 import orjson
 
+from backstay.batch.attempt import Work
 from backstay.batch.item import Item
 from backstay.batch.outcome import Fail, Outcome, Retry
 from backstay.batch.progress import ProviderWait
-from backstay.batch.work import Work
 from backstay.clock import SystemClock
-from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http_client import ConnectFailed, ConnectionLost, MalformedResponse
 from backstay.generate.limiter import JobLimiter
 from backstay.generate.model_call import ItemTries, ModelCall, RecentTries
 from backstay.generate.prompt import Prompt, estimate_tokens_in
+from backstay.generate.provider_account import Account
 from backstay.generate.provider_trouble import TroubleKind
 from backstay.generate.providers.provider import ModelRequest, Structure
 from backstay.generate.rate import RateBounds

@@ -10,16 +10,16 @@ from typing import Any
 import orjson
 
 from backstay.batch.item import Item
-from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.classification_rule import ErrorKind, RequestChange
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import classify_not_json, classify_unreachable
 from backstay.generate.http_client import ConnectFailed, ConnectionLost, HttpResponse, MalformedResponse
 from backstay.generate.prompt import PROMPT, PromptTemplates
+from backstay.generate.provider_account import Account
 from backstay.generate.providers.provider import FinishReason, ModelRequest, Structure, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_parsing import effective_status, error_of, parse_object, text_of
+from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation, adapt_to_error
 
 _MAX_CALLS = 4

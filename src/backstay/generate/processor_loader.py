@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backstay import former_name
+from backstay.batch.job_recipe import FrozenRecipe, JobRecipe
 from backstay.batch.processor import Processor
-from backstay.batch.recipe import FrozenRecipe, JobRecipe
 from backstay.errors import ProcessorNotFound, ProcessorUnusable
-from backstay.generate.account import Accounts
+from backstay.generate.provider_account import Accounts
 
 if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe

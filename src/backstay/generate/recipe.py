@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from backstay.batch.item import Item
-from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.job_recipe import FrozenRecipe
 from backstay.errors import RecipeError, kind_of
 from backstay.generate import secret_detection
 from backstay.generate.endpoint import Endpoint, resolve_endpoint
@@ -80,7 +80,7 @@ def _check_json(value: Any) -> None:
 
 
 class Recipe(BaseModel):
-    """A recipe, which is frozen into its job. Implements `batch.recipe.JobRecipe`."""
+    """A recipe, which is frozen into its job. Implements `batch.job_recipe.JobRecipe`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

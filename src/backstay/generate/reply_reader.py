@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backstay.batch.outcome import Done, Fail, Outcome, Retry
-from backstay.generate.account import Account
 from backstay.generate.answer_parser import UnusableAnswer, parse_conversation
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import classify_not_json
@@ -12,9 +11,10 @@ from backstay.generate.failure_handler import FailureHandler, RetryDifferently
 from backstay.generate.http_client import HttpResponse, MalformedResponse
 from backstay.generate.model_call import ModelCall
 from backstay.generate.prompt import estimate_tokens_out
+from backstay.generate.provider_account import Account
 from backstay.generate.providers.provider import ModelAnswer, UnreadableResponse
 from backstay.generate.recipe import Recipe
-from backstay.generate.reply_parsing import effective_status, error_of, parse_object, text_of
+from backstay.generate.reply_body import effective_status, error_of, parse_object, text_of
 from backstay.generate.request_adaptation import Adaptation
 from backstay.library.conversation import Conversation
 

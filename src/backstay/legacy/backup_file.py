@@ -16,7 +16,7 @@ from typing import BinaryIO
 from backstay.errors import InputNotFound, InputUnreadable
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import InputText
-from backstay.readers.json_member import JsonMember
+from backstay.readers.json_array_member import JsonMember
 from backstay.readers.row import InputRow
 
 VERSION = "1.0"

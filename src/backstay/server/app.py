@@ -25,7 +25,7 @@ from backstay.server.api import (
     health_and_metrics,
     recipes,
 )
-from backstay.server.auth.authenticator import AuthenticationMiddleware
+from backstay.server.auth.authentication import AuthenticationMiddleware
 from backstay.server.auth.json_web_tokens import JsonWebTokens
 from backstay.server.auth.jwks import JwksKeys
 from backstay.server.auth.local_token import MIN_TOKEN_CHARACTERS, LocalToken

@@ -19,9 +19,9 @@ from backstay.errors import SettingsError
 from backstay.remedy import Remedy
 from backstay.schemas import ServeOut
 from backstay.server.app import create_app, running
+from backstay.server.request_head_limits import TimedConnection, WaitingConnections
 from backstay.server.settings import ServerSettings
 from backstay.server.state import AppState
-from backstay.server.waiting_connections import TimedConnection, WaitingConnections
 from backstay.settings import Settings
 from backstay.signal_counter import SignalCounter
 

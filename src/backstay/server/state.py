@@ -7,7 +7,7 @@ from fastapi import Request
 from backstay.app import Backstay, Services
 from backstay.coordination.cursors import Cursors
 from backstay.generate.allowlist import AllowedEntry
-from backstay.server.auth.authenticator import Authenticator
+from backstay.server.auth.authentication import Authenticator
 from backstay.server.auth.local_token import LocalToken
 from backstay.server.background_backups import BackgroundBackups
 from backstay.server.events.hub import Hub

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backstay.app import Backstay
 from backstay.batch.call_limits import CallLimits
 from backstay.batch.job import Job, JobState
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.batch.worker import EndReason
 from backstay.errors import BackstayError
 from backstay.generate.allowlist import AllowedEntry

@@ -6,7 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Cookie, Header, Path
 from fastapi.routing import APIRoute
 
-from backstay.server.auth.authenticator import STATIC_PREFIX
+from backstay.server.auth.authentication import STATIC_PREFIX
 from backstay.suggestions import did_you_mean
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.errors import ApiKeyNotAllowed, SettingsError
-from backstay.generate.account import Accounts
 from backstay.generate.http_client import ConnectFailed, HttpClient
+from backstay.generate.provider_account import Accounts
 from support.fakes.provider import KEY, ProviderServer
 
 _ELSEWHERE = "http://models.example/v1"  # no host has this name, so only a proxy can answer

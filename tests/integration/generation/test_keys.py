@@ -9,8 +9,8 @@ import pytest
 
 from backstay import Backstay, ItemCounts, Recipe
 from backstay.errors import ApiKeyMissing, SettingsError
-from backstay.generate.account import Accounts
 from backstay.generate.key_source import KeySources
+from backstay.generate.provider_account import Accounts
 from backstay.generate.secret_detection import Secrets
 from backstay.settings import KeySetting, Settings
 from support.fakes.provider import KEY, Said, Sent, Status

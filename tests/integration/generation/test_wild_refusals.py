@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from backstay import Backstay, BatchResult, ItemCounts, JobState, Recipe, StopSignal
-from backstay.generate import failure_handler, reply_parsing
+from backstay.generate import failure_handler, reply_body
 from backstay.generate.classification_rule import ErrorKind, RequestChange
 from backstay.generate.error_scope import ErrorScope, SuspectedErrors
 from support.data.error_responses import MODEL, NOW, REFUSALS, Row
@@ -126,7 +126,7 @@ async def _is_asked_differently(trial: _Trial) -> None:
 @pytest.mark.parametrize("kind", list(ErrorKind))
 async def test_each_refusal_costs_what_it_may_and_comes_to_what_it_should(kind, provider, tmp_path, monkeypatch):
     """Every error response of the corpus has the effect of its kind, at its maximum number of calls."""
-    monkeypatch.setattr(reply_parsing, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
+    monkeypatch.setattr(reply_body, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
     monkeypatch.setattr(failure_handler, "_MIN_RETRY_SECONDS", 0.01)
     async with Backstay.open(tmp_path / "wild.db") as backstay:
         for row in REFUSALS:

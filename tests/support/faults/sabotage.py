@@ -250,7 +250,7 @@ def _no_removal(put: Put) -> None:
 
 def _no_bound_of_heads(put: Put) -> None:
     """Let any number of connections wait for the head of a request for ever."""
-    from backstay.server.waiting_connections import (
+    from backstay.server.request_head_limits import (
         WaitingConnections,
     )  # not every process that is sabotaged is a server
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
+from backstay.batch.attempt import Work, is_waiting
 from backstay.batch.executor import Executor
 from backstay.batch.item import ClaimedItem
 from backstay.batch.outcome import AttemptUsage, Done, Fail, Halt, Outcome, Retry, Skip
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.work import Work, is_waiting
 from support.data.conversations import claimed, conversation
 from support.harness import waiting
 from support.harness.async_waiting import until

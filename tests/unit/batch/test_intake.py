@@ -16,7 +16,7 @@ import pytest
 
 from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, check_by_recipe, read_items, read_until_stopped
 from backstay.batch.item import Item, content_digest_source
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, Stopped, UnknownColumn
 from backstay.library.id_text import check_id
 from backstay.readers.json_depth import MAX_DEPTH

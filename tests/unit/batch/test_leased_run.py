@@ -7,7 +7,7 @@ from backstay.batch.job import JobSettings, JobState
 from backstay.batch.leased_run import LeasedRun
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, JobProgressReporter, TokenCounts
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import EndReason, WorkerOptions
 from backstay.errors import LeaseLost, StoreBusy

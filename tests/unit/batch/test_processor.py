@@ -4,10 +4,10 @@ import functools
 
 import pytest
 
+from backstay.batch.attempt import Work, recorded_usage
 from backstay.batch.item import Item
 from backstay.batch.outcome import NOTHING_USED, AttemptUsage
 from backstay.batch.processor import CallableProcessor
-from backstay.batch.work import Work, recorded_usage
 from backstay.errors import ProcessorUnusable
 
 _ITEM = Item("tea", id="a")

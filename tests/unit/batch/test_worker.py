@@ -12,7 +12,7 @@ from backstay.batch.job import JobSettings, JobState
 from backstay.batch.outcome import AttemptUsage, Fail, Halt, Skip
 from backstay.batch.processor import CallableProcessor
 from backstay.batch.progress import ItemCounts, TokenCounts
-from backstay.batch.stop import StopSignal
+from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import CommitReport, Lease
 from backstay.batch.worker import EndReason, Worker, WorkerOptions
 from backstay.errors import OutcomeRefused

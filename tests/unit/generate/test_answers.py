@@ -9,7 +9,7 @@ from backstay.generate.http_client import HttpResponse
 from backstay.generate.prompt import Prompt
 from backstay.generate.providers import PROVIDERS
 from backstay.generate.providers.provider import UnreadableResponse
-from backstay.generate.reply_parsing import parse_object
+from backstay.generate.reply_body import parse_object
 from backstay.library.conversation import Conversation
 from support.data.model_answers import INSTRUCTIONS, ROWS, AnswerRow
 

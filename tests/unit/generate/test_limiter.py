@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backstay.batch.work import Work, is_waiting
+from backstay.batch.attempt import Work, is_waiting
 from backstay.generate.limiter import JobLimiter, RateLimiter
 from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 from backstay.generate.rate import AccountRate, RateBounds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backstay.app import Backstay
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
-    from backstay.batch.recipe import FrozenRecipe
+    from backstay.batch.job_recipe import FrozenRecipe
     from backstay.legacy.waiting_imports import WaitingImport
 
 _MAX_JOBS = 1_000_000

@@ -69,9 +69,9 @@ def probe(
 async def _probe(
     recipe: "Recipe", allowed_keys: Iterable[str], keys: "KeySources", *, timeout_seconds: float
 ) -> "ProbeReport":
-    from backstay.generate.account import Accounts
     from backstay.generate.key_permission import allowed_endpoint
     from backstay.generate.probe import probe as probe_endpoint
+    from backstay.generate.provider_account import Accounts
 
     endpoint = allowed_endpoint(recipe, allowed_keys, keys.environment)
     accounts = Accounts(keys=keys)

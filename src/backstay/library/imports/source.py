@@ -21,7 +21,7 @@ from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_formats import SUFFIXES, standard_input
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
-from backstay.readers.json_member import JsonMember
+from backstay.readers.json_array_member import JsonMember
 from backstay.readers.json_object import parse_object
 from backstay.readers.row import InputRow
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from backstay.schemas import ApiObject
 from backstay.server.api.common import State, errors
-from backstay.server.auth.authenticator import bearer
+from backstay.server.auth.authentication import bearer
 from backstay.server.problems import unauthorized
 
 router = APIRouter(tags=["operations"])

@@ -6,7 +6,7 @@ import jwt
 from starlette.datastructures import Headers
 
 from backstay.limits import MAX_ID
-from backstay.server.auth.authenticator import RequestIdentity
+from backstay.server.auth.authentication import RequestIdentity
 from backstay.server.auth.jwks import JwksKeys, PublicKey
 
 _LEEWAY_SECONDS = 30

@@ -7,7 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
 
-from backstay.server.auth.authenticator import RequestIdentity
+from backstay.server.auth.authentication import RequestIdentity
 
 MIN_TOKEN_CHARACTERS = 16
 

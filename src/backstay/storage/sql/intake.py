@@ -9,7 +9,7 @@ import orjson
 from backstay.batch.item import NewItem
 from backstay.batch.items_difference import ItemsDifference
 from backstay.batch.job import JobAction, JobSettings, check_action
-from backstay.batch.recipe import FrozenRecipe
+from backstay.batch.job_recipe import FrozenRecipe
 from backstay.batch.store import ItemIdentity, StagedJob, WorkerIdentity, WorkerRow
 from backstay.clock import Clock
 from backstay.errors import DuplicateItem, OutcomeRefused

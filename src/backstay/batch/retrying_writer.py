@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from backstay.batch.committer import Committer
-from backstay.batch.stop import EndDeadline, StopSignal
+from backstay.batch.stop_signal import EndDeadline, StopSignal
 from backstay.errors import StoreBusy, StoreUnavailable
 from backstay.logs import get_logger
 
@@ -18,7 +18,7 @@ _POLL_SECONDS = 1.0  # how often a slow write checks whether a stop was requeste
 _PATIENCE_SECONDS = 5.0  # to wait for an unresponsive database after a stop
 
 
-class PersistentWriter:
+class RetryingWriter:
     """A writer that repeats a worker's writes until the database accepts them."""
 
     def __init__(

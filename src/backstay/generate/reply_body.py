@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from backstay.clock import SystemClock
-from backstay.generate.account import Account
 from backstay.generate.endpoint import Endpoint
 from backstay.generate.error_response import ErrorResponse, classify_response
 from backstay.generate.http_client import HttpResponse
 from backstay.generate.json_body import read_body
+from backstay.generate.provider_account import Account
 
 _ANSWER_FIELDS = ("choices", "content")
 """Fields that hold an answer in OpenAI's and in Anthropic's API."""

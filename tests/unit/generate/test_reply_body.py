@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backstay.generate.http_client import HttpResponse
-from backstay.generate.reply_parsing import effective_status, parse_object
+from backstay.generate.reply_body import effective_status, parse_object
 
 
 def _reply(body: bytes, content_type: str = "application/json") -> HttpResponse:

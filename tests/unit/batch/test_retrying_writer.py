@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from backstay.batch import persistent_writer
-from backstay.batch.persistent_writer import PersistentWriter
+from backstay.batch import retrying_writer
+from backstay.batch.retrying_writer import RetryingWriter
 from backstay.errors import LeaseLost, StoreBusy, StoreUnavailable
 
 _MAX_POLLS = 200
@@ -34,8 +34,8 @@ class _Stop:
 def clock(monkeypatch):
     """Return the monotonic clock, set by hand; a poll of the stop takes no real time."""
     now = SimpleNamespace(seconds=500.0)
-    monkeypatch.setattr(persistent_writer, "time", SimpleNamespace(monotonic=lambda: now.seconds))
-    monkeypatch.setattr(persistent_writer, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(retrying_writer, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr(retrying_writer, "_POLL_SECONDS", 0.0)
     return now
 
 
@@ -44,7 +44,7 @@ def make_writer(clock):
     """Return a writer whose run stops at a poll, with its grace period of some seconds after that."""
 
     def make(*, stop_at_poll=_MAX_POLLS + 1, grace_seconds=0.0, is_stopping=lambda: False):
-        return PersistentWriter(
+        return RetryingWriter(
             job_id="job",
             stop=_Stop(clock, at_poll=stop_at_poll),
             deadline=SimpleNamespace(after_stop=lambda: 500.0 + stop_at_poll + grace_seconds),

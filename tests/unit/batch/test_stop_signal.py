@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from backstay.batch import stop as stop_module
-from backstay.batch.stop import EndDeadline, StopSignal
+from backstay.batch import stop_signal as stop_module
+from backstay.batch.stop_signal import EndDeadline, StopSignal
 
 
 def test_nothing_is_requested_at_first():
