@@ -92,7 +92,7 @@ class AdaptiveLimit:
         self._backoff_began_at = -math.inf
         self._probes = 0
         self._ramped_at = -math.inf
-        self._is_quick = False
+        self._last_trouble: ProviderTrouble | None = None
         self._rejection_seconds = 0.0
 
     def wait(self, now: float) -> float:
@@ -139,7 +139,8 @@ class AdaptiveLimit:
         if start.epoch != self._epoch:
             return
         if self.mode in (LimitMode.BACKOFF, LimitMode.RAMP):
-            self._ramp(now, is_quick=self._is_quick)
+            was_limit = self._last_trouble is not None and self._last_trouble.cause is TroubleKind.LIMIT
+            self._ramp(now, doubles=not was_limit)
         elif self.mode is not LimitMode.FREE:
             self._concurrency_evidence.record_success(start.in_flight)
             self._raise_cap(now)
@@ -147,19 +148,19 @@ class AdaptiveLimit:
     def record_trouble(self, now: float, start: CallStart, trouble: ProviderTrouble) -> None:
         """Count a rejected call; ignore it for the limit if the call started in an earlier epoch."""
         self._success_streak = 0
-        self._is_quick = trouble.cause is not TroubleKind.LIMIT
+        self._last_trouble = trouble
         self._rejection_seconds += 0.2 * (now - start.started_at - self._rejection_seconds)
         if start.epoch != self._epoch:
             return
         self._rejection_count += 1
         if self.mode is LimitMode.BACKOFF:
-            self._back_off(now, trouble)
+            self._back_off(now)
             return
         if self.mode in (LimitMode.RATE, LimitMode.CONCURRENCY):
             self.cap = max(self._floor, self.cap * (1 - _DECREASE))
         calls = max(self._call_count, self._rejection_count)
         if self._rejection_count > _NOISE_SHARE * calls + _STANDARD_ERRORS * math.sqrt(calls):
-            self._respond_to_limit(now, trouble, self._rejection_count / calls)
+            self._respond_to_limit(now, self._rejection_count / calls)
         elif self.mode is LimitMode.RATE and self.cap <= _STEADY * self._meter.rate(now):
             max_in_flight = self._concurrency_evidence.record_rejection(start.in_flight)
             if max_in_flight is not None:
@@ -167,14 +168,14 @@ class AdaptiveLimit:
 
     # -- measuring the limit ---------------------------------------------------------------------------------------
 
-    def _respond_to_limit(self, now: float, trouble: ProviderTrouble, share: float) -> None:
+    def _respond_to_limit(self, now: float, share: float) -> None:
         answers = self._meter.count
         if self.mode is LimitMode.RAMP:
             # With few answers since the ramp-up began, count those since the backoff began, the probe's included.
             few = (answers + 1) / (now - self._backoff_began_at)
             self._cap_rate(now, self._meter.rate(now) if answers >= _ENOUGH_ANSWERS else few)
         elif not answers or (answers < _ENOUGH_ANSWERS and self.mode is LimitMode.FREE):
-            self._begin_backoff(now, trouble)
+            self._begin_backoff(now)
         elif self.mode is LimitMode.RATE:
             self._measure(now, share)
         else:
@@ -220,13 +221,14 @@ class AdaptiveLimit:
 
     # -- backing off -----------------------------------------------------------------------------------------------
 
-    def _begin_backoff(self, now: float, trouble: ProviderTrouble | None = None) -> None:
+    def _begin_backoff(self, now: float) -> None:
         self._probes = self._futile_measurements = 0
         self._backoff_began_at = now
-        self._back_off(now, trouble)
+        self._back_off(now)
 
-    def _back_off(self, now: float, trouble: ProviderTrouble | None) -> None:
+    def _back_off(self, now: float) -> None:
         """Block calls until the next probe. Each probe waits longer, and for a longer part of a Retry-After."""
+        trouble = self._last_trouble
         self._set(now, LimitMode.BACKOFF, math.inf)
         growth = 2.0 ** min(self._probes, 20)
         honoured = min(MAX_RETRY_AFTER_SECONDS, _FIRST_RETRY_AFTER_SECONDS * growth)
@@ -245,14 +247,14 @@ class AdaptiveLimit:
             return math.inf
         wait = self._ramped_at + _ACCEPTED_SECONDS + 4.0 * self._rejection_seconds - now
         if wait <= 0.0:
-            self._ramp(now, is_quick=True)
+            self._ramp(now, doubles=True)
         return max(0.0, wait)
 
-    def _ramp(self, now: float, *, is_quick: bool) -> None:
+    def _ramp(self, now: float, *, doubles: bool) -> None:
         if self.mode is LimitMode.BACKOFF:
             self._set(now, LimitMode.RAMP, 2.0)
         else:
-            self.cap += self.cap if is_quick else 1.0
+            self.cap += self.cap if doubles else 1.0
             if self.cap > _RAMP_END:
                 self._set(now, LimitMode.FREE, math.inf)
         self._ramped_at = now
