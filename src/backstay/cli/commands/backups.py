@@ -158,9 +158,13 @@ async def unpin(session: CommandSession, backup: BackupArgument) -> None:
     """
     backstay = await session.open()
     record = await backstay.backups.unpin(backup)
-    session.out.print_result(
-        lambda: schemas.BackupOut.from_backup(record), f"{record.id}: expires {_format_expiry(record)}."
+    # Only an unfinished delete leaves a finished backup without an expiry time.
+    expiry = (
+        f"expires {format_time(record.expires_at)}"
+        if record.expires_at is not None
+        else "does not expire while its delete is unfinished"
     )
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), f"{record.id}: {expiry}.")
 
 
 @command()
