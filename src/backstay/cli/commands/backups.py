@@ -150,7 +150,7 @@ async def pin(session: CommandSession, backup_id: BackupArgument) -> None:
 
 @command()
 async def unpin(session: CommandSession, backup_id: BackupArgument) -> None:
-    """Unpin a backup, so that it expires at its time.
+    """Unpin a backup, so that it expires again.
 
     \b
     Example:
@@ -171,8 +171,8 @@ async def unpin(session: CommandSession, backup_id: BackupArgument) -> None:
 async def delete(session: CommandSession, backup_id: BackupArgument, yes: Yes = False) -> None:
     """Delete a backup before it expires. Asks on a terminal; elsewhere it needs --yes.
 
-    A backup that is pinned, or whose delete is unfinished, is not deleted, unless it is damaged: then its unfinished
-    delete is abandoned.
+    Refuses a pinned backup, and one that an unfinished delete of conversations still needs. If that one is damaged, it
+    is removed nevertheless, and its delete is abandoned.
 
     \b
     Example:
@@ -183,7 +183,7 @@ async def delete(session: CommandSession, backup_id: BackupArgument, yes: Yes = 
         backup = await backstay.backups.show(backup_id)
         size = format_count(backup.conversations, "conversation")
         await session.confirm(f"Remove {backup.id} ({size}) for good", backup_id=backup_id)
-    backstay = await session.open()
+    backstay = await session.open()  # `confirm` has closed it
     await backstay.backups.delete(backup_id)
     backup = await backstay.backups.show(backup_id)
     session.out.print_result(lambda: schemas.BackupOut.from_backup(backup), f"{backup.id}: removed.")
@@ -217,7 +217,7 @@ def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
         abandon = invocation.command("backups", "delete", backup.id)
         return (
             f"The delete of {backup.id} is unfinished, and the backup is {_format_state(backup)}.\n"
-            f"  after replacing its file by a copy  {verify}\n  abandon it with                     {abandon}"
+            f"  after replacing its file by a copy  {verify}\n  abandon the delete with             {abandon}"
         )
     resume = invocation.command("conversations", "delete", "--continue", backup.id)
     undo = invocation.command("backups", "restore", backup.id)
