@@ -11,7 +11,7 @@ _NAMES = (
     "METRICS_TOKEN OWNER PATIENCE_SECONDS PORT RPM SAFE_DIRECTORIES SCHEMA TPM TRACEBACK"
 )
 KNOWN = frozenset(_PREFIX + name for name in _NAMES.split())
-"""Variables that settings are read from; listed here, since most commands do not load the server's settings."""
+"""Variables that settings are read from. Repeated here: most commands do not import all the modules that read them."""
 UNPREFIXED = ("BACKUP_DIRECTORY", "BACKUP_RETENTION_DAYS", "BACKUP_KEEP_NEWEST")
 """Variables that settings are read from although they lack the prefix."""
 _ELSEWHERE = frozenset(
@@ -19,6 +19,13 @@ _ELSEWHERE = frozenset(
     for name in ("CONFIG", "FAILURE_RECORD", "POSTGRES_PASSWORD", "SEED_TASKS", "TEST_DATABASE_URL", "TORTURE")
 )
 """Variables that compose.yaml and the tests of this project read."""
+
+_SUPABASE = ("NEXT_PUBLIC_SUPABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY")
+_ENV_FILE = ".env.local"
+NAME_SUPABASE = (
+    "to use a Supabase project, set BACKSTAY_DATABASE_URL to its connection string, which Connect at the top of the "
+    "project's dashboard shows (Transaction pooler); the service role key is not used"
+)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -34,16 +41,10 @@ def nearest_variable(name: str) -> str | None:
     return by_suffix[near] if near is not None else None
 
 
-_SUPABASE = ("NEXT_PUBLIC_SUPABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY")
-_ENV_FILE = ".env.local"
-NAME_SUPABASE = (
-    "to use a Supabase project, set BACKSTAY_DATABASE_URL to its connection string, which Connect at the top of the "
-    "project's dashboard shows (Transaction pooler); the service role key is not used"
-)
-
-
 def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> str | None:
-    """Return why the library is a local file although there are signs of a Supabase project; None if there are none.
+    """Return why the library is a local file although a Supabase variable or a `.env.local` suggests another database.
+
+    None if neither does.
 
     Args:
         environ: The environment.
@@ -51,6 +52,7 @@ def supabase_unused(environ: Mapping[str, str], here: Path, library: Path) -> st
         library: The file of the library.
     """
     names = [name for name in _SUPABASE if environ.get(name)]
+    # Any framework may have such a file, so alone it counts only before the library is first used.
     is_ignored = (here / _ENV_FILE).is_file() and (bool(names) or not library.exists())
     reasons = [f"{' and '.join(names)} {'names' if len(names) == 1 else 'name'} no database"] if names else []
     reasons += [f"{_ENV_FILE} is not read"] if is_ignored else []

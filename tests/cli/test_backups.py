@@ -319,6 +319,16 @@ def test_a_pinned_backup_stays(within, library):
     assert within("backups", "list", "--every", "--json").json["backups"][0]["state"] == "expired"
 
 
+def test_a_backup_that_a_delete_needs_has_no_expiry_time(within, backstay, library, monkeypatch):
+    """`unpin` says that a backup does not expire while its delete is unfinished."""
+    backup = _interrupted_delete(within, backstay, monkeypatch)
+    within("backups", "pin", backup)
+
+    unpinned = within("backups", "unpin", backup)
+
+    assert unpinned.out == f"{backup}: does not expire while its delete is unfinished.\n"
+
+
 def test_cleanup_says_why(within, backstay, library):
     """Cleanup prints its reasons; a dry run removes nothing, and orphans are removed only with --orphans."""
     old = within("backups", "create", "--all", "--json").json["backupId"]

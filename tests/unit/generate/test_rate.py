@@ -209,6 +209,20 @@ def test_a_named_time_holds_the_account_and_is_probed_when_it_is_long():
     assert waits == {10.0: [2, 4, 4], 600.0: [2, 4, 8, 16, 32, 60, 60, 60, 60]}
 
 
+def test_a_named_time_is_believed_when_answers_are_rare():
+    """A Retry-After delays the first probe also when good answers were rarer than probes."""
+    rate = AccountRate()
+    for at in range(6):
+        _succeed(rate, 10.0 * at)
+
+    for permit in [rate.start(60.0, 0) for _ in range(30)]:
+        rate.record_trouble(60.0, permit, ProviderTrouble(TroubleKind.LIMIT, "429", 600.0))
+        rate.end(60.0, permit, None)
+
+    assert rate._limit.mode is LimitMode.BACKOFF
+    assert rate.wait(60.0, 0) == 2.0
+
+
 def test_calls_that_may_have_to_be_paid_are_made_more_rarely():
     """Probes that time out, and may be charged, are less frequent than others."""
     waits = {}

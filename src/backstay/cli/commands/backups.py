@@ -75,7 +75,7 @@ async def list_backups(
 
 
 @command()
-async def show(session: CommandSession, backup: BackupArgument) -> None:
+async def show(session: CommandSession, backup_id: BackupArgument) -> None:
     """Show one backup.
 
     \b
@@ -83,13 +83,13 @@ async def show(session: CommandSession, backup: BackupArgument) -> None:
       backstay backups show backup-1730720400123-abc123
     """
     backups = (await session.open()).backups
-    record = await backups.show(backup)
-    path = await backups.path_for(record)
-    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), *_format_lines(record, path))
+    backup = await backups.show(backup_id)
+    path = await backups.path_for(backup)
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(backup), *_format_lines(backup, path))
 
 
 @command()
-async def verify(session: CommandSession, backup: BackupArgument) -> None:
+async def verify(session: CommandSession, backup_id: BackupArgument) -> None:
     """Verify a backup: read and decode its file, and compare every conversation with the recorded digest.
 
     If the file differs from what was verified before, the backup becomes `damaged`: nothing is deleted or restored with
@@ -101,15 +101,15 @@ async def verify(session: CommandSession, backup: BackupArgument) -> None:
     """
     backstay = await session.open()
     with session.backup_progress as view:
-        record = await backstay.backups.verify(backup, on_progress=view)
-    size = f"{format_count(record.conversations, 'conversation')}, {format_size(record.content_bytes)}"
-    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), f"{record.id}: intact, {size}.")
+        backup = await backstay.backups.verify(backup_id, on_progress=view)
+    size = f"{format_count(backup.conversations, 'conversation')}, {format_size(backup.content_bytes)}"
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(backup), f"{backup.id}: intact, {size}.")
 
 
 @command()
 async def download(
     session: CommandSession,
-    backup: BackupArgument,
+    backup_id: BackupArgument,
     output: OutputOptions,
     compressed: Annotated[bool, typer.Option("--compressed", help="As stored, compressed with zstd.")] = False,
 ) -> None:
@@ -124,19 +124,19 @@ async def download(
     path = output.path(as_json=out.as_json)
     backstay = await session.open()
     with out.target(path, excluded=backstay.files) as write:
-        async for block in backstay.backups.download(backup, compressed=compressed):
+        async for block in backstay.backups.download(backup_id, compressed=compressed):
             write(block)
             written_bytes += len(block)
     if path is None:
         return
     if out.as_json:
-        out.print_json(schemas.DownloadOut(backup_id=backup, path=path, bytes=written_bytes))
+        out.print_json(schemas.DownloadOut(backup_id=backup_id, path=path, bytes=written_bytes))
     else:
-        out.note(f"{backup}: {format_size(written_bytes)} written to {printable(path)}.")
+        out.note(f"{backup_id}: {format_size(written_bytes)} written to {printable(path)}.")
 
 
 @command()
-async def pin(session: CommandSession, backup: BackupArgument) -> None:
+async def pin(session: CommandSession, backup_id: BackupArgument) -> None:
     """Pin a backup, so that it does not expire.
 
     \b
@@ -144,31 +144,35 @@ async def pin(session: CommandSession, backup: BackupArgument) -> None:
       backstay backups pin backup-1730720400123-abc123
     """
     backstay = await session.open()
-    record = await backstay.backups.pin(backup)
-    session.out.print_result(lambda: schemas.BackupOut.from_backup(record), f"{record.id}: pinned.")
+    backup = await backstay.backups.pin(backup_id)
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(backup), f"{backup.id}: pinned.")
 
 
 @command()
-async def unpin(session: CommandSession, backup: BackupArgument) -> None:
-    """Unpin a backup, so that it expires at its time.
+async def unpin(session: CommandSession, backup_id: BackupArgument) -> None:
+    """Unpin a backup, so that it expires again.
 
     \b
     Example:
       backstay backups unpin backup-1730720400123-abc123
     """
     backstay = await session.open()
-    record = await backstay.backups.unpin(backup)
-    session.out.print_result(
-        lambda: schemas.BackupOut.from_backup(record), f"{record.id}: expires {_format_expiry(record)}."
+    backup = await backstay.backups.unpin(backup_id)
+    # Only an unfinished delete leaves a finished backup without an expiry time.
+    expiry = (
+        f"expires {format_time(backup.expires_at)}"
+        if backup.expires_at is not None
+        else "does not expire while its delete is unfinished"
     )
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(backup), f"{backup.id}: {expiry}.")
 
 
 @command()
-async def delete(session: CommandSession, backup: BackupArgument, yes: Yes = False) -> None:
+async def delete(session: CommandSession, backup_id: BackupArgument, yes: Yes = False) -> None:
     """Delete a backup before it expires. Asks on a terminal; elsewhere it needs --yes.
 
-    A backup that is pinned, or whose delete is unfinished, is not deleted, unless it is damaged: then its unfinished
-    delete is abandoned.
+    Refuses a pinned backup, and one that an unfinished delete of conversations still needs. If that one is damaged, it
+    is removed nevertheless, and its delete is abandoned.
 
     \b
     Example:
@@ -176,13 +180,13 @@ async def delete(session: CommandSession, backup: BackupArgument, yes: Yes = Fal
     """
     if not yes:
         backstay = await session.open()
-        record = await backstay.backups.show(backup)
-        size = format_count(record.conversations, "conversation")
-        await session.confirm(f"Remove {record.id} ({size}) for good", backup_id=backup)
-    backstay = await session.open()
-    await backstay.backups.delete(backup)
-    removed = await backstay.backups.show(backup)
-    session.out.print_result(lambda: schemas.BackupOut.from_backup(removed), f"{printable(backup)}: removed.")
+        backup = await backstay.backups.show(backup_id)
+        size = format_count(backup.conversations, "conversation")
+        await session.confirm(f"Remove {backup.id} ({size}) for good", backup_id=backup_id)
+    backstay = await session.open()  # `confirm` has closed it
+    await backstay.backups.delete(backup_id)
+    backup = await backstay.backups.show(backup_id)
+    session.out.print_result(lambda: schemas.BackupOut.from_backup(backup), f"{backup.id}: removed.")
 
 
 def _row(backup: "Backup") -> tuple[object, ...]:
@@ -194,7 +198,7 @@ def _row(backup: "Backup") -> tuple[object, ...]:
         size,
         backup.reason,
         format_time(backup.created_at),
-        "never, pinned" if backup.is_pinned else _format_expiry(backup),
+        _format_expiry(backup),
     )
 
 
@@ -213,7 +217,7 @@ def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
         abandon = invocation.command("backups", "delete", backup.id)
         return (
             f"The delete of {backup.id} is unfinished, and the backup is {_format_state(backup)}.\n"
-            f"  after replacing its file by a copy  {verify}\n  abandon it with                     {abandon}"
+            f"  after replacing its file by a copy  {verify}\n  abandon the delete with             {abandon}"
         )
     resume = invocation.command("conversations", "delete", "--continue", backup.id)
     undo = invocation.command("backups", "restore", backup.id)
@@ -221,6 +225,8 @@ def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
 
 
 def _format_expiry(backup: "Backup") -> str:
+    if backup.is_pinned:
+        return "never, pinned"
     return format_time(backup.expires_at) if backup.expires_at is not None else "not yet"
 
 
@@ -235,7 +241,7 @@ def _format_lines(backup: "Backup", path: Path) -> list[str]:
     if backup.removed_at is not None:
         fields.append(("removed", format_time(backup.removed_at)))
     else:
-        fields.append(("expires", "never, it is pinned" if backup.is_pinned else _format_expiry(backup)))
+        fields.append(("expires", _format_expiry(backup)))
     if backup.error is not None:
         fields.append(("error", backup.error))
     if backup.deletion is not None:
