@@ -9,6 +9,7 @@ import typer
 from backstay.cli import dry_run, logs, variable_warnings
 from backstay.cli.commands import (
     adopt,
+    backup_cleanup,
     backup_folder,
     backup_restore,
     backups,
@@ -163,7 +164,7 @@ _add_group(
         "pin": backups.pin,
         "unpin": backups.unpin,
         "delete": backups.delete,
-        "cleanup": backup_folder.cleanup,
+        "cleanup": backup_cleanup.cleanup,
         "use-folder": backup_folder.use_folder,
     },
 )

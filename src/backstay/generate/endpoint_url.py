@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from backstay.errors import RecipeError
-from backstay.generate.query_and_headers import is_credential_name
+from backstay.generate.credential_names import is_credential_name
 from backstay.limits import MAX_HOST
 
 _REQUEST_PATHS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")

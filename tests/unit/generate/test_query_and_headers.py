@@ -2,7 +2,8 @@
 
 import pytest
 
-from backstay.generate.query_and_headers import check_headers, check_query, is_credential_name
+from backstay.generate.credential_names import is_credential_name
+from backstay.generate.query_and_headers import check_headers, check_query
 
 _CREDENTIALS = [
     "Authorization",
