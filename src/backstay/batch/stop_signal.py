@@ -35,7 +35,8 @@ class StopSignal:
         """Request the stop. A repeated call has an effect only if it is the first with `at_once`."""
         if self._requested and (self._at_once or not at_once):
             return
-        self._at_once = at_once
+        if at_once:  # a concurrent request without it must not undo that
+            self._at_once = True
         self._requested = True
         for listener in self._listeners:
             listener()

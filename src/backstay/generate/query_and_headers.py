@@ -16,7 +16,7 @@ def check_query(query: dict[str, str]) -> dict[str, str]:
     """Return the query of a recipe. Raises ValueError, which names the parameter and never quotes its value."""
     for name, value in query.items():
         if not name or not (name + value).isprintable():
-            raise ValueError("a parameter has no name, or characters that cannot be printed")
+            raise ValueError(f"the parameter {name[:40]!r} has no name, or characters that cannot be printed")
         _check_no_credential(name)
     return query
 

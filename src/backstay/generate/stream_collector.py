@@ -154,20 +154,22 @@ class _Block:
     def __init__(self, start: Mapping[str, Any]) -> None:
         self._start = dict(start)
         self._pieces = _DeltaMerger()
+        self._citations: list[Any] = []
 
     def add(self, delta: Mapping[str, Any]) -> None:
-        self._pieces.add({name: value for name, value in delta.items() if name != "type"})
+        if "citation" in delta:  # a whole one, unlike texts, which arrive in pieces
+            self._citations.append(delta["citation"])
+        self._pieces.add({name: value for name, value in delta.items() if name not in ("type", "citation")})
 
     def whole(self) -> dict[str, Any]:
         values = self._pieces.join()
         arguments = values.pop("partial_json", None)
-        citation = values.pop("citation", None)
         block = {**self._start, **values}
         for name in ("text", "thinking"):  # the start event may contain the beginning
             if isinstance(self._start.get(name), str) and name in values:
                 block[name] = self._start[name] + values[name]
-        if citation is not None:
-            block["citations"] = citation
+        if self._citations:
+            block["citations"] = self._citations
         if arguments:
             block["input"] = _json_or_text(arguments)
         return block

@@ -217,6 +217,15 @@ def test_events_give_the_body_of_the_same_message_without_streaming():
     assert _collected(stream) == expected
 
 
+def test_each_citation_stays_whole():
+    """The citations of a text become a list, as in the same message without streaming."""
+    citations = [{"cited_text": "tea", "start": 0}, {"cited_text": "milk", "start": 4}]
+    deltas = ({"type": "citations_delta", "citation": citation} for citation in citations)
+    stream = _sse(_START, *_block(0, {"type": "text", "text": "Both"}, *deltas), _END, has_end=False)
+
+    assert _collected(stream)["content"] == [{"type": "text", "text": "Both", "citations": citations}]
+
+
 def test_an_input_that_stops_in_the_middle_stays_text():
     """A truncated tool input stays text and is not completed to an object."""
     stream = _sse(
