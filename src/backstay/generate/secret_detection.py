@@ -79,14 +79,16 @@ def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] |
     """
     environ = os.environ if environ is None else environ
     variable = recipe.get("api_key_env")
-    keys = [value.strip() for name, value in environ.items() if name == variable or _SECRET_VARIABLE.search(name)]
-    keys = [key for key in keys if is_secret(key)]
-    for path, name, value in _leaves(recipe, ""):
+    values = (value.strip() for name, value in environ.items() if name == variable or _SECRET_VARIABLE.search(name))
+    secrets = [value for value in values if is_secret(value)]
+    for path, key, value in _leaves(recipe, path=""):
         field = path.partition(".")[0].partition("[")[0]
         looks_like_key = isinstance(value, str) and field not in _PROMPT_FIELDS and _LOOKS_LIKE_KEY.search(value)
-        is_key = isinstance(value, str) and any(key in value for key in keys)
-        if looks_like_key or is_key or (field == "parameters" and _SECRET_PARAMETER.fullmatch(name)):
+        is_secret_value = isinstance(value, str) and any(secret in value for secret in secrets)
+        if looks_like_key or is_secret_value:
             raise _credential_error(path)
+        if field == "parameters" and _SECRET_PARAMETER.fullmatch(key):
+            raise _credential_error(f"{path}.{key}")
 
 
 def _credential_error(path: str) -> RecipeError:

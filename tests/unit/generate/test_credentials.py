@@ -68,6 +68,22 @@ def test_a_credential_in_a_recipe_is_refused(fields):
     assert "key_header" in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"parameters": {"token": "x"}}, "parameters.token"),
+        ({"parameters": {"extra": {"Authorization": ["x"]}}}, "parameters.extra.Authorization"),
+        ({"parameters": {f"{_REAL}": 1}}, "parameters"),
+    ],
+)
+def test_the_parameter_for_a_credential_is_named(fields, path):
+    """The message names a parameter for a credential; of a name that is itself a credential, only the table."""
+    with pytest.raises(RecipeError, match=f"^The recipe's {path} carries a credential") as raised:
+        check_no_credentials(fields, {"SOME_API_KEY": _REAL})
+
+    assert raised.value.context["field"] == path
+
+
 def test_the_variable_of_the_recipe_is_known_whatever_its_name(monkeypatch):
     """A key in the variable that the recipe names is detected, whatever the variable is called."""
     monkeypatch.setenv("MY_ACCESS", _REAL)
