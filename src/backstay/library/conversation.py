@@ -51,7 +51,7 @@ class Conversation:
             "topic": self.topic,
             "persona": self.persona,
             "content": self.content,
-            "metadata": dict(self.metadata),
+            "metadata": dict(self.metadata or {}),
             "job_id": self.job_id,
             "item_id": self.item_id,
             "created_at": to_text(self.created_at) if self.created_at else None,
@@ -62,7 +62,7 @@ class Conversation:
                     "sequence": sequence,
                     "role": turn.role,
                     "content": turn.content,
-                    "metadata": dict(turn.metadata) if turn.metadata else {},
+                    "metadata": dict(turn.metadata or {}),
                 }
                 for sequence, turn in enumerate(self.turns, start=1)
             ],
