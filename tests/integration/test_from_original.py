@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -667,8 +668,9 @@ async def test_twice_does_nothing_twice(app):
     )
 
 
-async def test_check_writes_nothing(tmp_path):
-    """A check writes nothing, with or without Backstay's tables."""
+async def test_check_writes_nothing(tmp_path, caplog):
+    """A check writes nothing, with or without Backstay's tables, and logs no import."""
+    caplog.set_level(logging.INFO, "backstay.legacy")
     with original(tmp_path, migrated=False) as app:
         fill(app)
         app.backup([conversation(1)], "backup-9-old", lives=timedelta(days=-1))
@@ -676,11 +678,13 @@ async def test_check_writes_nothing(tmp_path):
         schemas = app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'backstay'")
         await app.backstay().migrate()
         second = await app.backstay().migrate_from_original(check=True)
-        empty = outcome(app)
+        empty, logged_by_checks = outcome(app), list(caplog.records)
         third = await app.backstay().migrate_from_original()
         result = outcome(app)
 
     assert schemas == [(0,)]
+    assert logged_by_checks == []
+    assert {record.msg for record in caplog.records} >= {"job_imported", "backup_imported"}
     assert empty == ([], [], [(0, 0, 0, 0)], [])
     assert (first.migrated.applied, second.migrated.applied) == ([number for number, _ in migrations()], [])
     assert first.report == second.report

@@ -143,7 +143,8 @@ class LegacyImport:
         failed = sum(error is not None for error in settled.values())
         job = ImportedJob(job_id, self._owner, len(settled) - failed, failed)
         report.jobs.append(job)
-        _log.info("job_imported", job=job_id, completed=job.completed, failed=job.failed)
+        if not report.is_check:
+            _log.info("job_imported", job=job_id, completed=job.completed, failed=job.failed)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
@@ -181,7 +182,8 @@ class LegacyImport:
             totals.skipped.append(SkippedEntry(backup_id, error.message))
             return
         report.backups.append(ImportedBackup(backup_id, owner, source.conversations, expires_at))
-        _log.info("backup_imported", backup=backup_id, conversations=source.conversations)
+        if not report.is_check:
+            _log.info("backup_imported", backup=backup_id, conversations=source.conversations)
 
     async def _is_imported(self, owner: str, backup_id: str) -> bool:
         """Return whether a backup with this id was imported; a failed one is imported again."""
