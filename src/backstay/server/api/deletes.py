@@ -46,8 +46,9 @@ class DeleteIn(ApiInput):
         is_new = self.continue_backup_id is None
         if (self.selection is not None) != is_new or (self.digest is not None) != is_new:
             raise ValueError("give either the selection and digest of a plan, or continueBackupId")
-        if (self.without_backup is not None or self.ignore_missing) and not is_new:
-            raise ValueError("withoutBackup and ignoreMissing apply to a new delete, not with continueBackupId")
+        is_of_new = self.without_backup is not None or self.ignore_missing or "reason" in self.model_fields_set
+        if is_of_new and not is_new:
+            raise ValueError("reason, withoutBackup and ignoreMissing apply to a new delete, not with continueBackupId")
         return self
 
 
