@@ -266,10 +266,10 @@ async def test_rows_of_one_job_are_taken_together(app):
 
 _HOSTILE = [
     ("null-list", "null", None),
-    ("object", '{"1": true}', "completed_items is no array"),
-    ("number", "17", "completed_items is no array"),
+    ("object", '{"1": true}', "completed_items must be an array"),
+    ("number", "17", "completed_items must be an array"),
     ("text", '"no json"', "completed_items is text, and not JSON"),
-    ("text-of-text", '"\\"[]\\""', "completed_items is no array"),
+    ("text-of-text", '"\\"[]\\""', "completed_items must be an array"),
     ("null-item", '["1", null]', "completed_items[1] is null"),
     ("nested", '[["1"]]', "completed_items[0] is an array"),
     ("no-id", '[{"topic": "x"}]', "completed_items[0] is an object without an id"),
@@ -299,7 +299,7 @@ async def test_unusable_checkpoints_are_named_and_others_imported(app):
     reasons = left(report)
     for job_id, _, reason in _HOSTILE:
         assert reason is None or reason in reasons.pop(job_id), job_id
-    assert reasons.pop("failed") == "failed_items is no array, but of the kind 'object'"
+    assert reasons.pop("failed") == "failed_items must be an array, not object"
     assert reasons == {"(without a job_id)": "a checkpoint must name its job"}
 
 
