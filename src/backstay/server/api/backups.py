@@ -11,7 +11,6 @@ from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
 from backstay.schemas import ApiObject, BackupOut, BackupsOut, Moment, RestorePlanOut, RestoreResultOut
 from backstay.server.api.common import (
-    STREAM,
     ApiInput,
     BackupId,
     Cursor,
@@ -22,6 +21,7 @@ from backstay.server.api.common import (
     State,
     errors,
     signed_in,
+    stream_responses,
 )
 from backstay.server.api.selections import Ids
 from backstay.server.backup_download import download_ticket_purpose
@@ -67,7 +67,11 @@ async def show_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut
     return BackupOut.from_backup(await services.backups.show(backup_id))
 
 
-@router.get("/{backupId}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
+@router.get(
+    "/{backupId}/events",
+    responses={**errors(404, 429), **stream_responses("progress", "state")},
+    response_class=Response,
+)
 async def backup_events(
     backup_id: BackupId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:

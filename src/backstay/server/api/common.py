@@ -124,17 +124,21 @@ def _example(status: int) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "details": details}}
 
 
-_EVENT = {
-    "type": "object",
-    "properties": {
-        "event": {"type": "string", "enum": ["progress", "state", "item_failed", "deleted", "error"]},
-        "id": {"type": "string", "description": "The value to send as `Last-Event-ID`."},
+def stream_responses(*events: str, is_resumable: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Describe a response that is a stream of these events, and whether `Last-Event-ID` resumes it."""
+    properties = {
+        "event": {"type": "string", "enum": list(events)},
         "data": {"type": "string", "description": "JSON on one line."},
-    },
-    "required": ["event", "data"],
-}
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": _EVENT}}},
-    204: {"description": "There are no events after `Last-Event-ID`, and there will be none."},
-}
-"""Describes a response that is a stream of events."""
+    }
+    if not is_resumable:
+        return {200: _stream_response(properties)}
+    properties["id"] = {"type": "string", "description": "The value to send as `Last-Event-ID`."}
+    return {
+        200: _stream_response(properties),
+        204: {"description": "There are no events after `Last-Event-ID`, and there will be none."},
+    }
+
+
+def _stream_response(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": ["event", "data"]}
+    return {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": schema}}}
