@@ -20,8 +20,8 @@ from backstay.server.api.common import (
     OwnerServices,
     State,
     errors,
-    signed_in,
     stream_responses,
+    token_scheme,
 )
 from backstay.server.api.selections import Ids
 from backstay.server.backup_download import download_ticket_purpose
@@ -29,7 +29,7 @@ from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 
-router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[token_scheme])
 
 
 class RestoreIn(ApiInput):

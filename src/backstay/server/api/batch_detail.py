@@ -12,14 +12,14 @@ from backstay.server.api.common import (
     OwnerServices,
     State,
     errors,
-    signed_in,
     stream_responses,
+    token_scheme,
 )
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.ids_with_slashes import IdRoute
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
 
 
 @router.get(

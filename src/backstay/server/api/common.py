@@ -21,7 +21,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+
 OwnerServices = Annotated[Services, Depends(services_of)]
 State = Annotated[AppState, Depends(state_of)]
 OwnCursors = Annotated[Cursors, Depends(cursors_of)]
-signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
+token_scheme = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
 """Documents the authentication in OpenAPI; `AuthenticationMiddleware` enforces it."""
 
 

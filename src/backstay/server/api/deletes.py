@@ -10,7 +10,7 @@ from backstay.backup.backup import Listener
 from backstay.library.deletion import DeleteResult
 from backstay.schemas import DeletePlanOut, DeleteResultOut
 from backstay.server.api.backup_files import Reason
-from backstay.server.api.common import ApiInput, OwnerServices, State, errors, signed_in, stream_responses
+from backstay.server.api.common import ApiInput, OwnerServices, State, errors, stream_responses, token_scheme
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import respond_delete
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once, run_once
@@ -18,7 +18,7 @@ from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_onc
 WithoutBackup = Literal["delete for good"]
 """What a person types to delete without a backup."""
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme])
 
 
 class DeletePlanIn(ApiInput):
