@@ -178,7 +178,7 @@ class _Components:
         retention, allocate_keys = self.settings.backup_retention, self._store.backups.creation.allocate_keys
         return LegacyImport(
             store=self._store.legacy,
-            jobs=self._store.waiting_imports,
+            waiting_imports=self._store.waiting_imports,
             importer_for=lambda owner: BackupImporter(self.for_owner(owner).backups, retention, allocate_keys),
             owner=self.settings.owner,
             folder=self.settings.backup_folder,
@@ -283,7 +283,7 @@ class Backstay(_Components):
             BackupDiskFull, or an error of `migrate`: what was imported before is kept.
         """
         legacy_import = self._legacy_import()
-        await legacy_import.find(source)
+        await legacy_import.check_source(source)
         migrated = await self.migrate(check=check)
         if check and migrated.applied:
             return LegacyImportResult(

@@ -246,7 +246,7 @@ def test_another_recipe_is_refused_field_by_field(within, backstay, topics, prov
 
 
 def test_accepted_items_are_checked_too(within, backstay, provider):
-    """`resume --accept-new-items` refuses a row without a variable that the recipe uses."""
+    """`resume --accept-new-items` refuses a row without a variable that the recipe uses, and adds others."""
     with (backstay.folder / "t.csv").open("w") as file:
         csv.writer(file).writerows([["topic", "mood"], ["a", "calm"]])
     recipe = _recipe(backstay, f'model = "m"\nbase_url = "{provider.base_url}"\nprompt = "{{{{ mood }}}}"')
@@ -257,6 +257,9 @@ def test_accepted_items_are_checked_too(within, backstay, provider):
 
     assert refused.code == 2
     assert "more.csv line 2" in refused.one_line_error()
+    (backstay.folder / "more.csv").write_text("topic,mood\na,calm\nb,merry\n")
+    assert within("resume", "t", "--accept-new-items", "more.csv").code == 0
+    assert within("status", "t", "--json").json["completed"] == 2
 
 
 def _left_behind(folder: Path, secret: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -265,10 +266,10 @@ async def test_rows_of_one_job_are_taken_together(app):
 
 _HOSTILE = [
     ("null-list", "null", None),
-    ("object", '{"1": true}', "completed_items is no array"),
-    ("number", "17", "completed_items is no array"),
+    ("object", '{"1": true}', "completed_items must be an array"),
+    ("number", "17", "completed_items must be an array"),
     ("text", '"no json"', "completed_items is text, and not JSON"),
-    ("text-of-text", '"\\"[]\\""', "completed_items is no array"),
+    ("text-of-text", '"\\"[]\\""', "completed_items must be an array"),
     ("null-item", '["1", null]', "completed_items[1] is null"),
     ("nested", '[["1"]]', "completed_items[0] is an array"),
     ("no-id", '[{"topic": "x"}]', "completed_items[0] is an object without an id"),
@@ -298,7 +299,7 @@ async def test_unusable_checkpoints_are_named_and_others_imported(app):
     reasons = left(report)
     for job_id, _, reason in _HOSTILE:
         assert reason is None or reason in reasons.pop(job_id), job_id
-    assert reasons.pop("failed") == "failed_items is no array, but of the kind 'object'"
+    assert reasons.pop("failed") == "failed_items must be an array, not object"
     assert reasons == {"(without a job_id)": "a checkpoint must name its job"}
 
 
@@ -667,8 +668,9 @@ async def test_twice_does_nothing_twice(app):
     )
 
 
-async def test_check_writes_nothing(tmp_path):
-    """A check writes nothing, with or without Backstay's tables."""
+async def test_check_writes_nothing(tmp_path, caplog):
+    """A check writes nothing, with or without Backstay's tables, and logs no import."""
+    caplog.set_level(logging.INFO, "backstay.legacy")
     with original(tmp_path, migrated=False) as app:
         fill(app)
         app.backup([conversation(1)], "backup-9-old", lives=timedelta(days=-1))
@@ -676,11 +678,13 @@ async def test_check_writes_nothing(tmp_path):
         schemas = app.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'backstay'")
         await app.backstay().migrate()
         second = await app.backstay().migrate_from_original(check=True)
-        empty = outcome(app)
+        empty, logged_by_checks = outcome(app), list(caplog.records)
         third = await app.backstay().migrate_from_original()
         result = outcome(app)
 
     assert schemas == [(0,)]
+    assert logged_by_checks == []
+    assert {record.msg for record in caplog.records} >= {"job_imported", "backup_imported"}
     assert empty == ([], [], [(0, 0, 0, 0)], [])
     assert (first.migrated.applied, second.migrated.applied) == ([number for number, _ in migrations()], [])
     assert first.report == second.report

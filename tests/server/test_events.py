@@ -12,9 +12,27 @@ from support.harness.async_waiting import until
 from support.harness.waiting import PATIENCE_SECONDS
 from support.servers.api import ANN, bearer, served, serving, token_of
 from support.servers.event_listener import Listener, parsed
+from support.servers.route_requests import description
 from support.stores.sql import ask
 
 _EVENTS = "/api/batches/j/events"
+
+
+def test_each_stream_documents_its_own_events():
+    """Each stream documents the events it sends, and 204 only if its request can name the last event."""
+    documented = {}
+    for path, methods in description()["paths"].items():
+        for operation in methods.values():
+            if content := operation["responses"].get("200", {}).get("content", {}).get("text/event-stream"):
+                names_last = any(one["name"] == "Last-Event-ID" for one in operation.get("parameters", ()))
+                events = content["schema"]["properties"]["event"]["enum"]
+                documented[path] = (events, names_last, "204" in operation["responses"])
+
+    assert documented == {
+        "/api/batches/{jobId}/events": (["progress", "state", "item_failed"], True, True),
+        "/api/backups/{backupId}/events": (["progress", "state"], True, True),
+        "/api/conversations/delete/events": (["progress", "deleted", "error"], False, False),
+    }
 
 
 async def _received(client, path=_EVENTS, *, last=None):

@@ -104,3 +104,14 @@ async def test_a_continued_delete_has_its_backup(api, continued):
     body = {"continueBackupId": continued, "withoutBackup": "delete for good"}
 
     assert (await api.ann.post("/api/conversations/delete", json=body)).status_code == 422
+
+
+@pytest.mark.parametrize("extra", [{"reason": "tidy"}, {"ignoreMissing": True}])
+async def test_a_continued_delete_refuses_what_belongs_to_a_new_one(api, extra):
+    """A continued delete has the reason of its backup and its own list of ids, so neither can be given."""
+    body = {"continueBackupId": "backup-1-a", **extra}
+
+    answer = await api.ann.post("/api/conversations/delete", json=body)
+
+    assert answer.status_code == 422
+    assert "continueBackupId" in answer.json()["error"]["message"]

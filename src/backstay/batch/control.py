@@ -81,9 +81,10 @@ class JobControl(JobInspection):
         check_rate_limits(limits, callee)
         created, stop = None, stop or StopSignal()
         if accept_new_items is not None:
-            request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True)
+            recipe = self._processor_lookup.recipe(job)
+            request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True, recipe=recipe)
             items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
-            checked = check_by_recipe(self._processor_lookup.recipe(job), accept_new_items, items)
+            checked = check_by_recipe(recipe, accept_new_items, items)
             created = await self._creator.create(request, read_until_stopped(stop, checked))
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)

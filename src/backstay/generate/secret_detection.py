@@ -25,19 +25,24 @@ _PROMPT_FIELDS = ("system", "prompt", "language", "roles")
 class Secrets:
     """The secret values sent to one endpoint, to be detected in its responses.
 
-    Values that are short or only letters do not count, because users set any word as the key of their own server.
+    Values that are short or only letters do not count, because the key of a user's own server may be an ordinary word,
+    which would be found everywhere.
     """
 
     def __init__(self, values: Iterable[str | None]) -> None:
-        secrets = list(dict.fromkeys(value for value in values if value and is_secret(value)))
+        # The longest first: of two that begin alike, the shorter one would leave the rest of the longer one.
+        secrets = sorted({value for value in values if value and is_secret(value)}, key=len, reverse=True)
         self._texts = tuple(secrets)
         self._plain = tuple(secret.encode() for secret in secrets)
+        # JSON always escapes these two; otherwise the many bodies with `\n` or `\"` need no slow search.
+        is_always_escaped = any('"' in secret or "\\" in secret for secret in secrets)
+        self._escapes = (b"\\",) if is_always_escaped else (b"\\u00", b"\\/")
         self._escaped = re.compile(b"|".join(map(_escaped_pattern, self._plain))) if secrets else None
 
     def are_in(self, body: bytes) -> bool:
         """Return whether a body contains a secret, in any JSON spelling."""
         return any(plain in body for plain in self._plain) or bool(
-            self._escaped and _has_escapes(body) and self._escaped.search(body)
+            self._escaped and self._has_escapes(body) and self._escaped.search(body)
         )
 
     def are_in_texts(self, texts: Iterable[str]) -> bool:
@@ -45,14 +50,20 @@ class Secrets:
         return bool(self._texts) and any(secret in text for text in texts for secret in self._texts)
 
     def redact(self, body: bytes) -> bytes:
-        """Return a body with all secrets replaced, as evidence of a failure, never as text of a conversation."""
+        """Return a body with all secrets replaced. It may be stored with a failure, but never as a conversation."""
+        if self._escaped and self._has_escapes(body):
+            return self._escaped.sub(_REDACTED, body)
         for plain in self._plain:
             body = body.replace(plain, _REDACTED)
-        return self._escaped.sub(_REDACTED, body) if self._escaped and _has_escapes(body) else body
+        return body
 
     def redact_text(self, text: str) -> str:
         """Return a text with all secrets replaced."""
         return self.redact(text.encode("utf-8", "replace")).decode() if self._texts else text
+
+    def _has_escapes(self, body: bytes) -> bool:
+        """Return whether a body may spell a character of a secret as an escape. Few do, and this is a fast check."""
+        return any(escape in body for escape in self._escapes)
 
 
 def is_secret(value: str) -> bool:
@@ -68,14 +79,16 @@ def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] |
     """
     environ = os.environ if environ is None else environ
     variable = recipe.get("api_key_env")
-    keys = [value.strip() for name, value in environ.items() if name == variable or _SECRET_VARIABLE.search(name)]
-    keys = [key for key in keys if is_secret(key)]
-    for path, name, value in _leaves(recipe, ""):
+    values = (value.strip() for name, value in environ.items() if name == variable or _SECRET_VARIABLE.search(name))
+    secrets = [value for value in values if is_secret(value)]
+    for path, key, value in _leaves(recipe, path=""):
         field = path.partition(".")[0].partition("[")[0]
         looks_like_key = isinstance(value, str) and field not in _PROMPT_FIELDS and _LOOKS_LIKE_KEY.search(value)
-        is_key = isinstance(value, str) and any(key in value for key in keys)
-        if looks_like_key or is_key or (field == "parameters" and _SECRET_PARAMETER.fullmatch(name)):
+        is_secret_value = isinstance(value, str) and any(secret in value for secret in secrets)
+        if looks_like_key or is_secret_value:
             raise _credential_error(path)
+        if field == "parameters" and _SECRET_PARAMETER.fullmatch(key):
+            raise _credential_error(f"{path}.{key}")
 
 
 def _credential_error(path: str) -> RecipeError:
@@ -87,25 +100,22 @@ def _credential_error(path: str) -> RecipeError:
     )
 
 
-def _has_escapes(body: bytes) -> bool:
-    return b"\\u00" in body or b"\\/" in body
-
-
 def _escaped_pattern(secret: bytes) -> bytes:
     """Return a pattern that matches a secret in JSON, or in JSON inside a JSON string, with any character escaped."""
     # The number of backslashes is bounded, so that a body full of them takes no longer than others.
     return b"".join(rb"(?:\\{0,7}%b|\\{1,7}u00(?i:%02x))" % (re.escape(bytes([code])), code) for code in secret)
 
 
-def _leaves(value: Any, path: str, name: str = "") -> Iterator[tuple[str, str, Any]]:
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield the keys and values in a recipe as path, key and value; a value's key is empty."""
     match value:
         case Mapping():
             for key, inner in value.items():
-                # A name can be a credential too, so only its table's path may be shown.
+                # A key of a table can itself be a credential, so only the path of the table is shown.
                 yield path or "table", str(key), key
-                yield from _leaves(inner, f"{path}.{key}".lstrip("."), str(key))
+                yield from _leaves(inner, f"{path}.{key}".lstrip("."))
         case list() | tuple():
             for number, inner in enumerate(value):
-                yield from _leaves(inner, f"{path}[{number}]", name)
+                yield from _leaves(inner, f"{path}[{number}]")
         case _:
-            yield path, name, value
+            yield path, "", value

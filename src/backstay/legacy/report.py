@@ -39,7 +39,7 @@ class ImportTotals:
     """The totals of all checkpoints or all backups."""
 
     already_imported: int = 0
-    """Number of those that an earlier import had imported."""
+    """Number of those that exist here already: imported earlier, or a job that uses the name."""
     ended: int = 0
     """Number of finished checkpoints or expired backups, which need no import."""
     skipped: list[SkippedEntry] = field(default_factory=list)

@@ -1,10 +1,11 @@
-"""Import of unfinished checkpoints and live backups from the original library.
+"""Import of unfinished jobs and live backups from the original library.
 
 The original library's tables and files do not change. What was imported before is left alone, so that the import
 is idempotent, even in several processes at once and after an interruption.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from backstay.logs import get_logger
 
 _log = get_logger("backstay.legacy")
 
-# One of these fails one checkpoint or backup, which is reported; the others are imported.
+# An error of these classes skips and reports one checkpoint or backup; the import continues.
 _ENTRY_ERRORS = (InputError, BackupError, OutcomeRefused, SettingsError)
 
 
@@ -57,7 +58,7 @@ class LegacyImport:
         self,
         *,
         store: LegacyStore,
-        jobs: WaitingImportStore,
+        waiting_imports: WaitingImportStore,
         importer_for: Callable[[str], BackupImporter],
         owner: str,
         folder: Path | None,
@@ -67,21 +68,21 @@ class LegacyImport:
 
         Args:
             store: The store of the original library's tables.
-            jobs: The store of imported jobs.
+            waiting_imports: Stores the imported jobs, which wait for a run with all their items.
             importer_for: Returns an owner's importer of backups.
             owner: Owner of jobs, and of backups without a user.
             folder: Folder of the original library's backup files, unless their records name another.
             clock: The clock that decides which backups have expired.
         """
         self._store = store
-        self._jobs = jobs
+        self._waiting_imports = waiting_imports
         self._importer_for = importer_for
         self._owner = owner
         self._folder = folder
         self._clock = clock
         self._importers: dict[str, BackupImporter] = {}
 
-    async def find(self, source: str) -> None:
+    async def check_source(self, source: str) -> None:
         """Check that the tables exist. Raises like `import_everything`."""
 
         def open_once() -> None:
@@ -98,7 +99,7 @@ class LegacyImport:
         Args:
             source: The schema of the original library's tables.
             check: Only report what would be done.
-            is_new_database: Backstay's own tables do not exist yet, so nothing is looked up in them.
+            is_new_database: Backstay's own tables do not exist yet, so nothing is looked up in them. Only with `check`.
 
         Raises:
             SettingsError: that schema has no tables of the original library.
@@ -108,9 +109,9 @@ class LegacyImport:
         with ExitStack() as stack:
             tables = await asyncio.to_thread(stack.enter_context, self._store.open(source))
             for checkpoint in await asyncio.to_thread(tables.checkpoints):
-                await self._import_job(tables, checkpoint, report, is_new=is_new_database)
+                await self._import_job(tables, checkpoint, report, is_new_database=is_new_database)
             for export in await asyncio.to_thread(tables.exports):
-                await self._import_export(tables, export, report, is_new=is_new_database)
+                await self._import_export(tables, export, report, is_new_database=is_new_database)
             for table, reason in tables.faults:
                 totals = {CHECKPOINTS: report.job_totals, EXPORTS: report.backup_totals}[table]
                 totals.skipped.append(SkippedEntry(table, reason))
@@ -119,14 +120,14 @@ class LegacyImport:
     # -- jobs --------------------------------------------------------------------------------------------------------
 
     async def _import_job(
-        self, tables: LegacyTables, checkpoint: LegacyCheckpoint, report: LegacyReport, *, is_new: bool
+        self, tables: LegacyTables, checkpoint: LegacyCheckpoint, report: LegacyReport, *, is_new_database: bool
     ) -> None:
         totals, job_id = report.job_totals, checkpoint.job_id
         if job_id is None:
             totals.skipped.append(SkippedEntry("(without a job_id)", "a checkpoint must name its job"))
             return
         try:
-            if not is_new and await self._jobs.is_name_used(self._owner, job_id):
+            if not is_new_database and await self._waiting_imports.is_name_used(self._owner, job_id):
                 totals.already_imported += 1
                 return
             check_id(job_id, "the job_id")
@@ -134,7 +135,7 @@ class LegacyImport:
             if value_rules.is_finished(checkpoint.progress, len(settled)):
                 totals.ended += 1
                 return
-            if not report.is_check and not await self._jobs.add(self._owner, job_id, settled):
+            if not report.is_check and not await self._waiting_imports.add(self._owner, job_id, settled):
                 totals.already_imported += 1
                 return
         except _ENTRY_ERRORS as error:
@@ -143,12 +144,13 @@ class LegacyImport:
         failed = sum(error is not None for error in settled.values())
         job = ImportedJob(job_id, self._owner, len(settled) - failed, failed)
         report.jobs.append(job)
-        _log.info("job_imported", job=job_id, completed=job.completed, failed=job.failed)
+        if not report.is_check:
+            _log.info("job_imported", job=job_id, completed=job.completed, failed=job.failed)
 
     # -- backups -----------------------------------------------------------------------------------------------------
 
     async def _import_export(
-        self, tables: LegacyTables, export: LegacyExport, report: LegacyReport, *, is_new: bool
+        self, tables: LegacyTables, export: LegacyExport, report: LegacyReport, *, is_new_database: bool
     ) -> None:
         totals, backup_id = report.backup_totals, export.backup_id
         if backup_id is None:
@@ -164,7 +166,7 @@ class LegacyImport:
             if self._folder is None:
                 raise InputUnreadable("no folder for backups is set: set BACKUP_DIRECTORY")
             owner = export.user_id or self._owner
-            if not is_new and await self._is_imported(owner, backup_id):
+            if not is_new_database and await self._is_imported(owner, backup_id):
                 totals.already_imported += 1
                 return
             ids = await asyncio.to_thread(_recorded_ids, tables, backup_id)
@@ -181,7 +183,8 @@ class LegacyImport:
             totals.skipped.append(SkippedEntry(backup_id, error.message))
             return
         report.backups.append(ImportedBackup(backup_id, owner, source.conversations, expires_at))
-        _log.info("backup_imported", backup=backup_id, conversations=source.conversations)
+        if not report.is_check:
+            _log.info("backup_imported", backup=backup_id, conversations=source.conversations)
 
     async def _is_imported(self, owner: str, backup_id: str) -> bool:
         """Return whether a backup with this id was imported; a failed one is imported again."""
@@ -207,7 +210,7 @@ class LegacyImport:
     async def _importer(self, owner: str) -> BackupImporter:
         if owner not in self._importers:
             self._importers[owner] = self._importer_for(owner)
-            # Leftovers of a killed import would prevent this one.
+            # What a killed import left would count as imported. Also in a check, as whenever a library is opened.
             await self._importers[owner].backups.remove_leftovers()
         return self._importers[owner]
 
@@ -218,13 +221,12 @@ def _settled_items(tables: LegacyTables, job_id: str) -> dict[str, str | None]:
     Of several items with the same id the first counts, so one that is both completed and failed is completed.
     """
     items: dict[str, str | None] = {}
-    first, had_failed = 0, False
+    offsets = Counter[bool]()  # one for each of the two arrays
     with closing(tables.items(job_id)) as chunks:
         for has_failed, elements in chunks:
-            first = first if has_failed is had_failed else 0
-            for item_id, error in value_rules.settled_items(elements, first, has_failed=has_failed):
+            for item_id, error in value_rules.settled_items(elements, offsets[has_failed], has_failed=has_failed):
                 items.setdefault(item_id, error)
-            first, had_failed = first + len(elements), has_failed
+            offsets[has_failed] += len(elements)
     return items
 
 

@@ -51,7 +51,7 @@ class Conversation:
             "topic": self.topic,
             "persona": self.persona,
             "content": self.content,
-            "metadata": dict(self.metadata),
+            "metadata": dict(self.metadata or {}),
             "job_id": self.job_id,
             "item_id": self.item_id,
             "created_at": to_text(self.created_at) if self.created_at else None,
@@ -62,7 +62,7 @@ class Conversation:
                     "sequence": sequence,
                     "role": turn.role,
                     "content": turn.content,
-                    "metadata": dict(turn.metadata) if turn.metadata else {},
+                    "metadata": dict(turn.metadata or {}),
                 }
                 for sequence, turn in enumerate(self.turns, start=1)
             ],
@@ -80,14 +80,14 @@ def validate(conversation: Conversation) -> None:
         InvalidConversation: it has no turns, a turn without role or text, text with NUL or a lone surrogate, an id that
             is not allowed, or metadata that JSON cannot represent. The message names the turn, never its text.
     """
-    validate_again(conversation)
+    validate_stored(conversation)
     for name in _IDS:
         if (text := getattr(conversation, name)) is not None and (fault := id_fault(text)) is not None:
             raise InvalidConversation(f"the conversation's {name} {fault}")
 
 
-def validate_again(conversation: Conversation) -> None:
-    """Check that a stored conversation may be stored again: like `validate`, but with any id."""
+def validate_stored(conversation: Conversation) -> None:
+    """Check a conversation that was stored before: like `validate`, but ids need not have the form of new ones."""
     validate_turns(conversation.turns)
     for name in ("topic", "persona", "content", *_IDS):
         if (text := getattr(conversation, name)) is not None:
@@ -100,7 +100,7 @@ def validate_again(conversation: Conversation) -> None:
 
 def validate_turns(turns: Sequence[Turn]) -> None:
     """Check that turns may be stored. Raises InvalidConversation like `validate`."""
-    if type(turns) is not list and not isinstance(turns, Sequence):
+    if not isinstance(turns, Sequence):
         # This check would consume an iterator, and the conversation would be stored without turns.
         raise InvalidConversation(f"the turns are {kind_of(turns)}; make them a list")
     if not turns:
@@ -127,10 +127,8 @@ def _check_turn(turn: Turn, number: int) -> None:
         raise InvalidConversation(f"turn {number} has no role")
     if not turn.content or turn.content.isspace():
         raise InvalidConversation(f"turn {number} is empty")
-    if (fault := text_fault(turn.role)) is not None:
-        raise InvalidConversation(f"the role of turn {number} {fault}")
-    if (fault := text_fault(turn.content)) is not None:
-        raise InvalidConversation(f"turn {number} {fault}")
+    _check_text(turn.role, f"the role of turn {number}")
+    _check_text(turn.content, f"turn {number}")
     if turn.id is not None:
         _check_text(turn.id, f"the id of turn {number}")
     if turn.metadata:

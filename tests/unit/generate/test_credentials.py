@@ -17,6 +17,7 @@ def test_a_real_key_is_found_and_hidden():
         (_REAL, b'{"said": "\\u0073k\\u002Dlive\\u002f0123456789abcdef"}', b'{"said": "[key]"}'),
         (_REAL, rb'{"said": "{\"user_1\": \"sk-live\\\/0123456789abcdef\"}"}', rb'{"said": "{\"user_1\": \"[key]\"}"}'),
         ("ab+cd=ef+0123456789", rb'"ab\u002bcd\u003Def\\u002B0123456789"', b'"[key]"'),
+        ('a"quoted\\key0123456789', rb'{"said": "a\"quoted\\key0123456789"}', b'{"said": "[key]"}'),
         (_REAL, rb'{"said": "SK-live\/0123456789abcdef \u0041"}', None),
         ("0123456789abcde", b"0123456789abcde", None),
         ("incomprehensibilities", b"incomprehensibilities", None),
@@ -25,6 +26,14 @@ def test_a_real_key_is_found_and_hidden():
     ):
         secrets = Secrets([value])
         assert (secrets.are_in(body), secrets.redact(body)) == (hidden is not None, hidden or body)
+
+
+def test_a_secret_that_begins_another_leaves_no_rest_of_it():
+    """If one secret is the beginning of another, the longer one is redacted as a whole."""
+    secrets = Secrets([_REAL, f"{_REAL}-longer"])
+
+    assert secrets.redact(f"so: {_REAL}-longer".encode()) == b"so: [key]"
+    assert secrets.redact(rf"so: \u0073{_REAL[1:]}-longer".encode()) == b"so: [key]"
 
 
 def test_a_text_is_searched_and_cleaned_as_a_body_is():
@@ -57,6 +66,22 @@ def test_a_credential_in_a_recipe_is_refused(fields):
 
     assert "0123456789abcdef" not in str(raised.value)
     assert "key_header" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"parameters": {"token": "x"}}, "parameters.token"),
+        ({"parameters": {"extra": {"Authorization": ["x"]}}}, "parameters.extra.Authorization"),
+        ({"parameters": {f"{_REAL}": 1}}, "parameters"),
+    ],
+)
+def test_the_parameter_for_a_credential_is_named(fields, path):
+    """The message names a parameter for a credential; of a name that is itself a credential, only the table."""
+    with pytest.raises(RecipeError, match=f"^The recipe's {path} carries a credential") as raised:
+        check_no_credentials(fields, {"SOME_API_KEY": _REAL})
+
+    assert raised.value.context["field"] == path
 
 
 def test_the_variable_of_the_recipe_is_known_whatever_its_name(monkeypatch):

@@ -22,12 +22,15 @@ _GOOD = conversation("tea", metadata={"a": [1, None]}, topic="tea")
         Conversation([Turn("tool", "{}", id="call-1", metadata={"name": "search"})]),
         Conversation([Turn("user", "x", metadata={})], id="a", persona="", content=""),
         Conversation([Turn("user", "x")], metadata=MappingProxyType({"a": 1})),
+        Conversation([Turn("user", "x", metadata=None)], metadata=None),
         Conversation([Turn("user", "x" * 1_000_000)]),
     ],
 )
 def test_good_conversation_passes(good):
-    """A conversation with any role, one or more turns and any valid text passes."""
+    """A conversation with any role, one or more turns and any valid text passes, and has a native shape."""
     validate(good)
+
+    assert good.to_dict()["metadata"] == (good.metadata or {})
 
 
 def _with_turn(**changes):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.errors import InvalidConversation
-from backstay.library.conversation import Conversation, Turn, text_fault, validate, validate_again
+from backstay.library.conversation import Conversation, Turn, text_fault, validate, validate_stored
 from backstay.library.record import TURNS, Document, value_from_line
 from backstay.readers.input_errors import InputErrors
 
@@ -141,7 +141,7 @@ def _check_storable(document: Document, incoming: ImportedConversation, origin: 
             raise origin.invalid_row(incoming.line, f"the metadata of {subject} {fault}")
     fields = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
     turns = [Turn(turn["role"], turn["content"], turn["id"], _metadata_dict(turn)) for turn in document[TURNS]]
-    check = validate_again if incoming.is_exact else validate
+    check = validate_stored if incoming.is_exact else validate
     try:
         check(Conversation(turns, metadata=_metadata_dict(document), **fields))
     except InvalidConversation as error:

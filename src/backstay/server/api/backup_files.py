@@ -10,13 +10,13 @@ from backstay.backup.backup import Backup
 from backstay.library.selection import Selection
 from backstay.limits import MAX_REASON
 from backstay.schemas import ApiObject, BackupOut, Moment
-from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State, Text, errors, signed_in
+from backstay.server.api.common import ApiInput, BackupId, OwnerServices, State, Text, errors, token_scheme
 from backstay.server.api.selections import Digest, Ids, SelectionIn
 from backstay.server.backup_download import BackupResponse, download_ticket_purpose
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.state import services_of
 
-router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/backup", tags=["backups"], dependencies=[token_scheme])
 
 Reason = Annotated[Text, Field(min_length=1, max_length=MAX_REASON)]
 RespondAsync = Annotated[

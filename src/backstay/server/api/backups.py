@@ -11,7 +11,6 @@ from backstay.library.choices import RestoreConflictPolicy
 from backstay.library.selection import Selection
 from backstay.schemas import ApiObject, BackupOut, BackupsOut, Moment, RestorePlanOut, RestoreResultOut
 from backstay.server.api.common import (
-    STREAM,
     ApiInput,
     BackupId,
     Cursor,
@@ -21,7 +20,8 @@ from backstay.server.api.common import (
     OwnerServices,
     State,
     errors,
-    signed_in,
+    stream_responses,
+    token_scheme,
 )
 from backstay.server.api.selections import Ids
 from backstay.server.backup_download import download_ticket_purpose
@@ -29,7 +29,7 @@ from backstay.server.events.backup_feed import BackupFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 
-router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/backups", tags=["backups"], dependencies=[token_scheme])
 
 
 class RestoreIn(ApiInput):
@@ -67,7 +67,11 @@ async def show_backup(backup_id: BackupId, services: OwnerServices) -> BackupOut
     return BackupOut.from_backup(await services.backups.show(backup_id))
 
 
-@router.get("/{backupId}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
+@router.get(
+    "/{backupId}/events",
+    responses={**errors(404, 429), **stream_responses("progress", "state")},
+    response_class=Response,
+)
 async def backup_events(
     backup_id: BackupId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:

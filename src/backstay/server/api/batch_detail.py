@@ -6,15 +6,27 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from backstay.schemas import JobDetailOut
-from backstay.server.api.common import STREAM, JobId, LastEventId, OwnerServices, State, errors, signed_in
+from backstay.server.api.common import (
+    JobId,
+    LastEventId,
+    OwnerServices,
+    State,
+    errors,
+    stream_responses,
+    token_scheme,
+)
 from backstay.server.events.job_feed import JobFeed
 from backstay.server.events.response import EventsResponse
 from backstay.server.ids_with_slashes import IdRoute
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
 
 
-@router.get("/{jobId:id}/events", responses={**errors(404, 429), **STREAM}, response_class=Response)
+@router.get(
+    "/{jobId:id}/events",
+    responses={**errors(404, 429), **stream_responses("progress", "state", "item_failed")},
+    response_class=Response,
+)
 async def batch_events(
     job_id: JobId, services: OwnerServices, state: State, last_event_id: LastEventId = None
 ) -> Response:

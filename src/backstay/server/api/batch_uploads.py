@@ -11,11 +11,11 @@ from backstay.limits import MAX_NAME
 from backstay.schemas import JobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
-from backstay.server.api.common import OwnerServices, State, Text, errors, signed_in
+from backstay.server.api.common import OwnerServices, State, Text, errors, token_scheme
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.requested_processor import requested_processor
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme])
 
 Column = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 

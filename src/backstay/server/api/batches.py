@@ -21,14 +21,14 @@ from backstay.server.api.common import (
     State,
     Text,
     errors,
-    signed_in,
+    token_scheme,
 )
 from backstay.server.api.selections import Id
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
 from backstay.server.requested_processor import requested_processor
 
-router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[signed_in], route_class=IdRoute)
+router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_scheme], route_class=IdRoute)
 
 JobName = Annotated[Text, Field(min_length=1, max_length=limits.MAX_ID, examples=["topics"])]
 Name = Annotated[Text, Field(min_length=1, max_length=limits.MAX_NAME)]

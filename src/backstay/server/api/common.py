@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from backstay.app import Services
 from backstay.coordination.cursors import Cursors
+from backstay.library.conversation import text_fault
 from backstay.limits import MAX_INTEGER, MAX_PAGE
 from backstay.schemas import ErrorOut
 from backstay.server.problems import Problem
@@ -20,21 +21,17 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+
 OwnerServices = Annotated[Services, Depends(services_of)]
 State = Annotated[AppState, Depends(state_of)]
 OwnCursors = Annotated[Cursors, Depends(cursors_of)]
-signed_in = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
+token_scheme = Security(HTTPBearer(auto_error=False, description="A JSON Web Token, or the local token."))
 """Documents the authentication in OpenAPI; `AuthenticationMiddleware` enforces it."""
 
 
 def _check_text(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("it must not have NUL characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it is not valid Unicode") from None
+    if (fault := text_fault(text)) is not None:
+        raise ValueError(f"it {fault}")
     return text
 
 
-def _check_name(text: str) -> str:
+def _check_id(text: str) -> str:
     # Invalid text is never an id, and some databases reject it in a query.
     try:
         return _check_text(text)
@@ -53,14 +50,14 @@ Text = Annotated[str, AfterValidator(_check_text)]
 MomentIn = Annotated[
     AwareDatetime, Field(strict=False, examples=["2026-01-31T00:00:00Z"]), BeforeValidator(_check_moment)
 ]
-JobId = Annotated[str, Path(alias="jobId", min_length=1, examples=["topics"]), AfterValidator(_check_name)]
+JobId = Annotated[str, Path(alias="jobId", min_length=1, examples=["topics"]), AfterValidator(_check_id)]
 ConversationId = Annotated[
     str,
     Path(alias="conversationId", min_length=1, examples=["0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"]),
-    AfterValidator(_check_name),
+    AfterValidator(_check_id),
 ]
 BackupId = Annotated[
-    str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_check_name)
+    str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_check_id)
 ]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum number of entries.")]
 Cursor = Annotated[
@@ -85,20 +82,21 @@ class ApiInput(BaseModel):
     )
 
 
-_DESCRIPTIONS = {
-    400: "The request cannot be read.",
-    401: "The token is missing or not valid.",
-    403: "Not allowed.",
-    404: "It does not exist, or belongs to another owner.",
-    408: "The rest of the request did not arrive in time.",
-    409: "The request conflicts with the stored state.",
-    413: "The body is too large.",
-    415: "The type of the body is not supported.",
-    416: "The range lies outside the file.",
-    422: "A field is wrong; `details.fields` names it.",
-    429: "Too many concurrent requests.",
-    503: "Temporarily unavailable.",
-    507: "No space left.",
+# The description of each status, and the code of one such error.
+_STATUSES = {
+    400: ("The request cannot be read.", "bad_request"),
+    401: ("The token is missing or not valid.", "unauthorized"),
+    403: ("Not allowed.", "processor_not_allowed"),
+    404: ("It does not exist, or belongs to another owner.", "job_not_found"),
+    408: ("The rest of the request did not arrive in time.", "too_slow"),
+    409: ("The request conflicts with the stored state.", "invalid_transition"),
+    413: ("The body is too large.", "too_large"),
+    415: ("The type of the body is not supported.", "unsupported_file"),
+    416: ("The range lies outside the file.", "range_not_satisfiable"),
+    422: ("A field is wrong; `details.fields` names it.", "invalid_request"),
+    429: ("Too many concurrent requests.", "too_many"),
+    503: ("Temporarily unavailable.", "store_busy"),
+    507: ("No space left.", "backup_disk_full"),
 }
 
 
@@ -107,7 +105,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "model": ErrorOut,
-            "description": _DESCRIPTIONS[status],
+            "description": _STATUSES[status][0],
             "content": {"application/json": {"example": _example(status)}},
         }
         for status in sorted({400, 401, 422, 503, *statuses})
@@ -115,26 +113,31 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _example(status: int) -> dict[str, Any]:
-    code, message, details = {
-        401: ("unauthorized", "This address needs a valid token", {}),
-        404: ("job_not_found", "Job 'topics' not found", {"job_id": "topics"}),
-        409: ("invalid_transition", "Cannot resume: job 'topics' is cancelled", {"job_id": "topics"}),
-        422: ("invalid_request", "jobId: it is missing", {"fields": [{"field": "jobId", "message": "it is missing"}]}),
-    }.get(status, ("code", _DESCRIPTIONS[status], {}))
+    description, code = _STATUSES[status]
+    message, details = {
+        401: ("This address needs a valid token", {}),
+        404: ("Job 'topics' not found", {"job_id": "topics"}),
+        409: ("Cannot resume: job 'topics' is cancelled", {"job_id": "topics"}),
+        422: ("jobId: it is missing", {"fields": [{"field": "jobId", "message": "it is missing"}]}),
+    }.get(status, (description, {}))
     return {"error": {"code": code, "message": message, "details": details}}
 
 
-_EVENT = {
-    "type": "object",
-    "properties": {
-        "event": {"type": "string", "enum": ["progress", "state", "item_failed", "deleted", "error"]},
-        "id": {"type": "string", "description": "The value to send as `Last-Event-ID`."},
+def stream_responses(*events: str, is_resumable: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Describe a response that is a stream of these events, and whether `Last-Event-ID` resumes it."""
+    properties = {
+        "event": {"type": "string", "enum": list(events)},
         "data": {"type": "string", "description": "JSON on one line."},
-    },
-    "required": ["event", "data"],
-}
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": _EVENT}}},
-    204: {"description": "There are no events after `Last-Event-ID`, and there will be none."},
-}
-"""Describes a response that is a stream of events."""
+    }
+    if not is_resumable:
+        return {200: _stream_response(properties)}
+    properties["id"] = {"type": "string", "description": "The value to send as `Last-Event-ID`."}
+    return {
+        200: _stream_response(properties),
+        204: {"description": "There are no events after `Last-Event-ID`, and there will be none."},
+    }
+
+
+def _stream_response(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": ["event", "data"]}
+    return {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": schema}}}

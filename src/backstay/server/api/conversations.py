@@ -23,13 +23,15 @@ from backstay.server.api.common import (
     State,
     Text,
     errors,
-    signed_in,
+    token_scheme,
 )
 from backstay.server.api.selections import Id, SelectionIn
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in], route_class=IdRoute)
+router = APIRouter(
+    prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme], route_class=IdRoute
+)
 
 
 class ExportIn(SelectionIn):

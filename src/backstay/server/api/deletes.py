@@ -10,7 +10,7 @@ from backstay.backup.backup import Listener
 from backstay.library.deletion import DeleteResult
 from backstay.schemas import DeletePlanOut, DeleteResultOut
 from backstay.server.api.backup_files import Reason
-from backstay.server.api.common import STREAM, ApiInput, OwnerServices, State, errors, signed_in
+from backstay.server.api.common import ApiInput, OwnerServices, State, errors, stream_responses, token_scheme
 from backstay.server.api.selections import Digest, Id, SelectionIn
 from backstay.server.events.delete_stream import respond_delete
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once, run_once
@@ -18,7 +18,7 @@ from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_onc
 WithoutBackup = Literal["delete for good"]
 """What a person types to delete without a backup."""
 
-router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/conversations", tags=["conversations"], dependencies=[token_scheme])
 
 
 class DeletePlanIn(ApiInput):
@@ -46,8 +46,9 @@ class DeleteIn(ApiInput):
         is_new = self.continue_backup_id is None
         if (self.selection is not None) != is_new or (self.digest is not None) != is_new:
             raise ValueError("give either the selection and digest of a plan, or continueBackupId")
-        if (self.without_backup is not None or self.ignore_missing) and not is_new:
-            raise ValueError("withoutBackup and ignoreMissing apply to a new delete, not with continueBackupId")
+        is_of_new = self.without_backup is not None or self.ignore_missing or "reason" in self.model_fields_set
+        if is_of_new and not is_new:
+            raise ValueError("reason, withoutBackup and ignoreMissing apply to a new delete, not with continueBackupId")
         return self
 
 
@@ -75,7 +76,14 @@ async def delete_conversations(
     return await respond_once(request, key, body.model_dump(mode="json"), delete)
 
 
-@router.post("/delete/events", responses={**errors(404, 409, 413, 429, 507), **STREAM}, response_class=Response)
+@router.post(
+    "/delete/events",
+    responses={
+        **errors(404, 409, 413, 429, 507),
+        **stream_responses("progress", "deleted", "error", is_resumable=False),
+    },
+    response_class=Response,
+)
 async def follow_delete(
     request: Request, body: DeleteIn, services: OwnerServices, state: State, key: IdempotencyKey = None
 ) -> Response:
@@ -83,15 +91,15 @@ async def follow_delete(
 
     `progress` holds the phase (`writing`, `verifying`, `deleting`) and the progress in it; the last event is `deleted`
     or `error`. The delete continues if the client disconnects: the record of its backup then shows the result, and the
-    same request with the same `Idempotency-Key` returns it.
+    same request with the same `Idempotency-Key` returns it. A delete without a backup has no record, so it needs a key.
     """
 
     async def work(on_progress: Listener) -> DeleteResultOut:
         async def delete(_: MakeReceipt | None) -> tuple[int, DeleteResultOut]:
             return 200, _with_undo(request, await _delete(body, services, on_progress))
 
-        response, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
-        return DeleteResultOut.model_validate(response.body)
+        answer, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
+        return DeleteResultOut.model_validate(answer.body)
 
     return await respond_delete(state, work)
 
@@ -108,5 +116,5 @@ async def _delete(body: DeleteIn, services: OwnerServices, on_progress: Listener
 
 def _with_undo(request: Request, result: DeleteResult) -> DeleteResultOut:
     root = request.scope.get("root_path", "")
-    undo = f"{root}/api/backups/{result.backup_id}/restore" if result.backup_id is not None else None
-    return DeleteResultOut.from_result(result, undo=undo)
+    undo_path = f"{root}/api/backups/{result.backup_id}/restore" if result.backup_id is not None else None
+    return DeleteResultOut.from_result(result, undo=undo_path)

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from backstay.schemas import ApiObject
-from backstay.server.api.common import State, errors, signed_in
+from backstay.server.api.common import State, errors, token_scheme
 
-router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[signed_in])
+router = APIRouter(prefix="/api/recipes", tags=["batches"], dependencies=[token_scheme])
 
 
 class RecipesOut(ApiObject):

@@ -15,7 +15,7 @@ from backstay.storage.postgres.queries import Statements, quoted
 from backstay.storage.postgres.session import Connection
 from backstay.storage.sql.database import Row
 
-# Rows hidden by a policy must not look like missing rows.
+# With row_security off, PostgreSQL raises an error instead of silently hiding rows by a policy.
 _READ = "ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
 _BATCH_ROWS = 4_000
 
@@ -107,23 +107,23 @@ class PostgresLegacyTables:
     def _missing_columns(self, table: str) -> list[str]:
         return [column for column in _REQUIRED_COLUMNS[table] if column not in self._columns[table]]
 
-    def _read_all(self, table: str, name: str) -> list[Row]:
+    def _read_all(self, table: str, statement: str) -> list[Row]:
         if table not in self._columns or self._missing_columns(table):
             return []
-        with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
-            # psycopg turns %% into % only when it is given values, even none.
-            return self._connection.execute(self._text(name, table), {}).fetchall()
+        with self._translated_transaction():
+            # psycopg turns %% into % only if parameters are passed, even an empty dict.
+            return self._connection.execute(self._text(statement, table), {}).fetchall()
 
-    def _read_elements(self, table: str, key: str, value: str, column: str) -> Generator[Sequence[LegacyElement]]:
+    def _read_elements(self, table: str, key_column: str, key: str, column: str) -> Generator[Sequence[LegacyElement]]:
         if column not in self._columns[table]:
             return
-        expressions = {"key": _qualified(key), "column": _qualified(column)}
-        values = {"key": value}
-        with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
+        expressions = {"key": _qualified(key_column), "column": _qualified(column)}
+        values = {"key": key}
+        with self._translated_transaction():
             try:
                 kinds = self._connection.execute(self._text("legacy_kinds", table, expressions), values).fetchall()
                 if other_kinds := [kind for (kind,) in kinds if kind != "array"]:
-                    raise InputUnreadable(f"{column} is no array, but of the kind {other_kinds[0]!r}")
+                    raise InputUnreadable(f"{column} must be an array, not {other_kinds[0]}")
                 with self._connection.cursor(name="backstay_original") as cursor:
                     cursor.execute(self._text("legacy_elements", table, expressions), values)
                     while rows := cursor.fetchmany(_BATCH_ROWS):
@@ -131,8 +131,14 @@ class PostgresLegacyTables:
             except psycopg.DataError as error:
                 raise InputUnreadable(f"{column} is text, and not JSON that can be read") from error
 
-    def _text(self, name: str, table: str, expressions: Mapping[str, str] | None = None) -> str:
-        text = self._statements.text(name)
+    @contextmanager
+    def _translated_transaction(self) -> Generator[None]:
+        # Translated here already, so that the import can report one entry's error and continue with the next.
+        with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
+            yield
+
+    def _text(self, statement: str, table: str, expressions: Mapping[str, str] | None = None) -> str:
+        text = self._statements.text(statement)
         for column in _COLUMNS[table]:
             text = text.replace(f"{{{column}}}", _qualified(column) if column in self._columns[table] else "NULL::text")
         for placeholder, expression in (expressions or {}).items():
