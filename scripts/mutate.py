@@ -32,7 +32,7 @@ PACKAGES = ("src/backstay/batch", "src/backstay/backup")
 SQL_TESTS = ("tests/store", "--ignore=tests/store/postgres")
 TESTS = (
     *(*SQL_TESTS, "tests/unit/batch", "tests/unit/backup"),
-    *(f"tests/durability/backups/test_{name}.py" for name in ("corruption", "damaged", "whose_folder")),
+    *(f"tests/durability/backups/test_{name}.py" for name in ("corruption", "damage", "folder_ownership")),
     *("tests/integration", "--ignore=tests/integration/generation", "--ignore=tests/integration/test_additions.py"),
 )
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not postgres and not pgbouncer and not adopted")

@@ -55,3 +55,11 @@ def test_conditions_and_raises_of_python_are_changed(old, new):
     assert len(mutants) == 6
     assert _PYTHON.replace(old, new) in [_mutated(_PYTHON, mutant) for mutant in mutants]
     assert {mutant.scope for mutant in mutants} == {"settle.py:settle"}
+
+
+def test_the_tests_that_detect_mutants_exist():
+    """Each path of the tests that the script runs, or ignores, exists."""
+    paths = [option.removeprefix("--ignore=") for option in _SCRIPT["TESTS"]]
+
+    assert len(paths) > 5
+    assert [path for path in paths if not (_SCRIPT["ROOT"] / path).exists()] == []
