@@ -82,7 +82,7 @@ def for_file(query: str) -> tuple[str, ...]:
 
 
 def without_password(database: str) -> str:
-    """Return a database address without passwords, which the user supplies, for example by PGPASSWORD."""
+    """Return a database address without its passwords, which the user supplies otherwise, such as by PGPASSWORD."""
     if not re.match(r"postgres(ql)?(\+\w+)?://", database):
         return database
     address = re.sub(r"^([\w+]+://[^:/@?]*):[^/?]*@", r"\1@", database)

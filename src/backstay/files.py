@@ -46,7 +46,7 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
 
 
 class _WriteError(OSError):
-    """An error of a write of bytes to the file, unlike one that the code within the context raised."""
+    """An error from writing to the file, as opposed to one that the code within the context raised."""
 
 
 class _OutputFile(io.FileIO):

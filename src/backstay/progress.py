@@ -15,7 +15,7 @@ Progress = TypeVar("Progress")
 
 
 class ProgressReporter(Generic[Progress]):
-    """A reporter of progress, at most ten times a second, and whenever a report is due anyway.
+    """A reporter of progress, at most ten times a second apart from reports that must be made.
 
     A listener that raises gets no further reports: a broken progress bar must not end the work.
     """
@@ -25,10 +25,10 @@ class ProgressReporter(Generic[Progress]):
         self._context = context
         self._reported_at = 0.0
 
-    async def report(self, progress: Callable[[], Progress], *, is_due: bool) -> None:
-        """Call the listener with what `progress` returns, if that is due or the last call was at least 0.1 s ago."""
+    async def report(self, progress: Callable[[], Progress], *, always: bool) -> None:
+        """Call the listener with what `progress` returns, always or if the last call was at least 0.1 s ago."""
         now = time.monotonic()
-        if self._listener is None or not (is_due or now - self._reported_at >= _MIN_INTERVAL_SECONDS):
+        if self._listener is None or not (always or now - self._reported_at >= _MIN_INTERVAL_SECONDS):
             return
         self._reported_at = now
         try:

@@ -1,4 +1,4 @@
-"""What users can do about an error, or a check of `doctor`: a stable value, which each edge phrases for its own users.
+"""What users can do about an error or a finding of `doctor`: a stable value, which each edge phrases for its own users.
 
 An error's message states the fact. The command line adds a command that can be pasted (`cli/remedies.py`), the server
 a hint (`server/remedies.py`), and `str(error)` the argument of the Python API, if there is one.
@@ -45,7 +45,7 @@ class Remedy(StrEnum):
     IGNORE_MISSING = "ignore_missing"
     LIST_BACKUPS = "list_backups"
     REPLACE_BACKUP_FILE = "replace_backup_file"
-    """Replace the file by a copy, then verify the backup."""
+    """Replace the file with an intact copy, then verify the backup."""
     SKIP_OR_REPLACE = "skip_or_replace"
     """Resolve the conflicts of a restore."""
     RESUME_DELETE = "resume_delete"
@@ -54,7 +54,7 @@ class Remedy(StrEnum):
     """Like `MOUNT_BACKUP_FOLDER`, for a folder that new backups no longer use."""
     RESUME_OR_UNDO_DELETE = "resume_or_undo_delete"
     REPLACE_OR_ABANDON = "replace_or_abandon"
-    """Like `REPLACE_BACKUP_FILE`, or abandon the delete that needs the backup."""
+    """Replace the file as in `REPLACE_BACKUP_FILE`, or abandon the delete that needs the backup."""
     VERIFY_BACKUP = "verify_backup"
     UNPIN_BACKUP = "unpin_backup"
     RETURN_BACKUP_FILES = "return_backup_files"
@@ -65,7 +65,7 @@ class Remedy(StrEnum):
     # -- the database and its tables
     NAME_DATABASE = "name_database"
     CHANGE_PERMISSIONS = "change_permissions"
-    """Of a folder, or use a database elsewhere."""
+    """Change the permissions of a folder, or name a database elsewhere."""
     CREATE_DATABASE = "create_database"
     MIGRATE = "migrate"
     MIGRATE_OTHER_SCHEMA = "migrate_other_schema"

@@ -463,7 +463,7 @@ def test_doctor_reads_backups_when_it_looks_deep(within, backstay, library):
     assert (shallow.code, deep.code, known.code, back.code, sound.code) == (0, 1, 1, 0, 0)
     assert f"{backup} is damaged: it cannot be restored, and its delete cannot continue" in deep.out
     assert f"{backup} is damaged since 20" in known.out
-    assert f"replace its file by a copy, then `backstay backups verify {backup}`" in known.out
+    assert f"replace its file with an intact copy, then `backstay backups verify {backup}`" in known.out
     assert "damaged since 20" in listed.out
     assert output.out.startswith(f"{backup}: damaged since 20")
     assert "its file is intact again" in back.out
@@ -485,7 +485,7 @@ def test_an_unfinished_delete_of_a_damaged_backup_names_its_remedies(within, bac
 
     assert "the backup is damaged since 20" in listed.err
     assert f"backstay backups verify {backup}" in listed.err
-    assert f"`backstay backups delete {backup}` abandons it" in checked.out
+    assert f"`backstay backups delete {backup}` abandons the delete" in checked.out
     assert "--continue" not in listed.err + checked.out
     assert [ended.code for ended in refused] == [1, 1]
     assert given_up.out == f"{backup}: removed.\n"
@@ -505,7 +505,7 @@ def test_a_damaged_backup_is_named_with_what_to_do(within, backstay, library, wo
     message = ended.err.splitlines()[-1]
     assert message.startswith("Error: ")
     assert backup in message
-    assert message.endswith(f"eplace its file by a copy, then `backstay backups verify {backup}`")
+    assert message.endswith(f"eplace its file with an intact copy, then `backstay backups verify {backup}`")
 
 
 def test_a_restore_over_a_reimport_says_that_only_times_differ(within, backstay, library):

@@ -192,7 +192,7 @@ async def test_a_damaged_file_is_reported_before_the_download(api, settings):
     restored = await api.ann.post(f"/api/backups/{backup_id}/restore")
     backup = (await api.ann.get(f"/api/backups/{backup_id}")).json()
     assert (restored.status_code, restored.json()["error"]["code"]) == (409, "backup_unusable")
-    assert restored.json()["error"]["message"].endswith("; replace its file by a copy, then have it verified")
+    assert restored.json()["error"]["message"].endswith("; replace its file with an intact copy, then have it verified")
     assert (backup["state"], backup["damagedAt"] is not None) == ("damaged", True)
     assert str(settings.here) not in answer.text + verified.text
 

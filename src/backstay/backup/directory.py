@@ -153,9 +153,10 @@ class BackupDirectory:
                 f"The file of the backup cannot be opened ({error.strerror}): {path}", path=str(path)
             ) from error
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        is_file = stat.S_ISREG(status.st_mode)
+        if not is_file or not status.st_size:
             os.close(descriptor)
-            problem = "is not a file; remove it" if not stat.S_ISREG(status.st_mode) else "is empty"
+            problem = "is empty" if is_file else "is not a file; remove it"
             raise BackupDamaged(f"{path} {problem}", path=str(path))
         with os.fdopen(descriptor, "rb") as file:
             yield file

@@ -5,7 +5,7 @@ from backstay.progress import ProgressReporter
 
 
 class BackupProgressReporter:
-    """A reporter of progress that reports the beginning and the end of each phase."""
+    """A reporter of a backup's progress that omits neither the beginning nor the end of a phase."""
 
     def __init__(self, backup_id: str, listener: Listener | None) -> None:
         self._backup_id = backup_id
@@ -13,7 +13,7 @@ class BackupProgressReporter:
         self._phase: BackupPhase | None = None
 
     async def report(self, phase: BackupPhase, conversations: int, total: int, content_bytes: int = 0) -> None:
-        is_due = conversations >= total or phase is not self._phase
+        is_edge = conversations >= total or phase is not self._phase
         self._phase = phase
         progress = BackupProgress(self._backup_id, phase, conversations, total, content_bytes)
-        await self._reporter.report(lambda: progress, is_due=is_due)
+        await self._reporter.report(lambda: progress, always=is_edge)

@@ -180,21 +180,21 @@ class RecordStore(Protocol):
         ...
 
     async def mark_damaged(self, backup: Backup) -> bool:
-        """Mark as damaged (verified → damaged); return whether it was verified.
+        """Mark a backup as damaged (verified → damaged); return whether it was verified.
 
         Idempotent: the first recorded time stays.
         """
         ...
 
     async def mark_intact(self, backup: Backup) -> Backup:
-        """Mark as intact (damaged → verified), unless another read has recorded damage since this record was read.
+        """Mark a backup as intact (damaged → verified), unless damage was recorded after this record was read.
 
         Returns the current record.
         """
         ...
 
     async def mark_failed(self, backup: Backup, error: str) -> bool:
-        """Mark as failed (running → failed); return whether it was running. Idempotent."""
+        """Mark a backup as failed (running → failed); return whether it was running. Idempotent."""
         ...
 
 
@@ -206,7 +206,7 @@ class CreationStore(Protocol):
         ...
 
     def snapshot(self, owner: str, selection: Selection | KeySet) -> AbstractAsyncContextManager[Snapshot]:
-        """Open one consistent snapshot of the conversations selected, or with these keys, without blocking writers."""
+        """Open one consistent snapshot of the selected conversations, or those with these keys. Blocks no writer."""
         ...
 
     async def allocate_keys(self, count: int) -> Sequence[int]:
@@ -330,10 +330,10 @@ class RetentionStore(Protocol):
         ...
 
     async def mark_expired(self, backup: Backup, *, early: bool) -> bool:
-        """Mark as expired (verified, damaged or failed → expired), unless pinned or its delete unfinished.
+        """Mark a backup as expired (verified, damaged or failed → expired); return whether it was marked.
 
-        Returns whether it did. Without `early`, only a backup whose time has come. With `early`, also a damaged one
-        with an unfinished delete, which is then abandoned.
+        It is not if it is pinned or its delete is unfinished. Without `early`, mark only a backup whose time has come.
+        With `early`, also a damaged one with an unfinished delete, which is then abandoned.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The attempt that a processor is passed, with what it reports: used tokens, the raw answer, waits."""
+"""One attempt, passed to a processor, which reports through it: used tokens, the raw answer, waits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -115,8 +115,8 @@ class JobCreator:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:
             return None
-        have_recipes = (request.recipe is not None, job.recipe is not None)
-        if not all(have_recipes) and (any(have_recipes) or job.processor != request.processor):
+        is_other_kind = (request.recipe is None) != (job.recipe is None)
+        if is_other_kind or (job.recipe is None and job.processor != request.processor):
             raise JobDiffers(
                 f"Job {quoted_id(request.job_id)} exists with {_describe(job)}, not {_describe(request)}",
                 job_id=request.job_id,
@@ -159,7 +159,7 @@ def _is_same_item(item: NewItem, stored_id: str, stored_digest: bytes) -> bool:
 
 
 def _describe(job: Job | JobRequest) -> str:
-    """Return what makes the conversations of a job: a recipe may name a model that is called like a processor."""
+    """Return the processor or the model of a job, and which of the two it is: both may have the same name."""
     return f"the {'processor' if job.recipe is None else 'model'} {job.processor!r}"
 
 

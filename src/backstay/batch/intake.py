@@ -165,7 +165,7 @@ def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where:
 def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
     """Return the parameters of a row: its remaining values.
 
-    Some programs export them under `parameters`, next to the item's `status` there, which is not a parameter.
+    Some programs export them under `parameters`. A `status` next to that is the item's, not a parameter.
     """
     if not isinstance(rest.get("parameters", ""), Mapping | None):
         return rest

@@ -65,7 +65,7 @@ class LeasedRun:
             # Stop the worker instead of cancelling it: a running commit must complete, and items must be released.
             self._stop.request(at_once=True)
             await asyncio.wait([work])
-            # Marks an exception as retrieved: the caller gets the cancellation instead.
+            # Mark an exception as retrieved: the caller gets the cancellation instead.
             await asyncio.gather(work, return_exceptions=True)
             raise
 

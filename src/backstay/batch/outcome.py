@@ -35,9 +35,9 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A failure that may be temporary: another try follows after `after_seconds` (default: exponential back-off).
+    """A failure that may be temporary: another try follows after `after_seconds` (default: exponential backoff).
 
-    An item has at most max_attempts tries. With `counts=False` this one does not count, because its failure says
+    An item has at most `max_attempts` tries. With `counts=False` this one does not count, because its failure says
     nothing about the item: a rate limit, for instance, or a service that is down. The processor itself has to limit
     such retries.
     """

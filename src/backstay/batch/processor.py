@@ -22,10 +22,10 @@ Processor = Callable[..., Awaitable[Result]] | Callable[..., Result]
 
 @runtime_checkable
 class CanWait(Protocol):
-    """A processor that can be blocked as a whole, for instance by a provider's limit."""
+    """A processor whose calls may all have to wait at the same time, for instance for a provider's limit."""
 
     def waiting_for_provider(self) -> ProviderWait | None:
-        """Return what all calls currently wait for; None if the processor is not blocked."""
+        """Return what all calls currently wait for; None if some do not wait."""
 
 
 @runtime_checkable

@@ -117,9 +117,9 @@ class JobProgressReporter:
         """Report progress, unless that was done less than 0.1 s ago; the `last` report is always made."""
         if self._done_at_start is None:
             self._done_at_start = counts.done
-        # Fewer than at the start if results of earlier runs were deleted and are generated again.
+        # There may be fewer than at the start: results of earlier runs that were deleted are generated again.
         finished = max(0, counts.done - self._done_at_start)
-        await self._reporter.report(lambda: self._progress(counts, finished, tokens, waiting), is_due=last)
+        await self._reporter.report(lambda: self._progress(counts, finished, tokens, waiting), always=last)
 
     def _progress(
         self, counts: ItemCounts, finished: int, tokens: TokenCounts, waiting: ProviderWait | None

@@ -30,9 +30,10 @@ from backstay.cli.invocation import Invocation, LogFormat
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands of `backstay`. The error for a verb without its group, like `export`, suggests the whole command.
+    """The commands of `backstay`.
 
-    That for the name of an option, like `version`, suggests the option.
+    The error for a verb without its group, like `export`, suggests the whole command. The error for an option without
+    its dashes, like `version`, suggests the option.
     """
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # Typer's own class

@@ -91,7 +91,8 @@ def command(*, when_interrupted: WhenInterrupted | None = None) -> Callable[[Com
         @functools.wraps(function)
         def run(context: typer.Context, *, database: str | None, as_json: bool, **options: Any) -> int:
             invocation = Invocation.from_context(context)
-            invocation.database = invocation.database if database is None else database
+            if database is not None:
+                invocation.database = database
             session = CommandSession(invocation, Output(invocation, as_json=as_json))
             arguments: Any = {parameter.name: _collapse(parameter, options) for parameter in parameters}
             try:

@@ -28,12 +28,12 @@ def print_usage_error(invocation: Invocation, error: Exception, *, as_json: bool
         _replace_wording(error, error.__cause__)
     reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # `main` checks it
     see = " See" if reason.endswith("?") else "; see"
-    message = _place_of_global_option(error, context) or f"{reason}{see} `{command} --help`"
+    message = _misplaced_option_message(error, context) or f"{reason}{see} `{command} --help`"
     _print_message(invocation, "usage", message, {"command": command}, as_json=as_json)
     return ExitStatus.USAGE
 
 
-def _place_of_global_option(error: Any, context: Any) -> str | None:
+def _misplaced_option_message(error: Any, context: Any) -> str | None:
     """Return the message for a global option that is given after the command; None for any other error."""
     option = getattr(error, "option_name", None)
     root = context.find_root() if context is not None else None

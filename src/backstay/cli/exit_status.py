@@ -1,4 +1,4 @@
-"""Exit statuses, and the tables that map errors and results to them."""
+"""Exit statuses, the table that maps errors to them, and the function that maps results."""
 
 from collections.abc import Mapping
 from enum import IntEnum

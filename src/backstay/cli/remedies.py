@@ -46,7 +46,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.SELECT_CONVERSATIONS: "give ids, --job or another condition, or --all",
     Remedy.IGNORE_MISSING: "`backstay conversations list` shows all; --ignore-missing ignores unknown ids",
     Remedy.LIST_BACKUPS: "`backstay backups list` shows all",
-    Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then `backstay backups verify {backup_id}`",
+    Remedy.REPLACE_BACKUP_FILE: "replace its file with an intact copy, then `backstay backups verify {backup_id}`",
     Remedy.SKIP_OR_REPLACE: "--on-conflict skip restores the others, --on-conflict replace restores all",
     Remedy.RESUME_DELETE: "`backstay conversations delete --continue {backup_id}` finishes its delete",
     Remedy.RESUME_OR_UNDO_DELETE: (
@@ -54,13 +54,13 @@ PHRASES: Mapping[Remedy, str] = {
         "undoes it"
     ),
     Remedy.REPLACE_OR_ABANDON: (
-        "replace its file by a copy, then `backstay backups verify {backup_id}`; `backstay backups delete {backup_id}` "
-        "abandons it"
+        "replace its file with an intact copy, then `backstay backups verify {backup_id}`; "
+        "`backstay backups delete {backup_id}` abandons the delete"
     ),
     Remedy.UNPIN_BACKUP: "`backstay backups unpin {backup_id}` unpins it",
-    Remedy.VERIFY_BACKUP: "`backstay backups verify {backup_id}`",
+    Remedy.VERIFY_BACKUP: "`backstay backups verify {backup_id}` marks it verified again",
     Remedy.RETURN_BACKUP_FILES: (
-        "return them to their folder, or `backstay backups delete BACKUP` for each that is gone for good"
+        "return them to their folder, or run `backstay backups delete BACKUP` for each that is gone for good"
     ),
     Remedy.MOUNT_BACKUP_FOLDER: (
         "mount it, or set BACKUP_DIRECTORY; if the folder is lost, `backstay backups use-folder` starts a new one"

@@ -64,6 +64,6 @@ def _format_count(number: int, noun: str) -> str:
 def _check_idle(idle: Sequence[UnfinishedJob], message: str) -> Check:
     resumable = [job.id for job in idle if job.processor != CALLER]
     if not resumable:
-        return Check("jobs", CheckLevel.WARNING, message, "run the program that created it again")
+        return Check("jobs", CheckLevel.WARNING, message, "run again the program that created it")
     context = {"job_id": resumable[0] if len(resumable) == 1 else "JOB"}
     return Check("jobs", CheckLevel.WARNING, message, Remedy.RESUME_JOB, context)

@@ -17,12 +17,12 @@ from backstay.generate.provider_trouble import ProviderTrouble, TroubleKind
 # A limit is proven when the share of rejected calls exceeds _NOISE_SHARE + _STANDARD_ERRORS / sqrt(calls).
 _NOISE_SHARE = 0.25
 _STANDARD_ERRORS = 2.2
-_WINDOW_CALLS = 100  # or all calls in flight, if more; after these, the counters are halved
+_WINDOW_CALLS = 100  # in a window, or as many as are in flight, if more; then the counters are halved
 
 # How a cap follows a limit.
 _INCREASE = 0.0002  # of the cap, for each good answer
 _DECREASE = 0.06  # of the cap, for each rejection
-# The increase is multiplied by 1 + (streak / 25)³, so it has doubled after this many good answers in a row.
+# The increase is multiplied by 1 + (streak / _STREAK_ANSWERS)³: it has doubled after this many good answers in a row.
 _STREAK_ANSWERS = 25
 _HEADROOM = 2.0  # largest cap, as a multiple of the throughput
 _FLOOR = 0.9  # rejections lower the cap to no less than this share of the value that it was last set to
@@ -41,7 +41,7 @@ _ENOUGH_ANSWERS = 5  # to measure the throughput
 # flight.
 _STEADY_FACTOR = 1.2
 
-_CATCH_UP_SECONDS = 0.05  # starts that are late by up to this are made up for by starting the next ones sooner
+_CATCH_UP_SECONDS = 0.05  # after a start that is late by up to this, the next ones may come sooner
 _SLOWEST_PER_SECOND = 0.33  # a slower rate is no faster than probing
 
 _FIRST_PROBE_SECONDS = 0.5

@@ -15,8 +15,10 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def check_query(query: dict[str, str]) -> dict[str, str]:
     """Return the query of a recipe. Raises ValueError, which names the parameter and never quotes its value."""
     for name, value in query.items():
-        if not name or not (name + value).isprintable():
-            raise ValueError(f"the parameter {name[:40]!r} has no name, or characters that cannot be printed")
+        if not name:
+            raise ValueError("a parameter has no name")
+        if not (name + value).isprintable():
+            raise ValueError(f"the parameter {name[:40]!r} has characters that cannot be printed")
         _check_no_credential(name)
     return query
 

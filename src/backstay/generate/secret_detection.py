@@ -34,7 +34,7 @@ class Secrets:
         secrets = sorted({value for value in values if value and is_secret(value)}, key=len, reverse=True)
         self._texts = tuple(secrets)
         self._plain = tuple(secret.encode() for secret in secrets)
-        # JSON always escapes these two; otherwise the many bodies with `\n` or `\"` need no slow search.
+        # JSON always escapes quotes and backslashes. If no secret has one, bodies with `\n` or `\"` need no search.
         is_always_escaped = any('"' in secret or "\\" in secret for secret in secrets)
         self._escapes = (b"\\",) if is_always_escaped else (b"\\u00", b"\\/")
         self._escaped = re.compile(b"|".join(map(_escaped_pattern, self._plain))) if secrets else None
@@ -81,7 +81,7 @@ def check_no_credentials(recipe: Mapping[str, Any], environ: Mapping[str, str] |
     variable = recipe.get("api_key_env")
     values = (value.strip() for name, value in environ.items() if name == variable or _SECRET_VARIABLE.search(name))
     secrets = [value for value in values if is_secret(value)]
-    for path, key, value in _leaves(recipe, path=""):
+    for path, key, value in _keys_and_values(recipe, path=""):
         field = path.partition(".")[0].partition("[")[0]
         looks_like_key = isinstance(value, str) and field not in _PROMPT_FIELDS and _LOOKS_LIKE_KEY.search(value)
         is_secret_value = isinstance(value, str) and any(secret in value for secret in secrets)
@@ -106,16 +106,16 @@ def _escaped_pattern(secret: bytes) -> bytes:
     return b"".join(rb"(?:\\{0,7}%b|\\{1,7}u00(?i:%02x))" % (re.escape(bytes([code])), code) for code in secret)
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield the keys and values in a recipe as path, key and value; a value's key is empty."""
+def _keys_and_values(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield each key with the path of its table as (path, key, key), and each value as (path, "", value)."""
     match value:
         case Mapping():
             for key, inner in value.items():
                 # A key of a table can itself be a credential, so only the path of the table is shown.
                 yield path or "table", str(key), key
-                yield from _leaves(inner, f"{path}.{key}".lstrip("."))
+                yield from _keys_and_values(inner, f"{path}.{key}".lstrip("."))
         case list() | tuple():
             for number, inner in enumerate(value):
-                yield from _leaves(inner, f"{path}[{number}]")
+                yield from _keys_and_values(inner, f"{path}[{number}]")
         case _:
             yield path, "", value

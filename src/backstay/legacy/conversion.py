@@ -41,7 +41,7 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
                 raise origin.invalid_row(row.line, error.message) from error
     created_at = document["created_at"] or to_text(fallback_time)
     turns = [_copy_turn(turn) for turn in document[TURNS]]
-    for turn, number in zip(turns, numbers, strict=False):  # no numbers if the turns have another key
+    for turn, number in zip(turns, numbers, strict=False):  # there are none if the turns are under another key
         if number is None or number == turn[_SEQUENCE]:
             continue
         if turn["metadata"].setdefault(_SEQUENCE, number) != number:

@@ -39,7 +39,7 @@ class ImportTotals:
     """The totals of all checkpoints or all backups."""
 
     already_imported: int = 0
-    """Number of those that exist here already: imported earlier, or a job that uses the name."""
+    """Number of those that exist here already: from an earlier import, or as a job of the same name."""
     ended: int = 0
     """Number of finished checkpoints or expired backups, which need no import."""
     skipped: list[SkippedEntry] = field(default_factory=list)

@@ -68,7 +68,7 @@ class LegacyImport:
 
         Args:
             store: The store of the original library's tables.
-            waiting_imports: Stores the imported jobs, which wait for a run with all their items.
+            waiting_imports: The store of the imported jobs, which wait for a run with all their items.
             importer_for: Returns an owner's importer of backups.
             owner: Owner of jobs, and of backups without a user.
             folder: Folder of the original library's backup files, unless their records name another.
@@ -210,7 +210,7 @@ class LegacyImport:
     async def _importer(self, owner: str) -> BackupImporter:
         if owner not in self._importers:
             self._importers[owner] = self._importer_for(owner)
-            # What a killed import left would count as imported. Also in a check, as whenever a library is opened.
+            # What a killed import left would count as imported. A check removes it too, as does opening a library.
             await self._importers[owner].backups.remove_leftovers()
         return self._importers[owner]
 

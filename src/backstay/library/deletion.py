@@ -55,7 +55,7 @@ class ObstacleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Rows, or a foreign key whatever its rows, that prevent a delete; and their foreign key if that is the reason."""
+    """What blocks a delete: rows, with their foreign key if that is the reason, or a foreign key whatever its rows."""
 
     table: str
     key: str

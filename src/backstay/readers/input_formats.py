@@ -35,11 +35,11 @@ _KINDS = " ".join(SUFFIXES)
 def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:
     """Yield the rows of a file, or of standard input if `source` is None, in order and with constant memory.
 
-    The kind of a file is detected from its suffix, that of standard input from its first characters. `stdin` replaces
+    The format of a file is detected from its suffix, that of standard input from its first characters. `stdin` replaces
     the process's standard input and is left open. The file is opened when the first row is requested, and closed when
     the generator ends, fails or is closed.
 
-    Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown kind, not UTF-8, an invalid file),
+    Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown format, not UTF-8, an invalid file),
     InvalidRow at the first unusable row, and InputEmpty at the end if there was no row.
     """
     errors = InputErrors.for_path(source)

@@ -33,7 +33,7 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
     Remedy.IGNORE_MISSING: "the list of conversations shows all; `ignoreMissing` ignores unknown ids",
     Remedy.LIST_BACKUPS: "the list of backups shows all",
-    Remedy.REPLACE_BACKUP_FILE: "replace its file by a copy, then have it verified",
+    Remedy.REPLACE_BACKUP_FILE: "replace its file with an intact copy, then have it verified",
     Remedy.SKIP_OR_REPLACE: "onConflict can be `skip`, which restores the others, or `replace`, which restores all",
     Remedy.UNPIN_BACKUP: "unpin it first",
     Remedy.RESUME_DELETE: "finish its delete first",

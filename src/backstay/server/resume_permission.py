@@ -123,7 +123,7 @@ class ResumePermission:
 
     @cached_property
     def _command_defaults(self) -> tuple[list[str], str]:
-        """The option for the database, if a command in the server's folder needs it, and the owner without an option.
+        """The option for the database, if a command in the server's folder needs it, and the owner without `--owner`.
 
         Users with a JSON Web Token may not see where the database is.
         """

@@ -93,7 +93,7 @@ async def verify(session: CommandSession, backup_id: BackupArgument) -> None:
     """Verify a backup: read and decode its file, and compare every conversation with the recorded digest.
 
     If the file differs from what was verified before, the backup becomes `damaged`: nothing is deleted or restored with
-    it until its file is replaced by a copy and verified.
+    it until its file is replaced with an intact copy and verified.
 
     \b
     Example:
@@ -150,7 +150,7 @@ async def pin(session: CommandSession, backup_id: BackupArgument) -> None:
 
 @command()
 async def unpin(session: CommandSession, backup_id: BackupArgument) -> None:
-    """Unpin a backup, so that it expires again.
+    """Unpin a backup, so that it can expire.
 
     \b
     Example:
@@ -171,8 +171,8 @@ async def unpin(session: CommandSession, backup_id: BackupArgument) -> None:
 async def delete(session: CommandSession, backup_id: BackupArgument, yes: Yes = False) -> None:
     """Delete a backup before it expires. Asks on a terminal; elsewhere it needs --yes.
 
-    Refuses a pinned backup, and one that an unfinished delete of conversations still needs. If that one is damaged, it
-    is removed nevertheless, and its delete is abandoned.
+    Refuses a pinned backup, and one that an unfinished delete of conversations still needs. A damaged one is deleted
+    even then, and the delete of its conversations is abandoned.
 
     \b
     Example:
@@ -217,7 +217,7 @@ def _format_unfinished(invocation: Invocation, backup: "Backup") -> str:
         abandon = invocation.command("backups", "delete", backup.id)
         return (
             f"The delete of {backup.id} is unfinished, and the backup is {_format_state(backup)}.\n"
-            f"  after replacing its file by a copy  {verify}\n  abandon the delete with             {abandon}"
+            f"  after replacing its file with a copy  {verify}\n  abandon the delete with               {abandon}"
         )
     resume = invocation.command("conversations", "delete", "--continue", backup.id)
     undo = invocation.command("backups", "restore", backup.id)

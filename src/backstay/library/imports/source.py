@@ -94,7 +94,9 @@ class ImportSource:
 
     def _read_file(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         if not file.seekable():
-            raise self.origin.unreadable("a pipe cannot be read twice; send it to standard input, named `-`")
+            raise self.origin.unreadable(
+                "a pipe cannot be read twice; send it to standard input, and give `-` as the file"
+            )
         head = file.read(_HEAD_BYTES)
         file.seek(0)
         if head.startswith(MAGIC):

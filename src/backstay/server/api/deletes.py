@@ -46,9 +46,13 @@ class DeleteIn(ApiInput):
         is_new = self.continue_backup_id is None
         if (self.selection is not None) != is_new or (self.digest is not None) != is_new:
             raise ValueError("give either the selection and digest of a plan, or continueBackupId")
-        is_of_new = self.without_backup is not None or self.ignore_missing or "reason" in self.model_fields_set
-        if is_of_new and not is_new:
-            raise ValueError("reason, withoutBackup and ignoreMissing apply to a new delete, not with continueBackupId")
+        has_options_of_new_delete = (
+            self.without_backup is not None or self.ignore_missing or "reason" in self.model_fields_set
+        )
+        if has_options_of_new_delete and not is_new:
+            raise ValueError(
+                "reason, withoutBackup and ignoreMissing apply only to a new delete, and continueBackupId continues one"
+            )
         return self
 
 
@@ -98,8 +102,8 @@ async def follow_delete(
         async def delete(_: MakeReceipt | None) -> tuple[int, DeleteResultOut]:
             return 200, _with_undo(request, await _delete(body, services, on_progress))
 
-        answer, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
-        return DeleteResultOut.model_validate(answer.body)
+        stored, _ = await run_once(request, key, body.model_dump(mode="json"), delete)
+        return DeleteResultOut.model_validate(stored.body)
 
     return await respond_delete(state, work)
 

@@ -271,21 +271,20 @@ def _refused_error(problem: str, address: ServerAddress) -> OutcomeRefused:
 
 def _no_database_error(address: ServerAddress) -> StoreNotFound:
     return StoreNotFound(
-        f"There is no database {address.database!r} at {address.location}; create it, or name another in "
-        "BACKSTAY_DATABASE_URL",
+        f"There is no database {address.database!r} at {address}; create it, or name another in BACKSTAY_DATABASE_URL",
         database=address.location,
     )
 
 
 def _no_connections_error(address: ServerAddress) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{address.location} takes no more connections; end some, or go through a pooler", database=address.location
+        f"{address} takes no more connections; end some, or go through a pooler", database=address.location
     )
 
 
 def _denied_error(address: ServerAddress) -> StoreDenied:
     return StoreDenied(
-        f"{address.location} does not let {address.user!r} in; check user and password in BACKSTAY_DATABASE_URL",
+        f"{address} does not let {address.user!r} in; check user and password in BACKSTAY_DATABASE_URL",
         database=address.location,
     )
 
@@ -297,7 +296,7 @@ def _privilege_error(error: psycopg.Error, address: ServerAddress, schema: str) 
         missing = privileges.find_missing(connection, schema, message)
     if missing is None:
         missing = privileges.MissingPrivilege(address.user, f"lacks a right ({_describe(error)})", None)
-    return StoreDenied(f"{address.location}: {missing}", database=address.location)
+    return StoreDenied(f"{address}: {missing}", database=address.location)
 
 
 def _describe(error: psycopg.Error) -> str:

@@ -124,7 +124,7 @@ class PostgresLegacyTables:
                 kinds = self._connection.execute(self._text("legacy_kinds", table, expressions), values).fetchall()
                 if other_kinds := [kind for (kind,) in kinds if kind != "array"]:
                     raise InputUnreadable(f"{column} must be an array, not {other_kinds[0]}")
-                with self._connection.cursor(name="backstay_original") as cursor:
+                with self._connection.cursor(name="backstay_legacy") as cursor:
                     cursor.execute(self._text("legacy_elements", table, expressions), values)
                     while rows := cursor.fetchmany(_BATCH_ROWS):
                         yield [LegacyElement(*row) for row in rows]
@@ -133,7 +133,7 @@ class PostgresLegacyTables:
 
     @contextmanager
     def _translated_transaction(self) -> Generator[None]:
-        # Translated here already, so that the import can report one entry's error and continue with the next.
+        # Translated within the import, which can then report one entry's error and continue with the next.
         with translate_errors(self._address, self._statements.schema), _read_transaction(self._connection):
             yield
 

@@ -175,7 +175,7 @@ class WriteConnection:
                 if time.monotonic() > deadline or self._stopping.wait(wait):
                     raise CommitUnknown(
                         f"{self._address} was lost during a commit and is still unreachable; whether it was made is "
-                        "not known. Once the server runs, check, or try again: what was committed is kept",
+                        "not known. Once the server runs, look, or try again: what was committed is kept",
                         database=self._address.location,
                     ) from error
             wait = min(1.0, wait * 2)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from psycopg import Error
+from psycopg import errors
 
 from backstay.errors import CannotAdopt, StoreDenied
 from backstay.storage.postgres.adoption.templates import render
@@ -125,5 +125,5 @@ def _find_row(connection: Connection, name: str) -> Row | None:
     try:
         with connection.transaction():
             return connection.execute(render("catalog/table"), (name,)).fetchone()
-    except Error:
+    except (errors.InvalidName, errors.SyntaxError, errors.FeatureNotSupported, errors.InsufficientPrivilege):
         return None

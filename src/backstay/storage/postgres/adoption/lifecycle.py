@@ -245,4 +245,4 @@ def _result(connection: Connection, mapping: TableMapping, prior: PriorAdoption 
 
 
 def _count(connection: Connection, table: UserTable) -> int:
-    return int(query_value(connection, render("user_tables/count_rows", table=table, without=None)))
+    return int(query_value(connection, render("user_tables/count_rows", table=table, null_column=None)))

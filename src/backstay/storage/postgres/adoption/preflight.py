@@ -49,7 +49,7 @@ def find_remarks(connection: Connection, mapping: TableMapping) -> Iterator[str]
             f"`CREATE INDEX ON {turns.quoted_name} ({quoted(parent)})`"
         )
     if (owner := mapping.conversation_columns.get("owner")) is not None and not owner.required:
-        query = render("user_tables/count_rows", table=mapping.conversations, without=owner.name)
+        query = render("user_tables/count_rows", table=mapping.conversations, null_column=owner.name)
         without_owner = query_value(connection, query)
         if without_owner:
             yield (

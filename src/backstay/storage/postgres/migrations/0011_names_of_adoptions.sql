@@ -25,7 +25,7 @@ BEGIN
     ALTER TABLE {schema}.adopted_conversations
         RENAME CONSTRAINT adopted_conversations_their_id_key TO adopted_conversations_app_id_key;
     ALTER VIEW IF EXISTS {schema}.adopted_rows RENAME their_id TO app_id;
-    -- The text of a function does not follow a renamed column. Names of the app's are in quotes there.
+    -- The text of a function does not follow a renamed column. The app's own names are in quotes there.
     FOR one IN
         SELECT regexp_replace(pg_get_functiondef(oid), '(?<!")\mtheir_id\M(?!")', 'app_id', 'g') AS definition
           FROM pg_proc

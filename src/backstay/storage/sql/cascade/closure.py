@@ -39,7 +39,7 @@ class CascadeTables:
 
     All columns of a table whose rows are deleted; the primary key and the foreign keys of one whose rows are updated.
     """
-    unfit: Sequence[tuple[ForeignKey, str]] = ()
+    unrestorable: Sequence[tuple[ForeignKey, str]] = ()
     """The foreign keys whose rows could not be restored, and the generated column that is the reason."""
 
     @classmethod
@@ -48,15 +48,17 @@ class CascadeTables:
         all_keys = session.tables.foreign_keys()
         described = {name: session.tables.table(name) for key in all_keys for name in (key.table, key.parent)}
         tables = {name: table for name, table in described.items() if table is not None}
-        unfit = {key: generated[0] for key in all_keys if (generated := _generated_columns(key, all_keys, tables))}
-        keys = [key for key in all_keys if key not in unfit]
+        unrestorable = {
+            key: generated[0] for key in all_keys if (generated := _generated_columns(key, all_keys, tables))
+        }
+        keys = [key for key in all_keys if key not in unrestorable]
         deleted = {key.table for key in keys if key.on_delete is OnDelete.CASCADE} - set(BUILT_IN_TABLES)
         columns = {name: tuple(tables[name].columns) for name in deleted}
         for name in sorted({key.table for key in keys if key.on_delete.updates} - deleted):
             updating = [key for key in keys if key.table == name and key.on_delete.updates]
             names = (*tables[name].key, *(column for key in updating for column in key.columns))
             columns[name] = tuple(dict.fromkeys(names))
-        return cls(keys, tables, dict(sorted(columns.items())), list(unfit.items()))
+        return cls(keys, tables, dict(sorted(columns.items())), list(unrestorable.items()))
 
     def restricted_to(self, columns: Mapping[str, Mapping[str, str]]) -> "CascadeTables":
         """Return only the tables and columns that are among these, and the foreign keys between them."""
@@ -75,7 +77,7 @@ class CascadeTables:
             [key for key in keys if key.parent in BUILT_IN_TABLES or key.parent in restricted],
             self.tables,
             restricted,
-            self.unfit,
+            self.unrestorable,
         )
 
     def as_mapping(self) -> dict[str, Mapping[str, str]]:
@@ -282,7 +284,7 @@ class CascadeWalk:
 
 
 def _generated_columns(key: ForeignKey, keys: Sequence[ForeignKey], tables: Mapping[str, CatalogTable]) -> list[str]:
-    """Return the generated columns that following a foreign key, or restoring its rows, would need."""
+    """Return the generated columns that are needed to follow a foreign key or to restore its rows."""
     needed = [(key.parent, name) for name in key.parent_columns]
     is_cascading = any(other.table == key.table and other.on_delete is OnDelete.CASCADE for other in keys)
     if is_cascading or key.on_delete.updates:

@@ -20,7 +20,7 @@ def related_rows(session: Session) -> RelatedRows:
 
 
 def _related_rows(session: Session, cascade: CascadeTables) -> RelatedRows:
-    return ForeignKeyRows(session, cascade) if cascade.foreign_keys or cascade.unfit else RelatedRows()
+    return ForeignKeyRows(session, cascade) if cascade.foreign_keys or cascade.unrestorable else RelatedRows()
 
 
 class ForeignKeyRows(RelatedRows):
@@ -49,8 +49,8 @@ class ForeignKeyRows(RelatedRows):
         return CascadeWalk(self._session, self._cascade, keys).by_conversation()
 
     def lock(self, keys: Sequence[int]) -> bool:
-        if unfit := self._unfit_keys():
-            raise delete_blocked_error(unfit)
+        if obstacles := self._generated_obstacles():
+            raise delete_blocked_error(obstacles)
         return CascadeWalk(self._session, self._cascade, keys, locked=True).reaches_other_conversations
 
     def count(self, keys: Sequence[int]) -> Counter[int]:
@@ -73,7 +73,7 @@ class ForeignKeyRows(RelatedRows):
         return [RelatedRowCount(table, rows, is_deleted) for (table, is_deleted), rows in sorted(self._counts.items())]
 
     def obstacles(self) -> list[Obstacle]:
-        obstacles = self._unfit_keys()
+        obstacles = self._generated_obstacles()
         obstacles += [
             Obstacle(key.table, key.name, rows, ObstacleKind.UNFIT) for key, rows in self._unidentifiable.items()
         ]
@@ -88,10 +88,10 @@ class ForeignKeyRows(RelatedRows):
                 obstacles.append(Obstacle(key.table, key.name, len(remaining), kind))
         return obstacles
 
-    def _unfit_keys(self) -> list[Obstacle]:
+    def _generated_obstacles(self) -> list[Obstacle]:
         return [
             Obstacle(key.table, key.name, 0, ObstacleKind.GENERATED, column=column)
-            for key, column in self._cascade.unfit
+            for key, column in self._cascade.unrestorable
         ]
 
     def restricted_to(self, columns: UserColumns) -> RelatedRows:

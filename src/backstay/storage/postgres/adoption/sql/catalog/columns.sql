@@ -1,4 +1,4 @@
--- List the columns of a table, if it exists, its types and defaults with their schemas; for a domain, also its base type.
+-- List the columns of a table, none if it does not exist; types and defaults with their schemas, domains with their base type.
 SELECT attname::text, format_type(atttypid, atttypmod), format_type(atttypid, -1), base.name, base.category,
        attnotnull OR base.required,
        CASE WHEN attidentity <> '' THEN format('nextval(%%L::regclass)', pg_get_serial_sequence(%(table)s, attname))

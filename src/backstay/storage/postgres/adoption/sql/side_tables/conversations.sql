@@ -1,7 +1,7 @@
 -- Create the side table of conversations: their keys and owners, and each built-in column that the user table lacks.
 CREATE TABLE {{ schema }}.adopted_conversations (
     key         bigint PRIMARY KEY DEFAULT pg_catalog.nextval('{{ schema }}.conversations_key'),
-    app_id    {{ id.cast }} NOT NULL UNIQUE,
+    app_id      {{ id.cast }} NOT NULL UNIQUE,
     id          text COLLATE "C" NOT NULL UNIQUE,
     owner       text COLLATE "C"
 {% for name in side_columns %}

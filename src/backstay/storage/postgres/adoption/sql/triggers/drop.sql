@@ -3,7 +3,7 @@ DROP VIEW IF EXISTS {{ schema }}.adopted_rows;
 DO {% filter dollar_quoted %}
 DECLARE
     trigger  record;
-    called   regprocedure;
+    function_name   regprocedure;
 BEGIN
     FOR trigger IN
         SELECT tgname, tgrelid::regclass AS user_table
@@ -14,13 +14,13 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', trigger.tgname, trigger.user_table);
     END LOOP;
-    FOR called IN
+    FOR function_name IN
         SELECT pg_proc.oid
           FROM pg_proc
          WHERE pronamespace = '{{ schema }}'::regnamespace
            AND starts_with(proname, 'adopted_')
     LOOP
-        EXECUTE pg_catalog.format('DROP FUNCTION %s', called);
+        EXECUTE pg_catalog.format('DROP FUNCTION %s', function_name);
     END LOOP;
 END
 {% endfilter %};

@@ -1,6 +1,6 @@
--- Count the rows of a user table; with `without`, those that have no value in that column.
+-- Count the rows of a user table; with `null_column`, those that have no value in that column.
 SELECT count(*)
   FROM {{ table.quoted_name }}
-{% if without %}
- WHERE {{ without | quoted }} IS NULL
+{% if null_column %}
+ WHERE {{ null_column | quoted }} IS NULL
 {% endif %}
