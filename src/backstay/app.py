@@ -24,9 +24,9 @@ from backstay.files import belongs_to_this_user
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_loader import ProcessorLoader
 from backstay.generate.provider_account import Accounts
+from backstay.legacy.imported_jobs import WaitingImports
 from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
-from backstay.legacy.waiting_imports import WaitingImports
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.adoption_settings import adoption_from_settings
 from backstay.library.service import Conversations

@@ -28,7 +28,7 @@ from backstay.errors import (
     SettingsError,
     StoreDenied,
 )
-from backstay.legacy.backup_snapshot import LegacyFileSource
+from backstay.legacy.backup_source import LegacyFileSource
 from backstay.legacy.service import _recorded_ids, _settled_items
 from backstay.library.selection import Selection
 from backstay.remedy import Remedy

@@ -7,7 +7,7 @@ import pytest
 from backstay.batch.job import JobAction, JobSettings, JobState
 from backstay.batch.progress import ItemCounts
 from backstay.errors import ItemsDiffer, JobNotFound, OutcomeRefused
-from backstay.legacy.waiting_imports import WaitingImport
+from backstay.legacy.imported_jobs import WaitingImport
 from backstay.other_owners import OwnedKind
 from backstay.remedy import Remedy
 from support.data.conversations import items

@@ -17,8 +17,8 @@ from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job, Pause
 from backstay.batch.progress import ProviderWait
 from backstay.generate.prompt_preview import PromptSample
+from backstay.legacy.imported_jobs import WaitingImport
 from backstay.legacy.report import ImportedBackup, ImportedJob, SkippedEntry
-from backstay.legacy.waiting_imports import WaitingImport
 from backstay.library.adoption_request import AdoptedTable
 from backstay.library.deletion import DeletePlan, DeleteSample, FiringTrigger, RelatedRowCount
 from backstay.library.imports.imported_conversation import ImportResult

@@ -29,10 +29,10 @@ from backstay.errors import (
 )
 from backstay.legacy import backup_file as files
 from backstay.legacy import value_rules
-from backstay.legacy.backup_snapshot import AllocateKeys, LegacyFileSource
+from backstay.legacy.backup_source import AllocateKeys, LegacyFileSource
+from backstay.legacy.imported_jobs import WaitingImportStore
 from backstay.legacy.report import ImportedBackup, ImportedJob, LegacyReport, SkippedEntry
 from backstay.legacy.store import CHECKPOINTS, EXPORTS, LegacyCheckpoint, LegacyExport, LegacyStore, LegacyTables
-from backstay.legacy.waiting_imports import WaitingImportStore
 from backstay.library.id_text import check_id
 from backstay.logs import get_logger
 

@@ -10,7 +10,7 @@ from backstay.batch.item import FailedItem, FailureEvent, ItemSummary
 from backstay.batch.job import Job
 from backstay.batch.progress import ItemCounts
 from backstay.batch.runner import BatchResult
-from backstay.legacy.waiting_imports import WaitingImport
+from backstay.legacy.imported_jobs import WaitingImport
 from backstay.schemas.base import ApiObject, Moment, next_cursor
 
 

@@ -14,7 +14,7 @@ import pytest
 from backstay.backup.store import BackupStores
 from backstay.batch.store import BatchStores
 from backstay.coordination.store import ExpiringValueStore
-from backstay.legacy.waiting_imports import WaitingImportStore
+from backstay.legacy.imported_jobs import WaitingImportStore
 from backstay.library.store import ConversationStore
 from backstay.storage.postgres import PostgresStore
 from backstay.storage.sqlite import SqliteStore

@@ -36,7 +36,7 @@ async def failed(
       backstay failed topics --raw
       backstay failed topics --traceback
       backstay failed topics --json > failed.json
-      backstay failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0 backstay retry topics
+      backstay failed topics | cut -f1 | tr '\\n' '\\0' | xargs -0r backstay retry topics
     """
     backstay, out = await session.open(), session.out
     failures = backstay.batches.failed(job)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backstay.batch.item import FailedItem
     from backstay.batch.job import Job
     from backstay.batch.job_recipe import FrozenRecipe
-    from backstay.legacy.waiting_imports import WaitingImport
+    from backstay.legacy.imported_jobs import WaitingImport
 
 _MAX_JOBS = 1_000_000
 _MAX_SAMPLE_CHARACTERS = 300  # of the sample message

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from backstay.backup.storage_identity import StorageIdentity
 from backstay.batch.store import WorkerIdentity
-from backstay.legacy.waiting_imports import WaitingImport
+from backstay.legacy.imported_jobs import WaitingImport
 from backstay.other_owners import OtherOwners, OwnedKind
 from backstay.storage.sql.database import Row, Session
 from backstay.storage.sql.times import from_micros

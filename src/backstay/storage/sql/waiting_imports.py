@@ -7,7 +7,7 @@ the name's lock.
 from collections.abc import Mapping, Sequence
 
 from backstay.batch.store import StagedJob
-from backstay.legacy.waiting_imports import WaitingImport, items_missing_error, job_waits_error
+from backstay.legacy.imported_jobs import WaitingImport, items_missing_error, job_waits_error
 from backstay.storage.sql.batched import batched
 from backstay.storage.sql.database import Session, SqlStore
 from backstay.storage.sql.times import from_micros, now_micros

@@ -1,4 +1,4 @@
-"""A backup file of the original library as a snapshot, from which a backup is written."""
+"""A backup file of the original library as the source from which a backup is written."""
 
 import asyncio
 import hashlib
@@ -106,6 +106,6 @@ class _Snapshot:
 
 
 async def iterate_in_thread(source: Iterator[T]) -> AsyncGenerator[T]:
-    """Yield the items of `source`, none of which is None, each computed in a thread."""
+    """Yield the items of `source`, each computed in a thread. None of them may be None."""
     while (item := await asyncio.to_thread(next, source, None)) is not None:
         yield item

@@ -1,4 +1,4 @@
-"""Imported jobs, of which only the settled items are known: they wait for a run with all items."""
+"""Imported jobs. Only their completed and failed items are known, so each starts with a run that has all its items."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
