@@ -115,15 +115,17 @@ class JobCreator:
             job = await self._stores.jobs.job(self._owner, request.job_id)
         except JobNotFound:
             return None
-        is_other_kind = (request.recipe is None) != (job.recipe is None)
-        if is_other_kind or (job.recipe is None and job.processor != request.processor):
-            raise JobDiffers(
-                f"Job {quoted_id(request.job_id)} exists with {_describe(job)}, not {_describe(request)}",
-                job_id=request.job_id,
-                stored=job.processor,
-                given=request.processor,
-            )
-        differences = request.recipe.differences(job.recipe) if request.recipe and job.recipe is not None else ()
+        requested, stored = request.recipe, job.recipe
+        if requested is None or stored is None:
+            if (requested is None) != (stored is None) or request.processor != job.processor:
+                raise JobDiffers(
+                    f"Job {quoted_id(request.job_id)} exists with {_describe(job)}, not {_describe(request)}",
+                    job_id=request.job_id,
+                    stored=job.processor,
+                    given=request.processor,
+                )
+            return job
+        differences = requested.differences(stored)
         if differences:
             has_other_base_url = any(difference.startswith("base_url:") for difference in differences)
             raise JobDiffers(
