@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from backstay.batch.runner import BatchResult
     from backstay.batch.stop_signal import StopSignal
     from backstay.generate.recipe import Recipe
-    from backstay.library.conversation import Conversation, Turn
+    from backstay.library.conversation import Conversation
     from backstay.library.deletion import DeletePlan, DeleteResult
     from backstay.library.imports.imported_conversation import ImportResult
     from backstay.library.selection import Selection
+    from backstay.library.turn import ToolCall, Turn
 
 __all__ = [
     "Backstay",
@@ -57,6 +58,7 @@ __all__ = [
     "Skip",
     "StopSignal",
     "TokenCounts",
+    "ToolCall",
     "Turn",
     "Work",
     "errors",
@@ -76,10 +78,11 @@ _NAMES = {
     "batch.runner": ("BatchResult",),
     "batch.stop_signal": ("StopSignal",),
     "generate.recipe": ("Recipe",),
-    "library.conversation": ("Conversation", "Turn"),
+    "library.conversation": ("Conversation",),
     "library.deletion": ("DeletePlan", "DeleteResult"),
     "library.imports.imported_conversation": ("ImportResult",),
     "library.selection": ("Selection",),
+    "library.turn": ("ToolCall", "Turn"),
 }
 _MODULES = {name: f"backstay.{module}" for module, names in _NAMES.items() for name in names}
 

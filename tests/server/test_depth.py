@@ -103,7 +103,7 @@ def test_deep_metadata_of_a_processor_is_refused():
         metadata = json.loads(_nested(levels, '{"a":')) if levels < 900 else _metadata(levels)
         for conversation in (
             Conversation([Turn("user", "x")], metadata=metadata),
-            Conversation([Turn("user", "x", None, metadata)]),
+            Conversation([Turn("user", "x", metadata=metadata)]),
         ):
             if is_taken:
                 validate(conversation)

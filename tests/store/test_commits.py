@@ -9,8 +9,9 @@ from backstay.batch.job import JobAction, JobState, Pause
 from backstay.batch.outcome import AttemptUsage
 from backstay.batch.progress import ItemCounts, ProviderWait, TokenCounts
 from backstay.errors import LeaseLost, OutcomeRefused, StorageError
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
 from backstay.library.selection import Selection
+from backstay.library.turn import Turn
 from support.data.conversations import conversation
 from support.data.verdicts import completed, completed_with_none, doomed, failed, retried, skipped
 from support.fakes.clock import NOON

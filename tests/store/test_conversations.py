@@ -3,9 +3,10 @@
 import pytest
 
 from backstay.errors import ConversationNotFound
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationSummary
+from backstay.library.turn import Turn
 from backstay.remedy import Remedy
 from support.data.conversations import conversation
 from support.data.verdicts import completed

@@ -14,6 +14,8 @@ from backstay.cli.commands import (
     backup_restore,
     backups,
     conversation_delete,
+    conversation_export,
+    conversation_import,
     conversations,
     doctor,
     failed_items,
@@ -147,8 +149,8 @@ _add_group(
     {
         "list": conversations.list_conversations,
         "show": conversations.show,
-        "import": conversations.import_,
-        "export": conversations.export,
+        "import": conversation_import.import_,
+        "export": conversation_export.export,
         "delete": conversation_delete.delete,
     },
 )

@@ -23,7 +23,8 @@ from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.prompt_echo import repeats_prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
 from backstay.generate.turn_parser import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
-from backstay.library.conversation import Conversation, Turn, validate_turns
+from backstay.library.conversation import Conversation, validate_turns
+from backstay.library.turn import Turn
 
 # Placeholders for a text in an example: dots alone, or a word about the text in brackets.
 _PLACEHOLDER = re.compile(

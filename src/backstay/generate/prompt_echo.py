@@ -8,7 +8,7 @@ import orjson
 
 from backstay.batch.item import Item
 from backstay.generate.prompt import Prompt
-from backstay.library.conversation import Turn
+from backstay.library.turn import Turn
 
 _MIN_CHARACTERS = 20  # in all turns together; fewer may occur in a prompt by chance
 _MAX_TURN_WORDS = 400

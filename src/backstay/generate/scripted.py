@@ -6,7 +6,8 @@ import re
 from backstay.batch.item import Item
 from backstay.batch.processor import Processor
 from backstay.errors import ProcessorNotFound
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
+from backstay.library.turn import Turn
 
 NAME = "scripted"
 _MAX_SECONDS = 3600.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from backstay.generate.json_extraction import DuplicateKeys, parse_whole
 from backstay.generate.prompt import role_of, turn_keys
-from backstay.library.conversation import Turn
+from backstay.library.turn import Turn
 
 _MAX_WRAPPERS = 4
 # Names in lower case, without separators.

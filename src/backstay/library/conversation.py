@@ -1,4 +1,4 @@
-"""Conversations and turns, and the check that they may be stored."""
+"""Conversations, and the check that they may be stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,25 +9,20 @@ from backstay.clock import to_text
 from backstay.errors import InvalidConversation, kind_of
 from backstay.library.canonical_json import canonical_json, digest_of, is_encodable
 from backstay.library.id_text import id_fault
+from backstay.library.turn import STORED_FIELDS, ToolCall, Turn
 from backstay.readers.json_depth import METADATA_OUTER_LEVELS, TOO_DEEP, is_too_deep
 
+TOOLS = "tools"
 _IDS = ("id", "job_id", "item_id")
 _USUAL_ROLES = ("user", "assistant", "system")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of a conversation. `role` is usually `system`, `user` or `assistant`."""
-
-    role: str
-    content: str
-    id: str | None = None
-    metadata: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Conversation:
     """An ordered list of turns with an id, metadata and an origin.
+
+    `tools` are the definitions of the tools that the model could call, as a provider's API takes them. They are stored
+    in the metadata under `tools`, like a turn's fields (`library.turn`), and taken out of metadata that has them.
 
     A processor sets `turns` and any other field it knows. When the conversation is stored, the library fills in `id`,
     the times and, from the item, `topic`, `persona`, `job_id` and `item_id`.
@@ -43,6 +38,20 @@ class Conversation:
     item_id: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        if not self.metadata or not isinstance(self.metadata, Mapping):  # another type is refused when it is stored
+            return
+        if not self.tools and _are_tools(self.metadata.get(TOOLS)):
+            rest = dict(self.metadata)
+            object.__setattr__(self, TOOLS, rest.pop(TOOLS))
+            object.__setattr__(self, "metadata", rest)
+
+    def stored_metadata(self) -> dict[str, Any]:
+        """Return the metadata as it is stored, which includes the tools."""
+        tools = {TOOLS: list(self.tools)} if self.tools else {}
+        return {**(self.metadata or {}), **tools}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the native shape: a JSON-compatible dict with the turns in `conversation_turns`, numbered from 1."""
@@ -51,7 +60,7 @@ class Conversation:
             "topic": self.topic,
             "persona": self.persona,
             "content": self.content,
-            "metadata": dict(self.metadata or {}),
+            "metadata": self.stored_metadata(),
             "job_id": self.job_id,
             "item_id": self.item_id,
             "created_at": to_text(self.created_at) if self.created_at else None,
@@ -62,7 +71,7 @@ class Conversation:
                     "sequence": sequence,
                     "role": turn.role,
                     "content": turn.content,
-                    "metadata": dict(turn.metadata or {}),
+                    "metadata": turn.stored_metadata(),
                 }
                 for sequence, turn in enumerate(self.turns, start=1)
             ],
@@ -94,8 +103,19 @@ def validate_stored(conversation: Conversation) -> None:
             _check_text(text, name)
     if conversation.id == "":
         raise InvalidConversation("the conversation's id is empty; leave it out to have one generated")
-    if conversation.metadata:
-        _check_json(conversation.metadata, "the metadata")
+    if not conversation.tools:
+        if conversation.metadata:
+            _check_json(conversation.metadata, "the metadata")
+        return
+    if not _are_tools(list(conversation.tools)):
+        raise InvalidConversation("the tools of the conversation must be mappings")
+    if TOOLS in conversation.metadata:
+        raise InvalidConversation("the conversation has tools both as a field and in its metadata")
+    _check_json(conversation.stored_metadata(), "the metadata with the tools")
+
+
+def _are_tools(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(tool, Mapping) for tool in value)
 
 
 def validate_turns(turns: Sequence[Turn]) -> None:
@@ -114,6 +134,8 @@ def _is_plain(turn: Turn) -> bool:
     """Return whether a turn is a usual, valid one. Most are, and this is much faster than the full check."""
     if type(turn) is not Turn or turn.id is not None or turn.metadata or turn.role not in _USUAL_ROLES:
         return False
+    if not turn.is_plain:
+        return False
     text = turn.content
     return type(text) is str and text.isascii() and "\x00" not in text and text != "" and not text.isspace()
 
@@ -125,14 +147,34 @@ def _check_turn(turn: Turn, number: int) -> None:
         raise InvalidConversation(f"role and content of turn {number} must be text")
     if not turn.role:
         raise InvalidConversation(f"turn {number} has no role")
-    if not turn.content or turn.content.isspace():
+    if (not turn.content or turn.content.isspace()) and not turn.may_be_empty:
         raise InvalidConversation(f"turn {number} is empty")
     _check_text(turn.role, f"the role of turn {number}")
     _check_text(turn.content, f"turn {number}")
     if turn.id is not None:
         _check_text(turn.id, f"the id of turn {number}")
+    if not turn.is_plain:
+        _check_fields(turn, number)
     if turn.metadata:
         _check_json(turn.metadata, f"the metadata of turn {number}")
+
+
+def _check_fields(turn: Turn, number: int) -> None:
+    """Check the fields that are stored as metadata."""
+    for name in ("name", "tool_call_id", "reasoning"):
+        if not isinstance(getattr(turn, name), str | None):
+            raise InvalidConversation(f"{name} of turn {number} must be text")
+    if not isinstance(turn.tool_calls, list | tuple) or not isinstance(turn.parts, list | tuple | None):
+        raise InvalidConversation(f"tool_calls and parts of turn {number} must be lists")
+    for call in turn.tool_calls:
+        if not isinstance(call, ToolCall) or ToolCall.from_dict(call.to_dict()) != call:
+            raise InvalidConversation(
+                f"a tool call of turn {number} must be a backstay.ToolCall with a name and arguments, both text"
+            )
+    for name in STORED_FIELDS.intersection(turn.metadata or ()):
+        if getattr(turn, name):
+            raise InvalidConversation(f"turn {number} has {name} both as a field and in its metadata")
+    _check_json(turn.stored_metadata(), f"the metadata of turn {number} with its other fields")
 
 
 def _check_text(value: object, subject: str) -> None:

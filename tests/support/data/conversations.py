@@ -6,7 +6,8 @@ from typing import Any
 
 from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import ClaimedItem, Item, NewItem
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
+from backstay.library.turn import Turn
 
 
 def conversation(text: str = "hello", **known: Any) -> Conversation:

@@ -20,7 +20,8 @@ from backstay.batch.outcome import (
     outcome_from_result,
 )
 from backstay.errors import InvalidConversation
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
+from backstay.library.turn import Turn
 from support.data.conversations import claimed, conversation
 
 

@@ -8,7 +8,7 @@ import pytest
 from backstay import Item
 from backstay.generate.prompt import Prompt
 from backstay.generate.prompt_echo import repeats_prompt
-from backstay.library.conversation import Turn
+from backstay.library.turn import Turn
 
 _USER, _ASSISTANT = "Un café? It's for me.", 'Oui, "un café",\nat once.'
 _KEYED = {"user_1": _USER, "assistant_1": _ASSISTANT}

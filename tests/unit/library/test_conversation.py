@@ -7,7 +7,8 @@ from types import MappingProxyType
 import pytest
 
 from backstay.errors import InvalidConversation
-from backstay.library.conversation import Conversation, Turn, validate
+from backstay.library.conversation import Conversation, validate
+from backstay.library.turn import Turn
 from support.data.conversations import conversation
 
 _GOOD = conversation("tea", metadata={"a": [1, None]}, topic="tea")

@@ -9,12 +9,13 @@ import orjson
 import pytest
 
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
 from backstay.library.formats import load_format
 from backstay.library.formats.csv import Csv
 from backstay.library.formats.messages import Messages
 from backstay.library.formats.native import Native
 from backstay.library.formats.sharegpt import ShareGPT
+from backstay.library.turn import Turn
 
 _CONVERSATION = Conversation(
     [
@@ -67,7 +68,7 @@ def test_native_loses_nothing():
 
 def _restored(native):
     turns = [
-        Turn(turn["role"], turn["content"], turn["id"], turn["metadata"] or None)
+        Turn(turn["role"], turn["content"], id=turn["id"], metadata=turn["metadata"] or None)
         for turn in native["conversation_turns"]
     ]
     known = {name: native[name] for name in ("id", "topic", "persona", "content", "metadata", "job_id", "item_id")}

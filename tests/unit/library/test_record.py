@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
 from backstay.library.record import (
     digest_of_document,
     document_to_line,
@@ -18,6 +18,7 @@ from backstay.library.record import (
     value_from_line,
     value_to_line,
 )
+from backstay.library.turn import Turn
 
 _TEXT = some.text(some.characters(exclude_categories=["Cs"]))
 _STORED = some.none() | _TEXT | some.binary() | some.integers(-(2**63), 2**63 - 1) | some.floats(allow_nan=False)

@@ -1,4 +1,4 @@
-"""`backstay conversations`: list, show, import and export conversations."""
+"""`backstay conversations`: list and show conversations."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -6,18 +6,14 @@ import typer
 
 from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.options import OutputOptions
-from backstay.cli.selection_options import ConditionOptions, SelectionOptions, refuse_unknown_job
-from backstay.cli.text import format_count, format_time, printable, printable_lines
-from backstay.errors import EmptySelection
-from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
+from backstay.cli.selection_options import ConditionOptions
+from backstay.cli.text import format_time, printable, printable_lines
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.limits import MAX_LIST_ENTRIES
 from backstay.other_owners import OwnedKind
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
-    from backstay.library.imports.imported_conversation import ImportResult
     from backstay.library.store import ConversationSummary
 
 _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
@@ -80,77 +76,6 @@ async def show(
     await session.remind()
 
 
-@command()
-async def import_(
-    session: CommandSession,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
-    on_conflict: Annotated[
-        ImportConflictPolicy,
-        typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
-    ] = ImportConflictPolicy.FAIL,
-) -> None:
-    """Import conversations from a file: all of them or none.
-
-    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
-    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
-    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
-
-    \b
-    Examples:
-      backstay conversations import chats.jsonl
-      backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
-    """
-    backstay = await session.open(create=True)
-    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
-    name = "standard input" if file == "-" else printable(file)
-    session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
-    await session.remind()
-
-
-@command()
-async def export(
-    session: CommandSession,
-    *,
-    options: SelectionOptions,
-    form: Annotated[
-        ExportFormat, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
-    ] = DEFAULT_FORMAT,
-    output: OutputOptions,
-) -> None:
-    """Export conversations for training, oldest first. Select them by ids, by conditions, or with --all.
-
-    \b
-    Examples:
-      backstay conversations export --job topics -o topics.messages.jsonl
-      backstay conversations export --all --format sharegpt | zstd > all.jsonl.zst
-      backstay conversations export --ids-file good.txt --format csv -o good.csv
-    """
-    from backstay.library.formats import load_format
-
-    out = session.out
-    path = output.path(as_json=out.as_json)
-    selection = options.selection().check()
-    writer = load_format(form)()
-    number = 0
-    backstay = await session.open()
-    with out.target(path, excluded=backstay.files) as write:
-        write(writer.head())
-        async for conversation in backstay.conversations.export(selection):
-            write(writer.chunk(conversation))
-            number += 1
-        if not number:
-            await refuse_unknown_job(backstay, selection)
-        if path is not None and not number:
-            # Raised before the file is complete, so that a mistyped name does not replace a good file by an empty one.
-            raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
-    if out.as_json:
-        out.print_json(schemas.ExportOut(exported=number, format=form, path=path))
-    else:
-        where = f" to {printable(path)}" if path is not None else ""
-        out.note(f"{format_count(number, 'conversation')} exported{where}.")
-    await session.remind()
-
-
 def _row(summary: "ConversationSummary") -> tuple[object, ...]:
     texts = (summary.topic or "", summary.persona or "")
     ids = (printed_id(value or "") for value in (summary.job_id, summary.item_id))
@@ -172,12 +97,3 @@ def _format_lines(conversation: "Conversation") -> list[str]:
     for turn in conversation.turns:
         lines += ["", f"{printable(turn.role)}:", *(f"  {line}" for line in printable_lines(turn.content))]
     return lines
-
-
-def _format_import(result: "ImportResult") -> str:
-    clauses = [format_count(result.imported, "conversation") + " imported"]
-    clauses += [f"{result.renamed:,} of them under new ids"] if result.renamed else []
-    was = "was" if result.identical == 1 else "were"
-    clauses += [f"{result.identical:,} {was} already stored"] if result.identical else []
-    clauses += [f"{result.skipped:,} skipped, because others have their ids"] if result.skipped else []
-    return ", ".join(clauses)

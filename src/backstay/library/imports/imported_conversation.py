@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backstay.errors import InvalidConversation
-from backstay.library.conversation import Conversation, Turn, text_fault, validate, validate_stored
+from backstay.library.conversation import Conversation, text_fault, validate, validate_stored
 from backstay.library.record import TURNS, Document, value_from_line
+from backstay.library.turn import Turn
 from backstay.readers.input_errors import InputErrors
 
 KEYS = frozenset(
@@ -140,7 +141,9 @@ def _check_storable(document: Document, incoming: ImportedConversation, origin: 
         if fault is not None:
             raise origin.invalid_row(incoming.line, f"the metadata of {subject} {fault}")
     fields = {name: document[name] for name in ("id", "topic", "persona", "content", "job_id", "item_id")}
-    turns = [Turn(turn["role"], turn["content"], turn["id"], _metadata_dict(turn)) for turn in document[TURNS]]
+    turns = [
+        Turn(turn["role"], turn["content"], id=turn["id"], metadata=_metadata_dict(turn)) for turn in document[TURNS]
+    ]
     check = validate_stored if incoming.is_exact else validate
     try:
         check(Conversation(turns, metadata=_metadata_dict(document), **fields))

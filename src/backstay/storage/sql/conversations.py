@@ -8,13 +8,14 @@ from backstay.clock import from_text
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import ConversationNotFound, OutcomeRefused
 from backstay.library.choices import ImportConflictPolicy
-from backstay.library.conversation import Conversation, Turn
+from backstay.library.conversation import Conversation
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_as_dict
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
+from backstay.library.turn import Turn
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
@@ -101,7 +102,7 @@ def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conve
     for key, turn_id, role, content, metadata in session.select_many(
         "conversation_turns", [(key,) for key in turns], owner
     ):
-        turns[key].append(Turn(role, content, turn_id, metadata_as_dict(metadata) or None))
+        turns[key].append(Turn(role, content, id=turn_id, metadata=metadata_as_dict(metadata) or None))
     return [_conversation(row, turns[row[0]]) for row in rows]
 
 

@@ -100,11 +100,11 @@ def _insert_conversations(session: Session, lease: Lease, verdicts: Sequence[Ver
         topic = item.topic if conversation.topic is None else conversation.topic
         persona = item.persona if conversation.persona is None else conversation.persona
         conversations.append(
-            (key, owner, conversation_id, topic, persona, conversation.content, _to_json(conversation.metadata),
-             job_id, item.id, stored_at, stored_at)
+            (key, owner, conversation_id, topic, persona, conversation.content,
+             _to_json(conversation.stored_metadata()), job_id, item.id, stored_at, stored_at)
         )  # fmt: skip
         turns += [
-            (key, sequence, owner, turn.id, turn.role, turn.content, _to_json(turn.metadata))
+            (key, sequence, owner, turn.id, turn.role, turn.content, _to_json(turn.stored_metadata()))
             for sequence, turn in enumerate(conversation.turns, start=1)
         ]
     session.execute_many("insert_conversations", conversations)

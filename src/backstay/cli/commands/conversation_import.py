@@ -1,0 +1,49 @@
+"""`backstay conversations import`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backstay.cli import schemas
+from backstay.cli.command import CommandSession, command
+from backstay.cli.text import format_count, printable
+from backstay.library.choices import ImportConflictPolicy
+
+if TYPE_CHECKING:
+    from backstay.library.imports.imported_conversation import ImportResult
+
+
+@command()
+async def import_(
+    session: CommandSession,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
+    on_conflict: Annotated[
+        ImportConflictPolicy,
+        typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
+    ] = ImportConflictPolicy.FAIL,
+) -> None:
+    """Import conversations from a file: all of them or none.
+
+    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
+    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
+    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
+
+    \b
+    Examples:
+      backstay conversations import chats.jsonl
+      backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
+    """
+    backstay = await session.open(create=True)
+    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+    name = "standard input" if file == "-" else printable(file)
+    session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
+    await session.remind()
+
+
+def _format_import(result: "ImportResult") -> str:
+    clauses = [format_count(result.imported, "conversation") + " imported"]
+    clauses += [f"{result.renamed:,} of them under new ids"] if result.renamed else []
+    was = "was" if result.identical == 1 else "were"
+    clauses += [f"{result.identical:,} {was} already stored"] if result.identical else []
+    clauses += [f"{result.skipped:,} skipped, because others have their ids"] if result.skipped else []
+    return ", ".join(clauses)

@@ -1,0 +1,153 @@
+"""Turns and the tool calls in them.
+
+A turn is stored as role, content, id and metadata. Its other fields are entries of the stored metadata, under their own
+names, because tables of a user, and views of adopted ones, have no columns for them. `Turn` takes them out of metadata
+that it gets, if they have the right type: `Turn("user", "Hi", metadata={"name": "Ann"}).name` is `"Ann"`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Self
+
+_FUNCTION = "function"
+_TEXT_PARTS = frozenset(("text", "input_text", "output_text"))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool by the model. `arguments` is the text that the model wrote, usually JSON."""
+
+    id: str | None
+    name: str
+    arguments: str
+    _: KW_ONLY
+    extra: Mapping[str, Any] | None = None
+    """Any other keys that the provider set, such as `index`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the call as in OpenAI's API: `{"id", "type": "function", "function": {"name", "arguments"}}`.
+
+        Without an id the key is absent.
+        """
+        call_id = {} if self.id is None else {"id": self.id}
+        function = {"name": self.name, "arguments": self.arguments}
+        return {**call_id, "type": _FUNCTION, _FUNCTION: function, **(self.extra or {})}
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Self | None:
+        """Return the call of a dict that `to_dict` made; None for any other value."""
+        match value:
+            case {"type": "function", "function": {"name": str(name), "arguments": str(arguments), **more}} if not more:
+                extra = {key: entry for key, entry in value.items() if key not in ("id", "type", "function")}
+                call_id = value.get("id")
+                if isinstance(call_id, str) or "id" not in value:
+                    return cls(call_id, name, arguments, extra=extra or None)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation. `role` is usually `system`, `user`, `assistant` or `tool`.
+
+    `content` may be empty only where tool calls, parts or reasoning stand in its place, or if it is the result of a
+    tool.
+    """
+
+    role: str
+    content: str
+    _: KW_ONLY
+    name: str | None = None
+    """The name of the speaker, or of the tool whose result this is."""
+    tool_calls: Sequence[ToolCall] = ()
+    tool_call_id: str | None = None
+    """The id of the call whose result this is."""
+    reasoning: str | None = None
+    """What the model thought before it answered."""
+    parts: Sequence[Any] | None = None
+    """The content as a list of parts, exactly as a provider or a file gave it; `content` is then their text."""
+    id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.metadata or not isinstance(self.metadata, Mapping):  # another type is refused when it is stored
+            return
+        rest = dict(self.metadata)
+        for name, from_metadata in _FROM_METADATA.items():
+            if name in rest and not getattr(self, name) and (value := from_metadata(rest[name])) is not None:
+                object.__setattr__(self, name, value)
+                del rest[name]
+        if len(rest) < len(self.metadata):
+            object.__setattr__(self, "metadata", rest or None)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the turn has no fields but role, content, id and metadata."""
+        return not (self.tool_calls or self.reasoning or self.parts or self.tool_call_id or self.name)
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether something stands in place of the content, or the turn is the result of a tool, which may be empty."""
+        return bool(self.tool_calls or self.parts or self.reasoning or self.tool_call_id or self.role == "tool")
+
+    @property
+    def current_parts(self) -> Sequence[Any] | None:
+        """The parts, if `content` is still their text; None if it was edited since."""
+        return self.parts if self.parts and text_of_parts(self.parts) == self.content else None
+
+    def stored_metadata(self) -> dict[str, Any]:
+        """Return the metadata as it is stored, which includes the other fields that are set."""
+        metadata = dict(self.metadata or {})
+        if self.is_plain:
+            return metadata
+        fields = {
+            "name": self.name,
+            "tool_calls": [call.to_dict() for call in self.tool_calls],
+            "tool_call_id": self.tool_call_id,
+            "reasoning": self.reasoning,
+            "parts": self.parts and list(self.parts),
+        }
+        return {**metadata, **{name: value for name, value in fields.items() if value}}
+
+
+def text_of_parts(parts: Sequence[Any]) -> str:
+    """Return the text of a list of parts: of its texts, joined as they are. Other parts, such as images, have none."""
+    return "".join(map(_text_of_part, parts))
+
+
+def _text_of_part(part: Any) -> str:
+    match part:
+        case str():
+            return part
+        case {"type": str(kind), "text": str(text)} if kind in _TEXT_PARTS:
+            return text
+        case {"type": "refusal", "refusal": str(text)}:
+            return text
+    return ""
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _tool_calls(value: Any) -> Sequence[ToolCall] | None:
+    calls = [ToolCall.from_dict(entry) for entry in value] if isinstance(value, list) else []
+    return tuple(call for call in calls if call is not None) if calls and None not in calls else None
+
+
+def _parts(value: Any) -> Sequence[Any] | None:
+    is_list_of_parts = isinstance(value, list) and all(
+        isinstance(part, str) or (isinstance(part, dict) and isinstance(part.get("type"), str)) for part in value
+    )
+    return value if value and is_list_of_parts else None
+
+
+_FROM_METADATA: Mapping[str, Callable[[Any], Any]] = {
+    "name": _text,
+    "tool_calls": _tool_calls,
+    "tool_call_id": _text,
+    "reasoning": _text,
+    "parts": _parts,
+}
+"""The fields that are stored as metadata, each with the function that returns its value, or None for another type."""
+
+STORED_FIELDS = frozenset(_FROM_METADATA)
