@@ -28,7 +28,12 @@ def filled(server):
         "/api/batches", json={"jobId": "later", "items": topics, "processor": "scripted", "start": False}
     )
     listed = server.client.get("/api/conversations?limit=5").json()["conversations"]
-    file = {"file": ("tools.jsonl", json.dumps(with_tools(id="tools").to_dict()).encode())}
+    file = {
+        "file": (
+            "tools.jsonl",
+            json.dumps(with_tools(id="tools", metadata={"reasoning": "A tower."}).to_dict()).encode(),
+        )
+    }
     server.client.post("/api/conversations/import", files=file).raise_for_status()
     body = {"conversationIds": [conversation["id"] for conversation in listed]}
     return server.client.post("/api/backup/create", json=body).json()["backupId"]
@@ -328,6 +333,13 @@ async def test_nothing_is_wider_than_the_screen(browser, server, width):
     """No page scrolls sideways on a phone or any wider screen."""
     async with page_of(browser, server, viewport={"width": width, "height": 800}) as (page, _):
         await put_off(page)
-        for address in ("/batches", "/conversations", "/backups", "/batches/one?id=some"):
+        for address in (
+            "/batches",
+            "/conversations",
+            "/backups",
+            "/batches/one?id=some",
+            "/conversations/one?id=tools",
+        ):
             await drawn(page, address)
+            await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, address

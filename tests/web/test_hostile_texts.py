@@ -41,7 +41,7 @@ def _fill(server):
             "topic": text[:200_000],
             "persona": text,
             "content": text,
-            "metadata": {"note": text},
+            "metadata": {"note": text, "reasoning": text},
             "conversation_turns": [{"role": "user", "content": text}],
         }
         for number, text in enumerate(texts)
@@ -137,9 +137,10 @@ async def test_each_is_read_as_it_is(opened):
     texts = await page.locator(".turn .text").evaluate_all("(all) => all.map((one) => one.textContent)")
     await page.goto(f"/conversations/one?id=c{len(HOSTILE)}")
     million = await page.locator(".turn .text").evaluate("(one) => one.textContent")
+    reasoning = await page.locator(".folded .text").evaluate("(one) => one.textContent")
 
     assert texts == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML normalizes line ends
-    assert million == MILLION
+    assert million == reasoning == MILLION
     assert seen.everything == []
 
 
@@ -158,7 +159,7 @@ async def test_fields_of_turns_are_read_as_they_are(opened):
         )
     ]
     await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    tools = await page.locator(".tools h2").evaluate_all("(all) => all.map((one) => one.textContent)")
+    tools = await page.locator(".folded h2").evaluate_all("(all) => all.map((one) => one.textContent)")
 
     whole = [text.replace("\r\n", "\n") for text in (*HOSTILE, MILLION)]  # HTML normalizes line ends
     assert reasoning == results == parts == whole
