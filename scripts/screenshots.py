@@ -5,6 +5,7 @@ dark, wide and as on a phone. Needs Chromium and the test extra. Serves a librar
 """
 
 import asyncio
+import json
 import signal
 import sys
 import tempfile
@@ -47,6 +48,61 @@ async def write(item):
         ]
     )
 """
+_ARGUMENTS = {"city": "Lisbon", "days": 2, "units": "metric"}
+_FORECAST = {"days": [{"day": "Sat", "sky": "clear", "max": 24}, {"day": "Sun", "sky": "showers", "max": 19}]}
+_PICTURE = "data:image/jpeg;base64," + "/9j/4AAQSkZJRg" * 1_200
+_WITH_TOOLS = {
+    "id": "weekend",
+    "topic": "A weekend in Lisbon",
+    "metadata": {
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "get_forecast",
+                    "description": "The weather of the next days",
+                    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+                },
+            }
+        ]
+    },
+    "conversation_turns": [
+        {
+            "role": "user",
+            "content": "This is our hotel. Should we go out on Saturday or on Sunday?",
+            "metadata": {
+                "parts": [
+                    {"type": "image_url", "image_url": {"url": _PICTURE}},
+                    {"type": "text", "text": "This is our hotel. Should we go out on Saturday or on Sunday?"},
+                ]
+            },
+        },
+        {
+            "role": "assistant",
+            "content": "I will look at the forecast.",
+            "metadata": {
+                "reasoning": "The sign on the building says Lisboa. I need the weather of both days.",
+                "tool_calls": [
+                    {
+                        "id": "call_1",
+                        "type": "function",
+                        "function": {"name": "get_forecast", "arguments": json.dumps(_ARGUMENTS)},
+                    }
+                ],
+            },
+        },
+        {
+            "role": "tool",
+            "content": json.dumps(_FORECAST),
+            "metadata": {"name": "get_forecast", "tool_call_id": "call_1"},
+        },
+        {
+            "role": "assistant",
+            "content": "On Saturday: it will be clear and 24 °C. On Sunday there are showers.",
+            "metadata": {"reasoning": "Saturday is dry and warmer.", "weight": 1},
+        },
+    ],
+}
 _SETTINGS = 'processors = ["writer:write", "scripted"]\npoll_seconds = 0.2\n[server.recipes]\nsupport = "recipe.toml"\n'
 _GUIDE = (
     "new-batch.png",
@@ -57,6 +113,7 @@ _GUIDE = (
     "backups.png",
     "resume-phone-dark.png",
     "conversation-phone-dark.png",
+    "conversation-tools.png",
 )
 _WIDE = {"width": 1120, "height": 720}
 _PHONE = {"width": 390, "height": 780}
@@ -77,9 +134,17 @@ async def main() -> None:
                 await _running(opened, server, folder, every)
                 server.stop(signal.SIGKILL)
             with served(folder, _SETTINGS) as server:
-                for scheme in ("light", "dark"):
-                    for name, size in (("", _WIDE), ("phone-", _PHONE)):
-                        await _all(opened, server, every, f"{name}{scheme}", scheme, size)
+                looks = [
+                    (f"{name}{scheme}", {"viewport": size, "color_scheme": scheme, "reduced_motion": "reduce"})
+                    for scheme in ("light", "dark")
+                    for name, size in (("", _WIDE), ("phone-", _PHONE))
+                ]
+                for name, look in looks:
+                    await _all(opened, server, every, name, look)
+                file = {"file": ("weekend.jsonl", json.dumps(_WITH_TOOLS).encode())}
+                server.client.post("/api/conversations/import", files=file).raise_for_status()
+                for name, look in looks:
+                    await _with_tools(opened, server, every, name, look)
 
 
 async def _running(opened: Any, server: Any, folder: Path, every: Path) -> None:
@@ -98,11 +163,22 @@ async def _running(opened: Any, server: Any, folder: Path, every: Path) -> None:
         await page.wait_for_timeout(800)
 
 
-async def _all(opened: Any, server: Any, every: Path, name: str, scheme: str, size: dict[str, int]) -> None:
-    def at(what: str) -> Path:
-        return every / (f"{what}.png" if name == "light" else f"{what}-{name}.png")
+def _file(every: Path, what: str, name: str) -> Path:
+    return every / (f"{what}.png" if name == "light" else f"{what}-{name}.png")
 
-    async with page_of(opened, server, viewport=size, color_scheme=scheme, reduced_motion="reduce") as (page, _):
+
+async def _with_tools(opened: Any, server: Any, every: Path, name: str, look: dict[str, Any]) -> None:
+    async with page_of(opened, server, **look) as (page, _):
+        await page.goto("/conversations/one?id=weekend")
+        await page.get_by_text("Reasoning").first.click()
+        await _shot(page, _file(every, "conversation-tools", name), full_page=True)
+
+
+async def _all(opened: Any, server: Any, every: Path, name: str, look: dict[str, Any]) -> None:
+    def at(what: str) -> Path:
+        return _file(every, what, name)
+
+    async with page_of(opened, server, **look) as (page, _):
         await page.get_by_role("dialog").wait_for()
         await _shot(page, at("resume"))
         await page.get_by_role("button", name="Later").click()
@@ -137,10 +213,10 @@ async def _all(opened: Any, server: Any, every: Path, name: str, scheme: str, si
         await _shot(page, at("error"))
 
 
-async def _shot(page: Any, file: Path) -> None:
+async def _shot(page: Any, file: Path, *, full_page: bool = False) -> None:
     if file.parent == _IMAGES and file.name not in _GUIDE:
         return
-    await page.screenshot(path=file)
+    await page.screenshot(path=file, full_page=full_page)
     print(file)
 
 

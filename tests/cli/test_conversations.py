@@ -68,9 +68,97 @@ def test_a_conversation_is_shown_whole(within, three):
         "sequence": 1,
         "id": None,
         "role": "user",
+        "name": None,
         "content": "I would like to talk about this: Gardens",
+        "reasoning": None,
+        "parts": None,
+        "toolCalls": [],
+        "toolCallId": None,
         "metadata": {},
     }
+    assert output["tools"] == []
+
+
+_ARGUMENTS = '{"city":"Paris","days":[1,2]}'
+_WITH_TOOLS = {
+    "id": "paris",
+    "topic": "Paris",
+    "metadata": {"tools": [{"type": "function", "function": {"name": "get_weather"}}], "source": "a"},
+    "conversation_turns": [
+        {
+            "role": "user",
+            "content": "Look: where is it?",
+            "metadata": {
+                "name": "Ann",
+                "parts": [
+                    {"type": "text", "text": "Look: "},
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 4_000}"}},
+                    {"type": "text", "text": "where is it?"},
+                ],
+            },
+        },
+        {
+            "role": "assistant",
+            "content": "",
+            "metadata": {
+                "reasoning": "A tower.\n\x1b[31mParis?",
+                "tool_calls": [
+                    {"id": "c\x1b1", "type": "function", "function": {"name": "get_weather", "arguments": _ARGUMENTS}},
+                    {"type": "function", "function": {"name": "look", "arguments": '{"broken'}, "index": 1},
+                ],
+            },
+        },
+        {"role": "tool", "content": "", "metadata": {"name": "look", "tool_call_id": "c\x1b1"}},
+        {"role": "assistant", "content": f"Paris.{'!' * 20_000}", "metadata": {"weight": 0, "parts": ["Lyon."]}},
+    ],
+}
+
+
+def test_tool_calls_reasoning_and_parts_are_shown(within, backstay):
+    """`conversations show` prints the fields of turns whole, each under its own heading, without control characters."""
+    (backstay.folder / "in.jsonl").write_text(json.dumps(_WITH_TOOLS))
+    within("conversations", "import", "in.jsonl")
+
+    text = within("conversations", "show", "paris").out
+    turns = within("conversations", "show", "paris", "--json").json["turns"]
+
+    assert text.partition("metadata")[2].splitlines() == [
+        "  source=a",
+        "tools:",
+        *("  [", "    {", '      "type": "function",', '      "function": {', '        "name": "get_weather"'),
+        *("      }", "    }", "  ]"),
+        "",
+        *("user Ann, part: text:", "  Look: "),
+        *("user Ann, part: image_url:", "  data:image/png;base64,… (about 3,000 bytes)"),
+        *("user Ann, part: text:", "  where is it?"),
+        "",
+        *("assistant, reasoning:", "  A tower.", "  [31mParis?"),
+        "assistant calls get_weather as c1:",
+        *("  {", '    "city": "Paris",', '    "days": [', "      1,", "      2", "    ]", "  }"),
+        *("assistant calls look:", '  {"broken'),
+        "",
+        "tool look, result of c1:",
+        "",
+        *("assistant, weight 0:", f"  Paris.{'!' * 20_000}"),
+        *("assistant, part before its text was edited: text:", "  Lyon."),
+    ]
+    assert turns[1] == {
+        "sequence": 2,
+        "id": None,
+        "role": "assistant",
+        "name": None,
+        "content": "",
+        "reasoning": "A tower.\n\x1b[31mParis?",
+        "parts": None,
+        "toolCalls": [
+            {"id": "c\x1b1", "name": "get_weather", "arguments": _ARGUMENTS, "extra": {}},
+            {"id": None, "name": "look", "arguments": '{"broken', "extra": {"index": 1}},
+        ],
+        "toolCallId": None,
+        "metadata": {},
+    }
+    assert turns[0]["parts"] == _WITH_TOOLS["conversation_turns"][0]["metadata"]["parts"]
+    assert (turns[2]["toolCallId"], turns[2]["name"], turns[3]["metadata"]) == ("c\x1b1", "look", {"weight": 0})
 
 
 def test_unknown_conversations_are_named(within, three):

@@ -84,7 +84,11 @@ def test_programs_are_python(page):
         compile(block, _name(page), "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT: excerpts may await
 
 
-@pytest.mark.parametrize("page", [_ROOT / "README.md", _ROOT / "docs" / "quickstart.md"], ids=_name)
+@pytest.mark.parametrize(
+    "page",
+    [_ROOT / name for name in ("README.md", "docs/quickstart.md", "docs/guides/interchange.md")],
+    ids=_name,
+)
 def test_whole_programs_run(page, tmp_path):
     """Python blocks that call `asyncio.run` run as they are."""
     programs = [block for block in _blocks(page, "python") if "asyncio.run(" in block]

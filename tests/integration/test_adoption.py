@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from backstay.errors import (
     StoreDenied,
 )
 from backstay.remedy import Remedy
+from support.data.conversations import with_tools
 from support.harness.sampling import FULL
 from support.harness.waiting import until
 from support.stores import chat_app, postgres
@@ -96,6 +98,27 @@ async def test_everything_is_restored(backstay, url):
     assert [(trigger.name, trigger.table) for trigger in plan.triggers] == [("chat_gone", "conversations")]
     again = await backstay.backups.restore(deleted.backup_id)
     assert (again.restored, again.identical) == (0, 10)
+
+
+async def test_fields_of_turns_in_a_column_of_the_app_are_restored(url):
+    """Tool calls, reasoning and parts in the app's own metadata column are shown as fields, and restored unchanged."""
+    turn = with_tools().turns[2]
+    update = "UPDATE messages SET body = '', tokens = ?::jsonb WHERE body = 'said 2 of chat 10'"
+    await asyncio.to_thread(sql, url, update, json.dumps(turn.stored_metadata()))
+    before = await asyncio.to_thread(everything, url)
+    await Backstay.open(url, owner=ANN).adopt(*WANTED[:2], {**COLUMNS, "turns.metadata": "tokens"})
+
+    async with Backstay.open(url, owner=ANN) as backstay:
+        (latest,) = await backstay.conversations.list(limit=1)
+        shown = await backstay.conversations.show(latest.id)
+        deleted = await backstay.conversations.delete(ALL)
+        await backstay.backups.verify(deleted.backup_id)
+        await backstay.backups.restore(deleted.backup_id)
+        restored = await backstay.conversations.show(latest.id)
+
+    assert replace(shown.turns[1], id=None) == turn
+    assert restored == shown
+    assert await asyncio.to_thread(everything, url) == before
 
 
 async def test_sequences_continue_after_restored_rows(backstay, url):

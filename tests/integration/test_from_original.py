@@ -33,6 +33,7 @@ from backstay.legacy.service import _recorded_ids, _settled_items
 from backstay.library.selection import Selection
 from backstay.remedy import Remedy
 from backstay.storage.postgres.schema_migration import migrations
+from support.data.conversations import with_tools
 from support.faults.batch_invariants import violations
 from support.faults.scene import Scene
 from support.harness.sampling import FULL
@@ -380,6 +381,32 @@ async def test_what_is_restored_is_what_the_file_says(app):
     assert json.loads(output)["createdAt"] == MADE_AT.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert app.everything() == before
     assert violations(app.url) == []
+
+
+@pytest.mark.parametrize("are_columns", [False, True], ids=["in metadata", "in columns"])
+async def test_fields_of_turns_are_taken_from_metadata_and_columns(app, are_columns):
+    """Fields of turns and tools that an app had in metadata, or in columns of its own, are restored equal."""
+    whole = with_tools().to_dict()
+    turns = whole.pop("conversation_turns")
+    made = {"id": "conv-1", "created_at": MADE_AT.isoformat(), "topic": whole["topic"]}
+    if are_columns:
+        turns = [{**turn, **turn["metadata"], "metadata": {}} for turn in turns]
+        made |= whole["metadata"]
+    else:
+        made["metadata"] = whole["metadata"]
+    app.backup([{**made, "conversation_turns": turns}])
+    report = await taken(app)
+
+    async with app.backstay() as backstay:
+        await backstay.backups.restore(BACKUP)
+        restored = await backstay.conversations.show("conv-1")
+
+    assert report.skipped == []
+    assert (restored.turns, restored.tools, restored.metadata) == (
+        with_tools().turns,
+        with_tools().tools,
+        with_tools().metadata,
+    )
 
 
 async def test_a_conversation_that_was_changed_since_is_in_conflict(app):

@@ -1,12 +1,14 @@
 """Accessibility of pages and dialogs: axe-core finds no violations, and the keyboard is enough."""
 
 import asyncio
+import json
 
 import pytest
 import pytest_asyncio
 
 from support.browser import axe
 from support.browser.pages import drawn, page_of, put_off
+from support.data.conversations import with_tools
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,6 +28,13 @@ def filled(server):
         "/api/batches", json={"jobId": "later", "items": topics, "processor": "scripted", "start": False}
     )
     listed = server.client.get("/api/conversations?limit=5").json()["conversations"]
+    file = {
+        "file": (
+            "tools.jsonl",
+            json.dumps(with_tools(id="tools", metadata={"reasoning": "A tower."}).to_dict()).encode(),
+        )
+    }
+    server.client.post("/api/conversations/import", files=file).raise_for_status()
     body = {"conversationIds": [conversation["id"] for conversation in listed]}
     return server.client.post("/api/backup/create", json=body).json()["backupId"]
 
@@ -53,6 +62,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/conversations",
         "/conversations?search=nothing-like-this",
         f"/conversations/one?id={conversation}",
+        "/conversations/one?id=tools",
         "/backups",
         f"/backups/one?id={filled}",
         f"/backups/restore?id={filled}",
@@ -62,6 +72,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/docs",
     ):
         await drawn(page, address)
+        await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         violations[address] = await axe.violations(page, only_colours=is_dark)
 
     assert {address: wrong for address, wrong in violations.items() if wrong} == {}
@@ -322,6 +333,13 @@ async def test_nothing_is_wider_than_the_screen(browser, server, width):
     """No page scrolls sideways on a phone or any wider screen."""
     async with page_of(browser, server, viewport={"width": width, "height": 800}) as (page, _):
         await put_off(page)
-        for address in ("/batches", "/conversations", "/backups", "/batches/one?id=some"):
+        for address in (
+            "/batches",
+            "/conversations",
+            "/backups",
+            "/batches/one?id=some",
+            "/conversations/one?id=tools",
+        ):
             await drawn(page, address)
+            await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, address

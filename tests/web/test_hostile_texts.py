@@ -41,7 +41,7 @@ def _fill(server):
             "topic": text[:200_000],
             "persona": text,
             "content": text,
-            "metadata": {"note": text},
+            "metadata": {"note": text, "reasoning": text},
             "conversation_turns": [{"role": "user", "content": text}],
         }
         for number, text in enumerate(texts)
@@ -49,6 +49,14 @@ def _fill(server):
     turns = [{"role": text if text in _NAMES else "assistant", "content": text} for text in HOSTILE]
     notes = {text: text for text in _NAMES}
     rows.append({"id": "all", "topic": "all", "metadata": notes, "conversation_turns": turns})
+    rows.append(
+        {
+            "id": "fields",
+            "topic": "fields",
+            "metadata": {"tools": [{"type": "function", "function": {"name": text}} for text in HOSTILE]},
+            "conversation_turns": [turn for text in texts for turn in _turns_with_fields(text)],
+        }
+    )
     lines = "\n".join(json.dumps(row) for row in rows)
     files = {"file": ("hostile.jsonl", lines.encode())}
     server.client.post("/api/conversations/import", files=files).raise_for_status()
@@ -65,6 +73,20 @@ def _fill(server):
     for text in _NAMES[:20]:
         body = {"conversationIds": ["c1"], "reason": text[:100]}
         server.client.post("/api/backup/create", json=body).raise_for_status()
+
+
+def _turns_with_fields(text):
+    """Return turns with a text in each field: a call with its reasoning, the result, and parts."""
+    arguments = json.dumps({"text": text}) if len(text) < 100 else text
+    call = {"id": text, "type": "function", "function": {"name": text, "arguments": arguments}}
+    picture = {"type": "image_url", "image_url": {"url": text}}
+    parts = [{"type": "text", "text": text}, picture, {"type": text, "data": {"source": text, "alt": text}}]
+    return (
+        {"role": "assistant", "content": "", "metadata": {"name": text, "reasoning": text, "tool_calls": [call]}},
+        {"role": "tool", "content": text, "metadata": {"name": text, "tool_call_id": text, "weight": text}},
+        {"role": "user", "content": text, "metadata": {"parts": parts}},
+        {"role": "user", "content": "edited", "metadata": {"parts": parts}},
+    )
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -101,9 +123,9 @@ async def test_every_page_of_the_list_and_its_dialog(opened):
         await page.get_by_role("link", name="Older conversations").click()
         await page.wait_for_load_state()
     await page.get_by_role("button", name="Select all").click()
-    await page.get_by_text(f"{len(HOSTILE) + 2} conversations selected").wait_for()
+    await page.get_by_text(f"{len(HOSTILE) + 3} conversations selected").wait_for()
     await page.get_by_role("button", name="Delete…").click()
-    await page.get_by_role("dialog", name=f"Delete {len(HOSTILE) + 2} conversations?").wait_for()
+    await page.get_by_role("dialog", name=f"Delete {len(HOSTILE) + 3} conversations?").wait_for()
 
     assert seen.everything == []
 
@@ -115,9 +137,42 @@ async def test_each_is_read_as_it_is(opened):
     texts = await page.locator(".turn .text").evaluate_all("(all) => all.map((one) => one.textContent)")
     await page.goto(f"/conversations/one?id=c{len(HOSTILE)}")
     million = await page.locator(".turn .text").evaluate("(one) => one.textContent")
+    reasoning = await page.locator(".folded .text").evaluate("(one) => one.textContent")
 
     assert texts == [text.replace("\r\n", "\n") for text in HOSTILE]  # HTML normalizes line ends
-    assert million == MILLION
+    assert million == reasoning == MILLION
+    assert seen.everything == []
+
+
+async def test_fields_of_turns_are_read_as_they_are(opened):
+    """Reasoning, tool calls, their results, parts and tools are shown exactly as they are stored, as text."""
+    page, seen = opened
+    await page.goto("/conversations/one?id=fields")
+    reasoning, arguments, results, parts, addresses = [
+        await page.locator(selector).evaluate_all("(all) => all.map((one) => one.textContent)")
+        for selector in (
+            ".turn-assistant details .text",
+            ".turn-assistant .call .text",
+            ".turn-tool > .text",
+            ".turn-user > .part:nth-of-type(1) .text",
+            ".turn-user > .part:nth-of-type(2) .text",
+        )
+    ]
+    await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    tools = await page.locator(".folded h2").evaluate_all("(all) => all.map((one) => one.textContent)")
+
+    whole = [text.replace("\r\n", "\n") for text in (*HOSTILE, MILLION)]  # HTML normalizes line ends
+    assert reasoning == results == parts == whole
+    assert [json.loads(text)["text"] if text.startswith("{\n") else text for text in arguments] == [
+        text if len(text) < 100 else text.replace("\r\n", "\n") for text in (*HOSTILE, MILLION)
+    ]
+    embedded = [text for text in whole if text.startswith("data:") or len(set(text)) == 1 < len(text)]
+    assert [address for address, text in zip(addresses, whole, strict=True) if text not in embedded] == [
+        text for text in whole if text not in embedded
+    ]
+    assert len(embedded) == 3
+    assert all("bytes)" in text or "characters)" in text for text in addresses if text not in whole)
+    assert tools == whole[:-1]
     assert seen.everything == []
 
 

@@ -59,7 +59,8 @@ def parse_conversation(
     """Return the conversation in a complete answer of the requested shape.
 
     If several values fit, the last one counts; a value that only repeats the prompt does not fit. The metadata gets the
-    model's `reasoning`, `repaired` if the JSON was, and `end` if the provider gave no finish reason.
+    model's `reasoning` about the whole answer, `repaired` if the JSON was, and `end` if the provider gave no finish
+    reason. Reasoning at the start of an assistant's turn is that turn's.
 
     Raises:
         UnusableAnswer: the answer is incomplete or has another shape. None of it is stored as a conversation.
@@ -78,8 +79,7 @@ def parse_conversation(
             continue
         if read.is_repaired and answer.end is FinishReason.NOT_GIVEN:
             raise _incomplete()
-        read = _without_thoughts(read)
-        return Conversation(read.turns, metadata={**(metadata or {}), **_metadata(answer, read)})
+        return Conversation(_split_thoughts(read.turns), metadata={**(metadata or {}), **_metadata(answer, read)})
     if not failures:
         raise UnusableAnswer("empty_answer", "the answer is empty", may_retry=True, hint="it was empty")
     if answer.end is FinishReason.NOT_GIVEN and failures[0].code == "unreadable_answer":
@@ -153,21 +153,17 @@ def _is_truncated_after(end: int, parsed: ParsedText, source: str) -> bool:
     return any(begins_turns(source, start) and is_open(source, start) for start in starts)
 
 
-def _without_thoughts(read: _ParsedTurns) -> _ParsedTurns:
-    """Return the turns without the reasoning at the start of assistant turns."""
-    if THOUGHT_STARTS.isdisjoint([turn.content[0] for turn in read.turns[1::2]]):
-        return read
-    thoughts, turns = [read.thought], list(read.turns)
-    for number in range(1, len(turns), 2):
-        thought, text = split_thought(turns[number].content)
-        if text != turns[number].content:
-            thoughts.append(thought)
-            turns[number] = Turn(turns[number].role, text)
+def _split_thoughts(turns: list[Turn]) -> list[Turn]:
+    """Return the turns with the reasoning at the start of assistant turns in its own field."""
+    if THOUGHT_STARTS.isdisjoint([turn.content[0] for turn in turns[1::2]]):
+        return turns
+    split = [split_thought(turn.content) if number % 2 else (None, turn.content) for number, turn in enumerate(turns)]
     try:
-        validate_turns(turns)
+        # Checked without the reasoning, in place of which a text may be empty.
+        validate_turns([Turn(turn.role, text) for turn, (_, text) in zip(turns, split, strict=True)])
     except InvalidConversation as error:
         raise _wrong_shape(InvalidTurns(error.message)) from error
-    return _ParsedTurns(turns, "\n\n".join(filter(None, thoughts)) or None, read.is_repaired)
+    return [Turn(turn.role, text, reasoning=thought) for turn, (thought, text) in zip(turns, split, strict=True)]
 
 
 def _parse_plain(source: str, turns: int, prompt: Prompt | None) -> list[Turn] | None:

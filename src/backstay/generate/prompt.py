@@ -98,10 +98,10 @@ def estimate_tokens_out(turns: int, max_tokens: int | None) -> int:
 
 
 def _values(item: Item) -> dict[str, Any]:
-    fixed = {
+    return {
         "id": item.id,
         "topic": item.topic,
         "persona": item.persona or AbsentValue("the item has no persona", name="persona"),
-        "parameters": dict(item.parameters),
+        **item.parameters,
+        "parameters": dict(item.parameters),  # not a column of this name, because it is the way to all columns
     }
-    return {**fixed, **item.parameters} if "parameters" not in item.parameters else {**item.parameters, **fixed}

@@ -122,5 +122,7 @@ class ReplyReader:
 
 
 def _texts_of(conversation: Conversation) -> Iterator[str]:
-    yield from (turn.content for turn in conversation.turns)
+    for turn in conversation.turns:
+        yield turn.content
+        yield turn.reasoning or ""
     yield str(conversation.metadata.get("reasoning", ""))

@@ -7,6 +7,8 @@ computed while a template is compiled.
 """
 
 import functools
+import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -45,6 +47,11 @@ _METHODS: Mapping[type, Collection[str]] = {
 
 _USES_OF_OTHERS = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
+# A column's name that is no variable, printed as if it were one. A text with an operator at its end is not a name.
+_PRINTED = re.compile(r"""\{\{-?\s*(?P<text>\w(?:[^{}\[\]()"'|]{0,100}[^{}\[\]()"'|\s+\-*/~,.:=<>])?)\s*-?\}\}""")
+_NOT_VARIABLES = frozenset(("true", "false", "none", "True", "False", "None", "not", "self"))
+"""Names that are no variables, although they look like one."""
+
 _steps: ContextVar[int] = ContextVar("steps")
 
 
@@ -70,7 +77,8 @@ class Template:
         try:
             self._template = _compile(source)
         except TemplateSyntaxError as error:
-            raise RecipeError(f"{label}, line {error.lineno}: {_one_line(error.message)}", template=label) from error
+            message = f"{label}, line {error.lineno}: {_one_line(error.message)}{_column_hint(source, error.lineno)}"
+            raise RecipeError(message, template=label) from error
         except (RecursionError, MemoryError, OverflowError) as error:
             raise RecipeError(f"{label} is nested too deeply", template=label) from error
 
@@ -92,7 +100,9 @@ class Template:
                 pieces.append(piece)
             return "".join(pieces)
         except UndefinedError as error:
-            available = ", ".join(name for name, value in values.items() if not isinstance(value, AbsentValue))
+            available = ", ".join(
+                _reference(name) for name, value in values.items() if not isinstance(value, AbsentValue)
+            )
             raise UnknownVariable(
                 f"{where}: {self._label} uses a missing value: {_one_line(error.message)}; there are: {available}",
                 where=where,
@@ -320,6 +330,30 @@ def _reason_of(error: Exception) -> str:
             return "a value has the wrong type"
         case _:
             return "an expression fails"
+
+
+def _column_hint(source: str, line: int) -> str:
+    """Return a hint if the line of a syntax error prints a column whose name is no variable, or else no text."""
+    for printed in _PRINTED.finditer(source):
+        first = 1 + source.count("\n", 0, printed.start())
+        if first <= line <= first + printed.group().count("\n") and not _is_expression(printed["text"]):
+            return f"; if {printed['text']!r} is a column, write {_reference(' '.join(printed['text'].split()))}"
+    return ""
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        _ENVIRONMENT.parse("{{ " + text + " }}")
+    except TemplateSyntaxError:
+        return False
+    return True
+
+
+def _reference(column: str) -> str:
+    """Return the expression for a column: a variable if its name can be one."""
+    if column.isidentifier() and column not in _NOT_VARIABLES:
+        return column
+    return f"parameters[{json.dumps(column, ensure_ascii=False)}]"
 
 
 def _one_line(text: str | None) -> str:

@@ -25,6 +25,7 @@ from backstay.schemas.conversations import (
     ExportOut,
     ImportOut,
     SampleOut,
+    ToolCallOut,
     TurnOut,
 )
 from backstay.schemas.doctor import CheckOut, DoctorOut
@@ -110,6 +111,7 @@ __all__ = [
     "SampleOut",
     "ServeOut",
     "SkipOut",
+    "ToolCallOut",
     "TurnOut",
     "UnadoptResultOut",
     "WaitingImportOut",

@@ -10,6 +10,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
+from backstay.library.turn import ToolCall, Turn
 from backstay.schemas.base import ApiObject, Moment, next_cursor
 
 
@@ -41,22 +42,58 @@ class ConversationsOut(ApiObject):
         )
 
 
+class ToolCallOut(ApiObject):
+    """A call of a tool. `arguments` is the text that the model wrote, usually JSON; `extra` has its other keys."""
+
+    id: str | None
+    name: str
+    arguments: str
+    extra: dict[str, Any]
+
+    @classmethod
+    def from_call(cls, call: ToolCall) -> Self:
+        return cls(id=call.id, name=call.name, arguments=call.arguments, extra=dict(call.extra or {}))
+
+
 class TurnOut(ApiObject):
+    """A turn. `toolCallId` is the call whose result it is; `parts` is its content as the provider's list of parts."""
+
     sequence: int
     id: str | None
     role: str
+    name: str | None
     content: str
+    reasoning: str | None
+    parts: list[Any] | None
+    tool_calls: list[ToolCallOut]
+    tool_call_id: str | None
     metadata: dict[str, Any]
+
+    @classmethod
+    def from_turn(cls, turn: Turn, sequence: int) -> Self:
+        return cls(
+            sequence=sequence,
+            id=turn.id,
+            role=turn.role,
+            name=turn.name,
+            content=turn.content,
+            reasoning=turn.reasoning,
+            parts=list(turn.parts) if turn.parts else None,
+            tool_calls=[ToolCallOut.from_call(call) for call in turn.tool_calls],
+            tool_call_id=turn.tool_call_id,
+            metadata=dict(turn.metadata or {}),
+        )
 
 
 class ConversationOut(ApiObject):
-    """A whole conversation."""
+    """A whole conversation. `tools` are the definitions of the tools that the model could call."""
 
     id: str | None
     topic: str | None
     persona: str | None
     content: str | None
     metadata: dict[str, Any]
+    tools: list[dict[str, Any]]
     job_id: str | None
     item_id: str | None
     created_at: Moment | None
@@ -71,20 +108,12 @@ class ConversationOut(ApiObject):
             persona=conversation.persona,
             content=conversation.content,
             metadata=dict(conversation.metadata),
+            tools=[dict(tool) for tool in conversation.tools],
             job_id=conversation.job_id,
             item_id=conversation.item_id,
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
-            turns=[
-                TurnOut(
-                    sequence=sequence,
-                    id=turn.id,
-                    role=turn.role,
-                    content=turn.content,
-                    metadata=dict(turn.metadata or {}),
-                )
-                for sequence, turn in enumerate(conversation.turns, start=1)
-            ],
+            turns=[TurnOut.from_turn(turn, number) for number, turn in enumerate(conversation.turns, start=1)],
         )
 
 

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from backstay import Backstay, ItemCounts, JobState, Recipe
+from backstay import Backstay, ItemCounts, JobState, Recipe, Selection, Turn
 from backstay.batch.breaker import CircuitBreaker
 from backstay.generate import answer_parser
 from backstay.generate.limiter import RateLimiter
-from support.fakes.provider import KEY, CutOff, Drip, Hang, Reset, Said, Sent, Status, whole_answer
+from support.fakes.provider import KEY, CutOff, Drip, Hang, Reset, Said, Sent, Status, Streamed, whole_answer
 from support.faults.batch_invariants import violations
 
 pytestmark = pytest.mark.promise("B3", "B6")
@@ -102,6 +102,63 @@ async def test_json_in_prose_is_found(provider, generate, stored):
 
     assert result.completed == 1
     assert stored() == [("sea", ["Hello.", "Good day."])]
+
+
+_THOUGHT = "Say {hello}? “Yes.”\nThen good day."
+_THINKING = json.dumps({"user_1": "Hello.", "assistant_1": "<think>Be polite.</think>\nGood day."})
+
+
+def _thinking_answer(call, field):
+    """Return an answer with reasoning about the whole, in a field of its own, and before a turn, streamed if asked."""
+    halves = [(text[: len(text) // 2], text[len(text) // 2 :]) for text in (_THOUGHT, _THINKING)]
+    if call.is_anthropic:
+        thinking = {"type": "thinking", "thinking": "", "signature": ""}
+        starts = [thinking, {"type": "text", "text": ""}]
+        names = [("thinking_delta", "thinking"), ("text_delta", "text")]
+        deltas = [
+            (index, {"type": kind, name: text}) for index, (kind, name) in enumerate(names) for text in halves[index]
+        ]
+        deltas.insert(2, (0, {"type": "signature_delta", "signature": "c2ln"}))
+        whole = [{**thinking, "thinking": _THOUGHT, "signature": "c2ln"}, {"type": "text", "text": _THINKING}]
+        body = {"type": "message", "content": whole, "stop_reason": "end_turn"}
+        events = [
+            {"type": "message_start", "message": {"type": "message", "content": []}},
+            *({"type": "content_block_start", "index": at, "content_block": start} for at, start in enumerate(starts)),
+            *({"type": "content_block_delta", "index": at, "delta": delta} for at, delta in deltas),
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+            {"type": "message_stop"},
+        ]
+    else:
+        message = {"role": "assistant", "content": _THINKING, field: _THOUGHT}
+        body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        deltas = [{name: text} for name, texts in zip((field, "content"), halves, strict=True) for text in texts]
+        choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+        events = [{"choices": [choice]} for choice in choices]
+    if not call.body.get("stream"):
+        return Sent(json.dumps(body).encode())
+    return Streamed([f"data: {json.dumps(event)}\n\n".encode() for event in events])
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_reasoning_is_kept_where_it_belongs(field, stream, provider, recipe, path):
+    """Reasoning about an answer is kept with the conversation, and reasoning before a turn's text with the turn."""
+    provider.behaviour = lambda call: _thinking_answer(call, field)
+    asked = Recipe(model=recipe.model, base_url=recipe.base_url, turns=2, stream=stream)
+    is_anthropic = recipe.model.startswith("anthropic")
+
+    async with Backstay.open(path) as backstay:
+        await backstay.batches.run("job", [{"topic": "sea"}], asked)
+        (conversation,) = [stored async for stored in backstay.conversations.export(Selection(everything=True))]
+
+    assert conversation.turns == [Turn("user", "Hello."), Turn("assistant", "Good day.", reasoning="Be polite.")]
+    assert conversation.metadata == {
+        "writer": recipe.model,
+        "reasoning": _THOUGHT,
+        **({"reasoning_signature": "c2ln"} if is_anthropic else {}),
+    }
+    assert provider.calls[0].body.get("stream", False) is stream
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])

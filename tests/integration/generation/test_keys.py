@@ -111,10 +111,16 @@ async def test_a_key_that_comes_back_escaped_is_nowhere(depth, provider, recipe,
     assert _files_with(path.parent, key) + _files_with(path.parent, escaped) == []
 
 
-async def test_a_key_in_two_parts_of_an_answer_is_found_where_they_meet(provider, recipe, path):
-    """A key split over two parts of an answer is found in the joined conversation."""
+@pytest.mark.parametrize(
+    "said",
+    [("My key is {key}.", "I see."), ("Hello.", "<think>The key is {key}.</think>I see.")],
+    ids=["text", "thought"],
+)
+async def test_a_key_in_two_parts_of_an_answer_is_found_where_they_meet(said, provider, recipe, path):
+    """A key split over two parts of an answer is found in the joined conversation, also in the reasoning of a turn."""
     half = len(KEY) // 2
-    texts = ('{"user_1": "My key is ' + KEY[:half], KEY[half:] + '", "assistant_1": "I see."}')
+    before, after = json.dumps(dict(zip(("user_1", "assistant_1"), said, strict=True))).split("{key}")
+    texts = (before + KEY[:half], KEY[half:] + after)
     blocks = [{"type": "text", "text": text} for text in texts]
     choice = {"message": {"role": "assistant", "content": blocks}, "finish_reason": "stop"}
     body = {"choices": [choice], "content": blocks, "stop_reason": "end_turn", "usage": {}}

@@ -44,7 +44,7 @@ async def test_each_answer_ends_its_item_in_the_right_state(provider, path, monk
     for number, name in ids.items():
         row = rows[name]
         writer = f"{'anthropic:' if row.speaks == 'anthropic' else ''}writer"
-        expected = None if row.code else (row.texts, {"writer": writer, **row.metadata})
+        expected = None if row.code else (row.texts, {"writer": writer, **row.metadata}, row.turn_reasoning)
         assert stored.get(number) == expected, name
         assert codes.get(number) == row.code, name
         assert provider.calls_about(number) == _calls(row), name
@@ -57,12 +57,12 @@ def _calls(row: AnswerRow) -> int:
     return 2 if row.code and row.may_retry else 1
 
 
-def _stored(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, str]]:
-    """Read the texts and metadata of each conversation, and the codes of failed items, directly from the database."""
+def _stored(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any, Any]], dict[str, str]]:
+    """Read the texts, metadata and last reasoning of each conversation, and the codes of failed items, with SQL."""
     connection = apsw.Connection(str(path))
     try:
         turns = connection.execute(
-            "SELECT c.item_id, c.metadata, t.content FROM conversations AS c "
+            "SELECT c.item_id, c.metadata, t.content, t.metadata FROM conversations AS c "
             "JOIN turns AS t ON t.conversation_key = c.key ORDER BY c.key, t.sequence"
         ).fetchall()
         codes = connection.execute(
@@ -71,8 +71,8 @@ def _stored(path: Path) -> tuple[dict[str, tuple[tuple[str, ...], Any]], dict[st
         ).fetchall()
     finally:
         connection.close()
-    stored: dict[str, tuple[tuple[str, ...], Any]] = {}
-    for item, metadata, text in turns:
-        texts, _ = stored.get(item, ((), None))
-        stored[item] = (*texts, text), json.loads(metadata)
+    stored: dict[str, tuple[tuple[str, ...], Any, Any]] = {}
+    for item, metadata, text, turn_metadata in turns:
+        texts, *_ = stored.get(item, ((),))
+        stored[item] = (*texts, text), json.loads(metadata), json.loads(turn_metadata or "{}").get("reasoning")
     return stored, dict(codes)

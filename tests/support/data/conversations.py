@@ -7,12 +7,41 @@ from typing import Any
 from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import ClaimedItem, Item, NewItem
 from backstay.library.conversation import Conversation
-from backstay.library.turn import Turn
+from backstay.library.turn import ToolCall, Turn
 
 
 def conversation(text: str = "hello", **known: Any) -> Conversation:
     """Return a conversation of two turns about `text`; `known` are further fields of it."""
     return Conversation([Turn("user", text), Turn("assistant", f"About {text}: yes.")], **known)
+
+
+def with_tools(**known: Any) -> Conversation:
+    """Return a conversation with every field that a turn may have; `known` are further fields of it."""
+    picture = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/ü.png", "detail": "low"}}
+    parts = [{"type": "text", "text": "Where is "}, picture, "this?"]
+    function = {"name": "get_weather", "description": "…", "parameters": {"type": "object", "properties": {"city": {}}}}
+    turns = [
+        Turn("system", "You know \U0001f30d."),
+        Turn("user", "Where is this?", name="Ann", parts=parts),
+        Turn(
+            "assistant",
+            "",
+            reasoning="A tower.\n\nParis?",
+            tool_calls=(
+                ToolCall("call_1", "get_weather", '{"city": "Paris", "days": 1.50}'),
+                ToolCall(None, "look", '{"broken', extra={"index": 1}),
+            ),
+        ),
+        Turn("tool", "", name="get_weather", tool_call_id="call_1", metadata={"is_error": True}),
+        Turn("assistant", "Paris.", id="last", reasoning="Yes.", metadata={"weight": 0, "signature": "ErUB"}),
+        Turn("user", "No, edited.", parts=["Before"]),
+    ]
+    fields = {
+        "topic": "Paris",
+        "metadata": {"source": {"a": [1, None]}},
+        "tools": [{"type": "function", "function": function}],
+    }
+    return Conversation(turns, **{**fields, **known})
 
 
 def items(count: int, *, start: int = 1) -> list[dict[str, str]]:

@@ -31,6 +31,8 @@ class AnswerRow:
     texts: tuple[str, ...] | None = (USER, ASSISTANT)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The expected metadata, without the writer's name."""
+    turn_reasoning: str | None = None
+    """The expected reasoning of the assistant's turn."""
     code: str | None = None
     may_retry: bool = True
     status: int = 200
@@ -69,12 +71,14 @@ def _function(arguments: Any, name: str = "conversation") -> dict[str, Any]:
     return {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _good(name: str, provider: str, body: Any, *texts: str, **metadata: Any) -> AnswerRow:
-    return AnswerRow(name, provider, body, texts or (USER, ASSISTANT), metadata)
+def _good(
+    name: str, provider: str, body: Any, *texts: str, turn_reasoning: str | None = None, **metadata: Any
+) -> AnswerRow:
+    return AnswerRow(name, provider, body, texts or (USER, ASSISTANT), metadata, turn_reasoning)
 
 
 def _bad(name: str, provider: str, body: Any, code: str = "wrong_shape", *, may_retry: bool = True) -> AnswerRow:
-    return AnswerRow(name, provider, body, None, {}, code, may_retry)
+    return AnswerRow(name, provider, body, None, code=code, may_retry=may_retry)
 
 
 def _thinking() -> Iterator[AnswerRow]:
@@ -111,9 +115,11 @@ def _thinking() -> Iterator[AnswerRow]:
         yield _good(f"part: {name}", "gemini", chat([shape, _text(TEXT)]), reasoning=thought)
         yield _bad(f"only a part: {name}", "gemini", chat([{**shape, "text": DRAFT_TEXT}]), "empty_answer")
     inside = {**GOOD, "assistant_1": f"<think>Be kind.</think>\n{ASSISTANT}"}
-    yield _good("thinking before a turn's words", "ollama", chat(json.dumps(inside)), reasoning="Be kind.")
+    yield _good("thinking before a turn's words", "ollama", chat(json.dumps(inside)), turn_reasoning="Be kind.")
+    empty = {**GOOD, "assistant_1": f"<think>\n</think>{ASSISTANT}"}
+    yield _good("empty thinking before a turn's words", "ollama", chat(json.dumps(empty)))
     both = f"<think>A plan.</think>{json.dumps(inside)}"
-    yield _good("thinking before both", "ollama", chat(both), reasoning="A plan.\n\nBe kind.")
+    yield _good("thinking before both", "ollama", chat(both), reasoning="A plan.", turn_reasoning="Be kind.")
     nothing = {**GOOD, "assistant_1": "<think>Be kind.</think>"}
     yield _bad("thinking in place of a turn's words", "ollama", chat(json.dumps(nothing)))
     for number, text in enumerate(

@@ -26,11 +26,12 @@ def test_the_rows_are_many_and_tell_apart():
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is None])
 def test_a_good_answer_is_read(row):
-    """A good answer yields exactly the texts and the metadata of its row."""
+    """A good answer yields exactly the texts, the reasoning and the metadata of its row."""
     read = _read(row)
 
     assert tuple(turn.content for turn in read.turns) == row.texts
     assert read.metadata == row.metadata
+    assert [turn.reasoning for turn in read.turns] == [None, row.turn_reasoning]
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.code is not None])

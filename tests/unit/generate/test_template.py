@@ -64,6 +64,85 @@ def test_a_persona_may_be_missing(source, expected):
         assert _prompt(source, item) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ Audience Level }}", """if 'Audience Level' is a column, write parameters["Audience Level"]"""),
+        ("On {{ topic }}:\n{{-Preis €-}}!", """if 'Preis €' is a column, write parameters["Preis €"]"""),
+        ("{{ 1st name }}", """if '1st name' is a column, write parameters["1st name"]"""),
+        ("{{ Level? }}{{ topic", """if 'Level?' is a column, write parameters["Level?"]"""),
+    ],
+)
+def test_a_column_whose_name_is_no_variable_is_hinted_at(source, message):
+    """The error for a column's name that is no variable says how to write it."""
+    with pytest.raises(RecipeError) as raised:
+        Template(source, "the prompt")
+
+    assert raised.value.message.startswith(f"the prompt, line {1 + source.count(chr(10))}: ")
+    assert raised.value.message.endswith(f"; {message}")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ topic + }}",
+        "{{ topic",
+        "{{ a b\n{% if %}",
+        "{% if Audience Level %}{% endif %}",
+        "{{ topic }} {% if %}",
+        "{{ 'a b' c }}",
+    ],
+)
+def test_other_syntax_errors_have_no_hint(source):
+    """A syntax error that is not about a column's name has no hint."""
+    with pytest.raises(RecipeError) as raised:
+        Template(source, "the prompt")
+
+    assert "is a column" not in raised.value.message
+
+
+_COLUMNS = (
+    "Audience Level",
+    "First-Name",
+    "1st",
+    'a "b" \\ c',
+    "é",
+    "class",
+    "not",
+    "none",
+    "self",
+    "loop",
+    "range",
+    "prompt",
+)
+
+
+@pytest.mark.parametrize("column", [*_COLUMNS, "topic", "id", "persona"])
+def test_an_unknown_variable_lists_columns_as_they_are_written(column):
+    """Each column in the error for an unknown variable can be pasted into the template, and yields its value."""
+    item = Item("sea", "1", "Ann", {column: "value"})
+
+    with pytest.raises(UnknownVariable) as raised:
+        _prompt("{{ nothing }}", item)
+    listed = raised.value.message.partition("there are: id, topic, persona, ")[2].removesuffix("parameters").strip(", ")
+
+    assert _prompt("{{ " + (listed or column) + " }}", item) == "value"
+
+
+def test_a_column_named_parameters_hides_nothing():
+    """`parameters` has all columns, even one of its own name; the other columns stay what they are without it."""
+    columns = {"topic": "column", "prompt": "p", "loop": "l"}
+    source = (
+        '{{ topic }} {{ prompt }} {{ loop }} {% for n in [1] %}{{ loop.index }}{{ parameters["loop"] }}{% endfor %}'
+    )
+
+    for more in ({}, {"parameters": "own"}):
+        item = Item("sea", "1", None, {**columns, **more})
+        assert _prompt(source, item) == "column p l 1l"
+        assert _prompt("{{ parameters|tojson|length > 2 }}", item) == "True"
+    assert _prompt('{{ parameters["parameters"] }}', item) == "own"
+
+
 def test_columns_with_odd_names_are_reached_through_parameters():
     """A column whose name is not an identifier is available through `parameters`."""
     assert _prompt('{{ parameters["First name"] }}', Item("sea", "1", None, {"First name": "Ada"})) == "Ada"

@@ -1,5 +1,6 @@
 """`backstay conversations`: list and show conversations."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.selection_options import ConditionOptions
 from backstay.cli.text import format_time, printable, printable_lines
+from backstay.library.display import format_part, format_value, indent_json, type_of_part
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.limits import MAX_LIST_ENTRIES
 from backstay.other_owners import OwnedKind
@@ -15,6 +17,7 @@ from backstay.other_owners import OwnedKind
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
     from backstay.library.store import ConversationSummary
+    from backstay.library.turn import Turn
 
 _COLUMNS = ("ID", "TOPIC", "PERSONA", "JOB", "ITEM", "TURNS", "CREATED")
 
@@ -64,7 +67,9 @@ async def show(
     session: CommandSession,
     conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=parse_printed_id)],
 ) -> None:
-    """Show one conversation with all its turns.
+    """Show one conversation with all its turns, their reasoning, tool calls and parts.
+
+    Data that is embedded in a part, such as an image, is shown as its size. --json prints it.
 
     \b
     Example:
@@ -94,6 +99,32 @@ def _format_lines(conversation: "Conversation") -> list[str]:
         *(("metadata", f"{name}={value}") for name, value in conversation.metadata.items()),
     )
     lines = [f"{name:<9} {printable(value)}" for name, value in fields if value is not None]
+    if conversation.tools:
+        lines += _block("tools", format_value(list(conversation.tools)))
     for turn in conversation.turns:
-        lines += ["", f"{printable(turn.role)}:", *(f"  {line}" for line in printable_lines(turn.content))]
+        lines += _turn_lines(turn)
     return lines
+
+
+def _turn_lines(turn: "Turn") -> Iterator[str]:
+    """Yield a turn: a heading at the left for each of its texts, whose lines are indented."""
+    role = f"{turn.role} {turn.name}" if turn.name else turn.role
+    notes = [f"result of {turn.tool_call_id}"] if turn.tool_call_id else []
+    if turn.metadata and "weight" in turn.metadata:
+        notes.append(f"weight {turn.metadata['weight']}")
+    text = "" if turn.current_parts else turn.content  # which is the parts' text
+    yield ""
+    if turn.reasoning:
+        yield from _block(f"{role}, reasoning", turn.reasoning)
+    if text or notes or not (turn.reasoning or turn.parts or turn.tool_calls):
+        yield from _block(", ".join((role, *notes)), text)
+    for part in turn.parts or ():
+        kind = "part" if turn.current_parts else "part before its text was edited"
+        yield from _block(f"{role}, {kind}: {type_of_part(part)}", format_part(part))
+    for call in turn.tool_calls:
+        call_id = "" if call.id is None else f" as {call.id}"
+        yield from _block(f"{role} calls {call.name}{call_id}", indent_json(call.arguments))
+
+
+def _block(heading: str, text: str) -> list[str]:
+    return [f"{printable(heading)}:", *(f"  {line}" for line in printable_lines(text))]

@@ -13,7 +13,7 @@ from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
-from backstay.schemas import BackupOut, ConversationOut, ConversationsOut, DeletePlanOut
+from backstay.schemas import BackupOut, ConversationsOut, DeletePlanOut
 from backstay.server import exports
 from backstay.server.api.common import OwnerServices, State, Text
 from backstay.server.api.deletes import WithoutBackup
@@ -136,8 +136,8 @@ async def list_conversations(
 async def show_conversation(
     request: Request, services: OwnerServices, conversation_id: ConversationIdQuery
 ) -> Response:
-    """Show one conversation with its turns."""
-    conversation = ConversationOut.from_conversation(await services.conversations.show(conversation_id))
+    """Show one conversation with its tools and turns."""
+    conversation = await services.conversations.show(conversation_id)
     return render_page(request, "conversation.html", conversation=conversation)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from backstay import limits
 from backstay.clock import SystemClock, from_text
+from backstay.library.display import format_part, format_value, indent_json, name_of_tool, type_of_part
 from backstay.library.id_text import printed_id
 from backstay.server.request_paths import path_of
 
@@ -101,6 +102,11 @@ def _environment() -> Environment:
         "size": format_size,
         "state": format_state,
         "printed_id": printed_id,
+        "indent_json": indent_json,
+        "json": format_value,
+        "part": format_part,
+        "part_type": type_of_part,
+        "tool_name": name_of_tool,
     }
     environment.globals |= {"count": format_count, "limits": limits, "sections": SECTIONS}
     return environment
