@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
@@ -19,7 +20,7 @@ from backstay.batch.runner import BatchResult
 from backstay.batch.stop_signal import StopSignal
 from backstay.library.id_text import check_id
 from backstay.library.quarantine import handle_bad_rows
-from backstay.readers.bad_rows import BadRowPolicy, BadRowsReport
+from backstay.readers.bad_rows import BadRowsReport
 from backstay.readers.input_ceiling import InputCeiling
 
 

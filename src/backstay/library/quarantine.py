@@ -10,9 +10,10 @@ from typing import BinaryIO, Self
 
 import orjson
 
-from backstay.errors import OutputUnwritable, SettingsError
+from backstay.bad_row_policy import BadRowPolicy, choose_policy
+from backstay.errors import OutputUnwritable
 from backstay.files import replace_atomically, sync
-from backstay.readers.bad_rows import BadRow, BadRowPolicy, BadRows, RawRow
+from backstay.readers.bad_rows import BadRow, BadRows, RawRow
 
 REASONS_SUFFIX = ".reasons.jsonl"
 _SUFFIXES = {".jsonl": (".jsonl", ".ndjson"), ".csv": (".csv",), ".tsv": (".tsv",)}
@@ -23,24 +24,9 @@ _FORMATS = {".jsonl": "JSON lines", ".csv": "CSV", ".tsv": "TSV"}
 def handle_bad_rows(policy: BadRowPolicy | str | None, quarantine: str | Path | None) -> Iterator[BadRows]:
     """Yield what takes the bad rows of an input. The quarantine appears at the end of the context, without an error.
 
-    Args:
-        policy: The policy; by default `quarantine` if there is a file for it, else `fail`.
-        quarantine: The file for `quarantine`.
-
-    Raises:
-        SettingsError: the policy is unknown, or there is a file without `quarantine`, or the reverse.
-        OutputUnwritable: the file cannot be written, or exists with other rows.
+    Raises like `choose_policy`, and OutputUnwritable if the file cannot be written, or exists with other rows.
     """
-    default = BadRowPolicy.FAIL if quarantine is None else BadRowPolicy.QUARANTINE
-    try:
-        policy = BadRowPolicy(policy if policy is not None else default)
-    except ValueError:
-        raise SettingsError(
-            f"Bad rows have the policies {', '.join(BadRowPolicy)}, not {policy!r}", setting="on_bad_row"
-        ) from None
-    if (policy is BadRowPolicy.QUARANTINE) != (quarantine is not None):
-        reason = "needs a file for the bad rows" if quarantine is None else f"has no use with the policy {policy!s}"
-        raise SettingsError(f"The quarantine {reason}", setting="quarantine")
+    policy = choose_policy(policy, quarantine)
     if quarantine is None:
         yield BadRows(policy)
         return

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.errors import ConversationNotFound, InputError, PlanOutdated
 from backstay.library.choices import ImportConflictPolicy
@@ -18,7 +19,6 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.quarantine import handle_bad_rows
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
-from backstay.readers.bad_rows import BadRowPolicy
 from backstay.readers.input_ceiling import InputCeiling
 
 _PAGE_CONVERSATIONS = 500  # read at once while streaming: usually a few megabytes at most

@@ -2,23 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
-from backstay.errors import BackstayError
+from backstay.bad_row_policy import BadRowPolicy
+from backstay.errors import BackstayError, InputError
+from backstay.remedy import Remedy
 
 MAX_EXAMPLES = 100
-
-
-class BadRowPolicy(StrEnum):
-    """The treatment of rows that cannot be used."""
-
-    FAIL = "fail"
-    """Use nothing of the input."""
-    SKIP = "skip"
-    """Leave them out."""
-    QUARANTINE = "quarantine"
-    """Leave them out, and write them to a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +124,7 @@ def with_further_count(error: BackstayError, read_again: Callable[[BadRows], Ite
     count = counted.count - 1
     rows = "row is" if count == 1 else "rows are"
     addition = f"; {'' if is_whole else 'at least '}{count:,} more {rows} unusable" if count > 0 else ""
-    return error.with_message(f"{error.message}{addition}", **error.context)
+    further = error.with_message(f"{error.message}{addition}", **error.context)
+    if isinstance(error, InputError):
+        further.remedy = Remedy.SKIP_BAD_ROWS
+    return further

@@ -15,7 +15,7 @@ from backstay.schemas.backups import (
     RestorePlanOut,
     RestoreResultOut,
 )
-from backstay.schemas.base import ApiObject, Moment
+from backstay.schemas.base import ApiObject, BadRowOut, Moment
 from backstay.schemas.conversations import (
     ConversationOut,
     ConversationsOut,
@@ -42,6 +42,7 @@ from backstay.schemas.jobs import (
     JobProgressOut,
     JobsOut,
     JobStateOut,
+    NewJobOut,
     PauseEvidenceOut,
     PauseOut,
     ResumeOptionsOut,
@@ -64,6 +65,7 @@ __all__ = [
     "BackupOut",
     "BackupProgressOut",
     "BackupsOut",
+    "BadRowOut",
     "CheckOut",
     "CleanupResultOut",
     "ConflictOut",
@@ -97,6 +99,7 @@ __all__ = [
     "LegacyImportOut",
     "MigrationOut",
     "Moment",
+    "NewJobOut",
     "PauseEvidenceOut",
     "PauseOut",
     "PreviewOut",
