@@ -90,7 +90,7 @@ class BadRows:
         self._first_error = self._first_error or error
         if self._policy is BadRowPolicy.FAIL:
             raise error
-        bad_row = BadRow(where, line, error.message.removeprefix(f"{where}: "))
+        bad_row = BadRow(where, line, error.message.removeprefix(where).lstrip(": "))
         if len(self._examples) < MAX_EXAMPLES:
             self._examples.append(bad_row)
         if self._quarantine is not None and raw is not None:
