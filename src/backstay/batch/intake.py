@@ -190,7 +190,7 @@ def _read_file(source: Path | None, rules: _Rules, stdin: BinaryIO | None) -> Ge
 
 def _with_further_count(error: BackstayError, source: Path | None, rules: _Rules) -> BackstayError:
     def read_again(counted: BadRows) -> Iterable[NewItem]:
-        if source is None or not source.is_file():
+        if source is None or (source.exists() and not source.is_file()):
             return ()  # a pipe has been read
         return _read_file(source, replace(rules, bad_rows=counted), None)
 
