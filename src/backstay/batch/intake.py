@@ -28,7 +28,7 @@ from backstay.errors import (
 from backstay.library.canonical_json import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
-from backstay.readers.bad_rows import BadRows, with_further_count
+from backstay.readers.bad_rows import BadRow, BadRows, with_further_count
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
 from backstay.remedy import Remedy
@@ -103,7 +103,7 @@ class _Rules:
         try:
             return self._check(_item_from_object(item, self.columns, line), f"item {line}")
         except (InvalidRow, RecipeError) as error:
-            self.bad_rows.reject(error, f"item {line}", line, None)
+            self.bad_rows.reject(error, BadRow.from_error(error, f"item {line}", line), None)
             return None
 
     def _check(self, item: NewItem, where: str) -> NewItem:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from backstay.bad_row_policy import BadRowPolicy
 from backstay.errors import BackstayError, InputError
@@ -27,6 +27,11 @@ class BadRow:
     where: str
     line: int
     reason: str
+
+    @classmethod
+    def from_error(cls, error: BackstayError, where: str, line: int, *, name: str = "") -> Self:
+        """Return the row that an error is about; `name` is the input's, which errors about columns begin with."""
+        return cls(where, line, error.message.removeprefix(where).removeprefix(name).lstrip(": "))
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
@@ -84,13 +89,12 @@ class BadRows:
         if self._quarantine is not None:
             self._quarantine.restart()
 
-    def reject(self, error: BackstayError, where: str, line: int, raw: RawRow | None) -> None:
+    def reject(self, error: BackstayError, bad_row: BadRow, raw: RawRow | None) -> None:
         """Leave a row out, or raise the error about it."""
         self._count += 1
         self._first_error = self._first_error or error
         if self._policy is BadRowPolicy.FAIL:
             raise error
-        bad_row = BadRow(where, line, error.message.removeprefix(where).lstrip(": "))
         if len(self._examples) < MAX_EXAMPLES:
             self._examples.append(bad_row)
         if self._quarantine is not None and raw is not None:

@@ -8,7 +8,7 @@ from typing import Self
 import orjson
 
 from backstay.errors import BackstayError, InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
-from backstay.readers.bad_rows import BadRows, RawRow
+from backstay.readers.bad_rows import BadRow, BadRows, RawRow
 from backstay.readers.row import InputRow
 
 
@@ -37,7 +37,7 @@ class InputErrors:
         """Leave out the bad row on `line`, or raise the error about it."""
         if self.bad_rows is None:
             raise error
-        self.bad_rows.reject(error, self.location(line), line, raw)
+        self.bad_rows.reject(error, BadRow.from_error(error, self.location(line), line, name=self.name), raw)
 
     def reject_row(self, error: BackstayError, row: InputRow) -> None:
         """Leave out a row that was read but cannot be used, or raise the error about it."""

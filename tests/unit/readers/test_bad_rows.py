@@ -173,7 +173,8 @@ def test_the_report_lists_the_first_rows():
     """All bad rows are counted, and the first ones listed without the name of the file in their reason."""
     bad_rows = BadRows(BadRowPolicy.SKIP)
     for line in range(1, MAX_EXAMPLES + 3):
-        bad_rows.reject(InvalidRow(f"a: b line {line}: why: so"), f"a: b line {line}", line, None)
+        error, where = InvalidRow(f"a: b line {line}: why: so"), f"a: b line {line}"
+        bad_rows.reject(error, BadRow.from_error(error, where, line), None)
     bad_rows.finish(used=1)
 
     assert (bad_rows.report.count, len(bad_rows.report.examples)) == (MAX_EXAMPLES + 2, MAX_EXAMPLES)
@@ -186,6 +187,6 @@ def test_another_reading_starts_anew():
     bad_rows = BadRows(BadRowPolicy.QUARANTINE, kept)
     for _ in range(2):
         bad_rows.restart()
-        bad_rows.reject(InvalidRow("x line 1: bad"), "x line 1", 1, RawRow(b"x"))
+        bad_rows.reject(InvalidRow("x line 1: bad"), BadRow("x line 1", 1, "bad"), RawRow(b"x"))
 
     assert (bad_rows.report.count, kept.rows) == (1, [RawRow(b"x")])
