@@ -46,7 +46,7 @@ class QuarantineFile:
         self._existing: BinaryIO | None = None
         self._rows: BinaryIO | None = None
         self._reasons: BinaryIO | None = None
-        self._first: RawRow | None = None
+        self._last: RawRow | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class QuarantineFile:
 
     def restart(self) -> None:
         """Drop all rows; the input is read from its start."""
-        self._first = None
+        self._last = None
         with self._translate_errors():
             for file in (self._existing, self._rows, self._reasons):
                 if file is not None:
@@ -69,12 +69,14 @@ class QuarantineFile:
 
     def add(self, row: RawRow, bad_row: BadRow) -> None:
         """Write a row. Raises OutputUnwritable."""
-        text = row.text
-        if self._first is None:
+        text, last, self._last = row.text, self._last, row
+        if last is None:
             self._check_suffix(row.suffix)
-            self._first, text = row, row.header + text
-        elif row.header != self._first.header:
+            text = row.header + text
+        elif (row.suffix, row.header) != (last.suffix, last.header):
             raise self._error("rows with different columns need a file each")
+        elif not last.text.endswith(b"\n"):  # the last row of another file
+            text = b"\n" + text
         with self._translate_errors():
             if self._existing is None and self._rows is None:
                 self._open()

@@ -85,6 +85,13 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_rows_of_several_files_are_lines_each(tmp_path):
+    """A row without a line end, such as the last one of a file, is not joined with the next."""
+    _keep(tmp_path / "bad.csv", _csv(b"1"), _csv(b"2\n"), _csv(b"3"))
+
+    assert (tmp_path / "bad.csv").read_bytes() == b"a,b\n1\n2\n3"
+
+
 def test_rows_of_different_tables_need_a_file_each(tmp_path):
     """Rows with another header would be misread under the first one."""
     with pytest.raises(OutputUnwritable, match="rows with different columns"):
