@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backstay.library.imports.imported_conversation import ImportResult
     from backstay.library.selection import Selection
     from backstay.library.turn import ToolCall, Turn
+    from backstay.readers.bad_rows import BadRow, BadRowsReport
 
 __all__ = [
     "Backstay",
@@ -35,6 +36,8 @@ __all__ = [
     "Backup",
     "BackupProgress",
     "BackupState",
+    "BadRow",
+    "BadRowsReport",
     "BatchResult",
     "ColumnMapping",
     "Conversation",
@@ -83,6 +86,7 @@ _NAMES = {
     "library.imports.imported_conversation": ("ImportResult",),
     "library.selection": ("Selection",),
     "library.turn": ("ToolCall", "Turn"),
+    "readers.bad_rows": ("BadRow", "BadRowsReport"),
 }
 _MODULES = {name: f"backstay.{module}" for module, names in _NAMES.items() for name in names}
 

@@ -31,6 +31,8 @@ class Remedy(StrEnum):
     # -- input and recipes
     NAME_TOPIC_COLUMN = "name_topic_column"
     SPLIT_INPUT = "split_input"
+    SKIP_BAD_ROWS = "skip_bad_rows"
+    NAME_QUARANTINE = "name_quarantine"
     SKIP_OR_RENAME = "skip_or_rename"
     """Resolve the conflicts of an import."""
     NAME_MODEL = "name_model"
@@ -86,6 +88,8 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.ACCEPT_NEW_ITEMS: "pass accept_new_items=True to add the new ones",
     Remedy.PROVIDE_ALL_ITEMS: "provide the others too, or pass accept_new_items=True to continue without them",
     Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
+    Remedy.SKIP_BAD_ROWS: "pass on_bad_row='skip' to leave such rows out, or quarantine=… to keep them in a file",
+    Remedy.NAME_QUARANTINE: "name it with quarantine=…",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",

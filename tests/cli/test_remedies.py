@@ -65,6 +65,19 @@ _CASES = [
         names=("--topic-column",),
     ),
     _Case(
+        ("run", "ragged.csv", *_RUN),
+        Remedy.SKIP_BAD_ROWS,
+        changed=("run", "ragged.csv", *_RUN, "--on-bad-row", "skip"),
+        names=("--on-bad-row skip", "--quarantine FILE"),
+    ),
+    _Case(
+        ("run", "ragged.csv", *_RUN, "--on-bad-row", "quarantine"),
+        Remedy.NAME_QUARANTINE,
+        2,
+        changed=("run", "ragged.csv", *_RUN, "--on-bad-row", "quarantine", "--quarantine", "kept.csv"),
+        names=("--quarantine FILE",),
+    ),
+    _Case(
         ("conversations", "import", "changed.jsonl"),
         Remedy.SKIP_OR_RENAME,
         changed=("conversations", "import", "changed.jsonl", "--on-conflict", "skip"),
@@ -115,6 +128,7 @@ def library(within, backstay) -> Any:
     backstay.write("fewer.csv", "Gardens")
     backstay.write("bad.csv", "bad things")
     (backstay.folder / "subjects.csv").write_text("subject\nTea\n")
+    (backstay.folder / "ragged.csv").write_text("topic,tone\nTea,calm\nSalt\n")
     for name, turns in (("a", 2), ("b", 4)):
         (backstay.folder / f"{name}.toml").write_text(
             f'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nturns = {turns}\n'

@@ -55,6 +55,8 @@ def test_resume_with_nothing_to_do_says_so(within, backstay):
         "didNothing": True,
         "added": 0,
         "repeated": 0,
+        "badRows": 0,
+        "badRowReasons": [],
         "seconds": 0.0,
     }
 

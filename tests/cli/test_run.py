@@ -70,7 +70,14 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
     output = ended.json
     assert output.pop("seconds") >= 0
     job = output.pop("job")
-    assert output == {"ending": "finished", "didNothing": False, "added": 0, "repeated": 0}
+    assert output == {
+        "ending": "finished",
+        "didNothing": False,
+        "added": 0,
+        "repeated": 0,
+        "badRows": 0,
+        "badRowReasons": [],
+    }
     for name in ("createdAt", "updatedAt", "finishedAt"):
         assert job.pop(name).endswith("Z")
     assert job == {

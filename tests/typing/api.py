@@ -9,6 +9,8 @@ from backstay import (
     Backup,
     BackupProgress,
     BackupState,
+    BadRow,
+    BadRowsReport,
     BatchResult,
     ColumnMapping,
     Conversation,
@@ -87,6 +89,11 @@ async def use() -> None:
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
         imported: ImportResult = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
+        bad_rows: BadRowsReport = (
+            await backstay.conversations.import_file("chats.jsonl", on_bad_row="quarantine", quarantine="bad.jsonl")
+        ).bad_rows
+        first_bad_row: BadRow = bad_rows.examples[0]
+        print(bad_rows.count, first_bad_row.line, first_bad_row.reason)
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)

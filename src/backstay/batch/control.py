@@ -1,13 +1,15 @@
 """Control of jobs: resume, pause, cancel, retry, skip and discard."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
-from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.intake import ColumnMapping, Items, read_items, read_until_stopped
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
@@ -16,6 +18,7 @@ from backstay.batch.runner import BatchResult, JobRunner
 from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
+from backstay.library.quarantine import handle_bad_rows
 
 
 class JobControl(JobInspection):
@@ -51,6 +54,8 @@ class JobControl(JobInspection):
         accept_new_items: Items | None = None,
         base_url: str | None = None,
         columns: ColumnMapping | None = None,
+        on_bad_row: BadRowPolicy | str | None = None,
+        quarantine: str | Path | None = None,
         on_progress: Listener | None = None,
         stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
@@ -83,9 +88,12 @@ class JobControl(JobInspection):
         if accept_new_items is not None:
             recipe = self._processor_lookup.recipe(job)
             request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True, recipe=recipe)
-            items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
-            checked = check_by_recipe(recipe, accept_new_items, items)
-            created = await self._creator.create(request, read_until_stopped(stop, checked))
+            with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
+                chunks = read_items(
+                    accept_new_items, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin
+                )
+                created = await self._creator.create(request, read_until_stopped(stop, chunks))
+                created = replace(created, bad_rows=bad_rows.report)
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
         await self._set_limits(job.id, limits)

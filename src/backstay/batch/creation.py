@@ -5,7 +5,7 @@ job, and of two that run at once the first to finish creates the job and the oth
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backstay.batch import liveness
@@ -17,6 +17,7 @@ from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.store import BatchStores, StagedJob
 from backstay.errors import ItemsDiffer, JobDiffers, JobNotFound
 from backstay.library.id_text import quoted_id
+from backstay.readers.bad_rows import BadRowsReport
 from backstay.remedy import Remedy
 
 
@@ -39,6 +40,8 @@ class CreateResult:
     added: int = 0
     repeated: int = 0
     """Number of input rows that repeat an earlier one, including its id."""
+    bad_rows: BadRowsReport = field(default_factory=BadRowsReport)
+    """The input rows that were left out because they cannot be used."""
 
 
 class JobCreator:

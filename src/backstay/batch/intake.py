@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,11 +14,23 @@ from backstay.batch.item import Item, NewItem, content_digest_source, to_item
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.plain_values import plain_values
 from backstay.batch.stop_signal import StopSignal
-from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind_of
+from backstay.errors import (
+    BackstayError,
+    InputEmpty,
+    InputUnreadable,
+    InvalidRow,
+    RecipeError,
+    SettingsError,
+    Stopped,
+    UnknownColumn,
+    kind_of,
+)
 from backstay.library.canonical_json import is_encodable
 from backstay.library.id_text import check_id
 from backstay.readers import InputRow, read_rows
+from backstay.readers.bad_rows import BadRow, BadRows, with_further_count
 from backstay.readers.input_ceiling import InputCeiling
+from backstay.readers.input_errors import InputErrors
 from backstay.remedy import Remedy
 
 ItemLike = Item | Mapping[str, Any]
@@ -44,53 +56,102 @@ class ColumnMapping:
 
 
 async def read_items(
-    items: Items, columns: ColumnMapping, *, stdin: BinaryIO | None = None, ceiling: InputCeiling | None = None
+    items: Items,
+    columns: ColumnMapping,
+    *,
+    recipe: JobRecipe | None = None,
+    bad_rows: BadRows | None = None,
+    stdin: BinaryIO | None = None,
+    ceiling: InputCeiling | None = None,
 ) -> Chunks:
     """Yield `items` in chunks of checked `NewItem`s, holding one chunk at a time.
 
-    A path is read in a thread, so that the event loop is not blocked; `-` means standard input.
+    A path is read in a thread, so that the event loop is not blocked; `-` means standard input. Bad rows are handed to
+    `bad_rows`; by default, the first one raises its error.
 
     Raises:
         InputError: an item is unusable, there is none, or there are too many for `ceiling`; the message says where.
+        RecipeError: an item lacks a value that the recipe uses.
     """
+    bad_rows = bad_rows or BadRows()
     rows = text_bytes = 0
-    async for chunk in _chunks(items, columns, stdin):
+    async for chunk in _chunks(items, _Rules(columns, recipe, bad_rows), stdin):
         rows += len(chunk)
         if ceiling is not None:
             text_bytes += sum(map(_text_bytes, chunk))
             ceiling.check(str(items), rows=rows, text_bytes=text_bytes, row_noun="items")
         yield chunk
-    if not rows:
+    if not rows and not bad_rows.count:
         raise InputEmpty("The input has no items; give at least one")
+    bad_rows.finish(used=rows)
 
 
-async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) -> Chunks:
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What makes an item of a row, and takes the row if it is bad."""
+
+    columns: ColumnMapping
+    recipe: JobRecipe | None
+    bad_rows: BadRows
+
+    def item_from_mapping(self, values: Mapping[str, Any], where: str, line: int) -> NewItem:
+        """Return the checked item. Raises InvalidRow, RecipeError."""
+        return self._check(_item_from_mapping(values, self.columns, where, line), where)
+
+    def item_from_object(self, item: object, line: int) -> NewItem | None:
+        """Return the checked item; None if it is left out."""
+        try:
+            return self._check(_item_from_object(item, self.columns, line), f"item {line}")
+        except (InvalidRow, RecipeError) as error:
+            self.bad_rows.reject(error, BadRow.from_error(error, f"item {line}", line), None)
+            return None
+
+    def _check(self, item: NewItem, where: str) -> NewItem:
+        if self.recipe is not None:
+            self.recipe.check(to_item(item), where)
+        return item
+
+
+async def _chunks(items: Items, rules: _Rules, stdin: BinaryIO | None) -> Chunks:
     if hasattr(items, "to_dict"):
         raise InvalidRow("A data frame is not a list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
-        source = None if str(items) == "-" else Path(items)
-        file_items = _read_file(source, columns, stdin)
-        try:
-            while chunk := await asyncio.to_thread(_next_chunk, file_items):
-                yield chunk
-        finally:
-            with suppress(ValueError):  # a thread is still reading: the rows are closed when it ends
-                file_items.close()
+        async for chunk in _chunks_of_file(None if str(items) == "-" else Path(items), rules, stdin):
+            yield chunk
+    elif rules.bad_rows.keeps_raw:
+        raise SettingsError("Only the rows of a file can be kept in a quarantine", setting="quarantine")
     elif isinstance(items, AsyncIterable):
         chunk, size, line = [], 0, 0
         async for item in items:
             line += 1
-            chunk.append(_item_from_object(item, columns, line))
-            size += sum(map(len, _texts(chunk[-1])))
+            if (new_item := rules.item_from_object(item, line)) is None:
+                continue
+            chunk.append(new_item)
+            size += sum(map(len, _texts(new_item)))
             if len(chunk) == MAX_CHUNK_ITEMS or size >= _MAX_CHUNK_CHARACTERS:
                 yield chunk
                 chunk, size = [], 0
         if chunk:
             yield chunk
     else:
-        new_items = (_item_from_object(item, columns, line) for line, item in enumerate(items, start=1))
-        while chunk := _next_chunk(new_items):
+        new_items = (rules.item_from_object(item, line) for line, item in enumerate(items, start=1))
+        good_items = (new_item for new_item in new_items if new_item is not None)
+        while chunk := _next_chunk(good_items):
             yield chunk
+
+
+async def _chunks_of_file(source: Path | None, rules: _Rules, stdin: BinaryIO | None) -> Chunks:
+    file_items = _read_file(source, rules, stdin)
+    try:
+        while chunk := await asyncio.to_thread(_next_chunk, file_items):
+            yield chunk
+    except (InvalidRow, InputUnreadable, RecipeError) as error:
+        if not rules.bad_rows.has_refused:
+            raise
+        raise await asyncio.to_thread(_with_further_count, error, source, rules) from error
+    finally:
+        with suppress(ValueError):  # a thread is still reading: the rows are closed when it ends
+            file_items.close()
 
 
 def _next_chunk(new_items: Iterator[NewItem]) -> list[NewItem]:
@@ -112,17 +173,32 @@ def _text_bytes(new_item: NewItem) -> int:
     return sum(len(text.encode()) for text in _texts(new_item))
 
 
-def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
-    where = str(source) if source else "standard input"
-    first = True
-    for row in read_rows(source, stdin=stdin):
-        if first:
-            _check_columns(row, columns, where)
-            first = False
-        yield _item_from_mapping(row.values, columns, f"{where} line {row.line}", row.line)
+def _read_file(source: Path | None, rules: _Rules, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
+    errors = InputErrors.for_path(source, rules.bad_rows)
+    where, has_columns = errors.name, False
+    for row in read_rows(source, stdin=stdin, bad_rows=rules.bad_rows):
+        try:
+            if not has_columns:
+                _check_columns(row, rules.columns, where)
+                has_columns = True
+            item = rules.item_from_mapping(row.values, f"{where} line {row.line}", row.line)
+        except (InvalidRow, RecipeError, UnknownColumn) as error:
+            errors.reject_row(error, row)
+        else:
+            yield item
+
+
+def _with_further_count(error: BackstayError, source: Path | None, rules: _Rules) -> BackstayError:
+    def read_again(counted: BadRows) -> Iterable[NewItem]:
+        if source is None or (source.exists() and not source.is_file()):
+            return ()  # a pipe has been read
+        return _read_file(source, replace(rules, bad_rows=counted), None)
+
+    return with_further_count(error, read_again)
 
 
 def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
+    """Check the first row, which stands for the columns of all rows. Raises UnknownColumn."""
     column_names = ", ".join(list(row.values)[:20])
     for name in columns.names:
         if name not in row.values:
@@ -244,18 +320,6 @@ def _described_kind(value: object) -> str:
             return "a list"
         case _:
             return kind_of(value)
-
-
-async def check_by_recipe(recipe: JobRecipe | None, items: Items, chunks: Chunks) -> Chunks:
-    """Yield the chunks, with each item checked against the recipe before any call is made."""
-    where = "item"
-    if isinstance(items, str | Path):
-        where = "standard input line" if str(items) == "-" else f"{items} line"
-    async for chunk in chunks:
-        if recipe is not None:
-            for item in chunk:
-                recipe.check(to_item(item), f"{where} {item.line}")
-        yield chunk
 
 
 async def read_until_stopped(stop: StopSignal, chunks: Chunks) -> Chunks:

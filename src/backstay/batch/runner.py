@@ -19,6 +19,7 @@ from backstay.batch.worker import EndReason, WorkerOptions
 from backstay.errors import JobHasWorkers
 from backstay.library.id_text import quoted_id
 from backstay.logs import get_logger
+from backstay.readers.bad_rows import BadRowsReport
 
 _log = get_logger("backstay.batch")
 
@@ -41,6 +42,11 @@ class BatchResult:
     """Whether the job was finished before this run."""
     seconds: float
     """Duration of the run, including the reading of its items."""
+
+    @property
+    def bad_rows(self) -> BadRowsReport:
+        """The rows of the input that were left out because they cannot be used."""
+        return self.created.bad_rows if self.created is not None else BadRowsReport()
 
     @property
     def completed(self) -> int:

@@ -1,13 +1,16 @@
 """The service for batch jobs: create and run them. Its bases inspect them, and control those that exist."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
-from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.intake import ColumnMapping, Items, read_items, read_until_stopped
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.processor import Processor
@@ -16,6 +19,8 @@ from backstay.batch.progress import Listener
 from backstay.batch.runner import BatchResult
 from backstay.batch.stop_signal import StopSignal
 from backstay.library.id_text import check_id
+from backstay.library.quarantine import handle_bad_rows
+from backstay.readers.bad_rows import BadRowsReport
 from backstay.readers.input_ceiling import InputCeiling
 
 
@@ -35,6 +40,8 @@ class Batches(JobControl):
         timeout_seconds: float = 600.0,
         limit: int | None = None,
         columns: ColumnMapping | None = None,
+        on_bad_row: BadRowPolicy | str | None = None,
+        quarantine: str | Path | None = None,
         accept_new_items: bool = False,
         on_progress: Listener | None = None,
         stop: StopSignal | None = None,
@@ -57,6 +64,10 @@ class Batches(JobControl):
             timeout_seconds: Time limit of one try.
             limit: Maximum number of items that this run claims.
             columns: The columns of the input that hold id, topic and persona.
+            on_bad_row: What to do with rows that cannot be used: `fail` and create nothing, which is the default;
+                `skip` them; or write them to the `quarantine`. The result says how many there were.
+            quarantine: The file for bad rows of a file, as they stand in it; a file next to it has the reasons. Both
+                appear once the job is created.
             accept_new_items: Add items that the existing job lacks, instead of raising ItemsDiffer.
             on_progress: Called with the progress, at most ten times a second and once at the end.
             stop: A signal by which the caller can request a graceful stop.
@@ -65,7 +76,9 @@ class Batches(JobControl):
             retry_on: Exception classes after which an item is tried again, for a callable.
 
         Raises:
-            InputError: an item is unusable. No call was made and no job created.
+            InputError: an item is unusable and `on_bad_row` is `fail`, or every item is. No call was made and no job
+                created.
+            OutputUnwritable: the quarantine cannot be written, or exists with other content.
             JobDiffers, ItemsDiffer: the job exists with another processor, recipe or items.
             ProcessorUnusable: the processor cannot be found or called.
             RecipeError: an item lacks a value that the recipe uses. No call was made and no job created.
@@ -81,8 +94,10 @@ class Batches(JobControl):
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
-        chunks = check_by_recipe(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
-        created = await self._creator.create(request, read_until_stopped(stop, chunks))
+        with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
+            chunks = read_items(items, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin)
+            created = await self._creator.create(request, read_until_stopped(stop, chunks))
+            created = replace(created, bad_rows=bad_rows.report)
         if not created.is_new:
             await self._set_limits(job_id, limits)
         creation_seconds = time.monotonic() - started
@@ -103,12 +118,16 @@ class Batches(JobControl):
         max_attempts: int = 3,
         timeout_seconds: float = 600.0,
         columns: ColumnMapping | None = None,
+        on_bad_row: BadRowPolicy | str | None = None,
+        quarantine: str | Path | None = None,
+        report_bad_rows: Callable[[BadRowsReport], None] | None = None,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
     ) -> Job:
         """Create a job without running it; `resume` or another process runs it. Raises like `run`.
 
         Args:
+            report_bad_rows: Called with the rows that were left out, once the job is created.
             ceiling: Maximum items and characters of a file. The other arguments are those of `run`.
         """
         limits = CallLimits(concurrency, rpm, tpm)
@@ -118,7 +137,13 @@ class Batches(JobControl):
         check_rate_limits(limits, await self._processor_lookup.from_process(processor))
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
-        chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
-        if not (await self._creator.create(request, check_by_recipe(recipe, items, chunks))).is_new:
+        with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
+            chunks = read_items(
+                items, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin, ceiling=ceiling
+            )
+            created = await self._creator.create(request, chunks)
+        if report_bad_rows is not None:
+            report_bad_rows(bad_rows.report)
+        if not created.is_new:
             await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)

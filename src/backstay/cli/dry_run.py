@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.cli import schemas
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.invocation import Invocation, run_async
@@ -48,6 +49,7 @@ def show(
     file: str,
     count: int,
     columns: "ColumnMapping",
+    policy: BadRowPolicy,
     settings: "Settings",
     allow_key: str | None,
 ) -> None:
@@ -58,7 +60,7 @@ def show(
     keys = KeySources.from_settings(settings)
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
-    sampled = run_async(preview(recipe, file, count, columns=columns))
+    sampled = run_async(preview(recipe, file, count, columns=columns, policy=policy))
     if out.as_json:
         out.print_json(schemas.PreviewOut.from_preview(sampled, endpoint, environ))
         return

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.bad_row_policy import BadRowPolicy, choose_policy
 from backstay.cli.durations import parse_duration
+from backstay.cli.text import printable
 from backstay.errors import SettingsError
 from backstay.library.id_text import parse_printed_id
 from backstay.limits import MAX_RPM, MAX_TPM
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from backstay.batch.intake import ColumnMapping
+    from backstay.cli.output import Output
+    from backstay.readers.bad_rows import BadRowsReport
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", parser=parse_printed_id)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
@@ -76,6 +80,35 @@ class ColumnOptions:
         from backstay.batch.intake import ColumnMapping
 
         return ColumnMapping(self.id_column, self.topic_column, self.persona_column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRowOptions:
+    """The treatment of rows that cannot be used."""
+
+    on_bad_row: Annotated[
+        BadRowPolicy | None,
+        typer.Option(
+            help="If a row cannot be used: use none [default], skip it, or skip it and write it to the file of "
+            "--quarantine.",
+            show_default=False,
+        ),
+    ] = None
+    quarantine: Annotated[
+        str | None, typer.Option(metavar="FILE", help="File for bad rows as they are; implies --on-bad-row quarantine.")
+    ] = None
+
+    def policy(self) -> BadRowPolicy:
+        """Return the policy. Raises SettingsError if the two options do not fit each other."""
+        return choose_policy(self.on_bad_row, self.quarantine)
+
+    def report(self, out: "Output", report: "BadRowsReport") -> None:
+        """Print how many rows were left out, if any, with the reason of the first one."""
+        if report.count:
+            rows = "1 row was" if report.count == 1 else f"{report.count:,} rows were"
+            kept = f" and kept in {printable(self.quarantine)}" if self.quarantine is not None else ""
+            first = ":" if report.count == 1 else "; the first is"
+            out.note(f"{rows} left out{kept}{first} {printable(str(report.examples[0]))}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

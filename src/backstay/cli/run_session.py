@@ -11,6 +11,7 @@ from backstay.cli.command import CommandSession
 from backstay.cli.exit_status import ExitStatus, status_of_result
 from backstay.cli.interruption import SignalHandling
 from backstay.cli.invocation import run_async
+from backstay.cli.options import BadRowOptions
 from backstay.cli.output import OutputClosed
 from backstay.cli.progress import ProgressView, format_tokens, job_progress_view
 from backstay.cli.remedies import full_message
@@ -32,23 +33,30 @@ SCRIPTED_NOTE = "The built-in scripted writer composes these conversations; no m
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The session, progress view and stop signal of a run."""
+    """The session, progress view and stop signal of a run, and its options for bad rows."""
 
     session: CommandSession
     progress_view: "ProgressView[JobProgress]"
     stop: "StopSignal"
+    bad_rows: BadRowOptions
 
 
 Begin = Callable[["Backstay", RunContext], Awaitable["BatchResult"]]
 
 
 def supervise(
-    session: CommandSession, begin: Begin, *, name: str, create: bool = False, is_resumed: bool = False
+    session: CommandSession,
+    begin: Begin,
+    *,
+    name: str,
+    bad_rows: BadRowOptions,
+    create: bool = False,
+    is_resumed: bool = False,
 ) -> ExitStatus:
     """Run a job to its end, print the summary, and return the exit status."""
     from backstay.batch.stop_signal import StopSignal
 
-    context = RunContext(session, job_progress_view(session.out, name), StopSignal())
+    context = RunContext(session, job_progress_view(session.out, name), StopSignal(), bad_rows)
     process_tuning.raise_file_limit()
     process_tuning.tune_garbage_collector()
 
@@ -71,7 +79,7 @@ async def _supervise(context: RunContext, begin: Begin, *, create: bool, is_resu
                 result = await begin(backstay, context)
             # The run is over, whether or not its summary is read.
             with contextlib.suppress(OutputClosed):
-                await _conclude(session, backstay, result, is_resumed=is_resumed)
+                await _conclude(context, backstay, result, is_resumed=is_resumed)
     except StorageError as error:
         if result is not None:
             raise
@@ -86,8 +94,8 @@ async def _supervise(context: RunContext, begin: Begin, *, create: bool, is_resu
     return status_of_result(result)
 
 
-async def _conclude(session: CommandSession, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool) -> None:
-    out = session.out
+async def _conclude(context: RunContext, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool) -> None:
+    session, out = context.session, context.session.out
     if out.as_json:
         out.print_json(schemas.RunOut.from_result(await backstay.batches.checkpoint(result.job_id), result))
     out.line(_summary(result))
@@ -97,6 +105,7 @@ async def _conclude(session: CommandSession, backstay: "Backstay", result: "Batc
         out.note(
             f"{format_count(result.created.repeated, 'row')} of the input repeated an earlier one; each counts once."
         )
+    context.bad_rows.report(out, result.bad_rows)
     await _print_next_step(session, backstay, result)
     # After a resume, always list the remaining jobs.
     await reminders.remind(session.invocation, out, backstay, except_job=result.job_id, always=is_resumed)

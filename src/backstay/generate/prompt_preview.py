@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.intake import ColumnMapping, read_items
 from backstay.batch.item import to_item
 from backstay.generate.prompt import Prompt, estimate_tokens_in, estimate_tokens_out
 from backstay.generate.recipe import Recipe
+from backstay.readers.bad_rows import BadRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,27 @@ class RecipePreview:
 
 
 async def preview(
-    recipe: Recipe, file: str, count: int, *, columns: ColumnMapping | None = None, stdin: BinaryIO | None = None
+    recipe: Recipe,
+    file: str,
+    count: int,
+    *,
+    columns: ColumnMapping | None = None,
+    policy: BadRowPolicy = BadRowPolicy.FAIL,
+    stdin: BinaryIO | None = None,
 ) -> RecipePreview:
-    """Render the prompt of every item of a file and return the first ones.
+    """Render the prompt of every item of a file and return the first ones. Write no quarantine.
 
     Raises:
         InputError: an item is invalid.
         RecipeError: an item lacks a column that the recipe uses.
     """
+    bad_rows = BadRows(policy)
     where = "standard input" if file == "-" else file
     samples: list[PromptSample] = []
     item_count = tokens = 0
-    async for chunk in read_items(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
+    source = Path(file) if file != "-" else file
+    chunks = read_items(source, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin)
+    async for chunk in chunks:
         for item in chunk:
             prompt = recipe.prompts.render(to_item(item), f"{where} line {item.line}")
             prompt_tokens = estimate_tokens_in(prompt)

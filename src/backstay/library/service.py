@@ -7,14 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.coordination.expiring_value import ExpiringValue
-from backstay.errors import ConversationNotFound, PlanOutdated
+from backstay.errors import ConversationNotFound, InputError, PlanOutdated
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
 from backstay.library.id_text import quoted_id
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
+from backstay.library.quarantine import handle_bad_rows
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.input_ceiling import InputCeiling
@@ -74,18 +76,24 @@ class Conversations:
         source: str | Path,
         *,
         on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
+        on_bad_row: BadRowPolicy | str | None = None,
+        quarantine: str | Path | None = None,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
     ) -> ImportResult:
-        """Store the conversations of a file, all or none of them.
+        """Store the conversations of a file in one transaction.
 
         Args:
             source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL or a JSON array), or of a backup; `-`
                 is standard input. Unknown keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
                 id. A row with the same content as the stored conversation is no conflict.
+            on_bad_row: What to do with rows that cannot be used: `fail` and store nothing, which is the default; `skip`
+                them; or write them to the `quarantine`. The result says how many there were. A backup always fails.
+            quarantine: The file for bad rows, as they stand in the source; a file next to it has the reasons. Both
+                appear once the conversations are stored.
             stdin: The stream that `-` reads; by default the standard input of the process.
             ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
@@ -93,18 +101,28 @@ class Conversations:
             receipt: Returns an expiring value for the result, which is stored in the same transaction.
 
         Raises:
-            InputError: the file or a row is unusable, or the file exceeds the ceiling.
+            InputError: the file is unusable or exceeds the ceiling, a row is unusable and `on_bad_row` is `fail`, or
+                every row is.
+            OutputUnwritable: the quarantine cannot be written, or exists with other content.
             BackupError: the file is a backup that is incomplete or has a newer version.
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
         """
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
-        with closing(ImportSource(path, stdin=stdin)) as rows:
-            if ceiling is not None:
-                await asyncio.to_thread(rows.check, ceiling)
-            return await self._store.import_conversations(
-                self._owner, rows, ImportConflictPolicy(on_conflict), report, receipt
-            )
+        conflict_policy = ImportConflictPolicy(on_conflict)
+        with (
+            handle_bad_rows(on_bad_row, quarantine) as bad_rows,
+            closing(ImportSource(path, stdin=stdin, bad_rows=bad_rows)) as rows,
+        ):
+            try:
+                if ceiling is not None:
+                    await asyncio.to_thread(rows.check, ceiling)
+                return await self._store.import_conversations(self._owner, rows, conflict_policy, report, receipt)
+            except InputError as error:
+                if not bad_rows.has_refused:
+                    raise
+                # Counted here, because other writers wait during an import.
+                raise await asyncio.to_thread(rows.with_further_count, error) from error
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Return what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""

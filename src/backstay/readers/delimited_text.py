@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from backstay.errors import InvalidRow
+from backstay.readers.bad_rows import RawRow
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, decode, record_too_long
 from backstay.readers.row import InputRow
@@ -18,29 +19,32 @@ _DEFAULT_LIMIT = 128 * 1024
 def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
     """Yield a row for each record after the header. Blank lines are skipped; empty cells are "".
 
-    Raises InputUnreadable for a header with an empty or repeated name and for text that is not UTF-8, InvalidRow for a
-    record with a different number of cells than the header, bad quoting, a NUL byte or more than `MAX_RECORD_BYTES`.
+    Rejects a record with a different number of cells than the header. Raises InputUnreadable for a header with an empty
+    or repeated name and for text that is not UTF-8, InvalidRow for bad quoting, a NUL byte or a record with more than
+    `MAX_RECORD_BYTES`.
     """
-    records = _records(text, delimiter)
+    feed = _LineFeed(text)
+    records = _records(feed, text.errors, delimiter)
     header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
     _check_header(header, text.errors, header_line)
-    width = len(header)
+    width, header_text = len(header), feed.record_text
+    suffix = ".tsv" if delimiter == "\t" else ".csv"
     for line, cells in records:
+        raw = RawRow(feed.record_text, suffix, header_text) if feed.keeps_raw else None
         if len(cells) == width:
-            yield InputRow(line, dict(zip(header, cells, strict=True)))
+            yield InputRow(line, dict(zip(header, cells, strict=True)), raw)
         elif not _is_blank(cells):
-            raise _wrong_cell_count(text.errors, line, len(cells), width)
+            text.errors.reject(_wrong_cell_count(text.errors, line, len(cells), width), line, raw)
 
 
-def _records(text: InputText, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(feed: "_LineFeed", errors: InputErrors, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the number of its first line; skip empty lines."""
-    feed = _LineFeed(text)
     reader = csv.reader(feed.lines(), delimiter=delimiter, strict=True)
     while True:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise text.errors.invalid_row(feed.record_line, _csv_reason(error, feed)) from None
+            raise errors.invalid_row(feed.record_line, _csv_reason(error, feed)) from None
         finally:
             line = feed.end_record()
         if cells is None:
@@ -90,6 +94,10 @@ class _LineFeed:
     def __init__(self, text: InputText) -> None:
         self.record_line = text.first_line
         self.is_at_end = False
+        self.keeps_raw = text.errors.keeps_raw
+        self.record_text = b""
+        """The last record as it stands in the input; empty unless raw text is kept."""
+        self._raw_lines: list[bytes] = []
         self._text = text
         self._line = text.first_line - 1
         self._record_bytes = 0
@@ -106,6 +114,8 @@ class _LineFeed:
                 self._allow_long_record()
             if b"\0" in raw:
                 raise errors.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
+            if self.keeps_raw:
+                self._raw_lines.append(raw)
             yield decode(raw, errors, number)
         self.is_at_end = True
 
@@ -117,6 +127,9 @@ class _LineFeed:
         line = self.record_line
         self.record_line = self._line + 1
         self._record_bytes = 0
+        if self.keeps_raw:
+            self.record_text = b"".join(self._raw_lines)
+            self._raw_lines.clear()
         return line
 
     def _allow_long_record(self) -> None:

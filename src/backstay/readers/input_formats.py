@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from backstay.readers.bad_rows import BadRows
 from backstay.readers.delimited_text import read_delimited
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import InputText
@@ -32,7 +33,9 @@ SUFFIXES = tuple(_BY_SUFFIX)
 _KINDS = " ".join(SUFFIXES)
 
 
-def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:
+def read_rows(
+    source: Path | None, *, stdin: BinaryIO | None = None, bad_rows: BadRows | None = None
+) -> Generator[InputRow, None, None]:
     """Yield the rows of a file, or of standard input if `source` is None, in order and with constant memory.
 
     The format of a file is detected from its suffix, that of standard input from its first characters. `stdin` replaces
@@ -40,18 +43,20 @@ def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generato
     the generator ends, fails or is closed.
 
     Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown format, not UTF-8, an invalid file),
-    InvalidRow at the first unusable row, and InputEmpty at the end if there was no row.
+    and InputEmpty at the end if there was no row. A bad row is handed to `bad_rows`; without that, the first one raises
+    InvalidRow.
     """
-    errors = InputErrors.for_path(source)
+    errors = InputErrors.for_path(source, bad_rows)
     try:
         with _open(source, stdin, errors) as stream:
             text = InputText.open(stream, errors)
             rows = _stream_rows(text) if source is None else _reader_for(source, errors)(text)
             first = next(rows, None)
-            if first is None:
+            if first is not None:
+                yield first
+                yield from rows
+            elif bad_rows is None or not bad_rows.count:
                 raise errors.empty()
-            yield first
-            yield from rows
     except OSError as error:
         raise errors.from_os_error(error) from error
 

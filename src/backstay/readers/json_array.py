@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from backstay.errors import InputUnreadable
-from backstay.readers.input_errors import InputErrors
+from backstay.errors import InputError, InputUnreadable
+from backstay.readers.bad_rows import RawRow
 from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
@@ -13,18 +13,27 @@ from backstay.readers.row import InputRow
 def read_json_array(text: InputText) -> Iterator[InputRow]:
     """Yield a row for each element, with the number of the line where it starts.
 
-    Raises InvalidRow for an element that is not a JSON object or exceeds the limits of `JsonScanner`, InputUnreadable
-    for text that is not one array with commas between its elements.
+    Rejects an element that is not a JSON object. Raises InvalidRow for one that exceeds the limits of `JsonScanner`,
+    InputUnreadable for text that is not one array with commas between its elements.
     """
-    scanner = JsonScanner(text)
+    scanner, errors = JsonScanner(text), text.errors
+    keeps_raw = errors.keeps_raw
     if scanner.peek() == "":
         return
     _open(scanner)
     more = scanner.peek() != "]"
     while more:
-        _expect_object(scanner, text.errors)
-        line = scanner.line
-        yield InputRow(line, parse_object(scanner.take_container(), text.errors, line))
+        is_object = _expect_element(scanner)
+        line, element = scanner.line, scanner.take_value()
+        raw = RawRow(bytes(element).replace(b"\r", b" ").replace(b"\n", b" ") + b"\n") if keeps_raw else None
+        try:
+            if not is_object:
+                raise errors.invalid_row(line, 'not a JSON object; write an element as {"column": value}')
+            values = parse_object(element, errors, line)
+        except InputError as error:
+            errors.reject(error, line, raw)
+        else:
+            yield InputRow(line, values, raw)
         more = _take_comma(scanner)
     _close(scanner)
 
@@ -36,15 +45,16 @@ def _open(scanner: JsonScanner) -> None:
     scanner.skip()
 
 
-def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
+def _expect_element(scanner: JsonScanner) -> bool:
+    """Return whether the next element is an object. Raises InputUnreadable if there is none."""
     match scanner.peek():
         case "{":
-            return
+            return True
         case "":
             raise _truncated_error(scanner)
         case "]" | ",":
             raise scanner.unreadable("an element is missing here; remove the extra comma")
-    raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
+    return False
 
 
 def _take_comma(scanner: JsonScanner) -> bool:

@@ -4,12 +4,14 @@ import re
 
 from backstay.errors import InputUnreadable
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, record_too_long
-from backstay.readers.json_depth import MAX_DEPTH, TOO_DEEP
+from backstay.readers.json_depth import TOO_DEEP
 
 # No pattern backtracks: each repeat of a character is possessive (`*+`), each repeat of a group is in an atomic group.
 # A possessive repeat of a group would be equivalent, but matches too little before Python 3.11.5.
 _SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
 _MAX_SCALAR_BYTES = 1024
+# A row that is only a little too deep is read, so that it can be left out. The JSON parser stops at 1024.
+_MAX_SCANNED_DEPTH = 1000
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _IN_STRING_SOURCE = rb'[^"\\]*+(?>(?:\\.[^"\\]*+)*)'
 _IN_STRING = re.compile(_IN_STRING_SOURCE, re.DOTALL)
@@ -61,7 +63,7 @@ class JsonScanner:
     def take_container(self) -> bytearray:
         """Step over the object or array that starts here and return its text; only its brackets are checked.
 
-        Raises InvalidRow if it is too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
+        Raises InvalidRow if it is far too deep or over `MAX_RECORD_BYTES`, InputUnreadable if it never ends.
         """
         whole = _SHALLOW.match(self._window, self._position)
         size = whole.end() - self._position if whole else self._container_size()
@@ -111,7 +113,7 @@ class JsonScanner:
                 depth += 1
             else:
                 depth -= 1
-            if depth > MAX_DEPTH:
+            if depth > _MAX_SCANNED_DEPTH:
                 raise self._errors.invalid_row(self.line, TOO_DEEP)
         return size
 

@@ -2,13 +2,24 @@
 
 from collections.abc import Iterator
 
+from backstay.errors import InputError
+from backstay.readers.bad_rows import RawRow
 from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.row import InputRow
 
 
 def read_jsonl(text: InputText) -> Iterator[InputRow]:
-    """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable for text that is not UTF-8."""
+    """Yield a row for each line that is not blank. Rejects the others, also those that are not UTF-8."""
+    errors = text.errors
+    keeps_raw = errors.keeps_raw
     for number, line in text.lines():
-        if not line.isspace():
-            yield InputRow(number, parse_object(line, text.errors, number))
+        if line.isspace():
+            continue
+        raw = RawRow(line) if keeps_raw else None
+        try:
+            values = parse_object(line, errors, number)
+        except InputError as error:
+            errors.reject(error, number, raw)
+        else:
+            yield InputRow(number, values, raw)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from backstay.readers.bad_rows import RawRow
+
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
@@ -14,3 +16,5 @@ class InputRow:
 
     line: int
     values: dict[str, Any]
+    raw: RawRow | None = None
+    """The record as it stands in the input, if bad rows are kept and it is text."""

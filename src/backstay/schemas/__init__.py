@@ -15,7 +15,7 @@ from backstay.schemas.backups import (
     RestorePlanOut,
     RestoreResultOut,
 )
-from backstay.schemas.base import ApiObject, Moment
+from backstay.schemas.base import ApiObject, BadRowOut, Moment
 from backstay.schemas.conversations import (
     ConversationOut,
     ConversationsOut,
@@ -43,6 +43,7 @@ from backstay.schemas.jobs import (
     JobProgressOut,
     JobsOut,
     JobStateOut,
+    NewJobOut,
     PauseEvidenceOut,
     PauseOut,
     ResumeOptionsOut,
@@ -65,6 +66,7 @@ __all__ = [
     "BackupOut",
     "BackupProgressOut",
     "BackupsOut",
+    "BadRowOut",
     "CheckOut",
     "CleanupResultOut",
     "ConflictOut",
@@ -98,6 +100,7 @@ __all__ = [
     "LegacyImportOut",
     "MigrationOut",
     "Moment",
+    "NewJobOut",
     "PauseEvidenceOut",
     "PauseOut",
     "PreviewOut",

@@ -27,6 +27,13 @@ class ApiObject(BaseModel):
         return self.model_dump_json(by_alias=True).encode()
 
 
+class BadRowOut(ApiObject):
+    """A row of an input that cannot be used."""
+
+    line: int
+    reason: str
+
+
 def next_cursor(keys: Sequence[int], limit: int, cursor: Callable[[int], int] = int) -> int | None:
     """Return the cursor of the page after the one with these keys; None if that page is not full."""
     return cursor(keys[-1]) if keys and len(keys) >= limit else None

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import AliasPath, Field
 
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
 from backstay.library.turn import ToolCall, Turn
-from backstay.schemas.base import ApiObject, Moment, next_cursor
+from backstay.schemas.base import ApiObject, BadRowOut, Moment, next_cursor
 
 
 class ConversationSummaryOut(ApiObject):
@@ -118,11 +118,15 @@ class ConversationOut(ApiObject):
 
 
 class ImportOut(ApiObject):
+    """The counts of an import. `badRows` were left out; `badRowReasons` has the first 100 of them."""
+
     imported: int
     identical: int
     skipped: int
     renamed: int
     relinked: int
+    bad_rows: int = Field(validation_alias=AliasPath("bad_rows", "count"))
+    bad_row_reasons: list[BadRowOut] = Field(validation_alias=AliasPath("bad_rows", "examples"))
 
     @classmethod
     def from_result(cls, result: ImportResult) -> Self:

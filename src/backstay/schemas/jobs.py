@@ -11,7 +11,8 @@ from backstay.batch.job import Job
 from backstay.batch.progress import ItemCounts
 from backstay.batch.runner import BatchResult
 from backstay.legacy.imported_jobs import WaitingImport
-from backstay.schemas.base import ApiObject, Moment, next_cursor
+from backstay.readers.bad_rows import BadRowsReport
+from backstay.schemas.base import ApiObject, BadRowOut, Moment, next_cursor
 
 
 class PauseOut(ApiObject):
@@ -107,14 +108,31 @@ class JobsOut(ApiObject):
         )
 
 
+class NewJobOut(JobOut):
+    """A job created from a file. `badRows` were left out; `badRowReasons` has the first 100 of them."""
+
+    bad_rows: int = 0
+    bad_row_reasons: list[BadRowOut] = Field(default_factory=list)
+
+    @classmethod
+    def from_job_and_report(cls, job: Job, report: BadRowsReport) -> Self:
+        reasons = [BadRowOut.model_validate(bad_row) for bad_row in report.examples]
+        return cls.from_job(job).model_copy(update={"bad_rows": report.count, "bad_row_reasons": reasons})
+
+
 class RunOut(ApiObject):
-    """The result of one run of a job. `job` is null if there was no unfinished job."""
+    """The result of one run of a job. `job` is null if there was no unfinished job.
+
+    `badRows` of the input were left out; `badRowReasons` has the first 100 of them.
+    """
 
     job: JobOut | None
     ending: str
     did_nothing: bool
     added: int
     repeated: int
+    bad_rows: int = 0
+    bad_row_reasons: list[BadRowOut] = Field(default_factory=list)
     seconds: float
 
     @classmethod
@@ -126,6 +144,8 @@ class RunOut(ApiObject):
             did_nothing=result.did_nothing,
             added=created.added if created else 0,
             repeated=created.repeated if created else 0,
+            bad_rows=result.bad_rows.count,
+            bad_row_reasons=[BadRowOut.model_validate(bad_row) for bad_row in result.bad_rows.examples],
             seconds=round(result.seconds, 3),
         )
 

@@ -25,6 +25,7 @@ HINTS: Mapping[Remedy, str] = {
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"
     ),
+    Remedy.SKIP_BAD_ROWS: "onBadRow can be `skip`, which leaves such rows out",
     Remedy.SKIP_OR_RENAME: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
     Remedy.NAME_MODEL: "name a model, as in openai:gpt-4o-mini",
     Remedy.ALLOW_KEY: "the operator of the server can allow it in `allowed_keys` of its settings",

@@ -14,7 +14,7 @@ from types import MappingProxyType, SimpleNamespace
 import orjson
 import pytest
 
-from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, read_items, read_until_stopped
 from backstay.batch.item import Item, content_digest_source
 from backstay.batch.stop_signal import StopSignal
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, Stopped, UnknownColumn
@@ -570,17 +570,21 @@ async def test_parameters_that_are_too_deep_are_refused():
 
 @pytest.mark.parametrize(
     ("source", "where"),
-    [([], ["item 1", "item 2"]), ("-", ["standard input line 1", "standard input line 2"])]
-    + [(source, ["a.csv line 1", "a.csv line 2"]) for source in ("a.csv", Path("a.csv"))],
+    [([{"topic": "a"}, {"topic": "b"}], ["item 1", "item 2"])]
+    + [("-", ["standard input line 1", "standard input line 2"])]
+    + [(source, ["a.jsonl line 1", "a.jsonl line 2"]) for source in ("a.jsonl", Path("a.jsonl"))],
     ids=["list", "stdin", "file", "path"],
 )
-async def test_each_item_is_checked_by_the_recipe(source, where):
+async def test_each_item_is_checked_by_the_recipe(source, where, tmp_path, monkeypatch):
     """A recipe checks each item with its location in the input; without a recipe the items pass."""
-    checked, raw = [], [{"topic": "a"}, {"topic": "b"}]
+    monkeypatch.chdir(tmp_path)
+    content = b'{"topic": "a"}\n{"topic": "b"}\n'
+    Path("a.jsonl").write_bytes(content)
+    checked = []
     recipe = SimpleNamespace(check=lambda item, location: checked.append((item.topic, location)))
 
     passed = [
-        [chunk async for chunk in check_by_recipe(each, source, read_items(raw, ColumnMapping()))]
+        [chunk async for chunk in read_items(source, ColumnMapping(), recipe=each, stdin=io.BytesIO(content))]
         for each in (recipe, None)
     ]
 

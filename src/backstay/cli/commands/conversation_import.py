@@ -6,6 +6,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
+from backstay.cli.options import BadRowOptions
 from backstay.cli.text import format_count, printable
 from backstay.library.choices import ImportConflictPolicy
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 @command()
 async def import_(
     session: CommandSession,
+    *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
     on_conflict: Annotated[
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
+    bad_rows: BadRowOptions,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
@@ -28,15 +31,23 @@ async def import_(
     reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
     conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
 
+    A row that cannot be used refuses the file, unless bad rows are skipped or kept in a quarantine, as they are, to be
+    repaired and imported later. Of a backup, never only a part is imported.
+
     \b
     Examples:
       backstay conversations import chats.jsonl
+      backstay conversations import chats.jsonl --quarantine bad.jsonl
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
+    bad_rows.policy()  # checks the options before anything is opened
     backstay = await session.open(create=True)
-    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+    result = await backstay.conversations.import_file(
+        file, on_conflict=on_conflict, on_bad_row=bad_rows.on_bad_row, quarantine=bad_rows.quarantine
+    )
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
+    bad_rows.report(session.out, result.bad_rows)
     await session.remind()
 
 

@@ -9,7 +9,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions
+from backstay.cli.options import AllowKey, BadRowOptions, ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.output import Output
 from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
@@ -45,6 +45,7 @@ def resume(
     rates: RateOptions,
     limit: Limit = None,
     columns: ColumnOptions,
+    bad_rows: BadRowOptions,
 ) -> int:
     """Continue an unfinished job.
 
@@ -65,6 +66,7 @@ def resume(
       backstay resume topics --accept-new-items more-topics.csv
       backstay resume topics --base-url http://localhost:8001/v1
     """
+    bad_rows.policy()  # checks the options before anything is opened
     out = session.out
     session.invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     session.invocation.base_url = base_url
@@ -83,6 +85,8 @@ def resume(
                 accept_new_items=accept_new_items,
                 base_url=base_url,
                 columns=columns.mapping(),
+                on_bad_row=bad_rows.on_bad_row,
+                quarantine=bad_rows.quarantine,
                 on_progress=context.progress_view,
                 stop=context.stop,
                 grace_seconds=GRACE_SECONDS,
@@ -94,7 +98,7 @@ def resume(
 
     try:
         return key_permission.with_permission(
-            lambda: supervise(session, begin, name=job or "resume", is_resumed=True), allow_key
+            lambda: supervise(session, begin, name=job or "resume", bad_rows=bad_rows, is_resumed=True), allow_key
         )
     except NothingToRun as error:
         out.print_result(schemas.RunOut.from_nothing, f"{full_message(session.invocation, error)}.")

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.cli import dry_run as preview
 from backstay.cli import key_permission
 from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions
+from backstay.cli.invocation import run_async
+from backstay.cli.options import BadRowOptions, ColumnOptions, Concurrency, Limit, RateOptions
 from backstay.cli.processor_options import ProcessorOptions, check_usable
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.cli.variable_warnings import warn_of_supabase
-from backstay.errors import JobNameNeeded, SettingsError
+from backstay.errors import InputError, JobNameNeeded, SettingsError
 from backstay.library.id_text import parse_printed_id
 from backstay.limits import MAX_SECONDS, MIN_SECONDS
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from backstay.app import Backstay
+    from backstay.batch.intake import ColumnMapping
+    from backstay.batch.job_recipe import JobRecipe
     from backstay.batch.runner import BatchResult
 
 
@@ -42,6 +46,7 @@ def run(
     options: ProcessorOptions,
     concurrency: Concurrency = None,
     columns: ColumnOptions,
+    bad_rows: BadRowOptions,
     max_attempts: Annotated[
         int, typer.Option(metavar="N", help="Maximum attempts per item, if its error is temporary.")
     ] = 3,
@@ -83,10 +88,20 @@ def run(
     if dry_run is not None:
         if isinstance(processor, str):
             raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
-        preview.show(out, processor, file, dry_run, columns.mapping(), invocation.settings(), options.allow_key)
+        preview.show(
+            out,
+            processor,
+            file,
+            dry_run,
+            columns.mapping(),
+            bad_rows.policy(),
+            invocation.settings(),
+            options.allow_key,
+        )
         return ExitStatus.DONE
     job_id = job if job is not None else _default_job_name(file)
-    _check_readable(file)
+    recipe = processor if not isinstance(processor, str) else None
+    _check_readable(file, bad_rows.policy(), columns.mapping(), recipe)
     invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     settings = invocation.settings()
     warn_of_supabase(settings, os.environ, out)
@@ -110,13 +125,15 @@ def run(
             timeout_seconds=timeout,
             limit=limit,
             columns=columns.mapping(),
+            on_bad_row=bad_rows.on_bad_row,
+            quarantine=bad_rows.quarantine,
             accept_new_items=accept_new_items,
             on_progress=context.progress_view,
             stop=context.stop,
             grace_seconds=GRACE_SECONDS,
         )
 
-    return supervise(session, begin, name=job_id, create=True)
+    return supervise(session, begin, name=job_id, bad_rows=bad_rows, create=True)
 
 
 def _default_job_name(file: str) -> str:
@@ -125,14 +142,28 @@ def _default_job_name(file: str) -> str:
     return Path(file).stem
 
 
-def _check_readable(file: str) -> None:
+def _check_readable(file: str, policy: BadRowPolicy, columns: "ColumnMapping", recipe: "JobRecipe | None") -> None:
     """Read the first item before a database is created, so that a mistyped file name, or a folder, creates none.
 
     Skip input that can be read only once, such as a pipe.
     """
     from backstay.readers import read_rows
+    from backstay.readers.bad_rows import BadRows
 
     path = Path(file)
     if file != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        with closing(read_rows(path)) as rows:
-            next(rows)
+        first_rows = BadRows(BadRowPolicy.FAIL if policy is BadRowPolicy.FAIL else BadRowPolicy.SKIP)
+        with closing(read_rows(path, bad_rows=first_rows)) as rows:
+            try:
+                next(rows, None)
+            except InputError:
+                if first_rows.has_refused:
+                    run_async(_read_all(path, columns, recipe))  # raises the error with the count of bad rows
+                raise
+
+
+async def _read_all(path: Path, columns: "ColumnMapping", recipe: "JobRecipe | None") -> None:
+    from backstay.batch.intake import read_items
+
+    async for _ in read_items(path, columns, recipe=recipe):
+        pass

@@ -1,13 +1,14 @@
 """One conversation of an imported file, its validation, and the result of an import."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, text_fault, validate, validate_stored
 from backstay.library.record import TURNS, Document, value_from_line
 from backstay.library.turn import Turn
+from backstay.readers.bad_rows import BadRowsReport
 from backstay.readers.input_errors import InputErrors
 
 KEYS = frozenset(
@@ -43,6 +44,8 @@ class ImportResult:
     """How many of the imported ones got a new id."""
     relinked: int
     """How many of the imported ones were linked again to the item that had produced them."""
+    bad_rows: BadRowsReport = field(default_factory=BadRowsReport)
+    """The rows that were left out because they cannot be used."""
 
 
 def to_document(

@@ -5,18 +5,20 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, cast
 
-from backstay.errors import BackupError, BackupTooNew
+from backstay.errors import BackstayError, BackupError, BackupTooNew, InvalidRow
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, MAGIC, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
 from backstay.library.imports.shapes import read_backup_row, read_row
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
+from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_formats import SUFFIXES, standard_input
@@ -33,14 +35,21 @@ _BACKUP_START = re.compile(rb'\{[^{\[]*"backupReason"\s*:')
 _SHAPE_ERROR = "neither an array of conversations nor a backup: an object with an array `conversations`"
 
 
+Prepare = Callable[[ImportedConversation], ImportedConversation]
+"""A function that returns a conversation as it is to be stored. Raises InvalidRow."""
+
+
 class ImportSource:
     """A file, or standard input.
 
-    A backup is recognized by its first bytes, other files by their suffix.
+    A backup is recognized by its first bytes, other files by their suffix. A backup is never used in part: bad rows are
+    left out of the other files only.
     """
 
-    def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None) -> None:
+    def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None, bad_rows: BadRows | None = None) -> None:
         self.origin = InputErrors.for_path(path)
+        self._bad_rows = bad_rows or BadRows()
+        self._prepare: Prepare = lambda incoming: incoming
         self._path = path
         self._stdin = stdin
         self._spooled: BinaryIO | None = None
@@ -77,13 +86,15 @@ class ImportSource:
             self._check_ceiling(0)
             yield block
 
-    def chunks(self) -> Iterator[Sequence[ImportedConversation]]:
-        """Yield the conversations in order, in chunks; each call starts at the beginning. Blocks.
+    def chunks(self, prepare: Prepare | None = None) -> Iterator[Sequence[ImportedConversation]]:
+        """Yield the conversations in order, prepared, in chunks; each call starts at the beginning. Blocks.
 
         Raises:
-            InputError: the file or a row is unusable.
+            InputError: the file is unusable, or a row is and may not be left out.
             BackupError: the file is a backup that is incomplete or has a newer version.
         """
+        self._prepare = prepare or self._prepare
+        self._bad_rows.restart()
         try:
             with self._from_stdin() if self._path is None else self._path.open("rb") as file:
                 yield from self._read_file(file)
@@ -91,6 +102,19 @@ class ImportSource:
             raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
         except OSError as error:
             raise self.origin.from_os_error(error) from error
+
+    def finish(self, *, used: int) -> BadRowsReport:
+        """Return the report on bad rows, after the last chunk. Raises like `BadRows.finish`."""
+        self._bad_rows.finish(used=used)
+        return self._bad_rows.report
+
+    def with_further_count(self, error: BackstayError) -> BackstayError:
+        """Return the error about a bad row with the count of the others. Blocks."""
+        return with_further_count(error, self._count_bad_rows)
+
+    def _count_bad_rows(self, bad_rows: BadRows) -> Iterator[Sequence[ImportedConversation]]:
+        self._bad_rows = bad_rows
+        return self.chunks()
 
     def _read_file(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
         if not file.seekable():
@@ -131,9 +155,9 @@ class ImportSource:
             self._check_version(member.others)
             # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
-                yield ImportedConversation(row.line, read_backup_row(row, self.origin), is_exact=True)
+                yield self._prepare(ImportedConversation(row.line, read_backup_row(row, self.origin), is_exact=True))
             else:
-                yield ImportedConversation(row.line, read_row(row, self.origin))
+                yield self._prepare(ImportedConversation(row.line, read_row(row, self.origin)))
         self._check_version(member.others)
         if row is None:
             raise self.origin.empty()
@@ -143,9 +167,15 @@ class ImportSource:
             raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
     def _read_rows(self, file: BinaryIO) -> Iterator[ImportedConversation]:
-        rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
-        for row in rows:
-            yield ImportedConversation(row.line, read_row(row, self.origin))
+        bad_rows, stdin = self._bad_rows, file if self._path is None else None
+        origin = replace(self.origin, bad_rows=bad_rows)
+        for row in read_rows(self._path, stdin=stdin, bad_rows=bad_rows):
+            try:
+                conversation = self._prepare(ImportedConversation(row.line, read_row(row, origin)))
+            except InvalidRow as error:
+                origin.reject_row(error, row)
+            else:
+                yield conversation
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
@@ -155,7 +185,7 @@ class ImportSource:
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
-        return ImportedConversation(line, read_backup_row(row, self.origin), is_exact=True)
+        return self._prepare(ImportedConversation(line, read_backup_row(row, self.origin), is_exact=True))
 
     def _from_stdin(self) -> BinaryIO:
         # Copied first, since an import may read it twice, and must not wait for more input while it locks the database.

@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from backstay.batch.intake import ColumnMapping
 from backstay.limits import MAX_NAME
-from backstay.schemas import JobOut
+from backstay.readers.bad_rows import BadRowsReport
+from backstay.schemas import NewJobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
-from backstay.server.api.common import OwnerServices, State, Text, errors, token_scheme
+from backstay.server.api.common import OnBadRow, OwnerServices, State, Text, errors, token_scheme
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.requested_processor import requested_processor
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/api/batches", tags=["batches"], dependencies=[token_
 Column = Annotated[Text, Field(min_length=1, max_length=MAX_NAME)]
 
 
-@router.post("/upload", status_code=201, response_model=JobOut, responses=errors(403, 408, 409, 413, 415, 429))
+@router.post("/upload", status_code=201, response_model=NewJobOut, responses=errors(403, 408, 409, 413, 415, 429))
 async def upload_batch(
     request: Request,
     services: OwnerServices,
@@ -34,6 +35,9 @@ async def upload_batch(
     id_column: Annotated[Column | None, Form(alias="idColumn")] = None,
     topic_column: Annotated[Column | None, Form(alias="topicColumn")] = None,
     persona_column: Annotated[Column | None, Form(alias="personaColumn")] = None,
+    on_bad_row: Annotated[
+        OnBadRow, Form(alias="onBadRow", description="If a row cannot be used: create nothing, or leave it out.")
+    ] = "fail",
     start: Annotated[Literal["true", "false"], Form(description="Start working on the job at once.")] = "true",
     concurrency: Annotated[Concurrency | None, Form()] = None,
     rpm: Annotated[Rpm | None, Form()] = None,
@@ -45,7 +49,8 @@ async def upload_batch(
     columns = ColumnMapping(id_column, topic_column, persona_column)
     async with uploads.store_upload(file, uploads.ITEM_SUFFIXES, state.files) as upload:
 
-        async def create(_: MakeReceipt | None) -> tuple[int, JobOut]:
+        async def create(_: MakeReceipt | None) -> tuple[int, NewJobOut]:
+            reports = [BadRowsReport()]
             job = await services.batches.create(
                 job_id,
                 upload.path,
@@ -53,6 +58,8 @@ async def upload_batch(
                 max_attempts=max_attempts,
                 timeout_seconds=timeout_seconds,
                 columns=columns,
+                on_bad_row=on_bad_row,
+                report_bad_rows=reports.append,
                 ceiling=state.settings.item_ceiling,
                 concurrency=concurrency,
                 rpm=rpm,
@@ -60,9 +67,9 @@ async def upload_batch(
             )
             if start == "true":
                 job = await state.supervisor.start(services.owner, job.id)
-            return 201, JobOut.from_job(job)
+            return 201, NewJobOut.from_job_and_report(job, reports[-1])
 
         limits = [concurrency, rpm, tpm]
-        file_content = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column]
+        file_content = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column, on_bad_row]
         content = [job_id, *file_content, recipe, processor, max_attempts, timeout_seconds, start, limits]
         return await respond_once(request, key, content, create, location="/api/batches/{id}")

@@ -1,7 +1,7 @@
 """Types shared by the routes: services, pagination, ids in addresses, and descriptions of errors."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Query, Security
 from fastapi.security import HTTPBearer
@@ -59,6 +59,7 @@ ConversationId = Annotated[
 BackupId = Annotated[
     str, Path(alias="backupId", min_length=1, examples=["backup-1730720400123-abc123"]), AfterValidator(_check_id)
 ]
+OnBadRow = Literal["fail", "skip"]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum number of entries.")]
 Cursor = Annotated[
     int | None, Query(ge=0, le=MAX_INTEGER, description="The `nextCursor` of the previous page.", examples=[1200])

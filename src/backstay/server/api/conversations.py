@@ -18,6 +18,7 @@ from backstay.server.api.common import (
     Cursor,
     Limit,
     MomentIn,
+    OnBadRow,
     OwnCursors,
     OwnerServices,
     State,
@@ -85,9 +86,15 @@ async def import_conversations(
         UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
+    on_bad_row: Annotated[
+        OnBadRow, Form(alias="onBadRow", description="If a row cannot be used: import nothing, or leave it out.")
+    ] = "fail",
     key: IdempotencyKey = None,
 ) -> Response:
-    """Import the conversations of a file, all or none."""
+    """Import the conversations of a file, all or none.
+
+    Rows that cannot be used refuse the file, or are left out and listed. A backup is never imported in part.
+    """
     async with uploads.store_upload(file, uploads.CONVERSATION_SUFFIXES, state.files) as upload:
 
         async def import_(make_receipt: MakeReceipt | None) -> tuple[int, ImportOut]:
@@ -95,11 +102,15 @@ async def import_conversations(
                 return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
 
             result = await services.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=state.settings.import_ceiling, receipt=receipt
+                upload.path,
+                on_conflict=on_conflict,
+                on_bad_row=on_bad_row,
+                ceiling=state.settings.import_ceiling,
+                receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
+        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict, on_bad_row], import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

@@ -52,43 +52,44 @@ class ImportSession:
         count = 0
         refuse_unwritable(self._session, self._owner)
         self._session.lock("lock_library", {"owner": self._owner})
-        for chunk in self._source.chunks():
+        for chunk in self._source.chunks(self._prepare):
             for batch in ([incoming] for incoming in chunk) if one_by_one else (chunk,):
                 self._line = batch[0].line
                 self._import_batch(batch)
             count += len(chunk)
             on_progress(count)
-        return self._count
+        return replace(self._count, bad_rows=self._source.finish(used=count))
 
     def refused_error(self, error: OutcomeRefused) -> InvalidRow:
         """Return the error for a row that the database refuses; its line is right only after a run `one_by_one`."""
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
+    def _prepare(self, incoming: ImportedConversation) -> ImportedConversation:
+        columns = self._columns
+        document = to_document(incoming, columns.conversations, columns.turns, self._source.origin)
+        return ImportedConversation(incoming.line, document, incoming.is_exact)
+
     def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:
-        columns, origin = self._columns, self._source.origin
-        documents = [to_document(incoming, columns.conversations, columns.turns, origin) for incoming in batch]
-        ids = [document["id"] for document in documents if document["id"] is not None]
+        ids = [incoming.document["id"] for incoming in batch if incoming.document["id"] is not None]
         stored: dict[str, Mapping[str, Any]] = {
             name: orjson.loads(record.line)
             for name, record in find_by_ids(self._session, self._owner, ids, self._columns).items()
         }
         new: dict[str, Mapping[str, Any]] = {}
-        for incoming, document in zip(batch, documents, strict=True):
-            conversation_id = self._choose_id(incoming, document, ChainMap(new, stored))
+        for incoming in batch:
+            conversation_id = self._choose_id(incoming, ChainMap(new, stored))
             if conversation_id is not None:
-                new[conversation_id] = self._with_times(document, conversation_id)
+                new[conversation_id] = self._with_times(incoming.document, conversation_id)
         self._put([dict(document) for document in new.values()])
 
-    def _choose_id(
-        self, incoming: ImportedConversation, document: Document, existing: Mapping[str, Mapping[str, Any]]
-    ) -> str | None:
+    def _choose_id(self, incoming: ImportedConversation, existing: Mapping[str, Mapping[str, Any]]) -> str | None:
         """Return the id under which to store a conversation; None if it is not stored. Raises ConversationExists."""
-        own_id = document["id"]
+        own_id = incoming.document["id"]
         if own_id is None:
             return self._new_id()
         if own_id not in existing:
             return str(own_id)
-        if is_same(document, existing[own_id], exactly=incoming.is_exact):
+        if is_same(incoming.document, existing[own_id], exactly=incoming.is_exact):
             self._add(identical=1)
             return None
         match self._on_conflict:
