@@ -130,7 +130,7 @@ def test_control_characters_are_written_out():
 @pytest.mark.parametrize("name", ExportFormat)
 def test_every_format_goes_by_its_name(name):
     """Each format is registered under the name of its module, which the export command uses."""
-    assert load_format(name).__module__.rpartition(".")[2] == name
+    assert load_format(name).__module__.rpartition(".")[2] == name.replace("-", "_")
 
 
 def test_the_default_format_comes_first():
