@@ -76,8 +76,11 @@ class Format(ABC):
     """Its name for people."""
     media_type: ClassVar[str] = "application/jsonl"
     suffix: ClassVar[str] = "jsonl"
+    depends_on_turn_fields: ClassVar[bool] = False
+    """Whether only tools and other fields of turns can be lost, or change the schema: then the library is asked first
+    whether it has any."""
 
-    def __init__(self, options: FormatOptions = FormatOptions()) -> None:  # noqa: B008 - it is immutable
+    def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         self.options = options
 
     def losses(self, conversation: "Conversation") -> Mapping[Loss, int]:
@@ -107,6 +110,10 @@ class Format(ABC):
     def tail(self) -> bytes:
         """Return the bytes after the last conversation."""
         return b""
+
+    def next_file(self) -> "Format":
+        """Return the encoder of the next file of the same export; itself if it collects conversations across files."""
+        return type(self)(self.options)
 
 
 def format_names() -> list[str]:

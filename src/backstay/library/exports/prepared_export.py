@@ -1,0 +1,93 @@
+"""An export whose losses have been measured, while its conversations pass."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from backstay.errors import EmptySelection
+from backstay.library.conversation import Conversation
+from backstay.library.exports.card import CardFigures
+from backstay.library.exports.encoder import Encoder
+from backstay.library.exports.losses import ExportFindings
+from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
+from backstay.library.formats import DEFAULT, Format, load_format
+
+_BLOCK_BYTES = 256 * 1024
+
+
+class PreparedExport:
+    """The pages of an export, and what has been found in them so far."""
+
+    def __init__(self, pages: AsyncIterator[Sequence[Conversation]], request: ExportRequest) -> None:
+        self.pages = pages
+        self.figures = CardFigures(request)
+        self.request = replace(request, observers=(*request.observers, self.figures)) if request.card else request
+        self._findings = ExportFindings(request.format or DEFAULT)
+
+    @property
+    def exported(self) -> int:
+        return self._findings.conversations
+
+    def new_encoder(self) -> Encoder:
+        """Return an encoder of conversations of this export."""
+        return Encoder(new_form(self.request), self.request, self._findings)
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield all conversations as one stream. Raises LossyExport, ConversationUnwritable if they have changed."""
+        encoder = self.new_encoder()
+        block = bytearray(encoder.head())
+        async for page in self.pages:
+            block += await asyncio.to_thread(encoder.encode, page)
+            self.report_progress()
+            if len(block) >= _BLOCK_BYTES:
+                yield bytes(block)
+                block.clear()
+        encoder.finish()
+        block += encoder.tail()
+        if block:
+            yield bytes(block)
+
+    def report_progress(self) -> None:
+        """Call the request's `on_progress`."""
+        if self.request.on_progress is not None:
+            self.request.on_progress(self.exported)
+
+    def finish(self, path: Path | None) -> None:
+        """Conclude, before the file or folder gets its name. Raises EmptySelection, and the observers' errors."""
+        for observer in self.request.observers:
+            observer.finish()
+        if path is not None and not self.exported:
+            # So that a mistyped condition does not replace a good file by an empty one.
+            raise EmptySelection(f"No conversation is selected; {path} is unchanged", path=str(path))
+
+    def result(self, path: Path | None, files: Sequence[ExportedFile]) -> ExportResult:
+        """Return what was written into these files."""
+        splits: Counter[str] = Counter()
+        for file in files:
+            if self.request.split is not None and file.split is not None:
+                splits[file.split] += file.conversations
+        return ExportResult(
+            exported=self.exported,
+            format=self.request.format or DEFAULT,
+            path=str(path) if path is not None else None,
+            files=files,
+            splits=splits,
+            losses=self._findings.losses,
+            left_out=self._findings.left_out,
+        )
+
+
+def new_form(request: ExportRequest) -> Format:
+    """Return a new encoder of the request's format."""
+    return load_format(request.format or DEFAULT)(request.options)
+
+
+def needs_measuring(request: ExportRequest) -> bool:
+    """Return whether the format may lose or refuse something of the selection, which has to be known before writing."""
+    form = load_format(request.format or DEFAULT)
+    may_refuse = form.refusal is not Format.refusal
+    may_lose = form.losses is not Format.losses or form.final_losses is not Format.final_losses
+    is_plain = form.depends_on_turn_fields and not request.options.turn_fields
+    return may_refuse or (may_lose and not is_plain and not request.lossy)
