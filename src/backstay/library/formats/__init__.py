@@ -77,7 +77,7 @@ class Format(ABC):
     media_type: ClassVar[str] = "application/jsonl"
     suffix: ClassVar[str] = "jsonl"
 
-    def __init__(self, options: FormatOptions = FormatOptions()) -> None:  # noqa: B008 - it is immutable
+    def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         self.options = options
 
     def losses(self, conversation: "Conversation") -> Mapping[Loss, int]:
