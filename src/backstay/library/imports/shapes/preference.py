@@ -79,7 +79,7 @@ def _take_prompt(row: ImportRow, answers: Mapping[str, Any]) -> Any:
     ]
     if all(map(_has_question, lists)):
         keys = [key for key in keys if not isinstance(values[key], str)]
-        if values.get("prompt") in _texts(lists[0]):
+        if "prompt" in values and values["prompt"] in _texts(lists[0]):
             del values["prompt"]
     if isinstance(values.get("instruction"), str):
         keys.append("instruction")
