@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backstay import Conversation, ToolCall, Turn
 from backstay.errors import SettingsError
 from backstay.library.formats import FormatOptions, Loss, parquet
-from backstay.library.formats.parquet import Parquet
+from backstay.library.formats.parquet import ParquetFormat
 from support.data.conversation_strategies import ANY_TEXT, TEXT, Having, conversations, described
 from support.data.imported import equal, import_rows
 
@@ -45,17 +45,17 @@ def _value(value):
 @given(exported=st.lists(conversations(**described()), max_size=3))
 def test_everything_comes_back(exported):
     """Conversations that are exported to Parquet are imported as they were, with all that describes them."""
-    imported = import_rows(_rows(_written(Parquet(), *exported)))
+    imported = import_rows(_rows(_written(ParquetFormat(), *exported)))
 
     assert len(imported) == len(exported)
     assert all(map(equal, imported, exported))
-    assert not any(Parquet().losses(each) or Parquet().unwritten(each) for each in exported)
+    assert not any(ParquetFormat().losses(each) or ParquetFormat().unwritten(each) for each in exported)
 
 
 @given(exported=st.lists(conversations(_PLAIN, **described()), max_size=3))
 def test_plain_conversations_come_back_from_the_simple_schema(exported):
     """Without fields of turns, a message has a role and content only, and plain conversations come back."""
-    form = Parquet(FormatOptions(turn_fields=False))
+    form = ParquetFormat(FormatOptions(turn_fields=False))
     plain = [replace(each, tools=()) for each in exported]
 
     data = _written(form, *plain)
@@ -73,7 +73,7 @@ def test_weights_that_are_no_whole_numbers_come_back(weight):
     """A weight that the column cannot hold is in the metadata of its message."""
     exported = Conversation([Turn("user", "x", metadata={"weight": weight})])
 
-    (imported,) = import_rows(_rows(_written(Parquet(), exported)))
+    (imported,) = import_rows(_rows(_written(ParquetFormat(), exported)))
 
     assert imported.turns[0].metadata == {"weight": weight}
     assert type(imported.turns[0].metadata["weight"]) is type(weight)
@@ -83,18 +83,18 @@ def test_simple_schema_loses_what_it_has_no_columns_for():
     """With the simple schema, fields of turns are losses, so that they cannot disappear unseen."""
     call = ToolCall("c1", "weather", "{}", extra={"index": 0})
     exported = Conversation([Turn("assistant", "", tool_calls=[call], id="t1", metadata={"m": 1})], tools=[{"a": 1}])
-    form = Parquet(FormatOptions(turn_fields=False))
+    form = ParquetFormat(FormatOptions(turn_fields=False))
 
     assert form.losses(exported) == {Loss.TOOLS: 1, Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 1}
     assert form.unwritten(exported) == ["turn ids", "turn metadata"]
-    assert Parquet().losses(exported) == {Loss.TOOL_CALL_KEYS: 1}
+    assert ParquetFormat().losses(exported) == {Loss.TOOL_CALL_KEYS: 1}
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_GROUP_ROWS", 2), ("_GROUP_CHARACTERS", 200)])
 def test_rows_are_written_in_groups(monkeypatch, limit, value):
     """A row group is written when it is full, by rows or by text, and the parts are one file together."""
     monkeypatch.setattr(parquet, limit, value)
-    form = Parquet()
+    form = ParquetFormat()
     exported = [Conversation([Turn("user", f"{number}" * 100)], id=f"c{number}") for number in range(5)]
 
     head, chunks, tail = form.head(), [form.chunk(each) for each in exported], form.tail()
@@ -108,7 +108,7 @@ def test_rows_are_written_in_groups(monkeypatch, limit, value):
 
 def test_no_conversation_is_a_table_without_rows():
     """An export of nothing is a valid file with all columns."""
-    table = pq.read_table(io.BytesIO(_written(Parquet())))
+    table = pq.read_table(io.BytesIO(_written(ParquetFormat())))
 
     assert table.num_rows == 0
     assert table.schema.field("created_at").type == pa.timestamp("us", "UTC")
@@ -118,7 +118,7 @@ def test_no_conversation_is_a_table_without_rows():
 def test_any_text_is_written(role, content, topic):
     """Any text that can be stored, in any role, comes back as it was."""
     data = _written(
-        Parquet(), Conversation([Turn(role, content)], topic=topic, created_at=datetime(2024, 2, 29, tzinfo=UTC))
+        ParquetFormat(), Conversation([Turn(role, content)], topic=topic, created_at=datetime(2024, 2, 29, tzinfo=UTC))
     )
 
     (row,) = pq.read_table(io.BytesIO(data)).to_pylist()
@@ -131,7 +131,7 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
     with pytest.raises(SettingsError) as refused:
-        Parquet()
+        ParquetFormat()
 
     assert refused.value.message == (
         "Parquet needs packages that are not installed; "

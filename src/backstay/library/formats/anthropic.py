@@ -17,7 +17,7 @@ _ROLES = frozenset(("user", "assistant", "tool"))
 Block = Mapping[str, Any]
 
 
-class Anthropic(JsonLines):
+class AnthropicFormat(JsonLines):
     """The shape of Anthropic's API. Results of tools are part of the user message that follows the calls."""
 
     label = "Anthropic messages (JSONL)"
