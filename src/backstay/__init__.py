@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from backstay.generate.recipe import Recipe
     from backstay.library.conversation import Conversation
     from backstay.library.deletion import DeletePlan, DeleteResult
+    from backstay.library.exports.losses import LossCount
+    from backstay.library.exports.request import ExportChoices, ExportedFile, ExportResult
     from backstay.library.imports.imported_conversation import ImportResult
     from backstay.library.selection import Selection
     from backstay.library.turn import ToolCall, Turn
@@ -44,6 +46,9 @@ __all__ = [
     "DeletePlan",
     "DeleteResult",
     "Done",
+    "ExportChoices",
+    "ExportResult",
+    "ExportedFile",
     "Fail",
     "FailedItem",
     "Halt",
@@ -53,6 +58,7 @@ __all__ = [
     "Job",
     "JobProgress",
     "JobState",
+    "LossCount",
     "Recipe",
     "RestorePlan",
     "RestoreResult",
@@ -83,6 +89,8 @@ _NAMES = {
     "generate.recipe": ("Recipe",),
     "library.conversation": ("Conversation",),
     "library.deletion": ("DeletePlan", "DeleteResult"),
+    "library.exports.losses": ("LossCount",),
+    "library.exports.request": ("ExportChoices", "ExportResult", "ExportedFile"),
     "library.imports.imported_conversation": ("ImportResult",),
     "library.selection": ("Selection",),
     "library.turn": ("ToolCall", "Turn"),

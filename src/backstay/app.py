@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from backstay.coordination.cursors import Cursors
 from backstay.coordination.idempotency import IdempotentRequests
 from backstay.coordination.scheduled_tasks import ScheduledTasks
 from backstay.coordination.tickets import Tickets
-from backstay.errors import SettingsError
+from backstay.errors import JobNotFound, SettingsError
 from backstay.files import belongs_to_this_user
 from backstay.generate.key_source import KeySources
 from backstay.generate.processor_loader import ProcessorLoader
@@ -29,6 +30,7 @@ from backstay.legacy.report import LegacyReport
 from backstay.legacy.service import BackupImporter, LegacyImport
 from backstay.library.adoption_request import AdoptionResult, UnadoptResult
 from backstay.library.adoption_settings import adoption_from_settings
+from backstay.library.exports.exporter import Exporter
 from backstay.library.service import Conversations
 from backstay.logs import get_logger
 from backstay.migration_result import MigrationResult
@@ -135,17 +137,26 @@ class _Components:
             owner=owner,
             retention=retention,
         )
+        batches = Batches(
+            stores=self._store.batches,
+            owner=owner,
+            source=_processor_source(self._processors, allowed or self._allowed),
+            folder=self._store.locks_folder,
+            lease_seconds=self.settings.lease_seconds,
+            concurrency=self._concurrency,
+        )
+        exporter = Exporter(
+            store=self._store.conversations,
+            owner=owner,
+            protected_files=self._store.files,
+            recipe_of=partial(_recipe_fingerprint, batches),
+        )
         return Services(
             owner=owner,
-            batches=Batches(
-                stores=self._store.batches,
-                owner=owner,
-                source=_processor_source(self._processors, allowed or self._allowed),
-                folder=self._store.locks_folder,
-                lease_seconds=self.settings.lease_seconds,
-                concurrency=self._concurrency,
+            batches=batches,
+            conversations=Conversations(
+                store=self._store.conversations, exporter=exporter, deleter=delete_service, owner=owner
             ),
-            conversations=Conversations(store=self._store.conversations, deleter=delete_service, owner=owner),
             backups=Backups(
                 store=stores.records,
                 folders=self._folders,
@@ -371,6 +382,17 @@ def _report_ignored(parameters: Sequence[str]) -> None:
         _log.warning(
             "address_parameters_ignored", parameters=", ".join(parameters), reason="they are for other drivers"
         )
+
+
+async def _recipe_fingerprint(batches: Batches, job_id: str) -> str | None:
+    """Return the fingerprint of a job's recipe; None if the job has none or was discarded."""
+    from backstay.generate.recipe import fingerprint
+
+    try:
+        recipe = (await batches.checkpoint(job_id)).recipe
+    except JobNotFound:
+        return None
+    return fingerprint(recipe)[:12] if recipe is not None else None
 
 
 def _processor_source(processors: ProcessorLoader, allowed: "AllowedEntry | None") -> ProcessorSource:

@@ -8,7 +8,8 @@
                              RestoreConflict, PlanOutdated, DeleteBlocked, BackupInUse,
                              IdempotencyKeyReused, IdempotencyKeyInFlight
       Refused                JobNameNeeded, ConfirmationNeeded, ProcessorNotPortable, EmptySelection, NothingToRun,
-                             CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed
+                             CannotAdopt, AdoptedTableNotWritable, ProcessorNotAllowed, LossyExport,
+                             ConversationUnwritable
       SettingsError          ApiKeyMissing, ApiKeyNotAllowed
       RecipeError            UnknownVariable
       Stopped
@@ -227,6 +228,18 @@ class ProcessorNotAllowed(Refused):
     """The server's settings do not name this recipe or function, and it runs no other."""
 
     remedy = Remedy.ALLOW_PROCESSOR
+
+
+class LossyExport(Refused):
+    """The format cannot hold everything that the selected conversations hold; `context` has the losses with counts."""
+
+    remedy = Remedy.ALLOW_LOSSES
+
+
+class ConversationUnwritable(Refused):
+    """The format cannot express a conversation, because its text would be read as something else."""
+
+    remedy = Remedy.CHOOSE_FORMAT
 
 
 class SettingsError(BackstayError):

@@ -4,14 +4,17 @@ import fcntl
 import io
 import os
 import secrets
+import shutil
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from backstay.errors import OutputUnwritable
+
+_BUFFER_BYTES = 128 * 1024
 
 
 @contextmanager
@@ -57,6 +60,73 @@ class _OutputFile(io.FileIO):
             return super().write(data)
         except OSError as error:
             raise _WriteError(error.errno, error.strerror) from error
+
+
+@contextmanager
+def fill_folder_atomically(
+    folder: Path, *, check: Callable[[Collection[str]], None], excluded: Iterable[Path] = ()
+) -> Iterator[Path]:
+    """Yield a temporary folder for new files, and move them into `folder` once all of them are complete and on disk.
+
+    A folder that does not exist appears with all its files at once. An error within the context, or of `check`, leaves
+    the folder as it was. The files within are created with `create_output`.
+
+    Args:
+        folder: Folder that gets the files, which replace those of the same names.
+        check: Called with the names of the new files before any is moved; raises if they must not be.
+        excluded: Files that must not be replaced.
+
+    Raises:
+        OutputUnwritable: a file cannot be written; the message says why.
+    """
+    callers_error: OSError | None = None
+    is_new = not folder.exists()
+    staging = (folder.parent if is_new else folder) / f".{folder.name}.{secrets.token_hex(4)}.part"
+    try:
+        staging.mkdir()
+        try:
+            yield staging
+        except OSError as error:
+            callers_error = None if isinstance(error, _WriteError) else error
+            raise
+        names = sorted(file.name for file in staging.iterdir())
+        if any(_is_among(folder / name, excluded) for name in names):
+            raise OutputUnwritable(f"A file in {folder} belongs to the database; name another folder", path=str(folder))
+        check(names)
+        _move_files(staging, names, folder, is_new=is_new)
+    except OSError as error:
+        if error is callers_error:
+            raise
+        raise OutputUnwritable(f"{folder} cannot be written: {error.strerror}", path=str(folder)) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_files(staging: Path, names: Iterable[str], folder: Path, *, is_new: bool) -> None:
+    """Flush the files to the disk, then give them their names in `folder`."""
+    for name in names:
+        _sync_file(staging / name)
+    sync_folder(staging)
+    if is_new:
+        staging.rename(folder)
+        sync_folder(folder.parent)
+        return
+    for name in names:
+        (staging / name).replace(folder / name)
+    sync_folder(folder)
+
+
+def create_output(path: Path) -> BinaryIO:
+    """Return a new file for writing, within the context of `fill_folder_atomically`."""
+    return io.BufferedWriter(_OutputFile(path, "xb"), _BUFFER_BYTES)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_among(target: Path, others: Iterable[Path]) -> bool:

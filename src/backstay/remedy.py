@@ -44,6 +44,9 @@ class Remedy(StrEnum):
     # -- conversations and backups
     LIST_CONVERSATIONS = "list_conversations"
     SELECT_CONVERSATIONS = "select_conversations"
+    ALLOW_LOSSES = "allow_losses"
+    """Export without what the format cannot hold, or in a format that holds it."""
+    CHOOSE_FORMAT = "choose_format"
     IGNORE_MISSING = "ignore_missing"
     LIST_BACKUPS = "list_backups"
     REPLACE_BACKUP_FILE = "replace_backup_file"
@@ -95,6 +98,8 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.SET_BASE_URL: "set yours as base_url",
     Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
+    Remedy.ALLOW_LOSSES: "pass lossy=True to leave exactly that out, or another format",
+    Remedy.CHOOSE_FORMAT: "choose another format",
     Remedy.IGNORE_MISSING: "pass ignore_missing=True to ignore unknown ids",
     Remedy.SKIP_OR_REPLACE: "pass on_conflict='skip' to restore the others, or 'replace' to restore all",
     Remedy.NAME_OWNER: "name another owner with owner=…",

@@ -181,7 +181,7 @@ def test_export_writes_messages(within, three):
         {"role": "user", "content": "I would like to talk about this: Gardens"},
         {"role": "user", "content": "I would like to talk about this: =Bridges()"},
     ]
-    assert ended.err == "2 conversations exported.\n"
+    assert ended.err.splitlines()[0] == "2 conversations exported."
 
 
 def test_export_formats(within, three):
@@ -206,9 +206,10 @@ def test_export_into_a_file(within, three, backstay):
     answer = within("conversations", "export", "--all", "-o", "again.jsonl", "--json")
     nowhere = within("conversations", "export", "--all", "-o", "no/such/folder.jsonl")
 
-    assert (ended.code, ended.out, ended.err) == (0, "", "3 conversations exported to out.jsonl.\n")
+    assert (ended.code, ended.out, ended.err.splitlines()[0]) == (0, "", "3 conversations exported to out.jsonl.")
     assert len((backstay.folder / "out.jsonl").read_text().splitlines()) == 3
-    assert answer.json == {"exported": 3, "format": "messages", "path": "again.jsonl"}
+    assert (answer.json["exported"], answer.json["format"], answer.json["path"]) == (3, "messages", "again.jsonl")
+    assert answer.json["files"] == [{"name": "again.jsonl", "split": None, "conversations": 3}]
     assert nowhere.code == 1
     assert "no/such/folder.jsonl cannot be written" in nowhere.one_line_error()
 
@@ -260,11 +261,10 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "Nothing is selected"),
         (
             ["--all", "--format", "tvs"],
             2,
-            "'--format': 'tvs' is not one of 'messages', 'csv', 'native', 'sharegpt'; see",
+            "'--format': 'tvs' is not one of 'messages', 'alpaca', 'anthropic', 'chatml', 'csv', 'native', ",
         ),
         (["--all", "--job", "topics"], 2, "--all cannot be combined"),
         (["--all", "--json"], 2, "With --json, name a file with -o"),
@@ -275,7 +275,7 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
     ],
 )
 def test_export_refuses_an_unclear_selection(within, three, backstay, words, code, message):
-    """An export without a clear selection is refused; even an empty list of ids does not mean all."""
+    """An export without a clear selection is refused; an empty list of ids does not mean all."""
     (backstay.folder / "empty.txt").write_text("\n\n")
     (backstay.folder / "latin.txt").write_bytes(b"\xe9\n")
 

@@ -138,6 +138,23 @@ async def test_selection_is_met_in_every_way(store, selection, ids):
     assert await store.conversations.count(OWNER, selection) == len(ids)
 
 
+async def test_fields_of_turns_are_found_wherever_they_are(store):
+    """A selection may have fields of turns only if one of its conversations has tools, or a turn with metadata."""
+    tool = {"type": "function", "function": {"name": "f"}}
+    await _keep(store, conversation(id="a", metadata={"writer": "scripted"}), job_id="plain")
+    await _keep(store, conversation(id="b", tools=[tool]), job_id="tools")
+    await _keep(store, conversation(id="c"), Conversation([Turn("user", "Hi", name="Ann")], id="d"), job_id="turns")
+
+    found = {
+        job_id: await store.conversations.may_have_turn_fields(OWNER, Selection(job_id=job_id))
+        for job_id in ("plain", "tools", "turns", "none")
+    }
+
+    assert found == {"plain": False, "tools": True, "turns": True, "none": False}
+    assert await store.conversations.may_have_turn_fields(OWNER, _ALL)
+    assert not await store.conversations.may_have_turn_fields(OWNER, Selection(ids=("a", "c")))
+
+
 async def test_many_ids_may_be_selected(store):
     """A selection may have as many ids as a file of ids."""
     await _keep(store, conversation(id="a"), conversation(id="b"))

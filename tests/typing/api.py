@@ -17,6 +17,9 @@ from backstay import (
     DeletePlan,
     DeleteResult,
     Done,
+    ExportChoices,
+    ExportedFile,
+    ExportResult,
     Fail,
     FailedItem,
     Halt,
@@ -26,6 +29,7 @@ from backstay import (
     Job,
     JobProgress,
     JobState,
+    LossCount,
     Recipe,
     RestorePlan,
     RestoreResult,
@@ -86,6 +90,13 @@ async def use() -> None:
             print(failure.item_id, failure.raw, failure.state)
         skipped: int = await backstay.batches.skip("a", ["x-1"])
         print(skipped)
+        exported: ExportResult = await backstay.conversations.write_export(
+            "dataset", Selection(job_id="a"), split={"train": 0.9, "test": 0.1}, seed=7, reasoning="drop", card=True
+        )
+        files: list[ExportedFile] = list(exported.files)
+        losses: list[LossCount] = list(exported.losses)
+        choices: ExportChoices = {"format": "csv", "excel": True}
+        print(files, losses, await backstay.conversations.write_export("a.csv.gz", **choices))
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
         imported: ImportResult = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")

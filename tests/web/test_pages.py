@@ -1,5 +1,6 @@
 """Pages as plain HTML without a browser: links, forms and protection."""
 
+import json
 import re
 from html import unescape
 
@@ -110,16 +111,18 @@ async def test_nothing_goes_without_a_backup_unless_it_was_typed(local, browser_
 
 
 async def test_all_that_match_are_exported(local, browser_like):
-    """An export of all matching conversations is not limited to one page."""
+    """An export of all matching conversations is not limited to one page, and nothing selected means all of them."""
     await local.made(3, job_id="one")
     await local.made(2, job_id="two")
 
     exported = await browser_like.post("/conversations/export", data={"scope": "all", "job": "one", "format": "native"})
-    nothing = await browser_like.post("/conversations/export", data={"format": "native"})
+    matching = await browser_like.post("/conversations/export", data={"job": "two", "format": "native"})
+    nothing = await browser_like.post("/conversations/export", data={"ids": "", "format": "native"})
 
     assert exported.text.count("\n") == 3
     assert "attachment" in exported.headers["content-disposition"]
-    assert nothing.status_code == 422
+    assert matching.text.count("\n") == 2
+    assert nothing.text.count("\n") == 5
 
 
 @pytest.mark.parametrize(("field", "limit"), [("search", MAX_SEARCH), ("persona", MAX_PERSONA)])
@@ -172,6 +175,29 @@ async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_li
     assert fields == {"ids": "\n".join(others), "format": "csv"}
     assert "Export the 2 others" in page.text
     assert 'filename="conversations.csv.csv"' in rest.headers["content-disposition"]
+
+
+async def test_an_export_that_would_lose_something_says_what(local, browser_like):
+    """A format that cannot hold something sends a page with what and how often, whose form exports anyway."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "metadata": {"tool_calls": [call, call], "reasoning": "Hm."}},
+    ]
+    row = json.dumps({"id": "a b", "persona": "p", "conversation_turns": turns}).encode()
+    (await local.ann.post("/api/conversations/import", files={"file": ("a.jsonl", row)})).raise_for_status()
+
+    for selected in ({"ids": "a b"}, {"scope": "all", "persona": "p"}, {}):
+        page = await browser_like.post("/conversations/export", data={**selected, "format": "sharegpt"})
+        fields = {name: _fields(page.text, name)[0] for name in ("ids", "format", "scope", "lossy")}
+        filters = {"persona": "p"} if "persona" in selected else {}
+        exported = await browser_like.post("/conversations/export", data={**fields, **filters})
+
+        assert page.status_code == 422
+        assert "Ids of tool calls" in page.text
+        assert "2 in 1 conversation<" in page.text
+        assert 'name="persona" value="p"' in page.text or not filters
+        assert (exported.status_code, exported.text.count("\n")) == (200, 1)
 
 
 async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like):

@@ -127,18 +127,22 @@ class Output:
             OutputClosed: the reader of standard output has closed it.
         """
         if path is not None:
-            from backstay.backup.directory import MARKER
             from backstay.files import write_atomically
 
-            if (Path(path).parent / MARKER).is_file():
-                raise OutputUnwritable(f"{printable(path)} is in a folder of backups; choose another folder", path=path)
+            refuse_folder_of_backups(path)
             with write_atomically(Path(path), excluded=excluded) as file:
                 yield file.write
-        elif sys.stdout is None:
-            raise OutputUnwritable("Standard output is closed; name a file with -o")
         else:
-            yield self.write
-            flush()
+            with self.flushed():
+                yield self.write
+
+    @contextmanager
+    def flushed(self) -> "Iterator[Output]":
+        """Yield this printer, and flush standard output at the end. Raises like `target` without a path."""
+        if sys.stdout is None:
+            raise OutputUnwritable("Standard output is closed; name a file with -o")
+        yield self
+        flush()
 
     def write(self, data: bytes) -> None:
         """Print bytes of the result.
@@ -153,6 +157,14 @@ class Output:
             sys.stdout.buffer.write(data)
         except OSError as error:
             raise _output_error(error) from error
+
+
+def refuse_folder_of_backups(path: str) -> None:
+    """Raise OutputUnwritable if a file or folder is, or would be, among backups."""
+    from backstay.backup.directory import MARKER
+
+    if any((folder / MARKER).is_file() for folder in (Path(path), Path(path).parent)):
+        raise OutputUnwritable(f"{printable(path)} is in a folder of backups; choose another folder", path=path)
 
 
 def _row_lines(columns: Sequence[str], row: Sequence[str], width: int, unbroken: Collection[str]) -> list[str]:

@@ -46,6 +46,8 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.ALLOW_PROCESSOR: "add it to the server's settings",
     Remedy.LIST_CONVERSATIONS: "`backstay conversations list` shows all",
     Remedy.SELECT_CONVERSATIONS: "give ids, --job or another condition, or --all",
+    Remedy.ALLOW_LOSSES: "--lossy leaves exactly that out, --format native holds everything",
+    Remedy.CHOOSE_FORMAT: "--format native holds everything",
     Remedy.IGNORE_MISSING: "`backstay conversations list` shows all; --ignore-missing ignores unknown ids",
     Remedy.LIST_BACKUPS: "`backstay backups list` shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file with an intact copy, then `backstay backups verify {backup_id}`",

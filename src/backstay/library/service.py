@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from backstay.bad_row_policy import BadRowPolicy
 from backstay.coordination.expiring_value import ExpiringValue
-from backstay.errors import ConversationNotFound, InputError, PlanOutdated
+from backstay.errors import InputError, PlanOutdated
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
-from backstay.library.id_text import quoted_id
+from backstay.library.exports.dataset import to_dataset
+from backstay.library.exports.exporter import ByteStream, Exporter
+from backstay.library.exports.request import ExportChoices, ExportRequest, ExportResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.imports.source import ImportSource
 from backstay.library.quarantine import handle_bad_rows
@@ -21,14 +23,16 @@ from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.input_ceiling import InputCeiling
 
-_PAGE_CONVERSATIONS = 500  # read at once while streaming: usually a few megabytes at most
+if TYPE_CHECKING:
+    import datasets
 
 
 class Conversations:
     """The stored conversations of one owner."""
 
-    def __init__(self, *, store: ConversationStore, deleter: Deleter, owner: str) -> None:
+    def __init__(self, *, store: ConversationStore, exporter: Exporter, deleter: Deleter, owner: str) -> None:
         self._store = store
+        self._exporter = exporter
         self._deleter = deleter
         self._owner = owner
 
@@ -55,21 +59,50 @@ class Conversations:
         """Return up to `limit` ids of a selection that do not exist for this owner."""
         return await self._store.missing(self._owner, selection.ids, limit=limit) if selection.ids else ()
 
-    async def export(self, selection: Selection) -> AsyncIterator[Conversation]:
-        """Yield the selected conversations in storage order, with one page in memory at a time.
+    async def export(self, selection: Selection | None = None) -> AsyncIterator[Conversation]:
+        """Yield the selected conversations in storage order, with one page in memory at a time; all by default.
 
         Raises:
-            EmptySelection: nothing is selected.
+            EmptySelection: the selection selects nothing.
             ConversationNotFound: a selected id does not exist for this owner; raised before the first yield.
         """
-        selection.check()
-        await self._refuse_unknown(selection)
-        after: int | None = 0
-        while after is not None:
-            page = await self._store.page(self._owner, selection, after=after, limit=_PAGE_CONVERSATIONS)
-            for conversation in page.conversations:
+        async for page in self._exporter.pages(selection):
+            for conversation in page:
                 yield conversation
-            after = page.next_cursor
+
+    async def write_export(
+        self, target: str | Path | ByteStream, selection: Selection | None = None, **choices: Unpack[ExportChoices]
+    ) -> ExportResult:
+        """Write conversations for training, oldest first, to a file, a folder or a binary stream: all or none of them.
+
+        Args:
+            target: The file, which `.gz` and `.zst` compress; or a folder, for a split or shards.
+            selection: The conversations; by default all.
+            choices: What is written, and how: see `backstay.ExportChoices`.
+
+        Raises:
+            SettingsError: the choices contradict each other or the target.
+            EmptySelection, ConversationNotFound: nothing is selected, or a selected id does not exist.
+            LossyExport: the format cannot hold something, and `lossy` is false. Nothing was written.
+            ConversationUnwritable: the format would change the meaning of a text. Nothing was written.
+            OutputUnwritable: the target cannot be written, or would be mixed with other data.
+        """
+        return await self._exporter.write(target, selection, ExportRequest.from_choices(**choices))
+
+    def stream_export(self, selection: Selection | None, request: ExportRequest) -> AsyncIterator[bytes]:
+        """Yield the bytes of an export. Raises like `write_export`."""
+        return self._exporter.blocks(selection, request)
+
+    async def to_dataset(self, selection: Selection | None = None) -> "datasets.Dataset":
+        """Return conversations as a `datasets.Dataset` of Hugging Face, with the columns of Parquet; by default all.
+
+        Its data are in a temporary file, which is deleted when the process ends, and not in memory.
+
+        Raises:
+            SettingsError: the packages of the extra `datasets` are not installed.
+            EmptySelection, ConversationNotFound: nothing is selected, or a selected id does not exist.
+        """
+        return await to_dataset(self._exporter, selection)
 
     async def import_file(
         self,
@@ -78,6 +111,7 @@ class Conversations:
         on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
         on_bad_row: BadRowPolicy | str | None = None,
         quarantine: str | Path | None = None,
+        split_reasoning: bool = False,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -86,14 +120,16 @@ class Conversations:
         """Store the conversations of a file in one transaction.
 
         Args:
-            source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL or a JSON array), or of a backup; `-`
-                is standard input. Unknown keys are kept as metadata.
+            source: The path of rows such as OpenAI `messages`, ShareGPT, Alpaca or preferences (JSONL or a JSON array),
+                or of a backup; `-` is standard input. Unknown keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
                 id. A row with the same content as the stored conversation is no conflict.
             on_bad_row: What to do with rows that cannot be used: `fail` and store nothing, which is the default; `skip`
                 them; or write them to the `quarantine`. The result says how many there were. A backup always fails.
             quarantine: The file for bad rows, as they stand in the source; a file next to it has the reasons. Both
                 appear once the conversations are stored.
+            split_reasoning: Whether a thought at the start of an assistant's text, as in `<think>…</think>`, becomes
+                the reasoning of its turn.
             stdin: The stream that `-` reads; by default the standard input of the process.
             ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
@@ -112,7 +148,7 @@ class Conversations:
         conflict_policy = ImportConflictPolicy(on_conflict)
         with (
             handle_bad_rows(on_bad_row, quarantine) as bad_rows,
-            closing(ImportSource(path, stdin=stdin, bad_rows=bad_rows)) as rows,
+            closing(ImportSource(path, stdin=stdin, bad_rows=bad_rows, split_reasoning=split_reasoning)) as rows,
         ):
             try:
                 if ceiling is not None:
@@ -168,9 +204,3 @@ class Conversations:
     async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
         """Resume an interrupted delete. Idempotent. Raises BackupNotFound, BackupUnusable, BackupDamaged."""
         return await self._deleter.resume(backup_id, on_progress=on_progress)
-
-    async def _refuse_unknown(self, selection: Selection) -> None:
-        for conversation_id in await self.missing(selection, limit=1):
-            raise ConversationNotFound(
-                f"Conversation {quoted_id(conversation_id)} not found", conversation_id=conversation_id
-            )

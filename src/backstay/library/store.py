@@ -52,6 +52,9 @@ class ConversationStore(Protocol):
     async def count(self, owner: str, selection: Selection) -> int:
         """Return how many conversations the selection holds."""
 
+    async def may_have_turn_fields(self, owner: str, selection: Selection) -> bool:
+        """Return whether any selected conversation may have tools, or turns with more than role, content and id."""
+
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         """Return up to `limit` of these ids that do not exist for this owner."""
 

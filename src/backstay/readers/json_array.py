@@ -23,13 +23,13 @@ def read_json_array(text: InputText) -> Iterator[InputRow]:
     _open(scanner)
     more = scanner.peek() != "]"
     while more:
-        is_object = _expect_element(scanner)
+        is_row = _expect_element(scanner, text.list_key)
         line, element = scanner.line, scanner.take_value()
         raw = RawRow(bytes(element).replace(b"\r", b" ").replace(b"\n", b" ") + b"\n") if keeps_raw else None
         try:
-            if not is_object:
+            if not is_row:
                 raise errors.invalid_row(line, 'not a JSON object; write an element as {"column": value}')
-            values = parse_object(element, errors, line)
+            values = parse_object(element, errors, line, text.list_key)
         except InputError as error:
             errors.reject(error, line, raw)
         else:
@@ -45,11 +45,13 @@ def _open(scanner: JsonScanner) -> None:
     scanner.skip()
 
 
-def _expect_element(scanner: JsonScanner) -> bool:
-    """Return whether the next element is an object. Raises InputUnreadable if there is none."""
+def _expect_element(scanner: JsonScanner, list_key: str | None) -> bool:
+    """Return whether the next element may be a row. Raises InputUnreadable if there is none."""
     match scanner.peek():
         case "{":
             return True
+        case "[":
+            return list_key is not None
         case "":
             raise _truncated_error(scanner)
         case "]" | ",":

@@ -18,7 +18,7 @@ def read_jsonl(text: InputText) -> Iterator[InputRow]:
             continue
         raw = RawRow(line) if keeps_raw else None
         try:
-            values = parse_object(line, errors, number)
+            values = parse_object(line, errors, number, text.list_key)
         except InputError as error:
             errors.reject(error, number, raw)
         else:

@@ -8,6 +8,7 @@ from pydantic import AliasPath, Field
 
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, DeleteResult
+from backstay.library.exports.request import ExportResult
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.store import ConversationSummary
 from backstay.library.turn import ToolCall, Turn
@@ -133,10 +134,35 @@ class ImportOut(ApiObject):
         return cls.model_validate(result)
 
 
+class LossOut(ApiObject):
+    """Something that a format cannot hold, and how often it was left out."""
+
+    loss: str
+    count: int
+    conversations: int
+
+
+class ExportedFileOut(ApiObject):
+    name: str
+    split: str | None
+    conversations: int
+
+
 class ExportOut(ApiObject):
+    """The result of an export. `leftOut` are fields without a place in the format, with the number that have them."""
+
     exported: int
     format: str
     path: str | None
+    files: list[ExportedFileOut]
+    splits: dict[str, int]
+    losses: list[LossOut]
+    left_out: dict[str, int]
+    notes: list[str]
+
+    @classmethod
+    def from_result(cls, result: ExportResult) -> Self:
+        return cls.model_validate(result)
 
 
 class SampleOut(ApiObject):

@@ -6,8 +6,9 @@ from starlette.responses import StreamingResponse
 
 from backstay.app import Services
 from backstay.errors import BackstayError
-from backstay.library.choices import ExportFormat
-from backstay.library.formats import Format, load_format
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
+from backstay.library.exports.request import ExportRequest
+from backstay.library.formats import load_format
 from backstay.library.selection import Selection
 from backstay.logs import get_logger
 from backstay.server.request_limits import ConcurrencyLimit
@@ -16,18 +17,17 @@ from backstay.server.request_middleware import AbortedResponse
 _log = get_logger("backstay.server")
 
 FORMATS = {name: load_format(name) for name in ExportFormat}
-_BLOCK_BYTES = 256 * 1024
 
 
 async def respond(
-    services: Services, selection: Selection, name: ExportFormat, slots: ConcurrencyLimit
+    services: Services, selection: Selection, request: ExportRequest, slots: ConcurrencyLimit
 ) -> StreamingResponse:
-    """Respond with the selected conversations as a file. Errors before the first block are raised here."""
-    form = FORMATS[name]
+    """Respond with the selected conversations as a file. Errors before the first block, such as losses, are raised."""
+    name = ExportFormat(request.format or DEFAULT_FORMAT)
     return StreamingResponse(
-        await _await_first_block(_blocks(services, selection, form(), slots)),
-        media_type=form.media_type,
-        headers={"Content-Disposition": f'attachment; filename="conversations.{name}.{form.suffix}"'},
+        await _await_first_block(_blocks(services, selection, request, slots)),
+        media_type=FORMATS[name].media_type,
+        headers={"Content-Disposition": f'attachment; filename="conversations.{name}.{FORMATS[name].suffix}"'},
     )
 
 
@@ -48,14 +48,8 @@ async def _await_first_block(blocks: AsyncIterator[bytes]) -> AsyncIterator[byte
 
 
 async def _blocks(
-    services: Services, selection: Selection, form: Format, slots: ConcurrencyLimit
+    services: Services, selection: Selection, request: ExportRequest, slots: ConcurrencyLimit
 ) -> AsyncIterator[bytes]:
     async with slots.slot(services.owner):
-        block = bytearray(form.head())
-        async for conversation in services.conversations.export(selection):
-            block += form.chunk(conversation)
-            if len(block) >= _BLOCK_BYTES:
-                yield bytes(block)
-                block.clear()
-        if block:
-            yield bytes(block)
+        async for block in services.conversations.stream_export(selection, request):
+            yield block

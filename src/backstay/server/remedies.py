@@ -32,6 +32,8 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.ALLOW_PROCESSOR: "the operator of the server can add it there",
     Remedy.LIST_CONVERSATIONS: "the list of conversations shows all",
     Remedy.SELECT_CONVERSATIONS: "give ids, a job or another condition, or select all",
+    Remedy.ALLOW_LOSSES: "with `lossy` the export leaves exactly that out; the format `native` holds everything",
+    Remedy.CHOOSE_FORMAT: "the format `native` holds everything",
     Remedy.IGNORE_MISSING: "the list of conversations shows all; `ignoreMissing` ignores unknown ids",
     Remedy.LIST_BACKUPS: "the list of backups shows all",
     Remedy.REPLACE_BACKUP_FILE: "replace its file with an intact copy, then have it verified",

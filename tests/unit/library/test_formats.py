@@ -10,11 +10,11 @@ import pytest
 
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.conversation import Conversation
-from backstay.library.formats import load_format
-from backstay.library.formats.csv import Csv
-from backstay.library.formats.messages import Messages
-from backstay.library.formats.native import Native
-from backstay.library.formats.sharegpt import ShareGPT
+from backstay.library.formats import FormatOptions, load_format
+from backstay.library.formats.csv import CsvFormat
+from backstay.library.formats.messages import MessagesFormat
+from backstay.library.formats.native import NativeFormat
+from backstay.library.formats.sharegpt import ShareGPTFormat
 from backstay.library.turn import Turn
 
 _CONVERSATION = Conversation(
@@ -30,10 +30,13 @@ _CONVERSATION = Conversation(
     metadata={"k": [1, 2.5, None]},
     created_at=datetime(2024, 2, 29, tzinfo=UTC),
 )
+_PAIR = [
+    replace(_CONVERSATION, metadata={"preference": side, "preference_pair": "p1"}) for side in ("chosen", "rejected")
+]
 
 
 def _export(form, *conversations):
-    return form.head() + b"".join(form.chunk(conversation) for conversation in conversations)
+    return form.head() + b"".join(form.chunk(conversation) for conversation in conversations) + form.tail()
 
 
 def _lines(text):
@@ -43,24 +46,25 @@ def _lines(text):
 
 def test_messages_are_what_fine_tuning_takes():
     """The `messages` format has the role and content of each turn, nothing else, and one conversation per line."""
-    first, second = _lines(_export(Messages(), _CONVERSATION, _CONVERSATION))
+    first, second = _lines(_export(MessagesFormat(), _CONVERSATION, _CONVERSATION))
 
     assert first == second
     assert first == {"messages": [{"role": turn.role, "content": turn.content} for turn in _CONVERSATION.turns]}
 
 
 def test_sharegpt_names_the_speakers():
-    """The ShareGPT format renames the roles user and assistant, and keeps other roles."""
-    (only,) = _lines(_export(ShareGPT(), _CONVERSATION))
+    """The ShareGPT format has the names of its speakers, and the system message next to the conversation."""
+    (only,) = _lines(_export(ShareGPTFormat(), _CONVERSATION))
 
-    assert only["id"] == "c1"
-    assert [turn["from"] for turn in only["conversations"]] == ["system", "human", "gpt", "tool"]
-    assert [turn["value"] for turn in only["conversations"]] == [turn.content for turn in _CONVERSATION.turns]
+    system, *turns = _CONVERSATION.turns
+    assert (only["id"], only["system"]) == ("c1", system.content)
+    assert [turn["from"] for turn in only["conversations"]] == ["human", "gpt", "observation"]
+    assert [turn["value"] for turn in only["conversations"]] == [turn.content for turn in turns]
 
 
 def test_native_loses_nothing():
     """A line of the native format, read back, is the whole conversation."""
-    (only,) = _lines(_export(Native(), _CONVERSATION))
+    (only,) = _lines(_export(NativeFormat(), _CONVERSATION))
 
     assert only == _CONVERSATION.to_dict()
     assert _restored(only) == _CONVERSATION
@@ -77,7 +81,7 @@ def _restored(native):
 
 def test_csv_has_a_row_a_turn():
     """A CSV reader gets a row per turn with every cell unchanged, including line breaks and quotes."""
-    rows = list(csv.reader(io.StringIO(_export(Csv(), _CONVERSATION).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(_export(CsvFormat(), _CONVERSATION).decode(), newline="")))
 
     assert rows[0] == ["conversation_id", "topic", "persona", "sequence", "role", "content"]
     assert rows[1] == ["c1", "tea", "", "1", "system", "Be brief."]
@@ -87,7 +91,7 @@ def test_csv_has_a_row_a_turn():
 
 def test_csv_lines_end_as_the_standard_has_them():
     """The lines of CSV end with CRLF, as RFC 4180 requires."""
-    text = _export(Csv(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
+    text = _export(CsvFormat(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
 
     assert text == b"conversation_id,topic,persona,sequence,role,content\r\nc,,,1,user,a\r\nc,,,2,assistant,b\r\n"
 
@@ -103,7 +107,7 @@ def test_formula_is_made_text(start, column):
     else:
         exported = Conversation([turn], **{column: bad})
 
-    rows = list(csv.reader(io.StringIO(_export(Csv(), exported).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(_export(CsvFormat(), exported).decode(), newline="")))
 
     assert f"'{bad}" in rows[1]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in rows[1])
@@ -113,7 +117,7 @@ def test_control_characters_are_written_out():
     """Control characters are written as escapes; tabs and line breaks stay."""
     turns = [Turn("user", "a\x1b[2Jb\x00\x9b\x7f"), Turn("assistant", "one\ttwo\r\nthree")]
 
-    written = Csv().chunk(Conversation(turns=turns, id="c", topic="\x07=1")).decode()
+    written = CsvFormat().chunk(Conversation(turns=turns, id="c", topic="\x07=1")).decode()
     rows = list(csv.reader(io.StringIO(written, newline="")))
 
     assert [row[5] for row in rows] == ["a\\x1b[2Jb\\x00\\x9b\\x7f", "one\ttwo\r\nthree"]
@@ -127,10 +131,34 @@ def test_control_characters_are_written_out():
     }
 
 
+def test_csv_for_excel_begins_with_a_byte_order_mark():
+    """CSV for Excel begins with the mark by which Excel recognizes UTF-8; other CSV has none."""
+    plain, marked = (CsvFormat(FormatOptions(excel=excel)).head() for excel in (False, True))
+
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert plain.startswith(b"conversation_id,")
+
+
+def test_csv_notes_cells_that_excel_cuts():
+    """Texts that are too long for a cell of Excel are written whole, and counted."""
+    turns = [Turn("user", "x" * length) for length in (32_767, 32_768, 40_000)]
+    form = CsvFormat()
+
+    notes = [form.notes()]
+    for turn in turns:
+        written = form.chunk(Conversation([turn]))
+        assert turn.content.encode() in written
+        notes.append(form.notes())
+
+    several = "2 cells are longer than 32,767 characters, which is all that Excel shows."
+    assert notes[:2] == [(), ()]
+    assert notes[2:] == [["1 cell is longer than 32,767 characters, which is all that Excel shows."], [several]]
+
+
 @pytest.mark.parametrize("name", ExportFormat)
 def test_every_format_goes_by_its_name(name):
     """Each format is registered under the name of its module, which the export command uses."""
-    assert load_format(name).__module__.rpartition(".")[2] == name
+    assert load_format(name).__module__.rpartition(".")[2] == name.replace("-", "_")
 
 
 def test_the_default_format_comes_first():
@@ -138,8 +166,8 @@ def test_the_default_format_comes_first():
     assert next(iter(ExportFormat)) is DEFAULT_FORMAT is ExportFormat("messages")
 
 
-@pytest.mark.parametrize("name", ExportFormat)
-@pytest.mark.parametrize("conversations", [[], [_CONVERSATION]], ids=["none", "one"])
+@pytest.mark.parametrize("name", [name for name in ExportFormat if name != "parquet"])
+@pytest.mark.parametrize("conversations", [[], _PAIR], ids=["none", "two"])
 def test_an_export_consists_of_whole_lines(name, conversations):
     """An export of no conversation is empty or a head of whole lines, and each conversation ends its last line."""
     head, export = load_format(name)().head(), _export(load_format(name)(), *conversations)

@@ -1,57 +1,139 @@
 """`backstay conversations export`."""
 
-from typing import Annotated
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.options import OutputOptions
+from backstay.cli.output import Output, refuse_folder_of_backups
+from backstay.cli.process_tuning import tune_garbage_collector
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
-from backstay.errors import EmptySelection
-from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
+from backstay.errors import EmptySelection, SettingsError
+from backstay.library.choices import ExportFormat
+from backstay.library.formats import ReasoningMode, SystemMode, load_format
+
+if TYPE_CHECKING:
+    from backstay.library.exports.request import ExportChoices, ExportResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What an export writes, and where."""
+
+    form: Annotated[
+        ExportFormat | None,
+        typer.Option(
+            "--format",
+            help="messages is OpenAI chat JSONL; native has every field [default: as the file ends, else messages].",
+        ),
+    ] = None
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="File or folder to write, completely or not at all; .gz and .zst compress [default: standard output].",
+        ),
+    ] = None
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME=F,…", help="Split into files, as in train=0.95,test=0.05.")
+    ] = None
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split.")] = 0
+    shard_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Maximum conversations per file of a folder.")
+    ] = None
+    reasoning: Annotated[ReasoningMode, typer.Option(help="inline writes it before the text, in <think> tags.")] = (
+        ReasoningMode.KEEP
+    )
+    system: Annotated[SystemMode, typer.Option(help="System messages.")] = SystemMode.KEEP
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Also write id, topic, persona and metadata, in JSON formats.")
+    ] = False
+    excel: Annotated[bool, typer.Option("--excel", help="Mark CSV as UTF-8 for Excel.")] = False
+    lossy: Annotated[bool, typer.Option("--lossy", help="Leave out what the format cannot hold.")] = False
+    card: Annotated[bool, typer.Option("--card", help="Also write a dataset card.")] = False
+    license_text: Annotated[
+        str | None, typer.Option("--license", metavar="TEXT", help="License that the card states.")
+    ] = None
+
+    def path(self, *, as_json: bool) -> str | None:
+        """Return the file or folder to write; None for standard output. Raises SettingsError."""
+        path = None if self.target == "-" else self.target
+        if as_json and path is None:
+            raise SettingsError(
+                "With --json, name a file with -o: standard output carries the JSON result", setting="output"
+            )
+        return path
+
+    def choices(self) -> "ExportChoices":
+        """Return what the export writes."""
+        return {
+            "format": self.form,
+            "split": self.split,
+            "seed": self.seed,
+            "shard_size": self.shard_size,
+            "reasoning": self.reasoning,
+            "system": self.system,
+            "metadata": self.metadata,
+            "excel": self.excel,
+            "lossy": self.lossy,
+            "card": self.card,
+            "license": self.license_text,
+        }
 
 
 @command()
-async def export(
-    session: CommandSession,
-    *,
-    options: SelectionOptions,
-    form: Annotated[
-        ExportFormat, typer.Option("--format", help="messages is OpenAI chat JSONL; native has every field.")
-    ] = DEFAULT_FORMAT,
-    output: OutputOptions,
-) -> None:
-    """Export conversations for training, oldest first. Select them by ids, by conditions, or with --all.
+async def export(session: CommandSession, *, options: SelectionOptions, choices: ExportOptions) -> None:
+    """Export conversations for training, oldest first: all, or those that ids or conditions select.
 
     \b
     Examples:
       backstay conversations export --job topics -o topics.messages.jsonl
-      backstay conversations export --all --format sharegpt | zstd > all.jsonl.zst
-      backstay conversations export --ids-file good.txt --format csv -o good.csv
+      backstay conversations export --format sharegpt -o all.jsonl.zst
+      backstay conversations export --split train=0.95,test=0.05 --card -o dataset
+      backstay conversations export --ids-file good.txt -o good.csv
     """
-    from backstay.library.formats import load_format
-
     out = session.out
-    path = output.path(as_json=out.as_json)
-    selection = options.selection().check()
-    writer = load_format(form)()
-    number = 0
+    path = choices.path(as_json=out.as_json)
+    selected = options.selection()
+    selection = selected if selected.is_narrowed or selected.everything else None
     backstay = await session.open()
-    with out.target(path, excluded=backstay.files) as write:
-        write(writer.head())
-        async for conversation in backstay.conversations.export(selection):
-            write(writer.chunk(conversation))
-            number += 1
-        if not number:
-            await refuse_unknown_job(backstay, selection)
-        if path is not None and not number:
-            # Raised before the file is complete, so that a mistyped name does not replace a good file by an empty one.
-            raise EmptySelection(f"No conversation is selected; {printable(path)} is unchanged", path=path)
+    tune_garbage_collector()
+    if path is not None:
+        refuse_folder_of_backups(path)
+    try:
+        with out.flushed() if path is None else nullcontext(path) as target:
+            result = await backstay.conversations.write_export(target, selection, **choices.choices())
+    except EmptySelection:
+        await refuse_unknown_job(backstay, selected)
+        raise
+    if not result.exported:
+        await refuse_unknown_job(backstay, selected)
     if out.as_json:
-        out.print_json(schemas.ExportOut(exported=number, format=form, path=path))
+        out.print_json(schemas.ExportOut.from_result(result))
     else:
-        where = f" to {printable(path)}" if path is not None else ""
-        out.note(f"{format_count(number, 'conversation')} exported{where}.")
+        _report(out, result, choices)
     await session.remind()
+
+
+def _report(out: Output, result: "ExportResult", choices: ExportOptions) -> None:
+    """Print what was exported, and what was not."""
+    where = f" to {printable(result.path)}" if result.path is not None else ""
+    sides = ", ".join(f"{name} {count:,}" for name, count in result.splits.items())
+    files = f" in {format_count(len(result.files), 'file')}" if choices.shard_size is not None else ""
+    out.note(f"{format_count(result.exported, 'conversation')} exported{where}{files}{f': {sides}' if sides else ''}.")
+    if result.losses:
+        out.note(f"Left out, because {result.format} cannot hold it: {', '.join(map(str, result.losses))}.")
+    if result.left_out:
+        may_have_metadata = not choices.metadata and load_format(result.format).suffix == "jsonl"
+        hint = "--metadata writes them" if may_have_metadata else "--format native writes every field"
+        out.note(f"Not written: {', '.join(result.left_out)}; {hint}.")
+    for name in (name for name, count in result.splits.items() if not count):
+        out.note(f"No conversation is on the side {name}, so its file is empty.")
+    for note in result.notes:
+        out.note(note)

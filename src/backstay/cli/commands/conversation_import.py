@@ -24,12 +24,16 @@ async def import_(
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
     bad_rows: BadRowOptions,
+    split_reasoning: Annotated[
+        bool, typer.Option("--split-reasoning", help="Make <think>…</think> at the start of an answer its reasoning.")
+    ] = False,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
-    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
-    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
-    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
+    Reads messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences and
+    native conversations, as JSONL or as a JSON array, and backups, including reformatted ones and those of the
+    original library. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata. Skips conversations
+    that are already stored with the same content, so that importing a file with ids twice does no harm.
 
     A row that cannot be used refuses the file, unless bad rows are skipped or kept in a quarantine, as they are, to be
     repaired and imported later. Of a backup, never only a part is imported.
@@ -43,7 +47,11 @@ async def import_(
     bad_rows.policy()  # checks the options before anything is opened
     backstay = await session.open(create=True)
     result = await backstay.conversations.import_file(
-        file, on_conflict=on_conflict, on_bad_row=bad_rows.on_bad_row, quarantine=bad_rows.quarantine
+        file,
+        on_conflict=on_conflict,
+        on_bad_row=bad_rows.on_bad_row,
+        quarantine=bad_rows.quarantine,
+        split_reasoning=split_reasoning,
     )
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")

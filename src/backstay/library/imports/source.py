@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, cast
 from backstay.errors import BackstayError, BackupError, BackupTooNew, InvalidRow
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, MAGIC, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
-from backstay.library.imports.shapes import read_backup_row, read_row
+from backstay.library.imports.shapes import read_row
+from backstay.library.imports.shapes.native import read_backup_row
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
 from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
@@ -32,6 +33,8 @@ _BLOCK_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
 # Rows of other shapes never have this key before their turns.
 _BACKUP_START = re.compile(rb'\{[^{\[]*"backupReason"\s*:')
+_LIST_KEY = "messages"
+"""The key for a row that is a list of messages."""
 _SHAPE_ERROR = "neither an array of conversations nor a backup: an object with an array `conversations`"
 
 
@@ -46,12 +49,20 @@ class ImportSource:
     left out of the other files only.
     """
 
-    def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None, bad_rows: BadRows | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        stdin: BinaryIO | None = None,
+        bad_rows: BadRows | None = None,
+        split_reasoning: bool = False,
+    ) -> None:
         self.origin = InputErrors.for_path(path)
         self._bad_rows = bad_rows or BadRows()
         self._prepare: Prepare = lambda incoming: incoming
         self._path = path
         self._stdin = stdin
+        self._split_reasoning = split_reasoning
         self._spooled: BinaryIO | None = None
         self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
@@ -157,7 +168,7 @@ class ImportSource:
             if "backupId" in member.others:
                 yield self._prepare(ImportedConversation(row.line, read_backup_row(row, self.origin), is_exact=True))
             else:
-                yield self._prepare(ImportedConversation(row.line, read_row(row, self.origin)))
+                yield from self._read_row(row, self.origin)
         self._check_version(member.others)
         if row is None:
             raise self.origin.empty()
@@ -169,13 +180,17 @@ class ImportSource:
     def _read_rows(self, file: BinaryIO) -> Iterator[ImportedConversation]:
         bad_rows, stdin = self._bad_rows, file if self._path is None else None
         origin = replace(self.origin, bad_rows=bad_rows)
-        for row in read_rows(self._path, stdin=stdin, bad_rows=bad_rows):
+        for row in read_rows(self._path, stdin=stdin, bad_rows=bad_rows, list_key=_LIST_KEY):
             try:
-                conversation = self._prepare(ImportedConversation(row.line, read_row(row, origin)))
+                conversations = self._read_row(row, origin)
             except InvalidRow as error:
                 origin.reject_row(error, row)
             else:
-                yield conversation
+                yield from conversations
+
+    def _read_row(self, row: InputRow, origin: InputErrors) -> list[ImportedConversation]:
+        documents = read_row(row, origin, split_reasoning=self._split_reasoning)
+        return [self._prepare(ImportedConversation(row.line, document)) for document in documents]
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1

@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
+from backstay.library.exports.request import ExportRequest
+from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
@@ -36,7 +38,35 @@ router = APIRouter(
 
 
 class ExportIn(SelectionIn):
+    """Conversations that meet every condition, or all if no condition is given; and what is written of them."""
+
     format: Annotated[ExportFormat, Field(strict=False)] = DEFAULT_FORMAT
+    reasoning: Annotated[ReasoningMode, Field(strict=False)] = ReasoningMode.KEEP
+    """`inline` writes it before the text, in `<think>` tags."""
+    system: Annotated[SystemMode, Field(strict=False)] = SystemMode.KEEP
+    metadata: bool = False
+    """Whether id, topic, persona and metadata are written too, where the format is JSON."""
+    excel: bool = False
+    """Whether CSV begins with a byte order mark."""
+    lossy: bool = False
+    """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+
+    def to_selection(self) -> Selection:
+        """Return the selection. Raises EmptySelection if conditions are given, but all are null or false."""
+        if self.model_fields_set.isdisjoint(SelectionIn.model_fields):
+            return Selection(everything=True)
+        return SelectionIn.to_selection(self)
+
+    def to_request(self) -> ExportRequest:
+        """Return what is written."""
+        return ExportRequest.from_choices(
+            format=self.format,
+            reasoning=self.reasoning,
+            system=self.system,
+            metadata=self.metadata,
+            excel=self.excel,
+            lossy=self.lossy,
+        )
 
 
 @router.get("", responses=errors())
@@ -73,8 +103,12 @@ async def list_conversations(
     },
 )
 async def export_conversations(body: ExportIn, services: OwnerServices, state: State) -> Response:
-    """Export conversations for training, oldest first. An error after the response has begun breaks the connection."""
-    return await exports.respond(services, body.to_selection(), body.format, state.downloads)
+    """Export conversations for training, oldest first.
+
+    If the format cannot hold something, and `lossy` is false, the error has its counts in `details`. An error after the
+    response has begun breaks the connection.
+    """
+    return await exports.respond(services, body.to_selection(), body.to_request(), state.downloads)
 
 
 @router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
@@ -83,12 +117,16 @@ async def import_conversations(
     services: OwnerServices,
     state: State,
     file: Annotated[
-        UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
+        UploadFile,
+        File(description="Rows such as messages, ShareGPT or Alpaca (JSONL or a JSON array), or a backup."),
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
     on_bad_row: Annotated[
         OnBadRow, Form(alias="onBadRow", description="If a row cannot be used: import nothing, or leave it out.")
     ] = "fail",
+    split_reasoning: Annotated[
+        bool, Form(alias="splitReasoning", description="Make <think>…</think> at the start of an answer its reasoning.")
+    ] = False,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none.
@@ -105,12 +143,14 @@ async def import_conversations(
                 upload.path,
                 on_conflict=on_conflict,
                 on_bad_row=on_bad_row,
+                split_reasoning=split_reasoning,
                 ceiling=state.settings.import_ceiling,
                 receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict, on_bad_row], import_)
+        content = [upload.digest, upload.path.suffix, on_conflict, on_bad_row, split_reasoning]
+        return await respond_once(request, key, content, import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Form, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from backstay.errors import BackstayError
+from backstay.errors import BackstayError, LossyExport
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
+from backstay.library.exports.request import ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
@@ -110,9 +111,14 @@ class DeleteForm(FormSelection):
 
 
 class ExportForm(FormSelection):
-    """The selection and format of an export."""
+    """The selection and format of an export. All matches are exported if nothing is selected."""
 
     format: ExportFormat = DEFAULT_FORMAT
+    lossy: bool = False
+
+    def to_selection(self) -> Selection:
+        """Return the selection. Raises Problem if it has too many ids."""
+        return super().to_selection() if self.selected_ids else ListFilters.to_selection(self)
 
 
 @router.get("")
@@ -183,10 +189,19 @@ async def delete(request: Request, services: OwnerServices, form: Annotated[Dele
 async def export(
     request: Request, services: OwnerServices, state: State, form: Annotated[ExportForm, Form()]
 ) -> Response:
-    """Export the selection as a file for training. If some conversations are gone, show them and offer the rest."""
+    """Export the selection as a file for training.
+
+    If some conversations are gone, show them and offer the rest. If the format cannot hold something, show what and how
+    often, and offer to export anyway.
+    """
     if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
         return _gone(request, gone, form.without(gone))
-    return await exports.respond(services, form.to_selection(), form.format, state.downloads)
+    export_request = ExportRequest.from_choices(format=form.format, lossy=form.lossy)
+    try:
+        return await exports.respond(services, form.to_selection(), export_request, state.downloads)
+    except LossyExport as error:
+        values = {"form": form, "formats": exports.FORMATS, "losses": error.context["losses"]}
+        return render_page(request, "lossy_export.html", status=422, **values)
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:

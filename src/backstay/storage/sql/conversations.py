@@ -64,6 +64,13 @@ class SqlConversations(SqlStore):
 
         return await self._database.read(count, owner=owner)
 
+    async def may_have_turn_fields(self, owner: str, selection: Selection) -> bool:
+        def may_have_turn_fields(session: Session) -> bool:
+            values = selection_values(owner, selection)
+            return bool(session.value("may_have_turn_fields", values, selection=selection))
+
+        return await self._database.read(may_have_turn_fields, owner=owner)
+
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         rows = [(conversation_id,) for conversation_id in ids]
         missing = await self._database.read(lambda s: s.select_many("missing_conversations", rows, owner), owner=owner)

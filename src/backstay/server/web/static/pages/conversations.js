@@ -21,6 +21,8 @@ function enhance(page) {
   const [all, status, match, clear, remove, send] = ["all", "selected", "match", "clear", "delete", "export"].map((name) => page.querySelector(`[data-${name}]`));
   let gone = null;
   let isStale = false;
+  // Without a selection, all that match are exported: reading is harmless.
+  const exportAll = Object.keys(JSON.parse(page.dataset.filters)).length === 0 ? "Export all" : "Export all matching";
 
   const draw = () => {
     for (const box of boxes) {
@@ -33,7 +35,8 @@ function enhance(page) {
     all.indeterminate = here > 0 && here < boxes.length;
     status.textContent = selection.isEverything ? "All matching conversations are selected" : count === 0 ? "No conversations selected" : `${formatCount(count, "conversation")} selected`;
     clear.hidden = count === 0;
-    remove.disabled = send.disabled = count === 0;
+    remove.disabled = count === 0;
+    send.textContent = count === 0 ? exportAll : "Export";
   };
 
   all.disabled = false;

@@ -1,0 +1,33 @@
+"""Conversations as a dataset of Hugging Face, through a temporary Parquet file."""
+
+import asyncio
+import atexit
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+from backstay.errors import SettingsError
+from backstay.library.exports.exporter import Exporter
+from backstay.library.exports.request import ExportRequest
+from backstay.library.selection import Selection
+from backstay.optional_packages import packages_missing
+
+if TYPE_CHECKING:
+    import datasets
+
+
+async def to_dataset(exporter: Exporter, selection: Selection | None) -> "datasets.Dataset":
+    """Return the selected conversations as a memory-mapped dataset. Raises like `Conversations.to_dataset`."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise SettingsError(packages_missing("A dataset", "datasets"), setting="datasets") from error
+    folder = Path(mkdtemp(prefix="backstay-dataset-"))
+    # Not when the dataset is no longer used: those that are made from it write their files into the same folder.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = folder / "conversations.parquet"
+    await exporter.write(file, selection, ExportRequest(format="parquet"))
+    dataset = await asyncio.to_thread(datasets.Dataset.from_parquet, str(file), cache_dir=str(folder))
+    file.unlink()
+    return dataset

@@ -1,0 +1,230 @@
+"""The export of conversations to a file, a folder or a stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from backstay.errors import ConversationNotFound, OutputUnwritable, ReadTooLong, SettingsError
+from backstay.files import create_output, fill_folder_atomically, write_atomically
+from backstay.library.conversation import Conversation
+from backstay.library.exports import card
+from backstay.library.exports.file_name import compressed, format_of_file, is_data_file, stem_of
+from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
+from backstay.library.exports.losses import ExportFindings
+from backstay.library.exports.prepared_export import PreparedExport, new_form
+from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
+from backstay.library.formats import DEFAULT
+from backstay.library.id_text import quoted_id
+from backstay.library.selection import Selection
+from backstay.library.store import ConversationStore
+
+_PAGE_CONVERSATIONS = 500  # read at once while streaming: usually a few megabytes at most
+_CARD = "README.md"
+
+
+class ByteStream(Protocol):
+    """Something that takes the bytes of an export, such as a binary file."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Exporter:
+    """The exports of one owner."""
+
+    def __init__(
+        self,
+        *,
+        store: ConversationStore,
+        owner: str,
+        protected_files: Sequence[Path] = (),
+        recipe_of: Callable[[str], Awaitable[str | None]] | None = None,
+    ) -> None:
+        """Take the files of the database, and a function that returns the fingerprint of a job's recipe."""
+        self._store = store
+        self._owner = owner
+        self._protected_files = protected_files
+        self._recipe_of = recipe_of
+
+    async def pages(self, selection: Selection | None) -> AsyncIterator[Sequence[Conversation]]:
+        """Yield the selected conversations in storage order; all without a selection.
+
+        Raises:
+            EmptySelection: the selection selects nothing.
+            ConversationNotFound: a selected id does not exist for this owner; raised before the first page.
+        """
+        selection = _or_everything(selection)
+        for missing in await self._store.missing(self._owner, selection.ids, limit=1) if selection.ids else ():
+            raise ConversationNotFound(f"Conversation {quoted_id(missing)} not found", conversation_id=missing)
+        after: int | None = 0
+        while after is not None:
+            page = await self._store.page(self._owner, selection, after=after, limit=_PAGE_CONVERSATIONS)
+            yield page.conversations
+            after = page.next_cursor
+
+    async def blocks(self, selection: Selection | None, request: ExportRequest) -> AsyncIterator[bytes]:
+        """Yield an export as a stream. Raises like `write`, before the first block if nothing changes meanwhile."""
+        export = await self._prepare(selection, request)
+        await self._measure(selection, export)
+        async for block in export.blocks(checks_each=True):
+            yield block
+        export.finish(None)
+
+    async def write(
+        self, target: str | Path | ByteStream, selection: Selection | None, request: ExportRequest
+    ) -> ExportResult:
+        """Write the selected conversations, all or none of them.
+
+        Raises:
+            SettingsError: the request contradicts itself or the target.
+            EmptySelection, ConversationNotFound: nothing is selected, or a selected id does not exist.
+            LossyExport, ConversationUnwritable: the format cannot hold something.
+            OutputUnwritable: the target cannot be written, or would be mixed with other data.
+        """
+        if not isinstance(target, str | Path):
+            return await self._write_stream(target, selection, request)
+        path = Path(target)
+        request = replace(request, format=request.format or format_of_file(path))
+        if _is_folder(target, request):
+            return await self._write_folder(path, selection, request)
+        return await self._write_file(path, selection, request)
+
+    async def _write_stream(
+        self, stream: ByteStream, selection: Selection | None, request: ExportRequest
+    ) -> ExportResult:
+        if request.split is not None or request.shard_size is not None or request.card:
+            raise SettingsError("A split, shards and a card are files; name a folder for them", setting="output")
+        export = await self._prepare(selection, request)
+        await self._measure(selection, export)
+        async for block in export.blocks(checks_each=True):
+            stream.write(block)
+        export.finish(None)
+        return export.result(None, ())
+
+    async def _write_file(self, path: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
+        with ExitStack() as files:
+            card_path = path.with_name(f"{stem_of(path)}.md")
+            if request.card:
+                card.refuse_other_card(card_path)
+                card_file = files.enter_context(write_atomically(card_path, excluded=self._protected_files))
+            file = files.enter_context(write_atomically(path, excluded=self._protected_files))
+            export = await self._prepare(selection, request)
+            stream = compressed(file, path)
+            async for block in export.blocks():
+                stream.write(block)
+            stream.close()
+            export.finish(path)
+            result = export.result(path, [ExportedFile(path.name, None, export.exported)])
+            if request.card:
+                card_file.write(await self._card(stem_of(path), export, result))
+        return result
+
+    async def _write_folder(self, folder: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
+        suffix = new_form(request).suffix
+        _check_folder(folder, suffix, request)
+
+        with fill_folder_atomically(
+            folder, check=partial(refuse_other_data, folder), excluded=self._protected_files
+        ) as staging:
+            export = await self._prepare(selection, request)
+            writer = FolderWriter(staging, suffix, request, export.new_encoder)
+            with closing(writer):
+                async for page in export.pages:
+                    await asyncio.to_thread(writer.add, page)
+                    export.report_progress()
+                files = writer.finish()
+            export.finish(folder)
+            result = export.result(folder, files)
+            if request.card:
+                with create_output(staging / _CARD) as file:
+                    file.write(await self._card(_name_of(folder), export, result))
+        return result
+
+    async def _prepare(self, selection: Selection | None, request: ExportRequest) -> PreparedExport:
+        selection = _or_everything(selection)
+        request = replace(request, format=request.format or DEFAULT)
+        if new_form(request).depends_on_turn_fields:
+            has_fields = await self._may_have_turn_fields(selection)
+            request = replace(request, options=replace(request.options, turn_fields=has_fields))
+        return PreparedExport(_read_ahead(self.pages(selection)), request)
+
+    async def _measure(self, selection: Selection | None, export: PreparedExport) -> None:
+        """Refuse what the format cannot hold before a stream begins. A file is refused before it gets its name.
+
+        Raises:
+            LossyExport, ConversationUnwritable: the format cannot hold something.
+        """
+        selection = _or_everything(selection)
+        if export.holds_everything:
+            return
+        if export.may_lose_fields_only and (export.request.lossy or not await self._may_have_turn_fields(selection)):
+            return
+        form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
+
+        def add(conversations: Sequence[Conversation]) -> None:
+            for conversation in conversations:
+                findings.add(form, conversation)
+
+        async for page in _read_ahead(self.pages(selection)):
+            await asyncio.to_thread(add, page)
+        findings.add_final(form)
+        findings.check(lossy=export.request.lossy)
+
+    async def _may_have_turn_fields(self, selection: Selection) -> bool:
+        try:
+            return await self._store.may_have_turn_fields(self._owner, selection)
+        except ReadTooLong:  # a server limits the time of a read, and reading page by page takes as long as it takes
+            return True
+
+    async def _card(self, name: str, export: PreparedExport, result: ExportResult) -> bytes:
+        figures = export.figures
+        recipes = {}
+        for job_id in card.listed_jobs(figures) if self._recipe_of is not None else ():
+            if self._recipe_of is not None and (recipe := await self._recipe_of(job_id)) is not None:
+                recipes[job_id] = recipe
+        return card.format_card(name, export.request, result, figures, recipes)
+
+
+def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:
+    """Check that an export may be written into a folder. Raises OutputUnwritable."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputUnwritable(f"{folder} is a file; name a folder", path=str(folder))
+    refuse_unrelated_data(folder, suffix, request)
+    if request.card:
+        card.refuse_other_card(folder / _CARD)
+
+
+def _name_of(folder: Path) -> str:
+    return folder.resolve().name
+
+
+async def _read_ahead(pages: AsyncIterator[Sequence[Conversation]]) -> AsyncIterator[Sequence[Conversation]]:
+    """Yield pages, and read the next one while one is written."""
+    following = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await following) is not None:
+            following = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        if not following.cancelled():
+            following.exception()  # which is raised where it is awaited, or is of no interest any more
+
+
+def _or_everything(selection: Selection | None) -> Selection:
+    return (selection if selection is not None else Selection(everything=True)).check()
+
+
+def _is_folder(target: str | Path, request: ExportRequest) -> bool:
+    """Return whether the target is a folder. Raises SettingsError if it has to be one and is named like a file."""
+    path = Path(target)
+    if path.is_dir() or str(target).endswith("/"):
+        return True
+    needs_folder = request.split is not None or request.shard_size is not None
+    if needs_folder and is_data_file(path.name):
+        raise SettingsError(f"A split or shards are several files, and {path} is one; name a folder", setting="output")
+    return needs_folder

@@ -1,0 +1,68 @@
+"""The name of an exported file: its ending says the format and the compression."""
+
+import gzip
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import zstandard
+
+from backstay.errors import SettingsError
+from backstay.library.formats import DEFAULT, format_names
+
+_COMPRESSIONS = (".gz", ".zst")
+_DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_OTHER_TABLES = (".xlsx", ".xls", ".ods", ".tsv")
+_ZSTD_LEVEL = 3
+_GZIP_LEVEL = 6
+
+
+def format_of_file(path: Path) -> str:
+    """Return the name of the format that the ending of a file says, else the default.
+
+    Raises:
+        SettingsError: the ending is that of a table that no format writes.
+    """
+    ending = _ending(path)
+    if ending in _OTHER_TABLES:
+        raise SettingsError(
+            f"No format is written as {ending}; name a .csv or .parquet file, or choose a format", setting="output"
+        )
+    return ending[1:] if ending[1:] in format_names() else DEFAULT
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file without the endings of its format and compression."""
+    plain = path.with_suffix("") if path.suffix.casefold() in _COMPRESSIONS else path
+    return plain.stem if plain.suffix.casefold() in _DATA else plain.name
+
+
+def is_data_file(name: str) -> bool:
+    """Return whether a program that loads a folder as a dataset would read a file of this name."""
+    return not name.startswith((".", "_")) and _ending(Path(name)) in _DATA
+
+
+def _ending(path: Path) -> str:
+    """Return the ending that says the format, in lower case."""
+    plain = path.with_suffix("") if path.suffix.casefold() in _COMPRESSIONS else path
+    return plain.suffix.casefold()
+
+
+def compressed(file: BinaryIO, path: Path) -> BinaryIO:
+    """Return a stream that compresses into `file` as the ending of `path` says; its `close` leaves `file` open."""
+    match path.suffix.casefold():
+        case ".gz":  # without name and time, so that equal exports are equal files
+            return cast("BinaryIO", gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
+        case ".zst":
+            compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
+            return cast("BinaryIO", compressor.stream_writer(file, closefd=False))
+    return cast("BinaryIO", _Uncompressed(file))
+
+
+class _Uncompressed:
+    """A stream that writes to a file unchanged."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+
+    def close(self) -> None:
+        """Do nothing: the file stays open."""

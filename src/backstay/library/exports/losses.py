@@ -1,0 +1,98 @@
+"""What an export would lose, counted while its conversations pass."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backstay.errors import ConversationUnwritable, LossyExport
+from backstay.library.conversation import Conversation
+from backstay.library.formats import Format, Loss
+from backstay.library.id_text import quoted_id
+
+
+@dataclass(frozen=True, slots=True)
+class LossCount:
+    """How often an export loses something, and in how many conversations."""
+
+    loss: Loss
+    count: int
+    conversations: int
+
+    def __str__(self) -> str:
+        noun = "conversation" if self.conversations == 1 else "conversations"
+        if self.count == self.conversations:
+            return f"{self.loss} ({self.conversations:,} {noun})"
+        return f"{self.loss} ({self.count:,} in {self.conversations:,} {noun})"
+
+
+_WHOLE = frozenset((Loss.NO_ANSWER, Loss.COUNTERPART))
+"""The losses of whole conversations."""
+
+
+class ExportFindings:
+    """What an export loses, refuses and leaves out of the conversations that it was shown."""
+
+    def __init__(self, format_name: str) -> None:
+        self.selected = 0
+        self.exported = 0
+        self.left_out: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self._format = format_name
+        self._losses: Counter[Loss] = Counter()
+        self._losing: Counter[Loss] = Counter()
+        self._refused = 0
+        self._first_refusal: tuple[str, str] | None = None
+
+    def add(self, encoder: Format, conversation: Conversation) -> bool:
+        """Count what this encoder would lose of a conversation. Return whether anything of it is written."""
+        self.selected += 1
+        losses = encoder.losses(conversation)
+        if losses:
+            self._losses.update(losses)
+            self._losing.update(losses.keys())
+        if (reason := encoder.refusal(conversation)) is not None:
+            self._refused += 1
+            self._first_refusal = self._first_refusal or (str(conversation.id), reason)
+        is_written = reason is None and _WHOLE.isdisjoint(losses)
+        self.exported += is_written
+        return is_written
+
+    def add_final(self, encoder: Format) -> int:
+        """Count what shows only after the last conversation. Return how many were not written after all."""
+        losses = encoder.final_losses()
+        self._losses.update(losses)
+        self._losing.update(losses)
+        unwritten = sum(count for loss, count in losses.items() if loss in _WHOLE)
+        self.exported -= unwritten
+        return unwritten
+
+    @property
+    def losses(self) -> Sequence[LossCount]:
+        """The losses, in the order in which `Loss` has them."""
+        return [LossCount(loss, self._losses[loss], self._losing[loss]) for loss in Loss if self._losses[loss]]
+
+    def check(self, *, lossy: bool) -> None:
+        """Raise ConversationUnwritable if a conversation cannot be written, LossyExport for losses unless `lossy`."""
+        if self._first_refusal is not None:
+            raise self._refusal_error(*self._first_refusal)
+        if self._losses and not lossy:
+            raise LossyExport(
+                f"{self._format} cannot hold: {', '.join(map(str, self.losses))}; nothing was written",
+                format=self._format,
+                losses=[_to_dict(count) for count in self.losses],
+            )
+
+    def _refusal_error(self, conversation_id: str, reason: str) -> ConversationUnwritable:
+        others = self._refused - 1
+        more = f" (and {others:,} other{'s' if others > 1 else ''})" if others else ""
+        return ConversationUnwritable(
+            f"{self._format} cannot hold conversation {quoted_id(conversation_id)}{more}: {reason}; "
+            "nothing was written",
+            format=self._format,
+            conversation_id=conversation_id,
+            conversations=self._refused,
+        )
+
+
+def _to_dict(count: LossCount) -> Mapping[str, str | int]:
+    return {"loss": str(count.loss), "count": count.count, "conversations": count.conversations}

@@ -1,0 +1,132 @@
+"""What an export is asked for, and what it did."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypedDict, Unpack
+
+from backstay.errors import SettingsError
+from backstay.library.choices import ExportFormat
+from backstay.library.conversation import Conversation
+from backstay.library.exports.losses import LossCount
+from backstay.library.exports.split import Split
+from backstay.library.formats import FormatOptions, ReasoningMode, SystemMode
+
+
+class ConversationObserver(Protocol):
+    """Something that looks at every exported conversation, such as a check of what trainers refuse."""
+
+    def observe(self, conversation: Conversation) -> None:
+        """Look at one conversation; called from any thread, for one conversation at a time."""
+
+    def finish(self) -> None:
+        """Conclude. Called before a file gets its name: an error leaves the target unchanged."""
+
+
+class ExportChoices(TypedDict, total=False):
+    """What an export writes, as programs and people state it. All may be left out."""
+
+    format: str | None
+    """A name of `--format`; otherwise the ending of the file says it."""
+    reasoning: str
+    """`keep`, `inline` (before the text, in `<think>` tags) or `drop`."""
+    system: str
+    """`keep` or `drop`."""
+    metadata: bool
+    """Whether id, topic, persona, metadata and so on are written too, where the format has no place of its own."""
+    excel: bool
+    """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
+    lossy: bool
+    """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    split: Mapping[str, float] | str | None
+    """The sides, such as `{"train": 0.95, "test": 0.05}`. A conversation is always on the same side."""
+    seed: int
+    """Another number splits in another way."""
+    shard_size: int | None
+    """Maximum conversations per file of a folder."""
+    card: bool
+    """Whether a dataset card is written: README.md in a folder, NAME.md next to a file."""
+    license: str | None
+    """The license that the card states."""
+    on_progress: Callable[[int], None] | None
+    """Called with the number of exported conversations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """The format of an export with its options, and the files into which it goes."""
+
+    format: str | None = None
+    """None for the one that the ending of the file says."""
+    options: FormatOptions = field(default_factory=FormatOptions)
+    lossy: bool = False
+    """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    split: Split | None = None
+    shard_size: int | None = None
+    """Maximum conversations per file of a folder."""
+    card: bool = False
+    """Whether a dataset card is written next to the files."""
+    license: str | None = None
+    """The license that the card states."""
+    observers: Sequence[ConversationObserver] = ()
+    on_progress: Callable[[int], None] | None = None
+    """Called with the number of exported conversations."""
+
+    @classmethod
+    def from_choices(cls, **choices: Unpack[ExportChoices]) -> Self:
+        """Return the request of these choices. Raises SettingsError if they contradict each other."""
+        form, split, shard_size = choices.get("format"), choices.get("split"), choices.get("shard_size")
+        card, license_text = choices.get("card", False), choices.get("license")
+        if shard_size is not None and shard_size < 1:
+            raise SettingsError("The shard size is below 1", setting="shard_size")
+        if license_text is not None and not card:
+            raise SettingsError("A license is stated in a dataset card; ask for one too", setting="license")
+        return cls(
+            format=ExportFormat(form) if form is not None else None,
+            options=FormatOptions(
+                reasoning=ReasoningMode(choices.get("reasoning", ReasoningMode.KEEP)),
+                system=SystemMode(choices.get("system", SystemMode.KEEP)),
+                metadata=choices.get("metadata", False),
+                excel=choices.get("excel", False),
+            ),
+            lossy=choices.get("lossy", False),
+            split=_to_split(split, choices.get("seed", 0)),
+            shard_size=shard_size,
+            card=card,
+            license=license_text,
+            on_progress=choices.get("on_progress"),
+        )
+
+
+def _to_split(split: Mapping[str, float] | str | None, seed: int) -> Split | None:
+    if split is None:
+        return None
+    return Split.from_text(split, seed) if isinstance(split, str) else Split.from_fractions(split, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file of an export."""
+
+    name: str
+    split: str | None
+    """The side of the split that it belongs to."""
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What an export wrote, and what it left out."""
+
+    exported: int
+    format: str
+    path: str | None
+    """The file or folder; None for a stream."""
+    files: Sequence[ExportedFile]
+    splits: Mapping[str, int]
+    """The number of conversations on each side of the split; empty without one."""
+    losses: Sequence[LossCount]
+    """What the format could not hold, which `lossy` allowed to leave out."""
+    left_out: Mapping[str, int]
+    """Fields that only describe conversations and have no place in the format, with the number that have them."""
+    notes: Sequence[str]
+    """What else a user should know, as whole sentences."""

@@ -1,0 +1,64 @@
+"""The options of an export that change what a format writes."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backstay.library.conversation import Conversation
+    from backstay.library.turn import Turn
+
+_SYSTEM_ROLES = frozenset(("system", "developer"))
+
+
+class ReasoningMode(StrEnum):
+    """The treatment of reasoning in an export."""
+
+    KEEP = "keep"
+    """Write it where the format has a place for it."""
+    INLINE = "inline"
+    """Write it before the text, in `<think>` tags."""
+    DROP = "drop"
+    """Leave it out."""
+
+
+class SystemMode(StrEnum):
+    """The treatment of system and developer messages in an export."""
+
+    KEEP = "keep"
+    DROP = "drop"
+    """Leave them out."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """The options of an export that change what a format writes."""
+
+    reasoning: ReasoningMode = ReasoningMode.KEEP
+    system: SystemMode = SystemMode.KEEP
+    metadata: bool = False
+    """Whether id, topic, persona, metadata and so on are written too, where the format is JSON."""
+    excel: bool = False
+    """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
+    turn_fields: bool = True
+    """Whether any conversation has tools or turns with metadata or other fields. Without, Parquet has fewer columns."""
+
+    def apply(self, conversation: "Conversation") -> "Conversation":
+        """Return the conversation with its reasoning and system messages as the options say."""
+        if self.reasoning is ReasoningMode.KEEP and self.system is SystemMode.KEEP:
+            return conversation
+        turns = [applied for turn in conversation.turns if (applied := self.apply_to_turn(turn)) is not None]
+        return replace(conversation, turns=turns)
+
+    def apply_to_turn(self, turn: "Turn") -> "Turn | None":
+        """Return the turn with its reasoning as the options say; None if it is left out."""
+        if self.system is SystemMode.DROP and turn.role in _SYSTEM_ROLES:
+            return None
+        if self.reasoning is ReasoningMode.KEEP or not turn.reasoning:
+            return turn
+        # The templates of Qwen and DeepSeek write it in this form.
+        thought = f"<think>\n{turn.reasoning}\n</think>\n\n" if self.reasoning is ReasoningMode.INLINE else ""
+        parts = [part for part in turn.current_parts or () if isinstance(part, str) or part["type"] != "thinking"]
+        if thought and parts:
+            parts.insert(0, {"type": "text", "text": thought})
+        return replace(turn, content=thought + turn.content, reasoning=None, parts=parts or None)

@@ -1,0 +1,151 @@
+"""Conversations that are exported and imported again: nothing is lost but what the format names before."""
+
+import csv
+import io
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from backstay.library.conversation import Conversation
+from backstay.library.formats import Format, FormatOptions, Loss, ReasoningMode, SystemMode, load_format
+from backstay.library.loss import BEYOND_TEXT
+from backstay.library.training_content import count_features
+from backstay.library.turn import Turn
+from support.data.conversation_strategies import IMAGE_BLOCK, Having, conversations, described
+from support.data.imported import equal, import_lines
+
+_TEXT_ONLY = Having(names=False, weights=False, reasoning=False, parts=(), calls=False, systems=False)
+_LEFT_OUT = (Loss.ROLES, Loss.SYSTEM, Loss.ORDER, Loss.AFTER_ANSWER)
+
+
+def _written(form: Format, *exported: Conversation) -> bytes:
+    return form.head() + b"".join(map(form.chunk, exported)) + form.tail()
+
+
+@pytest.mark.parametrize("name", ["messages", "native"])
+@given(conversation=conversations(**described()))
+def test_what_describes_a_conversation_comes_back_too(name, conversation):
+    """With metadata, a conversation that is exported as messages or whole is imported as it was."""
+    (imported,) = import_lines(_written(load_format(name)(FormatOptions(metadata=True)), conversation))
+
+    assert equal(imported, conversation)
+
+
+@pytest.mark.parametrize(
+    ("name", "having"),
+    [
+        ("messages", Having()),
+        ("prompt-completion", Having()),
+        ("anthropic", Having(names=False, weights=False, other_arguments=False, parts=(IMAGE_BLOCK,))),
+        ("sharegpt", Having(names=False, reasoning=False, parts=())),
+        ("chatml", replace(_TEXT_ONLY, systems=True)),
+        ("alpaca", _TEXT_ONLY),
+    ],
+)
+@given(data=st.data())
+def test_what_a_format_holds_comes_back(name, having, data):
+    """A conversation with nothing that the format lacks is imported as it was."""
+    form = load_format(name)()
+    conversation, _ = form.fit(data.draw(conversations(having)))
+    assume(conversation is not None and not form.losses(conversation) and form.refusal(conversation) is None)
+
+    (imported,) = import_lines(_written(form, conversation))
+
+    assert equal(replace(imported, id=None), conversation, as_blocks=name == "anthropic")
+
+
+@given(conversation=conversations(Having(parts=())))
+def test_reasoning_in_the_text_is_split_off_again(conversation):
+    """Reasoning that was written before the text comes back from an import that splits it off."""
+    turns = [
+        replace(turn, content=turn.content.strip(), reasoning=turn.reasoning and turn.reasoning.strip())
+        for turn in conversation.turns
+    ]
+    stripped = replace(conversation, turns=turns)
+    form = load_format("messages")(FormatOptions(reasoning=ReasoningMode.INLINE))
+
+    (imported,) = import_lines(_written(form, stripped), split_reasoning=True)
+
+    assert equal(imported, stripped)
+
+
+@pytest.mark.parametrize("name", ["chatml", "csv", "sharegpt", "alpaca", "prompt-completion", "anthropic"])
+@given(conversation=conversations())
+def test_losses_are_the_difference(name, conversation):
+    """What a format names as its losses is what an imported conversation lacks; the other roles and texts come back."""
+    form = load_format(name)()
+    assume(form.refusal(conversation) is None)
+    losses = Counter(form.losses(conversation))
+    fitted, _ = form.fit(conversation)
+    if fitted is None:
+        assert (losses, form.chunk(conversation)) == ({Loss.NO_ANSWER: 1}, b"")
+        return
+
+    imported = _read_csv(form, conversation) if name == "csv" else import_lines(form.chunk(conversation))[0]
+
+    assert len(conversation.turns) - len(imported.turns) == sum(losses.pop(loss, 0) for loss in _LEFT_OUT)
+    assert [turn.role for turn in imported.turns] == [turn.role for turn in fitted.turns]
+    if name != "csv":  # which makes formulas text
+        lacks_call_text = Loss.CALL_TEXT in form.lacks
+        texts = ["" if lacks_call_text and turn.tool_calls else turn.content for turn in fitted.turns]
+        assert [turn.content for turn in imported.turns] == texts
+    before, after = Counter(count_features(fitted)), Counter(count_features(imported))
+    assert +Counter({loss: before[loss] - after[loss] for loss in {*BEYOND_TEXT, *form.lacks}}) == losses
+
+
+def _read_csv(form: Format, conversation: Conversation) -> Conversation:
+    rows = csv.reader(io.StringIO(form.chunk(conversation).decode(), newline=""))
+    return Conversation([Turn(role, content) for *_, role, content in rows])
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+@given(pairs=st.lists(st.tuples(conversations(), conversations()), max_size=3), data=st.data())
+def test_pairs_come_back(is_shuffled, pairs, data):
+    """Each pair is one row, in any order of its conversations, and is imported as two that are linked again."""
+    linked = [
+        replace(each, tools=pair[0].tools, metadata={"preference": side, "preference_pair": str(number)})
+        for number, pair in enumerate(pairs)
+        for side, each in zip(("chosen", "rejected"), pair, strict=True)
+    ]
+    exported = data.draw(st.permutations(linked)) if is_shuffled else linked
+    form = load_format("trl-preference")()
+
+    lost = sum((Counter(form.losses(each)) for each in exported), Counter(form.final_losses()))
+    imported = [import_lines(line) for each in exported if (line := form.chunk(each))]
+
+    assert lost == {}
+    assert len(imported) == len(pairs)
+    for chosen, rejected in imported:
+        assert chosen.metadata == {**rejected.metadata, "preference": "chosen"}
+        match = next(
+            pair
+            for pair in pairs
+            if equal(replace(chosen, metadata={}), pair[0])
+            and equal(replace(rejected, metadata={}), replace(pair[1], tools=chosen.tools))
+        )
+        pairs.remove(match)
+
+
+@given(conversation=conversations(), options=st.sampled_from([*ReasoningMode]), system=st.sampled_from([*SystemMode]))
+def test_options_change_reasoning_and_system_messages_only(conversation, options, system):
+    """Options leave everything else as it is, and what was left out on request is no loss."""
+    form = load_format("messages")(FormatOptions(reasoning=options, system=system))
+    assume(form.refusal(conversation) is None)
+
+    (imported,) = import_lines(form.chunk(conversation))
+
+    kept = [
+        turn for turn in conversation.turns if system is SystemMode.KEEP or turn.role not in ("system", "developer")
+    ]
+    assert form.losses(conversation) == {}
+    assert [turn.role for turn in imported.turns] == [turn.role for turn in kept]
+    for turn, original in zip(imported.turns, kept, strict=True):
+        is_kept = options is ReasoningMode.KEEP or not original.reasoning
+        is_inline = options is ReasoningMode.INLINE and not is_kept
+        thought = f"<think>\n{original.reasoning}\n</think>\n\n" if is_inline else ""
+        assert turn.content == thought + original.content
+        assert turn.reasoning == (original.reasoning if is_kept else None)
+        assert (turn.name, turn.tool_call_id) == (original.name, original.tool_call_id)
