@@ -8,7 +8,7 @@ from backstay.library.imports.shape import Shape, take_tools, to_turns, with_sys
 from backstay.library.record import Document
 
 _INPUTS = ("input", "context")
-_OUTPUTS = ("output", "response", "completion", "answer")
+_OUTPUTS = ("output", "response")
 
 
 class Alpaca(Shape):
