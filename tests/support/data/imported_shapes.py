@@ -328,6 +328,27 @@ EXAMPLES = (
         _ANSWER,
         metadata={"category": "closed_qa"},
     ),
+    ShapeExample(
+        "Self-Instruct: instances",
+        {
+            "id": "seed_0",
+            "instruction": "Name the capital.",
+            "instances": [{"input": "Norway", "output": "Oslo"}, {"input": "", "output": "Of which country?"}],
+            "is_classification": False,
+        },
+        [
+            Conversation(
+                [Turn("user", "Name the capital.\nNorway"), Turn("assistant", "Oslo")],
+                id="seed_0-1",
+                metadata={"is_classification": False},
+            ),
+            Conversation(
+                [Turn("user", "Name the capital."), Turn("assistant", "Of which country?")],
+                id="seed_0-2",
+                metadata={"is_classification": False},
+            ),
+        ],
+    ),
     _example(
         "TRL: prompt and completion",
         {"prompt": [_MESSAGES[0]], "completion": [_MESSAGES[1]]},

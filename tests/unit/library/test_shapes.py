@@ -510,3 +510,77 @@ def test_circle_in_chatgpts_export_is_refused():
     row = {"mapping": {"a": {**node, "parent": "b"}, "b": {**node, "parent": "a"}}, "current_node": "a"}
 
     assert _refusal(row) == "the messages of the tree under 'mapping' are in a circle"
+
+
+# -- anything at all -------------------------------------------------------------------------------
+
+_WORDS = st.sampled_from(
+    [
+        *{key for shape in all_shapes() for key in shape.keys},
+        *(
+            "role",
+            "from",
+            "speaker",
+            "content",
+            "value",
+            "text",
+            "utterance",
+            "parts",
+            "type",
+            "metadata",
+            "id",
+            "name",
+        ),
+        *("tools", "system", "tool_calls", "function", "function_call", "arguments", "author", "message", "parent"),
+        *("completion", "response", "answer", "answers", "output", "input", "current_node", "thinking", "source"),
+        *("functionCall", "functionResponse", "systemInstruction", "content_type", "thoughts", "recipient", "children"),
+    ]
+)
+_TEXTS = st.sampled_from(
+    [
+        "user",
+        "assistant",
+        "tool_call",
+        "tool_use",
+        "tool_result",
+        "thinking",
+        "text",
+        "image",
+        "function",
+        "a",
+        "",
+        "[]",
+    ]
+) | st.text(max_size=3)
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(_WORDS, _ANY, max_size=6), st.booleans())
+def test_any_row_is_read_or_refused(row, split_reasoning):
+    """A row with the keys of shapes and any values is read or refused, and is itself left as it was."""
+    before = repr(row)
+
+    with suppress(InvalidRow):
+        _documents(row, split_reasoning=split_reasoning)
+
+    assert repr(row) == before
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_any_change_of_an_example_is_read_or_refused(example, data):
+    """A row with one value replaced by another, anywhere in it, is read or refused."""
+    row = json.loads(json.dumps(example.row if isinstance(example.row, dict) else {"messages": example.row}))
+    holder = row
+    while True:
+        key = data.draw(st.sampled_from(list(holder) if isinstance(holder, dict) else range(len(holder))))
+        if not (isinstance(holder[key], dict | list) and holder[key] and data.draw(st.booleans())):
+            break
+        holder = holder[key]
+    holder[key] = data.draw(_ANY)
+
+    with suppress(InvalidRow):
+        _documents(row)

@@ -14,10 +14,10 @@ _SYSTEM_KEYS = ("systemInstruction", "system_instruction")
 _DECLARATION_KEYS = ("functionDeclarations", "function_declarations")
 
 
-class Gemini(Shape):
+class GeminiShape(Shape):
     """A list under `contents` whose elements have a role, `user` or `model`, and `parts`."""
 
-    label = "contents with role and parts (Gemini)"
+    label = "contents with parts (Gemini)"
     keys = ("contents",)
     rank = 2
 
