@@ -99,7 +99,9 @@ async def use() -> None:
         print(files, losses, await backstay.conversations.write_export("a.csv.gz", **choices))
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
-        imported: ImportResult = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
+        imported: ImportResult = await backstay.conversations.import_file(
+            "chats.jsonl", on_conflict="skip", split_reasoning=True
+        )
         bad_rows: BadRowsReport = (
             await backstay.conversations.import_file("chats.jsonl", on_bad_row="quarantine", quarantine="bad.jsonl")
         ).bad_rows
