@@ -185,7 +185,9 @@ def test_turns_are_read_under_any_key(key, names):
 @pytest.mark.parametrize("absent", [None, [], ""])
 def test_key_without_turns_counts_as_absent(absent):
     """A key for turns that holds null or nothing is no second list of turns."""
-    assert _turns({"messages": absent, "conversations": _MESSAGES}) == _PLAIN
+    (only,) = _conversations({"messages": absent, "conversations": _MESSAGES, "system": absent, "tools": absent})
+
+    assert (list(only.turns), only.metadata) == (_PLAIN, {})
 
 
 @pytest.mark.parametrize(

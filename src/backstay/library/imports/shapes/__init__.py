@@ -11,7 +11,8 @@ from backstay.readers.row import InputRow
 
 _MAX_NAMED_KEYS = 10
 _MAX_KEY_CHARACTERS = 40
-_NULL_IS_ABSENT = ("system", "system_prompt", "tools", "functions")
+_NEXT_TO_TURNS = ("system", "system_prompt", "tools", "functions")
+_ABSENT: tuple[object, ...] = (None, "", [])
 
 
 def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = False) -> Sequence[Document]:
@@ -52,8 +53,8 @@ def _candidates(*keys: str) -> Sequence[Shape]:
 
 
 def _remove_absent(values: Values) -> None:
-    """Remove the keys of shapes whose value is null or an empty list: they are columns of a table, not of this row."""
-    absent = [key for key, value in values.items() if (value is None or value == []) and key in _keys_of_shapes()]
+    """Remove the keys of shapes without a value: a table has columns that this row does not use."""
+    absent = [key for key, value in values.items() if value in _ABSENT and key in _keys_of_shapes()]
     for key in absent:
         del values[key]
 
@@ -75,4 +76,4 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
 
 @cache
 def _keys_of_shapes() -> Collection[str]:
-    return {*_NULL_IS_ABSENT, *(key for shape in all_shapes() for key in shape.keys)}
+    return {*_NEXT_TO_TURNS, *(key for shape in all_shapes() for key in shape.keys)}
