@@ -1,6 +1,6 @@
 """The shapes of imported rows. Each module here is one shape, recognized by the keys of a row."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from backstay.library.imports.import_row import ImportRow, Values
@@ -33,7 +33,9 @@ def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = Fals
 def _choose(row: ImportRow) -> tuple[Shape, str]:
     """Return the shape of a row, and what it is to read of it."""
     values = row.values
-    found = [(shape, name) for shape in _candidates(*values) for name in shape.find(values)]
+    found = [
+        (shape, name) for shape in _candidates(_keys_of_shapes().intersection(values)) for name in shape.find(values)
+    ]
     if not found:
         return _without_turns(row)
     rank = min(shape.rank for shape, _ in found)
@@ -47,9 +49,9 @@ def _choose(row: ImportRow) -> tuple[Shape, str]:
 
 
 @lru_cache  # the rows of a file mostly have the same keys
-def _candidates(*keys: str) -> Sequence[Shape]:
-    """Return the shapes that a row with these keys may have."""
-    return [shape for shape in all_shapes() if not set(keys).isdisjoint(shape.keys)]
+def _candidates(keys: frozenset[str]) -> Sequence[Shape]:
+    """Return the shapes that a row with these keys of shapes may have."""
+    return [shape for shape in all_shapes() if not keys.isdisjoint(shape.keys)]
 
 
 def _remove_absent(values: Values) -> None:
@@ -75,5 +77,5 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
 
 
 @cache
-def _keys_of_shapes() -> Collection[str]:
-    return {*_NEXT_TO_TURNS, *(key for shape in all_shapes() for key in shape.keys)}
+def _keys_of_shapes() -> frozenset[str]:
+    return frozenset((*_NEXT_TO_TURNS, *(key for shape in all_shapes() for key in shape.keys)))
