@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from backstay.errors import InputError, InputUnreadable
+from backstay.errors import InputError, InputUnreadable, InvalidRow
 from backstay.legacy import service, value_rules
 from backstay.legacy.backup_file import LegacyFile, candidate_paths
 from backstay.legacy.conversion import convert_row, to_record
@@ -350,3 +350,9 @@ def test_an_element_is_named_by_its_number_in_the_array():
 
     with pytest.raises(InputUnreadable, match=r"^conversation_ids\[2\] is null"):
         service._recorded_ids(tables, "backup-1-a")
+
+
+def test_row_with_two_conversations_is_refused():
+    """A row that would become two conversations, such as a preference, is refused."""
+    with pytest.raises(InvalidRow, match="line 3: two conversations in one row"):
+        convert_row(InputRow(3, {"id": "c", "prompt": "Q", "chosen": "A", "rejected": "B"}), ORIGIN, SINCE)

@@ -30,8 +30,10 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
     """
     values = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
     numbers = _sequence_numbers(values.get(TURNS))
-    (incoming,) = read_row(InputRow(row.line, values), origin)
-    document = to_document(ImportedConversation(row.line, incoming), (), (), origin)
+    documents = read_row(InputRow(row.line, values), origin)
+    if len(documents) > 1:
+        raise origin.invalid_row(row.line, "two conversations in one row")
+    document = to_document(ImportedConversation(row.line, documents[0]), (), (), origin)
     if document["id"] is None:
         raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):

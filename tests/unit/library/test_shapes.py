@@ -185,7 +185,9 @@ def test_turns_are_read_under_any_key(key, names):
 @pytest.mark.parametrize("absent", [None, [], ""])
 def test_key_without_turns_counts_as_absent(absent):
     """A key for turns that holds null or nothing is no second list of turns."""
-    assert _turns({"messages": absent, "conversations": _MESSAGES}) == _PLAIN
+    (only,) = _conversations({"messages": absent, "conversations": _MESSAGES, "system": absent, "tools": absent})
+
+    assert (list(only.turns), only.metadata) == (_PLAIN, {})
 
 
 @pytest.mark.parametrize(
@@ -381,12 +383,32 @@ def test_parts_are_kept_exactly(content, text):
             {"role": "user", "content": [{"kind": "leg"}]},
             "the content of turn 1 has a part that is neither text nor an",
         ),
+        (
+            {"role": "user", "content": ["Q"], "parts": ["P"]},
+            "turn 1 has two lists of parts; keep one of 'content' and 'parts'",
+        ),
         ({"role": 5, "content": "Q"}, "turn 1 needs 'role' and 'content'"),
     ],
 )
 def test_message_without_content_is_refused(message, reason):
     """A message without a role or content is refused by its number."""
     assert _refusal({"messages": [message]}).startswith(reason)
+
+
+def test_parts_without_content_are_the_content():
+    """The parts of a message that has no content are its content."""
+    parts = [{"type": "text", "text": "Q"}]
+
+    assert _turns({"messages": [{"role": "user", "parts": parts}]}) == [Turn("user", "Q", parts=parts)]
+
+
+def test_json_text_that_is_too_deep_stays_text():
+    """JSON text of messages that is nested too deeply to be stored is not parsed, in a row with other turns."""
+    text = '[{"role": "user", "content": ' + "[" * 500 + "]" * 500 + "}]"
+
+    (only,) = _conversations({"conversations": text, "messages": _MESSAGES})
+
+    assert (list(only.turns), only.metadata) == (_PLAIN, {"conversations": text})
 
 
 def test_empty_result_of_a_tool_is_read():

@@ -32,6 +32,8 @@ def read_message(
     fields = take_fields(values)
     content, parts = read_content(fields.get("parts") if content_key is None else value, number, row)
     if parts is not None:
+        if fields.setdefault("parts", parts) != parts and content_key is not None:
+            raise row.error(f"turn {number} has two lists of parts; keep one of {content_key!r} and 'parts'")
         fields["parts"] = parts
     if is_caller(speaker) and "tool_calls" not in fields and (calls := read_calls_text(content)) is not None:
         content, fields["tool_calls"] = "", calls

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backstay.library.turn import ToolCall
+from backstay.readers.json_depth import is_too_deep
 
 _FUNCTION = "function"
 _CALL_TYPES = (_FUNCTION, "tool_call", "tool_use")
@@ -92,8 +93,9 @@ def as_list(value: Any) -> Sequence[Any] | None:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text, or None if it is no JSON."""
+    """Return the value of a JSON text, or None if it is no JSON, or nested too deeply to be stored."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return None if is_too_deep(value) else value

@@ -1,6 +1,6 @@
 """The shapes of imported rows. Each module here is one shape, recognized by the keys of a row."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from backstay.library.imports.import_row import ImportRow, Values
@@ -11,7 +11,8 @@ from backstay.readers.row import InputRow
 
 _MAX_NAMED_KEYS = 10
 _MAX_KEY_CHARACTERS = 40
-_NULL_IS_ABSENT = ("system", "system_prompt", "tools", "functions")
+_NEXT_TO_TURNS = ("system", "system_prompt", "tools", "functions")
+_ABSENT: tuple[object, ...] = (None, "", [])
 
 
 def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = False) -> Sequence[Document]:
@@ -32,7 +33,9 @@ def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = Fals
 def _choose(row: ImportRow) -> tuple[Shape, str]:
     """Return the shape of a row, and what it is to read of it."""
     values = row.values
-    found = [(shape, name) for shape in _candidates(*values) for name in shape.find(values)]
+    found = [
+        (shape, name) for shape in _candidates(_keys_of_shapes().intersection(values)) for name in shape.find(values)
+    ]
     if not found:
         return _without_turns(row)
     rank = min(shape.rank for shape, _ in found)
@@ -46,14 +49,14 @@ def _choose(row: ImportRow) -> tuple[Shape, str]:
 
 
 @lru_cache  # the rows of a file mostly have the same keys
-def _candidates(*keys: str) -> Sequence[Shape]:
-    """Return the shapes that a row with these keys may have."""
-    return [shape for shape in all_shapes() if not set(keys).isdisjoint(shape.keys)]
+def _candidates(keys: frozenset[str]) -> Sequence[Shape]:
+    """Return the shapes that a row with these keys of shapes may have."""
+    return [shape for shape in all_shapes() if not keys.isdisjoint(shape.keys)]
 
 
 def _remove_absent(values: Values) -> None:
-    """Remove the keys of shapes whose value is null or an empty list: they are columns of a table, not of this row."""
-    absent = [key for key, value in values.items() if (value is None or value == []) and key in _keys_of_shapes()]
+    """Remove the keys of shapes without a value: a table has columns that this row does not use."""
+    absent = [key for key, value in values.items() if value in _ABSENT and key in _keys_of_shapes()]
     for key in absent:
         del values[key]
 
@@ -74,5 +77,5 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
 
 
 @cache
-def _keys_of_shapes() -> Collection[str]:
-    return {*_NULL_IS_ABSENT, *(key for shape in all_shapes() for key in shape.keys)}
+def _keys_of_shapes() -> frozenset[str]:
+    return frozenset((*_NEXT_TO_TURNS, *(key for shape in all_shapes() for key in shape.keys)))
