@@ -33,6 +33,8 @@ class Remedy(StrEnum):
     SPLIT_INPUT = "split_input"
     SKIP_OR_RENAME = "skip_or_rename"
     """Resolve the conflicts of an import."""
+    ACCEPT_WARNINGS = "accept_warnings"
+    """Repeat a `strict` request without it."""
     NAME_MODEL = "name_model"
     SET_BASE_URL = "set_base_url"
     WRITE_RECIPE = "write_recipe"
@@ -87,6 +89,7 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.PROVIDE_ALL_ITEMS: "provide the others too, or pass accept_new_items=True to continue without them",
     Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
+    Remedy.ACCEPT_WARNINGS: "without strict=True these are warnings",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",
     Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",

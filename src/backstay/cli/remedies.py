@@ -34,6 +34,7 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.NAME_TOPIC_COLUMN: "name it with --topic-column",
     Remedy.SPLIT_INPUT: "split it",
     Remedy.SKIP_OR_RENAME: "--on-conflict skip leaves it out, --on-conflict new gives it another id",
+    Remedy.ACCEPT_WARNINGS: "without --strict these are warnings",
     Remedy.NAME_MODEL: (
         "name one as in --model openai:gpt-4o-mini, or give the address of your own endpoint with --base-url"
     ),

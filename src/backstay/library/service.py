@@ -74,6 +74,7 @@ class Conversations:
         source: str | Path,
         *,
         on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
+        strict: bool = False,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -86,6 +87,8 @@ class Conversations:
                 is standard input. Unknown keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
                 id. A row with the same content as the stored conversation is no conflict.
+            strict: Whether to import nothing if trainers would refuse one of the conversations. Otherwise the result
+                counts them in `warnings`, and they are imported as they are.
             stdin: The stream that `-` reads; by default the standard input of the process.
             ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
@@ -96,6 +99,7 @@ class Conversations:
             InputError: the file or a row is unusable, or the file exceeds the ceiling.
             BackupError: the file is a backup that is incomplete or has a newer version.
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
+            RefusedByTrainers: `strict` is set, and trainers would refuse some of the conversations.
         """
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
@@ -103,7 +107,7 @@ class Conversations:
             if ceiling is not None:
                 await asyncio.to_thread(rows.check, ceiling)
             return await self._store.import_conversations(
-                self._owner, rows, ImportConflictPolicy(on_conflict), report, receipt
+                self._owner, rows, ImportConflictPolicy(on_conflict), report, receipt, strict=strict
             )
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:

@@ -88,12 +88,32 @@ class ConversationOut(ApiObject):
         )
 
 
+class WarningPlaceOut(ApiObject):
+    """A turn of a conversation, which has a line if it is from a file, and an id unless the file has none."""
+
+    turn: int
+    line: int | None
+    conversation_id: str | None
+
+
+class WarningOut(ApiObject):
+    """A reason why trainers would refuse conversations: how many, and the first."""
+
+    kind: str
+    count: int
+    first: WarningPlaceOut
+
+
 class ImportOut(ApiObject):
+    """The result of an import; trainers would refuse `warned` of the conversations, for the reasons in `warnings`."""
+
     imported: int
     identical: int
     skipped: int
     renamed: int
     relinked: int
+    warned: int
+    warnings: list[WarningOut]
 
     @classmethod
     def from_result(cls, result: ImportResult) -> Self:

@@ -21,12 +21,16 @@ async def import_(
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Import nothing if trainers would refuse one of the conversations.")
+    ] = False,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
     Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
     reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
     conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
+    Warns of conversations that trainers would refuse.
 
     \b
     Examples:
@@ -34,9 +38,13 @@ async def import_(
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
     backstay = await session.open(create=True)
-    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+    result = await backstay.conversations.import_file(file, on_conflict=on_conflict, strict=strict)
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
+    if result.warnings:
+        from backstay.library.trainer_checks import format_warnings
+
+        session.out.note(f"Warning: {format_warnings(result.warned, result.warnings)}.")
     await session.remind()
 
 

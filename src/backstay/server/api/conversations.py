@@ -85,6 +85,9 @@ async def import_conversations(
         UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
+    strict: Annotated[
+        bool, Form(description="Whether to import nothing if trainers would refuse a conversation.")
+    ] = False,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none."""
@@ -95,11 +98,15 @@ async def import_conversations(
                 return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
 
             result = await services.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=state.settings.import_ceiling, receipt=receipt
+                upload.path,
+                on_conflict=on_conflict,
+                strict=strict,
+                ceiling=state.settings.import_ceiling,
+                receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
+        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict, strict], import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))
