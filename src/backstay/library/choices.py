@@ -9,7 +9,7 @@ class ExportFormat(StrEnum):
     """The shape of exported conversations."""
 
     # Each module of `library.formats` is a member, so that a new format appears in the command, the API and the pages.
-    vars().update({name.upper(): name for name in formats.format_names()})
+    vars().update({name.upper().replace("-", "_"): name for name in formats.format_names()})
 
 
 DEFAULT_FORMAT = ExportFormat(formats.DEFAULT)
