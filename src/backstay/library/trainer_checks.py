@@ -13,11 +13,13 @@ Each kind of warning is one that these programs do refuse; its comment names the
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 import orjson
 
+from backstay.errors import RefusedByTrainers
 from backstay.library.conversation import Conversation
 from backstay.library.turn import ToolCall, Turn
 
@@ -225,14 +227,14 @@ class TrainerReport:
         self.refused = 0
         """How many conversations have at least one warning."""
         self._counts: dict[WarningKind, int] = {}
-        self._first: dict[WarningKind, WarningPlace] = {}
+        self._first: dict[WarningKind, WarningPlace] = {}  # in the order in which they were found
 
     def add(self, conversation: Conversation, *, line: int | None = None) -> None:
         """Check a conversation. Its place is its line in a file, or without one its id."""
         if _is_plain_exchange(conversation.turns):
             return
         turns: dict[WarningKind, int] = {}
-        for warning in check(conversation):
+        for warning in sorted(check(conversation), key=lambda each: each.turn):
             turns.setdefault(warning.kind, warning.turn)
         for kind, turn in turns.items():
             self._counts[kind] = self._counts.get(kind, 0) + 1
@@ -244,6 +246,17 @@ class TrainerReport:
         """The counts, largest first."""
         counts = [WarningCount(kind, count, self._first[kind]) for kind, count in self._counts.items()]
         return sorted(counts, key=lambda each: -each.count)
+
+    def refusal(self, outcome: str, *, path: str | None = None) -> RefusedByTrainers:
+        """Return the error of a strict import or export; `outcome` says, for example, that nothing was imported."""
+        counts, first = self.counts, next(iter(self._first.values()))
+        place: dict[str, Any] = {"path": path, **asdict(first)}
+        return RefusedByTrainers(
+            f"{'' if path is None else f'{path} '}{first}: {format_warnings(self.refused, counts)}; {outcome}",
+            **{name: value for name, value in place.items() if value is not None},
+            conversations=self.refused,
+            warnings={each.kind.value: each.count for each in counts},
+        )
 
 
 def format_warnings(refused: int, counts: Sequence[WarningCount]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from backstay.clock import to_text
-from backstay.errors import ConversationExists, InvalidRow, OutcomeRefused, RefusedByTrainers
+from backstay.errors import ConversationExists, InvalidRow, OutcomeRefused
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.id_text import quoted_id
 from backstay.library.ids import new_id
@@ -22,7 +22,7 @@ from backstay.library.imports.imported_conversation import (
 )
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
-from backstay.library.trainer_checks import TrainerReport, format_warnings
+from backstay.library.trainer_checks import TrainerReport
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.conversation_records import StoredColumns, find_by_ids, put, rows_maker
@@ -69,24 +69,12 @@ class ImportSession:
             count += len(chunk)
             on_progress(count)
         if self._strict and self._report.refused:
-            raise self._refused_by_trainers()
+            raise self._report.refusal("nothing was imported", path=self._source.origin.path)
         return replace(self._count, warned=self._report.refused, warnings=self._report.counts)
 
     def refused_error(self, error: OutcomeRefused) -> InvalidRow:
         """Return the error for a row that the database refuses; its line is right only after a run `one_by_one`."""
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
-
-    def _refused_by_trainers(self) -> RefusedByTrainers:
-        path, counts = self._source.origin.path, self._report.counts
-        first = min((each.first for each in counts), key=lambda place: (place.line or 0, place.turn))
-        return RefusedByTrainers(
-            f"{path} {first}: {format_warnings(self._report.refused, counts)}; nothing was imported",
-            path=path,
-            line=first.line,
-            turn=first.turn,
-            conversations=self._report.refused,
-            warnings={each.kind.value: each.count for each in counts},
-        )
 
     def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:
         columns, origin = self._columns, self._source.origin
