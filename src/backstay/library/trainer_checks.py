@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
 from backstay.errors import RefusedByTrainers
 from backstay.library.conversation import Conversation
+from backstay.library.training_content import is_json_object
 from backstay.library.turn import ToolCall, Turn
 
 _SYSTEM, _USER, _ASSISTANT, _TOOL = "system", "user", "assistant", "tool"
@@ -182,17 +181,10 @@ def _kinds_of_calls(calls: Sequence[ToolCall]) -> Iterator[WarningKind]:
         yield WarningKind.MISSING_CALL_ID
     if len(set(ids)) < len(ids):
         yield WarningKind.DUPLICATE_CALL_ID
-    if not all(_is_object(call.arguments) for call in calls):
+    if not all(is_json_object(call.arguments) for call in calls):
         yield WarningKind.INVALID_ARGUMENTS
     if not all(_TOOL_NAME.fullmatch(call.name) for call in calls):
         yield WarningKind.INVALID_TOOL_NAME
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,84 +1,35 @@
 """What trainers refuse."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay import Conversation, ToolCall, Turn
+from backstay import Conversation, Turn
 from backstay.library.trainer_checks import TrainerReport, TrainerWarning, WarningKind, check, format_warnings
-
-_SYSTEM, _USER, _ANSWER = Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a")
-_CALL = ToolCall("c1", "weather", '{"place": "Oslo"}')
-_OTHER_CALL = ToolCall("c2", "weather", "{}")
+from support.data.refused_conversations import ACCEPTED, ANSWER, REFUSED, SYSTEM, USER, calls, result
 
 
-def _calls(*calls, **changes):
-    return Turn("assistant", "", tool_calls=[replace(call, **changes) for call in calls])
-
-
-def _result(call_id="c1"):
-    return Turn("tool", "rain", tool_call_id=call_id)
-
-
-@pytest.mark.parametrize(
-    "turns",
-    [
-        [_USER, _ANSWER],
-        [_SYSTEM, _USER, _ANSWER, _USER, _ANSWER],
-        [Turn("developer", "d"), _USER, _ANSWER],
-        [_USER, _calls(_CALL), _result(), _ANSWER],
-        [_USER, _calls(_CALL, _OTHER_CALL), _result("c2"), _result("c1"), _ANSWER],
-        [_USER, _calls(_CALL), _result(), _calls(_CALL), _result(), _ANSWER],
-        [_USER, _calls(_CALL)],
-        [_USER, _calls(_CALL), _result(), _USER, _ANSWER],
-        [_USER, Turn("assistant", "", parts=[{"type": "audio"}])],
-        [_USER, Turn("assistant", "a", metadata={"weight": 0})],
-    ],
-)
+@pytest.mark.parametrize("turns", ACCEPTED)
 def test_trainers_accept(turns):
     """A conversation that every trainer accepts has no warning; the calls of its last turn need no result."""
     assert list(check(Conversation(turns))) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "number", "turns"),
-    [
-        (WarningKind.ENDS_WITH_USER, 3, [_USER, _ANSWER, _USER]),
-        (WarningKind.ENDS_WITH_TOOL_RESULT, 3, [_USER, _calls(_CALL), _result()]),
-        (WarningKind.NO_ASSISTANT, 1, [_USER]),
-        (WarningKind.BEGINS_WITH_ASSISTANT, 1, [_ANSWER, _USER, _ANSWER]),
-        (WarningKind.BEGINS_WITH_ASSISTANT, 2, [_SYSTEM, _ANSWER]),
-        (WarningKind.SYSTEM_NOT_FIRST, 3, [_USER, _ANSWER, _SYSTEM, _USER, _ANSWER]),
-        (WarningKind.SYSTEM_NOT_FIRST, 2, [_SYSTEM, _SYSTEM, _USER, _ANSWER]),
-        (WarningKind.SYSTEM_NOT_FIRST, 2, [_USER, Turn("developer", "d"), _ANSWER]),
-        (WarningKind.USER_AFTER_USER, 2, [_USER, _USER, _ANSWER]),
-        (WarningKind.ASSISTANT_AFTER_ASSISTANT, 3, [_USER, _ANSWER, _ANSWER]),
-        (WarningKind.EMPTY_ASSISTANT, 2, [_USER, Turn("assistant", " ", reasoning="hm")]),
-        (WarningKind.UNKNOWN_ROLE, 1, [Turn("critic", "x"), _USER, _ANSWER]),
-        (WarningKind.RESULT_WITHOUT_CALL, 3, [_USER, _ANSWER, _result(), _ANSWER]),
-        (WarningKind.RESULT_WITHOUT_CALL, 4, [_USER, _calls(_CALL), _result(), _result(), _ANSWER]),
-        (WarningKind.CALL_WITHOUT_RESULT, 2, [_USER, _calls(_CALL), _ANSWER]),
-        (WarningKind.CALL_WITHOUT_RESULT, 2, [_USER, _calls(_CALL), _USER, _ANSWER]),
-        (WarningKind.CALL_WITHOUT_RESULT, 2, [_USER, _calls(_CALL, _OTHER_CALL), _result(), _ANSWER]),
-        (WarningKind.MISSING_CALL_ID, 2, [_USER, _calls(_CALL, id=None), _result(), _ANSWER]),
-        (WarningKind.MISSING_CALL_ID, 3, [_USER, _calls(_CALL), _result(None), _ANSWER]),
-        (WarningKind.DUPLICATE_CALL_ID, 2, [_USER, _calls(_CALL, _CALL), _result(), _result(), _ANSWER]),
-        (WarningKind.INVALID_ARGUMENTS, 2, [_USER, _calls(_CALL, arguments="[1]"), _result(), _ANSWER]),
-        (WarningKind.INVALID_ARGUMENTS, 2, [_USER, _calls(_CALL, arguments=""), _result(), _ANSWER]),
-        (WarningKind.INVALID_TOOL_NAME, 2, [_USER, _calls(_CALL, name="weather.now"), _result(), _ANSWER]),
-        (WarningKind.INVALID_WEIGHT, 2, [_USER, Turn("assistant", "a", metadata={"weight": 0.5})]),
-    ],
-)
-def test_trainers_refuse(kind, number, turns):
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: f"{refused.kind} {refused.number}")
+def test_trainers_refuse(refused):
     """A conversation with one fault has one warning, which names the turn."""
-    assert list(check(Conversation(turns))) == [TrainerWarning(kind, number)]
+    assert list(check(refused.conversation)) == [TrainerWarning(refused.kind, refused.number)]
+
+
+@pytest.mark.parametrize("arguments", ["", "null", '{"a"'])
+def test_arguments_are_a_json_object(arguments):
+    """Arguments that are empty, another value or broken JSON are no JSON object."""
+    assert [each.kind for each in check(Conversation([USER, calls(arguments=arguments)]))] == ["invalid_arguments"]
 
 
 def test_a_result_for_another_call_leaves_both_alone():
     """A result with the id of no call is one without a call, and the call that waits is one without a result."""
-    turns = [_USER, _calls(_CALL), _result("c9"), _ANSWER]
+    turns = [USER, calls(), result("c9"), ANSWER]
 
     assert {(each.kind, each.turn) for each in check(Conversation(turns))} == {
         (WarningKind.RESULT_WITHOUT_CALL, 3),
@@ -94,11 +45,11 @@ def test_every_kind_has_a_phrase():
 
 _TURNS = st.sampled_from(
     [
-        _SYSTEM,
-        _USER,
-        _ANSWER,
-        _calls(_CALL),
-        _result(),
+        SYSTEM,
+        USER,
+        ANSWER,
+        calls(),
+        result(),
         Turn("assistant", "", reasoning="hm"),
         Turn("assistant", "a", metadata={"weight": 2}),
         Turn("user", "q", name="Ann"),
@@ -122,10 +73,10 @@ def test_a_report_counts_conversations_and_keeps_the_first():
     """Kinds are counted once per conversation, with the first one's place, most frequent kind first."""
     report = TrainerReport()
 
-    report.add(Conversation([_USER, _ANSWER], id="good"))
-    report.add(Conversation([_USER, _USER, _USER, _ANSWER], id="x"))
-    report.add(Conversation([_USER, _ANSWER, _USER], id="y"), line=1_007)
-    report.add(Conversation([_USER, _ANSWER, _USER], id="z"))
+    report.add(Conversation([USER, ANSWER], id="good"))
+    report.add(Conversation([USER, USER, USER, ANSWER], id="x"))
+    report.add(Conversation([USER, ANSWER, USER], id="y"), line=1_007)
+    report.add(Conversation([USER, ANSWER, USER], id="z"))
 
     assert format_warnings(report.refused, report.counts) == (
         "trainers would refuse 3 conversations: 2 end with the user (first: line 1,007, turn 3), "
