@@ -24,13 +24,17 @@ async def import_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Import nothing if trainers would refuse one of the conversations.")
     ] = False,
+    split_reasoning: Annotated[
+        bool, typer.Option("--split-reasoning", help="Make <think>…</think> at the start of an answer its reasoning.")
+    ] = False,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
-    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
-    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
-    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
-    Warns of conversations that trainers would refuse.
+    Reads messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences and
+    native conversations, as JSONL or as a JSON array, and backups, including reformatted ones and those of the
+    original library. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata. Skips conversations
+    that are already stored with the same content, so that importing a file with ids twice does no harm. Warns of
+    conversations that trainers would refuse.
 
     \b
     Examples:
@@ -38,7 +42,9 @@ async def import_(
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
     backstay = await session.open(create=True)
-    result = await backstay.conversations.import_file(file, on_conflict=on_conflict, strict=strict)
+    result = await backstay.conversations.import_file(
+        file, on_conflict=on_conflict, strict=strict, split_reasoning=split_reasoning
+    )
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
     if result.warnings:

@@ -82,11 +82,15 @@ async def import_conversations(
     services: OwnerServices,
     state: State,
     file: Annotated[
-        UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
+        UploadFile,
+        File(description="Rows such as messages, ShareGPT or Alpaca (JSONL or a JSON array), or a backup."),
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
     strict: Annotated[
         bool, Form(description="Whether to import nothing if trainers would refuse a conversation.")
+    ] = False,
+    split_reasoning: Annotated[
+        bool, Form(alias="splitReasoning", description="Make <think>…</think> at the start of an answer its reasoning.")
     ] = False,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -101,12 +105,14 @@ async def import_conversations(
                 upload.path,
                 on_conflict=on_conflict,
                 strict=strict,
+                split_reasoning=split_reasoning,
                 ceiling=state.settings.import_ceiling,
                 receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict, strict], import_)
+        content = [upload.digest, upload.path.suffix, on_conflict, strict, split_reasoning]
+        return await respond_once(request, key, content, import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))
