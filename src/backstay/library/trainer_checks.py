@@ -19,6 +19,7 @@ from typing import Any
 
 from backstay.errors import RefusedByTrainers
 from backstay.library.conversation import Conversation
+from backstay.library.id_text import quoted_id
 from backstay.library.training_content import is_json_object
 from backstay.library.turn import ToolCall, Turn
 
@@ -196,8 +197,11 @@ class WarningPlace:
     conversation_id: str | None = None
 
     def __str__(self) -> str:
-        conversation = f"conversation {self.conversation_id}" if self.line is None else f"line {self.line:,}"
-        return f"{conversation}, turn {self.turn}"
+        if self.line is not None:
+            return f"line {self.line:,}, turn {self.turn}"
+        if self.conversation_id is not None:
+            return f"conversation {quoted_id(self.conversation_id)}, turn {self.turn}"
+        return f"turn {self.turn}"
 
 
 @dataclass(frozen=True, slots=True)

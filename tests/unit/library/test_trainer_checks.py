@@ -80,5 +80,5 @@ def test_a_report_counts_conversations_and_keeps_the_first():
 
     assert format_warnings(report.refused, report.counts) == (
         "trainers would refuse 3 conversations: 2 end with the user (first: line 1,007, turn 3), "
-        "1 has two user turns in a row (first: conversation x, turn 2)"
+        "1 has two user turns in a row (first: conversation 'x', turn 2)"
     )
