@@ -117,10 +117,11 @@ def _role(turn: Turn) -> str:
 
 def _warnings_of_order(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
     roles = list(map(_role, turns))
+    first_number = next((number for number, role in enumerate(roles, start=1) if role != _SYSTEM), None)
     for number, (previous, role) in enumerate(zip([None, *roles], roles, strict=False), start=1):
         if role == _SYSTEM and number > 1:
             yield TrainerWarning(WarningKind.SYSTEM_NOT_FIRST, number)
-        elif role == _ASSISTANT and previous in (None, _SYSTEM) and _USER not in roles[: number - 1]:
+        elif role == _ASSISTANT and number == first_number:
             yield TrainerWarning(WarningKind.BEGINS_WITH_ASSISTANT, number)
         elif role == previous == _USER:
             yield TrainerWarning(WarningKind.USER_AFTER_USER, number)

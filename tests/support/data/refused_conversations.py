@@ -31,6 +31,7 @@ ACCEPTED: Sequence[Sequence[Turn]] = (
     [USER, calls(_OTHER_CALL), result("call00002"), result(), ANSWER],
     [USER, calls(), result(), calls(), result(), ANSWER],
     [USER, calls()],
+    [USER, calls(), Turn("tool", "", tool_call_id=_CALL.id), ANSWER],
     [USER, calls(), result(), USER, ANSWER],
     [USER, Turn("assistant", "", parts=[{"type": "audio"}])],
     [USER, Turn("assistant", "a", metadata={"weight": 0})],

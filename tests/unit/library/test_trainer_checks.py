@@ -17,8 +17,13 @@ def test_trainers_accept(turns):
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: f"{refused.kind} {refused.number}")
 def test_trainers_refuse(refused):
-    """A conversation with one fault has one warning, which names the turn."""
+    """A conversation with one fault has one warning, which names the turn, and a report counts it."""
+    report = TrainerReport()
+
+    report.add(refused.conversation)
+
     assert list(check(refused.conversation)) == [TrainerWarning(refused.kind, refused.number)]
+    assert [(each.kind, each.first.turn) for each in report.counts] == [(refused.kind, refused.number)]
 
 
 @pytest.mark.parametrize("arguments", ["", "null", '{"a"'])
