@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs bench bench-peers mutate torture clean
+.PHONY: help demo test check docs bench bench-peers peers-read mutate torture clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ bench: $(TESTS) ## Run the benchmarks: ratios measured in one run
 bench-peers: $(TESTS) ## Run the benchmarks beside other programs, each in a venv of its own
 	@failed=0; for script in side_by_side.py side_by_side_postgres.py side_by_side_generation.py "provider_refusals.py --peers"; do \
 		$(BIN)/python benchmarks/$$script || failed=1; done; exit $$failed
+
+peers-read: $(TESTS) ## Read the exports as trainers do, with datasets, pandas, TRL and mistral-common in a venv of their own
+	$(BIN)/python benchmarks/peers_read.py
 
 mutate: $(TESTS) ## Take out one condition at a time, and list those whose loss no test detects
 	$(BIN)/python scripts/mutate.py

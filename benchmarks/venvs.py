@@ -37,6 +37,7 @@ def python_of(peer: str) -> Path:
                 "--disable-pip-version-check",
                 "install",
                 "--quiet",
+                "--no-deps",  # the file has them all; a package that only trains, such as PyTorch, is left out
                 "--requirement",
                 str(expected),
             )

@@ -16,6 +16,7 @@
       OutputUnwritable
       ProcessorUnusable      ProcessorNotFound
       InvalidConversation
+      RefusedByTrainers
       BackupError            BackupFailed, BackupDiskFull, BackupFolderUnrecognized, BackupUnreachable,
                              BackupUnusable, BackupDamaged, BackupTooNew, NotABackup, ColumnsDiffer,
                              RestoreDiffers, ClockBehind
@@ -282,6 +283,12 @@ class ProcessorNotFound(ProcessorUnusable):
 
 class InvalidConversation(BackstayError):
     """The conversation cannot be stored: it has no turns, an empty turn, or invalid Unicode."""
+
+
+class RefusedByTrainers(BackstayError):
+    """Trainers would refuse some of the conversations, and the request was `strict`; `context` has the counts."""
+
+    remedy = Remedy.ACCEPT_WARNINGS
 
 
 class BackupError(BackstayError):

@@ -35,6 +35,8 @@ class Remedy(StrEnum):
     NAME_QUARANTINE = "name_quarantine"
     SKIP_OR_RENAME = "skip_or_rename"
     """Resolve the conflicts of an import."""
+    ACCEPT_WARNINGS = "accept_warnings"
+    """Repeat a `strict` request without it."""
     NAME_MODEL = "name_model"
     SET_BASE_URL = "set_base_url"
     WRITE_RECIPE = "write_recipe"
@@ -94,6 +96,7 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.SKIP_BAD_ROWS: "pass on_bad_row='skip' to leave such rows out, or quarantine=… to keep them in a file",
     Remedy.NAME_QUARANTINE: "name it with quarantine=…",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
+    Remedy.ACCEPT_WARNINGS: "without strict=True these are warnings",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",
     Remedy.ALLOW_KEY: "allow it in allowed_keys, in the settings",

@@ -84,6 +84,12 @@ _CASES = [
         names=("--on-conflict skip",),
     ),
     _Case(
+        ("conversations", "import", "question.jsonl", "--strict"),
+        Remedy.ACCEPT_WARNINGS,
+        changed=("conversations", "import", "question.jsonl"),
+        names=("Without --strict",),
+    ),
+    _Case(
         ("run", "two.csv", "--model", "gpt"),
         Remedy.NAME_MODEL,
         2,
@@ -140,6 +146,7 @@ def library(within, backstay) -> Any:
     assert run("run", "bad.csv", "--job", "halted", "--processor", "made:refused").code == 5
     exported = run("conversations", "export", "--job", "whole", "--format", "native").out
     (backstay.folder / "changed.jsonl").write_text(exported.replace("Tea", "Coffee"))
+    (backstay.folder / "question.jsonl").write_text('{"messages": [{"role": "user", "content": "Tea?"}]}')
     return run
 
 

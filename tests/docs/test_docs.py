@@ -20,6 +20,7 @@ from backstay.generate.providers import PROVIDERS
 from backstay.generate.recipe import Recipe
 from backstay.library.archive import Manifest
 from backstay.library.choices import ExportFormat
+from backstay.library.trainer_checks import WarningKind
 from backstay.remedy import Remedy
 from backstay.server.settings import _ENVIRONMENT, ServerSettings
 from backstay.settings import Settings
@@ -333,6 +334,13 @@ def test_every_export_format_is_explained():
     table = page.partition("| `--format` | shape |\n")[2].partition("\n\n")[0]
 
     assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == list(ExportFormat)
+
+
+def test_every_warning_of_an_import_is_explained():
+    """Each reason why trainers refuse a conversation has a row on the page about files, and each row is one."""
+    _, _, section = (_ROOT / "docs/guides/interchange.md").read_text().partition("## What trainers refuse")
+
+    assert re.findall(r"^\| `(\w+)`", section.partition("\n## ")[0], re.MULTILINE) == list(WarningKind)
 
 
 def test_every_field_of_a_recipe_is_explained():

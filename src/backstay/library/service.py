@@ -111,6 +111,7 @@ class Conversations:
         on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
         on_bad_row: BadRowPolicy | str | None = None,
         quarantine: str | Path | None = None,
+        strict: bool = False,
         split_reasoning: bool = False,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
@@ -128,6 +129,8 @@ class Conversations:
                 them; or write them to the `quarantine`. The result says how many there were. A backup always fails.
             quarantine: The file for bad rows, as they stand in the source; a file next to it has the reasons. Both
                 appear once the conversations are stored.
+            strict: Whether to import nothing if trainers would refuse one of the conversations. Otherwise the result
+                counts them in `warnings`, and they are imported as they are.
             split_reasoning: Whether a thought at the start of an assistant's text, as in `<think>…</think>`, becomes
                 the reasoning of its turn.
             stdin: The stream that `-` reads; by default the standard input of the process.
@@ -142,6 +145,7 @@ class Conversations:
             OutputUnwritable: the quarantine cannot be written, or exists with other content.
             BackupError: the file is a backup that is incomplete or has a newer version.
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
+            RefusedByTrainers: `strict` is set, and trainers would refuse some of the conversations.
         """
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
@@ -153,7 +157,9 @@ class Conversations:
             try:
                 if ceiling is not None:
                     await asyncio.to_thread(rows.check, ceiling)
-                return await self._store.import_conversations(self._owner, rows, conflict_policy, report, receipt)
+                return await self._store.import_conversations(
+                    self._owner, rows, conflict_policy, report, receipt, strict=strict
+                )
             except InputError as error:
                 if not bad_rows.has_refused:
                     raise

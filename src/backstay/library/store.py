@@ -65,9 +65,11 @@ class ConversationStore(Protocol):
         on_conflict: ImportConflictPolicy,
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
+        *,
+        strict: bool = False,
     ) -> ImportResult:
         """Store the conversations of a file and the receipt in one transaction.
 
-        `on_progress` may be called from any thread. Raises InputError, BackupError, ConversationExists; nothing is
-        stored then.
+        `on_progress` may be called from any thread. Raises InputError, BackupError, ConversationExists, and if
+        `strict`, RefusedByTrainers; nothing is stored then.
         """

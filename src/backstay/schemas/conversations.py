@@ -118,8 +118,28 @@ class ConversationOut(ApiObject):
         )
 
 
+class WarningPlaceOut(ApiObject):
+    """A turn of a conversation, which has a line if it is from a file, and an id unless the file has none."""
+
+    turn: int
+    line: int | None
+    conversation_id: str | None
+
+
+class WarningOut(ApiObject):
+    """A reason why trainers would refuse conversations: how many, and the first."""
+
+    kind: str
+    count: int
+    first: WarningPlaceOut
+
+
 class ImportOut(ApiObject):
-    """The counts of an import. `badRows` were left out; `badRowReasons` has the first 100 of them."""
+    """The result of an import.
+
+    `badRows` were left out; `badRowReasons` has the first 100 of them. Trainers would refuse `warned` of the
+    conversations, for the reasons in `warnings`.
+    """
 
     imported: int
     identical: int
@@ -128,6 +148,8 @@ class ImportOut(ApiObject):
     relinked: int
     bad_rows: int = Field(validation_alias=AliasPath("bad_rows", "count"))
     bad_row_reasons: list[BadRowOut] = Field(validation_alias=AliasPath("bad_rows", "examples"))
+    warned: int
+    warnings: list[WarningOut]
 
     @classmethod
     def from_result(cls, result: ImportResult) -> Self:

@@ -46,6 +46,7 @@ STATUSES: Mapping[type[BaseException], int] = {
     errors.OutputUnwritable: 503,
     errors.ProcessorUnusable: 503,
     errors.InvalidConversation: 422,
+    errors.RefusedByTrainers: 422,
     errors.BackupError: 503,
     errors.BackupDiskFull: 507,
     errors.BackupUnusable: 409,

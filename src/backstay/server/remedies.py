@@ -27,6 +27,7 @@ HINTS: Mapping[Remedy, str] = {
     ),
     Remedy.SKIP_BAD_ROWS: "onBadRow can be `skip`, which leaves such rows out",
     Remedy.SKIP_OR_RENAME: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
+    Remedy.ACCEPT_WARNINGS: "without `strict` these are warnings",
     Remedy.NAME_MODEL: "name a model, as in openai:gpt-4o-mini",
     Remedy.ALLOW_KEY: "the operator of the server can allow it in `allowed_keys` of its settings",
     Remedy.ALLOW_PROCESSOR: "the operator of the server can add it there",

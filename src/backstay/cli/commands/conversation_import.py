@@ -24,6 +24,9 @@ async def import_(
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
     bad_rows: BadRowOptions,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Import nothing if trainers would refuse one of the conversations.")
+    ] = False,
     split_reasoning: Annotated[
         bool, typer.Option("--split-reasoning", help="Make <think>…</think> at the start of an answer its reasoning.")
     ] = False,
@@ -33,7 +36,8 @@ async def import_(
     Reads messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences and
     native conversations, as JSONL or as a JSON array, and backups, including reformatted ones and those of the
     original library. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata. Skips conversations
-    that are already stored with the same content, so that importing a file with ids twice does no harm.
+    that are already stored with the same content, so that importing a file with ids twice does no harm. Warns of
+    conversations that trainers would refuse.
 
     A row that cannot be used refuses the file, unless bad rows are skipped or kept in a quarantine, as they are, to be
     repaired and imported later. Of a backup, never only a part is imported.
@@ -51,11 +55,16 @@ async def import_(
         on_conflict=on_conflict,
         on_bad_row=bad_rows.on_bad_row,
         quarantine=bad_rows.quarantine,
+        strict=strict,
         split_reasoning=split_reasoning,
     )
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
     bad_rows.report(session.out, result.bad_rows)
+    if result.warnings:
+        from backstay.library.trainer_checks import format_warnings
+
+        session.out.note(f"Warning: {format_warnings(result.warned, result.warnings)}.")
     await session.remind()
 
 

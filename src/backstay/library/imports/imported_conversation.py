@@ -1,12 +1,13 @@
 """One conversation of an imported file, its validation, and the result of an import."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import Conversation, text_fault, validate, validate_stored
 from backstay.library.record import TURNS, Document, value_from_line
+from backstay.library.trainer_checks import TrainerReport, WarningCount
 from backstay.library.turn import Turn
 from backstay.readers.bad_rows import BadRowsReport
 from backstay.readers.input_errors import InputErrors
@@ -46,12 +47,22 @@ class ImportResult:
     """How many of the imported ones were linked again to the item that had produced them."""
     bad_rows: BadRowsReport = field(default_factory=BadRowsReport)
     """The rows that were left out because they cannot be used."""
+    warned: int = 0
+    """How many conversations of the file trainers would refuse. They are imported as they are."""
+    warnings: Sequence[WarningCount] = ()
+    """Why trainers would refuse them, most frequent first."""
 
 
 def to_document(
-    incoming: ImportedConversation, columns: Collection[str], turn_columns: Collection[str], origin: InputErrors
+    incoming: ImportedConversation,
+    columns: Collection[str],
+    turn_columns: Collection[str],
+    origin: InputErrors,
+    report: TrainerReport | None = None,
 ) -> Document:
     """Return the conversation to store: a dict in which keys without a column are moved into `metadata`.
+
+    What trainers would refuse is added to the report.
 
     Raises:
         InvalidRow: it cannot be stored; the message names the line, the turn and the field, never the text.
@@ -62,7 +73,9 @@ def to_document(
         for number, turn in enumerate(document[TURNS], start=1)
     ]
     whole = {**document, TURNS: turns}
-    _check_storable(whole, incoming, origin)
+    conversation = _check_storable(whole, incoming, origin)
+    if report is not None:
+        report.add(conversation, line=incoming.line)
     return whole
 
 
@@ -136,7 +149,8 @@ def _quoted_name(name: str) -> str:
     return repr(name[:_MAX_NAME_CHARACTERS])  # a key may be any text of the file
 
 
-def _check_storable(document: Document, incoming: ImportedConversation, origin: InputErrors) -> None:
+def _check_storable(document: Document, incoming: ImportedConversation, origin: InputErrors) -> Conversation:
+    """Return the conversation of a document that may be stored. Raises InvalidRow."""
     holders = {"the conversation": document} | {f"turn {turn['sequence']}": turn for turn in document[TURNS]}
     for subject, holder in holders.items():
         # Only in a backup may metadata be something other than an object.
@@ -148,10 +162,12 @@ def _check_storable(document: Document, incoming: ImportedConversation, origin: 
         Turn(turn["role"], turn["content"], id=turn["id"], metadata=_metadata_dict(turn)) for turn in document[TURNS]
     ]
     check = validate_stored if incoming.is_exact else validate
+    conversation = Conversation(turns, metadata=_metadata_dict(document), **fields)
     try:
-        check(Conversation(turns, metadata=_metadata_dict(document), **fields))
+        check(conversation)
     except InvalidConversation as error:
         raise origin.invalid_row(incoming.line, error.message) from error
+    return conversation
 
 
 def _metadata_fault(value: Any) -> str | None:

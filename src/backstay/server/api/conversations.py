@@ -124,6 +124,9 @@ async def import_conversations(
     on_bad_row: Annotated[
         OnBadRow, Form(alias="onBadRow", description="If a row cannot be used: import nothing, or leave it out.")
     ] = "fail",
+    strict: Annotated[
+        bool, Form(description="Whether to import nothing if trainers would refuse a conversation.")
+    ] = False,
     split_reasoning: Annotated[
         bool, Form(alias="splitReasoning", description="Make <think>…</think> at the start of an answer its reasoning.")
     ] = False,
@@ -143,13 +146,14 @@ async def import_conversations(
                 upload.path,
                 on_conflict=on_conflict,
                 on_bad_row=on_bad_row,
+                strict=strict,
                 split_reasoning=split_reasoning,
                 ceiling=state.settings.import_ceiling,
                 receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        content = [upload.digest, upload.path.suffix, on_conflict, on_bad_row, split_reasoning]
+        content = [upload.digest, upload.path.suffix, on_conflict, on_bad_row, strict, split_reasoning]
         return await respond_once(request, key, content, import_)
 
 

@@ -83,12 +83,14 @@ class SqlConversations(SqlStore):
         on_conflict: ImportConflictPolicy,
         on_progress: Callable[[int], None],
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
+        *,
+        strict: bool = False,
     ) -> ImportResult:
         now = now_micros(self._clock)
         latest: list[ImportSession] = []
 
         def import_conversations(session: Session, *, one_by_one: bool = False) -> ImportResult:
-            latest[:] = [ImportSession(session, owner, source, on_conflict, now)]
+            latest[:] = [ImportSession(session, owner, source, on_conflict, now, strict=strict)]
             result = latest[0].run(on_progress if not one_by_one else lambda _: None, one_by_one=one_by_one)
             value = receipt(result) if receipt is not None else None
             if value is not None:

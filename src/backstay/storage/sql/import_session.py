@@ -22,6 +22,7 @@ from backstay.library.imports.imported_conversation import (
 )
 from backstay.library.imports.source import ImportSource
 from backstay.library.record import TURNS, Document
+from backstay.library.trainer_checks import TrainerReport
 from backstay.storage.sql.adoption_guard import refuse_unwritable
 from backstay.storage.sql.cascade.tables import BUILT_IN_TABLES
 from backstay.storage.sql.conversation_records import StoredColumns, find_by_ids, put, rows_maker
@@ -35,12 +36,21 @@ class ImportSession:
     """One import, in one transaction."""
 
     def __init__(
-        self, session: Session, owner: str, source: ImportSource, on_conflict: ImportConflictPolicy, now: int
+        self,
+        session: Session,
+        owner: str,
+        source: ImportSource,
+        on_conflict: ImportConflictPolicy,
+        now: int,
+        *,
+        strict: bool,
     ) -> None:
         self._session = session
         self._owner = owner
         self._source = source
         self._on_conflict = on_conflict
+        self._strict = strict
+        self._report = TrainerReport()
         self._line = 0
         self._stored_at = to_text(from_micros(now))
         self._columns = StoredColumns.from_session(session, related=False)
@@ -58,7 +68,14 @@ class ImportSession:
                 self._import_batch(batch)
             count += len(chunk)
             on_progress(count)
-        return replace(self._count, bad_rows=self._source.finish(used=count))
+        if self._strict and self._report.refused:
+            raise self._report.refusal("nothing was imported", path=self._source.origin.path)
+        return replace(
+            self._count,
+            bad_rows=self._source.finish(used=count),
+            warned=self._report.refused,
+            warnings=self._report.counts,
+        )
 
     def refused_error(self, error: OutcomeRefused) -> InvalidRow:
         """Return the error for a row that the database refuses; its line is right only after a run `one_by_one`."""
@@ -66,7 +83,7 @@ class ImportSession:
 
     def _prepare(self, incoming: ImportedConversation) -> ImportedConversation:
         columns = self._columns
-        document = to_document(incoming, columns.conversations, columns.turns, self._source.origin)
+        document = to_document(incoming, columns.conversations, columns.turns, self._source.origin, self._report)
         return ImportedConversation(incoming.line, document, incoming.is_exact)
 
     def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:

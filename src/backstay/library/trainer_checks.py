@@ -1,0 +1,261 @@
+"""What trainers refuse: conversations that may be stored, but that fail, or are left out, when a model is trained.
+
+Each kind of warning is one that these programs do refuse; its comment names them.
+
+- OpenAI: the checks of its cookbook ("Data preparation and analysis for chat model fine-tuning"), the schema of a
+  training example in its OpenAPI description, and the errors of its chat API.
+- Mistral: `MistralRequestValidator` of mistral-common in the mode `finetuning`.
+- Templates: the chat templates that TRL brings along, which raise an error or fail, such as those of Gemma, Qwen 3.5.
+- LLaMA-Factory: `OpenAIDatasetConverter` and `SharegptDatasetConverter`, which skip what is abnormal.
+- Axolotl: `ChatTemplateStrategy.transform_message`.
+- Together: `check_file` of its Python package.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from backstay.errors import RefusedByTrainers
+from backstay.library.conversation import Conversation
+from backstay.library.id_text import quoted_id
+from backstay.library.training_content import is_json_object
+from backstay.library.turn import ToolCall, Turn
+
+_SYSTEM, _USER, _ASSISTANT, _TOOL = "system", "user", "assistant", "tool"
+_SAME_ROLES = {"developer": _SYSTEM, "function": _TOOL}  # OpenAI's newer and older names
+_EXCHANGE = (_USER, _ASSISTANT)
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_WEIGHT = "weight"
+
+
+class WarningKind(StrEnum):
+    """A reason why trainers refuse a conversation."""
+
+    ENDS_WITH_USER = "ends_with_user"  # Mistral, LLaMA-Factory
+    ENDS_WITH_TOOL_RESULT = "ends_with_tool_result"  # Mistral, LLaMA-Factory
+    NO_ASSISTANT = "no_assistant"  # OpenAI, Mistral, LLaMA-Factory
+    BEGINS_WITH_ASSISTANT = "begins_with_assistant"  # templates (Gemma, Cohere), LLaMA-Factory
+    SYSTEM_NOT_FIRST = "system_not_first"  # Mistral, templates (Qwen 3.5 and later, Gemma 3), LLaMA-Factory
+    USER_AFTER_USER = "user_after_user"  # templates (Gemma, Cohere), LLaMA-Factory, Together
+    ASSISTANT_AFTER_ASSISTANT = "assistant_after_assistant"  # templates (Gemma, Cohere), LLaMA-Factory, Together
+    EMPTY_ASSISTANT = "empty_assistant"  # OpenAI, Mistral
+    UNKNOWN_ROLE = "unknown_role"  # OpenAI, Mistral, templates (Qwen 3.5 and later), LLaMA-Factory, Together
+    RESULT_WITHOUT_CALL = "result_without_call"  # OpenAI, Mistral, templates (gpt-oss)
+    CALL_WITHOUT_RESULT = "call_without_result"  # OpenAI, Mistral
+    MISSING_CALL_ID = "missing_call_id"  # OpenAI, Mistral
+    DUPLICATE_CALL_ID = "duplicate_call_id"  # Mistral
+    INVALID_ARGUMENTS = "invalid_arguments"  # Axolotl, templates (Gemma 4, Qwen 3.5, GLM 4, Nemotron 3)
+    INVALID_TOOL_NAME = "invalid_tool_name"  # OpenAI, Mistral
+    INVALID_WEIGHT = "invalid_weight"  # OpenAI, Mistral, Together
+
+    def format_count(self, count: int) -> str:
+        """Return a clause such as `1 ends with the user`, `2 end with the user`."""
+        verb, _, rest = _PHRASES[self].partition(" ")
+        return f"{count:,} {_SINGULARS[verb] if count == 1 else verb} {rest}"
+
+
+_SINGULARS = {"begin": "begins", "call": "calls", "end": "ends", "have": "has"}
+_PHRASES: Mapping[WarningKind, str] = {
+    WarningKind.ENDS_WITH_USER: "end with the user",
+    WarningKind.ENDS_WITH_TOOL_RESULT: "end with the result of a tool",
+    WarningKind.NO_ASSISTANT: "have no turn of the assistant",
+    WarningKind.BEGINS_WITH_ASSISTANT: "begin with the assistant",
+    WarningKind.SYSTEM_NOT_FIRST: "have a system turn that is not the first",
+    WarningKind.USER_AFTER_USER: "have two user turns in a row",
+    WarningKind.ASSISTANT_AFTER_ASSISTANT: "have two assistant turns in a row",
+    WarningKind.EMPTY_ASSISTANT: "have an assistant turn with neither text nor tool calls",
+    WarningKind.UNKNOWN_ROLE: "have a role other than system, developer, user, assistant and tool",
+    WarningKind.RESULT_WITHOUT_CALL: "have the result of a tool without its call",
+    WarningKind.CALL_WITHOUT_RESULT: "have a tool call without its result",
+    WarningKind.MISSING_CALL_ID: "have a tool call, or its result, without an id",
+    WarningKind.DUPLICATE_CALL_ID: "have two tool calls with the same id in one turn",
+    WarningKind.INVALID_ARGUMENTS: "have a tool call whose arguments are not a JSON object",
+    WarningKind.INVALID_TOOL_NAME: "call a tool whose name has more than letters, digits, - and _, or over 64 of them",
+    WarningKind.INVALID_WEIGHT: "have a weight other than 0 and 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerWarning:
+    """A reason why trainers refuse a conversation, and the number of the turn at which it is found."""
+
+    kind: WarningKind
+    turn: int
+
+
+def check(conversation: Conversation) -> Iterator[TrainerWarning]:
+    """Yield the reasons why trainers refuse a conversation; one kind may be found at several turns."""
+    turns = conversation.turns
+    yield from _warnings_of_order(turns)
+    yield from _warnings_of_results(turns)
+    for number, turn in enumerate(turns, start=1):
+        for kind in _kinds_of_turn(turn):
+            yield TrainerWarning(kind, number)
+
+
+def _is_plain_exchange(turns: Sequence[Turn]) -> bool:
+    """Return whether user and assistant alternate, after a system turn or none, without tools or weights.
+
+    Then there are no warnings. Most conversations are like that, and this is much faster than the full check.
+    """
+    start = 1 if turns and turns[0].role == _SYSTEM else 0
+    count = len(turns) - start
+    if count == 0 or count % 2:
+        return False
+    expected_roles = _EXCHANGE * (count // 2)
+    for turn, role in zip(turns[start:] if start else turns, expected_roles, strict=True):
+        if turn.role != role or turn.tool_calls or turn.metadata or not turn.content or turn.content.isspace():
+            return False
+    return True
+
+
+def _role(turn: Turn) -> str:
+    return _SAME_ROLES.get(turn.role, turn.role)
+
+
+def _warnings_of_order(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
+    roles = list(map(_role, turns))
+    first_number = next((number for number, role in enumerate(roles, start=1) if role != _SYSTEM), None)
+    for number, (previous, role) in enumerate(zip([None, *roles], roles, strict=False), start=1):
+        if role == _SYSTEM and number > 1:
+            yield TrainerWarning(WarningKind.SYSTEM_NOT_FIRST, number)
+        elif role == _ASSISTANT and number == first_number:
+            yield TrainerWarning(WarningKind.BEGINS_WITH_ASSISTANT, number)
+        elif role == previous == _USER:
+            yield TrainerWarning(WarningKind.USER_AFTER_USER, number)
+        # After a call, its missing result is the reason.
+        elif role == previous == _ASSISTANT and not turns[number - 2].tool_calls:
+            yield TrainerWarning(WarningKind.ASSISTANT_AFTER_ASSISTANT, number)
+    if _ASSISTANT not in roles:
+        yield TrainerWarning(WarningKind.NO_ASSISTANT, len(turns))
+    elif roles[-1] == _USER:
+        yield TrainerWarning(WarningKind.ENDS_WITH_USER, len(turns))
+    elif roles[-1] == _TOOL:
+        yield TrainerWarning(WarningKind.ENDS_WITH_TOOL_RESULT, len(turns))
+
+
+def _warnings_of_results(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
+    """Yield results without a call, and calls without a result; the calls of the last turn need none."""
+    waiting: list[ToolCall] = []
+    number_of_calls = 0
+    for number, turn in enumerate(turns, start=1):
+        if _role(turn) == _TOOL:
+            if (call := _call_of_result(turn, waiting)) is None:
+                yield TrainerWarning(WarningKind.RESULT_WITHOUT_CALL, number)
+            else:
+                waiting.remove(call)
+        else:
+            if waiting:
+                yield TrainerWarning(WarningKind.CALL_WITHOUT_RESULT, number_of_calls)
+            waiting, number_of_calls = list(turn.tool_calls), number
+    if waiting and number_of_calls < len(turns):
+        yield TrainerWarning(WarningKind.CALL_WITHOUT_RESULT, number_of_calls)
+
+
+def _call_of_result(result: Turn, waiting: Sequence[ToolCall]) -> ToolCall | None:
+    """Return the call of a result: by its id, and if one of them has none, the first such call."""
+    if result.tool_call_id is None:
+        return waiting[0] if waiting else None
+    by_id = (call for call in waiting if call.id == result.tool_call_id)
+    return next(by_id, None) or next((call for call in waiting if call.id is None), None)
+
+
+def _kinds_of_turn(turn: Turn) -> Iterator[WarningKind]:
+    """Yield what is wrong with a turn on its own."""
+    role = _role(turn)
+    if role not in (_SYSTEM, _USER, _ASSISTANT, _TOOL):
+        yield WarningKind.UNKNOWN_ROLE
+    if role == _ASSISTANT and not turn.content.strip() and not turn.tool_calls and not turn.current_parts:
+        yield WarningKind.EMPTY_ASSISTANT
+    if role == _TOOL and turn.tool_call_id is None:
+        yield WarningKind.MISSING_CALL_ID
+    if turn.metadata and turn.metadata.get(_WEIGHT, 1) not in (0, 1):
+        yield WarningKind.INVALID_WEIGHT
+    if turn.tool_calls:
+        yield from _kinds_of_calls(turn.tool_calls)
+
+
+def _kinds_of_calls(calls: Sequence[ToolCall]) -> Iterator[WarningKind]:
+    ids = [call.id for call in calls if call.id is not None]
+    if len(ids) < len(calls):
+        yield WarningKind.MISSING_CALL_ID
+    if len(set(ids)) < len(ids):
+        yield WarningKind.DUPLICATE_CALL_ID
+    if not all(is_json_object(call.arguments) for call in calls):
+        yield WarningKind.INVALID_ARGUMENTS
+    if not all(_TOOL_NAME.fullmatch(call.name) for call in calls):
+        yield WarningKind.INVALID_TOOL_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class WarningPlace:
+    """A turn of a conversation: of one in a file, which has a line, or of one in the library, which has an id."""
+
+    turn: int
+    line: int | None = None
+    conversation_id: str | None = None
+
+    def __str__(self) -> str:
+        if self.line is not None:
+            return f"line {self.line:,}, turn {self.turn}"
+        if self.conversation_id is not None:
+            return f"conversation {quoted_id(self.conversation_id)}, turn {self.turn}"
+        return f"turn {self.turn}"
+
+
+@dataclass(frozen=True, slots=True)
+class WarningCount:
+    """How many conversations trainers would refuse for one reason, and the first of them."""
+
+    kind: WarningKind
+    count: int
+    first: WarningPlace
+
+    def __str__(self) -> str:
+        return f"{self.kind.format_count(self.count)} (first: {self.first})"
+
+
+class TrainerReport:
+    """The warnings of many conversations, counted by kind. Its size does not grow with their number."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+        """How many conversations have at least one warning."""
+        self._counts: dict[WarningKind, int] = {}
+        self._first: dict[WarningKind, WarningPlace] = {}  # in the order in which they were found
+
+    def add(self, conversation: Conversation, *, line: int | None = None) -> None:
+        """Check a conversation. Its place is its line in a file, or without one its id."""
+        if _is_plain_exchange(conversation.turns):
+            return
+        turns: dict[WarningKind, int] = {}
+        for warning in sorted(check(conversation), key=lambda each: each.turn):
+            turns.setdefault(warning.kind, warning.turn)
+        for kind, turn in turns.items():
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            self._first.setdefault(kind, WarningPlace(turn, line, conversation.id))
+        self.refused += bool(turns)
+
+    @property
+    def counts(self) -> Sequence[WarningCount]:
+        """The counts, largest first."""
+        counts = [WarningCount(kind, count, self._first[kind]) for kind, count in self._counts.items()]
+        return sorted(counts, key=lambda each: -each.count)
+
+    def refusal(self, outcome: str, *, path: str | None = None) -> RefusedByTrainers:
+        """Return the error of a strict import or export; `outcome` says, for example, that nothing was imported."""
+        counts, first = self.counts, next(iter(self._first.values()))
+        place: dict[str, Any] = {"path": path, **asdict(first)}
+        return RefusedByTrainers(
+            f"{'' if path is None else f'{path} '}{first}: {format_warnings(self.refused, counts)}; {outcome}",
+            **{name: value for name, value in place.items() if value is not None},
+            conversations=self.refused,
+            warnings={each.kind.value: each.count for each in counts},
+        )
+
+
+def format_warnings(refused: int, counts: Sequence[WarningCount]) -> str:
+    """Return a sentence without its full stop: `trainers would refuse 3 conversations: 2 end with the user …`."""
+    return f"trainers would refuse {refused:,} conversation{'' if refused == 1 else 's'}: {', '.join(map(str, counts))}"

@@ -1,0 +1,89 @@
+"""What trainers refuse."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay import Conversation, Turn
+from backstay.library.trainer_checks import TrainerReport, TrainerWarning, WarningKind, check, format_warnings
+from support.data.refused_conversations import ACCEPTED, ANSWER, REFUSED, SYSTEM, USER, calls, result
+
+
+@pytest.mark.parametrize("turns", ACCEPTED)
+def test_trainers_accept(turns):
+    """A conversation that every trainer accepts has no warning; the calls of its last turn need no result."""
+    assert list(check(Conversation(turns))) == []
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: f"{refused.kind} {refused.number}")
+def test_trainers_refuse(refused):
+    """A conversation with one fault has one warning, which names the turn, and a report counts it."""
+    report = TrainerReport()
+
+    report.add(refused.conversation)
+
+    assert list(check(refused.conversation)) == [TrainerWarning(refused.kind, refused.number)]
+    assert [(each.kind, each.first.turn) for each in report.counts] == [(refused.kind, refused.number)]
+
+
+@pytest.mark.parametrize("arguments", ["", "null", '{"a"'])
+def test_arguments_are_a_json_object(arguments):
+    """Arguments that are empty, another value or broken JSON are no JSON object."""
+    assert [each.kind for each in check(Conversation([USER, calls(arguments=arguments)]))] == ["invalid_arguments"]
+
+
+def test_a_result_for_another_call_leaves_both_alone():
+    """A result with the id of no call is one without a call, and the call that waits is one without a result."""
+    turns = [USER, calls(), result("c9"), ANSWER]
+
+    assert {(each.kind, each.turn) for each in check(Conversation(turns))} == {
+        (WarningKind.RESULT_WITHOUT_CALL, 3),
+        (WarningKind.CALL_WITHOUT_RESULT, 2),
+    }
+
+
+def test_every_kind_has_a_phrase():
+    """A count of each kind is a clause, in the singular and in the plural."""
+    assert WarningKind.ENDS_WITH_USER.format_count(1) == "1 ends with the user"
+    assert all(kind.format_count(1) != kind.format_count(1_000).replace("1,000", "1") for kind in WarningKind)
+
+
+_TURNS = st.sampled_from(
+    [
+        SYSTEM,
+        USER,
+        ANSWER,
+        calls(),
+        result(),
+        Turn("assistant", "", reasoning="hm"),
+        Turn("assistant", "a", metadata={"weight": 2}),
+        Turn("user", "q", name="Ann"),
+    ]
+)
+
+
+@given(st.lists(_TURNS, min_size=1, max_size=8))
+def test_the_fast_check_finds_what_the_full_one_finds(turns):
+    """A report, which passes over plain exchanges, counts a conversation exactly if it has warnings."""
+    conversation, report = Conversation(turns), TrainerReport()
+
+    report.add(conversation, line=1)
+
+    warnings = list(check(conversation))
+    assert report.refused == bool(warnings)
+    assert {each.kind for each in report.counts} == {each.kind for each in warnings}
+
+
+def test_a_report_counts_conversations_and_keeps_the_first():
+    """Kinds are counted once per conversation, with the first one's place, most frequent kind first."""
+    report = TrainerReport()
+
+    report.add(Conversation([USER, ANSWER], id="good"))
+    report.add(Conversation([USER, USER, USER, ANSWER], id="x"))
+    report.add(Conversation([USER, ANSWER, USER], id="y"), line=1_007)
+    report.add(Conversation([USER, ANSWER, USER], id="z"))
+
+    assert format_warnings(report.refused, report.counts) == (
+        "trainers would refuse 3 conversations: 2 end with the user (first: line 1,007, turn 3), "
+        "1 has two user turns in a row (first: conversation 'x', turn 2)"
+    )
