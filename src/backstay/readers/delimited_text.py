@@ -28,9 +28,9 @@ def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
     header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
     _check_header(header, text.errors, header_line)
     width, header_text = len(header), feed.record_text
-    suffix = ".tsv" if delimiter == "\t" else ".csv"
+    suffix, keeps_raw = ".tsv" if delimiter == "\t" else ".csv", feed.keeps_raw
     for line, cells in records:
-        raw = RawRow(feed.record_text, suffix, header_text) if feed.keeps_raw else None
+        raw = RawRow(feed.record_text, suffix, header_text) if keeps_raw else None
         if len(cells) == width:
             yield InputRow(line, dict(zip(header, cells, strict=True)), raw)
         elif not _is_blank(cells):
@@ -106,7 +106,7 @@ class _LineFeed:
 
     def lines(self) -> Iterator[str]:
         """Yield decoded lines. Raises InputUnreadable and InvalidRow for lines that the csv module must not get."""
-        errors = self._text.errors
+        errors, keeps_raw = self._text.errors, self.keeps_raw
         for number, raw in self._text.lines():
             self._line = number
             self._record_bytes += len(raw)
@@ -114,7 +114,7 @@ class _LineFeed:
                 self._allow_long_record()
             if b"\0" in raw:
                 raise errors.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
-            if self.keeps_raw:
+            if keeps_raw:
                 self._raw_lines.append(raw)
             yield decode(raw, errors, number)
         self.is_at_end = True
