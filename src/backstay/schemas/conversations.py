@@ -180,6 +180,8 @@ class ExportOut(ApiObject):
     splits: dict[str, int]
     losses: list[LossOut]
     left_out: dict[str, int]
+    warned: int
+    warnings: list[WarningOut]
     notes: list[str]
 
     @classmethod

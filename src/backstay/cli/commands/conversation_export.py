@@ -56,6 +56,9 @@ class ExportOptions:
     ] = False
     excel: Annotated[bool, typer.Option("--excel", help="Mark CSV as UTF-8 for Excel.")] = False
     lossy: Annotated[bool, typer.Option("--lossy", help="Leave out what the format cannot hold.")] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Write nothing if trainers would refuse one of the conversations.")
+    ] = False
     card: Annotated[bool, typer.Option("--card", help="Also write a dataset card.")] = False
     license_text: Annotated[
         str | None, typer.Option("--license", metavar="TEXT", help="License that the card states.")
@@ -82,6 +85,7 @@ class ExportOptions:
             "metadata": self.metadata,
             "excel": self.excel,
             "lossy": self.lossy,
+            "strict": self.strict,
             "card": self.card,
             "license": self.license_text,
         }
@@ -135,5 +139,9 @@ def _report(out: Output, result: "ExportResult", choices: ExportOptions) -> None
         out.note(f"Not written: {', '.join(result.left_out)}; {hint}.")
     for name in (name for name, count in result.splits.items() if not count):
         out.note(f"No conversation is on the side {name}, so its file is empty.")
+    if result.warnings:
+        from backstay.library.trainer_checks import format_warnings
+
+        out.note(f"Warning: {format_warnings(result.warned, result.warnings)}.")
     for note in result.notes:
         out.note(note)

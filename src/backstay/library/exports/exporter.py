@@ -17,6 +17,7 @@ from backstay.library.exports.folder_writer import FolderWriter, refuse_other_da
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.prepared_export import PreparedExport, new_form
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
+from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import DEFAULT
 from backstay.library.id_text import quoted_id
 from backstay.library.selection import Selection
@@ -156,22 +157,30 @@ class Exporter:
 
         Raises:
             LossyExport, ConversationUnwritable: the format cannot hold something.
+            RefusedByTrainers: the export is strict, and trainers would refuse some conversations.
         """
         selection = _or_everything(selection)
-        if export.holds_everything:
-            return
-        if export.may_lose_fields_only and (export.request.lossy or not await self._may_have_turn_fields(selection)):
+        if not export.request.strict and await self._loses_nothing(selection, export):
             return
         form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
+        trainers = TrainerObserver(export.request.options, strict=export.request.strict)
 
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:
-                findings.add(form, conversation)
+                if findings.add(form, conversation):
+                    trainers.observe(conversation)
 
         async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)
         findings.add_final(form)
         findings.check(lossy=export.request.lossy)
+        trainers.finish()
+
+    async def _loses_nothing(self, selection: Selection, export: PreparedExport) -> bool:
+        """Return whether the format holds all that is selected, as far as this can be known without reading it."""
+        if export.holds_everything:
+            return True
+        return export.may_lose_fields_only and (export.request.lossy or not await self._may_have_turn_fields(selection))
 
     async def _may_have_turn_fields(self, selection: Selection) -> bool:
         try:

@@ -12,6 +12,7 @@ from backstay.library.exports.card import CardFigures
 from backstay.library.exports.encoder import Encoder
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
+from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import DEFAULT, Format, SystemMode, load_format
 from backstay.remedy import Remedy
 
@@ -24,7 +25,9 @@ class PreparedExport:
     def __init__(self, pages: AsyncIterator[Sequence[Conversation]], request: ExportRequest) -> None:
         self.pages = pages
         self.figures = CardFigures(request)
-        self.request = replace(request, observers=(*request.observers, self.figures)) if request.card else request
+        self.trainers = TrainerObserver(request.options, strict=request.strict)
+        figures = (self.figures,) if request.card else ()
+        self.request = replace(request, observers=(*request.observers, *figures, self.trainers))
         self._findings = ExportFindings(request.format or DEFAULT)
 
     @property
@@ -114,6 +117,8 @@ class PreparedExport:
             splits=splits,
             losses=self._findings.losses,
             left_out=self._findings.left_out,
+            warned=self.trainers.report.refused,
+            warnings=self.trainers.report.counts,
             notes=self._findings.notes,
         )
 

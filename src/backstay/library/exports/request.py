@@ -10,6 +10,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.exports.losses import LossCount
 from backstay.library.exports.split import Split
 from backstay.library.formats import FormatOptions, ReasoningMode, SystemMode
+from backstay.library.trainer_checks import WarningCount
 
 
 class ConversationObserver(Protocol):
@@ -37,6 +38,8 @@ class ExportChoices(TypedDict, total=False):
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     lossy: bool
     """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    strict: bool
+    """Whether nothing is written if trainers would refuse a conversation; otherwise the result has warnings."""
     split: Mapping[str, float] | str | None
     """The sides, such as `{"train": 0.95, "test": 0.05}`. A conversation is always on the same side."""
     seed: int
@@ -60,6 +63,8 @@ class ExportRequest:
     options: FormatOptions = field(default_factory=FormatOptions)
     lossy: bool = False
     """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    strict: bool = False
+    """Whether nothing is written if trainers would refuse a conversation."""
     split: Split | None = None
     shard_size: int | None = None
     """Maximum conversations per file of a folder."""
@@ -89,6 +94,7 @@ class ExportRequest:
                 excel=choices.get("excel", False),
             ),
             lossy=choices.get("lossy", False),
+            strict=choices.get("strict", False),
             split=_to_split(split, choices.get("seed", 0)),
             shard_size=shard_size,
             card=card,
@@ -128,5 +134,9 @@ class ExportResult:
     """What the format could not hold, which `lossy` allowed to leave out."""
     left_out: Mapping[str, int]
     """Fields that only describe conversations and have no place in the format, with the number that have them."""
+    warned: int
+    """How many of the conversations trainers would refuse."""
+    warnings: Sequence[WarningCount]
+    """Why trainers would refuse them, most frequent first."""
     notes: Sequence[str]
     """What else a user should know, as whole sentences."""

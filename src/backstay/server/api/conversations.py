@@ -50,6 +50,8 @@ class ExportIn(SelectionIn):
     """Whether CSV begins with a byte order mark."""
     lossy: bool = False
     """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    strict: bool = False
+    """Whether the export is refused if trainers would refuse a conversation."""
 
     def to_selection(self) -> Selection:
         """Return the selection. Raises EmptySelection if conditions are given, but all are null or false."""
@@ -66,6 +68,7 @@ class ExportIn(SelectionIn):
             metadata=self.metadata,
             excel=self.excel,
             lossy=self.lossy,
+            strict=self.strict,
         )
 
 

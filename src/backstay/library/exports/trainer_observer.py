@@ -1,0 +1,22 @@
+"""The check of an export for what trainers refuse."""
+
+from backstay.library.conversation import Conversation
+from backstay.library.formats import FormatOptions
+from backstay.library.trainer_checks import TrainerReport
+
+
+class TrainerObserver:
+    """A report of what trainers would refuse of the conversations as they are exported. Observes the export."""
+
+    def __init__(self, options: FormatOptions, *, strict: bool) -> None:
+        self.report = TrainerReport()
+        self._options = options
+        self._strict = strict
+
+    def observe(self, conversation: Conversation) -> None:
+        self.report.add(self._options.apply(conversation))
+
+    def finish(self) -> None:
+        """Raise RefusedByTrainers if the export is strict and trainers would refuse some conversations."""
+        if self._strict and self.report.refused:
+            raise self.report.refusal("nothing was written")
