@@ -77,27 +77,32 @@ class ConversationColumns:
         self._contents.append(turn.content)
         self.characters += len(turn.content)
         if self._with_fields and not (turn.is_plain and turn.metadata is None and turn.id is None):
-            if turn.tool_calls and not turn.content:
-                self._contents[number] = None
-            for name, value in self._fields_of(turn).items():
-                if value:
-                    _set(self._fields[name], number, value)
+            self._append_fields(turn, number)
 
-    def _fields_of(self, turn: Turn) -> dict[str, Any]:
-        metadata = dict(turn.metadata or {})
-        weight = metadata.pop("weight") if _is_whole(metadata.get("weight")) else None
-        if weight is not None:  # zero too
-            _set(self._fields["weight"], len(self._roles) - 1, weight)
-        if turn.parts:
-            metadata["parts"] = list(turn.parts)
-        return {
+    def _append_fields(self, turn: Turn, number: int) -> None:
+        if turn.tool_calls and not turn.content:
+            self._contents[number] = None
+        fields = {
             "name": turn.name,
             "tool_calls": [call.to_dict() for call in turn.tool_calls],
             "tool_call_id": turn.tool_call_id,
             "reasoning_content": self._counted(turn.reasoning),
             "id": turn.id,
-            "metadata": self._json(metadata),
         }
+        for name, value in fields.items():
+            if value:
+                _set(self._fields[name], number, value)
+        if turn.metadata or turn.parts:
+            self._append_metadata(turn, number)
+
+    def _append_metadata(self, turn: Turn, number: int) -> None:
+        metadata = dict(turn.metadata or {})
+        if _is_whole(metadata.get("weight")):
+            _set(self._fields["weight"], number, metadata.pop("weight"))
+        if turn.parts:
+            metadata["parts"] = list(turn.parts)
+        if metadata:
+            _set(self._fields["metadata"], number, self._json(metadata))
 
     def _messages(self) -> "pa.ListArray":
         lists: dict[str, list[Any]] = {"role": self._roles, "content": self._contents, **self._fields}
@@ -114,7 +119,8 @@ class ConversationColumns:
         return self._counted(orjson.dumps(value).decode()) if value else None
 
     def _counted(self, text: str | None) -> str | None:
-        self.characters += len(text or "")
+        if text:
+            self.characters += len(text)
         return text
 
 
