@@ -22,22 +22,17 @@ class Encoder:
         return self._form.head()
 
     def encode(self, conversations: Sequence[Conversation]) -> bytes:
-        """Return the bytes of some conversations.
-
-        Raises:
-            ConversationUnwritable, LossyExport: a conversation does not fit, which was changed or stored only after
-                the losses had been counted.
-        """
+        """Return the bytes of some conversations, without what the format cannot hold, which is counted."""
         form, findings, observers = self._form, self._findings, self._request.observers
         chunks = []
         for conversation in conversations:
-            findings.add(form, conversation)
+            if not findings.add(form, conversation):
+                continue
             for observer in observers:
                 observer.observe(conversation)
             chunks.append(form.chunk(conversation))
             if left_out := form.unwritten(conversation):
                 findings.left_out.update(left_out)
-        findings.check(lossy=self._request.lossy)
         self.conversations += len(conversations)
         return b"".join(chunks)
 
@@ -46,9 +41,8 @@ class Encoder:
         return self._form.tail()
 
     def finish(self) -> None:
-        """Count what shows only after the last conversation of all. Raises LossyExport."""
+        """Count what shows only after the last conversation of all."""
         self._findings.add_final(self._form)
-        self._findings.check(lossy=self._request.lossy)
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""

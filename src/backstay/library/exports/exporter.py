@@ -15,7 +15,7 @@ from backstay.library.exports import card
 from backstay.library.exports.file_name import compressed, format_of_file, is_data_file, stem_of
 from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
 from backstay.library.exports.losses import ExportFindings
-from backstay.library.exports.prepared_export import PreparedExport, needs_measuring, new_form
+from backstay.library.exports.prepared_export import PreparedExport, new_form
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
 from backstay.library.formats import DEFAULT
 from backstay.library.id_text import quoted_id
@@ -68,7 +68,8 @@ class Exporter:
     async def blocks(self, selection: Selection | None, request: ExportRequest) -> AsyncIterator[bytes]:
         """Yield an export as a stream. Raises like `write`, before the first block if nothing changes meanwhile."""
         export = await self._prepare(selection, request)
-        async for block in export.blocks():
+        await self._measure(selection, export)
+        async for block in export.blocks(checks_each=True):
             yield block
         export.finish(None)
 
@@ -97,7 +98,8 @@ class Exporter:
         if request.split is not None or request.shard_size is not None or request.card:
             raise SettingsError("A split, shards and a card are files; name a folder for them", setting="output")
         export = await self._prepare(selection, request)
-        async for block in export.blocks():
+        await self._measure(selection, export)
+        async for block in export.blocks(checks_each=True):
             stream.write(block)
         export.finish(None)
         return export.result(None, ())
@@ -142,18 +144,25 @@ class Exporter:
         return result
 
     async def _prepare(self, selection: Selection | None, request: ExportRequest) -> PreparedExport:
-        """Measure what the format would lose. Raises LossyExport, ConversationUnwritable."""
         selection = _or_everything(selection)
         request = replace(request, format=request.format or DEFAULT)
         if new_form(request).depends_on_turn_fields:
             has_fields = await self._may_have_turn_fields(selection)
             request = replace(request, options=replace(request.options, turn_fields=has_fields))
-        if needs_measuring(request):
-            await self._measure(selection, request)
         return PreparedExport(self.pages(selection), request)
 
-    async def _measure(self, selection: Selection, request: ExportRequest) -> None:
-        form, findings = new_form(request), ExportFindings(request.format or DEFAULT)
+    async def _measure(self, selection: Selection | None, export: PreparedExport) -> None:
+        """Refuse what the format cannot hold before a stream begins. A file is refused before it gets its name.
+
+        Raises:
+            LossyExport, ConversationUnwritable: the format cannot hold something.
+        """
+        selection = _or_everything(selection)
+        if export.may_lose_fields_only and (
+            export.request.lossy or not await self._may_have_turn_fields(selection)
+        ):
+            return
+        form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
 
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:
@@ -162,7 +171,7 @@ class Exporter:
         async for page in self.pages(selection):
             await asyncio.to_thread(add, page)
         findings.add_final(form)
-        findings.check(lossy=request.lossy)
+        findings.check(lossy=export.request.lossy)
 
     async def _may_have_turn_fields(self, selection: Selection) -> bool:
         try:

@@ -37,8 +37,8 @@ class ExportFindings:
         self._refused = 0
         self._first_refusal: tuple[str, str] | None = None
 
-    def add(self, encoder: Format, conversation: Conversation) -> None:
-        """Count what this encoder would lose of a conversation."""
+    def add(self, encoder: Format, conversation: Conversation) -> bool:
+        """Count what this encoder would lose of a conversation. Return whether it can be written."""
         self.conversations += 1
         if losses := encoder.losses(conversation):
             self._losses.update(losses)
@@ -46,6 +46,7 @@ class ExportFindings:
         if (reason := encoder.refusal(conversation)) is not None:
             self._refused += 1
             self._first_refusal = self._first_refusal or (str(conversation.id), reason)
+        return reason is None
 
     def add_final(self, encoder: Format) -> None:
         """Count what shows only after the last conversation."""

@@ -12,7 +12,7 @@ from backstay.library.exports.card import CardFigures
 from backstay.library.exports.encoder import Encoder
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
-from backstay.library.formats import DEFAULT, Format, load_format
+from backstay.library.formats import DEFAULT, Format, SystemMode, load_format
 
 _BLOCK_BYTES = 256 * 1024
 
@@ -27,6 +27,14 @@ class PreparedExport:
         self._findings = ExportFindings(request.format or DEFAULT)
 
     @property
+    def may_lose_fields_only(self) -> bool:
+        """Whether the format holds every conversation without tools and other fields of turns as it is."""
+        form = load_format(self.request.format or DEFAULT)
+        methods = (form.fit, form.losses, form.final_losses, form.refusal)
+        inherited = (Format.fit, Format.losses, Format.final_losses, Format.refusal)
+        return methods == inherited and self.request.options.system is SystemMode.KEEP
+
+    @property
     def exported(self) -> int:
         return self._findings.conversations
 
@@ -34,18 +42,25 @@ class PreparedExport:
         """Return an encoder of conversations of this export."""
         return Encoder(new_form(self.request), self.request, self._findings)
 
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """Yield all conversations as one stream. Raises LossyExport, ConversationUnwritable if they have changed."""
+    async def blocks(self, *, checks_each: bool = False) -> AsyncIterator[bytes]:
+        """Yield all conversations as one stream.
+
+        With `checks_each`, no block is yielded of which the format cannot hold something; otherwise `finish` raises.
+        """
         encoder = self.new_encoder()
         block = bytearray(encoder.head())
         async for page in self.pages:
             block += await asyncio.to_thread(encoder.encode, page)
             self.report_progress()
             if len(block) >= _BLOCK_BYTES:
+                if checks_each:
+                    self._check_losses()
                 yield bytes(block)
                 block.clear()
         encoder.finish()
         block += encoder.tail()
+        if checks_each:
+            self._check_losses()
         if block:
             yield bytes(block)
 
@@ -55,12 +70,22 @@ class PreparedExport:
             self.request.on_progress(self.exported)
 
     def finish(self, path: Path | None) -> None:
-        """Conclude, before the file or folder gets its name. Raises EmptySelection, and the observers' errors."""
+        """Conclude, before the file or folder gets its name.
+
+        Raises:
+            LossyExport, ConversationUnwritable: the format could not hold something.
+            EmptySelection: no conversation is selected.
+            An error of an observer.
+        """
+        self._check_losses()
         for observer in self.request.observers:
             observer.finish()
         if path is not None and not self.exported:
             # So that a mistyped condition does not replace a good file by an empty one.
             raise EmptySelection(f"No conversation is selected; {path} is unchanged", path=str(path))
+
+    def _check_losses(self) -> None:
+        self._findings.check(lossy=self.request.lossy)
 
     def result(self, path: Path | None, files: Sequence[ExportedFile]) -> ExportResult:
         """Return what was written into these files."""
@@ -82,12 +107,3 @@ class PreparedExport:
 def new_form(request: ExportRequest) -> Format:
     """Return a new encoder of the request's format."""
     return load_format(request.format or DEFAULT)(request.options)
-
-
-def needs_measuring(request: ExportRequest) -> bool:
-    """Return whether the format may lose or refuse something of the selection, which has to be known before writing."""
-    form = load_format(request.format or DEFAULT)
-    may_refuse = form.refusal is not Format.refusal
-    may_lose = form.losses is not Format.losses or form.final_losses is not Format.final_losses
-    is_plain = form.depends_on_turn_fields and not request.options.turn_fields
-    return may_refuse or (may_lose and not is_plain and not request.lossy)
