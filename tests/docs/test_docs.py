@@ -328,7 +328,7 @@ def test_every_export_format_is_explained():
     page = (_ROOT / "docs" / "quickstart.md").read_text()
     table = page.partition("| `--format` | shape |\n")[2].partition("\n\n")[0]
 
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(ExportFormat)
+    assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == list(ExportFormat)
 
 
 def test_every_field_of_a_recipe_is_explained():

@@ -125,6 +125,7 @@ class ExportOut(ApiObject):
     splits: dict[str, int]
     losses: list[LossOut]
     left_out: dict[str, int]
+    notes: list[str]
 
     @classmethod
     def from_result(cls, result: ExportResult) -> Self:

@@ -131,3 +131,7 @@ def _report(out: Output, result: "ExportResult", choices: ExportOptions) -> None
         may_have_metadata = not choices.metadata and load_format(result.format).suffix == "jsonl"
         hint = "--metadata writes them" if may_have_metadata else "--format native writes every field"
         out.note(f"Not written: {', '.join(result.left_out)}; {hint}.")
+    for name in (name for name, count in result.splits.items() if not count):
+        out.note(f"No conversation is on the side {name}, so its file is empty.")
+    for note in result.notes:
+        out.note(note)

@@ -38,7 +38,9 @@ class Encoder:
 
     def tail(self) -> bytes:
         """Return the bytes after the last conversation of a file."""
-        return self._form.tail()
+        tail = self._form.tail()
+        self._findings.notes.extend(note for note in self._form.notes() if note not in self._findings.notes)
+        return tail
 
     def finish(self) -> None:
         """Count what shows only after the last conversation of all."""

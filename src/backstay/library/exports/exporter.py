@@ -158,9 +158,9 @@ class Exporter:
             LossyExport, ConversationUnwritable: the format cannot hold something.
         """
         selection = _or_everything(selection)
-        if export.may_lose_fields_only and (
-            export.request.lossy or not await self._may_have_turn_fields(selection)
-        ):
+        if export.holds_everything:
+            return
+        if export.may_lose_fields_only and (export.request.lossy or not await self._may_have_turn_fields(selection)):
             return
         form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
 

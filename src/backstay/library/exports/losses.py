@@ -31,6 +31,7 @@ class ExportFindings:
     def __init__(self, format_name: str) -> None:
         self.conversations = 0
         self.left_out: Counter[str] = Counter()
+        self.notes: list[str] = []
         self._format = format_name
         self._losses: Counter[Loss] = Counter()
         self._losing: Counter[Loss] = Counter()

@@ -27,6 +27,11 @@ class PreparedExport:
         self._findings = ExportFindings(request.format or DEFAULT)
 
     @property
+    def holds_everything(self) -> bool:
+        """Whether the format holds every conversation as it is."""
+        return self.may_lose_fields_only and not new_form(self.request).lacks
+
+    @property
     def may_lose_fields_only(self) -> bool:
         """Whether the format holds every conversation without tools and other fields of turns as it is."""
         form = load_format(self.request.format or DEFAULT)
@@ -101,6 +106,7 @@ class PreparedExport:
             splits=splits,
             losses=self._findings.losses,
             left_out=self._findings.left_out,
+            notes=self._findings.notes,
         )
 
 

@@ -128,3 +128,5 @@ class ExportResult:
     """What the format could not hold, which `lossy` allowed to leave out."""
     left_out: Mapping[str, int]
     """Fields that only describe conversations and have no place in the format, with the number that have them."""
+    notes: Sequence[str]
+    """What else a user should know, as whole sentences."""

@@ -5,68 +5,22 @@ its `tail` follows them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, ClassVar
 
+from backstay.library.format_options import FormatOptions, ReasoningMode, SystemMode
+from backstay.library.loss import BEYOND_TEXT, Loss
+
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
 
+__all__ = ["DEFAULT", "Format", "FormatOptions", "Loss", "ReasoningMode", "SystemMode", "format_names", "load_format"]
+
 DEFAULT = "messages"
-
-
-class ReasoningMode(StrEnum):
-    """The treatment of reasoning in an export."""
-
-    KEEP = "keep"
-    """Write it where the format has a place for it."""
-    INLINE = "inline"
-    """Write it before the text, in `<think>` tags."""
-    DROP = "drop"
-    """Leave it out."""
-
-
-class SystemMode(StrEnum):
-    """The treatment of system messages in an export."""
-
-    KEEP = "keep"
-    DROP = "drop"
-    """Leave them out."""
-
-
-class Loss(StrEnum):
-    """Something that a trainee reads and that a format cannot hold; the value is its name for people."""
-
-    TOOLS = "tool definitions"
-    TOOL_CALLS = "tool calls"
-    TOOL_CALL_IDS = "ids of tool calls"
-    TOOL_CALL_KEYS = "further keys of tool calls"
-    ARGUMENTS = "tool arguments that are no JSON object"
-    REASONING = "reasoning"
-    PARTS = "content parts that are not text"
-    NAMES = "names"
-    WEIGHTS = "weights"
-    ROLES = "turns whose role the format lacks"
-    SYSTEM = "system messages after the first turn"
-    ORDER = "turns outside of the order of question and answer"
-    COUNTERPART = "conversations without a counterpart"
-
-
-@dataclass(frozen=True, slots=True)
-class FormatOptions:
-    """The options of an export that change what a format writes."""
-
-    reasoning: ReasoningMode = ReasoningMode.KEEP
-    system: SystemMode = SystemMode.KEEP
-    metadata: bool = False
-    """Whether id, topic, persona, metadata and so on are written too, where the format is JSON."""
-    excel: bool = False
-    """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
-    turn_fields: bool = True
-    """Whether any conversation has tools or other fields of turns; the schema of Parquet is simpler without."""
+DESCRIPTION = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
+TURN_IDS, TURN_METADATA = TURN_DESCRIPTION = ("turn ids", "turn metadata")
 
 
 class Format(ABC):
@@ -77,15 +31,22 @@ class Format(ABC):
     media_type: ClassVar[str] = "application/jsonl"
     suffix: ClassVar[str] = "jsonl"
     depends_on_turn_fields: ClassVar[bool] = False
-    """Whether only tools and other fields of turns can be lost, or change the schema: then the library is asked first
-    whether it has any."""
+    """Whether the format has another schema with `turn_fields`, so that the library has to be asked for them first."""
+    describes: Collection[str] = ()
+    """What is always written of what describes a conversation: the names that `unwritten` returns otherwise."""
+    lacks: Collection[Loss] = BEYOND_TEXT
+    """What the format cannot hold, wherever it stands."""
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         self.options = options
 
     def losses(self, conversation: "Conversation") -> Mapping[Loss, int]:
         """Return what the format cannot hold of a conversation, with counts. `chunk` leaves exactly that out."""
-        return {}
+        from backstay.library.training_content import count_features  # every command's help imports this module
+
+        fitted, left_out = self.fit(self.options.apply(conversation))
+        features = count_features(fitted) if fitted is not None else {}
+        return {**left_out, **{loss: count for loss, count in features.items() if loss in self.lacks}}
 
     def final_losses(self) -> Mapping[Loss, int]:
         """Return the losses that show only after `losses` was called for all conversations."""
@@ -93,10 +54,21 @@ class Format(ABC):
 
     def refusal(self, conversation: "Conversation") -> str | None:
         """Return why a conversation cannot be written at all, as in "turn 2 holds <|im_end|>"; None if it can."""
-        return None
+        return None if self.options.apply(conversation).turns else "it has only system messages, which are left out"
 
     def unwritten(self, conversation: "Conversation") -> Collection[str]:
-        """Return the fields that describe the conversation and are left out, such as `topic`. They are no losses."""
+        """Return what describes the conversation and is left out, such as `topic`. This is no loss for a trainee."""
+        return [name for name in _descriptions(conversation) if name not in self.describes]
+
+    def fit(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
+        """Return the conversation without turns that have no place in the format, and the counts of those.
+
+        It is None if nothing of it can be written.
+        """
+        return conversation, {}
+
+    def notes(self) -> Sequence[str]:
+        """Return what a user should know about what was written so far, as whole sentences."""
         return ()
 
     def head(self) -> bytes:
@@ -114,6 +86,15 @@ class Format(ABC):
     def next_file(self) -> "Format":
         """Return the encoder of the next file of the same export; itself if it collects conversations across files."""
         return type(self)(self.options)
+
+
+def _descriptions(conversation: "Conversation") -> Iterator[str]:
+    """Yield the names of what describes this conversation."""
+    yield from (name for name in DESCRIPTION if getattr(conversation, name))
+    if any(turn.id for turn in conversation.turns):
+        yield TURN_IDS
+    if any(turn.metadata and turn.metadata.keys() - {"weight"} for turn in conversation.turns):
+        yield TURN_METADATA
 
 
 def format_names() -> list[str]:

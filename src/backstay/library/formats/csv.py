@@ -3,13 +3,15 @@
 import csv
 import io
 import re
+from collections.abc import Sequence
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format
+from backstay.library.formats import Format, FormatOptions
 
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
 # Spreadsheets run a cell that starts with one of these as a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_EXCEL_CHARACTERS = 32_767  # Excel cuts longer cells, without a word
 _BLANKS = " \u00a0\u3000\ufeff"  # some spreadsheets skip these
 # Characters that control a terminal or break CSV readers; tabs and line breaks stay, within quotes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -24,16 +26,29 @@ class Csv(Format):
     label = "CSV, a row per turn"
     media_type = "text/csv; charset=utf-8"
     suffix = "csv"
+    describes = ("id", "topic", "persona")
+
+    def __init__(self, options: FormatOptions = FormatOptions()) -> None:
+        super().__init__(options)
+        self._long_cells = 0
 
     def head(self) -> bytes:
-        return _line(_COLUMNS)
+        return (b"\xef\xbb\xbf" if self.options.excel else b"") + _line(_COLUMNS)
 
     def chunk(self, conversation: Conversation) -> bytes:
         shared_cells = (conversation.id, conversation.topic, conversation.persona)
+        turns = self.options.apply(conversation).turns
+        self._long_cells += sum(len(turn.content) > _EXCEL_CHARACTERS for turn in turns)
         return b"".join(
             _line([_neutralize(cell) for cell in (*shared_cells, str(sequence), turn.role, turn.content)])
-            for sequence, turn in enumerate(conversation.turns, start=1)
+            for sequence, turn in enumerate(turns, start=1)
         )
+
+    def notes(self) -> Sequence[str]:
+        if not self._long_cells:
+            return ()
+        cells = "1 cell is" if self._long_cells == 1 else f"{self._long_cells:,} cells are"
+        return [f"{cells} longer than {_EXCEL_CHARACTERS:,} characters, which is all that Excel shows."]
 
 
 def _neutralize(cell: str | None) -> str:

@@ -1,16 +1,18 @@
 """OpenAI chat fine-tuning: one `{"messages": [{"role", "content"}]}` per line."""
 
-import orjson
+from typing import Any
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format
+from backstay.library.json_lines import JsonLines
+from backstay.library.openai_messages import LACKS, to_messages, to_tools
 
 
-class Messages(Format):
-    """The shape of OpenAI chat fine-tuning, as JSON lines."""
+class Messages(JsonLines):
+    """The shape of OpenAI chat fine-tuning, as JSON lines; `tools` are next to the messages."""
 
     label = "OpenAI messages (JSONL)"
+    lacks = LACKS
+    describes_turns = True
 
-    def chunk(self, conversation: Conversation) -> bytes:
-        messages = [{"role": turn.role, "content": turn.content} for turn in conversation.turns]
-        return orjson.dumps({"messages": messages}, option=orjson.OPT_APPEND_NEWLINE)
+    def row(self, conversation: Conversation) -> dict[str, Any]:
+        return {"messages": to_messages(conversation, metadata=self.options.metadata), **to_tools(conversation)}

@@ -1,15 +1,16 @@
 """The native shape: all fields of a conversation, one conversation per line."""
 
-import orjson
-
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format
+from backstay.library.formats import DESCRIPTION, TURN_DESCRIPTION, Format
+from backstay.library.json_lines import write_line
 
 
 class Native(Format):
     """The native shape (`Conversation.to_dict`), as JSON lines."""
 
     label = "All fields (JSONL)"
+    lacks = ()
+    describes = (*DESCRIPTION, *TURN_DESCRIPTION)
 
     def chunk(self, conversation: Conversation) -> bytes:
-        return orjson.dumps(conversation.to_dict(), option=orjson.OPT_APPEND_NEWLINE)
+        return write_line(self.options.apply(conversation).to_dict())

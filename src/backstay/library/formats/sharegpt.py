@@ -1,18 +1,64 @@
-"""ShareGPT: one `{"id", "conversations": [{"from", "value"}]}` per line."""
+"""ShareGPT: one `{"id", "system", "tools", "conversations": [{"from", "value"}]}` per line.
+
+Tools are written as LLaMA-Factory reads them: the definitions as JSON text, a turn's calls as a JSON object, or
+a list of several, under `function_call`, and results under `observation`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format
+from backstay.library.json_lines import JsonLines, embed
+from backstay.library.loss import Loss
+from backstay.library.openai_messages import describe_turn, to_tools
+from backstay.library.training_content import is_json_object, weight
+from backstay.library.turn import ToolCall, Turn
 
-_SPEAKER = {"user": "human", "assistant": "gpt"}
+_SPEAKER = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 
-class ShareGPT(Format):
-    """The shape of ShareGPT, as JSON lines; roles other than user and assistant keep their names."""
+class ShareGPT(JsonLines):
+    """The shape of ShareGPT; roles other than user, assistant and tool keep their names."""
 
     label = "ShareGPT (JSONL)"
+    lacks = (
+        *(Loss.TOOL_CALL_IDS, Loss.TOOL_CALL_KEYS, Loss.CALL_TEXT, Loss.REASONING),
+        *(Loss.PARTS, Loss.PART_ORDER, Loss.NAMES, Loss.MISPLACED),
+    )
+    describes = ("id",)
+    describes_turns = True
 
-    def chunk(self, conversation: Conversation) -> bytes:
-        turns = [{"from": _SPEAKER.get(turn.role, turn.role), "value": turn.content} for turn in conversation.turns]
-        return orjson.dumps({"id": conversation.id, "conversations": turns}, option=orjson.OPT_APPEND_NEWLINE)
+    def row(self, conversation: Conversation) -> dict[str, Any]:
+        row: dict[str, Any] = {"id": conversation.id}
+        turns = conversation.turns
+        if _is_apart(turns):
+            row["system"], turns = turns[0].content, turns[1:]
+        if conversation.tools:
+            row["tools"] = orjson.dumps(to_tools(conversation)["tools"]).decode()
+        return {**row, "conversations": [self._to_dict(turn) for turn in turns]}
+
+    def _to_dict(self, turn: Turn) -> dict[str, Any]:
+        entry: dict[str, Any] = {"from": _SPEAKER.get(turn.role, turn.role), "value": turn.content}
+        if turn.tool_calls and turn.role == "assistant":
+            entry = {"from": "function_call", "value": _calls(turn)}
+        if turn.metadata and (number := weight(turn)) is not None:
+            entry["weight"] = number
+        return entry | (describe_turn(turn) if self.options.metadata else {})
+
+
+def _is_apart(turns: Sequence[Turn]) -> bool:
+    """Return whether the system message stands next to the conversation: if it is one, before other turns."""
+    roles = [turn.role for turn in turns[:2]]
+    return len(roles) == 2 and roles[0] == "system" != roles[1] and bool(turns[0].content.strip())
+
+
+def _calls(turn: Turn) -> str:
+    calls = [_call(call) for call in turn.tool_calls]
+    return orjson.dumps(calls[0] if len(calls) == 1 else calls).decode()
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    is_object = is_json_object(call.arguments)
+    return {"name": call.name, "arguments": embed(call.arguments) if is_object else call.arguments}

@@ -1,0 +1,35 @@
+"""Content parts as blocks of Anthropic's API."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_WITH_SOURCE = frozenset(("image", "document"))
+_OWN = re.compile(
+    r"text|thinking|redacted_thinking|search_result|tool_use|server_tool_use|container_upload|\w+_tool_result"
+)
+_TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
+_DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
+
+
+def to_block(part: Any) -> Mapping[str, Any] | None:
+    """Return a content part as a block; None if the API has none for it."""
+    block: Mapping[str, Any] = part
+    match part:
+        case str():
+            return {"type": "text", "text": part}
+        case {"type": str(kind), "source": dict()} if kind in _WITH_SOURCE:
+            return block
+        case {"type": str(kind)} if _OWN.fullmatch(kind):
+            return block
+        case {"type": str(kind)} if kind in _TEXTS and isinstance(part.get(_TEXTS[kind]), str):
+            return {"type": "text", "text": part[_TEXTS[kind]]}
+        case {"type": "image_url", "image_url": {"url": str(url), **more}} if not more and len(part) == 2:
+            return {"type": "image", "source": _image_source(url)}
+    return None
+
+
+def _image_source(url: str) -> Mapping[str, str]:
+    if data := _DATA_URL.fullmatch(url):
+        return {"type": "base64", "media_type": data[1], "data": data[2]}
+    return {"type": "url", "url": url}

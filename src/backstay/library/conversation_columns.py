@@ -1,0 +1,128 @@
+"""Conversations as columns of a table, from which pyarrow makes a record batch."""
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from backstay.library.conversation import Conversation
+from backstay.library.turn import Turn
+
+_TEXTS = ("id", "topic", "persona", "content", "job_id", "item_id")
+_TIMES = ("created_at", "updated_at")
+_TEXT, _TIME = pa.string(), pa.timestamp("us", "UTC")
+_FUNCTION = pa.struct({"name": _TEXT, "arguments": _TEXT})
+_MESSAGE = {"role": _TEXT, "content": _TEXT}
+_MESSAGE_FIELDS = {
+    "name": _TEXT,
+    "tool_calls": pa.list_(pa.struct({"id": _TEXT, "type": _TEXT, "function": _FUNCTION})),
+    "tool_call_id": _TEXT,
+    "reasoning_content": _TEXT,
+    "weight": pa.int64(),
+    "id": _TEXT,
+    "metadata": _TEXT,
+}
+
+
+class ConversationColumns:
+    """Rows that were appended and not yet taken. Without `with_fields`, a message has a role and content only."""
+
+    def __init__(self, *, with_fields: bool) -> None:
+        self._with_fields = with_fields
+        self._message_type = pa.struct({**_MESSAGE, **(_MESSAGE_FIELDS if with_fields else {})})
+        columns = {**dict.fromkeys(_TEXTS, _TEXT), **dict.fromkeys(_TIMES, _TIME), "metadata": _TEXT}
+        tools = {"tools": _TEXT} if with_fields else {}
+        self.schema = pa.schema({**columns, "messages": pa.list_(self._message_type), **tools})
+        self._clear()
+
+    def _clear(self) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names if name != "messages"}
+        self._roles: list[str] = []
+        self._contents: list[str | None] = []
+        self._fields: dict[str, list[Any]] = {name: [] for name in _MESSAGE_FIELDS}
+        self._ends: list[int] = [0]
+        self.characters = 0
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self._ends) - 1
+
+    def append(self, conversation: Conversation) -> None:
+        """Append a conversation as a row."""
+        columns = self._columns
+        for name in _TEXTS:
+            columns[name].append(getattr(conversation, name))
+        columns["created_at"].append(conversation.created_at)
+        columns["updated_at"].append(conversation.updated_at)
+        columns["metadata"].append(self._json(conversation.metadata))
+        if self._with_fields:
+            columns["tools"].append(self._json(conversation.tools))
+        for turn in conversation.turns:
+            self._append_turn(turn)
+        self._ends.append(len(self._roles))
+
+    def take(self) -> "pa.RecordBatch":
+        """Return all rows, and remove them."""
+        arrays = [
+            self._messages() if name == "messages" else pa.array(self._columns[name], self.schema.field(name).type)
+            for name in self.schema.names
+        ]
+        self._clear()
+        return pa.record_batch(arrays, schema=self.schema)
+
+    def _append_turn(self, turn: Turn) -> None:
+        number = len(self._roles)
+        self._roles.append(turn.role)
+        self._contents.append(turn.content)
+        self.characters += len(turn.content)
+        if self._with_fields and not (turn.is_plain and turn.metadata is None and turn.id is None):
+            if turn.tool_calls and not turn.content:
+                self._contents[number] = None
+            for name, value in self._fields_of(turn).items():
+                if value:
+                    _set(self._fields[name], number, value)
+
+    def _fields_of(self, turn: Turn) -> dict[str, Any]:
+        metadata = dict(turn.metadata or {})
+        weight = metadata.pop("weight") if _is_whole(metadata.get("weight")) else None
+        if weight is not None:  # zero too
+            _set(self._fields["weight"], len(self._roles) - 1, weight)
+        if turn.parts:
+            metadata["parts"] = list(turn.parts)
+        return {
+            "name": turn.name,
+            "tool_calls": [call.to_dict() for call in turn.tool_calls],
+            "tool_call_id": turn.tool_call_id,
+            "reasoning_content": self._counted(turn.reasoning),
+            "id": turn.id,
+            "metadata": self._json(metadata),
+        }
+
+    def _messages(self) -> "pa.ListArray":
+        lists: dict[str, list[Any]] = {"role": self._roles, "content": self._contents, **self._fields}
+        count = len(self._roles)
+        arrays = []
+        for field in self._message_type:
+            values = lists[field.name]
+            values.extend([None] * (count - len(values)))
+            arrays.append(pa.array(values, field.type))
+        messages = pa.StructArray.from_arrays(arrays, fields=list(self._message_type))
+        return pa.ListArray.from_arrays(pa.array(self._ends, pa.int32()), messages)
+
+    def _json(self, value: Any) -> str | None:
+        return self._counted(orjson.dumps(value).decode()) if value else None
+
+    def _counted(self, text: str | None) -> str | None:
+        self.characters += len(text or "")
+        return text
+
+
+def _set(values: list[Any], number: int, value: Any) -> None:
+    """Set a value that most messages do not have; those before it get none."""
+    values.extend([None] * (number - len(values)))
+    values.append(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63

@@ -1,0 +1,116 @@
+"""Anthropic: one `{"system", "messages", "tools"}` per line, with blocks where text alone is not enough."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from backstay.library.content_blocks import to_block
+from backstay.library.conversation import Conversation
+from backstay.library.json_lines import JsonLines, embed
+from backstay.library.loss import Loss
+from backstay.library.tool_definitions import to_anthropic
+from backstay.library.training_content import is_json_object, types_of_fields
+from backstay.library.turn import ToolCall, Turn
+
+_ROLES = frozenset(("user", "assistant", "tool"))
+Block = Mapping[str, Any]
+
+
+class Anthropic(JsonLines):
+    """The shape of Anthropic's API. Results of tools are part of the user message that follows the calls."""
+
+    label = "Anthropic messages (JSONL)"
+    lacks = (Loss.TOOL_CALL_KEYS, Loss.ARGUMENTS, Loss.NAMES, Loss.WEIGHTS, Loss.MISPLACED)
+
+    def fit(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
+        left_out = Counter[Loss]()
+        turns: list[Turn] = []
+        for number, turn in enumerate(conversation.turns):
+            if turn.role not in _ROLES and (turn.role != "system" or number):
+                left_out[Loss.SYSTEM if turn.role == "system" else Loss.ROLES] += 1
+                continue
+            parts = turn.current_parts or ()
+            blocks = [part for part in parts if to_block(part) is not None]
+            turns.append(turn if len(blocks) == len(parts) else replace(turn, parts=blocks or None))
+            left_out[Loss.PARTS] += len(parts) - len(blocks)
+        if all(turn.role == "system" for turn in turns):
+            return None, {Loss.NO_ANSWER: 1}
+        return replace(conversation, turns=turns), +left_out
+
+    def row(self, conversation: Conversation) -> dict[str, Any]:
+        turns = conversation.turns
+        row: dict[str, Any] = {}
+        if turns[0].role == "system":
+            row["system"], turns = _content(turns[0]), turns[1:]
+        row["messages"] = list(_messages(turns))
+        return row | ({"tools": [to_anthropic(tool) for tool in conversation.tools]} if conversation.tools else {})
+
+
+def _messages(turns: Iterable[Turn]) -> Iterator[dict[str, Any]]:
+    """Yield the messages. The API requires all results of a message's calls in the next one, before any text."""
+    results: list[Block] = []
+    for turn in turns:
+        if turn.role == "tool":
+            results.append(_result(turn))
+            continue
+        if results and turn.role == "user":
+            yield {"role": "user", "content": [*results, *_content_blocks(turn)]}
+        else:
+            yield from _results(results)
+            yield {"role": turn.role, "content": _model_blocks(turn) or _content(turn)}
+        results = []
+    yield from _results(results)
+
+
+def _results(results: Sequence[Block]) -> Iterator[dict[str, Any]]:
+    if results:
+        yield {"role": "user", "content": results}
+
+
+def _content(turn: Turn) -> str | list[Block]:
+    return _content_blocks(turn) if turn.current_parts else turn.content
+
+
+def _content_blocks(turn: Turn) -> list[Block]:
+    if parts := turn.current_parts:
+        return [block for part in parts if (block := to_block(part)) is not None]
+    return [{"type": "text", "text": turn.content}] if turn.content else []
+
+
+def _model_blocks(turn: Turn) -> list[Block]:
+    """Return the blocks of an answer; none if it is only content."""
+    thinking, calls = _thinking(turn), [_tool_use(call) for call in turn.tool_calls]
+    if turn.role != "assistant" or not (thinking or calls):
+        return []
+    of_fields = types_of_fields(turn)
+    content = _content_blocks(turn)
+    if any(block["type"] in of_fields for block in content):
+        if _ids(content) == _ids(calls):  # as the answer came, with the order that the fields do not hold
+            return content
+        content = [block for block in content if block["type"] not in of_fields]
+    return [*thinking, *content, *calls]
+
+
+def _ids(blocks: Iterable[Block]) -> list[tuple[Any, Any]]:
+    return [(block.get("id"), block.get("name")) for block in blocks if block["type"] == "tool_use"]
+
+
+def _thinking(turn: Turn) -> list[Block]:
+    if not turn.reasoning:
+        return []
+    signature = turn.metadata.get("reasoning_signature") if turn.metadata else None
+    signed = {"signature": signature} if isinstance(signature, str) else {}
+    return [{"type": "thinking", "thinking": turn.reasoning, **signed}]
+
+
+def _tool_use(call: ToolCall) -> Block:
+    call_id = {} if call.id is None else {"id": call.id}
+    arguments = embed(call.arguments) if is_json_object(call.arguments) else {}
+    return {"type": "tool_use", **call_id, "name": call.name, "input": arguments}
+
+
+def _result(turn: Turn) -> Block:
+    call_id = {"tool_use_id": turn.tool_call_id} if turn.tool_call_id else {}
+    is_error = {"is_error": True} if turn.metadata and turn.metadata.get("is_error") is True else {}
+    return {"type": "tool_result", **call_id, "content": _content(turn), **is_error}

@@ -1,0 +1,80 @@
+"""Parquet: one row per conversation, with its messages as a list and what describes it in columns."""
+
+import io
+from typing import Any
+
+from backstay.errors import SettingsError
+from backstay.library.conversation import Conversation
+from backstay.library.formats import DESCRIPTION, TURN_DESCRIPTION, Format, FormatOptions
+from backstay.library.loss import BEYOND_TEXT, Loss
+from backstay.optional_packages import packages_missing
+
+# Readers load a row group as a whole, and this writer collects one.
+_GROUP_ROWS = 20_000
+_GROUP_CHARACTERS = 16 * 1024 * 1024
+# A dictionary pays for columns that repeat; for others the attempt costs time.
+_REPEATED = ("topic", "persona", "job_id", "messages.list.element.role", "messages.list.element.name")
+
+
+class Parquet(Format):
+    """A table of conversations: `messages` in OpenAI's shape; `tools` and all metadata as JSON text."""
+
+    label = "Parquet"
+    media_type = "application/vnd.apache.parquet"
+    suffix = "parquet"
+    depends_on_turn_fields = True
+
+    def __init__(self, options: FormatOptions = FormatOptions()) -> None:
+        super().__init__(options)
+        try:
+            from pyarrow.parquet import ParquetWriter
+        except ImportError as error:
+            raise SettingsError(packages_missing("Parquet", "parquet")) from error
+        from backstay.library.conversation_columns import ConversationColumns
+
+        self.lacks = (Loss.TOOL_CALL_KEYS,) if options.turn_fields else BEYOND_TEXT
+        self.describes = (*DESCRIPTION, *(TURN_DESCRIPTION if options.turn_fields else ()))
+        self._columns = ConversationColumns(with_fields=options.turn_fields)
+        self._sink = _Sink()
+        self._writer = ParquetWriter(
+            self._sink, self._columns.schema, compression="zstd", use_dictionary=list(_REPEATED)
+        )
+
+    def head(self) -> bytes:
+        return self._sink.take()
+
+    def chunk(self, conversation: Conversation) -> bytes:
+        self._columns.append(self.options.apply(conversation))
+        if self._columns.rows >= _GROUP_ROWS or self._columns.characters >= _GROUP_CHARACTERS:
+            self._writer.write_batch(self._columns.take())
+        return self._sink.take()
+
+    def tail(self) -> bytes:
+        if self._columns.rows:
+            self._writer.write_batch(self._columns.take())
+        self._writer.close()
+        return self._sink.take()
+
+
+class _Sink(io.RawIOBase):
+    """A file for pyarrow that hands out what was written."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        self._blocks.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def take(self) -> bytes:
+        """Return the bytes written since the last call."""
+        blocks, self._blocks = self._blocks, []
+        return b"".join(blocks)

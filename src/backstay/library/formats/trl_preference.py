@@ -1,0 +1,93 @@
+"""Preference pairs: one `{"prompt", "chosen", "rejected"}` of messages per line."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from backstay.library.conversation import Conversation
+from backstay.library.formats import DESCRIPTION, Format, FormatOptions
+from backstay.library.json_lines import describe, write_line
+from backstay.library.loss import Loss
+from backstay.library.openai_messages import LACKS, to_messages, to_tools
+
+SIDE, PAIR = "preference", "preference_pair"
+"""The keys of a conversation's metadata that an import of pairs sets: `chosen` or `rejected`, and an id of the pair."""
+CHOSEN, REJECTED = "chosen", "rejected"
+
+
+class TrlPreference(Format):
+    """TRL's preference pairs, each made of two conversations that an import linked in their metadata.
+
+    A conversation waits in memory until its counterpart comes; an import stores the two next to each other.
+    """
+
+    label = "Preference pairs (JSONL)"
+    lacks = LACKS
+
+    def __init__(self, options: FormatOptions = FormatOptions()) -> None:
+        super().__init__(options)
+        self._measured: dict[_Pair, str] = {}
+        self._waiting: dict[_Pair, tuple[str, Conversation]] = {}
+
+    def losses(self, conversation: Conversation) -> Mapping[Loss, int]:
+        side, pair = _side(conversation), _pair(conversation)
+        if side is None or self._measured.get(pair) == side:
+            return {Loss.COUNTERPART: 1}
+        if self._measured.pop(pair, None) is None:
+            self._measured[pair] = side
+        return super().losses(conversation)
+
+    def final_losses(self) -> Mapping[Loss, int]:
+        return {Loss.COUNTERPART: len(self._measured)} if self._measured else {}
+
+    def unwritten(self, conversation: Conversation) -> Collection[str]:
+        written = set(DESCRIPTION) if self.options.metadata else set()
+        if conversation.metadata.keys() <= {SIDE, PAIR}:
+            written.add("metadata")
+        return [name for name in super().unwritten(conversation) if name not in written]
+
+    def chunk(self, conversation: Conversation) -> bytes:
+        side, pair = _side(conversation), _pair(conversation)
+        if side is None:
+            return b""
+        waiting_side, counterpart = self._waiting.setdefault(pair, (side, conversation))
+        if waiting_side == side:  # the first of the pair, or a second one on the same side
+            return b""
+        del self._waiting[pair]
+        sides = {side: conversation, waiting_side: counterpart}
+        return write_line(self._row(sides[CHOSEN], sides[REJECTED]))
+
+    def next_file(self) -> Format:
+        return self  # the counterpart of a conversation may come after the end of a file
+
+    def _row(self, chosen: Conversation, rejected: Conversation) -> dict[str, Any]:
+        first, second = (to_messages(self.options.apply(each), metadata=False) for each in (chosen, rejected))
+        length = _common_length(first, second)
+        row: dict[str, Any] = {"prompt": first[:length]} if length else {}
+        row |= {CHOSEN: first[length:], REJECTED: second[length:], **to_tools(chosen)}
+        if self.options.metadata:
+            row |= {"chosen_conversation": describe(chosen), "rejected_conversation": describe(rejected)}
+        return row
+
+
+class _Pair(NamedTuple):
+    id: object
+    tools: bytes
+    """The tools as JSON: conversations with different ones cannot share a row."""
+
+
+def _pair(conversation: Conversation) -> _Pair:
+    return _Pair(conversation.metadata.get(PAIR), orjson.dumps(conversation.tools) if conversation.tools else b"")
+
+
+def _side(conversation: Conversation) -> str | None:
+    metadata = conversation.metadata
+    side = metadata.get(SIDE)
+    return side if side in (CHOSEN, REJECTED) and isinstance(metadata.get(PAIR), str) else None
+
+
+def _common_length(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> int:
+    """Return how many messages both begin with, but leave each at least one."""
+    longest = min(len(first), len(second)) - 1
+    return next((number for number in range(longest) if first[number] != second[number]), max(longest, 0))

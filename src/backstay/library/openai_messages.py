@@ -1,0 +1,61 @@
+"""Turns and tools in the shape of OpenAI's API, which most trainers read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from backstay.library.conversation import Conversation
+from backstay.library.loss import Loss
+from backstay.library.tool_definitions import to_openai
+from backstay.library.training_content import part_type, types_of_fields, weight
+from backstay.library.turn import Turn
+
+LACKS = frozenset((Loss.PART_ORDER,))
+"""What this shape cannot hold."""
+
+
+def to_messages(conversation: Conversation, *, metadata: bool) -> list[dict[str, Any]]:
+    """Return the messages of a conversation, with ids and metadata of the turns if `metadata`."""
+    return [_to_message(turn, metadata=metadata) for turn in conversation.turns]
+
+
+def to_tools(conversation: Conversation) -> dict[str, Any]:
+    """Return the entry `tools` of a row, or nothing for a conversation without."""
+    return {"tools": [to_openai(tool) for tool in conversation.tools]} if conversation.tools else {}
+
+
+def _to_message(turn: Turn, *, metadata: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": _content(turn)}
+    if not turn.is_plain:
+        fields = {
+            "name": turn.name,
+            "tool_calls": [call.to_dict() for call in turn.tool_calls],
+            "tool_call_id": turn.tool_call_id,
+            "reasoning_content": turn.reasoning,
+        }
+        message |= {name: value for name, value in fields.items() if value}
+    if turn.metadata and (number := weight(turn)) is not None:
+        message["weight"] = number
+    if metadata:
+        message |= describe_turn(turn)
+    return message
+
+
+def describe_turn(turn: Turn) -> dict[str, Any]:
+    """Return the id and the metadata of a turn, without its weight, which is part of the message."""
+    described = {} if turn.id is None else {"id": turn.id}
+    if not turn.metadata:
+        return described
+    if weight(turn) is not None:
+        rest = {name: value for name, value in turn.metadata.items() if name != "weight"}
+        return {**described, "metadata": rest} if rest else described
+    return {**described, "metadata": turn.metadata}
+
+
+def _content(turn: Turn) -> str | Sequence[Any] | None:
+    """Return the parts or the text; null for tool calls without text, as the API returns it and templates test it."""
+    if parts := turn.current_parts:
+        of_fields = types_of_fields(turn)
+        content = [part for part in parts if part_type(part) not in of_fields]
+        if content:
+            return content
+    return None if turn.tool_calls and not turn.content else turn.content

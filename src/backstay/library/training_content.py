@@ -1,0 +1,74 @@
+"""What a trainee reads of a conversation next to roles and text, counted, so that a format can say what it loses."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import orjson
+
+from backstay.library.conversation import Conversation
+from backstay.library.loss import Loss
+from backstay.library.turn import Turn
+
+_TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
+
+
+def count_features(conversation: Conversation) -> dict[Loss, int]:
+    """Return what a conversation has next to roles and text, with counts: usually nothing."""
+    counts = Counter[Loss]()
+    if conversation.tools:
+        counts[Loss.TOOLS] = len(conversation.tools)
+    for turn in conversation.turns:
+        if not turn.is_plain:
+            counts.update(_count_fields(turn))
+        if turn.metadata and weight(turn) is not None:
+            counts[Loss.WEIGHTS] += 1
+    return {loss: count for loss, count in counts.items() if count}
+
+
+def is_misplaced(turn: Turn) -> bool:
+    """Return whether a turn has fields that other roles have: calls and reasoning the model, a call's id its result."""
+    is_of_model = bool(turn.tool_calls or turn.reasoning)
+    return (is_of_model and turn.role != "assistant") or (bool(turn.tool_call_id) and turn.role != "tool")
+
+
+def weight(turn: Turn) -> int | float | None:
+    """Return the weight of a message in training, which is part of the turn's metadata."""
+    value = turn.metadata.get("weight") if turn.metadata else None
+    return value if isinstance(value, int | float) else None
+
+
+def is_json_object(text: str) -> bool:
+    """Return whether a text is a JSON object."""
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def types_of_fields(turn: Turn) -> Collection[str]:
+    """Return the types of Anthropic's content blocks that stand for fields of this turn, not for content."""
+    types = {"thinking": turn.reasoning, "tool_use": turn.tool_calls}
+    return [name for name, value in types.items() if value]
+
+
+def part_type(part: Any) -> str:
+    """Return the type of a content part; a plain text is one of type `text`."""
+    return "text" if isinstance(part, str) else str(part["type"])
+
+
+def _count_fields(turn: Turn) -> Mapping[Loss, int]:
+    calls, of_fields = turn.tool_calls, types_of_fields(turn)
+    types = [part_type(part) for part in turn.current_parts or ()]
+    return {
+        Loss.NAMES: bool(turn.name),
+        Loss.TOOL_CALLS: len(calls),
+        Loss.TOOL_CALL_IDS: sum(call.id is not None for call in calls) + bool(turn.tool_call_id),
+        Loss.TOOL_CALL_KEYS: sum(bool(call.extra) for call in calls),
+        Loss.ARGUMENTS: sum(not is_json_object(call.arguments) for call in calls),
+        Loss.CALL_TEXT: bool(calls and turn.content),
+        Loss.REASONING: bool(turn.reasoning),
+        Loss.PARTS: sum(name not in _TEXT_TYPES and name not in of_fields for name in types),
+        Loss.MISPLACED: is_misplaced(turn),
+        Loss.PART_ORDER: any(name in of_fields for name in types),
+    }
