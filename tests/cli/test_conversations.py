@@ -93,7 +93,7 @@ def test_export_writes_messages(within, three):
         {"role": "user", "content": "I would like to talk about this: Gardens"},
         {"role": "user", "content": "I would like to talk about this: =Bridges()"},
     ]
-    assert ended.err == "2 conversations exported.\n"
+    assert ended.err.splitlines()[0] == "2 conversations exported."
 
 
 def test_export_formats(within, three):
@@ -118,7 +118,7 @@ def test_export_into_a_file(within, three, backstay):
     answer = within("conversations", "export", "--all", "-o", "again.jsonl", "--json")
     nowhere = within("conversations", "export", "--all", "-o", "no/such/folder.jsonl")
 
-    assert (ended.code, ended.out, ended.err) == (0, "", "3 conversations exported to out.jsonl.\n")
+    assert (ended.code, ended.out, ended.err.splitlines()[0]) == (0, "", "3 conversations exported to out.jsonl.")
     assert len((backstay.folder / "out.jsonl").read_text().splitlines()) == 3
     assert (answer.json["exported"], answer.json["format"], answer.json["path"]) == (3, "messages", "again.jsonl")
     assert answer.json["files"] == [{"name": "again.jsonl", "split": None, "conversations": 3}]
@@ -176,7 +176,7 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
         (
             ["--all", "--format", "tvs"],
             2,
-            "'--format': 'tvs' is not one of 'messages', 'csv', 'native', 'sharegpt'; see",
+            "'--format': 'tvs' is not one of 'messages', 'alpaca', 'anthropic',",
         ),
         (["--all", "--job", "topics"], 2, "--all cannot be combined"),
         (["--all", "--json"], 2, "With --json, name a file with -o"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.errors import OutputUnwritable
-from backstay.files import write_atomically
+from backstay.files import create_output, fill_folder_atomically, write_atomically
 from support.harness.waiting import PATIENCE_SECONDS
 
 
@@ -267,3 +267,77 @@ def test_a_file_removed_before_it_was_locked_is_created_again(tmp_path, monkeypa
     assert _names(tmp_path) == ["out.jsonl"]
     assert (tmp_path / "out.jsonl").read_bytes() == b"whole"
     assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def _fill(folder, *names, check=lambda _: None, excluded=()):
+    with fill_folder_atomically(folder, check=check, excluded=excluded) as staging:
+        for name in names:
+            with create_output(staging / name) as out:
+                out.write(name.encode())
+        assert not folder.exists() or not set(_names(folder)) & set(names)
+
+
+def test_a_folder_appears_with_all_its_files(tmp_path):
+    """The files of a new folder, and of one that exists, appear only when all are complete."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "notes").write_bytes(b"mine")
+
+    _fill(tmp_path / "new", "a", "b")
+    _fill(tmp_path / "old", "a", "b")
+
+    assert _names(tmp_path) == ["new", "old"]
+    assert _names(tmp_path / "new") == ["a", "b"]
+    assert _names(tmp_path / "old") == ["a", "b", "notes"]
+    assert (tmp_path / "old" / "a").read_bytes() == b"a"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError("the caller's")], ids=repr)
+def test_an_error_while_a_folder_is_filled_leaves_what_was_there(tmp_path, exists, error):
+    """An error within the context, or of the check of the names, leaves the folder as it was, and nothing temporary."""
+    folder = tmp_path / "out"
+    if exists:
+        folder.mkdir()
+        (folder / "a").write_bytes(b"old")
+
+    def raise_error(_):
+        raise error
+
+    def fill_half():
+        with fill_folder_atomically(folder, check=lambda _: None) as staging:
+            (staging / "a").write_bytes(b"new")
+            raise error
+
+    for fail in (fill_half, lambda: _fill(folder, "b", check=raise_error)):
+        with pytest.raises((type(error), OutputUnwritable)):
+            fail()
+        assert _names(tmp_path) == (["out"] if exists else [])
+        assert not exists or (_names(folder), (folder / "a").read_bytes()) == (["a"], b"old")
+
+
+def test_a_folder_never_gets_a_file_over_the_database(tmp_path):
+    """A file of a folder that would replace a protected file is refused, even through a link."""
+    (tmp_path / "library.db").write_bytes(b"data")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a").symlink_to(tmp_path / "library.db")
+
+    for protected in (tmp_path / "library.db", folder / "a"):
+        with pytest.raises(OutputUnwritable, match="belongs to the database"):
+            _fill_over(folder, protected)
+
+    assert (folder / "a").is_symlink()
+
+
+def _fill_over(folder, protected):
+    with fill_folder_atomically(folder, check=lambda _: None, excluded=[protected]) as staging:
+        (staging / "a").write_bytes(b"new")
+
+
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
+    """A parent that does not exist, or is a file, is reported with the folder's name."""
+    (tmp_path / "file").touch()
+
+    for folder in (tmp_path / "none" / "out", tmp_path / "file" / "out"):
+        with pytest.raises(OutputUnwritable, match="out cannot be written"):
+            _fill(folder, "a")

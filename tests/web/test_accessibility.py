@@ -1,6 +1,7 @@
 """Accessibility of pages and dialogs: axe-core finds no violations, and the keyboard is enough."""
 
 import asyncio
+import json
 
 import pytest
 import pytest_asyncio
@@ -127,6 +128,26 @@ async def test_axe_finds_nothing_where_something_is_gone(page):
         await page.get_by_role("button", name="Export the 1 other").click()
     await page.goto("/conversations")
     await page.get_by_text("1 conversation selected").wait_for()
+
+
+async def test_axe_finds_nothing_where_an_export_would_lose_something(page, server):
+    """The page about losses has no accessibility violations, and its button exports anyway."""
+    call = {"type": "function", "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "metadata": {"tool_calls": [call]}},
+    ]
+    row = json.dumps({"id": "lossy", "persona": "lossy", "conversation_turns": turns}).encode()
+    server.client.post("/api/conversations/import", files={"file": ("a.jsonl", row)}).raise_for_status()
+    await page.goto("/conversations?persona=lossy")
+    await page.get_by_label("Format").select_option("sharegpt")
+    await page.get_by_role("button", name="Export all matching").click()
+    await page.get_by_role("heading", name="This format cannot hold everything").wait_for()
+    assert await axe.violations(page) == []
+
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="Export without it").click()
+    assert (await (await download.value).path()).read_text().count("\n") == 1
 
 
 async def _held(page, address):

@@ -1,10 +1,12 @@
 """Pages as plain HTML without a browser: links, forms and protection."""
 
+import json
 import re
 from html import unescape
 
 import pytest
 
+from backstay.library.id_text import printed_id
 from backstay.limits import MAX_IDS, MAX_PAGE, MAX_PERSONA, MAX_SEARCH
 from backstay.server.web.page_templates import format_distance, format_size
 from support.fakes.clock import NOON
@@ -174,6 +176,29 @@ async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_li
     assert fields == {"ids": "\n".join(others), "format": "csv"}
     assert "Export the 2 others" in page.text
     assert 'filename="conversations.csv.csv"' in rest.headers["content-disposition"]
+
+
+async def test_an_export_that_would_lose_something_says_what(local, browser_like):
+    """A format that cannot hold something sends a page with what and how often, whose form exports anyway."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "metadata": {"tool_calls": [call, call], "reasoning": "Hm."}},
+    ]
+    row = json.dumps({"id": "a\nb", "persona": "p", "conversation_turns": turns}).encode()
+    (await local.ann.post("/api/conversations/import", files={"file": ("a.jsonl", row)})).raise_for_status()
+
+    for selected in ({"ids": printed_id("a\nb")}, {"scope": "all", "persona": "p"}, {}):
+        page = await browser_like.post("/conversations/export", data={**selected, "format": "sharegpt"})
+        fields = {name: _fields(page.text, name)[0] for name in ("ids", "format", "scope", "lossy")}
+        filters = {"persona": "p"} if "persona" in selected else {}
+        exported = await browser_like.post("/conversations/export", data={**fields, **filters})
+
+        assert page.status_code == 422
+        assert "Ids of tool calls" in page.text
+        assert "2 in 1 conversation<" in page.text
+        assert 'name="persona" value="p"' in page.text or not filters
+        assert (exported.status_code, exported.text.count("\n")) == (200, 1)
 
 
 async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like):

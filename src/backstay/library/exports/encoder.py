@@ -13,6 +13,7 @@ class Encoder:
 
     def __init__(self, form: Format, request: ExportRequest, findings: ExportFindings) -> None:
         self.conversations = 0
+        """How many were written."""
         self._form = form
         self._request = request
         self._findings = findings
@@ -28,12 +29,12 @@ class Encoder:
         for conversation in conversations:
             if not findings.add(form, conversation):
                 continue
+            self.conversations += 1
             for observer in observers:
                 observer.observe(conversation)
             chunks.append(form.chunk(conversation))
             if left_out := form.unwritten(conversation):
                 findings.left_out.update(left_out)
-        self.conversations += len(conversations)
         return b"".join(chunks)
 
     def tail(self) -> bytes:
@@ -44,7 +45,7 @@ class Encoder:
 
     def finish(self) -> None:
         """Count what shows only after the last conversation of all."""
-        self._findings.add_final(self._form)
+        self.conversations -= self._findings.add_final(self._form)
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""

@@ -25,11 +25,16 @@ class LossCount:
         return f"{self.loss} ({self.count:,} in {self.conversations:,} {noun})"
 
 
+_WHOLE = frozenset((Loss.NO_ANSWER, Loss.COUNTERPART))
+"""The losses of whole conversations."""
+
+
 class ExportFindings:
     """What an export loses, refuses and leaves out of the conversations that it was shown."""
 
     def __init__(self, format_name: str) -> None:
-        self.conversations = 0
+        self.selected = 0
+        self.exported = 0
         self.left_out: Counter[str] = Counter()
         self.notes: list[str] = []
         self._format = format_name
@@ -39,21 +44,27 @@ class ExportFindings:
         self._first_refusal: tuple[str, str] | None = None
 
     def add(self, encoder: Format, conversation: Conversation) -> bool:
-        """Count what this encoder would lose of a conversation. Return whether it can be written."""
-        self.conversations += 1
-        if losses := encoder.losses(conversation):
+        """Count what this encoder would lose of a conversation. Return whether anything of it is written."""
+        self.selected += 1
+        losses = encoder.losses(conversation)
+        if losses:
             self._losses.update(losses)
             self._losing.update(losses.keys())
         if (reason := encoder.refusal(conversation)) is not None:
             self._refused += 1
             self._first_refusal = self._first_refusal or (str(conversation.id), reason)
-        return reason is None
+        is_written = reason is None and _WHOLE.isdisjoint(losses)
+        self.exported += is_written
+        return is_written
 
-    def add_final(self, encoder: Format) -> None:
-        """Count what shows only after the last conversation."""
+    def add_final(self, encoder: Format) -> int:
+        """Count what shows only after the last conversation. Return how many were not written after all."""
         losses = encoder.final_losses()
         self._losses.update(losses)
         self._losing.update(losses)
+        unwritten = sum(count for loss, count in losses.items() if loss in _WHOLE)
+        self.exported -= unwritten
+        return unwritten
 
     @property
     def losses(self) -> Sequence[LossCount]:

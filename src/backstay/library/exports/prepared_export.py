@@ -13,6 +13,7 @@ from backstay.library.exports.encoder import Encoder
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
 from backstay.library.formats import DEFAULT, Format, SystemMode, load_format
+from backstay.remedy import Remedy
 
 _BLOCK_BYTES = 256 * 1024
 
@@ -41,7 +42,7 @@ class PreparedExport:
 
     @property
     def exported(self) -> int:
-        return self._findings.conversations
+        return self._findings.exported
 
     def new_encoder(self) -> Encoder:
         """Return an encoder of conversations of this export."""
@@ -85,9 +86,16 @@ class PreparedExport:
         self._check_losses()
         for observer in self.request.observers:
             observer.finish()
-        if path is not None and not self.exported:
-            # So that a mistyped condition does not replace a good file by an empty one.
-            raise EmptySelection(f"No conversation is selected; {path} is unchanged", path=str(path))
+        if path is None or self.exported:
+            return
+        # An empty file does not replace a good one.
+        if self._findings.selected:
+            raise EmptySelection(
+                f"{self.request.format} can hold none of the selected conversations; {path} is unchanged",
+                remedy=Remedy.CHOOSE_FORMAT,
+                path=str(path),
+            )
+        raise EmptySelection(f"No conversation is selected; {path} is unchanged", path=str(path))
 
     def _check_losses(self) -> None:
         self._findings.check(lossy=self.request.lossy)
