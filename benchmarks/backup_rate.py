@@ -43,14 +43,14 @@ SELECT json_object('id', id, 'topic', topic, 'persona', persona, 'content', cont
                       FROM turns WHERE conversation_key = key))
   FROM conversations WHERE owner = 'local' ORDER BY key
 """
-_NOW = "2025-06-02T09:30:00.000000Z"
+NOW = "2025-06-02T09:30:00.000000Z"
 _ALL = Selection(everything=True)
 
 
 def main() -> None:
     options = parse(QUESTION, items=50_000, rounds=3)
     print_heading(QUESTION, "backup_rate.py", options)
-    library = _made(options.folder, options.items)
+    library = make_library(options.folder, options.items)
     try:
         measurements: list[Measurement] = [
             partial(_backup_and_restore, library=library, items=options.items),
@@ -88,7 +88,7 @@ def main() -> None:
     print(f"its commit at the 99th percentile: {spread(waits)} ms.\n")
 
 
-def _made(folder: Path, items: int) -> Path:
+def make_library(folder: Path, items: int) -> Path:
     """Make a library once; every measurement works on a copy of it."""
     path = folder / f"backstay-bench-library-{time.time_ns()}" / "library.db"
     path.parent.mkdir()
@@ -107,7 +107,7 @@ def _insert(connection: apsw.Connection, items: int) -> None:
         for number in range(start, start + count):
             key, made = number + 1, workload.conversation(number)
             topic = f"a lighthouse, number {number}"
-            conversations += (key, "local", new_id(), topic, None, None, None, None, None, _NOW, _NOW)
+            conversations += (key, "local", new_id(), topic, None, None, None, None, None, NOW, NOW)
             for sequence, turn in enumerate(made.turns, start=1):
                 turns += (key, sequence, "local", None, turn.role, turn.content, None)
         connection.execute(

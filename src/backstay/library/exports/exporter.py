@@ -149,7 +149,7 @@ class Exporter:
         if new_form(request).depends_on_turn_fields:
             has_fields = await self._may_have_turn_fields(selection)
             request = replace(request, options=replace(request.options, turn_fields=has_fields))
-        return PreparedExport(self.pages(selection), request)
+        return PreparedExport(_read_ahead(self.pages(selection)), request)
 
     async def _measure(self, selection: Selection | None, export: PreparedExport) -> None:
         """Refuse what the format cannot hold before a stream begins. A file is refused before it gets its name.
@@ -168,7 +168,7 @@ class Exporter:
             for conversation in conversations:
                 findings.add(form, conversation)
 
-        async for page in self.pages(selection):
+        async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)
         findings.add_final(form)
         findings.check(lossy=export.request.lossy)
@@ -199,6 +199,20 @@ def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:
 
 def _name_of(folder: Path) -> str:
     return folder.resolve().name
+
+
+async def _read_ahead(pages: AsyncIterator[Sequence[Conversation]]) -> AsyncIterator[Sequence[Conversation]]:
+    """Yield pages, and read the next one while one is written."""
+    following = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await following) is not None:
+            following = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        if not following.cancelled():
+            following.exception()  # which is raised where it is awaited, or is of no interest any more
 
 
 def _or_everything(selection: Selection | None) -> Selection:

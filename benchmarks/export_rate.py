@@ -1,0 +1,149 @@
+"""How fast are exports, compared with pyarrow that writes the same columns from memory, and what memory do they take?
+
+Each measurement is a process of its own, so that its memory is its own. The memory is what is added to that of the
+opened library, with pyarrow loaded. pyarrow is given its Python lists before the clock starts.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import workload
+from backstay import Backstay
+from backstay.clock import from_text
+from backstay.library.conversation_columns import ConversationColumns
+from backup_rate import NOW, make_library
+from measurement import Measurement, measure, parse, print_heading, print_table, ratios, spread
+
+QUESTION = "How fast are exports, and what memory do they take?"
+
+_PARQUET = "export to Parquet"
+_BARE_PARQUET = "pyarrow, the same columns from Python lists in memory"
+_MESSAGES = "export to `messages`"
+_SPLIT = "export to `messages`, split and in shards"
+_BARE_JSON = "`json.dumps` of the same messages from memory"
+_MEMORY = " (MB)"
+_GROUP_ROWS = 20_000
+_MB = 1_000_000
+
+Figures = dict[str, float]
+
+
+def main() -> None:
+    options = parse(QUESTION, items=100_000, rounds=3)
+    print_heading(QUESTION, "export_rate.py", options)
+    library = make_library(options.folder, options.items)
+    exports = {
+        _PARQUET: {"target": "all.parquet"},
+        _MESSAGES: {"target": "all.jsonl"},
+        _SPLIT: {"target": "all", "split": "train=0.95,test=0.05", "shard_size": 10_000},
+    }
+    try:
+        measurements: list[Measurement] = [
+            *(
+                partial(_in_a_process, _export, library, options.items, name, choices)
+                for name, choices in exports.items()
+            ),
+            partial(_in_a_process, _bare_parquet, options.items),
+            partial(_in_a_process, _bare_json, options.items),
+        ]
+        measured = measure(measurements, rounds=options.rounds, folder=options.folder)
+    finally:
+        shutil.rmtree(library.parent)
+    table = []
+    for name, reference in (
+        (_PARQUET, _BARE_PARQUET),
+        (_BARE_PARQUET, _BARE_PARQUET),
+        (_MESSAGES, _BARE_JSON),
+        (_SPLIT, _BARE_JSON),
+        (_BARE_JSON, _BARE_JSON),
+    ):
+        memory = spread(measured[name + _MEMORY]) if name + _MEMORY in measured else ""
+        table.append([name, spread(measured[name]), spread(ratios(measured, name, reference), 2), memory])
+    print_table(["way", "conversations a second", "relative", "memory added, MB"], table)
+
+
+def _in_a_process(function: Callable[..., Figures], *arguments: object) -> Figures:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _export(library: Path, items: int, name: str, choices: dict[str, object], folder: Path) -> Figures:
+    async def export() -> Figures:
+        async with Backstay.open(library) as backstay:
+            target, *_ = (folder / str(choices["target"]),)
+            others = {key: value for key, value in choices.items() if key != "target"}
+            with _Memory() as memory:
+                started = time.perf_counter()
+                result = await backstay.conversations.write_export(target, **others)  # type: ignore[arg-type]
+                seconds = time.perf_counter() - started
+            assert result.exported == items
+            return {name: items / seconds, name + _MEMORY: memory.added_mb}
+
+    return asyncio.run(export())
+
+
+class _Memory:
+    """The most memory that a process takes while a context lasts, above that at its beginning."""
+
+    def __enter__(self) -> "_Memory":
+        self._process = psutil.Process()
+        self._before = self._most = self._process.memory_info().rss
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def added_mb(self) -> float:
+        return (self._most - self._before) / _MB
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.02):
+            self._most = max(self._most, self._process.memory_info().rss)
+
+
+def _bare_parquet(items: int, folder: Path) -> Figures:
+    schema = ConversationColumns(with_fields=False).schema
+    columns: dict[str, list[object]] = {name: [None] * items for name in schema.names}
+    columns["id"] = [f"{number:036}" for number in range(items)]
+    columns["topic"] = [f"a lighthouse, number {number}" for number in range(items)]
+    columns["created_at"] = columns["updated_at"] = [from_text(NOW)] * items
+    columns["messages"] = [_messages(number) for number in range(items)]
+    started = time.perf_counter()
+    with pq.ParquetWriter(folder / "bare.parquet", schema, compression="zstd") as writer:
+        for start in range(0, items, _GROUP_ROWS):
+            group = {name: values[start : start + _GROUP_ROWS] for name, values in columns.items()}
+            writer.write_table(pa.Table.from_pydict(group, schema))
+    return {_BARE_PARQUET: items / (time.perf_counter() - started)}
+
+
+def _bare_json(items: int, folder: Path) -> Figures:
+    rows = [_messages(number) for number in range(items)]
+    started = time.perf_counter()
+    with (folder / "bare.jsonl").open("w") as out:
+        out.writelines(json.dumps({"messages": messages}, ensure_ascii=False) + "\n" for messages in rows)
+    return {_BARE_JSON: items / (time.perf_counter() - started)}
+
+
+def _messages(number: int) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in workload.conversation(number).turns]
+
+
+if __name__ == "__main__":
+    main()
