@@ -176,7 +176,7 @@ def test_export_takes_ids_from_a_file(within, three, backstay):
         (
             ["--all", "--format", "tvs"],
             2,
-            "'--format': 'tvs' is not one of 'messages', 'alpaca', 'anthropic',",
+            "'--format': 'tvs' is not one of 'messages', 'alpaca', 'anthropic', 'chatml', 'csv', 'native', ",
         ),
         (["--all", "--job", "topics"], 2, "--all cannot be combined"),
         (["--all", "--json"], 2, "With --json, name a file with -o"),

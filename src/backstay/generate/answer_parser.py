@@ -10,20 +10,14 @@ from typing import Any
 import orjson
 
 from backstay.errors import InvalidConversation
-from backstay.generate.json_extraction import (
-    THOUGHT_STARTS,
-    JsonValue,
-    ParsedText,
-    find_values,
-    parse_whole,
-    split_thought,
-)
+from backstay.generate.json_extraction import JsonValue, ParsedText, find_values, parse_whole
 from backstay.generate.json_fix import is_open, repair_values
 from backstay.generate.prompt import Prompt, turn_keys
 from backstay.generate.prompt_echo import repeats_prompt
 from backstay.generate.providers.provider import FinishReason, ModelAnswer
 from backstay.generate.turn_parser import InvalidTurns, begins_turns, continues_turns, is_one_turn, read_turns
 from backstay.library.conversation import Conversation, validate_turns
+from backstay.library.thought import THOUGHT_STARTS, split_thought
 from backstay.library.turn import Turn
 
 # Placeholders for a text in an example: dots alone, or a word about the text in brackets.

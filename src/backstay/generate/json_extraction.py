@@ -6,26 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backstay.library.thought import TAG
+
 _MAX_FAILURES = 1_000  # of attempts to parse a value
 _MAX_TAGS = 1_000
 _MAX_CHARACTERS = 32_000_000  # parsed in failed attempts; twice the largest body
 _VALUE_CHARACTERS = 1_000  # charged per value, because thousands of values are not an answer
 
-_NAME = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|analysis)"
-_OPENING = (
-    rf"<{_NAME}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<unused94>(?:thought\b)?|<\|channel\|>analysis<\|message\|>"
-)
-# The channel of the answer ends the thinking in another channel, with any words between them.
-_CLOSING = (
-    rf"</{_NAME}\s{{0,20}}>|\[/THINK\]|◁/think▷|<unused95>"
-    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^{\[]{0,60}?<\|message\|>"
-)
-_TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
-_TAG_STARTS = ("<", "[", "◁")
-THOUGHT_STARTS = frozenset((*_TAG_STARTS, " ", "\t", "\r", "\n"))
-"""First characters of a text that may begin with a thought."""
 _BRACKET = re.compile(r"[{\[]")
-_MARK = re.compile(rf"{_TAG.pattern}|{_BRACKET.pattern}", re.IGNORECASE)
+_MARK = re.compile(rf"{TAG.pattern}|{_BRACKET.pattern}", re.IGNORECASE)
 
 
 class DuplicateKeys(dict[str, Any]):
@@ -73,7 +62,7 @@ def find_values(text: str) -> ParsedText:
     pieces: list[str] = []
     broken: list[int] = []
     at = piece_start = thought_end = tags = 0
-    while mark := (_TAG if reader.is_exhausted else _MARK).search(text, at):
+    while mark := (TAG if reader.is_exhausted else _MARK).search(text, at):
         at = mark.end()
         if mark.group() in "{[":
             if value := reader.read(mark.start()):
@@ -91,7 +80,7 @@ def find_values(text: str) -> ParsedText:
             broken.clear()
             thoughts, pieces, thought_end = [], [], mark.start()
             reader = _Reader(text, reader.characters_left)
-        elif close := next((tag for tag in _TAG.finditer(text, at) if tag["closing"]), None):
+        elif close := next((tag for tag in TAG.finditer(text, at) if tag["closing"]), None):
             thoughts.append(text[at : close.start()])
             at = close.end()
         else:
@@ -102,20 +91,9 @@ def find_values(text: str) -> ParsedText:
             at = len(text)
         piece_start = at
     pieces.append(text[piece_start:])
-    before = [_TAG.sub("", text[:thought_end])] if thought_end else []
+    before = [TAG.sub("", text[:thought_end])] if thought_end else []
     reasoning = "\n\n".join(stripped for thought in (*before, *thoughts) if (stripped := thought.strip()))
     return ParsedText(values, reasoning or None, "".join(pieces), broken)
-
-
-def split_thought(text: str) -> tuple[str | None, str]:
-    """Return the thought at the start of a text, or None, and the text after it."""
-    start = text.lstrip()
-    if not start.startswith(_TAG_STARTS) or (mark := _TAG.match(start)) is None or mark["closing"]:
-        return None, text
-    close = next((tag for tag in _TAG.finditer(start, mark.end()) if tag["closing"]), None)
-    if close is None:
-        return None, text
-    return start[mark.end() : close.start()].strip() or None, start[close.end() :].lstrip()
 
 
 def is_in_broken_value(text: str, start: int) -> bool:

@@ -30,7 +30,8 @@ def convert_row(row: InputRow, origin: InputErrors, fallback_time: datetime) -> 
     """
     values = {name: with_offset(value) if name in _TIMES else value for name, value in row.values.items()}
     numbers = _sequence_numbers(values.get(TURNS))
-    document = to_document(ImportedConversation(row.line, read_row(InputRow(row.line, values), origin)), (), (), origin)
+    (incoming,) = read_row(InputRow(row.line, values), origin)
+    document = to_document(ImportedConversation(row.line, incoming), (), (), origin)
     if document["id"] is None:
         raise origin.invalid_row(row.line, "a conversation without an id")
     for name in ("id", "job_id", "item_id"):

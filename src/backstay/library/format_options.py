@@ -1,9 +1,8 @@
 """The options of an export that change what a format writes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -46,21 +45,20 @@ class FormatOptions:
 
     def apply(self, conversation: "Conversation") -> "Conversation":
         """Return the conversation with its reasoning and system messages as the options say."""
-        turns = conversation.turns
-        if self.system is SystemMode.DROP:
-            turns = [turn for turn in turns if turn.role not in _SYSTEM_ROLES]
-        if self.reasoning is not ReasoningMode.KEEP and any(turn.reasoning for turn in turns):
-            turns = [self._without_reasoning(turn) if turn.reasoning else turn for turn in turns]
-        return conversation if turns is conversation.turns else replace(conversation, turns=turns)
+        if self.reasoning is ReasoningMode.KEEP and self.system is SystemMode.KEEP:
+            return conversation
+        turns = [applied for turn in conversation.turns if (applied := self.apply_to_turn(turn)) is not None]
+        return replace(conversation, turns=turns)
 
-    def _without_reasoning(self, turn: "Turn") -> "Turn":
+    def apply_to_turn(self, turn: "Turn") -> "Turn | None":
+        """Return the turn with its reasoning as the options say; None if it is left out."""
+        if self.system is SystemMode.DROP and turn.role in _SYSTEM_ROLES:
+            return None
+        if self.reasoning is ReasoningMode.KEEP or not turn.reasoning:
+            return turn
+        # The templates of Qwen and DeepSeek write it in this form.
+        thought = f"<think>\n{turn.reasoning}\n</think>\n\n" if self.reasoning is ReasoningMode.INLINE else ""
         parts = [part for part in turn.current_parts or () if isinstance(part, str) or part["type"] != "thinking"]
-        thought = ""
-        if self.reasoning is ReasoningMode.INLINE:
-            # The templates of Qwen and DeepSeek write it in this form.
-            thought = f"<think>\n{turn.reasoning}\n</think>\n\n"
-        return replace(turn, content=thought + turn.content, reasoning=None, parts=_with_text(thought, parts) or None)
-
-
-def _with_text(text: str, parts: Sequence[Any]) -> Sequence[Any]:
-    return [{"type": "text", "text": text}, *parts] if text and parts else parts
+        if thought and parts:
+            parts.insert(0, {"type": "text", "text": thought})
+        return replace(turn, content=thought + turn.content, reasoning=None, parts=parts or None)

@@ -107,6 +107,7 @@ class Conversations:
         source: str | Path,
         *,
         on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
+        split_reasoning: bool = False,
         stdin: BinaryIO | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -115,10 +116,12 @@ class Conversations:
         """Store the conversations of a file, all or none of them.
 
         Args:
-            source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL or a JSON array), or of a backup; `-`
-                is standard input. Unknown keys are kept as metadata.
+            source: The path of rows such as OpenAI `messages`, ShareGPT, Alpaca or preferences (JSONL or a JSON array),
+                or of a backup; `-` is standard input. Unknown keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
                 id. A row with the same content as the stored conversation is no conflict.
+            split_reasoning: Whether a thought at the start of an assistant's text, as in `<think>…</think>`, becomes
+                the reasoning of its turn.
             stdin: The stream that `-` reads; by default the standard input of the process.
             ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
@@ -132,7 +135,7 @@ class Conversations:
         """
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
-        with closing(ImportSource(path, stdin=stdin)) as rows:
+        with closing(ImportSource(path, stdin=stdin, split_reasoning=split_reasoning)) as rows:
             if ceiling is not None:
                 await asyncio.to_thread(rows.check, ceiling)
             return await self._store.import_conversations(

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -32,12 +33,15 @@ SUFFIXES = tuple(_BY_SUFFIX)
 _KINDS = " ".join(SUFFIXES)
 
 
-def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generator[InputRow, None, None]:
+def read_rows(
+    source: Path | None, *, stdin: BinaryIO | None = None, list_key: str | None = None
+) -> Generator[InputRow, None, None]:
     """Yield the rows of a file, or of standard input if `source` is None, in order and with constant memory.
 
     The format of a file is detected from its suffix, that of standard input from its first characters. `stdin` replaces
     the process's standard input and is left open. The file is opened when the first row is requested, and closed when
-    the generator ends, fails or is closed.
+    the generator ends, fails or is closed. A row that is a list becomes a row with the list under `list_key`; without
+    this key it is refused, like any row that is not an object.
 
     Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown format, not UTF-8, an invalid file),
     InvalidRow at the first unusable row, and InputEmpty at the end if there was no row.
@@ -45,7 +49,7 @@ def read_rows(source: Path | None, *, stdin: BinaryIO | None = None) -> Generato
     errors = InputErrors.for_path(source)
     try:
         with _open(source, stdin, errors) as stream:
-            text = InputText.open(stream, errors)
+            text = replace(InputText.open(stream, errors), list_key=list_key)
             rows = _stream_rows(text) if source is None else _reader_for(source, errors)(text)
             first = next(rows, None)
             if first is None:

@@ -36,6 +36,8 @@ class InputText:
     stream: BinaryIO
     head: bytes
     first_line: int = 1
+    list_key: str | None = None
+    """The key for a row that is a list, where such rows are allowed."""
 
     @classmethod
     def open(cls, stream: BinaryIO, errors: InputErrors) -> Self:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from backstay.errors import InputUnreadable
-from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import InputText
 from backstay.readers.json_object import parse_object
 from backstay.readers.json_scanner import JsonScanner
@@ -22,9 +21,9 @@ def read_json_array(text: InputText) -> Iterator[InputRow]:
     _open(scanner)
     more = scanner.peek() != "]"
     while more:
-        _expect_object(scanner, text.errors)
+        _expect_row(scanner, text)
         line = scanner.line
-        yield InputRow(line, parse_object(scanner.take_container(), text.errors, line))
+        yield InputRow(line, parse_object(scanner.take_container(), text.errors, line, text.list_key))
         more = _take_comma(scanner)
     _close(scanner)
 
@@ -36,15 +35,17 @@ def _open(scanner: JsonScanner) -> None:
     scanner.skip()
 
 
-def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
+def _expect_row(scanner: JsonScanner, text: InputText) -> None:
     match scanner.peek():
         case "{":
+            return
+        case "[" if text.list_key is not None:
             return
         case "":
             raise _truncated_error(scanner)
         case "]" | ",":
             raise scanner.unreadable("an element is missing here; remove the extra comma")
-    raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
+    raise text.errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
 def _take_comma(scanner: JsonScanner) -> bool:

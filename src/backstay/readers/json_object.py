@@ -18,8 +18,10 @@ _STRING = re.compile(rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"', re.DOTALL)
 _WHOLE_NUMBER = re.compile(rb"[\s:,\[](-?[0-9]{19,}+)(?![.eE])")
 
 
-def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int) -> dict[str, Any]:
-    """Parse a JSON object that starts on `line`. If a key is repeated, its last value is used.
+def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int, list_key: str | None = None) -> dict[str, Any]:
+    """Parse a JSON object that starts on `line`, or a list if there is a `list_key`, under which it is then returned.
+
+    If a key is repeated, its last value is used.
 
     Raises InvalidRow for anything else, for an object that is too deep, and for a number that would be rounded;
     InputUnreadable for text that is not UTF-8.
@@ -34,6 +36,8 @@ def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int) -> dict
         raise errors.invalid_row(line, f"not valid JSON: {error.msg} (at {where})") from None
     if may_be_too_deep(raw) and is_too_deep(values):
         raise errors.invalid_row(line, TOO_DEEP)
+    if list_key is not None and type(values) is list:
+        values = {list_key: values}
     if type(values) is not dict:
         raise errors.invalid_row(line, 'not a JSON object; write a row as {"column": value}')
     # A rounded whole number is a float, so a row without floats and nested values needs no further check.

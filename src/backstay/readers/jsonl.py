@@ -11,4 +11,4 @@ def read_jsonl(text: InputText) -> Iterator[InputRow]:
     """Yield a row for each line that is not blank. Raises InvalidRow, or InputUnreadable for text that is not UTF-8."""
     for number, line in text.lines():
         if not line.isspace():
-            yield InputRow(number, parse_object(line, text.errors, number))
+            yield InputRow(number, parse_object(line, text.errors, number, text.list_key))

@@ -21,12 +21,16 @@ async def import_(
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
+    split_reasoning: Annotated[
+        bool, typer.Option("--split-reasoning", help="Make <think>…</think> at the start of an answer its reasoning.")
+    ] = False,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
-    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
-    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
-    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
+    Reads messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences and
+    native conversations, as JSONL or as a JSON array, and backups, including reformatted ones and those of the
+    original library. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata. Skips conversations
+    that are already stored with the same content, so that importing a file with ids twice does no harm.
 
     \b
     Examples:
@@ -34,7 +38,7 @@ async def import_(
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
     backstay = await session.open(create=True)
-    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+    result = await backstay.conversations.import_file(file, on_conflict=on_conflict, split_reasoning=split_reasoning)
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
     await session.remind()

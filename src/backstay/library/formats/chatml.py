@@ -15,10 +15,12 @@ class ChatML(JsonLines):
 
     def refusal(self, conversation: Conversation) -> str | None:
         for number, turn in enumerate(conversation.turns, start=1):
+            if (applied := self.options.apply_to_turn(turn)) is None:
+                continue
             for marker in (_START, _END):
-                if marker in turn.role or marker in turn.content or marker in (turn.reasoning or ""):
+                if marker in applied.role or marker in applied.content:
                     return f"turn {number} holds {marker}"
-            if "\n" in turn.role:
+            if "\n" in applied.role:
                 return f"the role of turn {number} has a line break"
         return super().refusal(conversation)
 

@@ -10,8 +10,8 @@ from backstay.library.loss import BEYOND_TEXT, Loss
 from backstay.optional_packages import packages_missing
 
 # Readers load a row group as a whole, and this writer collects one.
-_GROUP_ROWS = 20_000
-_GROUP_CHARACTERS = 16 * 1024 * 1024
+_GROUP_ROWS = 10_000
+_GROUP_CHARACTERS = 8 * 1024 * 1024
 # A dictionary pays for columns that repeat; for others the attempt costs time.
 _REPEATED = ("topic", "persona", "job_id", "messages.list.element.role", "messages.list.element.name")
 
@@ -27,6 +27,7 @@ class Parquet(Format):
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
         try:
+            from pyarrow import default_memory_pool
             from pyarrow.parquet import ParquetWriter
         except ImportError as error:
             raise SettingsError(packages_missing("Parquet", "parquet")) from error
@@ -35,6 +36,7 @@ class Parquet(Format):
         self.lacks = (Loss.TOOL_CALL_KEYS,) if options.turn_fields else BEYOND_TEXT
         self.describes = (*DESCRIPTION, *(TURN_DESCRIPTION if options.turn_fields else ()))
         self._columns = ConversationColumns(with_fields=options.turn_fields)
+        self._pool = default_memory_pool()
         self._sink = _Sink()
         self._writer = ParquetWriter(
             self._sink, self._columns.schema, compression="zstd", use_dictionary=list(_REPEATED)
@@ -46,14 +48,18 @@ class Parquet(Format):
     def chunk(self, conversation: Conversation) -> bytes:
         self._columns.append(self.options.apply(conversation))
         if self._columns.rows >= _GROUP_ROWS or self._columns.characters >= _GROUP_CHARACTERS:
-            self._writer.write_batch(self._columns.take())
+            self._write_group()
         return self._sink.take()
 
     def tail(self) -> bytes:
         if self._columns.rows:
-            self._writer.write_batch(self._columns.take())
+            self._write_group()
         self._writer.close()
         return self._sink.take()
+
+    def _write_group(self) -> None:
+        self._writer.write_batch(self._columns.take())
+        self._pool.release_unused()  # of its own accord, it keeps twice what a group needs
 
 
 class _Sink(io.RawIOBase):

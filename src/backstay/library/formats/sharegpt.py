@@ -49,9 +49,10 @@ class ShareGPT(JsonLines):
 
 
 def _is_apart(turns: Sequence[Turn]) -> bool:
-    """Return whether the system message stands next to the conversation: if it is one, before other turns."""
-    roles = [turn.role for turn in turns[:2]]
-    return len(roles) == 2 and roles[0] == "system" != roles[1] and bool(turns[0].content.strip())
+    """Return whether the first turn stands next to the others: if it alone is a system message, and only text."""
+    first, *others = turns[:2]
+    is_text = bool(first.content.strip()) and not first.metadata and first.id is None
+    return first.role == "system" and is_text and bool(others) and others[0].role != "system"
 
 
 def _calls(turn: Turn) -> str:

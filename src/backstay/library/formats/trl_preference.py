@@ -63,9 +63,7 @@ class TrlPreference(Format):
 
     def _row(self, chosen: Conversation, rejected: Conversation) -> dict[str, Any]:
         first, second = (to_messages(self.options.apply(each), metadata=False) for each in (chosen, rejected))
-        length = _common_length(first, second)
-        row: dict[str, Any] = {"prompt": first[:length]} if length else {}
-        row |= {CHOSEN: first[length:], REJECTED: second[length:], **to_tools(chosen)}
+        row = {**_split_prompt(first, second), **to_tools(chosen)}
         if self.options.metadata:
             row |= {"chosen_conversation": describe(chosen), "rejected_conversation": describe(rejected)}
         return row
@@ -87,7 +85,12 @@ def _side(conversation: Conversation) -> str | None:
     return side if side in (CHOSEN, REJECTED) and isinstance(metadata.get(PAIR), str) else None
 
 
-def _common_length(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> int:
-    """Return how many messages both begin with, but leave each at least one."""
-    longest = min(len(first), len(second)) - 1
-    return next((number for number in range(longest) if first[number] != second[number]), max(longest, 0))
+def _split_prompt(chosen: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the messages that both begin with as the prompt, and the others, of which each has one at least."""
+    longest = min(len(chosen), len(rejected)) - 1
+    length = next((number for number in range(longest) if chosen[number] != rejected[number]), longest)
+    prompt, answers = chosen[:length], (chosen[length:], rejected[length:])
+    # An answer that repeats the prompt would be read as one that includes it.
+    if not prompt or any(answer[:length] == prompt for answer in answers):
+        return {CHOSEN: chosen, REJECTED: rejected}
+    return {"prompt": prompt, CHOSEN: answers[0], REJECTED: answers[1]}

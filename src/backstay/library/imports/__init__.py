@@ -1,1 +1,1 @@
-"""Import of conversations from files: native, OpenAI messages, ShareGPT, and backups."""
+"""Import of conversations from files: rows of many shapes, and backups."""

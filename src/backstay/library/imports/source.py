@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, cast
 from backstay.errors import BackupError, BackupTooNew
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, MAGIC, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
-from backstay.library.imports.shapes import read_backup_row, read_row
+from backstay.library.imports.shapes import read_row
+from backstay.library.imports.shapes.native import read_backup_row
 from backstay.library.record import TURNS
 from backstay.readers import read_rows
 from backstay.readers.input_ceiling import InputCeiling
@@ -30,6 +31,8 @@ _BLOCK_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
 # Rows of other shapes never have this key before their turns.
 _BACKUP_START = re.compile(rb'\{[^{\[]*"backupReason"\s*:')
+_LIST_KEY = "messages"
+"""The key for a row that is a list of messages."""
 _SHAPE_ERROR = "neither an array of conversations nor a backup: an object with an array `conversations`"
 
 
@@ -39,10 +42,11 @@ class ImportSource:
     A backup is recognized by its first bytes, other files by their suffix.
     """
 
-    def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None) -> None:
+    def __init__(self, path: Path | None, *, stdin: BinaryIO | None = None, split_reasoning: bool = False) -> None:
         self.origin = InputErrors.for_path(path)
         self._path = path
         self._stdin = stdin
+        self._split_reasoning = split_reasoning
         self._spooled: BinaryIO | None = None
         self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
@@ -133,7 +137,7 @@ class ImportSource:
             if "backupId" in member.others:
                 yield ImportedConversation(row.line, read_backup_row(row, self.origin), is_exact=True)
             else:
-                yield ImportedConversation(row.line, read_row(row, self.origin))
+                yield from self._read_row(row)
         self._check_version(member.others)
         if row is None:
             raise self.origin.empty()
@@ -143,9 +147,14 @@ class ImportSource:
             raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
     def _read_rows(self, file: BinaryIO) -> Iterator[ImportedConversation]:
-        rows = read_rows(self._path) if self._path is not None else read_rows(None, stdin=file)
+        stdin = file if self._path is None else None
+        rows = read_rows(self._path, stdin=stdin, list_key=_LIST_KEY)
         for row in rows:
-            yield ImportedConversation(row.line, read_row(row, self.origin))
+            yield from self._read_row(row)
+
+    def _read_row(self, row: InputRow) -> Iterator[ImportedConversation]:
+        for document in read_row(row, self.origin, split_reasoning=self._split_reasoning):
+            yield ImportedConversation(row.line, document)
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1

@@ -116,9 +116,13 @@ async def import_conversations(
     services: OwnerServices,
     state: State,
     file: Annotated[
-        UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
+        UploadFile,
+        File(description="Rows such as messages, ShareGPT or Alpaca (JSONL or a JSON array), or a backup."),
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
+    split_reasoning: Annotated[
+        bool, Form(alias="splitReasoning", description="Make <think>…</think> at the start of an answer its reasoning.")
+    ] = False,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none."""
@@ -129,11 +133,16 @@ async def import_conversations(
                 return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
 
             result = await services.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=state.settings.import_ceiling, receipt=receipt
+                upload.path,
+                on_conflict=on_conflict,
+                split_reasoning=split_reasoning,
+                ceiling=state.settings.import_ceiling,
+                receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
+        content = [upload.digest, upload.path.suffix, on_conflict, split_reasoning]
+        return await respond_once(request, key, content, import_)
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

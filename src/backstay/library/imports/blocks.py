@@ -1,0 +1,90 @@
+"""Content blocks as in Anthropic's API: text, thinking, tool calls and tool results in one list."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from backstay.library.imports.import_row import ImportRow, Values
+from backstay.library.imports.message import read_content
+from backstay.library.imports.tools import read_tool_call, to_arguments
+from backstay.library.record import Document
+
+# The keys of blocks that the fields of a turn hold, in the order in which they stand in an answer.
+_EXPRESSIBLE = {
+    "thinking": {"type", "thinking", "signature"},
+    "text": {"type", "text"},
+    "tool_use": {"type", "id", "name", "input"},
+}
+_ORDER = tuple(_EXPRESSIBLE)
+
+
+def read_blocks(blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values) -> Iterator[Document]:
+    """Yield the turns of a list of blocks: one for each tool result, and one of what stands between them.
+
+    The blocks are the turn's parts too where its fields cannot hold them, or not in this order. `values` are the other
+    keys of the message, which its first turn gets.
+    """
+    for is_result, group in groupby(blocks, lambda block: _is(block, "tool_result")):
+        members = list(group)
+        if not is_result:
+            is_whole_message = len(members) == len(blocks)
+            yield _read_answer(members, role, number, row, values, is_whole_message=is_whole_message)
+            values = {}
+        for block in members if is_result else ():
+            yield _read_result(block, number, row, values)
+            values = {}
+
+
+def _read_answer(
+    blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values, *, is_whole_message: bool
+) -> Document:
+    content, parts = read_content(blocks, number, row)
+    fields = _fields_of(blocks)
+    # A list of one text has been chosen by its writer, unless other blocks made it necessary.
+    is_plain_list = is_whole_message and not fields
+    if is_plain_list or not _is_expressible(blocks):
+        fields["parts"] = parts
+    return row.to_turn(number, role, content, values, fields)
+
+
+def _read_result(block: Values, number: int, row: ImportRow, values: Values) -> Document:
+    others = {key: value for key, value in block.items() if value is not None and key != "type"}
+    content, parts = read_content(others.pop("content", None), number, row)
+    fields: Values = {} if parts is None else {"parts": parts}
+    for key, field in (("tool_use_id", "tool_call_id"), ("name", "name")):
+        if isinstance(others.get(key), str) and others[key]:
+            fields[field] = others.pop(key)
+    return row.to_turn(number, "tool", content, {**values, **others}, fields)
+
+
+def _fields_of(blocks: Sequence[Any]) -> Values:
+    fields: Values = {}
+    thoughts = [block for block in blocks if _is(block, "thinking") and isinstance(block.get("thinking"), str)]
+    if reasoning := "\n\n".join(block["thinking"] for block in thoughts if block["thinking"]):
+        fields["reasoning"] = reasoning
+        if len(thoughts) == 1 and isinstance(thoughts[0].get("signature"), str):
+            fields["reasoning_signature"] = thoughts[0]["signature"]
+    calls = [_read_call(block) for block in blocks if _is(block, "tool_use")]
+    if calls and None not in calls:
+        fields["tool_calls"] = calls
+    return fields
+
+
+def _is_expressible(blocks: Sequence[Any]) -> bool:
+    """Return whether content, reasoning and tool calls hold all that the blocks do, in this order."""
+    kinds = [block.get("type") if isinstance(block, dict) else None for block in blocks]
+    return (
+        all(kind in _ORDER and block.keys() <= _EXPRESSIBLE[kind] for kind, block in zip(kinds, blocks, strict=True))
+        and kinds == sorted(kinds, key=_ORDER.index)
+        and all(kinds.count(kind) <= 1 for kind in ("thinking", "text"))
+        and all(block.get("thinking") for block in blocks if _is(block, "thinking"))
+        and all(_read_call(block) is not None for block in blocks if _is(block, "tool_use"))
+    )
+
+
+def _read_call(block: Values) -> Values | None:
+    return read_tool_call({**block, "input": to_arguments(block.get("input", {}))})
+
+
+def _is(block: Any, kind: str) -> bool:
+    return isinstance(block, dict) and block.get("type") == kind

@@ -1,0 +1,76 @@
+"""The shapes of imported rows. Each module here is one shape, recognized by the keys of a row."""
+
+from collections.abc import Collection, Sequence
+from functools import cache, lru_cache
+
+from backstay.library.imports.import_row import ImportRow, Values
+from backstay.library.imports.shape import LIST_KEYS, Shape, all_shapes, parse_lists
+from backstay.library.record import TURNS, Document
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.row import InputRow
+
+_MAX_NAMED_KEYS = 10
+_MAX_KEY_CHARACTERS = 40
+_NULL_IS_ABSENT = ("system", "system_prompt", "tools", "functions")
+
+
+def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = False) -> Sequence[Document]:
+    """Return the conversations of a row as dicts in the native shape, with all its keys: one, or two of a preference.
+
+    `split_reasoning` makes a thought at the start of an assistant's text, as in `<think>…</think>`, its reasoning.
+
+    Raises:
+        InvalidRow: it has no known shape, more than one, or a turn that cannot be read; the message names the line and
+            the turn, never the text.
+    """
+    source = ImportRow(row.line, dict(row.values), errors, split_reasoning)
+    parse_lists(source.values)
+    shape, name = _choose(source)
+    return shape.read(source, name)
+
+
+def _choose(row: ImportRow) -> tuple[Shape, str]:
+    """Return the shape of a row, and what it is to read of it."""
+    values = row.values
+    found = [(shape, name) for shape in _candidates(*values) for name in shape.find(values)]
+    if not found:
+        return _without_turns(row)
+    rank = min(shape.rank for shape, _ in found)
+    (chosen, *others) = (entry for entry in found if entry[0].rank == rank)
+    for _, name in others:
+        if name not in values or values[name] != values.get(chosen[1]):
+            raise row.error(f"both {chosen[1]!r} and {name!r} could be the conversation; keep one of them")
+        del values[name]
+    _remove_absent(values)
+    return chosen
+
+
+@lru_cache  # the rows of a file mostly have the same keys
+def _candidates(*keys: str) -> Sequence[Shape]:
+    """Return the shapes that a row with these keys may have."""
+    return [shape for shape in all_shapes() if not set(keys).isdisjoint(shape.keys)]
+
+
+def _remove_absent(values: Values) -> None:
+    """Remove the keys of shapes whose value is null or an empty list: they are columns of a table, not of this row."""
+    absent = [key for key, value in values.items() if (value is None or value == []) and key in _keys_of_shapes()]
+    for key in absent:
+        del values[key]
+
+
+def _without_turns(row: ImportRow) -> tuple[Shape, str]:
+    """Return the shape that refuses, with the reason, a list that is empty or not of turns; refuse any other row."""
+    name = next((key for key in (TURNS, *LIST_KEYS) if isinstance(row.values.get(key), list)), None)
+    if name is not None:
+        return next(shape for shape in all_shapes() if "messages" in shape.keys), name
+    keys = [repr(key[:_MAX_KEY_CHARACTERS]) for key in row.values]
+    named = ", ".join(keys[:_MAX_NAMED_KEYS]) + (", …" if len(keys) > _MAX_NAMED_KEYS else "")
+    labels = dict.fromkeys(shape.label for shape in sorted(all_shapes(), key=lambda shape: shape.rank))
+    raise row.error(
+        f"no conversation in the keys {named or 'of it, since it has none'}; expected are {'; '.join(labels)}"
+    )
+
+
+@cache
+def _keys_of_shapes() -> Collection[str]:
+    return {*_NULL_IS_ABSENT, *(key for shape in all_shapes() for key in shape.keys)}

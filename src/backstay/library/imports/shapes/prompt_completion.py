@@ -1,0 +1,50 @@
+"""A prompt and its completion, as texts or lists of messages, under many names."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backstay.library.imports.import_row import ImportRow, Values, plain_turn
+from backstay.library.imports.shape import Shape, take_tools, to_turns, with_system
+from backstay.library.imports.tools import as_list, read_tool_calls
+from backstay.library.record import Document
+
+_PAIRS = (
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("question", "response"),
+    ("query", "response"),
+    ("query", "answer"),
+    ("problem", "solution"),
+)
+_CALLS = ("query", "answers")
+
+
+class PromptCompletion(Shape):
+    """A question and an answer. The tool calls of APIGen's files are an answer too."""
+
+    label = "prompt and completion, question and answer, or query and response"
+    keys = ("prompt", "question", "query", "problem")
+    rank = 3
+
+    def find(self, values: Mapping[str, Any]) -> Sequence[str]:
+        pairs = [*_PAIRS, _CALLS] if _calls_of(values) else _PAIRS
+        return [
+            f"{first} and {second}" for first, second in pairs if values.get(first) and values.get(second) is not None
+        ]
+
+    def read(self, row: ImportRow, name: str) -> list[Document]:
+        first, _, second = name.partition(" and ")
+        calls = _calls_of(row.values) if second == _CALLS[1] else None
+        turns = to_turns(row.values.pop(first), "user", row)
+        answer = row.values.pop(second)
+        if calls is not None:
+            turns.append({**plain_turn("assistant", ""), "metadata": {"tool_calls": calls}})
+        else:
+            turns += to_turns(answer, "assistant", row, start=len(turns) + 1)
+        return [row.to_document(with_system(turns, row), take_tools(row.values))]
+
+
+def _calls_of(values: Mapping[str, Any]) -> list[Values] | None:
+    entries = as_list(values.get(_CALLS[1]))
+    return read_tool_calls(entries) if entries else None

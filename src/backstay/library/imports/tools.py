@@ -1,0 +1,99 @@
+"""Tool calls and tool definitions of imported rows, brought into the form in which they are stored. Pure."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backstay.library.turn import ToolCall
+
+_FUNCTION = "function"
+_CALL_TYPES = (_FUNCTION, "tool_call", "tool_use")
+_ARGUMENTS = ("arguments", "args", "parameters", "input")
+_TAGGED = re.compile(r"\s*<tool_call>(.*?)</tool_call>\s*", re.DOTALL)
+
+
+def read_tool_calls(value: Any) -> list[dict[str, Any]] | None:
+    """Return a list of tool calls, each as `ToolCall.to_dict` has it; None if one is no tool call."""
+    calls = [read_tool_call(entry) for entry in as_list(value) or ()]
+    return [call for call in calls if call is not None] if None not in calls else None
+
+
+def read_tool_call(value: Any) -> dict[str, Any] | None:
+    """Return a tool call, nested as in OpenAI's API or flat; None for any other value.
+
+    Arguments that are no text become their JSON text. Keys that a call does not have are kept next to its id.
+    """
+    if not isinstance(value, dict):
+        return None
+    outer = {key: entry for key, entry in value.items() if entry is not None}
+    is_nested = isinstance(outer.get(_FUNCTION), dict)
+    inner = dict(outer.pop(_FUNCTION)) if is_nested else outer
+    call_id, kind, name = outer.pop("id", None), outer.pop("type", _FUNCTION), inner.pop("name", None)
+    key = next((key for key in _ARGUMENTS if inner.get(key) is not None), None)
+    arguments = {} if key is None else inner.pop(key)
+    if not isinstance(name, str) or not name or not isinstance(call_id, str | int | None):
+        return None
+    if kind not in _CALL_TYPES or _FUNCTION in outer:
+        return None
+    extra = {**outer, **{f"{_FUNCTION}.{key}": entry for key, entry in inner.items()}} if is_nested else outer
+    text_id = None if call_id is None else str(call_id)
+    return ToolCall(text_id, name, to_arguments(arguments), extra=extra or None).to_dict()
+
+
+def read_calls_text(text: str) -> list[dict[str, Any]] | None:
+    """Return the tool calls that a text consists of, as JSON or between `<tool_call>` tags; None for any other text."""
+    pieces = _TAGGED.findall(text)
+    if not pieces or _TAGGED.sub("", text):
+        pieces = [text]
+    calls: list[Any] = []
+    for piece in pieces:
+        value = parse_json(piece)
+        calls += value if isinstance(value, list) else [value]
+    return read_tool_calls(calls) or None
+
+
+def to_arguments(value: Any) -> str:
+    """Return the arguments of a call as text: text as it is, any other value as the JSON that models write."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read_tools(value: Any) -> list[dict[str, Any]] | None:
+    """Return a list of tool definitions, or one in JSON text; None for any other value."""
+    tools = as_list(value)
+    if not tools or not all(isinstance(tool, dict) for tool in tools):
+        return None
+    return [_to_tool(tool) for tool in tools]
+
+
+def read_functions(value: Any) -> list[dict[str, Any]] | None:
+    """Return old `functions` as tool definitions; None for any other value."""
+    functions = as_list(value)
+    if not functions or not all(isinstance(function, dict) for function in functions):
+        return None
+    return [{"type": _FUNCTION, _FUNCTION: function} for function in functions]
+
+
+def _to_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a definition as OpenAI's API has it, if it is a function of Anthropic or stands there flat."""
+    if not isinstance(tool.get("name"), str) or _FUNCTION in tool or tool.get("type") not in (None, "custom"):
+        return dict(tool)
+    function = {key: entry for key, entry in tool.items() if key != "type"}
+    if "input_schema" in function and "parameters" not in function:
+        function = {("parameters" if key == "input_schema" else key): entry for key, entry in function.items()}
+    return {"type": _FUNCTION, _FUNCTION: function}
+
+
+def as_list(value: Any) -> Sequence[Any] | None:
+    """Return a list, or the list that a JSON text holds; None for any other value."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = parse_json(value)
+    return value if isinstance(value, list) else None
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text, or None if it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

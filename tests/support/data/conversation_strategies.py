@@ -1,0 +1,104 @@
+"""Conversations made up by hypothesis: with tools, parts, reasoning and odd Unicode."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from backstay.library.conversation import Conversation
+from backstay.library.turn import ToolCall, Turn, text_of_parts
+
+PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}
+
+IMAGE_BLOCK = {"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}
+
+# All of Unicode but halves of surrogate pairs and NUL, which cannot be stored.
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+TEXT = ANY_TEXT.filter(str.strip)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """What the turns of made-up conversations may have next to role and text."""
+
+    names: bool = True
+    weights: bool = True
+    reasoning: bool = True
+    parts: Sequence[Mapping[str, Any]] = (PICTURE,)
+    """The parts that a turn may have among texts; none of either kind if there are none here."""
+    calls: bool = True
+    other_arguments: bool = True
+    """Whether the arguments of a call may be no JSON object."""
+    systems: bool = True
+    """Whether system and developer messages may follow other turns."""
+
+
+@st.composite
+def conversations(draw: st.DrawFn, /, having: Having = Having(), **fields: Any) -> Conversation:
+    """Return a strategy of conversations; `fields` are strategies of their further fields."""
+    roles = st.sampled_from(["user", "assistant", *(["tool"] if having.calls else [])])
+    first = [draw(_turns("system", having))] if draw(st.booleans()) else []
+    later = roles | st.sampled_from(["system", "developer"]) if having.systems else roles
+    turns = [draw(_turns(draw(later), having)) for _ in range(draw(st.integers(1, 5)))]
+    tools = draw(st.lists(_TOOLS, max_size=2)) if having.calls else []
+    return Conversation([*first, *turns], tools=tools, **{name: draw(values) for name, values in fields.items()})
+
+
+def described() -> dict[str, st.SearchStrategy[Any]]:
+    """Return strategies of the fields that describe a conversation."""
+    texts = st.none() | TEXT
+    times = st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+    metadata = st.dictionaries(TEXT.filter(lambda key: key != "tools"), JSON, max_size=2)
+    return {
+        **dict.fromkeys(("id", "job_id", "item_id"), st.none() | st.from_regex(r"[a-z0-9-]{1,9}", fullmatch=True)),
+        **dict.fromkeys(("topic", "persona", "content"), texts),
+        **dict.fromkeys(("created_at", "updated_at"), times),
+        "metadata": metadata,
+    }
+
+
+_TOOLS = st.builds(
+    lambda name, schema: {"type": "function", "function": {"name": name, "parameters": {"type": "object", **schema}}},
+    TEXT,
+    OBJECT,
+)
+
+
+@st.composite
+def _turns(draw: st.DrawFn, role: str, having: Having) -> Turn:
+    def maybe(allowed: bool, values: st.SearchStrategy[Any], otherwise: Any = None) -> Any:
+        return draw(values) if allowed and draw(st.booleans()) else otherwise
+
+    turn = Turn(role, draw(TEXT), name=maybe(having.names, TEXT))
+    if weight := maybe(having.weights, st.sampled_from([0, 1]).map(lambda number: {"weight": number})):
+        turn = replace(turn, metadata=weight)
+    if role == "tool":
+        turn = replace(turn, content=draw(ANY_TEXT), tool_call_id=draw(st.none() | TEXT))
+    if role == "assistant":
+        calls = maybe(having.calls, st.lists(_calls(having), min_size=1, max_size=3).map(tuple), ())
+        turn = replace(turn, reasoning=maybe(having.reasoning, TEXT), tool_calls=calls)
+        if turn.may_be_empty:
+            turn = replace(turn, content=draw(ANY_TEXT))
+    if parts := maybe(bool(having.parts) and role in ("user", "assistant"), _parts(having)):
+        turn = replace(turn, parts=parts, content=text_of_parts(parts))
+    return turn
+
+
+def _calls(having: Having) -> st.SearchStrategy[ToolCall]:
+    arguments = OBJECT.map(json.dumps)
+    others = ANY_TEXT if having.other_arguments else arguments
+    return st.builds(ToolCall, st.none() | TEXT, TEXT, arguments | others)
+
+
+def _parts(having: Having) -> st.SearchStrategy[list[Any]]:
+    texts: st.SearchStrategy[dict[str, Any]] = st.builds(dict, type=st.just("text"), text=TEXT)
+    return st.lists(texts | st.sampled_from(having.parts or [PICTURE]), min_size=1, max_size=3)

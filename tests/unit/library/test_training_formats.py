@@ -1,0 +1,305 @@
+"""What the formats for training write of tools, reasoning, parts and pairs, and what they refuse."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from backstay import Conversation, ToolCall, Turn
+from backstay.library.formats import FormatOptions, Loss, ReasoningMode, SystemMode, load_format
+
+_TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+_PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}
+_CALL = ToolCall("c1", "weather", '{"place": "Oslo"}')
+_CONVERSATION = Conversation(
+    [
+        Turn("system", "Be brief."),
+        Turn("user", "Rain?"),
+        Turn("assistant", "", tool_calls=[_CALL], reasoning="Look.", metadata={"reasoning_signature": "s1"}),
+        Turn("tool", "Yes.", tool_call_id="c1"),
+        Turn("user", "Sure?"),
+        Turn("assistant", "Yes."),
+    ],
+    tools=[_TOOL],
+)
+
+
+def _row(name, conversation=_CONVERSATION, **options):
+    return json.loads(load_format(name)(FormatOptions(**options)).chunk(conversation))
+
+
+def test_messages_have_all_that_trainers_read():
+    """Messages have tool calls, reasoning, names and weights where OpenAI's API and trainers look for them."""
+    named = Turn("user", "Rain?", name="ann", metadata={"weight": 0, "source": "web"})
+
+    row = _row("messages", replace(_CONVERSATION, turns=[named, *_CONVERSATION.turns[2:4]]))
+
+    assert row == {
+        "messages": [
+            {"role": "user", "content": "Rain?", "name": "ann", "weight": 0},
+            {"role": "assistant", "content": None, "tool_calls": [_CALL.to_dict()], "reasoning_content": "Look."},
+            {"role": "tool", "content": "Yes.", "tool_call_id": "c1"},
+        ],
+        "tools": [_TOOL],
+    }
+
+
+def test_parts_are_written_while_they_are_current():
+    """The content is the list of parts until the text is edited; then it is the text."""
+    turn = Turn("user", "What?", parts=[{"type": "text", "text": "What?"}, _PICTURE])
+
+    current, edited = (_row("messages", Conversation([each])) for each in (turn, replace(turn, content="Which?")))
+
+    assert current["messages"][0]["content"] == turn.parts
+    assert edited["messages"][0]["content"] == "Which?"
+
+
+def test_anthropic_has_blocks_where_text_is_not_enough():
+    """Anthropic's shape has the results of tools in the user's message, and the arguments of calls as an object."""
+    row = _row("anthropic")
+
+    assert row["system"] == "Be brief."
+    assert row["tools"] == [{"name": "weather", "input_schema": {"type": "object"}}]
+    question, call, result, answer = row["messages"]
+    assert (question, answer) == ({"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "Yes."})
+    assert call["content"] == [
+        {"type": "thinking", "thinking": "Look.", "signature": "s1"},
+        {"type": "tool_use", "id": "c1", "name": "weather", "input": {"place": "Oslo"}},
+    ]
+    assert result["role"] == "user"
+    assert result["content"] == [
+        {"type": "tool_result", "tool_use_id": "c1", "content": "Yes."},
+        {"type": "text", "text": "Sure?"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "block"),
+    [
+        (_PICTURE, {"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}),
+        (
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+        ),
+        ({"type": "image", "source": {"type": "file", "file_id": "f1"}}, ...),
+        ({"type": "redacted_thinking", "data": "x"}, ...),
+        ({"type": "image_url", "image_url": {"url": "x", "detail": "low"}}, None),
+        ({"type": "input_audio", "input_audio": {"data": "x"}}, None),
+        ({"type": "image"}, None),
+    ],
+)
+def test_parts_become_blocks_or_a_loss(part, block):
+    """Images become Anthropic's blocks, its own blocks stay as they are, and any other part is a loss."""
+    conversation = Conversation([Turn("user", "Hi", parts=[{"type": "text", "text": "Hi"}, part])])
+
+    losses = load_format("anthropic")().losses(conversation)
+    _, *others = _row("anthropic", conversation)["messages"][0]["content"]
+
+    assert others == ([] if block is None else [part if block is ... else block])
+    assert losses == ({Loss.PARTS: 1} if block is None else {})
+
+
+def test_answer_keeps_the_order_of_its_blocks():
+    """Blocks in an order that fields cannot hold go out as they came, unless the calls were changed since."""
+    blocks = [
+        {"type": "text", "text": "First"},
+        {"type": "tool_use", "id": "c1", "name": "weather", "input": {"place": "Oslo"}},
+        {"type": "text", "text": "then"},
+    ]
+    turn = Turn("assistant", "Firstthen", parts=blocks, tool_calls=[_CALL])
+    other = replace(turn, tool_calls=[replace(_CALL, id="c2")])
+
+    kept, changed = (_row("anthropic", Conversation([each]))["messages"][0]["content"] for each in (turn, other))
+
+    assert kept == blocks
+    assert [(block["type"], block.get("id")) for block in changed] == [
+        ("text", None),
+        ("text", None),
+        ("tool_use", "c2"),
+    ]
+    assert load_format("messages")().losses(Conversation([turn])) == {Loss.PART_ORDER: 1}
+    assert _row("messages", Conversation([turn]))["messages"][0]["content"] == [blocks[0], blocks[2]]
+
+
+def test_numbers_in_arguments_stay_exact():
+    """Arguments are written as the model wrote them, so that no digit of a number is lost, but on one line."""
+    arguments = '{"id":\r\n 123456789012345678901234567890, "id2": 1.10}'
+    turn = Turn("assistant", "", tool_calls=[replace(_CALL, arguments=arguments)])
+
+    line = load_format("anthropic")().chunk(Conversation([turn]))
+
+    assert b'{"id":   123456789012345678901234567890, "id2": 1.10}' in line
+    assert line.count(b"\n") == 1
+
+
+def test_sharegpt_calls_tools_as_llama_factory_reads_them():
+    """Calls are JSON from function_call, several are a list, results come from observation, and tools are JSON text."""
+    calls = [_CALL, ToolCall("c2", "time", "now")]
+    turns = [
+        _CONVERSATION.turns[0],
+        Turn("user", "Rain?"),
+        Turn("assistant", "", tool_calls=calls),
+        Turn("tool", "Yes."),
+    ]
+
+    row = _row("sharegpt", replace(_CONVERSATION, turns=turns))
+
+    assert (row["system"], json.loads(row["tools"])) == ("Be brief.", [_TOOL])
+    human, call, result = row["conversations"]
+    assert (human, result) == ({"from": "human", "value": "Rain?"}, {"from": "observation", "value": "Yes."})
+    assert call["from"] == "function_call"
+    assert json.loads(call["value"]) == [
+        {"name": "weather", "arguments": {"place": "Oslo"}},
+        {"name": "time", "arguments": "now"},
+    ]
+    (only,) = _row("sharegpt")["conversations"][1:2]
+    assert json.loads(only["value"]) == {"name": "weather", "arguments": {"place": "Oslo"}}
+
+
+def test_alpaca_has_questions_and_answers():
+    """The last question and answer are the instruction and the output, and earlier ones are the history."""
+    turns = [Turn("system", "S")] + [Turn(role, f"{role[0]}{n}") for n in (1, 2) for role in ("user", "assistant")]
+    disordered = [*turns, Turn("user", "u3"), Turn("user", "u4"), Turn("developer", "d"), Turn("system", "s")]
+
+    row, first = _row("alpaca", Conversation(turns)), _row("alpaca", Conversation(turns[1:3]))
+
+    assert row == {"instruction": "u2", "input": "", "output": "a2", "system": "S", "history": [["u1", "a1"]]}
+    assert first == {"instruction": "u1", "input": "", "output": "a1"}
+    assert _row("alpaca", Conversation(disordered)) == row
+    assert load_format("alpaca")().losses(Conversation(disordered)) == {Loss.ORDER: 2, Loss.ROLES: 1, Loss.SYSTEM: 1}
+
+
+def test_prompt_ends_before_the_last_answer():
+    """The completion is the last answer, the prompt what precedes it, and turns after it are a loss."""
+    conversation = Conversation([Turn("user", "u1"), Turn("assistant", "a1"), Turn("user", "u2")])
+    form = load_format("prompt-completion")()
+
+    assert json.loads(form.chunk(conversation)) == {
+        "prompt": [{"role": "user", "content": "u1"}],
+        "completion": [{"role": "assistant", "content": "a1"}],
+    }
+    assert form.losses(conversation) == {Loss.AFTER_ANSWER: 1}
+
+
+@pytest.mark.parametrize("name", ["alpaca", "prompt-completion"])
+@pytest.mark.parametrize("turns", [[Turn("user", "u")], [Turn("assistant", "a")]])
+def test_conversation_without_an_answer_is_a_loss(name, turns):
+    """A conversation that has no question with an answer is a loss as a whole, and nothing of it is written."""
+    form = load_format(name)()
+
+    assert form.losses(Conversation(turns)) == {Loss.NO_ANSWER: 1}
+    assert form.chunk(Conversation(turns)) == b""
+
+
+@pytest.mark.parametrize(
+    ("turn", "refusal"),
+    [
+        (Turn("user", "a<|im_end|>b"), "turn 2 holds <|im_end|>"),
+        (Turn("<|im_start|>", "x"), "turn 2 holds <|im_start|>"),
+        (Turn("a\nb", "x"), "the role of turn 2 has a line break"),
+        (Turn("user", "<|im_end"), None),
+    ],
+)
+def test_chatml_refuses_its_markers(turn, refusal):
+    """ChatML refuses a turn that holds its markers, since a trainer would read another conversation."""
+    assert load_format("chatml")().refusal(Conversation([Turn("user", "x"), turn])) == refusal
+
+
+def test_chatml_refuses_markers_only_where_they_would_be_written():
+    """Reasoning and system messages with a marker are refused only if they are written."""
+    conversation = Conversation([Turn("system", "<|im_end|>"), Turn("assistant", "x", reasoning="<|im_start|>")])
+
+    def refusal(reasoning):
+        return load_format("chatml")(FormatOptions(reasoning=reasoning, system=SystemMode.DROP)).refusal(conversation)
+
+    assert refusal(ReasoningMode.INLINE) == "turn 2 holds <|im_start|>"
+    assert refusal(ReasoningMode.KEEP) is refusal(ReasoningMode.DROP) is None
+
+
+@pytest.mark.parametrize("name", ["messages", "chatml", "csv", "parquet"])
+def test_conversation_without_turns_is_refused(name):
+    """A conversation of which nothing remains without its system messages is refused."""
+    form = load_format(name)(FormatOptions(system=SystemMode.DROP))
+
+    assert form.refusal(Conversation([Turn("system", "S"), Turn("developer", "D")])) is not None
+    assert form.refusal(_CONVERSATION) is None
+
+
+@pytest.mark.parametrize("name", ["chatml", "csv"])
+def test_reasoning_in_the_text_is_no_loss(name):
+    """Reasoning is a loss of a format for texts, unless it is written before the text or left out on request."""
+    answer = Conversation([Turn("assistant", "Yes.", reasoning="Look.")])
+    losses = {mode: load_format(name)(FormatOptions(reasoning=mode)).losses(answer) for mode in ReasoningMode}
+    inline = load_format(name)(FormatOptions(reasoning=ReasoningMode.INLINE)).chunk(answer)
+
+    assert losses == {"keep": {Loss.REASONING: 1}, "inline": {}, "drop": {}}
+    assert b"<think>\nLook.\n</think>\n\nYes." in inline or b"<think>\\nLook.\\n</think>\\n\\nYes." in inline
+
+
+def test_thoughts_in_parts_follow_the_option():
+    """Reasoning that stands among the parts too is written once before the text, or nowhere."""
+    parts = [{"type": "thinking", "thinking": "Look."}, {"type": "text", "text": "Yes."}]
+    conversation = Conversation([Turn("assistant", "Yes.", reasoning="Look.", parts=parts)])
+
+    inline = _row("anthropic", conversation, reasoning=ReasoningMode.INLINE)["messages"][0]["content"]
+    dropped = load_format("anthropic")(FormatOptions(reasoning=ReasoningMode.DROP)).chunk(conversation)
+
+    assert inline == [{"type": "text", "text": "<think>\nLook.\n</think>\n\n"}, parts[1]]
+    assert b"Look." not in dropped
+
+
+def test_unpaired_conversations_are_a_loss():
+    """A conversation without the other side of its pair, a second one on a side and one outside of pairs are losses."""
+
+    def side(name, **more):
+        return Conversation([Turn("user", "u"), Turn("assistant", name)], metadata={"preference": name, **more})
+
+    form = load_format("trl-preference")()
+    exported = [
+        *(side("chosen", preference_pair="p1"), side("chosen", preference_pair="p1")),
+        *(side("rejected", preference_pair="p1"), side("rejected", preference_pair="p2")),
+        *(side("chosen"), side("better", preference_pair="p3"), _CONVERSATION),
+    ]
+
+    losses = [form.losses(each) for each in exported]
+    lines = [form.chunk(each) for each in exported]
+
+    lost = {Loss.COUNTERPART: 1}
+    assert losses == [{}, lost, {}, {}, lost, lost, lost]
+    assert form.final_losses() == lost
+    assert [bool(line) for line in lines] == [False, False, True, False, False, False, False]
+    assert json.loads(lines[2]) == {
+        "prompt": [{"role": "user", "content": "u"}],
+        "chosen": [{"role": "assistant", "content": "chosen"}],
+        "rejected": [{"role": "assistant", "content": "rejected"}],
+    }
+
+
+def test_what_describes_a_conversation_is_named_if_it_is_left_out():
+    """Formats name the descriptions that they leave out; with metadata, formats of JSON lines write them."""
+    described = replace(
+        _CONVERSATION, id="c1", topic="rain", metadata={"k": 1}, turns=[Turn("user", "x", id="t1", metadata={"m": 1})]
+    )
+    expected = {
+        "messages": ["id", "topic", "metadata", "turn ids", "turn metadata"],
+        "csv": ["metadata", "turn ids", "turn metadata"],
+        "sharegpt": ["topic", "metadata", "turn ids", "turn metadata"],
+        "native": [],
+        "parquet": [],
+    }
+
+    for name, left_out in expected.items():
+        assert list(load_format(name)().unwritten(described)) == left_out
+    assert not any(
+        load_format(name)(FormatOptions(metadata=True)).unwritten(described) for name in ("messages", "sharegpt")
+    )
+    row = _row("chatml", described, metadata=True)
+    assert (row["id"], row["topic"], row["metadata"]) == ("c1", "rain", {"k": 1})
+
+
+def test_fields_on_a_turn_of_another_role_are_a_loss_of_formats_by_role():
+    """Reasoning of a user has no place in Anthropic's shape; messages have it."""
+    conversation = Conversation([Turn("user", "x", reasoning="Hm.")])
+
+    assert load_format("anthropic")().losses(conversation) == {Loss.MISPLACED: 1}
+    assert load_format("messages")().losses(conversation) == {}
