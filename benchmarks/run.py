@@ -16,6 +16,7 @@ _SCRIPTS = (
     "waiting_over_http.py",
     "provider_refusals.py",
     "backup_rate.py",
+    "export_rate.py",
     "postgres_durable_rate.py",
     "postgres_workers.py",
     "postgres_million_items.py",

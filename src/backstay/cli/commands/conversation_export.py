@@ -9,6 +9,7 @@ import typer
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.output import Output, refuse_folder_of_backups
+from backstay.cli.process_tuning import tune_garbage_collector
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
 from backstay.errors import EmptySelection, SettingsError
@@ -102,6 +103,7 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
     selected = options.selection()
     selection = selected if selected.is_narrowed or selected.everything else None
     backstay = await session.open()
+    tune_garbage_collector()
     if path is not None:
         refuse_folder_of_backups(path)
     try:
