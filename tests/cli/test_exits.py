@@ -22,6 +22,8 @@ _USAGE = {
     "CannotAdopt",
     "AdoptedTableNotWritable",
     "EmptySelection",
+    "LossyExport",
+    "ConversationUnwritable",
     "NothingToRun",
     "InputNotFound",
     "UnknownColumn",
