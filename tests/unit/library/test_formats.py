@@ -10,11 +10,11 @@ import pytest
 
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.conversation import Conversation
-from backstay.library.formats import load_format
-from backstay.library.formats.csv import Csv
-from backstay.library.formats.messages import Messages
-from backstay.library.formats.native import Native
-from backstay.library.formats.sharegpt import ShareGPT
+from backstay.library.formats import FormatOptions, load_format
+from backstay.library.formats.csv import CsvFormat
+from backstay.library.formats.messages import MessagesFormat
+from backstay.library.formats.native import NativeFormat
+from backstay.library.formats.sharegpt import ShareGPTFormat
 from backstay.library.turn import Turn
 
 _CONVERSATION = Conversation(
@@ -46,7 +46,7 @@ def _lines(text):
 
 def test_messages_are_what_fine_tuning_takes():
     """The `messages` format has the role and content of each turn, nothing else, and one conversation per line."""
-    first, second = _lines(_export(Messages(), _CONVERSATION, _CONVERSATION))
+    first, second = _lines(_export(MessagesFormat(), _CONVERSATION, _CONVERSATION))
 
     assert first == second
     assert first == {"messages": [{"role": turn.role, "content": turn.content} for turn in _CONVERSATION.turns]}
@@ -54,7 +54,7 @@ def test_messages_are_what_fine_tuning_takes():
 
 def test_sharegpt_names_the_speakers():
     """The ShareGPT format has the names of its speakers, and the system message next to the conversation."""
-    (only,) = _lines(_export(ShareGPT(), _CONVERSATION))
+    (only,) = _lines(_export(ShareGPTFormat(), _CONVERSATION))
 
     system, *turns = _CONVERSATION.turns
     assert (only["id"], only["system"]) == ("c1", system.content)
@@ -64,7 +64,7 @@ def test_sharegpt_names_the_speakers():
 
 def test_native_loses_nothing():
     """A line of the native format, read back, is the whole conversation."""
-    (only,) = _lines(_export(Native(), _CONVERSATION))
+    (only,) = _lines(_export(NativeFormat(), _CONVERSATION))
 
     assert only == _CONVERSATION.to_dict()
     assert _restored(only) == _CONVERSATION
@@ -81,7 +81,7 @@ def _restored(native):
 
 def test_csv_has_a_row_a_turn():
     """A CSV reader gets a row per turn with every cell unchanged, including line breaks and quotes."""
-    rows = list(csv.reader(io.StringIO(_export(Csv(), _CONVERSATION).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(_export(CsvFormat(), _CONVERSATION).decode(), newline="")))
 
     assert rows[0] == ["conversation_id", "topic", "persona", "sequence", "role", "content"]
     assert rows[1] == ["c1", "tea", "", "1", "system", "Be brief."]
@@ -91,7 +91,7 @@ def test_csv_has_a_row_a_turn():
 
 def test_csv_lines_end_as_the_standard_has_them():
     """The lines of CSV end with CRLF, as RFC 4180 requires."""
-    text = _export(Csv(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
+    text = _export(CsvFormat(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
 
     assert text == b"conversation_id,topic,persona,sequence,role,content\r\nc,,,1,user,a\r\nc,,,2,assistant,b\r\n"
 
@@ -107,7 +107,7 @@ def test_formula_is_made_text(start, column):
     else:
         exported = Conversation([turn], **{column: bad})
 
-    rows = list(csv.reader(io.StringIO(_export(Csv(), exported).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(_export(CsvFormat(), exported).decode(), newline="")))
 
     assert f"'{bad}" in rows[1]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in rows[1])
@@ -117,7 +117,7 @@ def test_control_characters_are_written_out():
     """Control characters are written as escapes; tabs and line breaks stay."""
     turns = [Turn("user", "a\x1b[2Jb\x00\x9b\x7f"), Turn("assistant", "one\ttwo\r\nthree")]
 
-    written = Csv().chunk(Conversation(turns=turns, id="c", topic="\x07=1")).decode()
+    written = CsvFormat().chunk(Conversation(turns=turns, id="c", topic="\x07=1")).decode()
     rows = list(csv.reader(io.StringIO(written, newline="")))
 
     assert [row[5] for row in rows] == ["a\\x1b[2Jb\\x00\\x9b\\x7f", "one\ttwo\r\nthree"]
@@ -129,6 +129,30 @@ def test_control_characters_are_written_out():
         *map(chr, range(14, 32)),
         *map(chr, range(127, 160)),
     }
+
+
+def test_csv_for_excel_begins_with_a_byte_order_mark():
+    """CSV for Excel begins with the mark by which Excel recognizes UTF-8; other CSV has none."""
+    plain, marked = (CsvFormat(FormatOptions(excel=excel)).head() for excel in (False, True))
+
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert plain.startswith(b"conversation_id,")
+
+
+def test_csv_notes_cells_that_excel_cuts():
+    """Texts that are too long for a cell of Excel are written whole, and counted."""
+    turns = [Turn("user", "x" * length) for length in (32_767, 32_768, 40_000)]
+    form = CsvFormat()
+
+    notes = [form.notes()]
+    for turn in turns:
+        written = form.chunk(Conversation([turn]))
+        assert turn.content.encode() in written
+        notes.append(form.notes())
+
+    several = "2 cells are longer than 32,767 characters, which is all that Excel shows."
+    assert notes[:2] == [(), ()]
+    assert notes[2:] == [["1 cell is longer than 32,767 characters, which is all that Excel shows."], [several]]
 
 
 @pytest.mark.parametrize("name", ExportFormat)

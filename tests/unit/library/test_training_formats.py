@@ -284,6 +284,7 @@ def test_what_describes_a_conversation_is_named_if_it_is_left_out():
         "messages": ["id", "topic", "metadata", "turn ids", "turn metadata"],
         "csv": ["metadata", "turn ids", "turn metadata"],
         "sharegpt": ["topic", "metadata", "turn ids", "turn metadata"],
+        "anthropic": ["id", "topic", "metadata", "turn ids", "turn metadata"],
         "native": [],
         "parquet": [],
     }
@@ -293,6 +294,7 @@ def test_what_describes_a_conversation_is_named_if_it_is_left_out():
     assert not any(
         load_format(name)(FormatOptions(metadata=True)).unwritten(described) for name in ("messages", "sharegpt")
     )
+    assert list(load_format("anthropic")().unwritten(_CONVERSATION)) == []
     row = _row("chatml", described, metadata=True)
     assert (row["id"], row["topic"], row["metadata"]) == ("c1", "rain", {"k": 1})
 

@@ -34,6 +34,8 @@ class Format(ABC):
     """Whether the format has another schema with `turn_fields`, so that the library has to be asked for them first."""
     describes: Collection[str] = ()
     """What is always written of what describes a conversation: the names that `unwritten` returns otherwise."""
+    turn_metadata: Collection[str] = ("weight",)
+    """The keys of a turn's metadata that are part of the training data, not of a description."""
     lacks: Collection[Loss] = BEYOND_TEXT
     """What the format cannot hold, wherever it stands."""
 
@@ -58,7 +60,15 @@ class Format(ABC):
 
     def unwritten(self, conversation: "Conversation") -> Collection[str]:
         """Return what describes the conversation and is left out, such as `topic`. This is no loss for a trainee."""
-        return [name for name in _descriptions(conversation) if name not in self.describes]
+        return [name for name in self._descriptions(conversation) if name not in self.describes]
+
+    def _descriptions(self, conversation: "Conversation") -> Iterator[str]:
+        """Yield the names of what describes this conversation."""
+        yield from (name for name in DESCRIPTION if getattr(conversation, name))
+        if any(turn.id for turn in conversation.turns):
+            yield TURN_IDS
+        if any(turn.metadata and turn.metadata.keys() - self.turn_metadata for turn in conversation.turns):
+            yield TURN_METADATA
 
     def fit(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
         """Return the conversation without turns that have no place in the format, and the counts of those.
@@ -86,15 +96,6 @@ class Format(ABC):
     def next_file(self) -> "Format":
         """Return the encoder of the next file of the same export; itself if it collects conversations across files."""
         return type(self)(self.options)
-
-
-def _descriptions(conversation: "Conversation") -> Iterator[str]:
-    """Yield the names of what describes this conversation."""
-    yield from (name for name in DESCRIPTION if getattr(conversation, name))
-    if any(turn.id for turn in conversation.turns):
-        yield TURN_IDS
-    if any(turn.metadata and turn.metadata.keys() - {"weight"} for turn in conversation.turns):
-        yield TURN_METADATA
 
 
 def format_names() -> list[str]:

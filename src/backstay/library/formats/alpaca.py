@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ORDER = ("user", "assistant")
 
 
-class Alpaca(JsonLines):
+class AlpacaFormat(JsonLines):
     """Questions and answers: the last pair is `instruction` and `output`, those before it are `history`."""
 
     label = "Alpaca (JSONL)"

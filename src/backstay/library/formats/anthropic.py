@@ -14,13 +14,15 @@ from backstay.library.training_content import is_json_object, types_of_fields
 from backstay.library.turn import ToolCall, Turn
 
 _ROLES = frozenset(("user", "assistant", "tool"))
+_SIGNATURE, _IS_ERROR = "reasoning_signature", "is_error"
 Block = Mapping[str, Any]
 
 
-class Anthropic(JsonLines):
+class AnthropicFormat(JsonLines):
     """The shape of Anthropic's API. Results of tools are part of the user message that follows the calls."""
 
     label = "Anthropic messages (JSONL)"
+    turn_metadata = ("weight", _SIGNATURE, _IS_ERROR)
     lacks = (Loss.TOOL_CALL_KEYS, Loss.ARGUMENTS, Loss.NAMES, Loss.WEIGHTS, Loss.MISPLACED)
 
     def fit(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
@@ -99,7 +101,7 @@ def _ids(blocks: Iterable[Block]) -> list[tuple[Any, Any]]:
 def _thinking(turn: Turn) -> list[Block]:
     if not turn.reasoning:
         return []
-    signature = turn.metadata.get("reasoning_signature") if turn.metadata else None
+    signature = turn.metadata.get(_SIGNATURE) if turn.metadata else None
     signed = {"signature": signature} if isinstance(signature, str) else {}
     return [{"type": "thinking", "thinking": turn.reasoning, **signed}]
 
@@ -112,5 +114,5 @@ def _tool_use(call: ToolCall) -> Block:
 
 def _result(turn: Turn) -> Block:
     call_id = {"tool_use_id": turn.tool_call_id} if turn.tool_call_id else {}
-    is_error = {"is_error": True} if turn.metadata and turn.metadata.get("is_error") is True else {}
+    is_error = {_IS_ERROR: True} if turn.metadata and turn.metadata.get(_IS_ERROR) is True else {}
     return {"type": "tool_result", **call_id, "content": _content(turn), **is_error}

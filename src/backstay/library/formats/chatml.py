@@ -8,7 +8,7 @@ from backstay.library.json_lines import JsonLines
 _START, _END = "<|im_start|>", "<|im_end|>"
 
 
-class ChatML(JsonLines):
+class ChatMLFormat(JsonLines):
     """The text of the ChatML template, which many models are trained on."""
 
     label = "ChatML text (JSONL)"

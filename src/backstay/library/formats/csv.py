@@ -17,7 +17,7 @@ _BLANKS = " \u00a0\u3000\ufeff"  # some spreadsheets skip these
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-class Csv(Format):
+class CsvFormat(Format):
     """One row per turn, UTF-8, CRLF line ends (RFC 4180).
 
     Formulas become text, and control characters become escapes such as `\\x1b`.

@@ -7,7 +7,7 @@ from backstay.library.json_lines import JsonLines
 from backstay.library.openai_messages import LACKS, to_messages, to_tools
 
 
-class Messages(JsonLines):
+class MessagesFormat(JsonLines):
     """The shape of OpenAI chat fine-tuning, as JSON lines; `tools` are next to the messages."""
 
     label = "OpenAI messages (JSONL)"

@@ -5,7 +5,7 @@ from backstay.library.formats import DESCRIPTION, TURN_DESCRIPTION, Format
 from backstay.library.json_lines import write_line
 
 
-class Native(Format):
+class NativeFormat(Format):
     """The native shape (`Conversation.to_dict`), as JSON lines."""
 
     label = "All fields (JSONL)"

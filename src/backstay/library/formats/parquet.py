@@ -1,7 +1,6 @@
 """Parquet: one row per conversation, with its messages as a list and what describes it in columns."""
 
 import io
-from typing import Any
 
 from backstay.errors import SettingsError
 from backstay.library.conversation import Conversation
@@ -16,7 +15,7 @@ _GROUP_CHARACTERS = 8 * 1024 * 1024
 _REPEATED = ("topic", "persona", "job_id", "messages.list.element.role", "messages.list.element.name")
 
 
-class Parquet(Format):
+class ParquetFormat(Format):
     """A table of conversations: `messages` in OpenAI's shape; `tools` and all metadata as JSON text."""
 
     label = "Parquet"
@@ -37,50 +36,33 @@ class Parquet(Format):
         self.describes = (*DESCRIPTION, *(TURN_DESCRIPTION if options.turn_fields else ()))
         self._columns = ConversationColumns(with_fields=options.turn_fields)
         self._pool = default_memory_pool()
-        self._sink = _Sink()
+        self._file = io.BytesIO()
         self._writer = ParquetWriter(
-            self._sink, self._columns.schema, compression="zstd", use_dictionary=list(_REPEATED)
+            self._file, self._columns.schema, compression="zstd", use_dictionary=list(_REPEATED)
         )
 
     def head(self) -> bytes:
-        return self._sink.take()
+        return self._take()
 
     def chunk(self, conversation: Conversation) -> bytes:
         self._columns.append(self.options.apply(conversation))
         if self._columns.rows >= _GROUP_ROWS or self._columns.characters >= _GROUP_CHARACTERS:
             self._write_group()
-        return self._sink.take()
+        return self._take()
 
     def tail(self) -> bytes:
         if self._columns.rows:
             self._write_group()
         self._writer.close()
-        return self._sink.take()
+        return self._take()
 
     def _write_group(self) -> None:
         self._writer.write_batch(self._columns.take())
         self._pool.release_unused()  # of its own accord, it keeps twice what a group needs
 
-
-class _Sink(io.RawIOBase):
-    """A file for pyarrow that hands out what was written."""
-
-    def __init__(self) -> None:
-        self._blocks: list[bytes] = []
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: Any) -> int:
-        self._blocks.append(bytes(data))
-        self._position += len(data)
-        return len(data)
-
-    def take(self) -> bytes:
-        """Return the bytes written since the last call."""
-        blocks, self._blocks = self._blocks, []
-        return b"".join(blocks)
+    def _take(self) -> bytes:
+        """Return the bytes written since the last call. The writer itself knows where in the file it is."""
+        data = self._file.getvalue()
+        self._file.seek(0)
+        self._file.truncate()
+        return data

@@ -10,7 +10,7 @@ from backstay.library.loss import Loss
 from backstay.library.openai_messages import LACKS, to_messages, to_tools
 
 
-class PromptCompletion(JsonLines):
+class PromptCompletionFormat(JsonLines):
     """TRL's conversational prompt and completion: trainers learn the last answer only."""
 
     label = "Prompt and completion, as messages (JSONL)"

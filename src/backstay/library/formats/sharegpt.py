@@ -19,7 +19,7 @@ from backstay.library.turn import ToolCall, Turn
 _SPEAKER = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 
-class ShareGPT(JsonLines):
+class ShareGPTFormat(JsonLines):
     """The shape of ShareGPT; roles other than user, assistant and tool keep their names."""
 
     label = "ShareGPT (JSONL)"

@@ -16,7 +16,7 @@ SIDE, PAIR = "preference", "preference_pair"
 CHOSEN, REJECTED = "chosen", "rejected"
 
 
-class TrlPreference(Format):
+class TrlPreferenceFormat(Format):
     """TRL's preference pairs, each made of two conversations that an import linked in their metadata.
 
     A conversation waits in memory until its counterpart comes; an import stores the two next to each other.

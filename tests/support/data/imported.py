@@ -1,0 +1,76 @@
+"""Conversations as an import reads them from rows, without a database."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from backstay.library.conversation import Conversation
+from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
+from backstay.library.imports.shapes import read_row
+from backstay.library.record import TURNS, Document
+from backstay.library.training_content import part_type, types_of_fields
+from backstay.library.turn import Turn
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.row import InputRow
+
+
+def import_lines(data: bytes, *, split_reasoning: bool = False) -> list[Conversation]:
+    """Return the conversations of JSON lines."""
+    return import_rows(map(json.loads, data.splitlines()), split_reasoning=split_reasoning)
+
+
+def import_rows(rows: Iterable[dict[str, Any]], *, split_reasoning: bool = False) -> list[Conversation]:
+    """Return the conversations of rows."""
+    errors = InputErrors("the export")
+    return [
+        _to_conversation(document)
+        for number, row in enumerate(rows, start=1)
+        for document in read_row(InputRow(number, row), errors, split_reasoning=split_reasoning)
+    ]
+
+
+def _to_conversation(document: Document) -> Conversation:
+    fields: dict[str, Any] = {name: document[name] for name in KEYS if name not in (TURNS, "metadata")}
+    for name in ("created_at", "updated_at"):
+        fields[name] = fields[name] and datetime.fromisoformat(fields[name])
+    return Conversation([_to_turn(turn) for turn in document[TURNS]], metadata=_with_others(document, KEYS), **fields)
+
+
+def _to_turn(turn: Document) -> Turn:
+    return Turn(turn["role"], turn["content"], id=turn["id"], metadata=_with_others(turn, TURN_KEYS) or None)
+
+
+def _with_others(document: Document, known: Iterable[str]) -> Mapping[str, Any]:
+    """Return the metadata with the keys that have no column, as a table of Backstay's own stores them."""
+    return {**document["metadata"], **{name: value for name, value in document.items() if name not in known}}
+
+
+def equal(first: Conversation, second: Conversation, *, as_blocks: bool = False) -> bool:
+    """Return whether two conversations are equal, whatever the spaces in arguments of calls.
+
+    As blocks, a list of texts is the same as their text, and blocks that fields hold too are no parts.
+    """
+    comparable = [
+        replace(each, tools=list(each.tools), turns=[_comparable(turn, as_blocks=as_blocks) for turn in each.turns])
+        for each in (first, second)
+    ]
+    return comparable[0] == comparable[1]
+
+
+def _comparable(turn: Turn, *, as_blocks: bool) -> Turn:
+    calls = [replace(call, arguments=_value(call.arguments)) for call in turn.tool_calls]
+    parts = list(turn.parts or ())
+    if as_blocks:
+        parts = [part for part in parts if part_type(part) not in types_of_fields(turn)]
+        parts = parts if any(part_type(part) != "text" for part in parts) else []
+    return replace(turn, tool_calls=calls, parts=parts or None)
+
+
+def _value(arguments: str) -> Any:
+    try:
+        value = json.loads(arguments)
+    except ValueError:
+        return arguments
+    return value if isinstance(value, dict) else arguments
