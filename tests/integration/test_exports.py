@@ -1,5 +1,6 @@
 """Exports: complete or absent, with nothing lost that was not announced."""
 
+import asyncio
 import csv
 import gzip
 import io
@@ -198,6 +199,26 @@ async def test_text_that_a_format_refuses_is_located(backstay, tmp_path):
         assert "secret" not in refused.value.message
         assert refused.value.context["conversation_id"] == "marked"
     assert not (tmp_path / "out").exists()
+
+
+async def test_a_stream_that_is_given_up_leaves_no_read(backstay, monkeypatch):
+    """A stream that its reader leaves in the middle ends the read that is ahead of it."""
+    monkeypatch.setattr("backstay.library.exports.prepared_export._BLOCK_BYTES", 1)
+    monkeypatch.setattr(exporter, "_PAGE_CONVERSATIONS", 2)
+    await _many(backstay, 9)
+    before = asyncio.all_tasks()
+    stream = backstay.conversations.stream_export(None, ExportRequest(format="native"))
+
+    first = await anext(stream)
+    during = asyncio.all_tasks() - before
+    await stream.aclose()
+    for _ in range(1_000):
+        if asyncio.all_tasks() == before:
+            break
+        await asyncio.sleep(0.01)
+
+    assert (first.count(b"\n"), len(during)) == (2, 1)
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize(
