@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import apsw
 import zstandard
 
 import workload
-from backstay import Backstay, Selection
+from backstay import Backstay, Conversation, Selection
 from backstay.library.ids import new_id
 from backstay.storage.sqlite.connection import connect
 from backstay.storage.sqlite.schema_migration import prepare
@@ -88,24 +89,26 @@ def main() -> None:
     print(f"its commit at the 99th percentile: {spread(waits)} ms.\n")
 
 
-def make_library(folder: Path, items: int) -> Path:
-    """Make a library once; every measurement works on a copy of it."""
+def make_library(folder: Path, items: int, conversation: Callable[[int], Conversation] = workload.conversation) -> Path:
+    """Make a library of these conversations once; every measurement works on a copy of it."""
     path = folder / f"backstay-bench-library-{time.time_ns()}" / "library.db"
     path.parent.mkdir()
     prepare(path, create=True)
     connection = connect(path)
-    _insert(connection, items)
+    _insert(connection, items, conversation)
     connection.close()
     return path
 
 
-def _insert(connection: apsw.Connection, items: int) -> None:
+def _insert(
+    connection: apsw.Connection, items: int, conversation: Callable[[int], Conversation] = workload.conversation
+) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for start in range(0, items, 256):
         conversations, turns = [], []
         count = min(256, items - start)
         for number in range(start, start + count):
-            key, made = number + 1, workload.conversation(number)
+            key, made = number + 1, conversation(number)
             topic = f"a lighthouse, number {number}"
             conversations += (key, "local", new_id(), topic, None, None, None, None, None, NOW, NOW)
             for sequence, turn in enumerate(made.turns, start=1):

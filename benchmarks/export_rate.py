@@ -7,21 +7,22 @@ opened library with pyarrow, which loads pandas if it is there. pyarrow gets its
 import asyncio
 import json
 import multiprocessing
+import random
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import workload
-from backstay import Backstay
+from backstay import Backstay, Conversation, Turn
 from backstay.cli.process_tuning import tune_garbage_collector
 from backstay.clock import from_text
 from backstay.library.conversation_columns import ConversationColumns
@@ -46,7 +47,7 @@ Figures = dict[str, float]
 def main() -> None:
     options = parse(QUESTION, items=100_000, rounds=3)
     print_heading(QUESTION, "export_rate.py", options)
-    library = make_library(options.folder, options.items)
+    library = make_library(options.folder, options.items, _conversation)
     exports = {
         _PARQUET: {"target": "all.parquet"},
         _MESSAGES: {"target": "all.jsonl"},
@@ -142,6 +143,7 @@ class _Memory:
 
 
 def _bare_parquet(items: int, folder: Path) -> Figures:
+    pa.array([""])
     schema = ConversationColumns(with_fields=False).schema
     columns: dict[str, list[object]] = {name: [None] * items for name in schema.names}
     columns["id"] = [f"{number:036}" for number in range(items)]
@@ -165,8 +167,22 @@ def _bare_json(items: int, folder: Path) -> Figures:
     return timing.rates
 
 
+@cache
+def _sentences() -> Sequence[str]:
+    """Return sentences of random words, which compress about as well as prose; a repeated text would cost nothing."""
+    source = random.Random(7)
+    words = ["".join(source.choices(ascii_lowercase, k=source.randint(2, 10))) for _ in range(5_000)]
+    return [" ".join(source.choices(words, k=12)) + ". " for _ in range(50_000)]
+
+
+def _conversation(number: int) -> Conversation:
+    source, sentences = random.Random(number), _sentences()
+    texts = ["".join(source.choices(sentences, k=4)) for _ in range(8)]
+    return Conversation([Turn(role, text) for role, text in zip(("user", "assistant") * 4, texts, strict=True)])
+
+
 def _messages(number: int) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.content} for turn in workload.conversation(number).turns]
+    return [{"role": turn.role, "content": turn.content} for turn in _conversation(number).turns]
 
 
 if __name__ == "__main__":

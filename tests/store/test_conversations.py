@@ -139,20 +139,23 @@ async def test_selection_is_met_in_every_way(store, selection, ids):
 
 
 async def test_fields_of_turns_are_found_wherever_they_are(store):
-    """A selection may have fields of turns only if one of its conversations has tools, or a turn with metadata."""
+    """A selection may have fields of turns if a conversation has tools, or a turn with an id or metadata."""
     tool = {"type": "function", "function": {"name": "f"}}
     await _keep(store, conversation(id="a", metadata={"writer": "scripted"}), job_id="plain")
     await _keep(store, conversation(id="b", tools=[tool]), job_id="tools")
     await _keep(store, conversation(id="c"), Conversation([Turn("user", "Hi", name="Ann")], id="d"), job_id="turns")
+    await _keep(store, Conversation([Turn("user", "Hi", id="t")], id="e"), job_id="ids")
+    # The user's table of an adoption gives each turn an id.
+    has_ids = any(turn.id for turn in (await store.conversations.conversation(OWNER, "a")).turns)
 
     found = {
         job_id: await store.conversations.may_have_turn_fields(OWNER, Selection(job_id=job_id))
-        for job_id in ("plain", "tools", "turns", "none")
+        for job_id in ("plain", "tools", "turns", "ids", "none")
     }
 
-    assert found == {"plain": False, "tools": True, "turns": True, "none": False}
+    assert found == {"plain": has_ids, "tools": True, "turns": True, "ids": True, "none": False}
     assert await store.conversations.may_have_turn_fields(OWNER, _ALL)
-    assert not await store.conversations.may_have_turn_fields(OWNER, Selection(ids=("a", "c")))
+    assert await store.conversations.may_have_turn_fields(OWNER, Selection(ids=("a", "c"))) is has_ids
 
 
 async def test_many_ids_may_be_selected(store):

@@ -53,7 +53,7 @@ class ConversationStore(Protocol):
         """Return how many conversations the selection holds."""
 
     async def may_have_turn_fields(self, owner: str, selection: Selection) -> bool:
-        """Return whether any selected conversation may have tools, or turns with more than role, content and id."""
+        """Return whether any selected conversation may have tools, or turns with more than a role and content."""
 
     async def missing(self, owner: str, ids: Sequence[str], *, limit: int) -> Sequence[str]:
         """Return up to `limit` of these ids that do not exist for this owner."""

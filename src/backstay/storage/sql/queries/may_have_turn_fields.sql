@@ -1,4 +1,5 @@
--- Return whether a selected conversation may have tools, or other fields of turns, which are stored as metadata.
+-- Return whether a selected conversation may have tools, or turns with an id or other fields, which are stored as
+-- metadata.
 SELECT EXISTS (SELECT 1
                  FROM {schema}.conversations
                 WHERE owner = :owner
@@ -6,5 +7,5 @@ SELECT EXISTS (SELECT 1
                        OR EXISTS (SELECT 1
                                     FROM {schema}.turns
                                    WHERE turns.conversation_key = conversations.key
-                                     AND turns.metadata <> '{}'))
+                                     AND (turns.metadata <> '{}' OR turns.id IS NOT NULL)))
                   {selected})
