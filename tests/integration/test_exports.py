@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -140,6 +141,20 @@ async def test_a_stream_is_measured_before_it_begins(backstay):
 
     assert refused == b""
     assert stream.getvalue().count(b"\n") == 4
+
+
+async def test_a_pipe_is_measured_before_it_begins(backstay, tmp_path):
+    """A named pipe as the target gets no byte if the format cannot hold something."""
+    await _store(backstay, *(_row(f"c{number}") for number in range(3)), _row("tools", _TURNS))
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    try:
+        with pytest.raises(LossyExport):
+            await backstay.conversations.write_export(tmp_path / "pipe", format="sharegpt")
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
 
 
 @pytest.mark.parametrize("measures", [True, False], ids=["measured", "control"])
