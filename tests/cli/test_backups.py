@@ -40,6 +40,17 @@ def test_import_reports_its_result(within, backstay, library):
     assert answer.json == {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
 
 
+def test_import_splits_off_reasoning_on_request(within, backstay):
+    """With --split-reasoning, a thought at the start of an answer is the reasoning of its turn."""
+    turns = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "<think>Hm.</think>A"}]
+    (backstay.folder / "in.jsonl").write_text(json.dumps({"id": "x", "conversations": turns}))
+
+    assert within("conversations", "import", "in.jsonl", "--split-reasoning").code == 0
+
+    stored = within("conversations", "export", "--all", "--format", "native").json["conversation_turns"][1]
+    assert (stored["content"], stored["metadata"]) == ("A", {"reasoning": "Hm."})
+
+
 def test_a_delete_is_undone_by_the_command_it_prints(within, backstay, library):
     """The undo command that a delete prints restores the library byte for byte."""
     deleted = within("conversations", "delete", "--all", "--yes")

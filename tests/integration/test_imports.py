@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 import zstandard
 
-from backstay import Backstay, Selection
+from backstay import Backstay, Selection, ToolCall, Turn
 from backstay.errors import (
     BackupDamaged,
     BackupTooNew,
@@ -31,6 +31,7 @@ from backstay.library.imports import source
 from backstay.library.imports.source import ImportSource
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
+from support.data.imported_shapes import EXAMPLES
 from support.stores.library import ALL, digests, filled
 from support.stores.sql import ask
 
@@ -429,3 +430,54 @@ def test_a_backup_in_one_object_is_read_with_flat_memory(tmp_path):
     assert row_count == 2_000
     assert most < 8_000_000
     assert (tmp_path / "in.json").stat().st_size > 20_000_000
+
+
+async def test_shapes_of_public_data_sets_are_stored_whole(backstay, tmp_path):
+    """Rows in all shapes of public data sets, in one file, become exactly the expected conversations."""
+    expected = [conversation for example in EXAMPLES for conversation in example.conversations]
+    path = _jsonl(tmp_path / "in.jsonl", *(example.row for example in EXAMPLES))
+
+    result = await backstay.conversations.import_file(path, on_conflict="new")
+
+    stored = [conversation async for conversation in backstay.conversations.export(ALL)]
+    assert result.imported == len(expected)
+    for read, conversation in zip(stored, expected, strict=True):
+        assert tuple(read.turns) == tuple(conversation.turns)
+        assert (list(read.tools), read.topic) == (list(conversation.tools), conversation.topic)
+        assert read.metadata == conversation.metadata
+
+
+async def test_fields_of_turns_are_stored_in_the_metadata_of_any_table(tmp_path):
+    """The name and the calls of a message are fields again, even where the user's table has columns of their names."""
+    call = ToolCall("c1", "weather", "{}")
+    messages = [{**_MESSAGES[0], "name": "ann"}, {"role": "assistant", "tool_calls": [call.to_dict()]}]
+    async with Backstay.open(tmp_path / "backstay.db"):
+        pass
+    ask(
+        tmp_path / "backstay.db", "ALTER TABLE turns ADD COLUMN name TEXT; ALTER TABLE turns ADD COLUMN tool_calls TEXT"
+    )
+
+    async with Backstay.open(tmp_path / "backstay.db") as backstay:
+        await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", {"messages": messages}))
+        only = await _only(backstay)
+
+    assert tuple(only.turns) == (Turn("user", "Hello", name="ann"), Turn("assistant", "", tool_calls=(call,)))
+
+
+async def test_thoughts_are_split_off_on_request(backstay, tmp_path):
+    """`split_reasoning` makes a thought at the start of an answer its reasoning."""
+    row = {"messages": [_MESSAGES[0], {"role": "assistant", "content": "<think>Hm.</think>Hi"}]}
+
+    await backstay.conversations.import_file(_jsonl(tmp_path / "in.jsonl", row), split_reasoning=True)
+
+    assert (await _only(backstay)).turns[1] == Turn("assistant", "Hi", reasoning="Hm.")
+
+
+async def test_preference_is_imported_whole_or_not(backstay, tmp_path):
+    """If one answer of a preference cannot be stored, neither of its two conversations is."""
+    with pytest.raises(InvalidRow, match="line 1: turn 2 is empty"):
+        await backstay.conversations.import_file(
+            _jsonl(tmp_path / "in.jsonl", {"prompt": "Hello", "chosen": "Hi", "rejected": " "})
+        )
+
+    assert await backstay.conversations.count(ALL) == 0

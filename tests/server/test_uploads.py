@@ -367,3 +367,16 @@ async def test_items_of_the_legacy_library_make_a_job(api):
 
     assert (made.status_code, again.status_code) == (201, 201), again.text
     assert (made.json()["pending"], again.json()["planned"]) == (1, 1)
+
+
+async def test_import_splits_off_reasoning_on_request(api):
+    """With `splitReasoning`, a thought at the start of an answer is the reasoning of its turn."""
+    row = b'{"id": "x", "messages": [{"role": "assistant", "content": "<think>Hm.</think>A"}]}'
+
+    imported = await api.ann.post(
+        "/api/conversations/import", files={"file": ("r.jsonl", row)}, data={"splitReasoning": "true"}
+    )
+    exported = await api.ann.post("/api/conversations/export", json={"conversationIds": ["x"], "format": "native"})
+
+    assert imported.status_code == 201, imported.text
+    assert exported.json()["conversation_turns"][0]["content"] == "A"

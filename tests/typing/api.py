@@ -97,7 +97,9 @@ async def use() -> None:
         print(files, losses, await backstay.conversations.write_export("a.csv.gz", **choices))
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
-        imported: ImportResult = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
+        imported: ImportResult = await backstay.conversations.import_file(
+            "chats.jsonl", on_conflict="skip", split_reasoning=True
+        )
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)

@@ -1,6 +1,7 @@
 """JSONL."""
 
 import io
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -11,6 +12,7 @@ from backstay.errors import InvalidRow
 from backstay.readers import InputRow
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
+from backstay.readers.json_array import read_json_array
 from backstay.readers.jsonl import read_jsonl
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
@@ -131,3 +133,14 @@ def test_line_over_the_limit_is_refused(refusal):
 
     assert isinstance(error, InvalidRow)
     assert "line 2: the row is longer than 64 MiB" in error.message
+
+
+def test_list_is_a_row_under_a_key_on_request():
+    """A line or an element that is a list becomes a row under the key that the caller names, and only then."""
+    for content in (b'[{"a": 1}]\n{"b": 2}\n', b'{"b": 2}\n[{"a": 1}]\n'):
+        errors = InputErrors("in.jsonl")
+        text = replace(InputText.open(io.BytesIO(content), errors), list_key="messages")
+        assert {"messages": [{"a": 1}]} in [row.values for row in read_jsonl(text)]
+    array = replace(InputText.open(io.BytesIO(b'[[{"a": 1}], {"b": 2}]'), errors), list_key="messages")
+
+    assert [row.values for row in read_json_array(array)] == [{"messages": [{"a": 1}]}, {"b": 2}]

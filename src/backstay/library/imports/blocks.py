@@ -18,17 +18,19 @@ _EXPRESSIBLE = {
 _ORDER = tuple(_EXPRESSIBLE)
 
 
-def read_blocks(blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values) -> Iterator[Document]:
+def read_blocks(
+    blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values, *, is_always_list: bool = False
+) -> Iterator[Document]:
     """Yield the turns of a list of blocks: one for each tool result, and one of what stands between them.
 
-    The blocks are the turn's parts too where its fields cannot hold them, or not in this order. `values` are the other
-    keys of the message, which its first turn gets.
+    The blocks are the turn's parts too where its fields cannot hold them, or not in this order; and where text alone
+    is in a list, unless the shape always has lists. `values` are the other keys of the message, for its first turn.
     """
     for is_result, group in groupby(blocks, lambda block: _is(block, "tool_result")):
         members = list(group)
         if not is_result:
-            is_whole_message = len(members) == len(blocks)
-            yield _read_answer(members, role, number, row, values, is_whole_message=is_whole_message)
+            is_list_by_choice = len(members) == len(blocks) and not is_always_list
+            yield _read_answer(members, role, number, row, values, is_list_by_choice=is_list_by_choice)
             values = {}
         for block in members if is_result else ():
             yield _read_result(block, number, row, values)
@@ -36,13 +38,11 @@ def read_blocks(blocks: Sequence[Any], role: str, number: int, row: ImportRow, v
 
 
 def _read_answer(
-    blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values, *, is_whole_message: bool
+    blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values, *, is_list_by_choice: bool
 ) -> Document:
     content, parts = read_content(blocks, number, row)
     fields = _fields_of(blocks)
-    # A list of one text has been chosen by its writer, unless other blocks made it necessary.
-    is_plain_list = is_whole_message and not fields
-    if is_plain_list or not _is_expressible(blocks):
+    if not _is_expressible(blocks) or (is_list_by_choice and not fields):
         fields["parts"] = parts
     return row.to_turn(number, role, content, values, fields)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import cache, lru_cache
 
 from backstay.library.imports.import_row import ImportRow, Values
-from backstay.library.imports.shape import LIST_KEYS, Shape, all_shapes, parse_lists
+from backstay.library.imports.shape import LIST_KEYS, Shape, all_shapes, parse_lists, speaker_key_of
 from backstay.library.record import TURNS, Document
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
@@ -63,6 +63,8 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
     name = next((key for key in (TURNS, *LIST_KEYS) if isinstance(row.values.get(key), list)), None)
     if name is not None:
         return next(shape for shape in all_shapes() if "messages" in shape.keys), name
+    if speaker_key_of([row.values]) is not None:
+        raise row.error("one message alone; a row must be a whole conversation, with a list of its messages")
     keys = [repr(key[:_MAX_KEY_CHARACTERS]) for key in row.values]
     named = ", ".join(keys[:_MAX_NAMED_KEYS]) + (", …" if len(keys) > _MAX_NAMED_KEYS else "")
     labels = dict.fromkeys(shape.label for shape in sorted(all_shapes(), key=lambda shape: shape.rank))

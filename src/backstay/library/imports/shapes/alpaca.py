@@ -8,10 +8,10 @@ from backstay.library.imports.shape import Shape, take_tools, to_turns, with_sys
 from backstay.library.record import Document
 
 _INPUTS = ("input", "context")
-_OUTPUTS = ("output", "response", "completion", "answer")
+_OUTPUTS = ("output", "response")
 
 
-class Alpaca(Shape):
+class AlpacaShape(Shape):
     """Texts under `instruction`, `input` and `output`; `history` is a list of earlier questions with answers."""
 
     label = "instruction and output (Alpaca)"
@@ -24,10 +24,14 @@ class Alpaca(Shape):
         return [f"instruction and {key}" for key in _OUTPUTS if values.get(key) is not None]
 
     def read(self, row: ImportRow, name: str) -> list[Document]:
-        output = row.values.pop(name.rpartition(" ")[2])
-        question = take_question(row)
-        turns = [*to_turns(question, "user", row), *to_turns(output, "assistant", row, start=len(question) + 1)]
-        return [row.to_document(with_system(turns, row), take_tools(row.values))]
+        return [read_pair(row, name.rpartition(" ")[2])]
+
+
+def read_pair(row: ImportRow, output_key: str) -> Document:
+    """Return the conversation of an instruction and its output. Raises InvalidRow."""
+    output, question = row.values.pop(output_key), take_question(row)
+    turns = [*to_turns(question, "user", row), *to_turns(output, "assistant", row, start=len(question) + 1)]
+    return row.to_document(with_system(turns, row), take_tools(row.values))
 
 
 def take_question(row: ImportRow) -> list[dict[str, str]]:

@@ -12,10 +12,10 @@ from backstay.library.record import Document
 _BLOCKS = frozenset(("thinking", "redacted_thinking", "tool_use", "tool_result", "document"))
 
 
-class Anthropic(TurnListShape):
+class AnthropicShape(TurnListShape):
     """A list of messages with blocks such as `tool_use`, `tool_result` and `thinking`, and `system` next to it."""
 
-    label = "messages with content blocks (Anthropic)"
+    label = "messages with blocks (Anthropic)"
     speaker_key = "role"
 
     def fits(self, turns: Any) -> bool:
@@ -41,4 +41,5 @@ def has_blocks(messages: Sequence[Any]) -> bool:
 
 
 def _is_own(block: dict[str, Any]) -> bool:
-    return block.get("type") in _BLOCKS or (block.get("type") == "image" and isinstance(block.get("source"), dict))
+    kind = block.get("type")
+    return isinstance(kind, str) and (kind in _BLOCKS or (kind == "image" and isinstance(block.get("source"), dict)))

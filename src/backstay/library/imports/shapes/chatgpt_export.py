@@ -16,10 +16,10 @@ _TEXT_KEYS = ("text", "result", "content")
 _TIMES = {"create_time": "created_at", "update_time": "updated_at"}
 
 
-class ChatGPTExport(Shape):
+class ChatGPTExportShape(Shape):
     """A conversation of `conversations.json`. Other branches of its tree and hidden messages are left out."""
 
-    label = "mapping with current_node (ChatGPT's export)"
+    label = "mapping (ChatGPT's export)"
     keys = ("mapping",)
     rank = 2
 
@@ -47,7 +47,7 @@ class ChatGPTExport(Shape):
 
 def _branch(mapping: Values, current: Any, row: ImportRow) -> list[Values]:
     """Return the messages from the root to the current one; without a current one, to the last leaf."""
-    if current not in mapping:
+    if not isinstance(current, str) or current not in mapping:
         leaves = [name for name, node in mapping.items() if not node.get("children")]
         current = leaves[-1] if leaves else None
     branch, seen = [], set()

@@ -13,10 +13,10 @@ _START = "<|im_start|>"
 _TURN = re.compile(r"<\|im_start\|>([^\n]*)\n(.*?)<\|im_end\|>\s*", re.DOTALL)
 
 
-class ChatML(Shape):
+class ChatMLShape(Shape):
     """Turns between `<|im_start|>` and `<|im_end|>` in one text."""
 
-    label = f"text or chatml with {_START} (ChatML)"
+    label = f"text with {_START} (ChatML)"
     keys = ("text", "chatml")
     rank = 4
 

@@ -8,7 +8,7 @@ from backstay.library.imports.shape import TurnListShape
 from backstay.library.record import Document
 
 
-class Dialogue(TurnListShape):
+class DialogueShape(TurnListShape):
     """A list of turns with `speaker` and `utterance` or `text`. If no assistant speaks, the system is the assistant."""
 
     label = "turns with speaker and utterance"

@@ -14,10 +14,10 @@ _SYSTEM_KEYS = ("systemInstruction", "system_instruction")
 _DECLARATION_KEYS = ("functionDeclarations", "function_declarations")
 
 
-class Gemini(Shape):
+class GeminiShape(Shape):
     """A list under `contents` whose elements have a role, `user` or `model`, and `parts`."""
 
-    label = "contents with role and parts (Gemini)"
+    label = "contents with parts (Gemini)"
     keys = ("contents",)
     rank = 2
 
@@ -41,7 +41,7 @@ def _read_entry(entry: Any, number: int, row: ImportRow, *, role: str | None = N
     values = {key: value for key, value in entry.items() if value is not None}
     speaker, parts = values.pop("role", "user"), values.pop("parts")
     blocks = [_to_block(part) for part in parts]
-    yield from read_blocks(blocks, role or read_role(speaker, number, row), number, row, values)
+    yield from read_blocks(blocks, role or read_role(speaker, number, row), number, row, values, is_always_list=True)
 
 
 def _to_block(part: Any) -> Any:

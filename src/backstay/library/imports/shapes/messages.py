@@ -6,7 +6,7 @@ from backstay.library.imports.shape import TurnListShape
 from backstay.library.imports.shapes.anthropic import has_blocks
 
 
-class Messages(TurnListShape):
+class MessagesShape(TurnListShape):
     """A list of messages with `role` and `content`, with tools, reasoning and parts."""
 
     label = "messages with role and content (OpenAI)"

@@ -13,10 +13,10 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
 
-class Native(Shape):
+class NativeShape(Shape):
     """The native shape (`Conversation.to_dict`). Its roles may be any text, and other lists in it are metadata."""
 
-    label = f"{TURNS} (an export with all fields)"
+    label = f"{TURNS} (native)"
     keys = (TURNS,)
     rank = 0
 

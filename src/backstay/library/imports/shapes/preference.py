@@ -21,13 +21,13 @@ _DIGEST_DIGITS = 32
 _MARKER = re.compile(r"\n\n(Human|Assistant):[ ]?")
 
 
-class Preference(Shape):
+class PreferenceShape(Shape):
     """A prompt with a chosen and a rejected answer: texts, messages or lists of messages.
 
     They become two conversations, which differ in `preference` and share `preference_pair` in their metadata.
     """
 
-    label = "chosen and rejected (preferences of TRL and OpenAI)"
+    label = "chosen and rejected (preferences)"
     keys = (*_ANSWERS, *_OPENAI_ANSWERS)
     rank = 1
 

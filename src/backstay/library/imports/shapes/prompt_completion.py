@@ -20,10 +20,10 @@ _PAIRS = (
 _CALLS = ("query", "answers")
 
 
-class PromptCompletion(Shape):
+class PromptCompletionShape(Shape):
     """A question and an answer. The tool calls of APIGen's files are an answer too."""
 
-    label = "prompt and completion, question and answer, or query and response"
+    label = "prompt and completion, or question and answer"
     keys = ("prompt", "question", "query", "problem")
     rank = 3
 

@@ -3,7 +3,7 @@
 from backstay.library.imports.shape import TurnListShape
 
 
-class ShareGPT(TurnListShape):
+class ShareGPTShape(TurnListShape):
     """A list of turns with `from` and `value`."""
 
     label = "conversations with from and value (ShareGPT)"
