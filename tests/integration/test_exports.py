@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 import zstandard
 
-from backstay import Selection
+from backstay import Recipe, Selection
 from backstay.errors import (
     ConversationNotFound,
     ConversationUnwritable,
@@ -140,6 +141,20 @@ async def test_a_stream_is_measured_before_it_begins(backstay):
 
     assert refused == b""
     assert stream.getvalue().count(b"\n") == 4
+
+
+async def test_a_pipe_is_measured_before_it_begins(backstay, tmp_path):
+    """A named pipe as the target gets no byte if the format cannot hold something."""
+    await _store(backstay, *(_row(f"c{number}") for number in range(3)), _row("tools", _TURNS))
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    try:
+        with pytest.raises(LossyExport):
+            await backstay.conversations.write_export(tmp_path / "pipe", format="sharegpt")
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
 
 
 @pytest.mark.parametrize("measures", [True, False], ids=["measured", "control"])
@@ -424,6 +439,19 @@ async def test_a_card_has_figures_of_what_was_exported(backstay, tmp_path):
     other = yaml.safe_load((tmp_path / "all.md").read_text().split("---\n")[1])
     assert (other["license"], other["license_name"], alone.exported) == ("other", "Ask: us", 8)
     assert other["configs"][0]["data_files"] == [{"split": "train", "path": "all.jsonl.gz"}]
+
+
+async def test_a_card_names_the_recipes_of_jobs(backstay, tmp_path):
+    """A card has the fingerprint of the recipe of each listed job, as `backstay status` shows it."""
+    recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1", turns=2)
+    await backstay.batches.create("made", [{"topic": "t"}], recipe)
+    await _store(backstay, _row("a", job_id="made", item_id="i1"), _row("b", job_id="gone", item_id="i1"))
+
+    await backstay.conversations.write_export(tmp_path / "all.jsonl", card=True)
+
+    text = (tmp_path / "all.md").read_text()
+    assert f"| `made` | 1 | {recipe.fingerprint[:12]} |" in text
+    assert "| `gone` | 1 | – |" in text
 
 
 async def test_a_card_never_replaces_another_text(backstay, tmp_path):

@@ -113,8 +113,11 @@ class Exporter:
                 card_file = files.enter_context(write_atomically(card_path, excluded=self._protected_files))
             file = files.enter_context(write_atomically(path, excluded=self._protected_files))
             export = await self._prepare(selection, request)
+            is_stream = _is_stream(path)
+            if is_stream:
+                await self._measure(selection, export)
             stream = compressed(file, path)
-            async for block in export.blocks():
+            async for block in export.blocks(checks_each=is_stream):
                 stream.write(block)
             stream.close()
             export.finish(path)
@@ -126,7 +129,6 @@ class Exporter:
     async def _write_folder(self, folder: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
         suffix = new_form(request).suffix
         _check_folder(folder, suffix, request)
-
         with fill_folder_atomically(
             folder, check=partial(refuse_other_data, folder), excluded=self._protected_files
         ) as staging:
@@ -160,8 +162,11 @@ class Exporter:
             RefusedByTrainers: the export is strict, and trainers would refuse some conversations.
         """
         selection = _or_everything(selection)
-        if not export.request.strict and await self._loses_nothing(selection, export):
-            return
+        if not (export.may_refuse or export.request.strict):
+            if export.request.lossy or export.holds_everything:
+                return
+            if export.may_lose_fields_only and not await self._may_have_turn_fields(selection):
+                return
         form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
         trainers = TrainerObserver(export.request.options, strict=export.request.strict)
 
@@ -175,12 +180,6 @@ class Exporter:
         findings.add_final(form)
         findings.check(lossy=export.request.lossy)
         trainers.finish()
-
-    async def _loses_nothing(self, selection: Selection, export: PreparedExport) -> bool:
-        """Return whether the format holds all that is selected, as far as this can be known without reading it."""
-        if export.holds_everything:
-            return True
-        return export.may_lose_fields_only and (export.request.lossy or not await self._may_have_turn_fields(selection))
 
     async def _may_have_turn_fields(self, selection: Selection) -> bool:
         try:
@@ -204,6 +203,11 @@ def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:
     refuse_unrelated_data(folder, suffix, request)
     if request.card:
         card.refuse_other_card(folder / _CARD)
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe or a device, whose bytes cannot be taken back."""
+    return path.exists() and not path.is_file()
 
 
 def _name_of(folder: Path) -> str:

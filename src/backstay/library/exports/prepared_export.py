@@ -1,4 +1,4 @@
-"""An export whose losses have been measured, while its conversations pass."""
+"""One export, while its conversations pass."""
 
 import asyncio
 from collections import Counter
@@ -31,17 +31,22 @@ class PreparedExport:
         self._findings = ExportFindings(request.format or DEFAULT)
 
     @property
-    def holds_everything(self) -> bool:
-        """Whether the format holds every conversation as it is."""
-        return self.may_lose_fields_only and not new_form(self.request).lacks
+    def may_refuse(self) -> bool:
+        """Whether the format may be unable to write a conversation at all."""
+        form = load_format(self.request.format or DEFAULT)
+        return form.refusal is not Format.refusal or self.request.options.system is SystemMode.DROP
 
     @property
     def may_lose_fields_only(self) -> bool:
-        """Whether the format holds every conversation without tools and other fields of turns as it is."""
+        """Whether conversations without tools and other fields of turns lose nothing."""
         form = load_format(self.request.format or DEFAULT)
-        methods = (form.fit, form.losses, form.final_losses, form.refusal)
-        inherited = (Format.fit, Format.losses, Format.final_losses, Format.refusal)
-        return methods == inherited and self.request.options.system is SystemMode.KEEP
+        methods = (form.fit, form.losses, form.final_losses)
+        return methods == (Format.fit, Format.losses, Format.final_losses)
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether no conversation loses anything."""
+        return self.may_lose_fields_only and not new_form(self.request).lacks
 
     @property
     def exported(self) -> int:
