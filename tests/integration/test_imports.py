@@ -203,6 +203,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.jsonl", '{"messages": ["x"]}', InvalidRow, "line 1: turn 1 is not an object"),
         ("in.jsonl", '{"messages": [{"role": "user"}]}', InvalidRow, "turn 1 needs 'role' and 'content'"),
         ("in.jsonl", '{"messages": [{"role": "user", "content": " "}]}', InvalidRow, "turn 1 is empty"),
+        ("in.jsonl", '{"instruction": "", "input": "", "output": "x"}', InvalidRow, "turn 1 is empty"),
         ("in.jsonl", '{"id": true, "messages": []}', InvalidRow, "the id must be text or a whole number"),
         ("in.jsonl", '{"id": "", "messages": [{"role": "user", "content": "x"}]}', InvalidRow, "id is empty"),
         ("in.jsonl", '{"a":1,"metadata": {"a": 2},"messages":[{"role":"user","content":"x"}]}', InvalidRow, "'a' both"),

@@ -38,6 +38,9 @@ class FormatOptions:
     system: SystemMode = SystemMode.KEEP
     metadata: bool = False
     """Whether id, topic, persona, metadata and so on are written too, where the format is JSON."""
+    parsed_arguments: bool = False
+    """Whether the arguments of tool calls are written as objects, as most chat templates expect them, in the shapes of
+    OpenAI's messages. Arguments that are no JSON object stay text."""
     excel: bool = False
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     turn_fields: bool = True

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from backstay.library.conversation import Conversation
+from backstay.library.json_lines import embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_openai
-from backstay.library.training_content import part_type, types_of_fields, weight
+from backstay.library.training_content import is_json_object, part_type, types_of_fields, weight
 from backstay.library.turn import Turn
 
 LACKS = frozenset((Loss.PART_ORDER,))
@@ -16,6 +17,23 @@ LACKS = frozenset((Loss.PART_ORDER,))
 def to_messages(conversation: Conversation, *, metadata: bool) -> list[dict[str, Any]]:
     """Return the messages of a conversation, with ids and metadata of the turns if `metadata`."""
     return [_to_message(turn, metadata=metadata) for turn in conversation.turns]
+
+
+def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages whose tool calls have their arguments as objects, where these are JSON objects."""
+    return [
+        message | {"tool_calls": list(map(_with_parsed_arguments, message["tool_calls"]))}
+        if "tool_calls" in message
+        else message
+        for message in messages
+    ]
+
+
+def _with_parsed_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    if not is_json_object(function["arguments"]):
+        return call
+    return call | {"function": function | {"arguments": embed(function["arguments"])}}
 
 
 def to_tools(conversation: Conversation) -> dict[str, Any]:
@@ -51,11 +69,11 @@ def describe_turn(turn: Turn) -> dict[str, Any]:
     return {**described, "metadata": turn.metadata}
 
 
-def _content(turn: Turn) -> str | Sequence[Any] | None:
-    """Return the parts or the text; null for tool calls without text, as the API returns it and templates test it."""
+def _content(turn: Turn) -> str | Sequence[Any]:
+    """Return the parts or the text. It is never null: the templates of DeepSeek-V3 and Qwen3 fail on that."""
     if parts := turn.current_parts:
         of_fields = types_of_fields(turn)
         content = [part for part in parts if part_type(part) not in of_fields]
         if content:
             return content
-    return None if turn.tool_calls and not turn.content else turn.content
+    return turn.content

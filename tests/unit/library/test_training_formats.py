@@ -37,11 +37,30 @@ def test_messages_have_all_that_trainers_read():
     assert row == {
         "messages": [
             {"role": "user", "content": "Rain?", "name": "ann", "weight": 0},
-            {"role": "assistant", "content": None, "tool_calls": [_CALL.to_dict()], "reasoning_content": "Look."},
+            {"role": "assistant", "content": "", "tool_calls": [_CALL.to_dict()], "reasoning_content": "Look."},
             {"role": "tool", "content": "Yes.", "tool_call_id": "c1"},
         ],
         "tools": [_TOOL],
     }
+
+
+@pytest.mark.parametrize("name", ["messages", "prompt-completion", "trl-preference"])
+def test_arguments_are_objects_on_request(name):
+    """Arguments that are JSON objects can be written as such, number for number; other ones stay text."""
+    calls = [ToolCall("c1", "plot", '{"from": 1.50,\n"to": 18446744073709551616}'), ToolCall("c2", "plot", "[1]")]
+    sides = [
+        Conversation(
+            [Turn("user", "Plot."), Turn("assistant", text, tool_calls=calls)],
+            metadata={"preference": side, "preference_pair": "p"},
+        )
+        for side, text in (("chosen", ""), ("rejected", "Well."))
+    ]
+    form = load_format(name)(FormatOptions(parsed_arguments=True))
+
+    written = b"".join(map(form.chunk, sides))
+
+    assert written.count(b'"arguments":{"from": 1.50, "to": 18446744073709551616}') == 2
+    assert written.count(b'"arguments":"[1]"') == 2
 
 
 def test_parts_are_written_while_they_are_current():

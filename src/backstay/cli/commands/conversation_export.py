@@ -54,6 +54,12 @@ class ExportOptions:
     metadata: Annotated[
         bool, typer.Option("--metadata", help="Also write id, topic, persona and metadata, in JSON formats.")
     ] = False
+    parsed_arguments: Annotated[
+        bool,
+        typer.Option(
+            "--parsed-arguments", help="Write arguments of tool calls as objects, as most chat templates expect them."
+        ),
+    ] = False
     excel: Annotated[bool, typer.Option("--excel", help="Mark CSV as UTF-8 for Excel.")] = False
     lossy: Annotated[bool, typer.Option("--lossy", help="Leave out what the format cannot hold.")] = False
     strict: Annotated[
@@ -83,6 +89,7 @@ class ExportOptions:
             "reasoning": self.reasoning,
             "system": self.system,
             "metadata": self.metadata,
+            "parsed_arguments": self.parsed_arguments,
             "excel": self.excel,
             "lossy": self.lossy,
             "strict": self.strict,

@@ -168,7 +168,7 @@ class Exporter:
             if export.may_lose_fields_only and not await self._may_have_turn_fields(selection):
                 return
         form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
-        trainers = TrainerObserver(export.request.options, strict=export.request.strict)
+        trainers = TrainerObserver(form, strict=export.request.strict)
 
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:

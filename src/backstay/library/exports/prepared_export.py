@@ -25,7 +25,7 @@ class PreparedExport:
     def __init__(self, pages: AsyncIterator[Sequence[Conversation]], request: ExportRequest) -> None:
         self.pages = pages
         self.figures = CardFigures(request)
-        self.trainers = TrainerObserver(request.options, strict=request.strict)
+        self.trainers = TrainerObserver(new_form(request), strict=request.strict)
         figures = (self.figures,) if request.card else ()
         self.request = replace(request, observers=(*request.observers, *figures, self.trainers))
         self._findings = ExportFindings(request.format or DEFAULT)

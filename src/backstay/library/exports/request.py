@@ -34,6 +34,8 @@ class ExportChoices(TypedDict, total=False):
     """`keep` or `drop`."""
     metadata: bool
     """Whether id, topic, persona, metadata and so on are written too, where the format has no place of its own."""
+    parsed_arguments: bool
+    """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
     excel: bool
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     lossy: bool
@@ -91,6 +93,7 @@ class ExportRequest:
                 reasoning=ReasoningMode(choices.get("reasoning", ReasoningMode.KEEP)),
                 system=SystemMode(choices.get("system", SystemMode.KEEP)),
                 metadata=choices.get("metadata", False),
+                parsed_arguments=choices.get("parsed_arguments", False),
                 excel=choices.get("excel", False),
             ),
             lossy=choices.get("lossy", False),

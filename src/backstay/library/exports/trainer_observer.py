@@ -1,20 +1,22 @@
 """The check of an export for what trainers refuse."""
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import FormatOptions
+from backstay.library.formats import Format
 from backstay.library.trainer_checks import TrainerReport
 
 
 class TrainerObserver:
     """A report of what trainers would refuse of the conversations as they are exported. Observes the export."""
 
-    def __init__(self, options: FormatOptions, *, strict: bool) -> None:
+    def __init__(self, form: Format, *, strict: bool) -> None:
         self.report = TrainerReport()
-        self._options = options
+        self._options = form.options
         self._strict = strict
+        self._is_checking = strict or form.is_for_training
 
     def observe(self, conversation: Conversation) -> None:
-        self.report.add(self._options.apply(conversation))
+        if self._is_checking:
+            self.report.add(self._options.apply(conversation))
 
     def finish(self) -> None:
         """Raise RefusedByTrainers if the export is strict and trainers would refuse some conversations."""

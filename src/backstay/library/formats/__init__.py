@@ -30,6 +30,8 @@ class Format(ABC):
     """Its name for people."""
     media_type: ClassVar[str] = "application/jsonl"
     suffix: ClassVar[str] = "jsonl"
+    is_for_training: ClassVar[bool] = True
+    """Whether trainers read it, so that exports warn of what they would refuse."""
     depends_on_turn_fields: ClassVar[bool] = False
     """Whether the format has another schema with `turn_fields`, so that the library has to be asked for them first."""
     describes: Collection[str] = ()

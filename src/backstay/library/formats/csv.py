@@ -24,6 +24,7 @@ class CsvFormat(Format):
     """
 
     label = "CSV, a row per turn"
+    is_for_training = False
     media_type = "text/csv; charset=utf-8"
     suffix = "csv"
     describes = ("id", "topic", "persona")

@@ -4,7 +4,7 @@ from typing import Any
 
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
-from backstay.library.openai_messages import LACKS, to_messages, to_tools
+from backstay.library.openai_messages import LACKS, to_messages, to_tools, with_parsed_arguments
 
 
 class MessagesFormat(JsonLines):
@@ -15,4 +15,7 @@ class MessagesFormat(JsonLines):
     describes_turns = True
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
-        return {"messages": to_messages(conversation, metadata=self.options.metadata), **to_tools(conversation)}
+        messages = to_messages(conversation, metadata=self.options.metadata)
+        if self.options.parsed_arguments:
+            messages = with_parsed_arguments(messages)
+        return {"messages": messages, **to_tools(conversation)}

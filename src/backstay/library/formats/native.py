@@ -9,6 +9,7 @@ class NativeFormat(Format):
     """The native shape (`Conversation.to_dict`), as JSON lines."""
 
     label = "All fields (JSONL)"
+    is_for_training = False
     lacks = ()
     describes = (*DESCRIPTION, *TURN_DESCRIPTION)
 

@@ -9,7 +9,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.formats import DESCRIPTION, Format, FormatOptions
 from backstay.library.json_lines import describe, write_line
 from backstay.library.loss import Loss
-from backstay.library.openai_messages import LACKS, to_messages, to_tools
+from backstay.library.openai_messages import LACKS, to_messages, to_tools, with_parsed_arguments
 
 SIDE, PAIR = "preference", "preference_pair"
 """The keys of a conversation's metadata that an import of pairs sets: `chosen` or `rejected`, and an id of the pair."""
@@ -63,7 +63,10 @@ class TrlPreferenceFormat(Format):
 
     def _row(self, chosen: Conversation, rejected: Conversation) -> dict[str, Any]:
         first, second = (to_messages(self.options.apply(each), metadata=False) for each in (chosen, rejected))
-        row = {**_split_prompt(first, second), **to_tools(chosen)}
+        sides: dict[str, Any] = dict(_split_prompt(first, second))
+        if self.options.parsed_arguments:
+            sides = {name: with_parsed_arguments(messages) for name, messages in sides.items()}
+        row = {**sides, **to_tools(chosen)}
         if self.options.metadata:
             row |= {"chosen_conversation": describe(chosen), "rejected_conversation": describe(rejected)}
         return row

@@ -46,6 +46,8 @@ class ExportIn(SelectionIn):
     system: Annotated[SystemMode, Field(strict=False)] = SystemMode.KEEP
     metadata: bool = False
     """Whether id, topic, persona and metadata are written too, where the format is JSON."""
+    parsed_arguments: bool = False
+    """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
     excel: bool = False
     """Whether CSV begins with a byte order mark."""
     lossy: bool = False
@@ -66,6 +68,7 @@ class ExportIn(SelectionIn):
             reasoning=self.reasoning,
             system=self.system,
             metadata=self.metadata,
+            parsed_arguments=self.parsed_arguments,
             excel=self.excel,
             lossy=self.lossy,
             strict=self.strict,
