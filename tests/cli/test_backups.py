@@ -37,7 +37,8 @@ def test_import_reports_its_result(within, backstay, library):
     answer = within("conversations", "import", "rows.jsonl", "--json")
 
     assert ended.out == "rows.jsonl: 0 conversations imported, 30 were already stored.\n"
-    assert answer.json == {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
+    counts = {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
+    assert answer.json == {**counts, "badRows": 0, "badRowReasons": [], "warned": 0, "warnings": []}
 
 
 def test_import_splits_off_reasoning_on_request(within, backstay):

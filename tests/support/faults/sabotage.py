@@ -286,8 +286,8 @@ def _no_receipts(put: Put) -> None:
     """Omit the receipt from the transaction of the work."""
     import_conversations = conversations.SqlConversations.import_conversations
 
-    async def without(self: conversations.SqlConversations, *arguments: Any) -> object:
-        return await import_conversations(self, *arguments[:4])
+    async def without(self: conversations.SqlConversations, *arguments: Any, **options: Any) -> object:
+        return await import_conversations(self, *arguments[:4], **options)
 
     put(conversations.SqlConversations, "import_conversations", without)
 

@@ -68,12 +68,12 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
         return next(shape for shape in all_shapes() if "messages" in shape.keys), name
     if speaker_key_of([row.values]) is not None:
         raise row.error("one message alone; a row must be a whole conversation, with a list of its messages")
+    if not row.values:
+        raise row.error("an empty object")
     keys = [repr(key[:_MAX_KEY_CHARACTERS]) for key in row.values]
     named = ", ".join(keys[:_MAX_NAMED_KEYS]) + (", …" if len(keys) > _MAX_NAMED_KEYS else "")
     labels = dict.fromkeys(shape.label for shape in sorted(all_shapes(), key=lambda shape: shape.rank))
-    raise row.error(
-        f"no conversation in the keys {named or 'of it, since it has none'}; expected are {'; '.join(labels)}"
-    )
+    raise row.error(f"no conversation in the keys {named}; expected are {'; '.join(labels)}")
 
 
 @cache
