@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from backstay.backup.backup import Backup, BackupProgress, BackupState
     from backstay.backup.restore_plan import RestorePlan, RestoreResult
     from backstay.batch.attempt import Work
-    from backstay.batch.intake import ColumnMapping
     from backstay.batch.item import FailedItem, Item
+    from backstay.batch.item_columns import ColumnMapping
     from backstay.batch.job import Job, JobState
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from backstay.library.deletion import DeletePlan, DeleteResult
     from backstay.library.imports.imported_conversation import ImportResult
     from backstay.library.selection import Selection
+    from backstay.readers.read_options import ReadOptions
 
 __all__ = [
     "Backstay",
@@ -49,6 +50,7 @@ __all__ = [
     "Job",
     "JobProgress",
     "JobState",
+    "ReadOptions",
     "Recipe",
     "RestorePlan",
     "RestoreResult",
@@ -68,8 +70,8 @@ _NAMES = {
     "backup.backup": ("Backup", "BackupProgress", "BackupState"),
     "backup.restore_plan": ("RestorePlan", "RestoreResult"),
     "batch.attempt": ("Work",),
-    "batch.intake": ("ColumnMapping",),
     "batch.item": ("FailedItem", "Item"),
+    "batch.item_columns": ("ColumnMapping",),
     "batch.job": ("Job", "JobState"),
     "batch.outcome": ("Done", "Fail", "Halt", "Retry", "Skip"),
     "batch.progress": ("ItemCounts", "JobProgress", "TokenCounts"),
@@ -80,6 +82,7 @@ _NAMES = {
     "library.deletion": ("DeletePlan", "DeleteResult"),
     "library.imports.imported_conversation": ("ImportResult",),
     "library.selection": ("Selection",),
+    "readers.read_options": ("ReadOptions",),
 }
 _MODULES = {name: f"backstay.{module}" for module, names in _NAMES.items() for name in names}
 

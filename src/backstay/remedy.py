@@ -30,6 +30,9 @@ class Remedy(StrEnum):
     RUN_IMPORTED_JOB = "run_imported_job"
     # -- input and recipes
     NAME_TOPIC_COLUMN = "name_topic_column"
+    NAME_ONLY_COLUMN = "name_only_column"
+    """Name the only column of a file as that of the topics."""
+    NAME_ENCODING = "name_encoding"
     SPLIT_INPUT = "split_input"
     SKIP_OR_RENAME = "skip_or_rename"
     """Resolve the conflicts of an import."""
@@ -86,6 +89,8 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.ACCEPT_NEW_ITEMS: "pass accept_new_items=True to add the new ones",
     Remedy.PROVIDE_ALL_ITEMS: "provide the others too, or pass accept_new_items=True to continue without them",
     Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
+    Remedy.NAME_ONLY_COLUMN: "name it with columns=ColumnMapping(topic=…)",
+    Remedy.NAME_ENCODING: "name its encoding with read=ReadOptions(encoding=…), or save it as UTF-8",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",

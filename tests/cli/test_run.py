@@ -257,12 +257,14 @@ def test_a_misplaced_global_option_is_named_with_its_place(within, words, messag
     assert (ended.code, ended.one_line_error()) == (2, message)
 
 
-def test_a_folder_instead_of_a_file_is_refused(within, backstay):
-    """A run of a folder, even of the current one, names the problem and creates no database."""
+def test_a_folder_without_files_of_items_is_refused(within, backstay):
+    """A run of a folder without files of items, even of the current one, says so and creates no database."""
     for folder in (".", str(backstay.folder)):
         ended = within("run", folder, "--model", "scripted")
 
-        assert ended.one_line_error() == f"{folder}: this is a directory; name a file in it"
+        assert ended.one_line_error() == (
+            f"{folder}: no file in this folder ends in one of .csv .tsv .jsonl .ndjson .json .parquet .txt"
+        )
     assert not backstay.database.exists()
 
 
@@ -288,7 +290,8 @@ def test_standard_input_needs_a_name(within, backstay):
 _INPUTS = {
     "missing file": ("none.csv", None, "none.csv: there is no such file"),
     "empty file": ("empty.csv", b"", "empty.csv: there are no rows in it"),
-    "unknown kind": ("topics.xlsx", b"PK", "unknown kind of file"),
+    "unknown kind": ("topics.xlsx", b"PK", "this is a spreadsheet; save it there as CSV UTF-8"),
+    "other kind": ("topics.docx", b"PK", "unknown kind of file"),
     "ragged row": ("a.csv", b"id,topic\n1,Tea\n2,Salt,more\n", "a.csv line 3"),
     "bad UTF-8": ("a.csv", b"id,topic\n1,Tea\n2,\xff\xfe\n", "a.csv line 3: not UTF-8"),
     "bad JSON line": ("a.jsonl", b'{"topic": "Tea"}\n{"topic": \n', "a.jsonl line 2"),

@@ -24,6 +24,7 @@ from backstay import (
     Job,
     JobProgress,
     JobState,
+    ReadOptions,
     Recipe,
     RestorePlan,
     RestoreResult,
@@ -87,6 +88,7 @@ async def use() -> None:
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
         imported: ImportResult = await backstay.conversations.import_file("chats.jsonl", on_conflict="skip")
+        await backstay.conversations.import_file("a.csv", read=ReadOptions("cp1252", delimiter="tab"), on_note=print)
         plan: DeletePlan = await backstay.conversations.plan_delete(Selection(search="garden"))
         deleted: DeleteResult = await backstay.conversations.delete(plan, reason="trial", on_progress=watch)
         print(imported.imported, plan.conversations, deleted.deleted, deleted.changed_ids)

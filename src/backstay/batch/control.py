@@ -7,7 +7,8 @@ from typing import BinaryIO
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
-from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.intake import Items, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
@@ -16,6 +17,8 @@ from backstay.batch.runner import BatchResult, JobRunner
 from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
 class JobControl(JobInspection):
@@ -54,6 +57,8 @@ class JobControl(JobInspection):
         on_progress: Listener | None = None,
         stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         grace_seconds: float = 10.0,
         retry_on: tuple[type[Exception], ...] = (),
     ) -> BatchResult:
@@ -83,7 +88,7 @@ class JobControl(JobInspection):
         if accept_new_items is not None:
             recipe = self._processor_lookup.recipe(job)
             request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True, recipe=recipe)
-            items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin)
+            items = read_items(accept_new_items, columns or ColumnMapping(), stdin=stdin, read=read, on_note=on_note)
             checked = check_by_recipe(recipe, accept_new_items, items)
             created = await self._creator.create(request, read_until_stopped(stop, checked))
         if retry_failed:

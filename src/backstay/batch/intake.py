@@ -3,23 +3,25 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
+from backstay.batch.file_reading import FileReading, TextCounter
 from backstay.batch.item import Item, NewItem, content_digest_source, to_item
+from backstay.batch.item_columns import ColumnMapping, check_columns
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.plain_values import plain_values
 from backstay.batch.stop_signal import StopSignal
-from backstay.errors import InputEmpty, InvalidRow, Stopped, UnknownColumn, kind_of
+from backstay.errors import InputEmpty, InvalidRow, Stopped, kind_of
 from backstay.library.canonical_json import is_encodable
 from backstay.library.id_text import check_id
-from backstay.readers import InputRow, read_rows
 from backstay.readers.input_ceiling import InputCeiling
-from backstay.remedy import Remedy
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_notes import InputNotes, NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[NewItem]]
@@ -30,46 +32,49 @@ _MAX_CHUNK_CHARACTERS = 4_000_000  # a chunk also ends here, however few items i
 _HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likely than one in a million
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnMapping:
-    """The columns of an input that hold an item's id, topic and persona; every other column is a parameter."""
-
-    id: str | None = None
-    topic: str | None = None
-    persona: str | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
-
-
 async def read_items(
-    items: Items, columns: ColumnMapping, *, stdin: BinaryIO | None = None, ceiling: InputCeiling | None = None
+    items: Items,
+    columns: ColumnMapping,
+    *,
+    stdin: BinaryIO | None = None,
+    read: ReadOptions = AS_DETECTED,
+    on_note: NoteListener | None = None,
+    ceiling: InputCeiling | None = None,
 ) -> Chunks:
     """Yield `items` in chunks of checked `NewItem`s, holding one chunk at a time.
 
-    A path is read in a thread, so that the event loop is not blocked; `-` means standard input.
+    A path is read in a thread, so that the event loop is not blocked. It may be that of a folder, or a pattern; `-`
+    means standard input.
 
     Raises:
         InputError: an item is unusable, there is none, or there are too many for `ceiling`; the message says where.
     """
     rows = text_bytes = 0
-    async for chunk in _chunks(items, columns, stdin):
+    name = str(items) if isinstance(items, str | Path) else "the input"
+    reading = FileReading(stdin, read, InputNotes(on_note), TextCounter(name, ceiling))
+    async for chunk in _chunks(items, columns, reading):
         rows += len(chunk)
         if ceiling is not None:
             text_bytes += sum(map(_text_bytes, chunk))
-            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, row_noun="items")
+            ceiling.check(name, rows=rows, text_bytes=text_bytes, row_noun="items")
         yield chunk
     if not rows:
         raise InputEmpty("The input has no items; give at least one")
 
 
-async def _chunks(items: Items, columns: ColumnMapping, stdin: BinaryIO | None) -> Chunks:
+def read_first_item(path: Path, columns: ColumnMapping, *, read: ReadOptions, on_note: NoteListener | None) -> None:
+    """Read the first item of a file, or of the first of several files. Blocks. Raises InputError."""
+    reading = FileReading(None, read, InputNotes(on_note), TextCounter(str(path), None))
+    with closing(_read_files(path, columns, reading)) as items:
+        next(items, None)
+
+
+async def _chunks(items: Items, columns: ColumnMapping, reading: FileReading) -> Chunks:
     if hasattr(items, "to_dict"):
         raise InvalidRow("A data frame is not a list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
         source = None if str(items) == "-" else Path(items)
-        file_items = _read_file(source, columns, stdin)
+        file_items = _read_files(source, columns, reading)
         try:
             while chunk := await asyncio.to_thread(_next_chunk, file_items):
                 yield chunk
@@ -112,28 +117,28 @@ def _text_bytes(new_item: NewItem) -> int:
     return sum(len(text.encode()) for text in _texts(new_item))
 
 
-def _read_file(source: Path | None, columns: ColumnMapping, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
-    where = str(source) if source else "standard input"
-    first = True
-    for row in read_rows(source, stdin=stdin):
-        if first:
-            _check_columns(row, columns, where)
-            first = False
-        yield _item_from_mapping(row.values, columns, f"{where} line {row.line}", row.line)
+def _read_files(source: Path | None, columns: ColumnMapping, reading: FileReading) -> Generator[NewItem, None, None]:
+    files = reading.find_files(source)
+    for path in files:
+        with suppress(InputEmpty) if len(files) > 1 else nullcontext():  # some programs write parts without rows
+            yield from _read_file(path, columns, reading, is_part=len(files) > 1)
 
 
-def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
-    column_names = ", ".join(list(row.values)[:20])
-    for name in columns.names:
-        if name not in row.values:
-            raise UnknownColumn(f"{where} has no column {name!r}; it has: {column_names}", column=name, path=where)
-    if not columns.topic and "topic" not in row.values:
-        raise UnknownColumn(
-            f"{where} has no column 'topic', only {column_names}",
-            remedy=Remedy.NAME_TOPIC_COLUMN,
-            column="topic",
-            path=where,
-        )
+def _read_file(
+    path: Path | None, columns: ColumnMapping, reading: FileReading, *, is_part: bool
+) -> Generator[NewItem, None, None]:
+    errors = InputErrors.for_path(path)
+    lines, file = errors.lines, errors.path if is_part else None
+    resolved, names = columns, None
+    for row in reading.read_rows(path, columns):
+        values = row.values
+        row_names = tuple(values)
+        if row_names != names:  # most rows have the columns of the row before
+            resolved = columns.resolve(row_names)
+            if names is None:
+                check_columns(resolved, row_names, errors.path)
+            names = row_names
+        yield _item_from_mapping(values, resolved, f"{lines} {row.line}", row.line, file)
 
 
 def _item_from_object(item: object, columns: ColumnMapping, line: int) -> NewItem:
@@ -150,7 +155,9 @@ def _item_from_object(item: object, columns: ColumnMapping, line: int) -> NewIte
     raise InvalidRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
-def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
+def _item_from_mapping(
+    values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int, file: str | None = None
+) -> NewItem:
     rest = dict(values)
     has_id = columns.id is not None or "id" in rest
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if has_id else None
@@ -159,7 +166,7 @@ def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where:
     topic, persona = values.get(topic_name), values.get(persona_name)
     rest.pop(topic_name, None)
     rest.pop(persona_name, None)
-    return _build_item(item_id, topic, persona, _parameters(rest, where, line), where, line)
+    return _build_item(item_id, topic, persona, _parameters(rest, where, line), where, line, file)
 
 
 def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
@@ -181,7 +188,13 @@ def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
 
 
 def _build_item(
-    item_id: str | None, topic: object, persona: object, parameters: dict[str, Any], where: str, line: int
+    item_id: str | None,
+    topic: object,
+    persona: object,
+    parameters: dict[str, Any],
+    where: str,
+    line: int,
+    file: str | None = None,
 ) -> NewItem:
     topic = _text(topic, "topic", where, line)
     persona = _text(persona, "persona", where, line) or None
@@ -196,7 +209,7 @@ def _build_item(
         ) from error
     digest = hashlib.sha256(source).digest()
     base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
-    return NewItem(item_id, base_id, digest, topic, persona, parameters_json, line)
+    return NewItem(item_id, base_id, digest, topic, persona, parameters_json, line, file)
 
 
 def _unstorable_parameter(parameters: Mapping[str, Any]) -> str:
@@ -254,7 +267,7 @@ async def check_by_recipe(recipe: JobRecipe | None, items: Items, chunks: Chunks
     async for chunk in chunks:
         if recipe is not None:
             for item in chunk:
-                recipe.check(to_item(item), f"{where} {item.line}")
+                recipe.check(to_item(item), f"{item.file} line {item.line}" if item.file else f"{where} {item.line}")
         yield chunk
 
 

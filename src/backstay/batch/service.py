@@ -7,7 +7,8 @@ from typing import BinaryIO
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
-from backstay.batch.intake import ColumnMapping, Items, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.intake import Items, check_by_recipe, read_items, read_until_stopped
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.processor import Processor
@@ -17,6 +18,8 @@ from backstay.batch.runner import BatchResult
 from backstay.batch.stop_signal import StopSignal
 from backstay.library.id_text import check_id
 from backstay.readers.input_ceiling import InputCeiling
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
 class Batches(JobControl):
@@ -39,6 +42,8 @@ class Batches(JobControl):
         on_progress: Listener | None = None,
         stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         grace_seconds: float = 10.0,
         retry_on: tuple[type[Exception], ...] = (),
     ) -> BatchResult:
@@ -46,7 +51,8 @@ class Batches(JobControl):
 
         Args:
             job_id: Name of the job. A call with the same name continues the same job.
-            items: Items or dictionaries as an iterable (sync or async), or the path of a file.
+            items: Items or dictionaries as an iterable (sync or async), or the path of a file, of a folder of files, or
+                a pattern such as `data/*.jsonl`.
             process: A callable taking `(item)` or `(item, work)`, sync or async; its name, such as `scripted` or
                 `module:function`; or a recipe. With a name or a recipe, any program can resume the job.
             concurrency: Maximum calls in flight. Default: the job's last value, else 16.
@@ -61,6 +67,8 @@ class Batches(JobControl):
             on_progress: Called with the progress, at most ten times a second and once at the end.
             stop: A signal by which the caller can request a graceful stop.
             stdin: The stream that `items="-"` reads. Default: the standard input of the process.
+            read: The encoding and the delimiter of files, where they cannot be detected.
+            on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
             grace_seconds: How long calls in flight may continue after a stop.
             retry_on: Exception classes after which an item is tried again, for a callable.
 
@@ -81,7 +89,8 @@ class Batches(JobControl):
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
-        chunks = check_by_recipe(recipe, items, read_items(items, columns or ColumnMapping(), stdin=stdin))
+        new_items = read_items(items, columns or ColumnMapping(), stdin=stdin, read=read, on_note=on_note)
+        chunks = check_by_recipe(recipe, items, new_items)
         created = await self._creator.create(request, read_until_stopped(stop, chunks))
         if not created.is_new:
             await self._set_limits(job_id, limits)
@@ -104,6 +113,8 @@ class Batches(JobControl):
         timeout_seconds: float = 600.0,
         columns: ColumnMapping | None = None,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         ceiling: InputCeiling | None = None,
     ) -> Job:
         """Create a job without running it; `resume` or another process runs it. Raises like `run`.
@@ -118,7 +129,7 @@ class Batches(JobControl):
         check_rate_limits(limits, await self._processor_lookup.from_process(processor))
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
-        chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, ceiling=ceiling)
+        chunks = read_items(items, columns or ColumnMapping(), stdin=stdin, read=read, on_note=on_note, ceiling=ceiling)
         if not (await self._creator.create(request, check_by_recipe(recipe, items, chunks))).is_new:
             await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)

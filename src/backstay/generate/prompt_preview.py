@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.intake import read_items
 from backstay.batch.item import to_item
+from backstay.batch.item_columns import ColumnMapping
 from backstay.generate.prompt import Prompt, estimate_tokens_in, estimate_tokens_out
 from backstay.generate.recipe import Recipe
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,14 @@ class RecipePreview:
 
 
 async def preview(
-    recipe: Recipe, file: str, count: int, *, columns: ColumnMapping | None = None, stdin: BinaryIO | None = None
+    recipe: Recipe,
+    file: str,
+    count: int,
+    *,
+    columns: ColumnMapping | None = None,
+    stdin: BinaryIO | None = None,
+    read: ReadOptions = AS_DETECTED,
+    on_note: NoteListener | None = None,
 ) -> RecipePreview:
     """Render the prompt of every item of a file and return the first ones.
 
@@ -42,9 +52,10 @@ async def preview(
     where = "standard input" if file == "-" else file
     samples: list[PromptSample] = []
     item_count = tokens = 0
-    async for chunk in read_items(Path(file) if file != "-" else file, columns or ColumnMapping(), stdin=stdin):
+    items = Path(file) if file != "-" else file
+    async for chunk in read_items(items, columns or ColumnMapping(), stdin=stdin, read=read, on_note=on_note):
         for item in chunk:
-            prompt = recipe.prompts.render(to_item(item), f"{where} line {item.line}")
+            prompt = recipe.prompts.render(to_item(item), f"{item.file or where} line {item.line}")
             prompt_tokens = estimate_tokens_in(prompt)
             item_count += 1
             tokens += prompt_tokens

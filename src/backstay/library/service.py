@@ -18,6 +18,8 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.input_ceiling import InputCeiling
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 _PAGE_CONVERSATIONS = 500  # read at once while streaming: usually a few megabytes at most
 
@@ -75,6 +77,8 @@ class Conversations:
         *,
         on_conflict: ImportConflictPolicy | str = ImportConflictPolicy.FAIL,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
@@ -82,11 +86,13 @@ class Conversations:
         """Store the conversations of a file, all or none of them.
 
         Args:
-            source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL or a JSON array), or of a backup; `-`
-                is standard input. Unknown keys are kept as metadata.
+            source: The path of native, OpenAI `messages` or ShareGPT rows (JSONL, JSON or Parquet), or of a backup; a
+                folder or a pattern of several such files; `-` is standard input. Unknown keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
                 id. A row with the same content as the stored conversation is no conflict.
             stdin: The stream that `-` reads; by default the standard input of the process.
+            read: The encoding and the delimiter, where they cannot be detected.
+            on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
             ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
             on_progress: Called, from any thread, with the number of imported rows.
@@ -99,7 +105,7 @@ class Conversations:
         """
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
-        with closing(ImportSource(path, stdin=stdin)) as rows:
+        with closing(ImportSource(path, stdin=stdin, options=read, on_note=on_note)) as rows:
             if ceiling is not None:
                 await asyncio.to_thread(rows.check, ceiling)
             return await self._store.import_conversations(

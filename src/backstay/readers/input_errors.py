@@ -3,9 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from backstay.errors import InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
+from backstay.remedy import Remedy
+
+_ROW_SUFFIXES = (".parquet", ".parquet.gz", ".parquet.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,24 @@ class InputErrors:
     def empty(self) -> InputEmpty:
         return InputEmpty(f"{self._printable}: there are no rows in it", path=self.path)
 
-    def unreadable(self, reason: str, *, line: int | None = None) -> InputUnreadable:
+    def unreadable(
+        self, reason: str, *, line: int | None = None, remedy: Remedy | None = None, **context: Any
+    ) -> InputUnreadable:
         if line is None:
-            return InputUnreadable(f"{self._printable}: {reason}", path=self.path)
-        return InputUnreadable(f"{self._printable} line {line}: {reason}", path=self.path, line=line)
+            return InputUnreadable(f"{self._printable}: {reason}", remedy=remedy, path=self.path, **context)
+        return InputUnreadable(f"{self.place(line)}: {reason}", remedy=remedy, path=self.path, line=line, **context)
 
     def invalid_row(self, line: int, reason: str) -> InvalidRow:
-        return InvalidRow(f"{self._printable} line {line}: {reason}", path=self.path, line=line)
+        return InvalidRow(f"{self.place(line)}: {reason}", path=self.path, line=line)
+
+    def place(self, line: int) -> str:
+        """Return the name of the input with the number of a line or, where there are no lines, of a row."""
+        return f"{self.lines} {line}"
+
+    @property
+    def lines(self) -> str:
+        """The text before the number of a line or row."""
+        return f"{self._printable} {'row' if self.path.lower().endswith(_ROW_SUFFIXES) else 'line'}"
 
     @property
     def _printable(self) -> str:

@@ -1,30 +1,39 @@
-"""A JSON array of objects, read element by element."""
+"""A JSON array of objects, or of texts, read element by element."""
 
 from collections.abc import Iterator
 
+import orjson
+
 from backstay.errors import InputUnreadable
 from backstay.readers.input_errors import InputErrors
-from backstay.readers.input_text import InputText
-from backstay.readers.json_object import parse_object
+from backstay.readers.input_text import InputText, decode
+from backstay.readers.json_object import NOT_AN_OBJECT, parse_object
 from backstay.readers.json_scanner import JsonScanner
 from backstay.readers.row import InputRow
+from backstay.readers.row_rules import ITEM_ROWS, RowRules
 
 
-def read_json_array(text: InputText) -> Iterator[InputRow]:
-    """Yield a row for each element, with the number of the line where it starts.
+def read_json_array(text: InputText, rules: RowRules = ITEM_ROWS) -> Iterator[InputRow]:
+    """Yield a row for each element, with the number of the line where it starts. The first is an object or a text.
 
-    Raises InvalidRow for an element that is not a JSON object or exceeds the limits of `JsonScanner`, InputUnreadable
+    Raises InvalidRow for an element of another kind or one that exceeds the limits of `JsonScanner`, InputUnreadable
     for text that is not one array with commas between its elements.
     """
     scanner = JsonScanner(text)
     if scanner.peek() == "":
         return
     _open(scanner)
-    more = scanner.peek() != "]"
+    first = scanner.peek()
+    if first == '"' and rules.text_column is None:
+        raise scanner.unreadable(rules.text_refusal)
+    more = first != "]"
     while more:
-        _expect_object(scanner, text.errors)
-        line = scanner.line
-        yield InputRow(line, parse_object(scanner.take_container(), text.errors, line))
+        if first == '"':
+            yield _take_text_row(scanner, text.errors, rules.text_column or "")
+        else:
+            _expect_object(scanner, text.errors)
+            line = scanner.line
+            yield InputRow(line, parse_object(scanner.take_container(), text.errors, line))
         more = _take_comma(scanner)
     _close(scanner)
 
@@ -37,14 +46,30 @@ def _open(scanner: JsonScanner) -> None:
 
 
 def _expect_object(scanner: JsonScanner, errors: InputErrors) -> None:
+    if scanner.peek() == "{":
+        return
+    _expect_element(scanner)
+    raise errors.invalid_row(scanner.line, NOT_AN_OBJECT)
+
+
+def _take_text_row(scanner: JsonScanner, errors: InputErrors, column: str) -> InputRow:
+    if scanner.peek() != '"':
+        _expect_element(scanner)
+        raise errors.invalid_row(scanner.line, "not a text, like the first element of this array")
+    line, raw = scanner.line, scanner.take_value()
+    try:
+        return InputRow(line, {column: orjson.loads(raw)})
+    except orjson.JSONDecodeError as error:
+        decode(bytes(raw), errors, line)
+        raise errors.invalid_row(line, f"not valid JSON: {error.msg} (at column {error.colno})") from None
+
+
+def _expect_element(scanner: JsonScanner) -> None:
     match scanner.peek():
-        case "{":
-            return
         case "":
             raise _truncated_error(scanner)
         case "]" | ",":
             raise scanner.unreadable("an element is missing here; remove the extra comma")
-    raise errors.invalid_row(scanner.line, 'not a JSON object; write an element as {"column": value}')
 
 
 def _take_comma(scanner: JsonScanner) -> bool:

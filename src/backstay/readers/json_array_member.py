@@ -18,13 +18,19 @@ class JsonMember:
     The rows are valid only if `rows` ends without an error.
     """
 
-    def __init__(self, text: InputText, key: str, *, shape_error: str) -> None:
-        """Prepare to read the elements under `key`; `shape_error` is the message for any other text."""
+    def __init__(
+        self, text: InputText, key: str, *, shape_error: str, element_error: str = "not a conversation"
+    ) -> None:
+        """Prepare to read the elements under `key`.
+
+        The errors are the messages for any other text, and for an element that is not an object.
+        """
         self.others: dict[str, Any] = {}
         self._errors = text.errors
         self._scanner = JsonScanner(text)
         self._key = key
         self._shape_error = shape_error
+        self._element_error = element_error
 
     def rows(self) -> Iterator[InputRow]:
         """Yield a row for each element, with the number of the line where it starts.
@@ -61,7 +67,7 @@ class JsonMember:
             if not (character := scanner.peek()):
                 raise self._truncated_error()
             if character != "{":
-                raise self._errors.invalid_row(scanner.line, "not a conversation")
+                raise self._errors.invalid_row(scanner.line, self._element_error)
             line = scanner.line
             yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
             more = self._take_comma("]")

@@ -6,7 +6,7 @@ import typer
 
 from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.options import OutputOptions
+from backstay.cli.options import OutputOptions, ReadingOptions
 from backstay.cli.selection_options import ConditionOptions, SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, format_time, printable, printable_lines
 from backstay.errors import EmptySelection
@@ -83,25 +83,35 @@ async def show(
 @command()
 async def import_(
     session: CommandSession,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
+    *,
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="File to import, a folder of files or a pattern; - for standard input."),
+    ],
     on_conflict: Annotated[
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
+    reading: ReadingOptions,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
-    Reads OpenAI messages, ShareGPT and native conversations, as JSONL or as a JSON array, and backups, including
-    reformatted ones and those of the original library. Keeps ids; unknown keys become metadata. Skips
-    conversations that are already stored with the same content, so that importing a file with ids twice does no harm.
+    Reads OpenAI messages, ShareGPT and native conversations, as JSONL, JSON or Parquet, and backups, including
+    reformatted ones and those of the original library; all of them compressed too. Keeps ids; unknown keys become
+    metadata. Skips conversations that are already stored with the same content, so that importing a file with ids
+    twice does no harm.
 
     \b
     Examples:
       backstay conversations import chats.jsonl
+      backstay conversations import "data/train-*.parquet"
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
+    read = reading.options()
     backstay = await session.open(create=True)
-    result = await backstay.conversations.import_file(file, on_conflict=on_conflict)
+    result = await backstay.conversations.import_file(
+        file, on_conflict=on_conflict, read=read, on_note=session.out.input_note
+    )
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
     await session.remind()

@@ -9,7 +9,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions
+from backstay.cli.options import AllowKey, ColumnOptions, Concurrency, Limit, RateOptions, ReadingOptions
 from backstay.cli.output import Output
 from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
@@ -45,6 +45,7 @@ def resume(
     rates: RateOptions,
     limit: Limit = None,
     columns: ColumnOptions,
+    reading: ReadingOptions,
 ) -> int:
     """Continue an unfinished job.
 
@@ -65,7 +66,7 @@ def resume(
       backstay resume topics --accept-new-items more-topics.csv
       backstay resume topics --base-url http://localhost:8001/v1
     """
-    out = session.out
+    out, read = session.out, reading.options()
     session.invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     session.invocation.base_url = base_url
 
@@ -83,6 +84,8 @@ def resume(
                 accept_new_items=accept_new_items,
                 base_url=base_url,
                 columns=columns.mapping(),
+                read=read,
+                on_note=out.input_note,
                 on_progress=context.progress_view,
                 stop=context.stop,
                 grace_seconds=GRACE_SECONDS,

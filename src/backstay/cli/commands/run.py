@@ -1,7 +1,7 @@
 """`backstay run`: create a job from a file of items, and process them."""
 
+import glob
 import os
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions
+from backstay.cli.options import ColumnOptions, Concurrency, Limit, RateOptions, ReadingOptions
 from backstay.cli.processor_options import ProcessorOptions, check_usable
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
 from backstay.cli.variable_warnings import warn_of_supabase
@@ -26,13 +26,21 @@ if TYPE_CHECKING:
 
     from backstay.app import Backstay
     from backstay.batch.runner import BatchResult
+    from backstay.cli.output import Output
+    from backstay.readers.read_options import ReadOptions
 
 
 @command()
 def run(
     session: CommandSession,
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or JSON array; - for standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, TSV, JSONL, JSON, Parquet or text, a folder of them or a pattern; - for standard input.",
+        ),
+    ],
     job: Annotated[
         str | None,
         typer.Option(
@@ -42,6 +50,7 @@ def run(
     options: ProcessorOptions,
     concurrency: Concurrency = None,
     columns: ColumnOptions,
+    reading: ReadingOptions,
     max_attempts: Annotated[
         int, typer.Option(metavar="N", help="Maximum attempts per item, if its error is temporary.")
     ] = 3,
@@ -72,21 +81,23 @@ def run(
       backstay run topics.csv --model llama3 --base-url http://localhost:8000/v1 --turns 6
       backstay run topics.csv --processor my_package.generate:conversation --concurrency 32
       backstay run people.jsonl --job interviews --topic-column question --model scripted
+      backstay run themen.csv --encoding cp1252 --delimiter ";" --model scripted
+      backstay run "data/train-*.jsonl.gz" --job train --model scripted
       generate-topics | backstay run - --job nightly --processor mine:generate
     """
     from backstay.generate.key_source import KeySources
 
-    invocation, out = session.invocation, session.out
+    invocation, out, read = session.invocation, session.out, reading.options()
     processor = options.resolve(rates)
     if not isinstance(processor, str) and processor.caution is not None:
         out.note(f"{processor.caution}.", always=True)
     if dry_run is not None:
         if isinstance(processor, str):
             raise SettingsError("--dry-run needs a recipe: only a recipe has prompts to show", setting="dry_run")
-        preview.show(out, processor, file, dry_run, columns.mapping(), invocation.settings(), options.allow_key)
+        preview.show(out, processor, file, dry_run, columns.mapping(), read, invocation.settings(), options.allow_key)
         return ExitStatus.DONE
     job_id = job if job is not None else _default_job_name(file)
-    _check_readable(file)
+    _check_readable(file, columns, read, out)
     invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     settings = invocation.settings()
     warn_of_supabase(settings, os.environ, out)
@@ -111,6 +122,8 @@ def run(
             limit=limit,
             columns=columns.mapping(),
             accept_new_items=accept_new_items,
+            read=read,
+            on_note=out.input_note,
             on_progress=context.progress_view,
             stop=context.stop,
             grace_seconds=GRACE_SECONDS,
@@ -120,19 +133,25 @@ def run(
 
 
 def _default_job_name(file: str) -> str:
+    from backstay.readers.file_kind import FileKind
+
     if file == "-":
         raise JobNameNeeded("Standard input has no name; name the job with --job")
-    return Path(file).stem
+    path = Path(file)
+    if path.is_dir():
+        return path.resolve().name
+    if glob.has_magic(file) and not path.exists():
+        raise JobNameNeeded("A pattern has no name; name the job with --job")
+    return path.name[: -len(FileKind.from_name(path.name).ending) or None]
 
 
-def _check_readable(file: str) -> None:
+def _check_readable(file: str, columns: ColumnOptions, read: "ReadOptions", out: "Output") -> None:
     """Read the first item before a database is created, so that a mistyped file name, or a folder, creates none.
 
     Skip input that can be read only once, such as a pipe.
     """
-    from backstay.readers import read_rows
+    from backstay.batch.intake import read_first_item
 
     path = Path(file)
     if file != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        with closing(read_rows(path)) as rows:
-            next(rows)
+        read_first_item(path, columns.mapping(), read=read, on_note=out.input_note)

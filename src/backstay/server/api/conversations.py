@@ -11,6 +11,7 @@ from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflic
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
+from backstay.readers.read_options import ReadOptions
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
@@ -25,6 +26,7 @@ from backstay.server.api.common import (
     errors,
     token_scheme,
 )
+from backstay.server.api.reading import Delimiter, Encoding
 from backstay.server.api.selections import Id, SelectionIn
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
@@ -82,24 +84,34 @@ async def import_conversations(
     services: OwnerServices,
     state: State,
     file: Annotated[
-        UploadFile, File(description="Native, OpenAI messages or ShareGPT rows (JSONL or a JSON array), or a backup.")
+        UploadFile,
+        File(description="Native, OpenAI messages or ShareGPT rows (JSONL, JSON or Parquet), or a backup."),
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none."""
-    async with uploads.store_upload(file, uploads.CONVERSATION_SUFFIXES, state.files) as upload:
+    read = ReadOptions(encoding, delimiter)
+    async with uploads.store_upload(file, uploads.IMPORT_SUFFIXES, state.files) as upload:
 
         async def import_(make_receipt: MakeReceipt | None) -> tuple[int, ImportOut]:
             def receipt(result: ImportResult) -> ExpiringValue | None:
                 return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
 
             result = await services.conversations.import_file(
-                upload.path, on_conflict=on_conflict, ceiling=state.settings.import_ceiling, receipt=receipt
+                upload.path,
+                on_conflict=on_conflict,
+                read=read,
+                ceiling=state.settings.import_ceiling,
+                receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        return await respond_once(request, key, [upload.digest, upload.path.suffix, on_conflict], import_)
+        return await respond_once(
+            request, key, [upload.digest, upload.suffix, on_conflict, encoding, delimiter], import_
+        )
 
 
 @router.get("/{conversationId:id}", responses=errors(404))

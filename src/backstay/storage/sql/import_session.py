@@ -100,8 +100,7 @@ class ImportSession:
                 return self._new_id()
         origin = self._source.origin
         raise ConversationExists(
-            f"{origin.path} line {incoming.line}: another conversation has the id {quoted_id(own_id)}; nothing was "
-            "imported",
+            f"{origin.place(incoming.line)}: another conversation has the id {quoted_id(own_id)}; nothing was imported",
             path=origin.path,
             line=incoming.line,
             conversation_id=own_id,
