@@ -15,8 +15,8 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 COMPRESSED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
 _BLOCK_BYTES = 256 * 1024
-# A zstd block of 4 bytes can expand to 128 KiB, so these expand to 32 MiB at most.
-_ZSTD_PIECE_BYTES = 1024
+# A zstd block of 4 bytes can expand to 128 KiB, so these expand to 8 MiB at most.
+_ZSTD_PIECE_BYTES = 256
 _MAX_WINDOW_BYTES = 128 * 1024 * 1024  # zstd's own default limit
 
 ByteCounter = Callable[[int], object]

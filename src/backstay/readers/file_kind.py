@@ -59,3 +59,7 @@ class FileKind:
     def ending(self) -> str:
         """The whole ending, such as `.jsonl.gz`."""
         return self.suffix + self.compression
+
+    def stem_of(self, name: str) -> str:
+        """Return the name of such a file without its ending."""
+        return name[: len(name) - len(self.ending)]

@@ -106,6 +106,8 @@ def rows_of_stream(
         raise errors.unreadable(f"not compressed by {name}, as its name says")
     row_format = _format(kind, head, errors)
     if row_format is RowFormat.PARQUET:
+        if not head:
+            return iter(())
         return read_parquet(stream, errors, notes, count_bytes)
     return _read_text(
         InputText.open(stream, errors, encoding=options.encoding, notes=notes), row_format, options, rules

@@ -56,7 +56,7 @@ def read_parquet(
                     if is_too_deep(values):
                         raise errors.invalid_row(number, TOO_DEEP)
                     yield InputRow(number, values)
-        except (pyarrow.ArrowException, OverflowError, OSError, MemoryError) as error:
+        except (pyarrow.ArrowException, ValueError, OverflowError, OSError, MemoryError) as error:
             kind = type(error).__name__
             raise errors.unreadable(f"the Parquet data is damaged, or has a value out of range ({kind})") from None
 

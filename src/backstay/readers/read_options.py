@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backstay.errors import SettingsError
 from backstay.suggestions import did_you_mean
 
-_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def _check_encoding(name: str) -> None:
         pass
     from encodings.aliases import aliases
 
-    suggestion = did_you_mean(name, {*aliases.values(), *aliases})
+    suggestion = did_you_mean(name, {*aliases.values(), *aliases} - {name})
     raise SettingsError(f"Unknown encoding {name[:40]!r}{suggestion}", setting="encoding")
 
 

@@ -142,7 +142,7 @@ def _default_job_name(file: str) -> str:
         return path.resolve().name
     if glob.has_magic(file) and not path.exists():
         raise JobNameNeeded("A pattern has no name; name the job with --job")
-    return path.name[: -len(FileKind.from_name(path.name).ending) or None]
+    return FileKind.from_name(path.name).stem_of(path.name)
 
 
 def _check_readable(file: str, columns: ColumnOptions, read: "ReadOptions", out: "Output") -> None:

@@ -15,6 +15,7 @@ from backstay.generate.failure_advice import may_concern_one_item
 from backstay.generate.prompt import Prompt
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_NAME
+from backstay.readers.compression import COMPRESSED_SUFFIXES
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, OwnerServices, State, Text
@@ -43,7 +44,9 @@ async def list_batches(request: Request, services: OwnerServices, cursor: Cursor
     """Show the form that starts a batch, and list batches, latest first."""
     waiting = await services.waiting_imports.list() if cursor is None else ()
     page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE_SIZE), waiting, limit=_PAGE_SIZE)
-    return render_page(request, "batches.html", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None)
+    return render_page(
+        request, "batches.html", page=page, kinds=(*ITEM_SUFFIXES, *COMPRESSED_SUFFIXES), is_first=cursor is None
+    )
 
 
 @router.post("/upload")
