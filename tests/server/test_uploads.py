@@ -378,7 +378,7 @@ async def test_items_of_the_legacy_library_make_a_job(api):
         ("../../t.CSV", b"topic\nTea\n", {}),
         ("t\u00f6 (1).txt", b"Tea\n", {}),
         ("t", b"topic\nTea\n", {}),
-        ("t.jsonl.gz", gzip.compress(b'{"topic": "Tea"}\n'), {}),
+        ("t.jsonl.gz", gzip.compress(b'{"topic": "Tea"}\n', mtime=0), {}),
         ("t.json", b'{"topic": "Tea"}\n{"topic": "Salt"}\n', {}),
         ("t.csv", "topic;x\nGr\u00f6\u00dfe;1\n".encode("cp1252"), {"encoding": "cp1252"}),
         ("t.csv", b"topic^x\nTea^1\n", {"delimiter": "^"}),

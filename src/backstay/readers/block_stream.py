@@ -59,7 +59,7 @@ def peek(stream: BinaryIO, magic_bytes: Iterable[bytes]) -> tuple[bytes, BinaryI
         if not any(len(head) < len(magic) and magic.startswith(head) for magic in magic_bytes):
             return head, stream
     elif stream.seekable():
-        start = stream.tell()
+        start = stream.seek(0, io.SEEK_CUR)
         head = stream.read(size)
         stream.seek(start)
         return head, stream
