@@ -91,7 +91,9 @@ def test_programs_are_python(page):
     ids=_name,
 )
 def test_whole_programs_run(page, tmp_path):
-    """Python blocks that call `asyncio.run` run as they are."""
+    """Python blocks that call `asyncio.run` run as they are, next to a file of conversations."""
+    messages = [{"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "No."}]
+    (tmp_path / "chats.jsonl").write_text(f"{json.dumps({'messages': messages})}\nno JSON\n")
     programs = [block for block in _blocks(page, "python") if "asyncio.run(" in block]
 
     assert programs, "there is a program to try"

@@ -213,7 +213,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.docx", "x", InputUnreadable, "unknown kind of file"),
         ("in.txt", "x", InputUnreadable, "text alone is no conversation"),
         ("in.json", '["x", "y"]', InputUnreadable, "line 1: text alone is no conversation"),
-        ("in.json", '{"a": 1}', InvalidRow, "line 1: no list of turns"),
+        ("in.json", '{"a": 1}', InvalidRow, "line 1: no conversation in the keys 'a'"),
         ("in.json", '{"messages": []}\n{"messages": []}', InvalidRow, "line 1: the conversation has no turns"),
         ("in.json", '{\n "version": "1.0", "conversations": []}', InputEmpty, "there are no rows"),
         ("in.json", '{"version":"1.0",\n"conversations":[', InputUnreadable, "the file is truncated"),

@@ -41,9 +41,10 @@ def read_delimited(text: InputText, *, delimiter: str | None = None, usual: str 
         text.note(_empty_columns(header.unnamed_count))
     index = _IndexColumn(text, header_line) if header.has_index else None
     names, width = header.names, header.width
-    header_text, suffix = excel_line + feed.record_text, ".tsv" if usual == "\t" else ".csv"
+    header_text, keeps_raw = excel_line + feed.record_text, feed.keeps_raw
+    suffix = ".tsv" if usual == "\t" else ".csv"
     for line, cells in records:
-        raw = RawRow(feed.record_text, suffix, header_text) if feed.keeps_raw else None
+        raw = RawRow(feed.record_text, suffix, header_text) if keeps_raw else None
         if len(cells) != width or not cells[0].strip():
             # A quoted empty cell in a file with one column is a row.
             if not (len(cells) == width == 1) and not any(map(str.strip, cells)):
@@ -166,7 +167,7 @@ class _LineFeed:
 
     def lines(self) -> Iterator[str]:
         """Yield decoded lines. Raises InputUnreadable and InvalidRow for lines that the csv module must not get."""
-        errors = self._text.errors
+        errors, keeps_raw = self._text.errors, self.keeps_raw
         for number, raw in self._text.lines():
             self._line = number
             self._record_bytes += len(raw)
@@ -174,7 +175,7 @@ class _LineFeed:
                 self._allow_long_record()
             if b"\0" in raw:
                 raise errors.invalid_row(number, "a NUL byte, which text files never have; save it as UTF-8 text again")
-            if self.keeps_raw:
+            if keeps_raw:
                 self._raw_lines.append(raw)
             yield decode(raw, errors, number)
         self.is_at_end = True

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from fastapi import UploadFile
 
 from backstay.errors import BackstayError
-from backstay.library.imports.source import CONVERSATION_SUFFIXES
+from backstay.library.imports.input_files import CONVERSATION_SUFFIXES
 from backstay.readers.compression import COMPRESSED_SUFFIXES
 from backstay.readers.file_kind import SPREADSHEET_ADVICE, SPREADSHEET_SUFFIXES, SUFFIXES, FileKind
 from backstay.server.problems import Problem

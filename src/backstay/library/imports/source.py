@@ -3,14 +3,12 @@
 import codecs
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from shutil import copyfileobj
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from backstay.errors import (
     BackstayError,
@@ -23,6 +21,7 @@ from backstay.errors import (
 )
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
+from backstay.library.imports.input_files import ImportFiles
 from backstay.library.imports.shapes import keys_of_rows, read_row
 from backstay.library.imports.shapes.native import read_backup_row
 from backstay.library.record import TURNS
@@ -30,11 +29,10 @@ from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
 from backstay.readers.block_stream import iterate_chunks, to_stream
 from backstay.readers.compression import GZIP_MAGIC, ZSTD_MAGIC
 from backstay.readers.compression import decompress as decompressed
-from backstay.readers.file_kind import SUFFIXES, TEXT_SUFFIX, FileKind
+from backstay.readers.file_kind import FileKind
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
-from backstay.readers.input_files import find_files
-from backstay.readers.input_formats import rows_of_stream, standard_input
+from backstay.readers.input_formats import rows_of_stream
 from backstay.readers.input_notes import InputNotes, NoteListener
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_array_member import JsonMember
@@ -44,11 +42,7 @@ from backstay.readers.read_options import AS_DETECTED, ReadOptions
 from backstay.readers.row import InputRow
 from backstay.readers.row_rules import RowRules
 
-CONVERSATION_SUFFIXES = tuple(suffix for suffix in SUFFIXES if suffix != TEXT_SUFFIX)
-"""The endings of files that may hold conversations."""
-
 _CHUNK_CONVERSATIONS = 256
-_BLOCK_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
 _LIST_KEY = "messages"
 """The key for a row that is a list of messages."""
@@ -86,20 +80,16 @@ class ImportSource:
         self._bad_rows = bad_rows or BadRows()
         self._prepare: Prepare = lambda incoming: incoming
         self._split_reasoning = split_reasoning
-        self._path = path
-        self._files: Sequence[Path] | None = None
-        self._stdin = stdin
         self._options = options
         self._notes = InputNotes(on_note)
-        self._spooled: BinaryIO | None = None
+        self._files = ImportFiles(path, stdin, self._notes)
         self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
         """An upper bound of the bytes of text in the chunks yielded so far."""
 
     def close(self) -> None:
         """Release the copy of standard input. Idempotent."""
-        if self._spooled is not None:
-            self._spooled.close()
+        self._files.close()
 
     def check(self, ceiling: InputCeiling) -> None:
         """Read the whole file, so that an unusable or too large one is found before anything is locked. Blocks.
@@ -141,7 +131,7 @@ class ImportSource:
         self._text_bytes = 0
         empty: InputEmpty | None = None
         has_rows = False
-        for path in self._find_files():
+        for path in self._files.find():
             self.origin = InputErrors.for_path(path)
             try:
                 for chunk in self._read(path):
@@ -155,7 +145,7 @@ class ImportSource:
     @property
     def file(self) -> str | None:
         """The path of the file that is being read, if there are several."""
-        return self.origin.path if len(self._find_files()) > 1 else None
+        return self.origin.path if len(self._files.find()) > 1 else None
 
     def finish(self, *, used: int) -> BadRowsReport:
         """Return the report on bad rows, after the last chunk. Raises like `BadRows.finish`."""
@@ -170,16 +160,9 @@ class ImportSource:
         self._bad_rows = bad_rows
         return self.chunks()
 
-    def _find_files(self) -> Sequence[Path | None]:
-        if self._path is None:
-            return (None,)
-        if self._files is None:  # the second reading must not find other files than the first
-            self._files = find_files(self._path, self._notes, suffixes=CONVERSATION_SUFFIXES)
-        return self._files
-
     def _read(self, path: Path | None) -> Iterator[Sequence[ImportedConversation]]:
         try:
-            with self._from_stdin() if path is None else path.open("rb") as file:
+            with self._files.open(path, self.origin) as file:
                 yield from self._read_file(file, FileKind.from_name(path.name if path is not None else ""))
         except BackupError as error:
             raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
@@ -187,10 +170,6 @@ class ImportSource:
             raise self.origin.from_os_error(error) from error
 
     def _read_file(self, file: BinaryIO, kind: FileKind) -> Iterator[Sequence[ImportedConversation]]:
-        if not file.seekable():
-            raise self.origin.unreadable(
-                "a pipe cannot be read twice; send it to standard input, and give `-` as the file"
-            )
         head = file.read(_HEAD_BYTES)
         file.seek(0)
         first, blocks = self._expand(file, head)
@@ -265,15 +244,6 @@ class ImportSource:
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
         return self._prepare(ImportedConversation(line, read_backup_row(row, self.origin), is_exact=True))
-
-    def _from_stdin(self) -> BinaryIO:
-        # Copied first, since an import may read it twice, and must not wait for more input while it locks the database.
-        if self._spooled is None:
-            stdin = standard_input(self._stdin, self.origin)
-            self._spooled = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - closed by `close`
-            copyfileobj(stdin, self._spooled, _BLOCK_BYTES)
-        self._spooled.seek(0)
-        return os.fdopen(os.dup(self._spooled.fileno()), "rb")
 
 
 @cache

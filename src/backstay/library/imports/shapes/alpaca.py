@@ -37,7 +37,7 @@ def read_pair(row: ImportRow, output_key: str) -> Document:
 def take_question(row: ImportRow) -> list[dict[str, str]]:
     """Remove the history, the instruction and the input of a row, and return them as messages."""
     values = row.values
-    texts = [values.pop("instruction")]
+    texts = [values.pop("instruction", "")]  # a key with an empty text was removed
     key = next((key for key in _INPUTS if isinstance(values.get(key), str)), None)
     texts += [values.pop(key)] if key is not None else []
     history = values.get("history")
