@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from backstay.backup.backup import Backup, BackupProgress, BackupState
     from backstay.backup.restore_plan import RestorePlan, RestoreResult
     from backstay.batch.attempt import Work
-    from backstay.batch.intake import ColumnMapping
     from backstay.batch.item import FailedItem, Item
+    from backstay.batch.item_columns import ColumnMapping
     from backstay.batch.job import Job, JobState
     from backstay.batch.outcome import Done, Fail, Halt, Retry, Skip
     from backstay.batch.progress import ItemCounts, JobProgress, TokenCounts
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from backstay.library.selection import Selection
     from backstay.library.turn import ToolCall, Turn
     from backstay.readers.bad_rows import BadRow, BadRowsReport
+    from backstay.readers.read_options import ReadOptions
 
 __all__ = [
     "Backstay",
@@ -59,6 +60,7 @@ __all__ = [
     "JobProgress",
     "JobState",
     "LossCount",
+    "ReadOptions",
     "Recipe",
     "RestorePlan",
     "RestoreResult",
@@ -79,8 +81,8 @@ _NAMES = {
     "backup.backup": ("Backup", "BackupProgress", "BackupState"),
     "backup.restore_plan": ("RestorePlan", "RestoreResult"),
     "batch.attempt": ("Work",),
-    "batch.intake": ("ColumnMapping",),
     "batch.item": ("FailedItem", "Item"),
+    "batch.item_columns": ("ColumnMapping",),
     "batch.job": ("Job", "JobState"),
     "batch.outcome": ("Done", "Fail", "Halt", "Retry", "Skip"),
     "batch.progress": ("ItemCounts", "JobProgress", "TokenCounts"),
@@ -95,6 +97,7 @@ _NAMES = {
     "library.selection": ("Selection",),
     "library.turn": ("ToolCall", "Turn"),
     "readers.bad_rows": ("BadRow", "BadRowsReport"),
+    "readers.read_options": ("ReadOptions",),
 }
 _MODULES = {name: f"backstay.{module}" for module, names in _NAMES.items() for name in names}
 

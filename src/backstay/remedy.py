@@ -30,6 +30,9 @@ class Remedy(StrEnum):
     RUN_IMPORTED_JOB = "run_imported_job"
     # -- input and recipes
     NAME_TOPIC_COLUMN = "name_topic_column"
+    NAME_ONLY_COLUMN = "name_only_column"
+    """Name the only column of a file as that of the topics."""
+    NAME_ENCODING = "name_encoding"
     SPLIT_INPUT = "split_input"
     SKIP_BAD_ROWS = "skip_bad_rows"
     NAME_QUARANTINE = "name_quarantine"
@@ -95,6 +98,8 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.NAME_TOPIC_COLUMN: "name it with columns=ColumnMapping(topic=…)",
     Remedy.SKIP_BAD_ROWS: "pass on_bad_row='skip' to leave such rows out, or quarantine=… to keep them in a file",
     Remedy.NAME_QUARANTINE: "name it with quarantine=…",
+    Remedy.NAME_ONLY_COLUMN: "name it with columns=ColumnMapping(topic=…)",
+    Remedy.NAME_ENCODING: "name its encoding with read=ReadOptions(encoding=…), or save it as UTF-8",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
     Remedy.ACCEPT_WARNINGS: "without strict=True these are warnings",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",

@@ -17,7 +17,7 @@ def test_an_import_warns(within, backstay):
     assert ended.err == f"Warning: {_REASON}.\n"
     assert answer.json["warned"] == 1
     assert answer.json["warnings"] == [
-        {"kind": "no_assistant", "count": 1, "first": {"turn": 1, "line": 1, "conversationId": "x"}}
+        {"kind": "no_assistant", "count": 1, "first": {"turn": 1, "line": 1, "conversationId": "x", "file": None}}
     ]
 
 

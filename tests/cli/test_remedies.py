@@ -78,6 +78,19 @@ _CASES = [
         names=("--quarantine FILE",),
     ),
     _Case(
+        ("run", "subject.csv", *_RUN),
+        Remedy.NAME_ONLY_COLUMN,
+        2,
+        changed=("run", "subject.csv", *_RUN, "--topic-column", "the subject"),
+        names=("--topic-column 'the subject'",),
+    ),
+    _Case(
+        ("run", "western.csv", *_RUN),
+        Remedy.NAME_ENCODING,
+        changed=("run", "western.csv", *_RUN, "--encoding", "cp1252"),
+        names=("--encoding cp1252",),
+    ),
+    _Case(
         ("conversations", "import", "changed.jsonl"),
         Remedy.SKIP_OR_RENAME,
         changed=("conversations", "import", "changed.jsonl", "--on-conflict", "skip"),
@@ -133,8 +146,10 @@ def library(within, backstay) -> Any:
     backstay.write("more.csv", "Gardens", "Tea", "Salt")
     backstay.write("fewer.csv", "Gardens")
     backstay.write("bad.csv", "bad things")
-    (backstay.folder / "subjects.csv").write_text("subject\nTea\n")
+    (backstay.folder / "subjects.csv").write_text("subject,level\nTea,1\n")
+    (backstay.folder / "subject.csv").write_text("the subject\nTea\n")
     (backstay.folder / "ragged.csv").write_text("topic,tone\nTea,calm\nSalt\n")
+    (backstay.folder / "western.csv").write_bytes("topic\nGröße\n".encode("cp1252"))
     for name, turns in (("a", 2), ("b", 4)):
         (backstay.folder / f"{name}.toml").write_text(
             f'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nturns = {turns}\n'

@@ -1,5 +1,6 @@
 """`backstay run`."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -264,12 +265,14 @@ def test_a_misplaced_global_option_is_named_with_its_place(within, words, messag
     assert (ended.code, ended.one_line_error()) == (2, message)
 
 
-def test_a_folder_instead_of_a_file_is_refused(within, backstay):
-    """A run of a folder, even of the current one, names the problem and creates no database."""
+def test_a_folder_without_files_of_items_is_refused(within, backstay):
+    """A run of a folder without files of items, even of the current one, says so and creates no database."""
     for folder in (".", str(backstay.folder)):
         ended = within("run", folder, "--model", "scripted")
 
-        assert ended.one_line_error() == f"{folder}: this is a directory; name a file in it"
+        assert ended.one_line_error() == (
+            f"{folder}: no file in this folder ends in one of .csv .tsv .jsonl .ndjson .json .parquet .txt"
+        )
     assert not backstay.database.exists()
 
 
@@ -281,6 +284,103 @@ def test_a_shell_completes_after_a_verb_without_its_group(backstay):
     ended = subprocess.run(command, env=os.environ | typed, cwd=backstay.folder, capture_output=True, check=False)
 
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_what_is_noticed_about_an_input_is_said_once(within, backstay):
+    """A run says on standard error which delimiter the file has, and reads it; a second run says so too."""
+    (backstay.folder / "topics.csv").write_bytes(b"\xef\xbb\xbf Topic ;Audience;\r\nTea;all;\r\n;;\r\n")
+
+    for _ in range(2):
+        ended = within("run", "topics.csv", "--model", "scripted")
+
+        assert ended.code == 0
+        assert ended.err.count("topics.csv: columns are separated by semicolons.\n") == 1
+        assert ended.err.count("topics.csv: an empty column at the end is ignored.\n") == 1
+        assert "separated" not in ended.out
+    item = within("conversations", "list", "--json").json["conversations"][0]
+    assert (item["topic"], item["jobId"]) == ("Tea", "topics")
+
+
+def test_a_folder_names_its_job(within, backstay):
+    """A run of a folder is named after it, reads all its files, and an error names the file and the line."""
+    (backstay.folder / "shards").mkdir()
+    for number in (1, 2):
+        (backstay.folder / "shards" / f"part-{number}.jsonl").write_text(f'{{"topic": "t{number}"}}\n')
+
+    ended = within("run", "shards", "--model", "scripted")
+    (backstay.folder / "shards" / "part-3.csv").write_text("id,topic\na,Tea\nb,\n")
+    bad = within("run", "shards/", "--model", "scripted")
+
+    assert (ended.code, "shards: 2 files.\n" in ended.err) == (0, True)
+    assert within("status", "shards", "--json").json["completed"] == 2
+    assert bad.one_line_error().startswith("shards/part-3.csv line 3: the topic is missing or empty; --on-bad-row")
+
+
+def test_a_pattern_needs_a_name(within, backstay):
+    """A run of a pattern needs --job; a pattern that matches nothing is an error that says so."""
+    for number in (1, 2):
+        (backstay.folder / f"part-{number}.csv").write_text(f"topic\nTea {number}\n")
+
+    unnamed = within("run", "part-*.csv", "--model", "scripted")
+    none = within("run", "none-*.csv", "--job", "j", "--model", "scripted")
+    named = within("run", "part-*.csv", "--job", "j", "--model", "scripted")
+
+    assert (unnamed.code, unnamed.one_line_error()) == (2, "A pattern has no name; name the job with --job")
+    assert (none.code, none.one_line_error()) == (2, "none-*.csv: no file matches this pattern")
+    assert (named.code, within("status", "j", "--json").json["completed"]) == (0, 2)
+
+
+def test_the_same_id_in_two_files_is_a_duplicate(within, backstay):
+    """Two different items with one id are refused across files as within one; equal ones count once."""
+    (backstay.folder / "shards").mkdir()
+    (backstay.folder / "shards" / "a.csv").write_text("id,topic\nx,Tea\n")
+    (backstay.folder / "shards" / "b.csv").write_text("id,topic\nx,Tea\n")
+    same = within("run", "shards", "--model", "scripted")
+    (backstay.folder / "shards" / "c.csv").write_text("id,topic\nx,Salt\n")
+    other = within("run", "shards", "--job", "other", "--model", "scripted")
+
+    assert (same.code, within("status", "shards", "--json").json["planned"]) == (0, 1)
+    assert other.one_line_error() == (
+        "Two different items have the id 'x' (one is in shards/c.csv line 2); give each its own id"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("topics.csv", "Topic;x\nGröße;1\n".encode("cp1252"), ("--encoding", "cp1252")),
+        ("topics.csv", b"x^topic\n1^Tea\n", ("--delimiter", "^")),
+        ("topics.csv", "topic\nGröße\n".encode("utf-16"), ()),
+        ("topics.txt", b"Tea\n\nSalt\n", ()),
+        ("topics.jsonl.gz", gzip.compress(b'{"TOPIC": "Tea"}\n', mtime=0), ()),
+    ],
+)
+def test_files_of_many_kinds_make_a_job(within, backstay, name, content, options):
+    """A job is made from each kind of file, and has its name without the whole ending."""
+    (backstay.folder / name).write_bytes(content)
+
+    ended = within("run", name, "--model", "scripted", *options)
+
+    assert ended.code == 0
+    assert within("status", "topics", "--json").json["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--encoding", "cp1253x"), "Unknown encoding 'cp1253x'; did you mean cp1253?"),
+        (("--delimiter", "tabs"), "The delimiter is one character, or one of tab, comma, semicolon, pipe, not 'tabs'"),
+    ],
+)  # fmt: skip
+def test_unknown_ways_to_read_are_refused(within, backstay, options, message):
+    """An unknown encoding or delimiter is refused by every command that reads files, before a database is made."""
+    backstay.write("topics.csv", "Tea")
+
+    for words in (("run", "topics.csv", "--model", "scripted"), ("conversations", "import", "topics.csv")):
+        ended = within(*words, *options)
+
+        assert (ended.code, ended.one_line_error()) == (2, message)
+    assert not backstay.database.exists()
 
 
 def test_standard_input_needs_a_name(within, backstay):
@@ -295,7 +395,8 @@ def test_standard_input_needs_a_name(within, backstay):
 _INPUTS = {
     "missing file": ("none.csv", None, "none.csv: there is no such file"),
     "empty file": ("empty.csv", b"", "empty.csv: there are no rows in it"),
-    "unknown kind": ("topics.xlsx", b"PK", "unknown kind of file"),
+    "unknown kind": ("topics.xlsx", b"PK", "this is a spreadsheet; save it there as CSV UTF-8"),
+    "other kind": ("topics.docx", b"PK", "unknown kind of file"),
     "ragged row": ("a.csv", b"id,topic\n1,Tea\n2,Salt,more\n", "a.csv line 3"),
     "bad UTF-8": ("a.csv", b"id,topic\n1,Tea\n2,\xff\xfe\n", "a.csv line 3: not UTF-8"),
     "bad JSON line": ("a.jsonl", b'{"topic": "Tea"}\n{"topic": \n', "a.jsonl line 2"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gzip
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from unittest.mock import Mock
 import pytest
 import zstandard
 
-from backstay import Backstay, Selection, ToolCall, Turn
+from backstay import Backstay, ReadOptions, Selection, ToolCall, Turn
 from backstay.errors import (
     BackupDamaged,
     BackupTooNew,
@@ -27,8 +28,8 @@ from backstay.errors import (
     InvalidRow,
     NotABackup,
 )
-from backstay.library.imports import source
 from backstay.library.imports.source import ImportSource
+from backstay.readers.block_stream import BlockStream
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.storage.sql.conversations import SqlConversations
 from support.data.imported_shapes import EXAMPLES
@@ -210,9 +211,11 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.jsonl", '{"messages": [{"role": "u", "content": "x"}]}', InvalidRow, "turn 1 has the unknown role 'u'"),
         ("in.jsonl", "[" * 1_000_000, InvalidRow, "line 1: not valid JSON"),
         ("in.jsonl", "", InputEmpty, "there are no rows"),
-        ("in.txt", "x", InputUnreadable, "unknown kind of file"),
-        ("in.json", '{"a": 1}', InputUnreadable, "line 1: neither an array of conversations nor a backup"),
-        ("in.json", '{"messages": []}\n{"messages": []}', InputUnreadable, "line 1: neither an array of conversations"),
+        ("in.docx", "x", InputUnreadable, "unknown kind of file"),
+        ("in.txt", "x", InputUnreadable, "text alone is no conversation"),
+        ("in.json", '["x", "y"]', InputUnreadable, "line 1: text alone is no conversation"),
+        ("in.json", '{"a": 1}', InvalidRow, "line 1: no conversation in the keys 'a'"),
+        ("in.json", '{"messages": []}\n{"messages": []}', InvalidRow, "line 1: the conversation has no turns"),
         ("in.json", '{\n "version": "1.0", "conversations": []}', InputEmpty, "there are no rows"),
         ("in.json", '{"version":"1.0",\n"conversations":[', InputUnreadable, "the file is truncated"),
         ("in.json", '{"version":"1.0","conversations":[5]}', InvalidRow, "line 1: not a conversation"),
@@ -238,17 +241,72 @@ async def test_unusable_files_are_refused(backstay, tmp_path, name, content, err
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("in.jsonl.zst", json.dumps({"messages": _MESSAGES}) + "\n" + json.dumps({"messages": _MESSAGES})),
-        ("in.jsonl.zst", json.dumps({"conversations": [{"from": "human", "value": "Hello"}]})),
-        ("in.json.zst", json.dumps([{"messages": _MESSAGES}])),
+        ("in.jsonl", json.dumps({"messages": _MESSAGES}) + "\n" + json.dumps({"messages": _MESSAGES})),
+        ("in.jsonl", json.dumps({"conversations": [{"from": "human", "value": "Hello"}]})),
+        ("in.json", json.dumps([{"messages": _MESSAGES}])),
+        ("in.json", json.dumps({"data": [{"messages": _MESSAGES}]})),
+        ("in.json", json.dumps({"conversations": [{"id": "a", "messages": _MESSAGES}], "total": 1})),
+        ("in.json", json.dumps({"messages": _MESSAGES}, indent=1)),
     ],
 )
-async def test_compressed_rows_are_refused(backstay, tmp_path, name, content):
-    """A compressed file of rows is refused with the advice to decompress it."""
-    (tmp_path / name).write_bytes(zstandard.compress(content.encode()))
+@pytest.mark.parametrize("compress", [None, gzip.compress, zstandard.compress])
+async def test_rows_are_read_in_every_layout_compressed_or_not(backstay, tmp_path, name, content, compress):
+    """Rows are imported from each layout of JSON; compressed ones are recognised, whatever the file's name."""
+    data = content.encode()
+    (tmp_path / name).write_bytes(compress(data) if compress is not None else data)
 
-    with pytest.raises(InputUnreadable, match="only a backup may be compressed; decompress other files first"):
+    result = await backstay.conversations.import_file(tmp_path / name)
+
+    assert result.imported == content.count("Hello")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("in.jsonl.gz", gzip.compress(b"x" * 1_000, mtime=0)[:-9], "the gzip data is truncated"),
+        ("in.jsonl.zst", zstandard.compress(b"x" * 1_000)[:-1], "the zstd data is truncated"),
+        ("in.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"{}\n" * 50, "the zstd data is damaged"),
+        ("in.gz", b"{}", "not compressed by gzip, as its name says"),
+    ],
+)
+async def test_damaged_compressed_rows_are_refused(backstay, tmp_path, name, data, reason):
+    """Compressed rows that are truncated or damaged are refused, and nothing is stored."""
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(InputUnreadable, match=reason):
         await backstay.conversations.import_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("source", ["parts", "parts/*.jsonl*"])
+async def test_the_files_of_a_folder_or_pattern_are_imported_as_one(backstay, tmp_path, source):
+    """The files of a folder or a pattern are one import, in natural order; an error names its file and line."""
+    parts, notes = tmp_path / "parts", []
+    parts.mkdir()
+    for number in (10, 9):
+        _jsonl(parts / f"p-{number}.jsonl", {"id": f"c{number}", "messages": _MESSAGES})
+    (parts / "p-11.jsonl.gz").write_bytes(gzip.compress(json.dumps({"id": "c11", "messages": _MESSAGES}).encode()))
+    (parts / "README.md").write_text("About")
+    (parts / "p-12.jsonl").touch()
+
+    result = await backstay.conversations.import_file(tmp_path / source, on_note=notes.append)
+
+    assert (result.imported, notes) == (3, [f"{tmp_path / source}: 4 files."])
+    assert [entry.id async for entry in backstay.conversations.export(ALL)] == ["c9", "c10", "c11"]
+    _jsonl(parts / "p-13.jsonl", {"id": "new", "messages": _MESSAGES}, {"messages": []})
+    with pytest.raises(InvalidRow, match=r"p-13\.jsonl line 2: the conversation has no turns"):
+        await backstay.conversations.import_file(tmp_path / source)
+    assert await backstay.conversations.count(ALL) == 3
+
+
+async def test_an_import_in_another_encoding(backstay, tmp_path):
+    """Text in the encoding that the caller names is imported."""
+    (tmp_path / "in.jsonl").write_bytes('{"messages": [{"role": "user", "content": "Größe"}]}'.encode("cp1252"))
+
+    with pytest.raises(InputUnreadable, match=r"line 1: not UTF-8 text, but probably cp1252; name its encoding"):
+        await backstay.conversations.import_file(tmp_path / "in.jsonl")
+    await backstay.conversations.import_file(tmp_path / "in.jsonl", read=ReadOptions(encoding="cp1252"))
+
+    assert (await _only(backstay)).turns[0].content == "Größe"
 
 
 async def test_a_truncated_backup_is_refused(backstay, tmp_path):
@@ -265,12 +323,17 @@ async def test_a_truncated_backup_is_refused(backstay, tmp_path):
     assert await backstay.conversations.count(ALL) == 0
 
 
+def _empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
 async def test_missing_and_unreadable_files_are_refused(backstay, tmp_path):
     """Missing and unreadable files are refused like those of a job's input."""
     with pytest.raises(InputNotFound, match="there is no such file"):
         await backstay.conversations.import_file(tmp_path / "none.jsonl")
-    with pytest.raises(InputUnreadable, match="this is a directory"):
-        await backstay.conversations.import_file(tmp_path)
+    with pytest.raises(InputUnreadable, match="no file in this folder ends in one of"):
+        await backstay.conversations.import_file(_empty_folder(tmp_path))
 
 
 async def test_a_pipe_that_does_not_wait_is_refused(backstay):
@@ -407,8 +470,8 @@ async def test_a_reformatted_backup_is_imported(backstay, tmp_path, layout):
 def test_a_compressed_backup_on_one_line_is_read_in_blocks(tmp_path, monkeypatch):
     """The long first line of a compressed backup is read in blocks, not byte by byte."""
     reads = []
-    readinto = source._Blocks.readinto
-    monkeypatch.setattr(source._Blocks, "readinto", lambda self, buffer: reads.append(1) or readinto(self, buffer))
+    readinto = BlockStream.readinto
+    monkeypatch.setattr(BlockStream, "readinto", lambda self, buffer: reads.append(1) or readinto(self, buffer))
     (tmp_path / "in.json.zst").write_bytes(zstandard.compress(json.dumps(_originals(2_000)).encode()))
 
     assert sum(len(chunk) for chunk in ImportSource(tmp_path / "in.json.zst").chunks()) == 2_000

@@ -336,7 +336,8 @@ async def test_columns_of_a_file_can_be_named(api):
         ("x.csv", b"id,topic\na,x\na,y\n", 422, "duplicate_item"),
         ("x.jsonl", b"{", 422, "invalid_row"),
         ("x.csv", b"\xff\xfe\x00", 422, "input_unreadable"),
-        ("x.parquet", b"PAR1", 415, "unsupported_file"),
+        ("x.parquet", b"PAR1", 422, "input_unreadable"),
+        ("x.xlsx", b"PK", 415, "unsupported_file"),
         ("", b"id,topic\n", 422, "invalid_request"),
     ],
 )

@@ -24,5 +24,5 @@ async def test_an_import_lists_what_trainers_would_refuse(settings):
     assert listed["conversations"] == []
     assert imported.status_code == 201
     assert imported.json()["warnings"] == [
-        {"kind": "no_assistant", "count": 1, "first": {"turn": 1, "line": 1, "conversationId": "x"}}
+        {"kind": "no_assistant", "count": 1, "first": {"turn": 1, "line": 1, "conversationId": "x", "file": None}}
     ]

@@ -7,6 +7,7 @@ import time
 from contextlib import closing, contextmanager
 
 import pytest
+import zstandard
 
 from backstay.library.archive import ArchiveWriter, Manifest
 from backstay.library.imports.imported_conversation import KEYS
@@ -380,3 +381,79 @@ async def test_import_splits_off_reasoning_on_request(api):
 
     assert imported.status_code == 201, imported.text
     assert exported.json()["conversation_turns"][0]["content"] == "A"
+
+
+@pytest.mark.parametrize(
+    "name, content, form",
+    [
+        ("t.csv", b"Topic;x\nTea;1\n", {}),
+        ("C:\\Users\\me\\t.csv", b"topic\nTea\n", {}),
+        ("../../t.CSV", b"topic\nTea\n", {}),
+        ("t\u00f6 (1).txt", b"Tea\n", {}),
+        ("t", b"topic\nTea\n", {}),
+        ("t.jsonl.gz", gzip.compress(b'{"topic": "Tea"}\n', mtime=0), {}),
+        ("t.json", b'{"topic": "Tea"}\n{"topic": "Salt"}\n', {}),
+        ("t.csv", "topic;x\nGr\u00f6\u00dfe;1\n".encode("cp1252"), {"encoding": "cp1252"}),
+        ("t.csv", b"topic^x\nTea^1\n", {"delimiter": "^"}),
+    ],
+)
+async def test_files_of_many_kinds_make_a_job(api, name, content, form):
+    """A job is made from each kind of file; of its name only the ending counts."""
+    body = {"jobId": "job", "processor": "scripted", "start": "false", **form}
+
+    made = await api.ann.post("/api/batches/upload", files={"file": (name, content)}, data=body)
+
+    assert made.status_code == 201, made.text
+    assert made.json()["planned"] >= 1
+
+
+@pytest.mark.parametrize(
+    "path, name, content, form, status, message",
+    [
+        ("batches/upload", "b.xlsx", b"PK", {}, 415, "a spreadsheet; save it there as CSV UTF-8"),
+        ("batches/upload", "b.docx", b"PK", {}, 415, "must end in one of .csv"),
+        ("batches/upload", "t.csv", b"topic\n\xe9\n", {}, 422, "upload line 2: not UTF-8 text, but probably cp1252"),
+        ("batches/upload", "t.csv", b"topic\n", {"encoding": "cp1253x"}, 422, "did you mean cp1253?"),
+        ("batches/upload", "t.csv", b"topic\n", {"delimiter": "tabs"}, 422, "The delimiter is one character"),
+        ("batches/upload", "t.csv.gz", b"\x1f\x8b", {}, 422, "upload: the gzip data is truncated"),
+        ("conversations/import", "t.txt", b"Tea", {}, 415, "must end in one of .csv"),
+        ("conversations/import", "t.jsonl", b"{}", {"encoding": "x"}, 422, "Unknown encoding 'x'"),
+    ],
+)
+async def test_files_that_cannot_be_read_are_refused(api, path, name, content, form, status, message):
+    """A file of another kind, in another encoding or truncated is refused, and the error calls it `upload`."""
+    body = {"jobId": "job", "processor": "scripted", **form} if path.startswith("batches") else form
+
+    refused = await api.ann.post(f"/api/{path}", files={"file": (name, content)}, data=body)
+
+    assert refused.status_code == status, refused.text
+    assert message in refused.json()["error"]["message"]
+    assert "/tmp" not in refused.text
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_the_expanded_content_of_an_upload_is_limited(narrow_server, compress):
+    """A small file that expands beyond a limit is refused while it expands."""
+    client = narrow_server.client
+    items = {"file": ("t.jsonl", compress(b" " * 5_000_000 + b'{"topic": "x"}'))}
+    rows = {"file": ("r.jsonl", compress(b" " * 5_000_000 + _rows(1)))}
+
+    job = client.post("/api/batches/upload", files=items, data={"jobId": "much", "processor": "scripted"})
+    imported = client.post("/api/conversations/import", files=rows)
+
+    assert (job.status_code, job.json()["error"]["code"]) == (413, "input_too_large")
+    assert (imported.status_code, imported.json()["error"]["code"]) == (413, "input_too_large")
+
+
+async def test_compressed_conversations_are_imported(api):
+    """Conversations are imported from compressed rows, and a repeated request is recognised by all its fields."""
+    files = {"file": ("r.jsonl.gz", gzip.compress(_rows(3)))}
+
+    first = await api.ann.post("/api/conversations/import", files=files, headers={"Idempotency-Key": "k"})
+    again = await api.ann.post("/api/conversations/import", files=files, headers={"Idempotency-Key": "k"})
+    other = await api.ann.post(
+        "/api/conversations/import", files=files, data={"encoding": "cp1252"}, headers={"Idempotency-Key": "k"}
+    )
+
+    assert (first.status_code, first.json()["imported"], again.json()) == (201, 3, first.json())
+    assert other.json()["error"]["code"] == "idempotency_key_reused"

@@ -30,6 +30,7 @@ from backstay import (
     JobProgress,
     JobState,
     LossCount,
+    ReadOptions,
     Recipe,
     RestorePlan,
     RestoreResult,
@@ -102,6 +103,7 @@ async def use() -> None:
         imported: ImportResult = await backstay.conversations.import_file(
             "chats.jsonl", on_conflict="skip", split_reasoning=True
         )
+        await backstay.conversations.import_file("a.csv", read=ReadOptions("cp1252", delimiter="tab"), on_note=print)
         bad_rows: BadRowsReport = (
             await backstay.conversations.import_file("chats.jsonl", on_bad_row="quarantine", quarantine="bad.jsonl")
         ).bad_rows

@@ -9,7 +9,8 @@ from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.creation import JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
-from backstay.batch.intake import ColumnMapping, Items, read_items, read_until_stopped
+from backstay.batch.intake import Items, read_items, read_until_stopped
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
 from backstay.batch.processor import Processor
 from backstay.batch.processor_lookup import ProcessorLookup, ProcessorSource
@@ -19,6 +20,8 @@ from backstay.batch.stop_signal import StopSignal
 from backstay.batch.store import BatchStores
 from backstay.errors import JobNameNeeded, NothingToRun
 from backstay.library.quarantine import handle_bad_rows
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
 class JobControl(JobInspection):
@@ -59,6 +62,8 @@ class JobControl(JobInspection):
         on_progress: Listener | None = None,
         stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         grace_seconds: float = 10.0,
         retry_on: tuple[type[Exception], ...] = (),
     ) -> BatchResult:
@@ -90,7 +95,13 @@ class JobControl(JobInspection):
             request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True, recipe=recipe)
             with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
                 chunks = read_items(
-                    accept_new_items, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin
+                    accept_new_items,
+                    columns or ColumnMapping(),
+                    recipe=recipe,
+                    bad_rows=bad_rows,
+                    stdin=stdin,
+                    read=read,
+                    on_note=on_note,
                 )
                 created = await self._creator.create(request, read_until_stopped(stop, chunks))
                 created = replace(created, bad_rows=bad_rows.report)

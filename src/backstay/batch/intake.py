@@ -3,14 +3,16 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
+from backstay.batch.file_reading import FileReading, TextCounter
 from backstay.batch.item import Item, NewItem, content_digest_source, to_item
+from backstay.batch.item_columns import ColumnMapping, check_columns
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.plain_values import plain_values
 from backstay.batch.stop_signal import StopSignal
@@ -27,11 +29,11 @@ from backstay.errors import (
 )
 from backstay.library.canonical_json import is_encodable
 from backstay.library.id_text import check_id
-from backstay.readers import InputRow, read_rows
 from backstay.readers.bad_rows import BadRow, BadRows, with_further_count
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
-from backstay.remedy import Remedy
+from backstay.readers.input_notes import InputNotes, NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 ItemLike = Item | Mapping[str, Any]
 Chunks = AsyncIterator[list[NewItem]]
@@ -42,19 +44,6 @@ _MAX_CHUNK_CHARACTERS = 4_000_000  # a chunk also ends here, however few items i
 _HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likely than one in a million
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnMapping:
-    """The columns of an input that hold an item's id, topic and persona; every other column is a parameter."""
-
-    id: str | None = None
-    topic: str | None = None
-    persona: str | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.id, self.topic, self.persona) if name is not None)
-
-
 async def read_items(
     items: Items,
     columns: ColumnMapping,
@@ -62,12 +51,14 @@ async def read_items(
     recipe: JobRecipe | None = None,
     bad_rows: BadRows | None = None,
     stdin: BinaryIO | None = None,
+    read: ReadOptions = AS_DETECTED,
+    on_note: NoteListener | None = None,
     ceiling: InputCeiling | None = None,
 ) -> Chunks:
     """Yield `items` in chunks of checked `NewItem`s, holding one chunk at a time.
 
-    A path is read in a thread, so that the event loop is not blocked; `-` means standard input. Bad rows are handed to
-    `bad_rows`; by default, the first one raises its error.
+    A path is read in a thread, so that the event loop is not blocked. It may be that of a folder, or a pattern; `-`
+    means standard input. Bad rows are handed to `bad_rows`; by default, the first one raises its error.
 
     Raises:
         InputError: an item is unusable, there is none, or there are too many for `ceiling`; the message says where.
@@ -75,15 +66,26 @@ async def read_items(
     """
     bad_rows = bad_rows or BadRows()
     rows = text_bytes = 0
-    async for chunk in _chunks(items, _Rules(columns, recipe, bad_rows), stdin):
+    name = str(items) if isinstance(items, str | Path) else "the input"
+    reading = FileReading(stdin, read, InputNotes(on_note), TextCounter(name, ceiling))
+    async for chunk in _chunks(items, _Rules(columns, recipe, bad_rows), reading):
         rows += len(chunk)
         if ceiling is not None:
             text_bytes += sum(map(_text_bytes, chunk))
-            ceiling.check(str(items), rows=rows, text_bytes=text_bytes, row_noun="items")
+            ceiling.check(name, rows=rows, text_bytes=text_bytes, row_noun="items")
         yield chunk
     if not rows and not bad_rows.count:
         raise InputEmpty("The input has no items; give at least one")
     bad_rows.finish(used=rows)
+
+
+def read_first_item(
+    path: Path, columns: ColumnMapping, *, bad_rows: BadRows, read: ReadOptions, on_note: NoteListener | None
+) -> None:
+    """Read the first item of a file, or of the first of several files. Blocks. Raises InputError."""
+    reading = FileReading(None, read, InputNotes(on_note), TextCounter(str(path), None))
+    with closing(_read_files(path, _Rules(columns, None, bad_rows), reading)) as items:
+        next(items, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +96,26 @@ class _Rules:
     recipe: JobRecipe | None
     bad_rows: BadRows
 
-    def item_from_mapping(self, values: Mapping[str, Any], where: str, line: int) -> NewItem:
-        """Return the checked item. Raises InvalidRow, RecipeError."""
-        return self._check(_item_from_mapping(values, self.columns, where, line), where)
-
-    def item_from_object(self, item: object, line: int) -> NewItem | None:
-        """Return the checked item; None if it is left out."""
-        try:
-            return self._check(_item_from_object(item, self.columns, line), f"item {line}")
-        except (InvalidRow, RecipeError) as error:
-            self.bad_rows.reject(error, BadRow.from_error(error, f"item {line}", line), None)
-            return None
-
-    def _check(self, item: NewItem, where: str) -> NewItem:
+    def check(self, item: NewItem, where: str) -> NewItem:
+        """Return the item. Raises RecipeError if it lacks a value that the recipe uses."""
         if self.recipe is not None:
             self.recipe.check(to_item(item), where)
         return item
 
+    def item_from_object(self, item: object, line: int) -> NewItem | None:
+        """Return the checked item; None if it is left out."""
+        try:
+            return self.check(_item_from_object(item, self.columns, line), f"item {line}")
+        except (InvalidRow, RecipeError) as error:
+            self.bad_rows.reject(error, BadRow.from_error(error, f"item {line}", line), None)
+            return None
 
-async def _chunks(items: Items, rules: _Rules, stdin: BinaryIO | None) -> Chunks:
+
+async def _chunks(items: Items, rules: _Rules, reading: FileReading) -> Chunks:
     if hasattr(items, "to_dict"):
         raise InvalidRow("A data frame is not a list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
-        async for chunk in _chunks_of_file(None if str(items) == "-" else Path(items), rules, stdin):
+        async for chunk in _chunks_of_files(None if str(items) == "-" else Path(items), rules, reading):
             yield chunk
     elif rules.bad_rows.keeps_raw:
         raise SettingsError("Only the rows of a file can be kept in a quarantine", setting="quarantine")
@@ -140,15 +139,15 @@ async def _chunks(items: Items, rules: _Rules, stdin: BinaryIO | None) -> Chunks
             yield chunk
 
 
-async def _chunks_of_file(source: Path | None, rules: _Rules, stdin: BinaryIO | None) -> Chunks:
-    file_items = _read_file(source, rules, stdin)
+async def _chunks_of_files(source: Path | None, rules: _Rules, reading: FileReading) -> Chunks:
+    file_items = _read_files(source, rules, reading)
     try:
         while chunk := await asyncio.to_thread(_next_chunk, file_items):
             yield chunk
     except (InvalidRow, InputUnreadable, RecipeError) as error:
         if not rules.bad_rows.has_refused:
             raise
-        raise await asyncio.to_thread(_with_further_count, error, source, rules) from error
+        raise await asyncio.to_thread(_with_further_count, error, source, rules, reading) from error
     finally:
         with suppress(ValueError):  # a thread is still reading: the rows are closed when it ends
             file_items.close()
@@ -173,43 +172,44 @@ def _text_bytes(new_item: NewItem) -> int:
     return sum(len(text.encode()) for text in _texts(new_item))
 
 
-def _read_file(source: Path | None, rules: _Rules, stdin: BinaryIO | None) -> Generator[NewItem, None, None]:
-    errors = InputErrors.for_path(source, rules.bad_rows)
-    where, has_columns = errors.name, False
-    for row in read_rows(source, stdin=stdin, bad_rows=rules.bad_rows):
+def _read_files(source: Path | None, rules: _Rules, reading: FileReading) -> Generator[NewItem, None, None]:
+    files = reading.find_files(source)
+    for path in files:
+        with suppress(InputEmpty) if len(files) > 1 else nullcontext():  # some programs write parts without rows
+            yield from _read_file(path, rules, reading, is_part=len(files) > 1)
+
+
+def _read_file(
+    path: Path | None, rules: _Rules, reading: FileReading, *, is_part: bool
+) -> Generator[NewItem, None, None]:
+    errors = InputErrors.for_path(path, rules.bad_rows)
+    lines, file = errors.lines, errors.path if is_part else None
+    resolved, names = rules.columns, None
+    for row in reading.read_rows(path, rules.columns, rules.bad_rows):
+        values, where = row.values, f"{lines} {row.line}"
+        row_names = tuple(values)
         try:
-            if not has_columns:
-                _check_columns(row, rules.columns, where)
-                has_columns = True
-            item = rules.item_from_mapping(row.values, f"{where} line {row.line}", row.line)
+            if row_names != names:  # most rows have the columns of the row before
+                resolved = rules.columns.resolve(row_names)
+                if names is None:
+                    check_columns(resolved, row_names, errors.name)
+                names = row_names
+            item = rules.check(_item_from_mapping(values, resolved, where, row.line, file), where)
         except (InvalidRow, RecipeError, UnknownColumn) as error:
             errors.reject_row(error, row)
         else:
             yield item
 
 
-def _with_further_count(error: BackstayError, source: Path | None, rules: _Rules) -> BackstayError:
+def _with_further_count(
+    error: BackstayError, source: Path | None, rules: _Rules, reading: FileReading
+) -> BackstayError:
     def read_again(counted: BadRows) -> Iterable[NewItem]:
-        if source is None or (source.exists() and not source.is_file()):
+        if source is None or (source.exists() and not (source.is_file() or source.is_dir())):
             return ()  # a pipe has been read
-        return _read_file(source, replace(rules, bad_rows=counted), None)
+        return _read_files(source, replace(rules, bad_rows=counted), reading.without_ceiling())
 
     return with_further_count(error, read_again)
-
-
-def _check_columns(row: InputRow, columns: ColumnMapping, where: str) -> None:
-    """Check the first row, which stands for the columns of all rows. Raises UnknownColumn."""
-    column_names = ", ".join(list(row.values)[:20])
-    for name in columns.names:
-        if name not in row.values:
-            raise UnknownColumn(f"{where} has no column {name!r}; it has: {column_names}", column=name, path=where)
-    if not columns.topic and "topic" not in row.values:
-        raise UnknownColumn(
-            f"{where} has no column 'topic', only {column_names}",
-            remedy=Remedy.NAME_TOPIC_COLUMN,
-            column="topic",
-            path=where,
-        )
 
 
 def _item_from_object(item: object, columns: ColumnMapping, line: int) -> NewItem:
@@ -226,7 +226,9 @@ def _item_from_object(item: object, columns: ColumnMapping, line: int) -> NewIte
     raise InvalidRow(f"{where} is {kind_of(item)}; give an Item or a dictionary with a topic", line=line)
 
 
-def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int) -> NewItem:
+def _item_from_mapping(
+    values: Mapping[str, Any], columns: ColumnMapping, where: str, line: int, file: str | None = None
+) -> NewItem:
     rest = dict(values)
     has_id = columns.id is not None or "id" in rest
     item_id = _identifier(rest.pop(columns.id or "id", None), where, line) if has_id else None
@@ -235,7 +237,7 @@ def _item_from_mapping(values: Mapping[str, Any], columns: ColumnMapping, where:
     topic, persona = values.get(topic_name), values.get(persona_name)
     rest.pop(topic_name, None)
     rest.pop(persona_name, None)
-    return _build_item(item_id, topic, persona, _parameters(rest, where, line), where, line)
+    return _build_item(item_id, topic, persona, _parameters(rest, where, line), where, line, file)
 
 
 def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
@@ -257,7 +259,13 @@ def _parameters(rest: dict[str, Any], where: str, line: int) -> dict[str, Any]:
 
 
 def _build_item(
-    item_id: str | None, topic: object, persona: object, parameters: dict[str, Any], where: str, line: int
+    item_id: str | None,
+    topic: object,
+    persona: object,
+    parameters: dict[str, Any],
+    where: str,
+    line: int,
+    file: str | None = None,
 ) -> NewItem:
     topic = _text(topic, "topic", where, line)
     persona = _text(persona, "persona", where, line) or None
@@ -272,7 +280,7 @@ def _build_item(
         ) from error
     digest = hashlib.sha256(source).digest()
     base_id = item_id or digest.hex()[:_HASH_ID_DIGITS]
-    return NewItem(item_id, base_id, digest, topic, persona, parameters_json, line)
+    return NewItem(item_id, base_id, digest, topic, persona, parameters_json, line, file)
 
 
 def _unstorable_parameter(parameters: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ class NewItem:
     """A checked item that is to be added to a job, with its content digest.
 
     Without an id in the input, `id` is None, and the item's id is made from `base_id`. `line` is the item's line in its
-    file, or its number in another input, counted from 1.
+    file, or its number in another input, counted from 1. `file` names its file if the input has several.
     """
 
     id: str | None
@@ -50,6 +50,7 @@ class NewItem:
     persona: str | None
     parameters_json: str
     line: int
+    file: str | None = None
 
 
 def to_item(new_item: NewItem) -> Item:

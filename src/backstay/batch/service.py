@@ -10,7 +10,8 @@ from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
-from backstay.batch.intake import ColumnMapping, Items, read_items, read_until_stopped
+from backstay.batch.intake import Items, read_items, read_until_stopped
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.job_recipe import JobRecipe
 from backstay.batch.processor import Processor
@@ -22,6 +23,8 @@ from backstay.library.id_text import check_id
 from backstay.library.quarantine import handle_bad_rows
 from backstay.readers.bad_rows import BadRowsReport
 from backstay.readers.input_ceiling import InputCeiling
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
 class Batches(JobControl):
@@ -46,6 +49,8 @@ class Batches(JobControl):
         on_progress: Listener | None = None,
         stop: StopSignal | None = None,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         grace_seconds: float = 10.0,
         retry_on: tuple[type[Exception], ...] = (),
     ) -> BatchResult:
@@ -53,7 +58,8 @@ class Batches(JobControl):
 
         Args:
             job_id: Name of the job. A call with the same name continues the same job.
-            items: Items or dictionaries as an iterable (sync or async), or the path of a file.
+            items: Items or dictionaries as an iterable (sync or async), or the path of a file, of a folder of files, or
+                a pattern such as `data/*.jsonl`.
             process: A callable taking `(item)` or `(item, work)`, sync or async; its name, such as `scripted` or
                 `module:function`; or a recipe. With a name or a recipe, any program can resume the job.
             concurrency: Maximum calls in flight. Default: the job's last value, else 16.
@@ -72,6 +78,8 @@ class Batches(JobControl):
             on_progress: Called with the progress, at most ten times a second and once at the end.
             stop: A signal by which the caller can request a graceful stop.
             stdin: The stream that `items="-"` reads. Default: the standard input of the process.
+            read: The encoding and the delimiter of files, where they cannot be detected.
+            on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
             grace_seconds: How long calls in flight may continue after a stop.
             retry_on: Exception classes after which an item is tried again, for a callable.
 
@@ -95,7 +103,15 @@ class Batches(JobControl):
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
         with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
-            chunks = read_items(items, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin)
+            chunks = read_items(
+                items,
+                columns or ColumnMapping(),
+                recipe=recipe,
+                bad_rows=bad_rows,
+                stdin=stdin,
+                read=read,
+                on_note=on_note,
+            )
             created = await self._creator.create(request, read_until_stopped(stop, chunks))
             created = replace(created, bad_rows=bad_rows.report)
         if not created.is_new:
@@ -122,6 +138,8 @@ class Batches(JobControl):
         quarantine: str | Path | None = None,
         report_bad_rows: Callable[[BadRowsReport], None] | None = None,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         ceiling: InputCeiling | None = None,
     ) -> Job:
         """Create a job without running it; `resume` or another process runs it. Raises like `run`.
@@ -139,7 +157,14 @@ class Batches(JobControl):
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
         with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
             chunks = read_items(
-                items, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin, ceiling=ceiling
+                items,
+                columns or ColumnMapping(),
+                recipe=recipe,
+                bad_rows=bad_rows,
+                stdin=stdin,
+                read=read,
+                on_note=on_note,
+                ceiling=ceiling,
             )
             created = await self._creator.create(request, chunks)
         if report_bad_rows is not None:

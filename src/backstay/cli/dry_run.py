@@ -16,8 +16,9 @@ from backstay.errors import ApiKeyNotAllowed
 from backstay.library.id_text import printed_id
 
 if TYPE_CHECKING:
-    from backstay.batch.intake import ColumnMapping
+    from backstay.batch.item_columns import ColumnMapping
     from backstay.generate.recipe import Recipe
+    from backstay.readers.read_options import ReadOptions
     from backstay.settings import Settings
 
 _OPTION = "--dry-run"
@@ -50,6 +51,7 @@ def show(
     count: int,
     columns: "ColumnMapping",
     policy: BadRowPolicy,
+    read: "ReadOptions",
     settings: "Settings",
     allow_key: str | None,
 ) -> None:
@@ -60,7 +62,7 @@ def show(
     keys = KeySources.from_settings(settings)
     environ = keys.environment
     endpoint = recipe.endpoint.in_environment(environ)
-    sampled = run_async(preview(recipe, file, count, columns=columns, policy=policy))
+    sampled = run_async(preview(recipe, file, count, columns=columns, policy=policy, read=read, on_note=out.input_note))
     if out.as_json:
         out.print_json(schemas.PreviewOut.from_preview(sampled, endpoint, environ))
         return

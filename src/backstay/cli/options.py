@@ -15,9 +15,10 @@ from backstay.limits import MAX_RPM, MAX_TPM
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from backstay.batch.intake import ColumnMapping
+    from backstay.batch.item_columns import ColumnMapping
     from backstay.cli.output import Output
     from backstay.readers.bad_rows import BadRowsReport
+    from backstay.readers.read_options import ReadOptions
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job.", parser=parse_printed_id)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects instead of text.")]
@@ -77,7 +78,7 @@ class ColumnOptions:
     ] = None
 
     def mapping(self) -> "ColumnMapping":
-        from backstay.batch.intake import ColumnMapping
+        from backstay.batch.item_columns import ColumnMapping
 
         return ColumnMapping(self.id_column, self.topic_column, self.persona_column)
 
@@ -109,6 +110,26 @@ class BadRowOptions:
             kept = f" and kept in {printable(self.quarantine)}" if self.quarantine is not None else ""
             first = ":" if report.count == 1 else "; the first is"
             out.note(f"{rows} left out{kept}{first} {printable(str(report.examples[0]))}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """How the input is read, where that cannot be detected."""
+
+    encoding: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Encoding of the text, such as cp1252 [default: UTF-8, or as marked]."),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="Character between the cells of CSV, or tab [default: as in the header]."),
+    ] = None
+
+    def options(self) -> "ReadOptions":
+        """Return the options of the readers. Raises SettingsError."""
+        from backstay.readers.read_options import ReadOptions
+
+        return ReadOptions(self.encoding, self.delimiter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Printing: results on standard output, everything else on standard error."""
 
 import errno
+import functools
 import os
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -116,6 +117,11 @@ class Output:
             get_logger("backstay.cli").info("user_notified", text=text)
         elif always or not self.as_json or is_terminal(2):
             to_stderr(text)
+
+    @functools.cached_property
+    def input_note(self) -> "Callable[[str], None]":
+        """A listener that prints what was noticed about an input, once however often the input is read."""
+        return functools.cache(lambda text: self.note(printable(text)))
 
     @contextmanager
     def target(self, path: str | None, *, excluded: Iterable[Path]) -> "Iterator[Callable[[bytes], object]]":

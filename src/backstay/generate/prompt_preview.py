@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.bad_row_policy import BadRowPolicy
-from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.intake import read_items
 from backstay.batch.item import to_item
+from backstay.batch.item_columns import ColumnMapping
 from backstay.generate.prompt import Prompt, estimate_tokens_in, estimate_tokens_out
 from backstay.generate.recipe import Recipe
 from backstay.readers.bad_rows import BadRows
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ async def preview(
     columns: ColumnMapping | None = None,
     policy: BadRowPolicy = BadRowPolicy.FAIL,
     stdin: BinaryIO | None = None,
+    read: ReadOptions = AS_DETECTED,
+    on_note: NoteListener | None = None,
 ) -> RecipePreview:
     """Render the prompt of every item of a file and return the first ones. Write no quarantine.
 
@@ -52,10 +57,18 @@ async def preview(
     samples: list[PromptSample] = []
     item_count = tokens = 0
     source = Path(file) if file != "-" else file
-    chunks = read_items(source, columns or ColumnMapping(), recipe=recipe, bad_rows=bad_rows, stdin=stdin)
+    chunks = read_items(
+        source,
+        columns or ColumnMapping(),
+        recipe=recipe,
+        bad_rows=bad_rows,
+        stdin=stdin,
+        read=read,
+        on_note=on_note,
+    )
     async for chunk in chunks:
         for item in chunk:
-            prompt = recipe.prompts.render(to_item(item), f"{where} line {item.line}")
+            prompt = recipe.prompts.render(to_item(item), f"{item.file or where} line {item.line}")
             prompt_tokens = estimate_tokens_in(prompt)
             item_count += 1
             tokens += prompt_tokens

@@ -28,7 +28,6 @@ from backstay.library.prefetch import prefetch
 
 VERSION = "1.0"
 MAX_LINE_BYTES = 256 * 1024 * 1024  # of one conversation; a larger one is not backed up, and so not deleted
-MAGIC = b"\x28\xb5\x2f\xfd"  # the first bytes of every zstd file
 FILE_START = b'{"version":'
 
 _LEVEL = 3

@@ -16,8 +16,8 @@ from backstay.files import replace_atomically, sync
 from backstay.readers.bad_rows import BadRow, BadRows, RawRow
 
 REASONS_SUFFIX = ".reasons.jsonl"
-_SUFFIXES = {".jsonl": (".jsonl", ".ndjson"), ".csv": (".csv",), ".tsv": (".tsv",)}
-_FORMATS = {".jsonl": "JSON lines", ".csv": "CSV", ".tsv": "TSV"}
+_SUFFIXES = {".jsonl": (".jsonl", ".ndjson"), ".csv": (".csv",), ".tsv": (".tsv",), ".txt": (".txt",)}
+_FORMATS = {".jsonl": "JSON lines", ".csv": "CSV", ".tsv": "TSV", ".txt": "plain text"}
 
 
 @contextmanager
@@ -73,8 +73,8 @@ class QuarantineFile:
         if last is None:
             self._check_suffix(row.suffix)
             text = row.header + text
-        elif (row.suffix, row.header) != (last.suffix, last.header):
-            raise self._error("rows with different columns need a file each")
+        elif (row.suffix, row.header.rstrip()) != (last.suffix, last.header.rstrip()):
+            raise self._error("bad rows of different kinds, or with different columns, need a file each")
         elif not last.text.endswith(b"\n"):  # the last row of another file
             text = b"\n" + text
         with self._translate_errors():

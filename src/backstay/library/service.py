@@ -22,6 +22,8 @@ from backstay.library.quarantine import handle_bad_rows
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
 from backstay.readers.input_ceiling import InputCeiling
+from backstay.readers.input_notes import NoteListener
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 
 if TYPE_CHECKING:
     import datasets
@@ -114,6 +116,8 @@ class Conversations:
         strict: bool = False,
         split_reasoning: bool = False,
         stdin: BinaryIO | None = None,
+        read: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
         ceiling: InputCeiling | None = None,
         on_progress: Callable[[int], None] | None = None,
         receipt: Callable[[ImportResult], ExpiringValue | None] | None = None,
@@ -121,8 +125,9 @@ class Conversations:
         """Store the conversations of a file in one transaction.
 
         Args:
-            source: The path of rows such as OpenAI `messages`, ShareGPT, Alpaca or preferences (JSONL or a JSON array),
-                or of a backup; `-` is standard input. Unknown keys are kept as metadata.
+            source: The path of rows such as OpenAI `messages`, ShareGPT, Alpaca or preferences (JSONL, JSON, CSV or
+                Parquet), or of a backup; a folder or a pattern of several such files; `-` is standard input. Unknown
+                keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
                 id. A row with the same content as the stored conversation is no conflict.
             on_bad_row: What to do with rows that cannot be used: `fail` and store nothing, which is the default; `skip`
@@ -134,6 +139,8 @@ class Conversations:
             split_reasoning: Whether a thought at the start of an assistant's text, as in `<think>…</think>`, becomes
                 the reasoning of its turn.
             stdin: The stream that `-` reads; by default the standard input of the process.
+            read: The encoding and the delimiter, where they cannot be detected.
+            on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
             ceiling: Limits of the file. If set, the whole file is read once before anything is stored, because other
                 writers wait during an import.
             on_progress: Called, from any thread, with the number of imported rows.
@@ -152,7 +159,16 @@ class Conversations:
         conflict_policy = ImportConflictPolicy(on_conflict)
         with (
             handle_bad_rows(on_bad_row, quarantine) as bad_rows,
-            closing(ImportSource(path, stdin=stdin, bad_rows=bad_rows, split_reasoning=split_reasoning)) as rows,
+            closing(
+                ImportSource(
+                    path,
+                    stdin=stdin,
+                    bad_rows=bad_rows,
+                    split_reasoning=split_reasoning,
+                    options=read,
+                    on_note=on_note,
+                )
+            ) as rows,
         ):
             try:
                 if ceiling is not None:

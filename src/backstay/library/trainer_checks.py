@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 from backstay.errors import RefusedByTrainers
 from backstay.library.conversation import Conversation
@@ -196,10 +195,12 @@ class WarningPlace:
     turn: int
     line: int | None = None
     conversation_id: str | None = None
+    file: str | None = None
+    """The file that has the line, if there are several."""
 
     def __str__(self) -> str:
         if self.line is not None:
-            return f"line {self.line:,}, turn {self.turn}"
+            return f"{'' if self.file is None else f'{self.file} '}line {self.line:,}, turn {self.turn}"
         if self.conversation_id is not None:
             return f"conversation {quoted_id(self.conversation_id)}, turn {self.turn}"
         return f"turn {self.turn}"
@@ -226,8 +227,8 @@ class TrainerReport:
         self._counts: dict[WarningKind, int] = {}
         self._first: dict[WarningKind, WarningPlace] = {}  # in the order in which they were found
 
-    def add(self, conversation: Conversation, *, line: int | None = None) -> None:
-        """Check a conversation. Its place is its line in a file, or without one its id."""
+    def add(self, conversation: Conversation, *, line: int | None = None, file: str | None = None) -> None:
+        """Check a conversation. Its place is its line, in a file if there are several, or without a line its id."""
         if _is_plain_exchange(conversation.turns):
             return
         turns: dict[WarningKind, int] = {}
@@ -235,7 +236,7 @@ class TrainerReport:
             turns.setdefault(warning.kind, warning.turn)
         for kind, turn in turns.items():
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._first.setdefault(kind, WarningPlace(turn, line, conversation.id))
+            self._first.setdefault(kind, WarningPlace(turn, line, conversation.id, file))
         self.refused += bool(turns)
 
     @property
@@ -247,9 +248,11 @@ class TrainerReport:
     def refusal(self, outcome: str, *, path: str | None = None) -> RefusedByTrainers:
         """Return the error of a strict import or export; `outcome` says, for example, that nothing was imported."""
         counts, first = self.counts, next(iter(self._first.values()))
-        place: dict[str, Any] = {"path": path, **asdict(first)}
+        where = str(first) if path is None or first.file is not None else f"{path} {first}"
+        place = asdict(first)
+        place["path"] = place.pop("file") or path
         return RefusedByTrainers(
-            f"{'' if path is None else f'{path} '}{first}: {format_warnings(self.refused, counts)}; {outcome}",
+            f"{where}: {format_warnings(self.refused, counts)}; {outcome}",
             **{name: value for name, value in place.items() if value is not None},
             conversations=self.refused,
             warnings={each.kind.value: each.count for each in counts},

@@ -129,6 +129,6 @@ def with_further_count(error: BackstayError, read_again: Callable[[BadRows], Ite
     rows = "row is" if count == 1 else "rows are"
     addition = f"; {'' if is_whole else 'at least '}{count:,} more {rows} unusable" if count > 0 else ""
     further = error.with_message(f"{error.message}{addition}", **error.context)
-    if isinstance(error, InputError):
+    if isinstance(error, InputError) and error.remedy is None:
         further.remedy = Remedy.SKIP_BAD_ROWS
     return further

@@ -2,11 +2,17 @@
 
 import csv
 import threading
-from collections import Counter
 from collections.abc import Iterator
 
 from backstay.errors import InvalidRow
 from backstay.readers.bad_rows import RawRow
+from backstay.readers.delimited_header import (
+    DELIMITER_NAMES,
+    Header,
+    delimiter_of_excel,
+    detect_delimiter,
+    unnamed_column,
+)
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText, decode, record_too_long
 from backstay.readers.row import InputRow
@@ -16,25 +22,80 @@ from backstay.readers.row import InputRow
 _DEFAULT_LIMIT = 128 * 1024
 
 
-def read_delimited(text: InputText, *, delimiter: str) -> Iterator[InputRow]:
-    """Yield a row for each record after the header. Blank lines are skipped; empty cells are "".
+def read_delimited(text: InputText, *, delimiter: str | None = None, usual: str = ",") -> Iterator[InputRow]:
+    """Yield a row for each record after the header. Rows without any text are skipped; empty cells are "".
+
+    Without a `delimiter`, the header shows it; it is noted if it is not the `usual` one.
 
     Rejects a record with a different number of cells than the header. Raises InputUnreadable for a header with an empty
     or repeated name and for text that is not UTF-8, InvalidRow for bad quoting, a NUL byte or a record with more than
     `MAX_RECORD_BYTES`.
     """
+    excel_line, text = _take_excel_line(text.from_first_text())
+    delimiter = delimiter or _find_delimiter(text, excel_line, usual)
     feed = _LineFeed(text)
     records = _records(feed, text.errors, delimiter)
-    header_line, header = next((record for record in records if not _is_blank(record[1])), (0, []))
-    _check_header(header, text.errors, header_line)
-    width, header_text = len(header), feed.record_text
-    suffix, keeps_raw = ".tsv" if delimiter == "\t" else ".csv", feed.keeps_raw
+    header_line, cells = next((record for record in records if any(map(str.strip, record[1]))), (0, []))
+    header = Header.from_cells(cells, text.errors, header_line)
+    if header.unnamed_count:
+        text.note(_empty_columns(header.unnamed_count))
+    index = _IndexColumn(text, header_line) if header.has_index else None
+    names, width = header.names, header.width
+    header_text, keeps_raw = excel_line + feed.record_text, feed.keeps_raw
+    suffix = ".tsv" if usual == "\t" else ".csv"
     for line, cells in records:
         raw = RawRow(feed.record_text, suffix, header_text) if keeps_raw else None
-        if len(cells) == width:
-            yield InputRow(line, dict(zip(header, cells, strict=True)), raw)
-        elif not _is_blank(cells):
-            text.errors.reject(_wrong_cell_count(text.errors, line, len(cells), width), line, raw)
+        if len(cells) != width or not cells[0].strip():
+            # A quoted empty cell in a file with one column is a row.
+            if not (len(cells) == width == 1) and not any(map(str.strip, cells)):
+                continue
+            cells = _fit(cells, width)  # noqa: PLW2901 - the same record, without empty cells
+            if len(cells) != width:
+                text.errors.reject(_wrong_cell_count(text.errors, line, len(cells), width, delimiter), line, raw)
+                continue
+        if index is not None:
+            index.check(cells[0])
+            cells = cells[1:]  # noqa: PLW2901 - as above
+        yield InputRow(line, dict(zip(names, cells, strict=True)), raw)
+
+
+def _take_excel_line(text: InputText) -> tuple[bytes, InputText]:
+    """Return the line that names the delimiter, which may be missing, and the text from its header on."""
+    if delimiter_of_excel(text.head) is None:
+        return b"", text
+    return text.head, text.without_first_line().from_first_text()
+
+
+def _find_delimiter(text: InputText, excel_line: bytes, usual: str) -> str:
+    found = delimiter_of_excel(excel_line) or detect_delimiter(text.head, usual)
+    if found != usual:
+        text.note(f"columns are separated by {DELIMITER_NAMES.get(found, repr(found))}")
+    return found
+
+
+def _fit(cells: list[str], width: int) -> list[str]:
+    """Return a record without the empty cells after the header's columns."""
+    return cells if any(map(str.strip, cells[width:])) else cells[:width]
+
+
+class _IndexColumn:
+    """The column without a name before the others, as pandas writes its index: whole numbers that rise."""
+
+    def __init__(self, text: InputText, header_line: int) -> None:
+        self._text = text
+        self._header_line = header_line
+        self._last = -1
+
+    def check(self, cell: str) -> None:
+        """Check the cell of the next row. Raises InputUnreadable if the column is another one."""
+        if not (cell.isascii() and cell.isdecimal()) or int(cell[:20]) <= self._last:
+            raise unnamed_column(self._text.errors, self._header_line, 1)
+        self._last = int(cell[:20])
+        self._text.note("the first column has no name and counts the rows, so it is ignored")
+
+
+def _empty_columns(count: int) -> str:
+    return "an empty column at the end is ignored" if count == 1 else f"{count} empty columns at the end are ignored"
 
 
 def _records(feed: "_LineFeed", errors: InputErrors, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -140,11 +201,6 @@ class _LineFeed:
             self._holds_limit = True
 
 
-def _is_blank(cells: list[str]) -> bool:
-    """Return whether a record looks like a blank line. In a file with one column it is a row nevertheless."""
-    return len(cells) == 1 and not cells[0].strip()
-
-
 def _csv_reason(error: csv.Error, feed: _LineFeed) -> str:
     if feed.is_at_end:
         return "a quote that opens in this row is never closed"
@@ -153,18 +209,8 @@ def _csv_reason(error: csv.Error, feed: _LineFeed) -> str:
     return "text follows a closing quote; close every quote, and write one inside a quoted cell twice"
 
 
-def _check_header(header: list[str], errors: InputErrors, line: int) -> None:
-    for number, name in enumerate(header, start=1):
-        if not name.strip():
-            raise errors.unreadable(f"column {number} has no name in the header; give it one", line=line)
-    repeated = [name for name, count in Counter(header).items() if count > 1]
-    if repeated:
-        # Without a header these are cells of a row: quote only enough to recognise them.
-        names = ", ".join(repr(name[:40]) for name in repeated)
-        raise errors.unreadable(f"the header repeats {names}; give each column its own name", line=line)
-
-
-def _wrong_cell_count(errors: InputErrors, line: int, count: int, expected: int) -> InvalidRow:
+def _wrong_cell_count(errors: InputErrors, line: int, count: int, expected: int, delimiter: str) -> InvalidRow:
     cells = "1 cell" if count == 1 else f"{count} cells"
-    reason = f"{cells} where the header has {expected}; check for a stray comma or an unclosed quote"
+    name = DELIMITER_NAMES.get(delimiter, "delimiters").removesuffix("s")
+    reason = f"{cells} where the header has {expected}; check for a stray {name} or an unclosed quote"
     return errors.invalid_row(line, reason)

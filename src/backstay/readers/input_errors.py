@@ -3,13 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
 from backstay.errors import BackstayError, InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
 from backstay.readers.bad_rows import BadRow, BadRows, RawRow
 from backstay.readers.row import InputRow
+from backstay.remedy import Remedy
+
+_ROW_SUFFIXES = (".parquet", ".parquet.gz", ".parquet.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +63,24 @@ class InputErrors:
     def empty(self) -> InputEmpty:
         return InputEmpty(f"{self.name}: there are no rows in it", path=self.path)
 
-    def unreadable(self, reason: str, *, line: int | None = None) -> InputUnreadable:
+    def unreadable(
+        self, reason: str, *, line: int | None = None, remedy: Remedy | None = None, **context: Any
+    ) -> InputUnreadable:
         if line is None:
-            return InputUnreadable(f"{self.name}: {reason}", path=self.path)
-        return InputUnreadable(f"{self.location(line)}: {reason}", path=self.path, line=line)
+            return InputUnreadable(f"{self.name}: {reason}", remedy=remedy, path=self.path, **context)
+        return InputUnreadable(f"{self.location(line)}: {reason}", remedy=remedy, path=self.path, line=line, **context)
 
     def invalid_row(self, line: int, reason: str) -> InvalidRow:
         return InvalidRow(f"{self.location(line)}: {reason}", path=self.path, line=line)
 
     def location(self, line: int) -> str:
         """Return the location of a row, with which each message about it begins."""
-        return f"{self.name} line {line}"
+        return f"{self.lines} {line}"
+
+    @property
+    def lines(self) -> str:
+        """The text before the number of a line or, where there are no lines, of a row."""
+        return f"{self.name} {'row' if self.path.lower().endswith(_ROW_SUFFIXES) else 'line'}"
 
     @property
     def name(self) -> str:

@@ -1,62 +1,59 @@
-"""Formats of inputs, and the entry point of the readers: it opens an input, detects its format and yields its rows."""
+"""The entry point of the readers: it opens an input, recognizes its format and yields its rows."""
 
 import io
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from backstay.readers.bad_rows import BadRows
+from backstay.readers.block_stream import peek
+from backstay.readers.compression import COMPRESSED_SUFFIXES, GZIP_MAGIC, ZSTD_MAGIC, ByteCounter, decompress
 from backstay.readers.delimited_text import read_delimited
+from backstay.readers.file_kind import KINDS_TEXT, SPREADSHEET_ADVICE, SPREADSHEET_SUFFIXES, FileKind, RowFormat
 from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_notes import InputNotes
 from backstay.readers.input_text import InputText
-from backstay.readers.json_array import read_json_array
-from backstay.readers.jsonl import read_jsonl
+from backstay.readers.json_layouts import is_json_line, read_json
+from backstay.readers.parquet import PARQUET_MAGIC, read_parquet
+from backstay.readers.plain_text import read_plain_text
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 from backstay.readers.row import InputRow
-
-_Reader = Callable[[InputText], Iterator[InputRow]]
+from backstay.readers.row_rules import ITEM_ROWS, RowRules
 
 _FILE_BUFFER_BYTES = 256 * 1024
-_read_csv: _Reader = partial(read_delimited, delimiter=",")
-_read_tsv: _Reader = partial(read_delimited, delimiter="\t")
-_BY_SUFFIX: dict[str, _Reader] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".json": read_json_array,
-}
-SUFFIXES = tuple(_BY_SUFFIX)
-_KINDS = " ".join(SUFFIXES)
+_ZIP_MAGIC = b"PK\x03\x04"
+_OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of .xls
 
 
 def read_rows(
     source: Path | None,
     *,
+    options: ReadOptions = AS_DETECTED,
     stdin: BinaryIO | None = None,
+    rules: RowRules = ITEM_ROWS,
+    notes: InputNotes | None = None,
     bad_rows: BadRows | None = None,
-    list_key: str | None = None,
+    count_bytes: ByteCounter | None = None,
 ) -> Generator[InputRow, None, None]:
     """Yield the rows of a file, or of standard input if `source` is None, in order and with constant memory.
 
-    The format of a file is detected from its suffix, that of standard input from its first characters. `stdin` replaces
-    the process's standard input and is left open. The file is opened when the first row is requested, and closed when
-    the generator ends, fails or is closed. A row that is a list becomes a row with the list under `list_key`; without
-    this key it is refused, like any row that is not an object.
+    The format of a file is recognized from its name, unless its first bytes are certain to be another one; that of
+    standard input, and of a file without an ending, from its first characters. `stdin` replaces the process's standard
+    input and is left open. The file is opened when the first row is requested, and closed when the generator ends,
+    fails or is closed.
 
-    Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown format, not UTF-8, an invalid file),
-    and InputEmpty at the end if there was no row. A bad row is handed to `bad_rows`; without that, the first one raises
-    InvalidRow.
+    Raises InputNotFound, InputUnreadable (a directory, no permission, an unknown format, another encoding, an invalid
+    file), and InputEmpty at the end if there was no row. A bad row is handed to `bad_rows`; without that, the first one
+    raises InvalidRow.
     """
     errors = InputErrors.for_path(source, bad_rows)
+    kind = FileKind.from_name(source.name if source is not None else "")
     try:
         with _open(source, stdin, errors) as stream:
-            text = replace(InputText.open(stream, errors), list_key=list_key)
-            rows = _stream_rows(text) if source is None else _reader_for(source, errors)(text)
+            rows = rows_of_stream(stream, kind, errors, options, rules, notes or InputNotes(), count_bytes)
             first = next(rows, None)
             if first is not None:
                 yield first
@@ -94,23 +91,59 @@ def standard_input(stdin: BinaryIO | None, errors: InputErrors) -> BinaryIO:
     return stdin
 
 
-def _reader_for(path: Path, errors: InputErrors) -> _Reader:
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        raise errors.unreadable(f"Parquet is not supported; convert it to one of {_KINDS}")
-    reader = _BY_SUFFIX.get(suffix)
-    if reader is None:
-        raise errors.unreadable(f"unknown kind of file; use one of {_KINDS}")
-    return reader
+def rows_of_stream(
+    stream: BinaryIO,
+    kind: FileKind,
+    errors: InputErrors,
+    options: ReadOptions,
+    rules: RowRules,
+    notes: InputNotes,
+    count_bytes: ByteCounter | None = None,
+) -> Iterator[InputRow]:
+    """Yield the rows of an open stream whose name says that it is of this kind. Raises like `read_rows`."""
+    head, stream = peek(stream, (GZIP_MAGIC, ZSTD_MAGIC, PARQUET_MAGIC, _ZIP_MAGIC, _OLE_MAGIC))
+    if head.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
+        stream = decompress(stream, head, errors, count_bytes)
+        head, stream = peek(stream, (PARQUET_MAGIC, _ZIP_MAGIC))
+    elif kind.compression and kind.format is None:
+        name = COMPRESSED_SUFFIXES[kind.compression]
+        raise errors.unreadable(f"not compressed by {name}, as its name says")
+    row_format = _format(kind, head, errors)
+    if row_format is RowFormat.PARQUET:
+        if not head:
+            return iter(())
+        return read_parquet(stream, errors, notes, count_bytes)
+    return _read_text(
+        InputText.open(stream, errors, encoding=options.encoding, notes=notes), row_format, options, rules
+    )
 
 
-def _stream_rows(text: InputText) -> Iterator[InputRow]:
+def _format(kind: FileKind, head: bytes, errors: InputErrors) -> RowFormat | None:
+    """Return the format of content that begins with `head`; None if only its text can show it."""
+    if kind.suffix in SPREADSHEET_SUFFIXES:
+        raise errors.unreadable(f"this is {SPREADSHEET_ADVICE}")
+    if head.startswith(PARQUET_MAGIC):
+        return RowFormat.PARQUET
+    if head.startswith((_ZIP_MAGIC, _OLE_MAGIC)):
+        raise errors.unreadable(f"this is an archive or {SPREADSHEET_ADVICE}")
+    if kind.suffix and kind.format is None:
+        raise errors.unreadable(f"unknown kind of file; use one of {KINDS_TEXT}")
+    if kind.format is RowFormat.PARQUET and head:
+        raise errors.unreadable("not Parquet, as its name says")
+    return kind.format
+
+
+def _read_text(
+    text: InputText, row_format: RowFormat | None, options: ReadOptions, rules: RowRules
+) -> Iterator[InputRow]:
+    match row_format:
+        case RowFormat.JSON | RowFormat.JSONL:
+            return read_json(text, rules, is_jsonl=row_format is RowFormat.JSONL)
+        case RowFormat.CSV | RowFormat.TSV:
+            return read_delimited(text, delimiter=options.delimiter, usual="\t" if row_format is RowFormat.TSV else ",")
     text = text.from_first_text()
-    match text.head.lstrip()[:1]:
-        case b"[":
-            return read_json_array(text)
-        case b"{":
-            return read_jsonl(text)
-    if b"\t" in text.head and b"," not in text.head:
-        return _read_tsv(text)
-    return _read_csv(text)
+    if row_format is RowFormat.TEXT and options.delimiter is None and not is_json_line(text.head):
+        return read_plain_text(text, rules)
+    if text.head.lstrip()[:1] in (b"[", b"{"):
+        return read_json(text, rules, is_jsonl=True)
+    return read_delimited(text, delimiter=options.delimiter)

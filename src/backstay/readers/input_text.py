@@ -1,27 +1,22 @@
-"""The text of an input: checked to be UTF-8, split into lines or chunks, never held in memory as a whole."""
+"""The text of an input: in UTF-8, split into lines or chunks, and never held in memory as a whole."""
 
 import codecs
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import BinaryIO, Self
 
 from backstay.errors import InvalidRow
+from backstay.readers.block_stream import iterate_chunks, peek, push_back
 from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_notes import InputNotes
+from backstay.readers.transcoding import MARKS, is_utf8, refuse_unmarked_utf16, to_utf8, undecodable
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """The maximum size of a row, and so of a cell, so that an unclosed quote does not read a whole file into memory."""
 
 _HEAD_BYTES = 64 * 1024
-_CHUNK_BYTES = 256 * 1024
-# UTF-32 comes first, because its little-endian mark starts with that of UTF-16.
-_OTHER_ENCODINGS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +31,47 @@ class InputText:
     stream: BinaryIO
     head: bytes
     first_line: int = 1
-    list_key: str | None = None
-    """The key for a row that is a list, where such rows are allowed."""
+    notes: InputNotes = field(default_factory=InputNotes)
 
     @classmethod
-    def open(cls, stream: BinaryIO, errors: InputErrors) -> Self:
-        """Read the head. Raises InputUnreadable for UTF-16 and UTF-32."""
+    def open(
+        cls, stream: BinaryIO, errors: InputErrors, *, encoding: str | None = None, notes: InputNotes | None = None
+    ) -> Self:
+        """Read the head of text in UTF-8, in the encoding that its byte order mark shows, or else in `encoding`.
+
+        Raises InputUnreadable for UTF-16 without a mark.
+        """
+        notes = notes if notes is not None else InputNotes()
+        start, stream = peek(stream, MARKS)
+        marked = next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
+        if marked is not None:
+            notes.add(errors.path, f"the text is {marked}")
+        if marked is not None or not is_utf8(encoding):
+            stream = to_utf8(stream, marked or encoding or "", errors)
         head = stream.readline(_HEAD_BYTES)
-        for mark, encoding in _OTHER_ENCODINGS.items():
-            if head.startswith(mark):
-                raise errors.unreadable(f"this is {encoding} text; save it as UTF-8")
-        return cls(errors, stream, head.removeprefix(codecs.BOM_UTF8))
+        refuse_unmarked_utf16(head, errors)
+        return cls(errors, stream, head.removeprefix(codecs.BOM_UTF8), notes=notes)
+
+    def note(self, fact: str) -> None:
+        """Report something noticed in this text."""
+        self.notes.add(self.errors.path, fact)
+
+    def without_first_line(self) -> Self:
+        """Drop the head, which must be a whole line."""
+        return replace(self, head=self.stream.readline(_HEAD_BYTES), first_line=self.first_line + 1)
+
+    def with_longer_head(self, size: int) -> Self:
+        """Read on in the first line until the head has `size` bytes or is a whole line."""
+        head = self.head
+        if not head.endswith(b"\n"):
+            head += self.stream.readline(max(size - len(head), 0))
+        return replace(self, head=head)
+
+    def read_ahead(self, size: int) -> tuple[bytes, Self]:
+        """Return the next `size` bytes, or fewer at the end, and this text as it was before."""
+        data = self.head + self.stream.read(max(size - len(self.head), 0))
+        stream = push_back(data, self.stream)
+        return data, replace(self, stream=stream, head=stream.readline(_HEAD_BYTES))
 
     def from_first_text(self) -> Self:
         """Skip blank lines, so that the head shows which kind of text follows. Line numbers still count blank lines."""
@@ -71,9 +96,7 @@ class InputText:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all bytes in chunks, as soon as they arrive."""
-        # `read` on a pipe would wait until a chunk is full.
-        read: Callable[[int], bytes] = getattr(self.stream, "read1", self.stream.read)
-        return chain((self.head,) if self.head else (), iter(partial(read, _CHUNK_BYTES), b""))
+        return chain((self.head,) if self.head else (), iterate_chunks(self.stream))
 
 
 def decode(raw: bytes, errors: InputErrors, line: int) -> str:
@@ -82,7 +105,7 @@ def decode(raw: bytes, errors: InputErrors, line: int) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         error_line = line + raw.count(b"\n", 0, error.start)
-        raise errors.unreadable("not UTF-8 text; save it as UTF-8", line=error_line) from None
+        raise undecodable(errors, error_line, raw=raw) from None
 
 
 def record_too_long(errors: InputErrors, line: int) -> InvalidRow:

@@ -1,39 +1,40 @@
-"""A JSON array of objects, read element by element."""
+"""A JSON array of objects, or of texts, read element by element."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
-from backstay.errors import InputError, InputUnreadable
-from backstay.readers.bad_rows import RawRow
-from backstay.readers.input_text import InputText
-from backstay.readers.json_object import parse_object
+import orjson
+
+from backstay.errors import InputUnreadable
+from backstay.readers.input_errors import InputErrors
+from backstay.readers.input_text import InputText, decode
+from backstay.readers.json_element import parse_element, take_row
 from backstay.readers.json_scanner import JsonScanner
 from backstay.readers.row import InputRow
+from backstay.readers.row_rules import ITEM_ROWS, RowRules
 
 
-def read_json_array(text: InputText) -> Iterator[InputRow]:
-    """Yield a row for each element, with the number of the line where it starts.
+def read_json_array(text: InputText, rules: RowRules = ITEM_ROWS) -> Iterator[InputRow]:
+    """Yield a row for each element, with the number of the line where it starts. The first is an object or a text.
 
-    Rejects an element that is not a JSON object. Raises InvalidRow for one that exceeds the limits of `JsonScanner`,
+    Rejects an element of another kind. Raises InvalidRow for one that exceeds the limits of `JsonScanner`,
     InputUnreadable for text that is not one array with commas between its elements.
     """
-    scanner, errors = JsonScanner(text), text.errors
-    keeps_raw = errors.keeps_raw
+    scanner = JsonScanner(text)
     if scanner.peek() == "":
         return
     _open(scanner)
-    more = scanner.peek() != "]"
+    first = scanner.peek()
+    if first == '"' and rules.text_column is None:
+        raise scanner.unreadable(rules.text_refusal)
+    parse = _parse_text if first == '"' else parse_element
+    parse_row = partial(parse, rules=rules)
+    more = first != "]"
     while more:
-        is_row = _expect_element(scanner, text.list_key)
-        line, element = scanner.line, scanner.take_value()
-        raw = RawRow(bytes(element).replace(b"\r", b" ").replace(b"\n", b" ") + b"\n") if keeps_raw else None
-        try:
-            if not is_row:
-                raise errors.invalid_row(line, 'not a JSON object; write an element as {"column": value}')
-            values = parse_object(element, errors, line, text.list_key)
-        except InputError as error:
-            errors.reject(error, line, raw)
-        else:
-            yield InputRow(line, values, raw)
+        _expect_element(scanner)
+        if (row := take_row(scanner, text.errors, parse_row)) is not None:
+            yield row
         more = _take_comma(scanner)
     _close(scanner)
 
@@ -45,18 +46,22 @@ def _open(scanner: JsonScanner) -> None:
     scanner.skip()
 
 
-def _expect_element(scanner: JsonScanner, list_key: str | None) -> bool:
-    """Return whether the next element may be a row. Raises InputUnreadable if there is none."""
+def _parse_text(element: bytearray, errors: InputErrors, line: int, *, rules: RowRules) -> dict[str, Any]:
+    if not element.startswith(b'"'):
+        raise errors.invalid_row(line, "not a text, like the first element of this array")
+    try:
+        return {rules.text_column or "": orjson.loads(element)}
+    except orjson.JSONDecodeError as error:
+        decode(bytes(element), errors, line)
+        raise errors.invalid_row(line, f"not valid JSON: {error.msg} (at column {error.colno})") from None
+
+
+def _expect_element(scanner: JsonScanner) -> None:
     match scanner.peek():
-        case "{":
-            return True
-        case "[":
-            return list_key is not None
         case "":
             raise _truncated_error(scanner)
         case "]" | ",":
             raise scanner.unreadable("an element is missing here; remove the extra comma")
-    return False
 
 
 def _take_comma(scanner: JsonScanner) -> bool:

@@ -1,13 +1,14 @@
 """A JSON object with a large array of objects under one of its keys, read element by element."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import orjson
 
 from backstay.errors import InputUnreadable
 from backstay.readers.input_text import InputText
-from backstay.readers.json_object import parse_object
+from backstay.readers.json_element import parse_element, take_row
 from backstay.readers.json_scanner import JsonScanner
 from backstay.readers.row import InputRow
 
@@ -18,19 +19,25 @@ class JsonMember:
     The rows are valid only if `rows` ends without an error.
     """
 
-    def __init__(self, text: InputText, key: str, *, shape_error: str) -> None:
-        """Prepare to read the elements under `key`; `shape_error` is the message for any other text."""
+    def __init__(
+        self, text: InputText, key: str, *, shape_error: str, element_error: str = "not a conversation"
+    ) -> None:
+        """Prepare to read the elements under `key`.
+
+        The errors are the reasons for any other text, and for an element that is not an object.
+        """
         self.others: dict[str, Any] = {}
         self._errors = text.errors
         self._scanner = JsonScanner(text)
         self._key = key
         self._shape_error = shape_error
+        self._parse = partial(parse_element, reason=element_error)
 
     def rows(self) -> Iterator[InputRow]:
-        """Yield a row for each element, with the number of the line where it starts.
+        """Yield a row for each element, with the number of the line where it starts. Rejects those that are no object.
 
         Raises:
-            InvalidRow: an element is not an object, or exceeds the limits of `JsonScanner`.
+            InvalidRow: an element exceeds the limits of `JsonScanner`.
             InputUnreadable: the text is not such an object, or is truncated.
         """
         scanner, was_read = self._scanner, False
@@ -58,12 +65,10 @@ class JsonMember:
         self._expect("[")
         more = scanner.peek() != "]"
         while more:
-            if not (character := scanner.peek()):
+            if not scanner.peek():
                 raise self._truncated_error()
-            if character != "{":
-                raise self._errors.invalid_row(scanner.line, "not a conversation")
-            line = scanner.line
-            yield InputRow(line, parse_object(scanner.take_container(), self._errors, line))
+            if (row := take_row(scanner, self._errors, self._parse)) is not None:
+                yield row
             more = self._take_comma("]")
         self._expect("]")
 

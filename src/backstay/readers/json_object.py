@@ -10,6 +10,9 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import decode
 from backstay.readers.json_depth import TOO_DEEP, is_too_deep, may_be_too_deep
 
+NOT_AN_OBJECT = 'not a JSON object; write a row as {"column": value}'
+"""The reason for a row that is another kind of JSON."""
+
 _SCALAR_TYPES = frozenset({str, int, bool, NoneType})
 # Searching for 19 zeros in the mapped text is several times faster than a regular expression for 19 digits.
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -39,7 +42,7 @@ def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int, list_ke
     if list_key is not None and type(values) is list:
         values = {list_key: values}
     if type(values) is not dict:
-        raise errors.invalid_row(line, 'not a JSON object; write a row as {"column": value}')
+        raise errors.invalid_row(line, NOT_AN_OBJECT)
     # A rounded whole number is a float, so a row without floats and nested values needs no further check.
     if not _SCALAR_TYPES.issuperset(map(type, values.values())) and _loses_digits(raw):
         raise errors.invalid_row(line, "a whole number too large for 64 bits would be rounded; write it in quotes")

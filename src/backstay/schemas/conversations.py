@@ -119,11 +119,14 @@ class ConversationOut(ApiObject):
 
 
 class WarningPlaceOut(ApiObject):
-    """A turn of a conversation, which has a line if it is from a file, and an id unless the file has none."""
+    """A turn of a conversation, which has a line if it is from a file, and an id unless the file has none.
+
+    `file` is named if there are several."""
 
     turn: int
     line: int | None
     conversation_id: str | None
+    file: str | None
 
 
 class WarningOut(ApiObject):

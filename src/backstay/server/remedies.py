@@ -21,6 +21,8 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.PROVIDE_ALL_ITEMS: "create it with all its items, finished ones included",
     Remedy.RUN_IMPORTED_JOB: "create it with all its items, finished ones included, under their original ids",
     Remedy.NAME_TOPIC_COLUMN: "say which column the topic is",
+    Remedy.NAME_ONLY_COLUMN: "say which column the topic is",
+    Remedy.NAME_ENCODING: "name its encoding in `encoding`, or save it as UTF-8",
     Remedy.SPLIT_INPUT: (
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"

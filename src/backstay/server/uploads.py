@@ -12,12 +12,14 @@ from pathlib import Path, PurePosixPath
 from fastapi import UploadFile
 
 from backstay.errors import BackstayError
-from backstay.readers.input_formats import SUFFIXES
+from backstay.library.imports.input_files import CONVERSATION_SUFFIXES
+from backstay.readers.compression import COMPRESSED_SUFFIXES
+from backstay.readers.file_kind import SPREADSHEET_ADVICE, SPREADSHEET_SUFFIXES, SUFFIXES, FileKind
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 
 ITEM_SUFFIXES = SUFFIXES
-CONVERSATION_SUFFIXES = (".jsonl", ".ndjson", ".json", ".zst")
+IMPORT_SUFFIXES = CONVERSATION_SUFFIXES
 _BLOCK_BYTES = 1024 * 1024
 
 
@@ -26,6 +28,8 @@ class Upload:
     """An uploaded file on disk."""
 
     path: Path
+    suffix: str
+    """The ending of its name, such as `.jsonl.gz`."""
     digest: str
 
 
@@ -39,7 +43,7 @@ async def store_upload(upload: UploadFile, suffixes: tuple[str, ...], files: Tem
     folder = Path(await asyncio.to_thread(lambda: tempfile.mkdtemp(prefix="upload-", dir=files.path())))
     path = folder / f"upload{suffix}"
     try:
-        yield Upload(path, await asyncio.to_thread(_copy, upload, path))
+        yield Upload(path, suffix, await asyncio.to_thread(_copy, upload, path))
     except BackstayError as error:
         raise rename_file(error, path, "upload") from error
     finally:
@@ -57,11 +61,23 @@ def _copy(upload: UploadFile, path: Path) -> str:
 
 
 def suffix_of(name: str, suffixes: tuple[str, ...]) -> str:
-    """Return the suffix of a file, which names its format. Raises Problem if it is not in `suffixes`."""
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix not in suffixes:
-        raise Problem(415, "unsupported_file", f"The file's name must end in one of {' '.join(suffixes)}", field="file")
-    return suffix
+    """Return the ending of a file's name, which may be empty. Raises Problem if it is not in `suffixes`.
+
+    An ending of compression may follow, or stand alone.
+    """
+    kind = FileKind.from_name(file_name(name))
+    if kind.suffix in SPREADSHEET_SUFFIXES:
+        raise Problem(415, "unsupported_file", f"The file is {SPREADSHEET_ADVICE}", field="file")
+    if kind.suffix and kind.suffix not in suffixes:
+        compressed = " or ".join(COMPRESSED_SUFFIXES)
+        message = f"The file's name must end in one of {' '.join(suffixes)}, each also with {compressed}"
+        raise Problem(415, "unsupported_file", message, field="file")
+    return kind.ending
+
+
+def file_name(name: str) -> str:
+    """Return the last part of a name, which a browser may send with the path on the user's machine."""
+    return PurePosixPath(name.replace("\\", "/")).name
 
 
 def rename_file(error: BackstayError, path: Path, name: str) -> BackstayError:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.intake import read_items
 from backstay.batch.item import ClaimedItem, Item, NewItem
+from backstay.batch.item_columns import ColumnMapping
 from backstay.library.conversation import Conversation
 from backstay.library.turn import ToolCall, Turn
 

@@ -14,8 +14,9 @@ from types import MappingProxyType, SimpleNamespace
 import orjson
 import pytest
 
-from backstay.batch.intake import MAX_CHUNK_ITEMS, ColumnMapping, read_items, read_until_stopped
+from backstay.batch.intake import MAX_CHUNK_ITEMS, read_items, read_until_stopped
 from backstay.batch.item import Item, content_digest_source
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.stop_signal import StopSignal
 from backstay.errors import InputEmpty, InputNotFound, InvalidRow, Stopped, UnknownColumn
 from backstay.library.id_text import check_id

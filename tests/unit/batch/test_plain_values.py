@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.intake import read_items
 from backstay.batch.item import Item, to_item
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.plain_values import plain_values
 from backstay.errors import InvalidRow
 

@@ -18,14 +18,14 @@ _AWKWARD = st.one_of(_TEXT, st.sampled_from(["", " ", '"', '""', "a\nb", "a\r\nb
 
 
 @given(
-    header=st.lists(_AWKWARD.filter(str.strip), min_size=1, max_size=4, unique=True),
+    header=st.lists(_AWKWARD.map(str.strip).filter(bool), min_size=1, max_size=4, unique=True),
     data=st.data(),
-    delimiter=st.sampled_from([",", "\t"]),
+    delimiter=st.sampled_from([",", "\t", ";", "|"]),
     line_end=st.sampled_from(["\r\n", "\n"]),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
 )
 def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, line_end, quoting):
-    """Any cells written as CSV or TSV are read back equal and in order."""
+    """Any cells written as CSV or TSV are read back equal and in order, except for rows without any text."""
     cells = st.lists(_AWKWARD, min_size=len(header), max_size=len(header))
     records = data.draw(st.lists(cells, max_size=5))
     # With LF line ends the csv module of Python 3.11 forgets to quote a lone carriage return.
@@ -36,15 +36,16 @@ def test_what_the_csv_module_writes_reads_back_equal(header, data, delimiter, li
     text = InputText.open(io.BytesIO(out.getvalue().encode()), InputErrors("made up"))
     rows = list(read_delimited(text, delimiter=delimiter))
 
-    assert [row.values for row in rows] == [dict(zip(header, record, strict=True)) for record in records]
+    with_text = [record for record in records if len(header) == 1 or any(map(str.strip, record))]
+    assert [row.values for row in rows] == [dict(zip(header, record, strict=True)) for record in with_text]
 
 
 @pytest.mark.parametrize("name", ["topics.csv", "TOPICS.CSV"])
 def test_cells_are_text_and_empty_ones_stay(read_file, name):
     """A cell of CSV is read as text, and an empty cell as empty text."""
-    rows = read_file(name, b"topic,level\nSums,1\n,\n")
+    rows = read_file(name, b"topic,level\nSums,1\n,2\n")
 
-    assert rows == [InputRow(2, {"topic": "Sums", "level": "1"}), InputRow(3, {"topic": "", "level": ""})]
+    assert rows == [InputRow(2, {"topic": "Sums", "level": "1"}), InputRow(3, {"topic": "", "level": "2"})]
 
 
 def test_tabs_separate_the_cells_of_tsv(read_file):

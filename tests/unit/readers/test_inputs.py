@@ -12,6 +12,7 @@ import pytest
 
 from backstay.errors import InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
 from backstay.readers import InputRow, read_rows
+from backstay.remedy import Remedy
 from support.harness.waiting import PATIENCE_SECONDS
 
 _GOOD = {
@@ -80,21 +81,41 @@ def test_failing_disk_is_reported():
         next(read_rows(None, stdin=Failing()))
 
 
-@pytest.mark.parametrize("name", ["topics.xlsx", "topics", ".csv"])
+@pytest.mark.parametrize("name", ["topics.docx", "topics.csv.bak", "topics.arrow"])
 def test_unknown_kind_is_refused(refusal, name):
     """A file with an unknown suffix is refused with the list of known ones."""
     error = refusal(name, b"id\n1\n")
 
     assert isinstance(error, InputUnreadable)
-    assert error.message.endswith("unknown kind of file; use one of .csv .tsv .jsonl .ndjson .json")
+    assert error.message.endswith(
+        "unknown kind of file; use one of .csv .tsv .jsonl .ndjson .json .parquet .txt, each also with .gz or .zst"
+    )
 
 
-def test_parquet_is_refused(refusal):
-    """A Parquet file is refused with advice to convert it."""
-    error = refusal("topics.parquet", b"PAR1")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("topics.xlsx", b"PK\x03\x04"),
+        ("TOPICS.XLS", b"topic\n"),
+        ("topics.ods", b"PK\x03\x04"),
+        ("topics.numbers", b"PK\x03\x04"),
+        ("topics.csv", b"PK\x03\x04\x14\x00"),
+        ("topics.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ],
+)
+def test_spreadsheets_are_refused(refusal, name, content):
+    """A spreadsheet, recognised by its name or its first bytes, is refused with how to save it."""
+    error = refusal(name, content)
 
     assert isinstance(error, InputUnreadable)
-    assert "convert it to one of .csv .tsv .jsonl .ndjson .json" in error.message
+    assert error.message.endswith("a spreadsheet; save it there as CSV UTF-8")
+
+
+@pytest.mark.parametrize("name", ["topics", ".csv", "LICENSE"])
+@pytest.mark.parametrize("content", [b"id\n1\n", b'{"id": "1"}', b'[{"id": "1"}]', b"\xef\xbb\xbfid\n1"])
+def test_file_without_ending_is_recognised_by_its_content(read_file, name, content):
+    """A file whose name has no ending is read like standard input."""
+    assert [row.values for row in read_file(name, content)] == [{"id": "1"}]
 
 
 @pytest.mark.parametrize(
@@ -134,18 +155,16 @@ def test_text_that_is_not_utf8_is_refused(refusal, name, content):
     error = refusal(name, content)
 
     assert isinstance(error, InputUnreadable)
-    assert error.message.endswith(f"{name} line 4: not UTF-8 text; save it as UTF-8")
+    assert error.message.endswith(f"{name} line 4: not UTF-8 text, but probably cp1252")
     assert error.context["line"] == 4
+    assert (error.remedy, error.context["encoding"]) == (Remedy.NAME_ENCODING, "cp1252")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-@pytest.mark.parametrize("name", ["a.csv", "a.json"])
-def test_other_unicode_encodings_are_recognised(refusal, name, encoding):
-    """UTF-16 and UTF-32, which spreadsheets call "Unicode text", are refused with the name of the encoding."""
-    error = refusal(name, "topic\nSums\n".encode(encoding))
-
-    assert isinstance(error, InputUnreadable)
-    assert error.message.endswith(f"this is {encoding.upper()} text; save it as UTF-8")
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "id\nGröße\n"), ("a.json", '[{"id": "Größe"}]')])
+def test_other_unicode_encodings_are_recognised(read_file, name, text, encoding):
+    """UTF-16 and UTF-32, which spreadsheets call "Unicode text", are recognised by their byte order mark."""
+    assert [row.values for row in read_file(name, text.encode(encoding))] == [{"id": "Größe"}]
 
 
 @pytest.mark.parametrize(

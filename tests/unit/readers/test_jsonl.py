@@ -1,7 +1,6 @@
 """JSONL."""
 
 import io
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -14,6 +13,7 @@ from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_array import read_json_array
 from backstay.readers.jsonl import read_jsonl
+from backstay.readers.row_rules import RowRules
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 _WHOLE = st.integers(min_value=-(2**63), max_value=2**64 - 1)
@@ -137,10 +137,11 @@ def test_line_over_the_limit_is_refused(refusal):
 
 def test_list_is_a_row_under_a_key_on_request():
     """A line or an element that is a list becomes a row under the key that the caller names, and only then."""
+    rules = RowRules(list_key="messages")
     for content in (b'[{"a": 1}]\n{"b": 2}\n', b'{"b": 2}\n[{"a": 1}]\n'):
         errors = InputErrors("in.jsonl")
-        text = replace(InputText.open(io.BytesIO(content), errors), list_key="messages")
-        assert {"messages": [{"a": 1}]} in [row.values for row in read_jsonl(text)]
-    array = replace(InputText.open(io.BytesIO(b'[[{"a": 1}], {"b": 2}]'), errors), list_key="messages")
+        text = InputText.open(io.BytesIO(content), errors)
+        assert {"messages": [{"a": 1}]} in [row.values for row in read_jsonl(text, rules)]
+    array = InputText.open(io.BytesIO(b'[[{"a": 1}], {"b": 2}]'), errors)
 
-    assert [row.values for row in read_json_array(array)] == [{"messages": [{"a": 1}]}, {"b": 2}]
+    assert [row.values for row in read_json_array(array, rules)] == [{"messages": [{"a": 1}]}, {"b": 2}]

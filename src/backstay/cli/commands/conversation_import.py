@@ -6,7 +6,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.options import BadRowOptions
+from backstay.cli.options import BadRowOptions, ReadingOptions
 from backstay.cli.text import format_count, printable
 from backstay.library.choices import ImportConflictPolicy
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 async def import_(
     session: CommandSession,
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File to import; - for standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="File to import, a folder of files or a pattern; - for standard input."),
+    ],
     on_conflict: Annotated[
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
     bad_rows: BadRowOptions,
+    reading: ReadingOptions,
     strict: Annotated[
         bool, typer.Option("--strict", help="Import nothing if trainers would refuse one of the conversations.")
     ] = False,
@@ -34,10 +38,10 @@ async def import_(
     """Import conversations from a file: all of them or none.
 
     Reads messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences and
-    native conversations, as JSONL or as a JSON array, and backups, including reformatted ones and those of the
-    original library. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata. Skips conversations
-    that are already stored with the same content, so that importing a file with ids twice does no harm. Warns of
-    conversations that trainers would refuse.
+    native conversations, as JSONL, JSON, CSV or Parquet, and backups, including reformatted ones and those of the
+    original library; all of them compressed too. Keeps ids, tool calls, reasoning and parts; unknown keys become
+    metadata. Skips conversations that are already stored with the same content, so that importing a file with ids
+    twice does no harm. Warns of conversations that trainers would refuse.
 
     A row that cannot be used refuses the file, unless bad rows are skipped or kept in a quarantine, as they are, to be
     repaired and imported later. Of a backup, never only a part is imported.
@@ -46,9 +50,11 @@ async def import_(
     Examples:
       backstay conversations import chats.jsonl
       backstay conversations import chats.jsonl --quarantine bad.jsonl
+      backstay conversations import "data/train-*.parquet"
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
     bad_rows.policy()  # checks the options before anything is opened
+    read = reading.options()
     backstay = await session.open(create=True)
     result = await backstay.conversations.import_file(
         file,
@@ -57,6 +63,8 @@ async def import_(
         quarantine=bad_rows.quarantine,
         strict=strict,
         split_reasoning=split_reasoning,
+        read=read,
+        on_note=session.out.input_note,
     )
     name = "standard input" if file == "-" else printable(file)
     session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")

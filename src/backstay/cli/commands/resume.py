@@ -9,7 +9,15 @@ from backstay.cli.command import CommandSession, command
 from backstay.cli.endpoint_line import describe_endpoint
 from backstay.cli.exit_status import ExitStatus
 from backstay.cli.interruption import GRACE_SECONDS
-from backstay.cli.options import AllowKey, BadRowOptions, ColumnOptions, Concurrency, Limit, RateOptions
+from backstay.cli.options import (
+    AllowKey,
+    BadRowOptions,
+    ColumnOptions,
+    Concurrency,
+    Limit,
+    RateOptions,
+    ReadingOptions,
+)
 from backstay.cli.output import Output
 from backstay.cli.remedies import full_message
 from backstay.cli.run_session import SCRIPTED_NOTE, RunContext, supervise
@@ -46,6 +54,7 @@ def resume(
     limit: Limit = None,
     columns: ColumnOptions,
     bad_rows: BadRowOptions,
+    reading: ReadingOptions,
 ) -> int:
     """Continue an unfinished job.
 
@@ -67,7 +76,7 @@ def resume(
       backstay resume topics --base-url http://localhost:8001/v1
     """
     bad_rows.policy()  # checks the options before anything is opened
-    out = session.out
+    out, read = session.out, reading.options()
     session.invocation.set_rate_limits(rates.rpm, rates.tpm, rates.patience)
     session.invocation.base_url = base_url
 
@@ -87,6 +96,8 @@ def resume(
                 columns=columns.mapping(),
                 on_bad_row=bad_rows.on_bad_row,
                 quarantine=bad_rows.quarantine,
+                read=read,
+                on_note=out.input_note,
                 on_progress=context.progress_view,
                 stop=context.stop,
                 grace_seconds=GRACE_SECONDS,

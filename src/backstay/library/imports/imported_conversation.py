@@ -59,10 +59,11 @@ def to_document(
     turn_columns: Collection[str],
     origin: InputErrors,
     report: TrainerReport | None = None,
+    file: str | None = None,
 ) -> Document:
     """Return the conversation to store: a dict in which keys without a column are moved into `metadata`.
 
-    What trainers would refuse is added to the report.
+    What trainers would refuse is added to the report, with the `file` if there are several.
 
     Raises:
         InvalidRow: it cannot be stored; the message names the line, the turn and the field, never the text.
@@ -75,7 +76,7 @@ def to_document(
     whole = {**document, TURNS: turns}
     conversation = _check_storable(whole, incoming, origin)
     if report is not None:
-        report.add(conversation, line=incoming.line)
+        report.add(conversation, line=incoming.line, file=file)
     return whole
 
 

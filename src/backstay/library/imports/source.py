@@ -1,41 +1,56 @@
 """The source of an import: recognizes the kind of a file and reads its conversations."""
 
 import codecs
-import io
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from shutil import copyfileobj
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from backstay.errors import BackstayError, BackupError, BackupTooNew, InvalidRow
-from backstay.library.archive import CONVERSATIONS_START, FILE_START, MAGIC, VERSION, ArchiveReader, decompress
+from backstay.errors import (
+    BackstayError,
+    BackupDamaged,
+    BackupError,
+    BackupTooNew,
+    InputEmpty,
+    InputUnreadable,
+    InvalidRow,
+)
+from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
 from backstay.library.imports.imported_conversation import ImportedConversation
-from backstay.library.imports.shapes import read_row
+from backstay.library.imports.input_files import ImportFiles
+from backstay.library.imports.shapes import keys_of_rows, read_row
 from backstay.library.imports.shapes.native import read_backup_row
 from backstay.library.record import TURNS
-from backstay.readers import read_rows
 from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
+from backstay.readers.block_stream import iterate_chunks, to_stream
+from backstay.readers.compression import GZIP_MAGIC, ZSTD_MAGIC
+from backstay.readers.compression import decompress as decompressed
+from backstay.readers.file_kind import FileKind
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
-from backstay.readers.input_formats import SUFFIXES, standard_input
+from backstay.readers.input_formats import rows_of_stream
+from backstay.readers.input_notes import InputNotes, NoteListener
 from backstay.readers.input_text import MAX_RECORD_BYTES, InputText
 from backstay.readers.json_array_member import JsonMember
 from backstay.readers.json_object import parse_object
+from backstay.readers.parquet import PARQUET_MAGIC
+from backstay.readers.read_options import AS_DETECTED, ReadOptions
 from backstay.readers.row import InputRow
+from backstay.readers.row_rules import RowRules
 
 _CHUNK_CONVERSATIONS = 256
-_BLOCK_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
-# Rows of other shapes never have this key before their turns.
-_BACKUP_START = re.compile(rb'\{[^{\[]*"backupReason"\s*:')
 _LIST_KEY = "messages"
 """The key for a row that is a list of messages."""
-_SHAPE_ERROR = "neither an array of conversations nor a backup: an object with an array `conversations`"
+# Objects of other shapes never have these keys before their first list, or have turns in that.
+_BACKUP_START = re.compile(
+    rb'\{[^{\[]*"(?:backupReason"\s*:|version"\s*:[^{\[]*"conversations"\s*:\s*\[(?!\s*\{\s*"(?:from|role|value)"))'
+)
+_SHAPE_ERROR = "not a backup: an object with an array `conversations`"
 
 
 Prepare = Callable[[ImportedConversation], ImportedConversation]
@@ -43,10 +58,9 @@ Prepare = Callable[[ImportedConversation], ImportedConversation]
 
 
 class ImportSource:
-    """A file, or standard input.
+    """A file, the files of a folder or of a pattern, or standard input.
 
-    A backup is recognized by its first bytes, other files by their suffix. A backup is never used in part: bad rows are
-    left out of the other files only.
+    A backup is recognized by its first bytes. It is never used in part: bad rows are left out of other files only.
     """
 
     def __init__(
@@ -56,22 +70,26 @@ class ImportSource:
         stdin: BinaryIO | None = None,
         bad_rows: BadRows | None = None,
         split_reasoning: bool = False,
+        options: ReadOptions = AS_DETECTED,
+        on_note: NoteListener | None = None,
     ) -> None:
+        self.name = InputErrors.for_path(path).path
+        """The path as it was named: of a file, of a folder, or a pattern."""
         self.origin = InputErrors.for_path(path)
+        """The errors of the file that is being read."""
         self._bad_rows = bad_rows or BadRows()
         self._prepare: Prepare = lambda incoming: incoming
-        self._path = path
-        self._stdin = stdin
         self._split_reasoning = split_reasoning
-        self._spooled: BinaryIO | None = None
+        self._options = options
+        self._notes = InputNotes(on_note)
+        self._files = ImportFiles(path, stdin, self._notes)
         self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
         """An upper bound of the bytes of text in the chunks yielded so far."""
 
     def close(self) -> None:
         """Release the copy of standard input. Idempotent."""
-        if self._spooled is not None:
-            self._spooled.close()
+        self._files.close()
 
     def check(self, ceiling: InputCeiling) -> None:
         """Read the whole file, so that an unusable or too large one is found before anything is locked. Blocks.
@@ -86,33 +104,48 @@ class ImportSource:
     def _check_ceiling(self, rows: int) -> None:
         if self._ceiling is not None:
             self._ceiling.check(
-                self.origin.path, rows=rows, text_bytes=self._text_bytes, row_noun="conversations and turns together"
+                self.name, rows=rows, text_bytes=self._text_bytes, row_noun="conversations and turns together"
             )
 
-    def _count_bytes(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the blocks; raise InputTooLarge if they exceed the ceiling."""
-        self._text_bytes = 0
+    def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
-            self._text_bytes += len(block)
-            self._check_ceiling(0)
+            self._count_bytes(len(block))
             yield block
+
+    def _count_bytes(self, count: int) -> None:
+        """Count bytes of text that are about to be read. Raises InputTooLarge if they exceed the ceiling."""
+        self._text_bytes += count
+        self._check_ceiling(0)
 
     def chunks(self, prepare: Prepare | None = None) -> Iterator[Sequence[ImportedConversation]]:
         """Yield the conversations in order, prepared, in chunks; each call starts at the beginning. Blocks.
 
+        A chunk is of one file. Only if no file has rows is that an error.
+
         Raises:
-            InputError: the file is unusable, or a row is and may not be left out.
+            InputError: a file is unusable, or a row is and may not be left out.
             BackupError: the file is a backup that is incomplete or has a newer version.
         """
         self._prepare = prepare or self._prepare
         self._bad_rows.restart()
-        try:
-            with self._from_stdin() if self._path is None else self._path.open("rb") as file:
-                yield from self._read_file(file)
-        except BackupError as error:
-            raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
-        except OSError as error:
-            raise self.origin.from_os_error(error) from error
+        self._text_bytes = 0
+        empty: InputEmpty | None = None
+        has_rows = False
+        for path in self._files.find():
+            self.origin = InputErrors.for_path(path)
+            try:
+                for chunk in self._read(path):
+                    has_rows = True
+                    yield chunk
+            except InputEmpty as error:
+                empty = empty or error
+        if empty is not None and not has_rows and not self._bad_rows.count:
+            raise empty
+
+    @property
+    def file(self) -> str | None:
+        """The path of the file that is being read, if there are several."""
+        return self.origin.path if len(self._files.find()) > 1 else None
 
     def finish(self, *, used: int) -> BadRowsReport:
         """Return the report on bad rows, after the last chunk. Raises like `BadRows.finish`."""
@@ -120,35 +153,44 @@ class ImportSource:
         return self._bad_rows.report
 
     def with_further_count(self, error: BackstayError) -> BackstayError:
-        """Return the error about a bad row with the count of the others. Blocks."""
+        """Return the error about a bad row with the count of the others, in all files. Blocks."""
         return with_further_count(error, self._count_bad_rows)
 
     def _count_bad_rows(self, bad_rows: BadRows) -> Iterator[Sequence[ImportedConversation]]:
         self._bad_rows = bad_rows
         return self.chunks()
 
-    def _read_file(self, file: BinaryIO) -> Iterator[Sequence[ImportedConversation]]:
-        if not file.seekable():
-            raise self.origin.unreadable(
-                "a pipe cannot be read twice; send it to standard input, and give `-` as the file"
-            )
+    def _read(self, path: Path | None) -> Iterator[Sequence[ImportedConversation]]:
+        try:
+            with self._files.open(path, self.origin) as file:
+                yield from self._read_file(file, FileKind.from_name(path.name if path is not None else ""))
+        except BackupError as error:
+            raise error.with_message(f"{self.origin.path}: {error.message}", path=self.origin.path) from error
+        except OSError as error:
+            raise self.origin.from_os_error(error) from error
+
+    def _read_file(self, file: BinaryIO, kind: FileKind) -> Iterator[Sequence[ImportedConversation]]:
         head = file.read(_HEAD_BYTES)
         file.seek(0)
-        if head.startswith(MAGIC):
-            blocks = self._count_bytes(decompress(file))
+        first, blocks = self._expand(file, head)
+        if _is_backup(first):
+            return self._read_object(first, blocks, to_stream(blocks))
+        file.seek(0)
+        if not head.startswith((GZIP_MAGIC, ZSTD_MAGIC, PARQUET_MAGIC)):
+            self._text_bytes += os.fstat(file.fileno()).st_size
+        return _to_chunks(self._read_rows(file, kind))
+
+    def _expand(self, file: BinaryIO, head: bytes) -> tuple[bytes, Iterator[bytes]]:
+        """Return the beginning of the decompressed content, and all of it in blocks."""
+        if head.startswith(ZSTD_MAGIC):
+            blocks = decompress(file)
+        else:
+            blocks = iterate_chunks(decompressed(file, head, self.origin, None))
+        try:
             first = next(blocks, b"")
-            plain = Path(self._path.stem) if self._path is not None else None
-            if plain is not None and plain.suffix in SUFFIXES and not _is_object(first, plain):
-                raise self.origin.unreadable("only a backup may be compressed; decompress other files first")
-            # Unbuffered, `readline` would read byte by byte.
-            stream = io.BufferedReader(_Blocks(first, blocks), _BLOCK_BYTES)
-            return self._read_object(first, chain((first,), blocks), stream)
-        self._text_bytes = os.fstat(file.fileno()).st_size
-        if _is_object(head, self._path):
-            return self._read_object(head, iter(lambda: file.read(_BLOCK_BYTES), b""), file)
-        if self._path is not None and self._path.suffix == ".zst":
-            raise self.origin.unreadable("not a backup: it is not compressed by zstd, as its name says")
-        return _to_chunks(self._read_rows(file))
+        except (BackupDamaged, InputUnreadable):  # the reader of rows says what is wrong
+            return b"", iter(())
+        return first, self._counted(chain((first,), blocks))
 
     def _read_object(
         self, head: bytes, blocks: Iterator[bytes], stream: BinaryIO
@@ -177,16 +219,17 @@ class ImportSource:
         if others.get("version", VERSION) != VERSION:
             raise BackupTooNew(f"The backup does not have version {VERSION}, the one that this Backstay reads")
 
-    def _read_rows(self, file: BinaryIO) -> Iterator[ImportedConversation]:
-        bad_rows, stdin = self._bad_rows, file if self._path is None else None
-        origin = replace(self.origin, bad_rows=bad_rows)
-        for row in read_rows(self._path, stdin=stdin, bad_rows=bad_rows, list_key=_LIST_KEY):
+    def _read_rows(self, file: BinaryIO, kind: FileKind) -> Iterator[ImportedConversation]:
+        origin, row = replace(self.origin, bad_rows=self._bad_rows), None
+        for row in rows_of_stream(file, kind, origin, self._options, _rules(), self._notes, self._count_bytes):
             try:
                 conversations = self._read_row(row, origin)
             except InvalidRow as error:
                 origin.reject_row(error, row)
             else:
                 yield from conversations
+        if row is None and not self._bad_rows.count:
+            raise self.origin.empty()
 
     def _read_row(self, row: InputRow, origin: InputErrors) -> list[ImportedConversation]:
         documents = read_row(row, origin, split_reasoning=self._split_reasoning)
@@ -202,39 +245,18 @@ class ImportSource:
         row = InputRow(line, parse_object(text, self.origin, line))
         return self._prepare(ImportedConversation(line, read_backup_row(row, self.origin), is_exact=True))
 
-    def _from_stdin(self) -> BinaryIO:
-        # Copied first, since an import may read it twice, and must not wait for more input while it locks the database.
-        if self._spooled is None:
-            stdin = standard_input(self._stdin, self.origin)
-            self._spooled = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - closed by `close`
-            copyfileobj(stdin, self._spooled, _BLOCK_BYTES)
-        self._spooled.seek(0)
-        return os.fdopen(os.dup(self._spooled.fileno()), "rb")
+
+@cache
+def _rules() -> RowRules:
+    return RowRules(
+        row_keys=keys_of_rows(),
+        text_refusal="text alone is no conversation; a conversation has turns with a role each",
+        list_key=_LIST_KEY,
+    )
 
 
-class _Blocks(io.RawIOBase):
-    """A readable stream of blocks."""
-
-    def __init__(self, first: bytes, more: Iterator[bytes]) -> None:
-        self._rest = first
-        self._more = more
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest:
-            self._rest = next(self._more, b"")
-        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _is_object(head: bytes, path: Path | None) -> bool:
-    """Return whether a file is one JSON object rather than rows: by its suffix, or because it begins like a backup."""
-    head = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    is_json = path is not None and path.suffix.lower() == ".json"
-    return (is_json and head.startswith(b"{")) or _BACKUP_START.match(head) is not None
+def _is_backup(head: bytes) -> bool:
+    return _BACKUP_START.match(head.removeprefix(codecs.BOM_UTF8).lstrip()) is not None
 
 
 def _to_chunks(rows: Iterator[ImportedConversation]) -> Iterator[Sequence[ImportedConversation]]:

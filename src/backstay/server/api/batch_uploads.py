@@ -6,13 +6,15 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from pydantic import Field
 from starlette.responses import Response
 
-from backstay.batch.intake import ColumnMapping
+from backstay.batch.item_columns import ColumnMapping
 from backstay.limits import MAX_NAME
 from backstay.readers.bad_rows import BadRowsReport
+from backstay.readers.read_options import ReadOptions
 from backstay.schemas import NewJobOut
 from backstay.server import uploads
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Name, Rpm, Seconds, Tpm
 from backstay.server.api.common import OnBadRow, OwnerServices, State, Text, errors, token_scheme
+from backstay.server.api.reading import Delimiter, Encoding
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.requested_processor import requested_processor
 
@@ -26,7 +28,7 @@ async def upload_batch(
     request: Request,
     services: OwnerServices,
     state: State,
-    file: Annotated[UploadFile, File(description="CSV, TSV, JSONL or a JSON array, according to its suffix.")],
+    file: Annotated[UploadFile, File(description="CSV, TSV, JSONL, JSON, Parquet or text, also compressed.")],
     job_id: Annotated[JobName, Form(alias="jobId")],
     recipe: Annotated[Name | None, Form()] = None,
     processor: Annotated[Name | None, Form()] = None,
@@ -38,6 +40,8 @@ async def upload_batch(
     on_bad_row: Annotated[
         OnBadRow, Form(alias="onBadRow", description="If a row cannot be used: create nothing, or leave it out.")
     ] = "fail",
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
     start: Annotated[Literal["true", "false"], Form(description="Start working on the job at once.")] = "true",
     concurrency: Annotated[Concurrency | None, Form()] = None,
     rpm: Annotated[Rpm | None, Form()] = None,
@@ -46,6 +50,7 @@ async def upload_batch(
 ) -> Response:
     """Create a job from the rows of a file. Columns other than id, topic and persona become parameters."""
     writer = requested_processor(state.allowed, recipe=recipe, processor=processor)
+    read = ReadOptions(encoding, delimiter)
     columns = ColumnMapping(id_column, topic_column, persona_column)
     async with uploads.store_upload(file, uploads.ITEM_SUFFIXES, state.files) as upload:
 
@@ -60,6 +65,7 @@ async def upload_batch(
                 columns=columns,
                 on_bad_row=on_bad_row,
                 report_bad_rows=reports.append,
+                read=read,
                 ceiling=state.settings.item_ceiling,
                 concurrency=concurrency,
                 rpm=rpm,
@@ -70,6 +76,7 @@ async def upload_batch(
             return 201, NewJobOut.from_job_and_report(job, reports[-1])
 
         limits = [concurrency, rpm, tpm]
-        file_content = [upload.digest, upload.path.suffix, id_column, topic_column, persona_column, on_bad_row]
+        columns_read = [id_column, topic_column, persona_column]
+        file_content = [upload.digest, upload.suffix, encoding, delimiter, *columns_read, on_bad_row]
         content = [job_id, *file_content, recipe, processor, max_attempts, timeout_seconds, start, limits]
         return await respond_once(request, key, content, create, location="/api/batches/{id}")

@@ -13,6 +13,7 @@ from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
+from backstay.readers.read_options import ReadOptions
 from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
@@ -28,6 +29,7 @@ from backstay.server.api.common import (
     errors,
     token_scheme,
 )
+from backstay.server.api.reading import Delimiter, Encoding
 from backstay.server.api.selections import Id, SelectionIn
 from backstay.server.idempotency import IdempotencyKey, MakeReceipt, respond_once
 from backstay.server.ids_with_slashes import IdRoute
@@ -124,7 +126,7 @@ async def import_conversations(
     state: State,
     file: Annotated[
         UploadFile,
-        File(description="Rows such as messages, ShareGPT or Alpaca (JSONL or a JSON array), or a backup."),
+        File(description="Rows such as messages, ShareGPT or Alpaca (JSONL, JSON or Parquet), or a backup."),
     ],
     on_conflict: Annotated[ImportConflictPolicy, Form(alias="onConflict")] = ImportConflictPolicy.FAIL,
     on_bad_row: Annotated[
@@ -136,13 +138,16 @@ async def import_conversations(
     split_reasoning: Annotated[
         bool, Form(alias="splitReasoning", description="Make <think>…</think> at the start of an answer its reasoning.")
     ] = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Import the conversations of a file, all or none.
 
     Rows that cannot be used refuse the file, or are left out and listed. A backup is never imported in part.
     """
-    async with uploads.store_upload(file, uploads.CONVERSATION_SUFFIXES, state.files) as upload:
+    read = ReadOptions(encoding, delimiter)
+    async with uploads.store_upload(file, uploads.IMPORT_SUFFIXES, state.files) as upload:
 
         async def import_(make_receipt: MakeReceipt | None) -> tuple[int, ImportOut]:
             def receipt(result: ImportResult) -> ExpiringValue | None:
@@ -154,12 +159,14 @@ async def import_conversations(
                 on_bad_row=on_bad_row,
                 strict=strict,
                 split_reasoning=split_reasoning,
+                read=read,
                 ceiling=state.settings.import_ceiling,
                 receipt=receipt,
             )
             return 201, ImportOut.from_result(result)
 
-        content = [upload.digest, upload.path.suffix, on_conflict, on_bad_row, strict, split_reasoning]
+        read_content = [upload.digest, upload.suffix, encoding, delimiter]
+        content = [*read_content, on_conflict, on_bad_row, strict, split_reasoning]
         return await respond_once(request, key, content, import_)
 
 

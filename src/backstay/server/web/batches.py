@@ -1,20 +1,21 @@
 """Pages of batches: start one from a file, list all, and show one with its items."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
-from backstay.batch.intake import ColumnMapping, read_items
+from backstay.batch.intake import read_items
 from backstay.batch.item import Item, to_item
+from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import FINISHED, Job, JobState
 from backstay.errors import BackstayError
 from backstay.generate.failure_advice import may_concern_one_item
 from backstay.generate.prompt import Prompt
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_NAME
+from backstay.readers.compression import COMPRESSED_SUFFIXES
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
 from backstay.server.api.common import Cursor, OwnerServices, State, Text
@@ -22,7 +23,7 @@ from backstay.server.api.selections import Id
 from backstay.server.problems import Problem
 from backstay.server.remedies import full_message
 from backstay.server.requested_processor import requested_processor
-from backstay.server.uploads import ITEM_SUFFIXES, rename_file, suffix_of
+from backstay.server.uploads import ITEM_SUFFIXES, file_name, rename_file, suffix_of
 from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 from backstay.server.web.pending_uploads import PendingUpload, PendingUploads
@@ -43,13 +44,15 @@ async def list_batches(request: Request, services: OwnerServices, cursor: Cursor
     """Show the form that starts a batch, and list batches, latest first."""
     waiting = await services.waiting_imports.list() if cursor is None else ()
     page = JobsOut.from_page(await services.batches.list(before=cursor, limit=_PAGE_SIZE), waiting, limit=_PAGE_SIZE)
-    return render_page(request, "batches.html", page=page, kinds=ITEM_SUFFIXES, is_first=cursor is None)
+    return render_page(
+        request, "batches.html", page=page, kinds=(*ITEM_SUFFIXES, *COMPRESSED_SUFFIXES), is_first=cursor is None
+    )
 
 
 @router.post("/upload")
 async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
     """Store a file, and redirect to the page where its columns are selected."""
-    name = PurePosixPath((file.filename or "").replace("\\", "/")).name[:200]
+    name = file_name(file.filename or "")[:200]
     if not name:
         raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")
     upload = await _pending_uploads(request).add(file.file, name, suffix_of(name, ITEM_SUFFIXES))

@@ -8,11 +8,12 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from backstay.errors import BackstayError
 from backstay.readers import InputRow, read_rows
+from backstay.readers.file_kind import FileKind
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 from backstay.server.uploads import rename_file
@@ -39,7 +40,7 @@ class PendingUpload:
     @property
     def job_id(self) -> str:
         """The suggested job name, which is the file's name."""
-        return PurePosixPath(self.name).stem[:200] or "batch"
+        return FileKind.from_name(self.name).stem_of(self.name)[:200] or "batch"
 
 
 class PendingUploads:

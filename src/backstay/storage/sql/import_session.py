@@ -69,7 +69,7 @@ class ImportSession:
             count += len(chunk)
             on_progress(count)
         if self._strict and self._report.refused:
-            raise self._report.refusal("nothing was imported", path=self._source.origin.path)
+            raise self._report.refusal("nothing was imported", path=self._source.name)
         return replace(
             self._count,
             bad_rows=self._source.finish(used=count),
@@ -82,8 +82,8 @@ class ImportSession:
         return self._source.origin.invalid_row(self._line, f"{error.message[:1].lower()}{error.message[1:]}")
 
     def _prepare(self, incoming: ImportedConversation) -> ImportedConversation:
-        columns = self._columns
-        document = to_document(incoming, columns.conversations, columns.turns, self._source.origin, self._report)
+        columns, source = self._columns, self._source
+        document = to_document(incoming, columns.conversations, columns.turns, source.origin, self._report, source.file)
         return ImportedConversation(incoming.line, document, incoming.is_exact)
 
     def _import_batch(self, batch: Sequence[ImportedConversation]) -> None:
@@ -117,9 +117,9 @@ class ImportSession:
                 self._add(renamed=1)
                 return self._new_id()
         origin = self._source.origin
+        where = origin.location(incoming.line)
         raise ConversationExists(
-            f"{origin.path} line {incoming.line}: another conversation has the id {quoted_id(own_id)}; nothing was "
-            "imported",
+            f"{where}: another conversation has the id {quoted_id(own_id)}; nothing was imported",
             path=origin.path,
             line=incoming.line,
             conversation_id=own_id,

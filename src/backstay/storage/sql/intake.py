@@ -252,6 +252,8 @@ class _ItemNaming:
 
 def _duplicate_error(item: NewItem, other_line: int | None) -> DuplicateItem:
     lines = f"lines {other_line} and {item.line}" if other_line is not None else f"line {item.line} and the job"
+    if item.file is not None:
+        lines = f"one is in {item.file} line {item.line}"
     return DuplicateItem(
         f"Two different items have the id {quoted_id(item.base_id)} ({lines}); give each its own id",
         item_id=item.base_id,

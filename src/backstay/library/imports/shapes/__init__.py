@@ -77,5 +77,11 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
 
 
 @cache
+def keys_of_rows() -> frozenset[str]:
+    """Return the keys that only a row has. An object with a list under another key may be one around rows."""
+    return _keys_of_shapes() - set(LIST_KEYS)
+
+
+@cache
 def _keys_of_shapes() -> frozenset[str]:
     return frozenset((*_NEXT_TO_TURNS, *(key for shape in all_shapes() for key in shape.keys)))
