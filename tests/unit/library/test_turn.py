@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from backstay import Conversation, ToolCall, Turn
 from backstay.errors import InvalidConversation
 from backstay.library.conversation import validate
+from backstay.library.turn import bare_turn
 
 _CALL = ToolCall("c1", "weather", '{"place": "Oslo"}')
 _PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}
@@ -152,3 +153,9 @@ def test_parts_are_current_while_their_text_is_the_content():
     assert Turn("user", "What is this?", parts=parts).current_parts == parts
     assert Turn("user", "What is that?", parts=parts).current_parts is None
     assert Turn("assistant", "No.", parts=[{"type": "refusal", "refusal": "No."}]).current_parts is not None
+
+
+@pytest.mark.parametrize("turn_id", [None, "t1"])
+def test_bare_turn_is_one_that_the_constructor_makes(turn_id):
+    """A turn that is made without the constructor is equal to one that is made with it, and has each field."""
+    assert bare_turn("user", "Hi", turn_id) == Turn("user", "Hi", id=turn_id)

@@ -67,9 +67,10 @@ class Format(ABC):
     def _descriptions(self, conversation: "Conversation") -> Iterator[str]:
         """Yield the names of what describes this conversation."""
         yield from (name for name in DESCRIPTION if getattr(conversation, name))
-        if any(turn.id for turn in conversation.turns):
+        described = [turn for turn in conversation.turns if turn.id or turn.metadata]
+        if any(turn.id for turn in described):
             yield TURN_IDS
-        if any(turn.metadata and turn.metadata.keys() - self.turn_metadata for turn in conversation.turns):
+        if any(turn.metadata and turn.metadata.keys() - self.turn_metadata for turn in described):
             yield TURN_METADATA
 
     def fit(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":

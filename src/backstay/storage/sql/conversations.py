@@ -15,7 +15,7 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.record import metadata_as_dict
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationPage, ConversationSummary
-from backstay.library.turn import Turn
+from backstay.library.turn import Turn, bare_turn
 from backstay.storage.sql.database import MAX_KEY, Row, Session, SqlStore
 from backstay.storage.sql.expiring_values import to_values
 from backstay.storage.sql.import_session import ImportSession
@@ -111,7 +111,10 @@ def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conve
     for key, turn_id, role, content, metadata in session.select_many(
         "conversation_turns", [(key,) for key in turns], owner
     ):
-        turns[key].append(Turn(role, content, id=turn_id, metadata=metadata_as_dict(metadata) or None))
+        if metadata is None:
+            turns[key].append(bare_turn(role, content, turn_id))
+        else:
+            turns[key].append(Turn(role, content, id=turn_id, metadata=metadata_as_dict(metadata) or None))
     return [_conversation(row, turns[row[0]]) for row in rows]
 
 
