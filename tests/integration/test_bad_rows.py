@@ -269,9 +269,9 @@ async def test_a_file_that_cannot_be_the_quarantine_refuses_the_import(backstay,
 @pytest.mark.parametrize(
     ("policy", "has_file", "message"),
     [
-        ("quarantine", False, "The quarantine of bad rows has no file; name it with quarantine=…"),
-        ("skip", True, "Bad rows have a quarantine, but also the policy skip"),
-        ("drop", False, "'drop' is no policy for bad rows: fail, skip, quarantine"),
+        ("quarantine", False, "The quarantine needs a file; name it with quarantine=…"),
+        ("skip", True, "A quarantine file is named, but the policy for bad rows is skip"),
+        ("drop", False, "'drop' is not a policy for bad rows: fail, skip, quarantine"),
     ],
 )
 async def test_options_that_do_not_fit_are_refused(backstay, tmp_path, policy, has_file, message):
