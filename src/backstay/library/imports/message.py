@@ -61,7 +61,9 @@ def read_role(
     if not isinstance(speaker, str):
         raise row.error(f"turn {number} needs {speaker_key!r} and {content_key!r}")
     if (role := role_of(speaker)) is None:
-        raise row.error(f"turn {number} has the unknown {speaker_key} {quoted_speaker(speaker)}; known are {KNOWN}")
+        raise row.error(
+            f"turn {number} has the unknown {speaker_key} {quoted_speaker(speaker)}; known ones are {KNOWN}"
+        )
     return role
 
 
