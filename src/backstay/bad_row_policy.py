@@ -1,4 +1,4 @@
-"""The policy for rows of an input that cannot be used, in a module that the command line loads quickly."""
+"""The policy for unusable rows of an input, in a module that the command line loads quickly."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,10 +8,10 @@ from backstay.remedy import Remedy
 
 
 class BadRowPolicy(StrEnum):
-    """The treatment of rows that cannot be used."""
+    """The treatment of unusable rows."""
 
     FAIL = "fail"
-    """Use no row."""
+    """Refuse the whole input."""
     SKIP = "skip"
     """Leave them out."""
     QUARANTINE = "quarantine"
@@ -19,20 +19,20 @@ class BadRowPolicy(StrEnum):
 
 
 def choose_policy(policy: BadRowPolicy | str | None, quarantine: str | Path | None) -> BadRowPolicy:
-    """Return the policy, by default `quarantine` if there is a file for it, else `fail`.
+    """Return the policy; by default `quarantine` if a file is named for it, otherwise `fail`.
 
     Raises:
-        SettingsError: the policy is unknown, there is no file for `quarantine`, or one without it.
+        SettingsError: the policy is unknown, or a file is named without `quarantine` or missing for it.
     """
     if policy is None:
         return BadRowPolicy.FAIL if quarantine is None else BadRowPolicy.QUARANTINE
     if policy not in list(BadRowPolicy):
-        raise SettingsError(f"{policy!r} is no policy for bad rows: {', '.join(BadRowPolicy)}", setting="on_bad_row")
+        raise SettingsError(f"{policy!r} is not a policy for bad rows: {', '.join(BadRowPolicy)}", setting="on_bad_row")
     chosen = BadRowPolicy(policy)
     if chosen is BadRowPolicy.QUARANTINE and quarantine is None:
-        raise SettingsError(
-            "The quarantine of bad rows has no file", remedy=Remedy.NAME_QUARANTINE, setting="quarantine"
-        )
+        raise SettingsError("The quarantine needs a file", remedy=Remedy.NAME_QUARANTINE, setting="quarantine")
     if chosen is not BadRowPolicy.QUARANTINE and quarantine is not None:
-        raise SettingsError(f"Bad rows have a quarantine, but also the policy {chosen}", setting="quarantine")
+        raise SettingsError(
+            f"A quarantine file is named, but the policy for bad rows is {chosen}", setting="quarantine"
+        )
     return chosen

@@ -232,13 +232,13 @@ class ProcessorNotAllowed(Refused):
 
 
 class LossyExport(Refused):
-    """The format cannot hold everything that the selected conversations hold; `context` has the losses with counts."""
+    """The export format cannot hold everything in the selected conversations; `context` has the losses with counts."""
 
     remedy = Remedy.ALLOW_LOSSES
 
 
 class ConversationUnwritable(Refused):
-    """The format cannot express a conversation, because its text would be read as something else."""
+    """The export format cannot hold a conversation at all, for example because its text would be read as markers."""
 
     remedy = Remedy.CHOOSE_FORMAT
 
@@ -270,7 +270,7 @@ class Stopped(BackstayError):
 
 
 class OutputUnwritable(BackstayError):
-    """The output cannot be written where the user asked for it."""
+    """The output cannot be written to the requested target."""
 
 
 class ProcessorUnusable(BackstayError):

@@ -56,8 +56,11 @@ def test_an_import_keeps_bad_rows(within):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--on-bad-row", "quarantine"), "The quarantine of bad rows has no file; name one with --quarantine FILE"),
-        (("--on-bad-row", "skip", "--quarantine", "x.jsonl"), "Bad rows have a quarantine, but also the policy skip"),
+        (("--on-bad-row", "quarantine"), "The quarantine needs a file; name one with --quarantine FILE"),
+        (
+            ("--on-bad-row", "skip", "--quarantine", "x.jsonl"),
+            "A quarantine file is named, but the policy for bad rows is skip",
+        ),
     ],
     ids=["no file", "two policies"],
 )

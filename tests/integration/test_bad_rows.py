@@ -203,7 +203,7 @@ async def test_a_backup_is_never_imported_in_part(backstay, tmp_path, policy):
     file = _write(tmp_path / "backup.json", json.dumps(rows).encode())
     quarantine = tmp_path / "bad.jsonl" if policy == "quarantine" else None
 
-    with pytest.raises(InvalidRow, match=r"line 1: no conversation in the keys 'id'; expected are .*\(ChatML\)$"):
+    with pytest.raises(InvalidRow, match=r"line 1: no conversation in the keys 'id'; expected one of: .*\(ChatML\)$"):
         await backstay.conversations.import_file(file, on_bad_row=policy, quarantine=quarantine)
 
     assert deleted.deleted == 2
@@ -269,9 +269,9 @@ async def test_a_file_that_cannot_be_the_quarantine_refuses_the_import(backstay,
 @pytest.mark.parametrize(
     ("policy", "has_file", "message"),
     [
-        ("quarantine", False, "The quarantine of bad rows has no file; name it with quarantine=…"),
-        ("skip", True, "Bad rows have a quarantine, but also the policy skip"),
-        ("drop", False, "'drop' is no policy for bad rows: fail, skip, quarantine"),
+        ("quarantine", False, "The quarantine needs a file; name it with quarantine=…"),
+        ("skip", True, "A quarantine file is named, but the policy for bad rows is skip"),
+        ("drop", False, "'drop' is not a policy for bad rows: fail, skip, quarantine"),
     ],
 )
 async def test_options_that_do_not_fit_are_refused(backstay, tmp_path, policy, has_file, message):

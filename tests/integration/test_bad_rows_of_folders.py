@@ -82,7 +82,7 @@ async def test_a_quarantine_has_rows_of_one_kind(backstay, shards, tmp_path):
     quarantine = tmp_path / "bad.jsonl"
 
     with pytest.raises(
-        OutputUnwritable, match="bad rows of different kinds, or with different columns, need a file each"
+        OutputUnwritable, match="bad rows of different formats, or with different columns, need separate files"
     ):
         await backstay.conversations.import_file(shards, quarantine=quarantine)
 

@@ -35,7 +35,7 @@ _TURNS = [
     {"role": "tool", "content": "Rain", "metadata": {"tool_call_id": "call-1"}},
     {"role": "assistant", "content": "It rains."},
 ]
-_LOST = "sharegpt cannot hold: ids of tool calls (2 in 1 conversation), texts next to tool calls (1 conversation), "
+_LOST = "sharegpt cannot hold: ids of tool calls (2 in 1 conversation), text next to tool calls (1 conversation), "
 
 
 def _row(name, turns=None, **fields):
@@ -345,7 +345,7 @@ async def test_an_unpaired_conversation_is_a_loss(backstay, tmp_path):
 
 
 async def test_a_folder_is_never_a_mixture_of_exports(backstay, tmp_path):
-    """A folder that holds data files of another export is refused, before or after writing, and stays as it was."""
+    """A folder that contains data files of another export is refused, before or after writing, and stays as it was."""
     await _many(backstay, 7)
     folder = tmp_path / "out"
     await backstay.conversations.write_export(folder, shard_size=3)
@@ -354,7 +354,7 @@ async def test_a_folder_is_never_a_mixture_of_exports(backstay, tmp_path):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     for choices in ({"split": "train=0.5,test=0.5"}, {"shard_size": 4}, {"shard_size": 3, "format": "csv"}, {}):
-        with pytest.raises(OutputUnwritable, match=r"out holds train-0000\d\.jsonl, which this export would not"):
+        with pytest.raises(OutputUnwritable, match=r"out contains train-0000\d\.jsonl, which this export would not"):
             await backstay.conversations.write_export(folder, **choices)
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     result = await backstay.conversations.write_export(folder, shard_size=3)
@@ -392,14 +392,18 @@ async def test_a_failed_export_leaves_no_folder(backstay, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("target", "choices", "message"),
     [
-        ("out.jsonl", {"split": "a=0.5,b=0.5"}, "are several files, and .*out.jsonl is one; name a folder"),
+        (
+            "out.jsonl",
+            {"split": "a=0.5,b=0.5"},
+            "out.jsonl is one file, and a split or shards need several; name a folder",
+        ),
         ("out.csv.gz", {"shard_size": 3}, "name a folder"),
-        ("out.xlsx", {}, "No format is written as .xlsx"),
-        ("out.tsv.gz", {}, "No format is written as .tsv"),
+        ("out.xlsx", {}, ".xlsx files cannot be written"),
+        ("out.tsv.gz", {}, ".tsv files cannot be written"),
         ("out", {"shard_size": 0}, "The shard size is below 1"),
-        ("out.jsonl", {"license": "mit"}, "A license is stated in a dataset card"),
-        (None, {"card": True}, "name a folder for them"),
-        (None, {"split": "a=1"}, "name a folder for them"),
+        ("out.jsonl", {"license": "mit"}, "A license is written into a dataset card"),
+        (None, {"card": True}, "a card cannot go to a stream; name a folder"),
+        (None, {"split": "a=1"}, "a card cannot go to a stream; name a folder"),
     ],
 )
 async def test_contradictions_are_refused(backstay, tmp_path, target, choices, message):
@@ -432,7 +436,7 @@ async def test_a_card_has_figures_of_what_was_exported(backstay, tmp_path):
         "size_categories": ["n<1K"],
         "configs": [{"config_name": "default", "data_files": sides}],
     }
-    assert "3 conversations in the shape `messages`" in text
+    assert "3 conversations in the format `messages`" in text
     assert "| `user` | 6 |" in text
     assert "| `scripted` | 3 |" in text
     assert "| `job¦'1'` | 3 | – |" in text

@@ -85,22 +85,22 @@ class ColumnOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRowOptions:
-    """The treatment of rows that cannot be used."""
+    """The treatment of unusable rows."""
 
     on_bad_row: Annotated[
         BadRowPolicy | None,
         typer.Option(
-            help="If a row cannot be used: use none [default], skip it, or skip it and write it to the file of "
+            help="If a row cannot be used: refuse the input [default], skip the row, or also write it to the file of "
             "--quarantine.",
             show_default=False,
         ),
     ] = None
     quarantine: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File for bad rows as they are; implies --on-bad-row quarantine.")
+        str | None, typer.Option(metavar="FILE", help="File for bad rows, unchanged; implies --on-bad-row quarantine.")
     ] = None
 
     def policy(self) -> BadRowPolicy:
-        """Return the policy. Raises SettingsError if the two options do not fit each other."""
+        """Return the policy. Raises SettingsError if the two options contradict each other."""
         return choose_policy(self.on_bad_row, self.quarantine)
 
     def report(self, out: "Output", report: "BadRowsReport") -> None:

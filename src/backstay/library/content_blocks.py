@@ -13,7 +13,7 @@ _DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
 
 
 def to_block(part: Any) -> Mapping[str, Any] | None:
-    """Return a content part as a block; None if the API has none for it."""
+    """Return a content part as a block; None if the API has no block for it."""
     block: Mapping[str, Any] = part
     match part:
         case str():

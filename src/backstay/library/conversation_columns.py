@@ -1,4 +1,4 @@
-"""Conversations as columns of a table, from which pyarrow makes a record batch."""
+"""Conversations as columns, collected for a record batch of pyarrow."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ _MESSAGE_FIELDS = {
 
 
 class ConversationColumns:
-    """Rows that were appended and not yet taken. Without `with_fields`, a message has a role and content only."""
+    """Rows that wait for `take`. Unless `with_fields`, a message has only a role and content."""
 
     def __init__(self, *, with_fields: bool) -> None:
         self._with_fields = with_fields
@@ -63,7 +63,7 @@ class ConversationColumns:
         self._ends.append(len(self._roles))
 
     def take(self) -> "pa.RecordBatch":
-        """Return all rows, and remove them."""
+        """Return and remove all rows."""
         arrays = [
             self._messages() if name == "messages" else pa.array(self._columns[name], self.schema.field(name).type)
             for name in self.schema.names
@@ -125,7 +125,7 @@ class ConversationColumns:
 
 
 def _set(values: list[Any], number: int, value: Any) -> None:
-    """Set a value that most messages do not have; those before it get none."""
+    """Set the value of a message in a sparse column; messages before it that have none get None."""
     values.extend([None] * (number - len(values)))
     values.append(value)
 

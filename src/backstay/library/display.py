@@ -1,4 +1,4 @@
-"""Tool calls, tools and parts as texts for people, in a terminal and on pages. Pure."""
+"""Tool calls, tools and parts as readable text, for terminals and pages. Pure."""
 
 import json
 import re
@@ -17,9 +17,9 @@ _DATA_URL = re.compile(r"data:(?P<type>[^,;\s]{0,100})(?P<base64>[^,]{0,100};bas
 
 
 def indent_json(text: str) -> str:
-    """Return a JSON object or list with a line for each entry. Only white space is changed, and only up to a size.
+    """Return a JSON object or list with one entry per line. Only white space changes.
 
-    Any other text is returned as it is.
+    Any other text, and JSON that is too long, is returned unchanged.
     """
     if len(text) > _MAX_INDENTED_CHARACTERS or not _is_json(text):
         return text
@@ -45,7 +45,7 @@ def format_value(value: Any) -> str:
 
 
 def name_of_tool(tool: Mapping[str, Any]) -> str:
-    """Return the name in the definition of a tool, or else its type."""
+    """Return the name of a tool from its definition, otherwise its type."""
     function = tool.get("function")
     names = (function.get("name") if isinstance(function, Mapping) else None, tool.get("name"), tool.get("type"))
     return next((name for name in names if isinstance(name, str) and name), "unnamed")
@@ -58,9 +58,9 @@ def type_of_part(part: Any) -> str:
 
 
 def format_part(part: Any) -> str:
-    """Return a part as text: the text of one that has any, or else its address or its fields.
+    """Return a part as text: its text, otherwise its URL or its fields.
 
-    Embedded data, as a `data:` address or in base64, is replaced by its size.
+    Embedded data, in base64 or a `data:` URL, is replaced by its size.
     """
     if text := text_of_parts([part]):
         return text

@@ -15,7 +15,7 @@ class ReasoningMode(StrEnum):
     """The treatment of reasoning in an export."""
 
     KEEP = "keep"
-    """Write it where the format has a place for it."""
+    """Write it where the format has a field for it."""
     INLINE = "inline"
     """Write it before the text, in `<think>` tags."""
     DROP = "drop"
@@ -37,29 +37,29 @@ class FormatOptions:
     reasoning: ReasoningMode = ReasoningMode.KEEP
     system: SystemMode = SystemMode.KEEP
     metadata: bool = False
-    """Whether id, topic, persona, metadata and so on are written too, where the format is JSON."""
+    """Whether JSON formats also write id, topic, persona, metadata and so on."""
     parsed_arguments: bool = False
-    """Whether the arguments of tool calls are written as objects, as most chat templates expect them, in the shapes of
-    OpenAI's messages. Arguments that are no JSON object stay text."""
+    """Whether formats with OpenAI's messages write the arguments of tool calls as objects, which most chat templates
+    expect. Arguments that are not a JSON object stay text."""
     excel: bool = False
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     turn_fields: bool = True
-    """Whether any conversation has tools or turns with metadata or other fields. Without, Parquet has fewer columns."""
+    """Whether any conversation has tools, or turns with metadata or other fields. If not, Parquet has fewer columns."""
 
     def apply(self, conversation: "Conversation") -> "Conversation":
-        """Return the conversation with its reasoning and system messages as the options say."""
+        """Return the conversation with the options for reasoning and system messages applied."""
         if self.reasoning is ReasoningMode.KEEP and self.system is SystemMode.KEEP:
             return conversation
         turns = [applied for turn in conversation.turns if (applied := self.apply_to_turn(turn)) is not None]
         return replace(conversation, turns=turns)
 
     def apply_to_turn(self, turn: "Turn") -> "Turn | None":
-        """Return the turn with its reasoning as the options say; None if it is left out."""
+        """Return the turn with the options applied; None if it is left out."""
         if self.system is SystemMode.DROP and turn.role in _SYSTEM_ROLES:
             return None
         if self.reasoning is ReasoningMode.KEEP or not turn.reasoning:
             return turn
-        # The templates of Qwen and DeepSeek write it in this form.
+        # As the chat templates of Qwen and DeepSeek write it.
         thought = f"<think>\n{turn.reasoning}\n</think>\n\n" if self.reasoning is ReasoningMode.INLINE else ""
         parts = [part for part in turn.current_parts or () if isinstance(part, str) or part["type"] != "thinking"]
         if thought and parts:

@@ -8,28 +8,32 @@ import orjson
 
 from backstay.clock import to_text
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTION, TURN_DESCRIPTION, Format
+from backstay.library.formats import DESCRIPTIVE_FIELDS, DESCRIPTIVE_TURN_FIELDS, Format
 
 
 class JsonLines(Format):
-    """A format with one JSON object per line. The option `metadata` adds what describes the conversation."""
+    """A format with one JSON object per line. The option `metadata` adds the descriptive fields."""
 
-    describes_turns: ClassVar[bool] = False
-    """Whether the option `metadata` adds ids and metadata of the turns too."""
+    writes_turn_metadata: ClassVar[bool] = False
+    """Whether the option `metadata` also adds ids and metadata of the turns."""
 
     def chunk(self, conversation: Conversation) -> bytes:
-        fitted, _ = self.fit(self.options.apply(conversation))
-        if fitted is None:
+        supported, _ = self.remove_unsupported(self.options.apply(conversation))
+        if supported is None:
             return b""
-        return write_line(self.row(fitted) | (describe(fitted) if self.options.metadata else {}))
+        return write_line(self.row(supported) | (descriptive_fields(supported) if self.options.metadata else {}))
 
-    def unwritten(self, conversation: Conversation) -> Collection[str]:
-        written = (*DESCRIPTION, *(TURN_DESCRIPTION if self.describes_turns else ())) if self.options.metadata else ()
-        return [name for name in super().unwritten(conversation) if name not in written]
+    def omitted_fields(self, conversation: Conversation) -> Collection[str]:
+        written = (
+            (*DESCRIPTIVE_FIELDS, *(DESCRIPTIVE_TURN_FIELDS if self.writes_turn_metadata else ()))
+            if self.options.metadata
+            else ()
+        )
+        return [name for name in super().omitted_fields(conversation) if name not in written]
 
     @abstractmethod
     def row(self, conversation: Conversation) -> dict[str, Any]:
-        """Return the object of a conversation to which options and `fit` were applied."""
+        """Return the object of a conversation, after the options and `remove_unsupported` were applied."""
 
 
 def write_line(row: Mapping[str, Any]) -> bytes:
@@ -37,8 +41,8 @@ def write_line(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def describe(conversation: Conversation) -> dict[str, Any]:
-    """Return the fields that are set and describe the conversation, under their names in the native shape."""
+def descriptive_fields(conversation: Conversation) -> dict[str, Any]:
+    """Return the descriptive fields that are set, named as in the native shape."""
     fields = {
         "id": conversation.id,
         "topic": conversation.topic,
@@ -54,5 +58,5 @@ def describe(conversation: Conversation) -> dict[str, Any]:
 
 
 def embed(json_text: str) -> orjson.Fragment:
-    """Return valid JSON text to be written as it is, so that no number or key changes, but on one line."""
+    """Return valid JSON text to embed unparsed, on one line, so that no number or key changes."""
     return orjson.Fragment(json_text.replace("\n", " ").replace("\r", " "))

@@ -4,29 +4,29 @@ from enum import StrEnum
 
 
 class Loss(StrEnum):
-    """Something that a trainee reads and that a format cannot hold; the value is its name for people."""
+    """Training data that a format cannot hold; the value is its name for people."""
 
     TOOLS = "tool definitions"
     TOOL_CALLS = "tool calls"
     TOOL_CALL_IDS = "ids of tool calls"
-    TOOL_CALL_KEYS = "further keys of tool calls"
-    ARGUMENTS = "arguments of tool calls that are no JSON object"
-    CALL_TEXT = "texts next to tool calls"
+    TOOL_CALL_KEYS = "extra keys of tool calls"
+    ARGUMENTS = "arguments of tool calls that are not JSON objects"
+    CALL_TEXT = "text next to tool calls"
     REASONING = "reasoning"
     PARTS = "content parts that are not text"
     PART_ORDER = "the order of text, reasoning and tool calls"
     NAMES = "names"
     WEIGHTS = "weights"
-    MISPLACED = "fields on turns of other roles"
-    ROLES = "turns with a role that the format lacks"
+    MISPLACED = "fields on turns of the wrong role"
+    ROLES = "turns with a role that the format does not have"
     SYSTEM = "system messages after the first turn"
     ORDER = "turns out of order"
     AFTER_ANSWER = "turns after the last answer"
-    NO_ANSWER = "conversations without a question and its answer"
+    NO_ANSWER = "conversations without a question and an answer"
     COUNTERPART = "conversations without a counterpart"
 
 
-BEYOND_TEXT = frozenset(
+MORE_THAN_TEXT = frozenset(
     (Loss.TOOLS, Loss.TOOL_CALLS, Loss.TOOL_CALL_IDS, Loss.REASONING, Loss.PARTS, Loss.NAMES, Loss.WEIGHTS)
 )
-"""What a format lacks that holds roles and text only."""
+"""What a format of roles and text alone cannot hold."""

@@ -7,20 +7,20 @@ from backstay.library.conversation import Conversation
 from backstay.library.json_lines import embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_openai
-from backstay.library.training_content import is_json_object, part_type, types_of_fields, weight
+from backstay.library.training_content import field_block_types, is_json_object, part_type, weight
 from backstay.library.turn import Turn
 
-LACKS = frozenset((Loss.PART_ORDER,))
-"""What this shape cannot hold."""
+UNSUPPORTED = frozenset((Loss.PART_ORDER,))
+"""What these messages cannot hold."""
 
 
 def to_messages(conversation: Conversation, *, metadata: bool) -> list[dict[str, Any]]:
-    """Return the messages of a conversation, with ids and metadata of the turns if `metadata`."""
+    """Return the messages of a conversation, including the turns' ids and metadata if `metadata`."""
     return [_to_message(turn, metadata=metadata) for turn in conversation.turns]
 
 
 def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return messages whose tool calls have their arguments as objects, where these are JSON objects."""
+    """Return the messages with the arguments of tool calls parsed, where they are JSON objects."""
     return [
         message | {"tool_calls": list(map(_with_parsed_arguments, message["tool_calls"]))}
         if "tool_calls" in message
@@ -37,7 +37,7 @@ def _with_parsed_arguments(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_tools(conversation: Conversation) -> dict[str, Any]:
-    """Return the entry `tools` of a row, or nothing for a conversation without."""
+    """Return the entry `tools` of a row, or nothing if the conversation has no tools."""
     return {"tools": [to_openai(tool) for tool in conversation.tools]} if conversation.tools else {}
 
 
@@ -54,11 +54,11 @@ def _to_message(turn: Turn, *, metadata: bool) -> dict[str, Any]:
     if turn.metadata and (number := weight(turn)) is not None:
         message["weight"] = number
     if metadata:
-        message |= describe_turn(turn)
+        message |= id_and_metadata(turn)
     return message
 
 
-def describe_turn(turn: Turn) -> dict[str, Any]:
+def id_and_metadata(turn: Turn) -> dict[str, Any]:
     """Return the id and the metadata of a turn, without its weight, which is part of the message."""
     described = {} if turn.id is None else {"id": turn.id}
     if not turn.metadata:
@@ -72,8 +72,8 @@ def describe_turn(turn: Turn) -> dict[str, Any]:
 def _content(turn: Turn) -> str | Sequence[Any]:
     """Return the parts or the text. It is never null: the templates of DeepSeek-V3 and Qwen3 fail on that."""
     if parts := turn.current_parts:
-        of_fields = types_of_fields(turn)
-        content = [part for part in parts if part_type(part) not in of_fields]
+        field_types = field_block_types(turn)
+        content = [part for part in parts if part_type(part) not in field_types]
         if content:
             return content
     return turn.content

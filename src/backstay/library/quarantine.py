@@ -1,4 +1,4 @@
-"""The file that keeps bad rows as they stand in the input, so that they can be repaired and read again."""
+"""The file that keeps bad rows unchanged, so that they can be repaired and read again."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _FORMATS = {".jsonl": "JSON lines", ".csv": "CSV", ".tsv": "TSV", ".txt": "plain
 
 @contextmanager
 def handle_bad_rows(policy: BadRowPolicy | str | None, quarantine: str | Path | None) -> Iterator[BadRows]:
-    """Yield what takes the bad rows of an input. The quarantine appears at the end of the context, without an error.
+    """Yield the collector of an input's bad rows. The quarantine file appears when the context ends without an error.
 
     Raises like `choose_policy`, and OutputUnwritable if the file cannot be written, or exists with other rows.
     """
@@ -35,7 +35,7 @@ def handle_bad_rows(policy: BadRowPolicy | str | None, quarantine: str | Path | 
 
 
 class QuarantineFile:
-    """The raw rows in one file, and their lines and reasons in a second one. Both appear when the context ends.
+    """The raw rows in one file, and their line numbers and reasons in another. Both appear when the context ends.
 
     An existing file is never overwritten. It is accepted if it holds the same rows, so that a command can be repeated.
     """
@@ -58,7 +58,7 @@ class QuarantineFile:
             self._files.__exit__(kind, error, trace)
 
     def restart(self) -> None:
-        """Drop all rows; the input is read from its start."""
+        """Drop all rows, because the input is read again from its start."""
         self._last = None
         with self._translate_errors():
             for file in (self._existing, self._rows, self._reasons):
@@ -74,7 +74,7 @@ class QuarantineFile:
             self._check_suffix(row.suffix)
             text = row.header + text
         elif (row.suffix, row.header.rstrip()) != (last.suffix, last.header.rstrip()):
-            raise self._error("bad rows of different kinds, or with different columns, need a file each")
+            raise self._error("bad rows of different formats, or with different columns, need separate files")
         elif not last.text.endswith(b"\n"):  # the last row of another file
             text = b"\n" + text
         with self._translate_errors():
@@ -104,7 +104,7 @@ class QuarantineFile:
             return
         if os.path.lexists(self._path):
             raise self._exists_error()
-        # Left in reverse order, so that the rows are never without their reasons.
+        # Closed in reverse order, so that the rows never appear without their reasons.
         self._rows = self._files.enter_context(replace_atomically(self._path))
         self._reasons = self._files.enter_context(replace_atomically(Path(f"{self._path}{REASONS_SUFFIX}")))
 

@@ -129,13 +129,13 @@ class Conversations:
                 Parquet), or of a backup; a folder or a pattern of several such files; `-` is standard input. Unknown
                 keys are kept as metadata.
             on_conflict: What to do if another conversation has the same id: `fail`, `skip` the row, or give it a `new`
-                id. A row with the same content as the stored conversation is no conflict.
-            on_bad_row: What to do with rows that cannot be used: `fail` and store nothing, which is the default; `skip`
-                them; or write them to the `quarantine`. The result says how many there were. A backup always fails.
-            quarantine: The file for bad rows, as they stand in the source; a file next to it has the reasons. Both
+                id. A row with the same content as the stored conversation is not a conflict.
+            on_bad_row: What to do with unusable rows: `fail` (the default), `skip` them, or write them to the
+                `quarantine`. The result counts them. For a backup, any of them is an error.
+            quarantine: The file for bad rows, unchanged; a file next to it has the reasons. Both
                 appear once the conversations are stored.
-            strict: Whether to import nothing if trainers would refuse one of the conversations. Otherwise the result
-                counts them in `warnings`, and they are imported as they are.
+            strict: Whether to import nothing if trainers would refuse any conversation. Otherwise they are
+                imported unchanged, and the result counts them in `warnings`.
             split_reasoning: Whether a thought at the start of an assistant's text, as in `<think>…</think>`, becomes
                 the reasoning of its turn.
             stdin: The stream that `-` reads; by default the standard input of the process.

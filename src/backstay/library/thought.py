@@ -1,4 +1,4 @@
-"""The thoughts of a model in its text, between tags such as `<think>` and `</think>`."""
+"""Reasoning inside a model's text, between tags such as `<think>` and `</think>`."""
 
 import re
 
@@ -6,7 +6,7 @@ _NAME = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reasoning|analysis)"
 _OPENING = (
     rf"<{_NAME}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<unused94>(?:thought\b)?|<\|channel\|>analysis<\|message\|>"
 )
-# The channel of the answer ends the thinking in another channel, with any words between them.
+# A thought in one channel ends where the channel of the answer begins; anything may stand between them.
 _CLOSING = (
     rf"</{_NAME}\s{{0,20}}>|\[/THINK\]|◁/think▷|<unused95>"
     r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^{\[]{0,60}?<\|message\|>"

@@ -1,7 +1,7 @@
 """Definitions of tools in the shapes of OpenAI and Anthropic.
 
-Both have a name, a description and a JSON schema of the arguments. A definition of another kind, such as a tool that a
-provider runs itself, stays as it is.
+Both have a name, a description and a JSON schema of the arguments. Other definitions, such as those of tools that the
+provider runs itself, are left unchanged.
 """
 
 from collections.abc import Mapping

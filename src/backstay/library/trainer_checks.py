@@ -1,12 +1,12 @@
-"""What trainers refuse: conversations that may be stored, but that fail, or are left out, when a model is trained.
+"""Checks for conversations that training programs refuse or skip, although the library may store them.
 
-Each kind of warning is one that these programs do refuse; its comment names them.
+The comment of each kind of warning names the programs that refuse such conversations:
 
 - OpenAI: the checks of its cookbook ("Data preparation and analysis for chat model fine-tuning"), the schema of a
   training example in its OpenAPI description, and the errors of its chat API.
 - Mistral: `MistralRequestValidator` of mistral-common in the mode `finetuning`.
-- Templates: the chat templates that TRL brings along, which raise an error or fail, such as those of Gemma, Qwen 3.5.
-- LLaMA-Factory: `OpenAIDatasetConverter` and `SharegptDatasetConverter`, which skip what is abnormal.
+- Templates: the chat templates bundled with TRL, such as those of Gemma and Qwen 3.5, which fail.
+- LLaMA-Factory: `OpenAIDatasetConverter` and `SharegptDatasetConverter`, which skip invalid examples.
 - Axolotl: `ChatTemplateStrategy.transform_message`.
 - Together: `check_file` of its Python package.
 """
@@ -23,7 +23,7 @@ from backstay.library.training_content import is_json_object
 from backstay.library.turn import ToolCall, Turn
 
 _SYSTEM, _USER, _ASSISTANT, _TOOL = "system", "user", "assistant", "tool"
-_SAME_ROLES = {"developer": _SYSTEM, "function": _TOOL}  # OpenAI's newer and older names
+_ROLE_ALIASES = {"developer": _SYSTEM, "function": _TOOL}  # OpenAI's newer and older names
 _EXCHANGE = (_USER, _ASSISTANT)
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _WEIGHT = "weight"
@@ -71,7 +71,7 @@ _PHRASES: Mapping[WarningKind, str] = {
     WarningKind.MISSING_CALL_ID: "have a tool call, or its result, without an id",
     WarningKind.DUPLICATE_CALL_ID: "have two tool calls with the same id in one turn",
     WarningKind.INVALID_ARGUMENTS: "have a tool call whose arguments are not a JSON object",
-    WarningKind.INVALID_TOOL_NAME: "call a tool whose name has more than letters, digits, - and _, or over 64 of them",
+    WarningKind.INVALID_TOOL_NAME: "call a tool whose name is not 1 to 64 letters, digits, - and _",
     WarningKind.INVALID_WEIGHT: "have a weight other than 0 and 1",
 }
 
@@ -87,17 +87,17 @@ class TrainerWarning:
 def check(conversation: Conversation) -> Iterator[TrainerWarning]:
     """Yield the reasons why trainers refuse a conversation; one kind may be found at several turns."""
     turns = conversation.turns
-    yield from _warnings_of_order(turns)
-    yield from _warnings_of_results(turns)
+    yield from _check_order(turns)
+    yield from _check_results(turns)
     for number, turn in enumerate(turns, start=1):
-        for kind in _kinds_of_turn(turn):
+        for kind in _check_turn(turn):
             yield TrainerWarning(kind, number)
 
 
 def _is_plain_exchange(turns: Sequence[Turn]) -> bool:
     """Return whether user and assistant alternate, after a system turn or none, without tools or weights.
 
-    Then there are no warnings. Most conversations are like that, and this is much faster than the full check.
+    Such a conversation has no warnings. Most are like that, and this is much faster than the full check.
     """
     start = 1 if turns and turns[0].role == _SYSTEM else 0
     count = len(turns) - start
@@ -111,10 +111,10 @@ def _is_plain_exchange(turns: Sequence[Turn]) -> bool:
 
 
 def _role(turn: Turn) -> str:
-    return _SAME_ROLES.get(turn.role, turn.role)
+    return _ROLE_ALIASES.get(turn.role, turn.role)
 
 
-def _warnings_of_order(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
+def _check_order(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
     roles = list(map(_role, turns))
     first_number = next((number for number, role in enumerate(roles, start=1) if role != _SYSTEM), None)
     for number, (previous, role) in enumerate(zip([None, *roles], roles, strict=False), start=1):
@@ -124,7 +124,7 @@ def _warnings_of_order(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
             yield TrainerWarning(WarningKind.BEGINS_WITH_ASSISTANT, number)
         elif role == previous == _USER:
             yield TrainerWarning(WarningKind.USER_AFTER_USER, number)
-        # After a call, its missing result is the reason.
+        # After a call, the missing result is the fault.
         elif role == previous == _ASSISTANT and not turns[number - 2].tool_calls:
             yield TrainerWarning(WarningKind.ASSISTANT_AFTER_ASSISTANT, number)
     if _ASSISTANT not in roles:
@@ -135,7 +135,7 @@ def _warnings_of_order(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
         yield TrainerWarning(WarningKind.ENDS_WITH_TOOL_RESULT, len(turns))
 
 
-def _warnings_of_results(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
+def _check_results(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
     """Yield results without a call, and calls without a result; the calls of the last turn need none."""
     waiting: list[ToolCall] = []
     number_of_calls = 0
@@ -161,8 +161,8 @@ def _call_of_result(result: Turn, waiting: Sequence[ToolCall]) -> ToolCall | Non
     return next(by_id, None) or next((call for call in waiting if call.id is None), None)
 
 
-def _kinds_of_turn(turn: Turn) -> Iterator[WarningKind]:
-    """Yield what is wrong with a turn on its own."""
+def _check_turn(turn: Turn) -> Iterator[WarningKind]:
+    """Yield the faults of a turn that do not depend on other turns."""
     role = _role(turn)
     if role not in (_SYSTEM, _USER, _ASSISTANT, _TOOL):
         yield WarningKind.UNKNOWN_ROLE
@@ -173,10 +173,10 @@ def _kinds_of_turn(turn: Turn) -> Iterator[WarningKind]:
     if turn.metadata and turn.metadata.get(_WEIGHT, 1) not in (0, 1):
         yield WarningKind.INVALID_WEIGHT
     if turn.tool_calls:
-        yield from _kinds_of_calls(turn.tool_calls)
+        yield from _check_calls(turn.tool_calls)
 
 
-def _kinds_of_calls(calls: Sequence[ToolCall]) -> Iterator[WarningKind]:
+def _check_calls(calls: Sequence[ToolCall]) -> Iterator[WarningKind]:
     ids = [call.id for call in calls if call.id is not None]
     if len(ids) < len(calls):
         yield WarningKind.MISSING_CALL_ID
@@ -189,8 +189,8 @@ def _kinds_of_calls(calls: Sequence[ToolCall]) -> Iterator[WarningKind]:
 
 
 @dataclass(frozen=True, slots=True)
-class WarningPlace:
-    """A turn of a conversation: of one in a file, which has a line, or of one in the library, which has an id."""
+class WarningLocation:
+    """A turn of a conversation in a file, which has a line, or in the library, which has an id."""
 
     turn: int
     line: int | None = None
@@ -212,23 +212,23 @@ class WarningCount:
 
     kind: WarningKind
     count: int
-    first: WarningPlace
+    first: WarningLocation
 
     def __str__(self) -> str:
         return f"{self.kind.format_count(self.count)} (first: {self.first})"
 
 
 class TrainerReport:
-    """The warnings of many conversations, counted by kind. Its size does not grow with their number."""
+    """The warnings about many conversations, counted by kind. Its size does not grow with their number."""
 
     def __init__(self) -> None:
         self.refused = 0
         """How many conversations have at least one warning."""
         self._counts: dict[WarningKind, int] = {}
-        self._first: dict[WarningKind, WarningPlace] = {}  # in the order in which they were found
+        self._first: dict[WarningKind, WarningLocation] = {}  # in the order in which they were found
 
     def add(self, conversation: Conversation, *, line: int | None = None, file: str | None = None) -> None:
-        """Check a conversation. Its place is its line, in a file if there are several, or without a line its id."""
+        """Check a conversation, which is located by its line, in a `file` if there are several; otherwise by its id."""
         if _is_plain_exchange(conversation.turns):
             return
         turns: dict[WarningKind, int] = {}
@@ -236,7 +236,7 @@ class TrainerReport:
             turns.setdefault(warning.kind, warning.turn)
         for kind, turn in turns.items():
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._first.setdefault(kind, WarningPlace(turn, line, conversation.id, file))
+            self._first.setdefault(kind, WarningLocation(turn, line, conversation.id, file))
         self.refused += bool(turns)
 
     @property
@@ -249,16 +249,16 @@ class TrainerReport:
         """Return the error of a strict import or export; `outcome` says, for example, that nothing was imported."""
         counts, first = self.counts, next(iter(self._first.values()))
         where = str(first) if path is None or first.file is not None else f"{path} {first}"
-        place = asdict(first)
-        place["path"] = place.pop("file") or path
+        location = asdict(first)
+        location["path"] = location.pop("file") or path
         return RefusedByTrainers(
             f"{where}: {format_warnings(self.refused, counts)}; {outcome}",
-            **{name: value for name, value in place.items() if value is not None},
+            **{name: value for name, value in location.items() if value is not None},
             conversations=self.refused,
             warnings={each.kind.value: each.count for each in counts},
         )
 
 
 def format_warnings(refused: int, counts: Sequence[WarningCount]) -> str:
-    """Return a sentence without its full stop: `trainers would refuse 3 conversations: 2 end with the user …`."""
+    """Return a sentence without its full stop, such as `trainers would refuse 3 conversations: 2 end with the user`."""
     return f"trainers would refuse {refused:,} conversation{'' if refused == 1 else 's'}: {', '.join(map(str, counts))}"

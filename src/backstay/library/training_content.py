@@ -1,4 +1,4 @@
-"""What a trainee reads of a conversation next to roles and text, counted, so that a format can say what it loses."""
+"""Counts of a conversation's training data beyond roles and text, from which a format reports what it would lose."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
 
 
 def count_features(conversation: Conversation) -> dict[Loss, int]:
-    """Return what a conversation has next to roles and text, with counts: usually nothing."""
+    """Return what a conversation has beyond roles and text, with counts; usually nothing."""
     if not conversation.tools and all(turn.is_plain and not turn.metadata for turn in conversation.turns):
         return {}
     counts = Counter[Loss]()
@@ -29,7 +29,7 @@ def count_features(conversation: Conversation) -> dict[Loss, int]:
 
 
 def is_misplaced(turn: Turn) -> bool:
-    """Return whether a turn has fields that other roles have: calls and reasoning the model, a call's id its result."""
+    """Return whether a turn has calls or reasoning without being the model's, or a call's id without being a result."""
     is_of_model = bool(turn.tool_calls or turn.reasoning)
     return (is_of_model and turn.role != "assistant") or (bool(turn.tool_call_id) and turn.role != "tool")
 
@@ -48,19 +48,19 @@ def is_json_object(text: str) -> bool:
         return False
 
 
-def types_of_fields(turn: Turn) -> Collection[str]:
-    """Return the types of Anthropic's content blocks that stand for fields of this turn, not for content."""
+def field_block_types(turn: Turn) -> Collection[str]:
+    """Return the types of Anthropic's content blocks that repeat fields of this turn and so are not content."""
     types = {"thinking": turn.reasoning, "tool_use": turn.tool_calls}
     return [name for name, value in types.items() if value]
 
 
 def part_type(part: Any) -> str:
-    """Return the type of a content part; a plain text is one of type `text`."""
+    """Return the type of a content part; a plain string has the type `text`."""
     return "text" if isinstance(part, str) else str(part["type"])
 
 
 def _count_fields(turn: Turn) -> Mapping[Loss, int]:
-    calls, of_fields = turn.tool_calls, types_of_fields(turn)
+    calls, field_types = turn.tool_calls, field_block_types(turn)
     types = [part_type(part) for part in turn.current_parts or ()]
     return {
         Loss.NAMES: bool(turn.name),
@@ -70,7 +70,7 @@ def _count_fields(turn: Turn) -> Mapping[Loss, int]:
         Loss.ARGUMENTS: sum(not is_json_object(call.arguments) for call in calls),
         Loss.CALL_TEXT: bool(calls and turn.content),
         Loss.REASONING: bool(turn.reasoning),
-        Loss.PARTS: sum(name not in _TEXT_TYPES and name not in of_fields for name in types),
+        Loss.PARTS: sum(name not in _TEXT_TYPES and name not in field_types for name in types),
         Loss.MISPLACED: is_misplaced(turn),
-        Loss.PART_ORDER: any(name in of_fields for name in types),
+        Loss.PART_ORDER: any(name in field_types for name in types),
     }

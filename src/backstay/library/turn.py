@@ -1,8 +1,9 @@
 """Turns and the tool calls in them.
 
 A turn is stored as role, content, id and metadata. Its other fields are entries of the stored metadata, under their own
-names, because tables of a user, and views of adopted ones, have no columns for them. `Turn` takes them out of metadata
-that it gets, if they have the right type: `Turn("user", "Hi", metadata={"name": "Ann"}).name` is `"Ann"`.
+names, because tables of a user, and views of adopted ones, have no columns for them. `Turn` moves them from the
+metadata it is given to its fields, if they have the right type: `Turn("user", "Hi", metadata={"name": "Ann"}).name` is
+`"Ann"`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,8 +50,7 @@ class ToolCall:
 class Turn:
     """One message of a conversation. `role` is usually `system`, `user`, `assistant` or `tool`.
 
-    `content` may be empty only where tool calls, parts or reasoning stand in its place, or if it is the result of a
-    tool.
+    `content` may be empty only if the turn has tool calls, parts or reasoning, or is the result of a tool.
     """
 
     role: str
@@ -62,9 +62,9 @@ class Turn:
     tool_call_id: str | None = None
     """The id of the call whose result this is."""
     reasoning: str | None = None
-    """What the model thought before it answered."""
+    """What the model wrote before its answer, as its reasoning."""
     parts: Sequence[Any] | None = None
-    """The content as a list of parts, exactly as a provider or a file gave it; `content` is then their text."""
+    """The content as a list of parts, exactly as received; `content` is then their text."""
     id: str | None = None
     metadata: Mapping[str, Any] | None = None
 
@@ -86,7 +86,7 @@ class Turn:
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether something stands in place of the content, or the turn is the result of a tool, which may be empty."""
+        """Whether the content may be empty."""
         return bool(self.tool_calls or self.parts or self.reasoning or self.tool_call_id or self.role == "tool")
 
     @property
@@ -95,7 +95,7 @@ class Turn:
         return self.parts if self.parts and text_of_parts(self.parts) == self.content else None
 
     def stored_metadata(self) -> dict[str, Any]:
-        """Return the metadata as it is stored, which includes the other fields that are set."""
+        """Return the metadata to store, which includes the other fields that are set."""
         metadata = dict(self.metadata or {})
         if self.is_plain:
             return metadata
@@ -110,7 +110,7 @@ class Turn:
 
 
 def text_of_parts(parts: Sequence[Any]) -> str:
-    """Return the text of a list of parts: of its texts, joined as they are. Other parts, such as images, have none."""
+    """Return the texts among the parts, concatenated. Other parts, such as images, have no text."""
     return "".join(map(_text_of_part, parts))
 
 
@@ -148,7 +148,7 @@ _FROM_METADATA: Mapping[str, Callable[[Any], Any]] = {
     "reasoning": _text,
     "parts": _parts,
 }
-"""The fields that are stored as metadata, each with the function that returns its value, or None for another type."""
+"""The fields stored as metadata, each with a function that returns the field's value, or None for a wrong type."""
 
 STORED_FIELDS = frozenset(_FROM_METADATA)
 

@@ -10,7 +10,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.shapes import read_row
 from backstay.library.record import TURNS, Document
-from backstay.library.training_content import part_type, types_of_fields
+from backstay.library.training_content import field_block_types, part_type
 from backstay.library.turn import Turn
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
@@ -63,7 +63,7 @@ def _comparable(turn: Turn, *, as_blocks: bool) -> Turn:
     calls = [replace(call, arguments=_value(call.arguments)) for call in turn.tool_calls]
     parts = list(turn.parts or ())
     if as_blocks:
-        parts = [part for part in parts if part_type(part) not in types_of_fields(turn)]
+        parts = [part for part in parts if part_type(part) not in field_block_types(turn)]
         parts = parts if any(part_type(part) != "text" for part in parts) else []
     return replace(turn, tool_calls=calls, parts=parts or None)
 

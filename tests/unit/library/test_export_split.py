@@ -85,11 +85,11 @@ def test_thirds_as_numbers_of_a_program_are_accepted():
         ("train=1e999999999,test=1", "The fraction of 'train' in the split is not a number"),
         ("train=1/0", "The fraction of 'train' in the split is not a number"),
         ("train=95%,test=5%", "The fraction of 'train' in the split is not a number"),
-        ("../x=1", "'../x' in the split is no name of a file"),
-        ("a-b=1", "'a-b' in the split is no name of a file"),
-        ("=1", "'' in the split is no name of a file"),
-        (f"{'a' * 65}=1", "is no name of a file"),
-        ("träin=1", "is no name of a file"),
+        ("../x=1", "'../x' in the split cannot be a file name"),
+        ("a-b=1", "'a-b' in the split cannot be a file name"),
+        ("=1", "'' in the split cannot be a file name"),
+        (f"{'a' * 65}=1", "cannot be a file name"),
+        ("träin=1", "cannot be a file name"),
     ],
 )
 def test_an_unclear_split_is_refused(text, message):

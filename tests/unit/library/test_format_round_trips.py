@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backstay.library.conversation import Conversation
 from backstay.library.formats import Format, FormatOptions, Loss, ReasoningMode, SystemMode, load_format
-from backstay.library.loss import BEYOND_TEXT
+from backstay.library.loss import MORE_THAN_TEXT
 from backstay.library.training_content import count_features
 from backstay.library.turn import Turn
 from support.data.conversation_strategies import IMAGE_BLOCK, Having, conversations, described
@@ -49,7 +49,7 @@ def test_what_describes_a_conversation_comes_back_too(name, conversation):
 def test_what_a_format_holds_comes_back(name, having, data):
     """A conversation with nothing that the format lacks is imported as it was."""
     form = load_format(name)()
-    conversation, _ = form.fit(data.draw(conversations(having)))
+    conversation, _ = form.remove_unsupported(data.draw(conversations(having)))
     assume(conversation is not None and not form.losses(conversation) and form.refusal(conversation) is None)
 
     (imported,) = import_lines(_written(form, conversation))
@@ -79,21 +79,21 @@ def test_losses_are_the_difference(name, conversation):
     form = load_format(name)()
     assume(form.refusal(conversation) is None)
     losses = Counter(form.losses(conversation))
-    fitted, _ = form.fit(conversation)
-    if fitted is None:
+    supported, _ = form.remove_unsupported(conversation)
+    if supported is None:
         assert (losses, form.chunk(conversation)) == ({Loss.NO_ANSWER: 1}, b"")
         return
 
     imported = _read_csv(form, conversation) if name == "csv" else import_lines(form.chunk(conversation))[0]
 
     assert len(conversation.turns) - len(imported.turns) == sum(losses.pop(loss, 0) for loss in _LEFT_OUT)
-    assert [turn.role for turn in imported.turns] == [turn.role for turn in fitted.turns]
+    assert [turn.role for turn in imported.turns] == [turn.role for turn in supported.turns]
     if name != "csv":  # which makes formulas text
-        lacks_call_text = Loss.CALL_TEXT in form.lacks
-        texts = ["" if lacks_call_text and turn.tool_calls else turn.content for turn in fitted.turns]
+        lacks_call_text = Loss.CALL_TEXT in form.unsupported
+        texts = ["" if lacks_call_text and turn.tool_calls else turn.content for turn in supported.turns]
         assert [turn.content for turn in imported.turns] == texts
-    before, after = Counter(count_features(fitted)), Counter(count_features(imported))
-    assert +Counter({loss: before[loss] - after[loss] for loss in {*BEYOND_TEXT, *form.lacks}}) == losses
+    before, after = Counter(count_features(supported)), Counter(count_features(imported))
+    assert +Counter({loss: before[loss] - after[loss] for loss in {*MORE_THAN_TEXT, *form.unsupported}}) == losses
 
 
 def _read_csv(form: Format, conversation: Conversation) -> Conversation:

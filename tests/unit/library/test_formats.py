@@ -150,9 +150,9 @@ def test_csv_notes_cells_that_excel_cuts():
         assert turn.content.encode() in written
         notes.append(form.notes())
 
-    several = "2 cells are longer than 32,767 characters, which is all that Excel shows."
+    several = "2 cells are longer than 32,767 characters, the most that Excel shows."
     assert notes[:2] == [(), ()]
-    assert notes[2:] == [["1 cell is longer than 32,767 characters, which is all that Excel shows."], [several]]
+    assert notes[2:] == [["1 cell is longer than 32,767 characters, the most that Excel shows."], [several]]
 
 
 @pytest.mark.parametrize("name", ExportFormat)

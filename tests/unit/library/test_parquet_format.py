@@ -49,7 +49,7 @@ def test_everything_comes_back(exported):
 
     assert len(imported) == len(exported)
     assert all(map(equal, imported, exported))
-    assert not any(ParquetFormat().losses(each) or ParquetFormat().unwritten(each) for each in exported)
+    assert not any(ParquetFormat().losses(each) or ParquetFormat().omitted_fields(each) for each in exported)
 
 
 @given(exported=st.lists(conversations(_PLAIN, **described()), max_size=3))
@@ -65,7 +65,7 @@ def test_plain_conversations_come_back_from_the_simple_schema(exported):
         "content",
     ]
     assert all(map(equal, import_rows(_rows(data)), plain))
-    assert not any(form.losses(each) or form.unwritten(each) for each in plain)
+    assert not any(form.losses(each) or form.omitted_fields(each) for each in plain)
 
 
 @pytest.mark.parametrize("weight", [1.5, 2**63, True])
@@ -86,7 +86,7 @@ def test_simple_schema_loses_what_it_has_no_columns_for():
     form = ParquetFormat(FormatOptions(turn_fields=False))
 
     assert form.losses(exported) == {Loss.TOOLS: 1, Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 1}
-    assert form.unwritten(exported) == ["turn ids", "turn metadata"]
+    assert form.omitted_fields(exported) == ["turn ids", "turn metadata"]
     assert ParquetFormat().losses(exported) == {Loss.TOOL_CALL_KEYS: 1}
 
 

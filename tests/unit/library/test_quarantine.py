@@ -94,7 +94,7 @@ def test_rows_of_several_files_are_lines_each(tmp_path):
 
 def test_rows_of_different_tables_need_a_file_each(tmp_path):
     """Rows with another header would be misread under the first one."""
-    with pytest.raises(OutputUnwritable, match="with different columns, need a file each"):
+    with pytest.raises(OutputUnwritable, match="with different columns, need separate files"):
         _keep(tmp_path / "bad.csv", _csv(b"1\n"), _csv(b"1\n", header=b"c\n"))
 
     assert list(tmp_path.iterdir()) == []

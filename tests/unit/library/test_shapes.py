@@ -243,7 +243,7 @@ def test_row_without_a_shape_is_refused_by_its_keys():
     refusal = _refusal(row)
 
     assert refusal.startswith(f"no conversation in the keys '{'k' * 40}', 'key0', 'key1', ")
-    assert "'key8', …; expected are " in refusal
+    assert "'key8', …; expected one of: " in refusal
     assert "key9" not in refusal
     assert "messages with role and content (OpenAI); " in refusal
     assert "instruction and output (Alpaca)" in refusal
@@ -252,9 +252,7 @@ def test_row_without_a_shape_is_refused_by_its_keys():
 
 def test_single_message_is_no_conversation():
     """A row that is one message is refused with what a row must be."""
-    assert (
-        _refusal(_MESSAGES[0]) == "one message alone; a row must be a whole conversation, with a list of its messages"
-    )
+    assert _refusal(_MESSAGES[0]) == "a single message; a row must be a whole conversation, with a list of its messages"
 
 
 # -- speakers --------------------------------------------------------------------------------------
@@ -281,7 +279,7 @@ def test_unknown_speaker_is_refused(row):
     """An unknown speaker is refused by turn and the start of its name, with the names that are known."""
     refusal = _refusal(row)
 
-    assert refusal.startswith(f"turn 1 has the unknown role '{('Narrator' * 9)[:40]}'; known are user, human, ")
+    assert refusal.startswith(f"turn 1 has the unknown role '{('Narrator' * 9)[:40]}'; known ones are user, human, ")
     assert "secret" not in refusal
 
 
@@ -531,7 +529,7 @@ def test_circle_in_chatgpts_export_is_refused():
     node = {"message": {"author": {"role": "user"}, "content": {"parts": ["Q"]}}, "children": []}
     row = {"mapping": {"a": {**node, "parent": "b"}, "b": {**node, "parent": "a"}}, "current_node": "a"}
 
-    assert _refusal(row) == "the messages of the tree under 'mapping' are in a circle"
+    assert _refusal(row) == "the messages under 'mapping' form a cycle"
 
 
 # -- anything at all -------------------------------------------------------------------------------

@@ -213,8 +213,8 @@ def test_conversation_without_an_answer_is_a_loss(name, turns):
 @pytest.mark.parametrize(
     ("turn", "refusal"),
     [
-        (Turn("user", "a<|im_end|>b"), "turn 2 holds <|im_end|>"),
-        (Turn("<|im_start|>", "x"), "turn 2 holds <|im_start|>"),
+        (Turn("user", "a<|im_end|>b"), "turn 2 contains <|im_end|>"),
+        (Turn("<|im_start|>", "x"), "turn 2 contains <|im_start|>"),
         (Turn("a\nb", "x"), "the role of turn 2 has a line break"),
         (Turn("user", "<|im_end"), None),
     ],
@@ -231,7 +231,7 @@ def test_chatml_refuses_markers_only_where_they_would_be_written():
     def refusal(reasoning):
         return load_format("chatml")(FormatOptions(reasoning=reasoning, system=SystemMode.DROP)).refusal(conversation)
 
-    assert refusal(ReasoningMode.INLINE) == "turn 2 holds <|im_start|>"
+    assert refusal(ReasoningMode.INLINE) == "turn 2 contains <|im_start|>"
     assert refusal(ReasoningMode.KEEP) is refusal(ReasoningMode.DROP) is None
 
 
@@ -309,11 +309,11 @@ def test_what_describes_a_conversation_is_named_if_it_is_left_out():
     }
 
     for name, left_out in expected.items():
-        assert list(load_format(name)().unwritten(described)) == left_out
+        assert list(load_format(name)().omitted_fields(described)) == left_out
     assert not any(
-        load_format(name)(FormatOptions(metadata=True)).unwritten(described) for name in ("messages", "sharegpt")
+        load_format(name)(FormatOptions(metadata=True)).omitted_fields(described) for name in ("messages", "sharegpt")
     )
-    assert list(load_format("anthropic")().unwritten(_CONVERSATION)) == []
+    assert list(load_format("anthropic")().omitted_fields(_CONVERSATION)) == []
     row = _row("chatml", described, metadata=True)
     assert (row["id"], row["topic"], row["metadata"]) == ("c1", "rain", {"k": 1})
 

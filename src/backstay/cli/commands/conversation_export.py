@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What an export writes, and where."""
+    """The options of an export."""
 
-    form: Annotated[
+    export_format: Annotated[
         ExportFormat | None,
         typer.Option(
             "--format",
-            help="messages is OpenAI chat JSONL; native has every field [default: as the file ends, else messages].",
+            help="messages is OpenAI chat JSONL; native has every field [default: by file ending, else messages].",
         ),
     ] = None
     target: Annotated[
@@ -41,34 +41,32 @@ class ExportOptions:
         ),
     ] = None
     split: Annotated[
-        str | None, typer.Option(metavar="NAME=F,…", help="Split into files, as in train=0.95,test=0.05.")
+        str | None, typer.Option(metavar="NAME=F,…", help="Split into files, such as train=0.95,test=0.05.")
     ] = None
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split.")] = 0
     shard_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Maximum conversations per file of a folder.")
     ] = None
-    reasoning: Annotated[ReasoningMode, typer.Option(help="inline writes it before the text, in <think> tags.")] = (
-        ReasoningMode.KEEP
-    )
-    system: Annotated[SystemMode, typer.Option(help="System messages.")] = SystemMode.KEEP
+    reasoning: Annotated[
+        ReasoningMode, typer.Option(help="Reasoning; inline writes it before the text, in <think> tags.")
+    ] = ReasoningMode.KEEP
+    system: Annotated[SystemMode, typer.Option(help="System and developer messages.")] = SystemMode.KEEP
     metadata: Annotated[
-        bool, typer.Option("--metadata", help="Also write id, topic, persona and metadata, in JSON formats.")
+        bool, typer.Option("--metadata", help="Also write ids, topic, persona and metadata; JSON formats only.")
     ] = False
     parsed_arguments: Annotated[
         bool,
         typer.Option(
-            "--parsed-arguments", help="Write arguments of tool calls as objects, as most chat templates expect them."
+            "--parsed-arguments", help="Write arguments of tool calls as objects, as most chat templates expect."
         ),
     ] = False
-    excel: Annotated[bool, typer.Option("--excel", help="Mark CSV as UTF-8 for Excel.")] = False
+    excel: Annotated[bool, typer.Option("--excel", help="Mark the CSV file as UTF-8, for Excel.")] = False
     lossy: Annotated[bool, typer.Option("--lossy", help="Leave out what the format cannot hold.")] = False
     strict: Annotated[
-        bool, typer.Option("--strict", help="Write nothing if trainers would refuse one of the conversations.")
+        bool, typer.Option("--strict", help="Write nothing if trainers would refuse any conversation.")
     ] = False
     card: Annotated[bool, typer.Option("--card", help="Also write a dataset card.")] = False
-    license_text: Annotated[
-        str | None, typer.Option("--license", metavar="TEXT", help="License that the card states.")
-    ] = None
+    license_text: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="License for the card.")] = None
 
     def path(self, *, as_json: bool) -> str | None:
         """Return the file or folder to write; None for standard output. Raises SettingsError."""
@@ -82,7 +80,7 @@ class ExportOptions:
     def choices(self) -> "ExportChoices":
         """Return what the export writes."""
         return {
-            "format": self.form,
+            "format": self.export_format,
             "split": self.split,
             "seed": self.seed,
             "shard_size": self.shard_size,
@@ -100,7 +98,10 @@ class ExportOptions:
 
 @command()
 async def export(session: CommandSession, *, options: SelectionOptions, choices: ExportOptions) -> None:
-    """Export conversations for training, oldest first: all, or those that ids or conditions select.
+    """Export conversations for training, oldest first: all, or those selected by ids or conditions.
+
+    An export that would lose something, such as tool calls in CSV, is refused unless --lossy is given. Warns about
+    conversations that trainers would refuse.
 
     \b
     Examples:

@@ -24,27 +24,27 @@ async def import_(
     ],
     on_conflict: Annotated[
         ImportConflictPolicy,
-        typer.Option(help="If another conversation has the id: import nothing, skip it, or give it a new id."),
+        typer.Option(help="If another conversation has the same id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
     bad_rows: BadRowOptions,
     reading: ReadingOptions,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Import nothing if trainers would refuse one of the conversations.")
+        bool, typer.Option("--strict", help="Import nothing if trainers would refuse any conversation.")
     ] = False,
     split_reasoning: Annotated[
-        bool, typer.Option("--split-reasoning", help="Make <think>…</think> at the start of an answer its reasoning.")
+        bool, typer.Option("--split-reasoning", help="Store <think>…</think> at the start of an answer as reasoning.")
     ] = False,
 ) -> None:
     """Import conversations from a file: all of them or none.
 
-    Reads messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences and
-    native conversations, as JSONL, JSON, CSV or Parquet, and backups, including reformatted ones and those of the
-    original library; all of them compressed too. Keeps ids, tool calls, reasoning and parts; unknown keys become
-    metadata. Skips conversations that are already stored with the same content, so that importing a file with ids
-    twice does no harm. Warns of conversations that trainers would refuse.
+    Recognizes messages (OpenAI, Anthropic, Gemini), ShareGPT, Alpaca, prompts with completions, ChatML, preferences
+    and native conversations, as JSONL, JSON, CSV or Parquet, and backups, including reformatted ones and those of the
+    original library; each may be compressed. Keeps ids, tool calls, reasoning and parts; unknown keys become metadata.
+    Skips conversations that are already stored with the same content, so importing a file with ids twice is safe.
+    Warns about conversations that trainers would refuse.
 
-    A row that cannot be used refuses the file, unless bad rows are skipped or kept in a quarantine, as they are, to be
-    repaired and imported later. Of a backup, never only a part is imported.
+    A bad row refuses the whole file, unless bad rows are skipped, or written unchanged to a quarantine file, to be
+    repaired and imported later. A backup is imported as a whole or not at all.
 
     \b
     Examples:

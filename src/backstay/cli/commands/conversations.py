@@ -67,9 +67,9 @@ async def show(
     session: CommandSession,
     conversation: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.", parser=parse_printed_id)],
 ) -> None:
-    """Show one conversation with all its turns, their reasoning, tool calls and parts.
+    """Show one conversation: its turns with their reasoning, tool calls and parts.
 
-    Data that is embedded in a part, such as an image, is shown as its size. --json prints it.
+    Embedded data, such as an image, is shown as its size; --json prints it in full.
 
     \b
     Example:

@@ -1,1 +1,1 @@
-"""Exports of conversations to files: formats are in `library.formats`, and here is what surrounds them."""
+"""Exports of conversations to files, folders and streams. The formats are in `library.formats`."""

@@ -1,4 +1,4 @@
-"""The dataset card of an export: front matter as the Hugging Face Hub reads it, and figures for people."""
+"""The dataset card of an export: front matter for the Hugging Face Hub, and figures for people."""
 
 import re
 from collections import Counter
@@ -78,7 +78,7 @@ def format_card(
     front = yaml.safe_dump(_front_matter(request, result), sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{front}---\n\n{_MARK}\n\n# {printed_id(name)}\n",
-        f"{result.exported:,} conversations in the shape `{result.format}`, exported by Backstay.\n",
+        f"{result.exported:,} conversations in the format `{result.format}`, exported by Backstay.\n",
         _table(("what", "per conversation"), [("turns", str(figures.turns)), ("characters", str(figures.characters))]),
         _table(("role", "turns"), _ranked(figures.roles)),
         _table(("split", "conversations"), [(_code(side), f"{count:,}") for side, count in result.splits.items()]),
@@ -96,12 +96,12 @@ def format_card(
 
 
 def listed_jobs(figures: CardFigures) -> Sequence[str]:
-    """Return the jobs that the card lists, those with most conversations first."""
+    """Return the jobs that the card lists, by falling number of conversations."""
     return _names(figures.jobs)
 
 
 def refuse_other_card(path: Path) -> None:
-    """Raise OutputUnwritable if there is a file that a card would replace, and that is not a card of an export."""
+    """Raise OutputUnwritable if the card would replace a file that no export has written."""
     if path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
         raise OutputUnwritable(
             f"{path} was not written by an export, and the card would replace it; move it away", path=str(path)
@@ -149,7 +149,7 @@ def _code(name: str) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; nothing without rows."""
+    """Return a table, or an empty text without rows."""
     if not rows:
         return ""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]

@@ -1,4 +1,4 @@
-"""Conversations as a dataset of Hugging Face, through a temporary Parquet file."""
+"""Conversations as a Hugging Face dataset, through a temporary Parquet file."""
 
 import asyncio
 import atexit
@@ -24,7 +24,7 @@ async def to_dataset(exporter: Exporter, selection: Selection | None) -> "datase
     except ImportError as error:
         raise SettingsError(packages_missing("A dataset", "datasets"), setting="datasets") from error
     folder = Path(mkdtemp(prefix="backstay-dataset-"))
-    # Not when the dataset is no longer used: those that are made from it write their files into the same folder.
+    # Removed at exit, not with the dataset: datasets derived from it write their files into the same folder.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     file = folder / "conversations.parquet"
     await exporter.write(file, selection, ExportRequest(format="parquet"))

@@ -1,4 +1,4 @@
-"""The encoding of conversations in one format, with their findings."""
+"""The encoding of conversations in one format, which counts what it leaves out."""
 
 from collections.abc import Sequence
 
@@ -11,42 +11,42 @@ from backstay.library.formats import Format
 class Encoder:
     """The encoder of one stream of an export: all of it, or one side of a split."""
 
-    def __init__(self, form: Format, request: ExportRequest, findings: ExportFindings) -> None:
+    def __init__(self, export_format: Format, request: ExportRequest, findings: ExportFindings) -> None:
         self.conversations = 0
         """How many were written."""
-        self._form = form
+        self._format = export_format
         self._request = request
         self._findings = findings
 
     def head(self) -> bytes:
         """Return the bytes before the first conversation."""
-        return self._form.head()
+        return self._format.head()
 
     def encode(self, conversations: Sequence[Conversation]) -> bytes:
-        """Return the bytes of some conversations, without what the format cannot hold, which is counted."""
-        form, findings, observers = self._form, self._findings, self._request.observers
+        """Return the bytes of some conversations, and count what the format cannot hold."""
+        export_format, findings, observers = self._format, self._findings, self._request.observers
         chunks = []
         for conversation in conversations:
-            if not findings.add(form, conversation):
+            if not findings.add(export_format, conversation):
                 continue
             self.conversations += 1
             for observer in observers:
                 observer.observe(conversation)
-            chunks.append(form.chunk(conversation))
-            if left_out := form.unwritten(conversation):
+            chunks.append(export_format.chunk(conversation))
+            if left_out := export_format.omitted_fields(conversation):
                 findings.left_out.update(left_out)
         return b"".join(chunks)
 
     def tail(self) -> bytes:
         """Return the bytes after the last conversation of a file."""
-        tail = self._form.tail()
-        self._findings.notes.extend(note for note in self._form.notes() if note not in self._findings.notes)
+        tail = self._format.tail()
+        self._findings.notes.extend(note for note in self._format.notes() if note not in self._findings.notes)
         return tail
 
     def finish(self) -> None:
-        """Count what shows only after the last conversation of all."""
-        self.conversations -= self._findings.add_final(self._form)
+        """Count the losses that are known only after the last conversation."""
+        self.conversations -= self._findings.add_final(self._format)
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""
-        return Encoder(self._form.next_file(), self._request, self._findings)
+        return Encoder(self._format.next_file(), self._request, self._findings)

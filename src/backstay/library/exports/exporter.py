@@ -15,7 +15,7 @@ from backstay.library.exports import card
 from backstay.library.exports.file_name import compressed, format_of_file, is_data_file, stem_of
 from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
 from backstay.library.exports.losses import ExportFindings
-from backstay.library.exports.prepared_export import PreparedExport, new_form
+from backstay.library.exports.prepared_export import PreparedExport, new_format
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
 from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import DEFAULT
@@ -28,7 +28,7 @@ _CARD = "README.md"
 
 
 class ByteStream(Protocol):
-    """Something that takes the bytes of an export, such as a binary file."""
+    """A writer of bytes, such as a binary file."""
 
     def write(self, data: bytes, /) -> object: ...
 
@@ -67,7 +67,7 @@ class Exporter:
             after = page.next_cursor
 
     async def blocks(self, selection: Selection | None, request: ExportRequest) -> AsyncIterator[bytes]:
-        """Yield an export as a stream. Raises like `write`, before the first block if nothing changes meanwhile."""
+        """Yield an export as a stream. Raises like `write`, before the first block unless conversations change."""
         export = await self._prepare(selection, request)
         await self._measure(selection, export)
         async for block in export.blocks(checks_each=True):
@@ -80,7 +80,7 @@ class Exporter:
         """Write the selected conversations, all or none of them.
 
         Raises:
-            SettingsError: the request contradicts itself or the target.
+            SettingsError: options contradict each other or the target.
             EmptySelection, ConversationNotFound: nothing is selected, or a selected id does not exist.
             LossyExport, ConversationUnwritable: the format cannot hold something.
             OutputUnwritable: the target cannot be written, or would be mixed with other data.
@@ -97,7 +97,7 @@ class Exporter:
         self, stream: ByteStream, selection: Selection | None, request: ExportRequest
     ) -> ExportResult:
         if request.split is not None or request.shard_size is not None or request.card:
-            raise SettingsError("A split, shards and a card are files; name a folder for them", setting="output")
+            raise SettingsError("A split, shards or a card cannot go to a stream; name a folder", setting="output")
         export = await self._prepare(selection, request)
         await self._measure(selection, export)
         async for block in export.blocks(checks_each=True):
@@ -127,7 +127,7 @@ class Exporter:
         return result
 
     async def _write_folder(self, folder: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
-        suffix = new_form(request).suffix
+        suffix = new_format(request).suffix
         _check_folder(folder, suffix, request)
         with fill_folder_atomically(
             folder, check=partial(refuse_other_data, folder), excluded=self._protected_files
@@ -149,7 +149,7 @@ class Exporter:
     async def _prepare(self, selection: Selection | None, request: ExportRequest) -> PreparedExport:
         selection = _or_everything(selection)
         request = replace(request, format=request.format or DEFAULT)
-        if new_form(request).depends_on_turn_fields:
+        if new_format(request).depends_on_turn_fields:
             has_fields = await self._may_have_turn_fields(selection)
             request = replace(request, options=replace(request.options, turn_fields=has_fields))
         return PreparedExport(_read_ahead(self.pages(selection)), request)
@@ -167,24 +167,24 @@ class Exporter:
                 return
             if export.may_lose_fields_only and not await self._may_have_turn_fields(selection):
                 return
-        form, findings = new_form(export.request), ExportFindings(export.request.format or DEFAULT)
-        trainers = TrainerObserver(form, strict=export.request.strict)
+        export_format, findings = new_format(export.request), ExportFindings(export.request.format or DEFAULT)
+        trainers = TrainerObserver(export_format, strict=export.request.strict)
 
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:
-                if findings.add(form, conversation):
+                if findings.add(export_format, conversation):
                     trainers.observe(conversation)
 
         async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)
-        findings.add_final(form)
+        findings.add_final(export_format)
         findings.check(lossy=export.request.lossy)
         trainers.finish()
 
     async def _may_have_turn_fields(self, selection: Selection) -> bool:
         try:
             return await self._store.may_have_turn_fields(self._owner, selection)
-        except ReadTooLong:  # a server limits the time of a read, and reading page by page takes as long as it takes
+        except ReadTooLong:  # the server limits the time of one read; reading page by page has no such limit
             return True
 
     async def _card(self, name: str, export: PreparedExport, result: ExportResult) -> bytes:
@@ -215,7 +215,7 @@ def _name_of(folder: Path) -> str:
 
 
 async def _read_ahead(pages: AsyncIterator[Sequence[Conversation]]) -> AsyncIterator[Sequence[Conversation]]:
-    """Yield pages, and read the next one while one is written."""
+    """Yield pages, reading the next one while one is written."""
     following = asyncio.ensure_future(anext(pages, None))
     try:
         while (page := await following) is not None:
@@ -225,7 +225,7 @@ async def _read_ahead(pages: AsyncIterator[Sequence[Conversation]]) -> AsyncIter
         following.cancel()
         await asyncio.wait([following])
         if not following.cancelled():
-            following.exception()  # which is raised where it is awaited, or is of no interest any more
+            following.exception()  # already raised where it was awaited, or no longer relevant
 
 
 def _or_everything(selection: Selection | None) -> Selection:
@@ -233,11 +233,11 @@ def _or_everything(selection: Selection | None) -> Selection:
 
 
 def _is_folder(target: str | Path, request: ExportRequest) -> bool:
-    """Return whether the target is a folder. Raises SettingsError if it has to be one and is named like a file."""
+    """Return whether the target is a folder. Raises SettingsError if it must be one but is named like a file."""
     path = Path(target)
     if path.is_dir() or str(target).endswith("/"):
         return True
     needs_folder = request.split is not None or request.shard_size is not None
     if needs_folder and is_data_file(path.name):
-        raise SettingsError(f"A split or shards are several files, and {path} is one; name a folder", setting="output")
+        raise SettingsError(f"{path} is one file, and a split or shards need several; name a folder", setting="output")
     return needs_folder

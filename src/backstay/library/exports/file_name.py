@@ -1,4 +1,4 @@
-"""The name of an exported file: its ending says the format and the compression."""
+"""The name of an exported file, whose ending selects the format and the compression."""
 
 import gzip
 from pathlib import Path
@@ -17,15 +17,15 @@ _GZIP_LEVEL = 6
 
 
 def format_of_file(path: Path) -> str:
-    """Return the name of the format that the ending of a file says, else the default.
+    """Return the name of the format that the ending of a file selects, otherwise the default.
 
     Raises:
-        SettingsError: the ending is that of a table that no format writes.
+        SettingsError: no format writes tables with this ending.
     """
     ending = _ending(path)
     if ending in _OTHER_TABLES:
         raise SettingsError(
-            f"No format is written as {ending}; name a .csv or .parquet file, or choose a format", setting="output"
+            f"{ending} files cannot be written; name a .csv or .parquet file, or choose a format", setting="output"
         )
     return ending[1:] if ending[1:] in format_names() else DEFAULT
 
@@ -42,15 +42,15 @@ def is_data_file(name: str) -> bool:
 
 
 def _ending(path: Path) -> str:
-    """Return the ending that says the format, in lower case."""
+    """Return the ending that selects the format, in lower case."""
     plain = path.with_suffix("") if path.suffix.casefold() in _COMPRESSIONS else path
     return plain.suffix.casefold()
 
 
 def compressed(file: BinaryIO, path: Path) -> BinaryIO:
-    """Return a stream that compresses into `file` as the ending of `path` says; its `close` leaves `file` open."""
+    """Return a stream that compresses into `file`, as `path` is named; its `close` leaves `file` open."""
     match path.suffix.casefold():
-        case ".gz":  # without name and time, so that equal exports are equal files
+        case ".gz":  # without name and time, so that equal exports are equal bytes
             return cast("BinaryIO", gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
         case ".zst":
             compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)

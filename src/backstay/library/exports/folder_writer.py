@@ -12,7 +12,7 @@ from backstay.library.exports.file_name import is_data_file
 from backstay.library.exports.request import ExportedFile, ExportRequest
 
 _ONLY_SIDE = "train"
-"""The name of all conversations without a split: programs that load datasets take it for granted."""
+"""The side of all conversations without a split, the name that dataset loaders expect."""
 
 
 class FolderWriter:
@@ -93,7 +93,7 @@ def side_names(request: ExportRequest) -> Sequence[str]:
 
 
 def refuse_other_data(folder: Path, new_names: Collection[str]) -> None:
-    """Raise OutputUnwritable if a folder holds data files with other names: they would pass for parts of this export.
+    """Raise OutputUnwritable if a folder holds data files with other names, which loaders would mix with it.
 
     Other files, such as those of a repository, may stay.
     """
@@ -103,7 +103,7 @@ def refuse_other_data(folder: Path, new_names: Collection[str]) -> None:
 
 
 def refuse_unrelated_data(folder: Path, suffix: str, request: ExportRequest) -> None:
-    """Raise OutputUnwritable like `refuse_other_data`, but before it is known how many shards there will be."""
+    """Raise OutputUnwritable like `refuse_other_data`, before the number of shards is known."""
     number = "" if request.shard_size is None else r"-\d{5,}"
     possible = re.compile(rf"({'|'.join(side_names(request))}){number}\.{re.escape(suffix)}")
     for name in _data_files(folder):
@@ -117,6 +117,6 @@ def _data_files(folder: Path) -> list[str]:
 
 def _other_data_error(folder: Path, name: str) -> OutputUnwritable:
     return OutputUnwritable(
-        f"{folder} holds {name}, which this export would not replace; nothing was written; choose another folder",
+        f"{folder} contains {name}, which this export would not replace; nothing was written; choose another folder",
         path=str(folder),
     )

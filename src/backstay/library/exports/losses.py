@@ -1,4 +1,4 @@
-"""What an export would lose, counted while its conversations pass."""
+"""Counts of what an export loses, leaves out and refuses."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ class LossCount:
         return f"{self.loss} ({self.count:,} in {self.conversations:,} {noun})"
 
 
-_WHOLE = frozenset((Loss.NO_ANSWER, Loss.COUNTERPART))
+_WHOLE_CONVERSATIONS = frozenset((Loss.NO_ANSWER, Loss.COUNTERPART))
 """The losses of whole conversations."""
 
 
 class ExportFindings:
-    """What an export loses, refuses and leaves out of the conversations that it was shown."""
+    """What an export would lose, leave out or refuse of the conversations added so far."""
 
     def __init__(self, format_name: str) -> None:
         self.selected = 0
@@ -39,37 +39,37 @@ class ExportFindings:
         self.notes: list[str] = []
         self._format = format_name
         self._losses: Counter[Loss] = Counter()
-        self._losing: Counter[Loss] = Counter()
+        self._conversations: Counter[Loss] = Counter()
         self._refused = 0
         self._first_refusal: tuple[str, str] | None = None
 
-    def add(self, encoder: Format, conversation: Conversation) -> bool:
-        """Count what this encoder would lose of a conversation. Return whether anything of it is written."""
+    def add(self, export_format: Format, conversation: Conversation) -> bool:
+        """Count what the format would lose of a conversation. Return whether anything of it is written."""
         self.selected += 1
-        losses = encoder.losses(conversation)
+        losses = export_format.losses(conversation)
         if losses:
             self._losses.update(losses)
-            self._losing.update(losses.keys())
-        if (reason := encoder.refusal(conversation)) is not None:
+            self._conversations.update(losses.keys())
+        if (reason := export_format.refusal(conversation)) is not None:
             self._refused += 1
             self._first_refusal = self._first_refusal or (str(conversation.id), reason)
-        is_written = reason is None and _WHOLE.isdisjoint(losses)
+        is_written = reason is None and _WHOLE_CONVERSATIONS.isdisjoint(losses)
         self.exported += is_written
         return is_written
 
-    def add_final(self, encoder: Format) -> int:
-        """Count what shows only after the last conversation. Return how many were not written after all."""
-        losses = encoder.final_losses()
+    def add_final(self, export_format: Format) -> int:
+        """Count the losses known only after the last conversation. Return how many were not written after all."""
+        losses = export_format.final_losses()
         self._losses.update(losses)
-        self._losing.update(losses)
-        unwritten = sum(count for loss, count in losses.items() if loss in _WHOLE)
-        self.exported -= unwritten
-        return unwritten
+        self._conversations.update(losses)
+        lost = sum(count for loss, count in losses.items() if loss in _WHOLE_CONVERSATIONS)
+        self.exported -= lost
+        return lost
 
     @property
     def losses(self) -> Sequence[LossCount]:
-        """The losses, in the order in which `Loss` has them."""
-        return [LossCount(loss, self._losses[loss], self._losing[loss]) for loss in Loss if self._losses[loss]]
+        """The losses, in the order of `Loss`."""
+        return [LossCount(loss, self._losses[loss], self._conversations[loss]) for loss in Loss if self._losses[loss]]
 
     def check(self, *, lossy: bool) -> None:
         """Raise ConversationUnwritable if a conversation cannot be written, LossyExport for losses unless `lossy`."""

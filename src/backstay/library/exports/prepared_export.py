@@ -1,4 +1,4 @@
-"""One export, while its conversations pass."""
+"""One export in progress."""
 
 import asyncio
 from collections import Counter
@@ -20,12 +20,12 @@ _BLOCK_BYTES = 256 * 1024
 
 
 class PreparedExport:
-    """The pages of an export, and what has been found in them so far."""
+    """The pages of an export, and the findings so far."""
 
     def __init__(self, pages: AsyncIterator[Sequence[Conversation]], request: ExportRequest) -> None:
         self.pages = pages
         self.figures = CardFigures(request)
-        self.trainers = TrainerObserver(new_form(request), strict=request.strict)
+        self.trainers = TrainerObserver(new_format(request), strict=request.strict)
         figures = (self.figures,) if request.card else ()
         self.request = replace(request, observers=(*request.observers, *figures, self.trainers))
         self._findings = ExportFindings(request.format or DEFAULT)
@@ -33,20 +33,20 @@ class PreparedExport:
     @property
     def may_refuse(self) -> bool:
         """Whether the format may be unable to write a conversation at all."""
-        form = load_format(self.request.format or DEFAULT)
-        return form.refusal is not Format.refusal or self.request.options.system is SystemMode.DROP
+        format_class = load_format(self.request.format or DEFAULT)
+        return format_class.refusal is not Format.refusal or self.request.options.system is SystemMode.DROP
 
     @property
     def may_lose_fields_only(self) -> bool:
-        """Whether conversations without tools and other fields of turns lose nothing."""
-        form = load_format(self.request.format or DEFAULT)
-        methods = (form.fit, form.losses, form.final_losses)
-        return methods == (Format.fit, Format.losses, Format.final_losses)
+        """Whether only tools and turn fields beyond role and text can be lost."""
+        format_class = load_format(self.request.format or DEFAULT)
+        methods = (format_class.remove_unsupported, format_class.losses, format_class.final_losses)
+        return methods == (Format.remove_unsupported, Format.losses, Format.final_losses)
 
     @property
     def holds_everything(self) -> bool:
         """Whether no conversation loses anything."""
-        return self.may_lose_fields_only and not new_form(self.request).lacks
+        return self.may_lose_fields_only and not new_format(self.request).unsupported
 
     @property
     def exported(self) -> int:
@@ -54,12 +54,12 @@ class PreparedExport:
 
     def new_encoder(self) -> Encoder:
         """Return an encoder of conversations of this export."""
-        return Encoder(new_form(self.request), self.request, self._findings)
+        return Encoder(new_format(self.request), self.request, self._findings)
 
     async def blocks(self, *, checks_each: bool = False) -> AsyncIterator[bytes]:
         """Yield all conversations as one stream.
 
-        With `checks_each`, no block is yielded of which the format cannot hold something; otherwise `finish` raises.
+        With `checks_each`, losses are refused before the block that has them; otherwise by `finish`.
         """
         encoder = self.new_encoder()
         block = bytearray(encoder.head())
@@ -109,7 +109,7 @@ class PreparedExport:
         self._findings.check(lossy=self.request.lossy)
 
     def result(self, path: Path | None, files: Sequence[ExportedFile]) -> ExportResult:
-        """Return what was written into these files."""
+        """Return the result of an export into these files."""
         splits: Counter[str] = Counter()
         for file in files:
             if self.request.split is not None and file.split is not None:
@@ -128,6 +128,6 @@ class PreparedExport:
         )
 
 
-def new_form(request: ExportRequest) -> Format:
-    """Return a new encoder of the request's format."""
+def new_format(request: ExportRequest) -> Format:
+    """Return a new instance of the request's format."""
     return load_format(request.format or DEFAULT)(request.options)

@@ -1,4 +1,4 @@
-"""What an export is asked for, and what it did."""
+"""The request for an export, and its result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,38 +14,38 @@ from backstay.library.trainer_checks import WarningCount
 
 
 class ConversationObserver(Protocol):
-    """Something that looks at every exported conversation, such as a check of what trainers refuse."""
+    """An observer of every exported conversation, such as a check of what trainers refuse."""
 
     def observe(self, conversation: Conversation) -> None:
-        """Look at one conversation; called from any thread, for one conversation at a time."""
+        """Observe a conversation. Called from any thread, for one conversation at a time."""
 
     def finish(self) -> None:
         """Conclude. Called before a file gets its name: an error leaves the target unchanged."""
 
 
 class ExportChoices(TypedDict, total=False):
-    """What an export writes, as programs and people state it. All may be left out."""
+    """The arguments of an export, all optional."""
 
     format: str | None
-    """A name of `--format`; otherwise the ending of the file says it."""
+    """A name of `--format`; by default the file's ending selects it."""
     reasoning: str
     """`keep`, `inline` (before the text, in `<think>` tags) or `drop`."""
     system: str
     """`keep` or `drop`."""
     metadata: bool
-    """Whether id, topic, persona, metadata and so on are written too, where the format has no place of its own."""
+    """Whether JSON formats also write id, topic, persona, metadata and so on."""
     parsed_arguments: bool
     """Whether the arguments of tool calls are written as objects, as most chat templates expect them."""
     excel: bool
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     lossy: bool
-    """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    """Whether to leave out what the format cannot hold instead of refusing the export."""
     strict: bool
     """Whether nothing is written if trainers would refuse a conversation; otherwise the result has warnings."""
     split: Mapping[str, float] | str | None
-    """The sides, such as `{"train": 0.95, "test": 0.05}`. A conversation is always on the same side."""
+    """The sides, such as `{"train": 0.95, "test": 0.05}`. A conversation always stays on its side."""
     seed: int
-    """Another number splits in another way."""
+    """The seed of the split."""
     shard_size: int | None
     """Maximum conversations per file of a folder."""
     card: bool
@@ -58,13 +58,13 @@ class ExportChoices(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """The format of an export with its options, and the files into which it goes."""
+    """The format of an export with its options, and how it is divided into files."""
 
     format: str | None = None
-    """None for the one that the ending of the file says."""
+    """None for the one that the file's ending selects."""
     options: FormatOptions = field(default_factory=FormatOptions)
     lossy: bool = False
-    """Whether what the format cannot hold is left out; otherwise it refuses the export."""
+    """Whether to leave out what the format cannot hold instead of refusing the export."""
     strict: bool = False
     """Whether nothing is written if trainers would refuse a conversation."""
     split: Split | None = None
@@ -80,15 +80,15 @@ class ExportRequest:
 
     @classmethod
     def from_choices(cls, **choices: Unpack[ExportChoices]) -> Self:
-        """Return the request of these choices. Raises SettingsError if they contradict each other."""
-        form, split, shard_size = choices.get("format"), choices.get("split"), choices.get("shard_size")
+        """Return the request with these choices. Raises SettingsError if they contradict each other."""
+        export_format, split, shard_size = choices.get("format"), choices.get("split"), choices.get("shard_size")
         card, license_text = choices.get("card", False), choices.get("license")
         if shard_size is not None and shard_size < 1:
             raise SettingsError("The shard size is below 1", setting="shard_size")
         if license_text is not None and not card:
-            raise SettingsError("A license is stated in a dataset card; ask for one too", setting="license")
+            raise SettingsError("A license is written into a dataset card; request one too", setting="license")
         return cls(
-            format=ExportFormat(form) if form is not None else None,
+            format=ExportFormat(export_format) if export_format is not None else None,
             options=FormatOptions(
                 reasoning=ReasoningMode(choices.get("reasoning", ReasoningMode.KEEP)),
                 system=SystemMode(choices.get("system", SystemMode.KEEP)),
@@ -134,12 +134,12 @@ class ExportResult:
     splits: Mapping[str, int]
     """The number of conversations on each side of the split; empty without one."""
     losses: Sequence[LossCount]
-    """What the format could not hold, which `lossy` allowed to leave out."""
+    """What was left out because the format cannot hold it; empty unless `lossy`."""
     left_out: Mapping[str, int]
-    """Fields that only describe conversations and have no place in the format, with the number that have them."""
+    """Descriptive fields that the format does not write, each with the number of conversations that have it."""
     warned: int
     """How many of the conversations trainers would refuse."""
     warnings: Sequence[WarningCount]
     """Why trainers would refuse them, most frequent first."""
     notes: Sequence[str]
-    """What else a user should know, as whole sentences."""
+    """Other remarks, as whole sentences."""

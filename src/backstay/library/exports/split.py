@@ -19,7 +19,7 @@ _HASHES = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The sides of a split, each with the hashes below which a conversation is on it, and the seed of the hashes.
+    """The sides of a split, each with its upper bound of hashes, and the seed of the hashes.
 
     The side of a conversation depends on the split, the seed and the conversation's id alone, so that it does not
     change when the library grows.
@@ -45,7 +45,7 @@ class Split:
     def from_fractions(cls, fractions: Mapping[str, float | str], seed: int = 0) -> Self:
         """Return the split with these sides, each with its fraction of all conversations. Raises SettingsError."""
         if len({name.casefold() for name in fractions}) < len(fractions):
-            raise _error("Two names in the split differ only in case, and so would their files")
+            raise _error("Two names in the split differ only in case, as would their files")
         exact = {_checked_name(name): _to_fraction(name, fraction) for name, fraction in fractions.items()}
         total = sum(exact.values(), Fraction())
         if abs(total - 1) > _TOLERANCE:
@@ -58,10 +58,10 @@ class Split:
         return tuple(name for name, _ in self.bounds)
 
     def side_of(self, conversation: Conversation) -> str:
-        """Return the name of the side of a conversation. Both conversations of a preference pair are on the same."""
+        """Return the name of a conversation's side, which is the same for both conversations of a preference pair."""
         digest = sha256(f"{self.seed}\n{_key(conversation)}".encode()).digest()
-        place = int.from_bytes(digest[:8], "big")
-        return next(name for name, bound in self.bounds if place < bound)
+        position = int.from_bytes(digest[:8], "big")
+        return next(name for name, bound in self.bounds if position < bound)
 
 
 def _key(conversation: Conversation) -> str:
@@ -72,7 +72,7 @@ def _key(conversation: Conversation) -> str:
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise _error(f"{name!r} in the split is no name of a file; use letters, digits and _")
+        raise _error(f"{name!r} in the split cannot be a file name; use letters, digits and _")
     return name
 
 

@@ -6,13 +6,13 @@ from backstay.library.trainer_checks import TrainerReport
 
 
 class TrainerObserver:
-    """A report of what trainers would refuse of the conversations as they are exported. Observes the export."""
+    """A report on the exported conversations that trainers would refuse. Observes the export."""
 
-    def __init__(self, form: Format, *, strict: bool) -> None:
+    def __init__(self, export_format: Format, *, strict: bool) -> None:
         self.report = TrainerReport()
-        self._options = form.options
+        self._options = export_format.options
         self._strict = strict
-        self._is_checking = strict or form.is_for_training
+        self._is_checking = strict or export_format.is_for_training
 
     def observe(self, conversation: Conversation) -> None:
         if self._is_checking:

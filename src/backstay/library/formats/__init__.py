@@ -1,7 +1,7 @@
 """Export formats. Each module here is one format with the module's name, so that a format is added as one file.
 
-A format turns each conversation into one chunk of bytes, so that exports stream. Its `head` precedes the chunks, and
-its `tail` follows them.
+A format writes each conversation as one chunk of bytes, so that exports stream. The `head` precedes the chunks, and the
+`tail` follows them.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, ClassVar
 
 from backstay.library.format_options import FormatOptions, ReasoningMode, SystemMode
-from backstay.library.loss import BEYOND_TEXT, Loss
+from backstay.library.loss import MORE_THAN_TEXT, Loss
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "Format", "FormatOptions", "Loss", "ReasoningMode", "SystemMode", "format_names", "load_format"]
 
 DEFAULT = "messages"
-DESCRIPTION = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
-TURN_IDS, TURN_METADATA = TURN_DESCRIPTION = ("turn ids", "turn metadata")
+DESCRIPTIVE_FIELDS = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
+TURN_IDS, TURN_METADATA = DESCRIPTIVE_TURN_FIELDS = ("turn ids", "turn metadata")
 
 
 class Format(ABC):
@@ -31,15 +31,15 @@ class Format(ABC):
     media_type: ClassVar[str] = "application/jsonl"
     suffix: ClassVar[str] = "jsonl"
     is_for_training: ClassVar[bool] = True
-    """Whether trainers read it, so that exports warn of what they would refuse."""
+    """Whether trainers read it, so that exports warn about what they would refuse."""
     depends_on_turn_fields: ClassVar[bool] = False
-    """Whether the format has another schema with `turn_fields`, so that the library has to be asked for them first."""
-    describes: Collection[str] = ()
-    """What is always written of what describes a conversation: the names that `unwritten` returns otherwise."""
-    turn_metadata: Collection[str] = ("weight",)
-    """The keys of a turn's metadata that are part of the training data, not of a description."""
-    lacks: Collection[Loss] = BEYOND_TEXT
-    """What the format cannot hold, wherever it stands."""
+    """Whether the schema depends on the option `turn_fields`, so that the library must be checked for them first."""
+    written_fields: Collection[str] = ()
+    """The descriptive fields that the format always writes."""
+    training_keys: Collection[str] = ("weight",)
+    """The keys of a turn's metadata that are training data rather than descriptive."""
+    unsupported: Collection[Loss] = MORE_THAN_TEXT
+    """What the format cannot hold in any turn."""
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         self.options = options
@@ -48,40 +48,40 @@ class Format(ABC):
         """Return what the format cannot hold of a conversation, with counts. `chunk` leaves exactly that out."""
         from backstay.library.training_content import count_features  # every command's help imports this module
 
-        fitted, left_out = self.fit(self.options.apply(conversation))
-        features = count_features(fitted) if fitted is not None else {}
-        return {**left_out, **{loss: count for loss, count in features.items() if loss in self.lacks}}
+        supported, left_out = self.remove_unsupported(self.options.apply(conversation))
+        features = count_features(supported) if supported is not None else {}
+        return {**left_out, **{loss: count for loss, count in features.items() if loss in self.unsupported}}
 
     def final_losses(self) -> Mapping[Loss, int]:
-        """Return the losses that show only after `losses` was called for all conversations."""
+        """Return the losses that are known only after `losses` was called for all conversations."""
         return {}
 
     def refusal(self, conversation: "Conversation") -> str | None:
-        """Return why a conversation cannot be written at all, as in "turn 2 holds <|im_end|>"; None if it can."""
+        """Return why a conversation cannot be written at all, as in "turn 2 contains <|im_end|>"; None if it can."""
         return None if self.options.apply(conversation).turns else "it has only system messages, which are left out"
 
-    def unwritten(self, conversation: "Conversation") -> Collection[str]:
-        """Return what describes the conversation and is left out, such as `topic`. This is no loss for a trainee."""
-        return [name for name in self._descriptions(conversation) if name not in self.describes]
+    def omitted_fields(self, conversation: "Conversation") -> Collection[str]:
+        """Return the descriptive fields that are left out, such as `topic`. They are not a loss."""
+        return [name for name in self._descriptive_fields(conversation) if name not in self.written_fields]
 
-    def _descriptions(self, conversation: "Conversation") -> Iterator[str]:
-        """Yield the names of what describes this conversation."""
-        yield from (name for name in DESCRIPTION if getattr(conversation, name))
+    def _descriptive_fields(self, conversation: "Conversation") -> Iterator[str]:
+        """Yield the names of the descriptive fields that this conversation has."""
+        yield from (name for name in DESCRIPTIVE_FIELDS if getattr(conversation, name))
         described = [turn for turn in conversation.turns if turn.id or turn.metadata]
         if any(turn.id for turn in described):
             yield TURN_IDS
-        if any(turn.metadata and turn.metadata.keys() - self.turn_metadata for turn in described):
+        if any(turn.metadata and turn.metadata.keys() - self.training_keys for turn in described):
             yield TURN_METADATA
 
-    def fit(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
-        """Return the conversation without turns that have no place in the format, and the counts of those.
+    def remove_unsupported(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
+        """Return the conversation without the turns that the format cannot hold, and how many there were of each kind.
 
-        It is None if nothing of it can be written.
+        The conversation is None if none of it can be written.
         """
         return conversation, {}
 
     def notes(self) -> Sequence[str]:
-        """Return what a user should know about what was written so far, as whole sentences."""
+        """Return remarks for the user about what was written so far, as whole sentences."""
         return ()
 
     def head(self) -> bytes:

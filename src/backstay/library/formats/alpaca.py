@@ -20,7 +20,7 @@ class AlpacaFormat(JsonLines):
 
     label = "Alpaca (JSONL)"
 
-    def fit(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
+    def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
         kept: list[Turn] = []
         pairs: list[Turn] = []
         left_out = Counter[Loss]()

@@ -10,7 +10,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_anthropic
-from backstay.library.training_content import is_json_object, types_of_fields
+from backstay.library.training_content import field_block_types, is_json_object
 from backstay.library.turn import ToolCall, Turn
 
 _ROLES = frozenset(("user", "assistant", "tool"))
@@ -22,10 +22,10 @@ class AnthropicFormat(JsonLines):
     """The shape of Anthropic's API. Results of tools are part of the user message that follows the calls."""
 
     label = "Anthropic messages (JSONL)"
-    turn_metadata = ("weight", _SIGNATURE, _IS_ERROR)
-    lacks = (Loss.TOOL_CALL_KEYS, Loss.ARGUMENTS, Loss.NAMES, Loss.WEIGHTS, Loss.MISPLACED)
+    training_keys = ("weight", _SIGNATURE, _IS_ERROR)
+    unsupported = (Loss.TOOL_CALL_KEYS, Loss.ARGUMENTS, Loss.NAMES, Loss.WEIGHTS, Loss.MISPLACED)
 
-    def fit(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
+    def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
         left_out = Counter[Loss]()
         turns: list[Turn] = []
         for number, turn in enumerate(conversation.turns):
@@ -85,12 +85,12 @@ def _model_blocks(turn: Turn) -> list[Block]:
     thinking, calls = _thinking(turn), [_tool_use(call) for call in turn.tool_calls]
     if turn.role != "assistant" or not (thinking or calls):
         return []
-    of_fields = types_of_fields(turn)
+    field_types = field_block_types(turn)
     content = _content_blocks(turn)
-    if any(block["type"] in of_fields for block in content):
+    if any(block["type"] in field_types for block in content):
         if _ids(content) == _ids(calls):  # as the answer came, with the order that the fields do not hold
             return content
-        content = [block for block in content if block["type"] not in of_fields]
+        content = [block for block in content if block["type"] not in field_types]
     return [*thinking, *content, *calls]
 
 

@@ -19,7 +19,7 @@ class ChatMLFormat(JsonLines):
                 continue
             for marker in (_START, _END):
                 if marker in applied.role or marker in applied.content:
-                    return f"turn {number} holds {marker}"
+                    return f"turn {number} contains {marker}"
             if "\n" in applied.role:
                 return f"the role of turn {number} has a line break"
         return super().refusal(conversation)

@@ -11,7 +11,7 @@ from backstay.library.formats import Format, FormatOptions
 _COLUMNS = ("conversation_id", "topic", "persona", "sequence", "role", "content")
 # Spreadsheets run a cell that starts with one of these as a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_EXCEL_CHARACTERS = 32_767  # Excel cuts longer cells, without a word
+_EXCEL_CHARACTERS = 32_767  # Excel truncates longer cells silently
 _BLANKS = " \u00a0\u3000\ufeff"  # some spreadsheets skip these
 # Characters that control a terminal or break CSV readers; tabs and line breaks stay, within quotes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -27,7 +27,7 @@ class CsvFormat(Format):
     is_for_training = False
     media_type = "text/csv; charset=utf-8"
     suffix = "csv"
-    describes = ("id", "topic", "persona")
+    written_fields = ("id", "topic", "persona")
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
@@ -49,7 +49,7 @@ class CsvFormat(Format):
         if not self._long_cells:
             return ()
         cells = "1 cell is" if self._long_cells == 1 else f"{self._long_cells:,} cells are"
-        return [f"{cells} longer than {_EXCEL_CHARACTERS:,} characters, which is all that Excel shows."]
+        return [f"{cells} longer than {_EXCEL_CHARACTERS:,} characters, the most that Excel shows."]
 
 
 def _neutralize(cell: str | None) -> str:

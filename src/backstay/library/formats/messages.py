@@ -4,15 +4,15 @@ from typing import Any
 
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
-from backstay.library.openai_messages import LACKS, to_messages, to_tools, with_parsed_arguments
+from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
 
 
 class MessagesFormat(JsonLines):
     """The shape of OpenAI chat fine-tuning, as JSON lines; `tools` are next to the messages."""
 
     label = "OpenAI messages (JSONL)"
-    lacks = LACKS
-    describes_turns = True
+    unsupported = UNSUPPORTED
+    writes_turn_metadata = True
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
         messages = to_messages(conversation, metadata=self.options.metadata)

@@ -1,7 +1,7 @@
 """The native shape: all fields of a conversation, one conversation per line."""
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTION, TURN_DESCRIPTION, Format
+from backstay.library.formats import DESCRIPTIVE_FIELDS, DESCRIPTIVE_TURN_FIELDS, Format
 from backstay.library.json_lines import write_line
 
 
@@ -10,8 +10,8 @@ class NativeFormat(Format):
 
     label = "All fields (JSONL)"
     is_for_training = False
-    lacks = ()
-    describes = (*DESCRIPTION, *TURN_DESCRIPTION)
+    unsupported = ()
+    written_fields = (*DESCRIPTIVE_FIELDS, *DESCRIPTIVE_TURN_FIELDS)
 
     def chunk(self, conversation: Conversation) -> bytes:
         return write_line(self.options.apply(conversation).to_dict())

@@ -1,17 +1,17 @@
-"""Parquet: one row per conversation, with its messages as a list and what describes it in columns."""
+"""Parquet: one row per conversation, with its messages as a list and its descriptive fields as columns."""
 
 import io
 
 from backstay.errors import SettingsError
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTION, TURN_DESCRIPTION, Format, FormatOptions
-from backstay.library.loss import BEYOND_TEXT, Loss
+from backstay.library.formats import DESCRIPTIVE_FIELDS, DESCRIPTIVE_TURN_FIELDS, Format, FormatOptions
+from backstay.library.loss import MORE_THAN_TEXT, Loss
 from backstay.optional_packages import packages_missing
 
-# Readers load a row group as a whole, and this writer collects one.
+# Readers load a whole row group, and this writer collects one in memory.
 _GROUP_ROWS = 10_000
 _GROUP_CHARACTERS = 8 * 1024 * 1024
-# A dictionary pays for columns that repeat; for others the attempt costs time.
+# Dictionary encoding helps columns with repeated values; for others it only costs time.
 _REPEATED = ("topic", "persona", "job_id", "messages.list.element.role", "messages.list.element.name")
 
 
@@ -32,8 +32,8 @@ class ParquetFormat(Format):
             raise SettingsError(packages_missing("Parquet", "parquet")) from error
         from backstay.library.conversation_columns import ConversationColumns
 
-        self.lacks = (Loss.TOOL_CALL_KEYS,) if options.turn_fields else BEYOND_TEXT
-        self.describes = (*DESCRIPTION, *(TURN_DESCRIPTION if options.turn_fields else ()))
+        self.unsupported = (Loss.TOOL_CALL_KEYS,) if options.turn_fields else MORE_THAN_TEXT
+        self.written_fields = (*DESCRIPTIVE_FIELDS, *(DESCRIPTIVE_TURN_FIELDS if options.turn_fields else ()))
         self._columns = ConversationColumns(with_fields=options.turn_fields)
         self._pool = default_memory_pool()
         self._file = io.BytesIO()
@@ -58,10 +58,10 @@ class ParquetFormat(Format):
 
     def _write_group(self) -> None:
         self._writer.write_batch(self._columns.take())
-        self._pool.release_unused()  # of its own accord, it keeps twice what a group needs
+        self._pool.release_unused()  # by itself, it would keep twice what a group needs
 
     def _take(self) -> bytes:
-        """Return the bytes written since the last call. The writer itself knows where in the file it is."""
+        """Return the bytes written since the last call. The writer keeps its own position in the file."""
         data = self._file.getvalue()
         self._file.seek(0)
         self._file.truncate()

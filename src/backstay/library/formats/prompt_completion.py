@@ -7,17 +7,17 @@ from typing import Any
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.loss import Loss
-from backstay.library.openai_messages import LACKS, to_messages, to_tools, with_parsed_arguments
+from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
 
 
 class PromptCompletionFormat(JsonLines):
     """TRL's conversational prompt and completion: trainers learn the last answer only."""
 
     label = "Prompt and completion, as messages (JSONL)"
-    lacks = LACKS
-    describes_turns = True
+    unsupported = UNSUPPORTED
+    writes_turn_metadata = True
 
-    def fit(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
+    def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
         turns = conversation.turns
         length = max((number for number, turn in enumerate(turns, start=1) if turn.role == "assistant"), default=0)
         if length < 2:

@@ -12,7 +12,7 @@ import orjson
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
-from backstay.library.openai_messages import describe_turn, to_tools
+from backstay.library.openai_messages import id_and_metadata, to_tools
 from backstay.library.training_content import is_json_object, weight
 from backstay.library.turn import ToolCall, Turn
 
@@ -23,12 +23,12 @@ class ShareGPTFormat(JsonLines):
     """The shape of ShareGPT; roles other than user, assistant and tool keep their names."""
 
     label = "ShareGPT (JSONL)"
-    lacks = (
+    unsupported = (
         *(Loss.TOOL_CALL_IDS, Loss.TOOL_CALL_KEYS, Loss.CALL_TEXT, Loss.REASONING),
         *(Loss.PARTS, Loss.PART_ORDER, Loss.NAMES, Loss.MISPLACED),
     )
-    describes = ("id",)
-    describes_turns = True
+    written_fields = ("id",)
+    writes_turn_metadata = True
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
         row: dict[str, Any] = {"id": conversation.id}
@@ -45,11 +45,11 @@ class ShareGPTFormat(JsonLines):
             entry = {"from": "function_call", "value": _calls(turn)}
         if turn.metadata and (number := weight(turn)) is not None:
             entry["weight"] = number
-        return entry | (describe_turn(turn) if self.options.metadata else {})
+        return entry | (id_and_metadata(turn) if self.options.metadata else {})
 
 
 def _is_apart(turns: Sequence[Turn]) -> bool:
-    """Return whether the first turn stands next to the others: if it alone is a system message, and only text."""
+    """Return whether the first turn is written as `system`: a system message of text only, and the only leading one."""
     first, *others = turns[:2]
     is_text = bool(first.content.strip()) and not first.metadata and first.id is None
     return first.role == "system" and is_text and bool(others) and others[0].role != "system"

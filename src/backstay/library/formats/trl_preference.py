@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTION, Format, FormatOptions
-from backstay.library.json_lines import describe, write_line
+from backstay.library.formats import DESCRIPTIVE_FIELDS, Format, FormatOptions
+from backstay.library.json_lines import descriptive_fields, write_line
 from backstay.library.loss import Loss
-from backstay.library.openai_messages import LACKS, to_messages, to_tools, with_parsed_arguments
+from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
 
 SIDE, PAIR = "preference", "preference_pair"
 """The keys of a conversation's metadata that an import of pairs sets: `chosen` or `rejected`, and an id of the pair."""
@@ -23,7 +23,7 @@ class TrlPreferenceFormat(Format):
     """
 
     label = "Preference pairs (JSONL)"
-    lacks = LACKS
+    unsupported = UNSUPPORTED
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
@@ -41,18 +41,18 @@ class TrlPreferenceFormat(Format):
     def final_losses(self) -> Mapping[Loss, int]:
         return {Loss.COUNTERPART: len(self._measured)} if self._measured else {}
 
-    def unwritten(self, conversation: Conversation) -> Collection[str]:
-        written = set(DESCRIPTION) if self.options.metadata else set()
+    def omitted_fields(self, conversation: Conversation) -> Collection[str]:
+        written = set(DESCRIPTIVE_FIELDS) if self.options.metadata else set()
         if conversation.metadata.keys() <= {SIDE, PAIR}:
             written.add("metadata")
-        return [name for name in super().unwritten(conversation) if name not in written]
+        return [name for name in super().omitted_fields(conversation) if name not in written]
 
     def chunk(self, conversation: Conversation) -> bytes:
         side, pair = _side(conversation), _pair(conversation)
         if side is None:
             return b""
         waiting_side, counterpart = self._waiting.setdefault(pair, (side, conversation))
-        if waiting_side == side:  # the first of the pair, or a second one on the same side
+        if waiting_side == side:  # the first of the pair, or another one of the same side
             return b""
         del self._waiting[pair]
         sides = {side: conversation, waiting_side: counterpart}
@@ -68,7 +68,10 @@ class TrlPreferenceFormat(Format):
             sides = {name: with_parsed_arguments(messages) for name, messages in sides.items()}
         row = {**sides, **to_tools(chosen)}
         if self.options.metadata:
-            row |= {"chosen_conversation": describe(chosen), "rejected_conversation": describe(rejected)}
+            row |= {
+                "chosen_conversation": descriptive_fields(chosen),
+                "rejected_conversation": descriptive_fields(rejected),
+            }
         return row
 
 
@@ -89,7 +92,7 @@ def _side(conversation: Conversation) -> str | None:
 
 
 def _split_prompt(chosen: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the messages that both begin with as the prompt, and the others, of which each has one at least."""
+    """Return the messages that both begin with as the prompt, and the rest, at least one message each."""
     longest = min(len(chosen), len(rejected)) - 1
     length = next((number for number in range(longest) if chosen[number] != rejected[number]), longest)
     prompt, answers = chosen[:length], (chosen[length:], rejected[length:])

@@ -9,7 +9,7 @@ from backstay.library.imports.message import read_content
 from backstay.library.imports.tools import read_tool_call, to_arguments
 from backstay.library.record import Document
 
-# The keys of blocks that the fields of a turn hold, in the order in which they stand in an answer.
+# The blocks, with their keys, that fields of a turn can hold, in the usual order of an answer.
 _EXPRESSIBLE = {
     "thinking": {"type", "thinking", "signature"},
     "text": {"type", "text"},
@@ -21,10 +21,10 @@ _ORDER = tuple(_EXPRESSIBLE)
 def read_blocks(
     blocks: Sequence[Any], role: str, number: int, row: ImportRow, values: Values, *, is_always_list: bool = False
 ) -> Iterator[Document]:
-    """Yield the turns of a list of blocks: one for each tool result, and one of what stands between them.
+    """Yield the turns of a list of blocks: one for each tool result, and one for the blocks between results.
 
-    The blocks are the turn's parts too where its fields cannot hold them, or not in this order; and where text alone
-    is in a list, unless the shape always has lists. `values` are the other keys of the message, for its first turn.
+    The blocks are also kept as the turn's parts if its fields cannot hold them in this order, or if text alone is in
+    a list, unless the shape always has lists. `values` are the other keys of the message, for its first turn.
     """
     for is_result, group in groupby(blocks, lambda block: _is(block, "tool_result")):
         members = list(group)
@@ -71,7 +71,7 @@ def _fields_of(blocks: Sequence[Any]) -> Values:
 
 
 def _is_expressible(blocks: Sequence[Any]) -> bool:
-    """Return whether content, reasoning and tool calls hold all that the blocks do, in this order."""
+    """Return whether content, reasoning and tool calls can hold everything in the blocks, in this order."""
     kinds = [block.get("type") if isinstance(block, dict) else None for block in blocks]
     return (
         all(kind in _ORDER and block.keys() <= _EXPRESSIBLE[kind] for kind, block in zip(kinds, blocks, strict=True))

@@ -1,4 +1,4 @@
-"""A row on its way into the library: its values, its errors, and the documents made of it."""
+"""A row to import: its values, its errors, and the documents made from it."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _TIME_KEYS = ("created_at", "updated_at")
 
 @dataclass(frozen=True, slots=True)
 class ImportRow:
-    """A row of a file. `values` may be changed: what a shape takes out of it does not become metadata."""
+    """A row of a file. Shapes remove from `values` what they read; the rest becomes metadata."""
 
     line: int
     values: Values
@@ -35,9 +35,9 @@ class ImportRow:
     def to_document(
         self, turns: list[Document], fields: Mapping[str, Any] | None = None, *, values: Values | None = None
     ) -> Document:
-        """Return the conversation with these turns, and with the other values of the row.
+        """Return the conversation with these turns and the remaining values of the row.
 
-        `fields` are stored as metadata even where the table has a column of their name.
+        `fields` are stored as metadata even if the table has a column of the same name.
         """
         values = self.values if values is None else values
         document: Document = {"id": self._id(values.pop("id", None)), "metadata": _metadata(values)}
@@ -73,7 +73,7 @@ class ImportRow:
         return None if value is None else str(value)
 
     def _with_others(self, document: Document, values: Values, keys: Collection[str], subject: str) -> Document:
-        """Add the remaining values: those with a built-in name but a wrong type to the metadata, the others as keys."""
+        """Add the remaining values: those with a built-in name but the wrong type as metadata, the others as keys."""
         if not values:
             return document
         mistyped = {name: value for name, value in values.items() if name in keys}
@@ -90,12 +90,12 @@ class ImportRow:
 
 
 def plain_turn(role: str, content: str) -> Document:
-    """Return a turn that has nothing but a role and content."""
+    """Return a turn with only a role and content."""
     return {"id": None, "sequence": None, "role": role, "content": content, "metadata": {}}
 
 
 def _pop(values: Values, name: str, kind: type) -> Any:
-    """Remove and return a value if it has the type of its column; otherwise leave it, so that it becomes metadata."""
+    """Remove and return a value if it has the type of its column; otherwise leave it to become metadata."""
     if name in values and (values[name] is None or type(values[name]) is kind):
         return values.pop(name)
     return None

@@ -29,7 +29,7 @@ class ImportedConversation:
     line: int
     document: Document
     is_exact: bool = False
-    """Whether it comes from a backup, where a list stands for a value that JSON cannot represent."""
+    """Whether it comes from a backup, where a list represents a value that JSON cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class ImportResult:
 
     imported: int
     identical: int
-    """Conversations that already existed with the same content."""
+    """How many already existed with the same content."""
     skipped: int
-    """Conversations skipped because another one has their id."""
+    """How many were skipped because another conversation has their id."""
     renamed: int
     """How many of the imported ones got a new id."""
     relinked: int
     """How many of the imported ones were linked again to the item that had produced them."""
     bad_rows: BadRowsReport = field(default_factory=BadRowsReport)
-    """The rows that were left out because they cannot be used."""
+    """The unusable rows that were left out."""
     warned: int = 0
-    """How many conversations of the file trainers would refuse. They are imported as they are."""
+    """How many conversations of the file trainers would refuse. They are imported unchanged."""
     warnings: Sequence[WarningCount] = ()
     """Why trainers would refuse them, most frequent first."""
 
@@ -61,9 +61,9 @@ def to_document(
     report: TrainerReport | None = None,
     file: str | None = None,
 ) -> Document:
-    """Return the conversation to store: a dict in which keys without a column are moved into `metadata`.
+    """Return the conversation to store, with keys that have no column moved into `metadata`.
 
-    What trainers would refuse is added to the report, with the `file` if there are several.
+    The conversation is added to the report of what trainers would refuse, with the `file` if there are several.
 
     Raises:
         InvalidRow: it cannot be stored; the message names the line, the turn and the field, never the text.

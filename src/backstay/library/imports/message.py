@@ -45,7 +45,7 @@ def read_message(
 
 
 def _read_plain(message: Values, row: ImportRow, speaker_key: str, content_key: str) -> Document | None:
-    """Return the turn of a message that has a usual speaker, text and nothing else. Most are such."""
+    """Return the turn of a message that has a usual speaker, text and nothing else. Most are like that."""
     if len(message) != 2 or row.split_reasoning:
         return None
     speaker, content = message.get(speaker_key), message.get(content_key)
@@ -61,7 +61,9 @@ def read_role(
     if not isinstance(speaker, str):
         raise row.error(f"turn {number} needs {speaker_key!r} and {content_key!r}")
     if (role := role_of(speaker)) is None:
-        raise row.error(f"turn {number} has the unknown {speaker_key} {quoted_speaker(speaker)}; known are {KNOWN}")
+        raise row.error(
+            f"turn {number} has the unknown {speaker_key} {quoted_speaker(speaker)}; known ones are {KNOWN}"
+        )
     return role
 
 
@@ -84,7 +86,7 @@ def _are_parts(value: Any) -> bool:
 
 
 def _to_part(part: Any) -> Any:
-    # Bedrock has texts without a type.
+    # Bedrock has text parts without a type.
     return {"type": "text", **part} if isinstance(part, dict) and part.keys() == {"text"} else part
 
 
@@ -110,7 +112,7 @@ def take_fields(values: Values) -> dict[str, Any]:
 
 
 def _take_calls(values: Values) -> list[dict[str, Any]] | None:
-    """Remove and return the tool calls, also the one call that OpenAI's API had before; None if there are none."""
+    """Remove and return the tool calls, including the single one of OpenAI's older API; None if there are none."""
     entries = as_list(values.get("tool_calls"))
     if entries == []:
         del values["tool_calls"]

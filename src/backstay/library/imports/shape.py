@@ -15,7 +15,7 @@ from backstay.library.record import Document
 LIST_KEYS = (
     "messages", "conversations", "conversation", "turns", "items", "dialog", "dialogue", "chat", "trajectory", "history"
 )  # fmt: skip
-"""The keys that hold lists of turns in the files of others."""
+"""The keys under which files hold lists of turns."""
 
 _LISTS = frozenset(LIST_KEYS)
 _SPEAKER_KEYS = ("role", "from", "speaker")
@@ -28,19 +28,19 @@ class Shape(ABC):
     """A shape of rows. Each module of `library.imports.shapes` is one; they have no state."""
 
     label: ClassVar[str]
-    """What a row of this shape has, for the error about a row that has no shape."""
+    """What a row of this shape has, for the error about a row of no known shape."""
     keys: ClassVar[Sequence[str]]
     """Keys of rows. A row with none of them does not have this shape."""
     rank: ClassVar[int]
-    """If a row fits several shapes, that with the lowest rank is read; two of the same rank are refused."""
+    """If a row matches several shapes, the one with the lowest rank is read; two of the same rank are refused."""
 
     @abstractmethod
     def find(self, values: Mapping[str, Any]) -> Sequence[str]:
-        """Return the names of what this shape would read of the row, for the error about two of them: usually keys."""
+        """Return the names of what this shape would read of the row, usually keys, for the error about two of them."""
 
     @abstractmethod
     def read(self, row: ImportRow, name: str) -> list[Document]:
-        """Return the conversations of a row, of what `find` named. Raises InvalidRow."""
+        """Return the conversations under a name that `find` returned. Raises InvalidRow."""
 
 
 class TurnListShape(Shape):
@@ -63,13 +63,13 @@ class TurnListShape(Shape):
         return [row.to_document(with_system(turns, row), take_tools(row.values))]
 
     def read_turns(self, messages: Sequence[Any], row: ImportRow, start: int = 1) -> Iterator[Document]:
-        """Yield the turns of a list, whose first message has the number `start` in errors. Raises InvalidRow."""
+        """Yield the turns of a list; errors number its messages from `start`. Raises InvalidRow."""
         for number, message in enumerate(messages, start=start):
             yield read_message(message, number, row, speaker_key=self.speaker_key, content_keys=self.content_keys)
 
 
 def speaker_key_of(turns: Any) -> str | None:
-    """Return the key under which the turns of a list name their speaker; None for any other value."""
+    """Return the key that names the speaker in a list of turns; None for any other value."""
     for turn in turns if type(turns) is list else ():
         for key in _SPEAKER_KEYS if type(turn) is dict else ():
             if key in turn:
@@ -78,7 +78,7 @@ def speaker_key_of(turns: Any) -> str | None:
 
 
 def to_turns(value: Any, role: str, row: ImportRow, *, start: int = 1) -> list[Document]:
-    """Return the turns of a value: of a text by this role, of a message, or of a list of them. Raises InvalidRow."""
+    """Return the turns of a value: a text by this role, a message, or a list of messages. Raises InvalidRow."""
     messages = [{"role": role, "content": value}] if isinstance(value, str) else value
     messages = [messages] if isinstance(messages, dict) else messages
     if messages == []:
@@ -103,12 +103,12 @@ def all_shapes() -> Sequence[Shape]:
 
 
 def _is_past(key: str, values: Mapping[str, Any]) -> bool:
-    """Return whether the list under `history` only precedes a question of the row."""
+    """Return whether the list under `history` only precedes a question in the row."""
     return key == "history" and not _QUESTIONS.isdisjoint(values)
 
 
 def with_system(turns: list[Document], row: ImportRow) -> list[Document]:
-    """Return the turns after the system message that stands next to them in the row, unless they begin with one."""
+    """Return the turns with the row's system message in front, unless they begin with one."""
     if turns and turns[0]["role"] == "system":
         return turns
     for key in _SYSTEM_KEYS:

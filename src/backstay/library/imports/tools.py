@@ -1,4 +1,4 @@
-"""Tool calls and tool definitions of imported rows, brought into the form in which they are stored. Pure."""
+"""Tool calls and tool definitions of imported rows, converted for storage. Pure."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _TAGGED = re.compile(r"\s*<tool_call>(.*?)</tool_call>\s*", re.DOTALL)
 
 
 def read_tool_calls(value: Any) -> list[dict[str, Any]] | None:
-    """Return a list of tool calls, each as `ToolCall.to_dict` has it; None if one is no tool call."""
+    """Return a list of tool calls, each like `ToolCall.to_dict`; None if an entry is not a tool call."""
     calls = [read_tool_call(entry) for entry in as_list(value) or ()]
     return [call for call in calls if call is not None] if None not in calls else None
 
@@ -23,7 +23,7 @@ def read_tool_calls(value: Any) -> list[dict[str, Any]] | None:
 def read_tool_call(value: Any) -> dict[str, Any] | None:
     """Return a tool call, nested as in OpenAI's API or flat; None for any other value.
 
-    Arguments that are no text become their JSON text. Keys that a call does not have are kept next to its id.
+    Arguments other than text are written as JSON. Unknown keys are kept next to the id.
     """
     if not isinstance(value, dict):
         return None
@@ -55,7 +55,7 @@ def read_calls_text(text: str) -> list[dict[str, Any]] | None:
 
 
 def to_arguments(value: Any) -> str:
-    """Return the arguments of a call as text: text as it is, any other value as the JSON that models write."""
+    """Return the arguments of a call as text: text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -68,7 +68,7 @@ def read_tools(value: Any) -> list[dict[str, Any]] | None:
 
 
 def read_functions(value: Any) -> list[dict[str, Any]] | None:
-    """Return old `functions` as tool definitions; None for any other value."""
+    """Return `functions` of OpenAI's older API as tool definitions; None for any other value."""
     functions = as_list(value)
     if not functions or not all(isinstance(function, dict) for function in functions):
         return None
@@ -76,7 +76,7 @@ def read_functions(value: Any) -> list[dict[str, Any]] | None:
 
 
 def _to_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a definition as OpenAI's API has it, if it is a function of Anthropic or stands there flat."""
+    """Return a definition in OpenAI's shape, if it is in Anthropic's shape or flat; otherwise unchanged."""
     if not isinstance(tool.get("name"), str) or _FUNCTION in tool or tool.get("type") not in (None, "custom"):
         return dict(tool)
     function = {key: entry for key, entry in tool.items() if key != "type"}
@@ -93,7 +93,7 @@ def as_list(value: Any) -> Sequence[Any] | None:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text, or None if it is no JSON, or nested too deeply to be stored."""
+    """Return the value of a JSON text; None if it is not JSON or nested too deeply to be stored."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

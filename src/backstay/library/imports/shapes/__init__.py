@@ -16,9 +16,9 @@ _ABSENT: tuple[object, ...] = (None, "", [])
 
 
 def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = False) -> Sequence[Document]:
-    """Return the conversations of a row as dicts in the native shape, with all its keys: one, or two of a preference.
+    """Return the conversations of a row as dicts with all keys of the native shape: one, or for a preference two.
 
-    `split_reasoning` makes a thought at the start of an assistant's text, as in `<think>…</think>`, its reasoning.
+    With `split_reasoning`, a thought at the start of an answer, as in `<think>…</think>`, becomes its reasoning.
 
     Raises:
         InvalidRow: it has no known shape, more than one, or a turn that cannot be read; the message names the line and
@@ -31,7 +31,7 @@ def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = Fals
 
 
 def _choose(row: ImportRow) -> tuple[Shape, str]:
-    """Return the shape of a row, and what it is to read of it."""
+    """Return the shape of a row, and the name of what it reads."""
     values = row.values
     found = [
         (shape, name) for shape in _candidates(_keys_of_shapes().intersection(values)) for name in shape.find(values)
@@ -50,30 +50,30 @@ def _choose(row: ImportRow) -> tuple[Shape, str]:
 
 @lru_cache  # the rows of a file mostly have the same keys
 def _candidates(keys: frozenset[str]) -> Sequence[Shape]:
-    """Return the shapes that a row with these keys of shapes may have."""
+    """Return the shapes that a row with these keys may have."""
     return [shape for shape in all_shapes() if not keys.isdisjoint(shape.keys)]
 
 
 def _remove_absent(values: Values) -> None:
-    """Remove the keys of shapes without a value: a table has columns that this row does not use."""
+    """Remove keys of shapes that have no value, such as the columns of a table that this row does not use."""
     absent = [key for key, value in values.items() if value in _ABSENT and key in _keys_of_shapes()]
     for key in absent:
         del values[key]
 
 
 def _without_turns(row: ImportRow) -> tuple[Shape, str]:
-    """Return the shape that refuses, with the reason, a list that is empty or not of turns; refuse any other row."""
+    """Return the shape whose `read` refuses an empty or invalid list with a reason. Refuse any row without a list."""
     name = next((key for key in (TURNS, *LIST_KEYS) if isinstance(row.values.get(key), list)), None)
     if name is not None:
         return next(shape for shape in all_shapes() if "messages" in shape.keys), name
     if speaker_key_of([row.values]) is not None:
-        raise row.error("one message alone; a row must be a whole conversation, with a list of its messages")
+        raise row.error("a single message; a row must be a whole conversation, with a list of its messages")
     if not row.values:
         raise row.error("an empty object")
     keys = [repr(key[:_MAX_KEY_CHARACTERS]) for key in row.values]
     named = ", ".join(keys[:_MAX_NAMED_KEYS]) + (", …" if len(keys) > _MAX_NAMED_KEYS else "")
     labels = dict.fromkeys(shape.label for shape in sorted(all_shapes(), key=lambda shape: shape.rank))
-    raise row.error(f"no conversation in the keys {named}; expected are {'; '.join(labels)}")
+    raise row.error(f"no conversation in the keys {named}; expected one of: {'; '.join(labels)}")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""ChatGPT's own export: a tree of messages. The branch that ends in the current message is the conversation."""
+"""ChatGPT's data export: a tree of messages. The branch that ends in the current message is the conversation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ def _branch(mapping: Values, current: Any, row: ImportRow) -> list[Values]:
     branch, seen = [], set()
     while isinstance(current, str) and current in mapping:
         if current in seen:
-            raise row.error("the messages of the tree under 'mapping' are in a circle")
+            raise row.error("the messages under 'mapping' form a cycle")
         seen.add(current)
         if isinstance(message := mapping[current].get("message"), dict):
             branch.append(message)
@@ -79,7 +79,7 @@ def _read_message(message: Values, number: int, row: ImportRow) -> Iterator[Docu
 
 
 def _read_content(content: Values, role: str, values: Values, number: int, row: ImportRow) -> tuple[str, Values]:
-    """Return the text and the fields of a content; what else it has is added to the other values of the message."""
+    """Return the text and the fields of a content; its other entries are added to the values of the message."""
     kind, text, fields = content.pop("content_type", "text"), "", dict[str, Any]()
     if isinstance(parts := content.get("parts"), list):
         del content["parts"]

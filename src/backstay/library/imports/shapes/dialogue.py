@@ -1,4 +1,4 @@
-"""Dialogues between a user and a system, as task-oriented corpora have them."""
+"""Dialogues between a user and a system, as in task-oriented corpora."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

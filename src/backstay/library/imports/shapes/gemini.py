@@ -45,7 +45,7 @@ def _read_entry(entry: Any, number: int, row: ImportRow, *, role: str | None = N
 
 
 def _to_block(part: Any) -> Any:
-    """Return a part as a block of Anthropic's API, which has a type; that of an unknown one is its first key."""
+    """Return a part as a block of Anthropic's API. The type of an unknown part is its first key."""
     match part:
         case {"functionCall": {**call}, **others} | {"function_call": {**call}, **others}:
             arguments = call.pop("args", {})
@@ -70,7 +70,7 @@ def _with_signature(others: Mapping[Any, Any]) -> Values:
 
 
 def _flat_tools(tools: Any) -> Values:
-    """Return the declared functions as a list of tools, if the tools are nothing else."""
+    """Return the declared functions as a list of tools, if there are no other tools."""
     declared = [
         function
         for tool in (tools if isinstance(tools, list) else ())

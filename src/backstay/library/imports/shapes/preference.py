@@ -61,7 +61,7 @@ def _name_of(answers: Mapping[str, str]) -> str:
 
 
 def _pair_id(row: ImportRow) -> str:
-    """Return the id of the row; without one, a digest of it, so that importing the row again gives the same."""
+    """Return the id of the row, otherwise a digest of it, so that importing the row again gives the same id."""
     if isinstance(row.values.get("id"), str | int):
         return str(row.values["id"])
     text = json.dumps(row.values, sort_keys=True)
@@ -108,7 +108,7 @@ def _join(prompt: Any, answer: Any, row: ImportRow) -> list[Document]:
 
 
 def _parse_markers(value: Any) -> Any:
-    """Return a text in the manner of hh-rlhf as messages; any other value as it is."""
+    """Return a text in the style of hh-rlhf as messages; any other value unchanged."""
     if not isinstance(value, str) or len(pieces := _MARKER.split(value)) < 3 or pieces[0].strip():
         return value
     messages = [{"role": role, "content": text} for role, text in zip(pieces[1::2], pieces[2::2], strict=True)]
