@@ -432,6 +432,18 @@ def test_reasoning_is_read_under_each_name(key):
     assert turn == Turn("assistant", "A", reasoning="Hm.", metadata={"reasoning_details": details})
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"content": "A", "reasoning": "", "reasoning_content": "Hm."}, Turn("assistant", "A", reasoning="Hm.")),
+        ({"content": ["A"], "parts": []}, Turn("assistant", "A", parts=["A"])),
+    ],
+)
+def test_empty_field_next_to_another_key_for_it_counts_as_absent(message, expected):
+    """A field of a turn that is empty does not contradict the other key under which a row holds it."""
+    assert _turns({"messages": [{"role": "assistant", **message}]}) == [expected]
+
+
 @pytest.mark.parametrize("row", [{"messages": [{"role": "assistant", "content": "<think>\nHm.\n</think>\n\nA"}]},
                                  {"conversations": [{"from": "gpt", "value": "<think>Hm.</think>A"}]},
                                  {"text": "<|im_start|>assistant\n<think>Hm.</think>A<|im_end|>"}])  # fmt: skip
