@@ -469,6 +469,29 @@ async def test_a_card_never_replaces_another_text(backstay, tmp_path):
     assert _names(tmp_path / "out") == ["README.md", "train.jsonl"]
 
 
+@pytest.mark.parametrize(("target", "card"), [("out/", "README.md"), ("out/all.jsonl", "all.md")])
+async def test_a_card_never_replaces_a_folder(backstay, tmp_path, target, card):
+    """A folder with the name of the card refuses the export with that reason, and nothing is written."""
+    await _many(backstay, 2)
+    (tmp_path / "out" / card).mkdir(parents=True)
+
+    with pytest.raises(OutputUnwritable, match=rf"{card} was not written by an export"):
+        await backstay.conversations.write_export(f"{tmp_path}/{target}", card=True)
+
+    assert _names(tmp_path / "out") == [card]
+
+
+async def test_a_device_has_no_card_next_to_it(backstay, tmp_path):
+    """A card is refused for a pipe or a device: next to it is no place for files."""
+    await _many(backstay, 2)
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(SettingsError, match="A split, shards and a card are files"):
+        await backstay.conversations.write_export(tmp_path / "pipe", card=True)
+
+    assert not (tmp_path / "pipe.md").exists()
+
+
 async def test_what_is_left_out_without_a_loss_is_counted(backstay, tmp_path):
     """Fields that describe conversations and have no place in the format are counted, unless they are written."""
     await _store(backstay, _row("a", topic="t", metadata={"x": 1}), _row("b"))

@@ -101,8 +101,8 @@ def listed_jobs(figures: CardFigures) -> Sequence[str]:
 
 
 def refuse_other_card(path: Path) -> None:
-    """Raise OutputUnwritable if there is a file that a card would replace, and that is not a card of an export."""
-    if path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
+    """Raise OutputUnwritable if there is something that a card would replace, and that is not a card of an export."""
+    if path.exists() and not (path.is_file() and _MARK in path.read_text(encoding="utf-8", errors="replace")):
         raise OutputUnwritable(
             f"{path} was not written by an export, and the card would replace it; move it away", path=str(path)
         )

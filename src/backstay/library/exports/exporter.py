@@ -97,7 +97,7 @@ class Exporter:
         self, stream: ByteStream, selection: Selection | None, request: ExportRequest
     ) -> ExportResult:
         if request.split is not None or request.shard_size is not None or request.card:
-            raise SettingsError("A split, shards and a card are files; name a folder for them", setting="output")
+            raise _needs_folder()
         export = await self._prepare(selection, request)
         await self._measure(selection, export)
         async for block in export.blocks(checks_each=True):
@@ -106,6 +106,9 @@ class Exporter:
         return export.result(None, ())
 
     async def _write_file(self, path: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
+        is_stream = _is_stream(path)
+        if is_stream and request.card:
+            raise _needs_folder()
         with ExitStack() as files:
             card_path = path.with_name(f"{stem_of(path)}.md")
             if request.card:
@@ -113,7 +116,6 @@ class Exporter:
                 card_file = files.enter_context(write_atomically(card_path, excluded=self._protected_files))
             file = files.enter_context(write_atomically(path, excluded=self._protected_files))
             export = await self._prepare(selection, request)
-            is_stream = _is_stream(path)
             if is_stream:
                 await self._measure(selection, export)
             stream = compressed(file, path)
@@ -203,6 +205,10 @@ def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:
     refuse_unrelated_data(folder, suffix, request)
     if request.card:
         card.refuse_other_card(folder / _CARD)
+
+
+def _needs_folder() -> SettingsError:
+    return SettingsError("A split, shards and a card are files; name a folder for them", setting="output")
 
 
 def _is_stream(path: Path) -> bool:
