@@ -87,6 +87,8 @@ class Exporter:
         """
         if not isinstance(target, str | Path):
             return await self._write_stream(target, selection, request)
+        if target == "":  # which Path takes for the current folder
+            raise SettingsError("The name of the output is empty; name a file or a folder", setting="output")
         path = Path(target)
         request = replace(request, format=request.format or format_of_file(path))
         if _is_folder(target, request):
