@@ -327,6 +327,26 @@ async def test_pairs_may_be_in_two_shards(backstay, tmp_path):
     assert (result.exported, len(lines)) == (8, 4)
 
 
+@pytest.mark.parametrize("sides", [("chosen", "rejected"), ("rejected",)], ids=["adjacent", "apart"])
+@pytest.mark.parametrize(("size", "expected"), [(1, [2] * 4), (3, [2] * 4), (5, [4, 4])])
+async def test_shards_of_pairs_count_what_is_in_them(backstay, tmp_path, sides, size, expected):
+    """A shard has whole pairs, of which each is two conversations: at most the size, but one pair at least."""
+    pairs = [(side, number) for number in range(4) for side in ("chosen", "rejected")]
+    pairs = sorted(pairs, key=lambda pair: pair[0] in sides if len(sides) == 1 else 0)
+    rows = [
+        _row(f"{side}{number}", metadata={"preference": side, "preference_pair": f"p{number}"})
+        for side, number in [*pairs, ("chosen", 4)]
+    ]
+    await _store(backstay, *rows)
+
+    result = await backstay.conversations.write_export(
+        tmp_path / "out", format="trl-preference", shard_size=size, lossy=True
+    )
+
+    assert [file.conversations for file in result.files] == expected
+    assert [2 * len(_lines(tmp_path / "out" / file.name)) for file in result.files] == expected
+
+
 async def test_an_unpaired_conversation_is_a_loss(backstay, tmp_path):
     """A conversation without a counterpart refuses an export of pairs, or is left out and not counted as exported."""
     pair = [_row(side, metadata={"preference": side, "preference_pair": "p"}) for side in ("chosen", "rejected")]

@@ -13,7 +13,7 @@ class Encoder:
 
     def __init__(self, form: Format, request: ExportRequest, findings: ExportFindings) -> None:
         self.conversations = 0
-        """How many were written."""
+        """How many were written, without those that wait for others of their row."""
         self._form = form
         self._request = request
         self._findings = findings
@@ -22,10 +22,21 @@ class Encoder:
         """Return the bytes before the first conversation."""
         return self._form.head()
 
+    @property
+    def row_conversations(self) -> int:
+        """How many conversations a row is made of."""
+        return self._form.row_conversations
+
+    @property
+    def waiting(self) -> int:
+        """How many conversations wait for others of their row."""
+        return self._form.waiting
+
     def encode(self, conversations: Sequence[Conversation]) -> bytes:
         """Return the bytes of some conversations, without what the format cannot hold, which is counted."""
         form, findings, observers = self._form, self._findings, self._request.observers
         chunks = []
+        self.conversations += form.waiting
         for conversation in conversations:
             if not findings.add(form, conversation):
                 continue
@@ -35,6 +46,7 @@ class Encoder:
             chunks.append(form.chunk(conversation))
             if left_out := form.unwritten(conversation):
                 findings.left_out.update(left_out)
+        self.conversations -= form.waiting
         return b"".join(chunks)
 
     def tail(self) -> bytes:
@@ -45,7 +57,7 @@ class Encoder:
 
     def finish(self) -> None:
         """Count what shows only after the last conversation of all."""
-        self.conversations -= self._findings.add_final(self._form)
+        self._findings.add_final(self._form)
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""

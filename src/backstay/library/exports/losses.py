@@ -57,14 +57,12 @@ class ExportFindings:
         self.exported += is_written
         return is_written
 
-    def add_final(self, encoder: Format) -> int:
-        """Count what shows only after the last conversation. Return how many were not written after all."""
+    def add_final(self, encoder: Format) -> None:
+        """Count what shows only after the last conversation."""
         losses = encoder.final_losses()
         self._losses.update(losses)
         self._losing.update(losses)
-        unwritten = sum(count for loss, count in losses.items() if loss in _WHOLE)
-        self.exported -= unwritten
-        return unwritten
+        self.exported -= sum(count for loss, count in losses.items() if loss in _WHOLE)
 
     @property
     def losses(self) -> Sequence[LossCount]:

@@ -34,6 +34,8 @@ class Format(ABC):
     """Whether trainers read it, so that exports warn of what they would refuse."""
     depends_on_turn_fields: ClassVar[bool] = False
     """Whether the format has another schema with `turn_fields`, so that the library has to be asked for them first."""
+    row_conversations: ClassVar[int] = 1
+    """How many conversations a row is made of."""
     describes: Collection[str] = ()
     """What is always written of what describes a conversation: the names that `unwritten` returns otherwise."""
     turn_metadata: Collection[str] = ("weight",)
@@ -43,6 +45,11 @@ class Format(ABC):
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         self.options = options
+
+    @property
+    def waiting(self) -> int:
+        """How many conversations wait for others of their row."""
+        return 0
 
     def losses(self, conversation: "Conversation") -> Mapping[Loss, int]:
         """Return what the format cannot hold of a conversation, with counts. `chunk` leaves exactly that out."""
