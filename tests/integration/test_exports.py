@@ -461,6 +461,20 @@ async def test_a_card_has_figures_of_what_was_exported(backstay, tmp_path):
     assert other["configs"][0]["data_files"] == [{"split": "train", "path": "all.jsonl.gz"}]
 
 
+async def test_a_card_counts_turns_as_they_are_written(backstay, tmp_path):
+    """A card counts neither system and developer messages that are left out, nor turns that have no place."""
+    answer = {"role": "assistant", "content": "A"}
+    await _store(backstay, _row("a", [{"role": "developer", "content": "S"}, _QUESTION, answer, _QUESTION]))
+
+    await backstay.conversations.write_export(
+        tmp_path / "all.jsonl", format="alpaca", card=True, system="drop", lossy=True
+    )
+
+    text = (tmp_path / "all.md").read_text()
+    assert "| turns | 2 to 2, 2.0 on average |" in text
+    assert "developer" not in text
+
+
 async def test_a_card_names_the_recipes_of_jobs(backstay, tmp_path):
     """A card has the fingerprint of the recipe of each listed job, as `backstay status` shows it."""
     recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1", turns=2)

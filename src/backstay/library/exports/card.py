@@ -9,7 +9,6 @@ from typing import Any
 from backstay.errors import OutputUnwritable
 from backstay.library.conversation import Conversation
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
-from backstay.library.formats import SystemMode
 from backstay.library.id_text import printed_id
 
 _MARK = "<!-- Written by `backstay conversations export --card`; the next export replaces this file. -->"
@@ -25,20 +24,18 @@ _LARGEST_SIZE = "100M<n<1B"
 class CardFigures:
     """The figures of the conversations that an export wrote. Observes the export."""
 
-    def __init__(self, request: ExportRequest) -> None:
+    def __init__(self) -> None:
         self.roles: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self.jobs: Counter[str] = Counter()
         self.turns = _Range()
         self.characters = _Range()
-        self._drops_system = request.options.system is SystemMode.DROP
 
     def observe(self, conversation: Conversation) -> None:
-        turns = [turn for turn in conversation.turns if not (self._drops_system and turn.role == "system")]
-        for turn in turns:
+        for turn in conversation.turns:
             _count(self.roles, turn.role)
-        self.turns.add(len(turns))
-        self.characters.add(sum(len(turn.content) for turn in turns))
+        self.turns.add(len(conversation.turns))
+        self.characters.add(sum(len(turn.content) for turn in conversation.turns))
         if isinstance(model := conversation.metadata.get("writer"), str):
             _count(self.models, model)
         if conversation.job_id is not None:

@@ -41,8 +41,9 @@ class Encoder:
             if not findings.add(form, conversation):
                 continue
             self.conversations += 1
+            written = form.as_written(conversation)
             for observer in observers:
-                observer.observe(conversation)
+                observer.observe(written)
             chunks.append(form.chunk(conversation))
             if left_out := form.unwritten(conversation):
                 findings.left_out.update(left_out)

@@ -177,7 +177,7 @@ class Exporter:
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:
                 if findings.add(form, conversation):
-                    trainers.observe(conversation)
+                    trainers.observe(form.as_written(conversation))
 
         async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)

@@ -17,7 +17,7 @@ class ConversationObserver(Protocol):
     """Something that looks at every exported conversation, such as a check of what trainers refuse."""
 
     def observe(self, conversation: Conversation) -> None:
-        """Look at one conversation; called from any thread, for one conversation at a time."""
+        """Look at one conversation as it is written; called from any thread, for one conversation at a time."""
 
     def finish(self) -> None:
         """Conclude. Called before a file gets its name: an error leaves the target unchanged."""

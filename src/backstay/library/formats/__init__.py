@@ -86,6 +86,11 @@ class Format(ABC):
         """
         return conversation, {}
 
+    def as_written(self, conversation: "Conversation") -> "Conversation":
+        """Return a conversation of which something is written, with the turns that are."""
+        fitted, _ = self.fit(self.options.apply(conversation))
+        return fitted or conversation
+
     def notes(self) -> Sequence[str]:
         """Return what a user should know about what was written so far, as whole sentences."""
         return ()
