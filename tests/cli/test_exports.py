@@ -163,3 +163,27 @@ def test_reasoning_and_metadata_are_options(within, stored):
     assert "reasoning_content" not in line["messages"][1]
     assert "rain" in json.dumps({name: value for name, value in line.items() if name != "messages"})
     assert inline["messages"][1]["content"].startswith("<think>\nHm.\n</think>")
+
+
+def test_parquet_is_not_written_to_a_terminal(backstay, stored):
+    """Binary data would garble a terminal, so that a file is asked for; a text is printed there."""
+    pytest.importorskip("pyarrow")
+    stored(_PLAIN)
+
+    refused = backstay.on_terminal("conversations", "export", "--format", "parquet")
+    shown = backstay.on_terminal("conversations", "export", "--format", "csv")
+
+    assert (refused.code, shown.code) == (2, 0)
+    assert "Parquet is binary and standard output is a terminal; name a file with -o" in refused.out
+    assert "conversation_id,topic" in shown.out
+
+
+def test_an_empty_name_of_the_output_is_refused(within, backstay, stored):
+    """`-o ""`, as from a variable that is not set, does not mean the folder of the command."""
+    stored(_PLAIN)
+    (backstay.folder / "rows.jsonl").unlink()
+
+    ended = _export(within, "-o", "")
+
+    assert (ended.code, ended.one_line_error()) == (2, "The name of the output is empty; name a file or a folder")
+    assert not (backstay.folder / "train.jsonl").exists()

@@ -42,6 +42,17 @@ async def test_what_is_left_out_gives_no_warning(library, tmp_path):
     assert [each.kind for each in result.warnings] == ["ends_with_user"]
 
 
+@pytest.mark.parametrize("format_", ["alpaca", "prompt-completion"])
+async def test_turns_without_a_place_in_the_format_give_no_warning(library, tmp_path, format_):
+    """Conversations are checked as they are written: without the question at the end, which the format cannot hold."""
+    result = await library.conversations.write_export(tmp_path / "out.jsonl", format=format_, system="drop", lossy=True)
+    stream = io.BytesIO()
+    await library.conversations.write_export(stream, format=format_, system="drop", lossy=True, strict=True)
+
+    assert (result.exported, result.warned) == (3, 0)
+    assert stream.getvalue() == (tmp_path / "out.jsonl").read_bytes()
+
+
 async def test_a_strict_export_writes_nothing(library, tmp_path):
     """A strict export leaves a file as it is, and writes nothing to a stream, if there is a warning."""
     path, stream = tmp_path / "out.jsonl", io.BytesIO()

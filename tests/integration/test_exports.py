@@ -327,6 +327,26 @@ async def test_pairs_may_be_in_two_shards(backstay, tmp_path):
     assert (result.exported, len(lines)) == (8, 4)
 
 
+@pytest.mark.parametrize("sides", [("chosen", "rejected"), ("rejected",)], ids=["adjacent", "apart"])
+@pytest.mark.parametrize(("size", "expected"), [(1, [2] * 4), (3, [2] * 4), (5, [4, 4])])
+async def test_shards_of_pairs_count_what_is_in_them(backstay, tmp_path, sides, size, expected):
+    """A shard has whole pairs, of which each is two conversations: at most the size, but one pair at least."""
+    pairs = [(side, number) for number in range(4) for side in ("chosen", "rejected")]
+    pairs = sorted(pairs, key=lambda pair: pair[0] in sides if len(sides) == 1 else 0)
+    rows = [
+        _row(f"{side}{number}", metadata={"preference": side, "preference_pair": f"p{number}"})
+        for side, number in [*pairs, ("chosen", 4)]
+    ]
+    await _store(backstay, *rows)
+
+    result = await backstay.conversations.write_export(
+        tmp_path / "out", format="trl-preference", shard_size=size, lossy=True
+    )
+
+    assert [file.conversations for file in result.files] == expected
+    assert [2 * len(_lines(tmp_path / "out" / file.name)) for file in result.files] == expected
+
+
 async def test_an_unpaired_conversation_is_a_loss(backstay, tmp_path):
     """A conversation without a counterpart refuses an export of pairs, or is left out and not counted as exported."""
     pair = [_row(side, metadata={"preference": side, "preference_pair": "p"}) for side in ("chosen", "rejected")]
@@ -445,6 +465,20 @@ async def test_a_card_has_figures_of_what_was_exported(backstay, tmp_path):
     assert other["configs"][0]["data_files"] == [{"split": "train", "path": "all.jsonl.gz"}]
 
 
+async def test_a_card_counts_turns_as_they_are_written(backstay, tmp_path):
+    """A card counts neither system and developer messages that are left out, nor turns that have no place."""
+    answer = {"role": "assistant", "content": "A"}
+    await _store(backstay, _row("a", [{"role": "developer", "content": "S"}, _QUESTION, answer, _QUESTION]))
+
+    await backstay.conversations.write_export(
+        tmp_path / "all.jsonl", format="alpaca", card=True, system="drop", lossy=True
+    )
+
+    text = (tmp_path / "all.md").read_text()
+    assert "| turns | 2 to 2, 2.0 on average |" in text
+    assert "developer" not in text
+
+
 async def test_a_card_names_the_recipes_of_jobs(backstay, tmp_path):
     """A card has the fingerprint of the recipe of each listed job, as `backstay status` shows it."""
     recipe = Recipe(model="m", base_url="http://127.0.0.1:9/v1", turns=2)
@@ -471,6 +505,29 @@ async def test_a_card_never_replaces_another_text(backstay, tmp_path):
         await backstay.conversations.write_export(tmp_path / "out", card=True)
 
     assert _names(tmp_path / "out") == ["README.md", "train.jsonl"]
+
+
+@pytest.mark.parametrize(("target", "card"), [("out/", "README.md"), ("out/all.jsonl", "all.md")])
+async def test_a_card_never_replaces_a_folder(backstay, tmp_path, target, card):
+    """A folder with the name of the card refuses the export with that reason, and nothing is written."""
+    await _many(backstay, 2)
+    (tmp_path / "out" / card).mkdir(parents=True)
+
+    with pytest.raises(OutputUnwritable, match=rf"{card} was not written by an export"):
+        await backstay.conversations.write_export(f"{tmp_path}/{target}", card=True)
+
+    assert _names(tmp_path / "out") == [card]
+
+
+async def test_a_device_has_no_card_next_to_it(backstay, tmp_path):
+    """A card is refused for a pipe or a device: next to it is no place for files."""
+    await _many(backstay, 2)
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(SettingsError, match="a card cannot go to a stream; name a folder"):
+        await backstay.conversations.write_export(tmp_path / "pipe", card=True)
+
+    assert not (tmp_path / "pipe.md").exists()
 
 
 async def test_what_is_left_out_without_a_loss_is_counted(backstay, tmp_path):

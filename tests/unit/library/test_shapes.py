@@ -306,6 +306,10 @@ def test_native_rows_have_any_role():
             {"id": "c", "index": 0, "function": {"name": "f", "arguments": "{}", "strict": True}},
             ToolCall("c", "f", "{}", extra={"index": 0, "function.strict": True}),
         ),
+        (
+            {"id": "c", "index": None, "function": {"name": "f", "arguments": "{}", "description": None}},
+            ToolCall("c", "f", "{}"),
+        ),
     ],
 )
 def test_tool_calls_of_any_form(call, expected):
@@ -426,6 +430,18 @@ def test_reasoning_is_read_under_each_name(key):
     assert turn == Turn("assistant", "A", reasoning="Hm.", metadata={"reasoning_details": details})
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"content": "A", "reasoning": "", "reasoning_content": "Hm."}, Turn("assistant", "A", reasoning="Hm.")),
+        ({"content": ["A"], "parts": []}, Turn("assistant", "A", parts=["A"])),
+    ],
+)
+def test_empty_field_next_to_another_key_for_it_counts_as_absent(message, expected):
+    """A field of a turn that is empty does not contradict the other key under which a row holds it."""
+    assert _turns({"messages": [{"role": "assistant", **message}]}) == [expected]
+
+
 @pytest.mark.parametrize("row", [{"messages": [{"role": "assistant", "content": "<think>\nHm.\n</think>\n\nA"}]},
                                  {"conversations": [{"from": "gpt", "value": "<think>Hm.</think>A"}]},
                                  {"text": "<|im_start|>assistant\n<think>Hm.</think>A<|im_end|>"}])  # fmt: skip
@@ -471,6 +487,46 @@ def test_blocks_that_fields_cannot_hold_are_parts(blocks):
     (turn,) = _turns({"messages": [{"role": "assistant", "content": blocks}]})
 
     assert turn.current_parts == blocks
+
+
+def test_null_in_a_block_counts_as_absent():
+    """Blocks with keys that Parquet or an SDK filled with null are read like blocks without these."""
+    nulls = dict.fromkeys(("text", "thinking", "signature", "citations", "id", "name", "input", "tool_use_id"))
+    blocks = [
+        nulls | {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+        nulls | {"type": "text", "text": "A"},
+        nulls | {"type": "tool_use", "id": "c1", "name": "f"},
+    ]
+
+    assert _turns({"messages": [{"role": "assistant", "content": blocks}]}) == [
+        Turn(
+            "assistant",
+            "A",
+            tool_calls=(ToolCall("c1", "f", "{}"),),
+            reasoning="Hm.",
+            metadata={"reasoning_signature": "s"},
+        )
+    ]
+
+
+def test_ids_of_calls_may_be_numbers():
+    """A result whose call has a number as its id is linked to it."""
+    call = {"type": "tool_use", "id": 5, "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": 5, "content": "R"}
+
+    turns = _turns({"messages": [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]})
+
+    assert [turns[0].tool_calls[0].id, turns[1].tool_call_id] == ["5", "5"]
+
+
+def test_fields_next_to_blocks_are_read():
+    """Fields of a message next to a list of blocks, as the format `messages` writes them, are fields of the turn."""
+    blocks = [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "A"}]
+    fields = {"reasoning_content": "Hm.", "tool_calls": [{"name": "f", "arguments": {}}], "name": "Ann"}
+
+    assert _turns({"messages": [{"role": "assistant", "content": blocks, **fields}]}) == [
+        Turn("assistant", "A", parts=blocks, reasoning="Hm.", tool_calls=(ToolCall(None, "f", "{}"),), name="Ann")
+    ]
 
 
 def test_system_blocks_are_the_parts_of_the_first_turn():

@@ -324,3 +324,13 @@ def test_fields_on_a_turn_of_another_role_are_a_loss_of_formats_by_role():
 
     assert load_format("anthropic")().losses(conversation) == {Loss.MISPLACED: 1}
     assert load_format("messages")().losses(conversation) == {}
+
+
+@pytest.mark.parametrize("is_error", [True, False])
+def test_anthropic_writes_whether_a_result_is_an_error(is_error):
+    """The mark of a result is written as it is: a false one, which a file may have, is no absent one."""
+    turns = [Turn("tool", "R", tool_call_id="c1", metadata={"is_error": is_error}), Turn("assistant", "A")]
+
+    row = json.loads(load_format("anthropic")().chunk(Conversation(turns)))
+
+    assert row["messages"][0]["content"][0]["is_error"] is is_error

@@ -8,7 +8,7 @@ import typer
 
 from backstay.cli import schemas
 from backstay.cli.command import CommandSession, command
-from backstay.cli.output import Output, refuse_folder_of_backups
+from backstay.cli.output import Output, is_terminal, refuse_folder_of_backups
 from backstay.cli.process_tuning import tune_garbage_collector
 from backstay.cli.selection_options import SelectionOptions, refuse_unknown_job
 from backstay.cli.text import format_count, printable
@@ -74,6 +74,10 @@ class ExportOptions:
         if as_json and path is None:
             raise SettingsError(
                 "With --json, name a file with -o: standard output carries the JSON result", setting="output"
+            )
+        if path is None and self.export_format == "parquet" and is_terminal(1):
+            raise SettingsError(
+                "Parquet is binary and standard output is a terminal; name a file with -o", setting="output"
             )
         return path
 

@@ -9,7 +9,6 @@ from typing import Any
 from backstay.errors import OutputUnwritable
 from backstay.library.conversation import Conversation
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
-from backstay.library.formats import SystemMode
 from backstay.library.id_text import printed_id
 
 _MARK = "<!-- Written by `backstay conversations export --card`; the next export replaces this file. -->"
@@ -25,20 +24,18 @@ _LARGEST_SIZE = "100M<n<1B"
 class CardFigures:
     """The figures of the conversations that an export wrote. Observes the export."""
 
-    def __init__(self, request: ExportRequest) -> None:
+    def __init__(self) -> None:
         self.roles: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self.jobs: Counter[str] = Counter()
         self.turns = _Range()
         self.characters = _Range()
-        self._drops_system = request.options.system is SystemMode.DROP
 
     def observe(self, conversation: Conversation) -> None:
-        turns = [turn for turn in conversation.turns if not (self._drops_system and turn.role == "system")]
-        for turn in turns:
+        for turn in conversation.turns:
             _count(self.roles, turn.role)
-        self.turns.add(len(turns))
-        self.characters.add(sum(len(turn.content) for turn in turns))
+        self.turns.add(len(conversation.turns))
+        self.characters.add(sum(len(turn.content) for turn in conversation.turns))
         if isinstance(model := conversation.metadata.get("writer"), str):
             _count(self.models, model)
         if conversation.job_id is not None:
@@ -101,8 +98,8 @@ def listed_jobs(figures: CardFigures) -> Sequence[str]:
 
 
 def refuse_other_card(path: Path) -> None:
-    """Raise OutputUnwritable if the card would replace a file that no export has written."""
-    if path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
+    """Raise OutputUnwritable if the card would replace something that is not the card of an export."""
+    if path.exists() and not (path.is_file() and _MARK in path.read_text(encoding="utf-8", errors="replace")):
         raise OutputUnwritable(
             f"{path} was not written by an export, and the card would replace it; move it away", path=str(path)
         )

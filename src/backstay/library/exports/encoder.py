@@ -13,7 +13,7 @@ class Encoder:
 
     def __init__(self, export_format: Format, request: ExportRequest, findings: ExportFindings) -> None:
         self.conversations = 0
-        """How many were written."""
+        """How many were written, without those that wait for others of their row."""
         self._format = export_format
         self._request = request
         self._findings = findings
@@ -22,19 +22,32 @@ class Encoder:
         """Return the bytes before the first conversation."""
         return self._format.head()
 
+    @property
+    def row_conversations(self) -> int:
+        """How many conversations a row is made of."""
+        return self._format.row_conversations
+
+    @property
+    def waiting(self) -> int:
+        """How many conversations wait for others of their row."""
+        return self._format.waiting
+
     def encode(self, conversations: Sequence[Conversation]) -> bytes:
         """Return the bytes of some conversations, and count what the format cannot hold."""
         export_format, findings, observers = self._format, self._findings, self._request.observers
         chunks = []
+        self.conversations += export_format.waiting
         for conversation in conversations:
             if not findings.add(export_format, conversation):
                 continue
             self.conversations += 1
+            written = export_format.as_written(conversation)
             for observer in observers:
-                observer.observe(conversation)
+                observer.observe(written)
             chunks.append(export_format.chunk(conversation))
             if left_out := export_format.omitted_fields(conversation):
                 findings.left_out.update(left_out)
+        self.conversations -= export_format.waiting
         return b"".join(chunks)
 
     def tail(self) -> bytes:
@@ -45,7 +58,7 @@ class Encoder:
 
     def finish(self) -> None:
         """Count the losses that are known only after the last conversation."""
-        self.conversations -= self._findings.add_final(self._format)
+        self._findings.add_final(self._format)
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""

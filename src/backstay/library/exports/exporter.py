@@ -87,6 +87,8 @@ class Exporter:
         """
         if not isinstance(target, str | Path):
             return await self._write_stream(target, selection, request)
+        if target == "":  # which Path takes for the current folder
+            raise SettingsError("The name of the output is empty; name a file or a folder", setting="output")
         path = Path(target)
         request = replace(request, format=request.format or format_of_file(path))
         if _is_folder(target, request):
@@ -97,7 +99,7 @@ class Exporter:
         self, stream: ByteStream, selection: Selection | None, request: ExportRequest
     ) -> ExportResult:
         if request.split is not None or request.shard_size is not None or request.card:
-            raise SettingsError("A split, shards or a card cannot go to a stream; name a folder", setting="output")
+            raise _needs_folder()
         export = await self._prepare(selection, request)
         await self._measure(selection, export)
         async for block in export.blocks(checks_each=True):
@@ -106,6 +108,9 @@ class Exporter:
         return export.result(None, ())
 
     async def _write_file(self, path: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
+        is_stream = _is_stream(path)
+        if is_stream and request.card:
+            raise _needs_folder()
         with ExitStack() as files:
             card_path = path.with_name(f"{stem_of(path)}.md")
             if request.card:
@@ -113,7 +118,6 @@ class Exporter:
                 card_file = files.enter_context(write_atomically(card_path, excluded=self._protected_files))
             file = files.enter_context(write_atomically(path, excluded=self._protected_files))
             export = await self._prepare(selection, request)
-            is_stream = _is_stream(path)
             if is_stream:
                 await self._measure(selection, export)
             stream = compressed(file, path)
@@ -173,7 +177,7 @@ class Exporter:
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:
                 if findings.add(export_format, conversation):
-                    trainers.observe(conversation)
+                    trainers.observe(export_format.as_written(conversation))
 
         async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)
@@ -203,6 +207,10 @@ def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:
     refuse_unrelated_data(folder, suffix, request)
     if request.card:
         card.refuse_other_card(folder / _CARD)
+
+
+def _needs_folder() -> SettingsError:
+    return SettingsError("A split, shards or a card cannot go to a stream; name a folder", setting="output")
 
 
 def _is_stream(path: Path) -> bool:

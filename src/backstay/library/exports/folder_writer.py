@@ -51,7 +51,8 @@ class _SideWriter:
         self._folder = folder
         self._name = name
         self._suffix = suffix
-        self._shard_size = shard_size
+        rows = encoder.row_conversations
+        self._shard_size = None if shard_size is None else max(rows, shard_size - shard_size % rows)
         self._encoder = encoder
         self._files: list[ExportedFile] = []
         self._open()
@@ -63,13 +64,19 @@ class _SideWriter:
                 self._complete_file()
                 self._encoder = self._encoder.next_file()
                 self._open()
-            room = len(rest) if self._shard_size is None else self._shard_size - self._encoder.conversations
+            room = len(rest)
+            if self._shard_size is not None:  # one that waits may come with any other
+                room = 1 if self._encoder.waiting else self._shard_size - self._encoder.conversations
             self._file.write(self._encoder.encode(rest[:room]))
             rest = rest[room:]
 
     def finish(self) -> Sequence[ExportedFile]:
         self._encoder.finish()
-        self._complete_file()
+        if self._files and not self._encoder.conversations:  # the rest was left out
+            self._file.close()
+            (self._folder / self._file_name).unlink()
+        else:
+            self._complete_file()
         return self._files
 
     def close(self) -> None:

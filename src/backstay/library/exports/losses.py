@@ -57,14 +57,12 @@ class ExportFindings:
         self.exported += is_written
         return is_written
 
-    def add_final(self, export_format: Format) -> int:
-        """Count the losses known only after the last conversation. Return how many were not written after all."""
+    def add_final(self, export_format: Format) -> None:
+        """Count the losses that are known only after the last conversation."""
         losses = export_format.final_losses()
         self._losses.update(losses)
         self._conversations.update(losses)
-        lost = sum(count for loss, count in losses.items() if loss in _WHOLE_CONVERSATIONS)
-        self.exported -= lost
-        return lost
+        self.exported -= sum(count for loss, count in losses.items() if loss in _WHOLE_CONVERSATIONS)
 
     @property
     def losses(self) -> Sequence[LossCount]:

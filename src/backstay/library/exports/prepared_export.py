@@ -24,7 +24,7 @@ class PreparedExport:
 
     def __init__(self, pages: AsyncIterator[Sequence[Conversation]], request: ExportRequest) -> None:
         self.pages = pages
-        self.figures = CardFigures(request)
+        self.figures = CardFigures()
         self.trainers = TrainerObserver(new_format(request), strict=request.strict)
         figures = (self.figures,) if request.card else ()
         self.request = replace(request, observers=(*request.observers, *figures, self.trainers))

@@ -17,7 +17,7 @@ class ConversationObserver(Protocol):
     """An observer of every exported conversation, such as a check of what trainers refuse."""
 
     def observe(self, conversation: Conversation) -> None:
-        """Observe a conversation. Called from any thread, for one conversation at a time."""
+        """Observe a conversation as it is written. Called from any thread, for one conversation at a time."""
 
     def finish(self) -> None:
         """Conclude. Called before a file gets its name: an error leaves the target unchanged."""

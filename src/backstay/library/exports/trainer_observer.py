@@ -10,13 +10,12 @@ class TrainerObserver:
 
     def __init__(self, export_format: Format, *, strict: bool) -> None:
         self.report = TrainerReport()
-        self._options = export_format.options
         self._strict = strict
         self._is_checking = strict or export_format.is_for_training
 
     def observe(self, conversation: Conversation) -> None:
         if self._is_checking:
-            self.report.add(self._options.apply(conversation))
+            self.report.add(conversation)
 
     def finish(self) -> None:
         """Raise RefusedByTrainers if the export is strict and trainers would refuse some conversations."""

@@ -34,6 +34,8 @@ class Format(ABC):
     """Whether trainers read it, so that exports warn about what they would refuse."""
     depends_on_turn_fields: ClassVar[bool] = False
     """Whether the schema depends on the option `turn_fields`, so that the library must be checked for them first."""
+    row_conversations: ClassVar[int] = 1
+    """How many conversations make a row."""
     written_fields: Collection[str] = ()
     """The descriptive fields that the format always writes."""
     training_keys: Collection[str] = ("weight",)
@@ -43,6 +45,11 @@ class Format(ABC):
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         self.options = options
+
+    @property
+    def waiting(self) -> int:
+        """How many conversations wait for others of their row."""
+        return 0
 
     def losses(self, conversation: "Conversation") -> Mapping[Loss, int]:
         """Return what the format cannot hold of a conversation, with counts. `chunk` leaves exactly that out."""
@@ -79,6 +86,11 @@ class Format(ABC):
         The conversation is None if none of it can be written.
         """
         return conversation, {}
+
+    def as_written(self, conversation: "Conversation") -> "Conversation":
+        """Return a conversation of which something is written, with the turns that are."""
+        fitted, _ = self.remove_unsupported(self.options.apply(conversation))
+        return fitted or conversation
 
     def notes(self) -> Sequence[str]:
         """Return remarks for the user about what was written so far, as whole sentences."""

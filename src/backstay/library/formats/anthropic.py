@@ -114,5 +114,6 @@ def _tool_use(call: ToolCall) -> Block:
 
 def _result(turn: Turn) -> Block:
     call_id = {"tool_use_id": turn.tool_call_id} if turn.tool_call_id else {}
-    is_error = {_IS_ERROR: True} if turn.metadata and turn.metadata.get(_IS_ERROR) is True else {}
-    return {"type": "tool_result", **call_id, "content": _content(turn), **is_error}
+    is_error = turn.metadata.get(_IS_ERROR) if turn.metadata else None
+    mark = {_IS_ERROR: is_error} if isinstance(is_error, bool) else {}
+    return {"type": "tool_result", **call_id, "content": _content(turn), **mark}

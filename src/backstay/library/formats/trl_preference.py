@@ -23,12 +23,17 @@ class TrlPreferenceFormat(Format):
     """
 
     label = "Preference pairs (JSONL)"
+    row_conversations = 2
     unsupported = UNSUPPORTED
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
         self._measured: dict[_Pair, str] = {}
         self._waiting: dict[_Pair, tuple[str, Conversation]] = {}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     def losses(self, conversation: Conversation) -> Mapping[Loss, int]:
         side, pair = _side(conversation), _pair(conversation)

@@ -51,9 +51,10 @@ def _read_result(block: Values, number: int, row: ImportRow, values: Values) -> 
     others = {key: value for key, value in block.items() if value is not None and key != "type"}
     content, parts = read_content(others.pop("content", None), number, row)
     fields: Values = {} if parts is None else {"parts": parts}
-    for key, field in (("tool_use_id", "tool_call_id"), ("name", "name")):
-        if isinstance(others.get(key), str) and others[key]:
-            fields[field] = others.pop(key)
+    if isinstance(others.get("tool_use_id"), str | int) and others["tool_use_id"] != "":
+        fields["tool_call_id"] = str(others.pop("tool_use_id"))
+    if isinstance(others.get("name"), str) and others["name"]:
+        fields["name"] = others.pop("name")
     return row.to_turn(number, "tool", content, {**values, **others}, fields)
 
 
@@ -74,7 +75,7 @@ def _is_expressible(blocks: Sequence[Any]) -> bool:
     """Return whether content, reasoning and tool calls can hold everything in the blocks, in this order."""
     kinds = [block.get("type") if isinstance(block, dict) else None for block in blocks]
     return (
-        all(kind in _ORDER and block.keys() <= _EXPRESSIBLE[kind] for kind, block in zip(kinds, blocks, strict=True))
+        all(kind in _ORDER and _keys(block) <= _EXPRESSIBLE[kind] for kind, block in zip(kinds, blocks, strict=True))
         and kinds == sorted(kinds, key=_ORDER.index)
         and all(kinds.count(kind) <= 1 for kind in ("thinking", "text"))
         and all(block.get("thinking") for block in blocks if _is(block, "thinking"))
@@ -82,8 +83,14 @@ def _is_expressible(blocks: Sequence[Any]) -> bool:
     )
 
 
+def _keys(block: Values) -> set[str]:
+    """Return the keys with a value: Parquet and APIs add others with null."""
+    return {key for key, value in block.items() if value is not None}
+
+
 def _read_call(block: Values) -> Values | None:
-    return read_tool_call({**block, "input": to_arguments(block.get("input", {}))})
+    arguments = block.get("input")
+    return read_tool_call({**block, "input": to_arguments({} if arguments is None else arguments)})
 
 
 def _is(block: Any, kind: str) -> bool:

@@ -108,6 +108,9 @@ def take_fields(values: Values) -> dict[str, Any]:
         fields["reasoning"] = values.pop(reasoning_key)
     if values.get("parts") and _are_parts(values["parts"]):
         fields["parts"] = values.pop("parts")
+    for name in ("reasoning", "parts"):  # empty next to what another key holds
+        if values.get(name) in ("", []):
+            del values[name]
     return fields
 
 

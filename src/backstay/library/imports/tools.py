@@ -27,9 +27,9 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
     """
     if not isinstance(value, dict):
         return None
-    outer = {key: entry for key, entry in value.items() if entry is not None}
+    outer = _without_nulls(value)
     is_nested = isinstance(outer.get(_FUNCTION), dict)
-    inner = dict(outer.pop(_FUNCTION)) if is_nested else outer
+    inner = _without_nulls(outer.pop(_FUNCTION)) if is_nested else outer
     call_id, kind, name = outer.pop("id", None), outer.pop("type", _FUNCTION), inner.pop("name", None)
     key = next((key for key in _ARGUMENTS if inner.get(key) is not None), None)
     arguments = {} if key is None else inner.pop(key)
@@ -40,6 +40,10 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
     extra = {**outer, **{f"{_FUNCTION}.{key}": entry for key, entry in inner.items()}} if is_nested else outer
     text_id = None if call_id is None else str(call_id)
     return ToolCall(text_id, name, to_arguments(arguments), extra=extra or None).to_dict()
+
+
+def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry for key, entry in value.items() if entry is not None}
 
 
 def read_calls_text(text: str) -> list[dict[str, Any]] | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.library.imports.blocks import read_blocks
 from backstay.library.imports.import_row import ImportRow
-from backstay.library.imports.message import read_message, read_role
+from backstay.library.imports.message import read_message, read_role, take_fields
 from backstay.library.imports.shape import TurnListShape
 from backstay.library.record import Document
 
@@ -28,6 +28,7 @@ class AnthropicShape(TurnListShape):
                 continue
             values = {key: value for key, value in message.items() if value is not None}
             role, blocks = read_role(values.pop("role", None), number, row), values.pop("content")
+            values |= take_fields(values)  # such as reasoning next to blocks, as the export of messages writes it
             yield from read_blocks(blocks, role, number, row, values)
 
 
