@@ -220,11 +220,21 @@ async def test_a_stream_that_is_given_up_leaves_no_read(backstay, monkeypatch):
     """A stream that its reader leaves in the middle ends the read that is ahead of it."""
     monkeypatch.setattr("backstay.library.exports.prepared_export._BLOCK_BYTES", 1)
     monkeypatch.setattr(exporter, "_PAGE_CONVERSATIONS", 2)
+    pages, is_reading_ahead = exporter.Exporter.pages, asyncio.Event()
+
+    async def pages_with_a_slow_second(self, selection):
+        async for page in pages(self, selection):
+            yield page
+            is_reading_ahead.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(exporter.Exporter, "pages", pages_with_a_slow_second)
     await _many(backstay, 9)
     before = asyncio.all_tasks()
     stream = backstay.conversations.stream_export(None, ExportRequest(format="native"))
 
     first = await anext(stream)
+    await is_reading_ahead.wait()
     during = asyncio.all_tasks() - before
     await stream.aclose()
     for _ in range(1_000):
