@@ -167,7 +167,6 @@ def test_reasoning_and_metadata_are_options(within, stored):
 
 def test_parquet_is_not_written_to_a_terminal(backstay, stored):
     """Binary data would garble a terminal, so that a file is asked for; a text is printed there."""
-    pytest.importorskip("pyarrow")
     stored(_PLAIN)
 
     refused = backstay.on_terminal("conversations", "export", "--format", "parquet")

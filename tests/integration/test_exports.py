@@ -596,7 +596,6 @@ async def test_an_observer_sees_every_conversation_and_may_refuse(backstay, tmp_
 
 async def test_a_dataset_has_the_columns_of_parquet(backstay):
     """A dataset of Hugging Face has a row for each conversation, and its data are in a file, not in memory."""
-    pytest.importorskip("datasets", reason="the packages of the extra datasets are not installed")
     await _store(backstay, _row("a", topic="t"), _row("b", _TURNS))
 
     dataset = await backstay.conversations.to_dataset(Selection(ids=("a",)))

@@ -2,13 +2,12 @@
 
 import json
 
+import pandas
 import pytest
+from pyarrow import parquet
 
 from backstay import Conversation, ToolCall, Turn
 from backstay.library.formats import FormatOptions, format_names, load_format
-
-pandas = pytest.importorskip("pandas", reason="pandas, which is in the extra `test`, is not installed")
-parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow, which is in the extra `parquet`, is not installed")
 
 _TEXTS = ("naïve – 😀", "a\u2028b\u0085c", 'say "x",;\t', "line\nline", "0012", "null")
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}

@@ -79,7 +79,6 @@ async def test_wrong_options_are_refused(export, body):
 
 async def test_parquet_is_a_download(export):
     """Parquet is one binary file with its own media type."""
-    pytest.importorskip("pyarrow", reason="the packages of the extra parquet are not installed")
 
     answer = await export(format="parquet")
 

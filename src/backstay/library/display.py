@@ -51,12 +51,6 @@ def name_of_tool(tool: Mapping[str, Any]) -> str:
     return next((name for name in names if isinstance(name, str) and name), "unnamed")
 
 
-def type_of_part(part: Any) -> str:
-    """Return the type of a part."""
-    name = part.get("type") if isinstance(part, Mapping) else None
-    return name if isinstance(name, str) else "text" if isinstance(part, str) else "unknown"
-
-
 def format_part(part: Any) -> str:
     """Return a part as text: its text, otherwise its URL or its fields.
 

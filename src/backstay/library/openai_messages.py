@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from backstay.library.conversation import Conversation
+from backstay.library.format_options import FormatOptions
 from backstay.library.json_lines import embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_openai
-from backstay.library.training_content import field_block_types, is_json_object, part_type, weight
-from backstay.library.turn import Turn
+from backstay.library.training_content import field_block_types, is_json_object, weight
+from backstay.library.turn import Turn, part_type
 
 UNSUPPORTED = frozenset((Loss.PART_ORDER,))
 """What these messages cannot hold."""
 
 
-def to_messages(conversation: Conversation, *, metadata: bool) -> list[dict[str, Any]]:
-    """Return the messages of a conversation, including the turns' ids and metadata if `metadata`."""
-    return [_to_message(turn, metadata=metadata) for turn in conversation.turns]
+def to_messages(conversation: Conversation, options: FormatOptions) -> list[dict[str, Any]]:
+    """Return the messages of a conversation, with metadata of the turns and parsed arguments if the options say so."""
+    messages = [_to_message(turn, metadata=options.metadata) for turn in conversation.turns]
+    return with_parsed_arguments(messages) if options.parsed_arguments else messages
 
 
 def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

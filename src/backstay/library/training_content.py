@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import orjson
 
 from backstay.library.conversation import Conversation
 from backstay.library.loss import Loss
-from backstay.library.turn import Turn
+from backstay.library.turn import Turn, part_type
 
 _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
 
@@ -52,11 +51,6 @@ def field_block_types(turn: Turn) -> Collection[str]:
     """Return the types of Anthropic's content blocks that repeat fields of this turn and so are not content."""
     types = {"thinking": turn.reasoning, "tool_use": turn.tool_calls}
     return [name for name, value in types.items() if value]
-
-
-def part_type(part: Any) -> str:
-    """Return the type of a content part; a plain string has the type `text`."""
-    return "text" if isinstance(part, str) else str(part["type"])
 
 
 def _count_fields(turn: Turn) -> Mapping[Loss, int]:

@@ -109,6 +109,14 @@ class Turn:
         return {**metadata, **{name: value for name, value in fields.items() if value}}
 
 
+def part_type(part: Any) -> str:
+    """Return the type of a part; a plain string has the type `text`, and what is no part `unknown`."""
+    if isinstance(part, str):
+        return "text"
+    name = part.get("type") if isinstance(part, Mapping) else None
+    return name if isinstance(name, str) else "unknown"
+
+
 def text_of_parts(parts: Sequence[Any]) -> str:
     """Return the texts among the parts, concatenated. Other parts, such as images, have no text."""
     return "".join(map(_text_of_part, parts))

@@ -10,8 +10,8 @@ from backstay.library.conversation import Conversation
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.shapes import read_row
 from backstay.library.record import TURNS, Document
-from backstay.library.training_content import field_block_types, part_type
-from backstay.library.turn import Turn
+from backstay.library.training_content import field_block_types
+from backstay.library.turn import Turn, part_type
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 

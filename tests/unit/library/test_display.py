@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.library.display import format_part, format_value, indent_json, name_of_tool, type_of_part
+from backstay.library.display import format_part, format_value, indent_json, name_of_tool
+from backstay.library.turn import part_type
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -92,14 +93,14 @@ def test_a_duplicate_key_is_shown() -> None:
 )  # fmt: skip
 def test_parts_are_texts(part: Any, kind: str, text: str) -> None:
     """A part is shown as its type, and as its text, its address or its fields, without embedded data."""
-    assert (type_of_part(part), format_part(part)) == (kind, text)
+    assert (part_type(part), format_part(part)) == (kind, text)
 
 
 @given(st.dictionaries(st.text() | st.just("type"), _JSON, max_size=3) | st.text())
 def test_any_part_is_a_text(part: Any) -> None:
     """Every part has a type and a text."""
     assert isinstance(format_part(part), str)
-    assert isinstance(type_of_part(part), str)
+    assert isinstance(part_type(part), str)
 
 
 @pytest.mark.parametrize(

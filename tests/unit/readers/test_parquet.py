@@ -9,14 +9,13 @@ import uuid
 from contextlib import suppress
 from decimal import Decimal
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from backstay.errors import InputEmpty, InputUnreadable
 from backstay.readers import InputRow, read_rows
 from backstay.readers.input_notes import InputNotes
-
-pyarrow = pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
-parquet = pytest.importorskip("pyarrow.parquet")
 
 
 def _parquet(columns, **options):

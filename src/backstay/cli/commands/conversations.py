@@ -9,8 +9,9 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.selection_options import ConditionOptions
 from backstay.cli.text import format_time, printable, printable_lines
-from backstay.library.display import format_part, format_value, indent_json, type_of_part
+from backstay.library.display import format_part, format_value, indent_json
 from backstay.library.id_text import parse_printed_id, printed_id
+from backstay.library.turn import part_type
 from backstay.limits import MAX_LIST_ENTRIES
 from backstay.other_owners import OwnedKind
 
@@ -120,7 +121,7 @@ def _turn_lines(turn: "Turn") -> Iterator[str]:
         yield from _block(", ".join((role, *notes)), text)
     for part in turn.parts or ():
         kind = "part" if turn.current_parts else "part before its text was edited"
-        yield from _block(f"{role}, {kind}: {type_of_part(part)}", format_part(part))
+        yield from _block(f"{role}, {kind}: {part_type(part)}", format_part(part))
     for call in turn.tool_calls:
         call_id = "" if call.id is None else f" as {call.id}"
         yield from _block(f"{role} calls {call.name}{call_id}", indent_json(call.arguments))

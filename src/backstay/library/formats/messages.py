@@ -4,7 +4,7 @@ from typing import Any
 
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
-from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
+from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools
 
 
 class MessagesFormat(JsonLines):
@@ -15,7 +15,4 @@ class MessagesFormat(JsonLines):
     writes_turn_metadata = True
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
-        messages = to_messages(conversation, metadata=self.options.metadata)
-        if self.options.parsed_arguments:
-            messages = with_parsed_arguments(messages)
-        return {"messages": messages, **to_tools(conversation)}
+        return {"messages": to_messages(conversation, self.options), **to_tools(conversation)}

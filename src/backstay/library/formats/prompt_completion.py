@@ -7,7 +7,7 @@ from typing import Any
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.loss import Loss
-from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
+from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools
 
 
 class PromptCompletionFormat(JsonLines):
@@ -27,8 +27,5 @@ class PromptCompletionFormat(JsonLines):
         return replace(conversation, turns=turns[:length]), {Loss.AFTER_ANSWER: len(turns) - length}
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
-        messages = to_messages(conversation, metadata=self.options.metadata)
-        if self.options.parsed_arguments:
-            messages = with_parsed_arguments(messages)
-        *prompt, answer = messages
+        *prompt, answer = to_messages(conversation, self.options)
         return {"prompt": prompt, "completion": [answer], **to_tools(conversation)}

@@ -15,6 +15,9 @@ SIDE, PAIR = "preference", "preference_pair"
 """The keys of a conversation's metadata that an import of pairs sets: `chosen` or `rejected`, and an id of the pair."""
 CHOSEN, REJECTED = "chosen", "rejected"
 
+# Messages are compared, and objects that are embedded as JSON are never equal.
+_TEXT_ARGUMENTS = FormatOptions()
+
 
 class TrlPreferenceFormat(Format):
     """TRL's preference pairs, each made of two conversations that an import linked in their metadata.
@@ -67,7 +70,7 @@ class TrlPreferenceFormat(Format):
         return self  # the counterpart of a conversation may come after the end of a file
 
     def _row(self, chosen: Conversation, rejected: Conversation) -> dict[str, Any]:
-        first, second = (to_messages(self.options.apply(each), metadata=False) for each in (chosen, rejected))
+        first, second = (to_messages(self.options.apply(each), _TEXT_ARGUMENTS) for each in (chosen, rejected))
         sides: dict[str, Any] = dict(_split_prompt(first, second))
         if self.options.parsed_arguments:
             sides = {name: with_parsed_arguments(messages) for name, messages in sides.items()}

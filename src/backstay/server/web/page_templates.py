@@ -11,8 +11,9 @@ from starlette.responses import HTMLResponse
 
 from backstay import limits
 from backstay.clock import SystemClock, from_text
-from backstay.library.display import format_part, format_value, indent_json, name_of_tool, type_of_part
+from backstay.library.display import format_part, format_value, indent_json, name_of_tool
 from backstay.library.id_text import printed_id
+from backstay.library.turn import part_type
 from backstay.server.request_paths import path_of
 
 _HEADERS: Mapping[str, str] = {
@@ -105,7 +106,7 @@ def _environment() -> Environment:
         "indent_json": indent_json,
         "json": format_value,
         "part": format_part,
-        "part_type": type_of_part,
+        "part_type": part_type,
         "tool_name": name_of_tool,
     }
     environment.globals |= {"count": format_count, "limits": limits, "sections": SECTIONS}
