@@ -613,3 +613,11 @@ async def test_a_dataset_without_its_packages_says_what_to_install(backstay, mon
 
     with pytest.raises(SettingsError, match=r"\[datasets\]"):
         await backstay.conversations.to_dataset()
+
+
+async def test_an_unknown_choice_is_refused(backstay, tmp_path):
+    """A misspelt argument of an export is a TypeError, as it is for any function, and nothing is written."""
+    with pytest.raises(TypeError, match=r"there is no choice 'fromat'; see backstay\.ExportChoices"):
+        await backstay.conversations.write_export(tmp_path / "out", fromat="csv")
+
+    assert not (tmp_path / "out").exists()

@@ -1,15 +1,16 @@
 """Control of jobs: resume, pause, cancel, retry, skip and discard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
-from backstay.batch.creation import JobCreator, JobRequest, drop_job
+from backstay.batch.creation import CreateResult, JobCreator, JobRequest, drop_job
 from backstay.batch.inspection import JobInspection
-from backstay.batch.intake import Items, read_items, read_until_stopped
+from backstay.batch.intake import Chunks, Items, read_items, read_until_stopped
 from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import FINISHED, Job, JobAction, JobState, Pause, check_action
 from backstay.batch.processor import Processor
@@ -93,24 +94,28 @@ class JobControl(JobInspection):
         if accept_new_items is not None:
             recipe = self._processor_lookup.recipe(job)
             request = JobRequest(job.id, job.processor, job.settings, accept_new_items=True, recipe=recipe)
-            with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
-                chunks = read_items(
-                    accept_new_items,
-                    columns or ColumnMapping(),
-                    recipe=recipe,
-                    bad_rows=bad_rows,
-                    stdin=stdin,
-                    read=read,
-                    on_note=on_note,
-                )
-                created = await self._creator.create(request, read_until_stopped(stop, chunks))
-                created = replace(created, bad_rows=bad_rows.report)
+            read_input = partial(read_items, accept_new_items, columns, stdin=stdin, read=read, on_note=on_note)
+            created = await self._create_job(request, read_input, on_bad_row, quarantine, stop)
         if retry_failed:
             await self._stores.jobs.retry(self._owner, job.id, None)
         await self._set_limits(job.id, limits)
         return await self._runner.run(
             job.id, callee, created, limit=limit, grace_seconds=grace_seconds, on_progress=on_progress, stop=stop
         )
+
+    async def _create_job(
+        self,
+        request: JobRequest,
+        read_input: Callable[..., Chunks],
+        on_bad_row: BadRowPolicy | str | None,
+        quarantine: str | Path | None,
+        stop: StopSignal,
+    ) -> CreateResult:
+        """Create a job, or add the items that it lacks. `read_input` is `read_items` without recipe and bad rows."""
+        with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
+            chunks = read_input(recipe=request.recipe, bad_rows=bad_rows)
+            created = await self._creator.create(request, read_until_stopped(stop, chunks))
+        return replace(created, bad_rows=bad_rows.report)
 
     async def prepare_resume(self, job_id: str, limits: CallLimits | None = None) -> Job:
         """Check that this program can resume a job, store the `limits` of its runs, and return the job.

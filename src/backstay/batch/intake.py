@@ -46,7 +46,7 @@ _HASH_ID_DIGITS = 20  # 80 bits: a collision among a billion items is less likel
 
 async def read_items(
     items: Items,
-    columns: ColumnMapping,
+    columns: ColumnMapping | None,
     *,
     recipe: JobRecipe | None = None,
     bad_rows: BadRows | None = None,
@@ -68,7 +68,7 @@ async def read_items(
     rows = text_bytes = 0
     name = str(items) if isinstance(items, str | Path) else "the input"
     reading = FileReading(stdin, read, InputNotes(on_note), TextCounter(name, ceiling))
-    async for chunk in _chunks(items, _Rules(columns, recipe, bad_rows), reading):
+    async for chunk in _chunks(items, _Rules(columns or ColumnMapping(), recipe, bad_rows), reading):
         rows += len(chunk)
         if ceiling is not None:
             text_bytes += sum(map(_text_bytes, chunk))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +11,7 @@ from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.call_limits import CallLimits, check_limits, check_rate_limits
 from backstay.batch.control import JobControl
 from backstay.batch.creation import JobRequest
-from backstay.batch.intake import Items, read_items, read_until_stopped
+from backstay.batch.intake import Items, read_items
 from backstay.batch.item_columns import ColumnMapping
 from backstay.batch.job import Job, JobSettings
 from backstay.batch.job_recipe import JobRecipe
@@ -20,7 +21,6 @@ from backstay.batch.progress import Listener
 from backstay.batch.runner import BatchResult
 from backstay.batch.stop_signal import StopSignal
 from backstay.library.id_text import check_id
-from backstay.library.quarantine import handle_bad_rows
 from backstay.readers.bad_rows import BadRowsReport
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_notes import NoteListener
@@ -102,18 +102,8 @@ class Batches(JobControl):
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(process), settings, accept_new_items, recipe)
         started, stop = time.monotonic(), stop or StopSignal()
-        with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
-            chunks = read_items(
-                items,
-                columns or ColumnMapping(),
-                recipe=recipe,
-                bad_rows=bad_rows,
-                stdin=stdin,
-                read=read,
-                on_note=on_note,
-            )
-            created = await self._creator.create(request, read_until_stopped(stop, chunks))
-            created = replace(created, bad_rows=bad_rows.report)
+        read_input = partial(read_items, items, columns, stdin=stdin, read=read, on_note=on_note)
+        created = await self._create_job(request, read_input, on_bad_row, quarantine, stop)
         if not created.is_new:
             await self._set_limits(job_id, limits)
         creation_seconds = time.monotonic() - started
@@ -155,20 +145,10 @@ class Batches(JobControl):
         check_rate_limits(limits, await self._processor_lookup.from_process(processor))
         settings = JobSettings(max_attempts, timeout_seconds, CallLimits().with_changes(limits))
         request = JobRequest(job_id, processor_name(processor), settings, recipe=recipe)
-        with handle_bad_rows(on_bad_row, quarantine) as bad_rows:
-            chunks = read_items(
-                items,
-                columns or ColumnMapping(),
-                recipe=recipe,
-                bad_rows=bad_rows,
-                stdin=stdin,
-                read=read,
-                on_note=on_note,
-                ceiling=ceiling,
-            )
-            created = await self._creator.create(request, chunks)
+        read_input = partial(read_items, items, columns, stdin=stdin, read=read, on_note=on_note, ceiling=ceiling)
+        created = await self._create_job(request, read_input, on_bad_row, quarantine, StopSignal())
         if report_bad_rows is not None:
-            report_bad_rows(bad_rows.report)
+            report_bad_rows(created.bad_rows)
         if not created.is_new:
             await self._set_limits(job_id, limits)
         return await self.checkpoint(job_id)

@@ -57,15 +57,7 @@ async def preview(
     samples: list[PromptSample] = []
     item_count = tokens = 0
     source = Path(file) if file != "-" else file
-    chunks = read_items(
-        source,
-        columns or ColumnMapping(),
-        recipe=recipe,
-        bad_rows=bad_rows,
-        stdin=stdin,
-        read=read,
-        on_note=on_note,
-    )
+    chunks = read_items(source, columns, recipe=recipe, bad_rows=bad_rows, stdin=stdin, read=read, on_note=on_note)
     async for chunk in chunks:
         for item in chunk:
             prompt = recipe.prompts.render(to_item(item), f"{item.file or where} line {item.line}")

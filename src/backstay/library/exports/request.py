@@ -81,6 +81,8 @@ class ExportRequest:
     @classmethod
     def from_choices(cls, **choices: Unpack[ExportChoices]) -> Self:
         """Return the request with these choices. Raises SettingsError if they contradict each other."""
+        for name in choices.keys() - ExportChoices.__annotations__.keys():
+            raise TypeError(f"there is no choice {name!r}; see backstay.ExportChoices")
         export_format, split, shard_size = choices.get("format"), choices.get("split"), choices.get("shard_size")
         card, license_text = choices.get("card", False), choices.get("license")
         if shard_size is not None and shard_size < 1:
