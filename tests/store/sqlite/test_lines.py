@@ -1,4 +1,4 @@
-"""Values of types that only SQLite allows in a column, in the lines of a backup."""
+"""Values of types that only SQLite allows in a column, in what SQL makes of several rows at once."""
 
 from itertools import count
 
@@ -41,8 +41,8 @@ _keys = count(1)
 
 @settings(max_examples=200, deadline=None)
 @given(some.lists(_VALUE, min_size=6, max_size=6), some.lists(_TURN, max_size=3))
-def test_lines_are_those_of_the_values(session, columns, turns):
-    """Lines made by SQL equal those made in Python for every type in every column: NUL, infinities, numbers in text."""
+def test_what_sql_makes_of_rows_equals_the_rows(session, columns, turns):
+    """Lines and turns made by SQL equal those of the rows for each type in each column: NUL, numbers in text, blobs."""
     key, connection = next(_keys), session.connection
     connection.execute(
         "INSERT INTO conversations VALUES (?, 'o', ?, ?, ?, ?, ?, ?, ?, '2025', x'00')", (key, f"c{key}", *columns)
@@ -56,6 +56,7 @@ def test_lines_are_those_of_the_values(session, columns, turns):
     assert find_by_keys(session, "o", [key], StoredColumns()) == conversation_records._from_values(
         session, "o", [key], StoredColumns()
     )
+    assert list(session.turns("o", [key])) == session.select_many("conversation_turns", [(key,)], "o")
 
 
 def test_a_search_may_begin_while_another_is_read(session):

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -83,6 +83,9 @@ class PostgresSession:
         if not rows:
             return []
         return self._execute_timed(self._text(name, None, columns), _bind_rows(rows, fixed)).fetchall()
+
+    def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
+        return self.select_many("conversation_turns", [(key,) for key in keys], owner)
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         return self.rows("conversation_lines", {"owner": owner, "keys": list(keys)})

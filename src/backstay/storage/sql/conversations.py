@@ -108,9 +108,7 @@ class SqlConversations(SqlStore):
 
 def _with_turns(session: Session, owner: str, rows: Sequence[Row]) -> list[Conversation]:
     turns: dict[int, list[Turn]] = {row[0]: [] for row in rows}
-    for key, turn_id, role, content, metadata in session.select_many(
-        "conversation_turns", [(key,) for key in turns], owner
-    ):
+    for key, turn_id, role, content, metadata in session.turns(owner, list(turns)):
         if metadata is None:
             turns[key].append(bare_turn(role, content, turn_id))
         else:

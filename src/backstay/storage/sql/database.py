@@ -4,7 +4,7 @@ A statement is named by its file, without the suffix; see `statement_files`. Val
 executes its statement once for all rows together; `fixed` are values that all rows share.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -79,6 +79,13 @@ class Session(Protocol):
         self, name: str, rows: Sequence[Row], *fixed: Value, columns: AddedColumns | None = None
     ) -> list[Row]:
         """Execute a query over rows of equal length, and return what it selects; nothing for no rows."""
+        ...
+
+    def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
+        """Return the turns of the conversations with these keys, in order of key and sequence.
+
+        Each row is key, id, role, content and metadata.
+        """
         ...
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:

@@ -1,6 +1,6 @@
 """A transaction on SQLite. Implements `storage.sql.database.Session`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ _ONLY_IDS = "AND id IN (SELECT value FROM json_each(:ids))"
 _ONLY_CONTAINING = """AND (backstay_contains(topic, :search) OR backstay_contains(persona, :search)
         OR EXISTS (SELECT 1 FROM turns
                     WHERE turns.conversation_key = conversations.key AND backstay_contains(turns.content, :search)))"""
+# Values that JSON cannot hold. If it was another error, reading them row by row raises it again.
+_NOT_AS_JSON = (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError)
 
 
 class SqliteSession:
@@ -68,13 +70,19 @@ class SqliteSession:
             selected.extend(self.connection.execute(text, values))
         return selected
 
-    def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
-        values = {"owner": owner, "keys": orjson.dumps(keys).decode()}
+    def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
         try:
-            ((metadata, lines),) = self.rows("conversation_lines", values)
+            (columns,) = self.rows("turn_columns", _by_keys(owner, keys))
+            return zip(*map(orjson.loads, columns), strict=True)
+        except _NOT_AS_JSON:
+            return self.select_many("conversation_turns", [(key,) for key in keys], owner)
+
+    def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
+        try:
+            ((metadata, lines),) = self.rows("conversation_lines", _by_keys(owner, keys))
             return _split_lines(orjson.loads(metadata), lines or b"")
-        except (apsw.SQLError, apsw.TooBigError, orjson.JSONDecodeError):
-            return None  # the caller then reads the conversations; if this was another error, that raises it again
+        except _NOT_AS_JSON:
+            return None
 
     def selected_lines(self, values: Values, selection: Selection) -> None:
         return None
@@ -94,6 +102,10 @@ class SqliteSession:
             selected = conditions(selection, only_ids=_ONLY_IDS, only_containing=_ONLY_CONTAINING)
             text = text.replace("{selected}", selected)
         return self.connection.execute(text, values)
+
+
+def _by_keys(owner: str, keys: Sequence[int]) -> Values:
+    return {"owner": owner, "keys": orjson.dumps(keys).decode()}
 
 
 def _split_lines(metadata: list[Row], lines: bytes) -> list[Row]:
