@@ -83,7 +83,8 @@ def _write_format(folder: Path, format_name: str) -> None:
 
 def _write(folder: Path, name: str, format_name: str, conversations: Sequence[Conversation]) -> None:
     form = load_format(format_name)(FormatOptions(turn_fields=name != "plain"))
-    chunks = [form.head(), *map(form.chunk, conversations), form.tail()]
+    written = (form.prepare(each).conversation for each in conversations)
+    chunks = [form.head(), *(form.chunk(each) for each in written if each is not None), form.tail()]
     (folder / f"{name}.{format_name}.{form.suffix}").write_bytes(b"".join(chunks))
 
 

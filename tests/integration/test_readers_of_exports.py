@@ -8,6 +8,7 @@ from pyarrow import parquet
 
 from backstay import Conversation, ToolCall, Turn
 from backstay.library.formats import FormatOptions, format_names, load_format
+from support.data import exported
 
 _TEXTS = ("naïve – 😀", "a\u2028b\u0085c", 'say "x",;\t', "line\nline", "0012", "null")
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -35,7 +36,7 @@ def export(tmp_path):
     def export(name, conversations=_CONVERSATIONS, **options):
         form = load_format(name)(FormatOptions(**options))
         path = tmp_path / f"export.{form.suffix}"
-        path.write_bytes(b"".join([form.head(), *map(form.chunk, conversations), form.tail()]))
+        path.write_bytes(exported.export(form, *conversations))
         return path
 
     return export

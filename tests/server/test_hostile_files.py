@@ -17,6 +17,7 @@ from backstay.library.choices import ExportFormat
 from backstay.library.formats import load_format
 from backstay.schemas import ConversationOut
 from server._hostile_files import KINDS, SECRET, archive, files, native, rows
+from support.data.exported import export
 from support.harness.sampling import FULL, sample
 from support.servers.api import serving
 from support.stores.sql import ask
@@ -130,7 +131,7 @@ def test_what_is_taken_comes_out(tmp_path, content, is_backup):
                 await backstay.conversations.import_file(tmp_path / "in.jsonl", on_conflict="new")
             async for conversation in backstay.conversations.export(_ALL):
                 for form in ExportFormat:
-                    load_format(form)().chunk(conversation)
+                    export(load_format(form)(), conversation)
                 ConversationOut.from_conversation(conversation).to_json()
 
     asyncio.run(import_and_export())

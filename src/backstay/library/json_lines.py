@@ -1,14 +1,14 @@
 """Export formats of JSON lines."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
 
 from backstay.clock import to_text
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTIVE_FIELDS, DESCRIPTIVE_TURN_FIELDS, Format
+from backstay.library.formats import DESCRIPTIVE_FIELDS, DESCRIPTIVE_TURN_FIELDS, Format, FormatOptions
 
 
 class JsonLines(Format):
@@ -17,23 +17,18 @@ class JsonLines(Format):
     writes_turn_metadata: ClassVar[bool] = False
     """Whether the option `metadata` also adds ids and metadata of the turns."""
 
-    def chunk(self, conversation: Conversation) -> bytes:
-        supported, _ = self.remove_unsupported(self.options.apply(conversation))
-        if supported is None:
-            return b""
-        return write_line(self.row(supported) | (descriptive_fields(supported) if self.options.metadata else {}))
+    def __init__(self, options: FormatOptions = FormatOptions()) -> None:
+        super().__init__(options)
+        if options.metadata:
+            self.written_fields = (*DESCRIPTIVE_FIELDS, *(DESCRIPTIVE_TURN_FIELDS if self.writes_turn_metadata else ()))
 
-    def omitted_fields(self, conversation: Conversation) -> Collection[str]:
-        written = (
-            (*DESCRIPTIVE_FIELDS, *(DESCRIPTIVE_TURN_FIELDS if self.writes_turn_metadata else ()))
-            if self.options.metadata
-            else ()
-        )
-        return [name for name in super().omitted_fields(conversation) if name not in written]
+    def chunk(self, conversation: Conversation) -> bytes:
+        fields = descriptive_fields(conversation) if self.options.metadata else {}
+        return write_line(self.row(conversation) | fields)
 
     @abstractmethod
     def row(self, conversation: Conversation) -> dict[str, Any]:
-        """Return the object of a conversation, after the options and `remove_unsupported` were applied."""
+        """Return the object of a prepared conversation."""
 
 
 def write_line(row: Mapping[str, Any]) -> bytes:

@@ -16,8 +16,7 @@ _PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
 import psutil
-from backstay import Backstay, Selection
-from backstay.library.formats import load_format
+from backstay import Backstay
 
 CALL = {"id": "call00001", "type": "function", "function": {"name": "weather", "arguments": '{"place": "Oslo"}'}}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -34,23 +33,14 @@ def write(path, count):
             ]
             file.write(json.dumps({"id": f"c{n}", "messages": turns, "tools": [TOOL]}) + "\\n")
 
-async def export(backstay, folder, name):
-    form, count = load_format(name)(), 0
-    with open(folder / f"out.{name}", "wb") as file:
-        file.write(form.head())
-        async for conversation in backstay.conversations.export(Selection(everything=True)):
-            file.write(form.chunk(conversation))
-            count += 1
-        file.write(form.tail())
-    return count
-
 async def all_of_it(folder, count):
     write(folder / "in.jsonl", count)
     async with Backstay.open(folder / f"{count}.db") as backstay:
         result = await backstay.conversations.import_file(folder / "in.jsonl")
         assert result.imported == result.warned == count, result
         for name in sys.argv[3:]:
-            assert await export(backstay, folder, name) == count
+            result = await backstay.conversations.write_export(folder / name, format=name)
+            assert result.exported == count and not result.losses, result
 
 async def main():
     process, folder = psutil.Process(), Path(sys.argv[1])

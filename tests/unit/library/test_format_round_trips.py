@@ -15,21 +15,18 @@ from backstay.library.loss import MORE_THAN_TEXT
 from backstay.library.training_content import count_features
 from backstay.library.turn import Turn
 from support.data.conversation_strategies import IMAGE_BLOCK, Having, conversations, described
+from support.data.exported import export
 from support.data.imported import equal, import_lines
 
 _TEXT_ONLY = Having(names=False, weights=False, reasoning=False, parts=(), calls=False, systems=False)
 _LEFT_OUT = (Loss.ROLES, Loss.SYSTEM, Loss.ORDER, Loss.AFTER_ANSWER)
 
 
-def _written(form: Format, *exported: Conversation) -> bytes:
-    return form.head() + b"".join(map(form.chunk, exported)) + form.tail()
-
-
 @pytest.mark.parametrize("name", ["messages", "native"])
 @given(conversation=conversations(**described()))
 def test_what_describes_a_conversation_comes_back_too(name, conversation):
     """With metadata, a conversation that is exported as messages or whole is imported as it was."""
-    (imported,) = import_lines(_written(load_format(name)(FormatOptions(metadata=True)), conversation))
+    (imported,) = import_lines(export(load_format(name)(FormatOptions(metadata=True)), conversation))
 
     assert equal(imported, conversation)
 
@@ -49,10 +46,10 @@ def test_what_describes_a_conversation_comes_back_too(name, conversation):
 def test_what_a_format_holds_comes_back(name, having, data):
     """A conversation with nothing that the format lacks is imported as it was."""
     form = load_format(name)()
-    conversation, _ = form.remove_unsupported(data.draw(conversations(having)))
-    assume(conversation is not None and not form.losses(conversation) and form.refusal(conversation) is None)
+    conversation = form.prepare(data.draw(conversations(having))).conversation
+    assume(conversation is not None and not form.prepare(conversation).losses)
 
-    (imported,) = import_lines(_written(form, conversation))
+    (imported,) = import_lines(export(form, conversation))
 
     assert equal(replace(imported, id=None), conversation, as_blocks=name == "anthropic")
 
@@ -67,7 +64,7 @@ def test_reasoning_in_the_text_is_split_off_again(conversation):
     stripped = replace(conversation, turns=turns)
     form = load_format("messages")(FormatOptions(reasoning=ReasoningMode.INLINE))
 
-    (imported,) = import_lines(_written(form, stripped), split_reasoning=True)
+    (imported,) = import_lines(export(form, stripped), split_reasoning=True)
 
     assert equal(imported, stripped)
 
@@ -77,14 +74,14 @@ def test_reasoning_in_the_text_is_split_off_again(conversation):
 def test_losses_are_the_difference(name, conversation):
     """What a format names as its losses is what an imported conversation lacks; the other roles and texts come back."""
     form = load_format(name)()
-    assume(form.refusal(conversation) is None)
-    losses = Counter(form.losses(conversation))
-    supported, _ = form.remove_unsupported(conversation)
+    prepared = form.prepare(conversation)
+    assume(prepared.refusal is None)
+    losses, supported = Counter(prepared.losses), prepared.conversation
     if supported is None:
-        assert (losses, form.chunk(conversation)) == ({Loss.NO_ANSWER: 1}, b"")
+        assert losses == {Loss.NO_ANSWER: 1}
         return
 
-    imported = _read_csv(form, conversation) if name == "csv" else import_lines(form.chunk(conversation))[0]
+    imported = _read_csv(form, supported) if name == "csv" else import_lines(form.chunk(supported))[0]
 
     assert len(conversation.turns) - len(imported.turns) == sum(losses.pop(loss, 0) for loss in _LEFT_OUT)
     assert [turn.role for turn in imported.turns] == [turn.role for turn in supported.turns]
@@ -113,10 +110,12 @@ def test_pairs_come_back(is_shuffled, pairs, data):
     exported = data.draw(st.permutations(linked)) if is_shuffled else linked
     form = load_format("trl-preference")()
 
-    lost = sum((Counter(form.losses(each)) for each in exported), Counter(form.final_losses()))
-    imported = [import_lines(line) for each in exported if (line := form.chunk(each))]
+    prepared = [form.prepare(each) for each in exported]
+    lines = [form.chunk(each.conversation) for each in prepared if each.conversation is not None]
+    imported = [import_lines(line) for line in lines if line]
 
-    assert lost == {}
+    assert not any(each.losses for each in prepared)
+    assert not form.final_losses()
     assert len(imported) == len(pairs)
     for chosen, rejected in imported:
         assert chosen.metadata == {**rejected.metadata, "preference": "chosen"}
@@ -133,14 +132,15 @@ def test_pairs_come_back(is_shuffled, pairs, data):
 def test_options_change_reasoning_and_system_messages_only(conversation, options, system):
     """Options leave everything else as it is, and what was left out on request is no loss."""
     form = load_format("messages")(FormatOptions(reasoning=options, system=system))
-    assume(form.refusal(conversation) is None)
+    prepared = form.prepare(conversation)
+    assume(prepared.conversation is not None)
 
-    (imported,) = import_lines(form.chunk(conversation))
+    (imported,) = import_lines(form.chunk(prepared.conversation))
 
     kept = [
         turn for turn in conversation.turns if system is SystemMode.KEEP or turn.role not in ("system", "developer")
     ]
-    assert form.losses(conversation) == {}
+    assert prepared.losses == {}
     assert [turn.role for turn in imported.turns] == [turn.role for turn in kept]
     for turn, original in zip(imported.turns, kept, strict=True):
         is_kept = options is ReasoningMode.KEEP or not original.reasoning

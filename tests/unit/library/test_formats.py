@@ -16,6 +16,7 @@ from backstay.library.formats.messages import MessagesFormat
 from backstay.library.formats.native import NativeFormat
 from backstay.library.formats.sharegpt import ShareGPTFormat
 from backstay.library.turn import Turn
+from support.data.exported import export
 
 _CONVERSATION = Conversation(
     [
@@ -35,10 +36,6 @@ _PAIR = [
 ]
 
 
-def _export(form, *conversations):
-    return form.head() + b"".join(form.chunk(conversation) for conversation in conversations) + form.tail()
-
-
 def _lines(text):
     assert text.endswith(b"\n")
     return [orjson.loads(line) for line in text.splitlines()]
@@ -46,7 +43,7 @@ def _lines(text):
 
 def test_messages_are_what_fine_tuning_takes():
     """The `messages` format has the role and content of each turn, nothing else, and one conversation per line."""
-    first, second = _lines(_export(MessagesFormat(), _CONVERSATION, _CONVERSATION))
+    first, second = _lines(export(MessagesFormat(), _CONVERSATION, _CONVERSATION))
 
     assert first == second
     assert first == {"messages": [{"role": turn.role, "content": turn.content} for turn in _CONVERSATION.turns]}
@@ -54,7 +51,7 @@ def test_messages_are_what_fine_tuning_takes():
 
 def test_sharegpt_names_the_speakers():
     """The ShareGPT format has the names of its speakers, and the system message next to the conversation."""
-    (only,) = _lines(_export(ShareGPTFormat(), _CONVERSATION))
+    (only,) = _lines(export(ShareGPTFormat(), _CONVERSATION))
 
     system, *turns = _CONVERSATION.turns
     assert (only["id"], only["system"]) == ("c1", system.content)
@@ -64,7 +61,7 @@ def test_sharegpt_names_the_speakers():
 
 def test_native_loses_nothing():
     """A line of the native format, read back, is the whole conversation."""
-    (only,) = _lines(_export(NativeFormat(), _CONVERSATION))
+    (only,) = _lines(export(NativeFormat(), _CONVERSATION))
 
     assert only == _CONVERSATION.to_dict()
     assert _restored(only) == _CONVERSATION
@@ -81,7 +78,7 @@ def _restored(native):
 
 def test_csv_has_a_row_a_turn():
     """A CSV reader gets a row per turn with every cell unchanged, including line breaks and quotes."""
-    rows = list(csv.reader(io.StringIO(_export(CsvFormat(), _CONVERSATION).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(export(CsvFormat(), _CONVERSATION).decode(), newline="")))
 
     assert rows[0] == ["conversation_id", "topic", "persona", "sequence", "role", "content"]
     assert rows[1] == ["c1", "tea", "", "1", "system", "Be brief."]
@@ -91,7 +88,7 @@ def test_csv_has_a_row_a_turn():
 
 def test_csv_lines_end_as_the_standard_has_them():
     """The lines of CSV end with CRLF, as RFC 4180 requires."""
-    text = _export(CsvFormat(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
+    text = export(CsvFormat(), Conversation([Turn("user", "a"), Turn("assistant", "b")], id="c"))
 
     assert text == b"conversation_id,topic,persona,sequence,role,content\r\nc,,,1,user,a\r\nc,,,2,assistant,b\r\n"
 
@@ -107,7 +104,7 @@ def test_formula_is_made_text(start, column):
     else:
         exported = Conversation([turn], **{column: bad})
 
-    rows = list(csv.reader(io.StringIO(_export(CsvFormat(), exported).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(export(CsvFormat(), exported).decode(), newline="")))
 
     assert f"'{bad}" in rows[1]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in rows[1])
@@ -170,7 +167,7 @@ def test_the_default_format_comes_first():
 @pytest.mark.parametrize("conversations", [[], _PAIR], ids=["none", "two"])
 def test_an_export_consists_of_whole_lines(name, conversations):
     """An export of no conversation is empty or a head of whole lines, and each conversation ends its last line."""
-    head, export = load_format(name)().head(), _export(load_format(name)(), *conversations)
+    head, file = load_format(name)().head(), export(load_format(name)(), *conversations)
 
-    assert export.endswith(b"\n") or export == head == b""
-    assert len(export) > len(head) or not conversations
+    assert file.endswith(b"\n") or file == head == b""
+    assert len(file) > len(head) or not conversations

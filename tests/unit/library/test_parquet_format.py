@@ -16,13 +16,10 @@ from backstay.errors import SettingsError
 from backstay.library.formats import FormatOptions, Loss, parquet
 from backstay.library.formats.parquet import ParquetFormat
 from support.data.conversation_strategies import ANY_TEXT, TEXT, Having, conversations, described
+from support.data.exported import export
 from support.data.imported import equal, import_rows
 
 _PLAIN = Having(names=False, weights=False, reasoning=False, parts=(), calls=False)
-
-
-def _written(form, *exported):
-    return form.head() + b"".join(map(form.chunk, exported)) + form.tail()
 
 
 def _rows(data):
@@ -45,11 +42,11 @@ def _value(value):
 @given(exported=st.lists(conversations(**described()), max_size=3))
 def test_everything_comes_back(exported):
     """Conversations that are exported to Parquet are imported as they were, with all that describes them."""
-    imported = import_rows(_rows(_written(ParquetFormat(), *exported)))
+    imported = import_rows(_rows(export(ParquetFormat(), *exported)))
 
     assert len(imported) == len(exported)
     assert all(map(equal, imported, exported))
-    assert not any(ParquetFormat().losses(each) or ParquetFormat().omitted_fields(each) for each in exported)
+    assert not any(ParquetFormat().prepare(each).losses or ParquetFormat().omitted_fields(each) for each in exported)
 
 
 @given(exported=st.lists(conversations(_PLAIN, **described()), max_size=3))
@@ -58,14 +55,14 @@ def test_plain_conversations_come_back_from_the_simple_schema(exported):
     form = ParquetFormat(FormatOptions(turn_fields=False))
     plain = [replace(each, tools=()) for each in exported]
 
-    data = _written(form, *plain)
+    data = export(form, *plain)
 
     assert [field.name for field in pq.read_schema(io.BytesIO(data)).field("messages").type.value_type] == [
         "role",
         "content",
     ]
     assert all(map(equal, import_rows(_rows(data)), plain))
-    assert not any(form.losses(each) or form.omitted_fields(each) for each in plain)
+    assert not any(form.prepare(each).losses or form.omitted_fields(each) for each in plain)
 
 
 @pytest.mark.parametrize("weight", [1.5, 2**63, True])
@@ -73,7 +70,7 @@ def test_weights_that_are_no_whole_numbers_come_back(weight):
     """A weight that the column cannot hold is in the metadata of its message."""
     exported = Conversation([Turn("user", "x", metadata={"weight": weight})])
 
-    (imported,) = import_rows(_rows(_written(ParquetFormat(), exported)))
+    (imported,) = import_rows(_rows(export(ParquetFormat(), exported)))
 
     assert imported.turns[0].metadata == {"weight": weight}
     assert type(imported.turns[0].metadata["weight"]) is type(weight)
@@ -85,14 +82,14 @@ def test_simple_schema_loses_what_it_has_no_columns_for():
     exported = Conversation([Turn("assistant", "", tool_calls=[call], id="t1", metadata={"m": 1})], tools=[{"a": 1}])
     form = ParquetFormat(FormatOptions(turn_fields=False))
 
-    assert form.losses(exported) == {Loss.TOOLS: 1, Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 1}
+    assert form.prepare(exported).losses == {Loss.TOOLS: 1, Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 1}
     assert form.omitted_fields(exported) == ["turn ids", "turn metadata"]
-    assert ParquetFormat().losses(exported) == {Loss.TOOL_CALL_KEYS: 1}
+    assert ParquetFormat().prepare(exported).losses == {Loss.TOOL_CALL_KEYS: 1}
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_GROUP_ROWS", 2), ("_GROUP_CHARACTERS", 200)])
 def test_rows_are_written_in_groups(monkeypatch, limit, value):
-    """A row group is written when it is full, by rows or by text, and the parts are one file together."""
+    """A full row group, by rows or by text, is written while the next is collected; the parts are one file together."""
     monkeypatch.setattr(parquet, limit, value)
     form = ParquetFormat()
     exported = [Conversation([Turn("user", f"{number}" * 100)], id=f"c{number}") for number in range(5)]
@@ -101,14 +98,14 @@ def test_rows_are_written_in_groups(monkeypatch, limit, value):
 
     read = pq.ParquetFile(io.BytesIO(head + b"".join(chunks) + tail))
     assert head == b"PAR1"
-    assert [bool(chunk) for chunk in chunks] == [False, True, False, True, False]
+    assert [bool(chunk) for chunk in chunks] == [False, False, False, True, False]
     assert [read.metadata.row_group(number).num_rows for number in range(read.num_row_groups)] == [2, 2, 1]
     assert read.read(["id"]).column("id").to_pylist() == [f"c{number}" for number in range(5)]
 
 
 def test_no_conversation_is_a_table_without_rows():
     """An export of nothing is a valid file with all columns."""
-    table = pq.read_table(io.BytesIO(_written(ParquetFormat())))
+    table = pq.read_table(io.BytesIO(export(ParquetFormat())))
 
     assert table.num_rows == 0
     assert table.schema.field("created_at").type == pa.timestamp("us", "UTC")
@@ -117,7 +114,7 @@ def test_no_conversation_is_a_table_without_rows():
 @given(role=ANY_TEXT, content=ANY_TEXT, topic=TEXT)
 def test_any_text_is_written(role, content, topic):
     """Any text that can be stored, in any role, comes back as it was."""
-    data = _written(
+    data = export(
         ParquetFormat(), Conversation([Turn(role, content)], topic=topic, created_at=datetime(2024, 2, 29, tzinfo=UTC))
     )
 

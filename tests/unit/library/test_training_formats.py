@@ -7,6 +7,7 @@ import pytest
 
 from backstay import Conversation, ToolCall, Turn
 from backstay.library.formats import FormatOptions, Loss, ReasoningMode, SystemMode, load_format
+from support.data.exported import export_one
 
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 _PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}
@@ -25,7 +26,7 @@ _CONVERSATION = Conversation(
 
 
 def _row(name, conversation=_CONVERSATION, **options):
-    return json.loads(load_format(name)(FormatOptions(**options)).chunk(conversation))
+    return json.loads(export_one(load_format(name)(FormatOptions(**options)), conversation))
 
 
 def test_messages_have_all_that_trainers_read():
@@ -57,7 +58,7 @@ def test_arguments_are_objects_on_request(name):
     ]
     form = load_format(name)(FormatOptions(parsed_arguments=True))
 
-    written = b"".join(map(form.chunk, sides))
+    written = b"".join(export_one(form, each) for each in sides)
 
     assert written.count(b'"arguments":{"from": 1.50, "to": 18446744073709551616}') == 2
     assert written.count(b'"arguments":"[1]"') == 2
@@ -111,7 +112,7 @@ def test_parts_become_blocks_or_a_loss(part, block):
     """Images become Anthropic's blocks, its own blocks stay as they are, and any other part is a loss."""
     conversation = Conversation([Turn("user", "Hi", parts=[{"type": "text", "text": "Hi"}, part])])
 
-    losses = load_format("anthropic")().losses(conversation)
+    losses = load_format("anthropic")().prepare(conversation).losses
     _, *others = _row("anthropic", conversation)["messages"][0]["content"]
 
     assert others == ([] if block is None else [part if block is ... else block])
@@ -136,7 +137,7 @@ def test_answer_keeps_the_order_of_its_blocks():
         ("text", None),
         ("tool_use", "c2"),
     ]
-    assert load_format("messages")().losses(Conversation([turn])) == {Loss.PART_ORDER: 1}
+    assert load_format("messages")().prepare(Conversation([turn])).losses == {Loss.PART_ORDER: 1}
     assert _row("messages", Conversation([turn]))["messages"][0]["content"] == [blocks[0], blocks[2]]
 
 
@@ -145,7 +146,7 @@ def test_numbers_in_arguments_stay_exact():
     arguments = '{"id":\r\n 123456789012345678901234567890, "id2": 1.10}'
     turn = Turn("assistant", "", tool_calls=[replace(_CALL, arguments=arguments)])
 
-    line = load_format("anthropic")().chunk(Conversation([turn]))
+    line = export_one(load_format("anthropic")(), Conversation([turn]))
 
     assert b'{"id":   123456789012345678901234567890, "id2": 1.10}' in line
     assert line.count(b"\n") == 1
@@ -185,7 +186,11 @@ def test_alpaca_has_questions_and_answers():
     assert row == {"instruction": "u2", "input": "", "output": "a2", "system": "S", "history": [["u1", "a1"]]}
     assert first == {"instruction": "u1", "input": "", "output": "a1"}
     assert _row("alpaca", Conversation(disordered)) == row
-    assert load_format("alpaca")().losses(Conversation(disordered)) == {Loss.ORDER: 2, Loss.ROLES: 1, Loss.SYSTEM: 1}
+    assert load_format("alpaca")().prepare(Conversation(disordered)).losses == {
+        Loss.ORDER: 2,
+        Loss.ROLES: 1,
+        Loss.SYSTEM: 1,
+    }
 
 
 def test_prompt_ends_before_the_last_answer():
@@ -193,11 +198,11 @@ def test_prompt_ends_before_the_last_answer():
     conversation = Conversation([Turn("user", "u1"), Turn("assistant", "a1"), Turn("user", "u2")])
     form = load_format("prompt-completion")()
 
-    assert json.loads(form.chunk(conversation)) == {
+    assert json.loads(export_one(form, conversation)) == {
         "prompt": [{"role": "user", "content": "u1"}],
         "completion": [{"role": "assistant", "content": "a1"}],
     }
-    assert form.losses(conversation) == {Loss.AFTER_ANSWER: 1}
+    assert form.prepare(conversation).losses == {Loss.AFTER_ANSWER: 1}
 
 
 @pytest.mark.parametrize("name", ["alpaca", "prompt-completion"])
@@ -206,8 +211,7 @@ def test_conversation_without_an_answer_is_a_loss(name, turns):
     """A conversation that has no question with an answer is a loss as a whole, and nothing of it is written."""
     form = load_format(name)()
 
-    assert form.losses(Conversation(turns)) == {Loss.NO_ANSWER: 1}
-    assert form.chunk(Conversation(turns)) == b""
+    assert form.prepare(Conversation(turns)).losses == {Loss.NO_ANSWER: 1}
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ def test_conversation_without_an_answer_is_a_loss(name, turns):
 )
 def test_chatml_refuses_its_markers(turn, refusal):
     """ChatML refuses a turn that holds its markers, since a trainer would read another conversation."""
-    assert load_format("chatml")().refusal(Conversation([Turn("user", "x"), turn])) == refusal
+    assert load_format("chatml")().prepare(Conversation([Turn("user", "x"), turn])).refusal == refusal
 
 
 def test_chatml_refuses_markers_only_where_they_would_be_written():
@@ -229,7 +233,11 @@ def test_chatml_refuses_markers_only_where_they_would_be_written():
     conversation = Conversation([Turn("system", "<|im_end|>"), Turn("assistant", "x", reasoning="<|im_start|>")])
 
     def refusal(reasoning):
-        return load_format("chatml")(FormatOptions(reasoning=reasoning, system=SystemMode.DROP)).refusal(conversation)
+        return (
+            load_format("chatml")(FormatOptions(reasoning=reasoning, system=SystemMode.DROP))
+            .prepare(conversation)
+            .refusal
+        )
 
     assert refusal(ReasoningMode.INLINE) == "turn 2 contains <|im_start|>"
     assert refusal(ReasoningMode.KEEP) is refusal(ReasoningMode.DROP) is None
@@ -240,16 +248,16 @@ def test_conversation_without_turns_is_refused(name):
     """A conversation of which nothing remains without its system messages is refused."""
     form = load_format(name)(FormatOptions(system=SystemMode.DROP))
 
-    assert form.refusal(Conversation([Turn("system", "S"), Turn("developer", "D")])) is not None
-    assert form.refusal(_CONVERSATION) is None
+    assert form.prepare(Conversation([Turn("system", "S"), Turn("developer", "D")])).refusal is not None
+    assert form.prepare(_CONVERSATION).refusal is None
 
 
 @pytest.mark.parametrize("name", ["chatml", "csv"])
 def test_reasoning_in_the_text_is_no_loss(name):
     """Reasoning is a loss of a format for texts, unless it is written before the text or left out on request."""
     answer = Conversation([Turn("assistant", "Yes.", reasoning="Look.")])
-    losses = {mode: load_format(name)(FormatOptions(reasoning=mode)).losses(answer) for mode in ReasoningMode}
-    inline = load_format(name)(FormatOptions(reasoning=ReasoningMode.INLINE)).chunk(answer)
+    losses = {mode: load_format(name)(FormatOptions(reasoning=mode)).prepare(answer).losses for mode in ReasoningMode}
+    inline = export_one(load_format(name)(FormatOptions(reasoning=ReasoningMode.INLINE)), answer)
 
     assert losses == {"keep": {Loss.REASONING: 1}, "inline": {}, "drop": {}}
     assert b"<think>\nLook.\n</think>\n\nYes." in inline or b"<think>\\nLook.\\n</think>\\n\\nYes." in inline
@@ -261,7 +269,7 @@ def test_thoughts_in_parts_follow_the_option():
     conversation = Conversation([Turn("assistant", "Yes.", reasoning="Look.", parts=parts)])
 
     inline = _row("anthropic", conversation, reasoning=ReasoningMode.INLINE)["messages"][0]["content"]
-    dropped = load_format("anthropic")(FormatOptions(reasoning=ReasoningMode.DROP)).chunk(conversation)
+    dropped = export_one(load_format("anthropic")(FormatOptions(reasoning=ReasoningMode.DROP)), conversation)
 
     assert inline == [{"type": "text", "text": "<think>\nLook.\n</think>\n\n"}, parts[1]]
     assert b"Look." not in dropped
@@ -280,11 +288,11 @@ def test_unpaired_conversations_are_a_loss():
         *(side("chosen"), side("better", preference_pair="p3"), _CONVERSATION),
     ]
 
-    losses = [form.losses(each) for each in exported]
-    lines = [form.chunk(each) for each in exported]
+    prepared = [form.prepare(each) for each in exported]
+    lines = [form.chunk(each.conversation) if each.conversation else b"" for each in prepared]
 
     lost = {Loss.COUNTERPART: 1}
-    assert losses == [{}, lost, {}, {}, lost, lost, lost]
+    assert [each.losses for each in prepared] == [{}, lost, {}, {}, lost, lost, lost]
     assert form.final_losses() == lost
     assert [bool(line) for line in lines] == [False, False, True, False, False, False, False]
     assert json.loads(lines[2]) == {
@@ -322,8 +330,8 @@ def test_fields_on_a_turn_of_another_role_are_a_loss_of_formats_by_role():
     """Reasoning of a user has no place in Anthropic's shape; messages have it."""
     conversation = Conversation([Turn("user", "x", reasoning="Hm.")])
 
-    assert load_format("anthropic")().losses(conversation) == {Loss.MISPLACED: 1}
-    assert load_format("messages")().losses(conversation) == {}
+    assert load_format("anthropic")().prepare(conversation).losses == {Loss.MISPLACED: 1}
+    assert load_format("messages")().prepare(conversation).losses == {}
 
 
 @pytest.mark.parametrize("is_error", [True, False])
@@ -331,6 +339,6 @@ def test_anthropic_writes_whether_a_result_is_an_error(is_error):
     """The mark of a result is written as it is: a false one, which a file may have, is no absent one."""
     turns = [Turn("tool", "R", tool_call_id="c1", metadata={"is_error": is_error}), Turn("assistant", "A")]
 
-    row = json.loads(load_format("anthropic")().chunk(Conversation(turns)))
+    row = json.loads(export_one(load_format("anthropic")(), Conversation(turns)))
 
     assert row["messages"][0]["content"][0]["is_error"] is is_error

@@ -38,14 +38,15 @@ class Encoder:
         chunks = []
         self.conversations += export_format.waiting
         for conversation in conversations:
-            if not findings.add(export_format, conversation):
+            prepared = export_format.prepare(conversation)
+            findings.add(conversation, prepared)
+            if (written := prepared.conversation) is None:
                 continue
             self.conversations += 1
-            written = export_format.as_written(conversation)
             for observer in observers:
                 observer.observe(written)
-            chunks.append(export_format.chunk(conversation))
-            if left_out := export_format.omitted_fields(conversation):
+            chunks.append(export_format.chunk(written))
+            if left_out := export_format.omitted_fields(written):
                 findings.left_out.update(left_out)
         self.conversations -= export_format.waiting
         return b"".join(chunks)

@@ -176,8 +176,10 @@ class Exporter:
 
         def add(conversations: Sequence[Conversation]) -> None:
             for conversation in conversations:
-                if findings.add(export_format, conversation):
-                    trainers.observe(export_format.as_written(conversation))
+                prepared = export_format.prepare(conversation)
+                findings.add(conversation, prepared)
+                if prepared.conversation is not None:
+                    trainers.observe(prepared.conversation)
 
         async for page in _read_ahead(self.pages(selection)):
             await asyncio.to_thread(add, page)

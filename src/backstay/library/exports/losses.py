@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backstay.errors import ConversationUnwritable, LossyExport
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format, Loss
+from backstay.library.formats import Format, Loss, Prepared
 from backstay.library.id_text import quoted_id
 
 
@@ -43,19 +43,16 @@ class ExportFindings:
         self._refused = 0
         self._first_refusal: tuple[str, str] | None = None
 
-    def add(self, export_format: Format, conversation: Conversation) -> bool:
-        """Count what the format would lose of a conversation. Return whether anything of it is written."""
+    def add(self, conversation: Conversation, prepared: Prepared) -> None:
+        """Count what is written of a conversation, and what is not."""
         self.selected += 1
-        losses = export_format.losses(conversation)
-        if losses:
-            self._losses.update(losses)
-            self._conversations.update(losses.keys())
-        if (reason := export_format.refusal(conversation)) is not None:
+        self.exported += prepared.conversation is not None
+        if prepared.losses:
+            self._losses.update(prepared.losses)
+            self._conversations.update(prepared.losses.keys())
+        if prepared.refusal is not None:
             self._refused += 1
-            self._first_refusal = self._first_refusal or (str(conversation.id), reason)
-        is_written = reason is None and _WHOLE_CONVERSATIONS.isdisjoint(losses)
-        self.exported += is_written
-        return is_written
+            self._first_refusal = self._first_refusal or (str(conversation.id), prepared.refusal)
 
     def add_final(self, export_format: Format) -> None:
         """Count the losses that are known only after the last conversation."""

@@ -40,8 +40,8 @@ class PreparedExport:
     def may_lose_fields_only(self) -> bool:
         """Whether only tools and turn fields beyond role and text can be lost."""
         format_class = load_format(self.request.format or DEFAULT)
-        methods = (format_class.remove_unsupported, format_class.losses, format_class.final_losses)
-        return methods == (Format.remove_unsupported, Format.losses, Format.final_losses)
+        methods = (format_class.remove_unsupported, format_class.prepare, format_class.final_losses)
+        return methods == (Format.remove_unsupported, Format.prepare, Format.final_losses)
 
     @property
     def holds_everything(self) -> bool:

@@ -5,22 +5,46 @@ A format writes each conversation as one chunk of bytes, so that exports stream.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from backstay.library.format_options import FormatOptions, ReasoningMode, SystemMode
 from backstay.library.loss import MORE_THAN_TEXT, Loss
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
+    from backstay.library.turn import Turn
 
-__all__ = ["DEFAULT", "Format", "FormatOptions", "Loss", "ReasoningMode", "SystemMode", "format_names", "load_format"]
+__all__ = [
+    "DEFAULT",
+    "Format",
+    "FormatOptions",
+    "Loss",
+    "Prepared",
+    "ReasoningMode",
+    "SystemMode",
+    "format_names",
+    "load_format",
+]
 
 DEFAULT = "messages"
 DESCRIPTIVE_FIELDS = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
 TURN_IDS, TURN_METADATA = DESCRIPTIVE_TURN_FIELDS = ("turn ids", "turn metadata")
+
+
+class Prepared(NamedTuple):
+    """What a format writes of a conversation, and what it leaves out."""
+
+    conversation: "Conversation | None"
+    """The conversation as it is written: with the options applied, without turns that the format cannot hold. None if
+    nothing of it is written."""
+    losses: Mapping[Loss, int] = {}
+    """What the format cannot hold, with counts."""
+    refusal: str | None = None
+    """Why the conversation cannot be written at all, as in "turn 2 contains <|im_end|>"."""
 
 
 class Format(ABC):
@@ -37,48 +61,59 @@ class Format(ABC):
     row_conversations: ClassVar[int] = 1
     """How many conversations make a row."""
     written_fields: Collection[str] = ()
-    """The descriptive fields that the format always writes."""
+    """The descriptive fields that the format writes."""
     training_keys: Collection[str] = ("weight",)
     """The keys of a turn's metadata that are training data rather than descriptive."""
     unsupported: Collection[Loss] = MORE_THAN_TEXT
     """What the format cannot hold in any turn."""
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
+        from backstay.library.training_content import count_features  # here, as every command's help imports this file
+
         self.options = options
+        self._count_features = count_features
 
     @property
     def waiting(self) -> int:
         """How many conversations wait for others of their row."""
         return 0
 
-    def losses(self, conversation: "Conversation") -> Mapping[Loss, int]:
-        """Return what the format cannot hold of a conversation, with counts. `chunk` leaves exactly that out."""
-        from backstay.library.training_content import count_features  # every command's help imports this module
-
-        supported, left_out = self.remove_unsupported(self.options.apply(conversation))
-        features = count_features(supported) if supported is not None else {}
-        return {**left_out, **{loss: count for loss, count in features.items() if loss in self.unsupported}}
-
-    def final_losses(self) -> Mapping[Loss, int]:
-        """Return the losses that are known only after `losses` was called for all conversations."""
-        return {}
+    def prepare(self, conversation: "Conversation") -> Prepared:
+        """Return what is written of a conversation, and what `chunk` leaves out."""
+        if (refusal := self.refusal(conversation)) is not None:
+            return Prepared(None, refusal=refusal)
+        applied = self.options.apply(conversation)
+        if not applied.turns:
+            return Prepared(None, refusal="it has only system messages, which are left out")
+        supported, losses = self.remove_unsupported(applied)
+        if supported is not None and (features := self._count_features(supported)):
+            losses = {**losses, **{loss: count for loss, count in features.items() if loss in self.unsupported}}
+        return Prepared(supported, losses)
 
     def refusal(self, conversation: "Conversation") -> str | None:
-        """Return why a conversation cannot be written at all, as in "turn 2 contains <|im_end|>"; None if it can."""
-        return None if self.options.apply(conversation).turns else "it has only system messages, which are left out"
+        """Return why the text of a conversation cannot be written, None if it can. Turns are numbered as stored."""
+        return None
+
+    def final_losses(self) -> Mapping[Loss, int]:
+        """Return the losses that are known only after all conversations were prepared."""
+        return {}
 
     def omitted_fields(self, conversation: "Conversation") -> Collection[str]:
-        """Return the descriptive fields that are left out, such as `topic`. They are not a loss."""
-        return [name for name in self._descriptive_fields(conversation) if name not in self.written_fields]
-
-    def _descriptive_fields(self, conversation: "Conversation") -> Iterator[str]:
-        """Yield the names of the descriptive fields that this conversation has."""
-        yield from (name for name in DESCRIPTIVE_FIELDS if getattr(conversation, name))
+        """Return the descriptive fields of a prepared conversation that are left out. They are not a loss."""
+        omitted = [name for name in self._unwritten_fields if getattr(conversation, name)]
         described = [turn for turn in conversation.turns if turn.id or turn.metadata]
-        if any(turn.id for turn in described):
-            yield TURN_IDS
-        if any(turn.metadata and turn.metadata.keys() - self.training_keys for turn in described):
-            yield TURN_METADATA
+        if described and TURN_IDS not in self.written_fields and any(turn.id for turn in described):
+            omitted.append(TURN_IDS)
+        if described and TURN_METADATA not in self.written_fields and any(map(self._is_described, described)):
+            omitted.append(TURN_METADATA)
+        return omitted
+
+    @cached_property
+    def _unwritten_fields(self) -> Collection[str]:
+        return [name for name in DESCRIPTIVE_FIELDS if name not in self.written_fields]
+
+    def _is_described(self, turn: "Turn") -> bool:
+        return bool(turn.metadata and turn.metadata.keys() - self.training_keys)
 
     def remove_unsupported(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
         """Return the conversation without the turns that the format cannot hold, and how many there were of each kind.
@@ -86,11 +121,6 @@ class Format(ABC):
         The conversation is None if none of it can be written.
         """
         return conversation, {}
-
-    def as_written(self, conversation: "Conversation") -> "Conversation":
-        """Return a conversation of which something is written, with the turns that are."""
-        fitted, _ = self.remove_unsupported(self.options.apply(conversation))
-        return fitted or conversation
 
     def notes(self) -> Sequence[str]:
         """Return remarks for the user about what was written so far, as whole sentences."""
@@ -102,7 +132,7 @@ class Format(ABC):
 
     @abstractmethod
     def chunk(self, conversation: "Conversation") -> bytes:
-        """Return the bytes of one conversation, with the line end; none while the format collects conversations."""
+        """Return the bytes of a prepared conversation, with the line end; none while the format collects them."""
 
     def tail(self) -> bytes:
         """Return the bytes after the last conversation."""

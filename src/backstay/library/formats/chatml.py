@@ -22,7 +22,7 @@ class ChatMLFormat(JsonLines):
                     return f"turn {number} contains {marker}"
             if "\n" in applied.role:
                 return f"the role of turn {number} has a line break"
-        return super().refusal(conversation)
+        return None
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
         return {"text": "".join(f"{_START}{turn.role}\n{turn.content}{_END}\n" for turn in conversation.turns)}

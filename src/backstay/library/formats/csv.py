@@ -38,7 +38,7 @@ class CsvFormat(Format):
 
     def chunk(self, conversation: Conversation) -> bytes:
         shared_cells = (conversation.id, conversation.topic, conversation.persona)
-        turns = self.options.apply(conversation).turns
+        turns = conversation.turns
         self._long_cells += sum(len(turn.content) > _EXCEL_CHARACTERS for turn in turns)
         return b"".join(
             _line([_neutralize(cell) for cell in (*shared_cells, str(sequence), turn.role, turn.content)])

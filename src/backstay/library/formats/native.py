@@ -14,4 +14,4 @@ class NativeFormat(Format):
     written_fields = (*DESCRIPTIVE_FIELDS, *DESCRIPTIVE_TURN_FIELDS)
 
     def chunk(self, conversation: Conversation) -> bytes:
-        return write_line(self.options.apply(conversation).to_dict())
+        return write_line(conversation.to_dict())

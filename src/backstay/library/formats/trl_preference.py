@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import DESCRIPTIVE_FIELDS, Format, FormatOptions
+from backstay.library.formats import DESCRIPTIVE_FIELDS, Format, FormatOptions, Prepared
 from backstay.library.json_lines import descriptive_fields, write_line
 from backstay.library.loss import Loss
 from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
@@ -31,29 +31,30 @@ class TrlPreferenceFormat(Format):
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
-        self._measured: dict[_Pair, str] = {}
+        if options.metadata:
+            self.written_fields = DESCRIPTIVE_FIELDS
+        self._unmatched: dict[_Pair, str] = {}
         self._waiting: dict[_Pair, tuple[str, Conversation]] = {}
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def losses(self, conversation: Conversation) -> Mapping[Loss, int]:
+    def prepare(self, conversation: Conversation) -> Prepared:
         side, pair = _side(conversation), _pair(conversation)
-        if side is None or self._measured.get(pair) == side:
-            return {Loss.COUNTERPART: 1}
-        if self._measured.pop(pair, None) is None:
-            self._measured[pair] = side
-        return super().losses(conversation)
+        if side is None or self._unmatched.get(pair) == side:
+            return Prepared(None, {Loss.COUNTERPART: 1})
+        if self._unmatched.pop(pair, None) is None:
+            self._unmatched[pair] = side
+        return super().prepare(conversation)
 
     def final_losses(self) -> Mapping[Loss, int]:
-        return {Loss.COUNTERPART: len(self._measured)} if self._measured else {}
+        return {Loss.COUNTERPART: len(self._unmatched)} if self._unmatched else {}
 
     def omitted_fields(self, conversation: Conversation) -> Collection[str]:
-        written = set(DESCRIPTIVE_FIELDS) if self.options.metadata else set()
-        if conversation.metadata.keys() <= {SIDE, PAIR}:
-            written.add("metadata")
-        return [name for name in super().omitted_fields(conversation) if name not in written]
+        omitted = super().omitted_fields(conversation)
+        is_linked_only = conversation.metadata.keys() <= {SIDE, PAIR}
+        return [name for name in omitted if name != "metadata"] if is_linked_only else omitted
 
     def chunk(self, conversation: Conversation) -> bytes:
         side, pair = _side(conversation), _pair(conversation)
@@ -70,7 +71,7 @@ class TrlPreferenceFormat(Format):
         return self  # the counterpart of a conversation may come after the end of a file
 
     def _row(self, chosen: Conversation, rejected: Conversation) -> dict[str, Any]:
-        first, second = (to_messages(self.options.apply(each), _TEXT_ARGUMENTS) for each in (chosen, rejected))
+        first, second = (to_messages(each, _TEXT_ARGUMENTS) for each in (chosen, rejected))
         sides: dict[str, Any] = dict(_split_prompt(first, second))
         if self.options.parsed_arguments:
             sides = {name: with_parsed_arguments(messages) for name, messages in sides.items()}
