@@ -18,6 +18,7 @@ class Loss(StrEnum):
     NAMES = "names"
     WEIGHTS = "weights"
     MISPLACED = "fields on turns of the wrong role"
+    NO_TEXT = "turns without text"
     ROLES = "turns with a role that the format does not have"
     SYSTEM = "system messages after the first turn"
     ORDER = "turns out of order"

@@ -12,7 +12,7 @@ The comment of each kind of warning names the programs that refuse such conversa
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -54,6 +54,9 @@ class WarningKind(StrEnum):
         verb, _, rest = _PHRASES[self].partition(" ")
         return f"{count:,} {_SINGULARS[verb] if count == 1 else verb} {rest}"
 
+
+OF_RESULTS = (WarningKind.RESULT_WITHOUT_CALL, WarningKind.MISSING_CALL_ID)
+"""The warnings about turns with results that do not apply to a format without tool calls."""
 
 _SINGULARS = {"begin": "begins", "call": "calls", "end": "ends", "have": "has"}
 _PHRASES: Mapping[WarningKind, str] = {
@@ -221,7 +224,8 @@ class WarningCount:
 class TrainerReport:
     """The warnings about many conversations, counted by kind. Its size does not grow with their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ignored: Collection[WarningKind] = ()) -> None:
+        self._ignored = ignored
         self.refused = 0
         """How many conversations have at least one warning."""
         self._counts: dict[WarningKind, int] = {}
@@ -233,7 +237,8 @@ class TrainerReport:
             return
         turns: dict[WarningKind, int] = {}
         for warning in sorted(check(conversation), key=lambda each: each.turn):
-            turns.setdefault(warning.kind, warning.turn)
+            if warning.kind not in self._ignored:
+                turns.setdefault(warning.kind, warning.turn)
         for kind, turn in turns.items():
             self._counts[kind] = self._counts.get(kind, 0) + 1
             self._first.setdefault(kind, WarningLocation(turn, line, conversation.id, file))

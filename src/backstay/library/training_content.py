@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import orjson
 
 from backstay.library.conversation import Conversation
-from backstay.library.loss import Loss
+from backstay.library.loss import MORE_THAN_TEXT, Loss
 from backstay.library.turn import Turn, part_type
 
 _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
@@ -25,6 +26,22 @@ def count_features(conversation: Conversation) -> dict[Loss, int]:
         if turn.metadata and weight(turn) is not None:
             counts[Loss.WEIGHTS] += 1
     return {loss: count for loss, count in counts.items() if count}
+
+
+def text_only(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
+    """Return a conversation with roles and texts alone, without turns that have no text then, and what is left out."""
+    counts = count_features(conversation)
+    if not counts:
+        return conversation, counts
+    turns = [
+        turn if turn.is_plain else Turn(turn.role, turn.content, id=turn.id, metadata=turn.metadata)
+        for turn in conversation.turns
+        if turn.is_plain or turn.content.strip()
+    ]
+    left_out = {loss: count for loss, count in counts.items() if loss in MORE_THAN_TEXT}
+    if without_text := len(conversation.turns) - len(turns):
+        left_out[Loss.NO_TEXT] = without_text
+    return replace(conversation, turns=turns, tools=()), left_out
 
 
 def is_misplaced(turn: Turn) -> bool:

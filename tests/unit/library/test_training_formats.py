@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backstay import Conversation, ToolCall, Turn
+from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import FormatOptions, Loss, ReasoningMode, SystemMode, load_format
 from support.data.exported import export_one
 
@@ -300,6 +301,50 @@ def test_unpaired_conversations_are_a_loss():
         "chosen": [{"role": "assistant", "content": "chosen"}],
         "rejected": [{"role": "assistant", "content": "rejected"}],
     }
+
+
+_CALLING = Conversation(
+    [
+        *(Turn("user", "Rain?"), Turn("assistant", "", tool_calls=[_CALL]), Turn("tool", "No.", tool_call_id="c1")),
+        Turn("assistant", "No rain."),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "losses"),
+    [
+        ("alpaca", {"instruction": "Rain?", "input": "", "output": "No rain."}, {Loss.ROLES: 1}),
+        (
+            "chatml",
+            {
+                "text": "<|im_start|>user\nRain?<|im_end|>\n<|im_start|>tool\nNo.<|im_end|>\n"
+                "<|im_start|>assistant\nNo rain.<|im_end|>\n"
+            },
+            {},
+        ),
+    ],
+)
+def test_turns_of_calls_alone_are_left_out_of_text(name, row, losses):
+    """Formats of text leave out a turn that has only tool calls, so no trainer learns an empty answer."""
+    assert _row(name, _CALLING) == row
+    assert load_format(name)().prepare(_CALLING).losses == {
+        Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 2, Loss.NO_TEXT: 1,
+        **losses,
+    }
+
+
+@pytest.mark.parametrize("name", ["alpaca", "chatml"])
+def test_text_without_calls_has_no_warnings_about_calls(name):
+    """Trainers are not said to refuse what a format of text leaves out; a control has the warning."""
+    turns = [replace(turn, tool_call_id=None) for turn in _CALLING.turns]
+    reports = []
+    for form in (load_format(name)(), load_format("messages")()):
+        observer = TrainerObserver(form, strict=False)
+        observer.observe(form.prepare(replace(_CALLING, turns=turns)).conversation)
+        reports.append(observer.report.refused)
+
+    assert reports == [0, 1]
 
 
 def test_what_describes_a_conversation_is_named_if_it_is_left_out():

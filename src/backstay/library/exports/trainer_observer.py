@@ -1,15 +1,16 @@
 """The check of an export for what trainers refuse."""
 
 from backstay.library.conversation import Conversation
-from backstay.library.formats import Format
-from backstay.library.trainer_checks import TrainerReport
+from backstay.library.formats import Format, Loss
+from backstay.library.trainer_checks import OF_RESULTS, TrainerReport
 
 
 class TrainerObserver:
     """A report on the exported conversations that trainers would refuse. Observes the export."""
 
     def __init__(self, export_format: Format, *, strict: bool) -> None:
-        self.report = TrainerReport()
+        is_without_calls = Loss.TOOL_CALLS in export_format.unsupported
+        self.report = TrainerReport(ignored=OF_RESULTS if is_without_calls else ())
         self._strict = strict
         self._is_checking = strict or export_format.is_for_training
 

@@ -87,7 +87,7 @@ class Format(ABC):
             return Prepared(None, refusal="it has only system messages, which are left out")
         supported, losses = self.remove_unsupported(applied)
         if supported is not None and (features := self._count_features(supported)):
-            losses = {**losses, **{loss: count for loss, count in features.items() if loss in self.unsupported}}
+            losses = {**{loss: count for loss, count in features.items() if loss in self.unsupported}, **losses}
         return Prepared(supported, losses)
 
     def refusal(self, conversation: "Conversation") -> str | None:
@@ -116,7 +116,7 @@ class Format(ABC):
         return bool(turn.metadata and turn.metadata.keys() - self.training_keys)
 
     def remove_unsupported(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
-        """Return the conversation without the turns that the format cannot hold, and how many there were of each kind.
+        """Return the conversation without the turns that the format cannot hold, and what was removed, with counts.
 
         The conversation is None if none of it can be written.
         """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.loss import Loss
+from backstay.library.training_content import text_only
 
 if TYPE_CHECKING:
     from backstay.library.turn import Turn
@@ -23,7 +24,8 @@ class AlpacaFormat(JsonLines):
     def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
         kept: list[Turn] = []
         pairs: list[Turn] = []
-        left_out = Counter[Loss]()
+        conversation, without_fields = text_only(conversation)
+        left_out = Counter(without_fields)
         for number, turn in enumerate(conversation.turns):
             if turn.role == "system" and number == 0:
                 kept.append(turn)
@@ -38,7 +40,7 @@ class AlpacaFormat(JsonLines):
             left_out[Loss.ORDER] += 1
         if not pairs:
             return None, {Loss.NO_ANSWER: 1}
-        return replace(conversation, turns=[*kept, *pairs]) if left_out else conversation, left_out
+        return replace(conversation, turns=[*kept, *pairs]), left_out
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
         *history, question, answer = [turn.content for turn in conversation.turns]
