@@ -1,5 +1,6 @@
 """Conversations as columns, collected for a record batch of pyarrow."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -82,9 +83,10 @@ class ConversationColumns:
     def _append_fields(self, turn: Turn, number: int) -> None:
         if turn.tool_calls and not turn.content:
             self._contents[number] = None
+        calls = [call.to_dict() for call in turn.tool_calls]
         fields = {
             "name": turn.name,
-            "tool_calls": [call.to_dict() for call in turn.tool_calls],
+            "tool_calls": calls,
             "tool_call_id": turn.tool_call_id,
             "reasoning_content": self._counted(turn.reasoning),
             "id": turn.id,
@@ -92,15 +94,19 @@ class ConversationColumns:
         for name, value in fields.items():
             if value:
                 _set(self._fields[name], number, value)
-        if turn.metadata or turn.parts:
-            self._append_metadata(turn, number)
+        has_extra_keys = any(call.extra for call in turn.tool_calls)
+        if turn.metadata or turn.parts or has_extra_keys:
+            self._append_metadata(turn, number, calls if has_extra_keys else ())
 
-    def _append_metadata(self, turn: Turn, number: int) -> None:
+    def _append_metadata(self, turn: Turn, number: int, calls: Sequence[Mapping[str, Any]]) -> None:
+        """Append the metadata, with the parts, and the calls whose extra keys the column for calls cannot hold."""
         metadata = dict(turn.metadata or {})
         if _is_whole(metadata.get("weight")):
             _set(self._fields["weight"], number, metadata.pop("weight"))
         if turn.parts:
             metadata["parts"] = list(turn.parts)
+        if calls:
+            metadata["tool_calls"] = calls
         if metadata:
             _set(self._fields["metadata"], number, self._json(metadata))
 

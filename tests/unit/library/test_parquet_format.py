@@ -84,7 +84,24 @@ def test_simple_schema_loses_what_it_has_no_columns_for():
 
     assert form.prepare(exported).losses == {Loss.TOOLS: 1, Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 1}
     assert form.omitted_fields(exported) == ["turn ids", "turn metadata"]
-    assert ParquetFormat().prepare(exported).losses == {Loss.TOOL_CALL_KEYS: 1}
+
+
+def test_extra_keys_of_calls_come_back():
+    """Calls with keys that the column for calls lacks are whole in the metadata of their message."""
+    calls = [
+        ToolCall("c1", "weather", "{}", extra={"index": 0}),
+        ToolCall(None, "weather", "{", extra={"function.strict": True}),
+        ToolCall("c3", "weather", ""),
+    ]
+    exported = Conversation([Turn("user", "?"), Turn("assistant", "", tool_calls=calls, metadata={"m": 1})])
+
+    data = export(ParquetFormat(), exported)
+
+    (imported,) = import_rows(_rows(data))
+    (row,) = pq.read_table(io.BytesIO(data)).to_pylist()
+    assert equal(imported, exported)
+    assert [call["function"]["name"] for call in row["messages"][1]["tool_calls"]] == ["weather"] * 3
+    assert not ParquetFormat().prepare(exported).losses
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_GROUP_ROWS", 2), ("_GROUP_CHARACTERS", 200)])

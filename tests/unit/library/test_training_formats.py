@@ -329,7 +329,9 @@ def test_turns_of_calls_alone_are_left_out_of_text(name, row, losses):
     """Formats of text leave out a turn that has only tool calls, so no trainer learns an empty answer."""
     assert _row(name, _CALLING) == row
     assert load_format(name)().prepare(_CALLING).losses == {
-        Loss.TOOL_CALLS: 1, Loss.TOOL_CALL_IDS: 2, Loss.NO_TEXT: 1,
+        Loss.TOOL_CALLS: 1,
+        Loss.TOOL_CALL_IDS: 2,
+        Loss.NO_TEXT: 1,
         **losses,
     }
 

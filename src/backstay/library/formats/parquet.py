@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from backstay.errors import SettingsError
 from backstay.library.conversation import Conversation
 from backstay.library.formats import DESCRIPTIVE_FIELDS, DESCRIPTIVE_TURN_FIELDS, Format, FormatOptions
-from backstay.library.loss import MORE_THAN_TEXT, Loss
+from backstay.library.loss import MORE_THAN_TEXT
 from backstay.optional_packages import packages_missing
 
 # Readers load a whole row group, and this writer collects one in memory.
@@ -34,7 +34,7 @@ class ParquetFormat(Format):
             raise SettingsError(packages_missing("Parquet", "parquet")) from error
         from backstay.library.conversation_columns import ConversationColumns
 
-        self.unsupported = (Loss.TOOL_CALL_KEYS,) if options.turn_fields else MORE_THAN_TEXT
+        self.unsupported = () if options.turn_fields else MORE_THAN_TEXT
         self.written_fields = (*DESCRIPTIVE_FIELDS, *(DESCRIPTIVE_TURN_FIELDS if options.turn_fields else ()))
         self._columns = ConversationColumns(with_fields=options.turn_fields)
         self._pool = default_memory_pool()

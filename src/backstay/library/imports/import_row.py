@@ -8,7 +8,7 @@ from typing import Any
 from backstay.clock import to_text
 from backstay.errors import InvalidRow
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
-from backstay.library.imports.tools import parse_json
+from backstay.library.imports.tools import parse_json, read_tool_calls, shorten_call
 from backstay.library.record import TURNS, Document
 from backstay.readers.input_errors import InputErrors
 
@@ -82,11 +82,17 @@ class ImportRow:
 
     def _add_fields(self, metadata: Values, fields: Mapping[str, Any], subject: str) -> Values:
         for name, value in fields.items():
-            if name in metadata and metadata[name] != value:
+            if name in metadata and metadata[name] != value and not _is_same_calls(name, metadata[name], value):
                 raise self.error(
                     f"{subject} has {name!r} both as a key and in its metadata, with different values; rename one"
                 )
-        return {**metadata, **fields}
+        return {**fields, **metadata}
+
+
+def _is_same_calls(name: str, whole: Any, shortened: Any) -> bool:
+    """Return whether the metadata has the tool calls of a key with more keys, which a column of Parquet cannot hold."""
+    calls = read_tool_calls(whole) if name == "tool_calls" and isinstance(whole, list) else None
+    return calls is not None and [shorten_call(call) for call in calls] == shortened
 
 
 def plain_turn(role: str, content: str) -> Document:

@@ -42,6 +42,11 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
     return ToolCall(text_id, name, to_arguments(arguments), extra=extra or None).to_dict()
 
 
+def shorten_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call of `read_tool_call` without its unknown keys."""
+    return {key: value for key, value in call.items() if key in ("id", "type", _FUNCTION)}
+
+
 def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: entry for key, entry in value.items() if entry is not None}
 
