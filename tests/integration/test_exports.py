@@ -250,7 +250,6 @@ async def test_a_stream_that_is_given_up_leaves_no_read(backstay, monkeypatch):
     ("name", "format_", "expand"),
     [
         ("a.jsonl", "messages", bytes),
-        ("a.json", "messages", bytes),
         ("a", "messages", bytes),
         ("a.csv", "csv", bytes),
         ("A.CSV", "csv", bytes),
@@ -417,6 +416,20 @@ async def test_a_failed_export_leaves_no_folder(backstay, tmp_path, monkeypatch,
     assert _names(tmp_path) == _kept(tmp_path, *(["out"] if exists else []))
     assert folder.exists() is exists
     assert before is None or _names(folder) == before
+
+
+@pytest.mark.parametrize("count", [1, 1_200])
+@pytest.mark.parametrize("name", ["out.json", "out.json.gz"])
+async def test_a_json_file_is_one_array(backstay, tmp_path, name, count):
+    """A file that is named like JSON has one array, which other programs load whole; it is imported as it was."""
+    await _many(backstay, count)
+
+    await backstay.conversations.write_export(tmp_path / name, format="native")
+
+    data = (tmp_path / name).read_bytes()
+    rows = json.loads(gzip.decompress(data) if name.endswith(".gz") else data)
+    assert len({row["id"] for row in rows}) == count
+    assert (await backstay.conversations.import_file(tmp_path / name)).identical == count
 
 
 @pytest.mark.parametrize(

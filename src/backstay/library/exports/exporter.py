@@ -12,7 +12,7 @@ from backstay.errors import ConversationNotFound, OutputUnwritable, ReadTooLong,
 from backstay.files import create_output, fill_folder_atomically, write_atomically
 from backstay.library.conversation import Conversation
 from backstay.library.exports import card
-from backstay.library.exports.file_name import compressed, format_of_file, is_data_file, stem_of
+from backstay.library.exports.file_name import encoded, format_of_file, is_data_file, stem_of
 from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.prepared_export import PreparedExport, new_format
@@ -120,7 +120,7 @@ class Exporter:
             export = await self._prepare(selection, request)
             if is_stream:
                 await self._measure(selection, export)
-            stream = compressed(file, path)
+            stream = encoded(file, path, new_format(export.request).suffix)
             async for block in export.blocks(checks_each=is_stream):
                 stream.write(block)
             stream.close()

@@ -1,4 +1,4 @@
-"""The name of an exported file, whose ending selects the format and the compression."""
+"""The name of an exported file, whose ending selects the format, an array instead of lines, and the compression."""
 
 import gzip
 from pathlib import Path
@@ -47,8 +47,17 @@ def _ending(path: Path) -> str:
     return plain.suffix.casefold()
 
 
-def compressed(file: BinaryIO, path: Path) -> BinaryIO:
-    """Return a stream that compresses into `file`, as `path` is named; its `close` leaves `file` open."""
+def encoded(file: BinaryIO, path: Path, suffix: str) -> BinaryIO:
+    """Return a stream into `file`, compressed as `path` is named; its `close` leaves `file` open.
+
+    A format with the suffix `jsonl` becomes one array if the path ends with `.json`. Each write must be of whole lines.
+    """
+    stream = _compressed(file, path)
+    is_array = suffix == "jsonl" and _ending(path) == ".json"
+    return cast("BinaryIO", _JsonArray(stream)) if is_array else stream
+
+
+def _compressed(file: BinaryIO, path: Path) -> BinaryIO:
     match path.suffix.casefold():
         case ".gz":  # without name and time, so that equal exports are equal bytes
             return cast("BinaryIO", gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
@@ -56,6 +65,23 @@ def compressed(file: BinaryIO, path: Path) -> BinaryIO:
             compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
             return cast("BinaryIO", compressor.stream_writer(file, closefd=False))
     return cast("BinaryIO", _Uncompressed(file))
+
+
+class _JsonArray:
+    """A stream that makes one array of lines of JSON."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._separator = b"[\n"
+
+    def write(self, lines: bytes) -> None:
+        if lines:
+            self._stream.write(self._separator + lines.removesuffix(b"\n").replace(b"\n", b",\n"))
+            self._separator = b",\n"
+
+    def close(self) -> None:
+        self._stream.write(b"\n]\n")
+        self._stream.close()
 
 
 class _Uncompressed:
