@@ -83,5 +83,5 @@ async def test_parquet_is_a_download(export):
     answer = await export(format="parquet")
 
     assert answer.headers["content-type"] == "application/vnd.apache.parquet"
-    assert answer.headers["content-disposition"].endswith('filename="conversations.parquet.parquet"')
+    assert answer.headers["content-disposition"].endswith('filename="conversations.parquet"')
     assert answer.content[:4] == answer.content[-4:] == b"PAR1"

@@ -174,7 +174,7 @@ async def test_an_export_of_which_some_is_gone_offers_the_rest(local, browser_li
     assert first in page.text
     assert fields == {"ids": "\n".join(others), "format": "csv"}
     assert "Export the 2 others" in page.text
-    assert 'filename="conversations.csv.csv"' in rest.headers["content-disposition"]
+    assert 'filename="conversations.csv"' in rest.headers["content-disposition"]
 
 
 async def test_an_export_that_would_lose_something_says_what(local, browser_like):

@@ -24,10 +24,12 @@ async def respond(
 ) -> StreamingResponse:
     """Respond with the selected conversations as a file. Errors before the first block, such as losses, are raised."""
     name = ExportFormat(request.format or DEFAULT_FORMAT)
+    suffix = FORMATS[name].suffix
+    file_name = f"conversations.{suffix}" if name == suffix else f"conversations.{name}.{suffix}"
     return StreamingResponse(
         await _await_first_block(_blocks(services, selection, request, slots)),
         media_type=FORMATS[name].media_type,
-        headers={"Content-Disposition": f'attachment; filename="conversations.{name}.{FORMATS[name].suffix}"'},
+        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from backstay.errors import SettingsError
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.conversation import Conversation
 from backstay.library.formats import FormatOptions, load_format
@@ -148,8 +149,36 @@ def test_csv_notes_cells_that_excel_cuts():
         notes.append(form.notes())
 
     several = "2 cells are longer than 32,767 characters, the most that Excel shows."
-    assert notes[:2] == [(), ()]
+    assert notes[:2] == [[], []]
     assert notes[2:] == [["1 cell is longer than 32,767 characters, the most that Excel shows."], [several]]
+
+
+def test_csv_notes_cells_that_it_changes():
+    """Cells that a spreadsheet would run as a formula are changed, and counted."""
+    form = CsvFormat()
+
+    form.chunk(Conversation([Turn("user", "- Milk"), Turn("assistant", "Yes.\x07"), Turn("user", "1 - 1")]))
+
+    assert form.notes() == [
+        "2 cells were changed: a spreadsheet would run what begins like a formula, so ' precedes it, and control "
+        "characters are escapes."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "message"),
+    [
+        ("messages", "excel", "A byte order mark for Excel cannot be written as OpenAI messages (JSONL)"),
+        ("csv", "metadata", "All metadata cannot be written as CSV, a row per turn"),
+        ("parquet", "parsed_arguments", "Parsed arguments of tool calls cannot be written as Parquet"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(name, option, message):
+    """An option that a format does not have is an error instead of being ignored."""
+    with pytest.raises(SettingsError) as raised:
+        load_format(name)(FormatOptions(**{option: True}))
+
+    assert raised.value.message == message
 
 
 @pytest.mark.parametrize("name", ExportFormat)

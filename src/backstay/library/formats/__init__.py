@@ -11,6 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from backstay.errors import SettingsError
 from backstay.library.format_options import FormatOptions, ReasoningMode, SystemMode
 from backstay.library.loss import MORE_THAN_TEXT, Loss
 
@@ -32,6 +33,11 @@ __all__ = [
 
 DEFAULT = "messages"
 DESCRIPTIVE_FIELDS = ("id", "topic", "persona", "content", "metadata", "job_id", "item_id", "created_at", "updated_at")
+_OPTIONS = {
+    "excel": "A byte order mark for Excel",
+    "metadata": "All metadata",
+    "parsed_arguments": "Parsed arguments of tool calls",
+}
 TURN_IDS, TURN_METADATA = DESCRIPTIVE_TURN_FIELDS = ("turn ids", "turn metadata")
 
 
@@ -64,12 +70,17 @@ class Format(ABC):
     """The descriptive fields that the format writes."""
     training_keys: Collection[str] = ("weight",)
     """The keys of a turn's metadata that are training data rather than descriptive."""
+    unusable_options: ClassVar[Collection[str]] = ("excel",)
+    """The options of `FormatOptions` that would change nothing."""
     unsupported: Collection[Loss] = MORE_THAN_TEXT
     """What the format cannot hold in any turn."""
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         from backstay.library.training_content import count_features  # here, as every command's help imports this file
 
+        for name in self.unusable_options:
+            if getattr(options, name):
+                raise SettingsError(f"{_OPTIONS[name]} cannot be written as {self.label}", setting=name)
         self.options = options
         self._count_features = count_features
 

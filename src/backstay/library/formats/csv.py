@@ -27,11 +27,13 @@ class CsvFormat(Format):
     is_for_training = False
     media_type = "text/csv; charset=utf-8"
     suffix = "csv"
+    unusable_options = ("metadata", "parsed_arguments")
     written_fields = ("id", "topic", "persona")
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
         self._long_cells = 0
+        self._changed_cells = 0
 
     def head(self) -> bytes:
         return (b"\xef\xbb\xbf" if self.options.excel else b"") + _line(_COLUMNS)
@@ -40,21 +42,29 @@ class CsvFormat(Format):
         shared_cells = (conversation.id, conversation.topic, conversation.persona)
         turns = conversation.turns
         self._long_cells += sum(len(turn.content) > _EXCEL_CHARACTERS for turn in turns)
-        return b"".join(
-            _line([_neutralize(cell) for cell in (*shared_cells, str(sequence), turn.role, turn.content)])
-            for sequence, turn in enumerate(turns, start=1)
-        )
+        rows = [(*shared_cells, str(sequence), turn.role, turn.content) for sequence, turn in enumerate(turns, start=1)]
+        return b"".join(_line([self._neutralize(cell) for cell in row]) for row in rows)
+
+    def _neutralize(self, cell: str | None) -> str:
+        neutral = _neutralize(cell or "")
+        self._changed_cells += neutral != (cell or "")
+        return neutral
 
     def notes(self) -> Sequence[str]:
-        if not self._long_cells:
-            return ()
-        cells = "1 cell is" if self._long_cells == 1 else f"{self._long_cells:,} cells are"
-        return [f"{cells} longer than {_EXCEL_CHARACTERS:,} characters, the most that Excel shows."]
+        notes = []
+        if self._changed_cells:
+            cells = "1 cell was" if self._changed_cells == 1 else f"{self._changed_cells:,} cells were"
+            notes.append(
+                f"{cells} changed: a spreadsheet would run what begins like a formula, so ' precedes it, and control "
+                "characters are escapes."
+            )
+        if self._long_cells:
+            cells = "1 cell is" if self._long_cells == 1 else f"{self._long_cells:,} cells are"
+            notes.append(f"{cells} longer than {_EXCEL_CHARACTERS:,} characters, the most that Excel shows.")
+        return notes
 
 
-def _neutralize(cell: str | None) -> str:
-    if cell is None:
-        return ""
+def _neutralize(cell: str) -> str:
     escaped = _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", cell)
     return f"'{escaped}" if escaped.lstrip(_BLANKS).startswith(_FORMULA) else escaped
 

@@ -10,6 +10,7 @@ class NativeFormat(Format):
 
     label = "All fields (JSONL)"
     is_for_training = False
+    unusable_options = ("excel", "parsed_arguments")
     unsupported = ()
     written_fields = (*DESCRIPTIVE_FIELDS, *DESCRIPTIVE_TURN_FIELDS)
 

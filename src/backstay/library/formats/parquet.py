@@ -23,6 +23,7 @@ class ParquetFormat(Format):
     label = "Parquet"
     media_type = "application/vnd.apache.parquet"
     suffix = "parquet"
+    unusable_options = ("excel", "parsed_arguments")
     depends_on_turn_fields = True
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
