@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backstay.library.turn import text_of_parts
+from backstay.library.training_content import field_block_types
+from backstay.library.turn import Turn, part_type, text_of_parts
 
 _MAX_INDENTED_CHARACTERS = 100_000
 _MAX_INDENTED_LEVELS = 20
@@ -49,6 +50,12 @@ def name_of_tool(tool: Mapping[str, Any]) -> str:
     function = tool.get("function")
     names = (function.get("name") if isinstance(function, Mapping) else None, tool.get("name"), tool.get("type"))
     return next((name for name in names if isinstance(name, str) and name), "unnamed")
+
+
+def shown_parts(turn: Turn) -> Sequence[Any]:
+    """Return the parts without those that repeat the reasoning or the tool calls, which are shown on their own."""
+    repeated = field_block_types(turn)
+    return [part for part in turn.parts or () if part_type(part) not in repeated]
 
 
 def format_part(part: Any) -> str:

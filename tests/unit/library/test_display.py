@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.library.display import format_part, format_value, indent_json, name_of_tool
-from backstay.library.turn import part_type
+from backstay.library.display import format_part, format_value, indent_json, name_of_tool, shown_parts
+from backstay.library.turn import ToolCall, Turn, part_type
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -121,3 +121,15 @@ def test_tools_have_names(tool: dict[str, Any], name: str) -> None:
 def test_values_are_indented() -> None:
     """A value is formatted as indented JSON, with its letters as they are."""
     assert format_value({"é": [1]}) == '{\n  "é": [\n    1\n  ]\n}'
+
+
+def test_parts_that_repeat_fields_are_not_shown_twice() -> None:
+    """Blocks of reasoning and calls are shown as such only; without the fields that they repeat, they are parts."""
+    text = {"type": "text", "text": "Yes."}
+    parts = [{"type": "thinking", "thinking": "Hm."}, text, {"type": "tool_use", "id": "c1", "name": "w", "input": {}}]
+
+    turn = Turn("assistant", "Yes.", reasoning="Hm.", tool_calls=[ToolCall("c1", "w", "{}")], parts=parts)
+
+    assert shown_parts(turn) == [text]
+    assert shown_parts(Turn("assistant", "Yes.", parts=parts)) == parts
+    assert shown_parts(Turn("user", "x")) == []

@@ -9,7 +9,7 @@ from backstay.cli import reminders, schemas
 from backstay.cli.command import CommandSession, command
 from backstay.cli.selection_options import ConditionOptions
 from backstay.cli.text import format_time, printable, printable_lines
-from backstay.library.display import format_part, format_value, indent_json
+from backstay.library.display import format_part, format_value, indent_json, shown_parts
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.turn import part_type
 from backstay.limits import MAX_LIST_ENTRIES
@@ -119,7 +119,7 @@ def _turn_lines(turn: "Turn") -> Iterator[str]:
         yield from _block(f"{role}, reasoning", turn.reasoning)
     if text or notes or not (turn.reasoning or turn.parts or turn.tool_calls):
         yield from _block(", ".join((role, *notes)), text)
-    for part in turn.parts or ():
+    for part in shown_parts(turn):
         kind = "part" if turn.current_parts else "part before its text was edited"
         yield from _block(f"{role}, {kind}: {part_type(part)}", format_part(part))
     for call in turn.tool_calls:

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 
 from backstay import limits
 from backstay.clock import SystemClock, from_text
-from backstay.library.display import format_part, format_value, indent_json, name_of_tool
+from backstay.library.display import format_part, format_value, indent_json, name_of_tool, shown_parts
 from backstay.library.id_text import printed_id
 from backstay.library.turn import part_type
 from backstay.server.request_paths import path_of
@@ -107,6 +107,7 @@ def _environment() -> Environment:
         "json": format_value,
         "part": format_part,
         "part_type": part_type,
+        "shown_parts": shown_parts,
         "tool_name": name_of_tool,
     }
     environment.globals |= {"count": format_count, "limits": limits, "sections": SECTIONS}
