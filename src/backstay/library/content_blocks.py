@@ -12,6 +12,16 @@ _TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
 _DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
 
 
+def is_own_block(part: Any) -> bool:
+    """Return whether only Anthropic's API has a part of this type."""
+    match part:
+        case {"type": str(kind), "source": dict()} if kind in _WITH_SOURCE:
+            return True
+        case {"type": str(kind)}:
+            return kind != "text" and _OWN.fullmatch(kind) is not None
+    return False
+
+
 def to_block(part: Any) -> Mapping[str, Any] | None:
     """Return a content part as a block; None if the API has no block for it."""
     block: Mapping[str, Any] = part

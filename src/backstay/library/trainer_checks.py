@@ -12,15 +12,17 @@ The comment of each kind of warning names the programs that refuse such conversa
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import chain
 
 from backstay.errors import RefusedByTrainers
+from backstay.library.content_blocks import is_own_block
 from backstay.library.conversation import Conversation
 from backstay.library.id_text import quoted_id
-from backstay.library.training_content import is_json_object
-from backstay.library.turn import ToolCall, Turn
+from backstay.library.training_content import field_block_types, is_json_object
+from backstay.library.turn import ToolCall, Turn, part_type
 
 _SYSTEM, _USER, _ASSISTANT, _TOOL = "system", "user", "assistant", "tool"
 _ROLE_ALIASES = {"developer": _SYSTEM, "function": _TOOL}  # OpenAI's newer and older names
@@ -48,6 +50,8 @@ class WarningKind(StrEnum):
     INVALID_ARGUMENTS = "invalid_arguments"  # Axolotl, templates (Gemma 4, Qwen 3.5, GLM 4, Nemotron 3)
     INVALID_TOOL_NAME = "invalid_tool_name"  # OpenAI, Mistral
     INVALID_WEIGHT = "invalid_weight"  # OpenAI, Mistral, Together
+    NOT_ALTERNATING = "not_alternating"  # LLaMA-Factory, in ShareGPT
+    ANTHROPIC_PARTS = "anthropic_parts"  # OpenAI, in OpenAI's shape
 
     def format_count(self, count: int) -> str:
         """Return a clause such as `1 ends with the user`, `2 end with the user`."""
@@ -76,6 +80,8 @@ _PHRASES: Mapping[WarningKind, str] = {
     WarningKind.INVALID_ARGUMENTS: "have a tool call whose arguments are not a JSON object",
     WarningKind.INVALID_TOOL_NAME: "call a tool whose name is not 1 to 64 letters, digits, - and _",
     WarningKind.INVALID_WEIGHT: "have a weight other than 0 and 1",
+    WarningKind.NOT_ALTERNATING: "have turns of the user or tools and of the assistant that do not alternate",
+    WarningKind.ANTHROPIC_PARTS: "have content parts that only Anthropic's API has",
 }
 
 
@@ -97,8 +103,30 @@ def check(conversation: Conversation) -> Iterator[TrainerWarning]:
             yield TrainerWarning(kind, number)
 
 
+Check = Callable[[Sequence[Turn]], Iterator[TrainerWarning]]
+"""A check that applies to some formats only."""
+
+
+def check_alternation(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
+    """Yield the first turn that LLaMA-Factory does not expect in ShareGPT, where the assistant answers every turn."""
+    start = 1 if turns and turns[0].role == _SYSTEM else 0
+    for position, turn in enumerate(turns[start:]):
+        if turn.role not in ((_ASSISTANT,) if position % 2 else (_USER, _TOOL)):
+            yield TrainerWarning(WarningKind.NOT_ALTERNATING, start + position + 1)
+            return
+
+
+def check_parts(turns: Sequence[Turn]) -> Iterator[TrainerWarning]:
+    """Yield the turns with parts that OpenAI's API does not have, such as blocks of an image's source."""
+    for number, turn in enumerate(turns, start=1):
+        repeated = field_block_types(turn)
+        parts = [part for part in turn.current_parts or () if part_type(part) not in repeated]
+        if any(is_own_block(part) for part in parts):
+            yield TrainerWarning(WarningKind.ANTHROPIC_PARTS, number)
+
+
 def _is_plain_exchange(turns: Sequence[Turn]) -> bool:
-    """Return whether user and assistant alternate, after a system turn or none, without tools or weights.
+    """Return whether user and assistant alternate, after a system turn or none, without tools, parts or weights.
 
     Such a conversation has no warnings. Most are like that, and this is much faster than the full check.
     """
@@ -108,7 +136,14 @@ def _is_plain_exchange(turns: Sequence[Turn]) -> bool:
         return False
     expected_roles = _EXCHANGE * (count // 2)
     for turn, role in zip(turns[start:] if start else turns, expected_roles, strict=True):
-        if turn.role != role or turn.tool_calls or turn.metadata or not turn.content or turn.content.isspace():
+        if (
+            turn.role != role
+            or turn.tool_calls
+            or turn.parts
+            or turn.metadata
+            or not turn.content
+            or turn.content.isspace()
+        ):
             return False
     return True
 
@@ -224,7 +259,9 @@ class WarningCount:
 class TrainerReport:
     """The warnings about many conversations, counted by kind. Its size does not grow with their number."""
 
-    def __init__(self, *, ignored: Collection[WarningKind] = ()) -> None:
+    def __init__(self, *, checks: Sequence[Check] = (), ignored: Collection[WarningKind] = ()) -> None:
+        """Take further checks, and kinds of warnings that do not matter."""
+        self._checks = checks
         self._ignored = ignored
         self.refused = 0
         """How many conversations have at least one warning."""
@@ -236,7 +273,8 @@ class TrainerReport:
         if _is_plain_exchange(conversation.turns):
             return
         turns: dict[WarningKind, int] = {}
-        for warning in sorted(check(conversation), key=lambda each: each.turn):
+        further = (warning for more in self._checks for warning in more(conversation.turns))
+        for warning in sorted(chain(check(conversation), further), key=lambda each: each.turn):
             if warning.kind not in self._ignored:
                 turns.setdefault(warning.kind, warning.turn)
         for kind, turn in turns.items():

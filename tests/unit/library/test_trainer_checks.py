@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay import Conversation, Turn
-from backstay.library.trainer_checks import TrainerReport, TrainerWarning, WarningKind, check, format_warnings
+from backstay.library.formats import load_format
+from backstay.library.trainer_checks import (
+    TrainerReport,
+    TrainerWarning,
+    WarningKind,
+    check,
+    check_alternation,
+    check_parts,
+    format_warnings,
+)
+from backstay.library.turn import text_of_parts
 from support.data.refused_conversations import ACCEPTED, ANSWER, REFUSED, SYSTEM, USER, calls, result
 
 
@@ -87,3 +97,50 @@ def test_a_report_counts_conversations_and_keeps_the_first():
         "trainers would refuse 3 conversations: 2 end with the user (first: line 1,007, turn 3), "
         "1 has two user turns in a row (first: conversation 'x', turn 2)"
     )
+
+
+@pytest.mark.parametrize(
+    ("turns", "number"),
+    [
+        ([USER, ANSWER, USER, calls(), result(), ANSWER], None),
+        ([SYSTEM, USER, ANSWER], None),
+        ([USER, calls(), result(), result(), ANSWER], 4),
+        ([USER, calls(), result(), USER, ANSWER], 4),
+        ([Turn("developer", "x"), USER, ANSWER], 1),
+    ],
+)
+def test_sharegpt_needs_an_answer_to_every_turn(turns, number):
+    """In ShareGPT, LLaMA-Factory expects the user or a tool and the assistant in turn, after a system turn or none."""
+    expected = [] if number is None else [TrainerWarning(WarningKind.NOT_ALTERNATING, number)]
+
+    assert list(check_alternation(turns)) == expected
+    assert WarningKind.NOT_ALTERNATING not in [each.kind for each in check(Conversation(turns))]
+
+
+@pytest.mark.parametrize(
+    ("part", "is_warned"),
+    [
+        ({"type": "text", "text": "u"}, False),
+        ({"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}, False),
+        ({"type": "image"}, False),
+        ({"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}, True),
+        ({"type": "redacted_thinking", "data": "x"}, True),
+        ({"type": "web_search_tool_result", "content": []}, True),
+    ],
+)
+def test_openai_does_not_have_blocks_of_anthropic(part, is_warned):
+    """Parts that only Anthropic's API has are warned of; those of OpenAI and of chat templates are not."""
+    parts = [{"type": "text", "text": "u"}, part]
+    turns = [Turn("user", text_of_parts(parts), parts=parts), ANSWER]
+    report = TrainerReport(checks=[check_parts])
+
+    report.add(Conversation(turns))
+
+    assert [(each.kind, each.first.turn) for each in report.counts] == [(WarningKind.ANTHROPIC_PARTS, 1)] * is_warned
+
+
+def test_formats_have_the_checks_of_their_trainers():
+    """A format warns of what its own trainers refuse, and of that alone."""
+    checks = {name: list(load_format(name).trainer_checks) for name in ("messages", "sharegpt", "anthropic")}
+
+    assert checks == {"messages": [check_parts], "sharegpt": [check_alternation], "anthropic": []}

@@ -10,7 +10,7 @@ class TrainerObserver:
 
     def __init__(self, export_format: Format, *, strict: bool) -> None:
         is_without_calls = Loss.TOOL_CALLS in export_format.unsupported
-        self.report = TrainerReport(ignored=OF_RESULTS if is_without_calls else ())
+        self.report = TrainerReport(checks=export_format.trainer_checks, ignored=OF_RESULTS if is_without_calls else ())
         self._strict = strict
         self._is_checking = strict or export_format.is_for_training
 

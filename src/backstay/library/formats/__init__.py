@@ -17,6 +17,7 @@ from backstay.library.loss import MORE_THAN_TEXT, Loss
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
+    from backstay.library.trainer_checks import Check
     from backstay.library.turn import Turn
 
 __all__ = [
@@ -62,6 +63,8 @@ class Format(ABC):
     suffix: ClassVar[str] = "jsonl"
     is_for_training: ClassVar[bool] = True
     """Whether trainers read it, so that exports warn about what they would refuse."""
+    trainer_checks: "ClassVar[Sequence[Check]]" = ()
+    """Checks for what trainers refuse in this format only."""
     depends_on_turn_fields: ClassVar[bool] = False
     """Whether the schema depends on the option `turn_fields`, so that the library must be checked for them first."""
     row_conversations: ClassVar[int] = 1

@@ -5,6 +5,7 @@ from typing import Any
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools
+from backstay.library.trainer_checks import check_parts
 
 
 class MessagesFormat(JsonLines):
@@ -12,6 +13,7 @@ class MessagesFormat(JsonLines):
 
     label = "OpenAI messages (JSONL)"
     unsupported = UNSUPPORTED
+    trainer_checks = (check_parts,)
     writes_turn_metadata = True
 
     def row(self, conversation: Conversation) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines
 from backstay.library.loss import Loss
 from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools
+from backstay.library.trainer_checks import check_parts
 
 
 class PromptCompletionFormat(JsonLines):
@@ -15,6 +16,7 @@ class PromptCompletionFormat(JsonLines):
 
     label = "Prompt and completion, as messages (JSONL)"
     unsupported = UNSUPPORTED
+    trainer_checks = (check_parts,)
     writes_turn_metadata = True
 
     def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:

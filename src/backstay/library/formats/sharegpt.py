@@ -13,6 +13,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
 from backstay.library.openai_messages import id_and_metadata, to_tools
+from backstay.library.trainer_checks import check_alternation
 from backstay.library.training_content import is_json_object, weight
 from backstay.library.turn import ToolCall, Turn
 
@@ -27,6 +28,7 @@ class ShareGPTFormat(JsonLines):
         *(Loss.TOOL_CALL_IDS, Loss.TOOL_CALL_KEYS, Loss.CALL_TEXT, Loss.REASONING),
         *(Loss.PARTS, Loss.PART_ORDER, Loss.NAMES, Loss.MISPLACED),
     )
+    trainer_checks = (check_alternation,)
     written_fields = ("id",)
     writes_turn_metadata = True
 

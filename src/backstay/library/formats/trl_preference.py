@@ -10,6 +10,7 @@ from backstay.library.formats import DESCRIPTIVE_FIELDS, Format, FormatOptions, 
 from backstay.library.json_lines import descriptive_fields, write_line
 from backstay.library.loss import Loss
 from backstay.library.openai_messages import UNSUPPORTED, to_messages, to_tools, with_parsed_arguments
+from backstay.library.trainer_checks import check_parts
 
 SIDE, PAIR = "preference", "preference_pair"
 """The keys of a conversation's metadata that an import of pairs sets: `chosen` or `rejected`, and an id of the pair."""
@@ -28,6 +29,7 @@ class TrlPreferenceFormat(Format):
     label = "Preference pairs (JSONL)"
     row_conversations = 2
     unsupported = UNSUPPORTED
+    trainer_checks = (check_parts,)
 
     def __init__(self, options: FormatOptions = FormatOptions()) -> None:
         super().__init__(options)
