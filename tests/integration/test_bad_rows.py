@@ -203,7 +203,9 @@ async def test_a_backup_is_never_imported_in_part(backstay, tmp_path, policy):
     file = _write(tmp_path / "backup.json", json.dumps(rows).encode())
     quarantine = tmp_path / "bad.jsonl" if policy == "quarantine" else None
 
-    with pytest.raises(InvalidRow, match=r"line 1: no conversation in the keys 'id'; expected one of: .*\(ChatML\)$"):
+    with pytest.raises(
+        InvalidRow, match=r"line 1: no conversation in the keys 'id'; expected a list of messages, or .*$"
+    ):
         await backstay.conversations.import_file(file, on_bad_row=policy, quarantine=quarantine)
 
     assert deleted.deleted == 2

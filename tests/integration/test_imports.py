@@ -208,7 +208,7 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
         ("in.jsonl", '{"id": true, "messages": []}', InvalidRow, "the id must be text or a whole number"),
         ("in.jsonl", '{"id": "", "messages": [{"role": "user", "content": "x"}]}', InvalidRow, "id is empty"),
         ("in.jsonl", '{"a":1,"metadata": {"a": 2},"messages":[{"role":"user","content":"x"}]}', InvalidRow, "'a' both"),
-        ("in.jsonl", '{"messages": [{"role": "u", "content": "x"}]}', InvalidRow, "turn 1 has the unknown role 'u'"),
+        ("in.jsonl", '{"messages": [{"role": "u", "content": "x"}]}', InvalidRow, "turn 1 has the unknown speaker 'u'"),
         ("in.jsonl", "[" * 1_000_000, InvalidRow, "line 1: not valid JSON"),
         ("in.jsonl", "", InputEmpty, "there are no rows"),
         ("in.docx", "x", InputUnreadable, "unknown kind of file"),

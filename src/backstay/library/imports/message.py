@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backstay.library.imports.import_row import ImportRow, Values, plain_turn
-from backstay.library.imports.speaker import KNOWN, ROLES, is_caller, quoted_speaker, role_of
+from backstay.library.imports.speaker import ROLES, is_caller, quoted_speaker, role_of
 from backstay.library.imports.tools import as_list, read_calls_text, read_tool_call, read_tool_calls
 from backstay.library.record import Document
 from backstay.library.thought import THOUGHT_STARTS, split_thought
@@ -62,7 +62,8 @@ def read_role(
         raise row.error(f"turn {number} needs {speaker_key!r} and {content_key!r}")
     if (role := role_of(speaker)) is None:
         raise row.error(
-            f"turn {number} has the unknown {speaker_key} {quoted_speaker(speaker)}; known ones are {KNOWN}"
+            f"turn {number} has the unknown speaker {quoted_speaker(speaker)}; "
+            "rename it to user, assistant, system, developer or tool"
         )
     return role
 

@@ -46,6 +46,7 @@ class Shape(ABC):
 class TurnListShape(Shape):
     """A shape with a list of turns under one of many keys, recognized by the turns."""
 
+    label = "a list of messages with role and content"
     keys = LIST_KEYS
     rank = 2
     speaker_key: ClassVar[str]

@@ -18,8 +18,6 @@ ROLES: Mapping[str, str] = {
 CALLERS = frozenset(("function_call", "tool_call", "tool_calls"))
 """Speakers whose text is a tool call of the assistant."""
 
-KNOWN = ", ".join((*ROLES, *sorted(CALLERS)))
-
 _MAX_QUOTED = 40
 
 

@@ -9,8 +9,9 @@ from backstay.library.record import TURNS, Document
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.row import InputRow
 
-_MAX_NAMED_KEYS = 10
+_MAX_NAMED_KEYS = 6
 _MAX_KEY_CHARACTERS = 40
+_MOST_COMMON = "a list of messages, or texts such as prompt and completion"
 _NEXT_TO_TURNS = ("system", "system_prompt", "tools", "functions")
 _ABSENT: tuple[object, ...] = (None, "", [])
 
@@ -72,8 +73,13 @@ def _without_turns(row: ImportRow) -> tuple[Shape, str]:
         raise row.error("an empty object")
     keys = [repr(key[:_MAX_KEY_CHARACTERS]) for key in row.values]
     named = ", ".join(keys[:_MAX_NAMED_KEYS]) + (", …" if len(keys) > _MAX_NAMED_KEYS else "")
-    labels = dict.fromkeys(shape.label for shape in sorted(all_shapes(), key=lambda shape: shape.rank))
-    raise row.error(f"no conversation in the keys {named}; expected one of: {'; '.join(labels)}")
+    raise row.error(f"no conversation in the keys {named}; expected {_expected(row.values)}")
+
+
+def _expected(values: Values) -> str:
+    """Return what the shapes need of which a row has a key, otherwise what the most common ones need."""
+    labels = dict.fromkeys(shape.label for shape in _candidates(_keys_of_shapes().intersection(values)))
+    return " or ".join(labels) or _MOST_COMMON
 
 
 @cache

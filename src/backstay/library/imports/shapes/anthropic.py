@@ -15,7 +15,6 @@ _BLOCKS = frozenset(("thinking", "redacted_thinking", "tool_use", "tool_result",
 class AnthropicShape(TurnListShape):
     """A list of messages with blocks such as `tool_use`, `tool_result` and `thinking`, and `system` next to it."""
 
-    label = "messages with blocks (Anthropic)"
     speaker_key = "role"
 
     def fits(self, turns: Any) -> bool:

@@ -11,7 +11,6 @@ from backstay.library.record import Document
 class DialogueShape(TurnListShape):
     """A list of turns with `speaker` and `utterance` or `text`. If no assistant speaks, the system is the assistant."""
 
-    label = "turns with speaker and utterance"
     speaker_key = "speaker"
     content_keys = ("utterance", "text", "content", "value")
 

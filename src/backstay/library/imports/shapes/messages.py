@@ -9,7 +9,6 @@ from backstay.library.imports.shapes.anthropic import has_blocks
 class MessagesShape(TurnListShape):
     """A list of messages with `role` and `content`, with tools, reasoning and parts."""
 
-    label = "messages with role and content (OpenAI)"
     speaker_key = "role"
     # Trajectories of SWE-agent have `text`, and `system_prompt` for the system.
     content_keys = ("content", "value", "text", "system_prompt")
