@@ -28,7 +28,7 @@ from backstay.errors import (
     kind_of,
 )
 from backstay.library.canonical_json import is_encodable
-from backstay.library.id_text import check_id
+from backstay.library.id_text import check_id, to_id
 from backstay.readers.bad_rows import BadRow, BadRows, with_further_count
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_errors import InputErrors
@@ -294,12 +294,11 @@ def _unstorable_parameter(parameters: Mapping[str, Any]) -> str:
 
 
 def _identifier(value: object, where: str, line: int) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
+    identifier = to_id(value)
+    if identifier is None:
         raise InvalidRow(f"{where}: the id must be text or a whole number, not {_described_kind(value)}", line=line)
-    check_id(value, f"{where}: the id", line=line)
-    return value
+    check_id(identifier, f"{where}: the id", line=line)
+    return identifier
 
 
 def _text(value: object, field: str, where: str, line: int) -> str | None:

@@ -20,6 +20,8 @@ _PLAIN = re.compile(r"(?!-)[!-\[\]-~]+(?: [!-\[\]-~]+)*")
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_EXACT_FLOATS = 2**53
+"""From here on, not every whole number is a float."""
 _ESCAPE = re.compile(r"\\(?:(\\)|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 
 
@@ -42,6 +44,16 @@ def id_fault(value: str) -> str | None:
     except UnicodeEncodeError:
         return "has half of a surrogate pair, which is not a character; remove it"
     return None
+
+
+def to_id(value: object) -> str | None:
+    """Return an id of a file as text: a text, or a whole number, of which pandas makes floats such as 7.0.
+
+    None for any other value, and for a float so large that its last digits may be lost.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOATS:
+        value = int(value)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def check_id(value: str, subject: str, **context: Any) -> None:

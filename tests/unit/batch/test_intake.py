@@ -216,7 +216,10 @@ async def test_equal_items_keep_their_places():
     assert first.base_id == second.base_id
 
 
-@pytest.mark.parametrize(("raw", "expected"), [("a", "a"), (7, "7"), (-1, "-1"), ("ü", "ü"), ("a" * 512, "a" * 512)])
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("a", "a"), (7, "7"), (-1, "-1"), (7.0, "7"), (-0.0, "0"), ("7.0", "7.0"), ("ü", "ü"), ("a" * 512, "a" * 512)],
+)
 async def test_id_may_be_text_or_a_whole_number(raw, expected):
     """A whole number as an id equals its text."""
     assert (await _one({"id": raw, "topic": "x"})).id == expected
@@ -230,6 +233,7 @@ async def test_id_may_be_text_or_a_whole_number(raw, expected):
         (None, "the id must be text or a whole number, not missing"),
         (True, "the id must be text or a whole number, not true or false"),
         (1.5, "the id must be text or a whole number, not a float"),
+        (2.0**53, "the id must be text or a whole number, not a float"),
         ([1], "the id must be text or a whole number, not a list"),
         ({}, "the id must be text or a whole number, not an object"),
         ("a" * 513, "the id is longer than 512 characters; shorten it"),

@@ -309,6 +309,46 @@ def test_native_rows_have_any_role():
     assert _turns({"conversation_turns": [{"role": "Narrator", "content": "Q"}]}) == [Turn("Narrator", "Q")]
 
 
+# -- ids -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [7, 7.0, "7"])
+def test_whole_number_is_an_id(value):
+    """A whole number, also as the float that pandas makes of it, is an id wherever a row has one."""
+    call = {"id": value, "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {**_MESSAGES[0], "id": value},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": value, "content": "4 C"},
+    ]
+
+    (only,) = _conversations({"id": value, "messages": messages})
+    (chosen, _) = _conversations({"id": value, "chosen": "A", "rejected": "B"})
+    blocks = [{"type": "tool_result", "tool_use_id": value, "content": "4 C"}]
+
+    assert (only.id, only.turns[0].id) == ("7", "7")
+    assert (only.turns[1].tool_calls, only.turns[2].tool_call_id) == ((ToolCall("7", "f", "{}"),), "7")
+    assert (chosen.id, chosen.metadata["preference_pair"]) == ("7-chosen", "7")
+    assert _turns({"messages": [{"role": "user", "content": blocks}]})[0].tool_call_id == "7"
+    assert _conversations({"id": value, "conversation_turns": messages[:1]})[0].turns[0].id == "7"
+
+
+@pytest.mark.parametrize("value", [7.5, True, 2.0**53, float("inf"), [], {"a": 1}])
+def test_other_value_is_no_id(value):
+    """A fraction, a truth value, or a float so large that digits may be lost is refused as the id of a conversation."""
+    assert _refusal({"id": value, "messages": _MESSAGES}) == "the id must be text or a whole number"
+
+
+def test_other_value_for_the_id_of_a_turn_or_call_stays_metadata():
+    """What is no id of a turn or of a tool's result stays metadata as it is."""
+    results = [{"role": "tool", "content": "4 C", "tool_call_id": value} for value in (7.5, True)]
+
+    assert _turns({"messages": results}) == [
+        Turn("tool", "4 C", metadata={"tool_call_id": value}) for value in (7.5, True)
+    ]
+    assert _turns({"messages": [{**_MESSAGES[0], "id": 7.5}]}) == [Turn("user", "Q", metadata={"id": 7.5})]
+
+
 # -- tool calls ------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from backstay.library.id_text import to_id
 from backstay.library.imports.import_row import ImportRow, Values
 from backstay.library.imports.message import read_content
 from backstay.library.imports.tools import read_tool_call, to_arguments
@@ -51,8 +52,9 @@ def _read_result(block: Values, number: int, row: ImportRow, values: Values) -> 
     others = {key: value for key, value in block.items() if value is not None and key != "type"}
     content, parts = read_content(others.pop("content", None), number, row)
     fields: Values = {} if parts is None else {"parts": parts}
-    if isinstance(others.get("tool_use_id"), str | int) and others["tool_use_id"] != "":
-        fields["tool_call_id"] = str(others.pop("tool_use_id"))
+    if call_id := to_id(others.get("tool_use_id")):
+        fields["tool_call_id"] = call_id
+        del others["tool_use_id"]
     if isinstance(others.get("name"), str) and others["name"]:
         fields["name"] = others.pop("name")
     return row.to_turn(number, "tool", content, {**values, **others}, fields)

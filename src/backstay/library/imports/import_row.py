@@ -7,6 +7,7 @@ from typing import Any
 
 from backstay.clock import to_text
 from backstay.errors import InvalidRow
+from backstay.library.id_text import to_id
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.tools import parse_json, read_tool_calls, shorten_call
 from backstay.library.record import TURNS, Document
@@ -56,7 +57,7 @@ class ImportRow:
     ) -> Document:
         """Return a turn. `values` are its other values, which this empties; `fields` are stored as metadata."""
         document: Document = {
-            "id": _pop(values, "id", str),
+            "id": _turn_id(values),
             "sequence": _pop(values, "sequence", int),
             "role": role,
             "content": content,
@@ -68,9 +69,9 @@ class ImportRow:
         return document
 
     def _id(self, value: Any) -> str | None:
-        if isinstance(value, bool) or not isinstance(value, str | int | None):
+        if (text := to_id(value)) is None and value is not None:
             raise self.error("the id must be text or a whole number")
-        return None if value is None else str(value)
+        return text
 
     def _with_others(self, document: Document, values: Values, keys: Collection[str], subject: str) -> Document:
         """Add the remaining values: those with a built-in name but the wrong type as metadata, the others as keys."""
@@ -105,6 +106,14 @@ def _pop(values: Values, name: str, kind: type) -> Any:
     if name in values and (values[name] is None or type(values[name]) is kind):
         return values.pop(name)
     return None
+
+
+def _turn_id(values: Values) -> str | None:
+    """Remove and return the id of a turn; a value that is no id is left to become metadata."""
+    text = to_id(values.get("id"))
+    if text is not None or values.get("id") is None:
+        values.pop("id", None)
+    return text
 
 
 def _time(values: Values, name: str) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from backstay.library.id_text import to_id
 from backstay.library.imports.import_row import ImportRow, Values, plain_turn
 from backstay.library.imports.speaker import ROLES, is_caller, quoted_speaker, role_of
 from backstay.library.imports.tools import as_list, read_calls_text, read_tool_call, read_tool_calls
@@ -99,9 +100,9 @@ def take_fields(values: Values) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if (calls := _take_calls(values)) is not None:
         fields["tool_calls"] = calls
-    call_id = values.get("tool_call_id")
-    if isinstance(call_id, str | int) and call_id != "":
-        fields["tool_call_id"] = str(values.pop("tool_call_id"))
+    if call_id := to_id(values.get("tool_call_id")):
+        fields["tool_call_id"] = call_id
+        del values["tool_call_id"]
     if isinstance(values.get("name"), str) and values["name"]:
         fields["name"] = values.pop("name")
     reasoning_key = next((key for key in _REASONING if values.get(key)), None)

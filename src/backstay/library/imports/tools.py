@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backstay.library.id_text import to_id
 from backstay.library.turn import ToolCall
 from backstay.readers.json_depth import is_too_deep
 
@@ -28,18 +29,18 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         return None
     outer = _without_nulls(value)
+    original_id = outer.pop("id", None)
+    if (call_id := to_id(original_id)) is None and original_id is not None:
+        return None
     is_nested = isinstance(outer.get(_FUNCTION), dict)
     inner = _without_nulls(outer.pop(_FUNCTION)) if is_nested else outer
-    call_id, kind, name = outer.pop("id", None), outer.pop("type", _FUNCTION), inner.pop("name", None)
+    kind, name = outer.pop("type", _FUNCTION), inner.pop("name", None)
     key = next((key for key in _ARGUMENTS if inner.get(key) is not None), None)
     arguments = {} if key is None else inner.pop(key)
-    if not isinstance(name, str) or not name or not isinstance(call_id, str | int | None):
-        return None
-    if kind not in _CALL_TYPES or _FUNCTION in outer:
+    if not isinstance(name, str) or not name or kind not in _CALL_TYPES or _FUNCTION in outer:
         return None
     extra = {**outer, **{f"{_FUNCTION}.{key}": entry for key, entry in inner.items()}} if is_nested else outer
-    text_id = None if call_id is None else str(call_id)
-    return ToolCall(text_id, name, to_arguments(arguments), extra=extra or None).to_dict()
+    return ToolCall(call_id, name, to_arguments(arguments), extra=extra or None).to_dict()
 
 
 def shorten_call(call: Mapping[str, Any]) -> dict[str, Any]:

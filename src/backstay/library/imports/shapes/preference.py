@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from backstay.library.id_text import to_id
 from backstay.library.imports.import_row import ImportRow
 from backstay.library.imports.shape import LIST_KEYS, Shape, speaker_key_of, take_tools, to_turns, with_system
 from backstay.library.imports.shapes.alpaca import take_question
@@ -62,8 +63,8 @@ def _name_of(answers: Mapping[str, str]) -> str:
 
 def _pair_id(row: ImportRow) -> str:
     """Return the id of the row, otherwise a digest of it, so that importing the row again gives the same id."""
-    if isinstance(row.values.get("id"), str | int):
-        return str(row.values["id"])
+    if (text := to_id(row.values.get("id"))) is not None:
+        return text
     text = json.dumps(row.values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
 
