@@ -1,13 +1,13 @@
 """Conversations as columns, collected for a record batch of pyarrow."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from backstay.library.conversation import Conversation
-from backstay.library.turn import Turn
+from backstay.library.turn import ToolCall, Turn
 
 _TEXTS = ("id", "topic", "persona", "content", "job_id", "item_id")
 _TIMES = ("created_at", "updated_at")
@@ -83,10 +83,9 @@ class ConversationColumns:
     def _append_fields(self, turn: Turn, number: int) -> None:
         if turn.tool_calls and not turn.content:
             self._contents[number] = None
-        calls = [call.to_dict() for call in turn.tool_calls]
         fields = {
             "name": turn.name,
-            "tool_calls": calls,
+            "tool_calls": [replace(call, extra=None).to_dict() for call in turn.tool_calls],
             "tool_call_id": turn.tool_call_id,
             "reasoning_content": self._counted(turn.reasoning),
             "id": turn.id,
@@ -94,19 +93,18 @@ class ConversationColumns:
         for name, value in fields.items():
             if value:
                 _set(self._fields[name], number, value)
-        has_extra_keys = any(call.extra for call in turn.tool_calls)
-        if turn.metadata or turn.parts or has_extra_keys:
-            self._append_metadata(turn, number, calls if has_extra_keys else ())
+        if turn.metadata or turn.parts or any(call.extra for call in turn.tool_calls):
+            self._append_metadata(turn, number)
 
-    def _append_metadata(self, turn: Turn, number: int, calls: Sequence[Mapping[str, Any]]) -> None:
+    def _append_metadata(self, turn: Turn, number: int) -> None:
         """Append the metadata, with the parts, and the calls whose extra keys the column for calls cannot hold."""
         metadata = dict(turn.metadata or {})
         if _is_whole(metadata.get("weight")):
             _set(self._fields["weight"], number, metadata.pop("weight"))
         if turn.parts:
             metadata["parts"] = list(turn.parts)
-        if calls:
-            metadata["tool_calls"] = calls
+        if any(call.extra for call in turn.tool_calls):
+            metadata["tool_calls"] = [call.to_dict() for call in turn.tool_calls]
         if metadata:
             _set(self._fields["metadata"], number, self._json(metadata))
 

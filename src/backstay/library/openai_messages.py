@@ -32,8 +32,8 @@ def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, 
 
 
 def _with_parsed_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    function = call["function"]
-    if not is_json_object(function["arguments"]):
+    function = call.get("function")  # a custom call has none
+    if function is None or not is_json_object(function["arguments"]):
         return call
     return call | {"function": function | {"arguments": embed(function["arguments"])}}
 
@@ -53,6 +53,8 @@ def _to_message(turn: Turn, *, metadata: bool) -> dict[str, Any]:
             "reasoning_content": turn.reasoning,
         }
         message |= {name: value for name, value in fields.items() if value}
+        if in_place := _in_place_of_content(turn):
+            message |= {"content": None, **in_place}
     if turn.metadata and (number := weight(turn)) is not None:
         message["weight"] = number
     if metadata:
@@ -72,10 +74,27 @@ def id_and_metadata(turn: Turn) -> dict[str, Any]:
 
 
 def _content(turn: Turn) -> str | Sequence[Any]:
-    """Return the parts or the text. It is never null: the templates of DeepSeek-V3 and Qwen3 fail on that."""
+    """Return the parts or the text. Next to calls it is not null: the templates of DeepSeek-V3 and Qwen3 fail then."""
     if parts := turn.current_parts:
         field_types = field_block_types(turn)
         content = [part for part in parts if part_type(part) not in field_types]
         if content:
             return content
     return turn.content
+
+
+def _in_place_of_content(turn: Turn) -> dict[str, Any]:
+    """Return the refusal and the audio of an answer that has no other content, as keys of its message.
+
+    The content is then null, so that a template that does not know them fails. It would train on an empty text.
+    """
+    fields: dict[str, Any] = {}
+    for part in turn.current_parts or ():
+        match part:
+            case {"type": "refusal", "refusal": str(refusal), **more} if refusal and not more and not fields:
+                fields["refusal"] = refusal
+            case {"type": "audio", "audio": {"id": str()} as audio, **more} if not more and "audio" not in fields:
+                fields["audio"] = audio
+            case _:
+                return {}
+    return fields if turn.role == "assistant" else {}

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
-_FUNCTION = "function"
+_FUNCTION, _CUSTOM = "function", "custom"
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text"))
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool by the model. `arguments` is the text that the model wrote, usually JSON."""
+    """A call of a tool by the model. `arguments` is the text that the model wrote, usually JSON.
+
+    A call of OpenAI's custom tools, whose input is any text, has the `type` `custom` in `extra`.
+    """
 
     id: str | None
     name: str
@@ -28,22 +31,30 @@ class ToolCall:
     def to_dict(self) -> dict[str, Any]:
         """Return the call as in OpenAI's API: `{"id", "type": "function", "function": {"name", "arguments"}}`.
 
-        Without an id the key is absent.
+        Without an id the key is absent. A custom call has `"custom": {"name", "input"}` instead.
         """
         call_id = {} if self.id is None else {"id": self.id}
+        extra = self.extra or {}
+        if extra.get("type") == _CUSTOM:
+            return {**call_id, "type": _CUSTOM, _CUSTOM: {"name": self.name, "input": self.arguments}, **extra}
         function = {"name": self.name, "arguments": self.arguments}
-        return {**call_id, "type": _FUNCTION, _FUNCTION: function, **(self.extra or {})}
+        return {**call_id, "type": _FUNCTION, _FUNCTION: function, **extra}
 
     @classmethod
     def from_dict(cls, value: Any) -> Self | None:
         """Return the call of a dict that `to_dict` made; None for any other value."""
         match value:
-            case {"type": "function", "function": {"name": str(name), "arguments": str(arguments), **more}} if not more:
-                extra = {key: entry for key, entry in value.items() if key not in ("id", "type", "function")}
-                call_id = value.get("id")
-                if isinstance(call_id, str) or "id" not in value:
-                    return cls(call_id, name, arguments, extra=extra or None)
-        return None
+            case {"type": "function", "function": {"name": str(name), "arguments": str(arguments), **more}}:
+                own_keys = {"id", "type", _FUNCTION}
+            case {"type": "custom", "custom": {"name": str(name), "input": str(arguments), **more}}:
+                own_keys = {"id", _CUSTOM}
+            case _:
+                return None
+        call_id = value.get("id")
+        if more or not (isinstance(call_id, str) or "id" not in value):
+            return None
+        extra = {key: entry for key, entry in value.items() if key not in own_keys}
+        return cls(call_id, name, arguments, extra=extra or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,10 @@ def part_type(part: Any) -> str:
 
 
 def text_of_parts(parts: Sequence[Any]) -> str:
-    """Return the texts among the parts, concatenated. Other parts, such as images, have no text."""
+    """Return the texts among the parts, concatenated. Other parts, such as images, have no text.
+
+    The text of a refusal, and the transcript of an answer in audio, are texts.
+    """
     return "".join(map(_text_of_part, parts))
 
 
@@ -128,7 +142,7 @@ def _text_of_part(part: Any) -> str:
             return part
         case {"type": str(kind), "text": str(text)} if kind in _TEXT_PARTS:
             return text
-        case {"type": "refusal", "refusal": str(text)}:
+        case {"type": "refusal", "refusal": str(text)} | {"type": "audio", "audio": {"transcript": str(text)}}:
             return text
     return ""
 

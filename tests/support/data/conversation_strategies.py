@@ -15,6 +15,10 @@ PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a
 
 IMAGE_BLOCK = {"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}
 
+REFUSAL = {"type": "refusal", "refusal": "No."}
+AUDIO = {"type": "audio", "audio": {"id": "audio_1", "data": "QUJD", "transcript": "Yes."}}
+"""Parts of an answer that OpenAI's API has next to its content, if there is no other."""
+
 # All of Unicode but halves of surrogate pairs and NUL, which cannot be stored.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 TEXT = ANY_TEXT.filter(str.strip)
@@ -33,11 +37,13 @@ class Having:
     names: bool = True
     weights: bool = True
     reasoning: bool = True
-    parts: Sequence[Mapping[str, Any]] = (PICTURE,)
+    parts: Sequence[Mapping[str, Any]] = (PICTURE, REFUSAL, AUDIO)
     """The parts that a turn may have among texts; none of either kind if there are none here."""
     calls: bool = True
     other_arguments: bool = True
     """Whether the arguments of a call may be no JSON object."""
+    custom_calls: bool = True
+    """Whether a call may be one of a custom tool, whose input is text."""
     systems: bool = True
     """Whether system and developer messages may follow other turns."""
 
@@ -96,7 +102,9 @@ def _turns(draw: st.DrawFn, role: str, having: Having) -> Turn:
 def _calls(having: Having) -> st.SearchStrategy[ToolCall]:
     arguments = OBJECT.map(json.dumps)
     others = ANY_TEXT if having.other_arguments else arguments
-    return st.builds(ToolCall, st.none() | TEXT, TEXT, arguments | others)
+    calls = st.builds(ToolCall, st.none() | TEXT, TEXT, arguments | others)
+    custom = st.builds(ToolCall, st.none() | TEXT, TEXT, ANY_TEXT, extra=st.just({"type": "custom"}))
+    return calls | custom if having.custom_calls else calls
 
 
 def _parts(having: Having) -> st.SearchStrategy[list[Any]]:

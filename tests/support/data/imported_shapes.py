@@ -12,6 +12,9 @@ from backstay.library.turn import ToolCall, Turn
 _ARGUMENTS = '{"city": "Oslo"}'
 _CALL = ToolCall("call_1", "weather", _ARGUMENTS)
 _CALL_WITHOUT_ID = ToolCall(None, "weather", _ARGUMENTS)
+_CUSTOM_CALL = ToolCall("call_2", "python", "print(2 + 2)", extra={"type": "custom"})
+_CUSTOM_TOOL = {"type": "custom", "custom": {"name": "python", "format": {"type": "text"}}}
+_AUDIO = {"id": "audio_1", "data": "QUJD", "expires_at": 1729018505, "transcript": "Four degrees."}
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 _FUNCTION = {"name": "weather", "description": "The weather of a city", "parameters": _SCHEMA}
 _TOOL = {"type": "function", "function": _FUNCTION}
@@ -89,6 +92,65 @@ EXAMPLES = (
         _ANSWER,
         tools=[_TOOL],
         metadata={"parallel_tool_calls": False},
+    ),
+    _example(
+        "OpenAI: custom tools",
+        {
+            "messages": [
+                _MESSAGES[0],
+                {"role": "assistant", "content": None, "tool_calls": [_CUSTOM_CALL.to_dict()]},
+                {"role": "tool", "tool_call_id": "call_2", "content": "4"},
+                _MESSAGES[1],
+            ],
+            "tools": [_CUSTOM_TOOL],
+        },
+        _QUESTION,
+        Turn("assistant", "", tool_calls=(_CUSTOM_CALL,)),
+        Turn("tool", "4", tool_call_id="call_2"),
+        _ANSWER,
+        tools=[_CUSTOM_TOOL],
+    ),
+    _example(
+        "OpenAI: a refusal",
+        {
+            "messages": [
+                _MESSAGES[0],
+                {"role": "assistant", "content": None, "refusal": "I cannot say.", "audio": None, "annotations": []},
+            ]
+        },
+        _QUESTION,
+        Turn(
+            "assistant",
+            "I cannot say.",
+            parts=[{"type": "refusal", "refusal": "I cannot say."}],
+            metadata={"annotations": []},
+        ),
+    ),
+    _example(
+        "OpenAI: a refusal as a part",
+        {
+            "messages": [
+                _MESSAGES[0],
+                {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot say."}], "refusal": None},
+            ]
+        },
+        _QUESTION,
+        Turn("assistant", "I cannot say.", parts=[{"type": "refusal", "refusal": "I cannot say."}]),
+    ),
+    _example(
+        "OpenAI: answers in audio",
+        {
+            "messages": [
+                _MESSAGES[0],
+                {"role": "assistant", "content": None, "refusal": None, "audio": _AUDIO},
+                _MESSAGES[0],
+                {"role": "assistant", "audio": {"id": "audio_2"}},
+            ]
+        },
+        _QUESTION,
+        Turn("assistant", "Four degrees.", parts=[{"type": "audio", "audio": _AUDIO}]),
+        _QUESTION,
+        Turn("assistant", "", parts=[{"type": "audio", "audio": {"id": "audio_2"}}]),
     ),
     _example(
         "OpenAI: weights and names",

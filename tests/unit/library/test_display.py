@@ -71,6 +71,8 @@ def test_a_duplicate_key_is_shown() -> None:
         ({"type": "text", "text": "Hello"}, "text", "Hello"),
         ({"type": "input_text", "text": "Hello"}, "input_text", "Hello"),
         ({"type": "refusal", "refusal": "No."}, "refusal", "No."),
+        ({"type": "audio", "audio": {"id": "a1", "data": "A" * 400, "transcript": "Yes."}}, "audio", "Yes."),
+        ({"type": "audio", "audio": {"id": "a1"}}, "audio", "a1"),
         ({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}, "image_url", "https://a.example/b.png"),
         ({"type": "input_image", "image_url": "https://a.example/b"}, "input_image", "https://a.example/b"),
         ({"type": "file", "file": {"file_id": "file-1"}}, "file", "file-1"),

@@ -39,7 +39,7 @@ def _value(value):
     return value
 
 
-@given(exported=st.lists(conversations(**described()), max_size=3))
+@given(exported=st.lists(conversations(Having(custom_calls=False), **described()), max_size=3))
 def test_everything_comes_back(exported):
     """Conversations that are exported to Parquet are imported as they were, with all that describes them."""
     imported = import_rows(_rows(export(ParquetFormat(), *exported)))
@@ -74,6 +74,17 @@ def test_weights_that_are_no_whole_numbers_come_back(weight):
 
     assert imported.turns[0].metadata == {"weight": weight}
     assert type(imported.turns[0].metadata["weight"]) is type(weight)
+
+
+def test_custom_call_becomes_a_call_of_a_function():
+    """That a call is one of a custom tool is a loss, since all calls of a column have the same keys."""
+    call = ToolCall("c1", "python", "print(1)", extra={"type": "custom"})
+    exported = Conversation([Turn("assistant", "", tool_calls=[call])])
+
+    (imported,) = import_rows(_rows(_written(ParquetFormat(), exported)))
+
+    assert imported.turns[0].tool_calls == (replace(call, extra=None),)
+    assert ParquetFormat().losses(exported) == {Loss.TOOL_CALL_KEYS: 1}
 
 
 def test_simple_schema_loses_what_it_has_no_columns_for():

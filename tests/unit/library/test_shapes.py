@@ -371,6 +371,14 @@ def test_other_value_for_the_id_of_a_turn_or_call_stays_metadata():
             {"id": "c", "index": None, "function": {"name": "f", "arguments": "{}", "description": None}},
             ToolCall("c", "f", "{}"),
         ),
+        (
+            {"id": "c", "type": "custom", "custom": {"name": "f", "input": "print(1)"}},
+            ToolCall("c", "f", "print(1)", extra={"type": "custom"}),
+        ),
+        (
+            {"id": 3.0, "type": "custom", "custom": {"name": "f", "input": ""}, "function": None, "index": 0},
+            ToolCall("3", "f", "", extra={"type": "custom", "index": 0}),
+        ),
     ],
 )
 def test_tool_calls_of_any_form(call, expected):
@@ -456,6 +464,45 @@ def test_parts_are_kept_exactly(content, text):
 def test_message_without_content_is_refused(message, reason):
     """A message without a role or content is refused by its number."""
     assert _refusal({"messages": [message]}).startswith(reason)
+
+
+@pytest.mark.parametrize("absent", [{}, {"content": None}, {"content": ""}, {"content": []}])
+@pytest.mark.parametrize(
+    ("message", "text", "kinds"),
+    [
+        ({"refusal": "No."}, "No.", ["refusal"]),
+        ({"audio": {"id": "a", "transcript": "Yes."}, "refusal": None}, "Yes.", ["audio"]),
+        ({"audio": {"id": "a"}}, "", ["audio"]),
+        ({"audio": {"id": "a", "transcript": "Or."}, "refusal": "No."}, "No.Or.", ["refusal", "audio"]),
+    ],
+)
+def test_what_is_in_place_of_content_becomes_parts(absent, message, text, kinds):
+    """The refusal and the audio of an answer without content are its parts, with the refusal and transcript as text."""
+    (turn,) = _turns({"messages": [{"role": "assistant", **absent, **message}]})
+
+    assert turn == Turn("assistant", text, parts=[{"type": kind, kind: message[kind]} for kind in kinds])
+
+
+@pytest.mark.parametrize("more", [{"refusal": "No."}, {"audio": {"id": "a", "transcript": "A"}}])
+def test_refusal_next_to_content_stays_metadata(more):
+    """A refusal or audio next to text is metadata, so that no text is doubled."""
+    assert _turns({"messages": [{"role": "assistant", "content": "A", **more}]}) == [
+        Turn("assistant", "A", metadata=more)
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "refusal": "No."},
+        {"role": "assistant", "refusal": ""},
+        {"role": "assistant", "audio": "a.wav"},
+        {"role": "assistant", "audio": {}},
+    ],
+)
+def test_message_with_nothing_in_place_of_content_is_refused(message):
+    """A refusal by a user, and one without a value, is no content."""
+    assert _refusal({"messages": [message]}) == "turn 1 needs 'role' and 'content'"
 
 
 def test_parts_without_content_are_the_content():

@@ -8,6 +8,7 @@ import pytest
 from backstay import Conversation, ToolCall, Turn
 from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import FormatOptions, Loss, ReasoningMode, SystemMode, load_format
+from backstay.library.turn import text_of_parts
 from support.data.exported import export_one
 
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -73,6 +74,70 @@ def test_parts_are_written_while_they_are_current():
 
     assert current["messages"][0]["content"] == turn.parts
     assert edited["messages"][0]["content"] == "Which?"
+
+
+_REFUSAL = {"type": "refusal", "refusal": "No."}
+_AUDIO = {"type": "audio", "audio": {"id": "a1", "data": "QUJD", "expires_at": 1, "transcript": "Yes."}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "content", "keys"),
+    [
+        ([_REFUSAL], None, {"refusal": "No."}),
+        ([_AUDIO], None, {"audio": _AUDIO["audio"]}),
+        ([_REFUSAL, _AUDIO], None, {"refusal": "No.", "audio": _AUDIO["audio"]}),
+        ([_AUDIO, _REFUSAL], ..., {}),
+        ([_REFUSAL, _REFUSAL], ..., {}),
+        ([{"type": "text", "text": "No."}, _AUDIO], ..., {}),
+        ([{**_REFUSAL, "more": 1}], ..., {}),
+        ([{"type": "audio", "audio": {"path": "a.wav"}}], ..., {}),
+    ],
+)
+def test_refusal_and_audio_stand_in_place_of_content(parts, content, keys):
+    """An answer of only a refusal or audio has null as content and them as keys, as in OpenAI's API."""
+    turn = Turn("assistant", text_of_parts(parts), parts=parts)
+
+    (message,) = _row("messages", Conversation([turn]))["messages"]
+    (of_user,) = _row("messages", Conversation([replace(turn, role="user")]))["messages"]
+
+    assert message == {"role": "assistant", "content": parts if content is ... else content, **keys}
+    assert of_user == {"role": "user", "content": parts}
+
+
+@pytest.mark.parametrize("name", ["chatml", "sharegpt", "alpaca", "csv", "anthropic"])
+def test_refusal_and_transcript_are_written_as_text(name):
+    """Other formats write the text of a refusal, and the transcript of audio, whose data is a loss."""
+    answers = [Turn("assistant", text_of_parts(parts), parts=parts) for parts in ([_REFUSAL], [_AUDIO])]
+    refusal, audio = (Conversation([Turn("user", "Q"), answer], id="c") for answer in answers)
+    form = load_format(name)()
+
+    assert (form.losses(refusal), form.losses(audio)) == ({}, {Loss.PARTS: 1})
+    assert b"No." in form.chunk(refusal)
+    assert b"Yes." in form.chunk(audio)
+
+
+def test_anthropic_keeps_the_other_parts_next_to_a_transcript():
+    """An image next to audio is written, with the transcript as text."""
+    image = {"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}
+    conversation = Conversation([Turn("user", "Yes.", parts=[image, _AUDIO])])
+
+    assert load_format("anthropic")().losses(conversation) == {Loss.PARTS: 1}
+    assert _row("anthropic", conversation)["messages"][0]["content"] == [image, {"type": "text", "text": "Yes."}]
+
+
+@pytest.mark.parametrize("parsed", [True, False])
+def test_custom_calls_are_written_as_in_the_api(parsed):
+    """A call of a custom tool has its input as text, even if that is JSON and arguments are parsed."""
+    call = ToolCall("c1", "python", "{}", extra={"type": "custom"})
+    conversation = Conversation([Turn("user", "Q"), Turn("assistant", "", tool_calls=[call, _CALL])])
+
+    written = _row("messages", conversation, parsed_arguments=parsed)["messages"][1]["tool_calls"]
+
+    assert written[0] == {"id": "c1", "type": "custom", "custom": {"name": "python", "input": "{}"}}
+    assert isinstance(written[1]["function"]["arguments"], dict) is parsed
+    assert load_format("messages")().losses(conversation) == {}
+    for name in ("anthropic", "sharegpt"):
+        assert load_format(name)().losses(conversation)[Loss.TOOL_CALL_KEYS] == 1
 
 
 def test_anthropic_has_blocks_where_text_is_not_enough():

@@ -19,8 +19,12 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXTS, inner, max_size=2),
     max_leaves=4,
 )
-_CALLS = st.builds(ToolCall, st.none() | _TEXTS, _TEXTS, st.text(max_size=20)) | st.just(
-    ToolCall("c2", "search", "not JSON", extra={"index": 0})
+_CALLS = (
+    st.builds(ToolCall, st.none() | _TEXTS, _TEXTS, st.text(max_size=20))
+    | st.just(ToolCall("c2", "search", "not JSON", extra={"index": 0}))
+    | st.builds(
+        ToolCall, st.none() | _TEXTS, _TEXTS, st.text(max_size=20), extra=st.just({"type": "custom", "index": 0})
+    )
 )
 _PARTS = st.lists(st.builds(dict, type=st.just("text"), text=_TEXTS) | st.just(_PICTURE) | _TEXTS, min_size=1)
 _TURNS = st.builds(
@@ -50,6 +54,8 @@ def test_fields_come_back_from_the_stored_metadata(turn):
         {"tool_calls": []},
         {"tool_calls": [{"name": "weather", "arguments": {}}]},
         {"tool_calls": [{"type": "function", "function": {"name": "weather", "arguments": "{}", "strict": True}}]},
+        {"tool_calls": [{"type": "custom", "custom": {"name": "python"}}]},
+        {"tool_calls": [{"type": "mcp", "mcp": {"name": "python", "input": ""}}]},
         {"tool_calls": [{"id": 7, "type": "function", "function": {"name": "weather", "arguments": "{}"}}]},
         {"parts": ["text", 5]},
         {"parts": [{"kind": "leg"}]},

@@ -11,7 +11,7 @@ from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_anthropic
 from backstay.library.training_content import field_block_types, is_json_object
-from backstay.library.turn import ToolCall, Turn
+from backstay.library.turn import ToolCall, Turn, text_of_parts
 
 _ROLES = frozenset(("user", "assistant", "tool"))
 _SIGNATURE, _IS_ERROR = "reasoning_signature", "is_error"
@@ -32,10 +32,9 @@ class AnthropicFormat(JsonLines):
             if turn.role not in _ROLES and (turn.role != "system" or number):
                 left_out[Loss.SYSTEM if turn.role == "system" else Loss.ROLES] += 1
                 continue
-            parts = turn.current_parts or ()
-            blocks = [part for part in parts if to_block(part) is not None]
-            turns.append(turn if len(blocks) == len(parts) else replace(turn, parts=blocks or None))
-            left_out[Loss.PARTS] += len(parts) - len(blocks)
+            lost = sum(to_block(part) is None for part in turn.current_parts or ())
+            turns.append(_with_blocks_only(turn) if lost else turn)
+            left_out[Loss.PARTS] += lost
         if all(turn.role == "system" for turn in turns):
             return None, {Loss.NO_ANSWER: 1}
         return replace(conversation, turns=turns), +left_out
@@ -47,6 +46,12 @@ class AnthropicFormat(JsonLines):
             row["system"], turns = _content(turns[0]), turns[1:]
         row["messages"] = list(_messages(turns))
         return row | ({"tools": [to_anthropic(tool) for tool in conversation.tools]} if conversation.tools else {})
+
+
+def _with_blocks_only(turn: Turn) -> Turn:
+    """Return the turn with the parts that are blocks. Of any other, such as audio with a transcript, the text stays."""
+    parts = [part if to_block(part) is not None else text_of_parts([part]) for part in turn.parts or ()]
+    return replace(turn, parts=[part for part in parts if part] or None)
 
 
 def _messages(turns: Iterable[Turn]) -> Iterator[dict[str, Any]]:

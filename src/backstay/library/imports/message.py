@@ -12,6 +12,7 @@ from backstay.library.thought import THOUGHT_STARTS, split_thought
 from backstay.library.turn import text_of_parts
 
 _REASONING = ("reasoning", "reasoning_content", "thinking")
+_IN_PLACE_OF_CONTENT = {"refusal": str, "audio": dict}
 
 
 def read_message(
@@ -36,6 +37,8 @@ def read_message(
         if fields.setdefault("parts", parts) != parts and content_key is not None:
             raise row.error(f"turn {number} has two lists of parts; keep one of {content_key!r} and 'parts'")
         fields["parts"] = parts
+    if role == "assistant" and not content and "parts" not in fields and (parts := _take_parts(values)):
+        content, fields["parts"] = text_of_parts(parts), parts
     if is_caller(speaker) and "tool_calls" not in fields and (calls := read_calls_text(content)) is not None:
         content, fields["tool_calls"] = "", calls
     if not content and not fields and role != "tool" and content_key is None:
@@ -114,6 +117,12 @@ def take_fields(values: Values) -> dict[str, Any]:
         if values.get(name) in ("", []):
             del values[name]
     return fields
+
+
+def _take_parts(values: Values) -> list[dict[str, Any]]:
+    """Remove the refusal and the audio that OpenAI's API has in place of content, and return them as parts."""
+    names = [name for name, kind in _IN_PLACE_OF_CONTENT.items() if isinstance(values.get(name), kind) and values[name]]
+    return [{"type": name, name: values.pop(name)} for name in names]
 
 
 def _take_calls(values: Values) -> list[dict[str, Any]] | None:

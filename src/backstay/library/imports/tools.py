@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from backstay.library.id_text import to_id
 from backstay.library.turn import ToolCall
 from backstay.readers.json_depth import is_too_deep
 
-_FUNCTION = "function"
+_FUNCTION, _CUSTOM = "function", "custom"
 _CALL_TYPES = (_FUNCTION, "tool_call", "tool_use")
 _ARGUMENTS = ("arguments", "args", "parameters", "input")
 _TAGGED = re.compile(r"\s*<tool_call>(.*?)</tool_call>\s*", re.DOTALL)
@@ -32,6 +33,9 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
     original_id = outer.pop("id", None)
     if (call_id := to_id(original_id)) is None and original_id is not None:
         return None
+    if outer.get("type") == _CUSTOM:
+        custom = ToolCall.from_dict(outer)
+        return None if custom is None else replace(custom, id=call_id).to_dict()
     is_nested = isinstance(outer.get(_FUNCTION), dict)
     inner = _without_nulls(outer.pop(_FUNCTION)) if is_nested else outer
     kind, name = outer.pop("type", _FUNCTION), inner.pop("name", None)
@@ -44,8 +48,9 @@ def read_tool_call(value: Any) -> dict[str, Any] | None:
 
 
 def shorten_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call of `read_tool_call` without its unknown keys."""
-    return {key: value for key, value in call.items() if key in ("id", "type", _FUNCTION)}
+    """Return a call of `read_tool_call` as a call of a function without other keys, as a column of Parquet has it."""
+    whole = ToolCall.from_dict(call)
+    return {} if whole is None else replace(whole, extra=None).to_dict()
 
 
 def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
