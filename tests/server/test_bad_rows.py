@@ -27,7 +27,9 @@ async def test_an_import_lists_skipped_rows(api):
     assert imported.status_code == 201, imported.text
     assert (imported.json()["imported"], imported.json()["badRows"]) == (1, 2)
     assert [reason["line"] for reason in imported.json()["badRowReasons"]] == [2, 3]
-    assert imported.json()["badRowReasons"][1]["reason"].startswith("no conversation in the keys 'id'")
+    assert imported.json()["badRowReasons"][1]["reason"] == (
+        "no conversation in the keys 'id'; expected a list of messages, or texts such as prompt and completion"
+    )
     assert repeated.json() == imported.json()
     assert other.json()["error"]["code"] == "idempotency_key_reused"
 
