@@ -16,9 +16,12 @@ _CUSTOM_CALL = ToolCall("call_2", "python", "print(2 + 2)", extra={"type": "cust
 _CUSTOM_TOOL = {"type": "custom", "custom": {"name": "python", "format": {"type": "text"}}}
 _AUDIO = {"id": "audio_1", "data": "QUJD", "expires_at": 1729018505, "transcript": "Four degrees."}
 _SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
-_FUNCTION = {"name": "weather", "description": "The weather of a city", "parameters": _SCHEMA}
+_DESCRIBED = {"name": "weather", "description": "The weather of a city"}
+_FUNCTION = {**_DESCRIBED, "parameters": _SCHEMA}
 _TOOL = {"type": "function", "function": _FUNCTION}
 _PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/oslo.png"}}
+
+_BEDROCK_IMAGE = {"format": "png", "source": {"bytes": "QUJD"}}
 
 _QUESTION = Turn("user", "How warm is Oslo?")
 _ANSWER = Turn("assistant", "Four degrees.")
@@ -298,6 +301,55 @@ EXAMPLES = (
         tools=[_TOOL],
     ),
     _example(
+        "Bedrock: tools and reasoning",
+        {
+            "system": [{"text": "Be brief."}],
+            "messages": [
+                {"role": "user", "content": [{"text": "Where is this?"}, {"image": _BEDROCK_IMAGE}]},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"reasoningContent": {"reasoningText": {"text": "I must look.", "signature": "c2ln"}}},
+                        {"text": "Let me look."},
+                        {"toolUse": {"toolUseId": "call_1", "name": "weather", "input": {"city": "Oslo"}}},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "toolResult": {
+                                "toolUseId": "call_1",
+                                "content": [{"json": {"celsius": 4}}],
+                                "status": "success",
+                            }
+                        }
+                    ],
+                },
+                {"role": "assistant", "content": [{"text": "Four degrees."}]},
+            ],
+            "toolConfig": {"tools": [{"toolSpec": {**_DESCRIBED, "inputSchema": {"json": _SCHEMA}}}]},
+            "inferenceConfig": {"maxTokens": 512},
+        },
+        Turn("system", "Be brief.", parts=[{"type": "text", "text": "Be brief."}]),
+        Turn(
+            "user",
+            "Where is this?",
+            parts=[{"type": "text", "text": "Where is this?"}, {"type": "image", "image": _BEDROCK_IMAGE}],
+        ),
+        Turn(
+            "assistant",
+            "Let me look.",
+            tool_calls=(_CALL,),
+            reasoning="I must look.",
+            metadata={"reasoning_signature": "c2ln"},
+        ),
+        Turn("tool", '{"celsius": 4}', tool_call_id="call_1", metadata={"status": "success"}),
+        Turn("assistant", "Four degrees.", parts=[{"type": "text", "text": "Four degrees."}]),
+        tools=[_TOOL],
+        metadata={"inferenceConfig": {"maxTokens": 512}},
+    ),
+    _example(
         "Gemini: contents",
         {
             "systemInstruction": {"parts": [{"text": "Be brief."}]},
@@ -440,6 +492,14 @@ EXAMPLES = (
         metadata={"type": "GSM_Rephrased"},
     ),
     _example(
+        "messages as input and a text as output",
+        {"input": [_MESSAGES[0]], "output": "Four degrees.", "system_prompt": "Be brief.", "reasoning": "off"},
+        _SYSTEM,
+        _QUESTION,
+        _ANSWER,
+        metadata={"reasoning": "off"},
+    ),
+    _example(
         "APIGen: a query and the calls that answer it",
         {
             "id": 3,
@@ -545,6 +605,19 @@ EXAMPLES = (
         "p6",
         {"parallel_tool_calls": True},
         tools=[_TOOL],
+    ),
+    _preference(
+        "OpenAI: a preference for an answer over a refusal",
+        {
+            "id": "p7",
+            "input": {"messages": [_MESSAGES[0]], "tools": [], "parallel_tool_calls": True},
+            "preferred_output": [_MESSAGES[1]],
+            "non_preferred_output": [{"role": "assistant", "content": None, "refusal": "I cannot say."}],
+        },
+        [_QUESTION, _ANSWER],
+        [_QUESTION, Turn("assistant", "I cannot say.", parts=[{"type": "refusal", "refusal": "I cannot say."}])],
+        "p7",
+        {"parallel_tool_calls": True},
     ),
     _example(
         "ChatGPT's export",

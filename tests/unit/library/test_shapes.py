@@ -227,6 +227,7 @@ def test_copy_of_the_turns_is_no_second_conversation():
         {"instruction": "Q", "output": "Other"},
         {"history": "text", "items": 3, "chat": "text"},
         {"items": [{"sku": 5}]},
+        {"input": "Q", "output": "Other"},
     ],
 )
 def test_list_of_turns_precedes_texts(others):
@@ -234,6 +235,19 @@ def test_list_of_turns_precedes_texts(others):
     (only,) = _conversations({"messages": _MESSAGES, **others})
 
     assert (list(only.turns), only.metadata) == (_PLAIN, others)
+
+
+@pytest.mark.parametrize(
+    ("row", "question"),
+    [
+        ({"instruction": "Do", "input": "Q", "output": "A"}, "Do\nQ"),
+        ({"question": "Q", "answer": "A", "input": "x", "output": "y"}, "Q"),
+        ({"input": "Q", "output": "A", "instruction": None}, "Q"),
+    ],
+)
+def test_input_is_the_question_where_there_is_no_other(row, question):
+    """An `input` with an `output` is a question only without an instruction or another question."""
+    assert _turns(row) == [Turn("user", question), Turn("assistant", "A")]
 
 
 def test_row_without_a_shape_is_refused_by_its_keys():
@@ -251,7 +265,7 @@ def test_row_without_a_shape_is_refused_by_its_keys():
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"id": 1, "prompt": "Q"}, "prompt and completion, or question and answer"),
+        ({"id": 1, "prompt": "Q"}, "prompt and completion (or question and answer)"),
         ({"instruction": "Q"}, "instruction and output (Alpaca)"),
         ({"text": "Q", "chosen": "A"}, "text with <|im_start|> (ChatML) or chosen and rejected (preferences)"),
         ({"messages": "Q"}, "a list of messages with role and content"),
@@ -416,6 +430,36 @@ def test_call_that_cannot_be_read_stays_text(value):
     assert _turns({"conversations": [{"from": "function_call", "value": value}]}) == [Turn("assistant", value)]
 
 
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "custom", "custom": {"name": "python"}},
+        {"type": "custom", "name": "python", "format": {"type": "text"}},
+        {"type": "web_search", "name": "web_search"},
+    ],
+)
+def test_tools_that_are_no_functions_stay_as_they_are(tool):
+    """A custom tool, whose input is any text, and a tool of the provider are no functions with arguments."""
+    (only,) = _conversations({"messages": _MESSAGES, "tools": [tool]})
+
+    assert list(only.tools) == [tool]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"tools": []},
+        {"tools": [{"cachePoint": {"type": "default"}}]},
+        {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {}}}}], "toolChoice": {"any": {}}},
+    ],
+)
+def test_other_tools_of_bedrock_stay_metadata(config):
+    """A `toolConfig` with more than definitions of tools stays metadata as it is."""
+    (only,) = _conversations({"messages": _MESSAGES, "toolConfig": config})
+
+    assert (only.tools, only.metadata) == ((), {"toolConfig": config})
+
+
 @pytest.mark.parametrize("tools", ["[]", "none", "[1]", 5, {"a": 1}])
 def test_other_tools_stay_metadata(tools):
     """What is under `tools` without being definitions stays metadata as it is."""
@@ -572,6 +616,38 @@ def test_thought_in_the_text_is_split_off_on_request(row):
 def test_other_thoughts_stay_text(message):
     """A thought of a user, later in a text, without an end, or next to other reasoning stays text."""
     assert _turns({"messages": [message]}, split_reasoning=True)[0].content == message["content"]
+
+
+# -- Bedrock ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        ({"document": {"name": "a"}}, {"type": "document", "document": {"name": "a"}}),
+        ({"toolUse": {"name": "f"}}, {"type": "toolUse", "toolUse": {"name": "f"}}),
+        ({"reasoningContent": {"redactedContent": "QUJD"}}, None),
+    ],
+)
+def test_other_blocks_of_bedrock_become_parts(block, part):
+    """A block of Bedrock that no field of a turn holds is a part whose type is its key."""
+    (turn,) = _turns({"messages": [{"role": "assistant", "content": [{"text": "A"}, block]}]})
+
+    assert turn == Turn(
+        "assistant", "A", parts=[{"type": "text", "text": "A"}, part or {"type": "reasoningContent", **block}]
+    )
+
+
+def test_result_of_several_blocks_of_bedrock_keeps_them():
+    """The result of a tool with several blocks has them as parts, with their texts and JSON as its content."""
+    image = {"format": "png", "source": {"bytes": "QUJD"}}
+    result = {"toolUseId": "c1", "content": [{"text": "A"}, {"json": {"b": 1}}, {"image": image}]}
+
+    (turn,) = _turns({"messages": [{"role": "user", "content": [{"toolResult": result}]}]})
+
+    texts = [{"type": "text", "text": text} for text in ("A", '{"b": 1}')]
+    parts = [*texts, {"type": "image", "image": image}]
+    assert turn == Turn("tool", 'A{"b": 1}', tool_call_id="c1", parts=parts)
 
 
 # -- Anthropic -------------------------------------------------------------------------------------

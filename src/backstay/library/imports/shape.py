@@ -7,6 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ClassVar
 
+from backstay.library.imports.bedrock import read_tool_config
 from backstay.library.imports.import_row import ImportRow, Values, plain_turn
 from backstay.library.imports.message import read_content, read_message
 from backstay.library.imports.tools import as_list, read_functions, read_tools
@@ -21,6 +22,7 @@ _LISTS = frozenset(LIST_KEYS)
 _SPEAKER_KEYS = ("role", "from", "speaker")
 _SYSTEM_KEYS = ("system", "system_prompt")
 _QUESTIONS = frozenset(("instruction", "prompt", "question", "query"))
+_TOOLS = {"tools": read_tools, "functions": read_functions, "toolConfig": read_tool_config}
 _MAYBE_JSON = _LISTS | {"prompt", "completion", "chosen", "rejected"}
 
 
@@ -128,7 +130,7 @@ def _is_list_of_blocks(value: Any) -> bool:
 
 def take_tools(values: Values) -> dict[str, Any]:
     """Remove the definitions of tools, and return them as they are stored in the metadata."""
-    for key, read in (("tools", read_tools), ("functions", read_functions)):
+    for key, read in _TOOLS.items():
         if key in values and (tools := read(values[key])) is not None:
             del values[key]
             return {"tools": tools}

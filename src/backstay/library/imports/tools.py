@@ -92,7 +92,9 @@ def read_functions(value: Any) -> list[dict[str, Any]] | None:
 
 def _to_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     """Return a definition in OpenAI's shape, if it is in Anthropic's shape or flat; otherwise unchanged."""
-    if not isinstance(tool.get("name"), str) or _FUNCTION in tool or tool.get("type") not in (None, "custom"):
+    if not isinstance(tool.get("name"), str) or _FUNCTION in tool or tool.get("type") not in (None, _CUSTOM):
+        return dict(tool)
+    if tool.get("type") == _CUSTOM and "input_schema" not in tool:  # of OpenAI's, whose input is any text
         return dict(tool)
     function = {key: entry for key, entry in tool.items() if key != "type"}
     if "input_schema" in function and "parameters" not in function:

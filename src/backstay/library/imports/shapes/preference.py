@@ -44,7 +44,7 @@ class PreferenceShape(Shape):
         labels = _ANSWERS if name == _name_of(_ANSWERS) else _OPENAI_ANSWERS
         answers = {label: _parse_markers(values.pop(key)) for key, label in labels.items()}
         if isinstance(values.get("input"), dict):
-            values.update(values.pop("input"))
+            values.update({key: value for key, value in values.pop("input").items() if value not in (None, "", [])})
         prompt = _take_prompt(row, answers)
         tools, documents = take_tools(values), []
         for label, answer in answers.items():

@@ -18,20 +18,22 @@ _PAIRS = (
     ("problem", "solution"),
 )
 _CALLS = ("query", "answers")
+_INPUT, _OUTPUT = "input", "output"
 
 
 class PromptCompletionShape(Shape):
     """A question and an answer. The tool calls of APIGen's files are an answer too."""
 
-    label = "prompt and completion, or question and answer"
-    keys = ("prompt", "question", "query", "problem")
+    label = "prompt and completion (or question and answer)"
+    keys = ("prompt", "question", "query", "problem", _INPUT)
     rank = 3
 
     def find(self, values: Mapping[str, Any]) -> Sequence[str]:
         pairs = [*_PAIRS, _CALLS] if _calls_of(values) else _PAIRS
-        return [
+        found = [
             f"{first} and {second}" for first, second in pairs if values.get(first) and values.get(second) is not None
         ]
+        return found or ([f"{_INPUT} and {_OUTPUT}"] if _has_input_and_output(values) else [])
 
     def read(self, row: ImportRow, name: str) -> list[Document]:
         first, _, second = name.partition(" and ")
@@ -43,6 +45,12 @@ class PromptCompletionShape(Shape):
         else:
             turns += to_turns(answer, "assistant", row, start=len(turns) + 1)
         return [row.to_document(with_system(turns, row), take_tools(row.values))]
+
+
+def _has_input_and_output(values: Mapping[str, Any]) -> bool:
+    """Return whether `input` is the question of the row: next to an instruction it is a part of that."""
+    are_turns = all(values.get(key) and isinstance(values[key], str | list) for key in (_INPUT, _OUTPUT))
+    return are_turns and not isinstance(values.get("instruction"), str)
 
 
 def _calls_of(values: Mapping[str, Any]) -> list[Values] | None:
