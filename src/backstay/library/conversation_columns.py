@@ -7,7 +7,7 @@ import orjson
 import pyarrow as pa
 
 from backstay.library.conversation import Conversation
-from backstay.library.turn import ToolCall, Turn
+from backstay.library.turn import Turn
 
 _TEXTS = ("id", "topic", "persona", "content", "job_id", "item_id")
 _TIMES = ("created_at", "updated_at")

@@ -76,17 +76,6 @@ def test_weights_that_are_no_whole_numbers_come_back(weight):
     assert type(imported.turns[0].metadata["weight"]) is type(weight)
 
 
-def test_custom_call_becomes_a_call_of_a_function():
-    """That a call is one of a custom tool is a loss, since all calls of a column have the same keys."""
-    call = ToolCall("c1", "python", "print(1)", extra={"type": "custom"})
-    exported = Conversation([Turn("assistant", "", tool_calls=[call])])
-
-    (imported,) = import_rows(_rows(_written(ParquetFormat(), exported)))
-
-    assert imported.turns[0].tool_calls == (replace(call, extra=None),)
-    assert ParquetFormat().losses(exported) == {Loss.TOOL_CALL_KEYS: 1}
-
-
 def test_simple_schema_loses_what_it_has_no_columns_for():
     """With the simple schema, fields of turns are losses, so that they cannot disappear unseen."""
     call = ToolCall("c1", "weather", "{}", extra={"index": 0})
@@ -102,7 +91,8 @@ def test_extra_keys_of_calls_come_back():
     calls = [
         ToolCall("c1", "weather", "{}", extra={"index": 0}),
         ToolCall(None, "weather", "{", extra={"function.strict": True}),
-        ToolCall("c3", "weather", ""),
+        ToolCall("c3", "weather", "", extra={"type": "custom"}),
+        ToolCall("c4", "weather", ""),
     ]
     exported = Conversation([Turn("user", "?"), Turn("assistant", "", tool_calls=calls, metadata={"m": 1})])
 
@@ -111,7 +101,7 @@ def test_extra_keys_of_calls_come_back():
     (imported,) = import_rows(_rows(data))
     (row,) = pq.read_table(io.BytesIO(data)).to_pylist()
     assert equal(imported, exported)
-    assert [call["function"]["name"] for call in row["messages"][1]["tool_calls"]] == ["weather"] * 3
+    assert [call["function"]["name"] for call in row["messages"][1]["tool_calls"]] == ["weather"] * 4
     assert not ParquetFormat().prepare(exported).losses
 
 

@@ -111,9 +111,9 @@ def test_refusal_and_transcript_are_written_as_text(name):
     refusal, audio = (Conversation([Turn("user", "Q"), answer], id="c") for answer in answers)
     form = load_format(name)()
 
-    assert (form.losses(refusal), form.losses(audio)) == ({}, {Loss.PARTS: 1})
-    assert b"No." in form.chunk(refusal)
-    assert b"Yes." in form.chunk(audio)
+    assert (form.prepare(refusal).losses, form.prepare(audio).losses) == ({}, {Loss.PARTS: 1})
+    assert b"No." in export_one(form, refusal)
+    assert b"Yes." in export_one(form, audio)
 
 
 def test_anthropic_keeps_the_other_parts_next_to_a_transcript():
@@ -121,7 +121,7 @@ def test_anthropic_keeps_the_other_parts_next_to_a_transcript():
     image = {"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}
     conversation = Conversation([Turn("user", "Yes.", parts=[image, _AUDIO])])
 
-    assert load_format("anthropic")().losses(conversation) == {Loss.PARTS: 1}
+    assert load_format("anthropic")().prepare(conversation).losses == {Loss.PARTS: 1}
     assert _row("anthropic", conversation)["messages"][0]["content"] == [image, {"type": "text", "text": "Yes."}]
 
 
@@ -135,9 +135,9 @@ def test_custom_calls_are_written_as_in_the_api(parsed):
 
     assert written[0] == {"id": "c1", "type": "custom", "custom": {"name": "python", "input": "{}"}}
     assert isinstance(written[1]["function"]["arguments"], dict) is parsed
-    assert load_format("messages")().losses(conversation) == {}
+    assert load_format("messages")().prepare(conversation).losses == {}
     for name in ("anthropic", "sharegpt"):
-        assert load_format(name)().losses(conversation)[Loss.TOOL_CALL_KEYS] == 1
+        assert load_format(name)().prepare(conversation).losses[Loss.TOOL_CALL_KEYS] == 1
 
 
 def test_anthropic_has_blocks_where_text_is_not_enough():
