@@ -16,6 +16,7 @@ _TOOLS = {
     ],
 }
 _PLAIN = {"id": "plain", "topic": "tea", "conversation_turns": [*_TOOLS["conversation_turns"][::3]]}
+_ASKING = {"id": "asking", "conversation_turns": _TOOLS["conversation_turns"][:1]}
 _MARKED = {**_PLAIN, "id": "marked", "conversation_turns": [{"role": "user", "content": "<|im_start|>"}]}
 
 
@@ -83,6 +84,36 @@ def test_losses_are_refused_then_announced(within, backstay, stored):
     assert f"Left out, because sharegpt cannot hold it: {lost}." in allowed.err.splitlines()
     assert result["losses"][0] == {"loss": "ids of tool calls", "count": 2, "conversations": 1}
     assert result["leftOut"]["topic"] == 1
+
+
+def test_a_dry_run_reports_and_writes_nothing(within, backstay, stored):
+    """A dry run says what a lossy export would leave out, in which format, and leaves the file as it is."""
+    stored(_TOOLS, _PLAIN, _ASKING)
+    (backstay.folder / "out.csv").write_text("good")
+
+    sharegpt = _export(within, "--format", "sharegpt", "--dry-run")
+    table = _export(within, "-o", "out.csv", "--lossy", "--dry-run")
+    as_json = _export(within, "--format", "sharegpt", "--dry-run", "--json").json
+    written = _export(within, "--format", "sharegpt", "-o", "out.jsonl", "--lossy", "--json").json
+    one_file = _export(within, "--split", "train=0.9,test=0.1", "-o", "out.csv", "--dry-run")
+    nothing = _export(within, "--job", "none", "--dry-run")
+
+    assert sharegpt.code == 0
+    assert sharegpt.out.splitlines() == [
+        "3 conversations would be exported as sharegpt.",
+        "Would be left out, because sharegpt cannot hold it: ids of tool calls (2 in 1 conversation), "
+        "reasoning (1 conversation); without --lossy, the export is refused.",
+        "Not written: created_at, updated_at, topic; --metadata writes them.",
+        "Warning: trainers would refuse 1 conversation: 1 has no turn of the assistant "
+        "(first: conversation 'asking', turn 1).",
+    ]
+    assert table.out.splitlines()[0] == "3 conversations would be exported as csv."
+    assert table.out.splitlines()[1].endswith("reasoning (1 conversation).")
+    assert (backstay.folder / "out.csv").read_text() == "good"
+    assert as_json == {name: value for name, value in written.items() if name not in ("path", "files", "splits")}
+    assert as_json["warned"] == 1
+    assert (one_file.code, nothing.code) == (2, 1)
+    assert one_file.one_line_error().startswith("out.csv is one file, and a split or shards need several")
 
 
 def test_a_text_that_the_format_refuses_is_located(within, stored):

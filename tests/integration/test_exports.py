@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ _TURNS = [
     {"role": "tool", "content": "Rain", "metadata": {"tool_call_id": "call-1"}},
     {"role": "assistant", "content": "It rains."},
 ]
+_PAIR = ((0, "chosen"), (1, "rejected"))
 _LOST = "sharegpt cannot hold: ids of tool calls (2 in 1 conversation), text next to tool calls (1 conversation), "
 
 
@@ -126,6 +128,40 @@ async def test_plain_conversations_need_no_permission(backstay, tmp_path, format
     result = await backstay.conversations.write_export(tmp_path / "out", format=format_)
 
     assert (result.exported, list(result.losses)) == (3, [])
+
+
+@pytest.mark.parametrize("format_", ["messages", "sharegpt", "csv", "alpaca", "trl-preference", "parquet"])
+async def test_a_plan_is_the_result_of_the_export(backstay, tmp_path, format_):
+    """A plan has the counts that a lossy export then has, and neither writes nor refuses anything."""
+    await _store(backstay, _row("plain", topic="rain"), _row("tools", _TURNS), _row("asking", _TURNS[:1]))
+    await _store(backstay, *(_row(f"p{n}", metadata={"preference_pair": "p", "preference": s}) for n, s in _PAIR))
+
+    plan = await backstay.conversations.plan_export(tmp_path / "out", format=format_, strict=True)
+    exists = (tmp_path / "out").exists()
+    result = await backstay.conversations.write_export(tmp_path / "out", format=format_, lossy=True)
+
+    assert not exists
+    assert (plan.path, plan.files) == (None, ())
+    assert replace(plan, path=result.path, files=result.files) == result
+
+
+async def test_a_plan_refuses_what_no_option_allows(backstay, tmp_path):
+    """A plan raises the errors of an export that neither `lossy` nor `strict` is about."""
+    await _store(backstay, _row("marked", [{"role": "user", "content": "<|im_start|>"}]))
+    plan_export = backstay.conversations.plan_export
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "other.jsonl").write_text("")
+
+    with pytest.raises(ConversationUnwritable):
+        await plan_export(format="chatml")
+    with pytest.raises(EmptySelection):
+        await plan_export(None, Selection())
+    with pytest.raises(SettingsError, match="cannot go to a stream"):
+        await plan_export(shard_size=5)
+    with pytest.raises(SettingsError, match="xlsx"):
+        await plan_export("all.xlsx")
+    with pytest.raises(OutputUnwritable):
+        await plan_export(tmp_path / "data")
 
 
 async def test_a_stream_is_measured_before_it_begins(backstay):

@@ -57,6 +57,26 @@ async def test_losses_are_refused_with_their_counts(export):
     assert (of_plain_ones.status_code, of_plain_ones.text.count("\n")) == (200, 2)
 
 
+async def test_a_plan_has_the_counts_of_the_export(api, export):
+    """The plan of an export has its losses, the fields that are not written and what trainers would refuse."""
+    asking = {"id": "asking", "topic": "rain", "conversation_turns": _TURNS[1:2]}
+    (await api.ann.post("/api/conversations/import", files={"file": ("a.json", json.dumps([asking]).encode())}))
+
+    async def plan(**body):
+        return await api.ann.post("/api/conversations/export-plan", json=body)
+
+    lossy = (await plan(format="sharegpt")).json()
+    strict = await plan(format="messages", conversationIds=["asking"], strict=True, metadata=True)
+    missing = await plan(conversationIds=["none"])
+
+    refused = (await export(format="sharegpt")).json()["error"]
+    assert lossy["losses"] == refused["details"]["losses"]
+    assert (lossy["exported"], lossy["format"], lossy["leftOut"]["topic"], lossy["warned"]) == (4, "sharegpt", 4, 1)
+    assert [warning["kind"] for warning in lossy["warnings"]] == ["no_assistant"]
+    assert (strict.status_code, strict.json()["warned"], strict.json()["leftOut"]) == (200, 1, {})
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "conversation_not_found")
+
+
 async def test_options_change_what_is_written(export):
     """Reasoning, system messages and metadata are written as the request says."""
     answer = await export(conversationIds=["tools"], reasoning="inline", system="drop", metadata=True)

@@ -94,6 +94,7 @@ async def use() -> None:
         exported: ExportResult = await backstay.conversations.write_export(
             "dataset", Selection(job_id="a"), split={"train": 0.9, "test": 0.1}, seed=7, reasoning="drop", card=True
         )
+        exported = await backstay.conversations.plan_export("all.csv", Selection(job_id="a"), lossy=True)
         files: list[ExportedFile] = list(exported.files)
         losses: list[LossCount] = list(exported.losses)
         choices: ExportChoices = {"format": "csv", "excel": True}

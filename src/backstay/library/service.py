@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
@@ -91,6 +92,16 @@ class Conversations:
         """
         return await self._exporter.write(target, selection, ExportRequest.from_choices(**choices))
 
+    async def plan_export(
+        self, target: str | Path | None = None, selection: Selection | None = None, **choices: Unpack[ExportChoices]
+    ) -> ExportResult:
+        """Return the result that `write_export` would have with `lossy`, for a file, a folder or None, a stream.
+
+        Nothing is written, so the result has no files and no sides. Raises like `write_export`, except for losses and
+        for what trainers would refuse.
+        """
+        return await self._exporter.plan(target, selection, ExportRequest.from_choices(**choices))
+
     def stream_export(self, selection: Selection | None, request: ExportRequest) -> AsyncIterator[bytes]:
         """Yield the bytes of an export. Raises like `write_export`."""
         return self._exporter.blocks(selection, request)
@@ -157,19 +168,10 @@ class Conversations:
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
         conflict_policy = ImportConflictPolicy(on_conflict)
-        with (
-            handle_bad_rows(on_bad_row, quarantine) as bad_rows,
-            closing(
-                ImportSource(
-                    path,
-                    stdin=stdin,
-                    bad_rows=bad_rows,
-                    split_reasoning=split_reasoning,
-                    options=read,
-                    on_note=on_note,
-                )
-            ) as rows,
-        ):
+        open_source = partial(
+            ImportSource, path, stdin=stdin, split_reasoning=split_reasoning, options=read, on_note=on_note
+        )
+        with handle_bad_rows(on_bad_row, quarantine) as bad_rows, closing(open_source(bad_rows=bad_rows)) as rows:
             try:
                 if ceiling is not None:
                     await asyncio.to_thread(rows.check, ceiling)

@@ -160,7 +160,7 @@ class ImportOut(ApiObject):
 
 
 class LossOut(ApiObject):
-    """Something that a format cannot hold, and how often it was left out."""
+    """Something that a format cannot hold: how often, and in how many conversations."""
 
     loss: str
     count: int
@@ -173,14 +173,16 @@ class ExportedFileOut(ApiObject):
     conversations: int
 
 
-class ExportOut(ApiObject):
-    """The result of an export. `leftOut` are fields without a place in the format, with the number that have them."""
+class ExportPlanOut(ApiObject):
+    """What an export would write and leave out.
+
+    `losses` is what the format cannot hold, which refuses the export unless it is lossy. `leftOut` are descriptive
+    fields that the format does not write, with the number of conversations that have them. Trainers would refuse
+    `warned` of the conversations, for the reasons in `warnings`.
+    """
 
     exported: int
     format: str
-    path: str | None
-    files: list[ExportedFileOut]
-    splits: dict[str, int]
     losses: list[LossOut]
     left_out: dict[str, int]
     warned: int
@@ -190,6 +192,14 @@ class ExportOut(ApiObject):
     @classmethod
     def from_result(cls, result: ExportResult) -> Self:
         return cls.model_validate(result)
+
+
+class ExportOut(ExportPlanOut):
+    """The result of an export; `losses` were left out."""
+
+    path: str | None
+    files: list[ExportedFileOut]
+    splits: dict[str, int]
 
 
 class SampleOut(ApiObject):

@@ -82,6 +82,7 @@ CASES: dict[str, Case] = {
     "GET /api/conversations": Case(names="nothing"),
     "GET /api/conversations/{conversationId}": Case(),
     "POST /api/conversations/export": Case({"conversationIds": ["{conversationId}"]}, names="body"),
+    "POST /api/conversations/export-plan": Case({"conversationIds": ["{conversationId}"]}, names="body"),
     "POST /api/conversations/import": Case(
         files={
             "file": ("c.jsonl", b'{"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}\n')

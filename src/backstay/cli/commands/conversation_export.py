@@ -17,6 +17,8 @@ from backstay.library.choices import ExportFormat
 from backstay.library.formats import ReasoningMode, SystemMode, load_format
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from backstay.library.exports.request import ExportChoices, ExportResult
 
 
@@ -67,10 +69,13 @@ class ExportOptions:
     ] = False
     card: Annotated[bool, typer.Option("--card", help="Also write a dataset card.")] = False
     license_text: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="License for the card.")] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be exported and left out.")] = False
 
     def path(self, *, as_json: bool) -> str | None:
         """Return the file or folder to write; None for standard output. Raises SettingsError."""
         path = None if self.target == "-" else self.target
+        if self.dry_run:
+            return path
         if as_json and path is None:
             raise SettingsError(
                 "With --json, name a file with -o: standard output carries the JSON result", setting="output"
@@ -105,12 +110,13 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
     """Export conversations for training, oldest first: all, or those selected by ids or conditions.
 
     An export that would lose something, such as tool calls in CSV, is refused unless --lossy is given. Warns about
-    conversations that trainers would refuse.
+    conversations that trainers would refuse. With --dry-run, reports all of this and writes nothing.
 
     \b
     Examples:
       backstay conversations export --job topics -o topics.messages.jsonl
       backstay conversations export --format sharegpt -o all.jsonl.zst
+      backstay conversations export --format csv --dry-run
       backstay conversations export --split train=0.95,test=0.05 --card -o dataset
       backstay conversations export --ids-file good.txt -o good.csv
     """
@@ -123,14 +129,19 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
     if path is not None:
         refuse_folder_of_backups(path)
     try:
-        with out.flushed() if path is None else nullcontext(path) as target:
-            result = await backstay.conversations.write_export(target, selection, **choices.choices())
+        if choices.dry_run:
+            result = await backstay.conversations.plan_export(path, selection, **choices.choices())
+        else:
+            with out.flushed() if path is None else nullcontext(path) as target:
+                result = await backstay.conversations.write_export(target, selection, **choices.choices())
     except EmptySelection:
         await refuse_unknown_job(backstay, selected)
         raise
     if not result.exported:
         await refuse_unknown_job(backstay, selected)
-    if out.as_json:
+    if choices.dry_run:
+        out.print_result(lambda: schemas.ExportPlanOut.from_result(result), *_format_plan(result, choices))
+    elif out.as_json:
         out.print_json(schemas.ExportOut.from_result(result))
     else:
         _report(out, result, choices)
@@ -145,15 +156,28 @@ def _report(out: Output, result: "ExportResult", choices: ExportOptions) -> None
     out.note(f"{format_count(result.exported, 'conversation')} exported{where}{files}{f': {sides}' if sides else ''}.")
     if result.losses:
         out.note(f"Left out, because {result.format} cannot hold it: {', '.join(map(str, result.losses))}.")
+    for name in (name for name, count in result.splits.items() if not count):
+        out.note(f"No conversation is on the side {name}, so its file is empty.")
+    for line in _format_remarks(result, choices):
+        out.note(line)
+
+
+def _format_plan(plan: "ExportResult", choices: ExportOptions) -> "Iterator[str]":
+    yield f"{format_count(plan.exported, 'conversation')} would be exported as {plan.format}."
+    if plan.losses:
+        condition = "" if choices.lossy else "; without --lossy, the export is refused"
+        losses = ", ".join(map(str, plan.losses))
+        yield f"Would be left out, because {plan.format} cannot hold it: {losses}{condition}."
+    yield from _format_remarks(plan, choices)
+
+
+def _format_remarks(result: "ExportResult", choices: ExportOptions) -> "Iterator[str]":
     if result.left_out:
         may_have_metadata = not choices.metadata and load_format(result.format).suffix == "jsonl"
         hint = "--metadata writes them" if may_have_metadata else "--format native writes every field"
-        out.note(f"Not written: {', '.join(result.left_out)}; {hint}.")
-    for name in (name for name, count in result.splits.items() if not count):
-        out.note(f"No conversation is on the side {name}, so its file is empty.")
+        yield f"Not written: {', '.join(result.left_out)}; {hint}."
     if result.warnings:
         from backstay.library.trainer_checks import format_warnings
 
-        out.note(f"Warning: {format_warnings(result.warned, result.warnings)}.")
-    for note in result.notes:
-        out.note(note)
+        yield f"Warning: {format_warnings(result.warned, result.warnings)}."
+    yield from result.notes

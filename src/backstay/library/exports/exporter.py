@@ -87,19 +87,34 @@ class Exporter:
         """
         if not isinstance(target, str | Path):
             return await self._write_stream(target, selection, request)
-        if target == "":  # which Path takes for the current folder
-            raise SettingsError("The name of the output is empty; name a file or a folder", setting="output")
-        path = Path(target)
-        request = replace(request, format=request.format or format_of_file(path))
+        path, request = Path(target), _with_format(request, target)
         if _is_folder(target, request):
             return await self._write_folder(path, selection, request)
         return await self._write_file(path, selection, request)
 
+    async def plan(
+        self, target: str | Path | None, selection: Selection | None, request: ExportRequest
+    ) -> ExportResult:
+        """Return the result of an export that leaves out what the format cannot hold, without writing it.
+
+        Raises like `write`, except for losses and for what trainers would refuse.
+        """
+        if target is None:
+            _check_stream(request)
+        else:
+            request = _with_format(request, target)
+            if _is_folder(target, request):
+                _check_folder(Path(target), new_format(request).suffix, request)
+        export = await self._prepare(selection, replace(request, lossy=True, strict=False))
+        async for _ in export.blocks():
+            pass
+        export.finish(None)
+        return export.result(None, ())
+
     async def _write_stream(
         self, stream: ByteStream, selection: Selection | None, request: ExportRequest
     ) -> ExportResult:
-        if request.split is not None or request.shard_size is not None or request.card:
-            raise _needs_folder()
+        _check_stream(request)
         export = await self._prepare(selection, request)
         await self._measure(selection, export)
         async for block in export.blocks(checks_each=True):
@@ -200,6 +215,19 @@ class Exporter:
             if self._recipe_of is not None and (recipe := await self._recipe_of(job_id)) is not None:
                 recipes[job_id] = recipe
         return card.format_card(name, export.request, result, figures, recipes)
+
+
+def _with_format(request: ExportRequest, target: str | Path) -> ExportRequest:
+    """Return the request with the format of the target's ending, unless it names one. Raises SettingsError."""
+    if target == "":  # which Path takes for the current folder
+        raise SettingsError("The name of the output is empty; name a file or a folder", setting="output")
+    return replace(request, format=request.format or format_of_file(Path(target)))
+
+
+def _check_stream(request: ExportRequest) -> None:
+    """Raise SettingsError if the export needs several files."""
+    if request.split is not None or request.shard_size is not None or request.card:
+        raise _needs_folder()
 
 
 def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:

@@ -126,7 +126,7 @@ class ExportedFile:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What an export wrote, and what it left out."""
+    """What an export wrote, or would write, and what it left out."""
 
     exported: int
     format: str
@@ -136,7 +136,7 @@ class ExportResult:
     splits: Mapping[str, int]
     """The number of conversations on each side of the split; empty without one."""
     losses: Sequence[LossCount]
-    """What was left out because the format cannot hold it; empty unless `lossy`."""
+    """What was left out because the format cannot hold it; of an export that was written, empty unless `lossy`."""
     left_out: Mapping[str, int]
     """Descriptive fields that the format does not write, each with the number of conversations that have it."""
     warned: int

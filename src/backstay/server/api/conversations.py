@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from backstay.coordination.expiring_value import ExpiringValue
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
-from backstay.library.exports.request import ExportRequest
+from backstay.library.exports.request import ExportChoices, ExportRequest
 from backstay.library.formats import ReasoningMode, SystemMode
 from backstay.library.imports.imported_conversation import ImportResult
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_PERSONA, MAX_SEARCH
 from backstay.readers.read_options import ReadOptions
-from backstay.schemas import ConversationOut, ConversationsOut, ImportOut
+from backstay.schemas import ConversationOut, ConversationsOut, ExportPlanOut, ImportOut
 from backstay.server import exports, uploads
 from backstay.server.api.common import (
     ConversationId,
@@ -63,18 +63,18 @@ class ExportIn(SelectionIn):
             return Selection(everything=True)
         return SelectionIn.to_selection(self)
 
-    def to_request(self) -> ExportRequest:
+    def to_choices(self) -> ExportChoices:
         """Return what is written."""
-        return ExportRequest.from_choices(
-            format=self.format,
-            reasoning=self.reasoning,
-            system=self.system,
-            metadata=self.metadata,
-            parsed_arguments=self.parsed_arguments,
-            excel=self.excel,
-            lossy=self.lossy,
-            strict=self.strict,
-        )
+        return {
+            "format": self.format,
+            "reasoning": self.reasoning,
+            "system": self.system,
+            "metadata": self.metadata,
+            "parsed_arguments": self.parsed_arguments,
+            "excel": self.excel,
+            "lossy": self.lossy,
+            "strict": self.strict,
+        }
 
 
 @router.get("", responses=errors())
@@ -116,7 +116,19 @@ async def export_conversations(body: ExportIn, services: OwnerServices, state: S
     If the format cannot hold something, and `lossy` is false, the error has its counts in `details`. An error after the
     response has begun breaks the connection.
     """
-    return await exports.respond(services, body.to_selection(), body.to_request(), state.downloads)
+    export_request = ExportRequest.from_choices(**body.to_choices())
+    return await exports.respond(services, body.to_selection(), export_request, state.downloads)
+
+
+@router.post("/export-plan", responses=errors(404, 413, 429))
+async def plan_export(body: ExportIn, services: OwnerServices, state: State) -> ExportPlanOut:
+    """Return what an export would leave out, and what trainers would refuse, without the export.
+
+    It reads all that the export would. `lossy` and `strict` change nothing.
+    """
+    async with state.downloads.slot(services.owner):
+        plan = await services.conversations.plan_export(None, body.to_selection(), **body.to_choices())
+    return ExportPlanOut.from_result(plan)
 
 
 @router.post("/import", status_code=201, response_model=ImportOut, responses=errors(408, 409, 413, 415, 429))
