@@ -1,4 +1,4 @@
-"""Unknown query parameters are refused at every address, and known ones are accepted."""
+"""Unknown query parameters and form fields are refused at every address, and known ones are accepted."""
 
 import pytest
 
@@ -60,6 +60,50 @@ async def test_each_unknown_parameter_is_named(api):
     answer = await api.ann.get("/api/batches?limit=5&a=1&b=2&a=3")
 
     assert [field["field"] for field in answer.json()["error"]["details"]["fields"]] == ["a", "b"]
+
+
+_WITH_FORMS = [address for address, case in CASES.items() if case.files is not None]
+
+
+@pytest.mark.parametrize("address", _WITH_FORMS)
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("onBadrow", "did you mean onBadRow?"), ("on_bad_row", "did you mean onBadRow?"), ("zzz", "known fields: file, ")],
+)
+async def test_every_form_refuses_a_field_it_does_not_have(api, address, name, hint):
+    """A misspelt form field is refused with the nearest known one, and nothing is stored."""
+    request = request_of(address, CASES[address], _NAMES)
+    request["data"] |= {name: "skip"}
+
+    answer = await api.ann.request(**request)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "invalid_request"), answer.text
+    assert error["message"].startswith(f"{name}: Unknown form field; {hint}")
+    assert [field["field"] for field in error["details"]["fields"]] == [name]
+    assert (await api.ann.get("/api/batches")).json()["jobs"] == []
+    assert (await api.ann.get("/api/conversations")).json()["conversations"] == []
+
+
+async def test_an_unknown_file_of_a_form_is_refused(api):
+    """A file under another name than `file` is named, instead of being reported as missing."""
+    answer = await api.ann.post("/api/conversations/import", files={"files": ("c.jsonl", b"{}")})
+
+    assert answer.json()["error"]["message"] == "files: Unknown form field; did you mean file?"
+
+
+async def test_every_form_takes_the_fields_it_describes(api):
+    """Described form fields are accepted, whatever their values are."""
+    for address in _WITH_FORMS:
+        method, _, path = address.partition(" ")
+        content = description()["paths"][path][method.lower()]["requestBody"]["content"]["multipart/form-data"]
+        schema = description()["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+        fields = dict.fromkeys(schema["properties"].keys() - {"file"}, "1")
+
+        answer = await api.ann.request(method, path, files={"file": ("a.jsonl", b"{}")}, data=fields)
+
+        assert len(fields) > 5
+        assert "nknown form field" not in answer.text, address
 
 
 async def test_anonymous_clients_learn_nothing_about_parameters(api):
