@@ -38,7 +38,7 @@ def test_import_reports_its_result(within, backstay, library):
 
     assert ended.out == "rows.jsonl: 0 conversations imported, 30 were already stored.\n"
     counts = {"imported": 0, "identical": 30, "skipped": 0, "renamed": 0, "relinked": 0}
-    assert answer.json == {**counts, "badRows": 0, "badRowReasons": [], "warned": 0, "warnings": []}
+    assert answer.json == {**counts, "badRows": 0, "badRowReasons": [], "warned": 0, "warnings": [], "notes": []}
 
 
 def test_import_splits_off_reasoning_on_request(within, backstay):

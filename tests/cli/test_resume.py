@@ -57,6 +57,7 @@ def test_resume_with_nothing_to_do_says_so(within, backstay):
         "repeated": 0,
         "badRows": 0,
         "badRowReasons": [],
+        "notes": [],
         "seconds": 0.0,
     }
 

@@ -78,6 +78,7 @@ def test_run_as_json_prints_the_job_and_nothing_else(backstay):
         "repeated": 0,
         "badRows": 0,
         "badRowReasons": [],
+        "notes": [],
     }
     for name in ("createdAt", "updatedAt", "finishedAt"):
         assert job.pop(name).endswith("Z")
@@ -297,7 +298,12 @@ def test_what_is_noticed_about_an_input_is_said_once(within, backstay):
         assert ended.err.count("topics.csv: columns are separated by semicolons.\n") == 1
         assert ended.err.count("topics.csv: an empty column at the end is ignored.\n") == 1
         assert "separated" not in ended.out
-    item = within("conversations", "list", "--json").json["conversations"][0]
+    (backstay.folder / "chats.csv").write_text("prompt;completion\nTea?;Tea.\n")
+    run = within("run", "topics.csv", "--model", "scripted", "--json").json
+    imported = within("conversations", "import", "chats.csv", "--json").json
+    assert run["notes"][0] == "topics.csv: columns are separated by semicolons."
+    assert imported["notes"] == ["chats.csv: columns are separated by semicolons."]
+    item = within("conversations", "list", "--job", "topics", "--json").json["conversations"][0]
     assert (item["topic"], item["jobId"]) == ("Tea", "topics")
 
 

@@ -446,6 +446,26 @@ def test_the_expanded_content_of_an_upload_is_limited(narrow_server, compress):
     assert (imported.status_code, imported.json()["error"]["code"]) == (413, "input_too_large")
 
 
+async def test_responses_have_what_was_noticed_about_a_file(api):
+    """The response to an import and to an upload, and to its repetition, has a note for each fact, said once."""
+    chats = {"file": ("c.csv", "prompt;completion\nTea?;Tea.\n".encode("utf-16"))}
+    topics = {"file": ("t.csv", b"topic|tone\nTea|warm\n")}
+    form = {"jobId": "job", "processor": "scripted", "start": "false"}
+    headers = {"Idempotency-Key": "k"}
+
+    imports = [await api.ann.post("/api/conversations/import", files=chats, headers=headers) for _ in range(2)]
+    created = await api.ann.post("/api/batches/upload", files=topics, data=form)
+    plain = await api.ann.post("/api/conversations/import", files={"file": ("r.jsonl", _rows(1))})
+
+    assert imports[0].json()["notes"] == [
+        "upload: the text is UTF-16.",
+        "upload: columns are separated by semicolons.",
+    ]
+    assert imports[1].json() == imports[0].json()
+    assert created.json()["notes"] == ["upload: columns are separated by pipes."]
+    assert plain.json()["notes"] == []
+
+
 async def test_compressed_conversations_are_imported(api):
     """Conversations are imported from compressed rows, and a repeated request is recognised by all its fields."""
     files = {"file": ("r.jsonl.gz", gzip.compress(_rows(3)))}

@@ -62,6 +62,8 @@ from backstay.schemas import adoption, backups, conversations, jobs, legacy_impo
 def test_each_field_is_an_attribute_of_the_value(shape: type[schemas.ApiObject], source: Any) -> None:
     """Each field of an object that is read from a value names one of its attributes."""
     for name, field in shape.model_fields.items():
+        if (shape, name) == (conversations.ImportOut, "notes"):  # they come from the reader of the file
+            continue
         alias = field.validation_alias
         paths = [alias.path] if isinstance(alias, AliasPath) else [[alias], [name]]
         assert any(_has(source, path) for path in paths), name

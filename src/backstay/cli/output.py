@@ -1,7 +1,6 @@
 """Printing: results on standard output, everything else on standard error."""
 
 import errno
-import functools
 import os
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -34,6 +33,8 @@ class Output:
     def __init__(self, invocation: Invocation, *, as_json: bool) -> None:
         self.as_json = as_json
         self.json_logs = invocation.json_logs
+        self.input_notes: list[str] = []
+        """What was noticed about the inputs."""
 
     def line(self, text: str = "") -> None:
         """Print a line of the result, unless the result is printed as JSON."""
@@ -118,10 +119,11 @@ class Output:
         elif always or not self.as_json or is_terminal(2):
             to_stderr(text)
 
-    @functools.cached_property
-    def input_note(self) -> "Callable[[str], None]":
-        """A listener that prints what was noticed about an input, once however often the input is read."""
-        return functools.cache(lambda text: self.note(printable(text)))
+    def input_note(self, text: str) -> None:
+        """Print and keep what was noticed about an input, once however often the input is read."""
+        if text not in self.input_notes:
+            self.input_notes.append(text)
+            self.note(printable(text))
 
     @contextmanager
     def target(self, path: str | None, *, excluded: Iterable[Path]) -> "Iterator[Callable[[bytes], object]]":

@@ -97,7 +97,8 @@ async def _supervise(context: RunContext, begin: Begin, *, create: bool, is_resu
 async def _conclude(context: RunContext, backstay: "Backstay", result: "BatchResult", *, is_resumed: bool) -> None:
     session, out = context.session, context.session.out
     if out.as_json:
-        out.print_json(schemas.RunOut.from_result(await backstay.batches.checkpoint(result.job_id), result))
+        job = await backstay.batches.checkpoint(result.job_id)
+        out.print_json(schemas.RunOut.from_result(job, result, out.input_notes))
     out.line(_summary(result))
     if result.created is not None and result.created.added:
         out.note(f"{format_count(result.created.added, 'new item')} added.")

@@ -141,7 +141,8 @@ class ImportOut(ApiObject):
     """The result of an import.
 
     `badRows` were left out; `badRowReasons` has the first 100 of them. Trainers would refuse `warned` of the
-    conversations, for the reasons in `warnings`.
+    conversations, for the reasons in `warnings`. `notes` are sentences about what was noticed in the file, such as its
+    delimiter.
     """
 
     imported: int
@@ -153,10 +154,11 @@ class ImportOut(ApiObject):
     bad_row_reasons: list[BadRowOut] = Field(validation_alias=AliasPath("bad_rows", "examples"))
     warned: int
     warnings: list[WarningOut]
+    notes: list[str] = Field(default_factory=list)
 
     @classmethod
-    def from_result(cls, result: ImportResult) -> Self:
-        return cls.model_validate(result)
+    def from_result(cls, result: ImportResult, notes: Sequence[str]) -> Self:
+        return cls.model_validate(result).model_copy(update={"notes": list(notes)})
 
 
 class LossOut(ApiObject):

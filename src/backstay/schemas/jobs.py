@@ -109,21 +109,27 @@ class JobsOut(ApiObject):
 
 
 class NewJobOut(JobOut):
-    """A job created from a file. `badRows` were left out; `badRowReasons` has the first 100 of them."""
+    """A job created from a file. `badRows` were left out; `badRowReasons` has the first 100 of them.
+
+    `notes` are sentences about what was noticed in the file, such as its delimiter.
+    """
 
     bad_rows: int = 0
     bad_row_reasons: list[BadRowOut] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
 
     @classmethod
-    def from_job_and_report(cls, job: Job, report: BadRowsReport) -> Self:
+    def from_job_and_report(cls, job: Job, report: BadRowsReport, notes: Sequence[str]) -> Self:
         reasons = [BadRowOut.model_validate(bad_row) for bad_row in report.examples]
-        return cls.from_job(job).model_copy(update={"bad_rows": report.count, "bad_row_reasons": reasons})
+        update = {"bad_rows": report.count, "bad_row_reasons": reasons, "notes": list(notes)}
+        return cls.from_job(job).model_copy(update=update)
 
 
 class RunOut(ApiObject):
     """The result of one run of a job. `job` is null if there was no unfinished job.
 
-    `badRows` of the input were left out; `badRowReasons` has the first 100 of them.
+    `badRows` of the input were left out; `badRowReasons` has the first 100 of them. `notes` are sentences about what
+    was noticed in the input, such as its delimiter.
     """
 
     job: JobOut | None
@@ -133,10 +139,11 @@ class RunOut(ApiObject):
     repeated: int
     bad_rows: int = 0
     bad_row_reasons: list[BadRowOut] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     seconds: float
 
     @classmethod
-    def from_result(cls, job: Job, result: BatchResult) -> Self:
+    def from_result(cls, job: Job, result: BatchResult, notes: Sequence[str]) -> Self:
         created = result.created
         return cls(
             job=JobOut.from_job(job),
@@ -146,6 +153,7 @@ class RunOut(ApiObject):
             repeated=created.repeated if created else 0,
             bad_rows=result.bad_rows.count,
             bad_row_reasons=[BadRowOut.model_validate(bad_row) for bad_row in result.bad_rows.examples],
+            notes=list(notes),
             seconds=round(result.seconds, 3),
         )
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from fastapi import UploadFile
@@ -28,14 +28,26 @@ class Upload:
     """An uploaded file on disk."""
 
     path: Path
+    name: str
+    """The name by which errors and notes call it."""
     suffix: str
     """The ending of its name, such as `.jsonl.gz`."""
     digest: str
+    notes: list[str] = field(default_factory=list)
+    """What was noticed about its content."""
+
+    def add_note(self, note: str) -> None:
+        """Add a note, which names the file by its path, unless it was added already."""
+        note = note.replace(str(self.path), self.name)
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @asynccontextmanager
-async def store_upload(upload: UploadFile, suffixes: tuple[str, ...], files: TemporaryFolder) -> AsyncIterator[Upload]:
-    """Store an upload in a file until the context exits. Errors call the file `upload`.
+async def store_upload(
+    upload: UploadFile, suffixes: tuple[str, ...], files: TemporaryFolder, *, name: str = "upload"
+) -> AsyncIterator[Upload]:
+    """Store an upload in a file until the context exits. Errors and notes call the file by `name`.
 
     Of the original name, only the suffix is used. Raises Problem like `suffix_of`.
     """
@@ -43,9 +55,9 @@ async def store_upload(upload: UploadFile, suffixes: tuple[str, ...], files: Tem
     folder = Path(await asyncio.to_thread(lambda: tempfile.mkdtemp(prefix="upload-", dir=files.path())))
     path = folder / f"upload{suffix}"
     try:
-        yield Upload(path, suffix, await asyncio.to_thread(_copy, upload, path))
+        yield Upload(path, name, suffix, await asyncio.to_thread(_copy, upload, path))
     except BackstayError as error:
-        raise rename_file(error, path, "upload") from error
+        raise rename_file(error, path, name) from error
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

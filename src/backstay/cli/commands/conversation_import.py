@@ -67,7 +67,9 @@ async def import_(
         on_note=session.out.input_note,
     )
     name = "standard input" if file == "-" else printable(file)
-    session.out.print_result(lambda: schemas.ImportOut.from_result(result), f"{name}: {_format_import(result)}.")
+    session.out.print_result(
+        lambda: schemas.ImportOut.from_result(result, session.out.input_notes), f"{name}: {_format_import(result)}."
+    )
     bad_rows.report(session.out, result.bad_rows)
     if result.warnings:
         from backstay.library.trainer_checks import format_warnings

@@ -66,6 +66,7 @@ async def upload_batch(
                 on_bad_row=on_bad_row,
                 report_bad_rows=reports.append,
                 read=read,
+                on_note=upload.add_note,
                 ceiling=state.settings.item_ceiling,
                 concurrency=concurrency,
                 rpm=rpm,
@@ -73,7 +74,7 @@ async def upload_batch(
             )
             if start == "true":
                 job = await state.supervisor.start(services.owner, job.id)
-            return 201, NewJobOut.from_job_and_report(job, reports[-1])
+            return 201, NewJobOut.from_job_and_report(job, reports[-1], upload.notes)
 
         limits = [concurrency, rpm, tpm]
         columns_read = [id_column, topic_column, persona_column]

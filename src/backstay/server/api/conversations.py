@@ -163,7 +163,9 @@ async def import_conversations(
 
         async def import_(make_receipt: MakeReceipt | None) -> tuple[int, ImportOut]:
             def receipt(result: ImportResult) -> ExpiringValue | None:
-                return make_receipt(201, ImportOut.from_result(result)) if make_receipt is not None else None
+                return (
+                    make_receipt(201, ImportOut.from_result(result, upload.notes)) if make_receipt is not None else None
+                )
 
             result = await services.conversations.import_file(
                 upload.path,
@@ -172,10 +174,11 @@ async def import_conversations(
                 strict=strict,
                 split_reasoning=split_reasoning,
                 read=read,
+                on_note=upload.add_note,
                 ceiling=state.settings.import_ceiling,
                 receipt=receipt,
             )
-            return 201, ImportOut.from_result(result)
+            return 201, ImportOut.from_result(result, upload.notes)
 
         read_content = [upload.digest, upload.suffix, encoding, delimiter]
         content = [*read_content, on_conflict, on_bad_row, strict, split_reasoning]
