@@ -126,7 +126,7 @@ async def test_axe_finds_nothing_in_dialogs(page, server):
 
 async def test_axe_finds_nothing_where_something_is_gone(page):
     """The page about missing conversations of an export has no accessibility violations."""
-    await page.goto("/conversations")
+    await page.goto("/conversations?job=good")
     await page.locator("input[name=id]").first.check()
     await page.locator("input[name=id]").first.evaluate("(box) => { box.value = 'gone'; }")
     await page.locator("input[name=id]").first.dispatch_event("change", {"bubbles": True})
@@ -147,8 +147,12 @@ async def test_axe_finds_nothing_where_an_export_would_lose_something(page, serv
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "", "metadata": {"tool_calls": [call]}},
     ]
-    row = json.dumps({"id": "lossy", "persona": "lossy", "conversation_turns": turns}).encode()
-    server.client.post("/api/conversations/import", files={"file": ("a.jsonl", row)}).raise_for_status()
+    rows = [
+        {"id": "lossy", "persona": "lossy", "conversation_turns": turns},
+        {"id": "asking", "persona": "asking", "conversation_turns": turns[:1]},
+    ]
+    file = {"file": ("a.json", json.dumps(rows).encode())}
+    server.client.post("/api/conversations/import", files=file).raise_for_status()
     await page.goto("/conversations?persona=lossy")
     await page.get_by_label("Format").select_option("sharegpt")
     await page.get_by_role("button", name="Export all matching").click()
@@ -158,6 +162,13 @@ async def test_axe_finds_nothing_where_an_export_would_lose_something(page, serv
     async with page.expect_download() as download:
         await page.get_by_role("button", name="Export without it").click()
     assert (await (await download.value).path()).read_text().count("\n") == 1
+
+    await page.goto("/conversations?persona=asking")
+    await page.get_by_role("button", name="Export all matching").click()
+    await page.get_by_role("heading", name="Trainers may refuse some of these conversations").wait_for()
+    assert await axe.violations(page) == []
+    async with page.expect_download():
+        await page.get_by_role("button", name="Export anyway").click()
 
 
 async def _held(page, address):

@@ -189,7 +189,7 @@ async def test_an_export_that_would_lose_something_says_what(local, browser_like
 
     for selected in ({"ids": "a b"}, {"scope": "all", "persona": "p"}, {}):
         page = await browser_like.post("/conversations/export", data={**selected, "format": "sharegpt"})
-        fields = {name: _fields(page.text, name)[0] for name in ("ids", "format", "scope", "lossy")}
+        fields = {name: _fields(page.text, name)[0] for name in ("ids", "format", "scope", "confirmed")}
         filters = {"persona": "p"} if "persona" in selected else {}
         exported = await browser_like.post("/conversations/export", data={**fields, **filters})
 
@@ -198,6 +198,26 @@ async def test_an_export_that_would_lose_something_says_what(local, browser_like
         assert "2 in 1 conversation<" in page.text
         assert 'name="persona" value="p"' in page.text or not filters
         assert (exported.status_code, exported.text.count("\n")) == (200, 1)
+
+
+async def test_an_export_that_trainers_would_refuse_asks_first(local, browser_like):
+    """The warnings of an export for training are shown before it, with the fields that are not written."""
+    row = b'{"id": "asking", "topic": "t", "messages": [{"role": "user", "content": "Hi"}]}'
+    (await local.ann.post("/api/conversations/import", files={"file": ("a.jsonl", row)})).raise_for_status()
+
+    page = await browser_like.post("/conversations/export", data={"format": "messages"})
+    fields = {name: _fields(page.text, name)[0] for name in ("ids", "format", "scope", "confirmed")}
+    confirmed = await browser_like.post("/conversations/export", data=fields)
+    native = await browser_like.post("/conversations/export", data={"format": "native"})
+
+    assert page.status_code == 422
+    assert "Trainers would refuse 1 conversation:" in page.text
+    assert "1 has no turn of the assistant (first: conversation &#39;asking&#39;, turn 1)" in page.text
+    assert (
+        "This format does not write id, topic, created_at, updated_at; All fields (JSONL) has every field." in page.text
+    )
+    assert (confirmed.status_code, confirmed.text.count("\n")) == (200, 1)
+    assert (native.status_code, native.text.count("\n")) == (200, 1)
 
 
 async def test_an_export_of_what_is_all_gone_offers_nothing(local, browser_like):

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from backstay.errors import BackstayError, LossyExport
+from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
 from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
 from backstay.library.exports.request import ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
@@ -114,7 +114,8 @@ class ExportForm(FormSelection):
     """The selection and format of an export. All matches are exported if nothing is selected."""
 
     format: ExportFormat = DEFAULT_FORMAT
-    lossy: bool = False
+    confirmed: bool = False
+    """Whether what the plan of the export shows was confirmed."""
 
     def to_selection(self) -> Selection:
         """Return the selection. Raises Problem if it has too many ids."""
@@ -191,17 +192,19 @@ async def export(
 ) -> Response:
     """Export the selection as a file for training.
 
-    If some conversations are gone, show them and offer the rest. If the format cannot hold something, show what and how
-    often, and offer to export anyway.
+    If some conversations are gone, show them and offer the rest. If the format cannot hold something, or trainers would
+    refuse a conversation, show the plan and ask for confirmation.
     """
     if gone := await services.conversations.missing(form.to_selection(), limit=MAX_IDS):
         return _gone(request, gone, form.without(gone))
-    export_request = ExportRequest.from_choices(format=form.format, lossy=form.lossy)
+    is_checked = exports.FORMATS[form.format].is_for_training and not form.confirmed
+    export_request = ExportRequest.from_choices(format=form.format, lossy=form.confirmed, strict=is_checked)
     try:
         return await exports.respond(services, form.to_selection(), export_request, state.downloads)
-    except LossyExport as error:
-        values = {"form": form, "formats": exports.FORMATS, "losses": error.context["losses"]}
-        return render_page(request, "lossy_export.html", status=422, **values)
+    except (LossyExport, RefusedByTrainers):
+        async with state.downloads.slot(services.owner):
+            plan = await services.conversations.plan_export(None, form.to_selection(), format=form.format)
+        return render_page(request, "export_plan.html", status=422, form=form, formats=exports.FORMATS, plan=plan)
 
 
 def _gone(request: Request, gone: Sequence[str], remaining: FormSelection) -> Response:
