@@ -84,8 +84,31 @@ async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
     await page.set_input_files("input[type=file]", server.log.parent / "topics.csv")
     await page.get_by_role("button", name="Choose columns").click()
     await page.wait_for_url("**/batches/new*")
-
     assert await axe.violations(page) == []
+    await page.get_by_text("Options for reading the file").click()
+    await page.get_by_label("Delimiter of CSV").fill("tabs")
+    await page.get_by_role("button", name="Update preview").click()
+    await page.get_by_role("alert").get_by_text("The delimiter is one character").wait_for()
+    assert await axe.violations(page) == []
+
+
+async def test_axe_finds_nothing_where_a_file_was_read_in_part(page, tmp_path):
+    """The page after a start that left rows out has no accessibility violations."""
+    (tmp_path / "part.csv").write_text("topic;tone\nTea;warm\nshort\n")
+    await page.goto("/batches")
+    await page.set_input_files("input[type=file]", tmp_path / "part.csv")
+    await page.get_by_role("button", name="Choose columns").click()
+    await page.get_by_role("alert").get_by_text("part.csv line 3: 1 cell where the header has 2").wait_for()
+    await page.get_by_label("Batch name").fill(tmp_path.name)
+    await page.get_by_label("Recipe or processor").select_option("processor:scripted")
+    await page.get_by_label("Leave out rows that cannot be used").check()
+    await page.get_by_role("button", name="Update preview").click()
+    await page.get_by_role("alert").wait_for(state="detached")
+    await page.get_by_role("button", name="Start batch").click()
+    await page.get_by_role("heading", name="Batch started").wait_for()
+    assert await axe.violations(page) == []
+    await page.get_by_role("link", name="Show the batch").click()
+    await page.wait_for_url("**/batches/one*")
 
 
 async def test_axe_finds_nothing_in_dialogs(page, server):

@@ -65,6 +65,38 @@ async def test_columns_that_do_not_fit_are_reported(browser_like):
     assert "disabled" in page.text
 
 
+async def test_options_say_how_a_file_is_read(local, browser_like):
+    """A file in another encoding and with bad rows is started once the options on the page say so."""
+    content = "topic;tone\ncafé;warm\nshort\ntea;cold\n".encode("cp1252")
+    uploaded = await browser_like.post("/batches/upload", files={"file": ("t.csv", content)})
+    new, _, file_id = uploaded.headers["location"].partition("?file=")
+    file = {"file": file_id}
+    options = {"encoding": "cp1252", "delimiter": ";", "onBadRow": "skip"}
+
+    unread = await browser_like.get(new, params=file)
+    misread = await browser_like.get(new, params={**file, "encoding": "cp1253x"})
+    refused = await browser_like.get(new, params={**file, "encoding": "cp1252"})
+    good = await browser_like.get(new, params={**file, **options, "topic": ""})
+    fields = {"file": _fields(good.text, "file")[0], "jobId": "j", "writer": "processor:scripted", "topic": "topic"}
+    started = await browser_like.post("/batches/start", data={**fields, **options})
+    await local.settled("j")
+
+    assert "t.csv line 2: not UTF-8 text, but probably cp1252" in unread.text
+    assert "did you mean cp1253?" in misread.text
+    assert "t.csv line 3: 1 cell where the header has 2" in refused.text
+    assert "t.csv: columns are separated by semicolons." in refused.text
+    for page in (unread, misread, refused):
+        assert "disabled" in page.text
+        assert '<details class="wide" open>' in page.text
+    assert "disabled" not in good.text
+    assert "café" in good.text
+    assert started.status_code == 200
+    assert "has 2 items from" in started.text
+    assert "1 row was left out:" in started.text
+    assert "Line 3: 1 cell where the header has 2" in started.text
+    assert 'href="/batches/one?id=j"' in started.text
+
+
 async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
     """The page shows the recipe's prompts for the chosen columns before anything is sent."""
     (tmp_path / "r.toml").write_text('model = "openai:m"\nprompt = "Write about {{ topic }} for {{ who }}."\nturns = 3')

@@ -27,7 +27,7 @@ HINTS: Mapping[Remedy, str] = {
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"
     ),
-    Remedy.SKIP_BAD_ROWS: "onBadRow can be `skip`, which leaves such rows out",
+    Remedy.SKIP_BAD_ROWS: "such rows can be left out: `onBadRow` is then `skip`",
     Remedy.SKIP_OR_RENAME: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
     Remedy.ACCEPT_WARNINGS: "without `strict` these are warnings",
     Remedy.NAME_MODEL: "name a model, as in openai:gpt-4o-mini",

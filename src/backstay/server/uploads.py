@@ -92,6 +92,14 @@ def file_name(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
 
 
+def chosen_name(upload: UploadFile) -> str:
+    """Return the name of a file that a form of a page sent. Raises Problem if no file was chosen."""
+    name = file_name(upload.filename or "")[:200]
+    if not name:
+        raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")
+    return name
+
+
 def rename_file(error: BackstayError, path: Path, name: str) -> BackstayError:
     """Return the error with the name that the user knows a file by, instead of its path."""
     context = {key: value for key, value in error.context.items() if key != "path"}

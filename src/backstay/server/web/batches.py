@@ -1,11 +1,13 @@
 """Pages of batches: start one from a file, list all, and show one with its items."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.batch.intake import read_items
 from backstay.batch.item import Item, to_item
 from backstay.batch.item_columns import ColumnMapping
@@ -15,18 +17,19 @@ from backstay.generate.failure_advice import may_concern_one_item
 from backstay.generate.prompt import Prompt
 from backstay.generate.recipe import Recipe
 from backstay.limits import MAX_NAME
+from backstay.readers.bad_rows import BadRows, BadRowsReport
 from backstay.readers.compression import COMPRESSED_SUFFIXES
+from backstay.readers.read_options import ReadOptions
 from backstay.schemas import ItemsOut, JobDetailOut, JobOut, JobsOut
 from backstay.server.api.batches import Attempts, Concurrency, JobName, Rpm
-from backstay.server.api.common import Cursor, OwnerServices, State, Text
+from backstay.server.api.common import Cursor, OnBadRow, OwnerServices, State, Text
 from backstay.server.api.selections import Id
-from backstay.server.problems import Problem
 from backstay.server.remedies import full_message
 from backstay.server.requested_processor import requested_processor
-from backstay.server.uploads import ITEM_SUFFIXES, file_name, rename_file, suffix_of
+from backstay.server.uploads import ITEM_SUFFIXES, chosen_name, rename_file, suffix_of
 from backstay.server.web.forms import EmptyIsNone, FormId, QueryId, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
-from backstay.server.web.pending_uploads import PendingUpload, PendingUploads
+from backstay.server.web.pending_uploads import FirstRows, PendingUpload, PendingUploads
 
 router = APIRouter(include_in_schema=False, prefix="/batches")
 
@@ -52,9 +55,7 @@ async def list_batches(request: Request, services: OwnerServices, cursor: Cursor
 @router.post("/upload")
 async def upload_file(request: Request, file: Annotated[UploadFile, File()]) -> Response:
     """Store a file, and redirect to the page where its columns are selected."""
-    name = file_name(file.filename or "")[:200]
-    if not name:
-        raise Problem(422, "invalid_request", "No file was chosen; choose one, then submit again")
+    name = chosen_name(file)
     upload = await _pending_uploads(request).add(file.file, name, suffix_of(name, ITEM_SUFFIXES))
     return redirect_to(request, "/batches/new", file=upload.id)
 
@@ -72,19 +73,35 @@ async def prepare(
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Query()] = None,
     rpm: Annotated[Rpm | None, EmptyIsNone, Query()] = None,
     max_attempts: Annotated[Attempts | None, EmptyIsNone, Query(alias="maxAttempts")] = None,
+    encoding: Annotated[ShortText, Query()] = None,
+    delimiter: Annotated[ShortText, Query()] = None,
+    on_bad_row: Annotated[OnBadRow, Query(alias="onBadRow")] = "fail",
 ) -> Response:
-    """Show the form for columns and the recipe or processor, with the first prompts."""
+    """Show the form for columns, the recipe or processor, and options, with the first prompts."""
     upload = _pending_uploads(request).find(file)
     choices = _writer_choices(state)
-    if "topic" not in request.query_params:
-        topic, persona, id_column = (_guess_column(upload, role) for role in ("topic", "persona", "id"))
     selected = writer if writer in choices else next(iter(choices), None)
     recipe = _selected_recipe(state, selected)
-    previews, error = await _preview_prompts(upload, ColumnMapping(id_column, topic, persona), recipe)
+    first, previews, problem = FirstRows(), [], None
+    try:
+        first = await asyncio.to_thread(upload.read_first_rows, ReadOptions(encoding, delimiter))
+        if "topic" not in request.query_params or {topic, persona, id_column} - {None, *first.columns}:
+            topic, persona, id_column = (_guess_column(first.columns, role) for role in ("topic", "persona", "id"))
+        bad_rows = BadRows(BadRowPolicy(on_bad_row))
+        previews = await _preview_prompts(upload, first, ColumnMapping(id_column, topic, persona), recipe, bad_rows)
+        if on_bad_row == "fail" and first.bad_rows.count:
+            problem = str(first.bad_rows.examples[0]).replace(str(upload.path), upload.name)
+    except BackstayError as error:
+        problem = full_message(error)
     return render_page(
         request,
         "batch_new.html",
         file=upload,
+        columns=first.columns,
+        notes=first.notes,
+        encoding=encoding,
+        delimiter=delimiter,
+        on_bad_row=on_bad_row,
         job_id=job_id or upload.job_id,
         choices=choices,
         selected_writer=selected,
@@ -94,7 +111,7 @@ async def prepare(
         previews=previews,
         has_prompts=bool(previews) and recipe is not None,
         caution=recipe.caution if recipe is not None else None,
-        problem=full_message(error) if error is not None else None,
+        problem=problem,
         concurrency=concurrency or state.settings.concurrency,
         rpm=rpm,
         max_attempts=max_attempts or 3,
@@ -117,14 +134,18 @@ async def start(
     concurrency: Annotated[Concurrency | None, EmptyIsNone, Form()] = None,
     rpm: Annotated[Rpm | None, EmptyIsNone, Form()] = None,
     max_attempts: Annotated[Attempts, Form(alias="maxAttempts")] = 3,
+    encoding: Annotated[ShortText, Form()] = None,
+    delimiter: Annotated[ShortText, Form()] = None,
+    on_bad_row: Annotated[OnBadRow, Form(alias="onBadRow")] = "fail",
 ) -> Response:
-    """Create the job, and start working on it."""
+    """Create the job, and start working on it. If rows were left out, say which."""
     upload = _pending_uploads(request).find(file)
     kind, _, name = writer.partition(":")
     source = requested_processor(
         state.allowed, recipe=name if kind == "recipe" else None, processor=name if kind == "processor" else None
     )
     columns = ColumnMapping(id_column, topic, persona)
+    reports = [BadRowsReport()]
     try:
         job = await services.batches.create(
             job_id,
@@ -132,6 +153,9 @@ async def start(
             source,
             max_attempts=max_attempts,
             columns=columns,
+            on_bad_row=on_bad_row,
+            report_bad_rows=reports.append,
+            read=ReadOptions(encoding, delimiter),
             ceiling=state.settings.item_ceiling,
             concurrency=concurrency,
             rpm=rpm if kind == "recipe" else None,  # the form always sends this field
@@ -139,6 +163,8 @@ async def start(
     except BackstayError as error:
         raise rename_file(error, upload.path, upload.name) from error
     await state.supervisor.start(services.owner, job.id)
+    if reports[-1].count:
+        return render_page(request, "batch_started.html", file=upload, job=job, bad_rows=reports[-1])
     return redirect_to(request, "/batches/one", id=job.id)
 
 
@@ -237,24 +263,21 @@ def _selected_recipe(state: State, selected: str | None) -> Recipe | None:
     return state.allowed.recipes.get(name) if kind == "recipe" else None
 
 
-def _guess_column(upload: PendingUpload, role: str) -> str | None:
+def _guess_column(columns: Sequence[str], role: str) -> str | None:
     """Return the column with a usual name for this role; if there is none, the first column for topics."""
-    by_name = {column.casefold(): column for column in reversed(upload.columns)}
+    by_name = {column.casefold(): column for column in reversed(columns)}
     usual = next((by_name[name] for name in _USUAL_COLUMNS[role] if name in by_name), None)
-    return upload.columns[0] if usual is None and role == "topic" and upload.columns else usual
+    return columns[0] if usual is None and role == "topic" and columns else usual
 
 
 async def _preview_prompts(
-    upload: PendingUpload, columns: ColumnMapping, recipe: Recipe | None
-) -> tuple[Sequence[tuple[Item, Prompt | None]], BackstayError | None]:
-    """Return the first items, with their prompts if there is a recipe; or the error that these columns cause."""
+    upload: PendingUpload, first: FirstRows, columns: ColumnMapping, recipe: Recipe | None, bad_rows: BadRows
+) -> list[tuple[Item, Prompt | None]]:
+    """Return the first items, with their prompts if there is a recipe. Raises the error that these columns cause."""
     previews: list[tuple[Item, Prompt | None]] = []
-    try:
-        async for chunk in read_items([dict(row) for row in upload.rows], columns):
-            for new_item in chunk:
-                item = to_item(new_item)
-                source = f"{upload.name} row {new_item.line}"
-                previews.append((item, recipe.prompts.render(item, source) if recipe is not None else None))
-    except BackstayError as error:
-        return (), error
-    return previews, None
+    async for chunk in read_items([dict(row) for row in first.rows], columns, bad_rows=bad_rows):
+        for new_item in chunk:
+            item = to_item(new_item)
+            source = f"{upload.name} row {new_item.line}"
+            previews.append((item, recipe.prompts.render(item, source) if recipe is not None else None))
+    return previews

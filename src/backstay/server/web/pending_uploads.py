@@ -5,15 +5,20 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from backstay.bad_row_policy import BadRowPolicy
 from backstay.errors import BackstayError
-from backstay.readers import InputRow, read_rows
+from backstay.readers import read_rows
+from backstay.readers.bad_rows import BadRows, BadRowsReport
 from backstay.readers.file_kind import FileKind
+from backstay.readers.input_notes import InputNotes
+from backstay.readers.read_options import ReadOptions
 from backstay.server.problems import Problem
 from backstay.server.temporary_folder import TemporaryFolder
 from backstay.server.uploads import rename_file
@@ -25,14 +30,26 @@ _BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class FirstRows:
+    """The first usable rows of a file, with the bad rows before them."""
+
+    rows: Sequence[Mapping[str, Any]] = ()
+    bad_rows: BadRowsReport = field(default_factory=BadRowsReport)
+    notes: Sequence[str] = ()
+    """What was noticed about the file, as whole sentences."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return list(dict.fromkeys(column for row in self.rows for column in row))
+
+
+@dataclass(frozen=True, slots=True)
 class PendingUpload:
-    """An uploaded file with its columns and first rows."""
+    """An uploaded file."""
 
     id: str
     path: Path
     name: str
-    columns: Sequence[str]
-    rows: Sequence[Mapping[str, Any]]
     size: int
     stored_at: float
     """The time of the upload, by a monotonic clock."""
@@ -41,6 +58,19 @@ class PendingUpload:
     def job_id(self) -> str:
         """The suggested job name, which is the file's name."""
         return FileKind.from_name(self.name).stem_of(self.name)[:200] or "batch"
+
+    def read_first_rows(self, read: ReadOptions) -> FirstRows:
+        """Read the first rows. Blocks. Raises InputError, with the file name that the user knows."""
+        notes: list[str] = []
+        bad_rows = BadRows(BadRowPolicy.SKIP)
+        input_notes = InputNotes(lambda note: notes.append(note.replace(str(self.path), self.name)))
+        try:
+            with closing(read_rows(self.path, options=read, notes=input_notes, bad_rows=bad_rows)) as rows:
+                values = [row.values for row in islice(rows, _PREVIEW_ROWS)]
+            bad_rows.finish(used=len(values))
+        except BackstayError as error:
+            raise rename_file(error, self.path, self.name) from error
+        return FirstRows(values, bad_rows.report, notes)
 
 
 class PendingUploads:
@@ -52,11 +82,7 @@ class PendingUploads:
         self._files: dict[str, PendingUpload] = {}
 
     async def add(self, source: Any, name: str, suffix: str) -> PendingUpload:
-        """Store the content of a file object.
-
-        Raises:
-            InputError: the file cannot be read as rows.
-        """
+        """Store the content of a file object."""
         return await asyncio.to_thread(self._add, source, name, suffix)
 
     def find(self, upload_id: str) -> PendingUpload:
@@ -74,13 +100,11 @@ class PendingUploads:
         try:
             with path.open("xb") as file:
                 shutil.copyfileobj(source, file, _BLOCK_BYTES)
-            rows = _read_first_rows(path, name)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        size = path.stat().st_size
-        upload = self._files[upload_id] = PendingUpload(upload_id, path, name, columns, rows, size, time.monotonic())
+        upload = PendingUpload(upload_id, path, name, path.stat().st_size, time.monotonic())
+        self._files[upload_id] = upload
         return upload
 
     def _evict(self, size: int) -> None:
@@ -96,14 +120,3 @@ class PendingUploads:
                 count, total = count - 1, total - upload.size
                 self._files.pop(upload.id, None)
                 upload.path.unlink(missing_ok=True)
-
-
-def _read_first_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
-    """Return the first rows of a file. Raises InputError with the file name that the user knows."""
-    rows: Generator[InputRow, None, None] = read_rows(path)
-    try:
-        return [row.values for row in islice(rows, _PREVIEW_ROWS)]
-    except BackstayError as error:
-        raise rename_file(error, path, name) from error
-    finally:
-        rows.close()
