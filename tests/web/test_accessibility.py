@@ -61,6 +61,7 @@ async def test_axe_finds_nothing_on_pages(page, server, filled, request):
         "/batches/resume?id=some",
         "/conversations",
         "/conversations?search=nothing-like-this",
+        "/conversations/import",
         f"/conversations/one?id={conversation}",
         "/conversations/one?id=tools",
         "/backups",
@@ -93,8 +94,19 @@ async def test_axe_finds_nothing_where_a_batch_is_prepared(page, server):
 
 
 async def test_axe_finds_nothing_where_a_file_was_read_in_part(page, tmp_path):
-    """The page after a start that left rows out has no accessibility violations."""
+    """The pages after an import and a start that left rows out have no accessibility violations."""
+    (tmp_path / "chats.csv").write_text("prompt;completion\nHi;Hello\nshort\n")
     (tmp_path / "part.csv").write_text("topic;tone\nTea;warm\nshort\n")
+    await page.goto("/conversations")
+    await page.get_by_role("link", name="Import a file…").click()
+    await page.set_input_files("input[type=file]", tmp_path / "chats.csv")
+    await page.get_by_text("Options").click()
+    await page.get_by_label("Leave out rows that cannot be used").check()
+    await page.get_by_role("button", name="Import").click()
+    await page.get_by_role("heading", name="1 conversation imported").wait_for()
+    await page.get_by_text("1 row was left out:").wait_for()
+    assert await axe.violations(page) == []
+
     await page.goto("/batches")
     await page.set_input_files("input[type=file]", tmp_path / "part.csv")
     await page.get_by_role("button", name="Choose columns").click()

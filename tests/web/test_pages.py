@@ -97,6 +97,36 @@ async def test_options_say_how_a_file_is_read(local, browser_like):
     assert 'href="/batches/one?id=j"' in started.text
 
 
+async def test_a_file_is_imported_without_a_script(local, browser_like):
+    """An import shows its counts, the rows it left out, what trainers would refuse and what it noticed."""
+    content = 'prompt;completion\n"Hi";"Ça va?"\nonly\nshort\n'.encode("cp1252")
+    form = await browser_like.get("/conversations/import")
+
+    async def send(content, name="c.csv", **fields):
+        return await browser_like.post("/conversations/import", files={"file": (name, content)}, data=fields)
+
+    refused = await send(content, encoding="cp1252", onConflict="")
+    imported = await send(content, encoding="cp1252", delimiter="", onBadRow="skip", onConflict="new")
+    unchosen = await browser_like.post("/conversations/import", files={"file": ("", b"")})
+    asking = b'{"messages": [{"role": "user", "content": "Hi"}]}'
+    strict = await send(asking, name="a.jsonl", strict="true")
+    warned = await send(asking, name="a.jsonl")
+
+    assert 'enctype="multipart/form-data"' in form.text
+    assert refused.status_code == 422
+    assert "c.csv line 3: 1 cell where the header has 2" in refused.text
+    assert "1 more row is unusable. Such rows can be left out" in refused.text
+    assert imported.status_code == 200, imported.text
+    assert "<h1>1 conversation imported</h1>" in imported.text
+    assert "2 rows were left out:" in imported.text
+    assert "Line 3: 1 cell where the header has 2" in imported.text
+    assert "c.csv: columns are separated by semicolons." in imported.text
+    assert (unchosen.status_code, strict.status_code, warned.status_code) == (422, 422, 200)
+    assert "Trainers would refuse 1 conversation:" in warned.text
+    assert "1 has no turn of the assistant (first: line 1, turn 1)" in warned.text
+    assert len((await local.ann.get("/api/conversations")).json()["conversations"]) == 2
+
+
 async def test_prompts_of_a_recipe_are_shown_before_anything_is_sent(tmp_path):
     """The page shows the recipe's prompts for the chosen columns before anything is sent."""
     (tmp_path / "r.toml").write_text('model = "openai:m"\nprompt = "Write about {{ topic }} for {{ who }}."\nturns = 3')

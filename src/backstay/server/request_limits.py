@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backstay.server.problems import Problem, refuse
 from backstay.server.request_paths import OPERATIONS, path_of
 
-UPLOADS = frozenset(("/api/batches/upload", "/api/conversations/import", "/batches/upload"))
+UPLOADS = frozenset(("/api/batches/upload", "/api/conversations/import", "/batches/upload", "/conversations/import"))
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 

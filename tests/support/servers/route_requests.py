@@ -28,6 +28,7 @@ PAGES = frozenset(
         "GET /batches/new",
         "GET /batches/one",
         "GET /conversations",
+        "GET /conversations/import",
         "GET /conversations/one",
         "POST /backups/act",
         "POST /backups/restore",
@@ -37,6 +38,7 @@ PAGES = frozenset(
         "POST /conversations/delete",
         "POST /conversations/delete-plan",
         "POST /conversations/export",
+        "POST /conversations/import",
     )
 )
 """Pages and their forms: for a browser that has come in, and described nowhere."""

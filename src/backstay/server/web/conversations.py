@@ -1,25 +1,27 @@
-"""Pages of conversations: search, read, select, delete and export them."""
+"""Pages of conversations: import, search, read, select, delete and export them."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from backstay.errors import BackstayError, LossyExport, RefusedByTrainers
-from backstay.library.choices import DEFAULT_FORMAT, ExportFormat
+from backstay.library.choices import DEFAULT_FORMAT, ExportFormat, ImportConflictPolicy
 from backstay.library.exports.request import ExportRequest
 from backstay.library.id_text import parse_printed_id, printed_id
 from backstay.library.selection import Selection
 from backstay.limits import MAX_ID, MAX_IDS, MAX_INTEGER, MAX_PERSONA, MAX_SEARCH
+from backstay.readers.compression import COMPRESSED_SUFFIXES
+from backstay.readers.read_options import ReadOptions
 from backstay.schemas import BackupOut, ConversationsOut, DeletePlanOut
-from backstay.server import exports
-from backstay.server.api.common import OwnerServices, State, Text
+from backstay.server import exports, uploads
+from backstay.server.api.common import OnBadRow, OwnerServices, State, Text
 from backstay.server.api.deletes import WithoutBackup
 from backstay.server.problems import Problem
-from backstay.server.web.forms import EmptyIsNone, FormText, redirect_to
+from backstay.server.web.forms import EmptyIsNone, FormText, ShortText, redirect_to
 from backstay.server.web.page_templates import render_page
 
 router = APIRouter(include_in_schema=False, prefix="/conversations")
@@ -137,6 +139,41 @@ async def list_conversations(
         delete_backup=await _find_backup(services, filters.delete_backup_id),
         formats=exports.FORMATS,
     )
+
+
+@router.get("/import")
+async def prepare_import(request: Request) -> Response:
+    """Show the form that imports a file."""
+    return render_page(request, "import.html", kinds=(*uploads.IMPORT_SUFFIXES, *COMPRESSED_SUFFIXES))
+
+
+@router.post("/import")
+async def import_file(
+    request: Request,
+    services: OwnerServices,
+    state: State,
+    file: Annotated[UploadFile, File()],
+    on_conflict: Annotated[ImportConflictPolicy | None, EmptyIsNone, Form(alias="onConflict")] = None,
+    on_bad_row: Annotated[OnBadRow, Form(alias="onBadRow")] = "fail",
+    strict: Annotated[bool, Form()] = False,
+    split_reasoning: Annotated[bool, Form(alias="splitReasoning")] = False,
+    encoding: Annotated[ShortText, Form()] = None,
+    delimiter: Annotated[ShortText, Form()] = None,
+) -> Response:
+    """Import the conversations of a file, all or none, and show the result."""
+    read, name = ReadOptions(encoding, delimiter), uploads.chosen_name(file)
+    async with uploads.store_upload(file, uploads.IMPORT_SUFFIXES, state.files, name=name) as upload:
+        result = await services.conversations.import_file(
+            upload.path,
+            on_conflict=on_conflict or ImportConflictPolicy.FAIL,
+            on_bad_row=on_bad_row,
+            strict=strict,
+            split_reasoning=split_reasoning,
+            read=read,
+            on_note=upload.add_note,
+            ceiling=state.settings.import_ceiling,
+        )
+    return render_page(request, "imported.html", file=upload, result=result)
 
 
 @router.get("/one")
