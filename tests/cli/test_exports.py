@@ -217,3 +217,18 @@ def test_an_empty_name_of_the_output_is_refused(within, backstay, stored):
 
     assert (ended.code, ended.one_line_error()) == (2, "The name of the output is empty; name a file or a folder")
     assert not (backstay.folder / "train.jsonl").exists()
+
+
+def test_problems_select_conversations(within, backstay, stored):
+    """The file of problems names conversations with the reasons, and selects them in another command."""
+    stored(_TOOLS, _PLAIN, _ASKING)
+
+    planned = _export(within, "--format", "sharegpt", "--dry-run", "--problems", "problems.txt")
+    exported = _export(within, "--ids-file", "problems.txt", "--format", "native")
+
+    assert planned.code == 0
+    assert (backstay.folder / "problems.txt").read_text().splitlines() == [
+        "tools\tloses ids of tool calls; loses reasoning",
+        "asking\thas no turn of the assistant",
+    ]
+    assert [json.loads(line)["id"] for line in exported.out.splitlines()] == ["tools", "asking"]

@@ -454,6 +454,38 @@ async def test_a_failed_export_leaves_no_folder(backstay, tmp_path, monkeypatch,
     assert before is None or _names(folder) == before
 
 
+@pytest.mark.parametrize("way", ["plan", "refused", "written"])
+async def test_problems_name_the_conversations(backstay, tmp_path, way):
+    """A file names each conversation with a loss or a warning, even if that refuses the export."""
+    await _store(backstay, _row("plain"), _row("a b", _TURNS), _row("open", [_QUESTION]))
+    problems = tmp_path / "problems.txt"
+    choices = {"format": "csv" if way == "refused" else "messages", "problems": problems}
+
+    if way == "plan":
+        await backstay.conversations.plan_export(**choices)
+    elif way == "refused":
+        with pytest.raises(LossyExport):
+            await backstay.conversations.write_export(tmp_path / "out.csv", **choices)
+    else:
+        await backstay.conversations.write_export(tmp_path / "out.jsonl", **choices)
+
+    lost = "a b\tloses tool calls; loses ids of tool calls; loses reasoning\n"
+    warned = "open\thas no turn of the assistant\n"
+    assert problems.read_text() == (lost if way == "refused" else warned)
+
+
+async def test_problems_need_a_file_and_spare_the_database(backstay, tmp_path):
+    """The file of problems cannot replace a database, and a stream, which is checked before, has none."""
+    await _many(backstay, 1)
+    database = next((path for path in tmp_path.iterdir() if path.suffix == ".db"), None)
+
+    with pytest.raises(SettingsError, match="name one, or do a dry run"):
+        await backstay.conversations.write_export(io.BytesIO(), problems=tmp_path / "problems.txt")
+    if database is not None:
+        with pytest.raises(OutputUnwritable, match="belongs to the database"):
+            await backstay.conversations.plan_export(problems=database)
+
+
 @pytest.mark.parametrize("count", [1, 1_200])
 @pytest.mark.parametrize("name", ["out.json", "out.json.gz"])
 async def test_a_json_file_is_one_array(backstay, tmp_path, name, count):

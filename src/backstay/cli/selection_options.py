@@ -70,7 +70,8 @@ class SelectionOptions:
         list[str] | None, typer.Argument(metavar="IDS", help="Ids of conversations.", parser=parse_printed_id)
     ] = None
     ids_file: Annotated[
-        str | None, typer.Option(metavar="F", help="File with one id per line; - for standard input.")
+        str | None,
+        typer.Option(metavar="F", help="File with one id per line, and anything after a tab; - for standard input."),
     ] = None
     conditions: ConditionOptions
     everything: Annotated[bool, typer.Option("--all", help="Select all conversations.")] = False
@@ -115,7 +116,7 @@ def _read_ids(name: str) -> list[str]:
         raise InputUnreadable(f"{printable(name)} cannot be read: {error.strerror}", path=name) from error
     except UnicodeDecodeError as error:
         raise InputUnreadable(f"{printable(name)}: not UTF-8 text", path=name) from error
-    ids = [parse_printed_id(line.strip()) for line in lines if line.strip()]
+    ids = [parse_printed_id(line.partition("\t")[0].strip()) for line in lines if line.strip()]
     if not ids:
         raise EmptySelection(f"{printable(name)} names no conversations", path=name)
     return ids

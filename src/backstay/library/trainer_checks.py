@@ -53,6 +53,11 @@ class WarningKind(StrEnum):
     NOT_ALTERNATING = "not_alternating"  # LLaMA-Factory, in ShareGPT
     ANTHROPIC_PARTS = "anthropic_parts"  # OpenAI, in OpenAI's shape
 
+    @property
+    def phrase(self) -> str:
+        """A phrase for one conversation, such as `ends with the user`."""
+        return self.format_count(1).removeprefix("1 ")
+
     def format_count(self, count: int) -> str:
         """Return a clause such as `1 ends with the user`, `2 end with the user`."""
         verb, _, rest = _PHRASES[self].partition(" ")
@@ -268,10 +273,15 @@ class TrainerReport:
         self._counts: dict[WarningKind, int] = {}
         self._first: dict[WarningKind, WarningLocation] = {}  # in the order in which they were found
 
-    def add(self, conversation: Conversation, *, line: int | None = None, file: str | None = None) -> None:
-        """Check a conversation, which is located by its line, in a `file` if there are several; otherwise by its id."""
+    def add(
+        self, conversation: Conversation, *, line: int | None = None, file: str | None = None
+    ) -> Collection[WarningKind]:
+        """Check a conversation, and return the warnings about it.
+
+        It is located by its line, in a `file` if there are several; otherwise by its id.
+        """
         if _is_plain_exchange(conversation.turns):
-            return
+            return ()
         turns: dict[WarningKind, int] = {}
         further = (warning for more in self._checks for warning in more(conversation.turns))
         for warning in sorted(chain(check(conversation), further), key=lambda each: each.turn):
@@ -281,6 +291,7 @@ class TrainerReport:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             self._first.setdefault(kind, WarningLocation(turn, line, conversation.id, file))
         self.refused += bool(turns)
+        return turns
 
     @property
     def counts(self) -> Sequence[WarningCount]:

@@ -69,6 +69,13 @@ class ExportOptions:
     ] = False
     card: Annotated[bool, typer.Option("--card", help="Also write a dataset card.")] = False
     license_text: Annotated[str | None, typer.Option("--license", metavar="TEXT", help="License for the card.")] = None
+    problems: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the id of each conversation with a loss or a warning, and why, for --ids-file.",
+        ),
+    ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be exported and left out.")] = False
 
     def path(self, *, as_json: bool) -> str | None:
@@ -98,6 +105,7 @@ class ExportOptions:
             "metadata": self.metadata,
             "parsed_arguments": self.parsed_arguments,
             "excel": self.excel,
+            "problems": self.problems,
             "lossy": self.lossy,
             "strict": self.strict,
             "card": self.card,
@@ -116,7 +124,7 @@ async def export(session: CommandSession, *, options: SelectionOptions, choices:
     Examples:
       backstay conversations export --job topics -o topics.messages.jsonl
       backstay conversations export --format sharegpt -o all.jsonl.zst
-      backstay conversations export --format csv --dry-run
+      backstay conversations export --format csv --dry-run --problems problems.txt
       backstay conversations export --split train=0.95,test=0.05 --card -o dataset
       backstay conversations export --ids-file good.txt -o good.csv
     """

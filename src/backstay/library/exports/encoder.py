@@ -1,22 +1,27 @@
 """The encoding of conversations in one format, which counts what it leaves out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from backstay.library.conversation import Conversation
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.request import ExportRequest
-from backstay.library.formats import Format
+from backstay.library.exports.trainer_observer import TrainerObserver
+from backstay.library.formats import Format, Prepared
+from backstay.library.trainer_checks import WarningKind
 
 
 class Encoder:
     """The encoder of one stream of an export: all of it, or one side of a split."""
 
-    def __init__(self, export_format: Format, request: ExportRequest, findings: ExportFindings) -> None:
+    def __init__(
+        self, export_format: Format, request: ExportRequest, findings: ExportFindings, trainers: TrainerObserver
+    ) -> None:
         self.conversations = 0
         """How many were written, without those that wait for others of their row."""
         self._format = export_format
         self._request = request
         self._findings = findings
+        self._trainers = trainers
 
     def head(self) -> bytes:
         """Return the bytes before the first conversation."""
@@ -35,12 +40,17 @@ class Encoder:
     def encode(self, conversations: Sequence[Conversation]) -> bytes:
         """Return the bytes of some conversations, and count what the format cannot hold."""
         export_format, findings, observers = self._format, self._findings, self._request.observers
+        on_problem = self._request.on_problem
         chunks = []
         self.conversations += export_format.waiting
         for conversation in conversations:
             prepared = export_format.prepare(conversation)
             findings.add(conversation, prepared)
-            if (written := prepared.conversation) is None:
+            written = prepared.conversation
+            warnings = self._trainers.observe(written) if written is not None else ()
+            if on_problem is not None and (reasons := _reasons(prepared, warnings)):
+                on_problem(str(conversation.id), reasons)
+            if written is None:
                 continue
             self.conversations += 1
             for observer in observers:
@@ -63,4 +73,10 @@ class Encoder:
 
     def next_file(self) -> "Encoder":
         """Return the encoder of the next file of the same conversations."""
-        return Encoder(self._format.next_file(), self._request, self._findings)
+        return Encoder(self._format.next_file(), self._request, self._findings, self._trainers)
+
+
+def _reasons(prepared: Prepared, warnings: Collection[WarningKind]) -> list[str]:
+    """Return why a conversation is not written whole, or why trainers would refuse it, as phrases."""
+    refusal = [] if prepared.refusal is None else [f"cannot be written: {prepared.refusal}"]
+    return [*refusal, *(f"loses {loss}" for loss in prepared.losses), *(kind.phrase for kind in warnings)]

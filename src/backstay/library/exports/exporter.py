@@ -16,6 +16,7 @@ from backstay.library.exports.file_name import encoded, format_of_file, is_data_
 from backstay.library.exports.folder_writer import FolderWriter, refuse_other_data, refuse_unrelated_data
 from backstay.library.exports.losses import ExportFindings
 from backstay.library.exports.prepared_export import PreparedExport, new_format
+from backstay.library.exports.problem_file import with_problems
 from backstay.library.exports.request import ExportedFile, ExportRequest, ExportResult
 from backstay.library.exports.trainer_observer import TrainerObserver
 from backstay.library.formats import DEFAULT
@@ -88,9 +89,9 @@ class Exporter:
         if not isinstance(target, str | Path):
             return await self._write_stream(target, selection, request)
         path, request = Path(target), _with_format(request, target)
-        if _is_folder(target, request):
-            return await self._write_folder(path, selection, request)
-        return await self._write_file(path, selection, request)
+        write = self._write_folder if _is_folder(target, request) else self._write_file
+        with with_problems(request, excluded=self._protected_files) as noting:
+            return await write(path, selection, noting)
 
     async def plan(
         self, target: str | Path | None, selection: Selection | None, request: ExportRequest
@@ -105,16 +106,20 @@ class Exporter:
             request = _with_format(request, target)
             if _is_folder(target, request):
                 _check_folder(Path(target), new_format(request).suffix, request)
-        export = await self._prepare(selection, replace(request, lossy=True, strict=False))
-        async for _ in export.blocks():
-            pass
-        export.finish(None)
-        return export.result(None, ())
+        request = replace(request, lossy=True, strict=False)
+        with with_problems(request, excluded=self._protected_files) as noting:
+            export = await self._prepare(selection, noting)
+            async for _ in export.blocks():
+                pass
+            export.finish(None)
+            return export.result(None, ())
 
     async def _write_stream(
         self, stream: ByteStream, selection: Selection | None, request: ExportRequest
     ) -> ExportResult:
         _check_stream(request)
+        if request.problems is not None:
+            raise _needs_file()
         export = await self._prepare(selection, request)
         await self._measure(selection, export)
         async for block in export.blocks(checks_each=True):
@@ -126,6 +131,8 @@ class Exporter:
         is_stream = _is_stream(path)
         if is_stream and request.card:
             raise _needs_folder()
+        if is_stream and request.problems is not None:
+            raise _needs_file()
         with ExitStack() as files:
             card_path = path.with_name(f"{stem_of(path)}.md")
             if request.card:
@@ -241,6 +248,10 @@ def _check_folder(folder: Path, suffix: str, request: ExportRequest) -> None:
 
 def _needs_folder() -> SettingsError:
     return SettingsError("A split, shards or a card cannot go to a stream; name a folder", setting="output")
+
+
+def _needs_file() -> SettingsError:
+    return SettingsError("Problems are found while a file is written; name one, or do a dry run", setting="problems")
 
 
 def _is_stream(path: Path) -> bool:

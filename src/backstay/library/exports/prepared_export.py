@@ -27,7 +27,7 @@ class PreparedExport:
         self.figures = CardFigures()
         self.trainers = TrainerObserver(new_format(request), strict=request.strict)
         figures = (self.figures,) if request.card else ()
-        self.request = replace(request, observers=(*request.observers, *figures, self.trainers))
+        self.request = replace(request, observers=(*request.observers, *figures))
         self._findings = ExportFindings(request.format or DEFAULT)
 
     @property
@@ -54,7 +54,7 @@ class PreparedExport:
 
     def new_encoder(self) -> Encoder:
         """Return an encoder of conversations of this export."""
-        return Encoder(new_format(self.request), self.request, self._findings)
+        return Encoder(new_format(self.request), self.request, self._findings, self.trainers)
 
     async def blocks(self, *, checks_each: bool = False) -> AsyncIterator[bytes]:
         """Yield all conversations as one stream.
@@ -94,6 +94,7 @@ class PreparedExport:
         self._check_losses()
         for observer in self.request.observers:
             observer.finish()
+        self.trainers.finish()
         if path is None or self.exported:
             return
         # An empty file does not replace a good one.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, Self, TypedDict, Unpack
 
 from backstay.errors import SettingsError
@@ -54,6 +55,9 @@ class ExportChoices(TypedDict, total=False):
     """The license that the card states."""
     on_progress: Callable[[int], None] | None
     """Called with the number of exported conversations."""
+    problems: str | Path | None
+    """A file to write, with the id of each conversation that loses something or that trainers would refuse, a tab, and
+    the reasons, such as `loses reasoning; ends with the user`. It is written even if the export is refused for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,10 @@ class ExportRequest:
     observers: Sequence[ConversationObserver] = ()
     on_progress: Callable[[int], None] | None = None
     """Called with the number of exported conversations."""
+    problems: Path | None = None
+    """The file for the ids of conversations with a loss or a warning."""
+    on_problem: Callable[[str, Sequence[str]], None] | None = None
+    """Called, from any thread, for each of them with its id and the reasons."""
 
     @classmethod
     def from_choices(cls, **choices: Unpack[ExportChoices]) -> Self:
@@ -84,6 +92,7 @@ class ExportRequest:
         for name in choices.keys() - ExportChoices.__annotations__.keys():
             raise TypeError(f"there is no choice {name!r}; see backstay.ExportChoices")
         export_format, split, shard_size = choices.get("format"), choices.get("split"), choices.get("shard_size")
+        problems = choices.get("problems")
         card, license_text = choices.get("card", False), choices.get("license")
         if shard_size is not None and shard_size < 1:
             raise SettingsError("The shard size is below 1", setting="shard_size")
@@ -105,6 +114,7 @@ class ExportRequest:
             card=card,
             license=license_text,
             on_progress=choices.get("on_progress"),
+            problems=Path(problems) if problems is not None else None,
         )
 
 

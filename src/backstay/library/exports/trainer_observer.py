@@ -1,12 +1,14 @@
 """The check of an export for what trainers refuse."""
 
+from collections.abc import Collection
+
 from backstay.library.conversation import Conversation
 from backstay.library.formats import Format, Loss
-from backstay.library.trainer_checks import OF_RESULTS, TrainerReport
+from backstay.library.trainer_checks import OF_RESULTS, TrainerReport, WarningKind
 
 
 class TrainerObserver:
-    """A report on the exported conversations that trainers would refuse. Observes the export."""
+    """A report on the exported conversations that trainers would refuse."""
 
     def __init__(self, export_format: Format, *, strict: bool) -> None:
         is_without_calls = Loss.TOOL_CALLS in export_format.unsupported
@@ -14,9 +16,9 @@ class TrainerObserver:
         self._strict = strict
         self._is_checking = strict or export_format.is_for_training
 
-    def observe(self, conversation: Conversation) -> None:
-        if self._is_checking:
-            self.report.add(conversation)
+    def observe(self, conversation: Conversation) -> Collection[WarningKind]:
+        """Check a conversation as it is written, and return the warnings about it."""
+        return self.report.add(conversation) if self._is_checking else ()
 
     def finish(self) -> None:
         """Raise RefusedByTrainers if the export is strict and trainers would refuse some conversations."""
