@@ -40,7 +40,7 @@ class FormatOptions:
     """Whether JSON formats also write id, topic, persona, metadata and so on."""
     parsed_arguments: bool = False
     """Whether formats with OpenAI's messages write the arguments of tool calls as objects, which most chat templates
-    expect. Arguments that are not a JSON object stay text."""
+    expect. Others, such as those that are not a JSON object, stay text."""
     excel: bool = False
     """Whether CSV begins with a byte order mark, by which Excel recognizes UTF-8."""
     turn_fields: bool = True

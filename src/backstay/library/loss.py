@@ -10,7 +10,7 @@ class Loss(StrEnum):
     TOOL_CALLS = "tool calls"
     TOOL_CALL_IDS = "ids of tool calls"
     TOOL_CALL_KEYS = "extra keys of tool calls"
-    ARGUMENTS = "arguments of tool calls that are not JSON objects"
+    ARGUMENTS = "arguments of tool calls that cannot be written as JSON objects"
     CALL_TEXT = "text next to tool calls"
     REASONING = "reasoning"
     PARTS = "content parts that are not text"

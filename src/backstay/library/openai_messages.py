@@ -8,7 +8,7 @@ from backstay.library.format_options import FormatOptions
 from backstay.library.json_lines import embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_openai
-from backstay.library.training_content import field_block_types, is_json_object, weight
+from backstay.library.training_content import field_block_types, is_embeddable, weight
 from backstay.library.turn import Turn, part_type
 
 UNSUPPORTED = frozenset((Loss.PART_ORDER,))
@@ -33,7 +33,7 @@ def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, 
 
 def _with_parsed_arguments(call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function")  # a custom call has none
-    if function is None or not is_json_object(function["arguments"]):
+    if function is None or not is_embeddable(function["arguments"]):
         return call
     return call | {"function": function | {"arguments": embed(function["arguments"])}}
 

@@ -9,8 +9,12 @@ import orjson
 from backstay.library.conversation import Conversation
 from backstay.library.loss import MORE_THAN_TEXT, Loss
 from backstay.library.turn import Turn, part_type
+from backstay.readers.json_depth import is_too_deep, may_be_too_deep
+from backstay.readers.json_object import loses_digits
 
 _TEXT_TYPES = frozenset(("text", "input_text", "output_text", "refusal"))
+_ARGUMENTS_OUTER_LEVELS = 6
+"""The most levels of a row outside the arguments of a tool call: those of `messages`."""
 
 
 def count_features(conversation: Conversation) -> dict[Loss, int]:
@@ -64,6 +68,15 @@ def is_json_object(text: str) -> bool:
         return False
 
 
+def is_embeddable(arguments: str) -> bool:
+    """Return whether the arguments of a call are a JSON object that an import of the row would accept unchanged."""
+    if not is_json_object(arguments) or loses_digits(arguments.encode()):
+        return False
+    return not may_be_too_deep(arguments, outer_levels=_ARGUMENTS_OUTER_LEVELS) or not is_too_deep(
+        orjson.loads(arguments), outer_levels=_ARGUMENTS_OUTER_LEVELS
+    )
+
+
 def field_block_types(turn: Turn) -> Collection[str]:
     """Return the types of Anthropic's content blocks that repeat fields of this turn and so are not content."""
     types = {"thinking": turn.reasoning, "tool_use": turn.tool_calls}
@@ -78,7 +91,7 @@ def _count_fields(turn: Turn) -> Mapping[Loss, int]:
         Loss.TOOL_CALLS: len(calls),
         Loss.TOOL_CALL_IDS: sum(call.id is not None for call in calls) + bool(turn.tool_call_id),
         Loss.TOOL_CALL_KEYS: sum(bool(call.extra) for call in calls),
-        Loss.ARGUMENTS: sum(not is_json_object(call.arguments) for call in calls),
+        Loss.ARGUMENTS: sum(not is_embeddable(call.arguments) for call in calls),
         Loss.CALL_TEXT: bool(calls and turn.content),
         Loss.REASONING: bool(turn.reasoning),
         Loss.PARTS: sum(name not in _TEXT_TYPES and name not in field_types for name in types),

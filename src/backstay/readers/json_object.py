@@ -44,12 +44,12 @@ def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int, list_ke
     if type(values) is not dict:
         raise errors.invalid_row(line, NOT_AN_OBJECT)
     # A rounded whole number is a float, so a row without floats and nested values needs no further check.
-    if not _SCALAR_TYPES.issuperset(map(type, values.values())) and _loses_digits(raw):
+    if not _SCALAR_TYPES.issuperset(map(type, values.values())) and loses_digits(raw):
         raise errors.invalid_row(line, "a whole number too large for 64 bits would be rounded; write it in quotes")
     return values
 
 
-def _loses_digits(raw: bytes | bytearray) -> bool:
+def loses_digits(raw: bytes | bytearray) -> bool:
     """Return whether orjson rounded a whole number to a float, which could make two ids equal."""
     if _MANY_DIGITS not in raw.translate(_DIGITS_TO_ZERO):
         return False

@@ -29,6 +29,14 @@ JSON = st.recursive(
 )
 OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
 
+# JSON objects at the limits of what an import reads.
+UNUSUAL_ARGUMENTS = st.one_of(
+    st.sampled_from([-(2**63) - 1, -(2**63), 2**64 - 1, 2**64, 10**30]).map(lambda number: f'{{"n": [{number}]}}'),
+    st.integers(94, 101).map(lambda depth: '{"a":' * depth + "1" + "}" * depth),
+    st.sampled_from(['{"n": 1.0}', '{"n": 1E5}', '{"n": -0}', '{"n": 0.1000000000000000055}', '{"n": 1, "n": 2}']),
+    st.sampled_from(['{"n": 1e400}', '{"n": NaN}', '{"n": "\\ud800"}', '{"n": "18446744073709551616"}']),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Having:
@@ -100,7 +108,7 @@ def _turns(draw: st.DrawFn, role: str, having: Having) -> Turn:
 
 
 def _calls(having: Having) -> st.SearchStrategy[ToolCall]:
-    arguments = OBJECT.map(json.dumps)
+    arguments = OBJECT.map(json.dumps) | UNUSUAL_ARGUMENTS
     others = ANY_TEXT if having.other_arguments else arguments
     calls = st.builds(ToolCall, st.none() | TEXT, TEXT, arguments | others)
     custom = st.builds(ToolCall, st.none() | TEXT, TEXT, ANY_TEXT, extra=st.just({"type": "custom"}))

@@ -13,12 +13,15 @@ from backstay.library.record import TURNS, Document
 from backstay.library.training_content import field_block_types
 from backstay.library.turn import Turn, part_type
 from backstay.readers.input_errors import InputErrors
+from backstay.readers.json_object import parse_object
 from backstay.readers.row import InputRow
 
 
 def import_lines(data: bytes, *, split_reasoning: bool = False) -> list[Conversation]:
     """Return the conversations of JSON lines."""
-    return import_rows(map(json.loads, data.splitlines()), split_reasoning=split_reasoning)
+    errors = InputErrors("the export")
+    rows = [parse_object(line, errors, number) for number, line in enumerate(data.splitlines(), start=1)]
+    return import_rows(rows, split_reasoning=split_reasoning)
 
 
 def import_rows(rows: Iterable[dict[str, Any]], *, split_reasoning: bool = False) -> list[Conversation]:
@@ -70,7 +73,11 @@ def _comparable(turn: Turn, *, as_blocks: bool) -> Turn:
 
 def _value(arguments: str) -> Any:
     try:
-        value = json.loads(arguments)
+        value = json.loads(arguments, parse_constant=_refuse_constant)
     except ValueError:
         return arguments
     return value if isinstance(value, dict) else arguments
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

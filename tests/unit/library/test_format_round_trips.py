@@ -32,23 +32,25 @@ def test_what_describes_a_conversation_comes_back_too(name, conversation):
 
 
 @pytest.mark.parametrize(
-    ("name", "having"),
+    ("name", "options", "having"),
     [
-        ("messages", Having()),
-        ("prompt-completion", Having()),
+        ("messages", {}, Having()),
+        ("messages", {"parsed_arguments": True}, Having()),
+        ("prompt-completion", {}, Having()),
         (
             "anthropic",
+            {},
             Having(names=False, weights=False, other_arguments=False, custom_calls=False, parts=(IMAGE_BLOCK,)),
         ),
-        ("sharegpt", Having(names=False, reasoning=False, custom_calls=False, parts=())),
-        ("chatml", replace(_TEXT_ONLY, systems=True)),
-        ("alpaca", _TEXT_ONLY),
+        ("sharegpt", {}, Having(names=False, reasoning=False, custom_calls=False, parts=())),
+        ("chatml", {}, replace(_TEXT_ONLY, systems=True)),
+        ("alpaca", {}, _TEXT_ONLY),
     ],
 )
 @given(data=st.data())
-def test_what_a_format_holds_comes_back(name, having, data):
+def test_what_a_format_holds_comes_back(name, options, having, data):
     """A conversation with nothing that the format lacks is imported as it was."""
-    form = load_format(name)()
+    form = load_format(name)(FormatOptions(**options))
     conversation = form.prepare(data.draw(conversations(having))).conversation
     assume(conversation is not None and not form.prepare(conversation).losses)
 

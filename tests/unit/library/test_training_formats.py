@@ -50,7 +50,7 @@ def test_messages_have_all_that_trainers_read():
 @pytest.mark.parametrize("name", ["messages", "prompt-completion", "trl-preference"])
 def test_arguments_are_objects_on_request(name):
     """Arguments that are JSON objects can be written as such, number for number; other ones stay text."""
-    calls = [ToolCall("c1", "plot", '{"from": 1.50,\n"to": 18446744073709551616}'), ToolCall("c2", "plot", "[1]")]
+    calls = [ToolCall("c1", "plot", '{"from": 1.50,\n"to": 18446744073709551615}'), ToolCall("c2", "plot", "[1]")]
     sides = [
         Conversation(
             [Turn("user", "Plot."), Turn("assistant", text, tool_calls=calls)],
@@ -62,7 +62,7 @@ def test_arguments_are_objects_on_request(name):
 
     written = b"".join(export_one(form, each) for each in sides)
 
-    assert written.count(b'"arguments":{"from": 1.50, "to": 18446744073709551616}') == 2
+    assert written.count(b'"arguments":{"from": 1.50, "to": 18446744073709551615}') == 2
     assert written.count(b'"arguments":"[1]"') == 2
 
 
@@ -209,13 +209,29 @@ def test_answer_keeps_the_order_of_its_blocks():
 
 def test_numbers_in_arguments_stay_exact():
     """Arguments are written as the model wrote them, so that no digit of a number is lost, but on one line."""
-    arguments = '{"id":\r\n 123456789012345678901234567890, "id2": 1.10}'
+    arguments = '{"id":\r\n 18446744073709551615, "id2": 1.10}'
     turn = Turn("assistant", "", tool_calls=[replace(_CALL, arguments=arguments)])
 
     line = export_one(load_format("anthropic")(), Conversation([turn]))
 
-    assert b'{"id":   123456789012345678901234567890, "id2": 1.10}' in line
+    assert b'{"id":   18446744073709551615, "id2": 1.10}' in line
     assert line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"id": 18446744073709551616}', '{"a":' * 95 + "1" + "}" * 95, '{"a": NaN}', "[1]", ""]
+)
+def test_arguments_that_an_import_refuses_as_objects_are_a_loss_or_text(arguments):
+    """Arguments that could not be imported as an object are a loss of Anthropic's shape, and stay text elsewhere."""
+    call = replace(_CALL, arguments=arguments)
+    conversation = Conversation([Turn("user", "Rain?"), Turn("assistant", "", tool_calls=[call])])
+
+    messages = _row("messages", conversation, parsed_arguments=True)["messages"]
+    (_, sharegpt_call) = _row("sharegpt", conversation)["conversations"]
+
+    assert load_format("anthropic")().losses(conversation) == {Loss.ARGUMENTS: 1}
+    assert messages[1]["tool_calls"][0]["function"]["arguments"] == arguments
+    assert json.loads(sharegpt_call["value"])["arguments"] == arguments
 
 
 def test_sharegpt_calls_tools_as_llama_factory_reads_them():

@@ -10,7 +10,7 @@ from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_anthropic
-from backstay.library.training_content import field_block_types, is_json_object
+from backstay.library.training_content import field_block_types, is_embeddable
 from backstay.library.turn import ToolCall, Turn, text_of_parts
 
 _ROLES = frozenset(("user", "assistant", "tool"))
@@ -113,7 +113,7 @@ def _thinking(turn: Turn) -> list[Block]:
 
 def _tool_use(call: ToolCall) -> Block:
     call_id = {} if call.id is None else {"id": call.id}
-    arguments = embed(call.arguments) if is_json_object(call.arguments) else {}
+    arguments = embed(call.arguments) if is_embeddable(call.arguments) else {}
     return {"type": "tool_use", **call_id, "name": call.name, "input": arguments}
 
 

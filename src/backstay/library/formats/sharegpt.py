@@ -14,7 +14,7 @@ from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
 from backstay.library.openai_messages import id_and_metadata, to_tools
 from backstay.library.trainer_checks import check_alternation
-from backstay.library.training_content import is_json_object, weight
+from backstay.library.training_content import is_embeddable, weight
 from backstay.library.turn import ToolCall, Turn
 
 _SPEAKER = {"user": "human", "assistant": "gpt", "tool": "observation"}
@@ -63,5 +63,5 @@ def _calls(turn: Turn) -> str:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    is_object = is_json_object(call.arguments)
+    is_object = is_embeddable(call.arguments)
     return {"name": call.name, "arguments": embed(call.arguments) if is_object else call.arguments}
