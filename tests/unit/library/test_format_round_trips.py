@@ -14,12 +14,20 @@ from backstay.library.formats import Format, FormatOptions, Loss, ReasoningMode,
 from backstay.library.loss import MORE_THAN_TEXT
 from backstay.library.training_content import count_features
 from backstay.library.turn import Turn
-from support.data.conversation_strategies import IMAGE_BLOCK, Having, conversations, described
+from support.data.conversation_strategies import IMAGE_BLOCK, TEXT, Having, conversations, described
 from support.data.exported import export
 from support.data.imported import equal, import_lines
 
 _TEXT_ONLY = Having(names=False, weights=False, reasoning=False, parts=(), calls=False, systems=False)
 _LEFT_OUT = (Loss.NO_TEXT, Loss.ROLES, Loss.SYSTEM, Loss.ORDER, Loss.AFTER_ANSWER)
+_METADATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "reasoning_signature": TEXT | st.integers(0, 9),
+        "is_error": st.booleans() | TEXT,
+        "weight": st.sampled_from([0, 1, "high"]),
+    },
+)
 
 
 @pytest.mark.parametrize("name", ["messages", "native"])
@@ -100,6 +108,22 @@ def test_losses_are_the_difference(name, conversation):
         before[Loss.PARTS] += form.remove_unsupported(conversation)[1].get(Loss.PARTS, 0)
     after = Counter(count_features(imported))
     assert +Counter({loss: before[loss] - after[loss] for loss in {*MORE_THAN_TEXT, *form.unsupported}}) == losses
+
+
+@pytest.mark.parametrize("name", ["messages", "prompt-completion", "anthropic", "sharegpt"])
+@given(conversation=conversations(Having(weights=False)), data=st.data())
+def test_metadata_of_turns_comes_back_or_is_named(name, conversation, data):
+    """The metadata of turns is imported as it was exactly if neither a loss nor an omitted field names it."""
+    turns = [replace(turn, metadata=data.draw(_METADATA) or None) for turn in conversation.turns]
+    form = load_format(name)()
+    supported, _ = form.remove_unsupported(replace(conversation, turns=turns))
+    assume(supported is not None)
+
+    (imported,) = import_lines(form.chunk(supported))
+
+    is_named = "turn metadata" in form.omitted_fields(supported) or Loss.WEIGHTS in form.losses(supported)
+    is_equal = [turn.metadata for turn in imported.turns] == [turn.metadata for turn in supported.turns]
+    assert is_equal is not is_named
 
 
 def _read_csv(form: Format, conversation: Conversation) -> Conversation:

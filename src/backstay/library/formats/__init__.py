@@ -71,8 +71,6 @@ class Format(ABC):
     """How many conversations make a row."""
     written_fields: Collection[str] = ()
     """The descriptive fields that the format writes."""
-    training_keys: Collection[str] = ("weight",)
-    """The keys of a turn's metadata that are training data rather than descriptive."""
     unusable_options: ClassVar[Collection[str]] = ("excel",)
     """The options of `FormatOptions` that would change nothing."""
     unsupported: Collection[Loss] = MORE_THAN_TEXT
@@ -127,7 +125,13 @@ class Format(ABC):
         return [name for name in DESCRIPTIVE_FIELDS if name not in self.written_fields]
 
     def _is_described(self, turn: "Turn") -> bool:
-        return bool(turn.metadata and turn.metadata.keys() - self.training_keys)
+        return bool(turn.metadata and turn.metadata.keys() - self.training_keys(turn))
+
+    def training_keys(self, turn: "Turn") -> Collection[str]:
+        """Return the keys of a turn's metadata that are training data, and so are written or a loss."""
+        from backstay.library.training_content import weight  # every command's help imports this module
+
+        return () if weight(turn) is None else ("weight",)
 
     def remove_unsupported(self, conversation: "Conversation") -> "tuple[Conversation | None, Mapping[Loss, int]]":
         """Return the conversation without the turns that the format cannot hold, and what was removed, with counts.

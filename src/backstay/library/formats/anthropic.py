@@ -1,7 +1,7 @@
 """Anthropic: one `{"system", "messages", "tools"}` per line, with blocks where text alone is not enough."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,6 @@ class AnthropicFormat(JsonLines):
     """The shape of Anthropic's API. Results of tools are part of the user message that follows the calls."""
 
     label = "Anthropic messages (JSONL)"
-    training_keys = ("weight", _SIGNATURE, _IS_ERROR)
     unsupported = (Loss.TOOL_CALL_KEYS, Loss.ARGUMENTS, Loss.NAMES, Loss.WEIGHTS, Loss.MISPLACED)
 
     def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
@@ -38,6 +37,10 @@ class AnthropicFormat(JsonLines):
         if all(turn.role == "system" for turn in turns):
             return None, {Loss.NO_ANSWER: 1}
         return replace(conversation, turns=turns), +left_out
+
+    def training_keys(self, turn: Turn) -> Collection[str]:
+        written = {_SIGNATURE: _signature(turn), _IS_ERROR: _is_error(turn)}
+        return {*super().training_keys(turn), *(key for key, value in written.items() if value is not None)}
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
         turns = conversation.turns
@@ -106,9 +109,14 @@ def _ids(blocks: Iterable[Block]) -> list[tuple[Any, Any]]:
 def _thinking(turn: Turn) -> list[Block]:
     if not turn.reasoning:
         return []
-    signature = turn.metadata.get(_SIGNATURE) if turn.metadata else None
-    signed = {"signature": signature} if isinstance(signature, str) else {}
+    signature = _signature(turn)
+    signed = {} if signature is None else {"signature": signature}
     return [{"type": "thinking", "thinking": turn.reasoning, **signed}]
+
+
+def _signature(turn: Turn) -> str | None:
+    value = turn.metadata.get(_SIGNATURE) if turn.metadata else None
+    return value if isinstance(value, str) and turn.reasoning and turn.role == "assistant" else None
 
 
 def _tool_use(call: ToolCall) -> Block:
@@ -119,6 +127,11 @@ def _tool_use(call: ToolCall) -> Block:
 
 def _result(turn: Turn) -> Block:
     call_id = {"tool_use_id": turn.tool_call_id} if turn.tool_call_id else {}
-    is_error = turn.metadata.get(_IS_ERROR) if turn.metadata else None
-    mark = {_IS_ERROR: is_error} if isinstance(is_error, bool) else {}
+    is_error = _is_error(turn)
+    mark = {} if is_error is None else {_IS_ERROR: is_error}
     return {"type": "tool_result", **call_id, "content": _content(turn), **mark}
+
+
+def _is_error(turn: Turn) -> bool | None:
+    value = turn.metadata.get(_IS_ERROR) if turn.metadata else None
+    return value if isinstance(value, bool) and turn.role == "tool" else None
