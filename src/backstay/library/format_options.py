@@ -1,14 +1,18 @@
 """The options of an export that change what a format writes."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backstay.library.conversation import Conversation
     from backstay.library.turn import Turn
 
 _SYSTEM_ROLES = frozenset(("system", "developer"))
+_THINKING = frozenset(("thinking",))
+_REASONING_PARTS = frozenset(("thinking", "redacted_thinking", "reasoning"))
+"""The types of parts that are reasoning."""
 
 
 class ReasoningMode(StrEnum):
@@ -57,11 +61,34 @@ class FormatOptions:
         """Return the turn with the options applied; None if it is left out."""
         if self.system is SystemMode.DROP and turn.role in _SYSTEM_ROLES:
             return None
-        if self.reasoning is ReasoningMode.KEEP or not turn.reasoning:
-            return turn
-        # As the chat templates of Qwen and DeepSeek write it.
-        thought = f"<think>\n{turn.reasoning}\n</think>\n\n" if self.reasoning is ReasoningMode.INLINE else ""
-        parts = [part for part in turn.current_parts or () if isinstance(part, str) or part["type"] != "thinking"]
-        if thought and parts:
-            parts.insert(0, {"type": "text", "text": thought})
-        return replace(turn, content=thought + turn.content, reasoning=None, parts=parts or None)
+        match self.reasoning:
+            case ReasoningMode.KEEP:
+                return turn
+            case ReasoningMode.INLINE:
+                return _with_inline_reasoning(turn)
+            case ReasoningMode.DROP:
+                return _without_reasoning(turn)
+
+
+def _with_inline_reasoning(turn: "Turn") -> "Turn":
+    """Return the turn with its reasoning before its text, as the chat templates of Qwen and DeepSeek write it."""
+    if not turn.reasoning:
+        return turn
+    thought = f"<think>\n{turn.reasoning}\n</think>\n\n"
+    parts = _without_types(turn.current_parts, _THINKING)
+    if parts:
+        parts.insert(0, {"type": "text", "text": thought})
+    return replace(turn, content=thought + turn.content, reasoning=None, parts=parts or None)
+
+
+def _without_reasoning(turn: "Turn") -> "Turn":
+    """Return the turn without its reasoning, the parts that are reasoning, and the signature of it."""
+    parts = _without_types(turn.parts, _REASONING_PARTS)
+    metadata = {key: value for key, value in (turn.metadata or {}).items() if key != "reasoning_signature"}
+    if not turn.reasoning and len(parts) == len(turn.parts or ()) and len(metadata) == len(turn.metadata or ()):
+        return turn
+    return replace(turn, reasoning=None, parts=parts or None, metadata=metadata or None)
+
+
+def _without_types(parts: Sequence[Any] | None, types: Collection[str]) -> list[Any]:
+    return [part for part in parts or () if isinstance(part, str) or part["type"] not in types]

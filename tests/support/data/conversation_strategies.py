@@ -13,6 +13,8 @@ from backstay.library.turn import ToolCall, Turn, text_of_parts
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}
 
+REDACTED = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
+
 IMAGE_BLOCK = {"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}
 
 REFUSAL = {"type": "refusal", "refusal": "No."}
@@ -45,7 +47,7 @@ class Having:
     names: bool = True
     weights: bool = True
     reasoning: bool = True
-    parts: Sequence[Mapping[str, Any]] = (PICTURE, REFUSAL, AUDIO)
+    parts: Sequence[Mapping[str, Any]] = (PICTURE, REDACTED, REFUSAL, AUDIO)
     """The parts that a turn may have among texts; none of either kind if there are none here."""
     calls: bool = True
     other_arguments: bool = True

@@ -14,7 +14,7 @@ from backstay.library.formats import Format, FormatOptions, Loss, ReasoningMode,
 from backstay.library.loss import MORE_THAN_TEXT
 from backstay.library.training_content import count_features
 from backstay.library.turn import Turn
-from support.data.conversation_strategies import IMAGE_BLOCK, TEXT, Having, conversations, described
+from support.data.conversation_strategies import IMAGE_BLOCK, REDACTED, TEXT, Having, conversations, described
 from support.data.exported import export
 from support.data.imported import equal, import_lines
 
@@ -48,7 +48,9 @@ def test_what_describes_a_conversation_comes_back_too(name, conversation):
         (
             "anthropic",
             {},
-            Having(names=False, weights=False, other_arguments=False, custom_calls=False, parts=(IMAGE_BLOCK,)),
+            Having(
+                names=False, weights=False, other_arguments=False, custom_calls=False, parts=(IMAGE_BLOCK, REDACTED)
+            ),
         ),
         ("sharegpt", {}, Having(names=False, reasoning=False, custom_calls=False, parts=())),
         ("chatml", {}, replace(_TEXT_ONLY, systems=True)),
@@ -181,4 +183,8 @@ def test_options_change_reasoning_and_system_messages_only(conversation, options
         thought = f"<think>\n{original.reasoning}\n</think>\n\n" if is_inline else ""
         assert turn.content == thought + original.content
         assert turn.reasoning == (original.reasoning if is_kept else None)
+        parts = [part for part in original.parts or () if part != REDACTED or options is not ReasoningMode.DROP]
+        if thought and parts:
+            parts.insert(0, {"type": "text", "text": thought})
+        assert (turn.parts or []) == parts
         assert (turn.name, turn.tool_call_id) == (original.name, original.tool_call_id)

@@ -357,6 +357,24 @@ def test_thoughts_in_parts_follow_the_option():
     assert b"Look." not in dropped
 
 
+@pytest.mark.parametrize("name", ["anthropic", "messages", "native"])
+def test_redacted_reasoning_and_signatures_are_dropped_with_reasoning(name):
+    """Signatures and redacted parts are dropped with the reasoning; inline, redacted parts stay: they have no text."""
+    parts = [{"type": "redacted_thinking", "data": "Hidden."}, {"type": "text", "text": "Yes."}]
+    turns = [
+        Turn("assistant", "Yes.", parts=parts),
+        Turn("assistant", "Yes.", reasoning="Look.", metadata={"reasoning_signature": "Signed."}),
+    ]
+    form = {mode: load_format(name)(FormatOptions(reasoning=mode, metadata=True)) for mode in ReasoningMode}
+
+    dropped, inline = (form[mode].chunk(Conversation(turns)) for mode in (ReasoningMode.DROP, ReasoningMode.INLINE))
+
+    assert not any(text in dropped for text in (b"Hidden.", b"Look.", b"Signed."))
+    assert b"Hidden." in inline
+    assert form[ReasoningMode.DROP].omitted_fields(Conversation(turns)) == []
+    assert form[ReasoningMode.DROP].losses(Conversation(turns)) == {}
+
+
 def test_unpaired_conversations_are_a_loss():
     """A conversation without the other side of its pair, a second one on a side and one outside of pairs are losses."""
 
