@@ -203,6 +203,8 @@ def test_answer_keeps_the_order_of_its_blocks():
         ("text", None),
         ("tool_use", "c2"),
     ]
+    thoughtful = _row("anthropic", Conversation([replace(turn, reasoning="Look.")]))["messages"][0]["content"]
+    assert thoughtful == [{"type": "thinking", "thinking": "Look."}, *blocks]
     assert load_format("messages")().prepare(Conversation([turn])).losses == {Loss.PART_ORDER: 1}
     assert _row("messages", Conversation([turn]))["messages"][0]["content"] == [blocks[0], blocks[2]]
 

@@ -97,7 +97,8 @@ def _model_blocks(turn: Turn) -> list[Block]:
     content = _content_blocks(turn)
     if any(block["type"] in field_types for block in content):
         if _ids(content) == _ids(calls):  # as the answer came, with the order that the fields do not hold
-            return content
+            has_thinking = any(block["type"] == "thinking" for block in content)
+            return content if has_thinking else [*thinking, *content]
         content = [block for block in content if block["type"] not in field_types]
     return [*thinking, *content, *calls]
 
