@@ -14,6 +14,9 @@ not known beforehand, so its removal is struck while another program holds the d
 """
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -86,6 +89,20 @@ def test_struck_while_a_lock_file_is_removed(tmp_path, fault):
         neighbour.close()
 
     assert broken == {1: [], 2: []}
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_a_kill_is_carried_out(tmp_path, thread):
+    """A victim that is to be killed at a system call dies before it, whichever thread makes it."""
+    path = tmp_path / "file"
+    path.touch()
+    start = "remove()" if thread == "main" else "threading.Thread(target=remove).start()"
+    victim = f"import os, threading\ndef remove(): os.unlink({str(path)!r})\n{start}"
+    under = strace.injecting("signal=SIGKILL", "unlink", "1", None, tmp_path / "log")
+
+    code = subprocess.run([*under, sys.executable, "-c", victim], check=False).returncode
+
+    assert (code, path.exists()) == (-signal.SIGKILL, True)
 
 
 def test_every_call_is_struck(cases):
