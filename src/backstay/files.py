@@ -1,8 +1,13 @@
-"""File operations: atomic writes, flushing to disk, and checks of owner and permissions."""
+"""File operations: atomic writes, flushing to disk, and checks of owner and permissions.
+
+A temporary file or folder `.<name>.<…>.part` is locked while its process lives. Writing the same name again removes
+those that are not locked, unless by `replace_atomically`.
+"""
 
 import fcntl
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -36,6 +41,8 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
         if _is_among(target, excluded):
             raise OutputUnwritable(f"{path} belongs to the database; name another file", path=str(path))
         is_special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
+        if not is_special:
+            _remove_leftovers(target, target.parent)
         with io.BufferedWriter(_OutputFile(target, "wb")) if is_special else replace_atomically(target) as out:
             try:
                 yield out
@@ -81,25 +88,40 @@ def fill_folder_atomically(
     """
     callers_error: OSError | None = None
     is_new = not folder.exists()
-    staging = (folder.parent if is_new else folder) / f".{folder.name}.{secrets.token_hex(4)}.part"
+    for parent in (folder.parent, folder):
+        _remove_leftovers(folder, parent)
     try:
-        staging.mkdir()
-        try:
-            yield staging
-        except OSError as error:
-            callers_error = None if isinstance(error, _WriteError) else error
-            raise
-        names = sorted(file.name for file in staging.iterdir())
-        if any(_is_among(folder / name, excluded) for name in names):
-            raise OutputUnwritable(f"A file in {folder} belongs to the database; name another folder", path=str(folder))
-        check(names)
-        _move_files(staging, names, folder, is_new=is_new)
+        with _temporary_folder(folder, folder.parent if is_new else folder) as staging:
+            try:
+                yield staging
+            except OSError as error:
+                callers_error = None if isinstance(error, _WriteError) else error
+                raise
+            names = sorted(file.name for file in staging.iterdir())
+            _check_targets(folder, names, excluded)
+            check(names)
+            _move_files(staging, names, folder, is_new=is_new)
     except OSError as error:
         if error is callers_error:
             raise
         raise OutputUnwritable(f"{folder} cannot be written: {error.strerror}", path=str(folder)) from error
+
+
+@contextmanager
+def _temporary_folder(folder: Path, parent: Path) -> Iterator[Path]:
+    temporary, lock = _create_temporary(folder, parent, _create_folder)
+    try:
+        yield temporary
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _check_targets(folder: Path, names: Iterable[str], excluded: Iterable[Path]) -> None:
+    """Refuse, before any file is moved, those that cannot be replaced. Raises OutputUnwritable."""
+    for target in (folder / name for name in names):
+        if _is_among(target, excluded):
+            raise OutputUnwritable(f"A file in {folder} belongs to the database; name another folder", path=str(folder))
 
 
 def _move_files(staging: Path, names: Iterable[str], folder: Path, *, is_new: bool) -> None:
@@ -136,11 +158,8 @@ def _is_among(target: Path, others: Iterable[Path]) -> bool:
 
 @contextmanager
 def replace_atomically(target: Path) -> Iterator[BinaryIO]:
-    """Write like `write_atomically`, to a path that is no link or device. Raises OSError.
-
-    The temporary file `.<name>.<…>.part` is locked meanwhile, so that a dead process's leftover can be recognized.
-    """
-    temporary, descriptor = _create_temporary(target)
+    """Write like `write_atomically`, to a path that is no link or device, but remove no leftovers. Raises OSError."""
+    temporary, descriptor = _create_temporary(target, target.parent, _create_file)
     try:
         with io.BufferedWriter(_OutputFile(descriptor, "wb")) as out:
             if target.exists():
@@ -148,7 +167,7 @@ def replace_atomically(target: Path) -> Iterator[BinaryIO]:
             yield out
             out.flush()
             sync(out.fileno())
-        temporary.replace(target)
+            temporary.replace(target)  # while it is locked
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -156,16 +175,47 @@ def replace_atomically(target: Path) -> Iterator[BinaryIO]:
     sync_folder(target.parent)
 
 
-def _create_temporary(target: Path) -> tuple[Path, int]:
+def _create_temporary(target: Path, parent: Path, create: Callable[[Path], int | None]) -> tuple[Path, int]:
+    """Create and lock a temporary file or folder; return it with the descriptor that holds the lock. Raises OSError."""
     while True:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        temporary = parent / f".{target.name}.{secrets.token_hex(4)}.part"
+        # Until it is locked, another process may remove it as a leftover.
+        if (descriptor := create(temporary)) is None:
+            continue
         with suppress(OSError):  # not every file system has locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between creating and locking, another process may have removed the file as a leftover.
         if temporary.exists():
             return temporary, descriptor
         os.close(descriptor)
+
+
+def _create_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _create_folder(path: Path) -> int | None:
+    path.mkdir()
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return None
+
+
+def _remove_leftovers(target: Path, parent: Path) -> None:
+    """Remove the temporary files and folders of a target whose processes are dead. Raises nothing."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.part")
+    with suppress(OSError):
+        for path in [path for path in parent.iterdir() if name.fullmatch(path.name)]:
+            _remove_unless_locked(path)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def is_open_to_all(folder: Path) -> bool:

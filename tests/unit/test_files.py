@@ -3,14 +3,17 @@
 import errno
 import fcntl
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from backstay.errors import OutputUnwritable
-from backstay.files import create_output, fill_folder_atomically, write_atomically
+from backstay.files import create_output, fill_folder_atomically, replace_atomically, write_atomically
 from support.harness.waiting import PATIENCE_SECONDS
 
 
@@ -244,6 +247,120 @@ def test_file_and_folder_are_synced(tmp_path, monkeypatch):
         out.write(b"new")
 
     assert synced == [(stat.S_IFREG, False), (stat.S_IFDIR, True)]
+
+
+@pytest.mark.parametrize("call", ["open", "flock"])
+def test_a_folder_removed_before_it_was_locked_is_created_again(tmp_path, monkeypatch, call):
+    """If the temporary folder is removed as a leftover just before it is opened or locked, another one is filled."""
+    module = {"open": os, "flock": fcntl}[call]
+    original, removed = getattr(module, call), []
+
+    def too_late(*arguments, **options):
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            removed[0].rmdir()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, call, too_late)
+    before = len(list(Path("/dev/fd").iterdir()))
+
+    _fill(tmp_path / "out", "a")
+
+    assert len(removed) == 1
+    assert (_names(tmp_path), _names(tmp_path / "out")) == (["out"], ["a"])
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from backstay.files import create_output, fill_folder_atomically, write_atomically
+
+kind, path = sys.argv[1], Path(sys.argv[2])
+
+def write(out):
+    out.write(b"half")
+    out.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+    out.write(b", whole")
+
+if kind == "file":
+    with write_atomically(path) as out:
+        write(out)
+else:
+    with fill_folder_atomically(path, check=lambda _: None) as staging, create_output(staging / "a") as out:
+        write(out)
+"""
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+@pytest.mark.parametrize("kind", ["file", "new folder", "old folder"])
+def test_leftovers_of_dead_processes_are_removed(tmp_path, kind, is_killed):
+    """A write removes what a killed one of the same name left, and spares what a living one still writes."""
+    target, other = tmp_path / "out", tmp_path / ".output.01234567.part"
+    other.touch()
+    if kind == "old folder":
+        target.mkdir()
+    parent = target if kind == "old folder" else tmp_path
+
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITER, kind, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout.readline() == "writing\n"
+        (part,) = parent.glob(".out.*.part")
+        if is_killed:
+            writer.send_signal(signal.SIGKILL)
+            writer.wait(PATIENCE_SECONDS)
+        assert part.exists()
+        _write_new(target, kind)
+        was_spared = part.exists()
+        writer.communicate(timeout=PATIENCE_SECONDS)
+
+    result = target if kind == "file" else target / "a"
+    is_completed = not is_killed and kind != "new folder"  # since the folder exists by then, that writer fails
+    assert was_spared is not is_killed
+    assert (writer.returncode == 0) is is_completed
+    assert result.read_bytes() == (b"half, whole" if is_completed else b"new")
+    assert _names(tmp_path) == [".output.01234567.part", "out"]
+    assert kind == "file" or _names(target) == ["a"]
+
+
+def test_leftovers_of_a_quarantine_stay(tmp_path):
+    """What a killed process left of a file that nothing can write again, such as bad rows, is not removed."""
+    (tmp_path / ".out.01234567.part").write_bytes(b"rows")
+
+    with replace_atomically(tmp_path / "out"):
+        pass
+
+    assert _names(tmp_path) == [".out.01234567.part", "out"]
+
+
+def test_a_complete_file_is_spared_until_it_is_renamed(tmp_path, monkeypatch):
+    """A write that begins just before another one renames its file does not remove that file."""
+    path, replace, names = tmp_path / "out", Path.replace, iter(["first"])
+
+    def write_before(temporary, target):
+        if next(names, None):
+            _write_new(path, "file")
+        return replace(temporary, target)
+
+    monkeypatch.setattr(Path, "replace", write_before)
+
+    with write_atomically(path) as out:
+        out.write(b"last")
+
+    assert path.read_bytes() == b"last"
+    assert _names(tmp_path) == ["out"]
+
+
+def _write_new(target, kind):
+    if kind == "file":
+        with write_atomically(target) as out:
+            out.write(b"new")
+        return
+    with fill_folder_atomically(target, check=lambda _: None) as staging:
+        (staging / "a").write_bytes(b"new")
 
 
 def test_a_file_removed_before_it_was_locked_is_created_again(tmp_path, monkeypatch):
