@@ -71,16 +71,18 @@ class _OutputFile(io.FileIO):
 
 @contextmanager
 def fill_folder_atomically(
-    folder: Path, *, check: Callable[[Collection[str]], None], excluded: Iterable[Path] = ()
+    folder: Path, *, check: Callable[[Collection[str]], None], last: str | None = None, excluded: Iterable[Path] = ()
 ) -> Iterator[Path]:
     """Yield a temporary folder for new files, and move them into `folder` once all of them are complete and on disk.
 
-    A folder that does not exist appears with all its files at once. An error within the context, or of `check`, leaves
-    the folder as it was. The files within are created with `create_output`.
+    A folder that does not exist appears with all its files at once. In one that exists, files are replaced one by one,
+    so that it has old and new ones if the process dies meanwhile; another call then replaces all of them. An error
+    within the context, or of `check`, leaves the folder as it was. The files within are created with `create_output`.
 
     Args:
         folder: Folder that gets the files, which replace those of the same names.
         check: Called with the names of the new files before any is moved; raises if they must not be.
+        last: Name of the file that is moved after all others, such as the description of them.
         excluded: Files that must not be replaced.
 
     Raises:
@@ -97,7 +99,7 @@ def fill_folder_atomically(
             except OSError as error:
                 callers_error = None if isinstance(error, _WriteError) else error
                 raise
-            names = sorted(file.name for file in staging.iterdir())
+            names = sorted((file.name for file in staging.iterdir()), key=lambda name: (name == last, name))
             _check_targets(folder, names, excluded)
             check(names)
             _move_files(staging, names, folder, is_new=is_new)
@@ -122,6 +124,8 @@ def _check_targets(folder: Path, names: Iterable[str], excluded: Iterable[Path])
     for target in (folder / name for name in names):
         if _is_among(target, excluded):
             raise OutputUnwritable(f"A file in {folder} belongs to the database; name another folder", path=str(folder))
+        if target.is_dir():
+            raise OutputUnwritable(f"{target} is a folder; nothing was written; name another folder", path=str(folder))
 
 
 def _move_files(staging: Path, names: Iterable[str], folder: Path, *, is_new: bool) -> None:

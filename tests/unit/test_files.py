@@ -363,6 +363,21 @@ def _write_new(target, kind):
         (staging / "a").write_bytes(b"new")
 
 
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+    """If a file of a folder cannot be replaced because it is a folder itself, none is."""
+    (tmp_path / "out" / "b").mkdir(parents=True)
+
+    def fill():
+        with fill_folder_atomically(tmp_path / "out", check=lambda _: None) as staging:
+            (staging / "a").touch()
+            (staging / "b").touch()
+
+    with pytest.raises(OutputUnwritable, match="out/b is a folder; nothing was written"):
+        fill()
+
+    assert _names(tmp_path / "out") == ["b"]
+
+
 def test_a_file_removed_before_it_was_locked_is_created_again(tmp_path, monkeypatch):
     """If the temporary file is removed as a leftover just before it is locked, another one is written."""
     flock, removed = fcntl.flock, []

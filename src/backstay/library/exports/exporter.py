@@ -156,7 +156,7 @@ class Exporter:
         suffix = new_format(request).suffix
         _check_folder(folder, suffix, request)
         with fill_folder_atomically(
-            folder, check=partial(refuse_other_data, folder), excluded=self._protected_files
+            folder, check=partial(refuse_other_data, folder), last=_CARD, excluded=self._protected_files
         ) as staging:
             export = await self._prepare(selection, request)
             writer = FolderWriter(staging, suffix, request, export.new_encoder)
