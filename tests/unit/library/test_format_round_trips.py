@@ -118,12 +118,13 @@ def test_metadata_of_turns_comes_back_or_is_named(name, conversation, data):
     """The metadata of turns is imported as it was exactly if neither a loss nor an omitted field names it."""
     turns = [replace(turn, metadata=data.draw(_METADATA) or None) for turn in conversation.turns]
     form = load_format(name)()
-    supported, _ = form.remove_unsupported(replace(conversation, turns=turns))
-    assume(supported is not None)
+    prepared = form.prepare(replace(conversation, turns=turns))
+    assume(prepared.conversation is not None)
+    supported = prepared.conversation
 
     (imported,) = import_lines(form.chunk(supported))
 
-    is_named = "turn metadata" in form.omitted_fields(supported) or Loss.WEIGHTS in form.losses(supported)
+    is_named = "turn metadata" in form.omitted_fields(supported) or Loss.WEIGHTS in prepared.losses
     is_equal = [turn.metadata for turn in imported.turns] == [turn.metadata for turn in supported.turns]
     assert is_equal is not is_named
 

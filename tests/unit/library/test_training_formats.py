@@ -231,7 +231,7 @@ def test_arguments_that_an_import_refuses_as_objects_are_a_loss_or_text(argument
     messages = _row("messages", conversation, parsed_arguments=True)["messages"]
     (_, sharegpt_call) = _row("sharegpt", conversation)["conversations"]
 
-    assert load_format("anthropic")().losses(conversation) == {Loss.ARGUMENTS: 1}
+    assert load_format("anthropic")().prepare(conversation).losses == {Loss.ARGUMENTS: 1}
     assert messages[1]["tool_calls"][0]["function"]["arguments"] == arguments
     assert json.loads(sharegpt_call["value"])["arguments"] == arguments
 
@@ -369,12 +369,14 @@ def test_redacted_reasoning_and_signatures_are_dropped_with_reasoning(name):
     ]
     form = {mode: load_format(name)(FormatOptions(reasoning=mode, metadata=True)) for mode in ReasoningMode}
 
-    dropped, inline = (form[mode].chunk(Conversation(turns)) for mode in (ReasoningMode.DROP, ReasoningMode.INLINE))
+    dropped, inline = (
+        export_one(form[mode], Conversation(turns)) for mode in (ReasoningMode.DROP, ReasoningMode.INLINE)
+    )
 
     assert not any(text in dropped for text in (b"Hidden.", b"Look.", b"Signed."))
     assert b"Hidden." in inline
     assert form[ReasoningMode.DROP].omitted_fields(Conversation(turns)) == []
-    assert form[ReasoningMode.DROP].losses(Conversation(turns)) == {}
+    assert form[ReasoningMode.DROP].prepare(Conversation(turns)).losses == {}
 
 
 def test_unpaired_conversations_are_a_loss():
