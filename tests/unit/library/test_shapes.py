@@ -844,3 +844,12 @@ def test_any_change_of_an_example_is_read_or_refused(example, data):
 
     with suppress(InvalidRow):
         _documents(row)
+
+
+@pytest.mark.parametrize("text", ["{'src': 'web'}", "{not JSON", '{"a": ' + "[" * 101 + "]" * 101 + "}"])
+def test_metadata_that_is_no_json_object_is_kept(text):
+    """Text that looks like an object but cannot be parsed, such as pandas writes into CSV, stays as it is."""
+    (conversation,) = _conversations({"messages": [{**_MESSAGES[0], "metadata": text}], "metadata": text})
+
+    assert conversation.metadata == {"metadata": text}
+    assert conversation.turns[0].metadata == {"metadata": text}

@@ -137,8 +137,8 @@ def _metadata(values: Values) -> Values:
     metadata = values["metadata"]
     # Tables such as CSV and Parquet hold it as JSON text.
     parsed = parse_json(metadata) if isinstance(metadata, str) and metadata.startswith("{") else metadata
-    if isinstance(parsed, dict | None):
-        values.pop("metadata", None)
+    if isinstance(parsed, dict) or metadata is None:  # other text stays a value, and is kept
+        del values["metadata"]
     return parsed if isinstance(parsed, dict) else {}
 
 
