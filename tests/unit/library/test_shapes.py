@@ -853,3 +853,27 @@ def test_metadata_that_is_no_json_object_is_kept(text):
 
     assert conversation.metadata == {"metadata": text}
     assert conversation.turns[0].metadata == {"metadata": text}
+
+
+_IMAGE = {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}]}
+
+
+def test_an_empty_list_of_blocks_keeps_what_is_next_to_it():
+    """A message without blocks, in a conversation with blocks, is a turn with its calls and reasoning."""
+    answer = {"role": "assistant", "content": [], "reasoning_content": "Hm.", "tool_calls": [_CALL.to_dict()]}
+    (conversation,) = _conversations([_IMAGE, answer])
+
+    assert conversation.turns[1] == Turn("assistant", "", reasoning="Hm.", tool_calls=(_CALL,))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [_IMAGE, {"role": "assistant", "content": []}, *_MESSAGES]},
+        {"contents": [{"role": "user", "parts": [{"text": "Q"}]}, {"role": "model", "parts": []}]},
+    ],
+)
+def test_a_message_without_blocks_is_not_skipped(row):
+    """An empty answer makes a row unusable in every shape; it never just disappears."""
+    with pytest.raises(InvalidRow, match="turn 2 is empty"):
+        _conversations(row)

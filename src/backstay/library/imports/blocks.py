@@ -27,6 +27,8 @@ def read_blocks(
     The blocks are also kept as the turn's parts if its fields cannot hold them in this order, or if text alone is in
     a list, unless the shape always has lists. `values` are the other keys of the message, for its first turn.
     """
+    if not blocks:
+        yield row.to_turn(number, role, "", values)
     for is_result, group in groupby(blocks, lambda block: _is(block, "tool_result")):
         members = list(group)
         if not is_result:
