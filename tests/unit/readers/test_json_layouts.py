@@ -181,3 +181,13 @@ def test_a_large_single_row_is_read(read_file):
     item = {"topic": "x" * 3_000_000, "turns": [{"role": "user", "content": "y"}]}
 
     assert [row.values for row in read_file("a.json", orjson.dumps(item, option=orjson.OPT_INDENT_2))] == [item]
+
+
+@pytest.mark.parametrize("options", [None, orjson.OPT_INDENT_2])
+def test_a_second_list_far_behind_the_first_is_refused(refusal, options):
+    """Rows under a second key are never left out silently, however far the key is from the start of the file."""
+    rows = [{"topic": f"topic {number}", "text": "x" * 100} for number in range(4_000)]
+
+    error = refusal("a.json", orjson.dumps({"train": rows, "test": [{"topic": "lost"}]}, option=options))
+
+    assert error.message.endswith("both 'train' and 'test' are lists of objects; keep one of them")
