@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tracemalloc
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import Mock
@@ -350,15 +349,18 @@ async def test_a_pipe_that_does_not_wait_is_refused(backstay):
 
 
 async def test_a_pipe_with_a_name_is_refused(backstay, tmp_path):
-    """A named pipe is refused before anything is read from it, since an import may read its file twice."""
-    os.mkfifo(tmp_path / "in.jsonl")
-    rows = (json.dumps({"messages": _MESSAGES}) + "\n") * 2_000
-    writing = asyncio.create_task(asyncio.to_thread((tmp_path / "in.jsonl").write_text, rows))
+    """A named pipe is refused at once: an import reads its file twice, and must not wait for a writer of the pipe."""
+    pipe = tmp_path / "in.jsonl"
+    os.mkfifo(pipe)
+    importing = asyncio.create_task(backstay.conversations.import_file(pipe))
 
+    done, _ = await asyncio.wait([importing], timeout=20)
+    if not done:
+        os.close(os.open(pipe, os.O_WRONLY))  # releases the import
+
+    assert done
     with pytest.raises(InputUnreadable, match="a pipe cannot be read twice; send it to standard input"):
-        await backstay.conversations.import_file(tmp_path / "in.jsonl")
-    with suppress(BrokenPipeError):
-        await writing
+        importing.result()
 
 
 async def test_a_failure_to_read_is_an_error_of_the_input(backstay):

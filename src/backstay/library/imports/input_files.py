@@ -42,10 +42,12 @@ class ImportFiles:
 
     def open(self, path: Path | None, errors: InputErrors) -> BinaryIO:
         """Open a file at its beginning. Raises OSError, and InputUnreadable for one that cannot be read twice."""
-        file = self._from_stdin(errors) if path is None else path.open("rb")
-        if file.seekable():
-            return file
-        file.close()
+        # Opening a named pipe would wait for its writer, while other writers wait for the import.
+        if path is None or not path.is_fifo():
+            file = self._from_stdin(errors) if path is None else path.open("rb")
+            if file.seekable():
+                return file
+            file.close()
         raise errors.unreadable("a pipe cannot be read twice; send it to standard input, and give `-` as the file")
 
     def _from_stdin(self, errors: InputErrors) -> BinaryIO:
