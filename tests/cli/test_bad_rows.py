@@ -127,3 +127,15 @@ def test_a_dry_run_leaves_bad_rows_out(within):
     assert ended.code == 0, ended.err
     assert "1 item for llama3" in ended.out
     assert not Path("bad.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("conversations", "import", ""), ("run", "", "--job", "tea", "--model", "scripted")]
+)
+def test_an_empty_name_of_the_input_is_refused(within, backstay, command):
+    """`""`, as from a variable that is not set, does not mean all files in the folder of the command."""
+    (backstay.folder / "rows.jsonl").write_text('{"topic": "tea", "prompt": "Q", "completion": "A"}\n')
+
+    ended = within(*command)
+
+    assert (ended.code, ended.one_line_error()) == (2, "The name of the input is empty; name a file or a folder")

@@ -19,6 +19,7 @@ from backstay.batch.stop_signal import StopSignal
 from backstay.errors import (
     BackstayError,
     InputEmpty,
+    InputNotFound,
     InputUnreadable,
     InvalidRow,
     RecipeError,
@@ -115,6 +116,8 @@ async def _chunks(items: Items, rules: _Rules, reading: FileReading) -> Chunks:
     if hasattr(items, "to_dict"):
         raise InvalidRow("A data frame is not a list of items; give its rows: frame.to_dict('records')")
     if isinstance(items, str | Path):
+        if items == "":  # which Path takes for the current folder
+            raise InputNotFound("The name of the input is empty; name a file or a folder", path="")
         async for chunk in _chunks_of_files(None if str(items) == "-" else Path(items), rules, reading):
             yield chunk
     elif rules.bad_rows.keeps_raw:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from backstay.bad_row_policy import BadRowPolicy
 from backstay.coordination.expiring_value import ExpiringValue
-from backstay.errors import InputError, PlanOutdated
+from backstay.errors import InputError, InputNotFound, PlanOutdated
 from backstay.library.choices import ImportConflictPolicy
 from backstay.library.conversation import Conversation
 from backstay.library.deletion import DeletePlan, Deleter, DeleteResult
@@ -165,6 +165,8 @@ class Conversations:
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
             RefusedByTrainers: `strict` is set, and trainers would refuse some of the conversations.
         """
+        if source == "":  # which Path takes for the current folder
+            raise InputNotFound("The name of the input is empty; name a file or a folder", path="")
         path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
         conflict_policy = ImportConflictPolicy(on_conflict)
