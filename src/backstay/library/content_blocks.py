@@ -39,6 +39,14 @@ def to_block(part: Any) -> Mapping[str, Any] | None:
     return None
 
 
+def bare_image(part: Any) -> Mapping[str, Any] | None:
+    """Return an image of OpenAI's API with its URL alone, without `detail` and other keys; None for another part."""
+    match part:
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            return {"type": "image_url", "image_url": {"url": url}}
+    return None
+
+
 def _image_source(url: str) -> Mapping[str, str]:
     if data := _DATA_URL.fullmatch(url):
         return {"type": "base64", "media_type": data[1], "data": data[2]}

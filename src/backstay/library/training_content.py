@@ -32,6 +32,14 @@ def count_features(conversation: Conversation) -> dict[Loss, int]:
     return {loss: count for loss, count in counts.items() if count}
 
 
+def with_system_role(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
+    """Return a conversation whose first message is of the system if it was of the developer, OpenAI's newer name."""
+    first, *others = conversation.turns
+    if first.role != "developer":
+        return conversation, {}
+    return replace(conversation, turns=[replace(first, role="system"), *others]), {Loss.DEVELOPER: 1}
+
+
 def text_only(conversation: Conversation) -> tuple[Conversation, Mapping[Loss, int]]:
     """Return a conversation with roles and texts alone, without turns that have no text then, and what is left out."""
     counts = count_features(conversation)

@@ -140,6 +140,26 @@ def test_custom_calls_are_written_as_in_the_api(parsed):
         assert load_format(name)().prepare(conversation).losses[Loss.TOOL_CALL_KEYS] == 1
 
 
+def test_anthropic_keeps_the_picture_of_a_part_with_more_keys():
+    """An image with a level of detail, which Anthropic's API does not have, is written without it."""
+    picture = {"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png", "detail": "high"}}
+    conversation = Conversation([Turn("user", "", parts=[picture])])
+
+    (message,) = _row("anthropic", conversation)["messages"]
+
+    assert message["content"] == [{"type": "image", "source": {"type": "url", "url": "https://pictures.invalid/a.png"}}]
+    assert load_format("anthropic")().prepare(conversation).losses == {Loss.PART_KEYS: 1}
+
+
+@pytest.mark.parametrize("name", ["anthropic", "alpaca"])
+def test_leading_message_of_the_developer_becomes_the_system(name):
+    """OpenAI's newer name of the system is kept as the system by formats that have only that, and named as a loss."""
+    conversation = Conversation([Turn("developer", "Be brief."), Turn("user", "Hi"), Turn("assistant", "Hi.")])
+
+    assert _row(name, conversation)["system"] == "Be brief."
+    assert load_format(name)().prepare(conversation).losses == {Loss.DEVELOPER: 1}
+
+
 def test_anthropic_has_blocks_where_text_is_not_enough():
     """Anthropic's shape has the results of tools in the user's message, and the arguments of calls as an object."""
     row = _row("anthropic")
@@ -169,7 +189,6 @@ def test_anthropic_has_blocks_where_text_is_not_enough():
         ),
         ({"type": "image", "source": {"type": "file", "file_id": "f1"}}, ...),
         ({"type": "redacted_thinking", "data": "x"}, ...),
-        ({"type": "image_url", "image_url": {"url": "x", "detail": "low"}}, None),
         ({"type": "input_audio", "input_audio": {"data": "x"}}, None),
         ({"type": "image"}, None),
     ],

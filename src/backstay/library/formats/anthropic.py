@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from backstay.library.content_blocks import to_block
+from backstay.library.content_blocks import bare_image, to_block
 from backstay.library.conversation import Conversation
 from backstay.library.json_lines import JsonLines, embed
 from backstay.library.loss import Loss
 from backstay.library.tool_definitions import to_anthropic
-from backstay.library.training_content import field_block_types, is_embeddable
+from backstay.library.training_content import field_block_types, is_embeddable, with_system_role
 from backstay.library.turn import ToolCall, Turn, text_of_parts
 
 _ROLES = frozenset(("user", "assistant", "tool"))
@@ -27,13 +27,15 @@ class AnthropicFormat(JsonLines):
     def remove_unsupported(self, conversation: Conversation) -> tuple[Conversation | None, Mapping[Loss, int]]:
         left_out = Counter[Loss]()
         turns: list[Turn] = []
+        conversation, of_developer = with_system_role(conversation)
+        left_out.update(of_developer)
         for number, turn in enumerate(conversation.turns):
             if turn.role not in _ROLES and (turn.role != "system" or number):
                 left_out[Loss.SYSTEM if turn.role == "system" else Loss.ROLES] += 1
                 continue
-            lost = sum(to_block(part) is None for part in turn.current_parts or ())
-            turns.append(_with_blocks_only(turn) if lost else turn)
-            left_out[Loss.PARTS] += lost
+            supported, lost = _with_blocks_only(turn)
+            turns.append(supported)
+            left_out.update(lost)
         if all(turn.role == "system" for turn in turns):
             return None, {Loss.NO_ANSWER: 1}
         return replace(conversation, turns=turns), +left_out
@@ -51,10 +53,23 @@ class AnthropicFormat(JsonLines):
         return row | ({"tools": [to_anthropic(tool) for tool in conversation.tools]} if conversation.tools else {})
 
 
-def _with_blocks_only(turn: Turn) -> Turn:
-    """Return the turn with the parts that are blocks. Of any other, such as audio with a transcript, the text stays."""
-    parts = [part if to_block(part) is not None else text_of_parts([part]) for part in turn.parts or ()]
-    return replace(turn, parts=[part for part in parts if part] or None)
+def _with_blocks_only(turn: Turn) -> tuple[Turn, Counter[Loss]]:
+    """Return the turn with the parts that are blocks, and what is left out of the others.
+
+    Of an image its URL stays, and of any other part, such as audio with a transcript, the text.
+    """
+    lost = Counter[Loss]()
+    parts: list[Any] = []
+    for part in turn.current_parts or ():
+        if to_block(part) is not None:
+            parts.append(part)
+        elif (picture := bare_image(part)) is not None:
+            parts.append(picture)
+            lost[Loss.PART_KEYS] += 1
+        else:
+            parts += filter(None, [text_of_parts([part])])
+            lost[Loss.PARTS] += 1
+    return replace(turn, parts=parts or None) if lost else turn, lost
 
 
 def _messages(turns: Iterable[Turn]) -> Iterator[dict[str, Any]]:
