@@ -33,6 +33,9 @@ class Remedy(StrEnum):
     NAME_ONLY_COLUMN = "name_only_column"
     """Name the only column of a file as that of the topics."""
     NAME_ENCODING = "name_encoding"
+    NAME_ENCODING_OR_SKIP = "name_encoding_or_skip"
+    CORRECT_ENCODING = "correct_encoding"
+    """Read a file without the encoding that was named, or with another."""
     SPLIT_INPUT = "split_input"
     SKIP_BAD_ROWS = "skip_bad_rows"
     NAME_QUARANTINE = "name_quarantine"
@@ -100,6 +103,11 @@ IN_PYTHON: Mapping[Remedy, str] = {
     Remedy.NAME_QUARANTINE: "name it with quarantine=…",
     Remedy.NAME_ONLY_COLUMN: "name it with columns=ColumnMapping(topic=…)",
     Remedy.NAME_ENCODING: "name its encoding with read=ReadOptions(encoding=…), or save it as UTF-8",
+    Remedy.NAME_ENCODING_OR_SKIP: (
+        "name its encoding with read=ReadOptions(encoding=…), or save it as UTF-8; or pass on_bad_row='skip' to leave "
+        "such rows out, or quarantine=… to keep them in a file"
+    ),
+    Remedy.CORRECT_ENCODING: "leave the encoding out for UTF-8, and read files in different encodings separately",
     Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
     Remedy.ACCEPT_WARNINGS: "without strict=True these are warnings",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",

@@ -91,6 +91,27 @@ _CASES = [
         names=("--encoding cp1252",),
     ),
     _Case(
+        ("run", "utf8.csv", *_RUN, "--encoding", "cp1252"),
+        Remedy.CORRECT_ENCODING,
+        changed=("run", "utf8.csv", *_RUN),
+        names=("leave --encoding out",),
+    ),
+    *(
+        _Case(
+            ("run", "western.jsonl", *_RUN),
+            Remedy.NAME_ENCODING_OR_SKIP,
+            changed=("run", "western.jsonl", *_RUN, *option),
+            names=(" ".join(option),),
+        )
+        for option in (("--encoding", "cp1252"), ("--on-bad-row", "skip"))
+    ),
+    _Case(
+        ("run", "damaged.jsonl", *_RUN),
+        Remedy.SKIP_BAD_ROWS,
+        changed=("run", "damaged.jsonl", *_RUN, "--on-bad-row", "skip"),
+        names=("line 2: not UTF-8 text; --on-bad-row skip",),
+    ),
+    _Case(
         ("conversations", "import", "changed.jsonl"),
         Remedy.SKIP_OR_RENAME,
         changed=("conversations", "import", "changed.jsonl", "--on-conflict", "skip"),
@@ -150,6 +171,10 @@ def library(within, backstay) -> Any:
     (backstay.folder / "subject.csv").write_text("the subject\nTea\n")
     (backstay.folder / "ragged.csv").write_text("topic,tone\nTea,calm\nSalt\n")
     (backstay.folder / "western.csv").write_bytes("topic\nGröße\n".encode("cp1252"))
+    (backstay.folder / "utf8.csv").write_text("topic\nGröße\n", encoding="utf-8")
+    rows = '{"topic": "Tea"}\n', '{"topic": "Größe"}\n'
+    (backstay.folder / "western.jsonl").write_bytes("".join(rows).encode("cp1252"))
+    (backstay.folder / "damaged.jsonl").write_bytes(rows[1].encode() + rows[1].encode("cp1252"))
     for name, turns in (("a", 2), ("b", 4)):
         (backstay.folder / f"{name}.toml").write_text(
             f'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nturns = {turns}\n'

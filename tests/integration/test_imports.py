@@ -309,6 +309,20 @@ async def test_an_import_in_another_encoding(backstay, tmp_path):
     assert (await _only(backstay)).turns[0].content == "Größe"
 
 
+async def test_utf8_among_files_of_another_encoding_is_refused(backstay, tmp_path):
+    """With the encoding of one file of a folder, nothing is imported if another one is UTF-8; the error names that."""
+    row = '{"messages": [{"role": "user", "content": "Größe"}]}\n'
+    (tmp_path / "a.jsonl").write_bytes(row.encode("cp1252"))
+    (tmp_path / "b.jsonl").write_bytes(row.encode())
+
+    with pytest.raises(InputUnreadable, match=r"b\.jsonl: the text is UTF-8, which cp1252 would garble; leave"):
+        await backstay.conversations.import_file(tmp_path, read=ReadOptions(encoding="cp1252"))
+    with pytest.raises(InputUnreadable, match=r"a\.jsonl line 1: not UTF-8 text, but probably cp1252; name its"):
+        await backstay.conversations.import_file(tmp_path)
+
+    assert await backstay.conversations.count(ALL) == 0
+
+
 async def test_a_truncated_backup_is_refused(backstay, tmp_path):
     """A truncated backup is refused and not stored, even if its compression does not show the truncation."""
     await filled(tmp_path / "other" / "backstay.db", 20)

@@ -207,10 +207,11 @@ def _read_file(
 def _with_further_count(
     error: BackstayError, source: Path | None, rules: _Rules, reading: FileReading
 ) -> BackstayError:
-    def read_again(counted: BadRows) -> Iterable[NewItem]:
+    def read_again(counted: BadRows) -> Iterable[tuple[str | None, object]]:
         if source is None or (source.exists() and not (source.is_file() or source.is_dir())):
             return ()  # a pipe has been read
-        return _read_files(source, replace(rules, bad_rows=counted), reading.without_ceiling())
+        items = _read_files(source, replace(rules, bad_rows=counted), reading.without_ceiling())
+        return ((item.file, _texts(item)) for item in items)
 
     return with_further_count(error, read_again)
 

@@ -34,6 +34,11 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.NAME_TOPIC_COLUMN: "name it with --topic-column",
     Remedy.NAME_ONLY_COLUMN: "if that holds the topics, add --topic-column {column_name}",
     Remedy.NAME_ENCODING: "name its encoding, as in --encoding {encoding}, or save it as UTF-8",
+    Remedy.NAME_ENCODING_OR_SKIP: (
+        "name its encoding, as in --encoding {encoding}, or save it as UTF-8; or --on-bad-row skip leaves such rows "
+        "out, --quarantine FILE keeps them in a file"
+    ),
+    Remedy.CORRECT_ENCODING: "leave --encoding out for UTF-8, and read files in different encodings separately",
     Remedy.SPLIT_INPUT: "split it",
     Remedy.SKIP_BAD_ROWS: "--on-bad-row skip leaves such rows out, --quarantine FILE keeps them in a file",
     Remedy.NAME_QUARANTINE: "name one with --quarantine FILE",

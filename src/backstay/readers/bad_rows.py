@@ -117,18 +117,31 @@ class BadRows:
             self._quarantine.seal()
 
 
-def with_further_count(error: BackstayError, read_again: Callable[[BadRows], Iterable[object]]) -> BackstayError:
-    """Return the error about the first bad row with the count of the others, which takes another reading. Blocks."""
+def with_further_count(
+    error: BackstayError, read_again: Callable[[BadRows], Iterable[tuple[str | None, object]]]
+) -> BackstayError:
+    """Return the error about the first bad row with the count of the others, which takes another reading. Blocks.
+
+    `read_again` yields what can be used, each time with its file, if there are several.
+    """
     counted, is_whole = BadRows(BadRowPolicy.SKIP), True
+    is_not_utf8, has_other_text = error.remedy is Remedy.NAME_ENCODING, False
     try:
-        for _ in read_again(counted):
-            pass
+        for file, rows in read_again(counted):
+            if is_not_utf8 and not has_other_text and file in (None, error.context["path"]):
+                has_other_text = not repr(rows).isascii()
     except BackstayError:  # the rest of the file cannot be read
         is_whole = False
     count = counted.count - 1
-    rows = "row is" if count == 1 else "rows are"
-    addition = f"; {'' if is_whole else 'at least '}{count:,} more {rows} unusable" if count > 0 else ""
-    further = error.with_message(f"{error.message}{addition}", **error.context)
-    if isinstance(error, InputError) and error.remedy is None:
-        further.remedy = Remedy.SKIP_BAD_ROWS
+    rows_text = "row is" if count == 1 else "rows are"
+    addition = f"; {'' if is_whole else 'at least '}{count:,} more {rows_text} unusable" if count > 0 else ""
+    message, remedy = error.message, error.remedy
+    if has_other_text:  # the file is UTF-8, and another encoding would garble that text
+        message, remedy = message.removesuffix(f", but probably {error.context['encoding']}"), Remedy.SKIP_BAD_ROWS
+    elif is_not_utf8:
+        remedy = Remedy.NAME_ENCODING_OR_SKIP
+    elif isinstance(error, InputError) and remedy is None:
+        remedy = Remedy.SKIP_BAD_ROWS
+    further = error.with_message(f"{message}{addition}", **error.context)
+    further.remedy = remedy
     return further

@@ -11,7 +11,7 @@ from backstay.errors import InvalidRow
 from backstay.readers.block_stream import iterate_chunks, peek, push_back
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_notes import InputNotes
-from backstay.readers.transcoding import MARKS, is_utf8, refuse_unmarked_utf16, to_utf8, undecodable
+from backstay.readers.transcoding import MARKS, is_utf8, not_utf8, refuse_unmarked_utf16, to_utf8
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """The maximum size of a row, and so of a cell, so that an unclosed quote does not read a whole file into memory."""
@@ -105,7 +105,7 @@ def decode(raw: bytes, errors: InputErrors, line: int) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         error_line = line + raw.count(b"\n", 0, error.start)
-        raise undecodable(errors, error_line, raw=raw) from None
+        raise not_utf8(errors, error_line, raw) from None
 
 
 def record_too_long(errors: InputErrors, line: int) -> InvalidRow:

@@ -32,24 +32,59 @@ def is_utf8(encoding: str | None) -> bool:
 def to_utf8(stream: BinaryIO, encoding: str, errors: InputErrors) -> BinaryIO:
     """Return the text of a stream as UTF-8, without its byte order mark.
 
-    Reading it raises InputUnreadable with the line of the first bytes that are not text in this encoding.
+    Reading it raises InputUnreadable with the line of the first bytes that are not text in this encoding and, at its
+    end, for text that is valid UTF-8 as a whole, with at least one character outside ASCII, unless the
+    encoding is a form of Unicode. Text in another encoding is that only by chance, which is rare beyond a character or
+    two, while UTF-8 would be garbled silently.
     """
     return to_stream(_blocks(stream, encoding, errors))
 
 
 def _blocks(stream: BinaryIO, encoding: str, errors: InputErrors) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
+    utf8 = None if codecs.lookup(encoding).name.startswith("utf-") else _Utf8Check()
     line, is_first = 1, True
     for chunk in _with_end(iterate_chunks(stream)):
+        if utf8 is not None:
+            utf8.add(chunk)
         try:
             text = decoder.decode(chunk, final=not chunk)
             block = (text.removeprefix("\ufeff") if is_first else text).encode()
         except UnicodeError as error:
-            raise undecodable(errors, line + _lines_before(error, encoding), encoding) from None
+            probably = ", but probably UTF-8" if utf8 is not None and utf8.may_be_utf8 else ""
+            raise errors.unreadable(
+                f"not {encoding} text{probably}",
+                line=line + _lines_before(error, encoding),
+                remedy=Remedy.CORRECT_ENCODING,
+            ) from None
         line += text.count("\n")
         if block:
             is_first = False
             yield block
+    if utf8 is not None and utf8.may_be_utf8:
+        raise errors.unreadable(f"the text is UTF-8, which {encoding} would garble", remedy=Remedy.CORRECT_ENCODING)
+
+
+class _Utf8Check:
+    """Whether bytes that arrive in chunks, the last of which is empty, are UTF-8 with characters outside ASCII."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._is_valid = True
+        self._is_ascii = True
+
+    @property
+    def may_be_utf8(self) -> bool:
+        return self._is_valid and not self._is_ascii
+
+    def add(self, chunk: bytes) -> None:
+        if not self._is_valid:
+            return
+        try:
+            self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError:
+            self._is_valid = False
+        self._is_ascii = self._is_ascii and chunk.isascii()
 
 
 def _with_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -63,11 +98,10 @@ def _lines_before(error: UnicodeError, encoding: str) -> int:
     return error.object[: error.start].decode(encoding, "replace").count("\n")
 
 
-def undecodable(errors: InputErrors, line: int, encoding: str = "UTF-8", raw: bytes = b"") -> InputUnreadable:
-    """Return the error for text that is not in the expected encoding. `raw` may show which one it is in."""
-    guess = "cp1252" if raw and _looks_western(raw) else None
-    reason = f"not {encoding} text" + (f", but probably {guess}" if guess is not None else "")
-    return errors.unreadable(reason, line=line, remedy=Remedy.NAME_ENCODING, encoding=guess or "cp1252")
+def not_utf8(errors: InputErrors, line: int, raw: bytes) -> InputUnreadable:
+    """Return the error for text that is not UTF-8. `raw` may show which encoding it is in."""
+    guess = ", but probably cp1252" if _looks_western(raw) else ""
+    return errors.unreadable(f"not UTF-8 text{guess}", line=line, remedy=Remedy.NAME_ENCODING, encoding="cp1252")
 
 
 def refuse_unmarked_utf16(head: bytes, errors: InputErrors) -> None:

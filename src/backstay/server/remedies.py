@@ -23,6 +23,10 @@ HINTS: Mapping[Remedy, str] = {
     Remedy.NAME_TOPIC_COLUMN: "say which column the topic is",
     Remedy.NAME_ONLY_COLUMN: "say which column the topic is",
     Remedy.NAME_ENCODING: "name its encoding in `encoding`, or save it as UTF-8",
+    Remedy.NAME_ENCODING_OR_SKIP: (
+        "name its encoding in `encoding`, or save it as UTF-8; or onBadRow can be `skip`, which leaves such rows out"
+    ),
+    Remedy.CORRECT_ENCODING: "leave `encoding` out for UTF-8",
     Remedy.SPLIT_INPUT: (
         "split it, or ask the server's operator to raise `import_rows` and `import_bytes`, or for items `upload_items` "
         "and `items_bytes`"

@@ -4,7 +4,7 @@ import io
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backstay.errors import InputUnreadable, SettingsError
@@ -22,10 +22,18 @@ def test_text_in_any_encoding_becomes_the_same_utf8(trickle, text, size, data):
     """Text is converted unchanged, however its bytes arrive."""
     encoding = data.draw(st.sampled_from(_ENCODINGS))
     text = text.encode(encoding, "ignore").decode(encoding)
+    assume(encoding.startswith("utf-") or not _is_utf8(text.encode(encoding)))
 
     stream = to_utf8(trickle(text.encode(encoding), size), encoding, InputErrors("made up"))
 
     assert stream.read() == text.removeprefix("\ufeff").encode()
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        return not raw.decode().isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 @pytest.mark.parametrize("encoding", _ENCODINGS)
@@ -96,6 +104,32 @@ def test_text_that_is_not_in_the_named_encoding_is_refused(tmp_path, encoding, c
         list(read_rows(tmp_path / "a.csv", options=ReadOptions(encoding=encoding)))
 
     assert caught.value.context["line"] == line
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "koi8-r"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.txt"])
+def test_utf8_is_not_read_in_another_encoding(tmp_path, name, encoding):
+    """Text that is UTF-8 as a whole is refused in another encoding, which would garble it, unless it is ASCII."""
+    template = {"a.csv": "topic\n{0}\n", "a.txt": "{0}\n"}.get(name, '[{{"topic": "{0}"}}]')
+    path, options = tmp_path / name, ReadOptions(encoding=encoding)
+    path.write_text(template.format("Gruss"), encoding="utf-8")
+    plain = [row.values for row in read_rows(path, options=options)]
+    path.write_text(template.format("Grüße"), encoding="utf-8")
+
+    with pytest.raises(InputUnreadable) as caught:
+        list(read_rows(path, options=options))
+
+    assert plain == [{"topic": "Gruss"}]
+    assert caught.value.message == f"{path}: the text is UTF-8, which {encoding} would garble"
+    assert caught.value.remedy is Remedy.CORRECT_ENCODING
+
+
+def test_utf8_with_bytes_that_the_named_encoding_lacks_is_recognised(tmp_path):
+    """An error about bytes that the named encoding does not have says if the text so far is UTF-8."""
+    (tmp_path / "a.csv").write_text("topic\nTea\n“Zoë’s”\n", encoding="utf-8")
+
+    with pytest.raises(InputUnreadable, match="line 3: not cp1252 text, but probably UTF-8; leave the encoding out"):
+        list(read_rows(tmp_path / "a.csv", options=ReadOptions(encoding="cp1252")))
 
 
 @pytest.mark.parametrize(

@@ -156,9 +156,9 @@ class ImportSource:
         """Return the error about a bad row with the count of the others, in all files. Blocks."""
         return with_further_count(error, self._count_bad_rows)
 
-    def _count_bad_rows(self, bad_rows: BadRows) -> Iterator[Sequence[ImportedConversation]]:
+    def _count_bad_rows(self, bad_rows: BadRows) -> Iterator[tuple[str | None, Sequence[ImportedConversation]]]:
         self._bad_rows = bad_rows
-        return self.chunks()
+        return ((self.file, chunk) for chunk in self.chunks())
 
     def _read(self, path: Path | None) -> Iterator[Sequence[ImportedConversation]]:
         try:
