@@ -36,7 +36,9 @@ def parse_object(raw: bytes | bytearray, errors: InputErrors, line: int, list_ke
         where = f"column {error.colno}"
         if error.lineno > 1:
             where = f"line {line + error.lineno - 1} {where}"
-        raise errors.invalid_row(line, f"not valid JSON: {error.msg} (at {where})") from None
+        is_line_end = error.msg.startswith("unexpected control character") and error.doc[error.pos] in "\r\n"
+        reason = "the line ends inside a text" if is_line_end else error.msg
+        raise errors.invalid_row(line, f"not valid JSON: {reason} (at {where})") from None
     if may_be_too_deep(raw) and is_too_deep(values):
         raise errors.invalid_row(line, TOO_DEEP)
     if list_key is not None and type(values) is list:

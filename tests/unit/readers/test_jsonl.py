@@ -145,3 +145,13 @@ def test_list_is_a_row_under_a_key_on_request():
     array = InputText.open(io.BytesIO(b'[[{"a": 1}], {"b": 2}]'), errors)
 
     assert [row.values for row in read_json_array(array, rules)] == [{"messages": [{"a": 1}]}, {"b": 2}]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_a_line_that_ends_inside_a_text_is_named_as_that(refusal, line_end):
+    """The error about a truncated line says that it ends inside a text; one about a tab in a text does not."""
+    truncated = refusal("a.jsonl", '{"topic": "Tea"}\n{"topic": "Grü'.encode() + line_end + b'{"topic": "Salt"}\n')
+    with_tab = refusal("a.jsonl", b'{"topic": "T\tea"}\n')
+
+    assert truncated.message.endswith(" line 2: not valid JSON: the line ends inside a text (at column 15)")
+    assert "control character" in with_tab.message
