@@ -273,6 +273,7 @@ def test_a_folder_without_files_of_items_is_refused(within, backstay):
 
         assert ended.one_line_error() == (
             f"{folder}: no file in this folder ends in one of .csv .tsv .jsonl .ndjson .json .parquet .txt"
+            "; left out: made.py"
         )
     assert not backstay.database.exists()
 

@@ -277,8 +277,8 @@ async def test_damaged_compressed_rows_are_refused(backstay, tmp_path, name, dat
         await backstay.conversations.import_file(tmp_path / name)
 
 
-@pytest.mark.parametrize("source", ["parts", "parts/*.jsonl*"])
-async def test_the_files_of_a_folder_or_pattern_are_imported_as_one(backstay, tmp_path, source):
+@pytest.mark.parametrize(("source", "others"), [("parts", "; left out: README.md"), ("parts/*.jsonl*", "")])
+async def test_the_files_of_a_folder_or_pattern_are_imported_as_one(backstay, tmp_path, source, others):
     """The files of a folder or a pattern are one import, in natural order; an error names its file and line."""
     parts, notes = tmp_path / "parts", []
     parts.mkdir()
@@ -290,7 +290,7 @@ async def test_the_files_of_a_folder_or_pattern_are_imported_as_one(backstay, tm
 
     result = await backstay.conversations.import_file(tmp_path / source, on_note=notes.append)
 
-    assert (result.imported, notes) == (3, [f"{tmp_path / source}: 4 files."])
+    assert (result.imported, notes) == (3, [f"{tmp_path / source}: 4 files{others}."])
     assert [entry.id async for entry in backstay.conversations.export(ALL)] == ["c9", "c10", "c11"]
     _jsonl(parts / "p-13.jsonl", {"id": "new", "messages": _MESSAGES}, {"messages": []})
     with pytest.raises(InvalidRow, match=r"p-13\.jsonl line 2: the conversation has no turns"):

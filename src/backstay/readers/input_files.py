@@ -13,6 +13,7 @@ from backstay.readers.input_notes import InputNotes
 # What the tools for data sets write next to the data.
 _METADATA_NAMES = frozenset({"dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"})
 _METADATA_STEMS = frozenset({"readme", "license", "licence", "requirements"})
+_MAX_NAMED_FILES = 3
 _NUMBER = re.compile(r"(\d+)")
 
 
@@ -20,35 +21,37 @@ def find_files(source: Path, notes: InputNotes, *, suffixes: Sequence[str] = SUF
     """Return the files of an input, in the order of their names, where numbers count by their value.
 
     A name that exists is no pattern. In folders, files count whose names end in one of the `suffixes`; hidden ones and
-    descriptions of a data set do not.
+    descriptions of a data set do not. What is left out is noted, except hidden files.
 
     Raises InputNotFound if a pattern matches nothing, InputUnreadable if a folder has no such file.
     """
     errors = InputErrors.for_path(source)
-    if source.is_dir():
-        found = _in_folder(source, suffixes)
-        if not found:
-            raise errors.unreadable(f"no file in this folder ends in one of {' '.join(suffixes)}")
+    is_folder = source.is_dir()
+    if is_folder:
+        paths = [path for path in source.rglob("*") if not _is_hidden(path.relative_to(source).parts)]
     elif glob.has_magic(str(source)) and not source.exists():
-        matches = [Path(match) for match in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - keeps it as given
-        found = [path for path in matches if path.is_file() and not _is_metadata(path)]
-        if not found:
-            raise InputNotFound(f"{errors.path}: no file matches this pattern", path=errors.path)
+        paths = [Path(match) for match in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - keeps it as given
     else:
         return [source]
-    notes.add(errors.path, "1 file" if len(found) == 1 else f"{len(found):,} files")
-    return sorted(found, key=_natural_key)
+    found, left_out = list[Path](), list[Path]()
+    for path in sorted(filter(Path.is_file, paths), key=_natural_key):
+        is_data = not _is_metadata(path) and (not is_folder or FileKind.from_name(path.name).suffix in suffixes)
+        (found if is_data else left_out).append(path)
+    others = _format_left_out(left_out)
+    if not found and is_folder:
+        raise errors.unreadable(f"no file in this folder ends in one of {' '.join(suffixes)}{others}")
+    if not found:
+        raise InputNotFound(f"{errors.path}: no file matches this pattern{others}", path=errors.path)
+    notes.add(errors.path, ("1 file" if len(found) == 1 else f"{len(found):,} files") + others)
+    return found
 
 
-def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    return [
-        path
-        for path in folder.rglob("*")
-        if FileKind.from_name(path.name).suffix in suffixes
-        and path.is_file()
-        and not _is_metadata(path)
-        and not _is_hidden(path.relative_to(folder).parts)
-    ]
+def _format_left_out(paths: Sequence[Path]) -> str:
+    if not paths:
+        return ""
+    names = [InputErrors.for_path(Path(path.name)).name for path in paths[:_MAX_NAMED_FILES]]
+    more = [f"{len(paths) - len(names):,} more"] if len(paths) > len(names) else []
+    return f"; left out: {', '.join(names + more)}"
 
 
 def _is_hidden(parts: Iterable[str]) -> bool:

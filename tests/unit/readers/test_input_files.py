@@ -31,12 +31,15 @@ def test_a_folder_has_its_files_in_natural_order(folder):
     names, notes = _names(folder)
 
     assert names == ["Part-1.CSV.GZ", "part-9.csv", "part-10.csv", "part-2.jsonl"]
-    assert notes == [f"{folder}: 4 files."]
+    assert notes == [f"{folder}: 4 files; left out: _SUCCESS, dataset_info.json, LICENSE.txt, 4 more."]
 
 
 def test_only_the_expected_kinds_are_found(folder):
     """The caller may expect fewer kinds."""
-    assert _names(folder, suffixes=(".jsonl",)) == (["part-2.jsonl"], [f"{folder}: 1 file."])
+    names, notes = _names(folder, suffixes=(".jsonl",))
+
+    assert names == ["part-2.jsonl"]
+    assert notes == [f"{folder}: 1 file; left out: _SUCCESS, dataset_info.json, LICENSE.txt, 7 more."]
 
 
 def test_a_pattern_finds_what_it_says(folder):
@@ -59,4 +62,9 @@ def test_nothing_found_is_an_error(tmp_path):
     with pytest.raises(InputNotFound, match=r"\*\.csv: no file matches this pattern$"):
         find_files(tmp_path / "*.csv", InputNotes())
     with pytest.raises(InputUnreadable, match=r"no file in this folder ends in one of \.csv \.tsv"):
+        find_files(tmp_path, InputNotes())
+    (tmp_path / "README").write_text("Read me")
+    with pytest.raises(InputNotFound, match=r"\*: no file matches this pattern; left out: README$"):
+        find_files(tmp_path / "*", InputNotes())
+    with pytest.raises(InputUnreadable, match=r" \.txt; left out: README$"):
         find_files(tmp_path, InputNotes())
