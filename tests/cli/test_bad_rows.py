@@ -34,7 +34,7 @@ def test_an_import_skips_bad_rows(within):
     assert ended.err.startswith("2 rows were left out; the first is chats.jsonl line 2: not valid JSON: ")
     assert (again.code, again.err) == (0, "")
     assert (again.json["identical"], again.json["badRows"]) == (1, 2)
-    assert [reason["line"] for reason in again.json["badRowReasons"]] == [2, 3]
+    assert [(reason["line"], reason["file"]) for reason in again.json["badRowReasons"]] == [(2, None), (3, None)]
 
 
 def test_an_import_keeps_bad_rows(within):

@@ -58,7 +58,9 @@ async def test_an_import_skips_bad_rows_of_all_files(backstay, shards):
     """Bad rows of each file are left out, and listed with the name of their file."""
     result = await backstay.conversations.import_file(shards, on_bad_row="skip")
 
-    assert _places(result.bad_rows, shards) == ["part-1.jsonl.gz line 3", "part-2.parquet row 3", "part-10.csv line 3"]
+    names = ["part-1.jsonl.gz", "part-2.parquet", "part-10.csv"]
+    assert _places(result.bad_rows, shards) == [f"{names[0]} line 3", f"{names[1]} row 3", f"{names[2]} line 3"]
+    assert [bad_row.file for bad_row in result.bad_rows.examples] == [f"{shards}/{name}" for name in names]
     assert (result.imported, await _ids(backstay)) == (6, list("abcdeg"))
 
 
@@ -128,6 +130,7 @@ async def test_a_job_skips_bad_rows_of_all_files(backstay, shards):
     result = await _run(backstay, shards, on_bad_row="skip")
 
     assert _places(result.bad_rows, shards) == ["part-1.jsonl.gz line 3", "part-2.parquet row 3", "part-10.csv line 3"]
+    assert result.bad_rows.examples[2].file == f"{shards}/part-10.csv"
     assert result.completed == 6
 
 

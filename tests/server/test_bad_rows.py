@@ -57,7 +57,7 @@ async def test_reasons_do_not_name_files_of_the_server(api):
 
     created = await api.ann.post("/api/batches/upload", files=rows, data=form)
 
-    assert created.json()["badRowReasons"] == [{"line": 1, "reason": "has no column 'topic', only name"}]
+    assert created.json()["badRowReasons"] == [{"line": 1, "reason": "has no column 'topic', only name", "file": None}]
 
 
 async def test_a_quarantine_is_no_policy_of_a_server(api):

@@ -177,6 +177,7 @@ def _text_bytes(new_item: NewItem) -> int:
 
 def _read_files(source: Path | None, rules: _Rules, reading: FileReading) -> Generator[NewItem, None, None]:
     files = reading.find_files(source)
+    rules.bad_rows.has_several_files = len(files) > 1
     for path in files:
         with suppress(InputEmpty) if len(files) > 1 else nullcontext():  # some programs write parts without rows
             yield from _read_file(path, rules, reading, is_part=len(files) > 1)

@@ -27,11 +27,15 @@ class BadRow:
     where: str
     line: int
     reason: str
+    file: str | None = None
+    """The file that has the line, if there are several."""
 
     @classmethod
-    def from_error(cls, error: BackstayError, where: str, line: int, *, name: str = "") -> Self:
+    def from_error(
+        cls, error: BackstayError, where: str, line: int, *, name: str = "", file: str | None = None
+    ) -> Self:
         """Return the row that an error is about; `name` is the input's, which errors about columns begin with."""
-        return cls(where, line, error.message.removeprefix(where).removeprefix(name).lstrip(": "))
+        return cls(where, line, error.message.removeprefix(where).removeprefix(name).lstrip(": "), file)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
@@ -62,6 +66,8 @@ class BadRows:
     """The bad rows of one input, by policy either refused or left out and counted."""
 
     def __init__(self, policy: BadRowPolicy = BadRowPolicy.FAIL, quarantine: Quarantine | None = None) -> None:
+        self.has_several_files = False
+        """Whether each row has to name its file."""
         self._policy = policy
         self._quarantine = quarantine
         self._count = 0

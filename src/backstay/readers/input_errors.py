@@ -40,7 +40,9 @@ class InputErrors:
         """Leave out the bad row on `line`, or raise the error about it."""
         if self.bad_rows is None:
             raise error
-        self.bad_rows.reject(error, BadRow.from_error(error, self.location(line), line, name=self.name), raw)
+        file = self.path if self.bad_rows.has_several_files else None
+        bad_row = BadRow.from_error(error, self.location(line), line, name=self.name, file=file)
+        self.bad_rows.reject(error, bad_row, raw)
 
     def reject_row(self, error: BackstayError, row: InputRow) -> None:
         """Leave out a row that was read but cannot be used, or raise the error about it."""

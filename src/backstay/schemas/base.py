@@ -28,10 +28,11 @@ class ApiObject(BaseModel):
 
 
 class BadRowOut(ApiObject):
-    """A row of an input that cannot be used."""
+    """A row of an input that cannot be used. `file` is named if there are several."""
 
     line: int
     reason: str
+    file: str | None = None
 
 
 def next_cursor(keys: Sequence[int], limit: int, cursor: Callable[[int], int] = int) -> int | None:

@@ -127,11 +127,13 @@ class ImportSource:
             BackupError: the file is a backup that is incomplete or has a newer version.
         """
         self._prepare = prepare or self._prepare
+        files = self._files.find()
         self._bad_rows.restart()
+        self._bad_rows.has_several_files = len(files) > 1
         self._text_bytes = 0
         empty: InputEmpty | None = None
         has_rows = False
-        for path in self._files.find():
+        for path in files:
             self.origin = InputErrors.for_path(path)
             try:
                 for chunk in self._read(path):
