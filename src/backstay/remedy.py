@@ -108,7 +108,10 @@ IN_PYTHON: Mapping[Remedy, str] = {
         "such rows out, or quarantine=… to keep them in a file"
     ),
     Remedy.CORRECT_ENCODING: "leave the encoding out for UTF-8, and read files in different encodings separately",
-    Remedy.SKIP_OR_RENAME: "pass on_conflict='skip' to leave it out, or 'new' to give it another id",
+    Remedy.SKIP_OR_RENAME: (
+        "pass on_conflict='skip' to leave it out, 'new' to give it another id, or id_prefix=… to put a prefix before "
+        "all ids"
+    ),
     Remedy.ACCEPT_WARNINGS: "without strict=True these are warnings",
     Remedy.NAME_MODEL: "name it as in model='openai:gpt-4o-mini', or give the address of your own endpoint as base_url",
     Remedy.SET_BASE_URL: "set yours as base_url",

@@ -41,6 +41,15 @@ def test_import_reports_its_result(within, backstay, library):
     assert answer.json == {**counts, "badRows": 0, "badRowReasons": [], "warned": 0, "warnings": [], "notes": []}
 
 
+def test_import_puts_a_prefix_before_ids(within, backstay):
+    """With --id-prefix, the ids of a file begin with it."""
+    (backstay.folder / "in.csv").write_text("id,prompt,completion\n0,Q,A\n")
+
+    assert within("conversations", "import", "in.csv", "--id-prefix", "faq-").code == 0
+
+    assert within("conversations", "export", "--format", "native").json["id"] == "faq-0"
+
+
 def test_import_splits_off_reasoning_on_request(within, backstay):
     """With --split-reasoning, a thought at the start of an answer is the reasoning of its turn."""
     turns = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "<think>Hm.</think>A"}]

@@ -111,11 +111,14 @@ _CASES = [
         changed=("run", "damaged.jsonl", *_RUN, "--on-bad-row", "skip"),
         names=("line 2: not UTF-8 text; --on-bad-row skip",),
     ),
-    _Case(
-        ("conversations", "import", "changed.jsonl"),
-        Remedy.SKIP_OR_RENAME,
-        changed=("conversations", "import", "changed.jsonl", "--on-conflict", "skip"),
-        names=("--on-conflict skip",),
+    *(
+        _Case(
+            ("conversations", "import", "changed.jsonl"),
+            Remedy.SKIP_OR_RENAME,
+            changed=("conversations", "import", "changed.jsonl", option, value),
+            names=(option,),
+        )
+        for option, value in (("--on-conflict", "skip"), ("--on-conflict", "new"), ("--id-prefix", "b-"))
     ),
     _Case(
         ("conversations", "import", "question.jsonl", "--strict"),

@@ -27,6 +27,7 @@ from backstay.errors import (
     InputUnreadable,
     InvalidRow,
     NotABackup,
+    SettingsError,
 )
 from backstay.library.imports.source import ImportSource
 from backstay.readers.block_stream import BlockStream
@@ -194,6 +195,64 @@ async def test_conflicts_by_policy(backstay, conflicting, policy, stored, counts
     assert (result.imported, result.identical, result.skipped, result.renamed) == counts
     assert await backstay.conversations.count(ALL) == stored
     assert len((await backstay.conversations.show("x")).turns) == 2
+
+
+async def test_a_prefix_keeps_the_ids_of_two_data_sets_apart(backstay, tmp_path):
+    """A prefix before the ids of a file, and of its pairs, stores it next to another one with the same ids, once."""
+    answers = {"prompt": "Q", "chosen": "A", "rejected": "B"}
+    first = _jsonl(tmp_path / "a.jsonl", {"id": 0, "messages": _MESSAGES}, {"id": 1, **answers})
+    other = [{"id": "t", "role": "user", "content": "Bye"}]
+    second = _jsonl(tmp_path / "b.jsonl", {"id": 0, "messages": other}, {"id": 1, **answers}, {"messages": other})
+    await backstay.conversations.import_file(first)
+
+    with pytest.raises(ConversationExists, match=r"has the id '0'; nothing was imported.* or id_prefix=… to put"):
+        await backstay.conversations.import_file(second)
+    counts = [await backstay.conversations.import_file(second, id_prefix="b/") for _ in range(2)]
+
+    assert [(result.imported, result.identical) for result in counts] == [(4, 0), (1, 3)]
+    stored = {each.id: each async for each in backstay.conversations.export(ALL)}
+    assert {"0", "1-chosen", "b/0", "b/1-chosen", "b/1-rejected"} < stored.keys()
+    assert (len(stored), stored["b/0"].turns[0].id) == (8, "t")
+    assert {stored[f"b/1-{each}"].metadata["preference_pair"] for each in ("chosen", "rejected")} == {"b/1"}
+    assert stored["1-chosen"].metadata["preference_pair"] == "1"
+
+
+async def test_a_backup_is_imported_with_a_prefix(backstay, tmp_path):
+    """The conversations of a backup are stored a second time with a prefix before their ids."""
+    await backstay.conversations.import_file(_jsonl(tmp_path / "a.jsonl", {"id": "x", "messages": _MESSAGES}))
+    backup = await backstay.backups.create(ALL)
+    data = b"".join([block async for block in backstay.backups.download(backup.id)])
+    (tmp_path / "backup.json.zst").write_bytes(data)
+
+    result = await backstay.conversations.import_file(tmp_path / "backup.json.zst", id_prefix="copy-")
+
+    assert result.imported == 1
+    assert [each.id async for each in backstay.conversations.export(ALL)] == ["x", "copy-x"]
+
+
+@pytest.mark.parametrize("prefix", ["", " a", "a\n", "a" * 513])
+async def test_a_prefix_has_to_be_allowed_in_an_id(backstay, tmp_path, prefix):
+    """A prefix that cannot begin an id is refused before the file is opened."""
+    with pytest.raises(SettingsError, match="The prefix of ids"):
+        await backstay.conversations.import_file(tmp_path / "none.jsonl", id_prefix=prefix)
+
+
+async def test_rows_without_an_id_are_noted(backstay, tmp_path):
+    """An import notes how many rows have no id and so would be stored again, of all files together, once."""
+    notes, folder = list[str](), tmp_path / "folder"
+    folder.mkdir()
+    _jsonl(folder / "a.jsonl", {"messages": _MESSAGES}, {"id": "x", "messages": _MESSAGES}, {"messages": []})
+    _jsonl(folder / "b.jsonl", {"prompt": "Q", "chosen": "A", "rejected": "B"})
+    options = {"on_note": notes.append, "on_bad_row": "skip", "ceiling": InputCeiling(rows=100, text_bytes=10_000)}
+
+    await backstay.conversations.import_file(folder, **options)
+    await backstay.conversations.import_file(folder / "b.jsonl", **options)
+
+    assert notes == [
+        f"{folder}: 2 files.",
+        f"{folder}: 2 rows have no id, so importing them again stores them again.",
+        f"{folder / 'b.jsonl'}: 1 row has no id, so importing it again stores it again.",
+    ]
 
 
 @pytest.mark.parametrize(

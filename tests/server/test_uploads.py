@@ -371,6 +371,26 @@ async def test_items_of_the_legacy_library_make_a_job(api):
     assert (made.json()["pending"], again.json()["planned"]) == (1, 1)
 
 
+async def test_an_import_puts_a_prefix_before_ids(api):
+    """With `idPrefix`, ids begin with it; with another prefix, it is another request; a prefix of spaces is refused."""
+    row = b'{"id": 7, "messages": [{"role": "assistant", "content": "A"}]}'
+    answers = [
+        await api.ann.post(
+            "/api/conversations/import",
+            files={"file": ("r.jsonl", row)},
+            data={"idPrefix": prefix},
+            headers={"Idempotency-Key": key},
+        )
+        for prefix, key in (("faq-", "k"), ("other-", "k"), (" ", "l"))
+    ]
+
+    listed = (await api.ann.get("/api/conversations")).json()["conversations"]
+
+    assert [answer.status_code for answer in answers] == [201, 409, 422]
+    assert answers[1].json()["error"]["code"] == "idempotency_key_reused"
+    assert [each["id"] for each in listed] == ["faq-7"]
+
+
 async def test_import_splits_off_reasoning_on_request(api):
     """With `splitReasoning`, a thought at the start of an answer is the reasoning of its turn."""
     row = b'{"id": "x", "messages": [{"role": "assistant", "content": "<think>Hm.</think>A"}]}'

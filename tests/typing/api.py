@@ -102,7 +102,7 @@ async def use() -> None:
         async for conversation in backstay.conversations.export(Selection(job_id="a")):
             print(conversation.digest())
         imported: ImportResult = await backstay.conversations.import_file(
-            "chats.jsonl", on_conflict="skip", split_reasoning=True
+            "chats.jsonl", on_conflict="skip", split_reasoning=True, id_prefix="faq-"
         )
         await backstay.conversations.import_file("a.csv", read=ReadOptions("cp1252", delimiter="tab"), on_note=print)
         bad_rows: BadRowsReport = (

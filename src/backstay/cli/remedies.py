@@ -42,7 +42,10 @@ PHRASES: Mapping[Remedy, str] = {
     Remedy.SPLIT_INPUT: "split it",
     Remedy.SKIP_BAD_ROWS: "--on-bad-row skip leaves such rows out, --quarantine FILE keeps them in a file",
     Remedy.NAME_QUARANTINE: "name one with --quarantine FILE",
-    Remedy.SKIP_OR_RENAME: "--on-conflict skip leaves it out, --on-conflict new gives it another id",
+    Remedy.SKIP_OR_RENAME: (
+        "--on-conflict skip leaves it out, --on-conflict new gives it another id, --id-prefix PREFIX puts a prefix "
+        "before all ids"
+    ),
     Remedy.ACCEPT_WARNINGS: "without --strict these are warnings",
     Remedy.NAME_MODEL: (
         "name one as in --model openai:gpt-4o-mini, or give the address of your own endpoint with --base-url"

@@ -126,6 +126,7 @@ class Conversations:
         quarantine: str | Path | None = None,
         strict: bool = False,
         split_reasoning: bool = False,
+        id_prefix: str | None = None,
         stdin: BinaryIO | None = None,
         read: ReadOptions = AS_DETECTED,
         on_note: NoteListener | None = None,
@@ -147,8 +148,8 @@ class Conversations:
                 appear once the conversations are stored.
             strict: Whether to import nothing if trainers would refuse any conversation. Otherwise they are
                 imported unchanged, and the result counts them in `warnings`.
-            split_reasoning: Whether a thought at the start of an assistant's text, as in `<think>…</think>`, becomes
-                the reasoning of its turn.
+            split_reasoning: Whether `<think>…</think>` at the start of an answer becomes the reasoning of its turn.
+            id_prefix: A text to put before the id of each conversation that has one. It has to be allowed as an id.
             stdin: The stream that `-` reads; by default the standard input of the process.
             read: The encoding and the delimiter, where they cannot be detected.
             on_note: Called, from any thread, with a sentence for each fact that was noticed about the input.
@@ -164,6 +165,7 @@ class Conversations:
             BackupError: the file is a backup that is incomplete or has a newer version.
             ConversationExists: another conversation has the same id, and `on_conflict` is `fail`.
             RefusedByTrainers: `strict` is set, and trainers would refuse some of the conversations.
+            SettingsError: `id_prefix` is not allowed as an id.
         """
         if source == "":  # which Path takes for the current folder
             raise InputNotFound("The name of the input is empty; name a file or a folder", path="")
@@ -171,7 +173,13 @@ class Conversations:
         report = on_progress if on_progress is not None else lambda _: None
         conflict_policy = ImportConflictPolicy(on_conflict)
         open_source = partial(
-            ImportSource, path, stdin=stdin, split_reasoning=split_reasoning, options=read, on_note=on_note
+            ImportSource,
+            path,
+            stdin=stdin,
+            split_reasoning=split_reasoning,
+            id_prefix=id_prefix,
+            options=read,
+            on_note=on_note,
         )
         with handle_bad_rows(on_bad_row, quarantine) as bad_rows, closing(open_source(bad_rows=bad_rows)) as rows:
             try:

@@ -32,7 +32,10 @@ HINTS: Mapping[Remedy, str] = {
         "and `items_bytes`"
     ),
     Remedy.SKIP_BAD_ROWS: "such rows can be left out: `onBadRow` is then `skip`",
-    Remedy.SKIP_OR_RENAME: "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id",
+    Remedy.SKIP_OR_RENAME: (
+        "onConflict can be `skip`, which leaves it out, or `new`, which gives it another id; `idPrefix` puts a prefix "
+        "before all ids"
+    ),
     Remedy.ACCEPT_WARNINGS: "without `strict` these are warnings",
     Remedy.NAME_MODEL: "name a model, as in openai:gpt-4o-mini",
     Remedy.ALLOW_KEY: "the operator of the server can allow it in `allowed_keys` of its settings",

@@ -61,6 +61,21 @@ def _comparable(conversation):
     return {**conversation.to_dict(), "turns": [turn.stored_metadata() for turn in conversation.turns]}
 
 
+def test_a_uuid_is_the_id_of_a_row_without_an_id():
+    """A `uuid` in the form of one is the id of a row without an id; otherwise it is metadata."""
+    uuid = "0f9619ff-8b86-d011-b42d-00cf4fc964ff"
+
+    (taken,) = _conversations({"uuid": uuid, "messages": _MESSAGES})
+    (chosen, _) = _conversations({"uuid": uuid, "prompt": "Q", "chosen": "A", "rejected": "B"})
+    (with_id,) = _conversations({"id": "x", "uuid": uuid, "messages": _MESSAGES})
+    (other,) = _conversations({"uuid": "user 7", "messages": _MESSAGES})
+
+    assert (taken.id, taken.metadata) == (uuid, {})
+    assert (chosen.id, chosen.metadata["preference_pair"]) == (f"{uuid}-chosen", uuid)
+    assert (with_id.id, with_id.metadata) == ("x", {"uuid": uuid})
+    assert (other.id, other.metadata) == (None, {"uuid": "user 7"})
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_row_of_a_public_shape_is_read_whole(example):
     """A row in the shape of a public data set becomes exactly the expected conversations."""

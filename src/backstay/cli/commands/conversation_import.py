@@ -26,6 +26,10 @@ async def import_(
         ImportConflictPolicy,
         typer.Option(help="If another conversation has the same id: import nothing, skip it, or give it a new id."),
     ] = ImportConflictPolicy.FAIL,
+    id_prefix: Annotated[
+        str | None,
+        typer.Option(metavar="PREFIX", help="Text to put before the id of each conversation, such as faq-."),
+    ] = None,
     bad_rows: BadRowOptions,
     reading: ReadingOptions,
     strict: Annotated[
@@ -51,6 +55,7 @@ async def import_(
       backstay conversations import chats.jsonl
       backstay conversations import chats.jsonl --quarantine bad.jsonl
       backstay conversations import "data/train-*.parquet"
+      backstay conversations import faq.csv --id-prefix faq-
       backstay conversations import backup-1730720400123-abc123.json.zst --on-conflict skip
     """
     bad_rows.policy()  # checks the options before anything is opened
@@ -59,6 +64,7 @@ async def import_(
     result = await backstay.conversations.import_file(
         file,
         on_conflict=on_conflict,
+        id_prefix=id_prefix,
         on_bad_row=bad_rows.on_bad_row,
         quarantine=bad_rows.quarantine,
         strict=strict,

@@ -80,6 +80,16 @@ def to_document(
     return whole
 
 
+def with_id_prefix(document: Document, prefix: str) -> Document:
+    """Return a conversation with a prefix before its id, if it has one, and before that of its preference pair."""
+    if not prefix or document["id"] is None:
+        return document
+    metadata = document["metadata"]
+    if isinstance(metadata, dict) and isinstance(pair := metadata.get("preference_pair"), str):
+        metadata = {**metadata, "preference_pair": prefix + pair}
+    return {**document, "id": prefix + document["id"], "metadata": metadata}
+
+
 def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any], *, exactly: bool) -> bool:
     """Return whether the stored conversation has all values of the incoming one.
 

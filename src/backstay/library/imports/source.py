@@ -18,13 +18,15 @@ from backstay.errors import (
     InputEmpty,
     InputUnreadable,
     InvalidRow,
+    SettingsError,
 )
 from backstay.library.archive import CONVERSATIONS_START, FILE_START, VERSION, ArchiveReader, decompress
-from backstay.library.imports.imported_conversation import ImportedConversation
+from backstay.library.id_text import id_fault
+from backstay.library.imports.imported_conversation import ImportedConversation, with_id_prefix
 from backstay.library.imports.input_files import ImportFiles
 from backstay.library.imports.shapes import keys_of_rows, read_row
 from backstay.library.imports.shapes.native import read_backup_row
-from backstay.library.record import TURNS
+from backstay.library.record import TURNS, Document
 from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
 from backstay.readers.block_stream import iterate_chunks, to_stream
 from backstay.readers.compression import GZIP_MAGIC, ZSTD_MAGIC
@@ -61,6 +63,7 @@ class ImportSource:
     """A file, the files of a folder or of a pattern, or standard input.
 
     A backup is recognized by its first bytes. It is never used in part: bad rows are left out of other files only.
+    Raises SettingsError for a prefix that is not allowed as an id.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class ImportSource:
         stdin: BinaryIO | None = None,
         bad_rows: BadRows | None = None,
         split_reasoning: bool = False,
+        id_prefix: str | None = None,
         options: ReadOptions = AS_DETECTED,
         on_note: NoteListener | None = None,
     ) -> None:
@@ -80,12 +84,14 @@ class ImportSource:
         self._bad_rows = bad_rows or BadRows()
         self._prepare: Prepare = lambda incoming: incoming
         self._split_reasoning = split_reasoning
+        self._id_prefix = _checked_prefix(id_prefix)
         self._options = options
         self._notes = InputNotes(on_note)
         self._files = ImportFiles(path, stdin, self._notes)
         self._ceiling: InputCeiling | None = None
         self._text_bytes = 0
         """An upper bound of the bytes of text in the chunks yielded so far."""
+        self._rows_without_id = 0
 
     def close(self) -> None:
         """Release the copy of standard input. Idempotent."""
@@ -130,7 +136,7 @@ class ImportSource:
         files = self._files.find()
         self._bad_rows.restart()
         self._bad_rows.has_several_files = len(files) > 1
-        self._text_bytes = 0
+        self._text_bytes = self._rows_without_id = 0
         empty: InputEmpty | None = None
         has_rows = False
         for path in files:
@@ -152,6 +158,8 @@ class ImportSource:
     def finish(self, *, used: int) -> BadRowsReport:
         """Return the report on bad rows, after the last chunk. Raises like `BadRows.finish`."""
         self._bad_rows.finish(used=used)
+        if self._rows_without_id:
+            self._notes.add(self.name, _note_without_id(self._rows_without_id))
         return self._bad_rows.report
 
     def with_further_count(self, error: BackstayError) -> BackstayError:
@@ -210,7 +218,7 @@ class ImportSource:
             self._check_version(member.others)
             # Only a backup of Backstay, reformatted by another program, has this key.
             if "backupId" in member.others:
-                yield self._prepare(ImportedConversation(row.line, read_backup_row(row, self.origin), is_exact=True))
+                yield self._incoming(row.line, read_backup_row(row, self.origin), is_exact=True)
             else:
                 yield from self._read_row(row, self.origin)
         self._check_version(member.others)
@@ -235,7 +243,12 @@ class ImportSource:
 
     def _read_row(self, row: InputRow, origin: InputErrors) -> list[ImportedConversation]:
         documents = read_row(row, origin, split_reasoning=self._split_reasoning)
-        return [self._prepare(ImportedConversation(row.line, document)) for document in documents]
+        conversations = [self._incoming(row.line, document) for document in documents]
+        self._rows_without_id += any(document["id"] is None for document in documents)
+        return conversations
+
+    def _incoming(self, line: int, document: Document, *, is_exact: bool = False) -> ImportedConversation:
+        return self._prepare(ImportedConversation(line, with_id_prefix(document, self._id_prefix), is_exact))
 
     def _read_archive(self, blocks: Iterator[bytes]) -> Iterator[Sequence[ImportedConversation]]:
         line = 1
@@ -245,7 +258,7 @@ class ImportSource:
 
     def _from_backup(self, text: bytes, line: int) -> ImportedConversation:
         row = InputRow(line, parse_object(text, self.origin, line))
-        return self._prepare(ImportedConversation(line, read_backup_row(row, self.origin), is_exact=True))
+        return self._incoming(line, read_backup_row(row, self.origin), is_exact=True)
 
 
 @cache
@@ -255,6 +268,17 @@ def _rules() -> RowRules:
         text_refusal="text alone is no conversation; a conversation has turns with a role each",
         list_key=_LIST_KEY,
     )
+
+
+def _checked_prefix(prefix: str | None) -> str:
+    if prefix is not None and (fault := id_fault(prefix)) is not None:
+        raise SettingsError(f"The prefix of ids {fault}", setting="id_prefix")
+    return prefix or ""
+
+
+def _note_without_id(count: int) -> str:
+    rows, them = ("1 row has", "it") if count == 1 else (f"{count:,} rows have", "them")
+    return f"{rows} no id, so importing {them} again stores {them} again"
 
 
 def _is_backup(head: bytes) -> bool:

@@ -150,6 +150,10 @@ async def import_conversations(
     split_reasoning: Annotated[
         bool, Form(alias="splitReasoning", description="Make <think>…</think> at the start of an answer its reasoning.")
     ] = False,
+    id_prefix: Annotated[
+        Id | None,
+        Form(alias="idPrefix", max_length=MAX_ID, description="Text to put before the id of each conversation."),
+    ] = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     key: IdempotencyKey = None,
@@ -173,6 +177,7 @@ async def import_conversations(
                 on_bad_row=on_bad_row,
                 strict=strict,
                 split_reasoning=split_reasoning,
+                id_prefix=id_prefix,
                 read=read,
                 on_note=upload.add_note,
                 ceiling=state.settings.import_ceiling,
@@ -181,7 +186,7 @@ async def import_conversations(
             return 201, ImportOut.from_result(result, upload.notes)
 
         read_content = [upload.digest, upload.suffix, encoding, delimiter]
-        content = [*read_content, on_conflict, on_bad_row, strict, split_reasoning]
+        content = [*read_content, on_conflict, on_bad_row, strict, split_reasoning, id_prefix]
         return await respond_once(request, key, content, import_)
 
 

@@ -1,5 +1,6 @@
 """The shapes of imported rows. Each module here is one shape, recognized by the keys of a row."""
 
+import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
@@ -13,6 +14,7 @@ _MAX_NAMED_KEYS = 6
 _MAX_KEY_CHARACTERS = 40
 _MOST_COMMON = "a list of messages, or texts such as prompt and completion"
 _NEXT_TO_TURNS = ("system", "system_prompt", "tools", "functions")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ABSENT: tuple[object, ...] = (None, "", [])
 
 
@@ -27,8 +29,16 @@ def read_row(row: InputRow, errors: InputErrors, *, split_reasoning: bool = Fals
     """
     source = ImportRow(row.line, dict(row.values), errors, split_reasoning)
     parse_lists(source.values)
+    _take_uuid(source.values)
     shape, name = _choose(source)
     return shape.read(source, name)
+
+
+def _take_uuid(values: Values) -> None:
+    """Make a `uuid` the id of a row that has no id."""
+    uuid = values.get("uuid")
+    if isinstance(uuid, str) and values.get("id") is None and _UUID.fullmatch(uuid):
+        values["id"] = values.pop("uuid")
 
 
 def _choose(row: ImportRow) -> tuple[Shape, str]:
