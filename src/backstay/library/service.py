@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from backstay.library.imports.source import ImportSource
 from backstay.library.quarantine import handle_bad_rows
 from backstay.library.selection import Selection
 from backstay.library.store import ConversationStore, ConversationSummary
+from backstay.readers.bad_rows import BadRows
 from backstay.readers.input_ceiling import InputCeiling
 from backstay.readers.input_notes import NoteListener
 from backstay.readers.read_options import AS_DETECTED, ReadOptions
@@ -167,14 +168,11 @@ class Conversations:
             RefusedByTrainers: `strict` is set, and trainers would refuse some of the conversations.
             SettingsError: `id_prefix` is not allowed as an id.
         """
-        if source == "":  # which Path takes for the current folder
-            raise InputNotFound("The name of the input is empty; name a file or a folder", path="")
-        path = None if str(source) == "-" else Path(source)
         report = on_progress if on_progress is not None else lambda _: None
         conflict_policy = ImportConflictPolicy(on_conflict)
         open_source = partial(
             ImportSource,
-            path,
+            _path_of(source),
             stdin=stdin,
             split_reasoning=split_reasoning,
             id_prefix=id_prefix,
@@ -182,17 +180,12 @@ class Conversations:
             on_note=on_note,
         )
         with handle_bad_rows(on_bad_row, quarantine) as bad_rows, closing(open_source(bad_rows=bad_rows)) as rows:
-            try:
+            async with _counting_bad_rows(rows, bad_rows):
                 if ceiling is not None:
                     await asyncio.to_thread(rows.check, ceiling)
                 return await self._store.import_conversations(
                     self._owner, rows, conflict_policy, report, receipt, strict=strict
                 )
-            except InputError as error:
-                if not bad_rows.has_refused:
-                    raise
-                # Counted here, because other writers wait during an import.
-                raise await asyncio.to_thread(rows.with_further_count, error) from error
 
     async def plan_delete(self, selection: Selection, *, ignore_missing: bool = False) -> DeletePlan:
         """Return what a delete would remove. Raises EmptySelection, ConversationNotFound, DeleteBlocked."""
@@ -238,3 +231,22 @@ class Conversations:
     async def resume_delete(self, backup_id: str, *, on_progress: Any = None) -> DeleteResult:
         """Resume an interrupted delete. Idempotent. Raises BackupNotFound, BackupUnusable, BackupDamaged."""
         return await self._deleter.resume(backup_id, on_progress=on_progress)
+
+
+def _path_of(source: str | Path) -> Path | None:
+    """Return the path of an import; None for standard input. Raises InputNotFound."""
+    if source == "":  # which Path takes for the current folder
+        raise InputNotFound("The name of the input is empty; name a file or a folder", path="")
+    return None if str(source) == "-" else Path(source)
+
+
+@asynccontextmanager
+async def _counting_bad_rows(rows: ImportSource, bad_rows: BadRows) -> AsyncIterator[None]:
+    """Add to the error of a bad row how many others there are."""
+    try:
+        yield
+    except InputError as error:
+        if not bad_rows.has_refused:
+            raise
+        # Counted here, because other writers wait during an import.
+        raise await asyncio.to_thread(rows.with_further_count, error) from error
