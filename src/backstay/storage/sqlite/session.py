@@ -72,10 +72,11 @@ class SqliteSession:
 
     def turns(self, owner: str, keys: Sequence[int]) -> Iterable[Row]:
         try:
-            (columns,) = self.rows("turn_columns", _by_keys(owner, keys))
+            (columns,) = self.rows("conversation_turns", _by_keys(owner, keys))
             return zip(*map(orjson.loads, columns), strict=True)
         except _NOT_AS_JSON:
-            return self.select_many("conversation_turns", [(key,) for key in keys], owner)
+            rows = self.select_many("turns_as_stored", [(key,) for key in keys])
+            return [(key, *values) for key, _, *values in rows]
 
     def lines(self, owner: str, keys: Sequence[int]) -> Sequence[Row] | None:
         try:

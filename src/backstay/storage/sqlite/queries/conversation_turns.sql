@@ -1,8 +1,17 @@
--- Return the turns of these conversations, in order.
-WITH requested (key) AS ({rows:bigint})
-SELECT turns.conversation_key, turns.id, turns.role, turns.content, turns.metadata
-  FROM requested
- CROSS JOIN {schema}.turns
- WHERE turns.conversation_key = requested.key
-   AND turns.owner = :1
- ORDER BY turns.conversation_key, turns.sequence
+-- Return the columns of the turns of these conversations, each as one JSON array, in order of key and sequence.
+--
+-- The result is one row, since every row hands over the interpreter lock. A blob is an error, raised by '!', which is no
+-- JSON; JSON functions would take it for JSONB. Only blobs are not less than x''.
+SELECT json_group_array(key)      AS keys,
+       json_group_array(id)       AS ids,
+       json_group_array(role)     AS roles,
+       json_group_array(content)  AS contents,
+       json_group_array(metadata) AS metadata
+  FROM (SELECT turns.conversation_key AS key, turns.role, turns.content, turns.metadata,
+               iif(turns.id >= x'' OR turns.role >= x'' OR turns.content >= x'' OR turns.metadata >= x'',
+                   json('!' || turns.sequence), turns.id) AS id
+          FROM json_each(:keys) AS requested
+         CROSS JOIN {schema}.turns
+         WHERE turns.conversation_key = requested.value
+           AND turns.owner = :owner
+         ORDER BY turns.conversation_key, turns.sequence)
