@@ -4,6 +4,7 @@ A temporary file or folder `.<name>.<…>.part` is locked while its process live
 those that are not locked, unless by `replace_atomically`.
 """
 
+import errno
 import fcntl
 import io
 import os
@@ -20,13 +21,14 @@ from typing import Any, BinaryIO
 from backstay.errors import OutputUnwritable
 
 _BUFFER_BYTES = 128 * 1024
+_MAX_LINKS = 40
 
 
 @contextmanager
 def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[BinaryIO]:
     """Open a temporary file for writing, and rename it to `path` once it is complete and on disk.
 
-    An error within the context leaves an earlier file unchanged. A pipe or a device is written directly.
+    An error within the context leaves an earlier file unchanged. A stream is written directly.
 
     Args:
         path: File to write.
@@ -40,10 +42,10 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
     try:
         if _is_among(target, excluded):
             raise OutputUnwritable(f"{path} belongs to the database; name another file", path=str(path))
-        is_special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-        if not is_special:
+        is_direct = is_stream(path)
+        if not is_direct:
             _remove_leftovers(target, target.parent)
-        with io.BufferedWriter(_OutputFile(target, "wb")) if is_special else replace_atomically(target) as out:
+        with _open_stream(path) if is_direct else replace_atomically(target) as out:
             try:
                 yield out
             except OSError as error:
@@ -53,6 +55,37 @@ def write_atomically(path: Path, *, excluded: Iterable[Path] = ()) -> Iterator[B
         if error is callers_error:
             raise
         raise OutputUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe, a device or an open file such as /dev/stdout, whose bytes cannot be taken back.
+
+    Raises OSError.
+    """
+    return _descriptor_of(path) is not None or (path.exists() and not path.is_file())
+
+
+def _descriptor_of(path: Path) -> int | None:
+    """Return the descriptor that a path such as /dev/stdout or /dev/fd/3 names; None for other paths."""
+    descriptors = os.path.realpath("/dev/fd")
+    for _ in range(_MAX_LINKS):
+        folder = os.path.realpath(path.parent)
+        if folder == descriptors and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = Path(folder, path.readlink())
+    return None
+
+
+def _open_stream(path: Path) -> BinaryIO:
+    descriptor = _descriptor_of(path)
+    if descriptor is None:
+        return io.BufferedWriter(_OutputFile(path, "wb"))
+    if not os.get_inheritable(descriptor):  # one of this process, such as its connection to the database
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    # Duplicated, because opening the file again would start at its beginning.
+    return io.BufferedWriter(_OutputFile(os.dup(descriptor), "wb"))
 
 
 class _WriteError(OSError):

@@ -208,6 +208,20 @@ def test_parquet_is_not_written_to_a_terminal(backstay, stored):
     assert "conversation_id,topic" in shown.out
 
 
+def test_an_export_to_standard_output_by_name_continues_it(backstay, stored):
+    """`-o /dev/stdout >> log` appends to the log, which the export does not replace; a pipe gets it too."""
+    stored(_PLAIN)
+    log = backstay.folder / "log"
+    log.write_text("before\n")
+
+    with log.open("a") as appended:
+        backstay.start("conversations", "export", "-o", "/dev/stdout", stdout=appended).communicate()
+    piped, _ = backstay.start("conversations", "export", "-o", "/dev/stdout").communicate()
+
+    assert log.read_bytes() == b"before\n" + piped
+    assert list(json.loads(piped)) == ["messages"]
+
+
 def test_an_empty_name_of_the_output_is_refused(within, backstay, stored):
     """`-o ""`, as from a variable that is not set, does not mean the folder of the command."""
     stored(_PLAIN)

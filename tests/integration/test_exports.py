@@ -621,6 +621,18 @@ async def test_a_device_has_no_card_next_to_it(backstay, tmp_path):
     assert not (tmp_path / "pipe.md").exists()
 
 
+async def test_an_open_file_is_measured_before_it_is_written(backstay, tmp_path):
+    """A file that is named by its descriptor, and so written directly, gets no byte if the format loses something."""
+    await _store(backstay, *(_row(f"c{number}") for number in range(3)), _row("tools", _TURNS))
+
+    with (tmp_path / "out").open("wb") as out:
+        os.set_inheritable(out.fileno(), True)
+        with pytest.raises(LossyExport):
+            await backstay.conversations.write_export(f"/dev/fd/{out.fileno()}", format="sharegpt")
+
+    assert (tmp_path / "out").read_bytes() == b""
+
+
 async def test_what_is_left_out_without_a_loss_is_counted(backstay, tmp_path):
     """Fields that describe conversations and have no place in the format are counted, unless they are written."""
     await _store(backstay, _row("a", topic="t", metadata={"x": 1}), _row("b"))

@@ -150,6 +150,46 @@ def test_device_is_written_directly():
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "link"])
+def test_an_open_file_is_written_where_it_stands(tmp_path, monkeypatch, name):
+    """A path that names an open file continues it, instead of replacing the file behind it."""
+    monkeypatch.chdir(tmp_path)
+    with Path("log").open("wb", buffering=0) as log:
+        os.set_inheritable(log.fileno(), True)
+        Path("link").symlink_to(f"/dev/fd/{log.fileno()}")
+        log.write(b"header ")
+        with write_atomically(Path(name.format(log.fileno()))) as out:
+            out.write(b"rows ")
+        log.write(b"footer")
+
+    assert Path("log").read_bytes() == b"header rows footer"
+
+
+def test_an_open_pipe_is_written_directly():
+    """A pipe without a name, such as the one of `>(…)` in a shell, is written directly."""
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    try:
+        with write_atomically(Path(f"/dev/fd/{writer}")) as out:
+            out.write(b"through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_file_that_this_process_opened_for_itself_is_no_target(tmp_path):
+    """The number of a file that was not inherited, such as a connection to a database, is refused, like a free one."""
+    with (tmp_path / "own").open("wb") as own:
+        path = Path(f"/dev/fd/{own.fileno()}")
+        with pytest.raises(OutputUnwritable, match="Bad file descriptor"), write_atomically(path) as out:
+            out.write(b"rows")
+    with pytest.raises(OutputUnwritable, match="Bad file descriptor"), write_atomically(path):
+        pytest.fail("there is nothing to write to")
+
+    assert (tmp_path / "own").read_bytes() == b""
+
+
 def test_missing_folder_is_refused(tmp_path):
     """A write into a missing folder is refused and creates no folder."""
     path = tmp_path / "none" / "out.jsonl"

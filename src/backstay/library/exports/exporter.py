@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from backstay.errors import ConversationNotFound, OutputUnwritable, ReadTooLong, SettingsError
-from backstay.files import create_output, fill_folder_atomically, write_atomically
+from backstay.files import create_output, fill_folder_atomically, is_stream, write_atomically
 from backstay.library.conversation import Conversation
 from backstay.library.exports import card
 from backstay.library.exports.file_name import encoded, format_of_file, is_data_file, stem_of
@@ -128,10 +128,10 @@ class Exporter:
         return export.result(None, ())
 
     async def _write_file(self, path: Path, selection: Selection | None, request: ExportRequest) -> ExportResult:
-        is_stream = _is_stream(path)
-        if is_stream and request.card:
+        is_to_stream = is_stream(path)
+        if is_to_stream and request.card:
             raise _needs_folder()
-        if is_stream and request.problems is not None:
+        if is_to_stream and request.problems is not None:
             raise _needs_file()
         with ExitStack() as files:
             card_path = path.with_name(f"{stem_of(path)}.md")
@@ -140,10 +140,10 @@ class Exporter:
                 card_file = files.enter_context(write_atomically(card_path, excluded=self._protected_files))
             file = files.enter_context(write_atomically(path, excluded=self._protected_files))
             export = await self._prepare(selection, request)
-            if is_stream:
+            if is_to_stream:
                 await self._measure(selection, export)
             stream = encoded(file, path, new_format(export.request).suffix)
-            async for block in export.blocks(checks_each=is_stream):
+            async for block in export.blocks(checks_each=is_to_stream):
                 stream.write(block)
             stream.close()
             export.finish(path)
@@ -252,11 +252,6 @@ def _needs_folder() -> SettingsError:
 
 def _needs_file() -> SettingsError:
     return SettingsError("Problems are found while a file is written; name one, or do a dry run", setting="problems")
-
-
-def _is_stream(path: Path) -> bool:
-    """Return whether a path is a pipe or a device, whose bytes cannot be taken back."""
-    return path.exists() and not path.is_file()
 
 
 def _name_of(folder: Path) -> str:
