@@ -6,6 +6,7 @@ import fcntl
 import math
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import termios
@@ -235,3 +236,27 @@ def within(backstay: Commands, monkeypatch, capfd) -> Iterator[Callable[..., End
     yield in_process(capfd)
     sys.path[:] = path
     sys.modules.pop("made", None)
+
+
+def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command without root's privilege to ignore file modes."""
+    rights = "-dac_override,-dac_read_search"
+    without = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*without, sys.executable, "-m", "backstay", *words],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "HOME": "/"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def bound():
+    """Run a command as a user whom file modes restrict."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("no mode binds root, and there is no setpriv to take that right away")
+    return _bound_by_modes

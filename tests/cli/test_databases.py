@@ -1,9 +1,5 @@
 """Commands on databases that are missing, foreign, too new, damaged or read-only."""
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,29 +117,6 @@ def read_only(database: Path) -> Iterator[Path]:
     database.parent.chmod(0o555)
     yield database
     database.parent.chmod(0o755)
-
-
-def _bound_by_modes(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command without root's privilege to ignore file modes."""
-    without = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
-    return subprocess.run(
-        [*without, sys.executable, "-m", "backstay", *words],
-        cwd="/",
-        env={"PATH": os.environ["PATH"], "HOME": "/"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-@pytest.fixture
-def bound():
-    """Run a command as a user whom file modes restrict."""
-    if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        pytest.skip("no mode binds root, and there is no setpriv to take that right away")
-    return _bound_by_modes
 
 
 def test_a_read_only_database_is_reported(bound, read_only):

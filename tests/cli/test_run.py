@@ -278,6 +278,21 @@ def test_a_folder_without_files_of_items_is_refused(within, backstay):
     assert not backstay.database.exists()
 
 
+@pytest.mark.parametrize("pattern", ["", "/**/*.jsonl"])
+@pytest.mark.parametrize("command", [["run", "--job", "j", "--model", "scripted"], ["conversations", "import"]])
+def test_a_subfolder_that_cannot_be_read_refuses_the_input(bound, backstay, command, pattern):
+    """A subfolder without permission is an error that names it, as a file without it is; nothing is left out."""
+    data = backstay.folder / "data"
+    (data / "closed").mkdir(parents=True)
+    (data / "a.jsonl").write_text('{"topic": "tea", "messages": [{"role": "user", "content": "Hello"}]}\n')
+    (data / "closed").chmod(0)
+
+    ended = bound("--database", str(backstay.folder / "own.db"), *command, f"{data}{pattern}")
+    (data / "closed").chmod(0o700)
+
+    assert (ended.returncode, ended.stderr) == (1, f"Error: {data}/closed: no permission to read it\n")
+
+
 def test_a_shell_completes_after_a_verb_without_its_group(backstay):
     """While a shell completes, a verb without its group is no error."""
     typed = {"_BACKSTAY_COMPLETE": "complete_bash", "COMP_WORDS": "backstay export ", "COMP_CWORD": "2"}

@@ -68,3 +68,37 @@ def test_nothing_found_is_an_error(tmp_path):
         find_files(tmp_path / "*", InputNotes())
     with pytest.raises(InputUnreadable, match=r" \.txt; left out: README$"):
         find_files(tmp_path, InputNotes())
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "**/*.csv", "**/more/**/*.csv"])
+def test_a_link_to_a_folder_above_repeats_no_file(tmp_path, pattern):
+    """Links to folders are followed, but a file is read once, however many links and `**` lead to it."""
+    (tmp_path / "data" / "more").mkdir(parents=True)
+    for name in ("loop", "round", "more/up"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "more" / "a.csv").touch()
+
+    assert find_files(tmp_path / "data" / pattern, InputNotes()) == [tmp_path / "data" / "more" / "a.csv"]
+
+
+@pytest.mark.parametrize("pattern", ["", "*/*.csv", "**/*.csv"])
+def test_a_linked_folder_is_read(tmp_path, pattern):
+    """A subfolder may be elsewhere, and a link to a file of the same input is not read as another one."""
+    (tmp_path / "disk" / ".cache").mkdir(parents=True)
+    for name in ("b.csv", ".cache/hidden.csv"):
+        (tmp_path / "disk" / name).touch()
+    (tmp_path / "data").mkdir()
+    for name in ("linked", "again"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "a.csv").symlink_to("b.csv")
+
+    assert find_files(tmp_path / "data" / pattern, InputNotes()) == [tmp_path / "data" / "again" / "b.csv"]
+
+
+def test_names_of_folders_are_no_patterns(tmp_path):
+    """A folder below `**` is searched by its own name, even if that looks like a pattern; hidden ones are not."""
+    for name in ("[ab]/x.csv", "a/y.csv", ".a/z.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+
+    assert _names(tmp_path / "**" / "*.csv")[0] == ["x.csv", "y.csv"]
