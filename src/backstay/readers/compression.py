@@ -11,7 +11,8 @@ from backstay.readers.block_stream import to_stream
 from backstay.readers.input_errors import InputErrors
 
 GZIP_MAGIC = b"\x1f\x8b"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", *(bytes((number,)) + b"\x2a\x4d\x18" for number in range(0x50, 0x60)))
+"""How zstd begins: with a frame of data or, as `pzstd` writes it, with one of 16 kinds of frames to be skipped."""
 COMPRESSED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
 _BLOCK_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ def decompress(stream: BinaryIO, head: bytes, errors: InputErrors, count_bytes: 
     """
     if head.startswith(GZIP_MAGIC):
         blocks = _gunzip(stream, errors)
-    elif head.startswith(ZSTD_MAGIC):
+    elif head.startswith(ZSTD_MAGICS):
         blocks = _unzstd(stream, errors)
     else:
         return stream

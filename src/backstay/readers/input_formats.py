@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from backstay.readers.bad_rows import BadRows
 from backstay.readers.block_stream import peek
-from backstay.readers.compression import COMPRESSED_SUFFIXES, GZIP_MAGIC, ZSTD_MAGIC, ByteCounter, decompress
+from backstay.readers.compression import COMPRESSED_SUFFIXES, GZIP_MAGIC, ZSTD_MAGICS, ByteCounter, decompress
 from backstay.readers.delimited_text import read_delimited
 from backstay.readers.file_kind import KINDS_TEXT, SPREADSHEET_ADVICE, SPREADSHEET_SUFFIXES, FileKind, RowFormat
 from backstay.readers.input_errors import InputErrors
@@ -101,8 +101,8 @@ def rows_of_stream(
     count_bytes: ByteCounter | None = None,
 ) -> Iterator[InputRow]:
     """Yield the rows of an open stream whose name says that it is of this kind. Raises like `read_rows`."""
-    head, stream = peek(stream, (GZIP_MAGIC, ZSTD_MAGIC, PARQUET_MAGIC, _ZIP_MAGIC, _OLE_MAGIC))
-    if head.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
+    head, stream = peek(stream, (GZIP_MAGIC, *ZSTD_MAGICS, PARQUET_MAGIC, _ZIP_MAGIC, _OLE_MAGIC))
+    if head.startswith((GZIP_MAGIC, *ZSTD_MAGICS)):
         stream = decompress(stream, head, errors, count_bytes)
         head, stream = peek(stream, (PARQUET_MAGIC, _ZIP_MAGIC))
     elif kind.compression and kind.format is None:

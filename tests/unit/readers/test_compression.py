@@ -55,6 +55,16 @@ def test_members_that_follow_each_other_are_one_file(read_file, compress):
     assert [row.values["topic"] for row in rows] == ["Tea", "Salt"]
 
 
+@pytest.mark.parametrize("number", [0x50, 0x5F])
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_frames_of_zstd_that_are_to_be_skipped_are_skipped(trickle, number, size):
+    """Frames without data, such as the first one of a file of `pzstd`, are no rows, wherever they are."""
+    skipped = bytes((number, *b"\x2a\x4d\x18", 4, 0, 0, 0, *b"size"))
+    content = skipped + zstandard.compress(b"topic\nTea\n") + skipped + zstandard.compress(b"Salt\n")
+
+    assert [row.values["topic"] for row in read_rows(None, stdin=trickle(content, size))] == ["Tea", "Salt"]
+
+
 @pytest.mark.parametrize(("suffix", "compress"), _COMPRESS.items())
 def test_no_truncation_is_silent(tmp_path, suffix, compress):
     """A compressed file that is truncated anywhere is refused, even after all of its rows were read."""

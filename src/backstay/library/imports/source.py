@@ -29,7 +29,7 @@ from backstay.library.imports.shapes.native import read_backup_row
 from backstay.library.record import TURNS, Document
 from backstay.readers.bad_rows import BadRows, BadRowsReport, with_further_count
 from backstay.readers.block_stream import iterate_chunks, to_stream
-from backstay.readers.compression import GZIP_MAGIC, ZSTD_MAGIC
+from backstay.readers.compression import GZIP_MAGIC, ZSTD_MAGICS
 from backstay.readers.compression import decompress as decompressed
 from backstay.readers.file_kind import FileKind
 from backstay.readers.input_ceiling import InputCeiling
@@ -186,13 +186,13 @@ class ImportSource:
         if _is_backup(first):
             return self._read_object(first, blocks, to_stream(blocks))
         file.seek(0)
-        if not head.startswith((GZIP_MAGIC, ZSTD_MAGIC, PARQUET_MAGIC)):
+        if not head.startswith((GZIP_MAGIC, *ZSTD_MAGICS, PARQUET_MAGIC)):
             self._text_bytes += os.fstat(file.fileno()).st_size
         return _to_chunks(self._read_rows(file, kind))
 
     def _expand(self, file: BinaryIO, head: bytes) -> tuple[bytes, Iterator[bytes]]:
         """Return the beginning of the decompressed content, and all of it in blocks."""
-        if head.startswith(ZSTD_MAGIC):
+        if head.startswith(ZSTD_MAGICS):
             blocks = decompress(file)
         else:
             blocks = iterate_chunks(decompressed(file, head, self.origin, None))
