@@ -700,6 +700,14 @@ async def test_a_dataset_has_the_columns_of_parquet(backstay):
     assert everything.cache_files
 
 
+async def test_a_dataset_of_nothing_is_refused(backstay):
+    """A dataset of an empty library is refused, and the error names no file that the caller does not know."""
+    with pytest.raises(EmptySelection) as caught:
+        await backstay.conversations.to_dataset()
+
+    assert caught.value.message == "No conversation is selected"
+
+
 async def test_a_dataset_without_its_packages_says_what_to_install(backstay, monkeypatch):
     """Without the packages, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "datasets", None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from backstay.errors import SettingsError
+from backstay.errors import EmptySelection, SettingsError
 from backstay.library.exports.exporter import Exporter
 from backstay.library.exports.request import ExportRequest
 from backstay.library.selection import Selection
@@ -27,7 +27,10 @@ async def to_dataset(exporter: Exporter, selection: Selection | None) -> "datase
     # Removed at exit, not with the dataset: datasets derived from it write their files into the same folder.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     file = folder / "conversations.parquet"
-    await exporter.write(file, selection, ExportRequest(format="parquet"))
+    with file.open("wb") as stream:  # a path would be named in errors
+        result = await exporter.write(stream, selection, ExportRequest(format="parquet"))
+    if not result.exported:
+        raise EmptySelection("No conversation is selected")
     dataset = await asyncio.to_thread(datasets.Dataset.from_parquet, str(file), cache_dir=str(folder))
     file.unlink()
     return dataset
