@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backstay.errors import InputNotFound
-from backstay.readers.file_kind import SUFFIXES, FileKind
+from backstay.readers.file_kind import SUFFIXES, FileKind, RowFormat
 from backstay.readers.folder_walk import files_in_folder, files_of_pattern, without_repeats
 from backstay.readers.input_errors import InputErrors
 from backstay.readers.input_notes import InputNotes
@@ -51,7 +51,9 @@ def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 def _is_metadata(path: Path) -> bool:
     name = path.name.lower()
-    return name in _METADATA_NAMES or name.partition(".")[0] in _METADATA_STEMS or name.endswith(".md")
+    is_document = FileKind.from_name(name).format in (None, RowFormat.TEXT)
+    is_description = is_document and name.partition(".")[0] in _METADATA_STEMS
+    return name in _METADATA_NAMES or is_description or name.endswith(".md")
 
 
 def _natural_key(path: Path) -> list[tuple[int, int, str]]:

@@ -42,6 +42,14 @@ def test_only_the_expected_kinds_are_found(folder):
     assert notes == [f"{folder}: 1 file; left out: _SUCCESS, dataset_info.json, LICENSE.txt, 7 more."]
 
 
+@pytest.mark.parametrize("name", ["requirements.jsonl", "license.csv", "README.json.gz"])
+def test_data_may_be_named_like_a_description(tmp_path, name):
+    """A file of data is read, whatever its name is before the ending."""
+    (tmp_path / name).touch()
+
+    assert (_names(tmp_path)[0], _names(tmp_path / "*.*")[0]) == ([name], [name])
+
+
 def test_a_pattern_finds_what_it_says(folder):
     """A pattern finds files in natural order, of any ending; `**` finds them in subfolders."""
     assert _names(folder / "part-*.csv")[0] == ["part-9.csv", "part-10.csv"]
