@@ -247,6 +247,23 @@ async def test_an_existing_file_is_not_overwritten(backstay, tmp_path):
     assert (repeated.imported, quarantine.read_bytes()) == (3, bad)
 
 
+async def test_existing_reasons_are_not_overwritten(backstay, tmp_path):
+    """Reasons of other rows refuse the import; the same ones, as after a kill between two renames, do not."""
+    file, quarantine = _write(tmp_path / "in.jsonl", _MIXED), tmp_path / "bad.jsonl"
+    reasons = _write(tmp_path / "bad.jsonl.reasons.jsonl", b"mine\n")
+    with pytest.raises(OutputUnwritable, match=r"bad.jsonl.reasons.jsonl: exists with other content"):
+        await backstay.conversations.import_file(file, quarantine=quarantine)
+    assert ([path.name for path in tmp_path.glob("*bad*")], reasons.read_bytes()) == ([reasons.name], b"mine\n")
+
+    reasons.unlink()
+    await backstay.conversations.import_file(file, quarantine=quarantine)
+    quarantine.unlink()
+    await backstay.conversations.import_file(file, quarantine=quarantine)
+
+    assert quarantine.read_bytes() == b"".join(_BAD_LINES)
+    assert len(reasons.read_text().splitlines()) == len(_BAD_LINES)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

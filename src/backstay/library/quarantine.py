@@ -1,7 +1,7 @@
 """The file that keeps bad rows unchanged, so that they can be repaired and read again."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +13,8 @@ import orjson
 from backstay.bad_row_policy import BadRowPolicy, choose_policy
 from backstay.errors import OutputUnwritable
 from backstay.files import replace_atomically, sync
-from backstay.readers.bad_rows import BadRow, BadRows, RawRow
+from backstay.readers.bad_rows import REASONS_SUFFIX, BadRow, BadRows, RawRow
 
-REASONS_SUFFIX = ".reasons.jsonl"
 _SUFFIXES = {".jsonl": (".jsonl", ".ndjson"), ".csv": (".csv",), ".tsv": (".tsv",), ".txt": (".txt",)}
 _FORMATS = {".jsonl": "JSON lines", ".csv": "CSV", ".tsv": "TSV", ".txt": "plain text"}
 
@@ -34,18 +33,57 @@ def handle_bad_rows(policy: BadRowPolicy | str | None, quarantine: str | Path | 
         yield BadRows(policy, file)
 
 
+class _NewFile:
+    """A file that appears when its context ends."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+
+    def restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def seal(self) -> None:
+        self._file.flush()
+        sync(self._file.fileno())
+        if os.path.lexists(self._path):
+            raise _exists_error(self._path)  # it appeared in the meantime
+
+
+class _ExistingFile:
+    """A file that stays as it is, and must hold what is written to it."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+
+    def restart(self) -> None:
+        self._file.seek(0)
+
+    def write(self, data: bytes) -> None:
+        if self._file.read(len(data)) != data:
+            raise _exists_error(self._path)
+
+    def seal(self) -> None:
+        if self._file.read(1):
+            raise _exists_error(self._path)
+
+
 class QuarantineFile:
     """The raw rows in one file, and their line numbers and reasons in another. Both appear when the context ends.
 
-    An existing file is never overwritten. It is accepted if it holds the same rows, so that a command can be repeated.
+    An existing file is never overwritten. It is accepted if it holds the same, so that a command can be repeated.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files = ExitStack()
-        self._existing: BinaryIO | None = None
-        self._rows: BinaryIO | None = None
-        self._reasons: BinaryIO | None = None
+        self._open_files = ExitStack()
+        self._rows: _NewFile | _ExistingFile | None = None
+        self._reasons: _NewFile | _ExistingFile | None = None
         self._last: RawRow | None = None
 
     def __enter__(self) -> Self:
@@ -55,17 +93,14 @@ class QuarantineFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._translate_errors("; the rows that can be used are stored" if error is None else ""):
-            self._files.__exit__(kind, error, trace)
+            self._open_files.__exit__(kind, error, trace)
 
     def restart(self) -> None:
         """Drop all rows, because the input is read again from its start."""
         self._last = None
         with self._translate_errors():
-            for file in (self._existing, self._rows, self._reasons):
-                if file is not None:
-                    file.seek(0)
-                if file is not None and file.writable():
-                    file.truncate()
+            for file in self._files:
+                file.restart()
 
     def add(self, row: RawRow, bad_row: BadRow) -> None:
         """Write a row. Raises OutputUnwritable."""
@@ -78,35 +113,31 @@ class QuarantineFile:
         elif not last.text.endswith(b"\n"):  # the last row of another file
             text = b"\n" + text
         with self._translate_errors():
-            if self._existing is None and self._rows is None:
-                self._open()
-            if self._existing is not None and self._existing.read(len(text)) != text:
-                raise self._exists_error()
-            if self._rows is not None and self._reasons is not None:
-                self._rows.write(text)
+            if self._rows is None:
+                # Closed in reverse order, so that the rows never appear without their reasons.
+                self._rows = self._open(self._path)
+                if isinstance(self._rows, _NewFile):
+                    self._reasons = self._open(Path(f"{self._path}{REASONS_SUFFIX}"))
+            self._rows.write(text)
+            if self._reasons is not None:
                 self._reasons.write(orjson.dumps(asdict(bad_row)) + b"\n")
 
     def seal(self) -> None:
         """Flush the rows to disk. Raises OutputUnwritable."""
         with self._translate_errors():
-            if self._existing is not None and self._existing.read(1):
-                raise self._exists_error()
-            for file in (self._rows, self._reasons):
-                if file is not None:
-                    file.flush()
-                    sync(file.fileno())
-            if self._rows is not None and os.path.lexists(self._path):
-                raise self._exists_error()  # it appeared in the meantime
+            for file in self._files:
+                file.seal()
 
-    def _open(self) -> None:
-        if self._path.is_file():
-            self._existing = self._files.enter_context(self._path.open("rb"))
-            return
-        if os.path.lexists(self._path):
-            raise self._exists_error()
-        # Closed in reverse order, so that the rows never appear without their reasons.
-        self._rows = self._files.enter_context(replace_atomically(self._path))
-        self._reasons = self._files.enter_context(replace_atomically(Path(f"{self._path}{REASONS_SUFFIX}")))
+    @property
+    def _files(self) -> Sequence[_NewFile | _ExistingFile]:
+        return [file for file in (self._rows, self._reasons) if file is not None]
+
+    def _open(self, path: Path) -> _NewFile | _ExistingFile:
+        if path.is_file():
+            return _ExistingFile(path, self._open_files.enter_context(path.open("rb")))
+        if os.path.lexists(path):
+            raise _exists_error(path)
+        return _NewFile(path, self._open_files.enter_context(replace_atomically(path)))
 
     def _check_suffix(self, suffix: str) -> None:
         """Raise OutputUnwritable if the rows could not be read again from a file of this name."""
@@ -120,8 +151,13 @@ class QuarantineFile:
         except OSError as error:
             raise self._error(f"cannot be written ({error.strerror}){addition}") from error
 
-    def _exists_error(self) -> OutputUnwritable:
-        return self._error("exists with other content; name another file for the bad rows")
-
     def _error(self, reason: str) -> OutputUnwritable:
-        return OutputUnwritable(f"{self._path}: {reason}", path=str(self._path))
+        return _error(self._path, reason)
+
+
+def _exists_error(path: Path) -> OutputUnwritable:
+    return _error(path, "exists with other content; name another file for the bad rows")
+
+
+def _error(path: Path, reason: str) -> OutputUnwritable:
+    return OutputUnwritable(f"{path}: {reason}", path=str(path))

@@ -9,6 +9,8 @@ from backstay.errors import BackstayError, InputError
 from backstay.remedy import Remedy
 
 MAX_EXAMPLES = 100
+REASONS_SUFFIX = ".reasons.jsonl"
+"""What follows the name of a quarantine file in that of its reasons."""
 
 
 @dataclass(frozen=True, slots=True)
