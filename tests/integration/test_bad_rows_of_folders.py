@@ -79,6 +79,22 @@ async def test_a_quarantine_has_the_rows_of_several_files(backstay, shards, tmp_
     assert result.imported == 4
 
 
+@pytest.mark.parametrize("pattern", ["", "part-[12].*", "**"])
+async def test_a_quarantine_within_its_folder_is_no_input(backstay, shards, pattern):
+    """An import whose quarantine is in the imported folder, and a run, can be repeated; by its name it is read."""
+    (shards / "part-10.csv").unlink()
+    quarantine = shards / "part-2.jsonl"
+    first = await backstay.conversations.import_file(shards / pattern, quarantine=quarantine)
+
+    again = await backstay.conversations.import_file(shards / pattern, quarantine=quarantine)
+    ran = await _run(backstay, shards / pattern, quarantine=quarantine)
+
+    assert (first.imported, again.identical, ran.completed) == (4, 4, 4)
+    assert first.bad_rows == again.bad_rows
+    with pytest.raises(InvalidRow, match=r"part-2\.jsonl line 1: not valid JSON"):
+        await backstay.conversations.import_file(quarantine)
+
+
 async def test_a_quarantine_has_rows_of_one_kind(backstay, shards, tmp_path):
     """Rows of CSV cannot stand among JSON lines, so the import is refused as a whole."""
     quarantine = tmp_path / "bad.jsonl"

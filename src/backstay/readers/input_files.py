@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backstay.errors import InputNotFound
+from backstay.readers.bad_rows import REASONS_SUFFIX
 from backstay.readers.file_kind import SUFFIXES, FileKind, RowFormat
 from backstay.readers.folder_walk import files_in_folder, files_of_pattern, without_repeats
 from backstay.readers.input_errors import InputErrors
@@ -20,8 +21,9 @@ _NUMBER = re.compile(r"(\d+)")
 def find_files(source: Path, notes: InputNotes, *, suffixes: Sequence[str] = SUFFIXES) -> Sequence[Path]:
     """Return the files of an input, in the order of their names, where numbers count by their value.
 
-    A name that exists is no pattern. In folders, files count whose names end in one of the `suffixes`; hidden ones and
-    descriptions of a data set do not. Links to folders are followed, and a file with several names is found once.
+    A name that exists is no pattern. In folders, files count whose names end in one of the `suffixes`; hidden ones,
+    descriptions of a data set and quarantines of bad rows do not. Links to folders are followed, and a file with
+    several names is found once.
 
     Raises InputNotFound if a pattern matches nothing, InputUnreadable if a folder has no such file or cannot be read.
     """
@@ -53,7 +55,14 @@ def _is_metadata(path: Path) -> bool:
     name = path.name.lower()
     is_document = FileKind.from_name(name).format in (None, RowFormat.TEXT)
     is_description = is_document and name.partition(".")[0] in _METADATA_STEMS
-    return name in _METADATA_NAMES or is_description or name.endswith(".md")
+    return name in _METADATA_NAMES or is_description or name.endswith(".md") or _is_quarantine(path)
+
+
+def _is_quarantine(path: Path) -> bool:
+    """Return whether a file has the bad rows of an earlier reading, with their reasons next to it, or the reasons."""
+    kept = path.name.removesuffix(REASONS_SUFFIX)
+    has_reasons = kept != path.name and FileKind.from_name(kept).format is not None
+    return has_reasons or Path(f"{path}{REASONS_SUFFIX}").is_file()
 
 
 def _natural_key(path: Path) -> list[tuple[int, int, str]]:
