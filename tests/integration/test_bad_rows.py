@@ -176,7 +176,7 @@ async def test_a_repaired_quarantine_completes_the_import(backstay, tmp_path):
     result = await backstay.conversations.import_file(_write(tmp_path / "repaired.jsonl", b"".join(repaired)))
 
     assert [reason["line"] for reason in reasons] == [2, 3, 4, 5, 6, 8, 9, 10, 11]
-    assert {"where": f"{file} line 5", "line": 5, "reason": "turn 1 is empty"} in reasons
+    assert {"where": f"{file} line 5", "line": 5, "reason": "turn 1 is empty", "file": None} in reasons
     assert (result.imported, result.bad_rows.count) == (9, 0)
 
 

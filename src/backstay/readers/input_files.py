@@ -15,6 +15,7 @@ from backstay.readers.input_notes import InputNotes
 # What the tools for data sets write next to the data.
 _METADATA_NAMES = frozenset({"dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"})
 _METADATA_STEMS = frozenset({"readme", "license", "licence", "requirements"})
+_MAX_NAMED_FILES = 3
 _NUMBER = re.compile(r"(\d+)")
 
 
@@ -23,32 +24,38 @@ def find_files(source: Path, notes: InputNotes, *, suffixes: Sequence[str] = SUF
 
     A name that exists is no pattern. In folders, files count whose names end in one of the `suffixes`; hidden ones,
     descriptions of a data set and quarantines of bad rows do not. Links to folders are followed, and a file with
-    several names is found once.
+    several names is found once. What is left out is noted, except hidden files.
 
     Raises InputNotFound if a pattern matches nothing, InputUnreadable if a folder has no such file or cannot be read.
     """
     errors = InputErrors.for_path(source)
-    if source.is_dir():
-        found = _in_folder(source, suffixes)
-        if not found:
-            raise errors.unreadable(f"no file in this folder ends in one of {' '.join(suffixes)}")
+    is_folder = source.is_dir()
+    if is_folder:
+        paths = files_in_folder(source)
     elif glob.has_magic(str(source)) and not source.exists():
-        found = [path for path in files_of_pattern(source) if not _is_metadata(path)]
-        if not found:
-            raise InputNotFound(f"{errors.path}: no file matches this pattern", path=errors.path)
+        paths = files_of_pattern(source)
     else:
         return [source]
-    found = without_repeats(found)
-    notes.add(errors.path, "1 file" if len(found) == 1 else f"{len(found):,} files")
-    return sorted(found, key=_natural_key)
+    found, left_out = list[Path](), list[Path]()
+    for path in sorted(paths, key=_natural_key):
+        is_data = not _is_metadata(path) and (not is_folder or FileKind.from_name(path.name).suffix in suffixes)
+        (found if is_data else left_out).append(path)
+    others = _format_left_out(left_out)
+    if not found and is_folder:
+        raise errors.unreadable(f"no file in this folder ends in one of {' '.join(suffixes)}{others}")
+    if not found:
+        raise InputNotFound(f"{errors.path}: no file matches this pattern{others}", path=errors.path)
+    found = sorted(without_repeats(found), key=_natural_key)
+    notes.add(errors.path, ("1 file" if len(found) == 1 else f"{len(found):,} files") + others)
+    return found
 
 
-def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    return [
-        path
-        for path in files_in_folder(folder)
-        if FileKind.from_name(path.name).suffix in suffixes and not _is_metadata(path)
-    ]
+def _format_left_out(paths: Sequence[Path]) -> str:
+    if not paths:
+        return ""
+    names = [InputErrors.for_path(Path(path.name)).name for path in paths[:_MAX_NAMED_FILES]]
+    more = [f"{len(paths) - len(names):,} more"] if len(paths) > len(names) else []
+    return f"; left out: {', '.join(names + more)}"
 
 
 def _is_metadata(path: Path) -> bool:
