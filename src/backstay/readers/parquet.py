@@ -32,7 +32,8 @@ def read_parquet(
 
     The values are what JSON has: times are ISO 8601, in UTC if they have a time zone; decimals are text with all their
     digits; bytes are text if they are UTF-8, else base64; NaN is null. A field of a struct that is null is left out,
-    because Parquet gives each struct all fields. The index columns of pandas are left out, and noted.
+    because Parquet gives each struct all fields. A map is an object, or a list of pairs if it repeats a key. The index
+    columns of pandas are left out, and noted.
 
     Rejects a row that is nested too deep.
     Raises InputUnreadable for a file that is not Parquet, for repeated names, and without the extra `parquet`.
@@ -118,11 +119,18 @@ def _readable_type(kind: Any, pyarrow: Any) -> Any:
     if types.is_dictionary(kind):
         return _readable_type(kind.value_type, pyarrow)
     if types.is_struct(kind):
-        fields = [kind.field(number) for number in range(kind.num_fields)]
-        return pyarrow.struct([field.with_type(_readable_type(field.type, pyarrow)) for field in fields])
-    if types.is_list(kind):
-        return pyarrow.list_(kind.value_field.with_type(_readable_type(kind.value_type, pyarrow)))
+        return pyarrow.struct([_readable_field(kind.field(number), pyarrow) for number in range(kind.num_fields)])
+    if types.is_map(kind):
+        return pyarrow.map_(_readable_field(kind.key_field, pyarrow), _readable_field(kind.item_field, pyarrow))
+    if types.is_large_list(kind):
+        return pyarrow.large_list(_readable_field(kind.value_field, pyarrow))
+    if types.is_list(kind) or types.is_fixed_size_list(kind):
+        return pyarrow.list_(_readable_field(kind.value_field, pyarrow), getattr(kind, "list_size", -1))
     return kind
+
+
+def _readable_field(field: Any, pyarrow: Any) -> Any:
+    return field.with_type(_readable_type(field.type, pyarrow))
 
 
 def to_json_value(value: Any) -> Any:
@@ -138,10 +146,11 @@ def _from_struct(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_list(values: list[Any]) -> Any:
-    # A map is a list of pairs.
-    if values and all(type(pair) is tuple for pair in values):
-        return {key if isinstance(key, str) else str(key): to_json_value(value) for key, value in values}
-    return [to_json_value(value) for value in values]
+    if not values or type(values[0]) is not tuple:
+        return [to_json_value(value) for value in values]
+    pairs = [(to_json_value(key), to_json_value(value)) for key, value in values]  # of a map
+    by_key = {str(key): value for key, value in pairs}
+    return by_key if len(by_key) == len(pairs) else list(map(list, pairs))
 
 
 def _from_bytes(value: bytes) -> str:

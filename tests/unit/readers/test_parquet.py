@@ -17,6 +17,9 @@ from backstay.errors import InputEmpty, InputUnreadable
 from backstay.readers import InputRow, read_rows
 from backstay.readers.input_notes import InputNotes
 
+_NANOSECONDS = pyarrow.timestamp("ns")
+_MICROSECOND = "1970-01-01T00:00:00.000001"
+
 
 def _parquet(columns, **options):
     table = columns if isinstance(columns, pyarrow.Table) else pyarrow.table(columns)
@@ -82,6 +85,32 @@ def test_other_types_are_read():
     (row,) = _rows(_parquet({"map": maps, "name": names, "id": ids}))
 
     assert row == {"map": {"a": 1, "b": None}, "name": "x", "id": str(uuid.UUID(int=7))}
+
+
+def test_a_map_that_repeats_a_key_is_a_list_of_pairs():
+    """No value of a map is lost where its keys cannot be those of an object; other keys become text."""
+    repeated = pyarrow.array([[("k", 1), ("k", 2)]], pyarrow.map_("string", "int64"))
+    days = pyarrow.array([[(datetime.date(2024, 1, 31), b"x")]], pyarrow.map_(pyarrow.date32(), "binary"))
+
+    (row,) = _rows(_parquet({"map": repeated, "days": days}))
+
+    assert row == {"map": [["k", 1], ["k", 2]], "days": {"2024-01-31": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (pyarrow.large_list(_NANOSECONDS), [1_500], [_MICROSECOND]),
+        (pyarrow.list_(_NANOSECONDS, 1), [1_500], [_MICROSECOND]),
+        (pyarrow.map_("string", _NANOSECONDS), [("at", 1_500)], {"at": _MICROSECOND}),
+        (pyarrow.map_(_NANOSECONDS, "string"), [(1_500, "x")], {_MICROSECOND: "x"}),
+        (pyarrow.large_list(pyarrow.struct([("at", _NANOSECONDS)])), [{"at": 1_500}], [{"at": _MICROSECOND}]),
+    ],
+    ids=str,
+)
+def test_times_are_iso_8601_inside_every_type(kind, value, expected):
+    """Nanoseconds are converted in the large lists of Polars, in lists of a fixed size and in maps."""
+    assert _rows(_parquet({"topic": ["Tea"], "in": pyarrow.array([value], kind)})) == [{"topic": "Tea", "in": expected}]
 
 
 def test_null_fields_of_structs_are_left_out():
