@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import orjson
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from backstay import Backstay, ColumnMapping
 from backstay.errors import (
@@ -192,6 +194,19 @@ async def test_elements_of_an_array_are_kept_as_lines(backstay, tmp_path):
     lines = ['{"x":  1.0e2,   "x": "é"}', '"text"', "null", deep]
     assert quarantine.read_text(encoding="utf-8") == "".join(f"{line}\n" for line in lines)
     assert (result.imported, result.bad_rows.count) == (1, 4)
+
+
+async def test_a_row_of_parquet_is_kept_with_its_infinity(backstay, tmp_path):
+    """A number that JSON does not have is kept as it is called, so that importing the row unrepaired fails again."""
+    messages, scores = [_MESSAGES] * 2, [1.0, float("inf")]
+    parquet.write_table(pyarrow.table({"messages": messages, "score": scores}), tmp_path / "in.parquet")
+
+    result = await backstay.conversations.import_file(tmp_path / "in.parquet", quarantine=tmp_path / "bad.jsonl")
+
+    assert (result.imported, result.bad_rows.count) == (1, 1)
+    assert json.loads((tmp_path / "bad.jsonl").read_text()) == {"messages": _MESSAGES, "score": float("inf")}
+    with pytest.raises(InvalidRow, match="not valid JSON"):
+        await backstay.conversations.import_file(tmp_path / "bad.jsonl")
 
 
 @pytest.mark.parametrize("policy", ["skip", "quarantine"])

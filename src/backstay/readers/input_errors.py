@@ -1,11 +1,10 @@
 """The errors of one input, which name the file or standard input."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-
-import orjson
 
 from backstay.errors import BackstayError, InputEmpty, InputError, InputNotFound, InputUnreadable, InvalidRow
 from backstay.readers.bad_rows import BadRow, BadRows, RawRow
@@ -48,7 +47,8 @@ class InputErrors:
         """Leave out a row that was read but cannot be used, or raise the error about it."""
         raw = row.raw
         if raw is None and self.keeps_raw:
-            raw = RawRow(orjson.dumps(row.values) + b"\n")
+            # An infinite number of Parquet becomes Infinity, which is refused again; orjson would write null.
+            raw = RawRow(json.dumps(row.values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         self.reject(error, row.line, raw)
 
     def from_os_error(self, error: OSError) -> InputError:
