@@ -255,6 +255,19 @@ async def test_rows_without_an_id_are_noted(backstay, tmp_path):
     ]
 
 
+async def test_a_boolean_is_no_number(backstay, tmp_path):
+    """A row with true where the stored conversation has 1 is another one; 1.0 is the same number."""
+    files = {
+        name: _jsonl(tmp_path / f"{name}.jsonl", {"id": "a", "x": {"y": [value]}, "messages": _MESSAGES})
+        for name, value in {"number": 1, "fraction": 1.0, "boolean": True}.items()
+    }
+    await backstay.conversations.import_file(files["number"])
+
+    assert (await backstay.conversations.import_file(files["fraction"])).identical == 1
+    with pytest.raises(ConversationExists, match="another conversation has the id 'a'"):
+        await backstay.conversations.import_file(files["boolean"])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "error", "location"),
     [

@@ -55,6 +55,15 @@ def _refuse_not_finite(value: Any) -> None:
             pending.extend(current)
 
 
+def is_same_json(value: Any, other: Any) -> bool:
+    """Return whether two JSON values are the same: 1 and 1.0 are one number; true and 1 differ, unlike in Python."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(is_same_json(entry, other[key]) for key, entry in value.items())
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(is_same_json, value, other))
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+
+
 def is_encodable(text: str) -> bool:
     """Return whether a text can be encoded as UTF-8, which cannot represent halves of surrogate pairs."""
     try:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.library.canonical_json import canonical_json, digest_of
+from backstay.library.canonical_json import canonical_json, digest_of, is_same_json
 
 _SCALARS = (
     st.none()
@@ -127,3 +127,28 @@ def test_endless_and_very_deep_values_are_refused():
     for value in (endless, deep):
         with pytest.raises(ValueError, match="nested more than 100 levels deep"):
             canonical_json(value)
+
+
+@given(_VALUES)
+def test_a_value_is_the_same_as_its_canonical_json(value):
+    """Neither the order of keys nor writing and reading make a value another one."""
+    assert is_same_json(value, orjson.loads(canonical_json(_with_keys_reversed(value))))
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "expected"),
+    [
+        (1, 1.0, True),
+        (True, 1, False),
+        (0, False, False),
+        ([{"x": [True]}], [{"x": [1]}], False),
+        ([1], [1, 2], False),
+        ({"x": None}, {}, False),
+        ({"x": None}, {"y": None}, False),
+        ([], {}, False),
+        (None, False, False),
+    ],
+)
+def test_same_json_means_equal_values_of_one_kind(value, other, expected):
+    """Numbers are the same by value; a boolean is no number at any depth."""
+    assert is_same_json(value, other) is expected

@@ -7,6 +7,7 @@ from typing import Any
 
 from backstay.clock import to_text
 from backstay.errors import InvalidRow
+from backstay.library.canonical_json import is_same_json
 from backstay.library.id_text import to_id
 from backstay.library.imports.imported_conversation import KEYS, TURN_KEYS
 from backstay.library.imports.tools import parse_json, read_tool_calls, shorten_call
@@ -83,7 +84,8 @@ class ImportRow:
 
     def _add_fields(self, metadata: Values, fields: Mapping[str, Any], subject: str) -> Values:
         for name, value in fields.items():
-            if name in metadata and metadata[name] != value and not _is_same_calls(name, metadata[name], value):
+            is_same = name not in metadata or is_same_json(metadata[name], value)
+            if not is_same and not _is_same_calls(name, metadata[name], value):
                 raise self.error(
                     f"{subject} has {name!r} both as a key and in its metadata, with different values; rename one"
                 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.errors import InvalidConversation
+from backstay.library.canonical_json import is_same_json
 from backstay.library.conversation import Conversation, text_fault, validate, validate_stored
 from backstay.library.record import TURNS, Document, value_from_line
 from backstay.library.trainer_checks import TrainerReport, WarningCount
@@ -105,7 +106,12 @@ def is_same(incoming: Mapping[str, Any], stored: Mapping[str, Any], *, exactly: 
 
 
 def _values_match(incoming: Mapping[str, Any], stored: Mapping[str, Any], ignored: Collection[Any]) -> bool:
-    return all(value == stored.get(name) for name, value in incoming.items() if name != TURNS and value not in ignored)
+    # A column may have converted its value, such as true to 1; metadata is JSON.
+    return all(
+        is_same_json(value, stored.get(name)) if name == "metadata" else value == stored.get(name)
+        for name, value in incoming.items()
+        if name != TURNS and value not in ignored
+    )
 
 
 def _fold_into_metadata(
@@ -133,7 +139,7 @@ def _fold_into_metadata(
             line, f"the metadata of {subject} is not an object, so unknown keys cannot be moved into it"
         )
     for name in moved_names:
-        if name in metadata and metadata[name] != document[name]:
+        if name in metadata and not is_same_json(metadata[name], document[name]):
             raise origin.invalid_row(
                 line,
                 f"{subject} has {_quoted_name(name)} both as a key and in its metadata, with different values; "

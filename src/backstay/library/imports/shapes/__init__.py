@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
+from backstay.library.canonical_json import is_same_json
 from backstay.library.imports.import_row import ImportRow, Values
 from backstay.library.imports.shape import LIST_KEYS, Shape, all_shapes, parse_lists, speaker_key_of
 from backstay.library.record import TURNS, Document
@@ -52,7 +53,7 @@ def _choose(row: ImportRow) -> tuple[Shape, str]:
     rank = min(shape.rank for shape, _ in found)
     (chosen, *others) = (entry for entry in found if entry[0].rank == rank)
     for _, name in others:
-        if name not in values or values[name] != values.get(chosen[1]):
+        if name not in values or not is_same_json(values[name], values.get(chosen[1])):
             raise row.error(f"both {chosen[1]!r} and {name!r} could be the conversation; keep one of them")
         del values[name]
     _remove_absent(values)
