@@ -181,6 +181,18 @@ def test_two_values_for_one_key_are_refused(row):
     assert "both as a key and in its metadata, with different values; rename one" in _refusal(row)
 
 
+def test_instance_that_replaces_a_value_of_its_task_is_refused():
+    """A task of Self-Instruct and its instances share keys only with the same value."""
+    task = {"id": "t", "topic": "tea", "metadata": {"x": 1}, "instruction": "Q"}
+    instance = {"input": "", "output": "A", "topic": "tea"}
+
+    assert _conversations({**task, "instances": [instance]})[0].topic == "tea"
+    for key, value in {"topic": "salt", "id": "i", "metadata": {"x": True}}.items():
+        assert _refusal({**task, "instances": [instance, {**instance, key: value}]}) == (
+            f"the task and its instance 2 have different values for {key!r}; rename one"
+        )
+
+
 # -- which shape -----------------------------------------------------------------------------------
 
 

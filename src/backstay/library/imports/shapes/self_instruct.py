@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from backstay.library.imports.import_row import ImportRow
+from backstay.library.canonical_json import is_same_json
+from backstay.library.imports.import_row import ImportRow, Values
 from backstay.library.imports.shape import Shape
 from backstay.library.imports.shapes.alpaca import read_pair
 from backstay.library.record import Document
@@ -25,8 +26,16 @@ class SelfInstructShape(Shape):
         return ["instances"] if instances and are_pairs and isinstance(values.get("instruction"), str) else []
 
     def read(self, row: ImportRow, name: str) -> list[Document]:
-        instances = row.values.pop(name)
-        documents = [read_pair(replace(row, values={**row.values, **instance}), "output") for instance in instances]
+        instances = list(enumerate(row.values.pop(name), start=1))
+        documents = [read_pair(_with_instance(row, instance, number), "output") for number, instance in instances]
         if len(documents) > 1 and documents[0]["id"] is not None:
             return [{**each, "id": f"{each['id']}-{number}"} for number, each in enumerate(documents, start=1)]
         return documents
+
+
+def _with_instance(row: ImportRow, instance: Values, number: int) -> ImportRow:
+    """Return the row with the values of an instance. Raises InvalidRow if both have a key, with different values."""
+    repeated = [key for key in instance if key in row.values and not is_same_json(instance[key], row.values[key])]
+    if repeated:
+        raise row.error(f"the task and its instance {number} have different values for {repeated[0]!r}; rename one")
+    return replace(row, values={**row.values, **instance})
